@@ -1,0 +1,150 @@
+//! Binding: from the texts of a request to the arguments of a handler.
+//!
+//! Each function binds one argument. A failure is noted in the [`Call`] and gives `None`; the generated code asks for
+//! the refusal when it has tried all of them.
+
+mod body;
+mod extract;
+pub(crate) mod query;
+mod values;
+mod whole;
+
+use std::any::type_name;
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+pub use body::{FromBody, body};
+pub use extract::{
+    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument,
+    last_argument,
+};
+pub(crate) use whole::json_response;
+pub use whole::{Form, Json, Query};
+
+use crate::call::Call;
+use crate::error::{Fault, HttpError, Location};
+use crate::sse::is_end_mark;
+use values::{Scalar, ValueError};
+
+/// A type that can be read from one named value of a request: everything that serde can deserialise from a text,
+/// `Option` of it, and `Vec` of it for repeated names.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound from one value of the request",
+    label = "cannot be read from a text",
+    note = "derive `serde::Deserialize` on it (a newtype or an enum of unit variants is read from one text)",
+    note = "for a whole JSON or form body write `#[body]`; for a struct of query parameters take `Query<T>`"
+)]
+pub trait FromValue: Sized {
+    #[doc(hidden)]
+    fn from_values(values: &[Cow<'_, str>]) -> Result<Self, Expected>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> FromValue for T {
+    fn from_values(values: &[Cow<'_, str>]) -> Result<Self, Expected> {
+        T::deserialize(Scalar::new(values)).map_err(|ValueError(expected)| Expected(expected))
+    }
+}
+
+/// What a value should have been.
+#[derive(Debug)]
+pub struct Expected(String);
+
+/// Binds a parameter of the path.
+pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
+    let value = call.request.param_values(name).map(String::as_str);
+    let values: Vec<_> = value.map(Cow::Borrowed).into_iter().collect();
+    let bound = from_values(Location::Path, name, &values);
+    call.note(bound)
+}
+
+/// Binds a key of the query string.
+pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
+    let bound = call.query().and_then(|pairs| {
+        let values: Vec<_> = pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| Cow::Borrowed(value.as_str()))
+            .collect();
+        from_values(Location::Query, name, &values)
+    });
+    call.note(bound)
+}
+
+/// Binds a request header.
+pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
+    let bound = header_values(call, name).and_then(|values| from_values(Location::Header, name, &values));
+    call.note(bound)
+}
+
+/// Binds `Last-Event-ID`. Absent, empty, an end mark or unparsable is `None`: a 400 would stop an `EventSource` for
+/// good ([WHATWG HTML 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
+pub fn last_event_id<T: FromValue>(call: &mut Call) -> Option<Option<T>> {
+    let id = call.request.last_event_id().map(Cow::Owned);
+    let values: Vec<_> = id.filter(|id| !is_end_mark(id)).into_iter().collect();
+    Some(match values.is_empty() {
+        true => None,
+        false => T::from_values(&values).ok(),
+    })
+}
+
+fn header_values<'a>(call: &'a Call, name: &'static str) -> Result<Vec<Cow<'a, str>>, HttpError> {
+    let texts = call.headers().get_all(name).iter().map(|value| {
+        std::str::from_utf8(value.as_bytes())
+            .map(Cow::Borrowed)
+            .map_err(|_| fault(Location::Header, name, "UTF-8 text".into(), None))
+    });
+    texts.collect()
+}
+
+fn from_values<T: FromValue>(
+    location: Location,
+    name: &'static str,
+    values: &[Cow<'_, str>],
+) -> Result<T, HttpError> {
+    T::from_values(values).map_err(|Expected(expected)| {
+        let got = match location {
+            Location::Path | Location::Query => values.first().map(|got| truncated(got)),
+            Location::Header | Location::Body => None,
+        };
+        fault(location, name, expected, got)
+    })
+}
+
+/// Echoed values are bounded: a hostile request must not double its own size in the answer and the log.
+fn truncated(text: &str) -> String {
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn fault(
+    location: Location,
+    name: &'static str,
+    expected: String,
+    got: Option<String>,
+) -> HttpError {
+    let fault = Fault {
+        location,
+        name: name.into(),
+        expected,
+        got,
+    };
+    HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
+}
+
+/// Takes a singleton for `#[inject]`. Start-up has checked that it is there.
+pub fn inject<T: ?Sized + Send + Sync + 'static>(call: &mut Call) -> Option<std::sync::Arc<T>> {
+    let found = call.container().get();
+    if found.is_none() {
+        call.refuse(HttpError::internal(format!(
+            "`{}` is not in the container",
+            type_name::<T>()
+        )));
+    }
+    found
+}

@@ -1,0 +1,111 @@
+//! `#[body]`: the whole body, read by its content type.
+
+use axum_core::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::call::Call;
+use crate::error::{Fault, HttpError, Location};
+
+/// A type that a whole body can be read into: everything `Deserialize`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a request body",
+    label = "not `Deserialize`",
+    note = "derive `serde::Deserialize` on it; for the raw bytes take an un-annotated `Bytes` argument"
+)]
+pub trait FromBody: Sized {
+    #[doc(hidden)]
+    fn from_json(body: &[u8]) -> Result<Self, HttpError>;
+    #[doc(hidden)]
+    fn from_form(body: &[u8]) -> Result<Self, HttpError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> FromBody for T {
+    fn from_json(body: &[u8]) -> Result<Self, HttpError> {
+        serde_json::from_slice(body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => mismatch(&error),
+            _ => HttpError::bad_request(format!("the body is not JSON: {error}")),
+        })
+    }
+
+    fn from_form(body: &[u8]) -> Result<Self, HttpError> {
+        serde_html_form::from_bytes(body).map_err(|error| mismatch(&error))
+    }
+}
+
+/// Binds the body: JSON, or a form, as `Content-Type` says.
+pub async fn body<T: FromBody>(call: &mut Call) -> Option<T> {
+    let bound = match Format::of(call.headers()) {
+        Some(format) => read(call).await.and_then(|bytes| format.parse(&bytes)),
+        None => Err(HttpError::unsupported_media_type(
+            "send the body as `application/json` or `application/x-www-form-urlencoded`",
+        )),
+    };
+    call.note(bound)
+}
+
+/// How a body is written, by its `Content-Type`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Form,
+}
+
+impl Format {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let essence = text.split(';').next()?.trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Some(Self::Json),
+            "application/x-www-form-urlencoded" => Some(Self::Form),
+            other if other.starts_with("application/") && other.ends_with("+json") => {
+                Some(Self::Json)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn parse<T: FromBody>(self, body: &[u8]) -> Result<T, HttpError> {
+        match self {
+            Self::Json => T::from_json(body),
+            Self::Form => T::from_form(body),
+        }
+    }
+}
+
+/// Reads the whole body, up to the limit.
+async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
+    let limit = call.body_limit();
+    let announced = call.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let body: Body = call.take_body();
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Err(error) => {
+            Err(HttpError::bad_request("the body broke off").with_source(error))
+        }
+    }
+}
+
+fn too_large(limit: usize) -> HttpError {
+    HttpError::payload_too_large(format!("the body may have {limit} bytes"))
+}
+
+/// Well-formed, but not the wanted type. serde's message names fields and types, and short values.
+fn mismatch(error: &dyn std::fmt::Display) -> HttpError {
+    let fault = Fault {
+        location: Location::Body,
+        name: "".into(),
+        expected: format!("another shape ({error})"),
+        got: None,
+    };
+    HttpError::unprocessable(format!("body: {error}")).with_fault(fault)
+}

@@ -1,0 +1,158 @@
+//! Arguments that bind themselves: axum-core extractors, and Helios' own handles.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequest, FromRequestParts, Request};
+use axum_core::response::{IntoResponse, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+
+use crate::call::Call;
+use crate::error::HttpError;
+
+/// The place of an argument: the state type `S` that axum-core's extractor traits are asked for.
+///
+/// An extractor for every `S` works everywhere; Helios' own handles are extractors in their places only, so a
+/// misplaced one is a compile error.
+#[derive(Debug)]
+pub struct Cx<P> {
+    client: Option<Arc<dyn Any + Send + Sync>>,
+    place: PhantomData<fn() -> P>,
+}
+
+impl<P> Cx<P> {
+    /// The handle of the connection in hand, if the place has one.
+    #[must_use]
+    pub fn client<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.client.clone()?.downcast().ok()
+    }
+}
+
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        $($(#[$doc])* #[derive(Debug)] pub enum $name {})*
+    };
+}
+
+places! {
+    /// The arguments of a handler that gives one response.
+    Http,
+    /// The arguments of an `#[sse]` method.
+    Sse,
+    /// The arguments of an `#[on_sse_connection]` hook.
+    OnConnection,
+    /// The arguments of an `#[on_sse_error]` hook.
+    OnError,
+    /// The arguments of an `#[on_sse_close]` hook.
+    OnClose,
+}
+
+/// An argument without an attribute, at the place `P`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument here",
+    label = "not something this method is called with",
+    note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
+    note = "a service needs `#[inject]`; without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
+)]
+pub trait Argument<P>: Sized {
+    #[doc(hidden)]
+    fn from_parts(
+        parts: &mut Parts,
+        cx: &Cx<P>,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<P, T> Argument<P> for T
+where
+    P: 'static,
+    T: FromRequestParts<Cx<P>>,
+{
+    async fn from_parts(parts: &mut Parts, cx: &Cx<P>) -> Result<Self, Response> {
+        T::from_request_parts(parts, cx)
+            .await
+            .map_err(IntoResponse::into_response)
+    }
+}
+
+/// The last argument without an attribute: it may take the body.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument here",
+    label = "not something this method is called with",
+    note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
+    note = "a service needs `#[inject]`; without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
+)]
+pub trait LastArgument<P, M>: Sized {
+    #[doc(hidden)]
+    fn from_request(
+        request: Request,
+        cx: &Cx<P>,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<P, M, T> LastArgument<P, M> for T
+where
+    P: 'static,
+    T: FromRequest<Cx<P>, M>,
+{
+    async fn from_request(request: Request, cx: &Cx<P>) -> Result<Self, Response> {
+        T::from_request(request, cx)
+            .await
+            .map_err(IntoResponse::into_response)
+    }
+}
+
+/// Binds an argument that has no attribute.
+pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> {
+    let cx = Cx {
+        client: call.client.clone(),
+        place: PhantomData,
+    };
+    let bound = match T::from_parts(&mut call.request.parts, &cx).await {
+        Ok(bound) => Ok(bound),
+        Err(rejection) => Err(error_of(rejection).await),
+    };
+    call.note(bound)
+}
+
+/// Binds the last argument that has no attribute, which may take the body.
+pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
+    let cx = Cx {
+        client: call.client.clone(),
+        place: PhantomData,
+    };
+    let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
+    let request = Request::from_parts(call.request.parts.clone(), body);
+    let bound = match T::from_request(request, &cx).await {
+        Ok(bound) => Ok(bound),
+        Err(rejection) => Err(error_of(rejection).await),
+    };
+    call.note(bound)
+}
+
+/// A foreign rejection keeps its status and headers; its text becomes the detail.
+async fn error_of(rejection: Response) -> HttpError {
+    const LONGEST: usize = 4 * 1024;
+    let (mut parts, body) = rejection.into_parts();
+    if let Some(own) = HttpError::of_response(&mut parts.extensions) {
+        return own;
+    }
+    let text = match Limited::new(body, LONGEST).collect().await {
+        Ok(text) => String::from_utf8_lossy(&text.to_bytes()).into_owned(),
+        Err(_) => String::new(),
+    };
+    let mut error = HttpError::new(parts.status, text);
+    for (name, value) in &parts.headers {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+            error = error.with_header(name.clone(), value.clone());
+        }
+    }
+    error
+}

@@ -1,0 +1,235 @@
+//! A serde deserialiser over the texts that a request has for one name.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, Visitor,
+};
+
+/// All texts of one name: none, one, or several.
+pub(super) struct Scalar<'a> {
+    values: &'a [Cow<'a, str>],
+}
+
+impl<'a> Scalar<'a> {
+    pub(super) fn new(values: &'a [Cow<'a, str>]) -> Self {
+        Self { values }
+    }
+
+    fn one(&self, expected: &str) -> Result<&'a str, ValueError> {
+        match self.values {
+            [value] => Ok(value),
+            [] => Err(ValueError(format!("{expected}, it is missing"))),
+            _ => Err(ValueError(format!("{expected}, it is given more than once"))),
+        }
+    }
+
+    fn parse<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, ValueError> {
+        self.one(expected)?
+            .parse()
+            .map_err(|_| ValueError(expected.to_owned()))
+    }
+}
+
+/// What was expected, as a person would say it.
+#[derive(Debug)]
+pub(super) struct ValueError(pub(super) String);
+
+impl Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+impl Error for ValueError {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(format!("a valid value ({message})"))
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self(expected.to_string())
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self(expected.to_string())
+    }
+
+    fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
+        Self(format!("one of `{}`", variants.join("`, `")))
+    }
+}
+
+macro_rules! parsed {
+    ($($method:ident $visit:ident $name:literal,)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+                visitor.$visit(self.parse($name)?)
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Scalar<'_> {
+    type Error = ValueError;
+
+    parsed! {
+        deserialize_bool visit_bool "`true` or `false`",
+        deserialize_i8 visit_i8 "i8",
+        deserialize_i16 visit_i16 "i16",
+        deserialize_i32 visit_i32 "i32",
+        deserialize_i64 visit_i64 "i64",
+        deserialize_i128 visit_i128 "i128",
+        deserialize_u8 visit_u8 "u8",
+        deserialize_u16 visit_u16 "u16",
+        deserialize_u32 visit_u32 "u32",
+        deserialize_u64 visit_u64 "u64",
+        deserialize_u128 visit_u128 "u128",
+        deserialize_f32 visit_f32 "f32",
+        deserialize_f64 visit_f64 "f64",
+        deserialize_char visit_char "one character",
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_str(self.one("a value")?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.values.is_empty() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_seq(Each(self.values))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        let expected = format!("one of `{}`", variants.join("`, `"));
+        visitor.visit_enum(UnitVariant(self.one(&expected)?))
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        str string bytes byte_buf unit_struct tuple_struct map struct identifier ignored_any
+    }
+}
+
+struct Each<'a>(&'a [Cow<'a, str>]);
+
+impl<'de> SeqAccess<'de> for Each<'_> {
+    type Error = ValueError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Self::Error> {
+        let Some((_, rest)) = self.0.split_first() else {
+            return Ok(None);
+        };
+        let one = Scalar::new(&self.0[..1]);
+        self.0 = rest;
+        seed.deserialize(one).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+struct UnitVariant<'a>(&'a str);
+
+impl<'de, 'a> EnumAccess<'de> for UnitVariant<'a> {
+    type Error = ValueError;
+    type Variant = <StrDeserializer<'a, ValueError> as EnumAccess<'de>>::Variant;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self::Variant), Self::Error> {
+        let text: StrDeserializer<'a, ValueError> = self.0.into_deserializer();
+        text.variant_seed(seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn read<T: DeserializeOwned>(values: &[&str]) -> Result<T, String> {
+        let values: Vec<_> = values.iter().map(|text| Cow::Borrowed(*text)).collect();
+        T::deserialize(Scalar::new(&values)).map_err(|error| error.0)
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct JobId(u64);
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(rename_all = "lowercase")]
+    enum Order {
+        Up,
+        Down,
+    }
+
+    #[test]
+    fn scalars_newtypes_and_enums_are_read_from_one_text() {
+        assert_eq!(read::<u64>(&["7"]), Ok(7));
+        assert_eq!(read::<JobId>(&["7"]), Ok(JobId(7)));
+        assert_eq!(read::<Order>(&["down"]), Ok(Order::Down));
+        assert_eq!(read::<String>(&["7"]), Ok("7".to_owned()));
+        assert_eq!(read::<bool>(&["true"]), Ok(true));
+        assert_eq!(read::<std::net::IpAddr>(&["::1"]), Ok("::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn absent_and_repeated_values_have_their_types() {
+        assert_eq!(read::<Option<u64>>(&[]), Ok(None));
+        assert_eq!(read::<Option<u64>>(&["7"]), Ok(Some(7)));
+        assert_eq!(read::<Vec<u8>>(&["1", "2"]), Ok(vec![1, 2]));
+        assert_eq!(read::<Vec<u8>>(&[]), Ok(vec![]));
+        assert_eq!(read::<Option<Vec<JobId>>>(&["1"]), Ok(Some(vec![JobId(1)])));
+    }
+
+    #[test]
+    fn what_was_expected_is_said() {
+        assert_eq!(read::<u64>(&["x"]), Err("u64".to_owned()));
+        assert_eq!(read::<u64>(&[]), Err("u64, it is missing".to_owned()));
+        assert_eq!(
+            read::<u64>(&["1", "2"]),
+            Err("u64, it is given more than once".to_owned())
+        );
+        assert_eq!(read::<Order>(&["x"]), Err("one of `up`, `down`".to_owned()));
+    }
+}

@@ -1,0 +1,115 @@
+//! One call of a handler: its request while arguments are bound, and the response head it may set.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use http::HeaderMap;
+
+use crate::container::Container;
+use crate::error::HttpError;
+use crate::request::{RequestContext, ResponseHead};
+
+/// What binders take arguments from. Failures gather here, so that a request is refused with all of them at once.
+pub struct Call {
+    /// The request's head.
+    pub request: RequestContext,
+    /// The handle of the SSE connection that this call opens, for [`crate::bind::argument`].
+    pub client: Option<Arc<dyn Any + Send + Sync>>,
+    head: Option<ResponseHead>,
+    container: Arc<Container>,
+    body: Option<Body>,
+    body_limit: usize,
+    query: Option<Vec<(String, String)>>,
+    refusal: Option<HttpError>,
+}
+
+impl Call {
+    /// A call with this request; bodies over `body_limit` bytes are refused.
+    #[must_use]
+    pub fn new(
+        request: RequestContext,
+        body: Body,
+        body_limit: usize,
+        container: Arc<Container>,
+    ) -> Self {
+        Self {
+            request,
+            client: None,
+            head: None,
+            container,
+            body: Some(body),
+            body_limit,
+            query: None,
+            refusal: None,
+        }
+    }
+
+    /// What the handler sets on its response: a handle, made on first use.
+    pub fn response_head(&mut self) -> ResponseHead {
+        self.head.get_or_insert_default().clone()
+    }
+
+    /// What was set on the response, if anything asked for it.
+    #[must_use]
+    pub fn take_response_head(&mut self) -> Option<ResponseHead> {
+        self.head.take()
+    }
+
+    /// The app's singletons.
+    #[must_use]
+    pub fn container(&self) -> &Arc<Container> {
+        &self.container
+    }
+
+    /// A bodiless call for a hook that sees the same request and connection.
+    #[must_use]
+    pub fn for_hook(&self, client: Arc<dyn Any + Send + Sync>) -> Self {
+        let body = Body::empty();
+        let container = Arc::clone(&self.container);
+        let mut call = Self::new(self.request.clone(), body, self.body_limit, container);
+        call.client = Some(client);
+        call
+    }
+
+    /// The answer to a request whose arguments could not all be bound.
+    #[must_use]
+    pub fn refusal(&mut self) -> HttpError {
+        self.refusal
+            .take()
+            .unwrap_or_else(|| HttpError::internal("an argument failed to bind without a reason"))
+    }
+
+    pub(crate) fn refuse(&mut self, error: HttpError) {
+        self.refusal = Some(match self.refusal.take() {
+            Some(earlier) => earlier.merge(error),
+            None => error,
+        });
+    }
+
+    /// Notes the failure of one argument and passes the success of another.
+    pub(crate) fn note<T>(&mut self, bound: Result<T, HttpError>) -> Option<T> {
+        bound.map_err(|error| self.refuse(error)).ok()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.request.parts.headers
+    }
+
+    pub(crate) fn body_limit(&self) -> usize {
+        self.body_limit
+    }
+
+    pub(crate) fn take_body(&mut self) -> Body {
+        self.body.take().unwrap_or_default()
+    }
+
+    /// The decoded pairs of the query string, parsed once.
+    pub(crate) fn query(&mut self) -> Result<&[(String, String)], HttpError> {
+        if self.query.is_none() {
+            let text = self.request.parts.uri.query().unwrap_or_default();
+            self.query = Some(crate::bind::query::parse(text)?);
+        }
+        Ok(self.query.as_deref().unwrap_or_default())
+    }
+}

@@ -1,0 +1,303 @@
+//! The dependency container: singletons by type, provided or built on demand, all checked at start-up.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A type that the container can build, from other things in the container.
+///
+/// Derive it: `#[derive(Injectable)]` resolves every `Arc<T>` field and fills fields marked `#[inject(default)]` with
+/// their default.
+pub trait Injectable: Sized + Send + Sync + 'static {
+    /// Builds the value, or notes in `resolver` what is missing. Implementations ask for **all** their dependencies
+    /// before giving up, so that one start-up reports every fault.
+    fn build(resolver: &mut Resolver<'_>) -> Option<Self>;
+}
+
+/// The singletons of one app.
+#[derive(Default)]
+pub struct Container {
+    /// Keyed by `T`; the value is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
+    values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Container")
+            .field("values", &self.values.len())
+            .finish()
+    }
+}
+
+impl Container {
+    /// Hands in a value; a later one of the same type replaces it.
+    pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        self.values.insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// The singleton of this type, if it was provided or has been built.
+    #[must_use]
+    pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.values.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    fn has<T: ?Sized + 'static>(&self) -> bool {
+        self.values.contains_key(&TypeId::of::<T>())
+    }
+}
+
+/// Why a dependency could not be resolved, with the way that led to it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// Nothing provides the type.
+    #[error(
+        "nothing provides `{wanted}`, needed by {}: call `.provide(..)` with a value{}",
+        chain(.path),
+        hint(.wanted, *.shared)
+    )]
+    Missing {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
+        /// An `Arc` of the type was provided as a value.
+        shared: bool,
+    },
+    /// Building the type needs the type itself.
+    #[error("a cycle of dependencies: {}; break it with `.provide(..)` for one of them", chain(.path))]
+    Cycle {
+        /// The types, ending with the one that it starts with.
+        path: Vec<String>,
+    },
+}
+
+fn chain(path: &[String]) -> String {
+    let quoted: Vec<_> = path.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" -> ")
+}
+
+fn hint(wanted: &str, shared: bool) -> String {
+    if shared {
+        return format!(" (an `Arc<{wanted}>` was provided: hand it in with `.provide_shared(..)`)");
+    }
+    if wanted.starts_with("dyn ") {
+        return " through `.provide_shared::<dyn Trait>(Arc::new(..))`".to_owned();
+    }
+    " or derive `Injectable` on the type".to_owned()
+}
+
+/// Fills a [`Container`] and notes everything that cannot be resolved.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    container: &'a mut Container,
+    building: Vec<(TypeId, String)>,
+    failed: HashSet<TypeId>,
+    errors: Vec<InjectError>,
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver over what has been provided.
+    #[must_use]
+    pub fn new(container: &'a mut Container) -> Self {
+        Self {
+            container,
+            building: Vec::new(),
+            failed: HashSet::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The singleton of a type that must have been provided.
+    pub fn provided<T: ?Sized + Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
+        let found = self.container.get();
+        if found.is_none() && self.failed.insert(TypeId::of::<T>()) {
+            let error = InjectError::Missing {
+                wanted: short_name::<T>(),
+                path: self.building.iter().map(|(_, name)| name.clone()).collect(),
+                shared: self.container.has::<Arc<T>>(),
+            };
+            self.errors.push(error);
+        }
+        found
+    }
+
+    /// The singleton of a type, built now if it was not provided.
+    pub fn get<T: Injectable>(&mut self) -> Option<Arc<T>> {
+        let id = TypeId::of::<T>();
+        if let Some(found) = self.container.get() {
+            return Some(found);
+        }
+        if self.failed.contains(&id) || self.is_cycle::<T>() {
+            return None;
+        }
+        self.building.push((id, short_name::<T>()));
+        let built = T::build(self);
+        self.building.pop();
+        let Some(built) = built.map(Arc::new) else {
+            self.failed.insert(id);
+            return None;
+        };
+        self.container.provide(Arc::clone(&built));
+        Some(built)
+    }
+
+    fn is_cycle<T: 'static>(&mut self) -> bool {
+        let id = TypeId::of::<T>();
+        let Some(start) = self.building.iter().position(|(known, _)| *known == id) else {
+            return false;
+        };
+        let mut path: Vec<_> = self.building[start..]
+            .iter()
+            .map(|(_, name)| name.clone())
+            .collect();
+        path.push(short_name::<T>());
+        self.errors.push(InjectError::Cycle { path });
+        true
+    }
+
+    /// Names who needs what `resolve` asks for, when it is not a type that the container builds.
+    pub fn needed_by<R>(&mut self, who: &str, resolve: impl FnOnce(&mut Self) -> R) -> R {
+        self.building.push((TypeId::of::<()>(), who.to_owned()));
+        let result = resolve(self);
+        self.building.pop();
+        result
+    }
+
+    /// Everything that could not be resolved.
+    #[must_use]
+    pub fn into_errors(self) -> Vec<InjectError> {
+        self.errors
+    }
+}
+
+/// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
+fn short_name<T: ?Sized>() -> String {
+    let mut short = String::new();
+    let mut word = String::new();
+    for c in type_name::<T>().chars() {
+        match c {
+            ':' => word.clear(),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            c => {
+                short.push_str(&std::mem::take(&mut word));
+                short.push(c);
+            }
+        }
+    }
+    short + &word
+}
+
+/// Chooses between building and requiring `T`, by what `T` implements.
+///
+/// Generated code calls `(&Dependency::<T>::NEW).resolve(..)`: method look-up finds the impl on the value for an
+/// [`Injectable`] type first, and falls back to the impl on the reference for any other.
+#[derive(Debug)]
+pub struct Dependency<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+impl<T: ?Sized> Dependency<T> {
+    /// The only value.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+/// The rung of types that can be built on demand.
+pub trait ResolveInjectable<T> {
+    /// The singleton, provided or built now.
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>;
+}
+
+impl<T: Injectable> ResolveInjectable<T> for Dependency<T> {
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
+        resolver.get()
+    }
+}
+
+/// The rung of types that must be provided.
+pub trait ResolveProvided<T: ?Sized> {
+    /// The singleton, if it was provided.
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>;
+}
+
+impl<T: ?Sized + Send + Sync + 'static> ResolveProvided<T> for &Dependency<T> {
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
+        resolver.provided()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Pool;
+    trait Mailer: Send + Sync {}
+    struct Users(#[allow(dead_code)] Arc<Pool>);
+    struct Orders(Arc<Users>, #[allow(dead_code)] Arc<dyn Mailer>);
+    struct Egg(#[allow(dead_code)] Arc<Hen>);
+    struct Hen(#[allow(dead_code)] Arc<Egg>);
+
+    impl Injectable for Users {
+        fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
+            Some(Self((&Dependency::<Pool>::NEW).resolve(resolver)?))
+        }
+    }
+
+    impl Injectable for Orders {
+        fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
+            let users = Dependency::<Users>::NEW.resolve(resolver);
+            let mailer = (&Dependency::<dyn Mailer>::NEW).resolve(resolver);
+            Some(Self(users?, mailer?))
+        }
+    }
+
+    impl Injectable for Egg {
+        fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
+            resolver.get().map(Self)
+        }
+    }
+
+    impl Injectable for Hen {
+        fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
+            resolver.get().map(Self)
+        }
+    }
+
+    #[test]
+    fn every_missing_provider_is_listed_with_its_chain() {
+        let mut container = Container::default();
+        container.provide(Arc::new(Arc::new(Pool)));
+        let mut resolver = Resolver::new(&mut container);
+        assert!(resolver.get::<Orders>().is_none());
+        let errors: Vec<_> = resolver.into_errors().iter().map(ToString::to_string).collect();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].contains("`Pool`, needed by `Orders` -> `Users`"), "{}", errors[0]);
+        assert!(errors[0].contains("provide_shared"), "{}", errors[0]);
+        assert!(errors[1].contains("`dyn Mailer`, needed by `Orders`"), "{}", errors[1]);
+    }
+
+    #[test]
+    fn a_cycle_is_told_with_its_way() {
+        let mut container = Container::default();
+        let mut resolver = Resolver::new(&mut container);
+        assert!(resolver.get::<Hen>().is_none());
+        let errors = resolver.into_errors();
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].to_string().contains("`Hen` -> `Egg` -> `Hen`"));
+    }
+
+    #[test]
+    fn a_built_value_is_a_singleton() {
+        struct Quiet;
+        impl Mailer for Quiet {}
+        let mut container = Container::default();
+        container.provide(Arc::new(Pool));
+        container.provide::<dyn Mailer>(Arc::new(Quiet));
+        let mut resolver = Resolver::new(&mut container);
+        let orders = resolver.get::<Orders>().unwrap();
+        let users = resolver.get::<Users>().unwrap();
+        assert!(Arc::ptr_eq(&orders.0, &users));
+        assert!(resolver.into_errors().is_empty());
+    }
+}

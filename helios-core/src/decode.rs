@@ -1,0 +1,571 @@
+//! From bytes to events: the parser of WHATWG HTML section 9.2.6, fed in chunks of any size.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// What a [`Decoder`] found in the stream.
+///
+/// ```
+/// use helios_core::decode::{Decoded, Decoder};
+///
+/// let mut decoder = Decoder::new();
+/// decoder.feed(b": hello\n")?;
+/// assert_eq!(decoder.next_item(), Some(Decoded::Comment("hello".into())));
+/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// An event, reported at the blank line that ends it.
+    Event(DecodedEvent),
+    /// A comment line, reported where it stands, without its colon and one space after it.
+    Comment(String),
+    /// A `retry` field, reported where it stands, in whole milliseconds.
+    Retry(Duration),
+}
+
+/// An event as a client dispatches it.
+///
+/// ```
+/// use helios_core::decode::{Decoded, DecodedEvent, Decoder};
+///
+/// let mut decoder = Decoder::new();
+/// decoder.feed(b"id: 1\ndata: a\ndata: b\n\n")?;
+/// let event = DecodedEvent { event: "message".into(), data: "a\nb".into(), id: "1".into() };
+/// assert_eq!(decoder.next_item(), Some(Decoded::Event(event)));
+/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecodedEvent {
+    /// The event's name; `message` when none was given.
+    pub event: String,
+    /// The data, its lines joined with LF.
+    pub data: String,
+    /// The last event id in force, which an earlier event may have set; empty when there is none.
+    pub id: String,
+}
+
+/// Why decoding stopped.
+///
+/// ```
+/// use helios_core::decode::{DecodeError, Decoder};
+///
+/// let mut decoder = Decoder::with_limit(8);
+/// assert_eq!(decoder.feed(b"data: too long"), Err(DecodeError::TooLarge { limit: 8 }));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// An unfinished event outgrew the limit.
+    #[error("event is larger than {limit} bytes: close the stream or raise the decoder's limit")]
+    TooLarge {
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
+}
+
+/// An incremental decoder of an event stream.
+///
+/// It follows WHATWG HTML section 9.2.6 byte for byte, whatever the chunks: a leading BOM is dropped,
+/// lines end with LF, CRLF or CR, invalid UTF-8 becomes U+FFFD, and an event that the stream's end
+/// cuts off is never reported.
+///
+/// ```
+/// use helios_core::decode::{Decoded, Decoder};
+///
+/// let mut decoder = Decoder::new();
+/// for chunk in ["event: gree", "ting\nda", "ta: hi\n\n"] {
+///     decoder.feed(chunk.as_bytes())?;
+/// }
+/// let Some(Decoded::Event(event)) = decoder.next_item() else {
+///     panic!("an event");
+/// };
+/// assert_eq!((&*event.event, &*event.data), ("greeting", "hi"));
+/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    limit: usize,
+    failed: bool,
+    at_start: bool,
+    after_cr: bool,
+    line: Vec<u8>,
+    data: String,
+    name: String,
+    id: Arc<str>,
+    last_event_id: Arc<str>,
+    retry: Option<Duration>,
+    /// Events wait here with their id shared, so that a long id is not copied for each of them.
+    ready: VecDeque<(Decoded, Arc<str>)>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// The limit of [`Decoder::new`]: 16 MiB, in bytes.
+    ///
+    /// ```
+    /// assert_eq!(helios_core::decode::Decoder::DEFAULT_LIMIT, 16_777_216);
+    /// ```
+    pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
+
+    /// A decoder at the start of a stream, with the [default limit](Self::DEFAULT_LIMIT).
+    ///
+    /// ```
+    /// use helios_core::decode::Decoder;
+    ///
+    /// assert_eq!(Decoder::new().next_item(), None);
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(Self::DEFAULT_LIMIT)
+    }
+
+    /// A decoder whose unfinished line and collected data may hold `max_event_bytes` together.
+    ///
+    /// ```
+    /// use helios_core::decode::Decoder;
+    ///
+    /// assert!(Decoder::with_limit(7).feed(b"data: x\n\n").is_ok());
+    /// assert!(Decoder::with_limit(6).feed(b"data: x\n\n").is_err());
+    /// ```
+    #[must_use]
+    pub fn with_limit(max_event_bytes: usize) -> Self {
+        Self {
+            limit: max_event_bytes,
+            failed: false,
+            at_start: true,
+            after_cr: false,
+            line: Vec::new(),
+            data: String::new(),
+            name: String::new(),
+            id: Arc::default(),
+            last_event_id: Arc::default(),
+            retry: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Reads the next bytes of the stream; what they complete waits in [`next_item`](Self::next_item).
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::TooLarge`] if the unfinished event outgrows the limit. What was complete before
+    /// can still be taken, but the stream is lost: every later call fails too.
+    ///
+    /// ```
+    /// use helios_core::decode::Decoder;
+    ///
+    /// let mut decoder = Decoder::new();
+    /// decoder.feed(b"data: x\n")?;
+    /// assert!(decoder.next_item().is_none());
+    /// decoder.feed(b"\n")?;
+    /// assert!(decoder.next_item().is_some());
+    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// ```
+    pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
+        if self.failed {
+            return Err(DecodeError::TooLarge { limit: self.limit });
+        }
+        while let Some(first) = chunk.first() {
+            if mem::take(&mut self.after_cr) && *first == b'\n' {
+                chunk = &chunk[1..];
+                continue;
+            }
+            let Some(end) = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
+                return self.extend_line(chunk);
+            };
+            self.extend_line(&chunk[..end])?;
+            self.after_cr = chunk[end] == b'\r';
+            self.end_line();
+            chunk = &chunk[end + 1..];
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest item that has not been taken yet.
+    ///
+    /// ```
+    /// use helios_core::decode::{Decoded, Decoder};
+    /// use std::time::Duration;
+    ///
+    /// let mut decoder = Decoder::new();
+    /// decoder.feed(b"retry: 5\n")?;
+    /// assert_eq!(decoder.next_item(), Some(Decoded::Retry(Duration::from_millis(5))));
+    /// assert_eq!(decoder.next_item(), None);
+    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn next_item(&mut self) -> Option<Decoded> {
+        let (mut item, id) = self.ready.pop_front()?;
+        if let Decoded::Event(event) = &mut item {
+            event.id = id.as_ref().to_owned();
+        }
+        Some(item)
+    }
+
+    /// The id to send as `Last-Event-ID` when reconnecting; empty when there is none.
+    ///
+    /// An id counts from the blank line after it, also where there is no data (WHATWG HTML section
+    /// 9.2.6), and whether or not its event has been taken.
+    ///
+    /// ```
+    /// use helios_core::decode::Decoder;
+    ///
+    /// let mut decoder = Decoder::new();
+    /// decoder.feed(b"id: 7\n\nid: 8\n")?;
+    /// assert_eq!(decoder.last_event_id(), "7");
+    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// The last reconnection time that was read, in whole milliseconds.
+    ///
+    /// ```
+    /// use helios_core::decode::Decoder;
+    ///
+    /// assert_eq!(Decoder::new().retry(), None);
+    /// ```
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    fn extend_line(&mut self, part: &[u8]) -> Result<(), DecodeError> {
+        if self.data.len() + self.line.len() + part.len() > self.limit {
+            // A line with a hole in it must not be read as if it were whole.
+            self.failed = true;
+            return Err(DecodeError::TooLarge { limit: self.limit });
+        }
+        self.line.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn end_line(&mut self) {
+        let mut line = mem::take(&mut self.line);
+        let bom = mem::take(&mut self.at_start) && line.starts_with(BOM);
+        self.read_line(if bom { &line[BOM.len()..] } else { &line });
+        line.clear();
+        self.line = line;
+    }
+
+    fn read_line(&mut self, line: &[u8]) {
+        if line.is_empty() {
+            return self.dispatch();
+        }
+        let (name, value) = split_field(line);
+        // Lines and values are cut at ASCII bytes, so this equals decoding the stream as a whole.
+        let value = String::from_utf8_lossy(value);
+        match name {
+            b"" => self.push(Decoded::Comment(value.into_owned())),
+            b"data" => self.data.extend([&*value, "\n"]),
+            b"event" => self.name = value.into_owned(),
+            b"id" if !value.contains('\0') => self.id = value.into(),
+            b"retry" => self.read_retry(&value),
+            _ => {}
+        }
+    }
+
+    fn read_retry(&mut self, value: &str) {
+        if let Some(retry) = parse_millis(value) {
+            self.retry = Some(retry);
+            self.push(Decoded::Retry(retry));
+        }
+    }
+
+    fn dispatch(&mut self) {
+        self.last_event_id = self.id.clone();
+        let mut data = mem::take(&mut self.data);
+        let name = mem::take(&mut self.name);
+        if data.pop().is_none() {
+            return;
+        }
+        let event = if name.is_empty() {
+            "message".to_owned()
+        } else {
+            name
+        };
+        let id = String::new();
+        self.push(Decoded::Event(DecodedEvent { event, data, id }));
+    }
+
+    fn push(&mut self, item: Decoded) {
+        self.ready.push_back((item, self.last_event_id.clone()));
+    }
+}
+
+/// Splits a line at its first colon and drops one space after it; without a colon, all is name.
+fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return (line, b"");
+    };
+    let value = &line[colon + 1..];
+    (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+}
+
+fn parse_millis(value: &str) -> Option<Duration> {
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(Duration::from_millis(value.parse().unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(chunks: &[&[u8]]) -> Vec<Decoded> {
+        let mut decoder = Decoder::new();
+        for chunk in chunks {
+            decoder.feed(chunk).unwrap();
+        }
+        drain(&mut decoder)
+    }
+
+    fn drain(decoder: &mut Decoder) -> Vec<Decoded> {
+        std::iter::from_fn(|| decoder.next_item()).collect()
+    }
+
+    fn event(name: &str, data: &str, id: &str) -> Decoded {
+        Decoded::Event(DecodedEvent {
+            event: name.into(),
+            data: data.into(),
+            id: id.into(),
+        })
+    }
+
+    fn message(data: &str) -> Decoded {
+        event("message", data, "")
+    }
+
+    fn retry(millis: u64) -> Decoded {
+        Decoded::Retry(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn leading_bom_is_dropped_once() {
+        let bom_twice = [BOM, BOM, b"data: b\n\n"].concat();
+        assert_eq!(decode(&[b"\xEF\xBB\xBFdata: a\n\n"]), [message("a")]);
+        assert_eq!(decode(&[&bom_twice]), []);
+        assert_eq!(
+            decode(&[b"data: a\n\n\xEF\xBB\xBFdata: b\n\n"]),
+            [message("a")]
+        );
+    }
+
+    #[test]
+    fn leading_bom_is_dropped_across_chunks() {
+        assert_eq!(
+            decode(&[b"\xEF", b"\xBB", b"", b"\xBF", b"data: a\n\n"]),
+            [message("a")]
+        );
+    }
+
+    #[test]
+    fn bytes_that_only_begin_like_a_bom_are_content() {
+        assert_eq!(decode(&[b"\xEF\xBBdata: a\n\n"]), []);
+        assert_eq!(
+            decode(&[b"\xEF\xBB", b"\n", b"data: a\n\n"]),
+            [message("a")]
+        );
+    }
+
+    #[test]
+    fn bom_alone_on_the_first_line_is_a_blank_line() {
+        assert_eq!(decode(&[b"\xEF\xBB\xBF\ndata: a\n\n"]), [message("a")]);
+    }
+
+    #[test]
+    fn lines_end_with_lf_crlf_or_cr() {
+        for stream in [
+            "data: a\ndata: b\n\n",
+            "data: a\r\ndata: b\r\n\r\n",
+            "data: a\rdata: b\r\r",
+            "data: a\rdata: b\n\r",
+        ] {
+            assert_eq!(decode(&[stream.as_bytes()]), [message("a\nb")]);
+        }
+    }
+
+    #[test]
+    fn cr_ends_the_line_before_the_next_chunk_is_known() {
+        assert_eq!(decode(&[b"data: a\r\r"]), [message("a")]);
+    }
+
+    #[test]
+    fn crlf_across_chunks_is_one_line_end() {
+        assert_eq!(
+            decode(&[b"data: a\r", b"", b"\ndata: b\r", b"\n\r", b"\n"]),
+            [message("a\nb")]
+        );
+    }
+
+    #[test]
+    fn second_lf_after_crlf_across_chunks_is_a_blank_line() {
+        assert_eq!(decode(&[b"data: a\r", b"\n\n"]), [message("a")]);
+    }
+
+    #[test]
+    fn field_without_colon_has_an_empty_value() {
+        assert_eq!(decode(&[b"data\n\n"]), [message("")]);
+        assert_eq!(decode(&[b"data\ndata\n\n"]), [message("\n")]);
+        assert_eq!(decode(&[b"id: 1\nid\ndata\n\n"]), [message("")]);
+    }
+
+    #[test]
+    fn only_one_leading_space_is_stripped() {
+        assert_eq!(
+            decode(&[b"data:a\ndata: b\ndata:  c\ndata:\td\ndata: e: f\n\n"]),
+            [message("a\nb\n c\n\td\ne: f")]
+        );
+    }
+
+    #[test]
+    fn id_with_nul_is_ignored() {
+        assert_eq!(
+            decode(&[b"id: 1\nid: a\0b\ndata: x\n\n"]),
+            [event("message", "x", "1")]
+        );
+    }
+
+    #[test]
+    fn last_event_id_persists_until_an_empty_id() {
+        assert_eq!(
+            decode(&[b"id: 1\ndata: a\n\ndata: b\n\nid:\ndata: c\n\n"]),
+            [
+                event("message", "a", "1"),
+                event("message", "b", "1"),
+                message("c")
+            ]
+        );
+    }
+
+    #[test]
+    fn id_counts_only_from_its_blank_line() {
+        let mut decoder = Decoder::new();
+        decoder.feed(b"id: 1\n").unwrap();
+        assert_eq!(decoder.last_event_id(), "");
+        decoder.feed(b"\n").unwrap();
+        assert_eq!(decoder.last_event_id(), "1");
+        assert_eq!(decoder.next_item(), None);
+    }
+
+    #[test]
+    fn retry_takes_ascii_digits_only() {
+        for value in ["-1", "+1", "1 ", " 1", "", "1e3", "٣", "0x1"] {
+            assert_eq!(decode(&[format!("retry: {value}\n").as_bytes()]), []);
+        }
+        assert_eq!(decode(&[b"retry: 10\nretry\n"]), [retry(10)]);
+    }
+
+    #[test]
+    fn retry_saturates_and_allows_zeros() {
+        assert_eq!(
+            decode(&[b"retry:00000000000000000000007\nretry:99999999999999999999999\n"]),
+            [retry(7), retry(u64::MAX)]
+        );
+    }
+
+    #[test]
+    fn retry_counts_without_a_blank_line_and_the_last_one_wins() {
+        let mut decoder = Decoder::new();
+        decoder.feed(b"retry: 1\nretry: 2\nretry: x\n").unwrap();
+        assert_eq!(decoder.retry(), Some(Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn comments_and_retries_are_reported_where_they_stand() {
+        assert_eq!(
+            decode(&[b":\ndata: a\n: one\nretry: 1\n\n:  two\n"]),
+            [
+                Decoded::Comment(String::new()),
+                Decoded::Comment("one".into()),
+                retry(1),
+                message("a"),
+                Decoded::Comment(" two".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_names_are_exact() {
+        assert_eq!(
+            decode(&[b"foo: 1\nData: a\ndata : b\n data: c\ndata\0: d\n\n"]),
+            []
+        );
+    }
+
+    #[test]
+    fn event_without_data_is_dropped_with_its_name() {
+        assert_eq!(decode(&[b"event: a\n\ndata: b\n\n"]), [message("b")]);
+    }
+
+    #[test]
+    fn last_name_wins_and_an_empty_one_means_message() {
+        assert_eq!(
+            decode(&[b"event: a\nevent: b\ndata: 1\n\nevent: c\nevent:\ndata: 2\n\n"]),
+            [event("b", "1", ""), message("2")]
+        );
+    }
+
+    #[test]
+    fn unfinished_event_is_not_reported() {
+        assert_eq!(decode(&[b"data: a\n"]), []);
+        assert_eq!(decode(&[b"data: a"]), []);
+    }
+
+    #[test]
+    fn invalid_utf8_becomes_replacement_characters() {
+        assert_eq!(
+            decode(&[b"data: \xFFa\xE2\x82\ndata: \xE2", b"\x82\xAC\n\n"]),
+            [message("\u{FFFD}a\u{FFFD}\n€")]
+        );
+    }
+
+    #[test]
+    fn limit_bounds_an_endless_line() {
+        let mut decoder = Decoder::with_limit(10);
+        for _ in 0..10 {
+            decoder.feed(b"x").unwrap();
+        }
+        assert_eq!(decoder.feed(b"x"), Err(DecodeError::TooLarge { limit: 10 }));
+    }
+
+    #[test]
+    fn limit_bounds_collected_data_even_when_decoding_expands_it() {
+        let mut decoder = Decoder::with_limit(20);
+        decoder.feed(b"data: 123456789\n").unwrap();
+        assert!(decoder.feed(b"data: 123456789\n").is_err());
+
+        let mut decoder = Decoder::with_limit(20);
+        decoder
+            .feed(b"data:\xFF\xFF\xFF\xFF\xFF\xFF\xFF\n")
+            .unwrap();
+        assert!(decoder.feed(b"\n").is_err());
+    }
+
+    #[test]
+    fn limit_is_per_event_not_per_stream() {
+        let mut decoder = Decoder::with_limit(8);
+        decoder.feed(&b"data: 12\n\n".repeat(100)).unwrap();
+        assert_eq!(drain(&mut decoder).len(), 100);
+    }
+
+    #[test]
+    fn after_too_large_finished_items_remain_and_nothing_more_is_read() {
+        let mut decoder = Decoder::with_limit(8);
+        assert!(decoder.feed(b"data: a\n\ndata: 123\n\n").is_err());
+        assert!(decoder.feed(b"\ndata: b\n\n").is_err());
+        assert_eq!(drain(&mut decoder), [message("a")]);
+    }
+}

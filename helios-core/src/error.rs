@@ -1,0 +1,322 @@
+//! [`HttpError`]: what a handler, guard or binder answers instead of a response, rendered as RFC 9457 problem JSON.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, StatusCode};
+use serde::Serialize;
+
+use crate::sse::SseError;
+
+/// A failed request: a status, a text for the client, and the cause for the log.
+///
+/// It is answered as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). For a 5xx the
+/// client gets the status and its title only: the detail and the source go to the log, never over the wire.
+///
+/// ```
+/// use helios_core::error::HttpError;
+///
+/// let error = HttpError::not_found("no user has the id 7");
+/// assert_eq!(error.status(), 404);
+/// ```
+#[derive(Clone)]
+pub struct HttpError(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    faults: Vec<Fault>,
+    headers: HeaderMap,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// Where in a request a [`Fault`] was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Location {
+    /// A parameter of the path template.
+    Path,
+    /// A key of the query string.
+    Query,
+    /// A request header.
+    Header,
+    /// The request body.
+    Body,
+}
+
+/// One value of a request that could not be bound, an element of the problem's `errors` list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The part of the request.
+    #[serde(rename = "in")]
+    pub location: Location,
+    /// The name of the value in that part.
+    pub name: Cow<'static, str>,
+    /// What would have been accepted.
+    pub expected: String,
+    /// What was there instead. Echoed for path and query only: headers and bodies may hold secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub got: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, expected, .. } = self;
+        match self.location {
+            Location::Path => write!(f, "path parameter `{name}`: expected {expected}"),
+            Location::Query => write!(f, "query parameter `{name}`: expected {expected}"),
+            Location::Header => write!(f, "header `{name}`: expected {expected}"),
+            Location::Body if name.is_empty() => write!(f, "body: expected {expected}"),
+            Location::Body => write!(f, "body field `{name}`: expected {expected}"),
+        }
+    }
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident = $status:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $name(detail: impl Into<Cow<'static, str>>) -> Self {
+                Self::new(StatusCode::$status, detail)
+            }
+        )*
+    };
+}
+
+impl HttpError {
+    /// An error with this status; `detail` is a sentence for the person who reads the answer.
+    #[must_use]
+    pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            status,
+            detail: detail.into(),
+            faults: Vec::new(),
+            headers: HeaderMap::new(),
+            source: None,
+        }))
+    }
+
+    constructors! {
+        /// 400: the request cannot be understood.
+        bad_request = BAD_REQUEST;
+        /// 401: the request lacks valid credentials.
+        unauthorized = UNAUTHORIZED;
+        /// 403: the credentials do not allow this.
+        forbidden = FORBIDDEN;
+        /// 404: there is no such thing.
+        not_found = NOT_FOUND;
+        /// 409: the request conflicts with the state of the resource.
+        conflict = CONFLICT;
+        /// 410: it was here, and is gone for good.
+        gone = GONE;
+        /// 413: the body is larger than allowed.
+        payload_too_large = PAYLOAD_TOO_LARGE;
+        /// 415: the body's content type is not accepted.
+        unsupported_media_type = UNSUPPORTED_MEDIA_TYPE;
+        /// 422: well formed, but the values are not acceptable.
+        unprocessable = UNPROCESSABLE_ENTITY;
+        /// 429: too many requests. A native `EventSource` gives up on it for good.
+        too_many_requests = TOO_MANY_REQUESTS;
+        /// 500: the server's own fault. The detail is logged, not sent.
+        internal = INTERNAL_SERVER_ERROR;
+        /// 503: not now. The detail is logged, not sent.
+        service_unavailable = SERVICE_UNAVAILABLE;
+    }
+
+    /// Keeps the cause, for the log and for [`Error::source`]. It is never sent.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Adds a header to the answer, such as `Retry-After` or `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.append(name, value);
+        self
+    }
+
+    /// A refused request with the values at fault.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.0.faults.push(fault);
+        self
+    }
+
+    /// Reports `other`'s faults together with this error's own. Different statuses become 400.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        if self.0.status != other.0.status {
+            self.0.status = StatusCode::BAD_REQUEST;
+        }
+        let detail = format!("{}; {}", self.0.detail, other.0.detail);
+        self.0.detail = detail.into();
+        self.0.faults.extend(other.0.faults);
+        self
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The text given at construction.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The values at fault, if the request could not be bound.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0.faults
+    }
+
+    /// Headers that go with the answer.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// The problem as one JSON text, without anything that only the log may see.
+    #[must_use]
+    pub fn to_problem_json(&self) -> String {
+        let inner = &*self.0;
+        let secret = inner.status.is_server_error();
+        let problem = Problem {
+            kind: "about:blank",
+            title: inner.status.canonical_reason().unwrap_or("Error"),
+            status: inner.status.as_u16(),
+            detail: (!secret && !inner.detail.is_empty()).then_some(&inner.detail),
+            errors: &inner.faults,
+        };
+        serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
+    }
+
+    /// The error that a response was made from, if it was made from one.
+    #[must_use]
+    pub fn of_response(extensions: &mut Extensions) -> Option<Self> {
+        extensions.remove()
+    }
+}
+
+/// RFC 9457, section 3.1; `errors` is an extension member (section 3.2).
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a Cow<'static, str>>,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.to_problem_json()));
+        *response.status_mut() = self.0.status;
+        response.headers_mut().clone_from(&self.0.headers);
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.status)?;
+        if self.0.detail.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.0.detail)
+    }
+}
+
+impl fmt::Debug for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpError")
+            .field("status", &self.0.status)
+            .field("detail", &self.0.detail)
+            .field("faults", &self.0.faults)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for HttpError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+impl From<StatusCode> for HttpError {
+    fn from(status: StatusCode) -> Self {
+        Self::new(status, "")
+    }
+}
+
+impl From<Infallible> for HttpError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<SseError> for HttpError {
+    fn from(error: SseError) -> Self {
+        match error {
+            SseError::Failed(error) => Self::clone(&error),
+            other => Self::internal("a stream failed").with_source(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_error_sends_neither_detail_nor_source() {
+        let error = HttpError::internal("db password is hunter2").with_source("hunter2");
+        let problem = error.to_problem_json();
+        assert_eq!(
+            problem,
+            r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#
+        );
+        assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn faults_of_several_values_are_told_together() {
+        let fault = |name: &'static str| Fault {
+            location: Location::Query,
+            name: name.into(),
+            expected: "u64".into(),
+            got: Some("x".into()),
+        };
+        let error = HttpError::bad_request("one")
+            .with_fault(fault("a"))
+            .merge(HttpError::unprocessable("two").with_fault(fault("b")));
+        assert_eq!(error.status(), 400);
+        assert_eq!(error.faults().len(), 2);
+        assert!(error.to_problem_json().contains(r#""detail":"one; two""#));
+    }
+}

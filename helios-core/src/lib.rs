@@ -1,0 +1,21 @@
+//! Contracts and pure code of the Helios framework.
+//!
+//! Nothing here opens a socket, reads a clock or spawns a task: time comes in as an argument, so every rule can be
+//! tested without sleeping. Applications depend on the `helios` crate, which re-exports what they need.
+
+pub mod bind;
+pub mod call;
+pub mod container;
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod event;
+pub mod fields;
+pub mod guard;
+pub mod hub;
+pub mod interceptor;
+pub mod item;
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod sse;

@@ -1,0 +1,245 @@
+//! From what a handler returns to a response, chosen by the **shape** of its type.
+//!
+//! Method look-up on `&&&Shape<T>` tries the impl for the most `&` first, so each trait below is one rung of a
+//! ladder. The last rung of a ladder takes every type and demands, inside the call, a bound that nothing meets: a
+//! type which fits nowhere gets a readable error.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use axum_core::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::bind::json_response;
+use crate::error::HttpError;
+
+/// What a handler's call gives: a response, or the error that is rendered as one.
+pub type Reply = Result<Response, HttpError>;
+
+/// What an opened `Result` or `Option` holds, or the finished reply.
+pub type Opened<T> = Result<T, Box<Reply>>;
+
+/// Carries a type, for choosing a rung.
+#[derive(Debug)]
+pub struct Shape<T>(PhantomData<fn(T)>);
+
+impl<T> Shape<T> {
+    /// The shape of a value.
+    pub fn of(_: &T) -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// The error type of a handler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a handler",
+    label = "Helios cannot answer with this error",
+    note = "implement `From<{Self}> for HttpError`, or axum-core's `IntoResponse` for it"
+)]
+pub trait HandlerError {}
+
+/// The type that a handler returns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a handler",
+    label = "neither `Serialize` nor `IntoResponse`",
+    note = "derive `serde::Serialize` on it to answer with JSON, or implement axum-core's `IntoResponse` for it",
+    note = "`Result<T, E>` and `Option<T>` of such a type can be returned too"
+)]
+pub trait HandlerOutput {}
+
+/// Turns what a handler returned into a [`Reply`], by the ladders of this module.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __reply {
+    ($out:expr) => {{
+        use $crate::reply::ladder::*;
+        let out = $out;
+        match (&&&&$crate::reply::Shape::of(&out)).open_result(out) {
+            Err(reply) => *reply,
+            Ok(out) => match (&&$crate::reply::Shape::of(&out)).open_option(out) {
+                Err(reply) => *reply,
+                Ok(out) => (&&&&$crate::reply::Shape::of(&out)).reply(out),
+            },
+        }
+    }};
+}
+
+/// Brings the rungs into scope without a name.
+#[doc(hidden)]
+#[allow(clippy::wildcard_imports, clippy::missing_errors_doc)]
+pub mod ladder {
+    pub use super::rungs::{
+        OpenAny as _, OpenForeign as _, OpenNone as _, OpenOption as _, OpenOther as _,
+        OpenOwn as _, ReplyJson as _, ReplyOther as _, ReplyResponse as _, ReplyText as _,
+    };
+}
+
+#[allow(missing_docs, clippy::missing_errors_doc)]
+mod rungs {
+    use super::{
+        Cow, HandlerError, HandlerOutput, HttpError, IntoResponse, Opened, Reply, Serialize, Shape,
+        json_response,
+    };
+
+    pub trait OpenOwn<T, E> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T>;
+    }
+
+    impl<T, E: Into<HttpError>> OpenOwn<T, E> for &&&Shape<Result<T, E>> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T> {
+            out.map_err(|error| Box::new(Err(error.into())))
+        }
+    }
+
+    pub trait OpenForeign<T, E> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T>;
+    }
+
+    impl<T, E: IntoResponse> OpenForeign<T, E> for &&Shape<Result<T, E>> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T> {
+            out.map_err(|error| Box::new(Ok(error.into_response())))
+        }
+    }
+
+    pub trait OpenOther<T, E> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T>
+        where
+            E: HandlerError;
+    }
+
+    impl<T, E> OpenOther<T, E> for &Shape<Result<T, E>> {
+        fn open_result(&self, out: Result<T, E>) -> Opened<T>
+        where
+            E: HandlerError,
+        {
+            out.map_err(|_| Box::new(Err(HttpError::internal(""))))
+        }
+    }
+
+    pub trait OpenAny<T> {
+        fn open_result(&self, out: T) -> Opened<T>;
+    }
+
+    impl<T> OpenAny<T> for Shape<T> {
+        fn open_result(&self, out: T) -> Opened<T> {
+            Ok(out)
+        }
+    }
+
+    pub trait OpenOption<T> {
+        fn open_option(&self, out: Option<T>) -> Opened<T>;
+    }
+
+    impl<T> OpenOption<T> for &Shape<Option<T>> {
+        fn open_option(&self, out: Option<T>) -> Opened<T> {
+            out.ok_or_else(|| Box::new(Err(HttpError::not_found(""))))
+        }
+    }
+
+    pub trait OpenNone<T> {
+        fn open_option(&self, out: T) -> Opened<T>;
+    }
+
+    impl<T> OpenNone<T> for Shape<T> {
+        fn open_option(&self, out: T) -> Opened<T> {
+            Ok(out)
+        }
+    }
+
+    /// Borrowed text: axum-core takes only `&'static str`, and the choice of a rung must not depend on a lifetime.
+    pub trait ReplyText<T> {
+        fn reply(&self, out: T) -> Reply;
+    }
+
+    impl<'a> ReplyText<&'a str> for &&&Shape<&'a str> {
+        fn reply(&self, out: &'a str) -> Reply {
+            Ok(out.to_owned().into_response())
+        }
+    }
+
+    impl<'a> ReplyText<Cow<'a, str>> for &&&Shape<Cow<'a, str>> {
+        fn reply(&self, out: Cow<'a, str>) -> Reply {
+            Ok(out.into_owned().into_response())
+        }
+    }
+
+    pub trait ReplyResponse<T> {
+        fn reply(&self, out: T) -> Reply;
+    }
+
+    impl<T: IntoResponse> ReplyResponse<T> for &&Shape<T> {
+        fn reply(&self, out: T) -> Reply {
+            let mut response = out.into_response();
+            match HttpError::of_response(response.extensions_mut()) {
+                Some(error) => Err(error),
+                None => Ok(response),
+            }
+        }
+    }
+
+    pub trait ReplyJson<T> {
+        fn reply(&self, out: T) -> Reply;
+    }
+
+    impl<T: Serialize> ReplyJson<T> for &Shape<T> {
+        fn reply(&self, out: T) -> Reply {
+            json_response(&out)
+        }
+    }
+
+    pub trait ReplyOther<T> {
+        fn reply(&self, out: T) -> Reply
+        where
+            T: HandlerOutput;
+    }
+
+    impl<T> ReplyOther<T> for Shape<T> {
+        fn reply(&self, _: T) -> Reply
+        where
+            T: HandlerOutput,
+        {
+            Err(HttpError::internal(""))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    fn content_type(reply: Reply) -> String {
+        let response = reply.unwrap();
+        let value = response.headers().get(CONTENT_TYPE);
+        value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    }
+
+    #[derive(Serialize)]
+    struct Dto {
+        id: u64,
+    }
+
+    #[test]
+    fn a_serializable_value_is_json_and_text_is_text() {
+        assert_eq!(content_type(__reply!(Dto { id: 7 })), "application/json");
+        assert_eq!(content_type(__reply!(Some(vec![Dto { id: 7 }]))), "application/json");
+        assert_eq!(content_type(__reply!("hi".to_owned())), "text/plain; charset=utf-8");
+        let local = String::from("hi");
+        assert_eq!(content_type(__reply!(local.as_str())), "text/plain; charset=utf-8");
+        assert_eq!(content_type(__reply!(())), "");
+    }
+
+    #[test]
+    fn result_and_option_are_opened_first() {
+        let none: Result<Option<Dto>, HttpError> = Ok(None);
+        assert_eq!(__reply!(none).unwrap_err().status(), 404);
+        let conflict: Result<Dto, HttpError> = Err(HttpError::conflict("x"));
+        assert_eq!(__reply!(conflict).unwrap_err().status(), 409);
+        let foreign: Result<Dto, StatusCode> = Err(StatusCode::IM_A_TEAPOT);
+        assert_eq!(__reply!(foreign).unwrap_err().status(), 418);
+        let response: Result<Dto, (StatusCode, &'static str)> = Err((StatusCode::GONE, "x"));
+        assert_eq!(__reply!(response).unwrap().status(), 410);
+    }
+}

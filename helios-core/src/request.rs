@@ -1,0 +1,201 @@
+//! What a handler sees of its request and sets on its response.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+
+use crate::bind::query;
+use crate::route::Template;
+
+/// The head of the request in hand, with what routing found out about it.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    pub(crate) parts: Parts,
+    route: Arc<Template>,
+    params: Vec<String>,
+    remote_addr: Option<SocketAddr>,
+}
+
+impl RequestContext {
+    /// Puts a request head together with its route. `params` are the decoded values of the template's parameters,
+    /// in their order.
+    #[must_use]
+    pub fn new(
+        parts: Parts,
+        route: Arc<Template>,
+        params: Vec<String>,
+        remote_addr: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            parts,
+            route,
+            params,
+            remote_addr,
+        }
+    }
+
+    /// The method as it was sent; for an automatic HEAD it is `HEAD`.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The request target.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// The HTTP version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.parts.version
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The first value of a header, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The template of the matched route, such as `/user/{id}`.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.route.as_str()
+    }
+
+    /// A parameter of the path, percent-decoded.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let index = self.route.params().iter().position(|known| known == name)?;
+        self.params.get(index).map(String::as_str)
+    }
+
+    /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
+    /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<String> {
+        let header = self.header("last-event-id").filter(|id| !id.is_empty());
+        if let Some(id) = header {
+            return Some(id.to_owned());
+        }
+        let pairs = query::parse(self.parts.uri.query()?).ok()?;
+        let found = pairs.into_iter().find(|(key, _)| key == "lastEventId");
+        found.map(|(_, id)| id).filter(|id| !id.is_empty())
+    }
+
+    /// The address of the peer: a proxy's, if one stands before the server. `None` when the app runs without a
+    /// socket or inside another server.
+    #[must_use]
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
+    /// Values handed on by guards and layers.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.parts.extensions
+    }
+
+    /// Lets a guard hand values on to the handler, such as the authenticated user.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.parts.extensions
+    }
+
+    pub(crate) fn param_values(&self, name: &str) -> Option<&String> {
+        let index = self.route.params().iter().position(|known| known == name)?;
+        self.params.get(index)
+    }
+}
+
+/// Status and headers that a handler sets through `#[res]`; merged into its response afterwards.
+///
+/// It is a handle: clones set the same head. On SSE routes the head leaves with the first event, and what is set
+/// later has no effect.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead(Arc<Mutex<Head>>);
+
+#[derive(Debug, Default)]
+struct Head {
+    status: Option<StatusCode>,
+    headers: HeaderMap,
+}
+
+impl ResponseHead {
+    /// Sets the status of a successful response. SSE routes ignore it: they answer 200.
+    pub fn set_status(&mut self, status: StatusCode) -> &mut Self {
+        self.lock().status = Some(status);
+        self
+    }
+
+    /// The status set so far.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.lock().status
+    }
+
+    /// Replaces a header.
+    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
+        self.lock().headers.insert(name, value);
+        self
+    }
+
+    /// Adds a header beside others of the same name, as `Set-Cookie` needs.
+    pub fn append_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
+        self.lock().headers.append(name, value);
+        self
+    }
+
+    /// The first value set for a header so far.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.lock().headers.get(name).cloned()
+    }
+
+    /// Writes what was set over a response's own head.
+    pub fn apply_to(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
+        let head = self.lock();
+        if let Some(own) = head.status {
+            *status = own;
+        }
+        for name in head.headers.keys() {
+            headers.remove(name);
+            for value in head.headers.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Head> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{SET_COOKIE, VARY};
+
+    use super::*;
+
+    #[test]
+    fn what_was_set_replaces_the_response_s_own_and_keeps_repeated_headers() {
+        let mut head = ResponseHead::default();
+        let value = HeaderValue::from_static;
+        head.append_header(SET_COOKIE, value("a=1")).append_header(SET_COOKIE, value("b=2"));
+        let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
+        headers.insert(VARY, value("origin"));
+        headers.insert(SET_COOKIE, value("old=1"));
+        head.apply_to(&mut status, &mut headers);
+        let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+        assert_eq!((status, headers.len()), (StatusCode::OK, 3));
+    }
+}

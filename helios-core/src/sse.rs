@@ -1,0 +1,148 @@
+//! Names shared by everything that speaks of one SSE connection: its id, its end, and what can go wrong.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::HttpError;
+use crate::event::EventError;
+
+/// The id of the event that ends a finished stream. A client that brings it back as `Last-Event-ID` has seen
+/// everything: it is answered 204, which stops an `EventSource` for good.
+pub const END_MARK: &str = "helios:end";
+
+/// Whether this `Last-Event-ID` says that the stream was finished.
+#[must_use]
+pub fn is_end_mark(id: &str) -> bool {
+    id == END_MARK
+}
+
+/// The identity of one SSE connection: a UUID, version 4.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(Uuid);
+
+impl ClientId {
+    /// The id made of these random bytes.
+    #[must_use]
+    pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientId({})", self.0)
+    }
+}
+
+/// A text that is not a [`ClientId`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a client id is a UUID such as 67e55044-10b1-426f-9247-bb680e5fe0c8")]
+pub struct ClientIdError;
+
+impl FromStr for ClientId {
+    type Err = ClientIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| ClientIdError)
+    }
+}
+
+/// Why an SSE connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The generator or producer ran to its end.
+    Completed,
+    /// The server closed it through its handle.
+    ServerClosed,
+    /// The client went away.
+    ClientDisconnected,
+    /// The client did not read fast enough.
+    SlowClient,
+    /// The stream failed or panicked.
+    Error,
+    /// It was refused, or dropped, before it was opened.
+    Rejected,
+    /// It reached the age limit for connections.
+    MaxAge,
+    /// The server is going down.
+    Shutdown,
+}
+
+impl CloseReason {
+    /// The reason in snake case, as it is told to clients and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::ServerClosed => "server_closed",
+            Self::ClientDisconnected => "client_disconnected",
+            Self::SlowClient => "slow_client",
+            Self::Error => "error",
+            Self::Rejected => "rejected",
+            Self::MaxAge => "max_age",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What can go wrong on an SSE connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SseError {
+    /// The connection is closed; nothing can be sent any more.
+    #[error("the connection is closed ({0})")]
+    Closed(CloseReason),
+    /// The client's queue is at its limit. `send().await` waits for room once the connection is attached.
+    #[error("the client's queue is full; wait with `send().await`, or drop the event")]
+    Full,
+    /// The event is larger than `max_event_bytes`.
+    #[error("the event has {size} bytes, the limit is {limit}; send a reference to it instead")]
+    TooLarge {
+        /// The encoded size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The event cannot be written as it is.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The event's name begins with the prefix of the framework's own events.
+    #[error("`{0}` is reserved for control events; choose another name, or another `control_prefix`")]
+    Reserved(String),
+    /// No connection has this id here.
+    #[error("no client has the id {0}")]
+    NoSuchClient(ClientId),
+    /// The handle was returned from a second handler.
+    #[error("this `SseStream` was returned from a handler before; make one for each request")]
+    AlreadyAttached,
+    /// The stream gave an error itself.
+    #[error("{0}")]
+    Failed(#[source] Arc<HttpError>),
+    /// The handler, generator or producer panicked.
+    #[error("the handler panicked")]
+    Panicked,
+}
+
+impl From<HttpError> for SseError {
+    fn from(error: HttpError) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}

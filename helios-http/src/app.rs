@@ -1,0 +1,227 @@
+//! [`Helios`]: an app being put together.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use bytes::Bytes;
+use helios_core::container::Container;
+use http::Request;
+use tower::util::{BoxCloneSyncService, MapResponseLayer};
+use tower::{BoxError, ServiceExt};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::assemble::assemble;
+use crate::controller::{Server, ServerTable};
+use crate::error::{Error, StartupFaults};
+use crate::router::{Router, Routes};
+use crate::service::{HeliosService, RouteService, Shared};
+use crate::settings::Settings;
+use crate::sse::{Hub, SseOptions, SseService};
+
+type BoxedService = BoxCloneSyncService<Request<Body>, Response, Infallible>;
+type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+
+/// An app: a `#[server]` type, what it is provided with, and how it is served.
+///
+/// Nothing is resolved or opened before [`Helios::listen`] or [`Helios::into_service`].
+#[must_use = "an app does nothing until it listens"]
+pub struct Helios {
+    table: &'static ServerTable,
+    container: Container,
+    layers: Vec<BoxedLayer>,
+    hub: Arc<Hub>,
+    sse: SseOptions,
+    pub(crate) settings: Settings,
+}
+
+impl Helios {
+    /// The app of a type marked `#[server]`.
+    pub fn new<S: Server>(_server: S) -> Self {
+        let table = const { &S::TABLE };
+        let hub = Hub::new();
+        let mut container = Container::default();
+        container.provide(Arc::new(SseService::new(Arc::clone(&hub))));
+        Self {
+            table,
+            container,
+            layers: Vec::new(),
+            hub,
+            sse: table.sse.as_ref().map(SseOptions::from_table).unwrap_or_default(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself.
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.provide_shared(Arc::new(value))
+    }
+
+    /// Hands in a value that is shared already, or one behind a trait:
+    /// `provide_shared::<dyn Mailer>(Arc::new(Smtp::new()))`.
+    pub fn provide_shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.container.provide(value);
+        self
+    }
+
+    /// Wraps the app in a tower layer. The last one added sees a request first.
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxedRoutes> + Send + 'static,
+        L::Service: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.layers.push(Box::new(move |inner| {
+            let wrapped = layer.layer(BoxedRoutes(inner));
+            let wrapped = wrapped.map_err(Into::into);
+            let boxed = MapResponseLayer::new(|response: http::Response<B>| response.map(Body::new));
+            BoxCloneSyncService::new(boxed.layer(wrapped))
+        }));
+        self
+    }
+
+    /// Sets the SSE side: `app.sse_options(|sse| sse.keep_alive = None)`. It comes after what `#[server]` says.
+    pub fn sse_options(mut self, change: impl FnOnce(&mut SseOptions)) -> Self {
+        change(&mut self.sse);
+        self
+    }
+
+    /// The host to listen on; over `HELIOS_HOST`, over `#[server(host = ..)]`. Default: `127.0.0.1`.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.settings.host = Some(host.into());
+        self
+    }
+
+    /// The port to listen on, 0 for a free one; over `HELIOS_PORT`, over `#[server(port = ..)]`. Default: 3000.
+    pub fn port(mut self, port: u16) -> Self {
+        self.settings.port = Some(port);
+        self
+    }
+
+    /// The largest request body that is bound, in bytes. Default: 2 MiB.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.settings.body_limit = bytes;
+        self
+    }
+
+    /// How long a client may take to send the head of a request. Default: 10 s.
+    pub fn header_timeout(mut self, limit: Duration) -> Self {
+        self.settings.header_timeout = limit;
+        self
+    }
+
+    /// How long a shutdown may take before what is left is cut. Default: 10 s.
+    pub fn drain_deadline(mut self, limit: Duration) -> Self {
+        self.settings.drain_deadline = limit;
+        self
+    }
+
+    /// Shuts down when `signal` completes, instead of on SIGINT or SIGTERM.
+    pub fn shutdown_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.settings.shutdown = Some(Box::pin(signal));
+        self
+    }
+
+    /// Whether the address and the routes are printed when the server is ready. Default: yes.
+    pub fn banner(mut self, banner: bool) -> Self {
+        self.settings.banner = banner;
+        self
+    }
+
+    /// The way to the SSE connections from outside of handlers, also before the app listens.
+    #[must_use]
+    pub fn sse(&self) -> SseService {
+        SseService::new(Arc::clone(&self.hub))
+    }
+
+    /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Startup`] with everything that is wrong with the wiring.
+    pub fn into_service(self) -> Result<HeliosService, Error> {
+        Ok(self.assemble()?.service)
+    }
+
+    pub(crate) fn assemble(mut self) -> Result<Assembled, Error> {
+        let startup = |faults| Error::Startup(StartupFaults(faults));
+        check_options(&self.sse)?;
+        self.hub.configure(self.sse);
+        let endpoints = assemble(self.table, &mut self.container).map_err(startup)?;
+        let router = Router::new(endpoints).map_err(startup)?;
+        let routes = Routes::of(&router);
+        let service = RouteService::new(Shared {
+            router,
+            container: Arc::new(self.container),
+            hub: Arc::clone(&self.hub),
+            body_limit: self.settings.body_limit,
+        });
+        let layered = self.layers.into_iter().fold(
+            BoxCloneSyncService::new(service),
+            |inner, layer| layer(inner),
+        );
+        Ok(Assembled {
+            service: HeliosService::new(layered),
+            routes,
+            hub: self.hub,
+            table: self.table,
+            settings: self.settings,
+        })
+    }
+}
+
+/// An app that passed its start-up checks.
+pub(crate) struct Assembled {
+    pub(crate) service: HeliosService,
+    pub(crate) routes: Routes,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) table: &'static ServerTable,
+    pub(crate) settings: Settings,
+}
+
+/// Control events must be writable.
+fn check_options(sse: &SseOptions) -> Result<(), Error> {
+    let prefix = &sse.control_prefix;
+    if prefix.is_empty() || prefix.contains(['\r', '\n']) {
+        return Err(Error::Setting {
+            name: "control_prefix",
+            value: prefix.clone(),
+            expected: "a text that is not empty and has no line break",
+        });
+    }
+    Ok(())
+}
+
+/// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.
+#[derive(Clone)]
+pub struct BoxedRoutes(BoxedService);
+
+impl<B> Service<Request<B>> for BoxedRoutes
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <BoxedService as Service<Request<Body>>>::Future;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.0.call(request.map(Body::new))
+    }
+}

@@ -1,0 +1,66 @@
+//! One route with everything that it needs, its controller's type forgotten.
+
+use std::sync::Arc;
+
+use helios_core::call::Call;
+use helios_core::guard::DynGuard;
+use helios_core::interceptor::MapData;
+use helios_core::reply::Reply;
+use helios_core::route::{RouteMeta, Template};
+use http::StatusCode;
+
+use crate::controller::{BoxFuture, Controller, Handler, HttpHandler, SseHandler};
+use crate::sse::{Outcome, SseCall, SseHooks};
+
+pub(crate) struct Endpoint {
+    pub(crate) meta: RouteMeta,
+    pub(crate) controller: &'static str,
+    pub(crate) template: Arc<Template>,
+    /// The status of successful responses, if it is not the handler's own.
+    pub(crate) status: Option<StatusCode>,
+    /// Outer to inner.
+    pub(crate) guards: Vec<Arc<dyn DynGuard>>,
+    /// Outer to inner.
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    /// Of the controllers above, outermost first.
+    pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
+    pub(crate) target: Target,
+}
+
+/// The handler with its instance.
+pub(crate) enum Target {
+    Http(Box<dyn CallHttp>),
+    Sse(Box<dyn CallSse>),
+}
+
+impl Target {
+    pub(crate) fn new<C: Controller>(controller: &Arc<C>, handler: &Handler<C>) -> Self {
+        let controller = Arc::clone(controller);
+        match handler {
+            Handler::Http(call) => Self::Http(Box::new(Bound(controller, *call))),
+            Handler::Sse(call) => Self::Sse(Box::new(Bound(controller, *call))),
+        }
+    }
+}
+
+struct Bound<C, F>(Arc<C>, F);
+
+pub(crate) trait CallHttp: Send + Sync {
+    fn call<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Reply>;
+}
+
+impl<C: Controller> CallHttp for Bound<C, HttpHandler<C>> {
+    fn call<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Reply> {
+        (self.1)(&self.0, call)
+    }
+}
+
+pub(crate) trait CallSse: Send + Sync {
+    fn call(&self, call: SseCall) -> BoxFuture<'static, Outcome>;
+}
+
+impl<C: Controller> CallSse for Bound<C, SseHandler<C>> {
+    fn call(&self, call: SseCall) -> BoxFuture<'static, Outcome> {
+        (self.1)(Arc::clone(&self.0), call)
+    }
+}

@@ -1,0 +1,115 @@
+//! Why a server does not start or stops.
+
+use std::fmt;
+use std::io;
+
+use helios_core::container::InjectError;
+use helios_core::route::Verb;
+
+pub use crate::assemble::Place;
+
+/// Why `listen` or `into_service` gave up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The app is wired wrongly. Every fault is listed.
+    #[error("{0}")]
+    Startup(StartupFaults),
+    /// A setting cannot be used.
+    #[error("{name}={value:?} is not usable: {expected}")]
+    Setting {
+        /// The setting's name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be.
+        expected: &'static str,
+    },
+    /// The address could not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The listener or a signal handler failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Everything that is wrong with an app's wiring.
+#[derive(Debug)]
+pub struct StartupFaults(pub Vec<StartupFault>);
+
+impl fmt::Display for StartupFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the app cannot start, {} fault(s):", self.0.len())?;
+        for fault in &self.0 {
+            write!(f, "\n  - {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong with an app's wiring.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartupFault {
+    /// A dependency is missing or circular.
+    #[error(transparent)]
+    Inject(InjectError),
+    /// An SSE route on a server without SSE.
+    #[error("{place} serves events at {path}, but the server did not enable SSE: write `sse(enabled = true)` in `#[server(..)]`")]
+    SseDisabled {
+        /// The handler.
+        place: Place,
+        /// Its whole path.
+        path: String,
+    },
+    /// Two handlers for the same requests.
+    #[error("{first} and {second} both answer {verb} {path}: change one of the paths or methods")]
+    Collision {
+        /// The handler that was there first.
+        first: Place,
+        /// The other one.
+        second: Place,
+        /// The method.
+        verb: Verb,
+        /// The path.
+        path: String,
+    },
+    /// The router cannot tell a path from another.
+    #[error("{place} at {path} cannot be told from another route: {reason}")]
+    Ambiguous {
+        /// The handler.
+        place: Place,
+        /// Its path.
+        path: String,
+        /// What the router says.
+        reason: String,
+    },
+    /// `#[param(outer)]` without such a parameter.
+    #[error("{place} takes `#[param(outer)] {name}`, but {path} has no `{{{name}}}`")]
+    NoOuterParam {
+        /// The handler.
+        place: Place,
+        /// The parameter.
+        name: &'static str,
+        /// The handler's whole path.
+        path: String,
+    },
+    /// Two parameters of one path with the same name.
+    #[error("{place} is at {path}, which has `{{{name}}}` twice: rename one of them")]
+    RepeatedParam {
+        /// The handler.
+        place: Place,
+        /// The parameter.
+        name: String,
+        /// The handler's whole path.
+        path: String,
+    },
+    /// A controller stands below itself.
+    #[error("the controller `{0}` is nested in itself")]
+    NestedInItself(&'static str),
+}

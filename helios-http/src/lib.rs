@@ -1,0 +1,30 @@
+//! The runtime of the Helios framework: router, pipeline, hyper server, SSE service and bodies.
+//!
+//! Applications depend on the `helios` crate, which re-exports what they need.
+
+mod app;
+mod assemble;
+mod body;
+pub mod controller;
+mod endpoint;
+pub mod error;
+mod peer;
+mod pipeline;
+#[doc(hidden)]
+pub mod resolve;
+mod router;
+mod server;
+mod service;
+mod settings;
+pub mod sse;
+pub mod testing;
+
+pub use app::{BoxedRoutes, Helios};
+pub use assemble::Assembly;
+pub use router::{RouteInfo, Routes};
+pub use service::{HeliosService, RouteService};
+
+#[doc(hidden)]
+pub use helios_core::reply::{Opened as __Opened, Shape as __Shape};
+#[doc(hidden)]
+pub use std::option::Option as __Option;

@@ -1,0 +1,174 @@
+//! One request through one endpoint: guards, binding, handler, head.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use helios_core::call::Call;
+use helios_core::error::HttpError;
+use helios_core::reply::Reply;
+use helios_core::request::ResponseHead;
+use helios_core::route::RouteKind;
+use helios_core::sse::is_end_mark;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, StatusCode, Version};
+use http_body_util::BodyExt;
+
+use crate::body::SseBody;
+use crate::endpoint::{CallHttp, CallSse, Endpoint, Target};
+use crate::peer::Peer;
+use crate::sse::{Connection, Hub, Opened, Opening, SseCall};
+
+/// Answers a request.
+pub(crate) async fn run(
+    endpoint: &Endpoint,
+    mut call: Call,
+    hub: &Arc<Hub>,
+    peer: Option<Arc<Peer>>,
+) -> Response {
+    let reply = match admit(endpoint, &mut call).await {
+        Err(error) => Err(error),
+        Ok(()) => match &endpoint.target {
+            Target::Http(handler) => answer(endpoint, handler.as_ref(), &mut call).await,
+            Target::Sse(handler) => open(endpoint, handler.as_ref(), call, hub, peer).await,
+        },
+    };
+    reply.unwrap_or_else(|error| refuse(endpoint, error))
+}
+
+async fn admit(endpoint: &Endpoint, call: &mut Call) -> Result<(), HttpError> {
+    for guard in &endpoint.guards {
+        guard.check(&mut call.request).await?;
+    }
+    Ok(())
+}
+
+async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
+    let mut response = unpanicked(handler.call(call)).await??;
+    if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
+        *response.status_mut() = status;
+    }
+    if !endpoint.mappers.is_empty() && is_json(&response) {
+        response = map_json(endpoint, call, response).await?;
+    }
+    if let Some(head) = call.take_response_head() {
+        let (mut parts, body) = response.into_parts();
+        head.apply_to(&mut parts.status, &mut parts.headers);
+        response = Response::from_parts(parts, body);
+    }
+    Ok(response)
+}
+
+/// A panic in a handler is its request's failure and nobody else's.
+async fn unpanicked<T>(future: impl Future<Output = T>) -> Result<T, HttpError> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).map_or_else(
+            |_| Poll::Ready(Err(HttpError::internal("the handler panicked"))),
+            |polled| polled.map(Ok),
+        )
+    })
+    .await
+}
+
+/// Only what succeeded is mapped; a handler's own error response passes by.
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status().is_success()
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> Reply {
+    let failed = |what: &'static str| HttpError::internal(what);
+    let (mut parts, body) = response.into_parts();
+    let json = body.collect().await.map_err(|error| failed("the response broke off").with_source(error))?;
+    let data = serde_json::from_slice(&json.to_bytes())
+        .map_err(|error| failed("the response is not JSON").with_source(error))?;
+    let mut head = call.response_head();
+    let inner_first = endpoint.mappers.iter().rev();
+    let mapped = catch_unwind(AssertUnwindSafe(|| {
+        inner_first.fold(data, |data, mapper| mapper.map(data, &call.request, &mut head))
+    }))
+    .map_err(|_| failed("an interceptor panicked"))?;
+    let json = serde_json::to_vec(&mapped)
+        .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(json)))
+}
+
+async fn open(
+    endpoint: &Endpoint,
+    handler: &dyn CallSse,
+    call: Call,
+    hub: &Arc<Hub>,
+    peer: Option<Arc<Peer>>,
+) -> Reply {
+    let restart = matches!(endpoint.meta.kind, RouteKind::Sse { restart: true });
+    let last_event_id = call.request.last_event_id();
+    if !restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let version = call.request.version();
+    if call.request.method() == Method::HEAD {
+        return Ok(event_stream(version, &ResponseHead::default(), Body::empty()));
+    }
+    let (hooks, mappers) = (Arc::clone(&endpoint.hooks), Arc::clone(&endpoint.mappers));
+    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer);
+    let call = SseCall::new(Box::new(call), Arc::clone(&opening));
+    let source = catch_unwind(AssertUnwindSafe(|| handler.call(call)))
+        .map_err(|_| HttpError::internal("the handler panicked"))?;
+    let mut connection = Connection::new(opening, source);
+    match poll_fn(|cx| connection.poll_open(cx)).await {
+        Opened::Stream(head) => {
+            let body = Body::new(SseBody(connection));
+            Ok(event_stream(version, &head, body))
+        }
+        Opened::Refused(response) => Ok(response),
+        Opened::Failed(error) => Err(error),
+    }
+}
+
+/// The head of every stream. What a handler sets comes before the framework's own, which cannot be overridden.
+fn event_stream(version: Version, own: &ResponseHead, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let mut ignored = StatusCode::OK;
+    let headers: &mut HeaderMap = response.headers_mut();
+    own.apply_to(&mut ignored, headers);
+    let value = HeaderValue::from_static;
+    headers.insert(CONTENT_TYPE, value("text/event-stream"));
+    headers.insert(CACHE_CONTROL, value("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", value("no"));
+    headers.remove(CONTENT_LENGTH);
+    if version == Version::HTTP_11 {
+        headers.insert(CONNECTION, value("keep-alive"));
+    }
+    response
+}
+
+fn refuse(endpoint: &Endpoint, error: HttpError) -> Response {
+    if error.status().is_server_error() {
+        let source = std::error::Error::source(&error);
+        tracing::error!(
+            route = endpoint.template.as_str(),
+            handler = endpoint.meta.handler,
+            %error,
+            source,
+            "a request failed"
+        );
+    }
+    error.into_response()
+}
+
+/// Drops the body of a response to HEAD, and keeps what its headers say of it.
+pub(crate) fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let length = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0);
+    if let (Some(length), false) = (length, parts.headers.contains_key(CONTENT_LENGTH)) {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,120 @@
+//! The assembled app as a `tower::Service`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
+use helios_core::call::Call;
+use helios_core::container::Container;
+use helios_core::error::HttpError;
+use helios_core::request::RequestContext;
+use http::header::ALLOW;
+use http::{Method, Request, StatusCode};
+use tower::BoxError;
+use tower_service::Service;
+
+use crate::controller::BoxFuture;
+use crate::peer::Peer;
+use crate::pipeline;
+use crate::router::{Matched, Router};
+use crate::sse::Hub;
+
+/// The routes of an app, without the layers around them. It is what `Helios::layer` wraps.
+#[derive(Clone)]
+pub struct RouteService {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) container: Arc<Container>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) body_limit: usize,
+}
+
+impl RouteService {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for RouteService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let request = request.map(Body::new);
+        Box::pin(async move { Ok(respond(&shared, request).await) })
+    }
+}
+
+async fn respond(shared: &Shared, request: Request<Body>) -> Response {
+    let is_head = request.method() == Method::HEAD;
+    let matched = shared.router.find(request.method(), request.uri().path());
+    let response = match matched {
+        Ok(Matched::Endpoint(endpoint, params)) => {
+            let (parts, body) = request.into_parts();
+            let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+            let addr = peer.as_ref().and_then(|peer| peer.addr);
+            let template = Arc::clone(&endpoint.template);
+            let context = RequestContext::new(parts, template, params, addr);
+            let container = Arc::clone(&shared.container);
+            let call = Call::new(context, body, shared.body_limit, container);
+            pipeline::run(&endpoint, call, &shared.hub, peer).await
+        }
+        Ok(Matched::Options(allow)) => (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response(),
+        Err(error) => HttpError::into_response(error),
+    };
+    if is_head {
+        pipeline::without_body(response)
+    } else {
+        response
+    }
+}
+
+/// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test.
+#[derive(Clone)]
+pub struct HeliosService {
+    inner: tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>,
+}
+
+impl HeliosService {
+    pub(crate) fn new(
+        inner: tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>,
+    ) -> Self {
+        Self { inner }
+    }
+}
+
+impl<B> Service<Request<B>> for HeliosService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.inner.call(request.map(Body::new))
+    }
+}

@@ -1,0 +1,271 @@
+//! An `#[sse]` call: from the bound arguments to a live connection.
+
+use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum_core::response::Response;
+use futures_core::Stream;
+use helios_core::call::Call;
+use helios_core::error::HttpError;
+use helios_core::interceptor::MapData;
+use helios_core::item::StreamItem;
+use helios_core::reply::Reply;
+use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::sse::SseError;
+
+use super::client::{Attachment, EventMapper, Origin, SseStream};
+use super::hooks::SseHooks;
+use super::hub::Hub;
+use crate::peer::Peer;
+
+/// How long a producer may run before its response head leaves without an event.
+const HEAD_GRACE: Duration = Duration::from_millis(250);
+
+/// What became of a stream's source.
+pub type Outcome = Result<Ending, Refusal>;
+
+/// A source that gave no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The generator or producer ran to its end.
+    Completed,
+    /// The stream lives on by its handle.
+    Handle,
+}
+
+/// A source that failed.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Before the head it is a status, after it an `error` event.
+    Error(SseError),
+    /// A finished response of a handler's own error type.
+    Response(Box<Response>),
+}
+
+impl<E: Into<SseError>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Given to an async method that was a producer and has run to its end.
+#[derive(Debug)]
+pub struct Finished(pub(super) Outcome);
+
+/// What the call of a route and the connection that it opens have in common.
+pub(crate) struct Opening {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    pub(crate) restart: bool,
+    pub(crate) peer: Option<Arc<Peer>>,
+    /// The handle that was attached.
+    pub(super) client: OnceLock<SseStream>,
+    pub(super) head: ResponseHead,
+    /// The source has been polled, or need not be: the head may leave.
+    pub(super) ready: AtomicBool,
+}
+
+impl Opening {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        hooks: Arc<[Arc<dyn SseHooks>]>,
+        mappers: Arc<[&'static dyn MapData]>,
+        restart: bool,
+        peer: Option<Arc<Peer>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            hub,
+            hooks,
+            mappers,
+            restart,
+            peer,
+            client: OnceLock::new(),
+            head: ResponseHead::default(),
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
+
+/// The call of an `#[sse]` method. It binds like any [`Call`]; what the method gives is then run by it.
+pub struct SseCall {
+    call: Box<Call>,
+    opening: Arc<Opening>,
+    client: SseStream,
+}
+
+impl Deref for SseCall {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl DerefMut for SseCall {
+    fn deref_mut(&mut self) -> &mut Call {
+        &mut self.call
+    }
+}
+
+impl SseCall {
+    pub(crate) fn new(mut call: Box<Call>, opening: Arc<Opening>) -> Self {
+        let client = SseStream::new();
+        client.client.register_at(&opening.hub);
+        call.client = Some(Arc::clone(&client.client) as _);
+        Self {
+            call,
+            opening,
+            client,
+        }
+    }
+
+    /// The outcome of a call whose arguments could not be bound.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn refused(&mut self) -> Outcome {
+        Err(self.call.refusal().into())
+    }
+
+    /// The request, for a method that looks at it as long as its stream runs.
+    #[must_use]
+    pub fn shared_request(&self) -> Arc<RequestContext> {
+        Arc::new(self.call.request.clone())
+    }
+
+    /// The head that is merged into the response when it leaves.
+    #[must_use]
+    pub fn response_head(&self) -> ResponseHead {
+        self.opening.head.clone()
+    }
+
+    /// The outcome of a method whose `Result` or `Option` held no stream.
+    pub fn replied(reply: Reply) -> Outcome {
+        match reply {
+            Ok(response) => Err(Refusal::Response(Box::new(response))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs a stream: opens the connection, polls the stream once, and sends what it yields.
+    pub(super) async fn forward<S>(self, stream: S) -> Outcome
+    where
+        S: Stream<Item: StreamItem> + Send,
+    {
+        let (client, opening) = self.open(None).await?;
+        let mut stream = pin!(stream);
+        poll_fn(|cx| {
+            // The connection polls its source again after each frame, so waiting for room needs no waker.
+            while client.client.has_room() && !client.is_closed() {
+                match stream.as_mut().poll_next(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(None) => return Poll::Ready(Ok(Ending::Completed)),
+                    Poll::Ready(Some(item)) => {
+                        let event = item.into_event()?;
+                        let prepared = client.client.prepare(event, Origin::Own)?;
+                        client.client.push(&prepared)?;
+                    }
+                }
+            }
+            opening.set_ready();
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Runs a producer: opens the connection, then the method's own future.
+    pub(super) async fn produce<F, E>(self, producer: F) -> Outcome
+    where
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<HttpError>,
+    {
+        let (_client, opening) = self.open(None).await?;
+        let mut producer = pin!(producer);
+        let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
+        poll_fn(|cx| {
+            let over = |sleep: &mut std::pin::Pin<Box<tokio::time::Sleep>>| {
+                sleep.as_mut().poll(cx).is_ready()
+            };
+            if grace.as_mut().is_some_and(over) || opening.is_ready() {
+                grace = None;
+                opening.set_ready();
+            }
+            producer.as_mut().poll(cx)
+        })
+        .await
+        .map(|()| Ending::Completed)
+        .map_err(|error| error.into().into())
+    }
+
+    /// Attaches the handle that the method returned.
+    pub(super) async fn attach(self, handle: SseStream) -> Outcome {
+        let (_, opening) = self.open(Some(handle)).await?;
+        opening.set_ready();
+        Ok(Ending::Handle)
+    }
+
+    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
+    async fn open(
+        self,
+        handle: Option<SseStream>,
+    ) -> Result<(SseStream, Arc<Opening>), Refusal> {
+        let Self {
+            mut call,
+            opening,
+            client,
+        } = self;
+        let client = handle.unwrap_or(client);
+        let mapper = (!opening.mappers.is_empty()).then(|| EventMapper {
+            mappers: Arc::clone(&opening.mappers),
+            request: call.request.clone(),
+            head: opening.head.clone(),
+        });
+        client.client.attach(Attachment {
+            hub: Arc::clone(&opening.hub),
+            hooks: Arc::clone(&opening.hooks),
+            accepted: AtomicUsize::new(0),
+            mapper,
+            last_event_id: call.request.last_event_id(),
+            restart: opening.restart,
+            peer: opening.peer.clone(),
+        })?;
+        // Set once: `open` takes the call.
+        let _ = opening.client.set(client.clone());
+        accept(&mut call, &client).await?;
+        drop(call);
+        if let Some(attachment) = client.client.attachment.get() {
+            client.client.go_live(attachment);
+        }
+        Ok((client, opening))
+    }
+}
+
+/// Runs the connection hooks. An error rejects; the controllers asked before are owed their close hooks.
+async fn accept(call: &mut Call, client: &SseStream) -> Result<(), HttpError> {
+    let Some(attachment) = client.client.attachment.get() else {
+        return Ok(());
+    };
+    for hooks in attachment.hooks.iter() {
+        let mut hook_call = call.for_hook(Arc::clone(&client.client) as _);
+        if let Some(hook) = hooks.connection(&mut hook_call) {
+            hook.await.inspect_err(|_| client.client.reject())?;
+        }
+        attachment.accepted.fetch_add(1, Ordering::AcqRel);
+    }
+    Ok(())
+}

@@ -1,0 +1,730 @@
+//! One SSE connection as the server sees it: [`SseStream`], the handle, and the state behind it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use axum_core::extract::FromRequestParts;
+use bytes::Bytes;
+use helios_core::bind::{Cx, OnConnection, Sse};
+use helios_core::encode::{KEEP_ALIVE, encode};
+use helios_core::error::HttpError;
+use helios_core::event::{IntoSseEvent, SseEvent};
+use helios_core::hub::{Cursor, FRAME_BYTES, Frame, Outbox, OutboxLimits, gather};
+use helios_core::interceptor::MapData;
+use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::sse::{ClientId, CloseReason, SseError};
+use http::request::Parts;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::control;
+use super::hooks::{self, SseHooks};
+use super::hub::{Hub, Slot, lock};
+use crate::peer::Peer;
+
+/// A handle of one SSE connection. Clones are cheap and mean the same connection.
+///
+/// A new handle is *detached*: what is sent is queued up to the limits. Returning it from an `#[sse]` method attaches
+/// it, once, to that request. Dropping handles never closes an attached stream; dropping the last handle of a detached
+/// one discards it.
+///
+/// After the end every method still works: sends give [`SseError::Closed`], `close` does nothing,
+/// [`SseStream::closed`] gives the reason at once.
+#[derive(Clone)]
+pub struct SseStream {
+    pub(super) client: Arc<Client>,
+}
+
+impl fmt::Debug for SseStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SseStream")
+            .field("id", &self.id())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for SseStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SseStream {
+    /// A detached handle with a fresh id.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Arc::new(Client::new()))
+    }
+
+    /// The connection's id: a random UUID. It stays the same after the end.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.client.id
+    }
+
+    /// Sends an event, and waits for room while the client has much to read: that is a producer's back-pressure.
+    ///
+    /// Cancel-safe: a dropped future has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Closed`] after the end, [`SseError::Event`] or [`SseError::TooLarge`] for an event that cannot be
+    /// written, [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
+    pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
+        loop {
+            let room = self.client.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if self.client.has_room() {
+                match self.client.push(&prepared) {
+                    Err(SseError::Full) if self.client.is_live() => {}
+                    sent => return sent,
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Sends an event if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`]; [`SseError::Full`] at the limit also when attached.
+    pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
+        self.client.push(&prepared)
+    }
+
+    /// Sends a value as the JSON data of an event without a name.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`].
+    pub async fn send_data(&self, data: impl Serialize) -> Result<(), SseError> {
+        self.send(SseEvent::json(data)).await
+    }
+
+    /// Sends a comment, which clients ignore.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`].
+    pub async fn send_comment(&self, text: impl Into<String>) -> Result<(), SseError> {
+        self.send(SseEvent::default().comment(text)).await
+    }
+
+    /// Lets the response head leave before the first event. An error after this is told as an event, not a status.
+    pub fn open(&self) {
+        self.client.request_head();
+    }
+
+    /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204.
+    pub fn close(&self) {
+        self.client.end(Ending {
+            reason: CloseReason::ServerClosed,
+            farewell: Farewell::End,
+        });
+    }
+
+    /// Sends a last event and finishes the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::try_send`]; the stream is finished all the same.
+    pub fn close_with(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let sent = self.try_send(event);
+        self.close();
+        sent
+    }
+
+    /// Ends this connection and asks the client to come back after `delay`. The stream itself is not finished.
+    pub fn reconnect_after(&self, delay: Duration) {
+        self.client.end(Ending {
+            reason: CloseReason::ServerClosed,
+            farewell: Farewell::Reconnect(delay),
+        });
+    }
+
+    /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
+    /// not block; a panic in it is logged.
+    pub fn on_close(&self, callback: impl FnOnce(CloseReason) + Send + 'static) {
+        self.client.on_close(Box::new(callback));
+    }
+
+    /// Nothing can be sent any more. What was sent before may still be on its way.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        lock(&self.client.state).closed_reason().is_some()
+    }
+
+    /// Waits until the connection is over, and gives the reason. Cancel-safe.
+    pub async fn closed(&self) -> CloseReason {
+        loop {
+            let over = self.client.over.notified();
+            tokio::pin!(over);
+            over.as_mut().enable();
+            if let Phase::Finished(reason) = lock(&self.client.state).phase {
+                return reason;
+            }
+            over.await;
+        }
+    }
+
+    /// The id that the client has seen last, if it is reconnecting. `None` on a detached handle.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<String> {
+        self.client.attachment.get()?.last_event_id.clone()
+    }
+}
+
+impl FromRequestParts<Cx<Sse>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<Sse>) -> Result<Self, HttpError> {
+        of_cx(cx)
+    }
+}
+
+impl FromRequestParts<Cx<OnConnection>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<OnConnection>) -> Result<Self, HttpError> {
+        of_cx(cx)
+    }
+}
+
+fn of_cx<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
+    let client = cx.client::<Client>();
+    let missing = || HttpError::internal("there is no SSE connection here");
+    client.map(SseStream::of).ok_or_else(missing)
+}
+
+/// Runs when the connection is over.
+type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
+
+/// Bytes that wait before `send` waits too: about two frames keep the socket busy.
+const HIGH_WATER: usize = 2 * FRAME_BYTES;
+
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    /// Set when the hub knows the id.
+    hub: OnceLock<Weak<Hub>>,
+    pub(super) attachment: OnceLock<Attachment>,
+    state: Mutex<State>,
+    /// Signalled when the outbox has been read from.
+    room: Notify,
+    /// Signalled when the connection is over.
+    over: Notify,
+}
+
+/// What a connection learns from the request that it is attached to.
+pub(super) struct Attachment {
+    pub(super) hub: Arc<Hub>,
+    /// Of the controllers above the route, outermost first.
+    pub(super) hooks: Arc<[Arc<dyn SseHooks>]>,
+    /// How many of them have accepted the connection, and are owed a close hook.
+    pub(super) accepted: AtomicUsize,
+    pub(super) mapper: Option<EventMapper>,
+    pub(super) last_event_id: Option<String>,
+    pub(super) restart: bool,
+    pub(super) peer: Option<Arc<Peer>>,
+}
+
+/// The closure interceptors of the route, with the request that they are shown.
+pub(super) struct EventMapper {
+    pub(super) mappers: Arc<[&'static dyn MapData]>,
+    pub(super) request: RequestContext,
+    pub(super) head: ResponseHead,
+}
+
+impl EventMapper {
+    fn map(&self, event: SseEvent) -> SseEvent {
+        let mut head = self.head.clone();
+        event.map_data(|data| {
+            let inner_first = self.mappers.iter().rev();
+            inner_first.fold(data, |data, mapper| {
+                mapper.map(data, &self.request, &mut head)
+            })
+        })
+    }
+}
+
+struct State {
+    phase: Phase,
+    /// Set once the end is decided, also before the handle is attached.
+    ending: Option<Ending>,
+    /// Events sent while detached.
+    queued: Vec<(SseEvent, Origin)>,
+    queued_bytes: usize,
+    outbox: Outbox,
+    cursor: Cursor,
+    slot: Option<Slot>,
+    waker: Option<Waker>,
+    /// The response head may leave.
+    head_wanted: bool,
+    callbacks: Vec<CloseCallback>,
+    keep_alive_due: bool,
+    last_write: Duration,
+    polled: bool,
+    idle_since: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Detached,
+    Live,
+    /// No more is sent; what is published after this number is not for it.
+    Closing(u64),
+    Finished(CloseReason),
+}
+
+/// How a connection ends.
+#[derive(Clone)]
+pub(super) struct Ending {
+    pub(super) reason: CloseReason,
+    pub(super) farewell: Farewell,
+}
+
+/// The last word to the client.
+#[derive(Clone)]
+pub(super) enum Farewell {
+    End,
+    Reconnect(Duration),
+    Error(SseError),
+}
+
+/// Who sends an event: closure interceptors map only what the route itself sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Own,
+    ById,
+}
+
+/// An event checked and, if the connection is attached, encoded.
+pub(super) enum Prepared {
+    Queued(SseEvent, Origin, usize),
+    Encoded(Bytes),
+}
+
+impl Client {
+    fn new() -> Self {
+        Self {
+            id: ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes()),
+            hub: OnceLock::new(),
+            attachment: OnceLock::new(),
+            room: Notify::new(),
+            over: Notify::new(),
+            state: Mutex::new(State {
+                phase: Phase::Detached,
+                ending: None,
+                queued: Vec::new(),
+                queued_bytes: 0,
+                outbox: Outbox::new(OutboxLimits::default()),
+                cursor: Cursor::default(),
+                slot: None,
+                waker: None,
+                head_wanted: false,
+                callbacks: Vec::new(),
+                keep_alive_due: false,
+                last_write: Duration::ZERO,
+                polled: false,
+                idle_since: None,
+            }),
+        }
+    }
+
+    /// Lets the hub find the client by its id.
+    pub(super) fn register_at(self: &Arc<Self>, hub: &Arc<Hub>) {
+        if self.hub.set(Arc::downgrade(hub)).is_ok() {
+            hub.register(self);
+        }
+    }
+
+    /// Binds the connection to its request.
+    pub(super) fn attach(self: &Arc<Self>, attachment: Attachment) -> Result<(), SseError> {
+        let hub = Arc::clone(&attachment.hub);
+        self.attachment
+            .set(attachment)
+            .map_err(|_| SseError::AlreadyAttached)?;
+        self.register_at(&hub);
+        Ok(())
+    }
+
+    /// Moves what was queued into the outbox and joins the built-in topic.
+    pub(super) fn go_live(&self, attachment: &Attachment) {
+        let hub = &attachment.hub;
+        loop {
+            let queued = std::mem::take(&mut lock(&self.state).queued);
+            let encoded: Vec<_> = queued
+                .into_iter()
+                .filter_map(|(event, origin)| self.encode_queued(attachment, event, origin))
+                .collect();
+            let mut state = lock(&self.state);
+            let head = hub.head();
+            for bytes in encoded {
+                state.outbox.push_unbounded(head, bytes);
+            }
+            if !state.queued.is_empty() {
+                continue;
+            }
+            state.phase = Phase::Live;
+            state.outbox.set_limits(hub.options().backlog);
+            state.cursor = hub.everyone.tail();
+            state.last_write = hub.now();
+            hub.connected();
+            let ending = match state.ending.take() {
+                None if hub.is_closing() => Some(hub.shutdown_ending()),
+                ending => ending,
+            };
+            drop(state);
+            if let Some(ending) = ending {
+                self.end(ending);
+            }
+            return;
+        }
+    }
+
+    fn encode_queued(
+        &self,
+        attachment: &Attachment,
+        event: SseEvent,
+        origin: Origin,
+    ) -> Option<Bytes> {
+        attachment.encode(event, origin).map_or_else(
+            |error| {
+                tracing::warn!(client = %self.id, %error, "an event queued before the stream was attached is dropped");
+                attachment.hub.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                None
+            },
+            Some,
+        )
+    }
+
+    /// Checks and encodes outside of the lock: interceptors are user code.
+    pub(super) fn prepare(&self, event: SseEvent, origin: Origin) -> Result<Prepared, SseError> {
+        match self.attachment.get() {
+            Some(attachment) if self.is_live() => {
+                attachment.encode(event, origin).map(Prepared::Encoded)
+            }
+            _ => {
+                let size = encode(&event)?.len();
+                Ok(Prepared::Queued(event, origin, size))
+            }
+        }
+    }
+
+    /// Whether `send` need not wait: there is room, or waiting would be in vain.
+    pub(super) fn has_room(&self) -> bool {
+        let state = lock(&self.state);
+        state.phase != Phase::Live || state.outbox.has_room(HIGH_WATER)
+    }
+
+    pub(super) fn push(&self, prepared: &Prepared) -> Result<(), SseError> {
+        let waker = {
+            let mut state = lock(&self.state);
+            if let Some(reason) = state.closed_reason() {
+                return Err(SseError::Closed(reason));
+            }
+            match (prepared, state.phase) {
+                (Prepared::Queued(event, origin, size), Phase::Detached) => {
+                    state.queue(event.clone(), *origin, *size)?;
+                }
+                (Prepared::Encoded(bytes), _) => state.outbox.push(self.head(), bytes.clone())?,
+                // It went live between `prepare` and here.
+                (Prepared::Queued(event, origin, _), _) => {
+                    drop(state);
+                    return self.push(&self.prepare(event.clone(), *origin)?);
+                }
+            }
+            state.head_wanted = true;
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    fn head(&self) -> u64 {
+        let attachment = self.attachment.get();
+        attachment.map_or(0, |attachment| attachment.hub.head())
+    }
+
+    /// Sends by id: never waits, and a client that does not keep up is closed.
+    pub(super) fn send_by_id(&self, event: SseEvent) -> Result<(), SseError> {
+        match self.prepare(event, Origin::ById).and_then(|event| self.push(&event)) {
+            Err(SseError::Full) if self.is_live() => {
+                self.end_as_slow();
+                Err(SseError::Closed(CloseReason::SlowClient))
+            }
+            sent => sent,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(lock(&self.state).phase, Phase::Live | Phase::Closing(_))
+    }
+
+    fn request_head(&self) {
+        let waker = {
+            let mut state = lock(&self.state);
+            state.head_wanted = true;
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the response head may leave; else `waker` is woken when it may.
+    pub(super) fn poll_head(&self, cx: &Context<'_>) -> bool {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Detached {
+            return false;
+        }
+        if !state.head_wanted {
+            state.waker = Some(cx.waker().clone());
+        }
+        state.head_wanted
+    }
+
+    /// Whether events wait, so that an error comes too late for a status.
+    pub(super) fn has_sent(&self) -> bool {
+        let state = lock(&self.state);
+        state.head_wanted || !state.queued.is_empty()
+    }
+
+    fn on_close(&self, callback: CloseCallback) {
+        let reason = {
+            let mut state = lock(&self.state);
+            let Phase::Finished(reason) = state.phase else {
+                state.callbacks.push(callback);
+                return;
+            };
+            reason
+        };
+        run_callback(callback, reason);
+    }
+
+    /// Decides the end: the farewell is written after what was sent. The first ending counts.
+    pub(super) fn end(&self, ending: Ending) {
+        let waker = {
+            let mut state = lock(&self.state);
+            if state.closed_reason().is_some() {
+                return;
+            }
+            if let (Phase::Live, Some(attachment)) = (state.phase, self.attachment.get()) {
+                let at = attachment.hub.head();
+                state.phase = Phase::Closing(at);
+                if let Some(farewell) = attachment.farewell(&ending) {
+                    state.outbox.push_unbounded(at, farewell);
+                }
+            }
+            state.ending = Some(ending);
+            state.head_wanted = true;
+            state.waker.take()
+        };
+        self.room.notify_waiters();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// A connection hook refused: what follows is an ordinary answer.
+    pub(super) fn reject(&self) {
+        lock(&self.state).ending.get_or_insert(Ending {
+            reason: CloseReason::Rejected,
+            farewell: Farewell::End,
+        });
+    }
+
+    fn end_as_slow(&self) {
+        let Some(attachment) = self.attachment.get() else {
+            return;
+        };
+        attachment.hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+        lock(&self.state).outbox.clear();
+        self.end(Ending {
+            reason: CloseReason::SlowClient,
+            farewell: Farewell::Reconnect(control::jittered(attachment.hub.options().retry)),
+        });
+    }
+
+    /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
+    pub(super) fn poll_frame(&self, mut frame: Frame, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(attachment) = self.attachment.get() else {
+            return Poll::Ready(None);
+        };
+        let hub = &attachment.hub;
+        let mut state = lock(&self.state);
+        state.polled = true;
+        let head = match state.phase {
+            Phase::Finished(_) | Phase::Detached => return Poll::Ready(None),
+            Phase::Live => hub.head(),
+            Phase::Closing(at) => at,
+        };
+        let mut topic = hub.everyone.lock();
+        let State { cursor, outbox, .. } = &mut *state;
+        if gather(&mut frame, &topic.ring, cursor, outbox, head, self.id).is_err() {
+            state.cursor = topic.ring.tail();
+            drop((topic, state));
+            self.end_as_slow();
+            return self.poll_frame(frame, cx);
+        }
+        if frame.is_empty() && std::mem::take(&mut state.keep_alive_due) {
+            frame.push(&KEEP_ALIVE);
+        }
+        if !frame.is_empty() {
+            state.last_write = hub.now();
+            drop((topic, state));
+            self.room.notify_waiters();
+            hub.counters.delivered.fetch_add(frame.events(), Ordering::Relaxed);
+            hub.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+            return Poll::Ready(Some(frame.into_bytes()));
+        }
+        if matches!(state.phase, Phase::Closing(_)) {
+            return Poll::Ready(None);
+        }
+        topic.waiting.register(&mut state.slot, cx.waker());
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// One heartbeat: keep-alive after silence, and the end of a client that does not read.
+    pub(super) fn beat(self: &Arc<Self>, hub: &Hub) {
+        let options = hub.options();
+        let now = hub.now();
+        let mut state = lock(&self.state);
+        let lag = hub.everyone.lock().ring.lag(state.cursor);
+        let behind = lag.events + state.outbox.len() as u64;
+        let behind_bytes = lag.bytes + state.outbox.bytes() as u64;
+        let silent = now.saturating_sub(state.last_write);
+        if options.keep_alive.is_some_and(|after| silent >= after) {
+            state.keep_alive_due = true;
+        }
+        let waiting = behind > 0 || state.keep_alive_due;
+        if std::mem::take(&mut state.polled) || !waiting {
+            state.idle_since = None;
+        } else {
+            state.idle_since.get_or_insert(now);
+        }
+        let idle_since = state.idle_since;
+        let stuck = idle_since.is_some_and(|since| now.saturating_sub(since) >= options.stuck_after);
+        let waker = state.keep_alive_due.then(|| state.waker.take()).flatten();
+        drop(state);
+        if stuck {
+            self.cut();
+        } else if behind > options.backlog.events as u64 || behind_bytes > options.backlog.bytes as u64 {
+            self.end_as_slow();
+        }
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends a connection that nobody polls: its body will not end by itself.
+    fn cut(self: &Arc<Self>) {
+        self.end_as_slow();
+        self.finish(CloseReason::SlowClient);
+        if let Some(peer) = self.attachment.get().and_then(|attachment| attachment.peer.as_ref()) {
+            peer.cut();
+        }
+    }
+
+    /// The connection is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
+    /// hooks in a task of their own. Only the first call does anything.
+    pub(super) fn finish(self: &Arc<Self>, reason: CloseReason) {
+        let Some((reason, was_live)) = self.settle(reason) else {
+            return;
+        };
+        let Some(attachment) = self.attachment.get() else {
+            return;
+        };
+        hooks::spawn_close(SseStream::of(Arc::clone(self)), attachment, reason);
+        // Last, so that a drain which sees no live connection finds the hooks' task.
+        if was_live {
+            attachment.hub.disconnected();
+        }
+    }
+
+    /// Ends the state and runs the callbacks. `None` if that was done before.
+    fn settle(&self, reason: CloseReason) -> Option<(CloseReason, bool)> {
+        let (reason, was_live, callbacks) = {
+            let mut state = lock(&self.state);
+            if matches!(state.phase, Phase::Finished(_)) {
+                return None;
+            }
+            let was_live = state.phase != Phase::Detached;
+            let reason = state.closed_reason().unwrap_or(reason);
+            state.phase = Phase::Finished(reason);
+            state.outbox.clear();
+            state.queued = Vec::new();
+            state.waker = None;
+            if let Some(attachment) = self.attachment.get() {
+                attachment.hub.everyone.lock().waiting.cancel(&mut state.slot);
+            }
+            (reason, was_live, std::mem::take(&mut state.callbacks))
+        };
+        self.room.notify_waiters();
+        self.over.notify_waiters();
+        for callback in callbacks {
+            run_callback(callback, reason);
+        }
+        if let Some(hub) = self.hub.get().and_then(Weak::upgrade) {
+            hub.forget(self.id);
+        }
+        Some((reason, was_live))
+    }
+}
+
+impl Attachment {
+    /// The bytes of an event as this connection gets it.
+    fn encode(&self, event: SseEvent, origin: Origin) -> Result<Bytes, SseError> {
+        let event = match &self.mapper {
+            Some(mapper) if origin == Origin::Own => mapper.map(event),
+            _ => event,
+        };
+        self.hub.encode(&event)
+    }
+
+    fn farewell(&self, ending: &Ending) -> Option<Bytes> {
+        let options = self.hub.options();
+        match &ending.farewell {
+            Farewell::End => (!self.restart).then(|| control::end(options)),
+            Farewell::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
+            Farewell::Error(error) => Some(control::error(error)),
+        }
+    }
+}
+
+impl State {
+    /// The reason of the end, once it is decided.
+    fn closed_reason(&self) -> Option<CloseReason> {
+        match (&self.ending, self.phase) {
+            (_, Phase::Finished(reason)) => Some(reason),
+            (Some(ending), _) => Some(ending.reason),
+            (None, _) => None,
+        }
+    }
+
+    fn queue(&mut self, event: SseEvent, origin: Origin, size: usize) -> Result<(), SseError> {
+        let limits = OutboxLimits::default();
+        if self.queued.len() >= limits.events || self.queued_bytes + size > limits.bytes {
+            return Err(SseError::Full);
+        }
+        self.queued_bytes += size;
+        self.queued.push((event, origin));
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    /// A handle that was never attached tells its callbacks that nothing came of it.
+    fn drop(&mut self) {
+        self.settle(CloseReason::Rejected);
+    }
+}
+
+fn run_callback(callback: CloseCallback, reason: CloseReason) {
+    if catch_unwind(AssertUnwindSafe(|| callback(reason))).is_err() {
+        tracing::error!(%reason, "an `on_close` callback panicked");
+    }
+}

@@ -1,0 +1,158 @@
+//! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
+//! nothing of hyper; [`crate::body`] hands its frames on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
+use helios_core::error::HttpError;
+use helios_core::hub::Frame;
+use helios_core::request::ResponseHead;
+use helios_core::sse::{CloseReason, SseError};
+
+use super::call::{Ending as SourceEnding, Opening, Outcome, Refusal};
+use super::client::{Ending, Farewell, SseStream};
+use super::{control, hooks};
+use crate::controller::BoxFuture;
+
+/// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
+pub(crate) struct Connection {
+    opening: Arc<Opening>,
+    source: Option<BoxFuture<'static, Outcome>>,
+    preamble: Option<Bytes>,
+}
+
+/// How the attempt to open a stream ended.
+pub(crate) enum Opened {
+    /// The head may leave.
+    Stream(ResponseHead),
+    /// An ordinary response instead.
+    Refused(Response),
+    /// An ordinary error instead.
+    Failed(HttpError),
+}
+
+impl Connection {
+    pub(crate) fn new(opening: Arc<Opening>, source: BoxFuture<'static, Outcome>) -> Self {
+        Self {
+            opening,
+            source: Some(source),
+            preamble: None,
+        }
+    }
+
+    fn client(&self) -> Option<&SseStream> {
+        self.opening.client.get()
+    }
+
+    /// Runs the source until the head may leave, or until it is clear that it will not.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
+        match self.poll_source(cx) {
+            Poll::Pending => {
+                let wanted = self.client().is_some_and(|client| client.client.poll_head(cx));
+                if !wanted && !self.opening.is_ready() {
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(Ok(ending)) => self.source_ended(ending),
+            Poll::Ready(Err(refusal)) => {
+                let live = self.client().filter(|client| client.client.is_live());
+                if live.is_none_or(|client| !client.client.has_sent()) {
+                    return Poll::Ready(self.refuse(refusal));
+                }
+                self.fail(refusal);
+            }
+        }
+        let options = self.opening.hub.options();
+        self.preamble = self.client().map(|client| control::preamble(options, client.id()));
+        Poll::Ready(Opened::Stream(self.opening.head.clone()))
+    }
+
+    /// The next bytes of the stream; `None` is its end.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(client) = self.client().cloned() else {
+            return Poll::Ready(None);
+        };
+        while !client.is_closed() && self.source.is_some() {
+            match self.poll_source(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(ending)) => self.source_ended(ending),
+                Poll::Ready(Err(refusal)) => self.fail(refusal),
+            }
+        }
+        let frame = self.preamble.take().map_or_else(Frame::default, Frame::opening);
+        let polled = client.client.poll_frame(frame, cx);
+        if matches!(polled, Poll::Ready(None)) {
+            self.end(CloseReason::Completed);
+        }
+        polled
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Some(source) = &mut self.source else {
+            return Poll::Pending;
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll(cx)))
+            .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
+        if polled.is_ready() {
+            self.source = None;
+        }
+        polled
+    }
+
+    fn source_ended(&self, ending: SourceEnding) {
+        if let (SourceEnding::Completed, Some(client)) = (ending, self.client()) {
+            client.client.end(Ending {
+                reason: CloseReason::Completed,
+                farewell: Farewell::End,
+            });
+        }
+    }
+
+    /// Nothing has left yet: the client gets an ordinary answer.
+    fn refuse(&mut self, refusal: Refusal) -> Opened {
+        self.end(CloseReason::Error);
+        match refusal {
+            Refusal::Response(response) => Opened::Refused(*response),
+            Refusal::Error(error) => Opened::Failed(error.into()),
+        }
+    }
+
+    /// The head has left: the error hooks run, the client is told, and the stream ends without an end mark.
+    fn fail(&mut self, refusal: Refusal) {
+        let Some(client) = self.client().cloned() else {
+            return;
+        };
+        let error = match refusal {
+            Refusal::Error(SseError::Closed(_)) => return,
+            Refusal::Error(error) => error,
+            Refusal::Response(response) => HttpError::from(response.into_response().status()).into(),
+        };
+        tracing::warn!(client = %client.id(), %error, "an SSE stream failed");
+        self.source = Some(Box::pin(async move {
+            if let Some(attachment) = client.client.attachment.get() {
+                hooks::run_error(&client, attachment, &error).await;
+            }
+            client.client.end(Ending {
+                reason: CloseReason::Error,
+                farewell: Farewell::Error(error),
+            });
+            Ok(SourceEnding::Handle)
+        }));
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        self.source = None;
+        if let Some(client) = self.client() {
+            client.client.finish(reason);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.end(CloseReason::ClientDisconnected);
+    }
+}

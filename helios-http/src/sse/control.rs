@@ -1,0 +1,58 @@
+//! The framework's own events. They are named, carry data, and keep the client's id, because clients lose what does
+//! not: a block without data is dropped by several of them, with its `id` and `retry`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use helios_core::encode::encode;
+use helios_core::error::HttpError;
+use helios_core::event::SseEvent;
+use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
+
+use super::options::SseOptions;
+
+/// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
+pub(super) fn end(options: &SseOptions) -> Bytes {
+    encoded(&SseEvent::text("").event(name(options, "end")).id(END_MARK))
+}
+
+/// `<prefix>reconnect`: come back after `retry`.
+pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReason) -> Bytes {
+    let data = serde_json::json!({ "reason": reason.as_str() });
+    encoded(
+        &SseEvent::json(data)
+            .event(name(options, "reconnect"))
+            .retry(retry),
+    )
+}
+
+/// `error`: the stream failed. A 5xx tells nothing but its status.
+pub(super) fn error(error: &SseError) -> Bytes {
+    let problem = HttpError::from(error.clone()).to_problem_json();
+    encoded(&SseEvent::text(problem).event("error"))
+}
+
+/// What goes out with the head. The comment makes Firefox open; `retry` has no blank line after it, so that it
+/// belongs to the first event's block: clients ignore it in a block without data.
+pub(super) fn preamble(options: &SseOptions, client: ClientId) -> Bytes {
+    let mut bytes = format!(":\nretry: {}\n", options.retry.as_millis()).into_bytes();
+    if options.welcome {
+        let data = serde_json::json!({ "uuid": client });
+        bytes.extend_from_slice(&encoded(&SseEvent::json(data).event("welcome")));
+    }
+    bytes.into()
+}
+
+/// A retry time spread over half its length more, so that clients sent away together do not return together.
+pub(super) fn jittered(retry: Duration) -> Duration {
+    retry.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
+
+fn name(options: &SseOptions, event: &str) -> String {
+    format!("{}{event}", options.control_prefix)
+}
+
+/// Names and data of control events are checked when the options are taken over, so they always encode.
+fn encoded(event: &SseEvent) -> Bytes {
+    encode(event).unwrap_or_default()
+}

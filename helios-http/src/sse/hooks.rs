@@ -1,0 +1,210 @@
+//! A controller's SSE hooks, its type forgotten.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use helios_core::bind::{OnClose, OnError};
+use helios_core::call::Call;
+use helios_core::error::HttpError;
+use helios_core::reply::Opened;
+use helios_core::sse::{CloseReason, SseError};
+
+use super::client::{Attachment, SseStream};
+use super::hub::Hub;
+use crate::controller::{BoxFuture, Controller, Hooks};
+
+/// A hook that runs when the request is long over, and what it is told.
+pub trait HookPlace {
+    /// The error or the reason.
+    type Event;
+}
+
+impl HookPlace for OnError {
+    type Event = SseError;
+}
+
+impl HookPlace for OnClose {
+    type Event = CloseReason;
+}
+
+/// An argument of an `#[on_sse_error]` or `#[on_sse_close]` hook.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of this hook",
+    label = "not something this hook is called with",
+    note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`; `#[on_sse_close]` gets an `SseStream` and a `CloseReason`",
+    note = "the request is over by then: keep what you need of it from `#[on_sse_connection]`"
+)]
+pub trait HookArgument<P: HookPlace> {
+    #[doc(hidden)]
+    fn of(client: &SseStream, event: &P::Event) -> Self;
+}
+
+impl<P: HookPlace> HookArgument<P> for SseStream {
+    fn of(client: &SseStream, _: &P::Event) -> Self {
+        client.clone()
+    }
+}
+
+impl HookArgument<OnError> for SseError {
+    fn of(_: &SseStream, event: &SseError) -> Self {
+        event.clone()
+    }
+}
+
+impl HookArgument<OnClose> for CloseReason {
+    fn of(_: &SseStream, event: &CloseReason) -> Self {
+        *event
+    }
+}
+
+/// Binds an argument of an error or close hook.
+pub fn hook_argument<P: HookPlace, T: HookArgument<P>>(client: &SseStream, event: &P::Event) -> T {
+    T::of(client, event)
+}
+
+/// The hooks of one controller in the chain above a route.
+pub(crate) trait SseHooks: Send + Sync {
+    fn connection<'a>(
+        &'a self,
+        call: &'a mut Call,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
+
+    fn error<'a>(
+        &'a self,
+        client: SseStream,
+        error: &'a SseError,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
+
+    fn close(
+        &self,
+        client: SseStream,
+        reason: CloseReason,
+    ) -> Option<BoxFuture<'_, Result<(), HttpError>>>;
+}
+
+/// The hooks of `C`, with the instance that they run on.
+pub(crate) struct ControllerHooks<C: 'static> {
+    controller: Arc<C>,
+    hooks: &'static Hooks<C>,
+}
+
+impl<C: Controller> ControllerHooks<C> {
+    /// `None` if the controller has no hooks at all.
+    pub(crate) fn of(controller: &Arc<C>) -> Option<Arc<dyn SseHooks>> {
+        let hooks = const { &C::TABLE.hooks };
+        let any = hooks.connection.is_some() || hooks.error.is_some() || hooks.close.is_some();
+        any.then(|| {
+            Arc::new(Self {
+                controller: Arc::clone(controller),
+                hooks,
+            }) as Arc<dyn SseHooks>
+        })
+    }
+}
+
+impl<C: Controller> SseHooks for ControllerHooks<C> {
+    fn connection<'a>(
+        &'a self,
+        call: &'a mut Call,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>> {
+        Some((self.hooks.connection?)(&self.controller, call))
+    }
+
+    fn error<'a>(
+        &'a self,
+        client: SseStream,
+        error: &'a SseError,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>> {
+        Some((self.hooks.error?)(&self.controller, client, error))
+    }
+
+    fn close(
+        &self,
+        client: SseStream,
+        reason: CloseReason,
+    ) -> Option<BoxFuture<'_, Result<(), HttpError>>> {
+        Some((self.hooks.close?)(&self.controller, client, reason))
+    }
+}
+
+/// Runs the close hooks of the controllers that accepted the connection, innermost first, in a task of their own: the
+/// connection's may be gone with its client.
+pub(super) fn spawn_close(client: SseStream, attachment: &Attachment, reason: CloseReason) {
+    let accepted = attachment.accepted.load(Ordering::Acquire);
+    let hooks: Vec<_> = attachment.hooks.iter().take(accepted).cloned().collect();
+    let (Some(runtime), false) = (attachment.hub.runtime(), hooks.is_empty()) else {
+        return;
+    };
+    let hub = Arc::clone(&attachment.hub);
+    let tasks = hub.hook_tasks.clone();
+    tasks.spawn_on(
+        async move {
+            for hook in hooks.into_iter().rev() {
+                let client = client.clone();
+                let call = async move {
+                    match hook.close(client, reason) {
+                        Some(hook) => hook.await,
+                        None => Ok(()),
+                    }
+                };
+                run(&hub, "on_sse_close", call).await;
+            }
+        },
+        &runtime,
+    );
+}
+
+/// Runs the error hooks, innermost first, and waits for them.
+pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error: &SseError) {
+    for hook in attachment.hooks.iter().rev() {
+        let (hook, client, error) = (Arc::clone(hook), client.clone(), error.clone());
+        let call = async move {
+            match hook.error(client, &error) {
+                Some(hook) => hook.await,
+                None => Ok(()),
+            }
+        };
+        run(&attachment.hub, "on_sse_error", call).await;
+    }
+}
+
+/// A hook runs in its own task: it ends even if the connection is dropped meanwhile, and its panic stays its own.
+async fn run(
+    hub: &Hub,
+    name: &'static str,
+    hook: impl Future<Output = Result<(), HttpError>> + Send + 'static,
+) {
+    let Some(runtime) = hub.runtime() else { return };
+    let limit = hub.options().hook_timeout;
+    let task = hub.hook_tasks.spawn_on(tokio::time::timeout(limit, hook), &runtime);
+    match task.await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
+        Ok(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook did not return and was dropped"),
+        Err(_) => tracing::error!(hook = name, "an SSE hook panicked"),
+    }
+}
+
+/// What a hook returned, `()` or `Result<(), E>`, as one type.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __hook_result {
+    ($out:expr) => {{
+        use $crate::sse::ladder::*;
+        let out = $out;
+        let opened: $crate::__Opened<()> = (&&&&$crate::__Shape::of(&out)).open_result(out);
+        $crate::sse::hook_result(opened)
+    }};
+}
+
+/// A foreign error response becomes an error with its status.
+///
+/// # Errors
+///
+/// The hook's own.
+pub fn hook_result(opened: Opened<()>) -> Result<(), HttpError> {
+    opened.map_err(|reply| match *reply {
+        Ok(response) => response.status().into(),
+        Err(error) => error,
+    })
+}

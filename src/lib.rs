@@ -1,0 +1,58 @@
+//! Helios: a web server is a set of annotated controllers, and Server-Sent Events are first-class.
+//!
+//! ```no_run
+//! use helios::prelude::*;
+//!
+//! #[derive(Injectable)]
+//! struct Clock;
+//!
+//! #[controller(prefix = "clock")]
+//! impl Clock {
+//!     #[get("{zone}")]
+//!     fn zone(&self, #[param] zone: String) -> String {
+//!         format!("it is late in {zone}")
+//!     }
+//!
+//!     #[sse("ticks")]
+//!     fn ticks(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+//!         stream! {
+//!             for n in last.map_or(0, |n| n + 1)..10 {
+//!                 yield SseEvent::json(json!({ "tick": n })).event("tick").id(n);
+//!                 sleep(Duration::from_secs(1)).await;
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! #[server(controllers = [Clock], sse(enabled = true))]
+//! struct App;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), helios::Error> {
+//!     Helios::new(App).listen().await
+//! }
+//! ```
+
+pub mod prelude;
+#[doc(hidden)]
+#[path = "rt.rs"]
+pub mod __rt;
+
+pub use axum_core;
+pub use helios_core::bind::{Form, Json, Query};
+pub use helios_core::container::Injectable;
+pub use helios_core::error::{Fault, HttpError, Location};
+pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
+pub use helios_core::guard::Guard;
+pub use helios_core::request::{RequestContext, ResponseHead};
+pub use helios_core::route::{RouteKind, Verb};
+pub use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
+pub use helios_core::{decode, encode, hub};
+pub use helios_http::error::{self, Error};
+pub use helios_http::sse::{SseOptions, SseService, SseStats, SseStream};
+pub use helios_http::{Helios, HeliosService, RouteInfo, Routes, testing};
+pub use helios_macros::{
+    Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
+    on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_guards,
+    use_interceptors,
+};

@@ -1,0 +1,17 @@
+//! Everything that a file with a controller needs: `use helios::prelude::*;`.
+
+pub use std::sync::Arc;
+pub use std::time::Duration;
+
+pub use async_stream::{stream, try_stream};
+pub use futures_core::Stream;
+pub use http::StatusCode;
+pub use serde_json::json;
+pub use tokio::time::sleep;
+
+pub use crate::{
+    ClientId, CloseReason, Form, Guard, Helios, HttpError, Injectable, IntoSseEvent, Json, Query,
+    RequestContext, ResponseHead, SseError, SseEvent, SseEvents, SseService, SseStream, any,
+    controller, delete, get, head, http_code, on_sse_close, on_sse_connection, on_sse_error,
+    options, patch, post, put, server, sse, use_guards, use_interceptors,
+};

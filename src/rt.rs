@@ -1,0 +1,34 @@
+//! What generated code names. Not for people: it changes without notice.
+
+pub use std::boxed::Box;
+pub use std::default::Default;
+pub use std::option::Option::{self, None, Some};
+pub use std::result::Result::{self, Err, Ok};
+pub use std::sync::Arc;
+pub use std::vec;
+
+pub use helios_core::__reply as reply;
+pub use helios_core::bind::{
+    Http, OnClose, OnConnection, OnError, Sse, argument, body, header, inject, last_argument,
+    last_event_id, param, query,
+};
+pub use helios_core::call::Call;
+pub use helios_core::container::{
+    Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver,
+};
+pub use helios_core::error::HttpError;
+pub use helios_core::event::{IntoSseEvent, SseEvent};
+pub use helios_core::fields::{fields, to_value};
+pub use helios_core::interceptor::data_mapper;
+pub use helios_core::reply::Reply;
+pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
+pub use helios_core::sse::{CloseReason, SseError};
+pub use helios_http::controller::{
+    BoxFuture, Controller, ControllerEntry, ControllerTable, GuardEntry, Handler, Hooks,
+    InjectEntry, Route, Server, ServerTable, SseTable,
+};
+pub use helios_http::resolve::{field_sse, guard, inject_sse, set_header};
+pub use helios_http::sse::{Outcome, SseCall, SseService, SseStream, hook_argument};
+pub use helios_http::{
+    __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
+};
