@@ -153,11 +153,13 @@ impl Helios {
     }
 
     pub(crate) fn assemble(mut self) -> Result<Assembled, Error> {
-        let startup = |faults| Error::Startup(StartupFaults(faults));
         check_options(&self.sse)?;
         self.hub.configure(self.sse);
-        let endpoints = assemble(self.table, &mut self.container).map_err(startup)?;
-        let router = Router::new(endpoints).map_err(startup)?;
+        let (endpoints, mut faults) = assemble(self.table, &mut self.container);
+        let router = Router::new(endpoints, &mut faults);
+        if !faults.is_empty() {
+            return Err(Error::Startup(StartupFaults(faults)));
+        }
         let routes = Routes::of(&router);
         let service = RouteService::new(Shared {
             router,

@@ -32,11 +32,11 @@ struct Scope {
     hooks: Option<Arc<dyn SseHooks>>,
 }
 
-/// Every endpoint of the app, or everything that is wrong with it.
+/// Every endpoint of the app, and everything that is wrong with it.
 pub(crate) fn assemble(
     table: &ServerTable,
     container: &mut Container,
-) -> Result<Vec<Endpoint>, Vec<StartupFault>> {
+) -> (Vec<Endpoint>, Vec<StartupFault>) {
     let mut assembly = Assembly {
         resolver: Resolver::new(container),
         endpoints: Vec::new(),
@@ -59,11 +59,7 @@ pub(crate) fn assemble(
         ..
     } = assembly;
     faults.extend(resolver.into_errors().into_iter().map(StartupFault::Inject));
-    if faults.is_empty() {
-        Ok(endpoints)
-    } else {
-        Err(faults)
-    }
+    (endpoints, faults)
 }
 
 impl Assembly<'_> {

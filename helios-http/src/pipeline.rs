@@ -30,25 +30,30 @@ pub(crate) async fn run(
     hub: &Arc<Hub>,
     peer: Option<Arc<Peer>>,
 ) -> Response {
-    let reply = match admit(endpoint, &mut call).await {
-        Err(error) => Err(error),
-        Ok(()) => match &endpoint.target {
+    let reply = unpanicked(async {
+        for guard in &endpoint.guards {
+            guard.check(&mut call.request).await?;
+        }
+        match &endpoint.target {
             Target::Http(handler) => answer(endpoint, handler.as_ref(), &mut call).await,
             Target::Sse(handler) => open(endpoint, handler.as_ref(), call, hub, peer).await,
-        },
-    };
-    reply.unwrap_or_else(|error| refuse(endpoint, error))
+        }
+    });
+    reply.await.unwrap_or_else(|error| refuse(endpoint, error))
 }
 
-async fn admit(endpoint: &Endpoint, call: &mut Call) -> Result<(), HttpError> {
-    for guard in &endpoint.guards {
-        guard.check(&mut call.request).await?;
-    }
-    Ok(())
+/// A panic in user code is its request's failure and nobody else's.
+async fn unpanicked(reply: impl Future<Output = Reply>) -> Reply {
+    let mut reply = pin!(reply);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| reply.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(HttpError::internal("the handler panicked"))))
+    })
+    .await
 }
 
 async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
-    let mut response = unpanicked(handler.call(call)).await??;
+    let mut response = handler.call(call).await?;
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;
     }
@@ -61,18 +66,6 @@ async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) ->
         response = Response::from_parts(parts, body);
     }
     Ok(response)
-}
-
-/// A panic in a handler is its request's failure and nobody else's.
-async fn unpanicked<T>(future: impl Future<Output = T>) -> Result<T, HttpError> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).map_or_else(
-            |_| Poll::Ready(Err(HttpError::internal("the handler panicked"))),
-            |polled| polled.map(Ok),
-        )
-    })
-    .await
 }
 
 /// Only what succeeded is mapped; a handler's own error response passes by.
@@ -90,10 +83,8 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
         .map_err(|error| failed("the response is not JSON").with_source(error))?;
     let mut head = call.response_head();
     let inner_first = endpoint.mappers.iter().rev();
-    let mapped = catch_unwind(AssertUnwindSafe(|| {
-        inner_first.fold(data, |data, mapper| mapper.map(data, &call.request, &mut head))
-    }))
-    .map_err(|_| failed("an interceptor panicked"))?;
+    let mapped =
+        inner_first.fold(data, |data, mapper| mapper.map(data, &call.request, &mut head));
     let json = serde_json::to_vec(&mapped)
         .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
     parts.headers.remove(CONTENT_LENGTH);
@@ -119,9 +110,7 @@ async fn open(
     let (hooks, mappers) = (Arc::clone(&endpoint.hooks), Arc::clone(&endpoint.mappers));
     let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
-    let source = catch_unwind(AssertUnwindSafe(|| handler.call(call)))
-        .map_err(|_| HttpError::internal("the handler panicked"))?;
-    let mut connection = Connection::new(opening, source);
+    let mut connection = Connection::new(opening, handler.call(call));
     match poll_fn(|cx| connection.poll_open(cx)).await {
         Opened::Stream(head) => {
             let body = Body::new(SseBody(connection));

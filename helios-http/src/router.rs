@@ -36,37 +36,43 @@ pub(crate) enum Matched {
 }
 
 impl Router {
-    pub(crate) fn new(endpoints: Vec<Endpoint>) -> Result<Self, Vec<StartupFault>> {
+    /// Notes in `faults` which endpoints cannot be told apart.
+    pub(crate) fn new(endpoints: Vec<Endpoint>, faults: &mut Vec<StartupFault>) -> Self {
         let mut router = Self::default();
-        let mut known: HashMap<String, usize> = HashMap::new();
-        let mut faults = Vec::new();
+        let mut known = HashMap::new();
         for endpoint in endpoints {
-            let shape = shape(endpoint.template.as_str());
-            let index = match known.get(&shape) {
-                Some(index) => *index,
-                None => {
-                    let index = router.nodes.len();
-                    if let Err(error) = router.paths.insert(shape.clone(), index) {
-                        faults.push(StartupFault::Ambiguous {
-                            place: place(&endpoint),
-                            path: endpoint.template.as_str().to_owned(),
-                            reason: error.to_string(),
-                        });
-                        continue;
-                    }
-                    router.nodes.push(Node::default());
-                    known.insert(shape, index);
-                    index
-                }
-            };
-            faults.extend(router.nodes[index].add(endpoint));
+            match router.node(&mut known, &endpoint) {
+                Ok(node) => faults.extend(node.add(endpoint)),
+                Err(fault) => faults.push(fault),
+            }
         }
         router.nodes.iter_mut().for_each(Node::note_allowed);
-        if faults.is_empty() {
-            Ok(router)
-        } else {
-            Err(faults)
-        }
+        router
+    }
+
+    /// The node of an endpoint's path, made on first use.
+    fn node(
+        &mut self,
+        known: &mut HashMap<String, usize>,
+        endpoint: &Endpoint,
+    ) -> Result<&mut Node, StartupFault> {
+        let shape = shape(endpoint.template.as_str());
+        let index = match known.get(&shape) {
+            Some(index) => *index,
+            None => {
+                let index = self.nodes.len();
+                let inserted = self.paths.insert(shape.clone(), index);
+                inserted.map_err(|error| StartupFault::Ambiguous {
+                    place: place(endpoint),
+                    path: endpoint.template.as_str().to_owned(),
+                    reason: error.to_string(),
+                })?;
+                self.nodes.push(Node::default());
+                known.insert(shape, index);
+                index
+            }
+        };
+        Ok(&mut self.nodes[index])
     }
 
     /// Finds the endpoint of a request.

@@ -26,6 +26,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// How long to wait after `accept` failed, as it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long close hooks may run for connections that were cut.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
 impl Helios {
     /// Serves until SIGINT or SIGTERM (or [`Helios::shutdown_on`]), then drains: no new connections, running requests
     /// finish, streams end with a word to reconnect, close hooks run. What is left at the drain deadline is cut, as it
@@ -76,6 +79,7 @@ async fn serve(app: Assembled, listener: TcpListener) -> Result<(), Error> {
         header_timeout: settings.header_timeout,
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
+        cut: CancellationToken::new(),
     };
     let shutdown = async {
         match settings.shutdown {
@@ -100,6 +104,10 @@ async fn serve(app: Assembled, listener: TcpListener) -> Result<(), Error> {
         },
         () = signals.next(), if !given => tracing::warn!("a second signal; cutting what is left"),
     }
+    connections.cut.cancel();
+    connections.tasks.wait().await;
+    // Close hooks of what was cut.
+    let _ = timeout(CUT_GRACE, hub.hooks_done()).await;
     Ok(())
 }
 
@@ -169,6 +177,7 @@ struct Connections {
     header_timeout: Duration,
     tasks: TaskTracker,
     draining: CancellationToken,
+    cut: CancellationToken,
 }
 
 async fn accept(listener: &TcpListener, service: &HeliosService, connections: &Connections) {
@@ -176,7 +185,7 @@ async fn accept(listener: &TcpListener, service: &HeliosService, connections: &C
         match listener.accept().await {
             Ok((stream, addr)) => {
                 let peer = Arc::new(Peer::new(Some(addr)));
-                connections.serve(stream, service.clone(), peer);
+                connections.serve(stream, service.clone(), &peer);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -197,7 +206,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 impl Connections {
-    fn serve(&self, stream: TcpStream, service: HeliosService, peer: Arc<Peer>) {
+    fn serve(&self, stream: TcpStream, service: HeliosService, peer: &Arc<Peer>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
@@ -205,11 +214,13 @@ impl Connections {
             self.http.clone(),
             stream,
             service,
-            Arc::clone(&peer),
-            self.draining.clone(),
-            self.header_timeout,
+            Arc::clone(peer),
+            (self.draining.clone(), self.header_timeout),
         );
-        let task = self.tasks.spawn(served);
+        let cut = self.cut.clone();
+        let task = self.tasks.spawn(async move {
+            cut.run_until_cancelled(served).await;
+        });
         peer.served_by(task.abort_handle());
     }
 }
@@ -219,8 +230,7 @@ async fn connection(
     stream: TcpStream,
     service: HeliosService,
     peer: Arc<Peer>,
-    draining: CancellationToken,
-    header_timeout: Duration,
+    (draining, header_timeout): (CancellationToken, Duration),
 ) {
     let asked = Arc::new(AtomicBool::new(false));
     let answer = {
@@ -232,9 +242,9 @@ async fn connection(
         })
     };
     let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
-    // hyper-util waits without a limit for the bytes that tell HTTP/1 from HTTP/2.
     let result = tokio::select! {
         result = served.as_mut() => result,
+        // hyper-util waits without a limit for the bytes that tell HTTP/1 from HTTP/2.
         () = silence(&asked, header_timeout) => return,
         () = draining.cancelled() => {
             served.as_mut().graceful_shutdown();

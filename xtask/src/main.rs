@@ -1,2 +1,82 @@
-//! x
-fn main(){}
+//! Development tasks: `cargo xtask test` runs every check that a change must pass.
+
+mod tools;
+
+use std::env;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// One command of a task, with the environment that it needs.
+struct Step {
+    name: &'static str,
+    args: &'static [&'static str],
+    env: &'static [(&'static str, &'static str)],
+}
+
+const fn step(name: &'static str, args: &'static [&'static str]) -> Step {
+    Step {
+        name,
+        args,
+        env: &[],
+    }
+}
+
+const TEST: &[Step] = &[
+    step("format", &["fmt", "--all", "--check"]),
+    step(
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    Step {
+        name: "documentation",
+        args: &["doc", "--workspace", "--no-deps"],
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Step {
+        name: "tests",
+        args: &["test", "--workspace"],
+        env: &[("INSTA_UPDATE", "no")],
+    },
+    step("browsers", &["test", "--test", "browser", "--", "--ignored"]),
+];
+
+fn main() -> ExitCode {
+    match env::args().nth(1).as_deref() {
+        Some("test") => test(),
+        _ => {
+            eprintln!("usage: cargo xtask test    run every check, as CI does");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> ExitCode {
+    if let Err(missing) = tools::ensure() {
+        eprintln!("{missing}");
+        return ExitCode::FAILURE;
+    }
+    for step in TEST {
+        println!("\n== {} ==", step.name);
+        let started = Instant::now();
+        if !run(step) {
+            eprintln!("\n{} failed: cargo {}", step.name, step.args.join(" "));
+            return ExitCode::FAILURE;
+        }
+        println!("== {}: {} s ==", step.name, started.elapsed().as_secs());
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(step: &Step) -> bool {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(step.args).envs(step.env.iter().copied());
+    command.status().is_ok_and(|status| status.success())
+}

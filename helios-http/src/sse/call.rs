@@ -155,6 +155,10 @@ impl SseCall {
     }
 
     /// The outcome of a method whose `Result` or `Option` held no stream.
+    ///
+    /// # Errors
+    ///
+    /// Always.
     pub fn replied(reply: Reply) -> Outcome {
         match reply {
             Ok(response) => Err(Refusal::Response(Box::new(response))),

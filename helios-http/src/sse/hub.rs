@@ -190,6 +190,11 @@ impl Hub {
         }
         drop(clients);
         self.wait_until_quiet().await;
+        self.hooks_done().await;
+    }
+
+    /// Waits until no close or error hook runs.
+    pub(crate) async fn hooks_done(&self) {
         self.hook_tasks.close();
         self.hook_tasks.wait().await;
     }

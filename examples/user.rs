@@ -1,0 +1,177 @@
+//! A controller with everything that a stream can do: a generator, a producer, an imperative handle, the injected
+//! service, hooks, an interceptor, a nested controller, and a page that shows it live.
+//!
+//! ```text
+//! cargo run --example user
+//! curl -N http://127.0.0.1:3000/user/updates
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum_core::response::{IntoResponse, Response};
+use helios::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What the service layer of an app would be: here it counts and keeps the last messages.
+#[derive(Injectable)]
+struct Messages {
+    #[inject(default)]
+    count: AtomicU64,
+}
+
+impl Messages {
+    fn post(&self, message: NewMessage) -> Message {
+        Message {
+            id: self.count.fetch_add(1, Ordering::Relaxed) + 1,
+            from: message.from,
+            text: message.text,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct NewMessage {
+    from: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Message {
+    id: u64,
+    from: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct UserDto {
+    id: u64,
+    name: String,
+}
+
+#[derive(Injectable)]
+pub(crate) struct User {
+    messages: Arc<Messages>,
+    sse: SseService,
+}
+
+#[controller(
+    prefix = "user",
+    controllers = [UserMetadata],
+    interceptor = |data, _req, _res| json!({ "data": data, "intercepted": true }),
+)]
+impl User {
+    #[get("{id}")]
+    async fn find(&self, #[param] id: u64) -> Result<UserDto, HttpError> {
+        match id {
+            1..=1_000 => Ok(UserDto { id, name: format!("user {id}") }),
+            _ => Err(HttpError::not_found(format!("no user has the id {id}"))),
+        }
+    }
+
+    /// Pushes what is posted to every connected client.
+    #[post("messages")]
+    #[http_code(201)]
+    async fn post(&self, #[body] message: NewMessage) -> Result<Json<Message>, HttpError> {
+        let message = self.messages.post(message);
+        self.sse.broadcast(SseEvent::json(&message).event("message-posted")).await?;
+        Ok(Json(message))
+    }
+
+    /// 1. A generator: reconnecting clients go on where they stopped.
+    #[sse("updates")]
+    fn updates(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+        stream! {
+            yield SseEvent::json(json!({ "message": "Connected" })).event("connected");
+            for i in last.map_or(0, |n| n + 1)..10 {
+                yield SseEvent::json(json!({ "count": i })).event("update").id(i);
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    /// 2. A producer: the method's body is the stream.
+    #[sse("progress/{job}")]
+    async fn progress(&self, #[param] job: String, stream: SseStream) -> Result<(), HttpError> {
+        for percent in (0..=100).step_by(25) {
+            let step = json!({ "job": job, "percent": percent });
+            stream.send(SseEvent::json(step).event("progress")).await?;
+            sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    /// 3. A handle that another task drives.
+    #[sse("time")]
+    fn time(&self) -> SseStream {
+        let stream = SseStream::new();
+        let clock = tokio::spawn(tick(stream.clone()));
+        stream.on_close(move |_reason| clock.abort());
+        stream
+    }
+
+    /// 4. The injected service: the connection is reached by its id, here and from anywhere else.
+    #[sse("subscribe")]
+    async fn subscribe(&self, #[inject_sse] sse: SseService) -> Result<SseStream, HttpError> {
+        let client = sse.create_connection();
+        let welcome = SseEvent::json(json!({ "message": "Connected to SSE" })).event("welcome");
+        sse.send_to_client(client.id(), welcome).await?;
+        Ok(client)
+    }
+
+    #[on_sse_connection]
+    async fn opened(&self, client: SseStream, #[req] req: &RequestContext) {
+        println!("{} opened {}", client.id(), req.uri().path());
+    }
+
+    #[on_sse_error]
+    async fn failed(&self, client: SseStream, error: &SseError) {
+        println!("{} failed: {error}", client.id());
+    }
+
+    #[on_sse_close]
+    async fn closed(&self, client: SseStream, reason: CloseReason) {
+        println!("{} closed: {reason}", client.id());
+    }
+}
+
+async fn tick(stream: SseStream) {
+    let mut seconds = 0_u64;
+    while stream.send_data(json!({ "seconds": seconds })).await.is_ok() {
+        seconds += 1;
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Below `/user/metadata`: the interceptor and the hooks of `User` apply here too.
+#[derive(Injectable)]
+struct UserMetadata {
+    sse: SseService,
+}
+
+#[controller(prefix = "metadata")]
+impl UserMetadata {
+    #[get]
+    fn connections(&self) -> serde_json::Value {
+        let stats = self.sse.stats();
+        json!({ "connections": stats.connections, "published": stats.published })
+    }
+}
+
+#[derive(Injectable)]
+pub(crate) struct Page;
+
+#[controller]
+impl Page {
+    #[get]
+    fn index(&self) -> Response {
+        ([("content-type", "text/html; charset=utf-8")], include_str!("user.html")).into_response()
+    }
+}
+
+#[server(controllers = [User, Page], sse(enabled = true), port = 3000)]
+struct App;
+
+#[tokio::main]
+async fn main() -> Result<(), helios::Error> {
+    Helios::new(App).listen().await
+}

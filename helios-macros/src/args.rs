@@ -1,0 +1,260 @@
+//! The inside of an attribute's parentheses: positional values and named ones.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Path, Token, Type, token};
+
+use crate::diagnostics::{Errors, similar};
+
+/// What stands in an attribute's parentheses.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    pub(crate) positional: Vec<Expr>,
+    pub(crate) named: Vec<Arg>,
+}
+
+/// `key = value`, `key(..)` or `key`.
+#[derive(Debug)]
+pub(crate) struct Arg {
+    pub(crate) key: Ident,
+    pub(crate) value: Value,
+}
+
+/// What a key is given.
+#[derive(Debug)]
+pub(crate) enum Value {
+    /// `key`
+    Nothing,
+    /// `key = [..]`: its elements may be types, which are not expressions.
+    List(token::Bracket, TokenStream),
+    /// `key = ..`
+    Expr(Expr),
+    /// `key(..)`
+    Group(TokenStream),
+}
+
+impl Args {
+    /// Parses a whole list; what stands before a syntax error is kept.
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut args = Self::default();
+        let parsed = (|input: ParseStream<'_>| args.fill(input)).parse2(tokens);
+        errors.take(parsed);
+        args
+    }
+
+    fn fill(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        while !input.is_empty() {
+            if is_named(input) {
+                self.named.push(input.parse()?);
+            } else {
+                self.positional.push(input.parse()?);
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The named values, without unknown and repeated ones.
+    pub(crate) fn known(self, attribute: &str, keys: &[&str], errors: &mut Errors) -> Vec<Arg> {
+        let mut known: Vec<Arg> = Vec::new();
+        for arg in self.named {
+            let key = arg.name();
+            if !keys.contains(&key.as_str()) {
+                errors.at(&arg.key, unknown(attribute, &key, keys));
+            } else if known.iter().any(|other| other.key == arg.key) {
+                errors.at(&arg.key, format_args!("`{key}` is given twice"));
+            } else {
+                known.push(arg);
+            }
+        }
+        known
+    }
+
+    /// Refuses positional values.
+    pub(crate) fn only_named(self, attribute: &str, errors: &mut Errors) -> Self {
+        for value in &self.positional {
+            errors.at(value, format_args!("`#[{attribute}]` takes `key = value` pairs"));
+        }
+        self
+    }
+}
+
+fn unknown(attribute: &str, key: &str, keys: &[&str]) -> String {
+    let start = format!("unknown key `{key}` in `#[{attribute}]`");
+    if let Some(similar) = similar(key, keys) {
+        return format!("{start}: did you mean `{similar}`?");
+    }
+    match keys {
+        [] => format!("{start}: it takes none"),
+        keys => format!("{start}: it takes `{}`", keys.join("`, `")),
+    }
+}
+
+fn is_named(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    if Ident::parse_any(&ahead).is_err() {
+        return false;
+    }
+    ahead.is_empty()
+        || ahead.peek(Token![,])
+        || ahead.peek(token::Paren)
+        || ahead.peek(Token![=]) && !ahead.peek(Token![==])
+}
+
+impl Parse for Arg {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let key = Ident::parse_any(input)?;
+        let value = if input.peek(token::Paren) {
+            let inner;
+            syn::parenthesized!(inner in input);
+            Value::Group(inner.parse()?)
+        } else if input.parse::<Option<Token![=]>>()?.is_some() {
+            Value::after_equals(input)?
+        } else {
+            Value::Nothing
+        };
+        Ok(Self { key, value })
+    }
+}
+
+impl Value {
+    fn after_equals(input: ParseStream<'_>) -> syn::Result<Self> {
+        if !input.peek(token::Bracket) {
+            return input.parse().map(Self::Expr);
+        }
+        let inner;
+        let bracket = syn::bracketed!(inner in input);
+        Ok(Self::List(bracket, inner.parse()?))
+    }
+}
+
+impl ToTokens for Arg {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match &self.value {
+            Value::Expr(value) => value.to_tokens(tokens),
+            Value::List(bracket, inner) => bracket.surround(tokens, |tokens| inner.to_tokens(tokens)),
+            Value::Nothing | Value::Group(_) => self.key.to_tokens(tokens),
+        }
+    }
+}
+
+impl Arg {
+    pub(crate) fn name(&self) -> String {
+        self.key.to_string()
+    }
+
+    /// The value of `key = "text"`.
+    pub(crate) fn string(&self, example: &str, errors: &mut Errors) -> Option<LitStr> {
+        let found = self.literal().and_then(string_literal);
+        self.expect(found, "a string literal", example, errors)
+    }
+
+    /// The value of `key = 1`.
+    pub(crate) fn integer(&self, example: &str, errors: &mut Errors) -> Option<LitInt> {
+        let found = match self.literal() {
+            Some(Lit::Int(value)) => Some(value.clone()),
+            _ => None,
+        };
+        self.expect(found, "an integer literal", example, errors)
+    }
+
+    /// The value of `key = true`.
+    pub(crate) fn boolean(&self, example: &str, errors: &mut Errors) -> Option<LitBool> {
+        let found = match self.literal() {
+            Some(Lit::Bool(value)) => Some(value.clone()),
+            _ => None,
+        };
+        self.expect(found, "`true` or `false`", example, errors)
+    }
+
+    /// The value of `key = some::path`.
+    pub(crate) fn path(&self, example: &str, errors: &mut Errors) -> Option<Path> {
+        let found = match &self.value {
+            Value::Expr(Expr::Path(value)) => Some(value.path.clone()),
+            _ => None,
+        };
+        self.expect(found, "a path", example, errors)
+    }
+
+    /// The value of `key = expression`.
+    pub(crate) fn expression(&self, example: &str, errors: &mut Errors) -> Option<Expr> {
+        let found = match &self.value {
+            Value::Expr(value) => Some(value.clone()),
+            Value::List(..) => syn::parse2(self.to_token_stream()).ok(),
+            _ => None,
+        };
+        self.expect(found, "a value", example, errors)
+    }
+
+    /// The elements of `key = [A, B]`, as types.
+    pub(crate) fn types(&self, example: &str, errors: &mut Errors) -> Vec<Type> {
+        self.elements("a list of types", example, errors)
+    }
+
+    /// The elements of `key = [a, b]`, as expressions.
+    pub(crate) fn expressions(&self, example: &str, errors: &mut Errors) -> Vec<Expr> {
+        self.elements("a list", example, errors)
+    }
+
+    /// The tokens of `key(..)`.
+    pub(crate) fn group(&self, example: &str, errors: &mut Errors) -> Option<TokenStream> {
+        let found = match &self.value {
+            Value::Group(inner) => Some(inner.clone()),
+            _ => None,
+        };
+        self.expect(found, "settings in parentheses", example, errors)
+    }
+
+    /// Checks that the key stands alone.
+    pub(crate) fn flag(&self, errors: &mut Errors) -> bool {
+        let alone = matches!(self.value, Value::Nothing);
+        if !alone {
+            errors.at(self, format_args!("`{0}` takes no value: write `{0}` alone", self.key));
+        }
+        alone
+    }
+
+    fn elements<T: Parse>(&self, what: &str, example: &str, errors: &mut Errors) -> Vec<T> {
+        let Value::List(_, inner) = &self.value else {
+            self.expect(None::<()>, what, example, errors);
+            return Vec::new();
+        };
+        let parsed = Punctuated::<T, Token![,]>::parse_terminated.parse2(inner.clone());
+        errors.take(parsed).map(|list| list.into_iter().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn literal(&self) -> Option<&Lit> {
+        match &self.value {
+            Value::Expr(value) => literal(value),
+            _ => None,
+        }
+    }
+
+    fn expect<T>(&self, found: Option<T>, what: &str, example: &str, errors: &mut Errors) -> Option<T> {
+        if found.is_none() {
+            errors.at(self, format_args!("`{}` takes {what}: `{example}`", self.key));
+        }
+        found
+    }
+}
+
+/// The literal that an expression is; a `macro_rules` parameter wraps it in invisible groups.
+pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
+    match value {
+        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
+        Expr::Group(group) => literal(&group.expr),
+        _ => None,
+    }
+}
+
+pub(crate) fn string_literal(literal: &Lit) -> Option<LitStr> {
+    match literal {
+        Lit::Str(text) => Some(text.clone()),
+        _ => None,
+    }
+}

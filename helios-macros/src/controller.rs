@@ -1,0 +1,57 @@
+//! `#[controller]`: an impl becomes a table of routes and hooks, and one thin hidden function for each.
+
+mod arguments;
+mod attributes;
+mod bind;
+mod check;
+mod expand;
+mod handlers;
+mod model;
+mod parse;
+
+pub(crate) use attributes::EXPORTED;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{Item, ItemImpl};
+
+use crate::diagnostics::Errors;
+
+/// Expands the attribute on an item.
+pub(crate) fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
+    match syn::parse2(item) {
+        Ok(Item::Impl(item)) => on_impl(args, item),
+        Ok(other) => misplaced(&other),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+fn on_impl(args: TokenStream, mut item: ItemImpl) -> TokenStream {
+    let mut errors = Errors::default();
+    let controller = parse::parse(args, &mut item, &mut errors);
+    check::check(&controller, &mut errors);
+    let mut output = item.into_token_stream();
+    if errors.is_empty() {
+        output.extend(expand::expand(&controller));
+    } else {
+        output.extend(expand::fallback(&controller));
+        output.extend(errors.compile_errors());
+    }
+    output
+}
+
+fn misplaced(item: &Item) -> TokenStream {
+    let mut errors = Errors::default();
+    match item {
+        Item::Struct(item) => errors.at(&item.ident, on_type(&item.ident)),
+        Item::Enum(item) => errors.at(&item.ident, on_type(&item.ident)),
+        other => errors.at(other, "`#[controller]` stands on an `impl`"),
+    }
+    let mut output = item.into_token_stream();
+    output.extend(errors.compile_errors());
+    output
+}
+
+fn on_type(name: &syn::Ident) -> String {
+    format!("`#[controller]` stands on the impl, which holds the routes: put it above `impl {name} {{ .. }}`")
+}

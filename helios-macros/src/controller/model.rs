@@ -1,0 +1,219 @@
+//! What the parser found out about a controller.
+
+use proc_macro2::{Ident, Span};
+use syn::{Attribute, Expr, Generics, LitStr, Path, Type};
+
+use crate::path::Template;
+use crate::runtime::Runtime;
+
+/// An impl marked `#[controller]`.
+pub(crate) struct Controller {
+    pub(crate) runtime: Runtime,
+    pub(crate) generics: Generics,
+    pub(crate) self_ty: Type,
+    pub(crate) prefix: TemplateLiteral,
+    pub(crate) controllers: Vec<Type>,
+    pub(crate) guards: Vec<Type>,
+    pub(crate) interceptors: Vec<Expr>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) hooks: Vec<Hook>,
+    /// The attributes to touch, so that their import counts as used.
+    pub(crate) used: Vec<Used>,
+}
+
+/// An attribute that is also a macro, as the user wrote its path.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) path: Path,
+    pub(crate) cfgs: Vec<Attribute>,
+}
+
+/// A path template and where it stands.
+#[derive(Clone)]
+pub(crate) struct TemplateLiteral {
+    pub(crate) template: Template,
+    /// The literal, or what it would stand in.
+    pub(crate) span: Span,
+}
+
+/// A method marked `#[get]`, `#[sse]`, ..
+pub(crate) struct Route {
+    pub(crate) attribute: Path,
+    pub(crate) verb: Verb,
+    pub(crate) path: TemplateLiteral,
+    pub(crate) kind: RouteKind,
+    pub(crate) extras: Extras,
+    pub(crate) method: Method,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    Http,
+    Sse { restart: bool },
+}
+
+/// What the attributes beside a route's own say.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) status: Option<Status>,
+    pub(crate) guards: Vec<Type>,
+    pub(crate) interceptors: Vec<Expr>,
+    pub(crate) headers: Vec<ResponseHeader>,
+}
+
+/// `#[http_code(201)]`
+#[derive(Clone, Copy)]
+pub(crate) struct Status {
+    pub(crate) code: u16,
+    pub(crate) span: Span,
+}
+
+/// `#[header("name", "value")]` on a method.
+pub(crate) struct ResponseHeader {
+    pub(crate) name: LitStr,
+    pub(crate) value: LitStr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Head,
+    Options,
+    Any,
+}
+
+impl Verb {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Get,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Head,
+        Self::Options,
+        Self::Any,
+    ];
+
+    /// The name of the runtime's variant.
+    pub(crate) fn variant(self) -> &'static str {
+        match self {
+            Self::Get => "Get",
+            Self::Post => "Post",
+            Self::Put => "Put",
+            Self::Patch => "Patch",
+            Self::Delete => "Delete",
+            Self::Head => "Head",
+            Self::Options => "Options",
+            Self::Any => "Any",
+        }
+    }
+
+    pub(crate) fn method(self) -> String {
+        self.variant().to_uppercase()
+    }
+
+    pub(crate) fn attribute(self) -> String {
+        self.variant().to_lowercase()
+    }
+
+    pub(crate) fn has_body(self) -> bool {
+        !matches!(self, Self::Get | Self::Head)
+    }
+}
+
+/// A method marked `#[on_sse_..]`.
+pub(crate) struct Hook {
+    pub(crate) attribute: Path,
+    pub(crate) kind: HookKind,
+    pub(crate) method: Method,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HookKind {
+    Connection,
+    Error,
+    Close,
+}
+
+impl HookKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Connection, Self::Error, Self::Close];
+
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Self::Connection => "on_sse_connection",
+            Self::Error => "on_sse_error",
+            Self::Close => "on_sse_close",
+        }
+    }
+}
+
+/// What routes and hooks have in common.
+pub(crate) struct Method {
+    pub(crate) name: Ident,
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) is_async: bool,
+    pub(crate) output: Option<Type>,
+    pub(crate) arguments: Vec<Argument>,
+}
+
+/// One argument of a route or hook.
+pub(crate) struct Argument {
+    /// The argument's own name, if its pattern is one.
+    pub(crate) name: Option<Ident>,
+    /// The attribute that says where it comes from.
+    pub(crate) attribute: Option<Path>,
+    /// The type as it is written.
+    pub(crate) declared: Type,
+    /// The type that is bound: what `declared` refers to, if it is a reference.
+    pub(crate) bound: Type,
+    pub(crate) passed: Passed,
+    pub(crate) source: Source,
+}
+
+/// How a bound value reaches the method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    Owned,
+    Shared,
+    Mutable,
+}
+
+/// Where an argument comes from.
+pub(crate) enum Source {
+    Param { name: Name, outer: bool },
+    Query { name: Name, default: Option<Expr> },
+    Header { name: Name, default: Option<Expr> },
+    /// The lenient header; the type inside the `Option`.
+    LastEventId { inner: Type, default: Option<Expr> },
+    Body,
+    Request,
+    Response,
+    /// The type inside the `Arc`.
+    Inject(Type),
+    InjectSse,
+    /// No attribute: the type binds itself.
+    Unmarked,
+}
+
+/// The name of a value of the request, and the token that gives it.
+#[derive(Clone)]
+pub(crate) struct Name {
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+impl Argument {
+    /// The argument's span in messages: its name, or its type.
+    pub(crate) fn span(&self) -> Span {
+        use syn::spanned::Spanned;
+        self.name.as_ref().map_or_else(|| self.declared.span(), Ident::span)
+    }
+
+    pub(crate) fn is_unmarked(&self) -> bool {
+        matches!(self.source, Source::Unmarked)
+    }
+}

@@ -1,0 +1,96 @@
+//! The path through which generated code names the runtime, and the entries of its tables.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, Path, Type};
+
+use crate::types;
+
+/// The facade's hidden module, `::helios::__rt` unless `crate = path` says otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Runtime {
+    facade: Option<Path>,
+}
+
+impl Runtime {
+    pub(crate) fn new(facade: Option<Path>) -> Self {
+        Self { facade }
+    }
+
+    /// The module's path.
+    pub(crate) fn path(&self) -> TokenStream {
+        match &self.facade {
+            Some(facade) => quote!(#facade::__rt),
+            None => quote!(::helios::__rt),
+        }
+    }
+
+    /// The module's path, which errors blame on `span`. All of it, or they blame the attribute.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        let moved = self.path().into_iter().map(|mut token: TokenTree| {
+            token.set_span(token.span().located_at(span));
+            token
+        });
+        match self.facade {
+            Some(_) => moved.collect(),
+            None => quote_spanned!(span=> ::helios::__rt),
+        }
+    }
+
+    /// `&[..]` of `ControllerEntry`.
+    pub(crate) fn controllers(&self, types: &[Type]) -> TokenStream {
+        let entries = types.iter().map(|ty| {
+            let (span, rt) = (ty.span(), self.at(ty.span()));
+            quote_spanned!(span=> #rt::ControllerEntry::of::<#ty>())
+        });
+        quote!(&[#(#entries),*])
+    }
+
+    /// `&[..]` of `GuardEntry`.
+    pub(crate) fn guards(&self, types: &[Type]) -> TokenStream {
+        let entries = types.iter().map(|ty| {
+            let (span, rt, name) = (ty.span(), self.at(ty.span()), types::name(ty));
+            let resolved = self.resolved(ty, span);
+            quote_spanned!(span=> #rt::GuardEntry { name: #name, resolve: |resolver| #rt::guard(#resolved) })
+        });
+        quote!(&[#(#entries),*])
+    }
+
+    /// `&[..]` of `&dyn MapData`. A closure infers its types when it is handed straight to `data_mapper`.
+    pub(crate) fn interceptors(&self, closures: &[Expr]) -> TokenStream {
+        let entries = closures.iter().map(|closure| {
+            let (span, rt) = (closure.span(), self.at(closure.span()));
+            quote_spanned!(span=> &#rt::data_mapper(#closure))
+        });
+        quote!(&[#(#entries),*])
+    }
+
+    /// An `Option<Arc<T>>` out of the `resolver` that is in scope with the same span.
+    pub(crate) fn resolved(&self, ty: &Type, span: Span) -> TokenStream {
+        let rt = self.at(span);
+        let resolver = Ident::new("resolver", span);
+        quote_spanned!(span=> {
+            use #rt::{ResolveInjectable as _, ResolveProvided as _};
+            (&#rt::Dependency::<#ty>::NEW).resolve(#resolver)
+        })
+    }
+}
+
+/// What keeps the lints of users away from generated code.
+pub(crate) fn quiet() -> TokenStream {
+    quote! {
+        #[allow(
+            unused, deprecated, unused_qualifications, single_use_lifetimes, non_snake_case,
+            clippy::all, clippy::pedantic, clippy::nursery
+        )]
+    }
+}
+
+/// An optional value as tokens of the runtime's `Option`.
+pub(crate) fn option(rt: &TokenStream, value: Option<impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(#rt::Some(#value)),
+        None => quote!(#rt::None),
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be seen of a type without knowing what its names mean.
+
+use syn::ext::IdentExt;
+use syn::visit_mut::{self, VisitMut};
+use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait};
+
+/// The last segment of a type's path.
+pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Group(group) => last_segment(&group.elem),
+        Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// The last identifier of a type's path, for people to read.
+pub(crate) fn name(ty: &Type) -> String {
+    last_segment(ty).map_or_else(String::new, |segment| segment.ident.unraw().to_string())
+}
+
+/// The `T` of `wrapper<T>`, whatever path leads to the wrapper.
+pub(crate) fn inside<'a>(ty: &'a Type, wrapper: &str) -> Option<&'a Type> {
+    let segment = last_segment(ty).filter(|segment| segment.ident == wrapper)?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|segment| segment.ident == name)
+}
+
+/// The first `impl Trait` in a type.
+pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
+    struct Finder(Option<TypeImplTrait>);
+
+    impl VisitMut for Finder {
+        fn visit_type_impl_trait_mut(&mut self, found: &mut TypeImplTrait) {
+            self.0.get_or_insert_with(|| found.clone());
+        }
+    }
+
+    let mut finder = Finder(None);
+    finder.visit_type_mut(&mut ty.clone());
+    finder.0
+}
+
+/// Replaces the lifetimes that a method declares: the hidden function does not know them.
+pub(crate) fn erase_lifetimes(ty: &mut Type, declared: &[Lifetime]) {
+    struct Eraser<'a>(&'a [Lifetime]);
+
+    impl VisitMut for Eraser<'_> {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if self.0.contains(lifetime) {
+                lifetime.ident = Ident::new("_", lifetime.ident.span());
+            }
+            visit_mut::visit_lifetime_mut(self, lifetime);
+        }
+    }
+
+    Eraser(declared).visit_type_mut(ty);
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::ToTokens;
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[test]
+    fn the_inside_of_a_wrapper_is_found_through_any_path() {
+        let ty: Type = parse_quote!(std::sync::Arc<dyn Mailer>);
+        assert_eq!(inside(&ty, "Arc"), Some(&parse_quote!(dyn Mailer)));
+        assert_eq!(inside(&ty, "Option"), None);
+        assert_eq!(inside(&parse_quote!(Arc), "Arc"), None);
+        assert_eq!(inside(&parse_quote!(&Arc<T>), "Arc"), None);
+    }
+
+    #[test]
+    fn only_declared_lifetimes_are_erased() {
+        let mut ty: Type = parse_quote!(Both<'a, 'static, &'a str>);
+        erase_lifetimes(&mut ty, &[parse_quote!('a)]);
+        let expected: Type = parse_quote!(Both<'_, 'static, &'_ str>);
+        assert_eq!(ty.to_token_stream().to_string(), expected.to_token_stream().to_string());
+    }
+
+    #[test]
+    fn impl_trait_is_found_at_any_depth() {
+        assert!(impl_trait(&parse_quote!(Vec<(u8, impl Display)>)).is_some());
+        assert!(impl_trait(&parse_quote!(Vec<(u8, Display)>)).is_none());
+    }
+}

@@ -1,0 +1,463 @@
+//! Plain routes over a real socket: routing, binding, bodies, errors, limits, guards, interceptors, start-up checks.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use helios::prelude::*;
+use http::Method;
+use serde::{Deserialize, Serialize};
+use support::{TestServer, read_to_end, within};
+
+#[derive(Serialize, Deserialize)]
+struct Item {
+    id: u64,
+    name: String,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "lowercase")]
+enum Sort {
+    Up,
+    Down,
+}
+
+#[derive(Injectable)]
+struct Items {
+    counter: Arc<Counter>,
+}
+
+#[derive(Injectable)]
+struct Counter {
+    #[inject(default)]
+    count: AtomicUsize,
+}
+
+#[controller(prefix = "items", controllers = [Parts])]
+impl Items {
+    #[get]
+    fn list(&self, #[query] sort: Option<Sort>, #[query] tag: Vec<String>) -> String {
+        format!("{sort:?} {tag:?}")
+    }
+
+    #[get("{id}")]
+    async fn find(&self, #[param] id: u64, #[query] verbose: Option<bool>) -> Option<Item> {
+        let name = format!("verbose {verbose:?}");
+        (id < 100).then_some(Item { id, name })
+    }
+
+    #[post]
+    #[http_code(201)]
+    async fn create(&self, #[body] item: Item) -> Item {
+        item
+    }
+
+    #[get("by-version")]
+    fn by_version(&self, #[header("x-api-version")] version: u32) -> String {
+        format!("v{version}")
+    }
+
+    #[get("limited")]
+    fn limited(&self, #[query(default = 20)] limit: u32) -> String {
+        limit.to_string()
+    }
+
+    #[get("count")]
+    fn count(&self) -> usize {
+        self.counter.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    #[get("teapot")]
+    #[header("x-kind", "tea")]
+    fn teapot(&self, #[res] res: &mut ResponseHead) -> &'static str {
+        res.set_status(StatusCode::IM_A_TEAPOT);
+        "short and stout"
+    }
+
+    #[get("who")]
+    fn who(&self, #[req] req: &RequestContext) -> String {
+        format!("{} {}", req.method(), req.route())
+    }
+
+    #[get("panics")]
+    fn panics(&self) -> String {
+        panic!("the secret is 42")
+    }
+
+    #[get("fails")]
+    fn fails(&self) -> Result<String, HttpError> {
+        Err(HttpError::internal("the secret is 42").with_source("the secret is 42"))
+    }
+
+    #[any("any")]
+    fn any(&self, #[req] req: &RequestContext) -> String {
+        req.method().to_string()
+    }
+}
+
+#[derive(Injectable)]
+struct Parts;
+
+#[controller(prefix = "{id}/parts")]
+impl Parts {
+    #[get("{part}")]
+    fn part(&self, #[param] id: u64, #[param] part: String) -> String {
+        format!("{id}:{part}")
+    }
+}
+
+struct KeyGuard;
+
+impl Guard for KeyGuard {
+    async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+        match request.header("x-key").map(str::to_owned) {
+            Some(key) => {
+                request.extensions_mut().insert(User(key));
+                Ok(())
+            }
+            None => Err(HttpError::unauthorized("send `x-key`")),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct User(String);
+
+#[derive(Injectable)]
+struct Secrets;
+
+#[controller(
+    prefix = "secrets",
+    guards = [KeyGuard],
+    interceptor = |data, req, res| {
+        res.set_header(http::HeaderName::from_static("x-mapped"), http::HeaderValue::from_static("yes"));
+        json!({ "data": data, "path": req.uri().path() })
+    },
+)]
+impl Secrets {
+    #[get]
+    fn mine(&self, #[req] req: &RequestContext) -> serde_json::Value {
+        let user = req.extensions().get::<User>().map(|user| user.0.clone());
+        json!({ "user": user })
+    }
+
+    #[get("text")]
+    fn text(&self) -> &'static str {
+        "not JSON"
+    }
+
+    #[get("missing")]
+    fn missing(&self) -> Option<Item> {
+        None
+    }
+
+    #[post]
+    fn store(&self, #[body] _item: Item) -> StatusCode {
+        StatusCode::ACCEPTED
+    }
+}
+
+#[server(controllers = [Items, Secrets])]
+struct App;
+
+async fn server() -> TestServer {
+    TestServer::start(Helios::new(App).provide(KeyGuard)).await
+}
+
+#[tokio::test]
+async fn values_are_bound_from_path_query_and_header() {
+    let server = server().await;
+    let item = server.get("/items/7?verbose=true").await;
+    assert_eq!(item.json(), json!({ "id": 7, "name": "verbose Some(true)" }));
+    assert_eq!(item.header("content-type"), "application/json");
+    assert_eq!(server.get("/items?sort=down&tag=a&tag=b%20c").await.text(), r#"Some(Down) ["a", "b c"]"#);
+    assert_eq!(server.get("/items").await.text(), "None []");
+    assert_eq!(server.get("/items/limited").await.text(), "20");
+    assert_eq!(server.get("/items/limited?limit=5").await.text(), "5");
+    let version = server.send(Method::GET, "/items/by-version", &[("x-api-version", "3")], "").await;
+    assert_eq!(version.text(), "v3");
+    assert_eq!(server.get("/items/7/parts/a%2Fb").await.text(), "7:a/b");
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
+    let server = server().await;
+    let path = server.get("/items/seven").await;
+    assert_eq!(path.status, 400);
+    assert_eq!(
+        path.problem()["errors"],
+        json!([{ "in": "path", "name": "id", "expected": "u64", "got": "seven" }])
+    );
+    let both = server.get("/items/seven?verbose=perhaps").await.problem();
+    assert_eq!(both["errors"].as_array().unwrap().len(), 2, "{both}");
+    let query = server.get("/items?sort=sideways").await.problem();
+    assert_eq!(query["errors"][0]["expected"], "one of `up`, `down`");
+    let header = server.send(Method::GET, "/items/by-version", &[("x-api-version", "s3cret")], "").await;
+    assert_eq!(header.status, 400);
+    assert_eq!(
+        header.problem()["errors"],
+        json!([{ "in": "header", "name": "x-api-version", "expected": "u32" }]),
+        "headers are not echoed"
+    );
+    let absent = server.get("/items/by-version").await.problem();
+    assert_eq!(absent["errors"][0]["expected"], "u32, it is missing");
+}
+
+#[tokio::test]
+async fn bodies_are_read_by_their_content_type() {
+    let server = server().await;
+    let json = r#"{"id":1,"name":"a"}"#;
+    let created = server.post("/items", "application/json; charset=utf-8", json).await;
+    assert_eq!((created.status, created.text().as_str()), (201, json));
+    let form = server.post("/items", "application/x-www-form-urlencoded", "id=1&name=a").await;
+    assert_eq!((form.status, form.text().as_str()), (201, json));
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused_with_the_status_that_says_why() {
+    let server = server().await;
+    let malformed = server.post("/items", "application/json", "{\"id\":").await;
+    assert_eq!(malformed.problem()["status"], 400);
+    let wrong = server.post("/items", "application/json", r#"{"id":"x","name":"a"}"#).await;
+    assert_eq!(wrong.problem()["status"], 422);
+    assert_eq!(wrong.problem()["errors"][0]["in"], "body");
+    let unknown = server.post("/items", "text/csv", "1,a").await;
+    assert_eq!(unknown.problem()["status"], 415);
+    let none = server.send(Method::POST, "/items", &[], "{}").await;
+    assert_eq!(none.problem()["status"], 415);
+    let large = server.post("/items", "application/json", vec![b' '; (2 << 20) + 1]).await;
+    assert_eq!(large.problem()["status"], 413);
+}
+
+#[tokio::test]
+async fn a_large_body_without_an_announced_length_is_refused_too() {
+    let server = TestServer::start(Helios::new(App).provide(KeyGuard).body_limit(10)).await;
+    let head = "POST /items HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let body = "transfer-encoding: chunked\r\n\r\n14\r\n                    \r\n0\r\n\r\n";
+    let mut stream = server.raw(&format!("{head}{body}")).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told_apart() {
+    let server = server().await;
+    let unknown = server.get("/nowhere").await;
+    assert_eq!((unknown.status, unknown.problem()["title"].as_str()), (404, Some("Not Found")));
+    let method = server.send(Method::DELETE, "/items", &[], "").await;
+    assert_eq!(method.problem()["status"], 405);
+    assert_eq!(method.header("allow"), "GET, POST, HEAD, OPTIONS");
+    let options = server.send(Method::OPTIONS, "/items", &[], "").await;
+    assert_eq!((options.status, options.header("allow")), (204, "GET, POST, HEAD, OPTIONS"));
+    let patch = server.send(Method::PATCH, "/items/any", &[], "").await;
+    assert_eq!(patch.text(), "PATCH");
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let server = server().await;
+    let head = server.send(Method::HEAD, "/items/7", &[], "").await;
+    let get = server.get("/items/7").await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), get.body.len().to_string());
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference() {
+    let server = server().await;
+    assert_eq!(server.get("/items/7/").await.status, 200);
+    assert_eq!(server.get("/items/").await.status, 200);
+    assert_eq!(server.get("/items/7//").await.status, 404);
+}
+
+#[tokio::test]
+async fn percent_encoding_that_is_not_utf_8_is_refused() {
+    let server = server().await;
+    assert_eq!(server.get("/items/%ff").await.problem()["status"], 400);
+    assert_eq!(server.get("/items?tag=%ff").await.problem()["status"], 400);
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_431() {
+    let server = server().await;
+    let long = "a".repeat(100 * 1024);
+    let mut stream = server.raw(&format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n")).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:.100}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_request_is_let_go() {
+    let app = Helios::new(App).provide(KeyGuard);
+    let server = TestServer::start(app.header_timeout(std::time::Duration::from_millis(100))).await;
+    for half in ["", "P", "GET /items HTTP/1.1\r\nho"] {
+        let mut stream = server.raw(half).await;
+        read_to_end(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn guards_come_before_binding_and_hand_values_on() {
+    let server = server().await;
+    let refused = server.post("/secrets", "application/json", "not json").await;
+    assert_eq!(refused.problem()["status"], 401, "the body was not even looked at");
+    let mine = server.send(Method::GET, "/secrets", &[("x-key", "ann")], "").await;
+    assert_eq!(mine.json(), json!({ "data": { "user": "ann" }, "path": "/secrets" }));
+    assert_eq!(mine.header("x-mapped"), "yes");
+}
+
+#[tokio::test]
+async fn the_closure_interceptor_maps_json_and_passes_everything_else() {
+    let server = server().await;
+    let key = [("x-key", "ann")];
+    let text = server.send(Method::GET, "/secrets/text", &key, "").await;
+    assert_eq!((text.text().as_str(), text.header("x-mapped")), ("not JSON", ""));
+    let missing = server.send(Method::GET, "/secrets/missing", &key, "").await;
+    assert_eq!(missing.problem()["status"], 404, "errors are not mapped");
+}
+
+#[tokio::test]
+async fn a_handler_sets_status_and_headers_through_res() {
+    let server = server().await;
+    let teapot = server.get("/items/teapot").await;
+    assert_eq!((teapot.status, teapot.header("x-kind")), (418, "tea"));
+    assert_eq!(server.get("/items/who").await.text(), "GET /items/who");
+}
+
+#[tokio::test]
+async fn a_server_error_and_a_panic_leak_nothing_and_the_connection_lives() {
+    let server = server().await;
+    for path in ["/items/fails", "/items/panics"] {
+        let failed = server.get(path).await;
+        assert_eq!(failed.problem()["status"], 500);
+        assert!(!failed.text().contains("secret"), "{}", failed.text());
+    }
+    let two = "GET /items/panics HTTP/1.1\r\nhost: x\r\n\r\nGET /items/count HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answers = read_to_end(&mut server.raw(two).await).await;
+    assert!(answers.contains("HTTP/1.1 500 ") && answers.ends_with("\r\n\r\n1"), "{answers}");
+}
+
+#[tokio::test]
+async fn singletons_are_shared_between_requests() {
+    let server = server().await;
+    assert_eq!(server.get("/items/count").await.text(), "1");
+    assert_eq!(server.get("/items/count").await.text(), "2");
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_running_request_finish() {
+    let server = server().await;
+    let head = "POST /items HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 19\r\n\r\n";
+    let mut stream = server.raw(head).await;
+    assert_eq!(server.get("/items/count").await.status, 200);
+    let stopping = tokio::spawn(server.stop());
+    tokio::io::AsyncWriteExt::write_all(&mut stream, br#"{"id":1,"name":"a"}"#).await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 201 "));
+    within(stopping).await.unwrap().unwrap();
+}
+
+mod start_up {
+    use super::*;
+
+    trait Mailer: Send + Sync {}
+
+    #[derive(Injectable)]
+    struct Broken {
+        #[expect(dead_code)]
+        pool: Arc<Pool>,
+        #[expect(dead_code)]
+        mailer: Arc<dyn Mailer>,
+    }
+
+    struct Pool;
+
+    #[controller(prefix = "broken")]
+    impl Broken {
+        #[get]
+        fn list(&self) {}
+
+        #[sse("live")]
+        fn live(&self) -> SseStream {
+            SseStream::new()
+        }
+    }
+
+    #[derive(Injectable)]
+    struct First;
+
+    #[controller]
+    impl First {
+        #[get("same/{id}")]
+        fn here(&self, #[param] id: u64) -> u64 {
+            id
+        }
+
+        #[get("outer")]
+        fn outer(&self, #[param(outer)] org: String) -> String {
+            org
+        }
+    }
+
+    #[derive(Injectable)]
+    struct Second;
+
+    #[controller(prefix = "same")]
+    impl Second {
+        #[get("{name}")]
+        fn there(&self, #[param] name: String) -> String {
+            name
+        }
+
+        #[sse]
+        fn live(&self) -> SseStream {
+            SseStream::new()
+        }
+    }
+
+    #[server(controllers = [Broken])]
+    struct Unprovided;
+
+    #[server(controllers = [First, Second], sse(enabled = true))]
+    struct Colliding;
+
+    #[server(controllers = [Second])]
+    struct WithoutSse;
+
+    fn faults(app: Helios) -> String {
+        app.into_service().err().expect("it must not start").to_string()
+    }
+
+    #[test]
+    fn every_missing_provider_is_listed_with_who_needs_it() {
+        let text = faults(Helios::new(Unprovided));
+        assert!(text.contains("`Pool`, needed by `Broken`"), "{text}");
+        assert!(text.contains("`dyn Mailer`, needed by `Broken`"), "{text}");
+    }
+
+    #[test]
+    fn colliding_routes_and_absent_outer_parameters_are_named_with_their_handlers() {
+        let text = faults(Helios::new(Colliding));
+        assert!(text.contains("#[param(outer)] org"), "{text}");
+        assert!(text.contains("`First::here` and `Second::there` both answer GET /same/{name}"), "{text}");
+    }
+
+    #[test]
+    fn an_sse_route_on_a_server_without_sse_is_named() {
+        let text = faults(Helios::new(WithoutSse));
+        assert!(text.contains("`Second::live` serves events at /same"), "{text}");
+        assert!(text.contains("sse(enabled = true)"), "{text}");
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let app = Helios::new(Empty).banner(false).host("127.0.0.1").port(port);
+        let error = runtime.block_on(app.listen()).unwrap_err().to_string();
+        assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error}");
+    }
+
+    #[server(controllers = [])]
+    struct Empty;
+}
