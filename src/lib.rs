@@ -33,6 +33,7 @@
 //! }
 //! ```
 
+pub mod guide;
 pub mod prelude;
 #[doc(hidden)]
 #[path = "rt.rs"]

@@ -289,7 +289,7 @@ async fn a_head_over_the_limit_is_431() {
 #[tokio::test]
 async fn a_client_that_sends_half_a_request_is_let_go() {
     let app = Helios::new(App).provide(KeyGuard);
-    let server = TestServer::start(app.header_timeout(std::time::Duration::from_millis(100))).await;
+    let server = TestServer::start(app.header_timeout(Duration::from_millis(100))).await;
     for half in ["", "P", "GET /items HTTP/1.1\r\nho"] {
         let mut stream = server.raw(half).await;
         read_to_end(&mut stream).await;

@@ -868,7 +868,7 @@ mod hostile_clients {
         for round in 0..4 {
             let mut clients = Vec::new();
             for n in 0..500 {
-                let path = if n % 2 == 0 { "flood" } else { "forever" };
+                let path = if n % 10 == 0 { "flood" } else { "forever" };
                 let request = format!("GET /s/{path} HTTP/1.1\r\nhost: x\r\n\r\n");
                 clients.push(server.raw(&request).await);
             }
@@ -881,7 +881,7 @@ mod hostile_clients {
             }
         }
         eventually(|| journal.count("outer closed: client_disconnected") == 2_000).await;
-        eventually(|| journal.count("dropped flood") == 1_000).await;
+        eventually(|| journal.count("dropped flood") == 200).await;
         assert!(server.sse.clients().is_empty());
         assert!(resident() < settled + (16 << 20), "{} after {settled}", resident());
     }

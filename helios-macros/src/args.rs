@@ -78,7 +78,10 @@ impl Args {
     /// Refuses positional values.
     pub(crate) fn only_named(self, attribute: &str, errors: &mut Errors) -> Self {
         for value in &self.positional {
-            errors.at(value, format_args!("`#[{attribute}]` takes `key = value` pairs"));
+            errors.at(
+                value,
+                format_args!("`#[{attribute}]` takes `key = value` pairs"),
+            );
         }
         self
     }
@@ -137,7 +140,9 @@ impl ToTokens for Arg {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         match &self.value {
             Value::Expr(value) => value.to_tokens(tokens),
-            Value::List(bracket, inner) => bracket.surround(tokens, |tokens| inner.to_tokens(tokens)),
+            Value::List(bracket, inner) => {
+                bracket.surround(tokens, |tokens| inner.to_tokens(tokens));
+            }
             Value::Nothing | Value::Group(_) => self.key.to_tokens(tokens),
         }
     }
@@ -214,7 +219,10 @@ impl Arg {
     pub(crate) fn flag(&self, errors: &mut Errors) -> bool {
         let alone = matches!(self.value, Value::Nothing);
         if !alone {
-            errors.at(self, format_args!("`{0}` takes no value: write `{0}` alone", self.key));
+            errors.at(
+                self,
+                format_args!("`{0}` takes no value: write `{0}` alone", self.key),
+            );
         }
         alone
     }
@@ -225,7 +233,10 @@ impl Arg {
             return Vec::new();
         };
         let parsed = Punctuated::<T, Token![,]>::parse_terminated.parse2(inner.clone());
-        errors.take(parsed).map(|list| list.into_iter().collect()).unwrap_or_default()
+        errors
+            .take(parsed)
+            .map(|list| list.into_iter().collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn literal(&self) -> Option<&Lit> {
@@ -235,9 +246,18 @@ impl Arg {
         }
     }
 
-    fn expect<T>(&self, found: Option<T>, what: &str, example: &str, errors: &mut Errors) -> Option<T> {
+    fn expect<T>(
+        &self,
+        found: Option<T>,
+        what: &str,
+        example: &str,
+        errors: &mut Errors,
+    ) -> Option<T> {
         if found.is_none() {
-            errors.at(self, format_args!("`{}` takes {what}: `{example}`", self.key));
+            errors.at(
+                self,
+                format_args!("`{}` takes {what}: `{example}`", self.key),
+            );
         }
         found
     }

@@ -9,8 +9,6 @@ mod handlers;
 mod model;
 mod parse;
 
-pub(crate) use attributes::EXPORTED;
-
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Item, ItemImpl};
@@ -53,5 +51,7 @@ fn misplaced(item: &Item) -> TokenStream {
 }
 
 fn on_type(name: &syn::Ident) -> String {
-    format!("`#[controller]` stands on the impl, which holds the routes: put it above `impl {name} {{ .. }}`")
+    format!(
+        "`#[controller]` stands on the impl, which holds the routes: put it above `impl {name} {{ .. }}`"
+    )
 }

@@ -43,7 +43,10 @@ impl Errors {
 
 /// "did you mean .." for a misspelt word, if one of the known words is near.
 pub(crate) fn similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let nearest = known.iter().map(|known| (distance(word, known), *known)).min()?;
+    let nearest = known
+        .iter()
+        .map(|known| (distance(word, known), *known))
+        .min()?;
     let near_enough = nearest.0 <= (word.len() / 3).max(1);
     near_enough.then_some(nearest.1)
 }
@@ -56,7 +59,9 @@ fn distance(from: &str, to: &str) -> usize {
     for (i, a) in from.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
-            let mut best = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            let mut best = (last[j] + usize::from(a != b))
+                .min(last[j + 1] + 1)
+                .min(row[j] + 1);
             if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
                 best = best.min(before_last[j - 1] + 1);
             }

@@ -10,7 +10,9 @@ const EXAMPLE: &str = "|data, request, response| data";
 /// The closures of either key.
 pub(crate) fn parse(arg: &Arg, errors: &mut Errors) -> Vec<Expr> {
     let closures = if arg.name() == "interceptor" {
-        arg.expression(&format!("interceptor = {EXAMPLE}"), errors).into_iter().collect()
+        arg.expression(&format!("interceptor = {EXAMPLE}"), errors)
+            .into_iter()
+            .collect()
     } else {
         arg.expressions(&format!("interceptors = [{EXAMPLE}]"), errors)
     };
@@ -27,7 +29,10 @@ pub(crate) fn check(closures: &[Expr], errors: &mut Errors) {
             _ => false,
         };
         if !fits {
-            errors.at(closure, format_args!("an interceptor is a closure with three arguments: `{EXAMPLE}`"));
+            errors.at(
+                closure,
+                format_args!("an interceptor is a closure with three arguments: `{EXAMPLE}`"),
+            );
         }
     }
 }

@@ -25,13 +25,19 @@ impl Template {
             match param_of(segment, is_last) {
                 Err(mistake) => mistakes.push(mistake),
                 Ok(Some(param)) if params.iter().any(|known| known.name == param.name) => {
-                    mistakes.push(format!("`{{{}}}` is there twice: give one of them another name", param.name));
+                    mistakes.push(format!(
+                        "`{{{}}}` is there twice: give one of them another name",
+                        param.name
+                    ));
                 }
                 Ok(param) => params.extend(param),
             }
         }
         if mistakes.is_empty() {
-            return Ok(Self { text: text.to_owned(), params });
+            return Ok(Self {
+                text: text.to_owned(),
+                params,
+            });
         }
         Err(mistakes)
     }
@@ -44,8 +50,9 @@ impl Template {
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();
         let mut rest = self.text.trim_matches('/');
-        while let Some((before, (inner, after))) =
-            rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        while let Some((before, (inner, after))) = rest
+            .split_once('{')
+            .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
         {
             shape.push_str(before);
             shape.push_str(if inner.starts_with('*') { "{*}" } else { "{}" });
@@ -58,13 +65,16 @@ impl Template {
 fn character_mistakes(text: &str) -> Vec<String> {
     let mut mistakes = Vec::new();
     if text.contains("//") {
-        mistakes.push("`//` makes an empty segment, which no request has: write one `/`".to_owned());
+        mistakes
+            .push("`//` makes an empty segment, which no request has: write one `/`".to_owned());
     }
     if let Some(c) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         mistakes.push(format!("a path cannot hold {c:?}: write `%20` for a space"));
     }
     if text.contains('?') {
-        mistakes.push("a path ends before `?`: take keys of the query string with `#[query]`".to_owned());
+        mistakes.push(
+            "a path ends before `?`: take keys of the query string with `#[query]`".to_owned(),
+        );
     }
     if text.contains('#') {
         mistakes.push("a path ends before `#`: clients do not send what follows it".to_owned());
@@ -75,36 +85,50 @@ fn character_mistakes(text: &str) -> Vec<String> {
 /// The parameter of one segment.
 fn param_of(segment: &str, is_last: bool) -> Result<Option<Param>, String> {
     if let Some(name) = segment.strip_prefix(':').filter(|name| is_identifier(name)) {
-        return Err(format!("`:{name}` is another framework's syntax: write `{{{name}}}`"));
+        return Err(format!(
+            "`:{name}` is another framework's syntax: write `{{{name}}}`"
+        ));
     }
     let Some((before, rest)) = segment.split_once('{') else {
         return without_param(segment);
     };
     let Some((inner, after)) = rest.split_once('}') else {
-        return Err(format!("the `{{` in `{segment}` is not closed: write `{{name}}`"));
+        return Err(format!(
+            "the `{{` in `{segment}` is not closed: write `{{name}}`"
+        ));
     };
     without_param(before)?;
     if after.contains('{') {
-        return Err(format!("`{segment}` has two parameters: put a `/` between them"));
+        return Err(format!(
+            "`{segment}` has two parameters: put a `/` between them"
+        ));
     }
     without_param(after)?;
     let param = param_named(inner)?;
     if param.catch_all && !(before.is_empty() && after.is_empty()) {
-        return Err(format!("`{{{inner}}}` takes whole segments: put a `/` between it and the rest of `{segment}`"));
+        return Err(format!(
+            "`{{{inner}}}` takes whole segments: put a `/` between it and the rest of `{segment}`"
+        ));
     }
     if param.catch_all && !is_last {
-        return Err(format!("`{{{inner}}}` takes all that follows: nothing can stand after it"));
+        return Err(format!(
+            "`{{{inner}}}` takes all that follows: nothing can stand after it"
+        ));
     }
     Ok(Some(param))
 }
 
 fn without_param(text: &str) -> Result<Option<Param>, String> {
     if text.contains('}') {
-        return Err(format!("the `}}` in `{text}` was not opened: write `{{name}}`"));
+        return Err(format!(
+            "the `}}` in `{text}` was not opened: write `{{name}}`"
+        ));
     }
     if let Some((_, name)) = text.split_once('*') {
         let name = if is_identifier(name) { name } else { "rest" };
-        return Err(format!("`*` alone is another framework's syntax: write `{{*{name}}}`"));
+        return Err(format!(
+            "`*` alone is another framework's syntax: write `{{*{name}}}`"
+        ));
     }
     Ok(None)
 }
@@ -112,12 +136,19 @@ fn without_param(text: &str) -> Result<Option<Param>, String> {
 fn param_named(inner: &str) -> Result<Param, String> {
     let name = inner.strip_prefix('*').unwrap_or(inner);
     if name.is_empty() {
-        return Err(format!("`{{{inner}}}` has no name: write `{{{inner}name}}`"));
+        return Err(format!(
+            "`{{{inner}}}` has no name: write `{{{inner}name}}`"
+        ));
     }
     if !is_identifier(name) {
-        return Err(format!("`{name}` is not a name: use letters, digits and `_`, as in `{{user_id}}`"));
+        return Err(format!(
+            "`{name}` is not a name: use letters, digits and `_`, as in `{{user_id}}`"
+        ));
     }
-    Ok(Param { name: name.to_owned(), catch_all: inner.starts_with('*') })
+    Ok(Param {
+        name: name.to_owned(),
+        catch_all: inner.starts_with('*'),
+    })
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -132,7 +163,11 @@ mod tests {
 
     fn names(text: &str) -> Vec<String> {
         let template = Template::parse(text).expect(text);
-        template.params.into_iter().map(|param| param.name).collect()
+        template
+            .params
+            .into_iter()
+            .map(|param| param.name)
+            .collect()
     }
 
     fn mistake(text: &str) -> String {

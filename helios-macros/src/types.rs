@@ -87,7 +87,10 @@ mod tests {
         let mut ty: Type = parse_quote!(Both<'a, 'static, &'a str>);
         erase_lifetimes(&mut ty, &[parse_quote!('a)]);
         let expected: Type = parse_quote!(Both<'_, 'static, &'_ str>);
-        assert_eq!(ty.to_token_stream().to_string(), expected.to_token_stream().to_string());
+        assert_eq!(
+            ty.to_token_stream().to_string(),
+            expected.to_token_stream().to_string()
+        );
     }
 
     #[test]

@@ -65,7 +65,10 @@ pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Meth
             return true;
         };
         match role_of(&name) {
-            Some(kind) => taken.roles.push(Role { attribute: attribute.clone(), kind }),
+            Some(kind) => taken.roles.push(Role {
+                attribute: attribute.clone(),
+                kind,
+            }),
             None => taken.extras.push(attribute.clone()),
         }
         false
@@ -90,12 +93,18 @@ fn role_of(name: &str) -> Option<RoleKind> {
         return Some(RoleKind::Sse);
     }
     let verb = Verb::ALL.into_iter().find(|verb| verb.attribute() == name);
-    let hook = HookKind::ALL.into_iter().find(|hook| hook.attribute() == name);
+    let hook = HookKind::ALL
+        .into_iter()
+        .find(|hook| hook.attribute() == name);
     verb.map(RoleKind::Route).or(hook.map(RoleKind::Hook))
 }
 
 /// `cfg_attr` is resolved after this macro has run, so it would hide our attributes from it.
-pub(super) fn refuse_cfg_attr(attribute: &Attribute, is_ours: impl Fn(&Path) -> bool, errors: &mut Errors) {
+pub(super) fn refuse_cfg_attr(
+    attribute: &Attribute,
+    is_ours: impl Fn(&Path) -> bool,
+    errors: &mut Errors,
+) {
     if !attribute.path().is_ident("cfg_attr") {
         return;
     }
@@ -103,7 +112,10 @@ pub(super) fn refuse_cfg_attr(attribute: &Attribute, is_ours: impl Fn(&Path) -> 
     let held = parsed.into_iter().flatten().skip(1);
     for meta in held.filter(|meta| is_ours(meta.path())) {
         let name = meta.path().to_token_stream();
-        errors.at(meta.path(), format_args!("`cfg_attr` cannot hold `#[{name}]`: put `#[cfg(..)]` on the method"));
+        errors.at(
+            meta.path(),
+            format_args!("`cfg_attr` cannot hold `#[{name}]`: put `#[cfg(..)]` on the method"),
+        );
     }
 }
 
@@ -126,7 +138,11 @@ pub(super) fn args_of(attribute: &Attribute, errors: &mut Errors) -> Args {
 }
 
 pub(super) fn name_in_messages(attribute: &Attribute) -> String {
-    attribute.path().segments.last().map_or_else(String::new, |last| last.ident.to_string())
+    attribute
+        .path()
+        .segments
+        .last()
+        .map_or_else(String::new, |last| last.ident.to_string())
 }
 
 /// `#[get("path")]`
@@ -139,7 +155,10 @@ pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiter
 }
 
 /// `#[sse("path", method = "POST", restart)]`
-pub(super) fn sse(attribute: &Attribute, errors: &mut Errors) -> (TemplateLiteral, Verb, RouteKind) {
+pub(super) fn sse(
+    attribute: &Attribute,
+    errors: &mut Errors,
+) -> (TemplateLiteral, Verb, RouteKind) {
     let args = args_of(attribute, errors);
     let path = path_of(&args, attribute, errors);
     let (mut verb, mut restart) = (Verb::Get, false);
@@ -154,10 +173,15 @@ pub(super) fn sse(attribute: &Attribute, errors: &mut Errors) -> (TemplateLitera
 }
 
 fn method_named(text: &LitStr, errors: &mut Errors) -> Option<Verb> {
-    let found = Verb::ALL.into_iter().find(|verb| verb.method() == text.value());
+    let found = Verb::ALL
+        .into_iter()
+        .find(|verb| verb.method() == text.value());
     if found.is_none() {
         let methods = Verb::ALL.map(Verb::method).join("`, `");
-        errors.at(text, format_args!("unknown method: write one of `{methods}`"));
+        errors.at(
+            text,
+            format_args!("unknown method: write one of `{methods}`"),
+        );
     }
     found
 }
@@ -168,13 +192,22 @@ fn path_of(args: &Args, attribute: &Attribute, errors: &mut Errors) -> TemplateL
         errors.at(extra, format_args!("`#[{name}]` takes one path"));
     }
     let Some(path) = args.positional.first() else {
-        return TemplateLiteral { template: Template::default(), span: attribute.path().span() };
+        return TemplateLiteral {
+            template: Template::default(),
+            span: attribute.path().span(),
+        };
     };
     match literal(path).and_then(string_literal) {
         Some(text) => template(&text, errors),
         None => {
-            errors.at(path, format_args!("a path is a string literal: `#[{name}(\"..\")]`"));
-            TemplateLiteral { template: Template::default(), span: path.span() }
+            errors.at(
+                path,
+                format_args!("a path is a string literal: `#[{name}(\"..\")]`"),
+            );
+            TemplateLiteral {
+                template: Template::default(),
+                span: path.span(),
+            }
         }
     }
 }
@@ -187,14 +220,20 @@ pub(super) fn template(literal: &LitStr, errors: &mut Errors) -> TemplateLiteral
         }
         Template::default()
     });
-    TemplateLiteral { template, span: literal.span() }
+    TemplateLiteral {
+        template,
+        span: literal.span(),
+    }
 }
 
 /// Refuses arguments of `#[on_sse_..]`.
 pub(super) fn hook(attribute: &Attribute, errors: &mut Errors) {
     if !matches!(attribute.meta, Meta::Path(_)) {
         let name = name_in_messages(attribute);
-        errors.at(&attribute.meta, format_args!("`#[{name}]` takes nothing: it stands for all `#[sse]` routes"));
+        errors.at(
+            &attribute.meta,
+            format_args!("`#[{name}]` takes nothing: it stands for all `#[sse]` routes"),
+        );
     }
 }
 
@@ -218,22 +257,38 @@ pub(super) fn extras(attributes: &[Attribute], errors: &mut Errors) -> Extras {
 
 fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<T> {
     let tokens = tokens_of(attribute, errors);
-    let parsed = errors.take(Punctuated::<T, Token![,]>::parse_terminated.parse2(tokens));
-    let list: Vec<T> = parsed.into_iter().flatten().collect();
-    if list.is_empty() && errors.is_empty() {
+    let Some(list) = errors.take(Punctuated::<T, Token![,]>::parse_terminated.parse2(tokens))
+    else {
+        return Vec::new();
+    };
+    if list.is_empty() {
         let name = name_in_messages(attribute);
-        errors.at(attribute.path(), format_args!("`#[{name}(..)]` takes a list, which is missing"));
+        errors.at(
+            attribute.path(),
+            format_args!("`#[{name}(..)]` takes a list, which is missing"),
+        );
     }
-    list
+    list.into_iter().collect()
 }
 
 fn http_code(attribute: &Attribute, extras: &mut Extras, errors: &mut Errors) {
     if extras.status.is_some() {
-        return errors.at(attribute.path(), "a method has one `#[http_code]`: remove this one");
+        return errors.at(
+            attribute.path(),
+            "a method has one `#[http_code]`: remove this one",
+        );
     }
     match status_in(tokens_of(attribute, errors)) {
-        Some(code) => extras.status = Some(Status { code, span: attribute.path().span() }),
-        None => errors.at(argument_or_path(attribute), "a status is a number from 200 to 599: `#[http_code(201)]`"),
+        Some(code) => {
+            extras.status = Some(Status {
+                code,
+                span: attribute.path().span(),
+            });
+        }
+        None => errors.at(
+            argument_or_path(attribute),
+            "a status is a number from 200 to 599: `#[http_code(201)]`",
+        ),
     }
 }
 
@@ -241,7 +296,9 @@ fn status_in(tokens: TokenStream) -> Option<u16> {
     let Lit::Int(code) = syn::parse2(tokens).ok()? else {
         return None;
     };
-    code.base10_parse().ok().filter(|code| (200..600).contains(code))
+    code.base10_parse()
+        .ok()
+        .filter(|code| (200..600).contains(code))
 }
 
 fn argument_or_path(attribute: &Attribute) -> TokenStream {
@@ -254,25 +311,43 @@ fn argument_or_path(attribute: &Attribute) -> TokenStream {
 /// `#[header("name", "value")]`
 fn response_header(attribute: &Attribute, errors: &mut Errors) -> Option<ResponseHeader> {
     let args = args_of(attribute, errors);
-    let texts: Vec<_> = args.positional.iter().filter_map(|value| literal(value).and_then(string_literal)).collect();
-    let (true, [name, value]) = (args.named.is_empty() && args.positional.len() == 2, &texts[..]) else {
-        let message = "on a method it sets a response header: `#[header(\"cache-control\", \"no-store\")]`";
+    let texts: Vec<_> = args
+        .positional
+        .iter()
+        .filter_map(|value| literal(value).and_then(string_literal))
+        .collect();
+    let (true, [name, value]) = (
+        args.named.is_empty() && args.positional.len() == 2,
+        &texts[..],
+    ) else {
+        let message =
+            "on a method it sets a response header: `#[header(\"cache-control\", \"no-store\")]`";
         errors.at(argument_or_path(attribute), message);
         return None;
     };
     let name = header_name(name, errors)?;
-    if !value.value().bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+    if !value
+        .value()
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+    {
         errors.at(value, "the value of a header is visible ASCII");
         return None;
     }
-    Some(ResponseHeader { name, value: value.clone() })
+    Some(ResponseHeader {
+        name,
+        value: value.clone(),
+    })
 }
 
 /// A header's name in lower case.
 pub(super) fn header_name(text: &LitStr, errors: &mut Errors) -> Option<LitStr> {
-    let name = text.value().to_lowercase();
+    let name = text.value().to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(is_token) {
-        errors.at(text, "the name of a header is made of letters, digits and `-`");
+        errors.at(
+            text,
+            "the name of a header is made of letters, digits and `-`",
+        );
         return None;
     }
     Some(LitStr::new(&name, text.span()))
@@ -285,5 +360,8 @@ fn is_token(byte: u8) -> bool {
 
 /// Where a missing literal would stand.
 pub(super) fn call_site_template() -> TemplateLiteral {
-    TemplateLiteral { template: Template::default(), span: Span::call_site() }
+    TemplateLiteral {
+        template: Template::default(),
+        span: Span::call_site(),
+    }
 }

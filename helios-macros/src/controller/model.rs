@@ -184,11 +184,23 @@ pub(crate) enum Passed {
 
 /// Where an argument comes from.
 pub(crate) enum Source {
-    Param { name: Name, outer: bool },
-    Query { name: Name, default: Option<Expr> },
-    Header { name: Name, default: Option<Expr> },
+    Param {
+        name: Name,
+        outer: bool,
+    },
+    Query {
+        name: Name,
+        default: Option<Expr>,
+    },
+    Header {
+        name: Name,
+        default: Option<Expr>,
+    },
     /// The lenient header; the type inside the `Option`.
-    LastEventId { inner: Type, default: Option<Expr> },
+    LastEventId {
+        inner: Type,
+        default: Option<Expr>,
+    },
     Body,
     Request,
     Response,
@@ -207,12 +219,6 @@ pub(crate) struct Name {
 }
 
 impl Argument {
-    /// The argument's span in messages: its name, or its type.
-    pub(crate) fn span(&self) -> Span {
-        use syn::spanned::Spanned;
-        self.name.as_ref().map_or_else(|| self.declared.span(), Ident::span)
-    }
-
     pub(crate) fn is_unmarked(&self) -> bool {
         matches!(self.source, Source::Unmarked)
     }

@@ -1,0 +1,202 @@
+//! From the model to the table.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Attribute;
+use syn::spanned::Spanned;
+
+use super::handlers::{self, hidden};
+use super::model::{Controller, HookKind, Method, Route, RouteKind, Source};
+use crate::runtime::{option, quiet};
+use crate::types;
+
+/// The hidden functions, the table, and the touches.
+pub(super) fn expand(controller: &Controller) -> TokenStream {
+    let Controller {
+        runtime,
+        generics,
+        self_ty,
+        ..
+    } = controller;
+    let routes = controller
+        .routes
+        .iter()
+        .map(|route| handlers::route(runtime, route));
+    let hooks = controller
+        .hooks
+        .iter()
+        .map(|hook| handlers::hook(runtime, hook));
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let (quiet, table, touches) = (quiet(), table(controller), touches(controller));
+    quote! {
+        #quiet
+        impl #impl_generics #self_ty #where_clause {
+            #(#routes)*
+            #(#hooks)*
+        }
+        #table
+        #touches
+    }
+}
+
+/// A table without routes, so that a mistake in the impl is not also "not a controller" elsewhere.
+pub(super) fn fallback(controller: &Controller) -> TokenStream {
+    let rt = controller.runtime.path();
+    let name = types::name(&controller.self_ty);
+    let table = quote! {
+        name: #name,
+        prefix: "",
+        controllers: &[],
+        guards: &[],
+        interceptors: &[],
+        routes: &[],
+        hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None },
+        resolve: |_| #rt::None,
+    };
+    let (table, touches) = (table_impl(controller, &table), touches(controller));
+    quote!(#table #touches)
+}
+
+fn table(controller: &Controller) -> TokenStream {
+    let (runtime, rt) = (&controller.runtime, controller.runtime.path());
+    let (name, prefix) = (
+        types::name(&controller.self_ty),
+        &controller.prefix.template.text,
+    );
+    let controllers = runtime.controllers(&controller.controllers);
+    let guards = runtime.guards(&controller.guards);
+    let interceptors = runtime.interceptors(&controller.interceptors);
+    let routes = controller.routes.iter().map(|route| row(controller, route));
+    let hooks = HookKind::ALL.map(|kind| hook(controller, kind));
+    let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
+    let resolver = Ident::new("resolver", Span::mixed_site());
+    let table = quote! {
+        name: #name,
+        prefix: #prefix,
+        controllers: #controllers,
+        guards: #guards,
+        interceptors: #interceptors,
+        routes: &[#(#routes),*],
+        hooks: #rt::Hooks { #(#hooks)* },
+        resolve: |#resolver| #resolve,
+    };
+    table_impl(controller, &table)
+}
+
+fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
+    let (rt, self_ty, quiet) = (controller.runtime.path(), &controller.self_ty, quiet());
+    let (impl_generics, _, where_clause) = controller.generics.split_for_impl();
+    quote! {
+        #quiet
+        #[automatically_derived]
+        impl #impl_generics #rt::Controller for #self_ty #where_clause {
+            const TABLE: #rt::ControllerTable<Self> = #rt::ControllerTable { #table };
+        }
+    }
+}
+
+fn row(controller: &Controller, route: &Route) -> TokenStream {
+    let (runtime, rt) = (&controller.runtime, controller.runtime.path());
+    let (meta, cfgs, name) = (meta(&rt, route), &route.method.cfgs, hidden(&route.method));
+    let guards = runtime.guards(&route.extras.guards);
+    let interceptors = runtime.interceptors(&route.extras.interceptors);
+    let injects = injects(controller, &route.method);
+    let handler = match route.kind {
+        RouteKind::Http => quote!(Http),
+        RouteKind::Sse { .. } => quote!(Sse),
+    };
+    quote! {
+        #(#cfgs)*
+        #rt::Route {
+            meta: #meta,
+            guards: #guards,
+            interceptors: #interceptors,
+            injects: #injects,
+            handler: #rt::Handler::#handler(Self::#name),
+        }
+    }
+}
+
+fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
+    let (verb, path) = (
+        format_ident!("{}", route.verb.variant()),
+        &route.path.template.text,
+    );
+    let handler = route.method.name.to_string();
+    let kind = match route.kind {
+        RouteKind::Http => quote!(Http),
+        RouteKind::Sse { restart } => quote!(Sse { restart: #restart }),
+    };
+    let status = option(rt, route.extras.status.map(|status| status.code));
+    let params = route
+        .method
+        .arguments
+        .iter()
+        .filter_map(|argument| match &argument.source {
+            Source::Param { name, outer } => {
+                let name = &name.text;
+                Some(quote!(#rt::PathParam { name: #name, outer: #outer }))
+            }
+            _ => None,
+        });
+    quote! {
+        #rt::RouteMeta {
+            verb: #rt::Verb::#verb,
+            path: #path,
+            handler: #handler,
+            kind: #rt::RouteKind::#kind,
+            status: #status,
+            params: &[#(#params),*],
+        }
+    }
+}
+
+fn injects(controller: &Controller, method: &Method) -> TokenStream {
+    let rt = controller.runtime.path();
+    let entries = method.arguments.iter().filter_map(|argument| {
+        let Source::Inject(inner) = &argument.source else {
+            return None;
+        };
+        let name = argument
+            .name
+            .as_ref()
+            .map_or_else(|| types::name(inner), ToString::to_string);
+        let span = argument.declared.span();
+        let resolver = Ident::new("resolver", span);
+        let resolved = controller.runtime.resolved(inner, span);
+        Some(quote!(#rt::InjectEntry { name: #name, check: |#resolver| #resolved.is_some() }))
+    });
+    quote!(&[#(#entries),*])
+}
+
+/// A field of `Hooks`; a hook under `#[cfg]` leaves a hole where it is off.
+fn hook(controller: &Controller, kind: HookKind) -> TokenStream {
+    let rt = controller.runtime.path();
+    let field = match kind {
+        HookKind::Connection => quote!(connection),
+        HookKind::Error => quote!(error),
+        HookKind::Close => quote!(close),
+    };
+    let Some(hook) = controller.hooks.iter().find(|hook| hook.kind == kind) else {
+        return quote!(#field: #rt::None,);
+    };
+    let (name, cfgs) = (hidden(&hook.method), &hook.method.cfgs);
+    let absent = (!cfgs.is_empty()).then(|| {
+        let conditions = cfgs.iter().filter_map(condition);
+        quote!(#[cfg(not(all(#(#conditions),*)))] #field: #rt::None,)
+    });
+    quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
+}
+
+fn condition(cfg: &Attribute) -> Option<TokenStream> {
+    cfg.meta.require_list().ok().map(|list| list.tokens.clone())
+}
+
+/// Calls each macro that was used as a mere marker, or its import would count as unused.
+fn touches(controller: &Controller) -> TokenStream {
+    let touches = controller.used.iter().map(|used| {
+        let (path, cfgs) = (&used.path, &used.cfgs);
+        quote!(#(#cfgs)* #[#path(__touch)] const _: () = ();)
+    });
+    touches.collect()
+}

@@ -1,0 +1,257 @@
+//! From the tokens of the impl to the model. The attributes of Helios are taken off on the way.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{
+    Attribute, FnArg, GenericParam, Generics, ImplItem, ImplItemFn, ItemImpl, Lifetime, Receiver,
+    ReceiverKind, ReturnType, Safety, Signature, Type,
+};
+
+use super::arguments;
+use super::attributes::{self, MethodAttributes, Role, RoleKind};
+use super::model::{Controller, Hook, Method, Route, RouteKind, Used};
+use crate::args::Args;
+use crate::diagnostics::Errors;
+use crate::interceptors;
+use crate::runtime::Runtime;
+
+const KEYS: [&str; 6] = [
+    "prefix",
+    "controllers",
+    "guards",
+    "interceptor",
+    "interceptors",
+    "crate",
+];
+
+/// Reads the whole impl.
+pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors) -> Controller {
+    let mut controller = Controller {
+        runtime: Runtime::default(),
+        generics: item.generics.clone(),
+        self_ty: (*item.self_ty).clone(),
+        prefix: attributes::call_site_template(),
+        controllers: Vec::new(),
+        guards: Vec::new(),
+        interceptors: Vec::new(),
+        routes: Vec::new(),
+        hooks: Vec::new(),
+        used: Vec::new(),
+    };
+    head(item, errors);
+    settings(&mut controller, args, errors);
+    for item in &mut item.items {
+        if let ImplItem::Fn(method) = item {
+            controller.method(method, errors);
+        }
+    }
+    controller
+}
+
+/// The impl's own head: an inherent one, of a type that lives as long as the app.
+fn head(item: &ItemImpl, errors: &mut Errors) {
+    if let Some((path, _)) = &item.trait_ {
+        let message =
+            "`#[controller]` stands on the type's own `impl Type { .. }`, not on that of a trait";
+        errors.at(path, message);
+    }
+    if !matches!(&*item.self_ty, Type::Path(_) | Type::Group(_)) {
+        errors.at(&item.self_ty, "a controller is a struct or an enum");
+    }
+    for param in item.generics.lifetimes() {
+        errors.at(
+            param,
+            "a controller lives as long as the app: it cannot borrow",
+        );
+    }
+}
+
+fn settings(controller: &mut Controller, args: TokenStream, errors: &mut Errors) {
+    let args = Args::parse(args, errors).only_named("controller", errors);
+    for arg in args.known("controller", &KEYS, errors) {
+        match arg.name().as_str() {
+            "prefix" => {
+                if let Some(text) = arg.string("prefix = \"user\"", errors) {
+                    controller.prefix = attributes::template(&text, errors);
+                }
+            }
+            "controllers" => controller.controllers = arg.types("controllers = [Posts]", errors),
+            "guards" => controller.guards = arg.types("guards = [AuthGuard]", errors),
+            "crate" => {
+                controller.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
+            }
+            _ => controller
+                .interceptors
+                .extend(interceptors::parse(&arg, errors)),
+        }
+    }
+}
+
+impl Controller {
+    fn method(&mut self, item: &mut ImplItemFn, errors: &mut Errors) {
+        let taken = attributes::take(&mut item.attrs, errors);
+        let cfgs: Vec<_> = item
+            .attrs
+            .iter()
+            .filter(|attr| attr.path().is_ident("cfg"))
+            .cloned()
+            .collect();
+        self.note_used(&taken, &cfgs);
+        let Some((role, others)) = taken.roles.split_first() else {
+            return without_role(item, &taken, errors);
+        };
+        refuse_second_role(&item.sig, role, others, errors);
+        let method = method(&mut item.sig, cfgs, errors);
+        match role.kind {
+            RoleKind::Hook(kind) => {
+                attributes::hook(&role.attribute, errors);
+                refuse_extras(&item.sig, &taken.extras, errors);
+                self.hooks.push(Hook {
+                    attribute: role.attribute.path().clone(),
+                    kind,
+                    method,
+                });
+            }
+            RoleKind::Route(_) | RoleKind::Sse => {
+                self.routes.push(route(role, &taken.extras, method, errors));
+            }
+        }
+    }
+
+    fn note_used(&mut self, taken: &MethodAttributes, cfgs: &[Attribute]) {
+        let roles = taken.roles.iter().map(|role| role.attribute.path());
+        let paths = roles.chain(taken.extras.iter().map(Attribute::path));
+        for path in paths.filter(|path| attributes::is_exported(path)) {
+            let used = Used {
+                path: path.clone(),
+                cfgs: cfgs.to_vec(),
+            };
+            if !self.used.contains(&used) {
+                self.used.push(used);
+            }
+        }
+    }
+}
+
+fn route(role: &Role, extras: &[Attribute], method: Method, errors: &mut Errors) -> Route {
+    let attribute = &role.attribute;
+    let (path, verb, kind) = match role.kind {
+        RoleKind::Route(verb) => (attributes::route(attribute, errors), verb, RouteKind::Http),
+        _ => attributes::sse(attribute, errors),
+    };
+    let extras = attributes::extras(extras, errors);
+    Route {
+        attribute: attribute.path().clone(),
+        verb,
+        path,
+        kind,
+        extras,
+        method,
+    }
+}
+
+/// An ordinary method of the impl: nothing of Helios may stand on it.
+fn without_role(item: &mut ImplItemFn, taken: &MethodAttributes, errors: &mut Errors) {
+    refuse_extras(&item.sig, &taken.extras, errors);
+    arguments::refuse(&mut item.sig, errors);
+}
+
+fn refuse_extras(sig: &Signature, extras: &[Attribute], errors: &mut Errors) {
+    for attribute in extras {
+        let (path, name) = (attribute.path(), attribute.path().to_token_stream());
+        let message = format!(
+            "`#[{name}]` does nothing here: `{}` has no route attribute such as `#[get]`",
+            sig.ident
+        );
+        errors.at(path, message);
+    }
+}
+
+fn refuse_second_role(sig: &Signature, first: &Role, others: &[Role], errors: &mut Errors) {
+    let is_hook = |role: &Role| matches!(role.kind, RoleKind::Hook(_));
+    for other in others {
+        let name = &sig.ident;
+        let message = match (is_hook(first), is_hook(other)) {
+            (false, false) => {
+                format!("`{name}` has a route already: write another method that calls it")
+            }
+            (true, true) => {
+                format!("`{name}` is a hook already: write another method that calls it")
+            }
+            _ => format!("`{name}` cannot be a route and a hook: write two methods"),
+        };
+        errors.at(other.attribute.path(), message);
+    }
+}
+
+fn method(sig: &mut Signature, cfgs: Vec<Attribute>, errors: &mut Errors) -> Method {
+    signature(sig, errors);
+    let lifetimes: Vec<Lifetime> = sig
+        .generics
+        .lifetimes()
+        .map(|param| param.lifetime.clone())
+        .collect();
+    let inputs = sig.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(argument),
+        FnArg::Receiver(_) => None,
+    });
+    let arguments = inputs
+        .map(|argument| arguments::parse(argument, &lifetimes, errors))
+        .collect();
+    Method {
+        name: sig.ident.clone(),
+        cfgs,
+        is_async: sig.asyncness.is_some(),
+        output: match &sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, output) => Some((**output).clone()),
+        },
+        arguments,
+    }
+}
+
+/// What Helios can call: `fn name(&self, ..)`, as it stands.
+fn signature(sig: &Signature, errors: &mut Errors) {
+    match sig.receiver() {
+        None => errors.at(
+            &sig.ident,
+            format_args!("`{}` needs `&self` as its first argument", sig.ident),
+        ),
+        Some(receiver) if !is_shared(receiver) => {
+            errors.at(
+                receiver,
+                "a controller is shared by all requests: write `&self`",
+            );
+        }
+        Some(_) => {}
+    }
+    let message = "Helios calls this method itself: it cannot be `const`, `unsafe` or `extern`";
+    if let Some(token) = &sig.constness {
+        errors.at(token, message);
+    }
+    if let Safety::Unsafe(token) = &sig.safety {
+        errors.at(token, message);
+    }
+    if let Some(abi) = &sig.abi {
+        errors.at(abi, message);
+    }
+    generics(&sig.generics, errors);
+}
+
+fn is_shared(receiver: &Receiver) -> bool {
+    match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutability) => mutability.is_none(),
+        _ => false,
+    }
+}
+
+fn generics(generics: &Generics, errors: &mut Errors) {
+    for param in &generics.params {
+        if !matches!(param, GenericParam::Lifetime(_)) {
+            errors.at(
+                param,
+                "Helios calls this method itself, so it cannot be generic: write the type out",
+            );
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `#[derive(Injectable)]`: every field out of the container, or its default.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Field, Generics, Index, Member, Path, Type, parse_quote};
+
+use crate::args::Args;
+use crate::diagnostics::Errors;
+use crate::runtime::{Runtime, quiet};
+use crate::types;
+
+/// Where the value of a field comes from.
+enum Source<'a> {
+    /// The type inside an `Arc`.
+    Container(&'a Type),
+    SseService,
+    Default,
+}
+
+/// Expands the derive.
+pub(crate) fn injectable(item: TokenStream) -> TokenStream {
+    let item: DeriveInput = match syn::parse2(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error(),
+    };
+    let mut errors = Errors::default();
+    let runtime = Runtime::new(facade(&item.attrs, &mut errors));
+    let fields = fields(&item, &mut errors);
+    let body = match errors.is_empty() {
+        true => build(&runtime, &fields),
+        false => {
+            let rt = runtime.path();
+            quote!(#rt::None)
+        }
+    };
+    let mut output = implementation(&runtime, &item, &body);
+    output.extend(errors.compile_errors());
+    output
+}
+
+fn facade(attributes: &[Attribute], errors: &mut Errors) -> Option<Path> {
+    let mut facade = None;
+    for args in inject_attributes(attributes, errors) {
+        for arg in args
+            .only_named("inject", errors)
+            .known("inject", &["crate"], errors)
+        {
+            facade = arg.path("crate = path::to::helios", errors);
+        }
+    }
+    facade
+}
+
+fn inject_attributes(attributes: &[Attribute], errors: &mut Errors) -> Vec<Args> {
+    let ours = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("inject"));
+    let lists: Vec<_> = ours
+        .filter_map(|attribute| errors.take(attribute.meta.require_list()))
+        .collect();
+    lists
+        .into_iter()
+        .map(|list| Args::parse(list.tokens.clone(), errors))
+        .collect()
+}
+
+/// The fields of a struct, each with its source.
+fn fields<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Vec<(&'a Field, Source<'a>)> {
+    for lifetime in item.generics.lifetimes() {
+        errors.at(
+            lifetime,
+            "what the container holds lives as long as the app: it cannot borrow",
+        );
+    }
+    let Data::Struct(data) = &item.data else {
+        errors.at(
+            &item.ident,
+            "`Injectable` is derived on a struct; hand in another type with `.provide(..)`",
+        );
+        return Vec::new();
+    };
+    data.fields
+        .iter()
+        .filter_map(|field| Some((field, source(field, errors)?)))
+        .collect()
+}
+
+fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
+    let mut default = false;
+    for args in inject_attributes(&field.attrs, errors) {
+        for arg in args
+            .only_named("inject", errors)
+            .known("inject", &["default"], errors)
+        {
+            default |= arg.flag(errors);
+        }
+    }
+    let inner = types::inside(&field.ty, "Arc");
+    if default {
+        return Some(Source::Default);
+    }
+    if inner.is_some_and(|inner| types::is_named(inner, "SseService")) {
+        errors.at(
+            &field.ty,
+            "`SseService` is a handle: write it without `Arc`",
+        );
+        return None;
+    }
+    if types::is_named(&field.ty, "SseService") {
+        return Some(Source::SseService);
+    }
+    if inner.is_none() {
+        errors.at(
+            &field.ty,
+            "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`",
+        );
+    }
+    inner.map(Source::Container)
+}
+
+/// Asks for every dependency before the first `?`, so that start-up lists all that are missing.
+fn build(runtime: &Runtime, fields: &[(&Field, Source<'_>)]) -> TokenStream {
+    let rt = runtime.path();
+    let requests = fields
+        .iter()
+        .enumerate()
+        .map(|(index, (field, source))| request(runtime, index, field, source));
+    let values = fields.iter().enumerate().map(|(index, (field, source))| {
+        let (member, local) = (member(index, field), local(index));
+        match source {
+            Source::Default => quote!(#member: #rt::Default::default()),
+            Source::Container(_) | Source::SseService => quote!(#member: #local?),
+        }
+    });
+    quote! {
+        #(#requests)*
+        #rt::Some(Self { #(#values),* })
+    }
+}
+
+fn request(runtime: &Runtime, index: usize, field: &Field, source: &Source<'_>) -> TokenStream {
+    let (local, span, ty) = (local(index), field.ty.span(), &field.ty);
+    let rt = runtime.at(span);
+    let resolver = Ident::new("resolver", Span::mixed_site());
+    let value = match source {
+        Source::Container(inner) => quote_spanned! {span=> {
+            use #rt::{ResolveInjectable as _, ResolveProvided as _};
+            (&#rt::Dependency::<#inner>::NEW).resolve(#resolver)
+        }},
+        Source::SseService => quote_spanned!(span=> #rt::field_sse(#resolver)),
+        Source::Default => return TokenStream::new(),
+    };
+    quote_spanned!(span=> let #local: #rt::Option<#ty> = #value;)
+}
+
+fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
+    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let generics = bounded(&item.generics);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let resolver = Ident::new("resolver", Span::mixed_site());
+    quote! {
+        #quiet
+        #[automatically_derived]
+        impl #impl_generics #rt::Injectable for #name #type_generics #where_clause {
+            fn build(#resolver: &mut #rt::Resolver<'_>) -> #rt::Option<Self> {
+                #body
+            }
+        }
+    }
+}
+
+/// A singleton is shared by all threads for as long as the app lives, and so is what it is made of.
+fn bounded(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    for param in generics.type_params_mut() {
+        param.bounds.push(parse_quote!(::core::marker::Send));
+        param.bounds.push(parse_quote!(::core::marker::Sync));
+        param.bounds.push(parse_quote!('static));
+    }
+    generics
+}
+
+fn local(index: usize) -> Ident {
+    format_ident!("f{}", index, span = Span::mixed_site())
+}
+
+fn member(index: usize, field: &Field) -> Member {
+    match &field.ident {
+        Some(name) => Member::Named(name.clone()),
+        None => Member::Unnamed(Index::from(index)),
+    }
+}

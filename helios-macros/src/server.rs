@@ -1,0 +1,212 @@
+//! `#[server]`: a struct becomes the root of an app.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Expr, Item, ItemStruct, LitInt, LitStr, Type};
+
+use crate::args::Args;
+use crate::diagnostics::Errors;
+use crate::duration;
+use crate::interceptors;
+use crate::runtime::{Runtime, option, quiet};
+
+const KEYS: [&str; 8] = [
+    "controllers",
+    "guards",
+    "interceptor",
+    "interceptors",
+    "sse",
+    "host",
+    "port",
+    "crate",
+];
+const SSE_KEYS: [&str; 5] = [
+    "enabled",
+    "keep_alive",
+    "retry",
+    "welcome",
+    "control_prefix",
+];
+
+/// The settings of `#[server(..)]`.
+#[derive(Default)]
+struct Settings {
+    runtime: Runtime,
+    controllers: Vec<Type>,
+    guards: Vec<Type>,
+    interceptors: Vec<Expr>,
+    sse: Option<SseSettings>,
+    host: Option<LitStr>,
+    port: Option<u16>,
+}
+
+/// The settings of `sse(..)`; durations in milliseconds.
+struct SseSettings {
+    enabled: bool,
+    keep_alive: Option<u64>,
+    retry: Option<u64>,
+    welcome: bool,
+    control_prefix: Option<LitStr>,
+}
+
+/// Expands the attribute on an item.
+pub(crate) fn server(args: TokenStream, item: TokenStream) -> TokenStream {
+    match syn::parse2(item) {
+        Ok(Item::Struct(item)) => on_struct(args, &item),
+        Ok(other) => {
+            let message =
+                "`#[server]` stands on a struct: `#[server(controllers = [..])] struct App;`";
+            let error = syn::Error::new_spanned(&other, message).into_compile_error();
+            quote!(#other #error)
+        }
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+fn on_struct(args: TokenStream, item: &ItemStruct) -> TokenStream {
+    let mut errors = Errors::default();
+    let settings = Settings::parse(args, &mut errors);
+    let mut output = item.to_token_stream();
+    if errors.is_empty() {
+        output.extend(settings.expand(item));
+    } else {
+        output.extend(
+            Settings {
+                runtime: settings.runtime,
+                ..Settings::default()
+            }
+            .expand(item),
+        );
+        output.extend(errors.compile_errors());
+    }
+    output
+}
+
+impl Settings {
+    fn parse(args: TokenStream, errors: &mut Errors) -> Self {
+        let mut settings = Self::default();
+        let args = Args::parse(args, errors).only_named("server", errors);
+        for arg in args.known("server", &KEYS, errors) {
+            match arg.name().as_str() {
+                "controllers" => settings.controllers = arg.types("controllers = [User]", errors),
+                "guards" => settings.guards = arg.types("guards = [AuthGuard]", errors),
+                "sse" => {
+                    let group = arg.group("sse(enabled = true)", errors);
+                    settings.sse = group.map(|group| SseSettings::parse(group, errors));
+                }
+                "host" => settings.host = arg.string("host = \"127.0.0.1\"", errors),
+                "port" => {
+                    settings.port = arg
+                        .integer("port = 3000", errors)
+                        .and_then(|port| port_in(&port, errors));
+                }
+                "crate" => {
+                    settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
+                }
+                _ => settings
+                    .interceptors
+                    .extend(interceptors::parse(&arg, errors)),
+            }
+        }
+        settings
+    }
+
+    fn expand(&self, item: &ItemStruct) -> TokenStream {
+        let (rt, name, quiet) = (self.runtime.path(), &item.ident, quiet());
+        let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
+        let controllers = self.runtime.controllers(&self.controllers);
+        let guards = self.runtime.guards(&self.guards);
+        let interceptors = self.runtime.interceptors(&self.interceptors);
+        let (host, port) = (option(&rt, self.host.as_ref()), option(&rt, self.port));
+        let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
+        quote! {
+            #quiet
+            #[automatically_derived]
+            impl #impl_generics #rt::Server for #name #type_generics #where_clause {
+                const TABLE: #rt::ServerTable = #rt::ServerTable {
+                    controllers: #controllers,
+                    guards: #guards,
+                    interceptors: #interceptors,
+                    host: #host,
+                    port: #port,
+                    sse: #sse,
+                };
+            }
+        }
+    }
+}
+
+impl SseSettings {
+    fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut settings = Self {
+            enabled: true,
+            keep_alive: None,
+            retry: None,
+            welcome: false,
+            control_prefix: None,
+        };
+        let args = Args::parse(tokens, errors).only_named("server(sse(..))", errors);
+        for arg in args.known("server(sse(..))", &SSE_KEYS, errors) {
+            match arg.name().as_str() {
+                "enabled" => {
+                    settings.enabled = arg
+                        .boolean("enabled = true", errors)
+                        .is_none_or(|on| on.value);
+                }
+                "welcome" => {
+                    settings.welcome = arg
+                        .boolean("welcome = true", errors)
+                        .is_some_and(|on| on.value);
+                }
+                "keep_alive" => settings.keep_alive = duration::or_off(&arg, errors),
+                "retry" => settings.retry = duration::parse(&arg, "retry = \"3s\"", errors),
+                _ => {
+                    settings.control_prefix =
+                        control_prefix(arg.string("control_prefix = \"app:\"", errors), errors);
+                }
+            }
+        }
+        settings
+    }
+
+    fn expand(&self, rt: &TokenStream) -> TokenStream {
+        let Self {
+            enabled, welcome, ..
+        } = self;
+        let (keep_alive, retry) = (option(rt, self.keep_alive), option(rt, self.retry));
+        let control_prefix = option(rt, self.control_prefix.as_ref());
+        quote! {
+            #rt::SseTable {
+                enabled: #enabled,
+                keep_alive: #keep_alive,
+                retry: #retry,
+                welcome: #welcome,
+                control_prefix: #control_prefix,
+            }
+        }
+    }
+}
+
+fn port_in(literal: &LitInt, errors: &mut Errors) -> Option<u16> {
+    let port = literal.base10_parse().ok();
+    if port.is_none() {
+        errors.at(
+            literal,
+            "a port is a number from 0 to 65535; 0 picks a free one",
+        );
+    }
+    port
+}
+
+fn control_prefix(text: Option<LitStr>, errors: &mut Errors) -> Option<LitStr> {
+    let text = text?;
+    let value = text.value();
+    if value.is_empty() || value.contains(['\r', '\n', '\0']) {
+        errors.at(
+            &text,
+            "the names of control events begin with it: it cannot be empty or hold a line break",
+        );
+        return None;
+    }
+    Some(text)
+}

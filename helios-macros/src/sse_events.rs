@@ -1,0 +1,207 @@
+//! `#[derive(SseEvents)]`: each variant of an enum is a kind of event.
+
+mod case;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Variant, parse_quote};
+
+use crate::args::Args;
+use crate::diagnostics::Errors;
+use crate::runtime::{Runtime, quiet};
+use case::Case;
+
+/// What `#[sse(..)]` on the enum says.
+#[derive(Default)]
+struct Settings {
+    runtime: Runtime,
+    case: Option<Case>,
+}
+
+/// Expands the derive.
+pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
+    let item: DeriveInput = match syn::parse2(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error(),
+    };
+    let mut errors = Errors::default();
+    let settings = Settings::parse(&item.attrs, &mut errors);
+    let arms = arms(&item, &settings, &mut errors);
+    if errors.is_empty() {
+        return implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
+    }
+    let rt = settings.runtime.path();
+    let mut output = implementation(&settings.runtime, &item, &quote!(#rt::Default::default()));
+    output.extend(errors.compile_errors());
+    output
+}
+
+impl Settings {
+    fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
+        let mut settings = Self::default();
+        for args in sse_attributes(attributes, errors) {
+            for arg in args
+                .only_named("sse", errors)
+                .known("sse", &["rename_all", "crate"], errors)
+            {
+                if arg.key == "crate" {
+                    settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
+                } else if let Some(case) = arg.string("rename_all = \"snake_case\"", errors) {
+                    settings.case = Case::parse(&case, errors);
+                }
+            }
+        }
+        settings
+    }
+}
+
+fn sse_attributes(attributes: &[Attribute], errors: &mut Errors) -> Vec<Args> {
+    let ours = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("sse"));
+    let lists: Vec<_> = ours
+        .filter_map(|attribute| errors.take(attribute.meta.require_list()))
+        .collect();
+    lists
+        .into_iter()
+        .map(|list| Args::parse(list.tokens.clone(), errors))
+        .collect()
+}
+
+fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<TokenStream> {
+    let Data::Enum(data) = &item.data else {
+        errors.at(
+            &item.ident,
+            "`SseEvents` is derived on an enum: each variant is a kind of event",
+        );
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    let arms = data.variants.iter().map(|variant| {
+        let name = name(variant, settings.case, errors);
+        if names.contains(&name) {
+            errors.at(
+                &variant.ident,
+                format_args!("another variant is called {name:?} already"),
+            );
+        }
+        let arm = arm(&settings.runtime, variant, &name);
+        names.push(name);
+        arm
+    });
+    arms.collect()
+}
+
+/// The name of the event: that of the variant, unless it is renamed.
+fn name(variant: &Variant, case: Option<Case>, errors: &mut Errors) -> String {
+    let own = variant.ident.unraw().to_string();
+    let mut name = case.map_or_else(|| own.clone(), |case| case.apply(&own));
+    for args in sse_attributes(&variant.attrs, errors) {
+        for arg in args
+            .only_named("sse", errors)
+            .known("sse", &["rename"], errors)
+        {
+            if let Some(text) = arg.string("rename = \"tick\"", errors) {
+                check_name(&text, errors);
+                name = text.value();
+            }
+        }
+    }
+    name
+}
+
+fn check_name(text: &LitStr, errors: &mut Errors) {
+    let value = text.value();
+    if value.is_empty() || value.contains(['\r', '\n']) {
+        errors.at(
+            text,
+            "the name of an event cannot be empty or hold a line break",
+        );
+    }
+}
+
+fn arm(runtime: &Runtime, variant: &Variant, name: &str) -> TokenStream {
+    let (rt, ident) = (runtime.path(), &variant.ident);
+    let locals: Vec<Ident> = (0..variant.fields.len()).map(local).collect();
+    let pattern = match &variant.fields {
+        Fields::Unit => TokenStream::new(),
+        Fields::Unnamed(_) => quote!((#(#locals),*)),
+        Fields::Named(fields) => {
+            let names = fields.named.iter().map(|field| &field.ident);
+            quote!({ #(#names: #locals),* })
+        }
+    };
+    let event = event(runtime, &variant.fields, &locals);
+    let cfgs = variant
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"));
+    quote!(#(#cfgs)* Self::#ident #pattern => #rt::SseEvent::event(#event, #name),)
+}
+
+/// One value as it is, several as an array, named ones as an object.
+fn event(runtime: &Runtime, fields: &Fields, locals: &[Ident]) -> TokenStream {
+    let rt = runtime.path();
+    match fields {
+        Fields::Unit => quote!(#rt::SseEvent::json(())),
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+            let span = fields.unnamed.span();
+            let rt = runtime.at(span);
+            quote_spanned!(span=> #rt::SseEvent::json(#(&#locals)*))
+        }
+        Fields::Unnamed(fields) => {
+            let values = fields.unnamed.iter().zip(locals).map(|(field, local)| {
+                let span = field.ty.span();
+                quote_spanned!(span=> &#local)
+            });
+            quote!(#rt::SseEvent::json((#(#values,)*)))
+        }
+        Fields::Named(fields) => {
+            let pairs = fields.named.iter().zip(locals).map(|(field, local)| {
+                let name = field
+                    .ident
+                    .as_ref()
+                    .map_or_else(String::new, |name| name.unraw().to_string());
+                let value = value(runtime, field, local);
+                quote!((#name, #value))
+            });
+            quote!(#rt::SseEvent::json(#rt::fields(#rt::vec![#(#pairs),*])))
+        }
+    }
+}
+
+/// A type that is not `Serialize` is blamed on the field.
+fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
+    let span = field.ty.span();
+    let rt = runtime.at(span);
+    quote_spanned!(span=> #rt::to_value(&#local))
+}
+
+fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
+    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let generics = bounded(&rt, &item.generics);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #quiet
+        #[automatically_derived]
+        impl #impl_generics #rt::IntoSseEvent for #name #type_generics #where_clause {
+            fn into_sse_event(self) -> #rt::SseEvent {
+                #body
+            }
+        }
+    }
+}
+
+fn bounded(rt: &TokenStream, generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    for param in generics.type_params_mut() {
+        param.bounds.push(parse_quote!(#rt::Serialize));
+    }
+    generics
+}
+
+fn local(index: usize) -> Ident {
+    format_ident!("f{}", index, span = Span::mixed_site())
+}

@@ -1,0 +1,121 @@
+//! Generic controllers, `#[cfg]`, controllers out of `macro_rules`, shadowed names.
+#![deny(warnings)]
+
+use helios::prelude::*;
+
+trait Store: Send + Sync + 'static {
+    fn load(&self) -> String;
+}
+
+struct Memory;
+
+impl Store for Memory {
+    fn load(&self) -> String {
+        "loaded".to_owned()
+    }
+}
+
+#[derive(Injectable)]
+struct Records<S, const N: usize> {
+    store: Arc<S>,
+}
+
+#[controller(prefix = "records")]
+impl<S, const N: usize> Records<S, N>
+where
+    S: Store,
+{
+    #[get("{id}")]
+    async fn find(&self, #[param] id: usize, #[inject] store: Arc<S>) -> Option<String> {
+        (id < N).then(|| self.store.load() + &store.load())
+    }
+
+    #[sse("all")]
+    fn all(&self) -> impl Stream<Item = String> {
+        stream! {
+            yield self.store.load();
+        }
+    }
+}
+
+#[derive(Injectable)]
+struct Switched;
+
+#[controller]
+impl Switched {
+    #[cfg(any())]
+    #[get("a")]
+    fn off(&self, gone: Gone) -> Gone {
+        gone
+    }
+
+    #[cfg(not(any()))]
+    #[get("a")]
+    fn on(&self) -> &'static str {
+        "on"
+    }
+
+    #[cfg(any())]
+    #[on_sse_error]
+    fn failed(&self, gone: Gone) {}
+}
+
+macro_rules! controllers {
+    ($($name:ident at $path:literal gives $ty:ty,)*) => {$(
+        #[derive(Injectable)]
+        struct $name;
+
+        #[controller(prefix = $path)]
+        impl $name {
+            #[get($path)]
+            fn find(&self, #[query(default = 1)] n: $ty) -> String {
+                n.to_string()
+            }
+
+            #[sse("x")]
+            async fn stream(&self, #[query] n: Option<$ty>, stream: SseStream) -> Result<(), SseError> {
+                stream.send(SseEvent::json(n)).await
+            }
+
+            #[on_sse_close]
+            fn closed(&self, _client: &SseStream) {}
+        }
+    )*};
+}
+
+controllers! {
+    Bytes at "bytes" gives u8,
+    Words at "words" gives u16,
+}
+
+mod shadowed {
+    #![allow(dead_code, non_camel_case_types)]
+    use helios::{Injectable, controller, get};
+
+    pub struct Option;
+    pub struct Result;
+    pub struct Arc;
+    pub struct Box;
+    pub struct String;
+    pub struct Vec;
+    pub struct Some;
+    pub struct Ok;
+
+    #[derive(Injectable)]
+    pub struct Shadowed;
+
+    #[controller(prefix = "shadowed")]
+    impl Shadowed {
+        #[get("{match}")]
+        fn r#match(&self, #[param] r#match: u64, #[query] call: &str, #[query] this: &[u8]) -> u64 {
+            r#match + call.len() as u64 + this.len() as u64
+        }
+    }
+}
+
+#[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, shadowed::Shadowed])]
+struct App;
+
+fn main() {
+    let _ = Helios::new(App).provide(Memory);
+}
