@@ -63,7 +63,10 @@ impl User {
     #[get("{id}")]
     async fn find(&self, #[param] id: u64) -> Result<UserDto, HttpError> {
         match id {
-            1..=1_000 => Ok(UserDto { id, name: format!("user {id}") }),
+            1..=1_000 => Ok(UserDto {
+                id,
+                name: format!("user {id}"),
+            }),
             _ => Err(HttpError::not_found(format!("no user has the id {id}"))),
         }
     }
@@ -73,13 +76,18 @@ impl User {
     #[http_code(201)]
     async fn post(&self, #[body] message: NewMessage) -> Result<Json<Message>, HttpError> {
         let message = self.messages.post(message);
-        self.sse.broadcast(SseEvent::json(&message).event("message-posted")).await?;
+        self.sse
+            .broadcast(SseEvent::json(&message).event("message-posted"))
+            .await?;
         Ok(Json(message))
     }
 
     /// 1. A generator: reconnecting clients go on where they stopped.
     #[sse("updates")]
-    fn updates(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+    fn updates(
+        &self,
+        #[header("last-event-id")] last: Option<u64>,
+    ) -> impl Stream<Item = SseEvent> {
         stream! {
             yield SseEvent::json(json!({ "message": "Connected" })).event("connected");
             for i in last.map_or(0, |n| n + 1)..10 {
@@ -136,7 +144,11 @@ impl User {
 
 async fn tick(stream: SseStream) {
     let mut seconds = 0_u64;
-    while stream.send_data(json!({ "seconds": seconds })).await.is_ok() {
+    while stream
+        .send_data(json!({ "seconds": seconds }))
+        .await
+        .is_ok()
+    {
         seconds += 1;
         sleep(Duration::from_secs(1)).await;
     }
@@ -164,7 +176,11 @@ pub(crate) struct Page;
 impl Page {
     #[get]
     fn index(&self) -> Response {
-        ([("content-type", "text/html; charset=utf-8")], include_str!("user.html")).into_response()
+        (
+            [("content-type", "text/html; charset=utf-8")],
+            include_str!("user.html"),
+        )
+            .into_response()
     }
 }
 

@@ -33,11 +33,11 @@
 //! }
 //! ```
 
-pub mod guide;
-pub mod prelude;
 #[doc(hidden)]
 #[path = "rt.rs"]
 pub mod __rt;
+pub mod guide;
+pub mod prelude;
 
 pub use axum_core;
 pub use helios_core::bind::{Form, Json, Query};

@@ -29,7 +29,11 @@ struct Watch {
 impl Watch {
     #[get]
     fn page(&self) -> Response {
-        ([("content-type", "text/html")], include_str!("browser.html")).into_response()
+        (
+            [("content-type", "text/html")],
+            include_str!("browser.html"),
+        )
+            .into_response()
     }
 
     #[post]
@@ -71,7 +75,11 @@ async fn seen(journal: &Journal, what: &str, times: usize) {
             sleep(Duration::from_millis(50)).await;
         }
     });
-    assert!(waited.await.is_ok(), "waiting for {what:?} x {times}: {:?}", journal.notes());
+    assert!(
+        waited.await.is_ok(),
+        "waiting for {what:?} x {times}: {:?}",
+        journal.notes()
+    );
 }
 
 async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
@@ -93,7 +101,12 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
     seen(&journal, "message server back", 1).await;
 
     seen(&journal, "updates finished", 1).await;
-    seen(&journal, "finite closed after 2 requests: a b helios:end", 1).await;
+    seen(
+        &journal,
+        "finite closed after 2 requests: a b helios:end",
+        1,
+    )
+    .await;
 }
 
 /// A folder of its own for the browser's profile, removed at the end.

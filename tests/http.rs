@@ -168,13 +168,26 @@ async fn server() -> TestServer {
 async fn values_are_bound_from_path_query_and_header() {
     let server = server().await;
     let item = server.get("/items/7?verbose=true").await;
-    assert_eq!(item.json(), json!({ "id": 7, "name": "verbose Some(true)" }));
+    assert_eq!(
+        item.json(),
+        json!({ "id": 7, "name": "verbose Some(true)" })
+    );
     assert_eq!(item.header("content-type"), "application/json");
-    assert_eq!(server.get("/items?sort=down&tag=a&tag=b%20c").await.text(), r#"Some(Down) ["a", "b c"]"#);
+    assert_eq!(
+        server.get("/items?sort=down&tag=a&tag=b%20c").await.text(),
+        r#"Some(Down) ["a", "b c"]"#
+    );
     assert_eq!(server.get("/items").await.text(), "None []");
     assert_eq!(server.get("/items/limited").await.text(), "20");
     assert_eq!(server.get("/items/limited?limit=5").await.text(), "5");
-    let version = server.send(Method::GET, "/items/by-version", &[("x-api-version", "3")], "").await;
+    let version = server
+        .send(
+            Method::GET,
+            "/items/by-version",
+            &[("x-api-version", "3")],
+            "",
+        )
+        .await;
     assert_eq!(version.text(), "v3");
     assert_eq!(server.get("/items/7/parts/a%2Fb").await.text(), "7:a/b");
 }
@@ -192,7 +205,14 @@ async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
     assert_eq!(both["errors"].as_array().unwrap().len(), 2, "{both}");
     let query = server.get("/items?sort=sideways").await.problem();
     assert_eq!(query["errors"][0]["expected"], "one of `up`, `down`");
-    let header = server.send(Method::GET, "/items/by-version", &[("x-api-version", "s3cret")], "").await;
+    let header = server
+        .send(
+            Method::GET,
+            "/items/by-version",
+            &[("x-api-version", "s3cret")],
+            "",
+        )
+        .await;
     assert_eq!(header.status, 400);
     assert_eq!(
         header.problem()["errors"],
@@ -207,9 +227,13 @@ async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
 async fn bodies_are_read_by_their_content_type() {
     let server = server().await;
     let json = r#"{"id":1,"name":"a"}"#;
-    let created = server.post("/items", "application/json; charset=utf-8", json).await;
+    let created = server
+        .post("/items", "application/json; charset=utf-8", json)
+        .await;
     assert_eq!((created.status, created.text().as_str()), (201, json));
-    let form = server.post("/items", "application/x-www-form-urlencoded", "id=1&name=a").await;
+    let form = server
+        .post("/items", "application/x-www-form-urlencoded", "id=1&name=a")
+        .await;
     assert_eq!((form.status, form.text().as_str()), (201, json));
 }
 
@@ -218,14 +242,18 @@ async fn bad_bodies_are_refused_with_the_status_that_says_why() {
     let server = server().await;
     let malformed = server.post("/items", "application/json", "{\"id\":").await;
     assert_eq!(malformed.problem()["status"], 400);
-    let wrong = server.post("/items", "application/json", r#"{"id":"x","name":"a"}"#).await;
+    let wrong = server
+        .post("/items", "application/json", r#"{"id":"x","name":"a"}"#)
+        .await;
     assert_eq!(wrong.problem()["status"], 422);
     assert_eq!(wrong.problem()["errors"][0]["in"], "body");
     let unknown = server.post("/items", "text/csv", "1,a").await;
     assert_eq!(unknown.problem()["status"], 415);
     let none = server.send(Method::POST, "/items", &[], "{}").await;
     assert_eq!(none.problem()["status"], 415);
-    let large = server.post("/items", "application/json", vec![b' '; (2 << 20) + 1]).await;
+    let large = server
+        .post("/items", "application/json", vec![b' '; (2 << 20) + 1])
+        .await;
     assert_eq!(large.problem()["status"], 413);
 }
 
@@ -243,12 +271,18 @@ async fn a_large_body_without_an_announced_length_is_refused_too() {
 async fn unknown_paths_and_methods_are_told_apart() {
     let server = server().await;
     let unknown = server.get("/nowhere").await;
-    assert_eq!((unknown.status, unknown.problem()["title"].as_str()), (404, Some("Not Found")));
+    assert_eq!(
+        (unknown.status, unknown.problem()["title"].as_str()),
+        (404, Some("Not Found"))
+    );
     let method = server.send(Method::DELETE, "/items", &[], "").await;
     assert_eq!(method.problem()["status"], 405);
     assert_eq!(method.header("allow"), "GET, POST, HEAD, OPTIONS");
     let options = server.send(Method::OPTIONS, "/items", &[], "").await;
-    assert_eq!((options.status, options.header("allow")), (204, "GET, POST, HEAD, OPTIONS"));
+    assert_eq!(
+        (options.status, options.header("allow")),
+        (204, "GET, POST, HEAD, OPTIONS")
+    );
     let patch = server.send(Method::PATCH, "/items/any", &[], "").await;
     assert_eq!(patch.text(), "PATCH");
 }
@@ -281,7 +315,11 @@ async fn percent_encoding_that_is_not_utf_8_is_refused() {
 async fn a_head_over_the_limit_is_431() {
     let server = server().await;
     let long = "a".repeat(100 * 1024);
-    let mut stream = server.raw(&format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n")).await;
+    let mut stream = server
+        .raw(&format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n"
+        ))
+        .await;
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:.100}");
 }
@@ -299,10 +337,21 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
 #[tokio::test]
 async fn guards_come_before_binding_and_hand_values_on() {
     let server = server().await;
-    let refused = server.post("/secrets", "application/json", "not json").await;
-    assert_eq!(refused.problem()["status"], 401, "the body was not even looked at");
-    let mine = server.send(Method::GET, "/secrets", &[("x-key", "ann")], "").await;
-    assert_eq!(mine.json(), json!({ "data": { "user": "ann" }, "path": "/secrets" }));
+    let refused = server
+        .post("/secrets", "application/json", "not json")
+        .await;
+    assert_eq!(
+        refused.problem()["status"],
+        401,
+        "the body was not even looked at"
+    );
+    let mine = server
+        .send(Method::GET, "/secrets", &[("x-key", "ann")], "")
+        .await;
+    assert_eq!(
+        mine.json(),
+        json!({ "data": { "user": "ann" }, "path": "/secrets" })
+    );
     assert_eq!(mine.header("x-mapped"), "yes");
 }
 
@@ -311,7 +360,10 @@ async fn the_closure_interceptor_maps_json_and_passes_everything_else() {
     let server = server().await;
     let key = [("x-key", "ann")];
     let text = server.send(Method::GET, "/secrets/text", &key, "").await;
-    assert_eq!((text.text().as_str(), text.header("x-mapped")), ("not JSON", ""));
+    assert_eq!(
+        (text.text().as_str(), text.header("x-mapped")),
+        ("not JSON", "")
+    );
     let missing = server.send(Method::GET, "/secrets/missing", &key, "").await;
     assert_eq!(missing.problem()["status"], 404, "errors are not mapped");
 }
@@ -334,7 +386,10 @@ async fn a_server_error_and_a_panic_leak_nothing_and_the_connection_lives() {
     }
     let two = "GET /items/panics HTTP/1.1\r\nhost: x\r\n\r\nGET /items/count HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let answers = read_to_end(&mut server.raw(two).await).await;
-    assert!(answers.contains("HTTP/1.1 500 ") && answers.ends_with("\r\n\r\n1"), "{answers}");
+    assert!(
+        answers.contains("HTTP/1.1 500 ") && answers.ends_with("\r\n\r\n1"),
+        "{answers}"
+    );
 }
 
 #[tokio::test]
@@ -351,7 +406,9 @@ async fn shutdown_lets_a_running_request_finish() {
     let mut stream = server.raw(head).await;
     assert_eq!(server.get("/items/count").await.status, 200);
     let stopping = tokio::spawn(server.stop());
-    tokio::io::AsyncWriteExt::write_all(&mut stream, br#"{"id":1,"name":"a"}"#).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, br#"{"id":1,"name":"a"}"#)
+        .await
+        .unwrap();
     assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 201 "));
     within(stopping).await.unwrap().unwrap();
 }
@@ -424,7 +481,10 @@ mod start_up {
     struct WithoutSse;
 
     fn faults(app: Helios) -> String {
-        app.into_service().err().expect("it must not start").to_string()
+        app.into_service()
+            .err()
+            .expect("it must not start")
+            .to_string()
     }
 
     #[test]
@@ -438,13 +498,19 @@ mod start_up {
     fn colliding_routes_and_absent_outer_parameters_are_named_with_their_handlers() {
         let text = faults(Helios::new(Colliding));
         assert!(text.contains("#[param(outer)] org"), "{text}");
-        assert!(text.contains("`First::here` and `Second::there` both answer GET /same/{name}"), "{text}");
+        assert!(
+            text.contains("`First::here` and `Second::there` both answer GET /same/{name}"),
+            "{text}"
+        );
     }
 
     #[test]
     fn an_sse_route_on_a_server_without_sse_is_named() {
         let text = faults(Helios::new(WithoutSse));
-        assert!(text.contains("`Second::live` serves events at /same"), "{text}");
+        assert!(
+            text.contains("`Second::live` serves events at /same"),
+            "{text}"
+        );
         assert!(text.contains("sse(enabled = true)"), "{text}");
     }
 
@@ -453,9 +519,15 @@ mod start_up {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let app = Helios::new(Empty).banner(false).host("127.0.0.1").port(port);
+        let app = Helios::new(Empty)
+            .banner(false)
+            .host("127.0.0.1")
+            .port(port);
         let error = runtime.block_on(app.listen()).unwrap_err().to_string();
-        assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error}");
+        assert!(
+            error.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+            "{error}"
+        );
     }
 
     #[server(controllers = [])]

@@ -36,7 +36,10 @@ impl Streams {
 #[controller(prefix = "s", controllers = [Nested])]
 impl Streams {
     #[sse("generator")]
-    fn generator(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+    fn generator(
+        &self,
+        #[header("last-event-id")] last: Option<u64>,
+    ) -> impl Stream<Item = SseEvent> {
         stream! {
             for i in last.map_or(0, |n| n + 1)..3 {
                 yield SseEvent::json(json!({ "count": i })).event("update").id(i);
@@ -50,7 +53,9 @@ impl Streams {
             return Err(HttpError::conflict("nothing to produce"));
         }
         for i in 0..count {
-            stream.send(SseEvent::text(i.to_string()).event("step")).await?;
+            stream
+                .send(SseEvent::text(i.to_string()).event("step"))
+                .await?;
         }
         Ok(())
     }
@@ -61,7 +66,9 @@ impl Streams {
         let driver = stream.clone();
         tokio::spawn(async move {
             driver.send("one").await.unwrap();
-            driver.close_with(SseEvent::text("two").event("last")).unwrap();
+            driver
+                .close_with(SseEvent::text("two").event("last"))
+                .unwrap();
         });
         stream
     }
@@ -70,7 +77,8 @@ impl Streams {
     async fn service(&self, #[inject_sse] sse: SseService) -> Result<SseStream, HttpError> {
         let client = sse.create_connection();
         assert!(sse.clients().iter().all(|other| other.id() != client.id()));
-        sse.send_to_client(client.id(), SseEvent::text("hello").event("welcome")).await?;
+        sse.send_to_client(client.id(), SseEvent::text("hello").event("welcome"))
+            .await?;
         Ok(client)
     }
 
@@ -163,7 +171,10 @@ impl Streams {
     async fn closes(&self, stream: SseStream) -> Result<(), SseError> {
         stream.send("bye").await?;
         stream.close();
-        assert!(matches!(stream.send("late").await, Err(SseError::Closed(CloseReason::ServerClosed))));
+        assert!(matches!(
+            stream.send("late").await,
+            Err(SseError::Closed(CloseReason::ServerClosed))
+        ));
         assert!(stream.is_closed());
         Ok(())
     }
@@ -186,9 +197,15 @@ impl Streams {
     }
 
     #[on_sse_connection]
-    async fn opened(&self, client: SseStream, #[query] refuse: Option<String>, #[req] req: &RequestContext) -> Result<(), HttpError> {
+    async fn opened(
+        &self,
+        client: SseStream,
+        #[query] refuse: Option<String>,
+        #[req] req: &RequestContext,
+    ) -> Result<(), HttpError> {
         self.journal.note(format!("outer opened {}", req.route()));
-        self.journal.note(format!("last {:?}", client.last_event_id()));
+        self.journal
+            .note(format!("last {:?}", client.last_event_id()));
         match refuse.as_deref() {
             Some("outer") => Err(HttpError::forbidden("refused by the outer hook")),
             _ => Ok(()),
@@ -197,7 +214,9 @@ impl Streams {
 
     #[on_sse_error]
     async fn failed(&self, client: SseStream, error: &SseError) {
-        client.try_send(SseEvent::text("sorry").event("apology")).unwrap();
+        client
+            .try_send(SseEvent::text("sorry").event("apology"))
+            .unwrap();
         self.journal.note(format!("outer failed: {error}"));
     }
 
@@ -243,8 +262,14 @@ struct Plain;
 impl Plain {
     #[sse]
     async fn live(&self, stream: SseStream, #[res] res: &mut ResponseHead) -> Result<(), SseError> {
-        res.set_header(http::header::SET_COOKIE, http::HeaderValue::from_static("seen=1"));
-        res.set_header(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+        res.set_header(
+            http::header::SET_COOKIE,
+            http::HeaderValue::from_static("seen=1"),
+        );
+        res.set_header(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("text/plain"),
+        );
         stream.send(SseEvent::json(json!(1))).await?;
         stream.send("text").await?;
         std::future::pending().await
@@ -289,7 +314,10 @@ async fn server() -> (TestServer, Journal) {
 
 async fn end(client: &mut SseClient) -> DecodedEvent {
     let end = client.next().await.unwrap();
-    assert_eq!((end.event.as_str(), end.data.as_str(), end.id.as_str()), ("helios:end", "", helios::END_MARK));
+    assert_eq!(
+        (end.event.as_str(), end.data.as_str(), end.id.as_str()),
+        ("helios:end", "", helios::END_MARK)
+    );
     assert!(client.next().await.is_none());
     end
 }
@@ -326,7 +354,9 @@ mod four_ways {
         let (server, _) = server().await;
         for (id, first) in [("1", "2"), ("", "0"), ("garbage", "0")] {
             let headers = [("last-event-id", id)];
-            let mut client = server.sse_with(Method::GET, "/s/generator", &headers, "").await;
+            let mut client = server
+                .sse_with(Method::GET, "/s/generator", &headers, "")
+                .await;
             assert_eq!(client.next().await.unwrap().id, first, "after {id:?}");
         }
         let mut client = server.sse("/s/generator?lastEventId=1").await;
@@ -371,7 +401,9 @@ mod four_ways {
     async fn a_stream_may_answer_a_post_and_use_its_body() {
         let (server, _) = server().await;
         let headers = [("content-type", "application/json")];
-        let mut client = server.sse_with(Method::POST, "/s/posted", &headers, r#"["a","b"]"#).await;
+        let mut client = server
+            .sse_with(Method::POST, "/s/posted", &headers, r#"["a","b"]"#)
+            .await;
         assert_eq!(client.next().await.unwrap().data, "a");
         assert_eq!(client.next().await.unwrap().data, "b");
         end(&mut client).await;
@@ -388,8 +420,15 @@ mod four_ways {
             let event = client.next().await.unwrap();
             seen.push((event.event, event.data));
         }
-        let expected = [("started", "null"), ("step-done", r#"{"step":1,"of":2}"#), ("failed", r#""no""#)];
-        assert_eq!(seen, expected.map(|(name, data)| (name.to_owned(), data.to_owned())));
+        let expected = [
+            ("started", "null"),
+            ("step-done", r#"{"step":1,"of":2}"#),
+            ("failed", r#""no""#),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(name, data)| (name.to_owned(), data.to_owned()))
+        );
     }
 }
 
@@ -413,7 +452,11 @@ mod before_the_head {
         }
         assert_eq!(server.sse.stats().connections, 0);
         eventually(|| journal.count("outer closed: error") == 3).await;
-        assert_eq!(journal.count("outer closed: rejected"), 0, "it never accepted");
+        assert_eq!(
+            journal.count("outer closed: rejected"),
+            0,
+            "it never accepted"
+        );
     }
 
     #[tokio::test]
@@ -439,7 +482,10 @@ mod before_the_head {
     async fn head_never_calls_the_handler() {
         let (server, journal) = server().await;
         let head = server.send(Method::HEAD, "/s/forever", &[], "").await;
-        assert_eq!((head.status, head.header("content-type")), (200, "text/event-stream"));
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (200, "text/event-stream")
+        );
         assert!(journal.notes().is_empty());
     }
 
@@ -519,7 +565,10 @@ mod close_reasons {
 
     async fn closed(journal: &Journal, reason: &str) {
         journal.wait_for(&format!("outer closed: {reason}")).await;
-        let closes = journal.notes().into_iter().filter(|note| note.starts_with("outer closed"));
+        let closes = journal
+            .notes()
+            .into_iter()
+            .filter(|note| note.starts_with("outer closed"));
         assert_eq!(closes.count(), 1, "exactly once");
     }
 
@@ -565,7 +614,9 @@ mod close_reasons {
     #[tokio::test]
     async fn a_client_that_leaves_before_the_head() {
         let (server, journal) = server().await;
-        let stream = server.raw("GET /s/silent-producer HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let stream = server
+            .raw("GET /s/silent-producer HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
         journal.wait_for("outer opened /s/silent-producer").await;
         drop(stream);
         closed(&journal, "client_disconnected").await;
@@ -590,11 +641,18 @@ mod close_reasons {
         let (server, journal) = server().await;
         let mut client = server.sse("/s/fails-later").await;
         assert_eq!(client.next().await.unwrap().data, "first");
-        assert_eq!(client.next().await.unwrap().event, "apology", "the error hook may still send");
+        assert_eq!(
+            client.next().await.unwrap().event,
+            "apology",
+            "the error hook may still send"
+        );
         let error = client.next().await.unwrap();
         assert_eq!((error.event.as_str(), error.id.as_str()), ("error", "1"));
         let problem: serde_json::Value = serde_json::from_str(&error.data).unwrap();
-        assert_eq!(problem, json!({ "type": "about:blank", "title": "Internal Server Error", "status": 500 }));
+        assert_eq!(
+            problem,
+            json!({ "type": "about:blank", "title": "Internal Server Error", "status": 500 })
+        );
         assert!(client.next().await.is_none());
         closed(&journal, "error").await;
     }
@@ -606,7 +664,11 @@ mod close_reasons {
         client.next().await.unwrap();
         client.next().await.unwrap();
         let error = client.next().await.unwrap();
-        assert!(error.data.contains("the source has dried up"), "{}", error.data);
+        assert!(
+            error.data.contains("the source has dried up"),
+            "{}",
+            error.data
+        );
     }
 
     #[tokio::test]
@@ -620,7 +682,11 @@ mod close_reasons {
         assert_eq!(word.data, r#"{"reason":"shutdown"}"#);
         assert!(client.text().contains("\nretry: "));
         assert!(client.next().await.is_none());
-        assert_eq!(journal.count("outer closed: shutdown"), 1, "it ran before `listen` returned");
+        assert_eq!(
+            journal.count("outer closed: shutdown"),
+            1,
+            "it ran before `listen` returned"
+        );
     }
 
     #[tokio::test]
@@ -652,7 +718,9 @@ mod finished {
     async fn a_restarting_route_has_no_end() {
         let (server, _) = server().await;
         let headers = [("last-event-id", helios::END_MARK)];
-        let mut client = server.sse_with(Method::GET, "/s/restart", &headers, "").await;
+        let mut client = server
+            .sse_with(Method::GET, "/s/restart", &headers, "")
+            .await;
         assert_eq!(client.names().await, ["message"]);
     }
 
@@ -662,9 +730,14 @@ mod finished {
         let mut client = server.sse("/s/service").await;
         client.next().await.unwrap();
         server.sse.clients()[0].reconnect_after(Duration::from_millis(1_500));
-        let items = [client.next_item().await.unwrap(), client.next_item().await.unwrap()];
+        let items = [
+            client.next_item().await.unwrap(),
+            client.next_item().await.unwrap(),
+        ];
         assert_eq!(items[0], Decoded::Retry(Duration::from_millis(1_500)));
-        assert!(matches!(&items[1], Decoded::Event(event) if event.event == "helios:reconnect" && event.id.is_empty()));
+        assert!(
+            matches!(&items[1], Decoded::Event(event) if event.event == "helios:reconnect" && event.id.is_empty())
+        );
         assert!(client.next().await.is_none());
         journal.wait_for("outer closed: server_closed").await;
     }
@@ -680,17 +753,31 @@ mod handles {
         server.wait_for_connections(1).await;
         let handle = server.sse.clients().remove(0);
         drop(client);
-        assert_eq!(within(handle.closed()).await, CloseReason::ClientDisconnected);
+        assert_eq!(
+            within(handle.closed()).await,
+            CloseReason::ClientDisconnected
+        );
         assert!(handle.is_closed());
-        assert!(matches!(handle.try_send("x"), Err(SseError::Closed(CloseReason::ClientDisconnected))));
-        assert!(matches!(handle.send_data(1).await, Err(SseError::Closed(_))));
-        assert!(matches!(handle.send_comment("x").await, Err(SseError::Closed(_))));
+        assert!(matches!(
+            handle.try_send("x"),
+            Err(SseError::Closed(CloseReason::ClientDisconnected))
+        ));
+        assert!(matches!(
+            handle.send_data(1).await,
+            Err(SseError::Closed(_))
+        ));
+        assert!(matches!(
+            handle.send_comment("x").await,
+            Err(SseError::Closed(_))
+        ));
         handle.open();
         handle.close();
         handle.reconnect_after(Duration::ZERO);
         let late = Arc::new(AtomicBool::new(false));
         let called = Arc::clone(&late);
-        handle.on_close(move |reason| called.store(reason == CloseReason::ClientDisconnected, Ordering::Relaxed));
+        handle.on_close(move |reason| {
+            called.store(reason == CloseReason::ClientDisconnected, Ordering::Relaxed)
+        });
         assert!(late.load(Ordering::Relaxed));
     }
 
@@ -722,13 +809,25 @@ mod handles {
             SseEvent::text("x").id("1\0"),
             SseEvent::default(),
         ] {
-            assert!(matches!(handle.try_send(bad.clone()), Err(SseError::Event(_))), "{bad:?}");
-            assert!(matches!(server.sse.broadcast(bad.clone()).await, Err(SseError::Event(_))));
+            assert!(
+                matches!(handle.try_send(bad.clone()), Err(SseError::Event(_))),
+                "{bad:?}"
+            );
+            assert!(matches!(
+                server.sse.broadcast(bad.clone()).await,
+                Err(SseError::Event(_))
+            ));
         }
         let large = SseEvent::text("x".repeat(300 * 1024));
-        assert!(matches!(server.sse.broadcast(large).await, Err(SseError::TooLarge { .. })));
+        assert!(matches!(
+            server.sse.broadcast(large).await,
+            Err(SseError::TooLarge { .. })
+        ));
         let reserved = SseEvent::text("x").event("helios:end");
-        assert!(matches!(server.sse.broadcast(reserved).await, Err(SseError::Reserved(_))));
+        assert!(matches!(
+            server.sse.broadcast(reserved).await,
+            Err(SseError::Reserved(_))
+        ));
     }
 
     #[tokio::test]
@@ -753,15 +852,32 @@ mod service {
         let mut plain = server.sse("/plain").await;
         let mut other = server.sse("/s/forever").await;
         server.wait_for_connections(2).await;
-        assert_eq!(plain.next().await.unwrap().data, r#"{"at":"/plain","data":1}"#);
-        assert_eq!(plain.next().await.unwrap().data, r#"{"at":"/plain","data":"text"}"#);
-        server.sse.broadcast(SseEvent::json(json!(2)).event("all").id("own")).await.unwrap();
+        assert_eq!(
+            plain.next().await.unwrap().data,
+            r#"{"at":"/plain","data":1}"#
+        );
+        assert_eq!(
+            plain.next().await.unwrap().data,
+            r#"{"at":"/plain","data":"text"}"#
+        );
+        server
+            .sse
+            .broadcast(SseEvent::json(json!(2)).event("all").id("own"))
+            .await
+            .unwrap();
         for client in [&mut plain, &mut other] {
             let event = client.next().await.unwrap();
-            assert_eq!((event.event.as_str(), event.data.as_str()), ("all", "2"), "interceptors do not see it");
+            assert_eq!(
+                (event.event.as_str(), event.data.as_str()),
+                ("all", "2"),
+                "interceptors do not see it"
+            );
         }
         let stats = server.sse.stats();
-        assert_eq!((stats.connections, stats.published, stats.delivered), (2, 1, 4));
+        assert_eq!(
+            (stats.connections, stats.published, stats.delivered),
+            (2, 1, 4)
+        );
     }
 
     #[tokio::test]
@@ -772,7 +888,11 @@ mod service {
         let id = server.sse.clients()[0].id();
         server.sse.broadcast("1").await.unwrap();
         server.sse.send_to_client(id, "2").await.unwrap();
-        server.sse.broadcast_except(id, "not for you").await.unwrap();
+        server
+            .sse
+            .broadcast_except(id, "not for you")
+            .await
+            .unwrap();
         server.sse.broadcast("3").await.unwrap();
         for expected in ["1", "2", "3"] {
             assert_eq!(client.next().await.unwrap().data, expected);
@@ -808,10 +928,16 @@ mod options {
         sleep(Duration::from_millis(400)).await;
         sse.broadcast("x").await.unwrap();
         assert_eq!(stream.next().await.unwrap().data, "x");
-        assert_eq!(stream.next_item().await, Some(Decoded::Comment(String::new())));
+        assert_eq!(
+            stream.next_item().await,
+            Some(Decoded::Comment(String::new()))
+        );
         let silence = start.elapsed();
         assert!((850..1_100).contains(&silence.as_millis()), "{silence:?}");
-        assert_eq!(stream.next_item().await, Some(Decoded::Comment(String::new())));
+        assert_eq!(
+            stream.next_item().await,
+            Some(Decoded::Comment(String::new()))
+        );
     }
 
     #[tokio::test]
@@ -820,7 +946,10 @@ mod options {
         let mut client = server.sse("/s/closes").await;
         assert_eq!(client.names().await, ["welcome", "message", "ctl.end"]);
         let text = client.text();
-        assert!(text.starts_with(":\nretry: 2000\nevent: welcome\ndata: {\"uuid\":\""), "{text}");
+        assert!(
+            text.starts_with(":\nretry: 2000\nevent: welcome\ndata: {\"uuid\":\""),
+            "{text}"
+        );
     }
 }
 
@@ -845,7 +974,11 @@ mod hostile_clients {
             assert_eq!(reader.next().await.unwrap().data.len(), 1_000, "{n}");
         }
         assert!(resident() < before + (32 << 20));
-        assert_eq!(journal.count("dropped flood"), 0, "the generator waits, it is not polled on");
+        assert_eq!(
+            journal.count("dropped flood"),
+            0,
+            "the generator waits, it is not polled on"
+        );
     }
 
     #[tokio::test]
@@ -883,6 +1016,10 @@ mod hostile_clients {
         eventually(|| journal.count("outer closed: client_disconnected") == 2_000).await;
         eventually(|| journal.count("dropped flood") == 200).await;
         assert!(server.sse.clients().is_empty());
-        assert!(resident() < settled + (16 << 20), "{} after {settled}", resident());
+        assert!(
+            resident() < settled + (16 << 20),
+            "{} after {settled}",
+            resident()
+        );
     }
 }

@@ -17,8 +17,7 @@ use serde::de::DeserializeOwned;
 
 pub use body::{FromBody, body};
 pub use extract::{
-    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument,
-    last_argument,
+    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument, last_argument,
 };
 pub(crate) use whole::json_response;
 pub use whole::{Form, Json, Query};
@@ -75,7 +74,8 @@ pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
 
 /// Binds a request header.
 pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let bound = header_values(call, name).and_then(|values| from_values(Location::Header, name, &values));
+    let bound =
+        header_values(call, name).and_then(|values| from_values(Location::Header, name, &values));
     call.note(bound)
 }
 

@@ -81,7 +81,9 @@ fn chain(path: &[String]) -> String {
 
 fn hint(wanted: &str, shared: bool) -> String {
     if shared {
-        return format!(" (an `Arc<{wanted}>` was provided: hand it in with `.provide_shared(..)`)");
+        return format!(
+            " (an `Arc<{wanted}>` was provided: hand it in with `.provide_shared(..)`)"
+        );
     }
     if wanted.starts_with("dyn ") {
         return " through `.provide_shared::<dyn Trait>(Arc::new(..))`".to_owned();
@@ -270,11 +272,23 @@ mod tests {
         container.provide(Arc::new(Arc::new(Pool)));
         let mut resolver = Resolver::new(&mut container);
         assert!(resolver.get::<Orders>().is_none());
-        let errors: Vec<_> = resolver.into_errors().iter().map(ToString::to_string).collect();
+        let errors: Vec<_> = resolver
+            .into_errors()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert!(errors[0].contains("`Pool`, needed by `Orders` -> `Users`"), "{}", errors[0]);
+        assert!(
+            errors[0].contains("`Pool`, needed by `Orders` -> `Users`"),
+            "{}",
+            errors[0]
+        );
         assert!(errors[0].contains("provide_shared"), "{}", errors[0]);
-        assert!(errors[1].contains("`dyn Mailer`, needed by `Orders`"), "{}", errors[1]);
+        assert!(
+            errors[1].contains("`dyn Mailer`, needed by `Orders`"),
+            "{}",
+            errors[1]
+        );
     }
 
     #[test]

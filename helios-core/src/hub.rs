@@ -60,7 +60,8 @@ impl Frame {
             return false;
         } else {
             if self.joined.is_empty() {
-                self.joined.reserve(FRAME_BYTES.min(8 * bytes.len()) + self.first.len());
+                self.joined
+                    .reserve(FRAME_BYTES.min(8 * bytes.len()) + self.first.len());
                 let first = std::mem::take(&mut self.first);
                 self.joined.extend_from_slice(&first);
             }

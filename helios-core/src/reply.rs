@@ -224,10 +224,19 @@ mod tests {
     #[test]
     fn a_serializable_value_is_json_and_text_is_text() {
         assert_eq!(content_type(__reply!(Dto { id: 7 })), "application/json");
-        assert_eq!(content_type(__reply!(Some(vec![Dto { id: 7 }]))), "application/json");
-        assert_eq!(content_type(__reply!("hi".to_owned())), "text/plain; charset=utf-8");
+        assert_eq!(
+            content_type(__reply!(Some(vec![Dto { id: 7 }]))),
+            "application/json"
+        );
+        assert_eq!(
+            content_type(__reply!("hi".to_owned())),
+            "text/plain; charset=utf-8"
+        );
         let local = String::from("hi");
-        assert_eq!(content_type(__reply!(local.as_str())), "text/plain; charset=utf-8");
+        assert_eq!(
+            content_type(__reply!(local.as_str())),
+            "text/plain; charset=utf-8"
+        );
         assert_eq!(content_type(__reply!(())), "");
     }
 

@@ -189,7 +189,8 @@ mod tests {
     fn what_was_set_replaces_the_response_s_own_and_keeps_repeated_headers() {
         let mut head = ResponseHead::default();
         let value = HeaderValue::from_static;
-        head.append_header(SET_COOKIE, value("a=1")).append_header(SET_COOKIE, value("b=2"));
+        head.append_header(SET_COOKIE, value("a=1"))
+            .append_header(SET_COOKIE, value("b=2"));
         let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
         headers.insert(VARY, value("origin"));
         headers.insert(SET_COOKIE, value("old=1"));

@@ -125,7 +125,9 @@ pub enum SseError {
     #[error(transparent)]
     Event(#[from] EventError),
     /// The event's name begins with the prefix of the framework's own events.
-    #[error("`{0}` is reserved for control events; choose another name, or another `control_prefix`")]
+    #[error(
+        "`{0}` is reserved for control events; choose another name, or another `control_prefix`"
+    )]
     Reserved(String),
     /// No connection has this id here.
     #[error("no client has the id {0}")]

@@ -50,7 +50,11 @@ impl Helios {
             container,
             layers: Vec::new(),
             hub,
-            sse: table.sse.as_ref().map(SseOptions::from_table).unwrap_or_default(),
+            sse: table
+                .sse
+                .as_ref()
+                .map(SseOptions::from_table)
+                .unwrap_or_default(),
             settings: Settings::default(),
         }
     }
@@ -83,7 +87,8 @@ impl Helios {
         self.layers.push(Box::new(move |inner| {
             let wrapped = layer.layer(BoxedRoutes(inner));
             let wrapped = wrapped.map_err(Into::into);
-            let boxed = MapResponseLayer::new(|response: http::Response<B>| response.map(Body::new));
+            let boxed =
+                MapResponseLayer::new(|response: http::Response<B>| response.map(Body::new));
             BoxCloneSyncService::new(boxed.layer(wrapped))
         }));
         self
@@ -167,10 +172,12 @@ impl Helios {
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit,
         });
-        let layered = self.layers.into_iter().fold(
-            BoxCloneSyncService::new(service),
-            |inner, layer| layer(inner),
-        );
+        let layered = self
+            .layers
+            .into_iter()
+            .fold(BoxCloneSyncService::new(service), |inner, layer| {
+                layer(inner)
+            });
         Ok(Assembled {
             service: HeliosService::new(layered),
             routes,

@@ -117,19 +117,31 @@ impl Assembly<'_> {
         self.check(&route.meta, &template, place);
         let who = format!("{name}::{}", route.meta.handler);
         for inject in route.injects {
-            self.resolver.needed_by(&who, |resolver| (inject.check)(resolver));
+            self.resolver
+                .needed_by(&who, |resolver| (inject.check)(resolver));
         }
-        let mut guards: Vec<_> = self.scopes.iter().flat_map(|scope| scope.guards.clone()).collect();
+        let mut guards: Vec<_> = self
+            .scopes
+            .iter()
+            .flat_map(|scope| scope.guards.clone())
+            .collect();
         guards.extend(self.guards(&who, route.guards));
         let outer = self.scopes.iter().flat_map(|scope| scope.interceptors);
         self.endpoints.push(Endpoint {
             meta: route.meta,
             controller: name,
             template,
-            status: route.meta.status.and_then(|code| StatusCode::from_u16(code).ok()),
+            status: route
+                .meta
+                .status
+                .and_then(|code| StatusCode::from_u16(code).ok()),
             guards,
             mappers: outer.chain(route.interceptors).copied().collect(),
-            hooks: self.scopes.iter().filter_map(|scope| scope.hooks.clone()).collect(),
+            hooks: self
+                .scopes
+                .iter()
+                .filter_map(|scope| scope.hooks.clone())
+                .collect(),
             target: Target::new(controller, &route.handler),
         });
     }

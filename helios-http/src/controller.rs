@@ -25,7 +25,8 @@ pub type HttpHandler<C> = for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Reply
 pub type SseHandler<C> = fn(Arc<C>, SseCall) -> BoxFuture<'static, Outcome>;
 
 /// The hidden function of `#[on_sse_connection]`.
-pub type ConnectionHook<C> = for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Result<(), HttpError>>;
+pub type ConnectionHook<C> =
+    for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Result<(), HttpError>>;
 
 /// The hidden function of `#[on_sse_error]`.
 pub type ErrorHook<C> =

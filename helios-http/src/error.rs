@@ -60,7 +60,9 @@ pub enum StartupFault {
     #[error(transparent)]
     Inject(InjectError),
     /// An SSE route on a server without SSE.
-    #[error("{place} serves events at {path}, but the server did not enable SSE: write `sse(enabled = true)` in `#[server(..)]`")]
+    #[error(
+        "{place} serves events at {path}, but the server did not enable SSE: write `sse(enabled = true)` in `#[server(..)]`"
+    )]
     SseDisabled {
         /// The handler.
         place: Place,

@@ -14,7 +14,9 @@ use helios_core::reply::Reply;
 use helios_core::request::ResponseHead;
 use helios_core::route::RouteKind;
 use helios_core::sse::is_end_mark;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
 use http::{Method, StatusCode, Version};
 use http_body_util::BodyExt;
 
@@ -78,13 +80,17 @@ fn is_json(response: &Response) -> bool {
 async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> Reply {
     let failed = |what: &'static str| HttpError::internal(what);
     let (mut parts, body) = response.into_parts();
-    let json = body.collect().await.map_err(|error| failed("the response broke off").with_source(error))?;
+    let json = body
+        .collect()
+        .await
+        .map_err(|error| failed("the response broke off").with_source(error))?;
     let data = serde_json::from_slice(&json.to_bytes())
         .map_err(|error| failed("the response is not JSON").with_source(error))?;
     let mut head = call.response_head();
     let inner_first = endpoint.mappers.iter().rev();
-    let mapped =
-        inner_first.fold(data, |data, mapper| mapper.map(data, &call.request, &mut head));
+    let mapped = inner_first.fold(data, |data, mapper| {
+        mapper.map(data, &call.request, &mut head)
+    });
     let json = serde_json::to_vec(&mapped)
         .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
     parts.headers.remove(CONTENT_LENGTH);
@@ -105,7 +111,11 @@ async fn open(
     }
     let version = call.request.version();
     if call.request.method() == Method::HEAD {
-        return Ok(event_stream(version, &ResponseHead::default(), Body::empty()));
+        return Ok(event_stream(
+            version,
+            &ResponseHead::default(),
+            Body::empty(),
+        ));
     }
     let (hooks, mappers) = (Arc::clone(&endpoint.hooks), Arc::clone(&endpoint.mappers));
     let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer);
@@ -155,7 +165,9 @@ fn refuse(endpoint: &Endpoint, error: HttpError) -> Response {
 /// Drops the body of a response to HEAD, and keeps what its headers say of it.
 pub(crate) fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let length = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0);
+    let length = http_body::Body::size_hint(&body)
+        .exact()
+        .filter(|length| *length > 0);
     if let (Some(length), false) = (length, parts.headers.contains_key(CONTENT_LENGTH)) {
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }

@@ -27,6 +27,9 @@ pub fn inject_sse(call: &mut Call) -> Option<SseService> {
 
 /// A `#[header(name, value)]` of a route; both were checked when they were compiled.
 pub fn set_header(call: &mut Call, name: &'static str, value: &'static str) {
-    let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let (name, value) = (
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    );
     call.response_head().append_header(name, value);
 }

@@ -102,7 +102,9 @@ impl Router {
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.nodes.iter().flat_map(|node| node.endpoints.iter().map(Arc::as_ref))
+        self.nodes
+            .iter()
+            .flat_map(|node| node.endpoints.iter().map(Arc::as_ref))
     }
 }
 
@@ -122,7 +124,9 @@ impl Node {
     }
 
     fn with_verb(&self, verb: Verb) -> Option<&Arc<Endpoint>> {
-        self.endpoints.iter().find(|endpoint| endpoint.meta.verb == verb)
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.meta.verb == verb)
     }
 
     /// The method's own endpoint; for HEAD the one of GET; else the one for any method.
@@ -137,7 +141,11 @@ impl Node {
     }
 
     fn note_allowed(&mut self) {
-        let mut verbs: Vec<_> = self.endpoints.iter().map(|endpoint| endpoint.meta.verb).collect();
+        let mut verbs: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.meta.verb)
+            .collect();
         if verbs.contains(&Verb::Get) {
             verbs.push(Verb::Head);
         }
@@ -225,10 +233,18 @@ impl std::fmt::Display for Routes {
         };
         let path = column(|route| route.path.len(), "path");
         let handler = column(|route| route.handler.len(), "handler");
-        write!(f, "{:<7}  {:<path$}  {:<handler$}  kind", "method", "path", "handler")?;
+        write!(
+            f,
+            "{:<7}  {:<path$}  {:<handler$}  kind",
+            "method", "path", "handler"
+        )?;
         for route in &self.0 {
             let RouteInfo { verb, kind, .. } = route;
-            write!(f, "\n{verb:<7}  {:<path$}  {:<handler$}  {kind}", route.path, route.handler)?;
+            write!(
+                f,
+                "\n{verb:<7}  {:<path$}  {:<handler$}  {kind}",
+                route.path, route.handler
+            )?;
         }
         Ok(())
     }

@@ -71,7 +71,14 @@ mod tests {
     };
 
     fn env(name: &str) -> Option<String> {
-        Some(if name == "HELIOS_PORT" { "5000" } else { "0.0.0.0" }.to_owned())
+        Some(
+            if name == "HELIOS_PORT" {
+                "5000"
+            } else {
+                "0.0.0.0"
+            }
+            .to_owned(),
+        )
     }
 
     #[test]
@@ -85,7 +92,10 @@ mod tests {
         let address = |settings: &Settings, table, env: fn(&str) -> Option<String>| {
             settings.address_in(table, env).unwrap()
         };
-        assert_eq!(address(&settings, &bare, |_| None), ("127.0.0.1".into(), 3000));
+        assert_eq!(
+            address(&settings, &bare, |_| None),
+            ("127.0.0.1".into(), 3000)
+        );
         assert_eq!(address(&settings, &TABLE, |_| None), ("::1".into(), 4000));
         assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 5000));
         settings.port = Some(6000);

@@ -38,7 +38,10 @@ impl TestApp {
     /// Sends a request and reads the whole response.
     pub async fn send(&self, request: Request<Body>) -> TestResponse {
         let (head, body) = self.call(request).await.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         TestResponse {
             status: head.status,
             headers: head.headers,
@@ -63,7 +66,8 @@ impl TestApp {
     ///
     /// The response, if it is not an event stream.
     pub async fn sse(&self, path: &str) -> Result<TestStream, TestResponse> {
-        self.sse_with(request(Method::GET, path, Body::empty())).await
+        self.sse_with(request(Method::GET, path, Body::empty()))
+            .await
     }
 
     /// Opens a stream as a client that reconnects after this event.
@@ -95,7 +99,10 @@ impl TestApp {
                 written: Vec::new(),
             });
         }
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         Err(TestResponse {
             status: head.status,
             headers: head.headers,

@@ -95,7 +95,10 @@ impl TestServer {
         let io = TokioIo::new(stream);
         let (mut sender, connection) = http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "test");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "test");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -158,12 +161,18 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// The body, which must be problem JSON of the response's own status.
     pub fn problem(&self) -> serde_json::Value {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
         problem
@@ -231,7 +240,9 @@ pub async fn read_to_end(stream: &mut TcpStream) -> String {
 
 /// Fails the test instead of hanging.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("nothing happened within the deadline")
+    timeout(DEADLINE, future)
+        .await
+        .expect("nothing happened within the deadline")
 }
 
 /// Polls until the condition holds.

@@ -44,7 +44,10 @@ const TEST: &[Step] = &[
         args: &["test", "--workspace"],
         env: &[("INSTA_UPDATE", "no")],
     },
-    step("browsers", &["test", "--test", "browser", "--", "--ignored"]),
+    step(
+        "browsers",
+        &["test", "--test", "browser", "--", "--ignored"],
+    ),
 ];
 
 fn main() -> ExitCode {

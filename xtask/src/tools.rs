@@ -16,14 +16,25 @@ pub(crate) fn ensure() -> Result<(), String> {
     if packages.is_empty() {
         return Ok(());
     }
-    let advice = format!("missing: {0}; on Debian run `apt-get install {0}`", packages.join(" "));
+    let advice = format!(
+        "missing: {0}; on Debian run `apt-get install {0}`",
+        packages.join(" ")
+    );
     if !Path::new("/etc/debian_version").exists() || !is_root() {
         return Err(advice);
     }
     println!("installing {}", packages.join(" "));
     apt(&["update", "-qq"]);
-    apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages.as_slice()].concat());
-    if missing().is_empty() { Ok(()) } else { Err(advice) }
+    apt(&[
+        &["install", "-y", "-qq", "--no-install-recommends"],
+        packages.as_slice(),
+    ]
+    .concat());
+    if missing().is_empty() {
+        Ok(())
+    } else {
+        Err(advice)
+    }
 }
 
 fn missing() -> Vec<&'static str> {

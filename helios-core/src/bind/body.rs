@@ -89,9 +89,7 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Err(error) => {
-            Err(HttpError::bad_request("the body broke off").with_source(error))
-        }
+        Err(error) => Err(HttpError::bad_request("the body broke off").with_source(error)),
     }
 }
 

@@ -31,10 +31,19 @@ mod tests {
     #[test]
     fn pairs_are_decoded_and_keep_their_order() {
         let pairs = parse("a=1&b=x+y%26&a=2&flag&&e=").unwrap();
-        let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
         assert_eq!(
             pairs,
-            [("a", "1"), ("b", "x y&"), ("a", "2"), ("flag", ""), ("e", "")]
+            [
+                ("a", "1"),
+                ("b", "x y&"),
+                ("a", "2"),
+                ("flag", ""),
+                ("e", "")
+            ]
         );
     }
 

@@ -22,7 +22,9 @@ impl<'a> Scalar<'a> {
         match self.values {
             [value] => Ok(value),
             [] => Err(ValueError(format!("{expected}, it is missing"))),
-            _ => Err(ValueError(format!("{expected}, it is given more than once"))),
+            _ => Err(ValueError(format!(
+                "{expected}, it is given more than once"
+            ))),
         }
     }
 
@@ -210,7 +212,10 @@ mod tests {
         assert_eq!(read::<Order>(&["down"]), Ok(Order::Down));
         assert_eq!(read::<String>(&["7"]), Ok("7".to_owned()));
         assert_eq!(read::<bool>(&["true"]), Ok(true));
-        assert_eq!(read::<std::net::IpAddr>(&["::1"]), Ok("::1".parse().unwrap()));
+        assert_eq!(
+            read::<std::net::IpAddr>(&["::1"]),
+            Ok("::1".parse().unwrap())
+        );
     }
 
     #[test]

@@ -151,10 +151,7 @@ mod tests {
         let event = Bytes::from_static(b"0123456789");
         outbox.push(0, event.clone()).unwrap();
         outbox.push(0, event.clone()).unwrap();
-        assert!(matches!(
-            outbox.push(0, event.clone()),
-            Err(SseError::Full)
-        ));
+        assert!(matches!(outbox.push(0, event.clone()), Err(SseError::Full)));
         assert!(outbox.take_into(&mut Frame::default()));
         outbox.push(0, event).unwrap();
         assert_eq!((outbox.len(), outbox.bytes()), (2, 20));

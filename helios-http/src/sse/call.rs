@@ -224,10 +224,7 @@ impl SseCall {
     }
 
     /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
-    async fn open(
-        self,
-        handle: Option<SseStream>,
-    ) -> Result<(SseStream, Arc<Opening>), Refusal> {
+    async fn open(self, handle: Option<SseStream>) -> Result<(SseStream, Arc<Opening>), Refusal> {
         let Self {
             mut call,
             opening,

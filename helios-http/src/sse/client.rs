@@ -456,7 +456,10 @@ impl Client {
 
     /// Sends by id: never waits, and a client that does not keep up is closed.
     pub(super) fn send_by_id(&self, event: SseEvent) -> Result<(), SseError> {
-        match self.prepare(event, Origin::ById).and_then(|event| self.push(&event)) {
+        match self
+            .prepare(event, Origin::ById)
+            .and_then(|event| self.push(&event))
+        {
             Err(SseError::Full) if self.is_live() => {
                 self.end_as_slow();
                 Err(SseError::Closed(CloseReason::SlowClient))
@@ -542,7 +545,11 @@ impl Client {
         let Some(attachment) = self.attachment.get() else {
             return;
         };
-        attachment.hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+        attachment
+            .hub
+            .counters
+            .slow_closes
+            .fetch_add(1, Ordering::Relaxed);
         lock(&self.state).outbox.clear();
         self.end(Ending {
             reason: CloseReason::SlowClient,
@@ -578,8 +585,12 @@ impl Client {
             state.last_write = hub.now();
             drop((topic, state));
             self.room.notify_waiters();
-            hub.counters.delivered.fetch_add(frame.events(), Ordering::Relaxed);
-            hub.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+            hub.counters
+                .delivered
+                .fetch_add(frame.events(), Ordering::Relaxed);
+            hub.counters
+                .bytes
+                .fetch_add(frame.len() as u64, Ordering::Relaxed);
             return Poll::Ready(Some(frame.into_bytes()));
         }
         if matches!(state.phase, Phase::Closing(_)) {
@@ -609,12 +620,15 @@ impl Client {
             state.idle_since.get_or_insert(now);
         }
         let idle_since = state.idle_since;
-        let stuck = idle_since.is_some_and(|since| now.saturating_sub(since) >= options.stuck_after);
+        let stuck =
+            idle_since.is_some_and(|since| now.saturating_sub(since) >= options.stuck_after);
         let waker = state.keep_alive_due.then(|| state.waker.take()).flatten();
         drop(state);
         if stuck {
             self.cut();
-        } else if behind > options.backlog.events as u64 || behind_bytes > options.backlog.bytes as u64 {
+        } else if behind > options.backlog.events as u64
+            || behind_bytes > options.backlog.bytes as u64
+        {
             self.end_as_slow();
         }
         waker.into_iter().for_each(Waker::wake);
@@ -624,7 +638,11 @@ impl Client {
     fn cut(self: &Arc<Self>) {
         self.end_as_slow();
         self.finish(CloseReason::SlowClient);
-        if let Some(peer) = self.attachment.get().and_then(|attachment| attachment.peer.as_ref()) {
+        if let Some(peer) = self
+            .attachment
+            .get()
+            .and_then(|attachment| attachment.peer.as_ref())
+        {
             peer.cut();
         }
     }
@@ -659,7 +677,12 @@ impl Client {
             state.queued = Vec::new();
             state.waker = None;
             if let Some(attachment) = self.attachment.get() {
-                attachment.hub.everyone.lock().waiting.cancel(&mut state.slot);
+                attachment
+                    .hub
+                    .everyone
+                    .lock()
+                    .waiting
+                    .cancel(&mut state.slot);
             }
             (reason, was_live, std::mem::take(&mut state.callbacks))
         };

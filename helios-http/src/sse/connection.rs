@@ -51,7 +51,9 @@ impl Connection {
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
         match self.poll_source(cx) {
             Poll::Pending => {
-                let wanted = self.client().is_some_and(|client| client.client.poll_head(cx));
+                let wanted = self
+                    .client()
+                    .is_some_and(|client| client.client.poll_head(cx));
                 if !wanted && !self.opening.is_ready() {
                     return Poll::Pending;
                 }
@@ -66,7 +68,9 @@ impl Connection {
             }
         }
         let options = self.opening.hub.options();
-        self.preamble = self.client().map(|client| control::preamble(options, client.id()));
+        self.preamble = self
+            .client()
+            .map(|client| control::preamble(options, client.id()));
         Poll::Ready(Opened::Stream(self.opening.head.clone()))
     }
 
@@ -82,7 +86,10 @@ impl Connection {
                 Poll::Ready(Err(refusal)) => self.fail(refusal),
             }
         }
-        let frame = self.preamble.take().map_or_else(Frame::default, Frame::opening);
+        let frame = self
+            .preamble
+            .take()
+            .map_or_else(Frame::default, Frame::opening);
         let polled = client.client.poll_frame(frame, cx);
         if matches!(polled, Poll::Ready(None)) {
             self.end(CloseReason::Completed);
@@ -128,7 +135,9 @@ impl Connection {
         let error = match refusal {
             Refusal::Error(SseError::Closed(_)) => return,
             Refusal::Error(error) => error,
-            Refusal::Response(response) => HttpError::from(response.into_response().status()).into(),
+            Refusal::Response(response) => {
+                HttpError::from(response.into_response().status()).into()
+            }
         };
         tracing::warn!(client = %client.id(), %error, "an SSE stream failed");
         self.source = Some(Box::pin(async move {

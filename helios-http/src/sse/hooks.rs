@@ -64,10 +64,8 @@ pub fn hook_argument<P: HookPlace, T: HookArgument<P>>(client: &SseStream, event
 
 /// The hooks of one controller in the chain above a route.
 pub(crate) trait SseHooks: Send + Sync {
-    fn connection<'a>(
-        &'a self,
-        call: &'a mut Call,
-    ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
+    fn connection<'a>(&'a self, call: &'a mut Call)
+    -> Option<BoxFuture<'a, Result<(), HttpError>>>;
 
     fn error<'a>(
         &'a self,
@@ -176,11 +174,17 @@ async fn run(
 ) {
     let Some(runtime) = hub.runtime() else { return };
     let limit = hub.options().hook_timeout;
-    let task = hub.hook_tasks.spawn_on(tokio::time::timeout(limit, hook), &runtime);
+    let task = hub
+        .hook_tasks
+        .spawn_on(tokio::time::timeout(limit, hook), &runtime);
     match task.await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
-        Ok(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook did not return and was dropped"),
+        Ok(Err(_)) => tracing::error!(
+            hook = name,
+            ?limit,
+            "an SSE hook did not return and was dropped"
+        ),
         Err(_) => tracing::error!(hook = name, "an SSE hook panicked"),
     }
 }

@@ -11,9 +11,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::hub::{Cursor, Ring};
 use helios_core::encode::encode;
 use helios_core::event::SseEvent;
+use helios_core::hub::{Cursor, Ring};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use slab::Slab;
 use tokio::runtime::Handle;
@@ -107,8 +107,14 @@ impl Hub {
     }
 
     pub(super) fn live_clients(&self) -> Vec<Arc<Client>> {
-        let clients: Vec<_> = lock(&self.clients).values().filter_map(Weak::upgrade).collect();
-        clients.into_iter().filter(|client| client.is_live()).collect()
+        let clients: Vec<_> = lock(&self.clients)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        clients
+            .into_iter()
+            .filter(|client| client.is_live())
+            .collect()
     }
 
     /// Counts a connection as live, and starts the heartbeat with the first one.
@@ -128,13 +134,19 @@ impl Hub {
     }
 
     pub(super) fn runtime(&self) -> Option<Handle> {
-        self.runtime.get().cloned().or_else(|| Handle::try_current().ok())
+        self.runtime
+            .get()
+            .cloned()
+            .or_else(|| Handle::try_current().ok())
     }
 
     /// The bytes of an event that may be sent here.
     pub(super) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
         let options = self.options();
-        if let Some(name) = event.name().filter(|name| name.starts_with(&options.control_prefix)) {
+        if let Some(name) = event
+            .name()
+            .filter(|name| name.starts_with(&options.control_prefix))
+        {
             return Err(SseError::Reserved(name.to_owned()));
         }
         let bytes = encode(event)?;
