@@ -1,6 +1,7 @@
 //! The example's page in real browsers: events arrive, a lost server is found again, a finished stream stays finished.
 //!
 //! A second page holds the example's page in a frame, watches what a person would see, and reports it.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 #[path = "../examples/user.rs"]

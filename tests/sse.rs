@@ -1,4 +1,5 @@
 //! Streams over a real socket: the four ways to write one, and the life of a connection from its head to its end.
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
 mod support;
 
@@ -188,12 +189,12 @@ impl Streams {
     #[sse("opens")]
     async fn opens(&self, stream: SseStream) {
         stream.open();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[sse("silent-producer")]
     async fn silent_producer(&self, _stream: SseStream) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[on_sse_connection]
@@ -272,7 +273,7 @@ impl Plain {
         );
         stream.send(SseEvent::json(json!(1))).await?;
         stream.send("text").await?;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -776,7 +777,7 @@ mod handles {
         let late = Arc::new(AtomicBool::new(false));
         let called = Arc::clone(&late);
         handle.on_close(move |reason| {
-            called.store(reason == CloseReason::ClientDisconnected, Ordering::Relaxed)
+            called.store(reason == CloseReason::ClientDisconnected, Ordering::Relaxed);
         });
         assert!(late.load(Ordering::Relaxed));
     }

@@ -1,5 +1,5 @@
 //! A server on a real socket, and clients that talk to it over one.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod journal;
 

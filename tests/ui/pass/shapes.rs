@@ -98,8 +98,6 @@ mod shadowed {
     pub struct Box;
     pub struct String;
     pub struct Vec;
-    pub struct Some;
-    pub struct Ok;
 
     #[derive(Injectable)]
     pub struct Shadowed;

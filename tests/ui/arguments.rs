@@ -1,0 +1,55 @@
+//! Attributes and types of arguments.
+#![allow(unused)]
+
+use helios::prelude::*;
+
+#[derive(Injectable)]
+struct User;
+
+#[controller(prefix = "user")]
+impl User {
+    #[get("{id}/a")]
+    fn unknown(&self, #[parm] id: u64, #[qury] q: String, #[serde(default)] s: String) {}
+
+    #[get("b")]
+    fn two(&self, #[query] #[header] token: String) {}
+
+    #[get("c")]
+    fn conditional(&self, #[cfg(test)] a: u64, #[cfg_attr(test, query)] b: u64) {}
+
+    #[post("d")]
+    fn kinds(
+        &self,
+        #[req] a: RequestContext,
+        #[req] b: &mut RequestContext,
+        #[res] c: ResponseHead,
+        #[res] d: &ResponseHead,
+        #[inject] e: User,
+        #[inject] f: &User,
+        #[inject] g: SseService,
+        #[inject] h: Arc<SseService>,
+        #[inject_sse] i: Arc<SseService>,
+        #[query] j: &mut String,
+    ) {
+    }
+
+    #[post("e")]
+    fn two_bodies(&self, #[body] a: String, #[body] b: String) {}
+
+    #[get("f")]
+    fn body_of_get(&self, #[body] a: String) {}
+
+    #[head("g")]
+    fn body_of_head(&self, #[body] a: String) {}
+
+    #[sse("h")]
+    async fn body_of_sse(&self, #[body] a: String, stream: SseStream) {}
+
+    #[get("i")]
+    fn opaque(&self, #[query] a: impl Send) {}
+
+    #[allow(dead_code)]
+    fn no_route(&self, #[query] a: String) {}
+}
+
+fn main() {}

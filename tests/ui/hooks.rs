@@ -1,0 +1,50 @@
+//! `#[on_sse_connection]`, `#[on_sse_error]` and `#[on_sse_close]`.
+#![allow(unused)]
+
+use helios::prelude::*;
+
+#[derive(Injectable)]
+struct User;
+
+#[controller(prefix = "user/{tenant}")]
+impl User {
+    #[sse("{id}")]
+    async fn updates(&self, #[param] id: u64, stream: SseStream) {}
+
+    #[on_sse_connection]
+    fn opened(
+        &self,
+        #[param] tenant: u64,
+        #[param] id: u64,
+        #[body] body: String,
+        #[res] res: &mut ResponseHead,
+    ) {
+    }
+
+    #[on_sse_connection]
+    fn opened_again(&self) {}
+
+    #[on_sse_error("x")]
+    fn failed(
+        &self,
+        #[param] id: u64,
+        #[query] q: u64,
+        #[header] h: u64,
+        #[body] b: String,
+        #[req] req: &RequestContext,
+        #[res] res: &mut ResponseHead,
+        #[inject] user: Arc<User>,
+        #[inject_sse] sse: SseService,
+    ) {
+    }
+
+    #[on_sse_close]
+    #[get("closed")]
+    fn closed(&self) {}
+
+    #[on_sse_close]
+    #[http_code(201)]
+    fn generic<T>(self, value: T) {}
+}
+
+fn main() {}

@@ -1,0 +1,31 @@
+//! Names that nothing stands for are left to the compiler, which knows what is near.
+#![allow(unused)]
+
+use helios::prelude::*;
+
+#[derive(Injectable)]
+struct User;
+
+#[controller(prefix = "user", guards = [AuthGard])]
+impl User {
+    #[gett("a")]
+    fn misspelt(&self) {}
+
+    #[get("b/{id}")]
+    fn argument(&self, #[param] id: Unknown) {}
+}
+
+mod without_imports {
+    use helios::{Injectable, controller};
+
+    #[derive(Injectable)]
+    struct User;
+
+    #[controller(prefix = "user")]
+    impl User {
+        #[get("a")]
+        fn not_imported(&self) {}
+    }
+}
+
+fn main() {}

@@ -1,0 +1,38 @@
+//! `#[sse]` and what stands beside it.
+#![allow(unused)]
+
+use helios::prelude::*;
+
+#[derive(Injectable)]
+struct User;
+
+#[controller(prefix = "user")]
+impl User {
+    #[sse("a", methd = "POST", retry = "3s")]
+    fn keys(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[sse("b", method = "post", restart = true)]
+    fn values(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[sse("c", method = POST)]
+    fn form(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[sse("d")]
+    fn nothing(&self, stream: SseStream) {}
+
+    #[sse("e")]
+    fn unit(&self) -> () {}
+
+    #[sse("f")]
+    #[http_code(201)]
+    #[header("content-type", "text/plain")]
+    async fn head(&self, stream: SseStream) {}
+}
+
+fn main() {}
