@@ -273,7 +273,7 @@ impl Plain {
         );
         stream.send(SseEvent::json(json!(1))).await?;
         stream.send("text").await?;
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 }
 
