@@ -20,7 +20,7 @@ pub use extract::{
     Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument, last_argument,
 };
 pub(crate) use whole::json_response;
-pub use whole::{Form, Json, Query};
+pub use whole::{Form, Json, Path, Query};
 
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location};
@@ -53,7 +53,7 @@ pub struct Expected(String);
 
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let value = call.request.param_values(name).map(String::as_str);
+    let value = call.request.param(name);
     let values: Vec<_> = value.map(Cow::Borrowed).into_iter().collect();
     let bound = from_values(Location::Path, name, &values);
     call.note(bound)
@@ -77,6 +77,23 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let bound =
         header_values(call, name).and_then(|values| from_values(Location::Header, name, &values));
     call.note(bound)
+}
+
+/// Binds a cookie.
+pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
+    let values: Vec<_> = cookies(call)
+        .filter(|cookie| cookie.name() == name)
+        .map(|cookie| Cow::Owned(cookie.value().to_owned()))
+        .collect();
+    let bound = from_values(Location::Cookie, name, &values);
+    call.note(bound)
+}
+
+/// The cookies of all `Cookie` headers; what is not a cookie is passed over, as browsers send what others have set.
+fn cookies(call: &Call) -> impl Iterator<Item = cookie::Cookie<'_>> {
+    let headers = call.headers().get_all(http::header::COOKIE).iter();
+    let texts = headers.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten())
 }
 
 /// Binds `Last-Event-ID`. Absent, empty, an end mark or unparsable is `None`: a 400 would stop an `EventSource` for
@@ -107,7 +124,7 @@ fn from_values<T: FromValue>(
     T::from_values(values).map_err(|Expected(expected)| {
         let got = match location {
             Location::Path | Location::Query => values.first().map(|got| truncated(got)),
-            Location::Header | Location::Body => None,
+            Location::Header | Location::Cookie | Location::Body => None,
         };
         fault(location, name, expected, got)
     })

@@ -48,6 +48,8 @@ pub enum Location {
     Query,
     /// A request header.
     Header,
+    /// A cookie.
+    Cookie,
     /// The request body.
     Body,
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Fault {
             Location::Path => write!(f, "path parameter `{name}`: expected {expected}"),
             Location::Query => write!(f, "query parameter `{name}`: expected {expected}"),
             Location::Header => write!(f, "header `{name}`: expected {expected}"),
+            Location::Cookie => write!(f, "cookie `{name}`: expected {expected}"),
             Location::Body if name.is_empty() => write!(f, "body: expected {expected}"),
             Location::Body => write!(f, "body field `{name}`: expected {expected}"),
         }

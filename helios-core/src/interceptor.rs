@@ -1,7 +1,11 @@
-//! The closure interceptor: maps the JSON data that a route gives.
+//! Interceptors: the closure that maps the JSON data of a route, and the onion around its whole pipeline.
+
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::reply::Reply;
 use crate::request::{RequestContext, ResponseHead};
 
 /// Maps the JSON data of a response, or of each event that a route's own handler sends.
@@ -32,4 +36,93 @@ where
     F: Fn(Value, &RequestContext, &mut ResponseHead) -> Value + Send + Sync + 'static,
 {
     DataMapper(map)
+}
+
+/// Wraps the rest of a route's pipeline: binding, the handler, and the interceptors inside of it.
+///
+/// It sees the request before, and the reply after; it may change both, or answer without calling `next` at all. On
+/// SSE routes the reply is the head of the stream, before it leaves.
+///
+/// ```
+/// use helios_core::interceptor::{Interceptor, Next};
+/// use helios_core::reply::Reply;
+/// use helios_core::request::RequestContext;
+/// use http::HeaderValue;
+///
+/// struct Versioned;
+///
+/// impl Interceptor for Versioned {
+///     async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply {
+///         let mut response = next.run(request).await?;
+///         response.headers_mut().insert("x-version", HeaderValue::from_static("1"));
+///         Ok(response)
+///     }
+/// }
+/// ```
+pub trait Interceptor: Send + Sync + 'static {
+    /// Answers the request, usually with what `next` gives.
+    ///
+    /// # Errors
+    ///
+    /// The error goes to the interceptors outside of this one, then to the filters.
+    fn intercept(
+        &self,
+        request: &mut RequestContext,
+        next: Next<'_>,
+    ) -> impl Future<Output = Reply> + Send;
+}
+
+/// The future of a [`Reply`].
+pub type ReplyFuture<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+/// [`Interceptor`] behind a pointer, as the runtime keeps it.
+pub trait DynInterceptor: Send + Sync {
+    /// See [`Interceptor::intercept`].
+    fn intercept<'a>(&'a self, request: &'a mut RequestContext, next: Next<'a>) -> ReplyFuture<'a>;
+}
+
+impl<I: Interceptor> DynInterceptor for I {
+    fn intercept<'a>(&'a self, request: &'a mut RequestContext, next: Next<'a>) -> ReplyFuture<'a> {
+        Box::pin(Interceptor::intercept(self, request, next))
+    }
+}
+
+/// The innermost part of a pipeline: binding and the handler.
+pub trait Handle: Send {
+    /// Answers the request. Called at most once.
+    fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a>;
+}
+
+/// What an interceptor wraps.
+pub struct Next<'a> {
+    rest: &'a [Arc<dyn DynInterceptor>],
+    handler: &'a mut dyn Handle,
+}
+
+impl<'a> Next<'a> {
+    /// `interceptors`, outer to inner, around `handler`.
+    pub fn new(interceptors: &'a [Arc<dyn DynInterceptor>], handler: &'a mut dyn Handle) -> Self {
+        Self {
+            rest: interceptors,
+            handler,
+        }
+    }
+
+    /// Runs the rest of the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// What an inner interceptor, a binder or the handler gave.
+    pub async fn run(self, request: &mut RequestContext) -> Reply {
+        match self.rest.split_first() {
+            Some((next, rest)) => {
+                let inner = Next {
+                    rest,
+                    handler: self.handler,
+                };
+                next.intercept(request, inner).await
+            }
+            None => self.handler.handle(request).await,
+        }
+    }
 }

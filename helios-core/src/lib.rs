@@ -11,6 +11,7 @@ pub mod encode;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod filter;
 pub mod guard;
 pub mod hub;
 pub mod interceptor;

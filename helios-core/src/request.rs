@@ -13,8 +13,7 @@ use crate::route::Template;
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     pub(crate) parts: Parts,
-    route: Arc<Template>,
-    params: Vec<String>,
+    path: PathParams,
     remote_addr: Option<SocketAddr>,
 }
 
@@ -28,10 +27,10 @@ impl RequestContext {
         params: Vec<String>,
         remote_addr: Option<SocketAddr>,
     ) -> Self {
+        let values = params.into();
         Self {
             parts,
-            route,
-            params,
+            path: PathParams { route, values },
             remote_addr,
         }
     }
@@ -69,14 +68,13 @@ impl RequestContext {
     /// The template of the matched route, such as `/user/{id}`.
     #[must_use]
     pub fn route(&self) -> &str {
-        self.route.as_str()
+        self.path.route.as_str()
     }
 
     /// A parameter of the path, percent-decoded.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        let index = self.route.params().iter().position(|known| known == name)?;
-        self.params.get(index).map(String::as_str)
+        self.path.get(name)
     }
 
     /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
@@ -110,9 +108,27 @@ impl RequestContext {
         &mut self.parts.extensions
     }
 
-    pub(crate) fn param_values(&self, name: &str) -> Option<&String> {
-        let index = self.route.params().iter().position(|known| known == name)?;
-        self.params.get(index)
+    pub(crate) fn path_params(&self) -> PathParams {
+        self.path.clone()
+    }
+}
+
+/// The decoded parameters of a path, in the order of their template.
+#[derive(Clone, Debug)]
+pub(crate) struct PathParams {
+    route: Arc<Template>,
+    values: Arc<[String]>,
+}
+
+impl PathParams {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.iter();
+        pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.route.params().iter().map(String::as_str);
+        names.zip(self.values.iter().map(String::as_str))
     }
 }
 

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Generics, Index, Member, Path, Type, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Path, Type};
 
 use crate::args::Args;
 use crate::diagnostics::Errors;
@@ -34,8 +34,10 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
             quote!(#rt::None)
         }
     };
-    let mut output = implementation(&runtime, &item, &body);
-    output.extend(errors.compile_errors());
+    let mut output = errors.compile_errors();
+    if item.generics.lifetimes().next().is_none() {
+        output.extend(implementation(&runtime, &item, &body));
+    }
     output
 }
 
@@ -129,7 +131,7 @@ fn build(runtime: &Runtime, fields: &[(&Field, Source<'_>)]) -> TokenStream {
     let values = fields.iter().enumerate().map(|(index, (field, source))| {
         let (member, local) = (member(index, field), local(index));
         match source {
-            Source::Default => quote!(#member: #rt::Default::default()),
+            Source::Default => default(runtime, &member, field),
             Source::Container(_) | Source::SseService => quote!(#member: #local?),
         }
     });
@@ -137,6 +139,12 @@ fn build(runtime: &Runtime, fields: &[(&Field, Source<'_>)]) -> TokenStream {
         #(#requests)*
         #rt::Some(Self { #(#values),* })
     }
+}
+
+fn default(runtime: &Runtime, member: &Member, field: &Field) -> TokenStream {
+    let span = field.ty.span();
+    let rt = runtime.at(span);
+    quote_spanned!(span=> #member: #rt::Default::default())
 }
 
 fn request(runtime: &Runtime, index: usize, field: &Field, source: &Source<'_>) -> TokenStream {
@@ -156,7 +164,7 @@ fn request(runtime: &Runtime, index: usize, field: &Field, source: &Source<'_>) 
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
     let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
-    let generics = bounded(&item.generics);
+    let generics = types::shared(&item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let resolver = Ident::new("resolver", Span::mixed_site());
     quote! {
@@ -168,17 +176,6 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
             }
         }
     }
-}
-
-/// A singleton is shared by all threads for as long as the app lives, and so is what it is made of.
-fn bounded(generics: &Generics) -> Generics {
-    let mut generics = generics.clone();
-    for param in generics.type_params_mut() {
-        param.bounds.push(parse_quote!(::core::marker::Send));
-        param.bounds.push(parse_quote!(::core::marker::Sync));
-        param.bounds.push(parse_quote!('static));
-    }
-    generics
 }
 
 fn local(index: usize) -> Ident {

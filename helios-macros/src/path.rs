@@ -42,10 +42,6 @@ impl Template {
         Err(mistakes)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.params.iter().any(|param| param.name == name)
-    }
-
     /// What two templates have in common when they match the same requests: names and outer slashes do not matter.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();

@@ -124,7 +124,7 @@ fn check_name(text: &LitStr, errors: &mut Errors) {
 
 fn arm(runtime: &Runtime, variant: &Variant, name: &str) -> TokenStream {
     let (rt, ident) = (runtime.path(), &variant.ident);
-    let locals: Vec<Ident> = (0..variant.fields.len()).map(local).collect();
+    let locals: Vec<Ident> = variant.fields.iter().enumerate().map(local).collect();
     let pattern = match &variant.fields {
         Fields::Unit => TokenStream::new(),
         Fields::Unnamed(_) => quote!((#(#locals),*)),
@@ -202,6 +202,7 @@ fn bounded(rt: &TokenStream, generics: &Generics) -> Generics {
     generics
 }
 
-fn local(index: usize) -> Ident {
-    format_ident!("f{}", index, span = Span::mixed_site())
+fn local((index, field): (usize, &Field)) -> Ident {
+    let span = Span::mixed_site().located_at(field.ty.span());
+    format_ident!("f{}", index, span = span)
 }

@@ -2,7 +2,7 @@
 
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait};
+use syn::{Generics, parse_quote, GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait};
 
 /// The last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
@@ -48,6 +48,17 @@ pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     let mut finder = Finder(None);
     finder.visit_type_mut(&mut ty.clone());
     finder.0
+}
+
+/// What the container holds is shared by all threads for as long as the app lives, and so is what it is made of.
+pub(crate) fn shared(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    for param in generics.type_params_mut() {
+        param.bounds.push(parse_quote!(::core::marker::Send));
+        param.bounds.push(parse_quote!(::core::marker::Sync));
+        param.bounds.push(parse_quote!('static));
+    }
+    generics
 }
 
 /// Replaces the lifetimes that a method declares: the hidden function does not know them.

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 
 use crate::call::Call;
 use crate::error::HttpError;
+use crate::request::PathParams;
 
 /// The place of an argument: the state type `S` that axum-core's extractor traits are asked for.
 ///
@@ -21,10 +22,25 @@ use crate::error::HttpError;
 #[derive(Debug)]
 pub struct Cx<P> {
     client: Option<Arc<dyn Any + Send + Sync>>,
+    path: PathParams,
     place: PhantomData<fn() -> P>,
 }
 
 impl<P> Cx<P> {
+    /// The place of an argument of this call.
+    fn of(call: &Call) -> Self {
+        Self {
+            client: call.client.clone(),
+            path: call.request.path_params(),
+            place: PhantomData,
+        }
+    }
+
+    /// The decoded parameters of the path.
+    pub(super) fn path(&self) -> &PathParams {
+        &self.path
+    }
+
     /// The handle of the connection in hand, if the place has one.
     #[must_use]
     pub fn client<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
@@ -111,10 +127,7 @@ where
 
 /// Binds an argument that has no attribute.
 pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> {
-    let cx = Cx {
-        client: call.client.clone(),
-        place: PhantomData,
-    };
+    let cx = Cx::of(call);
     let bound = match T::from_parts(&mut call.request.parts, &cx).await {
         Ok(bound) => Ok(bound),
         Err(rejection) => Err(error_of(rejection).await),
@@ -124,10 +137,7 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 
 /// Binds the last argument that has no attribute, which may take the body.
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
-    let cx = Cx {
-        client: call.client.clone(),
-        place: PhantomData,
-    };
+    let cx = Cx::of(call);
     let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
     let request = Request::from_parts(call.request.parts.clone(), body);
     let bound = match T::from_request(request, &cx).await {

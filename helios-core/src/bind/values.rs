@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::slice;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, Visitor,
 };
@@ -146,6 +147,108 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
     }
 }
 
+/// Several names with one text each: a struct or map takes them by name, a tuple or list by order, anything else takes
+/// the only one.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a>(pub(super) &'a [(&'a str, Cow<'a, str>)]);
+
+impl<'a> Named<'a> {
+    fn texts(self) -> impl Iterator<Item = Scalar<'a>> {
+        let texts = self.0.iter().map(|(_, text)| slice::from_ref(text));
+        texts.map(Scalar::new)
+    }
+
+    fn only(self) -> Result<Scalar<'a>, ValueError> {
+        match self.0 {
+            [(_, text)] => Ok(Scalar::new(slice::from_ref(text))),
+            all => Err(ValueError(format!("one parameter, the path has {}", all.len()))),
+        }
+    }
+}
+
+macro_rules! only {
+    ($($method:ident)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+                self.only()?.$method(visitor)
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Named<'_> {
+    type Error = ValueError;
+
+    only! {
+        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
+        deserialize_byte_buf deserialize_option deserialize_identifier
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.only()?.deserialize_enum(name, variants, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let names = self.0.iter().map(|(name, _)| *name);
+        visitor.visit_map(MapDeserializer::new(names.zip(self.texts())))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_seq(SeqDeserializer::new(self.texts()))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! { unit unit_struct ignored_any }
+}
+
+impl<'de> IntoDeserializer<'de, ValueError> for Scalar<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
 struct Each<'a>(&'a [Cow<'a, str>]);
 
 impl<'de> SeqAccess<'de> for Each<'_> {
@@ -225,6 +328,22 @@ mod tests {
         assert_eq!(read::<Vec<u8>>(&["1", "2"]), Ok(vec![1, 2]));
         assert_eq!(read::<Vec<u8>>(&[]), Ok(vec![]));
         assert_eq!(read::<Option<Vec<JobId>>>(&["1"]), Ok(Some(vec![JobId(1)])));
+    }
+
+    #[test]
+    fn several_names_are_read_by_name_or_by_order() {
+        #[derive(Deserialize, PartialEq, Debug)]
+        struct Place {
+            org: String,
+            id: JobId,
+        }
+        let pairs = [("org", Cow::Borrowed("acme")), ("id", Cow::Borrowed("7"))];
+        let place = Place::deserialize(Named(&pairs)).unwrap();
+        assert_eq!((place.org.as_str(), place.id), ("acme", JobId(7)));
+        let tuple = <(String, u64)>::deserialize(Named(&pairs)).unwrap();
+        assert_eq!(tuple, ("acme".to_owned(), 7));
+        assert_eq!(JobId::deserialize(Named(&pairs[1..])).unwrap(), JobId(7));
+        assert!(u64::deserialize(Named(&pairs)).is_err());
     }
 
     #[test]

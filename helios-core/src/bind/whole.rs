@@ -1,5 +1,7 @@
 //! Whole structs as arguments, and JSON as a return value.
 
+use std::borrow::Cow;
+
 use axum_core::body::Body;
 use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
@@ -10,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body::Format;
+use super::extract::Cx;
+use super::values::{Named, ValueError};
 use crate::error::HttpError;
 use crate::event::{IntoSseEvent, SseEvent};
 use crate::reply::Reply;
@@ -21,6 +25,8 @@ macro_rules! wrappers {
 }
 
 wrappers! {
+    /// All parameters of the path as one struct, or in their order as a tuple.
+    Path,
     /// The whole query string as one struct.
     Query,
     /// A JSON body; as a return value, a JSON response; as an event, JSON data.
@@ -37,6 +43,18 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         serde_html_form::from_str(query)
             .map(Self)
             .map_err(|error| HttpError::bad_request(format!("query: {error}")))
+    }
+}
+
+impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<P>) -> Result<Self, HttpError> {
+        let pairs = cx.path().iter();
+        let pairs: Vec<_> = pairs.map(|(name, text)| (name, Cow::Borrowed(text))).collect();
+        T::deserialize(Named(&pairs))
+            .map(Self)
+            .map_err(|ValueError(expected)| HttpError::bad_request(format!("path: expected {expected}")))
     }
 }
 

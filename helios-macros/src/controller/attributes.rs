@@ -126,8 +126,9 @@ fn tokens_of(attribute: &Attribute, errors: &mut Errors) -> TokenStream {
         Meta::List(list) => list.tokens.clone(),
         Meta::NameValue(pair) => {
             let name = pair.path.to_token_stream();
-            errors.at(&pair.value, format_args!("write `#[{name}(..)]`"));
-            TokenStream::new()
+            let value = pair.value.to_token_stream();
+            errors.at(&pair.value, format_args!("write `#[{name}({value})]`"));
+            value
         }
     }
 }
@@ -149,9 +150,16 @@ pub(super) fn name_in_messages(attribute: &Attribute) -> String {
 pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {
     let args = args_of(attribute, errors);
     let name = name_in_messages(attribute);
-    let path = path_of(&args, attribute, errors);
-    args.known(&name, &[], errors);
-    path
+    for arg in &args.named {
+        errors.at(
+            &arg.key,
+            format_args!("`#[{name}]` takes a path alone: `#[{name}(\"..\")]`"),
+        );
+    }
+    match args.named.is_empty() {
+        true => path_of(&args, attribute, errors),
+        false => refused_path(attribute.path().span()),
+    }
 }
 
 /// `#[sse("path", method = "POST", restart)]`
@@ -166,7 +174,7 @@ pub(super) fn sse(
         if arg.name() == "restart" {
             restart = arg.flag(errors);
         } else if let Some(method) = arg.string("method = \"POST\"", errors) {
-            verb = method_named(&method, errors).unwrap_or(verb);
+            verb = method_named(&method, errors).unwrap_or(Verb::Any);
         }
     }
     (path, verb, RouteKind::Sse { restart })
@@ -192,10 +200,7 @@ fn path_of(args: &Args, attribute: &Attribute, errors: &mut Errors) -> TemplateL
         errors.at(extra, format_args!("`#[{name}]` takes one path"));
     }
     let Some(path) = args.positional.first() else {
-        return TemplateLiteral {
-            template: Template::default(),
-            span: attribute.path().span(),
-        };
+        return TemplateLiteral::absent(attribute.path().span());
     };
     match literal(path).and_then(string_literal) {
         Some(text) => template(&text, errors),
@@ -204,24 +209,26 @@ fn path_of(args: &Args, attribute: &Attribute, errors: &mut Errors) -> TemplateL
                 path,
                 format_args!("a path is a string literal: `#[{name}(\"..\")]`"),
             );
-            TemplateLiteral {
-                template: Template::default(),
-                span: path.span(),
-            }
+            refused_path(path.span())
         }
     }
 }
 
-/// Reads a path template; a wrong one is noted and counts as empty.
-pub(super) fn template(literal: &LitStr, errors: &mut Errors) -> TemplateLiteral {
-    let template = Template::parse(&literal.value()).unwrap_or_else(|mistakes| {
-        for mistake in mistakes {
-            errors.at(literal, mistake);
-        }
-        Template::default()
-    });
+fn refused_path(span: Span) -> TemplateLiteral {
     TemplateLiteral {
-        template,
+        template: None,
+        span,
+    }
+}
+
+/// Reads a path template.
+pub(super) fn template(literal: &LitStr, errors: &mut Errors) -> TemplateLiteral {
+    let parsed = Template::parse(&literal.value());
+    for mistake in parsed.as_ref().err().into_iter().flatten() {
+        errors.at(literal, mistake);
+    }
+    TemplateLiteral {
+        template: parsed.ok(),
         span: literal.span(),
     }
 }
@@ -273,10 +280,7 @@ fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec
 
 fn http_code(attribute: &Attribute, extras: &mut Extras, errors: &mut Errors) {
     if extras.status.is_some() {
-        return errors.at(
-            attribute.path(),
-            "a method has one `#[http_code]`: remove this one",
-        );
+        return errors.at(attribute.path(), "the status is set already: remove this one");
     }
     match status_in(tokens_of(attribute, errors)) {
         Some(code) => {
@@ -356,12 +360,4 @@ pub(super) fn header_name(text: &LitStr, errors: &mut Errors) -> Option<LitStr> 
 /// [RFC 9110 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Where a missing literal would stand.
-pub(super) fn call_site_template() -> TemplateLiteral {
-    TemplateLiteral {
-        template: Template::default(),
-        span: Span::call_site(),
-    }
 }

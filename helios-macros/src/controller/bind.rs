@@ -103,7 +103,7 @@ impl Binder<'_> {
     }
 
     fn binding(&self, index: usize, argument: &Argument) -> TokenStream {
-        let (span, local) = (argument.declared.span(), local(index));
+        let (span, local) = (argument.bound.span(), local(index));
         let (rt, call, ty) = (self.runtime.at(span), &self.call, &argument.bound);
         let value = match &argument.source {
             Source::Param { name, .. } => {
@@ -121,7 +121,7 @@ impl Binder<'_> {
             Source::LastEventId { inner, .. } => {
                 quote_spanned!(span=> #rt::last_event_id::<#inner>(#call))
             }
-            Source::Body => quote_spanned!(span=> #rt::body::<#ty>(#call).await),
+            Source::Body => quote_spanned!(span=> #rt::body(#call).await),
             Source::Inject(inner) => {
                 return quote_spanned!(span=> let #local: #rt::Option<#ty> = #rt::inject::<#inner>(#call););
             }

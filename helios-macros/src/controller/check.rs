@@ -2,9 +2,11 @@
 
 use syn::Type;
 
-use super::model::{Argument, Controller, Hook, HookKind, Method, Name, Route, RouteKind, Source};
+use super::model::{
+    Argument, Controller, Hook, HookKind, Method, Name, Route, RouteKind, Source, TemplateLiteral,
+    Verb,
+};
 use crate::diagnostics::{Errors, similar};
-use crate::path::Template;
 
 pub(super) fn check(controller: &Controller, errors: &mut Errors) {
     check_prefix(controller, errors);
@@ -25,7 +27,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
 
 fn check_prefix(controller: &Controller, errors: &mut Errors) {
     let prefix = &controller.prefix;
-    if let Some(param) = prefix.template.params.iter().find(|param| param.catch_all) {
+    if let Some(param) = prefix.params().iter().find(|param| param.catch_all) {
         let message = format!(
             "`{{*{}}}` takes all that follows: a prefix cannot hold it",
             param.name
@@ -37,14 +39,14 @@ fn check_prefix(controller: &Controller, errors: &mut Errors) {
 /// Every parameter of a route's own path is taken; those of the prefix may be.
 fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     let method = &route.method.name;
-    for param in &route.path.template.params {
+    for param in route.path.params() {
         let name = &param.name;
-        if controller.prefix.template.has(name) {
+        if controller.prefix.has(name) {
             errors.at_span(
                 route.path.span,
                 format_args!("`{{{name}}}` is in the prefix already: give it another name"),
             );
-        } else if !own_params(&route.method).any(|(_, taken)| taken.text == *name) {
+        } else if !may_take(&route.method, name) {
             let message =
                 format!("`{{{name}}}` is not taken by `{method}`: add `#[param] {name}: ..`");
             errors.at_span(route.path.span, message);
@@ -52,59 +54,54 @@ fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     }
 }
 
+/// Whether one of the arguments is the parameter, or could be if its name had not been refused.
+fn may_take(method: &Method, param: &str) -> bool {
+    params(method).any(|(name, _)| name.text == param || name.text.is_empty())
+}
+
+/// The `#[param]` arguments, and whether they are marked `outer`.
+fn params(method: &Method) -> impl Iterator<Item = (&Name, bool)> {
+    method
+        .arguments
+        .iter()
+        .filter_map(|argument| match &argument.source {
+            Source::Param { name, outer } => Some((name, *outer)),
+            _ => None,
+        })
+}
+
 fn check_params(controller: &Controller, route: &Route, errors: &mut Errors) {
-    let (prefix, path) = (&controller.prefix.template, &route.path.template);
-    let full = format!(
-        "/{}/{}",
-        prefix.text.trim_matches('/'),
-        path.text.trim_matches('/')
-    );
-    let full = format!("/{}", full.trim_matches('/'));
-    for (_, name) in own_params(&route.method) {
-        if !prefix.has(&name.text) && !path.has(&name.text) {
-            errors.at_span(name.span, missing_param(&name.text, &full, path));
+    let (prefix, path) = (&controller.prefix, &route.path);
+    for (name, outer) in params(&route.method) {
+        let text = &name.text;
+        if outer && (prefix.has(text) || path.has(text)) {
+            errors.at_span(name.span, not_outer(text));
+        } else if !outer && !text.is_empty() && prefix.lacks(text) && path.lacks(text) {
+            errors.at_span(name.span, missing_param(text, prefix, path));
         }
     }
-    check_outer(&route.method, &[prefix, path], errors);
     check_twice(&route.method, errors);
 }
 
-fn missing_param(name: &str, full: &str, path: &Template) -> String {
-    let names: Vec<_> = path
-        .params
-        .iter()
-        .map(|param| param.name.as_str())
-        .collect();
-    let fix = match similar(name, &names) {
+fn not_outer(param: &str) -> String {
+    format!("`{{{param}}}` is in this controller's own path: write `#[param]`")
+}
+
+fn missing_param(param: &str, prefix: &TemplateLiteral, path: &TemplateLiteral) -> String {
+    let full = format!("/{}/{}", prefix.text(), path.text());
+    let full = full.trim_matches('/');
+    let in_path: Vec<_> = path.params().iter().map(|known| known.name.as_str()).collect();
+    let fix = match similar(param, &in_path) {
         Some(similar) => format!("did you mean `{similar}`?"),
         None => "write it into the path".to_owned(),
     };
     let outer = "if it belongs to an enclosing controller's prefix, write `#[param(outer)]`";
-    format!("no `{{{name}}}` in `{full}`: {fix} ({outer})")
-}
-
-/// `outer` is for the prefixes of enclosing controllers only.
-fn check_outer(method: &Method, own: &[&Template], errors: &mut Errors) {
-    for argument in &method.arguments {
-        let Source::Param { name, outer: true } = &argument.source else {
-            continue;
-        };
-        if own.iter().any(|template| template.has(&name.text)) {
-            let message = format!(
-                "`{{{}}}` is in this controller's own path: write `#[param]`",
-                name.text
-            );
-            errors.at_span(name.span, message);
-        }
-    }
+    format!("no `{{{param}}}` in `/{full}`: {fix} ({outer})")
 }
 
 fn check_twice(method: &Method, errors: &mut Errors) {
     let mut taken: Vec<&str> = Vec::new();
-    for argument in &method.arguments {
-        let Source::Param { name, .. } = &argument.source else {
-            continue;
-        };
+    for (name, _) in params(method).filter(|(name, _)| !name.text.is_empty()) {
         if taken.contains(&name.text.as_str()) {
             errors.at_span(
                 name.span,
@@ -113,17 +110,6 @@ fn check_twice(method: &Method, errors: &mut Errors) {
         }
         taken.push(&name.text);
     }
-}
-
-/// The parameters of a controller's own prefix and paths. A name that was refused is empty.
-fn own_params(method: &Method) -> impl Iterator<Item = (&Argument, &Name)> {
-    method
-        .arguments
-        .iter()
-        .filter_map(|argument| match &argument.source {
-            Source::Param { name, outer: false } if !name.text.is_empty() => Some((argument, name)),
-            _ => None,
-        })
 }
 
 fn check_body(route: &Route, errors: &mut Errors) {
@@ -188,22 +174,27 @@ fn gives_nothing(output: Option<&Type>) -> bool {
 
 /// Two routes that match the same requests. Those under `#[cfg]` are left to the check at start-up.
 fn check_collisions(routes: &[Route], errors: &mut Errors) {
-    let always: Vec<_> = routes
-        .iter()
-        .filter(|route| route.method.cfgs.is_empty())
-        .collect();
-    for (index, route) in always.iter().enumerate() {
-        let (verb, shape) = (route.verb, route.path.template.shape());
-        let same = |other: &&&Route| other.verb == verb && other.path.template.shape() == shape;
-        if let Some(first) = always[..index].iter().find(same) {
-            let (method, path) = (verb.method(), route.path.template.text.trim_matches('/'));
-            let message = format!(
-                "`{}` answers {method} `/{path}` already: give `{}` another path or method",
-                first.method.name, route.method.name
-            );
-            errors.at(&route.attribute, message);
+    let mut seen: Vec<(Verb, String, &Route)> = Vec::new();
+    for route in routes.iter().filter(|route| route.method.cfgs.is_empty()) {
+        let Some(template) = &route.path.template else {
+            continue;
+        };
+        let (verb, shape) = (route.verb, template.shape());
+        match seen.iter().find(|(v, s, _)| *v == verb && *s == shape) {
+            Some((_, _, first)) => errors.at(&route.attribute, collision(first, route)),
+            None => seen.push((verb, shape, route)),
         }
     }
+}
+
+fn collision(first: &Route, second: &Route) -> String {
+    format!(
+        "`{}` answers {} `/{}` already: give `{}` another path or method",
+        first.method.name,
+        second.verb.method(),
+        second.path.text(),
+        second.method.name
+    )
 }
 
 fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
@@ -251,19 +242,19 @@ fn refused_late(argument: &Argument) -> Option<&'static str> {
 
 /// A hook runs for the routes of nested controllers too, so that only the prefix is always there.
 fn check_hook_params(controller: &Controller, hook: &Hook, errors: &mut Errors) {
-    let prefix = &controller.prefix.template;
-    for (_, name) in own_params(&hook.method) {
-        if !prefix.has(&name.text) {
+    let prefix = &controller.prefix;
+    for (name, outer) in params(&hook.method) {
+        let text = &name.text;
+        if outer && prefix.has(text) {
+            errors.at_span(name.span, not_outer(text));
+        } else if !outer && !text.is_empty() && prefix.lacks(text) {
             let message = format!(
-                "no `{{{}}}` in the prefix `/{}`, and the hook runs for every `#[sse]` route below it: take \
-                 `#[req] req: &RequestContext` and ask `req.param(\"{}\")`",
-                name.text,
-                prefix.text.trim_matches('/'),
-                name.text
+                "no `{{{text}}}` in the prefix `/{}`, and the hook runs for every `#[sse]` route below it: take \
+                 `#[req] req: &RequestContext` and ask `req.param(\"{text}\")`",
+                prefix.text(),
             );
             errors.at_span(name.span, message);
         }
     }
-    check_outer(&hook.method, &[prefix], errors);
     check_twice(&hook.method, errors);
 }

@@ -2,8 +2,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::Attribute;
 use syn::spanned::Spanned;
+use syn::{Attribute, Generics, parse_quote_spanned};
 
 use super::handlers::{self, hidden};
 use super::model::{Controller, HookKind, Method, Route, RouteKind, Source};
@@ -13,10 +13,7 @@ use crate::types;
 /// The hidden functions, the table, and the touches.
 pub(super) fn expand(controller: &Controller) -> TokenStream {
     let Controller {
-        runtime,
-        generics,
-        self_ty,
-        ..
+        runtime, self_ty, ..
     } = controller;
     let routes = controller
         .routes
@@ -26,6 +23,7 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
         .hooks
         .iter()
         .map(|hook| handlers::hook(runtime, hook));
+    let generics = shared_generics(controller);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (quiet, table, touches) = (quiet(), table(controller), touches(controller));
     quote! {
@@ -41,6 +39,10 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
 
 /// A table without routes, so that a mistake in the impl is not also "not a controller" elsewhere.
 pub(super) fn fallback(controller: &Controller) -> TokenStream {
+    let touches = touches(controller);
+    if controller.generics.lifetimes().next().is_some() {
+        return touches;
+    }
     let rt = controller.runtime.path();
     let name = types::name(&controller.self_ty);
     let table = quote! {
@@ -53,16 +55,14 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
         hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None },
         resolve: |_| #rt::None,
     };
-    let (table, touches) = (table_impl(controller, &table), touches(controller));
+    let table = table_impl(controller, &table);
     quote!(#table #touches)
 }
 
 fn table(controller: &Controller) -> TokenStream {
     let (runtime, rt) = (&controller.runtime, controller.runtime.path());
-    let (name, prefix) = (
-        types::name(&controller.self_ty),
-        &controller.prefix.template.text,
-    );
+    let name = types::name(&controller.self_ty);
+    let prefix = controller.prefix.text();
     let controllers = runtime.controllers(&controller.controllers);
     let guards = runtime.guards(&controller.guards);
     let interceptors = runtime.interceptors(&controller.interceptors);
@@ -85,7 +85,8 @@ fn table(controller: &Controller) -> TokenStream {
 
 fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
     let (rt, self_ty, quiet) = (controller.runtime.path(), &controller.self_ty, quiet());
-    let (impl_generics, _, where_clause) = controller.generics.split_for_impl();
+    let generics = shared_generics(controller);
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #quiet
         #[automatically_derived]
@@ -93,6 +94,19 @@ fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
             const TABLE: #rt::ControllerTable<Self> = #rt::ControllerTable { #table };
         }
     }
+}
+
+/// A controller is shared by all threads. The bound on its type looks needless; but where it is not met, it gives one
+/// error at the type, in place of one for each route.
+fn shared_generics(controller: &Controller) -> Generics {
+    let mut generics = types::shared(&controller.generics);
+    let self_ty = &controller.self_ty;
+    let span = self_ty.span();
+    let bound = parse_quote_spanned! {span=>
+        #self_ty: ::core::marker::Send + ::core::marker::Sync + 'static
+    };
+    generics.make_where_clause().predicates.push(bound);
+    generics
 }
 
 fn row(controller: &Controller, route: &Route) -> TokenStream {
@@ -120,7 +134,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
     let (verb, path) = (
         format_ident!("{}", route.verb.variant()),
-        &route.path.template.text,
+        route.path.text(),
     );
     let handler = route.method.name.to_string();
     let kind = match route.kind {

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Expr, Generics, LitStr, Path, Type};
 
-use crate::path::Template;
+use crate::path::{Param, Template};
 use crate::runtime::Runtime;
 
 /// An impl marked `#[controller]`.
@@ -29,11 +29,41 @@ pub(crate) struct Used {
 }
 
 /// A path template and where it stands.
-#[derive(Clone)]
 pub(crate) struct TemplateLiteral {
-    pub(crate) template: Template,
-    /// The literal, or what it would stand in.
+    /// Nothing, if it was refused: then nothing follows from what it lacks.
+    pub(crate) template: Option<Template>,
+    /// The literal, or the attribute that it would stand in.
     pub(crate) span: Span,
+}
+
+impl TemplateLiteral {
+    /// An empty template.
+    pub(crate) fn absent(span: Span) -> Self {
+        Self {
+            template: Some(Template::default()),
+            span,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.template
+            .as_ref()
+            .map_or("", |template| template.text.trim_matches('/'))
+    }
+
+    pub(crate) fn params(&self) -> &[Param] {
+        self.template
+            .as_ref()
+            .map_or(&[], |template| &template.params)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.params().iter().any(|param| param.name == name)
+    }
+
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        self.template.is_some() && !self.has(name)
+    }
 }
 
 /// A method marked `#[get]`, `#[sse]`, ..

@@ -1,6 +1,6 @@
 //! From the tokens of the impl to the model. The attributes of Helios are taken off on the way.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{
     Attribute, FnArg, GenericParam, Generics, ImplItem, ImplItemFn, ItemImpl, Lifetime, Receiver,
@@ -9,7 +9,7 @@ use syn::{
 
 use super::arguments;
 use super::attributes::{self, MethodAttributes, Role, RoleKind};
-use super::model::{Controller, Hook, Method, Route, RouteKind, Used};
+use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, Used};
 use crate::args::Args;
 use crate::diagnostics::Errors;
 use crate::interceptors;
@@ -30,7 +30,7 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         runtime: Runtime::default(),
         generics: item.generics.clone(),
         self_ty: (*item.self_ty).clone(),
-        prefix: attributes::call_site_template(),
+        prefix: TemplateLiteral::absent(Span::call_site()),
         controllers: Vec::new(),
         guards: Vec::new(),
         interceptors: Vec::new(),

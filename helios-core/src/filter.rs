@@ -1,0 +1,88 @@
+//! Filters: from the error of a route to a response.
+
+use std::error::Error;
+use std::pin::Pin;
+
+use axum_core::response::Response;
+
+use crate::error::HttpError;
+use crate::reply::Reply;
+use crate::request::RequestContext;
+
+/// Answers the errors of one type. The first filter that knows an error answers it, inner ones first; what none knows
+/// is answered as problem JSON.
+///
+/// ```
+/// use axum_core::response::{IntoResponse, Response};
+/// use helios_core::{error::HttpError, filter::Filter, request::RequestContext};
+/// use http::StatusCode;
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("only {left} left")]
+/// struct OutOfStock { left: u32 }
+///
+/// impl From<OutOfStock> for HttpError {
+///     fn from(error: OutOfStock) -> Self {
+///         HttpError::conflict("out of stock").with_source(error)
+///     }
+/// }
+///
+/// struct Shop;
+///
+/// impl Filter for Shop {
+///     type Error = OutOfStock;
+///
+///     async fn catch(&self, error: &OutOfStock, _: &RequestContext) -> Result<Response, HttpError> {
+///         Ok((StatusCode::CONFLICT, format!("try {} instead", error.left)).into_response())
+///     }
+/// }
+/// ```
+pub trait Filter: Send + Sync + 'static {
+    /// The error's type: [`HttpError`] itself for every error, or a type found among its sources
+    /// ([`HttpError::with_source`]).
+    type Error: Error + Send + Sync + 'static;
+
+    /// The response to the error.
+    ///
+    /// # Errors
+    ///
+    /// Another error, which no further filter sees.
+    fn catch(
+        &self,
+        error: &Self::Error,
+        request: &RequestContext,
+    ) -> impl Future<Output = Result<Response, HttpError>> + Send;
+}
+
+/// [`Filter`] behind a pointer, as the runtime keeps it.
+pub trait DynFilter: Send + Sync {
+    /// See [`Filter::catch`]; `None` if the error is not of the filter's type.
+    fn catch<'a>(
+        &'a self,
+        error: &'a HttpError,
+        request: &'a RequestContext,
+    ) -> Option<Pin<Box<dyn Future<Output = Reply> + Send + 'a>>>;
+}
+
+impl<F: Filter> DynFilter for F {
+    fn catch<'a>(
+        &'a self,
+        error: &'a HttpError,
+        request: &'a RequestContext,
+    ) -> Option<Pin<Box<dyn Future<Output = Reply> + Send + 'a>>> {
+        let error = found_in::<F::Error>(error)?;
+        Some(Box::pin(Filter::catch(self, error, request)))
+    }
+}
+
+/// The error itself, or the first of its sources, that has the type.
+fn found_in<E: Error + 'static>(error: &HttpError) -> Option<&E> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
