@@ -60,14 +60,14 @@ impl Watch {
 #[server(controllers = [User, Page, Watch], sse(enabled = true, retry = "500ms"))]
 struct App;
 
-async fn serve(listener: TcpListener, journal: &Journal) -> TestServer {
+fn serve(listener: TcpListener, journal: &Journal) -> TestServer {
     let requests = journal.clone();
     let count = tower::util::MapRequestLayer::new(move |request: http::Request<_>| {
         requests.note(format!("request {}", request.uri().path()));
         request
     });
     let app = Helios::new(App).provide(journal.clone()).layer(count);
-    TestServer::start_on(app, listener).await
+    TestServer::start_on(app, listener)
 }
 
 async fn seen(journal: &Journal, what: &str, times: usize) {
@@ -87,7 +87,7 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
     let journal = Journal::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let server = serve(listener, &journal).await;
+    let server = serve(listener, &journal);
     let _browser = browser(&format!("http://{addr}/watch"));
 
     seen(&journal, "state open", 1).await;
@@ -95,7 +95,7 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
 
     server.stop().await.unwrap();
     let listener = TcpListener::bind(addr).await.unwrap();
-    let server = serve(listener, &journal).await;
+    let server = serve(listener, &journal);
     seen(&journal, "state open", 2).await;
     let note = SseEvent::json(json!({ "from": "server", "text": "back" })).event("message-posted");
     server.sse.broadcast(note).await.unwrap();

@@ -471,11 +471,11 @@ mod before_the_head {
     #[tokio::test(start_paused = true)]
     async fn a_silent_producer_s_head_leaves_after_a_grace_or_when_it_opens() {
         let (app, _) = app();
-        let app = TestApp::new(app).unwrap();
+        let app = TestApp::new(app).start().unwrap();
         let start = tokio::time::Instant::now();
-        let _opened = app.sse("/s/opens").await.ok().unwrap();
+        let _opened = app.sse("/s/opens").await;
         assert_eq!(start.elapsed(), Duration::ZERO);
-        let _silent = app.sse("/s/silent-producer").await.ok().unwrap();
+        let _silent = app.sse("/s/silent-producer").await;
         assert_eq!(start.elapsed().as_millis() / 10, 25);
     }
 
@@ -922,8 +922,8 @@ mod options {
     async fn a_comment_is_sent_after_silence_and_not_on_a_fixed_beat() {
         let app = Helios::new(Tuned).provide(Journal::default());
         let sse = app.sse();
-        let app = TestApp::new(app).unwrap();
-        let mut stream = app.sse("/s/service").await.ok().unwrap();
+        let app = TestApp::new(app).start().unwrap();
+        let mut stream = app.sse("/s/service").await;
         while stream.next().await.unwrap().data != "hello" {}
         let start = tokio::time::Instant::now();
         sleep(Duration::from_millis(400)).await;

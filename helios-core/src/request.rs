@@ -123,7 +123,9 @@ pub(crate) struct PathParams {
 impl PathParams {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut pairs = self.iter();
-        pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+        pairs
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -188,6 +188,12 @@ impl Helios {
     }
 }
 
+impl<S: Server> From<S> for Helios {
+    fn from(server: S) -> Self {
+        Self::new(server)
+    }
+}
+
 /// An app that passed its start-up checks.
 pub(crate) struct Assembled {
     pub(crate) service: HeliosService,

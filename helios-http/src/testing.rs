@@ -1,213 +1,135 @@
-//! Runs an app in process, without a socket, and reads its streams event by event.
+//! Runs an app in process, without a socket, or on a free port, and reads its streams event by event.
+//!
+//! The methods here panic where a test would: a stream that is not one, a body that is not JSON.
 
-use std::time::Duration;
+mod request;
+mod response;
+mod server;
+mod stream;
 
-use axum_core::body::Body;
-use bytes::Bytes;
-use helios_core::decode::{Decoded, DecodedEvent, Decoder};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tower_service::Service;
+use std::sync::Arc;
+
+pub use request::{SseRequest, TestRequest};
+pub use response::TestResponse;
+pub use server::TestServer;
+pub use stream::TestStream;
 
 use crate::error::Error;
+use crate::sse::SseService;
 use crate::{Helios, HeliosService};
+use http::Method;
 
-/// How long [`TestStream::next`] waits. Paused tokio time passes at once.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// An app about to be tested. It starts as a `#[server]` type, or as the [`Helios`] that the program itself serves.
+#[must_use = "start the app"]
+pub struct TestAppBuilder(Helios);
 
-/// An app without a socket.
-#[derive(Clone)]
-pub struct TestApp {
-    service: HeliosService,
-}
+impl TestAppBuilder {
+    /// Hands in a value, as [`Helios::provide`].
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        Self(self.0.provide(value))
+    }
 
-impl TestApp {
-    /// Assembles the app.
+    /// Replaces what the app would build or was provided with, also behind a trait:
+    /// `override_provider::<dyn Mailer>(Arc::new(FakeMailer))`.
+    pub fn override_provider<T: ?Sized + Send + Sync + 'static>(self, value: Arc<T>) -> Self {
+        Self(self.0.provide_shared(value))
+    }
+
+    /// Changes anything else of the app.
+    pub fn configure(self, change: impl FnOnce(Helios) -> Helios) -> Self {
+        Self(change(self.0))
+    }
+
+    /// Assembles the app, without a socket.
     ///
     /// # Errors
     ///
     /// As [`Helios::into_service`].
-    pub fn new(app: Helios) -> Result<Self, Error> {
-        let service = app.into_service()?;
-        Ok(Self { service })
+    pub fn start(self) -> Result<TestApp, Error> {
+        let sse = self.0.sse();
+        let service = self.0.into_service()?;
+        Ok(TestApp { service, sse })
     }
 
-    /// Sends a request and reads the whole response.
-    pub async fn send(&self, request: Request<Body>) -> TestResponse {
-        let (head, body) = self.call(request).await.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes);
-        TestResponse {
-            status: head.status,
-            headers: head.headers,
-            body: body.unwrap_or_default(),
-        }
-    }
-
-    /// Sends a GET.
-    pub async fn get(&self, path: &str) -> TestResponse {
-        self.send(request(Method::GET, path, Body::empty())).await
-    }
-
-    /// Sends a POST with a JSON body.
-    pub async fn post(&self, path: &str, json: &impl Serialize) -> TestResponse {
-        let body = Body::from(serde_json::to_vec(json).unwrap_or_default());
-        self.send(request(Method::POST, path, body)).await
-    }
-
-    /// Opens a stream.
+    /// Serves the app on a free port of the loopback interface.
     ///
     /// # Errors
     ///
-    /// The response, if it is not an event stream.
-    pub async fn sse(&self, path: &str) -> Result<TestStream, TestResponse> {
-        self.sse_with(request(Method::GET, path, Body::empty()))
-            .await
-    }
-
-    /// Opens a stream as a client that reconnects after this event.
-    ///
-    /// # Errors
-    ///
-    /// The response, if it is not an event stream.
-    pub async fn sse_after(&self, path: &str, id: &str) -> Result<TestStream, TestResponse> {
-        let mut request = request(Method::GET, path, Body::empty());
-        if let Ok(id) = id.parse() {
-            request.headers_mut().insert("last-event-id", id);
-        }
-        self.sse_with(request).await
-    }
-
-    /// Opens a stream with a request of your own.
-    ///
-    /// # Errors
-    ///
-    /// The response, if it is not an event stream.
-    pub async fn sse_with(&self, request: Request<Body>) -> Result<TestStream, TestResponse> {
-        let (head, body) = self.call(request).await.into_parts();
-        let kind = head.headers.get(CONTENT_TYPE);
-        if kind.is_some_and(|kind| kind == "text/event-stream") {
-            return Ok(TestStream {
-                headers: head.headers,
-                body,
-                decoder: Decoder::new(),
-                written: Vec::new(),
-            });
-        }
-        let body = body
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes);
-        Err(TestResponse {
-            status: head.status,
-            headers: head.headers,
-            body: body.unwrap_or_default(),
-        })
-    }
-
-    async fn call(&self, request: Request<Body>) -> http::Response<Body> {
-        match self.service.clone().call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+    /// As [`Helios::listen`].
+    pub async fn serve(self) -> Result<TestServer, Error> {
+        TestServer::start(self.0).await
     }
 }
 
-/// A path that is no URI gives a request for `/`.
-fn request(method: Method, path: &str, body: Body) -> Request<Body> {
-    let mut request = Request::new(body);
-    *request.uri_mut() = path.parse().unwrap_or_default();
-    if method == Method::POST {
-        let json = http::HeaderValue::from_static("application/json");
-        request.headers_mut().insert(CONTENT_TYPE, json);
+/// An app without a socket.
+///
+/// ```
+/// # use helios_http::controller::{Server, ServerTable};
+/// # struct App;
+/// # impl Server for App {
+/// #     const TABLE: ServerTable = ServerTable {
+/// #         controllers: &[], guards: &[], interceptors: &[], host: None, port: None, sse: None,
+/// #     };
+/// # }
+/// use helios_http::testing::TestApp;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let app = TestApp::new(App).start().unwrap();
+/// let response = app.get("/nowhere").await;
+/// assert_eq!(response.status(), 404);
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct TestApp {
+    service: HeliosService,
+    sse: SseService,
+}
+
+impl TestApp {
+    /// An app to be tested: a `#[server]` type or a [`Helios`].
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new(app: impl Into<Helios>) -> TestAppBuilder {
+        TestAppBuilder(app.into())
     }
-    *request.method_mut() = method;
-    request
-}
 
-/// A response, read whole.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TestResponse {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl TestResponse {
-    /// The body as text.
+    /// The way to the app's SSE connections from outside.
     #[must_use]
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+    pub fn sse_service(&self) -> &SseService {
+        &self.sse
     }
 
-    /// The body as JSON.
-    ///
-    /// # Errors
-    ///
-    /// If the body is not JSON of this type.
-    pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        serde_json::from_slice(&self.body)
-    }
-}
-
-/// A stream in the hands of a client. Dropping it is the client's going away.
-pub struct TestStream {
-    headers: HeaderMap,
-    body: Body,
-    decoder: Decoder,
-    written: Vec<u8>,
-}
-
-impl TestStream {
-    /// The headers of the response.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    /// A GET, sent when it is awaited.
+    pub fn get(&self, path: &str) -> TestRequest {
+        self.request(Method::GET, path)
     }
 
-    /// The bytes read so far.
-    #[must_use]
-    pub fn written(&self) -> &[u8] {
-        &self.written
+    /// A POST, sent when it is awaited.
+    pub fn post(&self, path: &str) -> TestRequest {
+        self.request(Method::POST, path)
     }
 
-    /// The next event; `None` at the end of the stream, or if none comes within 10 s.
-    pub async fn next(&mut self) -> Option<DecodedEvent> {
-        loop {
-            if let Decoded::Event(event) = self.next_item().await? {
-                return Some(event);
-            }
-        }
+    /// A PUT, sent when it is awaited.
+    pub fn put(&self, path: &str) -> TestRequest {
+        self.request(Method::PUT, path)
     }
 
-    /// The next event, comment or retry time; `None` as for [`TestStream::next`].
-    pub async fn next_item(&mut self) -> Option<Decoded> {
-        loop {
-            if let Some(item) = self.decoder.next_item() {
-                return Some(item);
-            }
-            let frame = tokio::time::timeout(DEADLINE, self.body.frame()).await;
-            let bytes = frame.ok()??.ok()?.into_data().ok()?;
-            self.written.extend_from_slice(&bytes);
-            self.decoder.feed(&bytes).ok()?;
-        }
+    /// A PATCH, sent when it is awaited.
+    pub fn patch(&self, path: &str) -> TestRequest {
+        self.request(Method::PATCH, path)
     }
 
-    /// All events up to the end of the stream.
-    pub async fn rest(&mut self) -> Vec<DecodedEvent> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            events.push(event);
-        }
-        events
+    /// A DELETE, sent when it is awaited.
+    pub fn delete(&self, path: &str) -> TestRequest {
+        self.request(Method::DELETE, path)
+    }
+
+    /// A request of any method, sent when it is awaited.
+    pub fn request(&self, method: Method, path: &str) -> TestRequest {
+        TestRequest::new(self.service.clone(), method, path)
+    }
+
+    /// A stream, opened when it is awaited.
+    pub fn sse(&self, path: &str) -> SseRequest {
+        SseRequest::new(self.get(path))
     }
 }

@@ -11,7 +11,8 @@ mod parse;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Item, ItemImpl};
+use syn::spanned::Spanned;
+use syn::{Ident, Item, ItemImpl};
 
 use crate::diagnostics::Errors;
 
@@ -43,14 +44,17 @@ fn misplaced(item: &Item) -> TokenStream {
     match item {
         Item::Struct(item) => errors.at(&item.ident, on_type(&item.ident)),
         Item::Enum(item) => errors.at(&item.ident, on_type(&item.ident)),
-        other => errors.at(other, "`#[controller]` stands on an `impl`"),
+        other => errors.at_span(
+            other.span(),
+            "`#[controller]` stands on an `impl` of a type",
+        ),
     }
     let mut output = item.into_token_stream();
     output.extend(errors.compile_errors());
     output
 }
 
-fn on_type(name: &syn::Ident) -> String {
+fn on_type(name: &Ident) -> String {
     format!(
         "`#[controller]` stands on the impl, which holds the routes: put it above `impl {name} {{ .. }}`"
     )

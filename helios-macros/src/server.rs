@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
 use syn::{Expr, Item, ItemStruct, LitInt, LitStr, Type};
 
 use crate::args::Args;
@@ -56,7 +57,7 @@ pub(crate) fn server(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(other) => {
             let message =
                 "`#[server]` stands on a struct: `#[server(controllers = [..])] struct App;`";
-            let error = syn::Error::new_spanned(&other, message).into_compile_error();
+            let error = syn::Error::new(other.span(), message).into_compile_error();
             quote!(#other #error)
         }
         Err(error) => error.into_compile_error(),

@@ -2,7 +2,10 @@
 
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Generics, parse_quote, GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait};
+use syn::{
+    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait,
+    parse_quote,
+};
 
 /// The last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {

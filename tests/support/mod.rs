@@ -16,8 +16,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than anything here takes on a loaded machine; a test that waits this long has failed.
@@ -27,36 +25,27 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct TestServer {
     pub addr: SocketAddr,
     pub sse: SseService,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), helios::Error>>,
+    server: helios::testing::TestServer,
 }
 
 impl TestServer {
     pub async fn start(app: Helios) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::start_on(app, listener).await
+        Self::start_on(app, listener)
     }
 
-    pub async fn start_on(app: Helios, listener: TcpListener) -> Self {
-        let addr = listener.local_addr().unwrap();
-        let sse = app.sse();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let app = app.banner(false).shutdown_on(async {
-            let _ = stopped.await;
-        });
-        let task = tokio::spawn(app.listen_on(listener));
+    pub fn start_on(app: Helios, listener: TcpListener) -> Self {
+        let server = helios::testing::TestServer::start_on(app, listener).unwrap();
         Self {
-            addr,
-            sse,
-            stop,
-            task,
+            addr: server.addr(),
+            sse: server.sse_service().clone(),
+            server,
         }
     }
 
     /// Shuts down, and gives what `listen_on` returned.
     pub async fn stop(self) -> Result<(), helios::Error> {
-        let _ = self.stop.send(());
-        within(self.task).await.unwrap()
+        within(self.server.stop()).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -161,7 +161,10 @@ impl<'a> Named<'a> {
     fn only(self) -> Result<Scalar<'a>, ValueError> {
         match self.0 {
             [(_, text)] => Ok(Scalar::new(slice::from_ref(text))),
-            all => Err(ValueError(format!("one parameter, the path has {}", all.len()))),
+            all => Err(ValueError(format!(
+                "one parameter, the path has {}",
+                all.len()
+            ))),
         }
     }
 }

@@ -51,10 +51,14 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
 
     async fn from_request_parts(_: &mut Parts, cx: &Cx<P>) -> Result<Self, HttpError> {
         let pairs = cx.path().iter();
-        let pairs: Vec<_> = pairs.map(|(name, text)| (name, Cow::Borrowed(text))).collect();
+        let pairs: Vec<_> = pairs
+            .map(|(name, text)| (name, Cow::Borrowed(text)))
+            .collect();
         T::deserialize(Named(&pairs))
             .map(Self)
-            .map_err(|ValueError(expected)| HttpError::bad_request(format!("path: expected {expected}")))
+            .map_err(|ValueError(expected)| {
+                HttpError::bad_request(format!("path: expected {expected}"))
+            })
     }
 }
 

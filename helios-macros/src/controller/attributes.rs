@@ -280,7 +280,10 @@ fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec
 
 fn http_code(attribute: &Attribute, extras: &mut Extras, errors: &mut Errors) {
     if extras.status.is_some() {
-        return errors.at(attribute.path(), "the status is set already: remove this one");
+        return errors.at(
+            attribute.path(),
+            "the status is set already: remove this one",
+        );
     }
     match status_in(tokens_of(attribute, errors)) {
         Some(code) => {

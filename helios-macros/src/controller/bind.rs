@@ -8,7 +8,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Type};
 
-use super::model::{Argument, Passed, Source};
+use super::model::{Argument, Name, Passed, Source};
 use crate::runtime::Runtime;
 
 /// Where arguments are bound: it decides what a type without an attribute may be.
@@ -104,61 +104,86 @@ impl Binder<'_> {
 
     fn binding(&self, index: usize, argument: &Argument) -> TokenStream {
         let (span, local) = (argument.bound.span(), local(index));
-        let (rt, call, ty) = (self.runtime.at(span), &self.call, &argument.bound);
+        let (rt, call, ty) = (self.runtime.at(span), &self.call, self.bound_type(argument));
         let value = match &argument.source {
-            Source::Param { name, .. } => {
-                let name = &name.text;
-                quote_spanned!(span=> #rt::param::<#ty>(#call, #name))
-            }
-            Source::Query { name, default } => {
-                let (name, ty) = (&name.text, optional(ty, default.as_ref(), &rt, span));
-                quote_spanned!(span=> #rt::query::<#ty>(#call, #name))
-            }
-            Source::Header { name, default } => {
-                let (name, ty) = (&name.text, optional(ty, default.as_ref(), &rt, span));
-                quote_spanned!(span=> #rt::header::<#ty>(#call, #name))
-            }
+            Source::Param { name, .. } => named(&rt, "param", &ty, call, name),
+            Source::Query { name, .. } => named(&rt, "query", &ty, call, name),
+            Source::Header { name, .. } => named(&rt, "header", &ty, call, name),
             Source::LastEventId { inner, .. } => {
                 quote_spanned!(span=> #rt::last_event_id::<#inner>(#call))
             }
+            Source::Inject(inner) => quote_spanned!(span=> #rt::inject::<#inner>(#call)),
+            Source::InjectSse => quote_spanned!(span=> #rt::inject_sse(#call)),
             Source::Body => quote_spanned!(span=> #rt::body(#call).await),
-            Source::Inject(inner) => {
-                return quote_spanned!(span=> let #local: #rt::Option<#ty> = #rt::inject::<#inner>(#call););
-            }
-            Source::InjectSse => {
-                return quote_spanned!(span=> let #local: #rt::Option<#ty> = #rt::inject_sse(#call););
-            }
-            Source::Unmarked => self.unmarked(index, argument),
+            Source::Unmarked => self.unmarked(index, span),
             Source::Request | Source::Response => return TokenStream::new(),
         };
-        quote!(let #local = #value;)
+        quote_spanned!(span=> let #local: #rt::Option<#ty> = #value;)
     }
 
-    fn unmarked(&self, index: usize, argument: &Argument) -> TokenStream {
-        let (span, ty, call) = (argument.declared.span(), &argument.bound, &self.call);
-        let (rt, place) = (self.runtime.at(span), self.place.marker(span));
+    /// The type is left to the annotation: a bound on the type argument of an async function is reported twice.
+    fn unmarked(&self, index: usize, span: Span) -> TokenStream {
+        let (rt, call) = (self.runtime.at(span), &self.call);
+        let place = self.place.marker(span);
         if self.body() == Some(index) {
-            quote_spanned!(span=> #rt::last_argument::<#rt::#place, #ty, _>(#call).await)
+            quote_spanned!(span=> #rt::last_argument::<#rt::#place, _, _>(#call).await)
         } else {
-            quote_spanned!(span=> #rt::argument::<#rt::#place, #ty>(#call).await)
+            quote_spanned!(span=> #rt::argument::<#rt::#place, _>(#call).await)
+        }
+    }
+
+    /// What a value with a default is bound as: it may be absent.
+    fn bound_type(&self, argument: &Argument) -> TokenStream {
+        let ty = &argument.bound;
+        let span = ty.span();
+        let rt = self.runtime.at(span);
+        match default_of(argument) {
+            Some(_) => quote_spanned!(span=> #rt::Option<#ty>),
+            None => quote!(#ty),
         }
     }
 }
 
-/// What the method is called with: `request` and `head` stand for `#[req]` and `#[res]`.
-pub(super) fn passed(
+/// Binds one value by its name.
+fn named(
+    rt: &TokenStream,
+    binder: &str,
+    ty: &TokenStream,
+    call: &TokenStream,
+    name: &Name,
+) -> TokenStream {
+    let span = rt.span();
+    let (binder, name) = (Ident::new(binder, span), &name.text);
+    quote_spanned!(span=> #rt::#binder::<#ty>(#call, #name))
+}
+
+/// Lends the request and the response's head to whoever takes them; a wrong type is blamed on itself.
+pub(super) fn lend(
     arguments: &[Argument],
     request: &TokenStream,
     head: &TokenStream,
-) -> Vec<TokenStream> {
+) -> TokenStream {
+    let lent = arguments.iter().enumerate().map(|(index, argument)| {
+        let (local, ty) = (local(index), &argument.declared);
+        let value = match argument.source {
+            Source::Request => request,
+            Source::Response => head,
+            _ => return TokenStream::new(),
+        };
+        let value = at(value, ty.span());
+        quote!(let #local: #ty = #value;)
+    });
+    lent.collect()
+}
+
+/// What the method is called with.
+pub(super) fn passed(arguments: &[Argument]) -> Vec<TokenStream> {
     let passed = arguments.iter().enumerate().map(|(index, argument)| {
         let local = local(index);
-        match (&argument.source, argument.passed) {
-            (Source::Request, _) => at_type(argument, request),
-            (Source::Response, _) => at_type(argument, head),
-            (_, Passed::Owned) => quote!(#local),
-            (_, Passed::Shared) => quote!(&#local),
-            (_, Passed::Mutable) => quote!(&mut #local),
+        match argument.passed {
+            Passed::Shared if is_bound(argument) => quote!(&#local),
+            Passed::Mutable if is_bound(argument) => quote!(&mut #local),
+            _ => quote!(#local),
         }
     });
     passed.collect()
@@ -180,9 +205,8 @@ fn is_bound(argument: &Argument) -> bool {
     !matches!(argument.source, Source::Request | Source::Response)
 }
 
-/// A wrong type is blamed on the type that the user wrote.
-fn at_type(argument: &Argument, tokens: &TokenStream) -> TokenStream {
-    let span = argument.declared.span();
+/// The same tokens, which errors blame on `span`.
+fn at(tokens: &TokenStream, span: Span) -> TokenStream {
     let moved = tokens.clone().into_iter().map(|mut token| {
         token.set_span(token.span().located_at(span));
         token
@@ -190,28 +214,18 @@ fn at_type(argument: &Argument, tokens: &TokenStream) -> TokenStream {
     moved.collect()
 }
 
-fn optional(ty: &Type, default: Option<&Expr>, rt: &TokenStream, span: Span) -> TokenStream {
-    match default {
-        Some(_) => quote_spanned!(span=> #rt::Option<#ty>),
-        None => quote!(#ty),
+fn default_of(argument: &Argument) -> Option<&Expr> {
+    match &argument.source {
+        Source::Query { default, .. }
+        | Source::Header { default, .. }
+        | Source::LastEventId { default, .. } => default.as_ref(),
+        _ => None,
     }
 }
 
 /// Fills in what is absent.
 fn default(index: usize, argument: &Argument) -> TokenStream {
-    let (Source::Query {
-        default: Some(value),
-        ..
-    }
-    | Source::Header {
-        default: Some(value),
-        ..
-    }
-    | Source::LastEventId {
-        default: Some(value),
-        ..
-    }) = &argument.source
-    else {
+    let Some(value) = default_of(argument) else {
         return TokenStream::new();
     };
     let (local, ty) = (local(index), &argument.bound);

@@ -90,7 +90,11 @@ fn not_outer(param: &str) -> String {
 fn missing_param(param: &str, prefix: &TemplateLiteral, path: &TemplateLiteral) -> String {
     let full = format!("/{}/{}", prefix.text(), path.text());
     let full = full.trim_matches('/');
-    let in_path: Vec<_> = path.params().iter().map(|known| known.name.as_str()).collect();
+    let in_path: Vec<_> = path
+        .params()
+        .iter()
+        .map(|known| known.name.as_str())
+        .collect();
     let fix = match similar(param, &in_path) {
         Some(similar) => format!("did you mean `{similar}`?"),
         None => "write it into the path".to_owned(),
@@ -113,9 +117,8 @@ fn check_twice(method: &Method, errors: &mut Errors) {
 }
 
 fn check_body(route: &Route, errors: &mut Errors) {
-    let bodies = route
-        .method
-        .arguments
+    let arguments = &route.method.arguments;
+    let bodies = arguments
         .iter()
         .filter(|argument| matches!(argument.source, Source::Body));
     for (index, argument) in bodies.enumerate() {
@@ -129,6 +132,12 @@ fn check_body(route: &Route, errors: &mut Errors) {
         if !route.verb.has_body() {
             errors.at(attribute, no_body(route));
         }
+    }
+    let heads = arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Response));
+    for argument in heads.skip(1) {
+        errors.at(&argument.attribute, "a response has one head: take it once");
     }
 }
 

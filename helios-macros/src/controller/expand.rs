@@ -132,10 +132,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
 }
 
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
-    let (verb, path) = (
-        format_ident!("{}", route.verb.variant()),
-        route.path.text(),
-    );
+    let (verb, path) = (format_ident!("{}", route.verb.variant()), route.path.text());
     let handler = route.method.name.to_string();
     let kind = match route.kind {
         RouteKind::Http => quote!(Http),

@@ -1,0 +1,132 @@
+//! Requests, put together step by step.
+
+use axum_core::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method, Request, Response};
+use serde::Serialize;
+use tower_service::Service;
+
+use super::response::TestResponse;
+use super::stream::TestStream;
+use crate::HeliosService;
+use crate::controller::BoxFuture;
+
+/// A request, sent when it is awaited.
+#[must_use = "await the request to send it"]
+pub struct TestRequest {
+    service: HeliosService,
+    request: Request<Body>,
+}
+
+impl TestRequest {
+    /// # Panics
+    ///
+    /// If `path` is not a request target.
+    pub(super) fn new(service: HeliosService, method: Method, path: &str) -> Self {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path
+            .parse()
+            .unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        Self { service, request }
+    }
+
+    /// Adds a header.
+    ///
+    /// # Panics
+    ///
+    /// If it is not one.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name
+            .parse()
+            .unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        let value: HeaderValue = value
+            .parse()
+            .unwrap_or_else(|error| panic!("{value:?}: {error}"));
+        self.request.headers_mut().append(name, value);
+        self
+    }
+
+    /// Sets a JSON body and its content type.
+    ///
+    /// # Panics
+    ///
+    /// If the value does not serialise.
+    pub fn json(self, value: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(value).unwrap_or_else(|error| panic!("{error}"));
+        self.content("application/json", json)
+    }
+
+    /// Sets a body and its content type.
+    pub fn content(mut self, kind: &str, body: impl Into<Bytes>) -> Self {
+        *self.request.body_mut() = Body::from(body.into());
+        self.header(CONTENT_TYPE.as_str(), kind)
+    }
+
+    pub(super) async fn send(mut self) -> Response<Body> {
+        match self.service.call(self.request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl IntoFuture for TestRequest {
+    type Output = TestResponse;
+    type IntoFuture = BoxFuture<'static, TestResponse>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { TestResponse::read(self.send().await).await })
+    }
+}
+
+/// A stream, opened when it is awaited. It panics if the answer is not an event stream; use [`TestRequest`] to look at
+/// a refusal.
+#[must_use = "await the request to open the stream"]
+pub struct SseRequest {
+    request: TestRequest,
+}
+
+impl SseRequest {
+    pub(super) fn new(request: TestRequest) -> Self {
+        Self { request }
+    }
+
+    /// Comes back after this event, as a client does that lost its connection.
+    pub fn last_event_id(self, id: &str) -> Self {
+        self.header("last-event-id", id)
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self::new(self.request.header(name, value))
+    }
+
+    /// Opens the stream with a POST of this JSON.
+    pub fn post_json(self, value: &impl Serialize) -> Self {
+        let mut request = self.request.json(value);
+        *request.request.method_mut() = Method::POST;
+        Self::new(request)
+    }
+}
+
+impl IntoFuture for SseRequest {
+    type Output = TestStream;
+    type IntoFuture = BoxFuture<'static, TestStream>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let response = self.request.send().await;
+            if TestStream::is_stream(&response) {
+                return TestStream::new(response);
+            }
+            let response = TestResponse::read(response).await;
+            panic!(
+                "not an event stream: {} {}",
+                response.status(),
+                response.text()
+            )
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! An app on a real socket.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::Helios;
+use crate::error::Error;
+use crate::sse::SseService;
+
+/// An app that listens on the loopback interface.
+pub struct TestServer {
+    addr: SocketAddr,
+    sse: SseService,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl TestServer {
+    /// Serves on a free port.
+    ///
+    /// # Errors
+    ///
+    /// As [`Helios::listen`].
+    pub async fn start(app: impl Into<Helios>) -> Result<Self, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_on(app, listener)
+    }
+
+    /// Serves on a listener of your own, such as one on the port of a server that has stopped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Helios::listen`].
+    pub fn start_on(app: impl Into<Helios>, listener: TcpListener) -> Result<Self, Error> {
+        let app = app.into();
+        let addr = listener.local_addr()?;
+        let sse = app.sse();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let app = app.banner(false).shutdown_on(async {
+            // A dropped `TestServer` stops its server too.
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(app.listen_on(listener));
+        Ok(Self {
+            addr,
+            sse,
+            stop,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The way to the app's SSE connections from outside.
+    #[must_use]
+    pub fn sse_service(&self) -> &SseService {
+        &self.sse
+    }
+
+    /// Shuts down gracefully, and gives what [`Helios::listen_on`] returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`Helios::listen_on`].
+    ///
+    /// # Panics
+    ///
+    /// If the server panicked.
+    pub async fn stop(self) -> Result<(), Error> {
+        let _ = self.stop.send(());
+        self.task
+            .await
+            .unwrap_or_else(|error| panic!("the server panicked: {error}"))
+    }
+}

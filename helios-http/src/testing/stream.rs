@@ -1,0 +1,95 @@
+//! A stream in the hands of a client.
+
+use std::time::Duration;
+
+use axum_core::body::Body;
+use helios_core::decode::{Decoded, DecodedEvent, Decoder};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+
+/// How long [`TestStream::next`] waits. Paused tokio time passes at once.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A stream in the hands of a client. Dropping it is the client's going away.
+pub struct TestStream {
+    headers: HeaderMap,
+    body: Body,
+    decoder: Decoder,
+    written: Vec<u8>,
+}
+
+impl TestStream {
+    pub(super) fn is_stream(response: &Response<Body>) -> bool {
+        let kind = response.headers().get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind == "text/event-stream")
+    }
+
+    pub(super) fn new(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            headers: head.headers,
+            body,
+            decoder: Decoder::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// The headers of the response.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The bytes read so far.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        &self.written
+    }
+
+    /// The next event; `None` at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// If none comes within 10 s of tokio's time.
+    pub async fn next(&mut self) -> Option<DecodedEvent> {
+        loop {
+            if let Decoded::Event(event) = self.next_item().await? {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next event, comment or retry time; `None` at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// If none comes within 10 s of tokio's time.
+    pub async fn next_item(&mut self) -> Option<Decoded> {
+        loop {
+            if let Some(item) = self.decoder.next_item() {
+                return Some(item);
+            }
+            let frame = tokio::time::timeout(DEADLINE, self.body.frame()).await;
+            let frame = frame.unwrap_or_else(|_| panic!("no event came within {DEADLINE:?}"));
+            let bytes = frame?.ok()?.into_data().ok()?;
+            self.written.extend_from_slice(&bytes);
+            self.decoder
+                .feed(&bytes)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// All events up to the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// If it pauses for 10 s of tokio's time.
+    pub async fn rest(&mut self) -> Vec<DecodedEvent> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await {
+            events.push(event);
+        }
+        events
+    }
+}
