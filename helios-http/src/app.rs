@@ -9,20 +9,20 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::container::Container;
 use http::Request;
-use tower::util::{BoxCloneSyncService, MapResponseLayer};
-use tower::{BoxError, ServiceExt};
+use tower::BoxError;
+use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::assemble::assemble;
 use crate::controller::{Server, ServerTable};
 use crate::error::{Error, StartupFaults};
+use crate::mount::{self, BoxedService, Mount};
 use crate::router::{Router, Routes};
 use crate::service::{HeliosService, RouteService, Shared};
 use crate::settings::Settings;
 use crate::sse::{Hub, SseOptions, SseService};
 
-type BoxedService = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
 /// An app: a `#[server]` type, what it is provided with, and how it is served.
@@ -33,6 +33,7 @@ pub struct Helios {
     table: &'static ServerTable,
     container: Container,
     layers: Vec<BoxedLayer>,
+    mounts: Vec<Mount>,
     hub: Arc<Hub>,
     sse: SseOptions,
     pub(crate) settings: Settings,
@@ -49,6 +50,7 @@ impl Helios {
             table,
             container,
             layers: Vec::new(),
+            mounts: Vec::new(),
             hub,
             sse: table
                 .sse
@@ -85,12 +87,26 @@ impl Helios {
         B::Error: Into<BoxError>,
     {
         self.layers.push(Box::new(move |inner| {
-            let wrapped = layer.layer(BoxedRoutes(inner));
-            let wrapped = wrapped.map_err(Into::into);
-            let boxed =
-                MapResponseLayer::new(|response: http::Response<B>| response.map(Body::new));
-            BoxCloneSyncService::new(boxed.layer(wrapped))
+            mount::boxed(layer.layer(BoxedRoutes(inner)))
         }));
+        self
+    }
+
+    /// Answers what is below `prefix`, and has no route, with another service:
+    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix; with several mounts
+    /// the first that fits answers.
+    pub fn mount<S, B>(mut self, prefix: &str, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.mounts.push(Mount::new(prefix, mount::boxed(service)));
         self
     }
 
@@ -168,6 +184,7 @@ impl Helios {
         let routes = Routes::of(&router);
         let service = RouteService::new(Shared {
             router,
+            mounts: self.mounts,
             container: Arc::new(self.container),
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit,

@@ -8,6 +8,7 @@ mod body;
 pub mod controller;
 mod endpoint;
 pub mod error;
+mod mount;
 mod peer;
 mod pipeline;
 #[doc(hidden)]
@@ -22,6 +23,7 @@ pub mod testing;
 pub use app::{BoxedRoutes, Helios};
 pub use assemble::Assembly;
 pub use router::{RouteInfo, Routes};
+pub use server::Listener;
 pub use service::{HeliosService, RouteService};
 
 #[doc(hidden)]

@@ -9,7 +9,6 @@ use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use helios_core::call::Call;
 use helios_core::container::Container;
-use helios_core::error::HttpError;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
@@ -17,6 +16,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use crate::controller::BoxFuture;
+use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
 use crate::pipeline;
 use crate::router::{Matched, Router};
@@ -30,6 +30,7 @@ pub struct RouteService {
 
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    pub(crate) mounts: Vec<Mount>,
     pub(crate) container: Arc<Container>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
@@ -78,7 +79,11 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
             pipeline::run(&endpoint, call, &shared.hub, peer).await
         }
         Ok(Matched::Options(allow)) => (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response(),
-        Err(error) => HttpError::into_response(error),
+        Err(error) if error.status() == StatusCode::NOT_FOUND => {
+            let answered = mount::answer(&shared.mounts, request).await;
+            answered.unwrap_or_else(|_| error.into_response())
+        }
+        Err(error) => error.into_response(),
     };
     if is_head {
         pipeline::without_body(response)
@@ -90,13 +95,11 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
 /// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test.
 #[derive(Clone)]
 pub struct HeliosService {
-    inner: tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>,
+    inner: BoxedService,
 }
 
 impl HeliosService {
-    pub(crate) fn new(
-        inner: tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>,
-    ) -> Self {
+    pub(crate) fn new(inner: BoxedService) -> Self {
         Self { inner }
     }
 }

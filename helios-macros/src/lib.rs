@@ -13,6 +13,8 @@ mod path;
 mod runtime;
 mod server;
 mod sse_events;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use proc_macro::TokenStream;

@@ -2,7 +2,7 @@
 
 mod case;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -202,7 +202,7 @@ fn bounded(rt: &TokenStream, generics: &Generics) -> Generics {
     generics
 }
 
+/// The variable of a field, which errors blame on the field's type.
 fn local((index, field): (usize, &Field)) -> Ident {
-    let span = Span::mixed_site().located_at(field.ty.span());
-    format_ident!("f{}", index, span = span)
+    format_ident!("f{}", index, span = field.ty.span())
 }

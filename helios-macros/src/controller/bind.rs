@@ -157,21 +157,25 @@ fn named(
     quote_spanned!(span=> #rt::#binder::<#ty>(#call, #name))
 }
 
-/// Lends the request and the response's head to whoever takes them; a wrong type is blamed on itself.
+/// Lends the request and the response's head to whoever takes them. A wrong type is blamed on itself: the value gets
+/// there under a name with the type's span.
 pub(super) fn lend(
     arguments: &[Argument],
     request: &TokenStream,
     head: &TokenStream,
 ) -> TokenStream {
     let lent = arguments.iter().enumerate().map(|(index, argument)| {
-        let (local, ty) = (local(index), &argument.declared);
         let value = match argument.source {
             Source::Request => request,
             Source::Response => head,
             _ => return TokenStream::new(),
         };
-        let value = at(value, ty.span());
-        quote!(let #local: #ty = #value;)
+        let (local, ty) = (local(index), &argument.declared);
+        let lent = Ident::new("lent", ty.span());
+        quote! {
+            let #lent = #value;
+            let #local: #ty = #lent;
+        }
     });
     lent.collect()
 }
@@ -203,15 +207,6 @@ pub(super) fn mutability(argument: &Argument) -> TokenStream {
 
 fn is_bound(argument: &Argument) -> bool {
     !matches!(argument.source, Source::Request | Source::Response)
-}
-
-/// The same tokens, which errors blame on `span`.
-fn at(tokens: &TokenStream, span: Span) -> TokenStream {
-    let moved = tokens.clone().into_iter().map(|mut token| {
-        token.set_span(token.span().located_at(span));
-        token
-    });
-    moved.collect()
 }
 
 fn default_of(argument: &Argument) -> Option<&Expr> {

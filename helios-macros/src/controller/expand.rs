@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Generics, parse_quote_spanned};
 
@@ -133,7 +134,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
 
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
     let (verb, path) = (format_ident!("{}", route.verb.variant()), route.path.text());
-    let handler = route.method.name.to_string();
+    let handler = route.method.name.unraw().to_string();
     let kind = match route.kind {
         RouteKind::Http => quote!(Http),
         RouteKind::Sse { restart } => quote!(Sse { restart: #restart }),

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 
 use super::bind::{Binder, Place, lend, local, mutability, passed};
 use super::model::{Hook, HookKind, Method, ResponseHeader, Route, RouteKind, Source};
-use crate::runtime::{Runtime, quiet};
+use crate::runtime::Runtime;
 
 /// The name of a method's hidden function.
 pub(super) fn hidden(method: &Method) -> Ident {
@@ -157,10 +157,8 @@ impl<'a> Writer<'a> {
 
     fn function(&self, signature: &TokenStream, body: &TokenStream) -> TokenStream {
         let (name, cfgs, this) = (hidden(self.method), &self.method.cfgs, &self.this);
-        let quiet = quiet();
         quote! {
             #(#cfgs)*
-            #quiet
             #[doc(hidden)]
             fn #name #signature {
                 let #this = self;
@@ -214,7 +212,7 @@ impl<'a> Writer<'a> {
     fn called(&self, this: &TokenStream) -> TokenStream {
         let (name, arguments) = (&self.method.name, passed(&self.method.arguments));
         let span = name.span();
-        quote_spanned!(span=> Self::#name(#this, #(#arguments),*))
+        quote_spanned!(span=> Self::#name(#this #(, #arguments)*))
     }
 
     fn awaited(&self) -> TokenStream {
