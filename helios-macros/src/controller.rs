@@ -8,6 +8,7 @@ mod expand;
 mod handlers;
 mod model;
 mod parse;
+mod sources;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;

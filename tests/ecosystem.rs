@@ -1,0 +1,208 @@
+//! Tower layers, static files, axum-core extractors, axum itself, Unix sockets: what others have made works as it is,
+//! and none of it harms a stream.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use axum::extract::Extension;
+use axum_extra::TypedHeader;
+use axum_extra::extract::CookieJar;
+use axum_extra::headers::UserAgent;
+use bytes::Bytes;
+use helios::prelude::*;
+use http::Method;
+use support::journal::Journal;
+use support::{TestServer, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::services::ServeDir;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+#[derive(Clone)]
+struct Tenant(&'static str);
+
+#[derive(Injectable)]
+struct Things {
+    journal: Arc<Journal>,
+}
+
+#[controller(prefix = "things")]
+impl Things {
+    #[get]
+    fn large(&self) -> String {
+        "compress me ".repeat(1_000)
+    }
+
+    #[get("slow")]
+    async fn slow(&self) -> &'static str {
+        sleep(Duration::from_secs(60)).await;
+        "too late"
+    }
+
+    #[post("extracted")]
+    fn extracted(
+        &self,
+        agent: Option<TypedHeader<UserAgent>>,
+        jar: CookieJar,
+        tenant: Option<Extension<Tenant>>,
+        body: Bytes,
+    ) -> (CookieJar, String) {
+        let agent = agent.map_or(String::new(), |agent| agent.0.to_string());
+        let cookie = jar.get("session").map_or("", |cookie| cookie.value()).to_owned();
+        let tenant = tenant.map_or("", |Extension(Tenant(name))| name);
+        let text = format!("{agent} {cookie} {tenant} {}", body.len());
+        (jar.add(("seen", "yes")), text)
+    }
+
+    #[get("agent")]
+    fn agent(&self, TypedHeader(agent): TypedHeader<UserAgent>) -> String {
+        agent.to_string()
+    }
+
+    #[sse("ticks")]
+    fn ticks(&self) -> impl Stream<Item = SseEvent> {
+        stream! {
+            for n in 0..3_u32 {
+                yield SseEvent::json(n).event("tick");
+                sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
+
+    #[sse("open")]
+    fn open(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[on_sse_close]
+    fn closed(&self, reason: CloseReason) {
+        self.journal.note(reason.as_str());
+    }
+}
+
+#[server(controllers = [Things], sse(enabled = true))]
+struct App;
+
+fn app() -> (Helios, Journal) {
+    let journal = Journal::default();
+    (Helios::new(App).provide(journal.clone()), journal)
+}
+
+#[tokio::test]
+async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
+    let (app, _) = app();
+    let app = app
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(200)))
+        .layer(CompressionLayer::new())
+        .layer(CorsLayer::permissive())
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+    let server = TestServer::start(app).await;
+
+    let headers = [("accept-encoding", "gzip"), ("origin", "http://other.test")];
+    let large = server.send(Method::GET, "/things", &headers, "").await;
+    assert_eq!(large.header("content-encoding"), "gzip");
+    assert_eq!(large.header("access-control-allow-origin"), "*");
+    assert_eq!(large.header("x-request-id").len(), 36);
+    assert_eq!(server.get("/things/slow").await.status, 408);
+
+    let mut client = server.sse_with(Method::GET, "/things/ticks", &headers, "").await;
+    assert_eq!(client.headers["access-control-allow-origin"], "*");
+    assert!(!client.headers.contains_key("content-encoding"));
+    for n in 0..3 {
+        client.read().await.unwrap();
+        let seen = client.text().matches("event: tick").count();
+        assert_eq!(seen, n + 1, "each event leaves when it is sent: {}", client.text());
+    }
+    let preflight = [("origin", "http://other.test"), ("access-control-request-method", "GET")];
+    let preflight = server.send(Method::OPTIONS, "/things/ticks", &preflight, "").await;
+    assert_eq!(preflight.header("access-control-allow-methods"), "*");
+}
+
+#[tokio::test]
+async fn static_files_are_served_where_no_route_is() {
+    let (app, _) = app();
+    let server = TestServer::start(app.mount("/static", ServeDir::new("examples"))).await;
+    let page = server.get("/static/user.html").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
+    assert_eq!(server.get("/static/../Cargo.toml").await.status, 404);
+    assert_eq!(server.get("/static/none").await.status, 404);
+    assert_eq!(server.get("/things").await.status, 200);
+}
+
+#[tokio::test]
+async fn extractors_of_axum_core_are_arguments_as_they_are() {
+    let (app, _) = app();
+    let tenant = tower::util::MapRequestLayer::new(|mut request: http::Request<_>| {
+        request.extensions_mut().insert(Tenant("acme"));
+        request
+    });
+    let server = TestServer::start(app.layer(tenant)).await;
+    let headers = [("user-agent", "test/1"), ("cookie", "session=s1")];
+    let answer = server.send(Method::POST, "/things/extracted", &headers, "12345").await;
+    assert_eq!(answer.text(), "test/1 s1 acme 5");
+    assert_eq!(answer.header("set-cookie"), "seen=yes");
+}
+
+#[tokio::test]
+async fn a_foreign_rejection_keeps_its_status_and_its_text_becomes_the_detail() {
+    let (app, _) = app();
+    let server = TestServer::start(app.body_limit(3)).await;
+    let missing = server.get("/things/agent").await;
+    assert_eq!(missing.status, 400);
+    assert!(missing.problem()["detail"].as_str().unwrap().contains("user-agent"));
+    let large = server.send(Method::POST, "/things/extracted", &[], "12345").await;
+    assert_eq!(large.problem()["status"], 413);
+}
+
+#[tokio::test]
+async fn mounted_in_axum_routes_streams_and_hooks_work() {
+    let (app, journal) = app();
+    let sse = app.sse();
+    let router = axum::Router::new().nest_service("/api", app.into_service().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET /api/things/open HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    support::eventually(|| sse.stats().connections == 1).await;
+    sse.broadcast(SseEvent::text("hello").event("greeting")).await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("event: greeting\ndata: hello") {
+        let mut buffer = [0; 1_024];
+        let read = within(stream.read(&mut buffer)).await.unwrap();
+        assert!(read > 0, "{seen}");
+        seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    drop(stream);
+    journal.wait_for("client_disconnected").await;
+    server.abort();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_is_listened_on() {
+    let (app, _) = app();
+    let folder = std::env::temp_dir().join(format!("helios-unix-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let app = app.banner(false).shutdown_on(async {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(app.listen_on(listener));
+    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    stop.send(()).unwrap();
+    within(server).await.unwrap().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
