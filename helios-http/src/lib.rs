@@ -19,6 +19,7 @@ mod service;
 mod settings;
 pub mod sse;
 pub mod testing;
+mod trace;
 
 pub use app::{BoxedRoutes, Helios};
 pub use assemble::Assembly;

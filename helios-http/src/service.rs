@@ -14,6 +14,7 @@ use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
 use tower::BoxError;
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::controller::BoxFuture;
 use crate::mount::{self, BoxedService, Mount};
@@ -21,6 +22,7 @@ use crate::peer::Peer;
 use crate::pipeline;
 use crate::router::{Matched, Router};
 use crate::sse::Hub;
+use crate::trace::RequestTrace;
 
 /// The routes of an app, without the layers around them. It is what `Helios::layer` wraps.
 #[derive(Clone)]
@@ -69,6 +71,7 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
     let matched = shared.router.find(request.method(), request.uri().path());
     let response = match matched {
         Ok(Matched::Endpoint(endpoint, params)) => {
+            let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
             let (parts, body) = request.into_parts();
             let peer = parts.extensions.get::<Arc<Peer>>().cloned();
             let addr = peer.as_ref().and_then(|peer| peer.addr);
@@ -76,7 +79,10 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
             let context = RequestContext::new(parts, template, params, addr);
             let container = Arc::clone(&shared.container);
             let call = Call::new(context, body, shared.body_limit, container);
-            pipeline::run(&endpoint, call, &shared.hub, peer).await
+            let run = pipeline::run(&endpoint, call, &shared.hub, peer);
+            let response = run.instrument(trace.span()).await;
+            trace.answered(&response);
+            response
         }
         Ok(Matched::Options(allow)) => (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response(),
         Err(error) if error.status() == StatusCode::NOT_FOUND => {

@@ -648,19 +648,16 @@ impl Client {
     }
 
     /// The connection is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
-    /// hooks in a task of their own. Only the first call does anything.
-    pub(super) fn finish(self: &Arc<Self>, reason: CloseReason) {
-        let Some((reason, was_live)) = self.settle(reason) else {
-            return;
-        };
-        let Some(attachment) = self.attachment.get() else {
-            return;
-        };
+    /// hooks in a task of their own. Only the first call does anything, and gives the final reason.
+    pub(super) fn finish(self: &Arc<Self>, reason: CloseReason) -> Option<CloseReason> {
+        let (reason, was_live) = self.settle(reason)?;
+        let attachment = self.attachment.get()?;
         hooks::spawn_close(SseStream::of(Arc::clone(self)), attachment, reason);
         // Last, so that a drain which sees no live connection finds the hooks' task.
         if was_live {
             attachment.hub.disconnected();
         }
+        Some(reason)
     }
 
     /// Ends the state and runs the callbacks. `None` if that was done before.

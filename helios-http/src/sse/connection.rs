@@ -16,12 +16,14 @@ use super::call::{Ending as SourceEnding, Opening, Outcome, Refusal};
 use super::client::{Ending, Farewell, SseStream};
 use super::{control, hooks};
 use crate::controller::BoxFuture;
+use crate::trace::StreamTrace;
 
 /// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
 pub(crate) struct Connection {
     opening: Arc<Opening>,
     source: Option<BoxFuture<'static, Outcome>>,
     preamble: Option<Bytes>,
+    trace: StreamTrace,
 }
 
 /// How the attempt to open a stream ended.
@@ -40,6 +42,7 @@ impl Connection {
             opening,
             source: Some(source),
             preamble: None,
+            trace: StreamTrace::start(),
         }
     }
 
@@ -67,10 +70,11 @@ impl Connection {
                 self.fail(refusal);
             }
         }
-        let options = self.opening.hub.options();
-        self.preamble = self
-            .client()
-            .map(|client| control::preamble(options, client.id()));
+        if let Some(client) = self.client() {
+            self.trace.opened(client.id());
+            let options = self.opening.hub.options();
+            self.preamble = Some(control::preamble(options, client.id()));
+        }
         Poll::Ready(Opened::Stream(self.opening.head.clone()))
     }
 
@@ -91,8 +95,10 @@ impl Connection {
             .take()
             .map_or_else(Frame::default, Frame::opening);
         let polled = client.client.poll_frame(frame, cx);
-        if matches!(polled, Poll::Ready(None)) {
-            self.end(CloseReason::Completed);
+        match &polled {
+            Poll::Ready(Some(bytes)) => self.trace.wrote(bytes.len()),
+            Poll::Ready(None) => self.end(CloseReason::Completed),
+            Poll::Pending => {}
         }
         polled
     }
@@ -154,8 +160,9 @@ impl Connection {
 
     fn end(&mut self, reason: CloseReason) {
         self.source = None;
-        if let Some(client) = self.client() {
-            client.client.finish(reason);
+        let Some(client) = self.client() else { return };
+        if let Some(reason) = client.client.finish(reason) {
+            self.trace.closed(client.id(), reason);
         }
     }
 }

@@ -1,16 +1,13 @@
 //! The arguments of routes and hooks.
 
 use quote::ToTokens;
-use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Expr, FnArg, Ident, Lifetime, LitStr, Pat, PatType, Path, Signature, Type,
-    parse_quote_spanned,
+    Attribute, FnArg, Ident, Lifetime, Pat, PatType, Path, Signature, Type, parse_quote_spanned,
 };
 
-use super::attributes;
-use super::model::{Argument, Name, Passed, Source};
-use crate::args::{Arg, Args, Value, literal, string_literal};
+use super::model::{Argument, Passed, Source};
+use super::{attributes, sources};
 use crate::diagnostics::{Errors, similar};
 use crate::types;
 

@@ -1,0 +1,82 @@
+//! What `tracing` is told: a span for each request, and an event when its response or its stream is over.
+//!
+//! Routes are told by their template. Request targets are not: a query may hold a ticket.
+
+use std::time::Duration;
+
+use axum_core::response::Response;
+use helios_core::sse::{ClientId, CloseReason};
+use http::Method;
+use http_body::Body;
+use tokio::time::Instant;
+use tracing::Span;
+
+/// Times one request from its routing to its response head.
+pub(crate) struct RequestTrace {
+    span: Span,
+    started: Instant,
+}
+
+impl RequestTrace {
+    pub(crate) fn start(method: &Method, route: &str) -> Self {
+        Self {
+            span: tracing::info_span!("request", %method, route, status = tracing::field::Empty),
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    pub(crate) fn answered(&self, response: &Response) {
+        let status = response.status().as_u16();
+        self.span.record("status", status);
+        let bytes = response.body().size_hint().exact();
+        let duration_ms = millis(self.started.elapsed());
+        self.span
+            .in_scope(|| tracing::info!(status, duration_ms, bytes, "answered"));
+    }
+}
+
+/// Counts what one stream writes.
+pub(crate) struct StreamTrace {
+    span: Span,
+    started: Instant,
+    bytes: u64,
+    frames: u64,
+}
+
+impl StreamTrace {
+    /// The stream belongs to the request in hand.
+    pub(crate) fn start() -> Self {
+        Self {
+            span: Span::current(),
+            started: Instant::now(),
+            bytes: 0,
+            frames: 0,
+        }
+    }
+
+    pub(crate) fn opened(&self, client: ClientId) {
+        self.span
+            .in_scope(|| tracing::info!(%client, "stream opened"));
+    }
+
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.frames += 1;
+    }
+
+    pub(crate) fn closed(&self, client: ClientId, reason: CloseReason) {
+        let Self { bytes, frames, .. } = *self;
+        let duration_ms = millis(self.started.elapsed());
+        self.span.in_scope(|| {
+            tracing::info!(%client, %reason, duration_ms, bytes, frames, "stream closed");
+        });
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
