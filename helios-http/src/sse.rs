@@ -9,13 +9,14 @@ mod hub;
 mod options;
 mod output;
 mod service;
+mod stream;
 
 pub use call::{Finished, Outcome, Refusal, SseCall};
-pub use client::SseStream;
 pub use hooks::{HookArgument, HookPlace, hook_argument, hook_result};
 pub use options::SseOptions;
 pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};
+pub use stream::SseStream;
 
 pub(crate) use call::Opening;
 pub(crate) use connection::{Connection, Opened};

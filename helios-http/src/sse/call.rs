@@ -18,9 +18,10 @@ use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
 
-use super::client::{Attachment, EventMapper, Origin, SseStream};
+use super::client::{Attachment, EventMapper, Origin};
 use super::hooks::SseHooks;
 use super::hub::Hub;
+use super::stream::SseStream;
 use crate::peer::Peer;
 
 /// How long a producer may run before its response head leaves without an event.

@@ -13,7 +13,8 @@ use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
 
 use super::call::{Ending as SourceEnding, Opening, Outcome, Refusal};
-use super::client::{Ending, Farewell, SseStream};
+use super::client::{Ending, Farewell};
+use super::stream::SseStream;
 use super::{control, hooks};
 use crate::controller::BoxFuture;
 use crate::trace::StreamTrace;

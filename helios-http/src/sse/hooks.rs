@@ -9,8 +9,9 @@ use helios_core::error::HttpError;
 use helios_core::reply::Opened;
 use helios_core::sse::{CloseReason, SseError};
 
-use super::client::{Attachment, SseStream};
+use super::client::Attachment;
 use super::hub::Hub;
+use super::stream::SseStream;
 use crate::controller::{BoxFuture, Controller, Hooks};
 
 /// A hook that runs when the request is long over, and what it is told.

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, Ending, Farewell, SseStream};
+use super::client::{Client, Ending, Farewell};
 use super::control;
 use super::options::SseOptions;
 
@@ -323,12 +323,6 @@ impl Waiting {
     fn take(&mut self) -> Vec<Waker> {
         self.round += 1;
         self.wakers.drain().collect()
-    }
-}
-
-impl SseStream {
-    pub(super) fn of(client: Arc<Client>) -> Self {
-        Self { client }
     }
 }
 

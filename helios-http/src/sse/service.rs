@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use helios_core::event::IntoSseEvent;
 use helios_core::sse::{ClientId, SseError};
 
-use super::client::SseStream;
 use super::hub::Hub;
+use super::stream::SseStream;
 
 /// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
