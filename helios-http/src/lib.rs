@@ -9,6 +9,7 @@ pub mod controller;
 mod endpoint;
 pub mod error;
 mod mount;
+mod panics;
 mod peer;
 mod pipeline;
 #[doc(hidden)]

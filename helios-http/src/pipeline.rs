@@ -1,10 +1,7 @@
 //! One request through one endpoint: guards, binding, handler, head.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -22,6 +19,7 @@ use http_body_util::BodyExt;
 
 use crate::body::SseBody;
 use crate::endpoint::{CallHttp, CallSse, Endpoint, Target};
+use crate::panics::caught_in;
 use crate::peer::Peer;
 use crate::sse::{Connection, Hub, Opened, Opening, SseCall};
 
@@ -32,7 +30,7 @@ pub(crate) async fn run(
     hub: &Arc<Hub>,
     peer: Option<Arc<Peer>>,
 ) -> Response {
-    let reply = unpanicked(async {
+    let reply = caught_in("a handler", async {
         for guard in &endpoint.guards {
             guard.check(&mut call.request).await?;
         }
@@ -41,17 +39,9 @@ pub(crate) async fn run(
             Target::Sse(handler) => open(endpoint, handler.as_ref(), call, hub, peer).await,
         }
     });
-    reply.await.unwrap_or_else(|error| refuse(endpoint, error))
-}
-
-/// A panic in user code is its request's failure and nobody else's.
-async fn unpanicked(reply: impl Future<Output = Reply>) -> Reply {
-    let mut reply = pin!(reply);
-    poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| reply.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(HttpError::internal("the handler panicked"))))
-    })
-    .await
+    let panicked = || Err(HttpError::internal("the handler panicked"));
+    let reply = reply.await.unwrap_or_else(panicked);
+    reply.unwrap_or_else(|error| refuse(endpoint, error))
 }
 
 async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {

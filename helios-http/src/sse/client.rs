@@ -1,6 +1,5 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
@@ -19,6 +18,7 @@ use super::control;
 use super::hooks::{self, SseHooks};
 use super::hub::{Hub, Slot, lock};
 use super::stream::SseStream;
+use crate::panics::caught;
 use crate::peer::Peer;
 
 /// Runs when the connection is over.
@@ -348,7 +348,7 @@ impl Client {
             };
             reason
         };
-        run_callback(callback, reason);
+        caught("an `on_close` callback", || callback(reason));
     }
 
     /// Decides the end: the farewell is written after what was sent. The first ending counts.
@@ -526,7 +526,7 @@ impl Client {
         self.room.notify_waiters();
         self.over.notify_waiters();
         for callback in callbacks {
-            run_callback(callback, reason);
+            caught("an `on_close` callback", || callback(reason));
         }
         if let Some(hub) = self.hub.get().and_then(Weak::upgrade) {
             hub.forget(self.id);
@@ -580,11 +580,5 @@ impl Drop for Client {
     /// A handle that was never attached tells its callbacks that nothing came of it.
     fn drop(&mut self) {
         self.settle(CloseReason::Rejected);
-    }
-}
-
-fn run_callback(callback: CloseCallback, reason: CloseReason) {
-    if catch_unwind(AssertUnwindSafe(|| callback(reason))).is_err() {
-        tracing::error!(%reason, "an `on_close` callback panicked");
     }
 }

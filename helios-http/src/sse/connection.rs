@@ -1,7 +1,6 @@
 //! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
 //! nothing of hyper; [`crate::body`] hands its frames on.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,6 +16,7 @@ use super::client::{Ending, Farewell};
 use super::stream::SseStream;
 use super::{control, hooks};
 use crate::controller::BoxFuture;
+use crate::panics::caught;
 use crate::trace::StreamTrace;
 
 /// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
@@ -108,7 +108,7 @@ impl Connection {
         let Some(source) = &mut self.source else {
             return Poll::Pending;
         };
-        let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll(cx)))
+        let polled = caught("an SSE stream", || source.as_mut().poll(cx))
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
         if polled.is_ready() {
             self.source = None;

@@ -8,11 +8,13 @@ use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
 use helios_core::sse::{CloseReason, SseError};
+use tokio::time::timeout;
 
 use super::client::Attachment;
 use super::hub::Hub;
 use super::stream::SseStream;
 use crate::controller::{BoxFuture, Controller, Hooks};
+use crate::panics::caught_in;
 
 /// A hook that runs when the request is long over, and what it is told.
 pub trait HookPlace {
@@ -177,16 +179,12 @@ async fn run(
     let limit = hub.options().hook_timeout;
     let task = hub
         .hook_tasks
-        .spawn_on(tokio::time::timeout(limit, hook), &runtime);
+        .spawn_on(caught_in(name, timeout(limit, hook)), &runtime);
+    // `None` is a panic, which is in the log; a task is cancelled only when its runtime is.
     match task.await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
-        Ok(Err(_)) => tracing::error!(
-            hook = name,
-            ?limit,
-            "an SSE hook did not return and was dropped"
-        ),
-        Err(_) => tracing::error!(hook = name, "an SSE hook panicked"),
+        Ok(Some(Ok(Err(error)))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
+        Ok(Some(Err(_))) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
+        Ok(Some(Ok(Ok(()))) | None) | Err(_) => {}
     }
 }
 

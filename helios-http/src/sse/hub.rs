@@ -4,7 +4,6 @@
 //! Lock order: a client's state, then a topic. Nothing is woken and no user code runs under either.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::client::{Client, Ending, Farewell};
 use super::control;
 use super::options::SseOptions;
+use crate::panics::caught;
 
 /// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -238,9 +238,7 @@ async fn heartbeat(hub: Weak<Hub>, tick: Duration) {
         ticks.tick().await;
         let Some(hub) = hub.upgrade() else { return };
         // One connection's bug must not take the keep-alive of all others with it.
-        if std::panic::catch_unwind(AssertUnwindSafe(|| hub.beat())).is_err() {
-            tracing::error!("the heartbeat of the SSE hub panicked");
-        }
+        caught("the heartbeat of the SSE hub", || hub.beat());
     }
 }
 

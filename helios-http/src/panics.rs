@@ -1,0 +1,70 @@
+//! Panics in user code: caught where they would harm others, and logged with their backtrace.
+
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::Once;
+use std::task::Poll;
+
+thread_local! {
+    /// Whether this thread is inside of [`caught`].
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+    static BACKTRACE: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
+}
+
+/// Runs user code; a panic in it is logged and gives `None`.
+pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(keep_backtraces);
+    let outer = WATCHING.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    WATCHING.set(outer);
+    result
+        .inspect_err(|payload| {
+            let backtrace = BACKTRACE.take().map(tracing::field::display);
+            tracing::error!(panic = message(&**payload), backtrace, "{what} panicked");
+        })
+        .ok()
+}
+
+/// Runs a future of user code; a panic in it is logged and gives `None`.
+pub(crate) async fn caught_in<T>(what: &'static str, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match caught(what, || future.as_mut().poll(cx)) {
+        Some(polled) => polled.map(Some),
+        None => Poll::Ready(None),
+    })
+    .await
+}
+
+/// A backtrace can be taken only while the panic is under way, which is when its hook runs.
+fn keep_backtraces() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if WATCHING.get() {
+            BACKTRACE.set(Some(Backtrace::force_capture()));
+        }
+        previous(info);
+    }));
+}
+
+fn message(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_with_its_backtrace_and_nesting_is_harmless() {
+        let result = caught("outer", || caught("inner", || panic!("x")).is_none());
+        assert_eq!(result, Some(true));
+        assert!(!WATCHING.get());
+        assert!(BACKTRACE.take().is_none(), "it went to the log");
+    }
+}
