@@ -6,6 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::lifecycle::{Lifecycle, Services};
+
 /// A type that the container can build, from other things in the container.
 ///
 /// Derive it: `#[derive(Injectable)]` resolves every `Arc<T>` field and fills fields marked `#[inject(default)]` with
@@ -14,6 +16,9 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     /// Builds the value, or notes in `resolver` what is missing. Implementations ask for **all** their dependencies
     /// before giving up, so that one start-up reports every fault.
     fn build(resolver: &mut Resolver<'_>) -> Option<Self>;
+
+    /// What it does before the first request and after the last one.
+    const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
 /// The singletons of one app.
@@ -21,6 +26,7 @@ pub trait Injectable: Sized + Send + Sync + 'static {
 pub struct Container {
     /// Keyed by `T`; the value is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
     values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    services: Services,
 }
 
 impl fmt::Debug for Container {
@@ -41,6 +47,12 @@ impl Container {
     #[must_use]
     pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// The services that were built and have start or stop hooks.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     fn has<T: ?Sized + 'static>(&self) -> bool {
@@ -143,6 +155,8 @@ impl<'a> Resolver<'a> {
             return None;
         };
         self.container.provide(Arc::clone(&built));
+        let services = &mut self.container.services;
+        services.add(short_name::<T>(), Arc::clone(&built), T::LIFECYCLE);
         Some(built)
     }
 

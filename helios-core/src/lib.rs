@@ -16,6 +16,7 @@ pub mod guard;
 pub mod hub;
 pub mod interceptor;
 pub mod item;
+pub mod lifecycle;
 pub mod reply;
 pub mod request;
 pub mod route;

@@ -164,7 +164,8 @@ impl Helios {
         SseService::new(Arc::clone(&self.hub))
     }
 
-    /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test.
+    /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
+    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`].
     ///
     /// # Errors
     ///
@@ -182,10 +183,11 @@ impl Helios {
             return Err(Error::Startup(StartupFaults(faults)));
         }
         let routes = Routes::of(&router);
+        let container = Arc::new(self.container);
         let service = RouteService::new(Shared {
             router,
             mounts: self.mounts,
-            container: Arc::new(self.container),
+            container: Arc::clone(&container),
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit,
         });
@@ -196,9 +198,8 @@ impl Helios {
                 layer(inner)
             });
         Ok(Assembled {
-            service: HeliosService::new(layered),
+            service: HeliosService::new(layered, container, self.hub),
             routes,
-            hub: self.hub,
             table: self.table,
             settings: self.settings,
         })
@@ -215,7 +216,6 @@ impl<S: Server> From<S> for Helios {
 pub(crate) struct Assembled {
     pub(crate) service: HeliosService,
     pub(crate) routes: Routes,
-    pub(crate) hub: Arc<Hub>,
     pub(crate) table: &'static ServerTable,
     pub(crate) settings: Settings,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use helios_core::container::InjectError;
+use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
 
 pub use crate::assemble::Place;
@@ -33,6 +34,9 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// A service's start hook failed.
+    #[error(transparent)]
+    Start(StartError),
     /// The listener or a signal handler failed.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -28,13 +28,13 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 
 impl Helios {
     /// Serves until SIGINT or SIGTERM (or [`Helios::shutdown_on`]), then drains: no new connections, running requests
-    /// finish, streams end with a word to reconnect, close hooks run. What is left at the drain deadline is cut, as it
+    /// finish, streams end with a word to reconnect, close hooks run, services stop. What is left at the drain deadline is cut, as it
     /// is on a second signal.
     ///
     /// # Errors
     ///
     /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken,
-    /// [`Error::Setting`] for an unusable environment variable. A drain that is cut is not an error.
+    /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable. A drain that is cut is not an error.
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
@@ -60,12 +60,13 @@ async fn serve(app: Assembled, listener: impl Listener) -> Result<(), Error> {
     let Assembled {
         service,
         routes,
-        hub,
         settings,
         ..
     } = app;
     let address = listener.address()?;
     let mut signals = Signals::new()?;
+    service.start().await?;
+    let hub = service.hub();
     let given = settings.shutdown.is_some();
     if settings.banner {
         print_banner(&format!("{routes}\n\nlistening on {address}"));
@@ -96,6 +97,7 @@ async fn serve(app: Assembled, listener: impl Listener) -> Result<(), Error> {
     connections.cut().await;
     // The close hooks of what was cut; a hook that hangs is given up.
     let _ = timeout(CUT_GRACE, hub.hooks_done()).await;
+    service.stop().await;
     Ok(())
 }
 

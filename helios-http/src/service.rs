@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -12,11 +13,13 @@ use helios_core::container::Container;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
+use tokio::time::timeout;
 use tower::BoxError;
 use tower_service::Service;
 use tracing::Instrument;
 
 use crate::controller::BoxFuture;
+use crate::error::Error;
 use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
 use crate::pipeline;
@@ -102,11 +105,49 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
 #[derive(Clone)]
 pub struct HeliosService {
     inner: BoxedService,
+    container: Arc<Container>,
+    hub: Arc<Hub>,
 }
 
 impl HeliosService {
-    pub(crate) fn new(inner: BoxedService) -> Self {
-        Self { inner }
+    pub(crate) fn new(inner: BoxedService, container: Arc<Container>, hub: Arc<Hub>) -> Self {
+        Self {
+            inner,
+            container,
+            hub,
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Runs the start hooks of the services, in the order in which they depend on each other. `listen` does it itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] with the first that fails; those started before it are stopped again.
+    pub async fn start(&self) -> Result<(), Error> {
+        self.container
+            .services()
+            .start()
+            .await
+            .map_err(Error::Start)
+    }
+
+    /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and runs
+    /// the stop hooks of the services. `listen` does it itself.
+    pub async fn shutdown(&self, deadline: Duration) {
+        if timeout(deadline, self.hub.drain(deadline)).await.is_err() {
+            tracing::warn!("the drain deadline has passed with streams open");
+        }
+        self.stop().await;
+    }
+
+    pub(crate) async fn stop(&self) {
+        for (service, error) in self.container.services().stop().await {
+            tracing::error!(service, error, "a service did not stop well");
+        }
     }
 }
 

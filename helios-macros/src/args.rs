@@ -5,9 +5,12 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Path, Token, Type, token};
+use syn::{
+    Attribute, Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, Token, Type, token,
+};
 
 use crate::diagnostics::{Errors, similar};
+use crate::types::Listed;
 
 /// What stands in an attribute's parentheses.
 #[derive(Debug, Default)]
@@ -57,6 +60,26 @@ impl Args {
             }
         }
         Ok(())
+    }
+
+    /// What stands in the helper attributes `#[name(..)]` of a derive.
+    pub(crate) fn of_helpers(
+        name: &str,
+        attributes: &[Attribute],
+        example: &str,
+        errors: &mut Errors,
+    ) -> Vec<Self> {
+        let ours = attributes
+            .iter()
+            .filter(|attribute| attribute.path().is_ident(name));
+        let args = ours.map(|attribute| match &attribute.meta {
+            Meta::List(list) => Self::parse(list.tokens.clone(), errors).only_named(name, errors),
+            other => {
+                errors.at(other, format_args!("write `#[{name}({example})]`"));
+                Self::default()
+            }
+        });
+        args.collect()
     }
 
     /// The named values, without unknown and repeated ones.
@@ -198,7 +221,10 @@ impl Arg {
 
     /// The elements of `key = [A, B]`, as types.
     pub(crate) fn types(&self, example: &str, errors: &mut Errors) -> Vec<Type> {
-        self.elements("a list of types", example, errors)
+        let listed = self
+            .elements("a list of types", example, errors)
+            .into_iter();
+        listed.map(|Listed(ty)| ty).collect()
     }
 
     /// The elements of `key = [a, b]`, as expressions.

@@ -10,6 +10,8 @@ use crate::diagnostics::Errors;
 use crate::runtime::{Runtime, quiet};
 use crate::types;
 
+const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
+
 /// Where the value of a field comes from.
 enum Source<'a> {
     /// The type inside an `Arc`.
@@ -43,28 +45,12 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
 
 fn facade(attributes: &[Attribute], errors: &mut Errors) -> Option<Path> {
     let mut facade = None;
-    for args in inject_attributes(attributes, errors) {
-        for arg in args
-            .only_named("inject", errors)
-            .known("inject", &["crate"], errors)
-        {
+    for args in Args::of_helpers("inject", attributes, "crate = path::to::helios", errors) {
+        for arg in args.known("inject", &["crate"], errors) {
             facade = arg.path("crate = path::to::helios", errors);
         }
     }
     facade
-}
-
-fn inject_attributes(attributes: &[Attribute], errors: &mut Errors) -> Vec<Args> {
-    let ours = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("inject"));
-    let lists: Vec<_> = ours
-        .filter_map(|attribute| errors.take(attribute.meta.require_list()))
-        .collect();
-    lists
-        .into_iter()
-        .map(|list| Args::parse(list.tokens.clone(), errors))
-        .collect()
 }
 
 /// The fields of a struct, each with its source.
@@ -89,19 +75,20 @@ fn fields<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Vec<(&'a Field, Sou
 }
 
 fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
-    let mut default = false;
-    for args in inject_attributes(&field.attrs, errors) {
-        for arg in args
-            .only_named("inject", errors)
-            .known("inject", &["default"], errors)
-        {
-            default |= arg.flag(errors);
-        }
+    let helpers = Args::of_helpers("inject", &field.attrs, "default", errors);
+    if !helpers.is_empty() {
+        let args = helpers.into_iter();
+        let known = args.flat_map(|args| args.known("inject", &["default"], errors));
+        let known: Vec<_> = known.collect();
+        return known
+            .iter()
+            .all(|arg| arg.flag(errors))
+            .then_some(Source::Default);
+    }
+    if types::is_named(&field.ty, "SseService") {
+        return Some(Source::SseService);
     }
     let inner = types::inside(&field.ty, "Arc");
-    if default {
-        return Some(Source::Default);
-    }
     if inner.is_some_and(|inner| types::is_named(inner, "SseService")) {
         errors.at(
             &field.ty,
@@ -109,14 +96,8 @@ fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
         );
         return None;
     }
-    if types::is_named(&field.ty, "SseService") {
-        return Some(Source::SseService);
-    }
     if inner.is_none() {
-        errors.at(
-            &field.ty,
-            "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`",
-        );
+        errors.at(&field.ty, NOT_INJECTED);
     }
     inner.map(Source::Container)
 }

@@ -56,6 +56,13 @@ use proc_macro::TokenStream;
 /// | `#[inject]` | an `Arc` from the container |
 /// | `#[inject_sse]` | the `SseService` |
 /// | none | an axum-core extractor, or the `SseStream` of an `#[sse]` method |
+///
+/// `&T` binds a `T` and lends it; `&str` binds a `String`.
+///
+/// # Beside a route
+///
+/// `#[http_code(201)]`, `#[use_guards(AuthGuard)]`, `#[use_interceptors(|data, _request, _response| data)]`, and
+/// `#[header("cache-control", "no-store")]`, which sets a header of the response.
 #[proc_macro_attribute]
 pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
     controller::controller(args.into(), item.into()).into()

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Path, Type};
+use syn::{Attribute, Expr, Path, Type};
 
 use crate::types;
 
@@ -75,6 +75,12 @@ impl Runtime {
             (&#rt::Dependency::<#ty>::NEW).resolve(#resolver)
         })
     }
+}
+
+/// The `#[cfg]`s of an item: what is generated from it comes and goes with it.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    let cfgs = attributes.iter().filter(|attr| attr.path().is_ident("cfg"));
+    cfgs.cloned().collect()
 }
 
 /// What keeps the lints of users away from generated code.

@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::diagnostics::Errors;
 use crate::duration;
 use crate::interceptors;
-use crate::runtime::{Runtime, option, quiet};
+use crate::runtime::{Runtime, cfgs, option, quiet};
 
 const KEYS: [&str; 8] = [
     "controllers",
@@ -114,6 +114,7 @@ impl Settings {
 
     fn expand(&self, item: &ItemStruct) -> TokenStream {
         let (rt, name, quiet) = (self.runtime.path(), &item.ident, quiet());
+        let cfgs = cfgs(&item.attrs);
         let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
         let controllers = self.runtime.controllers(&self.controllers);
         let guards = self.runtime.guards(&self.guards);
@@ -121,6 +122,7 @@ impl Settings {
         let (host, port) = (option(&rt, self.host.as_ref()), option(&rt, self.port));
         let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
         quote! {
+            #(#cfgs)*
             #quiet
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {

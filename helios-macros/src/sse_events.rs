@@ -10,7 +10,7 @@ use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Variant
 
 use crate::args::Args;
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, quiet};
+use crate::runtime::{Runtime, cfgs, quiet};
 use case::Case;
 
 /// What `#[sse(..)]` on the enum says.
@@ -41,11 +41,8 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
 impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        for args in sse_attributes(attributes, errors) {
-            for arg in args
-                .only_named("sse", errors)
-                .known("sse", &["rename_all", "crate"], errors)
-            {
+        for args in Args::of_helpers("sse", attributes, "rename_all = \"snake_case\"", errors) {
+            for arg in args.known("sse", &["rename_all", "crate"], errors) {
                 if arg.key == "crate" {
                     settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
                 } else if let Some(case) = arg.string("rename_all = \"snake_case\"", errors) {
@@ -55,19 +52,6 @@ impl Settings {
         }
         settings
     }
-}
-
-fn sse_attributes(attributes: &[Attribute], errors: &mut Errors) -> Vec<Args> {
-    let ours = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("sse"));
-    let lists: Vec<_> = ours
-        .filter_map(|attribute| errors.take(attribute.meta.require_list()))
-        .collect();
-    lists
-        .into_iter()
-        .map(|list| Args::parse(list.tokens.clone(), errors))
-        .collect()
 }
 
 fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<TokenStream> {
@@ -98,11 +82,8 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
 fn name(variant: &Variant, case: Option<Case>, errors: &mut Errors) -> String {
     let own = variant.ident.unraw().to_string();
     let mut name = case.map_or_else(|| own.clone(), |case| case.apply(&own));
-    for args in sse_attributes(&variant.attrs, errors) {
-        for arg in args
-            .only_named("sse", errors)
-            .known("sse", &["rename"], errors)
-        {
+    for args in Args::of_helpers("sse", &variant.attrs, "rename = \"tick\"", errors) {
+        for arg in args.known("sse", &["rename"], errors) {
             if let Some(text) = arg.string("rename = \"tick\"", errors) {
                 check_name(&text, errors);
                 name = text.value();
@@ -134,10 +115,7 @@ fn arm(runtime: &Runtime, variant: &Variant, name: &str) -> TokenStream {
         }
     };
     let event = event(runtime, &variant.fields, &locals);
-    let cfgs = variant
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("cfg"));
+    let cfgs = cfgs(&variant.attrs);
     quote!(#(#cfgs)* Self::#ident #pattern => #rt::SseEvent::event(#event, #name),)
 }
 
@@ -149,14 +127,12 @@ fn event(runtime: &Runtime, fields: &Fields, locals: &[Ident]) -> TokenStream {
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
             let span = fields.unnamed.span();
             let rt = runtime.at(span);
-            quote_spanned!(span=> #rt::SseEvent::json(#(&#locals)*))
+            quote_spanned!(span=> #rt::SseEvent::json(#(#locals)*))
         }
         Fields::Unnamed(fields) => {
-            let values = fields.unnamed.iter().zip(locals).map(|(field, local)| {
-                let span = field.ty.span();
-                quote_spanned!(span=> &#local)
-            });
-            quote!(#rt::SseEvent::json((#(#values,)*)))
+            let span = fields.unnamed.span();
+            let rt = runtime.at(span);
+            quote_spanned!(span=> #rt::SseEvent::json((#(#locals),*)))
         }
         Fields::Named(fields) => {
             let pairs = fields.named.iter().zip(locals).map(|(field, local)| {

@@ -6,7 +6,7 @@ use quote::quote;
 
 use crate::{controller, injectable, server, sse_events};
 
-fn pretty(tokens: TokenStream) -> String {
+fn pretty(tokens: &TokenStream) -> String {
     match syn::parse2(tokens.clone()) {
         Ok(file) => prettyplease::unparse(&file),
         Err(error) => panic!("{error} in {tokens}"),
@@ -49,7 +49,7 @@ fn an_http_controller() {
             fn helper(&self) {}
         }
     };
-    assert_snapshot!(pretty(controller::controller(args, item)));
+    assert_snapshot!(pretty(&controller::controller(args, item)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_sse_controller() {
             fn closed(&self, reason: CloseReason) {}
         }
     };
-    assert_snapshot!(pretty(controller::controller(TokenStream::new(), item)));
+    assert_snapshot!(pretty(&controller::controller(TokenStream::new(), item)));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_generic_controller() {
         }
     };
     let args = quote!(prefix = "records", crate = my::facade);
-    assert_snapshot!(pretty(controller::controller(args, item)));
+    assert_snapshot!(pretty(&controller::controller(args, item)));
 }
 
 #[test]
@@ -117,7 +117,10 @@ fn a_refused_controller() {
             }
         }
     };
-    assert_snapshot!(pretty(controller::controller(quote!(prefx = "user"), item)));
+    assert_snapshot!(pretty(&controller::controller(
+        quote!(prefx = "user"),
+        item
+    )));
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn a_server() {
     let item = quote! {
         pub struct App;
     };
-    assert_snapshot!(pretty(server::server(args, item)));
+    assert_snapshot!(pretty(&server::server(args, item)));
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn an_injectable() {
             calls: AtomicU64,
         }
     };
-    assert_snapshot!(pretty(injectable::injectable(item)));
+    assert_snapshot!(pretty(&injectable::injectable(item)));
 }
 
 #[test]
@@ -160,5 +163,5 @@ fn events() {
             Done(Report),
         }
     };
-    assert_snapshot!(pretty(sse_events::sse_events(item)));
+    assert_snapshot!(pretty(&sse_events::sse_events(item)));
 }

@@ -1,10 +1,11 @@
 //! What can be seen of a type without knowing what its names mean.
 
 use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait,
-    parse_quote,
+    Error, GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type,
+    TypeImplTrait, parse_quote, token,
 };
 
 /// The last segment of a type's path.
@@ -36,6 +37,20 @@ pub(crate) fn inside<'a>(ty: &'a Type, wrapper: &str) -> Option<&'a Type> {
 
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
+}
+
+/// A type in a list, where a value is easily written in its place.
+pub(crate) struct Listed(pub(crate) Type);
+
+impl Parse for Listed {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let ty: Type = input.parse()?;
+        if input.peek(token::Paren) || input.peek(token::Brace) {
+            let message = "write the type alone: its value comes from the container";
+            return Err(Error::new_spanned(ty, message));
+        }
+        Ok(Self(ty))
+    }
 }
 
 /// The first `impl Trait` in a type.

@@ -33,4 +33,14 @@ struct E;
 #[controller(prefix = "e" guards = [])]
 impl E {}
 
+#[derive(Injectable)]
+struct F;
+
+#[controller(controllers = [E::new()], guards = [AuthGuard("x")])]
+impl F {
+    #[get]
+    #[use_guards(AuthGuard::new("x"))]
+    fn find(&self, #[query] q: &'static str) {}
+}
+
 fn main() {}

@@ -44,6 +44,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
             format_args!("`{name}` can come from one place: keep one of its attributes"),
         );
     }
+    refuse_static(&item.ty, errors);
     let mut declared = (*item.ty).clone();
     types::erase_lifetimes(&mut declared, lifetimes);
     let (bound, passed) = bound_type(&declared);
@@ -86,10 +87,9 @@ fn is_binding(path: &Path) -> bool {
 }
 
 fn take(item: &mut PatType, errors: &mut Errors) -> Vec<Attribute> {
-    let (ours, others) = std::mem::take(&mut item.attrs)
-        .into_iter()
-        .partition(|attr| is_binding(attr.path()));
-    for attribute in Vec::<Attribute>::clone(&others) {
+    let attributes = std::mem::take(&mut item.attrs).into_iter();
+    let (ours, others): (Vec<_>, Vec<_>) = attributes.partition(|attr| is_binding(attr.path()));
+    for attribute in others {
         if attribute.path().is_ident("cfg") {
             errors.at(
                 attribute.path(),
@@ -137,6 +137,20 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
             (owned(&reference.elem), passed)
         }
         owned => (owned.clone(), Passed::Owned),
+    }
+}
+
+/// What is lent to a method ends with its call.
+fn refuse_static(declared: &Type, errors: &mut Errors) {
+    let Type::Reference(reference) = declared else {
+        return;
+    };
+    let lifetime = reference.lifetime.iter();
+    for lifetime in lifetime.filter(|lifetime| lifetime.ident == "static") {
+        errors.at(
+            lifetime,
+            "the argument is lent for the call only: leave `'static` out, or take an owned value",
+        );
     }
 }
 

@@ -12,9 +12,10 @@ use crate::args::{Args, literal, string_literal};
 use crate::diagnostics::Errors;
 use crate::interceptors;
 use crate::path::Template;
+use crate::types::Listed;
 
 /// The attributes of methods that are exported as macros too.
-pub(crate) const EXPORTED: [&str; 15] = [
+const EXPORTED: [&str; 15] = [
     "get",
     "post",
     "put",
@@ -138,7 +139,8 @@ pub(super) fn args_of(attribute: &Attribute, errors: &mut Errors) -> Args {
     Args::parse(tokens, errors)
 }
 
-pub(super) fn name_in_messages(attribute: &Attribute) -> String {
+/// The name of an attribute without the path to it.
+pub(super) fn short_name(attribute: &Attribute) -> String {
     attribute
         .path()
         .segments
@@ -149,7 +151,7 @@ pub(super) fn name_in_messages(attribute: &Attribute) -> String {
 /// `#[get("path")]`
 pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {
     let args = args_of(attribute, errors);
-    let name = name_in_messages(attribute);
+    let name = short_name(attribute);
     for arg in &args.named {
         errors.at(
             &arg.key,
@@ -195,7 +197,7 @@ fn method_named(text: &LitStr, errors: &mut Errors) -> Option<Verb> {
 }
 
 fn path_of(args: &Args, attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {
-    let name = name_in_messages(attribute);
+    let name = short_name(attribute);
     for extra in args.positional.iter().skip(1) {
         errors.at(extra, format_args!("`#[{name}]` takes one path"));
     }
@@ -236,7 +238,7 @@ pub(super) fn template(literal: &LitStr, errors: &mut Errors) -> TemplateLiteral
 /// Refuses arguments of `#[on_sse_..]`.
 pub(super) fn hook(attribute: &Attribute, errors: &mut Errors) {
     if !matches!(attribute.meta, Meta::Path(_)) {
-        let name = name_in_messages(attribute);
+        let name = short_name(attribute);
         errors.at(
             &attribute.meta,
             format_args!("`#[{name}]` takes nothing: it stands for all `#[sse]` routes"),
@@ -248,9 +250,12 @@ pub(super) fn hook(attribute: &Attribute, errors: &mut Errors) {
 pub(super) fn extras(attributes: &[Attribute], errors: &mut Errors) -> Extras {
     let mut extras = Extras::default();
     for attribute in attributes {
-        match name_in_messages(attribute).as_str() {
+        match short_name(attribute).as_str() {
             "http_code" => http_code(attribute, &mut extras, errors),
-            "use_guards" => extras.guards.extend(list(attribute, errors)),
+            "use_guards" => {
+                let guards = list(attribute, errors).into_iter();
+                extras.guards.extend(guards.map(|Listed(guard)| guard));
+            }
             "use_interceptors" => {
                 let closures: Vec<Expr> = list(attribute, errors);
                 interceptors::check(&closures, errors);
@@ -269,7 +274,7 @@ fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec
         return Vec::new();
     };
     if list.is_empty() {
-        let name = name_in_messages(attribute);
+        let name = short_name(attribute);
         errors.at(
             attribute.path(),
             format_args!("`#[{name}(..)]` takes a list, which is missing"),

@@ -171,7 +171,7 @@ pub(super) fn lend(
             _ => return TokenStream::new(),
         };
         let (local, ty) = (local(index), &argument.declared);
-        let lent = Ident::new("lent", ty.span());
+        let lent = format_ident!("lent{}", index, span = ty.span());
         quote! {
             let #lent = #value;
             let #local: #ty = #lent;

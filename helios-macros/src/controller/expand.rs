@@ -14,7 +14,10 @@ use crate::types;
 /// The hidden functions, the table, and the touches.
 pub(super) fn expand(controller: &Controller) -> TokenStream {
     let Controller {
-        runtime, self_ty, ..
+        runtime,
+        self_ty,
+        cfgs,
+        ..
     } = controller;
     let routes = controller
         .routes
@@ -28,6 +31,7 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (quiet, table, touches) = (quiet(), table(controller), touches(controller));
     quote! {
+        #(#cfgs)*
         #quiet
         impl #impl_generics #self_ty #where_clause {
             #(#routes)*
@@ -41,11 +45,12 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
 /// A table without routes, so that a mistake in the impl is not also "not a controller" elsewhere.
 pub(super) fn fallback(controller: &Controller) -> TokenStream {
     let touches = touches(controller);
-    if controller.generics.lifetimes().next().is_some() {
+    let name = types::name(&controller.self_ty);
+    let has_lifetimes = controller.generics.lifetimes().next().is_some();
+    if has_lifetimes || name.is_empty() {
         return touches;
     }
     let rt = controller.runtime.path();
-    let name = types::name(&controller.self_ty);
     let table = quote! {
         name: #name,
         prefix: "",
@@ -86,9 +91,10 @@ fn table(controller: &Controller) -> TokenStream {
 
 fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
     let (rt, self_ty, quiet) = (controller.runtime.path(), &controller.self_ty, quiet());
-    let generics = shared_generics(controller);
+    let (generics, cfgs) = (shared_generics(controller), &controller.cfgs);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
+        #(#cfgs)*
         #quiet
         #[automatically_derived]
         impl #impl_generics #rt::Controller for #self_ty #where_clause {
@@ -207,7 +213,7 @@ fn condition(cfg: &Attribute) -> Option<TokenStream> {
 /// Calls each macro that was used as a mere marker, or its import would count as unused.
 fn touches(controller: &Controller) -> TokenStream {
     let touches = controller.used.iter().map(|used| {
-        let (path, cfgs) = (&used.path, &used.cfgs);
+        let (path, cfgs) = (&used.path, controller.cfgs.iter().chain(&used.cfgs));
         quote!(#(#cfgs)* #[#path(__touch)] const _: () = ();)
     });
     touches.collect()

@@ -9,6 +9,8 @@ use crate::runtime::Runtime;
 /// An impl marked `#[controller]`.
 pub(crate) struct Controller {
     pub(crate) runtime: Runtime,
+    /// The `#[cfg]`s of the impl, for everything that stands beside it.
+    pub(crate) cfgs: Vec<Attribute>,
     pub(crate) generics: Generics,
     pub(crate) self_ty: Type,
     pub(crate) prefix: TemplateLiteral,

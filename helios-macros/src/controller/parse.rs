@@ -13,7 +13,7 @@ use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, 
 use crate::args::Args;
 use crate::diagnostics::Errors;
 use crate::interceptors;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, cfgs};
 
 const KEYS: [&str; 6] = [
     "prefix",
@@ -28,6 +28,7 @@ const KEYS: [&str; 6] = [
 pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors) -> Controller {
     let mut controller = Controller {
         runtime: Runtime::default(),
+        cfgs: cfgs(&item.attrs),
         generics: item.generics.clone(),
         self_ty: (*item.self_ty).clone(),
         prefix: TemplateLiteral::absent(Span::call_site()),
@@ -90,12 +91,7 @@ fn settings(controller: &mut Controller, args: TokenStream, errors: &mut Errors)
 impl Controller {
     fn method(&mut self, item: &mut ImplItemFn, errors: &mut Errors) {
         let taken = attributes::take(&mut item.attrs, errors);
-        let cfgs: Vec<_> = item
-            .attrs
-            .iter()
-            .filter(|attr| attr.path().is_ident("cfg"))
-            .cloned()
-            .collect();
+        let cfgs = cfgs(&item.attrs);
         self.note_used(&taken, &cfgs);
         let Some((role, others)) = taken.roles.split_first() else {
             return without_role(item, &taken, errors);

@@ -34,7 +34,7 @@ struct Named {
 
 impl Reader<'_> {
     fn source(&self, errors: &mut Errors) -> Source {
-        let name = attributes::name_in_messages(self.attribute);
+        let name = attributes::short_name(self.attribute);
         if !matches!(name.as_str(), "param" | "query" | "header") {
             self.refuse_args(&name, errors);
         }

@@ -60,6 +60,17 @@ impl Switched {
     fn failed(&self, gone: Gone) {}
 }
 
+#[controller]
+#[cfg(any())]
+impl Gone {
+    #[get]
+    fn find(&self, gone: Gone) {}
+}
+
+#[server(controllers = [Gone])]
+#[cfg(any())]
+struct GoneApp;
+
 macro_rules! controllers {
     ($($name:ident at $path:literal gives $ty:ty,)*) => {$(
         #[derive(Injectable)]

@@ -1,0 +1,137 @@
+//! Start and stop hooks of services.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// The result of a lifecycle hook: any error will do.
+pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The future of a lifecycle hook.
+pub type HookFuture<'a> = Pin<Box<dyn Future<Output = HookResult> + Send + 'a>>;
+
+/// What a service wants to do before the first request and after the last one:
+/// `#[inject(on_start = connect, on_stop = flush)]` beside `#[derive(Injectable)]`.
+pub struct Lifecycle<T> {
+    /// Runs before the app takes requests, after that of every service that this one was built from.
+    pub on_start: Option<for<'a> fn(&'a T) -> HookFuture<'a>>,
+    /// Runs after the last request, before that of every service that this one was built from.
+    pub on_stop: Option<for<'a> fn(&'a T) -> HookFuture<'a>>,
+}
+
+impl<T> Lifecycle<T> {
+    /// Of a service without hooks.
+    pub const NONE: Self = Self {
+        on_start: None,
+        on_stop: None,
+    };
+
+    fn is_none(&self) -> bool {
+        self.on_start.is_none() && self.on_stop.is_none()
+    }
+}
+
+/// A service could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("`{service}` could not start: {source}")]
+pub struct StartError {
+    /// Its name.
+    pub service: String,
+    /// What its hook gave.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// The services with hooks, in the order in which they were built: dependencies first.
+#[derive(Clone, Default)]
+pub struct Services(Vec<Arc<dyn Service>>);
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|service| service.name()))
+            .finish()
+    }
+}
+
+impl Services {
+    pub(crate) fn add<T: Send + Sync + 'static>(
+        &mut self,
+        name: String,
+        value: Arc<T>,
+        lifecycle: Lifecycle<T>,
+    ) {
+        if !lifecycle.is_none() {
+            self.0.push(Arc::new(Bound {
+                name,
+                value,
+                lifecycle,
+            }));
+        }
+    }
+
+    /// Starts all, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// The first that fails; those started before it are stopped again.
+    pub async fn start(&self) -> Result<(), StartError> {
+        for (n, service) in self.0.iter().enumerate() {
+            if let Err(source) = service.start().await {
+                stop(&self.0[..n]).await;
+                let service = service.name().to_owned();
+                return Err(StartError { service, source });
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all, last built first. Gives the errors, by service: one does not keep the others from stopping.
+    pub async fn stop(&self) -> Vec<(String, Box<dyn Error + Send + Sync>)> {
+        stop(&self.0).await
+    }
+}
+
+async fn stop(services: &[Arc<dyn Service>]) -> Vec<(String, Box<dyn Error + Send + Sync>)> {
+    let mut errors = Vec::new();
+    for service in services.iter().rev() {
+        if let Err(error) = service.stop().await {
+            errors.push((service.name().to_owned(), error));
+        }
+    }
+    errors
+}
+
+/// A service with its hooks, its type forgotten.
+trait Service: Send + Sync {
+    fn name(&self) -> &str;
+    fn start(&self) -> HookFuture<'_>;
+    fn stop(&self) -> HookFuture<'_>;
+}
+
+struct Bound<T> {
+    name: String,
+    value: Arc<T>,
+    lifecycle: Lifecycle<T>,
+}
+
+impl<T: Send + Sync> Service for Bound<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn start(&self) -> HookFuture<'_> {
+        run(self.lifecycle.on_start, &self.value)
+    }
+
+    fn stop(&self) -> HookFuture<'_> {
+        run(self.lifecycle.on_stop, &self.value)
+    }
+}
+
+fn run<T>(hook: Option<for<'a> fn(&'a T) -> HookFuture<'a>>, value: &T) -> HookFuture<'_> {
+    match hook {
+        Some(hook) => hook(value),
+        None => Box::pin(std::future::ready(Ok(()))),
+    }
+}
