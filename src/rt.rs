@@ -18,7 +18,7 @@ pub use helios_core::container::{
 };
 pub use helios_core::error::HttpError;
 pub use helios_core::event::{IntoSseEvent, SseEvent};
-pub use helios_core::fields::{fields, to_value};
+pub use helios_core::fields::{Serialize, fields, to_value};
 pub use helios_core::interceptor::data_mapper;
 pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};

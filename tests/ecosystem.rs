@@ -51,7 +51,10 @@ impl Things {
         body: Bytes,
     ) -> (CookieJar, String) {
         let agent = agent.map_or(String::new(), |agent| agent.0.to_string());
-        let cookie = jar.get("session").map_or("", |cookie| cookie.value()).to_owned();
+        let cookie = jar
+            .get("session")
+            .map_or("", |cookie| cookie.value())
+            .to_owned();
         let tenant = tenant.map_or("", |Extension(Tenant(name))| name);
         let text = format!("{agent} {cookie} {tenant} {}", body.len());
         (jar.add(("seen", "yes")), text)
@@ -95,7 +98,10 @@ fn app() -> (Helios, Journal) {
 async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
     let (app, _) = app();
     let app = app
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(200)))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            Duration::from_millis(200),
+        ))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
         .layer(TraceLayer::new_for_http())
@@ -110,16 +116,28 @@ async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
     assert_eq!(large.header("x-request-id").len(), 36);
     assert_eq!(server.get("/things/slow").await.status, 408);
 
-    let mut client = server.sse_with(Method::GET, "/things/ticks", &headers, "").await;
+    let mut client = server
+        .sse_with(Method::GET, "/things/ticks", &headers, "")
+        .await;
     assert_eq!(client.headers["access-control-allow-origin"], "*");
     assert!(!client.headers.contains_key("content-encoding"));
     for n in 0..3 {
         client.read().await.unwrap();
         let seen = client.text().matches("event: tick").count();
-        assert_eq!(seen, n + 1, "each event leaves when it is sent: {}", client.text());
+        assert_eq!(
+            seen,
+            n + 1,
+            "each event leaves when it is sent: {}",
+            client.text()
+        );
     }
-    let preflight = [("origin", "http://other.test"), ("access-control-request-method", "GET")];
-    let preflight = server.send(Method::OPTIONS, "/things/ticks", &preflight, "").await;
+    let preflight = [
+        ("origin", "http://other.test"),
+        ("access-control-request-method", "GET"),
+    ];
+    let preflight = server
+        .send(Method::OPTIONS, "/things/ticks", &preflight, "")
+        .await;
     assert_eq!(preflight.header("access-control-allow-methods"), "*");
 }
 
@@ -128,7 +146,10 @@ async fn static_files_are_served_where_no_route_is() {
     let (app, _) = app();
     let server = TestServer::start(app.mount("/static", ServeDir::new("examples"))).await;
     let page = server.get("/static/user.html").await;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, "text/html")
+    );
     assert_eq!(server.get("/static/../Cargo.toml").await.status, 404);
     assert_eq!(server.get("/static/none").await.status, 404);
     assert_eq!(server.get("/things").await.status, 200);
@@ -143,7 +164,9 @@ async fn extractors_of_axum_core_are_arguments_as_they_are() {
     });
     let server = TestServer::start(app.layer(tenant)).await;
     let headers = [("user-agent", "test/1"), ("cookie", "session=s1")];
-    let answer = server.send(Method::POST, "/things/extracted", &headers, "12345").await;
+    let answer = server
+        .send(Method::POST, "/things/extracted", &headers, "12345")
+        .await;
     assert_eq!(answer.text(), "test/1 s1 acme 5");
     assert_eq!(answer.header("set-cookie"), "seen=yes");
 }
@@ -154,8 +177,15 @@ async fn a_foreign_rejection_keeps_its_status_and_its_text_becomes_the_detail() 
     let server = TestServer::start(app.body_limit(3)).await;
     let missing = server.get("/things/agent").await;
     assert_eq!(missing.status, 400);
-    assert!(missing.problem()["detail"].as_str().unwrap().contains("user-agent"));
-    let large = server.send(Method::POST, "/things/extracted", &[], "12345").await;
+    assert!(
+        missing.problem()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("user-agent")
+    );
+    let large = server
+        .send(Method::POST, "/things/extracted", &[], "12345")
+        .await;
     assert_eq!(large.problem()["status"], 413);
 }
 
@@ -169,9 +199,14 @@ async fn mounted_in_axum_routes_streams_and_hooks_work() {
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
-    stream.write_all(b"GET /api/things/open HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /api/things/open HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     support::eventually(|| sse.stats().connections == 1).await;
-    sse.broadcast(SseEvent::text("hello").event("greeting")).await.unwrap();
+    sse.broadcast(SseEvent::text("hello").event("greeting"))
+        .await
+        .unwrap();
     let mut seen = String::new();
     while !seen.contains("event: greeting\ndata: hello") {
         let mut buffer = [0; 1_024];
@@ -198,7 +233,10 @@ async fn a_unix_socket_is_listened_on() {
     });
     let server = tokio::spawn(app.listen_on(listener));
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
-    stream.write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");

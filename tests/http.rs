@@ -1,5 +1,5 @@
 //! Plain routes over a real socket: routing, binding, bodies, errors, limits, guards, interceptors, start-up checks.
-#![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Streams over a real socket: the four ways to write one, and the life of a connection from its head to its end.
-#![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -233,11 +233,16 @@ impl<T: Injectable> ResolveInjectable<T> for Dependency<T> {
 /// The rung of types that must be provided.
 pub trait ResolveProvided<T: ?Sized> {
     /// The singleton, if it was provided.
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>;
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
+    where
+        T: Send + Sync + 'static;
 }
 
-impl<T: ?Sized + Send + Sync + 'static> ResolveProvided<T> for &Dependency<T> {
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
+impl<T: ?Sized> ResolveProvided<T> for &Dependency<T> {
+    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
+    where
+        T: Send + Sync + 'static,
+    {
         resolver.provided()
     }
 }

@@ -1,7 +1,9 @@
 //! Named values as one JSON object, for the variants of `#[derive(SseEvents)]`.
 
+use serde::Serializer;
 use serde::ser::{Error, SerializeMap};
-use serde::{Serialize, Serializer};
+
+pub use serde::Serialize;
 use serde_json::Value;
 
 /// A value as JSON, or why it is none.

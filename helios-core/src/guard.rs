@@ -22,6 +22,11 @@ use crate::request::RequestContext;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a guard",
+    label = "does not implement `Guard`",
+    note = "write `impl Guard for {Self}` with `async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError>`"
+)]
 pub trait Guard: Send + Sync + 'static {
     /// Lets the request pass, or refuses it. Values for the handler go into [`RequestContext::extensions_mut`].
     ///

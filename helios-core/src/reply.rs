@@ -42,6 +42,7 @@ pub trait HandlerError {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a handler",
     label = "neither `Serialize` nor `IntoResponse`",
+    note = "an `SseStream` or a stream of events is returned from an `#[sse]` method",
     note = "derive `serde::Serialize` on it to answer with JSON, or implement axum-core's `IntoResponse` for it",
     note = "`Result<T, E>` and `Option<T>` of such a type can be returned too"
 )]
@@ -55,11 +56,15 @@ macro_rules! __reply {
         use $crate::reply::ladder::*;
         let out = $out;
         match (&&&&$crate::reply::Shape::of(&out)).open_result(out) {
-            Err(reply) => *reply,
-            Ok(out) => match (&&$crate::reply::Shape::of(&out)).open_option(out) {
-                Err(reply) => *reply,
-                Ok(out) => (&&&&$crate::reply::Shape::of(&out)).reply(out),
-            },
+            ::core::result::Result::Err(reply) => *reply,
+            ::core::result::Result::Ok(out) => {
+                match (&&$crate::reply::Shape::of(&out)).open_option(out) {
+                    ::core::result::Result::Err(reply) => *reply,
+                    ::core::result::Result::Ok(out) => {
+                        (&&&&$crate::reply::Shape::of(&out)).reply(out)
+                    }
+                }
+            }
         }
     }};
 }

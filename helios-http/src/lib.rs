@@ -32,3 +32,5 @@ pub use service::{HeliosService, RouteService};
 pub use helios_core::reply::{Opened as __Opened, Shape as __Shape};
 #[doc(hidden)]
 pub use std::option::Option as __Option;
+#[doc(hidden)]
+pub use std::result::Result as __Result;

@@ -12,7 +12,7 @@ mod service;
 mod stream;
 
 pub use call::{Finished, Outcome, Refusal, SseCall};
-pub use hooks::{HookArgument, HookPlace, hook_argument, hook_result};
+pub use hooks::{HookArgument, HookPlace, hook_argument, hook_ladder, hook_result};
 pub use options::SseOptions;
 pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};

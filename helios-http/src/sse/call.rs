@@ -12,8 +12,8 @@ use axum_core::response::Response;
 use futures_core::Stream;
 use helios_core::call::Call;
 use helios_core::error::HttpError;
+use helios_core::event::SseEvent;
 use helios_core::interceptor::MapData;
-use helios_core::item::StreamItem;
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
@@ -168,10 +168,11 @@ impl SseCall {
     }
 
     /// Runs a stream: opens the connection, polls the stream once, and sends what it yields.
-    pub(super) async fn forward<S>(self, stream: S) -> Outcome
-    where
-        S: Stream<Item: StreamItem> + Send,
-    {
+    pub(super) async fn forward<S: Stream>(
+        self,
+        stream: S,
+        event: fn(S::Item) -> Result<SseEvent, SseError>,
+    ) -> Outcome {
         let (client, opening) = self.open(None).await?;
         let mut stream = pin!(stream);
         poll_fn(|cx| {
@@ -181,7 +182,7 @@ impl SseCall {
                     Poll::Pending => break,
                     Poll::Ready(None) => return Poll::Ready(Ok(Ending::Completed)),
                     Poll::Ready(Some(item)) => {
-                        let event = item.into_event()?;
+                        let event = event(item)?;
                         let prepared = client.client.prepare(event, Origin::Own)?;
                         client.client.push(&prepared)?;
                     }
@@ -194,11 +195,11 @@ impl SseCall {
     }
 
     /// Runs a producer: opens the connection, then the method's own future.
-    pub(super) async fn produce<F, E>(self, producer: F) -> Outcome
-    where
-        F: Future<Output = Result<(), E>> + Send,
-        E: Into<HttpError>,
-    {
+    pub(super) async fn produce<F: Future>(
+        self,
+        producer: F,
+        result: fn(F::Output) -> Result<(), HttpError>,
+    ) -> Outcome {
         let (_client, opening) = self.open(None).await?;
         let mut producer = pin!(producer);
         let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
@@ -210,11 +211,11 @@ impl SseCall {
                 grace = None;
                 opening.set_ready();
             }
-            producer.as_mut().poll(cx)
+            producer.as_mut().poll(cx).map(result)
         })
         .await
         .map(|()| Ending::Completed)
-        .map_err(|error| error.into().into())
+        .map_err(Refusal::from)
     }
 
     /// Attaches the handle that the method returned.

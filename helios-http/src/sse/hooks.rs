@@ -188,16 +188,61 @@ async fn run(
     }
 }
 
+/// What a hook may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a hook",
+    label = "nobody would receive it",
+    note = "a hook returns `()` or `Result<(), E>`"
+)]
+pub trait HookOutput {}
+
 /// What a hook returned, `()` or `Result<(), E>`, as one type.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __hook_result {
     ($out:expr) => {{
+        use $crate::sse::hook_ladder::*;
         use $crate::sse::ladder::*;
         let out = $out;
-        let opened: $crate::__Opened<()> = (&&&&$crate::__Shape::of(&out)).open_result(out);
+        let opened = (&&&&$crate::__Shape::of(&out)).open_result(out);
+        let opened = opened.map(|out| (&&$crate::__Shape::of(&out)).done(out));
         $crate::sse::hook_result(opened)
     }};
+}
+
+/// Brings the rungs into scope without a name.
+#[doc(hidden)]
+pub mod hook_ladder {
+    pub use super::rungs::{HookDone as _, HookOther as _};
+}
+
+#[allow(missing_docs)]
+mod rungs {
+    use helios_core::reply::Shape;
+
+    use super::HookOutput;
+
+    pub trait HookDone {
+        fn done(&self, out: ());
+    }
+
+    impl HookDone for &Shape<()> {
+        fn done(&self, (): ()) {}
+    }
+
+    pub trait HookOther<T> {
+        fn done(&self, out: T)
+        where
+            T: HookOutput;
+    }
+
+    impl<T> HookOther<T> for Shape<T> {
+        fn done(&self, _: T)
+        where
+            T: HookOutput,
+        {
+        }
+    }
 }
 
 /// A foreign error response becomes an error with its status.

@@ -10,6 +10,14 @@
 )]
 pub trait SseOutput {}
 
+/// The error type of an async `#[sse]` method that is a producer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of an `#[sse]` method",
+    label = "Helios cannot tell a client of this error",
+    note = "implement `From<{Self}> for HttpError`"
+)]
+pub trait ProducerError {}
+
 /// Runs what a sync `#[sse]` method returned.
 #[macro_export]
 #[doc(hidden)]
@@ -28,7 +36,8 @@ macro_rules! __stream_async {
     ($call:expr, $out:expr) => {{
         use $crate::sse::ladder::*;
         let (mut call, out) = ($crate::__Option::Some($call), $out);
-        let out = (&&&$crate::__Shape::of(&out)).settle(&mut call, out).await;
+        let out = (&&&&$crate::__Shape::of(&out)).settle(out);
+        let out = out.run(&mut call).await;
         $crate::__run_output!(call, out)
     }};
 }
@@ -38,10 +47,13 @@ macro_rules! __stream_async {
 macro_rules! __run_output {
     ($call:ident, $out:ident) => {
         match (&&&&$crate::__Shape::of(&$out)).open_result($out) {
-            Err(reply) => $crate::sse::SseCall::replied(*reply),
-            Ok(out) => match (&&$crate::__Shape::of(&out)).open_option(out) {
-                Err(reply) => $crate::sse::SseCall::replied(*reply),
-                Ok(out) => (&&&&$crate::__Shape::of(&out)).run($call, out).await,
+            $crate::__Result::Err(reply) => $crate::sse::SseCall::replied(*reply),
+            $crate::__Result::Ok(out) => match (&&$crate::__Shape::of(&out)).open_option(out) {
+                $crate::__Result::Err(reply) => $crate::sse::SseCall::replied(*reply),
+                $crate::__Result::Ok(out) => {
+                    let source = (&&&&$crate::__Shape::of(&out)).source(out);
+                    source.run($call).await
+                }
             },
         }
     };
@@ -54,19 +66,23 @@ pub mod ladder {
     pub use helios_core::reply::ladder::*;
 
     pub use super::rungs::{
-        RunFinished as _, RunHandle as _, RunOther as _, RunStream as _, SettleOther as _,
-        SettleProducer as _, SettleTryProducer as _,
+        SettleOther as _, SettleProducer as _, SettleRefused as _, SettleTryProducer as _,
+        SourceFinished as _, SourceHandle as _, SourceOther as _, SourceStream as _,
     };
 }
 
+/// The rungs only choose, and keep what they know of a type in a function pointer: a bound in an async method would
+/// be reported three times, and one for `Send` as a method that does not exist.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 mod rungs {
     use futures_core::Stream;
     use helios_core::error::HttpError;
+    use helios_core::event::SseEvent;
     use helios_core::item::StreamItem;
     use helios_core::reply::Shape;
+    use helios_core::sse::SseError;
 
-    use super::SseOutput;
+    use super::{ProducerError, SseOutput};
     use crate::sse::{Finished, Outcome, SseCall, SseStream};
 
     type Slot = Option<SseCall>;
@@ -75,107 +91,151 @@ mod rungs {
         call.ok_or_else(|| HttpError::internal("the call of this stream was taken before"))
     }
 
-    pub trait SettleProducer<F> {
-        fn settle(&self, call: &mut Slot, out: F) -> impl Future<Output = Finished> + Send;
+    /// A future that is the stream.
+    pub struct Producer<F: Future> {
+        future: F,
+        result: fn(F::Output) -> Result<(), HttpError>,
     }
 
-    impl<F: Future<Output = ()> + Send> SettleProducer<F> for &&Shape<F> {
-        fn settle(&self, call: &mut Slot, out: F) -> impl Future<Output = Finished> + Send {
-            let call = call.take();
-            async move {
-                let producer = async move {
-                    out.await;
-                    Ok::<(), HttpError>(())
-                };
-                Finished(produce(call, producer).await)
-            }
+    impl<F: Future> Producer<F> {
+        pub async fn run(self, call: &mut Slot) -> Finished {
+            let call = taken(call.take());
+            Finished(async { call?.produce(self.future, self.result).await }.await)
         }
     }
 
-    pub trait SettleTryProducer<F, E> {
-        fn settle(&self, call: &mut Slot, out: F) -> impl Future<Output = Finished> + Send
-        where
-            E: Into<HttpError>;
+    /// A future that gives the stream.
+    pub struct Plain<F>(F);
+
+    impl<F: Future> Plain<F> {
+        pub async fn run(self, _: &mut Slot) -> F::Output {
+            self.0.await
+        }
     }
 
-    impl<E, F> SettleTryProducer<F, E> for &Shape<F>
-    where
-        F: Future<Output = Result<(), E>> + Send,
-        E: Send,
-    {
-        fn settle(&self, call: &mut Slot, out: F) -> impl Future<Output = Finished> + Send
+    pub trait SettleProducer<F: Future> {
+        fn settle(&self, future: F) -> Producer<F>;
+    }
+
+    impl<F: Future<Output = ()>> SettleProducer<F> for &&&Shape<F> {
+        fn settle(&self, future: F) -> Producer<F> {
+            let result = |()| Ok(());
+            Producer { future, result }
+        }
+    }
+
+    pub trait SettleTryProducer<F: Future, E> {
+        fn settle(&self, future: F) -> Producer<F>;
+    }
+
+    impl<E: Into<HttpError>, F: Future<Output = Result<(), E>>> SettleTryProducer<F, E> for &&Shape<F> {
+        fn settle(&self, future: F) -> Producer<F> {
+            let result = |result: Result<(), E>| result.map_err(Into::into);
+            Producer { future, result }
+        }
+    }
+
+    pub trait SettleRefused<F: Future, E> {
+        fn settle(&self, future: F) -> Producer<F>
         where
-            E: Into<HttpError>,
+            E: ProducerError;
+    }
+
+    impl<E, F: Future<Output = Result<(), E>>> SettleRefused<F, E> for &Shape<F> {
+        fn settle(&self, future: F) -> Producer<F>
+        where
+            E: ProducerError,
         {
-            let call = call.take();
-            async move { Finished(produce(call, out).await) }
+            let result = |_| Err(HttpError::internal(""));
+            Producer { future, result }
         }
     }
 
-    async fn produce<E: Into<HttpError>>(
-        call: Slot,
-        producer: impl Future<Output = Result<(), E>> + Send,
-    ) -> Outcome {
-        taken(call)?.produce(producer).await
+    pub trait SettleOther<F> {
+        fn settle(&self, future: F) -> Plain<F>;
     }
 
-    pub trait SettleOther<F: Future> {
-        fn settle(&self, call: &mut Slot, out: F) -> impl Future<Output = F::Output> + Send;
+    impl<F> SettleOther<F> for Shape<F> {
+        fn settle(&self, future: F) -> Plain<F> {
+            Plain(future)
+        }
     }
 
-    impl<F: Future + Send> SettleOther<F> for Shape<F> {
-        fn settle(&self, _: &mut Slot, out: F) -> impl Future<Output = F::Output> + Send {
+    impl Finished {
+        pub async fn run(self, _: Slot) -> Outcome {
+            self.0
+        }
+    }
+
+    /// A handle that the method returned.
+    pub struct Handle(SseStream);
+
+    impl Handle {
+        pub async fn run(self, call: Slot) -> Outcome {
+            taken(call)?.attach(self.0).await
+        }
+    }
+
+    /// A stream of things that can be sent.
+    pub struct Items<S: Stream> {
+        stream: S,
+        event: fn(S::Item) -> Result<SseEvent, SseError>,
+    }
+
+    impl<S: Stream> Items<S> {
+        pub async fn run(self, call: Slot) -> Outcome {
+            taken(call)?.forward(self.stream, self.event).await
+        }
+    }
+
+    pub trait SourceFinished {
+        fn source(&self, out: Finished) -> Finished;
+    }
+
+    impl SourceFinished for &&&Shape<Finished> {
+        fn source(&self, out: Finished) -> Finished {
             out
         }
     }
 
-    pub trait RunFinished {
-        fn run(&self, call: Slot, out: Finished) -> impl Future<Output = Outcome> + Send;
+    pub trait SourceHandle {
+        fn source(&self, out: SseStream) -> Handle;
     }
 
-    impl RunFinished for &&&Shape<Finished> {
-        fn run(&self, _: Slot, out: Finished) -> impl Future<Output = Outcome> + Send {
-            std::future::ready(out.0)
+    impl SourceHandle for &&Shape<SseStream> {
+        fn source(&self, out: SseStream) -> Handle {
+            Handle(out)
         }
     }
 
-    pub trait RunHandle {
-        fn run(&self, call: Slot, out: SseStream) -> impl Future<Output = Outcome> + Send;
-    }
-
-    impl RunHandle for &&Shape<SseStream> {
-        async fn run(&self, call: Slot, out: SseStream) -> Outcome {
-            taken(call)?.attach(out).await
-        }
-    }
-
-    pub trait RunStream<S: Stream> {
-        fn run(&self, call: Slot, out: S) -> impl Future<Output = Outcome> + Send
+    pub trait SourceStream<S: Stream> {
+        fn source(&self, out: S) -> Items<S>
         where
             S::Item: StreamItem;
     }
 
-    impl<S: Stream + Send> RunStream<S> for &Shape<S> {
-        async fn run(&self, call: Slot, out: S) -> Outcome
+    impl<S: Stream> SourceStream<S> for &Shape<S> {
+        fn source(&self, stream: S) -> Items<S>
         where
             S::Item: StreamItem,
         {
-            taken(call)?.forward(out).await
+            let event = S::Item::into_event;
+            Items { stream, event }
         }
     }
 
-    pub trait RunOther<T> {
-        fn run(&self, call: Slot, out: T) -> impl Future<Output = Outcome> + Send
+    pub trait SourceOther<T> {
+        fn source(&self, out: T) -> Finished
         where
             T: SseOutput;
     }
 
-    impl<T: Send> RunOther<T> for Shape<T> {
-        async fn run(&self, _: Slot, _: T) -> Outcome
+    impl<T> SourceOther<T> for Shape<T> {
+        fn source(&self, _: T) -> Finished
         where
             T: SseOutput,
         {
-            Err(HttpError::internal("").into())
+            Finished(Err(HttpError::internal("").into()))
         }
     }
 }

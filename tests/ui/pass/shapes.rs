@@ -109,6 +109,9 @@ mod shadowed {
     pub struct Box;
     pub struct String;
     pub struct Vec;
+    pub struct Some;
+    pub struct Ok;
+    pub struct Err;
 
     #[derive(Injectable)]
     pub struct Shadowed;
@@ -125,6 +128,13 @@ mod shadowed {
 #[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, shadowed::Shadowed])]
 struct App;
 
+#[derive(SseEvents)]
+enum Payload<T> {
+    One(T),
+    Named { value: T },
+}
+
 fn main() {
+    let _ = (Payload::One(1).into_sse_event(), Payload::Named { value: 1 }.into_sse_event());
     let _ = Helios::new(App).provide(Memory);
 }
