@@ -40,11 +40,14 @@ pub mod guide;
 pub mod prelude;
 
 pub use axum_core;
-pub use helios_core::bind::{Form, Json, Query};
+pub use helios_core::bind::{Form, Json, Path, Query};
 pub use helios_core::container::Injectable;
 pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
+pub use helios_core::filter::Filter;
 pub use helios_core::guard::Guard;
+pub use helios_core::interceptor::{Interceptor, Next};
+pub use helios_core::reply::Reply;
 pub use helios_core::request::{RequestContext, ResponseHead};
 pub use helios_core::route::{RouteKind, Verb};
 pub use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
@@ -54,6 +57,6 @@ pub use helios_http::sse::{SseOptions, SseService, SseStats, SseStream};
 pub use helios_http::{Helios, HeliosService, RouteInfo, Routes, testing};
 pub use helios_macros::{
     Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
-    on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_guards,
-    use_interceptors,
+    on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_filters,
+    use_guards, use_interceptors,
 };

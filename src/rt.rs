@@ -24,10 +24,10 @@ pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
 pub use helios_core::sse::{CloseReason, SseError};
 pub use helios_http::controller::{
-    BoxFuture, Controller, ControllerEntry, ControllerTable, GuardEntry, Handler, Hooks,
-    InjectEntry, Route, Server, ServerTable, SseTable,
+    BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, Hooks, InjectEntry,
+    PipelineTable, Route, Server, ServerTable, SseTable,
 };
-pub use helios_http::resolve::{field_sse, guard, inject_sse, set_header};
+pub use helios_http::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
 pub use helios_http::sse::{Outcome, SseCall, SseService, SseStream, hook_argument};
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,

@@ -35,6 +35,22 @@ impl RequestContext {
         }
     }
 
+    /// Moves the request out, and leaves one that only knows its route.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let path = PathParams {
+            route: Arc::clone(&self.path.route),
+            values: Arc::default(),
+        };
+        let left = Self {
+            parts,
+            path,
+            remote_addr: self.remote_addr,
+        };
+        std::mem::replace(self, left)
+    }
+
     /// The method as it was sent; for an automatic HEAD it is `HEAD`.
     #[must_use]
     pub fn method(&self) -> &Method {

@@ -8,6 +8,7 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::container::Container;
+use helios_core::error::HttpError;
 use http::Request;
 use tower::BoxError;
 use tower::util::BoxCloneSyncService;
@@ -19,7 +20,7 @@ use crate::controller::{Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::mount::{self, BoxedService, Mount};
 use crate::router::{Router, Routes};
-use crate::service::{HeliosService, RouteService, Shared};
+use crate::service::{ErrorFormat, HeliosService, RouteService, Shared};
 use crate::settings::Settings;
 use crate::sse::{Hub, SseOptions, SseService};
 
@@ -34,6 +35,7 @@ pub struct Helios {
     container: Container,
     layers: Vec<BoxedLayer>,
     mounts: Vec<Mount>,
+    error_format: Option<ErrorFormat>,
     hub: Arc<Hub>,
     sse: SseOptions,
     pub(crate) settings: Settings,
@@ -51,6 +53,7 @@ impl Helios {
             container,
             layers: Vec::new(),
             mounts: Vec::new(),
+            error_format: None,
             hub,
             sse: table
                 .sse
@@ -130,7 +133,17 @@ impl Helios {
 
     /// The largest request body that is bound, in bytes. Default: 2 MiB.
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.settings.body_limit = bytes;
+        self.settings.body_limit = Some(bytes);
+        self
+    }
+
+    /// Writes every error of the app in a format of your own, instead of problem JSON: those of handlers and binders
+    /// that no filter answered, and 404 and 405. A 5xx's detail and source are for the log; do not send them.
+    pub fn error_format(
+        mut self,
+        format: impl Fn(&HttpError) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.error_format = Some(Box::new(format));
         self
     }
 
@@ -189,7 +202,8 @@ impl Helios {
             mounts: self.mounts,
             container: Arc::clone(&container),
             hub: Arc::clone(&self.hub),
-            body_limit: self.settings.body_limit,
+            body_limit: self.settings.body_limit(self.table),
+            error_format: self.error_format,
         });
         let layered = self
             .layers

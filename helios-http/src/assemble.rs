@@ -4,13 +4,11 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use helios_core::container::{Container, Resolver};
-use helios_core::guard::DynGuard;
-use helios_core::interceptor::MapData;
 use helios_core::route::{RouteKind, RouteMeta, Template};
 use http::StatusCode;
 
-use crate::controller::{Controller, ControllerEntry, GuardEntry, Route, ServerTable};
-use crate::endpoint::{Endpoint, Target};
+use crate::controller::{Controller, ControllerEntry, PipelineTable, Route, ServerTable};
+use crate::endpoint::{Endpoint, Pipeline, Target};
 use crate::error::StartupFault;
 use crate::sse::{ControllerHooks, SseHooks};
 
@@ -27,8 +25,7 @@ pub struct Assembly<'a> {
 struct Scope {
     controller: Option<TypeId>,
     prefix: &'static str,
-    guards: Vec<Arc<dyn DynGuard>>,
-    interceptors: &'static [&'static dyn MapData],
+    pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
 }
 
@@ -46,9 +43,8 @@ pub(crate) fn assemble(
     };
     let scope = Scope {
         controller: None,
-        prefix: "",
-        guards: assembly.guards("the server", table.guards),
-        interceptors: table.interceptors,
+        prefix: table.prefix,
+        pipeline: Pipeline::default().with("the server", &table.pipeline, &mut assembly.resolver),
         hooks: None,
     };
     assembly.within(scope, |assembly| assembly.mount_all(table.controllers));
@@ -90,8 +86,7 @@ impl Assembly<'_> {
         let scope = Scope {
             controller: Some(id),
             prefix: table.prefix,
-            guards: self.guards(table.name, table.guards),
-            interceptors: table.interceptors,
+            pipeline: self.pipeline(table.name, &table.pipeline),
             hooks: ControllerHooks::of(&controller),
         };
         self.within(scope, |assembly| {
@@ -120,13 +115,7 @@ impl Assembly<'_> {
             self.resolver
                 .needed_by(&who, |resolver| (inject.check)(resolver));
         }
-        let mut guards: Vec<_> = self
-            .scopes
-            .iter()
-            .flat_map(|scope| scope.guards.clone())
-            .collect();
-        guards.extend(self.guards(&who, route.guards));
-        let outer = self.scopes.iter().flat_map(|scope| scope.interceptors);
+        let pipeline = self.pipeline(&who, &route.pipeline);
         self.endpoints.push(Endpoint {
             meta: route.meta,
             controller: name,
@@ -135,8 +124,7 @@ impl Assembly<'_> {
                 .meta
                 .status
                 .and_then(|code| StatusCode::from_u16(code).ok()),
-            guards,
-            mappers: outer.chain(route.interceptors).copied().collect(),
+            pipeline,
             hooks: self
                 .scopes
                 .iter()
@@ -171,12 +159,11 @@ impl Assembly<'_> {
         }
     }
 
-    fn guards(&mut self, who: &str, entries: &[GuardEntry]) -> Vec<Arc<dyn DynGuard>> {
-        let resolve = |entry: &GuardEntry| {
-            self.resolver
-                .needed_by(who, |resolver| (entry.resolve)(resolver))
-        };
-        entries.iter().filter_map(resolve).collect()
+    /// The pipeline of the enclosing scopes with what `table` adds.
+    fn pipeline(&mut self, who: &str, table: &PipelineTable) -> Pipeline {
+        let outer = self.scopes.last().map(|scope| scope.pipeline.clone());
+        let outer = outer.unwrap_or_default();
+        outer.with(who, table, &mut self.resolver)
     }
 }
 

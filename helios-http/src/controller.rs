@@ -6,8 +6,9 @@ use std::sync::Arc;
 use helios_core::call::Call;
 use helios_core::container::Resolver;
 use helios_core::error::HttpError;
+use helios_core::filter::DynFilter;
 use helios_core::guard::DynGuard;
-use helios_core::interceptor::MapData;
+use helios_core::interceptor::{DynInterceptor, MapData};
 use helios_core::reply::Reply;
 use helios_core::route::RouteMeta;
 use helios_core::sse::{CloseReason, SseError};
@@ -55,10 +56,8 @@ pub struct ControllerTable<C: 'static> {
     pub prefix: &'static str,
     /// Controllers below the prefix.
     pub controllers: &'static [ControllerEntry],
-    /// Guards of all its routes and those of nested controllers.
-    pub guards: &'static [GuardEntry],
-    /// Closure interceptors of all its routes and those of nested controllers.
-    pub interceptors: &'static [&'static dyn MapData],
+    /// Around all its routes and those of nested controllers.
+    pub pipeline: PipelineTable,
     /// Its routes.
     pub routes: &'static [Route<C>],
     /// Its SSE hooks.
@@ -71,10 +70,8 @@ pub struct ControllerTable<C: 'static> {
 pub struct Route<C: 'static> {
     /// Its description.
     pub meta: RouteMeta,
-    /// Guards of this route alone.
-    pub guards: &'static [GuardEntry],
-    /// Closure interceptors of this route alone.
-    pub interceptors: &'static [&'static dyn MapData],
+    /// Around this route alone.
+    pub pipeline: PipelineTable,
     /// Singletons that its arguments need.
     pub injects: &'static [InjectEntry],
     /// The hidden function.
@@ -115,13 +112,35 @@ impl ControllerEntry {
     }
 }
 
-/// A guard in a list, its type forgotten.
+/// What stands around handlers, outer to inner.
 #[derive(Clone, Copy)]
-pub struct GuardEntry {
+pub struct PipelineTable {
+    /// Who may call.
+    pub guards: &'static [Entry<dyn DynGuard>],
+    /// What wraps binding and the handler.
+    pub interceptors: &'static [Entry<dyn DynInterceptor>],
+    /// What maps the JSON data that handlers give.
+    pub mappers: &'static [&'static dyn MapData],
+    /// What answers errors.
+    pub filters: &'static [Entry<dyn DynFilter>],
+}
+
+impl PipelineTable {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        guards: &[],
+        interceptors: &[],
+        mappers: &[],
+        filters: &[],
+    };
+}
+
+/// A guard, interceptor or filter in a list, its type forgotten.
+pub struct Entry<T: ?Sized + 'static> {
     /// The type's name.
     pub name: &'static str,
     /// Takes it from the container, or builds it.
-    pub resolve: fn(&mut Resolver<'_>) -> Option<Arc<dyn DynGuard>>,
+    pub resolve: fn(&mut Resolver<'_>) -> Option<Arc<T>>,
 }
 
 /// A singleton that a handler's `#[inject]` argument needs.
@@ -146,12 +165,14 @@ pub trait Server {
 
 /// What `#[server]` writes down.
 pub struct ServerTable {
+    /// The path before all of its routes.
+    pub prefix: &'static str,
     /// The controllers.
     pub controllers: &'static [ControllerEntry],
-    /// Guards of all routes.
-    pub guards: &'static [GuardEntry],
-    /// Closure interceptors of all routes.
-    pub interceptors: &'static [&'static dyn MapData],
+    /// Around all routes.
+    pub pipeline: PipelineTable,
+    /// The largest request body that is bound, in bytes.
+    pub body_limit: Option<usize>,
     /// The address to listen on.
     pub host: Option<&'static str>,
     /// The port to listen on; 0 picks a free one.

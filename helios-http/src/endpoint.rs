@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use helios_core::call::Call;
+use helios_core::container::Resolver;
+use helios_core::filter::DynFilter;
 use helios_core::guard::DynGuard;
-use helios_core::interceptor::MapData;
+use helios_core::interceptor::{DynInterceptor, MapData};
 use helios_core::reply::Reply;
 use helios_core::route::{RouteMeta, Template};
 use http::StatusCode;
 
-use crate::controller::{BoxFuture, Controller, Handler, HttpHandler, SseHandler};
+use crate::controller::{
+    BoxFuture, Controller, Entry, Handler, HttpHandler, PipelineTable, SseHandler,
+};
 use crate::sse::{Outcome, SseCall, SseHooks};
 
 pub(crate) struct Endpoint {
@@ -18,13 +22,47 @@ pub(crate) struct Endpoint {
     pub(crate) template: Arc<Template>,
     /// The status of successful responses, if it is not the handler's own.
     pub(crate) status: Option<StatusCode>,
-    /// Outer to inner.
-    pub(crate) guards: Vec<Arc<dyn DynGuard>>,
-    /// Outer to inner.
-    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    pub(crate) pipeline: Pipeline,
     /// Of the controllers above, outermost first.
     pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
     pub(crate) target: Target,
+}
+
+/// What stands around a handler, each list outer to inner.
+#[derive(Clone, Default)]
+pub(crate) struct Pipeline {
+    pub(crate) guards: Vec<Arc<dyn DynGuard>>,
+    pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    pub(crate) filters: Vec<Arc<dyn DynFilter>>,
+}
+
+impl Pipeline {
+    /// This pipeline, with what `table` adds inside of it.
+    pub(crate) fn with(
+        &self,
+        who: &str,
+        table: &PipelineTable,
+        resolver: &mut Resolver<'_>,
+    ) -> Self {
+        let mut pipeline = self.clone();
+        pipeline.guards.extend(resolve(who, table.guards, resolver));
+        pipeline
+            .interceptors
+            .extend(resolve(who, table.interceptors, resolver));
+        pipeline.mappers = self.mappers.iter().chain(table.mappers).copied().collect();
+        pipeline
+            .filters
+            .extend(resolve(who, table.filters, resolver));
+        pipeline
+    }
+}
+
+fn resolve<T: ?Sized>(who: &str, entries: &[Entry<T>], resolver: &mut Resolver<'_>) -> Vec<Arc<T>> {
+    let entries = entries.iter();
+    entries
+        .filter_map(|entry| resolver.needed_by(who, |resolver| (entry.resolve)(resolver)))
+        .collect()
 }
 
 /// The handler with its instance.

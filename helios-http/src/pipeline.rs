@@ -1,4 +1,4 @@
-//! One request through one endpoint: guards, binding, handler, head.
+//! One request through one endpoint: guards, interceptors, binding, handler, filters, head.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
+use helios_core::interceptor::{Handle, Next, ReplyFuture};
 use helios_core::reply::Reply;
-use helios_core::request::ResponseHead;
+use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::route::RouteKind;
 use helios_core::sse::is_end_mark;
 use http::header::{
@@ -21,27 +22,114 @@ use crate::body::SseBody;
 use crate::endpoint::{CallHttp, CallSse, Endpoint, Target};
 use crate::panics::caught_in;
 use crate::peer::Peer;
+use crate::service::Shared;
 use crate::sse::{Connection, Hub, Opened, Opening, SseCall};
 
-/// Answers a request.
+/// Answers a request: guards, interceptors around binding and handler, filters for what fails.
 pub(crate) async fn run(
     endpoint: &Endpoint,
-    mut call: Call,
-    hub: &Arc<Hub>,
+    mut request: RequestContext,
+    body: Body,
+    app: &Shared,
     peer: Option<Arc<Peer>>,
 ) -> Response {
-    let reply = caught_in("a handler", async {
-        for guard in &endpoint.guards {
-            guard.check(&mut call.request).await?;
-        }
-        match &endpoint.target {
-            Target::Http(handler) => answer(endpoint, handler.as_ref(), &mut call).await,
-            Target::Sse(handler) => open(endpoint, handler.as_ref(), call, hub, peer).await,
+    let answered = caught_in("a handler", async {
+        let mut kept = None;
+        let reply = match admit(endpoint, &mut request).await {
+            Err(error) => Err(error),
+            Ok(()) => {
+                // The handler takes the request, so filters get a copy.
+                kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+                let mut handler = Innermost {
+                    endpoint,
+                    body,
+                    app,
+                    peer,
+                };
+                match endpoint.pipeline.interceptors.as_slice() {
+                    [] => handler.call(request.take()).await.0,
+                    interceptors => {
+                        Next::new(interceptors, &mut handler)
+                            .run(&mut request)
+                            .await
+                    }
+                }
+            }
+        };
+        match reply {
+            Err(error) => {
+                let request = kept.as_ref().unwrap_or(&request);
+                let answered = filtered(endpoint, &error, request).await;
+                answered.unwrap_or(Err(error))
+            }
+            Ok(response) => Ok(response),
         }
     });
     let panicked = || Err(HttpError::internal("the handler panicked"));
-    let reply = reply.await.unwrap_or_else(panicked);
-    reply.unwrap_or_else(|error| refuse(endpoint, error))
+    let reply = answered.await.unwrap_or_else(panicked);
+    reply.unwrap_or_else(|error| refuse(endpoint, app, &error))
+}
+
+async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), HttpError> {
+    for guard in &endpoint.pipeline.guards {
+        guard.check(request).await?;
+    }
+    Ok(())
+}
+
+/// The answer of the first filter that knows the error, inner ones first.
+async fn filtered(
+    endpoint: &Endpoint,
+    error: &HttpError,
+    request: &RequestContext,
+) -> Option<Reply> {
+    let mut filters = endpoint.pipeline.filters.iter().rev();
+    let answer = filters.find_map(|filter| filter.catch(error, request))?;
+    Some(answer.await)
+}
+
+/// Binding and the handler: what interceptors wrap.
+struct Innermost<'a> {
+    endpoint: &'a Endpoint,
+    body: Body,
+    app: &'a Shared,
+    peer: Option<Arc<Peer>>,
+}
+
+impl Innermost<'_> {
+    /// The reply, and the request if the handler is done with it.
+    async fn call(&mut self, request: RequestContext) -> (Reply, Option<RequestContext>) {
+        let body = std::mem::take(&mut self.body);
+        let container = Arc::clone(&self.app.container);
+        let mut call = Call::new(request, body, self.app.body_limit, container);
+        match &self.endpoint.target {
+            Target::Http(handler) => {
+                let reply = answer(self.endpoint, handler.as_ref(), &mut call).await;
+                (reply, Some(call.request))
+            }
+            Target::Sse(handler) => {
+                let peer = self.peer.take();
+                let reply = open(self.endpoint, handler.as_ref(), call, &self.app.hub, peer);
+                (reply.await, None)
+            }
+        }
+    }
+}
+
+impl Handle for Innermost<'_> {
+    fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a> {
+        Box::pin(async move {
+            let taken = match self.endpoint.target {
+                Target::Http(_) => request.take(),
+                Target::Sse(_) => request.clone(),
+            };
+            let (reply, back) = self.call(taken).await;
+            if let Some(back) = back {
+                *request = back;
+            }
+            reply
+        })
+    }
 }
 
 async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
@@ -49,7 +137,7 @@ async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) ->
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;
     }
-    if !endpoint.mappers.is_empty() && is_json(&response) {
+    if !endpoint.pipeline.mappers.is_empty() && is_json(&response) {
         response = map_json(endpoint, call, response).await?;
     }
     if let Some(head) = call.take_response_head() {
@@ -77,7 +165,7 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
     let data = serde_json::from_slice(&json.to_bytes())
         .map_err(|error| failed("the response is not JSON").with_source(error))?;
     let mut head = call.response_head();
-    let inner_first = endpoint.mappers.iter().rev();
+    let inner_first = endpoint.pipeline.mappers.iter().rev();
     let mapped = inner_first.fold(data, |data, mapper| {
         mapper.map(data, &call.request, &mut head)
     });
@@ -107,7 +195,10 @@ async fn open(
             Body::empty(),
         ));
     }
-    let (hooks, mappers) = (Arc::clone(&endpoint.hooks), Arc::clone(&endpoint.mappers));
+    let (hooks, mappers) = (
+        Arc::clone(&endpoint.hooks),
+        Arc::clone(&endpoint.pipeline.mappers),
+    );
     let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut connection = Connection::new(opening, handler.call(call));
@@ -138,9 +229,9 @@ fn event_stream(version: Version, own: &ResponseHead, body: Body) -> Response {
     response
 }
 
-fn refuse(endpoint: &Endpoint, error: HttpError) -> Response {
+fn refuse(endpoint: &Endpoint, app: &Shared, error: &HttpError) -> Response {
     if error.status().is_server_error() {
-        let source = std::error::Error::source(&error);
+        let source = std::error::Error::source(error);
         tracing::error!(
             route = endpoint.template.as_str(),
             handler = endpoint.meta.handler,
@@ -149,7 +240,7 @@ fn refuse(endpoint: &Endpoint, error: HttpError) -> Response {
             "a request failed"
         );
     }
-    error.into_response()
+    app.render(error)
 }
 
 /// Drops the body of a response to HEAD, and keeps what its headers say of it.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use helios_core::bind;
 use helios_core::call::Call;
 use helios_core::container::Resolver;
+use helios_core::filter::{DynFilter, Filter};
 use helios_core::guard::{DynGuard, Guard};
+use helios_core::interceptor::{DynInterceptor, Interceptor};
 use http::{HeaderName, HeaderValue};
 
 use crate::sse::SseService;
@@ -13,6 +15,16 @@ use crate::sse::SseService;
 /// A resolved guard, its type forgotten.
 pub fn guard<G: Guard>(guard: Option<Arc<G>>) -> Option<Arc<dyn DynGuard>> {
     guard.map(|guard| guard as Arc<dyn DynGuard>)
+}
+
+/// A resolved interceptor, its type forgotten.
+pub fn interceptor<I: Interceptor>(interceptor: Option<Arc<I>>) -> Option<Arc<dyn DynInterceptor>> {
+    interceptor.map(|interceptor| interceptor as Arc<dyn DynInterceptor>)
+}
+
+/// A resolved filter, its type forgotten.
+pub fn filter<F: Filter>(filter: Option<Arc<F>>) -> Option<Arc<dyn DynFilter>> {
+    filter.map(|filter| filter as Arc<dyn DynFilter>)
 }
 
 /// An `SseService` field of an injectable type.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use helios_core::call::Call;
 use helios_core::container::Container;
+use helios_core::error::HttpError;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
@@ -39,6 +39,19 @@ pub(crate) struct Shared {
     pub(crate) container: Arc<Container>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
+    pub(crate) error_format: Option<ErrorFormat>,
+}
+
+/// How errors are written, if not as problem JSON.
+pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError) -> Response + Send + Sync>;
+
+impl Shared {
+    pub(crate) fn render(&self, error: &HttpError) -> Response {
+        match &self.error_format {
+            Some(format) => format(error),
+            None => error.clone().into_response(),
+        }
+    }
 }
 
 impl RouteService {
@@ -80,9 +93,7 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
             let addr = peer.as_ref().and_then(|peer| peer.addr);
             let template = Arc::clone(&endpoint.template);
             let context = RequestContext::new(parts, template, params, addr);
-            let container = Arc::clone(&shared.container);
-            let call = Call::new(context, body, shared.body_limit, container);
-            let run = pipeline::run(&endpoint, call, &shared.hub, peer);
+            let run = pipeline::run(&endpoint, context, body, shared, peer);
             let response = run.instrument(trace.span()).await;
             trace.answered(&response);
             response
@@ -90,9 +101,9 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
         Ok(Matched::Options(allow)) => (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response(),
         Err(error) if error.status() == StatusCode::NOT_FOUND => {
             let answered = mount::answer(&shared.mounts, request).await;
-            answered.unwrap_or_else(|_| error.into_response())
+            answered.unwrap_or_else(|_| shared.render(&error))
         }
-        Err(error) => error.into_response(),
+        Err(error) => shared.render(&error),
     };
     if is_head {
         pipeline::without_body(response)

@@ -10,7 +10,7 @@ use crate::error::Error;
 pub(crate) struct Settings {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
-    pub(crate) body_limit: usize,
+    pub(crate) body_limit: Option<usize>,
     pub(crate) header_timeout: Duration,
     pub(crate) drain_deadline: Duration,
     pub(crate) shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -22,7 +22,7 @@ impl Default for Settings {
         Self {
             host: None,
             port: None,
-            body_limit: 2 << 20,
+            body_limit: None,
             header_timeout: Duration::from_secs(10),
             drain_deadline: Duration::from_secs(10),
             shutdown: None,
@@ -31,7 +31,14 @@ impl Default for Settings {
     }
 }
 
+/// Bytes of a request body that are bound, if nothing says otherwise.
+const BODY_LIMIT: usize = 2 << 20;
+
 impl Settings {
+    pub(crate) fn body_limit(&self, table: &ServerTable) -> usize {
+        self.body_limit.or(table.body_limit).unwrap_or(BODY_LIMIT)
+    }
+
     /// Host and port, with what the builder left open taken from the environment, `#[server]`, or the defaults.
     pub(crate) fn address(&self, table: &ServerTable) -> Result<(String, u16), Error> {
         self.address_in(table, |name| env::var(name).ok())
@@ -60,11 +67,13 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::PipelineTable;
 
     const TABLE: ServerTable = ServerTable {
+        prefix: "",
         controllers: &[],
-        guards: &[],
-        interceptors: &[],
+        pipeline: PipelineTable::EMPTY,
+        body_limit: None,
         host: Some("::1"),
         port: Some(4000),
         sse: None,

@@ -64,11 +64,12 @@ impl TestAppBuilder {
 /// An app without a socket.
 ///
 /// ```
-/// # use helios_http::controller::{Server, ServerTable};
+/// # use helios_http::controller::{PipelineTable, Server, ServerTable};
 /// # struct App;
 /// # impl Server for App {
 /// #     const TABLE: ServerTable = ServerTable {
-/// #         controllers: &[], guards: &[], interceptors: &[], host: None, port: None, sse: None,
+/// #         prefix: "", controllers: &[], pipeline: PipelineTable::EMPTY, body_limit: None,
+/// #         host: None, port: None, sse: None,
 /// #     };
 /// # }
 /// use helios_http::testing::TestApp;

@@ -227,11 +227,6 @@ impl Arg {
         listed.map(|Listed(ty)| ty).collect()
     }
 
-    /// The elements of `key = [a, b]`, as expressions.
-    pub(crate) fn expressions(&self, example: &str, errors: &mut Errors) -> Vec<Expr> {
-        self.elements("a list", example, errors)
-    }
-
     /// The tokens of `key(..)`.
     pub(crate) fn group(&self, example: &str, errors: &mut Errors) -> Option<TokenStream> {
         let found = match &self.value {
@@ -253,7 +248,13 @@ impl Arg {
         alone
     }
 
-    fn elements<T: Parse>(&self, what: &str, example: &str, errors: &mut Errors) -> Vec<T> {
+    /// The elements of `key = [a, b]`.
+    pub(crate) fn elements<T: Parse>(
+        &self,
+        what: &str,
+        example: &str,
+        errors: &mut Errors,
+    ) -> Vec<T> {
         let Value::List(_, inner) = &self.value else {
             self.expect(None::<()>, what, example, errors);
             return Vec::new();

@@ -10,6 +10,7 @@ mod model;
 mod parse;
 mod sources;
 
+pub(crate) use attributes::list;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::spanned::Spanned;

@@ -7,9 +7,9 @@ mod controller;
 mod diagnostics;
 mod duration;
 mod injectable;
-mod interceptors;
 mod misplaced;
 mod path;
+mod pipeline;
 mod runtime;
 mod server;
 mod sse_events;
@@ -40,7 +40,8 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// Every key may be left out. `interceptors = [..]` takes several closures; `crate = path` names the facade if it is
+/// Every key may be left out. `interceptors = [..]` takes several closures, and types that
+/// implement `Interceptor`; `filters = [..]` takes types that implement `Filter`; `crate = path` names the facade if it is
 /// not called `::helios`.
 ///
 /// # Arguments of routes
@@ -61,8 +62,8 @@ use proc_macro::TokenStream;
 ///
 /// # Beside a route
 ///
-/// `#[http_code(201)]`, `#[use_guards(AuthGuard)]`, `#[use_interceptors(|data, _request, _response| data)]`, and
-/// `#[header("cache-control", "no-store")]`, which sets a header of the response.
+/// `#[http_code(201)]`, `#[use_guards(AuthGuard)]`, `#[use_interceptors(|data, _request, _response| data)]`,
+/// `#[use_filters(OutOfStockFilter)]`, and `#[header("cache-control", "no-store")]`, which sets a header of the response.
 #[proc_macro_attribute]
 pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
     controller::controller(args.into(), item.into()).into()
@@ -72,8 +73,10 @@ pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```ignore
 /// #[server(
+///     prefix = "api",                   // before all paths
 ///     controllers = [User],
 ///     guards = [AuthGuard],
+///     body_limit = 1_048_576,           // bytes
 ///     host = "127.0.0.1",
 ///     port = 3000,
 ///     sse(enabled = true, keep_alive = "15s", retry = "3s", welcome = true, control_prefix = "helios:"),
@@ -81,8 +84,8 @@ pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
 /// struct App;
 /// ```
 ///
-/// Every key may be left out. `keep_alive = false` turns keep-alive comments off; `interceptor` and `interceptors`
-/// take closures as in [`macro@controller`].
+/// Every key may be left out. `keep_alive = false` turns keep-alive comments off; `guards`, `interceptors` and
+/// `filters` are as in [`macro@controller`], outside of those.
 #[proc_macro_attribute]
 pub fn server(args: TokenStream, item: TokenStream) -> TokenStream {
     server::server(args.into(), item.into()).into()
@@ -191,6 +194,9 @@ method_attributes! {
     http_code
     /// Puts guards before one route: `#[use_guards(AuthGuard)]`.
     use_guards
-    /// Maps the data of one route: `#[use_interceptors(|data, _request, _response| json!({ "data": data }))]`.
+    /// Wraps one route in types that implement `Interceptor`, or maps its data with closures:
+    /// `#[use_interceptors(Timing, |data, _request, _response| json!({ "data": data }))]`.
     use_interceptors
+    /// Answers the errors of one route with types that implement `Filter`: `#[use_filters(OutOfStockFilter)]`.
+    use_filters
 }

@@ -3,9 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, Path, Type};
-
-use crate::types;
+use syn::{Attribute, Path, Type};
 
 /// The facade's hidden module, `::helios::__rt` unless `crate = path` says otherwise.
 #[derive(Debug, Default)]
@@ -43,25 +41,6 @@ impl Runtime {
         let entries = types.iter().map(|ty| {
             let (span, rt) = (ty.span(), self.at(ty.span()));
             quote_spanned!(span=> #rt::ControllerEntry::of::<#ty>())
-        });
-        quote!(&[#(#entries),*])
-    }
-
-    /// `&[..]` of `GuardEntry`.
-    pub(crate) fn guards(&self, types: &[Type]) -> TokenStream {
-        let entries = types.iter().map(|ty| {
-            let (span, rt, name) = (ty.span(), self.at(ty.span()), types::name(ty));
-            let resolved = self.resolved(ty, span);
-            quote_spanned!(span=> #rt::GuardEntry { name: #name, resolve: |resolver| #rt::guard(#resolved) })
-        });
-        quote!(&[#(#entries),*])
-    }
-
-    /// `&[..]` of `&dyn MapData`. A closure infers its types when it is handed straight to `data_mapper`.
-    pub(crate) fn interceptors(&self, closures: &[Expr]) -> TokenStream {
-        let entries = closures.iter().map(|closure| {
-            let (span, rt) = (closure.span(), self.at(closure.span()));
-            quote_spanned!(span=> &#rt::data_mapper(#closure))
         });
         quote!(&[#(#entries),*])
     }

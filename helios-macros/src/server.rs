@@ -3,19 +3,23 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{Expr, Item, ItemStruct, LitInt, LitStr, Type};
+use syn::{Item, ItemStruct, LitInt, LitStr, Type};
 
 use crate::args::Args;
 use crate::diagnostics::Errors;
 use crate::duration;
-use crate::interceptors;
+use crate::path::Template;
+use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs, option, quiet};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
+    "prefix",
     "controllers",
     "guards",
     "interceptor",
     "interceptors",
+    "filters",
+    "body_limit",
     "sse",
     "host",
     "port",
@@ -34,8 +38,9 @@ const SSE_KEYS: [&str; 5] = [
 struct Settings {
     runtime: Runtime,
     controllers: Vec<Type>,
-    guards: Vec<Type>,
-    interceptors: Vec<Expr>,
+    prefix: Option<LitStr>,
+    pipeline: Pipeline,
+    body_limit: Option<usize>,
     sse: Option<SseSettings>,
     host: Option<LitStr>,
     port: Option<u16>,
@@ -90,7 +95,14 @@ impl Settings {
         for arg in args.known("server", &KEYS, errors) {
             match arg.name().as_str() {
                 "controllers" => settings.controllers = arg.types("controllers = [User]", errors),
-                "guards" => settings.guards = arg.types("guards = [AuthGuard]", errors),
+                "prefix" => {
+                    settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors)
+                }
+                "body_limit" => {
+                    settings.body_limit = arg
+                        .integer("body_limit = 1_048_576", errors)
+                        .and_then(|limit| errors.take(limit.base10_parse()));
+                }
                 "sse" => {
                     let group = arg.group("sse(enabled = true)", errors);
                     settings.sse = group.map(|group| SseSettings::parse(group, errors));
@@ -104,9 +116,7 @@ impl Settings {
                 "crate" => {
                     settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
                 }
-                _ => settings
-                    .interceptors
-                    .extend(interceptors::parse(&arg, errors)),
+                _ => settings.pipeline.set(&arg, errors),
             }
         }
         settings
@@ -117,8 +127,9 @@ impl Settings {
         let cfgs = cfgs(&item.attrs);
         let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
         let controllers = self.runtime.controllers(&self.controllers);
-        let guards = self.runtime.guards(&self.guards);
-        let interceptors = self.runtime.interceptors(&self.interceptors);
+        let pipeline = self.pipeline.expand(&self.runtime);
+        let prefix = self.prefix.as_ref().map_or_else(String::new, LitStr::value);
+        let body_limit = option(&rt, self.body_limit);
         let (host, port) = (option(&rt, self.host.as_ref()), option(&rt, self.port));
         let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
         quote! {
@@ -127,9 +138,10 @@ impl Settings {
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {
                 const TABLE: #rt::ServerTable = #rt::ServerTable {
+                    prefix: #prefix,
                     controllers: #controllers,
-                    guards: #guards,
-                    interceptors: #interceptors,
+                    pipeline: #pipeline,
+                    body_limit: #body_limit,
                     host: #host,
                     port: #port,
                     sse: #sse,
@@ -188,6 +200,14 @@ impl SseSettings {
             }
         }
     }
+}
+
+fn prefix(text: Option<LitStr>, errors: &mut Errors) -> Option<LitStr> {
+    let text = text?;
+    for mistake in Template::parse(&text.value()).err().into_iter().flatten() {
+        errors.at(&text, mistake);
+    }
+    Some(text)
 }
 
 fn port_in(literal: &LitInt, errors: &mut Errors) -> Option<u16> {

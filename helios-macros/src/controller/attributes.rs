@@ -5,17 +5,16 @@ use quote::ToTokens;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, Lit, LitStr, Meta, Path, Token};
+use syn::{Attribute, Lit, LitStr, Meta, Path, Token};
 
 use super::model::{Extras, HookKind, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
 use crate::args::{Args, literal, string_literal};
 use crate::diagnostics::Errors;
-use crate::interceptors;
 use crate::path::Template;
-use crate::types::Listed;
+use crate::pipeline;
 
 /// The attributes of methods that are exported as macros too.
-const EXPORTED: [&str; 15] = [
+const EXPORTED: [&str; 16] = [
     "get",
     "post",
     "put",
@@ -31,6 +30,7 @@ const EXPORTED: [&str; 15] = [
     "http_code",
     "use_guards",
     "use_interceptors",
+    "use_filters",
 ];
 
 /// A response header; not exported, because arguments use the name for request headers.
@@ -252,14 +252,8 @@ pub(super) fn extras(attributes: &[Attribute], errors: &mut Errors) -> Extras {
     for attribute in attributes {
         match short_name(attribute).as_str() {
             "http_code" => http_code(attribute, &mut extras, errors),
-            "use_guards" => {
-                let guards = list(attribute, errors).into_iter();
-                extras.guards.extend(guards.map(|Listed(guard)| guard));
-            }
-            "use_interceptors" => {
-                let closures: Vec<Expr> = list(attribute, errors);
-                interceptors::check(&closures, errors);
-                extras.interceptors.extend(closures);
+            name if pipeline::ATTRIBUTES.contains(&name) => {
+                extras.pipeline.extend(name, attribute, errors);
             }
             _ => extras.headers.extend(response_header(attribute, errors)),
         }
@@ -267,7 +261,7 @@ pub(super) fn extras(attributes: &[Attribute], errors: &mut Errors) -> Extras {
     extras
 }
 
-fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<T> {
+pub(crate) fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<T> {
     let tokens = tokens_of(attribute, errors);
     let Some(list) = errors.take(Punctuated::<T, Token![,]>::parse_terminated.parse2(tokens))
     else {

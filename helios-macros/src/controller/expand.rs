@@ -55,8 +55,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
         name: #name,
         prefix: "",
         controllers: &[],
-        guards: &[],
-        interceptors: &[],
+        pipeline: #rt::PipelineTable::EMPTY,
         routes: &[],
         hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None },
         resolve: |_| #rt::None,
@@ -70,8 +69,7 @@ fn table(controller: &Controller) -> TokenStream {
     let name = types::name(&controller.self_ty);
     let prefix = controller.prefix.text();
     let controllers = runtime.controllers(&controller.controllers);
-    let guards = runtime.guards(&controller.guards);
-    let interceptors = runtime.interceptors(&controller.interceptors);
+    let pipeline = controller.pipeline.expand(runtime);
     let routes = controller.routes.iter().map(|route| row(controller, route));
     let hooks = HookKind::ALL.map(|kind| hook(controller, kind));
     let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
@@ -80,8 +78,7 @@ fn table(controller: &Controller) -> TokenStream {
         name: #name,
         prefix: #prefix,
         controllers: #controllers,
-        guards: #guards,
-        interceptors: #interceptors,
+        pipeline: #pipeline,
         routes: &[#(#routes),*],
         hooks: #rt::Hooks { #(#hooks)* },
         resolve: |#resolver| #resolve,
@@ -119,8 +116,7 @@ fn shared_generics(controller: &Controller) -> Generics {
 fn row(controller: &Controller, route: &Route) -> TokenStream {
     let (runtime, rt) = (&controller.runtime, controller.runtime.path());
     let (meta, cfgs, name) = (meta(&rt, route), &route.method.cfgs, hidden(&route.method));
-    let guards = runtime.guards(&route.extras.guards);
-    let interceptors = runtime.interceptors(&route.extras.interceptors);
+    let pipeline = route.extras.pipeline.expand(runtime);
     let injects = injects(controller, &route.method);
     let handler = match route.kind {
         RouteKind::Http => quote!(Http),
@@ -130,8 +126,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
         #(#cfgs)*
         #rt::Route {
             meta: #meta,
-            guards: #guards,
-            interceptors: #interceptors,
+            pipeline: #pipeline,
             injects: #injects,
             handler: #rt::Handler::#handler(Self::#name),
         }

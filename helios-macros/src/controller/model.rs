@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span};
 use syn::{Attribute, Expr, Generics, LitStr, Path, Type};
 
 use crate::path::{Param, Template};
+use crate::pipeline::Pipeline;
 use crate::runtime::Runtime;
 
 /// An impl marked `#[controller]`.
@@ -15,8 +16,7 @@ pub(crate) struct Controller {
     pub(crate) self_ty: Type,
     pub(crate) prefix: TemplateLiteral,
     pub(crate) controllers: Vec<Type>,
-    pub(crate) guards: Vec<Type>,
-    pub(crate) interceptors: Vec<Expr>,
+    pub(crate) pipeline: Pipeline,
     pub(crate) routes: Vec<Route>,
     pub(crate) hooks: Vec<Hook>,
     /// The attributes to touch, so that their import counts as used.
@@ -88,8 +88,7 @@ pub(crate) enum RouteKind {
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) status: Option<Status>,
-    pub(crate) guards: Vec<Type>,
-    pub(crate) interceptors: Vec<Expr>,
+    pub(crate) pipeline: Pipeline,
     pub(crate) headers: Vec<ResponseHeader>,
 }
 

@@ -12,15 +12,16 @@ use super::attributes::{self, MethodAttributes, Role, RoleKind};
 use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, Used};
 use crate::args::Args;
 use crate::diagnostics::Errors;
-use crate::interceptors;
+use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "prefix",
     "controllers",
     "guards",
     "interceptor",
     "interceptors",
+    "filters",
     "crate",
 ];
 
@@ -33,8 +34,7 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         self_ty: (*item.self_ty).clone(),
         prefix: TemplateLiteral::absent(Span::call_site()),
         controllers: Vec::new(),
-        guards: Vec::new(),
-        interceptors: Vec::new(),
+        pipeline: Pipeline::default(),
         routes: Vec::new(),
         hooks: Vec::new(),
         used: Vec::new(),
@@ -77,13 +77,10 @@ fn settings(controller: &mut Controller, args: TokenStream, errors: &mut Errors)
                 }
             }
             "controllers" => controller.controllers = arg.types("controllers = [Posts]", errors),
-            "guards" => controller.guards = arg.types("guards = [AuthGuard]", errors),
             "crate" => {
                 controller.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
             }
-            _ => controller
-                .interceptors
-                .extend(interceptors::parse(&arg, errors)),
+            _ => controller.pipeline.set(&arg, errors),
         }
     }
 }

@@ -67,7 +67,7 @@ fn wrapped(data: serde_json::Value, _request: &RequestContext, _response: &mut R
     interceptors = [|data, req, res| {
         res.set_status(StatusCode::OK);
         json!({ "path": req.uri().path(), "data": data })
-    }, wrapped],
+    }, |data, req, res| wrapped(data, req, res)],
 )]
 impl Posts {
     const PAGE: usize = 20;

@@ -1,0 +1,151 @@
+//! What stands around handlers: guards, interceptors and filters of a server, a controller or a route.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Expr, Token, Type};
+
+use crate::args::Arg;
+use crate::controller::list;
+use crate::diagnostics::Errors;
+use crate::runtime::Runtime;
+use crate::types::{Listed, name};
+
+/// The attributes of routes that [`Pipeline::extend`] knows.
+pub(crate) const ATTRIBUTES: [&str; 3] = ["use_guards", "use_interceptors", "use_filters"];
+
+const CLOSURE: &str = "|data, request, response| data";
+
+#[derive(Default)]
+pub(crate) struct Pipeline {
+    guards: Vec<Type>,
+    interceptors: Vec<Type>,
+    mappers: Vec<Expr>,
+    filters: Vec<Type>,
+}
+
+/// An element of `interceptors = [..]`.
+pub(crate) enum Interceptor {
+    /// Wraps the pipeline.
+    Type(Type),
+    /// Maps the data.
+    Closure(Expr),
+}
+
+impl Parse for Interceptor {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let closure = input.peek(Token![|]) || input.peek(Token![||]) || input.peek(Token![move]);
+        if !closure {
+            return match input.fork().parse::<Listed>() {
+                Ok(_) => input.parse().map(|Listed(ty)| Self::Type(ty)),
+                Err(error) => Err(interceptor_error(input, &error)),
+            };
+        }
+        let closure: Expr = input.parse()?;
+        match &closure {
+            Expr::Closure(inner) if inner.inputs.len() == 3 && inner.asyncness.is_none() => {
+                Ok(Self::Closure(closure))
+            }
+            _ => Err(Error::new_spanned(closure, expected())),
+        }
+    }
+}
+
+/// What is neither a type nor a closure is told so; what is nearly a type keeps its own error.
+fn interceptor_error(input: ParseStream<'_>, error: &Error) -> Error {
+    match input.fork().parse::<Expr>() {
+        Ok(Expr::Call(_) | Expr::Struct(_) | Expr::Path(_)) | Err(_) => error.clone(),
+        Ok(other) => Error::new_spanned(other, expected()),
+    }
+}
+
+fn expected() -> String {
+    format!("an interceptor is a type, or a closure with three arguments: `{CLOSURE}`")
+}
+
+impl Pipeline {
+    /// Takes the value of `guards`, `interceptor`, `interceptors` or `filters`.
+    pub(crate) fn set(&mut self, arg: &Arg, errors: &mut Errors) {
+        match arg.name().as_str() {
+            "guards" => self.guards = arg.types("guards = [AuthGuard]", errors),
+            "filters" => self.filters = arg.types("filters = [NotFoundFilter]", errors),
+            "interceptor" => {
+                let example = format!("interceptor = {CLOSURE}");
+                let found = arg.expression(&example, errors);
+                let parsed = found.map(|found| syn::parse2(quote!(#found)));
+                self.add(parsed.and_then(|parsed| errors.take(parsed)));
+            }
+            _ => {
+                let example = format!("interceptors = [{CLOSURE}]");
+                self.add(arg.elements("a list", &example, errors));
+            }
+        }
+    }
+
+    /// Takes the elements of one of [`ATTRIBUTES`].
+    pub(crate) fn extend(&mut self, name: &str, attribute: &Attribute, errors: &mut Errors) {
+        match name {
+            "use_guards" => self.guards.extend(types(attribute, errors)),
+            "use_filters" => self.filters.extend(types(attribute, errors)),
+            _ => self.add(list(attribute, errors)),
+        }
+    }
+
+    fn add(&mut self, interceptors: impl IntoIterator<Item = Interceptor>) {
+        for interceptor in interceptors {
+            match interceptor {
+                Interceptor::Type(ty) => self.interceptors.push(ty),
+                Interceptor::Closure(closure) => self.mappers.push(closure),
+            }
+        }
+    }
+
+    /// A `PipelineTable`.
+    pub(crate) fn expand(&self, runtime: &Runtime) -> TokenStream {
+        let rt = runtime.path();
+        let Self {
+            guards,
+            interceptors,
+            mappers,
+            filters,
+        } = self;
+        let empty = guards.is_empty() && interceptors.is_empty();
+        if empty && mappers.is_empty() && filters.is_empty() {
+            return quote!(#rt::PipelineTable::EMPTY);
+        }
+        let guards = entries(runtime, guards, "guard");
+        let interceptors = entries(runtime, interceptors, "interceptor");
+        let filters = entries(runtime, filters, "filter");
+        let mappers = mappers.iter().map(|closure| data_mapper(runtime, closure));
+        quote! {
+            #rt::PipelineTable {
+                guards: #guards,
+                interceptors: #interceptors,
+                mappers: &[#(#mappers),*],
+                filters: #filters,
+            }
+        }
+    }
+}
+
+fn types(attribute: &Attribute, errors: &mut Errors) -> impl Iterator<Item = Type> + use<> {
+    let listed: Vec<Listed> = list(attribute, errors);
+    listed.into_iter().map(|Listed(ty)| ty)
+}
+
+/// `&[..]` of `Entry`; `erase` is the function that forgets the type.
+fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
+    let entries = types.iter().map(|ty| {
+        let (span, rt, name) = (ty.span(), runtime.at(ty.span()), name(ty));
+        let (resolved, erase) = (runtime.resolved(ty, span), Ident::new(erase, span));
+        quote_spanned!(span=> #rt::Entry { name: #name, resolve: |resolver| #rt::#erase(#resolved) })
+    });
+    quote!(&[#(#entries),*])
+}
+
+/// A closure infers its types when it is handed straight to `data_mapper`.
+fn data_mapper(runtime: &Runtime, closure: &Expr) -> TokenStream {
+    let (span, rt) = (closure.span(), runtime.at(closure.span()));
+    quote_spanned!(span=> &#rt::data_mapper(#closure))
+}
