@@ -96,7 +96,7 @@ impl Settings {
             match arg.name().as_str() {
                 "controllers" => settings.controllers = arg.types("controllers = [User]", errors),
                 "prefix" => {
-                    settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors)
+                    settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors);
                 }
                 "body_limit" => {
                     settings.body_limit = arg
