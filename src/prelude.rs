@@ -11,8 +11,8 @@ pub use tokio::time::sleep;
 
 pub use crate::{
     ClientId, CloseReason, Filter, Form, Guard, Helios, HttpError, Injectable, Interceptor,
-    IntoSseEvent, Json, Next, Path, Query, Reply, RequestContext, ResponseHead, SseError, SseEvent,
-    SseEvents, SseService, SseStream, any, controller, delete, get, head, http_code, on_sse_close,
-    on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_filters,
-    use_guards, use_interceptors,
+    IntoSseEvent, Json, Module, Next, Path, Query, Reply, RequestContext, ResponseHead, SseError,
+    SseEvent, SseEvents, SseService, SseStream, any, controller, delete, get, head, http_code,
+    on_sse_close, on_sse_connection, on_sse_error, options, patch, post, put, server, sse,
+    use_filters, use_guards, use_interceptors,
 };

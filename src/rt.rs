@@ -9,8 +9,8 @@ pub use std::vec;
 
 pub use helios_core::__reply as reply;
 pub use helios_core::bind::{
-    Http, OnClose, OnConnection, OnError, Sse, argument, body, header, inject, last_argument,
-    last_event_id, param, query,
+    Http, OnClose, OnConnection, OnError, Sse, argument, body, cookie, header, inject,
+    last_argument, last_event_id, param, query,
 };
 pub use helios_core::call::Call;
 pub use helios_core::container::{

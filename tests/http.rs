@@ -534,3 +534,87 @@ mod start_up {
     #[server(controllers = [])]
     struct Empty;
 }
+
+mod modules {
+    use super::*;
+    use helios::testing::TestApp;
+
+    struct Title(&'static str);
+
+    #[derive(Injectable)]
+    struct Visits {
+        #[inject(default)]
+        count: AtomicUsize,
+    }
+
+    #[derive(Injectable)]
+    struct Blog {
+        title: Arc<Title>,
+        visits: Arc<Visits>,
+        owner: Arc<String>,
+    }
+
+    #[controller(prefix = "blog")]
+    impl Blog {
+        #[get]
+        fn index(&self, #[param(outer)] lang: String, #[inject] again: Arc<Title>) -> String {
+            assert_eq!(self.title.0, again.0);
+            let count = self.visits.count.fetch_add(1, Ordering::Relaxed) + 1;
+            format!(
+                "{} of {} in {lang}, visit {count}",
+                self.title.0, self.owner
+            )
+        }
+    }
+
+    fn blog(path: &str, title: &'static str) -> Module {
+        Module::new(path).provide(Title(title)).controller::<Blog>()
+    }
+
+    #[server(prefix = "api", controllers = [])]
+    struct Site;
+
+    #[tokio::test]
+    async fn a_module_is_used_twice_with_different_settings() {
+        let app = Helios::new(Site)
+            .provide("ann".to_owned())
+            .module(blog("{lang}/news", "News"))
+            .module(blog("{lang}/team", "Team"));
+        let app = TestApp::new(app).start().unwrap();
+        let text = async |path: &str| app.get(path).await.text();
+        assert_eq!(
+            text("/api/en/news/blog").await,
+            "News of ann in en, visit 1"
+        );
+        assert_eq!(
+            text("/api/de/team/blog").await,
+            "Team of ann in de, visit 1"
+        );
+        assert_eq!(
+            text("/api/en/news/blog").await,
+            "News of ann in en, visit 2"
+        );
+    }
+
+    #[test]
+    fn colliding_modules_and_what_they_lack_are_told_at_start_up() {
+        let app = Helios::new(Site)
+            .module(blog("{lang}", "A"))
+            .module(blog("{locale}", "B"));
+        let error = app.into_service().err().unwrap().to_string();
+        assert_eq!(
+            error.matches("nothing provides `String`").count(),
+            2,
+            "{error}"
+        );
+        let app = Helios::new(Site)
+            .provide("ann".to_owned())
+            .module(blog("{lang}", "A"))
+            .module(blog("{lang}", "B"));
+        let error = app.into_service().err().unwrap().to_string();
+        assert!(
+            error.contains("`Blog::index` and `Blog::index` both answer GET /api/{lang}/blog"),
+            "{error}"
+        );
+    }
+}

@@ -21,11 +21,11 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
-/// The singletons of one app.
-#[derive(Default)]
+/// The singletons of one app, or of one module of it.
+#[derive(Clone, Default)]
 pub struct Container {
-    /// Keyed by `T`; the value is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
-    values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    /// Keyed by `T`; behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
+    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     services: Services,
 }
 
@@ -40,13 +40,18 @@ impl fmt::Debug for Container {
 impl Container {
     /// Hands in a value; a later one of the same type replaces it.
     pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        self.values.insert(TypeId::of::<T>(), Box::new(value));
+        self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
     /// The singleton of this type, if it was provided or has been built.
     #[must_use]
     pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// Takes the values of `other` over; they replace those of the same types.
+    pub fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
     }
 
     /// The services that were built and have start or stop hooks.

@@ -15,9 +15,10 @@ use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::assemble::assemble;
-use crate::controller::{Server, ServerTable};
+use crate::assemble::{Assembled, assemble};
+use crate::controller::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
+use crate::module::Module;
 use crate::mount::{self, BoxedService, Mount};
 use crate::router::{Router, Routes};
 use crate::service::{ErrorFormat, HeliosService, RouteService, Shared};
@@ -33,6 +34,8 @@ type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 pub struct Helios {
     table: &'static ServerTable,
     container: Container,
+    controllers: Vec<ControllerEntry>,
+    modules: Vec<Module>,
     layers: Vec<BoxedLayer>,
     mounts: Vec<Mount>,
     error_format: Option<ErrorFormat>,
@@ -51,6 +54,8 @@ impl Helios {
         Self {
             table,
             container,
+            controllers: Vec::new(),
+            modules: Vec::new(),
             layers: Vec::new(),
             mounts: Vec::new(),
             error_format: None,
@@ -73,6 +78,18 @@ impl Helios {
     /// `provide_shared::<dyn Mailer>(Arc::new(Smtp::new()))`.
     pub fn provide_shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.container.provide(value);
+        self
+    }
+
+    /// Adds a controller to those of `#[server]`.
+    pub fn controller<C: Controller>(mut self) -> Self {
+        self.controllers.push(ControllerEntry::of::<C>());
+        self
+    }
+
+    /// Adds a set of controllers with values of their own.
+    pub fn module(mut self, module: Module) -> Self {
+        self.modules.push(module);
         self
     }
 
@@ -187,20 +204,22 @@ impl Helios {
         Ok(self.assemble()?.service)
     }
 
-    pub(crate) fn assemble(mut self) -> Result<Assembled, Error> {
+    pub(crate) fn assemble(self) -> Result<Checked, Error> {
         check_options(&self.sse)?;
         self.hub.configure(self.sse);
-        let (endpoints, mut faults) = assemble(self.table, &mut self.container);
+        let Assembled {
+            endpoints,
+            services,
+            mut faults,
+        } = assemble(self.table, self.container, &self.controllers, self.modules);
         let router = Router::new(endpoints, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Startup(StartupFaults(faults)));
         }
         let routes = Routes::of(&router);
-        let container = Arc::new(self.container);
         let service = RouteService::new(Shared {
             router,
             mounts: self.mounts,
-            container: Arc::clone(&container),
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit(self.table),
             error_format: self.error_format,
@@ -211,8 +230,8 @@ impl Helios {
             .fold(BoxCloneSyncService::new(service), |inner, layer| {
                 layer(inner)
             });
-        Ok(Assembled {
-            service: HeliosService::new(layered, container, self.hub),
+        Ok(Checked {
+            service: HeliosService::new(layered, services, self.hub),
             routes,
             table: self.table,
             settings: self.settings,
@@ -227,7 +246,7 @@ impl<S: Server> From<S> for Helios {
 }
 
 /// An app that passed its start-up checks.
-pub(crate) struct Assembled {
+pub(crate) struct Checked {
     pub(crate) service: HeliosService,
     pub(crate) routes: Routes,
     pub(crate) table: &'static ServerTable,

@@ -4,12 +4,14 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use helios_core::container::{Container, Resolver};
+use helios_core::lifecycle::Services;
 use helios_core::route::{RouteKind, RouteMeta, Template};
 use http::StatusCode;
 
 use crate::controller::{Controller, ControllerEntry, PipelineTable, Route, ServerTable};
 use crate::endpoint::{Endpoint, Pipeline, Target};
 use crate::error::StartupFault;
+use crate::module::Module;
 use crate::sse::{ControllerHooks, SseHooks};
 
 /// What the table walk has found so far, and the enclosing scopes of the place where it is.
@@ -21,41 +23,97 @@ pub struct Assembly<'a> {
     scopes: Vec<Scope>,
 }
 
-/// What the server or a controller adds to everything below it.
+/// What the server, a module or a controller adds to everything below it.
 struct Scope {
     controller: Option<TypeId>,
-    prefix: &'static str,
+    prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
 }
 
-/// Every endpoint of the app, and everything that is wrong with it.
+/// Everything that the walk gives.
+#[derive(Default)]
+pub(crate) struct Assembled {
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// In the order in which they are started.
+    pub(crate) services: Vec<Services>,
+    pub(crate) faults: Vec<StartupFault>,
+}
+
+/// Every endpoint of the app, and everything that is wrong with it. A module sees what the app was provided with, but
+/// not what was built for the app.
 pub(crate) fn assemble(
     table: &ServerTable,
-    container: &mut Container,
-) -> (Vec<Endpoint>, Vec<StartupFault>) {
-    let mut assembly = Assembly {
-        resolver: Resolver::new(container),
-        endpoints: Vec::new(),
-        faults: Vec::new(),
-        sse_enabled: table.sse.is_some_and(|sse| sse.enabled),
-        scopes: Vec::new(),
-    };
-    let scope = Scope {
-        controller: None,
-        prefix: table.prefix,
-        pipeline: Pipeline::default().with("the server", &table.pipeline, &mut assembly.resolver),
-        hooks: None,
-    };
-    assembly.within(scope, |assembly| assembly.mount_all(table.controllers));
-    let Assembly {
-        resolver,
-        endpoints,
-        mut faults,
-        ..
-    } = assembly;
-    faults.extend(resolver.into_errors().into_iter().map(StartupFault::Inject));
-    (endpoints, faults)
+    provided: Container,
+    controllers: &[ControllerEntry],
+    modules: Vec<Module>,
+) -> Assembled {
+    let mut assembled = Assembled::default();
+    let sse_enabled = table.sse.is_some_and(|sse| sse.enabled);
+    let mut around = Pipeline::default();
+    assembled.walk(provided.clone(), sse_enabled, |assembly| {
+        around = around.with("the server", &table.pipeline, &mut assembly.resolver);
+        let scope = Scope::outermost(table.prefix.to_owned(), around.clone());
+        assembly.within(scope, |assembly| {
+            assembly.mount_all(table.controllers);
+            assembly.mount_all(controllers);
+        });
+    });
+    for module in modules {
+        let mut container = provided.clone();
+        container.extend(module.container);
+        assembled.walk(container, sse_enabled, |assembly| {
+            let prefix = format!("{}/{}", table.prefix, module.prefix);
+            let scope = Scope::outermost(prefix, around.clone());
+            assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
+        });
+    }
+    assembled
+}
+
+impl Assembled {
+    /// Walks what shares one container.
+    fn walk(
+        &mut self,
+        mut container: Container,
+        sse_enabled: bool,
+        visit: impl FnOnce(&mut Assembly<'_>),
+    ) {
+        let mut assembly = Assembly {
+            resolver: Resolver::new(&mut container),
+            endpoints: Vec::new(),
+            faults: Vec::new(),
+            sse_enabled,
+            scopes: Vec::new(),
+        };
+        visit(&mut assembly);
+        let Assembly {
+            resolver,
+            endpoints,
+            faults,
+            ..
+        } = assembly;
+        let missing = resolver.into_errors().into_iter().map(StartupFault::Inject);
+        self.faults.extend(faults.into_iter().chain(missing));
+        self.services.push(container.services().clone());
+        let container = Arc::new(container);
+        self.endpoints
+            .extend(endpoints.into_iter().map(|endpoint| Endpoint {
+                container: Arc::clone(&container),
+                ..endpoint
+            }));
+    }
+}
+
+impl Scope {
+    fn outermost(prefix: String, pipeline: Pipeline) -> Self {
+        Self {
+            controller: None,
+            prefix,
+            pipeline,
+            hooks: None,
+        }
+    }
 }
 
 impl Assembly<'_> {
@@ -85,7 +143,7 @@ impl Assembly<'_> {
         };
         let scope = Scope {
             controller: Some(id),
-            prefix: table.prefix,
+            prefix: table.prefix.to_owned(),
             pipeline: self.pipeline(table.name, &table.pipeline),
             hooks: ControllerHooks::of(&controller),
         };
@@ -103,7 +161,7 @@ impl Assembly<'_> {
         name: &'static str,
         route: &'static Route<C>,
     ) {
-        let prefixes = self.scopes.iter().map(|scope| scope.prefix);
+        let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
         let template = Arc::new(Template::join(prefixes.chain([route.meta.path])));
         let place = Place {
             controller: name,
@@ -118,6 +176,7 @@ impl Assembly<'_> {
         let pipeline = self.pipeline(&who, &route.pipeline);
         self.endpoints.push(Endpoint {
             meta: route.meta,
+            container: Arc::default(),
             controller: name,
             template,
             status: route

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use helios_core::call::Call;
-use helios_core::container::Resolver;
+use helios_core::container::{Container, Resolver};
 use helios_core::filter::DynFilter;
 use helios_core::guard::DynGuard;
 use helios_core::interceptor::{DynInterceptor, MapData};
@@ -20,6 +20,8 @@ pub(crate) struct Endpoint {
     pub(crate) meta: RouteMeta,
     pub(crate) controller: &'static str,
     pub(crate) template: Arc<Template>,
+    /// Of the app or the module that the route belongs to.
+    pub(crate) container: Arc<Container>,
     /// The status of successful responses, if it is not the handler's own.
     pub(crate) status: Option<StatusCode>,
     pub(crate) pipeline: Pipeline,

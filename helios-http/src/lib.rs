@@ -8,6 +8,7 @@ mod body;
 pub mod controller;
 mod endpoint;
 pub mod error;
+mod module;
 mod mount;
 mod panics;
 mod peer;
@@ -24,6 +25,7 @@ mod trace;
 
 pub use app::{BoxedRoutes, Helios};
 pub use assemble::Assembly;
+pub use module::Module;
 pub use router::{RouteInfo, Routes};
 pub use server::Listener;
 pub use service::{HeliosService, RouteService};

@@ -100,7 +100,7 @@ impl Innermost<'_> {
     /// The reply, and the request if the handler is done with it.
     async fn call(&mut self, request: RequestContext) -> (Reply, Option<RequestContext>) {
         let body = std::mem::take(&mut self.body);
-        let container = Arc::clone(&self.app.container);
+        let container = Arc::clone(&self.endpoint.container);
         let mut call = Call::new(request, body, self.app.body_limit, container);
         match &self.endpoint.target {
             Target::Http(handler) => {

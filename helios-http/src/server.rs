@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 pub use listener::Listener;
 
-use crate::app::{Assembled, Helios};
+use crate::app::{Checked, Helios};
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::service::HeliosService;
@@ -56,8 +56,8 @@ impl Helios {
     }
 }
 
-async fn serve(app: Assembled, listener: impl Listener) -> Result<(), Error> {
-    let Assembled {
+async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
+    let Checked {
         service,
         routes,
         settings,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use helios_core::container::Container;
 use helios_core::error::HttpError;
+use helios_core::lifecycle::Services;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
@@ -36,7 +36,6 @@ pub struct RouteService {
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) mounts: Vec<Mount>,
-    pub(crate) container: Arc<Container>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
     pub(crate) error_format: Option<ErrorFormat>,
@@ -116,15 +115,15 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
 #[derive(Clone)]
 pub struct HeliosService {
     inner: BoxedService,
-    container: Arc<Container>,
+    services: Arc<[Services]>,
     hub: Arc<Hub>,
 }
 
 impl HeliosService {
-    pub(crate) fn new(inner: BoxedService, container: Arc<Container>, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(inner: BoxedService, services: Vec<Services>, hub: Arc<Hub>) -> Self {
         Self {
             inner,
-            container,
+            services: services.into(),
             hub,
         }
     }
@@ -139,11 +138,13 @@ impl HeliosService {
     ///
     /// [`Error::Start`] with the first that fails; those started before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
-        self.container
-            .services()
-            .start()
-            .await
-            .map_err(Error::Start)
+        for (n, services) in self.services.iter().enumerate() {
+            if let Err(error) = services.start().await {
+                stop(&self.services[..n]).await;
+                return Err(Error::Start(error));
+            }
+        }
+        Ok(())
     }
 
     /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and runs
@@ -156,7 +157,13 @@ impl HeliosService {
     }
 
     pub(crate) async fn stop(&self) {
-        for (service, error) in self.container.services().stop().await {
+        stop(&self.services).await;
+    }
+}
+
+async fn stop(services: &[Services]) {
+    for services in services.iter().rev() {
+        for (service, error) in services.stop().await {
             tracing::error!(service, error, "a service did not stop well");
         }
     }

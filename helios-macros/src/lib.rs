@@ -51,6 +51,7 @@ use proc_macro::TokenStream;
 /// | `#[param]`, `#[param("name")]` | a `{name}` of the path; `#[param(outer)]` one of an enclosing prefix |
 /// | `#[query]`, `#[query("name", default = 20)]` | a key of the query string |
 /// | `#[header]`, `#[header("name")]` | a request header; by default the argument's name with `-` for `_` |
+/// | `#[cookie]`, `#[cookie("name")]` | a cookie, percent-decoded |
 /// | `#[body]` | the whole body: JSON or a form |
 /// | `#[req]` | `&RequestContext` |
 /// | `#[res]` | `&mut ResponseHead` |

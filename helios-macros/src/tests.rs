@@ -30,6 +30,7 @@ fn an_http_controller() {
                 &self,
                 #[param] id: u64,
                 #[query(default = 20)] size: usize,
+                #[cookie("theme", default = "dark")] theme: &str,
                 #[inject] mailer: Arc<dyn Mailer>,
                 #[req] req: &RequestContext,
                 #[res] res: &mut ResponseHead,

@@ -30,6 +30,7 @@ impl User {
         #[param] id: u64,
         #[query] q: u64,
         #[header] h: u64,
+        #[cookie] c: u64,
         #[body] b: String,
         #[req] req: &RequestContext,
         #[res] res: &mut ResponseHead,

@@ -12,10 +12,11 @@ use crate::diagnostics::{Errors, similar};
 use crate::types;
 
 /// The attributes that say where an argument comes from.
-const BINDINGS: [&str; 8] = [
+const BINDINGS: [&str; 9] = [
     "param",
     "query",
     "header",
+    "cookie",
     "body",
     "req",
     "res",

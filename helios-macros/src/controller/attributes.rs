@@ -359,6 +359,19 @@ pub(super) fn header_name(text: &LitStr, errors: &mut Errors) -> Option<LitStr> 
     Some(LitStr::new(&name, text.span()))
 }
 
+/// A cookie of another name is never sent: it would always be absent.
+pub(super) fn cookie_name(text: LitStr, errors: &mut Errors) -> Option<LitStr> {
+    let name = text.value();
+    if name.is_empty() || !name.bytes().all(is_token) {
+        errors.at(
+            text,
+            "the name of a cookie is made of letters, digits, `-` and `_`",
+        );
+        return None;
+    }
+    Some(text)
+}
+
 /// [RFC 9110 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

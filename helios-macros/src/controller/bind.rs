@@ -109,6 +109,7 @@ impl Binder<'_> {
             Source::Param { name, .. } => named(&rt, "param", &ty, call, name),
             Source::Query { name, .. } => named(&rt, "query", &ty, call, name),
             Source::Header { name, .. } => named(&rt, "header", &ty, call, name),
+            Source::Cookie { name, .. } => named(&rt, "cookie", &ty, call, name),
             Source::LastEventId { inner, .. } => {
                 quote_spanned!(span=> #rt::last_event_id::<#inner>(#call))
             }
@@ -213,6 +214,7 @@ fn default_of(argument: &Argument) -> Option<&Expr> {
     match &argument.source {
         Source::Query { default, .. }
         | Source::Header { default, .. }
+        | Source::Cookie { default, .. }
         | Source::LastEventId { default, .. } => default.as_ref(),
         _ => None,
     }

@@ -227,6 +227,10 @@ pub(crate) enum Source {
         name: Name,
         default: Option<Expr>,
     },
+    Cookie {
+        name: Name,
+        default: Option<Expr>,
+    },
     /// The lenient header; the type inside the `Option`.
     LastEventId {
         inner: Type,

@@ -25,7 +25,7 @@ struct Reader<'a> {
     attribute: &'a Attribute,
 }
 
-/// What may stand in the parentheses of `#[param]`, `#[query]` and `#[header]`.
+/// What may stand in the parentheses of `#[param]`, `#[query]`, `#[header]` and `#[cookie]`.
 struct Named {
     name: Name,
     default: Option<Expr>,
@@ -35,13 +35,14 @@ struct Named {
 impl Reader<'_> {
     fn source(&self, errors: &mut Errors) -> Source {
         let name = attributes::short_name(self.attribute);
-        if !matches!(name.as_str(), "param" | "query" | "header") {
+        if !matches!(name.as_str(), "param" | "query" | "header" | "cookie") {
             self.refuse_args(&name, errors);
         }
         match name.as_str() {
             "param" => self.param(errors),
             "query" => self.query(errors),
             "header" => self.header(errors),
+            "cookie" => self.cookie(errors),
             "body" => Source::Body,
             "req" => self.request(errors),
             "res" => self.response(errors),
@@ -87,6 +88,11 @@ impl Reader<'_> {
         }
     }
 
+    fn cookie(&self, errors: &mut Errors) -> Source {
+        let Named { name, default, .. } = self.named("cookie", &["default"], errors);
+        Source::Cookie { name, default }
+    }
+
     fn named(&self, attribute: &str, keys: &[&str], errors: &mut Errors) -> Named {
         let mut args = attributes::args_of(self.attribute, errors);
         let name = self.name(attribute, &args, errors);
@@ -129,6 +135,7 @@ impl Reader<'_> {
         }
         let checked: Option<LitStr> = match attribute {
             "header" => text.and_then(|text| attributes::header_name(&text, errors)),
+            "cookie" => text.and_then(|text| attributes::cookie_name(text, errors)),
             _ => text,
         };
         Name {

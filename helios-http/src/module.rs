@@ -1,0 +1,58 @@
+//! [`Module`]: a set of controllers and what they are provided with.
+
+use std::sync::Arc;
+
+use helios_core::container::Container;
+
+use crate::controller::{Controller, ControllerEntry};
+
+/// A set of controllers below a path, with values of their own. A plain function makes one, from its settings, and an
+/// app can hold several of the same kind:
+///
+/// ```
+/// # use helios_http::Module;
+/// struct Settings { title: &'static str }
+///
+/// fn blog(path: &str, title: &'static str) -> Module {
+///     Module::new(path).provide(Settings { title })
+/// }
+///
+/// let (news, team) = (blog("news", "News"), blog("team", "Team"));
+/// ```
+///
+/// What the module needs it takes from its own values first, then from those that the app was provided with. What the
+/// container builds on demand is built for each module anew.
+#[must_use = "hand the module to `Helios::module`"]
+pub struct Module {
+    pub(crate) prefix: String,
+    pub(crate) container: Container,
+    pub(crate) controllers: Vec<ControllerEntry>,
+}
+
+impl Module {
+    /// An empty module. `prefix` comes after that of the server; it may be empty, and may hold parameters.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            container: Container::default(),
+            controllers: Vec::new(),
+        }
+    }
+
+    /// Hands in a value that this module's controllers, guards and services get as `Arc<T>`.
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.provide_shared(Arc::new(value))
+    }
+
+    /// Hands in a value that is shared already, or one behind a trait.
+    pub fn provide_shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.container.provide(value);
+        self
+    }
+
+    /// Adds a controller.
+    pub fn controller<C: Controller>(mut self) -> Self {
+        self.controllers.push(ControllerEntry::of::<C>());
+        self
+    }
+}
