@@ -47,6 +47,8 @@ pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;
 pub use helios_core::guard::Guard;
 pub use helios_core::interceptor::{Interceptor, Next};
+#[cfg(feature = "multipart")]
+pub use helios_core::multipart::{Multipart, Part};
 pub use helios_core::reply::Reply;
 pub use helios_core::request::{RequestContext, ResponseHead};
 pub use helios_core::route::{RouteKind, Verb};

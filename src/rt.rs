@@ -7,6 +7,7 @@ pub use std::result::Result::{self, Err, Ok};
 pub use std::sync::Arc;
 pub use std::vec;
 
+pub use helios_core::__lifecycle_hook as lifecycle_hook;
 pub use helios_core::__reply as reply;
 pub use helios_core::bind::{
     Http, OnClose, OnConnection, OnError, Sse, argument, body, cookie, header, inject,
@@ -20,6 +21,7 @@ pub use helios_core::error::HttpError;
 pub use helios_core::event::{IntoSseEvent, SseEvent};
 pub use helios_core::fields::{Serialize, fields, to_value};
 pub use helios_core::interceptor::data_mapper;
+pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
 pub use helios_core::sse::{CloseReason, SseError};

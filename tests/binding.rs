@@ -101,5 +101,8 @@ async fn a_cookie_that_does_not_fit_is_named_and_never_echoed() {
 async fn every_argument_at_fault_is_told() {
     let (status, errors) = refused(app().get("/cookies/two?b=x")).await;
     assert_eq!(status, 400);
-    assert_eq!((&errors[0]["in"], &errors[1]["in"]), (&json!("cookie"), &json!("query")));
+    assert_eq!(
+        (&errors[0]["in"], &errors[1]["in"]),
+        (&json!("cookie"), &json!("query"))
+    );
 }

@@ -17,6 +17,8 @@ pub mod hub;
 pub mod interceptor;
 pub mod item;
 pub mod lifecycle;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 pub mod reply;
 pub mod request;
 pub mod route;

@@ -1,9 +1,15 @@
 //! Start and stop hooks of services.
 
+mod hook;
+
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+
+pub use hook::LifecycleOutput;
+#[doc(hidden)]
+pub use hook::ladder;
 
 /// The result of a lifecycle hook: any error will do.
 pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;

@@ -3,11 +3,11 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Path, Type};
+use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Path, Type, parse_quote};
 
 use crate::args::Args;
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, quiet};
+use crate::runtime::{Runtime, option, quiet};
 use crate::types;
 
 const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
@@ -20,6 +20,14 @@ enum Source<'a> {
     Default,
 }
 
+/// What `#[inject(..)]` on the struct says.
+#[derive(Default)]
+struct Settings {
+    runtime: Runtime,
+    on_start: Option<Path>,
+    on_stop: Option<Path>,
+}
+
 /// Expands the derive.
 pub(crate) fn injectable(item: TokenStream) -> TokenStream {
     let item: DeriveInput = match syn::parse2(item) {
@@ -27,30 +35,67 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let runtime = Runtime::new(facade(&item.attrs, &mut errors));
+    let settings = Settings::parse(&item.attrs, &mut errors);
+    let runtime = &settings.runtime;
     let fields = fields(&item, &mut errors);
-    let body = match errors.is_empty() {
-        true => build(&runtime, &fields),
+    let (body, lifecycle) = match errors.is_empty() {
+        true => (build(runtime, &fields), settings.lifecycle()),
         false => {
             let rt = runtime.path();
-            quote!(#rt::None)
+            (quote!(#rt::None), None)
         }
     };
     let mut output = errors.compile_errors();
     if item.generics.lifetimes().next().is_none() {
-        output.extend(implementation(&runtime, &item, &body));
+        output.extend(implementation(runtime, &item, &body, lifecycle));
     }
     output
 }
 
-fn facade(attributes: &[Attribute], errors: &mut Errors) -> Option<Path> {
-    let mut facade = None;
-    for args in Args::of_helpers("inject", attributes, "crate = path::to::helios", errors) {
-        for arg in args.known("inject", &["crate"], errors) {
-            facade = arg.path("crate = path::to::helios", errors);
+impl Settings {
+    fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
+        let mut settings = Self::default();
+        for args in Args::of_helpers("inject", attributes, "on_start = connect", errors) {
+            for arg in args.known("inject", &["on_start", "on_stop", "crate"], errors) {
+                match arg.name().as_str() {
+                    "on_start" => settings.on_start = arg.path("on_start = connect", errors),
+                    "on_stop" => settings.on_stop = arg.path("on_stop = flush", errors),
+                    _ => {
+                        let facade = arg.path("crate = path::to::helios", errors);
+                        settings.runtime = Runtime::new(facade);
+                    }
+                }
+            }
         }
+        settings
     }
-    facade
+
+    fn lifecycle(&self) -> Option<TokenStream> {
+        let rt = self.runtime.path();
+        let hook = |path: &Option<Path>| path.as_ref().map(|path| hook(&self.runtime, path));
+        let (on_start, on_stop) = (hook(&self.on_start), hook(&self.on_stop));
+        if on_start.is_none() && on_stop.is_none() {
+            return None;
+        }
+        let (on_start, on_stop) = (option(&rt, on_start), option(&rt, on_stop));
+        Some(quote! {
+            const LIFECYCLE: #rt::Lifecycle<Self> = #rt::Lifecycle {
+                on_start: #on_start,
+                on_stop: #on_stop,
+            };
+        })
+    }
+}
+
+/// Calls a hook. A mere name is that of a method; what cannot be one is blamed on it.
+fn hook(runtime: &Runtime, path: &Path) -> TokenStream {
+    let span = path.span();
+    let (rt, this) = (runtime.at(span), Ident::new("this", Span::mixed_site()));
+    let path: Path = match path.get_ident() {
+        Some(method) => parse_quote!(Self::#method),
+        None => path.clone(),
+    };
+    quote_spanned!(span=> |#this| #rt::lifecycle_hook!(#path(#this)))
 }
 
 /// The fields of a struct, each with its source.
@@ -143,7 +188,12 @@ fn request(runtime: &Runtime, index: usize, field: &Field, source: &Source<'_>) 
     quote_spanned!(span=> let #local: #rt::Option<#ty> = #value;)
 }
 
-fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
+fn implementation(
+    runtime: &Runtime,
+    item: &DeriveInput,
+    body: &TokenStream,
+    lifecycle: Option<TokenStream>,
+) -> TokenStream {
     let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
     let generics = types::shared(&item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -155,6 +205,8 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
             fn build(#resolver: &mut #rt::Resolver<'_>) -> #rt::Option<Self> {
                 #body
             }
+
+            #lifecycle
         }
     }
 }

@@ -105,6 +105,20 @@ pub fn server(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     calls: AtomicU64,
 /// }
 /// ```
+///
+/// `on_start` and `on_stop` name methods, async or not, that give `()` or `Result<(), E>`. A service starts before the
+/// app takes requests and after all that it was built from, and stops after the last request in the reverse order:
+///
+/// ```ignore
+/// #[derive(Injectable)]
+/// #[inject(on_start = connect, on_stop = flush)]
+/// struct Outbox { pool: Arc<Pool> }
+///
+/// impl Outbox {
+///     async fn connect(&self) -> Result<(), io::Error> { .. }
+///     async fn flush(&self) { .. }
+/// }
+/// ```
 #[proc_macro_derive(Injectable, attributes(inject))]
 pub fn injectable(item: TokenStream) -> TokenStream {
     injectable::injectable(item.into()).into()

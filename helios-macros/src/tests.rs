@@ -141,6 +141,7 @@ fn a_server() {
 #[test]
 fn an_injectable() {
     let item = quote! {
+        #[inject(on_start = connect, on_stop = Self::flush)]
         struct User<T> {
             store: Arc<T>,
             mailer: Arc<dyn Mailer>,

@@ -42,4 +42,9 @@ struct NotSync {
 
 struct Instant;
 
+#[derive(Injectable)]
+#[inject]
+#[inject(on_strat = connect, on_stop = "flush", on_stop = || ())]
+struct Misspelt;
+
 fn main() {}

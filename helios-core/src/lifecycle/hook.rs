@@ -1,0 +1,88 @@
+//! From what a start or stop hook returns to its future, chosen by the shape of its type, as [`crate::reply`] does for
+//! handlers: a hook may be async or not, and give `()` or a `Result`.
+
+use std::error::Error;
+
+use super::HookResult;
+
+/// What a start or stop hook may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a start or stop hook",
+    label = "neither `()` nor a `Result<(), E>` with an error",
+    note = "a hook, async or not, returns `()` or `Result<(), E>`, where `E` implements `std::error::Error` or is a text"
+)]
+pub trait LifecycleOutput {
+    #[doc(hidden)]
+    fn into_result(self) -> HookResult;
+}
+
+impl LifecycleOutput for () {
+    fn into_result(self) -> HookResult {
+        Ok(())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Box<dyn Error + Send + Sync>>> LifecycleOutput for Result<(), E> {
+    fn into_result(self) -> HookResult {
+        self.map_err(Into::into)
+    }
+}
+
+/// Turns what a hook returned into a [`HookFuture`](super::HookFuture).
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __lifecycle_hook {
+    ($out:expr) => {{
+        use $crate::lifecycle::ladder::*;
+        let out = $out;
+        (&&$crate::reply::Shape::of(&out)).hook(out)
+    }};
+}
+
+/// Brings the rungs into scope without a name.
+#[doc(hidden)]
+pub mod ladder {
+    pub use super::rungs::{HookAsync as _, HookSync as _};
+}
+
+#[allow(missing_docs)]
+mod rungs {
+    use std::future::ready;
+
+    use super::LifecycleOutput;
+    use crate::lifecycle::HookFuture;
+    use crate::reply::Shape;
+
+    pub trait HookAsync<F: Future> {
+        fn hook<'a>(&self, out: F) -> HookFuture<'a>
+        where
+            F: Send + 'a,
+            F::Output: LifecycleOutput;
+    }
+
+    impl<F: Future> HookAsync<F> for &Shape<F> {
+        fn hook<'a>(&self, out: F) -> HookFuture<'a>
+        where
+            F: Send + 'a,
+            F::Output: LifecycleOutput,
+        {
+            Box::pin(async move { out.await.into_result() })
+        }
+    }
+
+    pub trait HookSync<T> {
+        fn hook<'a>(&self, out: T) -> HookFuture<'a>
+        where
+            T: LifecycleOutput;
+    }
+
+    impl<T> HookSync<T> for Shape<T> {
+        fn hook<'a>(&self, out: T) -> HookFuture<'a>
+        where
+            T: LifecycleOutput,
+        {
+            Box::pin(ready(out.into_result()))
+        }
+    }
+}

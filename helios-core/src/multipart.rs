@@ -1,0 +1,120 @@
+//! [`Multipart`]: uploads, read part by part.
+
+use axum_core::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http_body_util::LengthLimitError;
+
+use crate::error::HttpError;
+
+/// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
+/// attribute, and it streams: a part is read when it is asked for, and nothing is kept of it but what the handler keeps.
+/// The app's body limit bounds the whole body.
+///
+/// ```
+/// use helios_core::{error::HttpError, multipart::Multipart};
+///
+/// async fn upload(mut parts: Multipart) -> Result<usize, HttpError> {
+///     let mut bytes = 0;
+///     while let Some(mut part) = parts.next().await? {
+///         while let Some(chunk) = part.chunk().await? {
+///             bytes += chunk.len();
+///         }
+///     }
+///     Ok(bytes)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Multipart(multer::Multipart<'static>);
+
+impl Multipart {
+    /// The next part; what was not read of the one before it is passed over.
+    ///
+    /// # Errors
+    ///
+    /// 413 over the body limit, 400 for a body that is not what its head says or breaks off.
+    pub async fn next(&mut self) -> Result<Option<Part>, HttpError> {
+        let field = self.0.next_field().await.map_err(refusal)?;
+        Ok(field.map(Part))
+    }
+}
+
+/// One part: a field of the form, or a file.
+#[derive(Debug)]
+pub struct Part(multer::Field<'static>);
+
+impl Part {
+    /// The field's name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.name()
+    }
+
+    /// The file's name as the client says it. Do not use it as a path: it is the stranger's text.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        self.0.file_name()
+    }
+
+    /// The content type as the client says it.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.0.content_type().map(AsRef::as_ref)
+    }
+
+    /// The next piece of the part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Multipart::next`].
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        self.0.chunk().await.map_err(refusal)
+    }
+
+    /// The whole part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Multipart::next`].
+    pub async fn bytes(self) -> Result<Bytes, HttpError> {
+        self.0.bytes().await.map_err(refusal)
+    }
+
+    /// The whole part as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Multipart::next`].
+    pub async fn text(self) -> Result<String, HttpError> {
+        self.0.text().await.map_err(refusal)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Multipart {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        let kind = request.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let boundary = multer::parse_boundary(kind).map_err(|_| {
+            HttpError::unsupported_media_type(
+                "send the body as `multipart/form-data` with a `boundary`",
+            )
+        })?;
+        let stream = request.into_body().into_data_stream();
+        Ok(Self(multer::Multipart::new(stream, boundary)))
+    }
+}
+
+fn refusal(error: multer::Error) -> HttpError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = source {
+        if error.is::<LengthLimitError>() {
+            let detail = "the body is larger than allowed";
+            return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+        }
+        source = error.source();
+    }
+    HttpError::bad_request("the body is not well-formed `multipart/form-data`").with_source(error)
+}

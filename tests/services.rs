@@ -1,0 +1,157 @@
+//! Start and stop hooks of services, on a server that really listens.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::convert::Infallible;
+use std::io;
+
+use helios::prelude::*;
+use support::TestServer;
+use support::journal::Journal;
+
+/// Async hooks, with and without a result.
+#[derive(Injectable)]
+#[inject(on_start = connect, on_stop = close)]
+struct Pool(Arc<Journal>);
+
+impl Pool {
+    async fn connect(&self) -> Result<(), io::Error> {
+        tokio::task::yield_now().await;
+        self.0.note("pool starts");
+        Ok(())
+    }
+
+    async fn close(&self) {
+        tokio::task::yield_now().await;
+        self.0.note("pool stops");
+    }
+}
+
+/// Sync hooks, with and without a result; a stop that fails keeps nobody else from stopping.
+#[derive(Injectable)]
+#[inject(on_start = Self::warm_up, on_stop = flush)]
+struct Cache {
+    pool: Arc<Pool>,
+}
+
+impl Cache {
+    fn warm_up(&self) {
+        self.pool.0.note("cache starts");
+    }
+
+    fn flush(&self) -> Result<(), String> {
+        self.pool.0.note("cache stops");
+        Err("the disk is full".to_owned())
+    }
+}
+
+/// No hooks of its own.
+#[derive(Injectable)]
+struct Catalog {
+    cache: Arc<Cache>,
+}
+
+/// Only one of both.
+#[derive(Injectable)]
+#[inject(on_stop = report)]
+struct Meter<T: Send + Sync + 'static> {
+    journal: Arc<Journal>,
+    #[inject(default)]
+    _of: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: Send + Sync + 'static> Meter<T> {
+    async fn report(&self) -> Result<(), Infallible> {
+        self.journal.note("meter stops");
+        Ok(())
+    }
+}
+
+#[derive(Injectable)]
+struct Shop {
+    // First, so that the order of the fields is not the order of the start.
+    catalog: Arc<Catalog>,
+    pool: Arc<Pool>,
+    _meter: Arc<Meter<u8>>,
+}
+
+#[controller(prefix = "shop")]
+impl Shop {
+    #[get]
+    fn look(&self) -> &'static str {
+        self.pool.0.note("request");
+        assert!(Arc::ptr_eq(&self.pool, &self.catalog.cache.pool));
+        "goods"
+    }
+}
+
+#[server(controllers = [Shop])]
+struct App;
+
+#[tokio::test]
+async fn services_start_dependencies_first_and_stop_in_reverse() {
+    let journal = Journal::default();
+    let app = Helios::new(App).provide(journal.clone());
+    let server = TestServer::start(app).await;
+    let answer = server.get("/shop").await.text();
+    assert_eq!(answer, "goods");
+    assert_eq!(journal.notes(), ["pool starts", "cache starts", "request"]);
+    server.stop().await.unwrap();
+    assert_eq!(
+        journal.notes()[3..],
+        ["meter stops", "cache stops", "pool stops"]
+    );
+}
+
+/// Cannot start.
+#[derive(Injectable)]
+#[inject(on_start = connect, on_stop = close)]
+struct Broker {
+    pool: Arc<Pool>,
+}
+
+impl Broker {
+    async fn connect(&self) -> Result<(), io::Error> {
+        Err(io::Error::other("nobody answers"))
+    }
+
+    fn close(&self) {
+        self.pool.0.note("broker stops");
+    }
+}
+
+/// Would start after it.
+#[derive(Injectable)]
+#[inject(on_start = open)]
+struct Orders {
+    _broker: Arc<Broker>,
+    journal: Arc<Journal>,
+}
+
+#[controller(prefix = "orders")]
+impl Orders {
+    #[get]
+    fn list(&self) {}
+
+    fn open(&self) {
+        self.journal.note("orders start");
+    }
+}
+
+#[server(controllers = [Orders])]
+struct Broken;
+
+#[tokio::test]
+async fn a_service_that_cannot_start_is_named_and_what_had_started_stops() {
+    let journal = Journal::default();
+    let app = Helios::new(Broken).provide(journal.clone());
+    let server = TestServer::start(app).await;
+    let error = server.stop().await.unwrap_err();
+    assert!(matches!(error, helios::Error::Start(_)));
+    assert_eq!(
+        error.to_string(),
+        "`Broker` could not start: nobody answers"
+    );
+    assert_eq!(journal.notes(), ["pool starts", "pool stops"]);
+}
