@@ -1,6 +1,7 @@
 //! What generated code names. Not for people: it changes without notice.
 
 pub use std::boxed::Box;
+pub use std::convert::{From, Into};
 pub use std::default::Default;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Err, Ok};
@@ -17,7 +18,7 @@ pub use helios_core::call::Call;
 pub use helios_core::container::{
     Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver,
 };
-pub use helios_core::error::HttpError;
+pub use helios_core::error::{HttpError, problem};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
 pub use helios_core::fields::{Serialize, fields, to_value};
 pub use helios_core::interceptor::data_mapper;

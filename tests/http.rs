@@ -618,3 +618,72 @@ mod modules {
         );
     }
 }
+
+mod uploads {
+    use super::*;
+    use helios::Multipart;
+    use helios::testing::TestApp;
+
+    #[derive(Injectable)]
+    struct Uploads;
+
+    #[controller(prefix = "uploads")]
+    impl Uploads {
+        #[post("{folder}/{name}")]
+        async fn store(
+            &self,
+            Path((folder, name)): Path<(String, u8)>,
+            mut parts: Multipart,
+        ) -> Result<String, HttpError> {
+            let mut seen = format!("{folder}/{name}");
+            while let Some(part) = parts.next().await? {
+                let name = part.name().unwrap_or_default().to_owned();
+                let file = part.file_name().unwrap_or("-").to_owned();
+                seen = format!("{seen} {name} {file} {}", part.bytes().await?.len());
+            }
+            Ok(seen)
+        }
+    }
+
+    #[server(controllers = [Uploads], body_limit = 300)]
+    struct App;
+
+    async fn post(body: &str) -> (u16, String) {
+        let app = TestApp::new(App).start().unwrap();
+        let request = app
+            .post("/uploads/a/7")
+            .content("multipart/form-data; boundary=b", body.to_owned());
+        let response = request.await;
+        (response.status().as_u16(), response.text())
+    }
+
+    fn part(head: &str, body: &str) -> String {
+        format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{body}\r\n")
+    }
+
+    #[tokio::test]
+    async fn parts_are_read_one_after_the_other_beside_the_whole_path() {
+        let body =
+            part("name=\"note\"", "hello") + &part("name=\"f\"; filename=\"a.txt\"", "1234567");
+        assert_eq!(
+            post(&(body + "--b--\r\n")).await,
+            (200, "a/7 note - 5 f a.txt 7".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_malformed_or_broken_off_is_refused() {
+        let large = part("name=\"f\"", &"x".repeat(1_000)) + "--b--\r\n";
+        assert_eq!(post(&large).await.0, 413);
+        assert_eq!(post("no parts at all").await.0, 400);
+        assert_eq!(post(&part("name=\"f\"", "cut")[..50]).await.0, 400);
+        let app = TestApp::new(App).start().unwrap();
+        let wrong = app.post("/uploads/a/7").json(&1).await;
+        assert_eq!(wrong.status(), 415);
+        let path = app
+            .post("/uploads/a/x")
+            .content("multipart/form-data; boundary=b", "")
+            .await;
+        assert_eq!(path.status(), 400);
+    }
+}

@@ -31,6 +31,7 @@ pub struct HttpError(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     status: StatusCode,
+    title: Option<Cow<'static, str>>,
     detail: Cow<'static, str>,
     faults: Vec<Fault>,
     headers: HeaderMap,
@@ -101,6 +102,7 @@ impl HttpError {
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             status,
+            title: None,
             detail: detail.into(),
             faults: Vec::new(),
             headers: HeaderMap::new(),
@@ -142,6 +144,13 @@ impl HttpError {
         self
     }
 
+    /// Names the kind of problem; without it the answer has the title of its status. It is sent with a 5xx too.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
+        self.0.title = Some(title.into());
+        self
+    }
+
     /// Adds a header to the answer, such as `Retry-After` or `WWW-Authenticate`.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -161,6 +170,7 @@ impl HttpError {
     pub fn merge(mut self, other: Self) -> Self {
         if self.0.status != other.0.status {
             self.0.status = StatusCode::BAD_REQUEST;
+            self.0.title = None;
         }
         let detail = format!("{}; {}", self.0.detail, other.0.detail);
         self.0.detail = detail.into();
@@ -172,6 +182,13 @@ impl HttpError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
+    }
+
+    /// The title given with [`with_title`](Self::with_title), or that of the status.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let of_status = || self.0.status.canonical_reason().unwrap_or("Error");
+        self.0.title.as_deref().unwrap_or_else(of_status)
     }
 
     /// The text given at construction.
@@ -199,7 +216,7 @@ impl HttpError {
         let secret = inner.status.is_server_error();
         let problem = Problem {
             kind: "about:blank",
-            title: inner.status.canonical_reason().unwrap_or("Error"),
+            title: self.title(),
             status: inner.status.as_u16(),
             detail: (!secret && !inner.detail.is_empty()).then_some(&inner.detail),
             errors: &inner.faults,
@@ -211,6 +228,21 @@ impl HttpError {
     #[must_use]
     pub fn of_response(extensions: &mut Extensions) -> Option<Self> {
         extensions.remove()
+    }
+}
+
+/// What `#[derive(HttpError)]` answers with.
+#[doc(hidden)]
+pub fn problem<E: Error + Send + Sync + 'static>(
+    status: u16,
+    title: Option<&'static str>,
+    error: E,
+) -> HttpError {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let problem = HttpError::new(status, error.to_string()).with_source(error);
+    match title {
+        Some(title) => problem.with_title(title),
+        None => problem,
     }
 }
 

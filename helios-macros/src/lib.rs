@@ -6,6 +6,7 @@ mod args;
 mod controller;
 mod diagnostics;
 mod duration;
+mod http_error;
 mod injectable;
 mod misplaced;
 mod path;
@@ -140,6 +141,31 @@ pub fn injectable(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(SseEvents, attributes(sse))]
 pub fn sse_events(item: TokenStream) -> TokenStream {
     sse_events::sse_events(item.into()).into()
+}
+
+/// Lets an error type be answered: each variant, or the struct, says with which status.
+///
+/// ```ignore
+/// #[derive(Debug, thiserror::Error, HttpError)]
+/// enum OrderError {
+///     #[error("no order has the id {0}")]
+///     #[http(status = 404, title = "No such order")]
+///     Unknown(u64),
+///     #[error(transparent)]
+///     #[http(transparent)]                      // answered as the field is
+///     Payment(#[from] PaymentError),
+///     #[error("the database is gone")]
+///     #[http(status = 503)]
+///     Database(#[from] sqlx::Error),
+/// }
+/// ```
+///
+/// The text of the error is the problem's `detail`, and the title that of the status unless another is given. The error
+/// itself goes along as the source: the log tells it, and a `Filter` for its type gets it. Of a 5xx a client sees the
+/// status and the title only.
+#[proc_macro_derive(HttpError, attributes(http))]
+pub fn http_error(item: TokenStream) -> TokenStream {
+    http_error::http_error(item.into()).into()
 }
 
 /// Attributes that `#[controller]` takes off; as macros of their own they say that one is missing.

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::{controller, injectable, server, sse_events};
+use crate::{controller, http_error, injectable, server, sse_events};
 
 fn pretty(tokens: &TokenStream) -> String {
     match syn::parse2(tokens.clone()) {
@@ -151,6 +151,33 @@ fn an_injectable() {
         }
     };
     assert_snapshot!(pretty(&injectable::injectable(item)));
+}
+
+#[test]
+fn an_error_enum() {
+    let item = quote! {
+        enum OrderError<T> {
+            #[http(status = 404, title = "No such order")]
+            Unknown,
+            #[http(status = 409)]
+            Taken { by: T },
+            #[cfg(feature = "payment")]
+            #[http(transparent)]
+            Payment(PaymentError),
+            #[http(transparent)]
+            Stock { source: StockError },
+        }
+    };
+    assert_snapshot!(pretty(&http_error::http_error(item)));
+}
+
+#[test]
+fn an_error_struct() {
+    let item = quote! {
+        #[http(status = 503, crate = my::facade)]
+        struct Overloaded(u32);
+    };
+    assert_snapshot!(pretty(&http_error::http_error(item)));
 }
 
 #[test]

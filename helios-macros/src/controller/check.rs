@@ -7,6 +7,7 @@ use super::model::{
     Verb,
 };
 use crate::diagnostics::{Errors, similar};
+use crate::types;
 
 pub(super) fn check(controller: &Controller, errors: &mut Errors) {
     check_prefix(controller, errors);
@@ -56,7 +57,15 @@ fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
 
 /// Whether one of the arguments is the parameter, or could be if its name had not been refused.
 fn may_take(method: &Method, param: &str) -> bool {
-    params(method).any(|(name, _)| name.text == param || name.text.is_empty())
+    takes_whole_path(method)
+        || params(method).any(|(name, _)| name.text == param || name.text.is_empty())
+}
+
+/// A `Path<T>` argument takes every parameter.
+fn takes_whole_path(method: &Method) -> bool {
+    method.arguments.iter().any(|argument| {
+        matches!(argument.source, Source::Unmarked) && types::is_named(&argument.bound, "Path")
+    })
 }
 
 /// The `#[param]` arguments, and whether they are marked `outer`.

@@ -1,0 +1,127 @@
+//! Bytes of a stranger against an app with every binder: the server may refuse them, but must not fail.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use helios::prelude::*;
+use helios::{HeliosService, Multipart};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[derive(Deserialize, Debug)]
+struct Body {
+    id: u64,
+    name: Option<String>,
+    tags: Vec<f64>,
+}
+
+#[derive(Deserialize, Debug)]
+enum Sort {
+    Up,
+    Down,
+}
+
+#[derive(Injectable)]
+struct Everything;
+
+#[controller(prefix = "a", interceptor = |data, _req, _res| json!([data]))]
+impl Everything {
+    #[get("{id}/{name}")]
+    fn values(
+        &self,
+        #[param] id: i32,
+        #[param] name: String,
+        #[query] sort: Option<Sort>,
+        #[query] tags: Vec<u8>,
+        #[query(default = 1.5)] ratio: f32,
+        #[header] x_count: Option<u16>,
+    ) -> serde_json::Value {
+        json!([id, name, format!("{sort:?}"), tags, ratio, x_count])
+    }
+
+    #[post("body")]
+    fn body(&self, #[body] body: Body) -> String {
+        format!("{body:?}")
+    }
+
+    #[put("whole/{a}/{b}")]
+    fn whole(
+        &self,
+        Path((a, b)): Path<(u8, char)>,
+        Query(query): Query<std::collections::HashMap<String, String>>,
+        Json(json): Json<serde_json::Value>,
+    ) -> Json<serde_json::Value> {
+        Json(json!([a, b, query, json]))
+    }
+
+    #[patch("form")]
+    fn form(&self, Form(form): Form<Body>) -> String {
+        format!("{form:?}")
+    }
+
+    #[post("parts")]
+    async fn parts(&self, mut parts: Multipart) -> Result<usize, HttpError> {
+        let mut bytes = 0;
+        while let Some(part) = parts.next().await? {
+            bytes += part.bytes().await?.len();
+        }
+        Ok(bytes)
+    }
+
+    #[get("files/{*rest}")]
+    fn files(&self, #[param] rest: &str, #[req] req: &RequestContext) -> String {
+        format!("{rest} {:?}", req.last_event_id())
+    }
+
+    #[sse("stream/{n}")]
+    fn stream(&self, #[param] n: u8, #[header("last-event-id")] last: Option<u8>) -> impl Stream<Item = SseEvent> {
+        stream! {
+            for i in last.unwrap_or(0)..n.min(20) {
+                yield SseEvent::json(i).id(i);
+            }
+        }
+    }
+}
+
+#[server(controllers = [Everything], body_limit = 4096, sse(enabled = true))]
+struct App;
+
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
+});
+
+static SERVICE: LazyLock<HeliosService> =
+    LazyLock::new(|| Helios::new(App).into_service().expect("an app"));
+
+async fn answer(bytes: &[u8]) -> Vec<u8> {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let service = TowerToHyperService::new(SERVICE.clone());
+    let http = auto::Builder::new(TokioExecutor::new());
+    let served = async {
+        let _ = http.serve_connection(TokioIo::new(server), service).await;
+    };
+    let talk = async {
+        let mut answer = Vec::new();
+        let _ = client.write_all(bytes).await;
+        let _ = client.shutdown().await;
+        let read = client.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+        answer
+    };
+    tokio::select! {
+        answer = talk => answer,
+        () = async { served.await; std::future::pending().await } => Vec::new(),
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let answer = RUNTIME.block_on(answer(bytes));
+    let text = String::from_utf8_lossy(&answer);
+    assert!(!text.contains("HTTP/1.1 5"), "{text}");
+});

@@ -1,0 +1,230 @@
+//! `#[derive(HttpError)]`: each variant of an error type has a status.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Data, DeriveInput, Fields, Generics, Index, LitInt, LitStr, Member, Path,
+    parse_quote_spanned,
+};
+
+use crate::args::{Arg, Args};
+use crate::diagnostics::Errors;
+use crate::runtime::{Runtime, cfgs, option, quiet};
+
+const EXAMPLE: &str = "status = 404";
+
+/// What `#[http(..)]` says.
+#[derive(Default)]
+struct Settings {
+    facade: Option<Path>,
+    status: Option<Arg>,
+    title: Option<Arg>,
+    transparent: Option<Arg>,
+}
+
+/// How one variant, or the struct, is answered.
+enum Answer {
+    Problem {
+        status: u16,
+        title: Option<LitStr>,
+    },
+    /// As its only field is.
+    Transparent {
+        member: Member,
+        span: Span,
+    },
+}
+
+/// Expands the derive.
+pub(crate) fn http_error(item: TokenStream) -> TokenStream {
+    let item: DeriveInput = match syn::parse2(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error(),
+    };
+    let mut errors = Errors::default();
+    for lifetime in item.generics.lifetimes() {
+        let message =
+            "the log and the filters get this error when the request is over: it cannot borrow";
+        errors.at(lifetime, message);
+    }
+    let settings = Settings::parse(
+        &item.attrs,
+        &["status", "title", "transparent", "crate"],
+        &mut errors,
+    );
+    let runtime = Runtime::new(settings.facade.clone());
+    let arms = arms(&runtime, &item, &settings, &mut errors);
+    if errors.is_empty() {
+        return implementation(&runtime, &item, &quote!(match error { #(#arms)* }));
+    }
+    let mut output = errors.compile_errors();
+    if item.generics.lifetimes().next().is_none() {
+        let body = quote!(::core::unreachable!());
+        output.extend(implementation(&runtime, &item, &body));
+    }
+    output
+}
+
+impl Settings {
+    fn parse(attributes: &[Attribute], keys: &[&str], errors: &mut Errors) -> Self {
+        let mut settings = Self::default();
+        for args in Args::of_helpers("http", attributes, EXAMPLE, errors) {
+            for arg in args.known("http", keys, errors) {
+                settings.set(arg, errors);
+            }
+        }
+        settings
+    }
+
+    fn set(&mut self, arg: Arg, errors: &mut Errors) {
+        let name = arg.name();
+        let place = match name.as_str() {
+            "status" => &mut self.status,
+            "title" => &mut self.title,
+            "transparent" => &mut self.transparent,
+            _ => {
+                self.facade = arg.path("crate = path::to::helios", errors);
+                return;
+            }
+        };
+        if place.is_some() {
+            errors.at(&arg.key, format_args!("`{name}` is given twice"));
+        }
+        *place = Some(arg);
+    }
+
+    /// The settings that are there and say how to answer.
+    fn given(&self) -> impl Iterator<Item = &Arg> {
+        [&self.status, &self.title, &self.transparent]
+            .into_iter()
+            .flatten()
+    }
+
+    fn answer(&self, name: &Ident, fields: &Fields, errors: &mut Errors) -> Option<Answer> {
+        if let Some(transparent) = &self.transparent {
+            return self.transparent(transparent, fields, errors);
+        }
+        let title = self.title.as_ref();
+        let title = title.and_then(|title| title.string("title = \"No such order\"", errors));
+        let Some(status) = &self.status else {
+            errors.at(
+                name,
+                format_args!("`{name}` has no status: write `#[http(status = 404)]` above it"),
+            );
+            return None;
+        };
+        let status = status_of(&status.integer(EXAMPLE, errors)?, errors)?;
+        Some(Answer::Problem { status, title })
+    }
+
+    fn transparent(&self, key: &Arg, fields: &Fields, errors: &mut Errors) -> Option<Answer> {
+        key.flag(errors);
+        for other in [&self.status, &self.title].into_iter().flatten() {
+            let message = "`transparent` answers as the field does: leave this out";
+            errors.at(&other.key, message);
+        }
+        let mut inside = fields.iter();
+        let (Some(field), None) = (inside.next(), inside.next()) else {
+            let message = format!(
+                "`transparent` answers as the only field does, and here are {}: give a `status`",
+                fields.len()
+            );
+            errors.at(&key.key, message);
+            return None;
+        };
+        let index = Member::Unnamed(Index::from(0));
+        Some(Answer::Transparent {
+            member: field.ident.clone().map_or(index, Member::Named),
+            span: field.ty.span(),
+        })
+    }
+}
+
+fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {
+    let parsed = code.base10_parse().ok();
+    let status = parsed.filter(|status| (400..=599).contains(status));
+    if status.is_none() {
+        let message = "an error has a status from 400 to 599: `status = 404`";
+        errors.at(code, message);
+    }
+    status
+}
+
+fn arms(
+    runtime: &Runtime,
+    item: &DeriveInput,
+    settings: &Settings,
+    errors: &mut Errors,
+) -> Vec<TokenStream> {
+    let name = &item.ident;
+    match &item.data {
+        Data::Struct(data) => {
+            let answer = settings.answer(name, &data.fields, errors);
+            let arm = answer.map(|answer| arm(runtime, name.to_token_stream(), &answer));
+            arm.into_iter().collect()
+        }
+        Data::Enum(data) => {
+            for arg in settings.given() {
+                let message = format!("on an enum `{}` stands on each variant", arg.key);
+                errors.at(&arg.key, message);
+            }
+            let arms = data.variants.iter().filter_map(|variant| {
+                let keys = ["status", "title", "transparent"];
+                let settings = Settings::parse(&variant.attrs, &keys, errors);
+                let answer = settings.answer(&variant.ident, &variant.fields, errors)?;
+                let (cfgs, ident) = (cfgs(&variant.attrs), &variant.ident);
+                let arm = arm(runtime, quote!(#name::#ident), &answer);
+                Some(quote!(#(#cfgs)* #arm))
+            });
+            arms.collect()
+        }
+        Data::Union(_) => {
+            errors.at(name, "an error is a struct or an enum");
+            Vec::new()
+        }
+    }
+}
+
+fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
+    match answer {
+        Answer::Problem { status, title } => {
+            let rt = runtime.path();
+            let title = option(&rt, title.as_ref());
+            quote!(error @ #path { .. } => #rt::problem(#status, #title, error),)
+        }
+        Answer::Transparent { member, span } => {
+            let rt = runtime.at(*span);
+            let inner = Ident::new("inner", *span);
+            let given = quote_spanned!(*span=> #rt::Into::<#rt::HttpError>::into(#inner));
+            quote!(#path { #member: #inner } => #given,)
+        }
+    }
+}
+
+fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
+    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let generics = bounded(item);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #quiet
+        #[automatically_derived]
+        impl #impl_generics #rt::From<#name #type_generics> for #rt::HttpError #where_clause {
+            fn from(error: #name #type_generics) -> Self {
+                #body
+            }
+        }
+    }
+}
+
+/// The error itself is kept as the source. The bound is written out, so that it is asked for at the type's name.
+fn bounded(item: &DeriveInput) -> Generics {
+    let mut generics = item.generics.clone();
+    let (name, span) = (&item.ident, item.ident.span());
+    let (_, type_generics, _) = item.generics.split_for_impl();
+    let bound = parse_quote_spanned! {span=>
+        #name #type_generics: ::core::error::Error + ::core::marker::Send + ::core::marker::Sync + 'static
+    };
+    generics.make_where_clause().predicates.push(bound);
+    generics
+}
