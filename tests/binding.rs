@@ -1,6 +1,7 @@
 //! What the arguments of handlers are bound from, and how a request that does not fit is refused.
 #![allow(clippy::unwrap_used)]
 
+use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use helios::testing::TestApp;
 use serde_json::Value;
@@ -31,7 +32,69 @@ impl Cookies {
     }
 }
 
-#[server(controllers = [Cookies])]
+#[derive(Debug, thiserror::Error, HttpError)]
+enum OrderError {
+    #[error("no order has the id {0}")]
+    #[http(status = 404, title = "No such order")]
+    Unknown(u64),
+    #[error("it is {by}'s")]
+    #[http(status = 409)]
+    Taken { by: String },
+    #[error("the database at {0} is gone")]
+    #[http(status = 503, title = "Closed")]
+    Database(String),
+    #[error(transparent)]
+    #[http(transparent)]
+    Payment(#[from] PaymentError),
+    #[error("handed on")]
+    #[http(transparent)]
+    Own { error: HttpError },
+}
+
+#[derive(Debug, thiserror::Error, HttpError)]
+#[error("{cents} cents are missing")]
+#[http(status = 402)]
+struct PaymentError {
+    cents: u32,
+}
+
+#[derive(Injectable)]
+struct PaymentFilter;
+
+impl Filter for PaymentFilter {
+    type Error = PaymentError;
+
+    async fn catch(&self, error: &PaymentError, _: &RequestContext) -> Result<Response, HttpError> {
+        Ok((StatusCode::PAYMENT_REQUIRED, format!("pay {}", error.cents)).into_response())
+    }
+}
+
+#[derive(Injectable)]
+struct Orders;
+
+#[controller(prefix = "orders")]
+impl Orders {
+    #[get("{id}")]
+    async fn find(&self, #[param] id: u64) -> Result<(), OrderError> {
+        Err(match id {
+            1 => OrderError::Taken { by: "Ada".into() },
+            2 => OrderError::Database("10.0.0.7".into()),
+            3 => PaymentError { cents: 50 }.into(),
+            4 => OrderError::Own {
+                error: HttpError::gone("it was here"),
+            },
+            id => OrderError::Unknown(id),
+        })
+    }
+
+    #[get("{id}/filtered")]
+    #[use_filters(PaymentFilter)]
+    async fn filtered(&self, #[param] id: u64) -> Result<(), OrderError> {
+        self.find(id).await
+    }
+}
+
+#[server(controllers = [Cookies, Orders])]
 struct App;
 
 fn app() -> TestApp {
@@ -105,4 +168,44 @@ async fn every_argument_at_fault_is_told() {
         (&errors[0]["in"], &errors[1]["in"]),
         (&json!("cookie"), &json!("query"))
     );
+}
+
+#[tokio::test]
+async fn a_derived_error_has_the_status_title_and_text_of_its_variant() {
+    let app = app();
+    let problem = async |path: &str| app.get(path).await.json::<Value>();
+    assert_eq!(
+        problem("/orders/7").await,
+        json!({
+            "type": "about:blank", "title": "No such order", "status": 404,
+            "detail": "no order has the id 7",
+        })
+    );
+    let taken = problem("/orders/1").await;
+    assert_eq!(
+        (&taken["title"], &taken["detail"]),
+        (&json!("Conflict"), &json!("it is Ada's"))
+    );
+    assert_eq!(
+        problem("/orders/2").await,
+        json!({ "type": "about:blank", "title": "Closed", "status": 503 })
+    );
+}
+
+#[tokio::test]
+async fn a_transparent_variant_is_answered_as_its_field_is() {
+    let app = app();
+    let payment: Value = app.get("/orders/3").await.json();
+    assert_eq!(
+        (&payment["status"], &payment["detail"]),
+        (&json!(402), &json!("50 cents are missing"))
+    );
+    assert_eq!(app.get("/orders/4").await.status(), 410);
+}
+
+#[tokio::test]
+async fn filters_find_a_derived_error_by_its_type() {
+    let app = app();
+    assert_eq!(app.get("/orders/3/filtered").await.text(), "pay 50");
+    assert_eq!(app.get("/orders/7/filtered").await.status(), 404);
 }

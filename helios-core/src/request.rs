@@ -81,6 +81,17 @@ impl RequestContext {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
+    /// The value of a cookie, percent-decoded.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let headers = self.parts.headers.get_all(http::header::COOKIE).iter();
+        let texts = headers.filter_map(|value| value.to_str().ok());
+        let mut cookies =
+            texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten());
+        let found = cookies.find(|cookie| cookie.name() == name)?;
+        Some(found.value().to_owned())
+    }
+
     /// The template of the matched route, such as `/user/{id}`.
     #[must_use]
     pub fn route(&self) -> &str {
