@@ -27,8 +27,8 @@ pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
 pub use helios_core::sse::{CloseReason, SseError};
 pub use helios_http::controller::{
-    BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, Hooks, InjectEntry,
-    PipelineTable, Route, Server, ServerTable, SseTable,
+    BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, HookNeeds, Hooks,
+    InjectEntry, PipelineTable, Route, Server, ServerTable, SseTable,
 };
 pub use helios_http::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
 pub use helios_http::sse::{Outcome, SseCall, SseService, SseStream, hook_argument};

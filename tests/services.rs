@@ -155,3 +155,48 @@ async fn a_service_that_cannot_start_is_named_and_what_had_started_stops() {
     );
     assert_eq!(journal.notes(), ["pool starts", "pool stops"]);
 }
+
+struct Audit;
+
+/// Its connection hook asks for what is not there.
+#[derive(Injectable)]
+struct Watch;
+
+#[controller(prefix = "watch")]
+impl Watch {
+    #[sse]
+    async fn live(&self, _stream: SseStream) {}
+
+    #[on_sse_connection]
+    async fn opened(&self, #[inject] _audit: Arc<Audit>, #[param("shop", outer)] _shop: u64) {}
+}
+
+#[derive(Injectable)]
+struct Plain;
+
+#[controller(prefix = "plain/{shop}", controllers = [Watch])]
+impl Plain {}
+
+#[server(controllers = [Watch], sse(enabled = true))]
+struct Unwatched;
+
+#[server(controllers = [Plain], sse(enabled = true))]
+struct Watched;
+
+#[test]
+fn what_a_connection_hook_takes_is_checked_at_start_up() {
+    let Err(error) = Helios::new(Unwatched).into_service() else {
+        panic!("it starts");
+    };
+    let error = error.to_string();
+    assert!(error.contains("2 fault(s)"), "{error}");
+    assert!(
+        error.contains("nothing provides `Audit`, needed by `Watch::opened`"),
+        "{error}"
+    );
+    assert!(
+        error.contains("`Watch::opened` takes `#[param(outer)] shop`, but /watch has no `{shop}`"),
+        "{error}"
+    );
+    assert!(Helios::new(Watched).provide(Audit).into_service().is_ok());
+}

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use helios_core::container::{Container, Resolver};
 use helios_core::lifecycle::Services;
-use helios_core::route::{RouteKind, RouteMeta, Template};
+use helios_core::route::{PathParam, RouteKind, RouteMeta, Template};
 use http::StatusCode;
 
-use crate::controller::{Controller, ControllerEntry, PipelineTable, Route, ServerTable};
+use crate::controller::{
+    Controller, ControllerEntry, HookNeeds, InjectEntry, PipelineTable, Route, ServerTable,
+};
 use crate::endpoint::{Endpoint, Pipeline, Target};
 use crate::error::StartupFault;
 use crate::module::Module;
@@ -148,6 +150,9 @@ impl Assembly<'_> {
             hooks: ControllerHooks::of(&controller),
         };
         self.within(scope, |assembly| {
+            for needs in table.hooks.needs {
+                assembly.check_hook(table.name, needs);
+            }
             for route in table.routes {
                 assembly.add(&controller, table.name, route);
             }
@@ -169,10 +174,7 @@ impl Assembly<'_> {
         };
         self.check(&route.meta, &template, place);
         let who = format!("{name}::{}", route.meta.handler);
-        for inject in route.injects {
-            self.resolver
-                .needed_by(&who, |resolver| (inject.check)(resolver));
-        }
+        self.check_injects(&who, route.injects);
         let pipeline = self.pipeline(&who, &route.pipeline);
         self.endpoints.push(Endpoint {
             meta: route.meta,
@@ -198,15 +200,7 @@ impl Assembly<'_> {
             let path = template.as_str().to_owned();
             self.faults.push(StartupFault::SseDisabled { place, path });
         }
-        for param in meta.params.iter().filter(|param| param.outer) {
-            if !template.params().iter().any(|known| known == param.name) {
-                self.faults.push(StartupFault::NoOuterParam {
-                    place,
-                    name: param.name,
-                    path: template.as_str().to_owned(),
-                });
-            }
-        }
+        self.check_outer(meta.params, template, place);
         for (n, name) in template.params().iter().enumerate() {
             if template.params()[..n].contains(name) {
                 self.faults.push(StartupFault::RepeatedParam {
@@ -215,6 +209,36 @@ impl Assembly<'_> {
                     path: template.as_str().to_owned(),
                 });
             }
+        }
+    }
+
+    /// A hook runs for every stream below its controller: only what is in the prefixes is always there.
+    fn check_hook(&mut self, controller: &'static str, needs: &HookNeeds) {
+        let template = Template::join(self.scopes.iter().map(|scope| scope.prefix.as_str()));
+        let place = Place {
+            controller,
+            handler: needs.handler,
+        };
+        self.check_outer(needs.params, &template, place);
+        self.check_injects(&format!("{controller}::{}", needs.handler), needs.injects);
+    }
+
+    fn check_outer(&mut self, params: &[PathParam], template: &Template, place: Place) {
+        for param in params.iter().filter(|param| param.outer) {
+            if !template.params().iter().any(|known| known == param.name) {
+                self.faults.push(StartupFault::NoOuterParam {
+                    place,
+                    name: param.name,
+                    path: template.as_str().to_owned(),
+                });
+            }
+        }
+    }
+
+    fn check_injects(&mut self, who: &str, injects: &[InjectEntry]) {
+        for inject in injects {
+            self.resolver
+                .needed_by(who, |resolver| (inject.check)(resolver));
         }
     }
 

@@ -10,7 +10,7 @@ use helios_core::filter::DynFilter;
 use helios_core::guard::DynGuard;
 use helios_core::interceptor::{DynInterceptor, MapData};
 use helios_core::reply::Reply;
-use helios_core::route::RouteMeta;
+use helios_core::route::{PathParam, RouteMeta};
 use helios_core::sse::{CloseReason, SseError};
 
 use crate::assemble::Assembly;
@@ -94,6 +94,19 @@ pub struct Hooks<C: 'static> {
     pub error: Option<ErrorHook<C>>,
     /// `#[on_sse_close]`
     pub close: Option<CloseHook<C>>,
+    /// What their arguments need, for the check at start-up.
+    pub needs: &'static [HookNeeds],
+}
+
+/// What the arguments of a hook need.
+#[derive(Clone, Copy)]
+pub struct HookNeeds {
+    /// The method's name.
+    pub handler: &'static str,
+    /// Parameters of the path.
+    pub params: &'static [PathParam],
+    /// Singletons.
+    pub injects: &'static [InjectEntry],
 }
 
 /// A controller in a list, its type forgotten.

@@ -76,7 +76,7 @@ fn an_sse_controller() {
             }
 
             #[on_sse_connection]
-            async fn opened(&self, client: SseStream, #[req] req: &RequestContext) -> Result<(), HttpError> {
+            async fn opened(&self, client: SseStream, #[req] req: &RequestContext, #[inject] log: Arc<Log>, #[param(outer)] tenant: u64) -> Result<(), HttpError> {
                 Ok(())
             }
 

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 
-/// How long [`TestStream::next`] waits. Paused tokio time passes at once.
+/// How long [`TestStream::next`] waits unless told otherwise. Paused tokio time passes at once.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A stream in the hands of a client. Dropping it is the client's going away.
@@ -17,6 +17,7 @@ pub struct TestStream {
     body: Body,
     decoder: Decoder,
     written: Vec<u8>,
+    deadline: Duration,
 }
 
 impl TestStream {
@@ -32,7 +33,15 @@ impl TestStream {
             body,
             decoder: Decoder::new(),
             written: Vec::new(),
+            deadline: DEADLINE,
         }
+    }
+
+    /// Waits this long for each event, instead of 10 s of tokio's time.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// The headers of the response.
@@ -51,7 +60,7 @@ impl TestStream {
     ///
     /// # Panics
     ///
-    /// If none comes within 10 s of tokio's time.
+    /// If none comes within the deadline.
     pub async fn next(&mut self) -> Option<DecodedEvent> {
         loop {
             if let Decoded::Event(event) = self.next_item().await? {
@@ -64,14 +73,15 @@ impl TestStream {
     ///
     /// # Panics
     ///
-    /// If none comes within 10 s of tokio's time.
+    /// If none comes within the deadline.
     pub async fn next_item(&mut self) -> Option<Decoded> {
         loop {
             if let Some(item) = self.decoder.next_item() {
                 return Some(item);
             }
-            let frame = tokio::time::timeout(DEADLINE, self.body.frame()).await;
-            let frame = frame.unwrap_or_else(|_| panic!("no event came within {DEADLINE:?}"));
+            let frame = tokio::time::timeout(self.deadline, self.body.frame()).await;
+            let frame =
+                frame.unwrap_or_else(|_| panic!("no event came within {:?}", self.deadline));
             let bytes = frame?.ok()?.into_data().ok()?;
             self.written.extend_from_slice(&bytes);
             self.decoder
@@ -84,7 +94,7 @@ impl TestStream {
     ///
     /// # Panics
     ///
-    /// If it pauses for 10 s of tokio's time.
+    /// If it pauses for longer than the deadline.
     pub async fn rest(&mut self) -> Vec<DecodedEvent> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {

@@ -57,7 +57,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
         controllers: &[],
         pipeline: #rt::PipelineTable::EMPTY,
         routes: &[],
-        hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None },
+        hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None, needs: &[] },
         resolve: |_| #rt::None,
     };
     let table = table_impl(controller, &table);
@@ -72,6 +72,7 @@ fn table(controller: &Controller) -> TokenStream {
     let pipeline = controller.pipeline.expand(runtime);
     let routes = controller.routes.iter().map(|route| row(controller, route));
     let hooks = HookKind::ALL.map(|kind| hook(controller, kind));
+    let needs = needs(controller);
     let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
     let resolver = Ident::new("resolver", Span::mixed_site());
     let table = quote! {
@@ -80,7 +81,7 @@ fn table(controller: &Controller) -> TokenStream {
         controllers: #controllers,
         pipeline: #pipeline,
         routes: &[#(#routes),*],
-        hooks: #rt::Hooks { #(#hooks)* },
+        hooks: #rt::Hooks { #(#hooks)* needs: &[#(#needs),*] },
         resolve: |#resolver| #resolve,
     };
     table_impl(controller, &table)
@@ -141,8 +142,21 @@ fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
         RouteKind::Sse { restart } => quote!(Sse { restart: #restart }),
     };
     let status = option(rt, route.extras.status.map(|status| status.code));
-    let params = route
-        .method
+    let params = params(rt, &route.method);
+    quote! {
+        #rt::RouteMeta {
+            verb: #rt::Verb::#verb,
+            path: #path,
+            handler: #handler,
+            kind: #rt::RouteKind::#kind,
+            status: #status,
+            params: #params,
+        }
+    }
+}
+
+fn params(rt: &TokenStream, method: &Method) -> TokenStream {
+    let params = method
         .arguments
         .iter()
         .filter_map(|argument| match &argument.source {
@@ -152,16 +166,7 @@ fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
             }
             _ => None,
         });
-    quote! {
-        #rt::RouteMeta {
-            verb: #rt::Verb::#verb,
-            path: #path,
-            handler: #handler,
-            kind: #rt::RouteKind::#kind,
-            status: #status,
-            params: &[#(#params),*],
-        }
-    }
+    quote!(&[#(#params),*])
 }
 
 fn injects(controller: &Controller, method: &Method) -> TokenStream {
@@ -199,6 +204,22 @@ fn hook(controller: &Controller, kind: HookKind) -> TokenStream {
         quote!(#[cfg(not(all(#(#conditions),*)))] #field: #rt::None,)
     });
     quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
+}
+
+/// What the hooks' arguments need; only the connection hook's come from the request and the container.
+fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
+    let rt = controller.runtime.path();
+    let hooks = controller.hooks.iter();
+    let opening = hooks.filter(|hook| hook.kind == HookKind::Connection);
+    opening.map(move |hook| {
+        let (method, cfgs) = (&hook.method, &hook.method.cfgs);
+        let handler = method.name.unraw().to_string();
+        let (params, injects) = (params(&rt, method), injects(controller, method));
+        quote! {
+            #(#cfgs)*
+            #rt::HookNeeds { handler: #handler, params: #params, injects: #injects }
+        }
+    })
 }
 
 fn condition(cfg: &Attribute) -> Option<TokenStream> {
