@@ -40,6 +40,8 @@ pub mod guide;
 pub mod prelude;
 
 pub use axum_core;
+#[cfg(feature = "validate")]
+pub use garde;
 pub use helios_core::bind::{Form, Json, Path, Query};
 pub use helios_core::container::Injectable;
 pub use helios_core::error::{Fault, HttpError, Location};

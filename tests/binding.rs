@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use axum_core::response::{IntoResponse, Response};
+use garde::Validate;
 use helios::prelude::*;
-use helios::testing::TestApp;
+use helios::testing::{TestApp, TestRequest};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(Injectable)]
@@ -94,7 +97,116 @@ impl Orders {
     }
 }
 
-#[server(controllers = [Cookies, Orders])]
+#[derive(Deserialize, Serialize, Validate)]
+struct Customer {
+    #[garde(length(min = 2))]
+    name: String,
+    #[garde(dive)]
+    address: Address,
+    #[garde(length(max = 3), inner(ascii, length(min = 1)))]
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize, Validate)]
+struct Address {
+    #[garde(length(equal = 5))]
+    zip: String,
+}
+
+#[derive(Deserialize, Serialize, Validate)]
+struct Page {
+    #[garde(range(max = 100))]
+    size: u32,
+}
+
+#[derive(Deserialize)]
+struct Plain {
+    name: String,
+}
+
+/// An alias hides nothing.
+type Renamed = Json<Customer>;
+
+#[derive(Injectable)]
+struct Customers;
+
+#[controller(prefix = "customers/{size}")]
+impl Customers {
+    #[post]
+    fn body(&self, #[body] customer: Customer) -> String {
+        customer.name
+    }
+
+    #[put]
+    fn json(&self, page: Query<Page>, Json(customer): Json<Customer>) -> String {
+        format!("{} {}", customer.name, page.0.size)
+    }
+
+    #[patch]
+    fn renamed(&self, customer: &Renamed) -> String {
+        customer.0.name.clone()
+    }
+
+    #[patch("caught")]
+    fn caught(&self, customer: Result<Json<Customer>, HttpError>) -> String {
+        customer.map_or_else(
+            |error| error.status().to_string(),
+            |customer| customer.0.name,
+        )
+    }
+
+    #[post("form")]
+    fn form(&self, form: Form<Page>) -> String {
+        form.0.size.to_string()
+    }
+
+    #[get]
+    fn path(&self, path: Path<Page>) -> String {
+        path.0.size.to_string()
+    }
+
+    #[post("plain")]
+    fn plain(&self, #[body] plain: Plain) -> String {
+        plain.name
+    }
+
+    #[post("list")]
+    fn list(&self, #[body] pages: Vec<Page>) -> String {
+        pages.len().to_string()
+    }
+
+    #[post("unvalidated")]
+    fn unvalidated(&self, #[body(unvalidated)] customer: Customer) -> String {
+        customer.name
+    }
+
+    #[sse("live", method = "POST")]
+    async fn live(&self, #[body] page: Page, stream: SseStream) -> Result<(), SseError> {
+        stream.send(SseEvent::json(page.size)).await
+    }
+}
+
+#[derive(Injectable)]
+struct Generic<T> {
+    #[inject(default)]
+    _of: std::marker::PhantomData<fn() -> T>,
+}
+
+#[controller(prefix = "generic")]
+impl<T: DeserializeOwned + Serialize + Validate<Context = ()>> Generic<T> {
+    #[post]
+    fn body(&self, #[body] value: T) -> Json<T> {
+        Json(value)
+    }
+
+    #[put]
+    fn json(&self, value: Json<T>) -> Json<T> {
+        value
+    }
+}
+
+#[server(controllers = [Cookies, Orders, Customers, Generic<Page>], sse(enabled = true))]
 struct App;
 
 fn app() -> TestApp {
@@ -102,7 +214,7 @@ fn app() -> TestApp {
 }
 
 /// The status and the problem's `errors`.
-async fn refused(request: helios::testing::TestRequest) -> (u16, Value) {
+async fn refused(request: TestRequest) -> (u16, Value) {
     let response = request.await;
     assert_eq!(response.header("content-type"), "application/problem+json");
     let problem: Value = response.json();
@@ -208,4 +320,120 @@ async fn filters_find_a_derived_error_by_its_type() {
     let app = app();
     assert_eq!(app.get("/orders/3/filtered").await.text(), "pay 50");
     assert_eq!(app.get("/orders/7/filtered").await.status(), 404);
+}
+
+fn customer(name: &str, zip: &str, tags: &[&str]) -> Value {
+    json!({ "name": name, "address": { "zip": zip }, "tags": tags })
+}
+
+#[tokio::test]
+async fn what_is_valid_passes() {
+    let app = app();
+    let valid = customer("Ada", "12345", &["a"]);
+    assert_eq!(app.post("/customers/1").json(&valid).await.text(), "Ada");
+    let put = app.put("/customers/1?size=100").json(&valid);
+    assert_eq!(put.await.text(), "Ada 100");
+    assert_eq!(app.get("/customers/100").await.text(), "100");
+    assert_eq!(
+        app.post("/generic")
+            .json(&json!({ "size": 1 }))
+            .await
+            .text(),
+        r#"{"size":1}"#
+    );
+}
+
+#[tokio::test]
+async fn every_invalid_field_is_told_with_its_path() {
+    let app = app();
+    let invalid = app
+        .post("/customers/1")
+        .json(&customer("A", "123", &["", "b"]));
+    let (status, errors) = refused(invalid).await;
+    assert_eq!(status, 422);
+    assert_eq!(
+        errors,
+        json!([
+            { "in": "body", "name": "address.zip", "expected": "length is lower than 5" },
+            { "in": "body", "name": "name", "expected": "length is lower than 2" },
+            { "in": "body", "name": "tags[0]", "expected": "length is lower than 1" },
+        ])
+    );
+    let list = app
+        .post("/customers/1/list")
+        .json(&json!([{ "size": 1 }, { "size": 101 }]));
+    let (status, errors) = refused(list).await;
+    assert_eq!((status, &errors[0]["name"]), (422, &json!("[1].size")));
+}
+
+#[tokio::test]
+async fn all_arguments_are_told_together() {
+    let app = app();
+    let both = app
+        .put("/customers/1?size=101")
+        .json(&customer("A", "12345", &[]));
+    let (status, errors) = refused(both).await;
+    assert_eq!(status, 422);
+    assert_eq!(
+        (
+            &errors[0]["in"],
+            &errors[0]["name"],
+            &errors[1]["in"],
+            &errors[1]["name"]
+        ),
+        (
+            &json!("query"),
+            &json!("size"),
+            &json!("body"),
+            &json!("name")
+        )
+    );
+}
+
+#[tokio::test]
+async fn every_way_to_take_a_part_whole_is_validated() {
+    let app = app();
+    let page = json!({ "size": 101 });
+    let form = app
+        .post("/customers/1/form")
+        .content("application/x-www-form-urlencoded", "size=101");
+    let invalid = [
+        (app.get("/customers/101"), "path"),
+        (form, "body"),
+        (
+            app.patch("/customers/1").json(&customer("A", "12345", &[])),
+            "body",
+        ),
+        (
+            app.patch("/customers/1/caught")
+                .json(&customer("A", "12345", &[])),
+            "body",
+        ),
+        (app.post("/customers/1/live").json(&page), "body"),
+        (app.post("/generic").json(&page), "body"),
+        (app.put("/generic").json(&page), "body"),
+    ];
+    for (n, (request, part)) in invalid.into_iter().enumerate() {
+        let (status, errors) = refused(request).await;
+        assert_eq!((status, &errors[0]["in"]), (422, &json!(part)), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_validated_passes_as_it_is() {
+    let app = app();
+    let plain = app.post("/customers/1/plain").json(&json!({ "name": "" }));
+    assert_eq!(plain.await.status(), 200);
+    let invalid = customer("A", "1", &[]);
+    let unvalidated = app.post("/customers/1/unvalidated").json(&invalid);
+    assert_eq!(unvalidated.await.text(), "A");
+}
+
+#[tokio::test]
+async fn a_million_faults_are_not_all_told() {
+    let pages: Vec<_> = (0..1000).map(|_| json!({ "size": 101 })).collect();
+    let response = app().post("/customers/1/list").json(&pages).await;
+    let problem: Value = response.json();
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 100);
+    assert!(problem["detail"].as_str().unwrap().ends_with("; 900 more"));
 }

@@ -131,7 +131,7 @@ fn from_values<T: FromValue>(
 }
 
 /// Echoed values are bounded: a hostile request must not double its own size in the answer and the log.
-fn truncated(text: &str) -> String {
+pub(crate) fn truncated(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),

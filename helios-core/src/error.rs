@@ -72,14 +72,21 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, expected, .. } = self;
+        write!(f, "{}: expected {}", self.place(), self.expected)
+    }
+}
+
+impl Fault {
+    /// Where it is, for people to read.
+    pub(crate) fn place(&self) -> String {
+        let name = &self.name;
         match self.location {
-            Location::Path => write!(f, "path parameter `{name}`: expected {expected}"),
-            Location::Query => write!(f, "query parameter `{name}`: expected {expected}"),
-            Location::Header => write!(f, "header `{name}`: expected {expected}"),
-            Location::Cookie => write!(f, "cookie `{name}`: expected {expected}"),
-            Location::Body if name.is_empty() => write!(f, "body: expected {expected}"),
-            Location::Body => write!(f, "body field `{name}`: expected {expected}"),
+            Location::Path => format!("path parameter `{name}`"),
+            Location::Query => format!("query parameter `{name}`"),
+            Location::Header => format!("header `{name}`"),
+            Location::Cookie => format!("cookie `{name}`"),
+            Location::Body if name.is_empty() => "body".to_owned(),
+            Location::Body => format!("body field `{name}`"),
         }
     }
 }

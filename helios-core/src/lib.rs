@@ -23,3 +23,8 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod sse;
+#[cfg(feature = "validate")]
+pub mod validate;
+#[cfg(not(feature = "validate"))]
+#[path = "validate/off.rs"]
+pub mod validate;

@@ -195,6 +195,8 @@ async fn open(
             Body::empty(),
         ));
     }
+    // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
+    let peer = peer.filter(|_| version < Version::HTTP_2);
     let (hooks, mappers) = (
         Arc::clone(&endpoint.hooks),
         Arc::clone(&endpoint.pipeline.mappers),

@@ -102,6 +102,15 @@ fn a_generic_controller() {
             async fn find<'a>(&'a self, #[param] id: Cow<'a, str>, #[inject] store: Arc<S>) -> Option<String> {
                 store.find(&id)
             }
+
+            #[post]
+            fn create(&self, page: Query<S::Page>, #[body] record: S::Record) {}
+
+            #[put]
+            fn replace(&self, #[body(unvalidated)] record: S::Record, limits: Limits<S>) {}
+
+            #[patch]
+            fn change(&self, #[body] record: Plain) {}
         }
     };
     let args = quote!(prefix = "records", crate = my::facade);

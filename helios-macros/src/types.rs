@@ -26,13 +26,22 @@ pub(crate) fn name(ty: &Type) -> String {
 /// The `T` of `wrapper<T>`, whatever path leads to the wrapper.
 pub(crate) fn inside<'a>(ty: &'a Type, wrapper: &str) -> Option<&'a Type> {
     let segment = last_segment(ty).filter(|segment| segment.ident == wrapper)?;
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-        return None;
-    };
-    match arguments.args.first() {
-        Some(GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner),
+    match &type_arguments(segment)[..] {
+        [inner] => Some(inner),
         _ => None,
     }
+}
+
+/// The types in a segment's angle brackets; nothing if there is something else too.
+pub(crate) fn type_arguments(segment: &PathSegment) -> Vec<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return Vec::new();
+    };
+    let types = arguments.args.iter().map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    types.collect::<Option<_>>().unwrap_or_default()
 }
 
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
@@ -66,6 +75,35 @@ pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     let mut finder = Finder(None);
     finder.visit_type_mut(&mut ty.clone());
     finder.0
+}
+
+/// Whether a type depends on a type parameter of the impl, be it through `Self`.
+pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
+    struct Finder {
+        params: Vec<Ident>,
+        found: bool,
+    }
+
+    impl VisitMut for Finder {
+        fn visit_path_mut(&mut self, path: &mut syn::Path) {
+            let first = path.segments.first().map(|segment| &segment.ident);
+            self.found |= path.leading_colon.is_none()
+                && first.is_some_and(|first| first == "Self" || self.params.contains(first));
+            visit_mut::visit_path_mut(self, path);
+        }
+    }
+
+    let params: Vec<_> = generics
+        .type_params()
+        .map(|param| param.ident.clone())
+        .collect();
+    if params.is_empty() {
+        return false;
+    }
+    let found = false;
+    let mut finder = Finder { params, found };
+    finder.visit_type_mut(&mut ty.clone());
+    finder.found
 }
 
 /// What the container holds is shared by all threads for as long as the app lives, and so is what it is made of.
@@ -120,6 +158,22 @@ mod tests {
             ty.to_token_stream().to_string(),
             expected.to_token_stream().to_string()
         );
+    }
+
+    #[test]
+    fn type_parameters_are_found_at_any_depth() {
+        let item: syn::ItemImpl = parse_quote!(
+            impl<S, const N: usize> User<S> {}
+        );
+        let mentions = |ty: Type| mentions_param(&ty, &item.generics);
+        assert!(mentions(parse_quote!(S)));
+        assert!(mentions(parse_quote!(Json<Vec<S::Item>>)));
+        assert!(mentions(parse_quote!(<S as Store>::Item)));
+        assert!(mentions(parse_quote!(Json<Self::Item>)));
+        assert!(!mentions(parse_quote!(Json<dto::S>)));
+        assert!(!mentions(parse_quote!([Dto; N])));
+        let plain: syn::ItemImpl = parse_quote!(impl User {});
+        assert!(!mentions_param(&parse_quote!(Self), &plain.generics));
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl User {
         #[query(default = 1)] g: Option<u64>,
         #[header("not a token")] h: Option<u64>,
         #[body("x")] i: String,
+        #[body(unvalidatd)] n: String,
         #[cookie("a cookie")] j: Option<String>,
         #[cookie(theme)] k: Option<String>,
         #[cookie(default = "x")] l: Option<String>,

@@ -90,6 +90,7 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(16 * 1024)
+        .max_send_buf_size(BUFFER_BYTES)
         .keep_alive_interval(Some(Duration::from_secs(20)));
     builder
 }

@@ -6,10 +6,11 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Type};
+use syn::{Expr, Generics, Type};
 
 use super::model::{Argument, Name, Passed, Source};
 use crate::runtime::Runtime;
+use crate::types;
 
 /// Where arguments are bound: it decides what a type without an attribute may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +42,15 @@ impl Place {
     }
 }
 
+const WHOLE: [&str; 4] = ["Json", "Form", "Query", "Path"];
+
 /// The arguments of one hidden function.
 pub(super) struct Binder<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) place: Place,
     pub(super) arguments: &'a [Argument],
+    /// Those of the impl.
+    pub(super) generics: &'a Generics,
     /// An expression for the `&mut Call`.
     pub(super) call: TokenStream,
     /// What to return when an argument could not be bound.
@@ -97,7 +102,7 @@ impl Binder<'_> {
         let marked = self
             .arguments
             .iter()
-            .position(|argument| matches!(argument.source, Source::Body));
+            .position(|argument| matches!(argument.source, Source::Body { .. }));
         let unmarked = || self.arguments.iter().rposition(Argument::is_unmarked);
         marked.or_else(|| unmarked().filter(|_| self.place.takes_body()))
     }
@@ -115,11 +120,40 @@ impl Binder<'_> {
             }
             Source::Inject(inner) => quote_spanned!(span=> #rt::inject::<#inner>(#call)),
             Source::InjectSse => quote_spanned!(span=> #rt::inject_sse(#call)),
-            Source::Body => quote_spanned!(span=> #rt::body(#call).await),
+            Source::Body { .. } => quote_spanned!(span=> #rt::body(#call).await),
             Source::Unmarked => self.unmarked(index, span),
             Source::Request | Source::Response => return TokenStream::new(),
         };
-        quote_spanned!(span=> let #local: #rt::Option<#ty> = #value;)
+        let validation = self.validation(index, argument);
+        quote_spanned!(span=> let #local: #rt::Option<#ty> = #value; #validation)
+    }
+
+    /// Validates what may hold a whole part of the request. Of a type that depends on a type parameter only the bounds
+    /// are known, so that it has to be one that is validated.
+    fn validation(&self, index: usize, argument: &Argument) -> TokenStream {
+        let (ty, span, local) = (&argument.bound, argument.bound.span(), local(index));
+        let (rt, call) = (self.runtime.at(span), &self.call);
+        let is_generic = types::mentions_param(ty, self.generics);
+        match argument.source {
+            Source::Body { unvalidated: false } if is_generic => {
+                quote_spanned!(span=> let #local = #rt::validated_body::<#ty>(#call, #local);)
+            }
+            Source::Body { unvalidated: false } => {
+                quote_spanned!(span=> let #local = #rt::validated!(body, #call, #local);)
+            }
+            Source::Unmarked if is_generic && is_whole(ty) => {
+                // The bound is one of what is inside, so that rustc blames the value instead of the type.
+                let bound = format_ident!("bound{}", index, span = span);
+                quote_spanned! {span=>
+                    let #bound = #local;
+                    let #local = #rt::validated_whole(#call, #bound);
+                }
+            }
+            Source::Unmarked if !is_generic => {
+                quote_spanned!(span=> let #local = #rt::validated!(argument, #call, #local);)
+            }
+            _ => TokenStream::new(),
+        }
     }
 
     /// The type is left to the annotation: a bound on the type argument of an async function is reported twice.
@@ -217,6 +251,17 @@ fn default_of(argument: &Argument) -> Option<&Expr> {
         | Source::Cookie { default, .. }
         | Source::LastEventId { default, .. } => default.as_ref(),
         _ => None,
+    }
+}
+
+/// Helios' own wrappers of a whole part of the request, as they are usually written, or a `Result` of one.
+fn is_whole(ty: &Type) -> bool {
+    let Some(segment) = types::last_segment(ty) else {
+        return false;
+    };
+    match types::type_arguments(segment).first() {
+        Some(inner) if segment.ident == "Result" => is_whole(inner),
+        _ => WHOLE.iter().any(|name| segment.ident == name),
     }
 }
 

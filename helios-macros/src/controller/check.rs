@@ -129,7 +129,7 @@ fn check_body(route: &Route, errors: &mut Errors) {
     let arguments = &route.method.arguments;
     let bodies = arguments
         .iter()
-        .filter(|argument| matches!(argument.source, Source::Body));
+        .filter(|argument| matches!(argument.source, Source::Body { .. }));
     for (index, argument) in bodies.enumerate() {
         let attribute = &argument.attribute;
         if index > 0 {
@@ -242,7 +242,7 @@ fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
 
 fn refused_on_connection(argument: &Argument) -> Option<&'static str> {
     match argument.source {
-        Source::Body => Some("the route has read the body: a hook cannot take it"),
+        Source::Body { .. } => Some("the route has read the body: a hook cannot take it"),
         Source::Response => Some("a hook cannot change the response: use `#[res]` on the route"),
         _ => None,
     }

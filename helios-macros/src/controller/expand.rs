@@ -13,20 +13,15 @@ use crate::types;
 
 /// The hidden functions, the table, and the touches.
 pub(super) fn expand(controller: &Controller) -> TokenStream {
-    let Controller {
-        runtime,
-        self_ty,
-        cfgs,
-        ..
-    } = controller;
+    let Controller { self_ty, cfgs, .. } = controller;
     let routes = controller
         .routes
         .iter()
-        .map(|route| handlers::route(runtime, route));
+        .map(|route| handlers::route(controller, route));
     let hooks = controller
         .hooks
         .iter()
-        .map(|hook| handlers::hook(runtime, hook));
+        .map(|hook| handlers::hook(controller, hook));
     let generics = shared_generics(controller);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (quiet, table, touches) = (quiet(), table(controller), touches(controller));

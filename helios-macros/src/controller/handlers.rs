@@ -2,11 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::Generics;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::bind::{Binder, Place, lend, local, mutability, passed};
-use super::model::{Hook, HookKind, Method, ResponseHeader, Route, RouteKind, Source};
+use super::model::{Controller, Hook, HookKind, Method, ResponseHeader, Route, RouteKind, Source};
 use crate::runtime::Runtime;
 
 /// The name of a method's hidden function.
@@ -18,16 +19,16 @@ pub(super) fn hidden(method: &Method) -> Ident {
     )
 }
 
-pub(super) fn route(runtime: &Runtime, route: &Route) -> TokenStream {
-    let writer = Writer::new(runtime, &route.method);
+pub(super) fn route(controller: &Controller, route: &Route) -> TokenStream {
+    let writer = Writer::new(controller, &route.method);
     match route.kind {
         RouteKind::Http => writer.http(route),
         RouteKind::Sse { .. } => writer.sse(route),
     }
 }
 
-pub(super) fn hook(runtime: &Runtime, hook: &Hook) -> TokenStream {
-    let writer = Writer::new(runtime, &hook.method);
+pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
+    let writer = Writer::new(controller, &hook.method);
     match hook.kind {
         HookKind::Connection => writer.connection_hook(),
         HookKind::Error => writer.error_hook(),
@@ -38,6 +39,7 @@ pub(super) fn hook(runtime: &Runtime, hook: &Hook) -> TokenStream {
 /// Writes the hidden function of one method.
 struct Writer<'a> {
     runtime: &'a Runtime,
+    generics: &'a Generics,
     rt: TokenStream,
     method: &'a Method,
     this: Ident,
@@ -46,10 +48,11 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(runtime: &'a Runtime, method: &'a Method) -> Self {
+    fn new(controller: &'a Controller, method: &'a Method) -> Self {
         Self {
-            runtime,
-            rt: runtime.path(),
+            runtime: &controller.runtime,
+            generics: &controller.generics,
+            rt: controller.runtime.path(),
             method,
             this: variable("this"),
             call: variable("call"),
@@ -172,6 +175,7 @@ impl<'a> Writer<'a> {
             runtime: self.runtime,
             place,
             arguments: &self.method.arguments,
+            generics: self.generics,
             call,
             refusal,
         };

@@ -236,7 +236,9 @@ pub(crate) enum Source {
         inner: Type,
         default: Option<Expr>,
     },
-    Body,
+    Body {
+        unvalidated: bool,
+    },
     Request,
     Response,
     /// The type inside the `Arc`.

@@ -35,7 +35,10 @@ struct Named {
 impl Reader<'_> {
     fn source(&self, errors: &mut Errors) -> Source {
         let name = attributes::short_name(self.attribute);
-        if !matches!(name.as_str(), "param" | "query" | "header" | "cookie") {
+        if !matches!(
+            name.as_str(),
+            "param" | "query" | "header" | "cookie" | "body"
+        ) {
             self.refuse_args(&name, errors);
         }
         match name.as_str() {
@@ -43,7 +46,7 @@ impl Reader<'_> {
             "query" => self.query(errors),
             "header" => self.header(errors),
             "cookie" => self.cookie(errors),
-            "body" => Source::Body,
+            "body" => self.body(errors),
             "req" => self.request(errors),
             "res" => self.response(errors),
             "inject" => self.inject(errors),
@@ -91,6 +94,18 @@ impl Reader<'_> {
     fn cookie(&self, errors: &mut Errors) -> Source {
         let Named { name, default, .. } = self.named("cookie", &["default"], errors);
         Source::Cookie { name, default }
+    }
+
+    fn body(&self, errors: &mut Errors) -> Source {
+        let mut unvalidated = false;
+        let args = attributes::args_of(self.attribute, errors);
+        for value in &args.positional {
+            errors.at(value, "the whole body is taken: write `#[body]`");
+        }
+        for arg in args.known("body", &["unvalidated"], errors) {
+            unvalidated = arg.flag(errors);
+        }
+        Source::Body { unvalidated }
     }
 
     fn named(&self, attribute: &str, keys: &[&str], errors: &mut Errors) -> Named {

@@ -25,6 +25,54 @@ struct Counter {
 }
 
 #[derive(Injectable)]
+#[inject(on_start = connect, on_stop = Self::flush)]
+struct Queue {
+    clock: Arc<Clock>,
+}
+
+impl Queue {
+    async fn connect(&self) -> Result<(), std::io::Error> {
+        let _ = &self.clock;
+        Ok(())
+    }
+
+    fn flush(&self) {}
+}
+
+#[derive(Debug, thiserror::Error, HttpError)]
+enum QueueError {
+    #[error("full at {0}")]
+    #[http(status = 409, title = "The queue is full")]
+    Full(usize),
+    #[error(transparent)]
+    #[http(transparent)]
+    Other(#[from] HttpError),
+}
+
+#[derive(Injectable)]
+struct Jobs(Arc<Queue>);
+
+#[controller(prefix = "jobs")]
+impl Jobs {
+    #[post]
+    fn add(&self, #[cookie] session: Option<String>, #[cookie("lang", default = "en")] lang: &str, #[body(unvalidated)] job: Draft) -> Result<(), QueueError> {
+        let _ = (&self.0, session, lang, job.title);
+        Err(QueueError::Full(7))
+    }
+
+    #[sse]
+    async fn live(&self, stream: SseStream) {
+        stream.close();
+    }
+
+    #[on_sse_connection]
+    fn opened(&self, #[inject] queue: Arc<Queue>) -> Result<(), QueueError> {
+        let _ = queue;
+        Ok(())
+    }
+}
+
+#[derive(Injectable)]
 struct AuthGuard(Arc<Counter>);
 
 impl Guard for AuthGuard {
@@ -214,7 +262,7 @@ impl Comments {
 }
 
 #[server(
-    controllers = [Posts],
+    controllers = [Jobs, Posts],
     guards = [AuthGuard],
     interceptor = |data, _, _| data,
     host = "127.0.0.1",

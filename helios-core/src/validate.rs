@@ -1,0 +1,233 @@
+//! Validation: what is read whole from a body, the query or the path, and implements [`garde::Validate`], is validated
+//! before the handler gets it.
+//!
+//! Whether a type implements it is found out as in [`crate::reply`]: the rung on the value is for types that do, the one
+//! on the reference for all others. A type that depends on a type parameter cannot be judged so, because there only its
+//! bounds count: it has to implement [`Validated`].
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use garde::{Report, Validate};
+
+use crate::bind::{Form, Json, Path, Query, truncated};
+use crate::call::Call;
+use crate::error::{Fault, HttpError, Location};
+
+/// A list of a million wrong elements must not make an answer of a million faults.
+const MOST_FAULTS: usize = 100;
+
+/// A type that is known to be validated, although it depends on a type parameter.
+#[diagnostic::on_unimplemented(
+    message = "whether `{Self}` has to be validated cannot be seen here",
+    label = "depends on a type parameter of the controller",
+    note = "write the bound `{Self}: garde::Validate<Context = ()>` (or another context with a default)",
+    note = "or take a body as it is: `#[body(unvalidated)]`"
+)]
+pub trait Validated {
+    #[doc(hidden)]
+    fn report(&self) -> Result<(), Report>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Validate<Context: ValidationContext>> Validated for T {
+    fn report(&self) -> Result<(), Report> {
+        self.validate()
+    }
+}
+
+/// What a validation is given from outside: here, nothing but the default.
+#[diagnostic::on_unimplemented(
+    message = "the validation context `{Self}` has no `Default`",
+    label = "Helios cannot validate this",
+    note = "derive `Default` on the context, or take the value with `#[body(unvalidated)]` and validate it yourself"
+)]
+pub trait ValidationContext: Default {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> ValidationContext for T {}
+
+/// An argument that holds a whole part of the request.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not one of Helios' own `Json`, `Form`, `Query` and `Path`",
+    label = "Helios cannot validate what is in it"
+)]
+pub trait Whole {
+    /// What is in it.
+    type Inner;
+    /// The part of the request.
+    const LOCATION: Location;
+    /// What is in it, if it could be bound.
+    fn inner(&self) -> Option<&Self::Inner>;
+}
+
+macro_rules! whole {
+    ($($name:ident $location:ident)*) => {
+        $(
+            impl<T> Whole for $name<T> {
+                type Inner = T;
+                const LOCATION: Location = Location::$location;
+
+                fn inner(&self) -> Option<&T> {
+                    Some(&self.0)
+                }
+            }
+        )*
+    };
+}
+
+whole! {
+    Json Body
+    Form Body
+    Query Query
+    Path Path
+}
+
+/// axum-core binds a `Result` of every extractor; what is invalid is refused all the same.
+impl<W: Whole, E> Whole for Result<W, E> {
+    type Inner = W::Inner;
+    const LOCATION: Location = W::LOCATION;
+
+    fn inner(&self) -> Option<&W::Inner> {
+        self.as_ref().ok()?.inner()
+    }
+}
+
+/// Validates an argument that was bound at `body` or `argument`, if its type is one that is.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __validated {
+    ($place:ident, $call:expr, $bound:expr) => {{
+        use $crate::validate::$place::*;
+        let bound = $bound;
+        let refusal = match &bound {
+            ::core::option::Option::Some(value) => {
+                (&$crate::validate::Subject::of(value)).check(value)
+            }
+            ::core::option::Option::None => ::core::option::Option::None,
+        };
+        $crate::validate::passed($call, bound, refusal)
+    }};
+}
+
+/// Brings the rungs for `#[body]` into scope without a name.
+#[doc(hidden)]
+pub mod body {
+    pub use super::rungs::{CheckBody as _, CheckNothing as _};
+}
+
+/// Brings the rungs for an argument without an attribute into scope without a name.
+#[doc(hidden)]
+pub mod argument {
+    pub use super::rungs::{CheckNothing as _, CheckWhole as _};
+}
+
+/// Carries a type, for choosing a rung.
+#[doc(hidden)]
+pub struct Subject<T>(PhantomData<fn(T)>);
+
+impl<T> Subject<T> {
+    /// That of a value.
+    pub fn of(_: &T) -> Self {
+        Self(PhantomData)
+    }
+}
+
+#[allow(missing_docs)]
+mod rungs {
+    use garde::Validate;
+
+    use super::{Subject, ValidationContext, Whole, refusal};
+    use crate::error::{HttpError, Location};
+
+    pub trait CheckBody<T: Validate> {
+        fn check(&self, value: &T) -> Option<HttpError>
+        where
+            T::Context: ValidationContext;
+    }
+
+    impl<T: Validate> CheckBody<T> for Subject<T> {
+        fn check(&self, value: &T) -> Option<HttpError>
+        where
+            T::Context: ValidationContext,
+        {
+            refusal(Location::Body, value.validate())
+        }
+    }
+
+    pub trait CheckWhole<W: Whole<Inner: Validate>> {
+        fn check(&self, value: &W) -> Option<HttpError>
+        where
+            <W::Inner as Validate>::Context: ValidationContext;
+    }
+
+    impl<W: Whole<Inner: Validate>> CheckWhole<W> for Subject<W> {
+        fn check(&self, value: &W) -> Option<HttpError>
+        where
+            <W::Inner as Validate>::Context: ValidationContext,
+        {
+            refusal(W::LOCATION, value.inner()?.validate())
+        }
+    }
+
+    pub trait CheckNothing<T> {
+        fn check(&self, value: &T) -> Option<HttpError>;
+    }
+
+    impl<T> CheckNothing<T> for &Subject<T> {
+        fn check(&self, _: &T) -> Option<HttpError> {
+            None
+        }
+    }
+}
+
+/// Validates a `#[body]` whose type depends on a type parameter.
+#[doc(hidden)]
+pub fn validated_body<T: Validated>(call: &mut Call, bound: Option<T>) -> Option<T> {
+    let refusal = bound
+        .as_ref()
+        .and_then(|value| refusal(Location::Body, value.report()));
+    passed(call, bound, refusal)
+}
+
+/// Validates a `Json<T>`, `Form<T>`, `Query<T>` or `Path<T>` that depends on a type parameter.
+#[doc(hidden)]
+pub fn validated_whole<W: Whole<Inner: Validated>>(call: &mut Call, bound: Option<W>) -> Option<W> {
+    let refusal = bound
+        .as_ref()
+        .and_then(|value| refusal(W::LOCATION, value.inner()?.report()));
+    passed(call, bound, refusal)
+}
+
+/// Notes a refusal, or passes the value.
+#[doc(hidden)]
+pub fn passed<T>(call: &mut Call, bound: Option<T>, refusal: Option<HttpError>) -> Option<T> {
+    match refusal {
+        Some(refusal) => {
+            call.refuse(refusal);
+            None
+        }
+        None => bound,
+    }
+}
+
+/// 422 with a fault for each entry of the report.
+fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> {
+    let report = report.err()?.into_inner();
+    let faults = report.iter().take(MOST_FAULTS).map(|(path, error)| Fault {
+        location,
+        name: Cow::Owned(truncated(&path.to_string())),
+        expected: error.message().to_owned(),
+        got: None,
+    });
+    let faults: Vec<_> = faults.collect();
+    let mut texts: Vec<_> = faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.place(), fault.expected))
+        .collect();
+    if report.len() > MOST_FAULTS {
+        texts.push(format!("{} more", report.len() - MOST_FAULTS));
+    }
+    let refusal = HttpError::unprocessable(texts.join("; "));
+    Some(faults.into_iter().fold(refusal, HttpError::with_fault))
+}
