@@ -48,6 +48,7 @@ pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;
 pub use helios_core::guard::Guard;
+pub use helios_core::hub::{OutboxLimits, RingLimits};
 pub use helios_core::interceptor::{Interceptor, Next};
 #[cfg(feature = "multipart")]
 pub use helios_core::multipart::{Multipart, Part};
@@ -55,7 +56,7 @@ pub use helios_core::reply::Reply;
 pub use helios_core::request::{RequestContext, ResponseHead};
 pub use helios_core::route::{RouteKind, Verb};
 pub use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
-pub use helios_core::{decode, encode, hub};
+pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
 pub use helios_http::sse::{SseOptions, SseService, SseStats, SseStream};
 pub use helios_http::{Helios, HeliosService, Listener, Module, RouteInfo, Routes, testing};

@@ -205,6 +205,16 @@ impl ResponseHead {
         self.lock().headers.get(name).cloned()
     }
 
+    /// A head of its own with what was set so far: what is set on it is not sent.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let Head { status, headers } = &*self.lock();
+        Self(Arc::new(Mutex::new(Head {
+            status: *status,
+            headers: headers.clone(),
+        })))
+    }
+
     /// Writes what was set over a response's own head.
     pub fn apply_to(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
         let head = self.lock();

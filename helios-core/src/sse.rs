@@ -124,9 +124,9 @@ pub enum SseError {
     /// The event cannot be written as it is.
     #[error(transparent)]
     Event(#[from] EventError),
-    /// The event's name begins with the prefix of the framework's own events.
+    /// The event's name begins with the prefix of the framework's own events, or its id is the end mark.
     #[error(
-        "`{0}` is reserved for control events; choose another name, or another `control_prefix`"
+        "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
     )]
     Reserved(String),
     /// No connection has this id here.

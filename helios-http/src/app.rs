@@ -20,6 +20,7 @@ use crate::controller::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::module::Module;
 use crate::mount::{self, BoxedService, Mount};
+use crate::panics;
 use crate::router::{Router, Routes};
 use crate::service::{ErrorFormat, HeliosService, RouteService, Shared};
 use crate::settings::Settings;
@@ -48,6 +49,7 @@ impl Helios {
     /// The app of a type marked `#[server]`.
     pub fn new<S: Server>(_server: S) -> Self {
         let table = const { &S::TABLE };
+        panics::keep_backtraces();
         let hub = Hub::new();
         let mut container = Container::default();
         container.provide(Arc::new(SseService::new(Arc::clone(&hub))));
@@ -253,17 +255,40 @@ pub(crate) struct Checked {
     pub(crate) settings: Settings,
 }
 
-/// Control events must be writable.
+/// Options with which nothing could be sent, or everybody would be cut.
 fn check_options(sse: &SseOptions) -> Result<(), Error> {
+    const LONGEST_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
     let prefix = &sse.control_prefix;
-    if prefix.is_empty() || prefix.contains(['\r', '\n']) {
-        return Err(Error::Setting {
-            name: "control_prefix",
-            value: prefix.clone(),
-            expected: "a text that is not empty and has no line break",
-        });
+    let faults = [
+        (
+            prefix.is_empty() || prefix.contains(['\r', '\n']),
+            ("control_prefix", prefix.clone()),
+            "a text that is not empty and has no line break",
+        ),
+        (
+            sse.retry > LONGEST_RETRY,
+            ("retry", format!("{:?}", sse.retry)),
+            "a day at the most",
+        ),
+        (
+            sse.stuck_after.is_zero(),
+            ("stuck_after", format!("{:?}", sse.stuck_after)),
+            "more than no time",
+        ),
+        (
+            sse.backlog.events == 0 || sse.backlog.bytes == 0,
+            ("backlog", format!("{:?}", sse.backlog)),
+            "at least one event and one byte",
+        ),
+    ];
+    match faults.into_iter().find(|(wrong, ..)| *wrong) {
+        Some((_, (name, value), expected)) => Err(Error::Setting {
+            name,
+            value,
+            expected,
+        }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.

@@ -138,23 +138,21 @@ impl Assembly<'_> {
             self.faults.push(StartupFault::NestedInItself(table.name));
             return;
         }
-        let Some(controller) = (table.resolve)(&mut self.resolver) else {
-            // The resolver has noted why; what is below is still looked at, so that one start tells everything.
-            self.mount_all(table.controllers);
-            return;
-        };
+        // If there is none, the resolver has noted why; all the rest is still looked at, so that one start tells
+        // everything.
+        let controller = (table.resolve)(&mut self.resolver);
         let scope = Scope {
             controller: Some(id),
             prefix: table.prefix.to_owned(),
             pipeline: self.pipeline(table.name, &table.pipeline),
-            hooks: ControllerHooks::of(&controller),
+            hooks: controller.as_ref().and_then(ControllerHooks::of),
         };
         self.within(scope, |assembly| {
             for needs in table.hooks.needs {
                 assembly.check_hook(table.name, needs);
             }
             for route in table.routes {
-                assembly.add(&controller, table.name, route);
+                assembly.add(controller.as_ref(), table.name, route);
             }
             assembly.mount_all(table.controllers);
         });
@@ -162,7 +160,7 @@ impl Assembly<'_> {
 
     fn add<C: Controller>(
         &mut self,
-        controller: &Arc<C>,
+        controller: Option<&Arc<C>>,
         name: &'static str,
         route: &'static Route<C>,
     ) {
@@ -176,6 +174,7 @@ impl Assembly<'_> {
         let who = format!("{name}::{}", route.meta.handler);
         self.check_injects(&who, route.injects);
         let pipeline = self.pipeline(&who, &route.pipeline);
+        let Some(controller) = controller else { return };
         self.endpoints.push(Endpoint {
             meta: route.meta,
             container: Arc::default(),

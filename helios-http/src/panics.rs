@@ -16,8 +16,6 @@ thread_local! {
 
 /// Runs user code; a panic in it is logged and gives `None`.
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(keep_backtraces);
     let outer = WATCHING.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     WATCHING.set(outer);
@@ -39,8 +37,14 @@ pub(crate) async fn caught_in<T>(what: &'static str, future: impl Future<Output 
     .await
 }
 
-/// A backtrace can be taken only while the panic is under way, which is when its hook runs.
-fn keep_backtraces() {
+/// A backtrace can be taken only while the panic is under way, which is when its hook runs. Called where nothing
+/// panics: a hook cannot be set during a panic.
+pub(crate) fn keep_backtraces() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(set_hook);
+}
+
+fn set_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if WATCHING.get() {
@@ -62,6 +66,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_caught_with_its_backtrace_and_nesting_is_harmless() {
+        keep_backtraces();
         let result = caught("outer", || caught("inner", || panic!("x")).is_none());
         assert_eq!(result, Some(true));
         assert!(!WATCHING.get());

@@ -178,7 +178,7 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
 async fn open(
     endpoint: &Endpoint,
     handler: &dyn CallSse,
-    call: Call,
+    mut call: Call,
     hub: &Arc<Hub>,
     peer: Option<Arc<Peer>>,
 ) -> Reply {
@@ -188,9 +188,10 @@ async fn open(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let version = call.request.version();
+    let keep_alive = version == Version::HTTP_11 && !asks_to_close(call.request.headers());
     if call.request.method() == Method::HEAD {
         return Ok(event_stream(
-            version,
+            keep_alive,
             &ResponseHead::default(),
             Body::empty(),
         ));
@@ -201,21 +202,33 @@ async fn open(
         Arc::clone(&endpoint.hooks),
         Arc::clone(&endpoint.pipeline.mappers),
     );
-    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer);
+    let head = call.response_head();
+    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer, head);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut connection = Connection::new(opening, handler.call(call));
     match poll_fn(|cx| connection.poll_open(cx)).await {
         Opened::Stream(head) => {
             let body = Body::new(SseBody(connection));
-            Ok(event_stream(version, &head, body))
+            Ok(event_stream(keep_alive, &head, body))
         }
         Opened::Refused(response) => Ok(response),
         Opened::Failed(error) => Err(error),
     }
 }
 
+/// Whether the client wants the connection to end with this response (RFC 9112, section 9.6).
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    let mut values = values.filter_map(|value| value.to_str().ok());
+    values.any(|value| {
+        value
+            .split(',')
+            .any(|option| option.trim().eq_ignore_ascii_case("close"))
+    })
+}
+
 /// The head of every stream. What a handler sets comes before the framework's own, which cannot be overridden.
-fn event_stream(version: Version, own: &ResponseHead, body: Body) -> Response {
+fn event_stream(keep_alive: bool, own: &ResponseHead, body: Body) -> Response {
     let mut response = Response::new(body);
     let mut ignored = StatusCode::OK;
     let headers: &mut HeaderMap = response.headers_mut();
@@ -225,7 +238,7 @@ fn event_stream(version: Version, own: &ResponseHead, body: Body) -> Response {
     headers.insert(CACHE_CONTROL, value("no-cache, no-transform"));
     headers.insert("x-accel-buffering", value("no"));
     headers.remove(CONTENT_LENGTH);
-    if version == Version::HTTP_11 {
+    if keep_alive {
         headers.insert(CONNECTION, value("keep-alive"));
     }
     response

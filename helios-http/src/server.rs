@@ -4,12 +4,12 @@ mod connection;
 mod listener;
 mod signals;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use listener::Listener;
 
@@ -64,19 +64,21 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         ..
     } = app;
     let address = listener.address()?;
-    let mut signals = Signals::new()?;
     service.start().await?;
-    let hub = service.hub();
-    let given = settings.shutdown.is_some();
     if settings.banner {
         print_banner(&format!("{routes}\n\nlistening on {address}"));
     }
     tracing::info!(address, "listening");
     let connections = Connections::new(settings.header_timeout);
+    // With a shutdown of the user's own, signals keep their usual effect.
+    let mut signals = match settings.shutdown {
+        Some(_) => None,
+        None => Some(Signals::new()?),
+    };
     let shutdown = async {
         match settings.shutdown {
             Some(shutdown) => shutdown.await,
-            None => signals.next().await,
+            None => next_of(&mut signals).await,
         }
     };
     tokio::select! {
@@ -84,26 +86,59 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         () = accept(&listener, &service, &connections) => {}
     }
     drop(listener);
-    tracing::info!(open = connections.len(), "draining");
-    let drained = async {
-        tokio::join!(hub.drain(settings.drain_deadline), connections.drain());
-    };
-    tokio::select! {
-        drained = timeout(settings.drain_deadline, drained) => if drained.is_err() {
-            tracing::warn!(open = connections.len(), "the drain deadline has passed; cutting what is left");
-        },
-        () = signals.next(), if !given => tracing::warn!("a second signal; cutting what is left"),
-    }
-    connections.cut().await;
-    // The close hooks of what was cut; a hook that hangs is given up.
-    let _ = timeout(CUT_GRACE, hub.hooks_done()).await;
-    service.stop().await;
+    drain(
+        &service,
+        &connections,
+        settings.drain_deadline,
+        &mut signals,
+    )
+    .await;
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
+async fn next_of(signals: &mut Option<Signals>) {
+    match signals {
+        Some(signals) => signals.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends within the deadline, of which the last part is for what had to be cut and for services to stop.
+async fn drain(
+    service: &HeliosService,
+    connections: &Connections,
+    deadline: Duration,
+    signals: &mut Option<Signals>,
+) {
+    tracing::info!(open = connections.len(), "draining");
+    let end = Instant::now() + deadline;
+    let grace = CUT_GRACE.min(deadline / 4);
+    let hub = service.hub();
+    let drained = async {
+        tokio::join!(hub.drain(deadline - grace), connections.drain());
+    };
+    tokio::select! {
+        drained = timeout_at(end - grace, drained) => if drained.is_err() {
+            tracing::warn!(open = connections.len(), "cutting what is left before the drain deadline");
+        },
+        () = next_of(signals) => tracing::warn!("a second signal; cutting what is left"),
+    }
+    let cut = timeout_at(end - grace / 2, async {
+        connections.cut().await;
+        // The close hooks of what was cut.
+        hub.hooks_done().await;
+    });
+    if cut.await.is_err() {
+        tracing::error!("a handler blocks, or a close hook hangs; giving it up");
+    }
+    if timeout_at(end, service.stop()).await.is_err() {
+        tracing::error!("a service does not stop; giving it up");
+    }
+}
+
+/// A closed standard output is no reason not to serve.
 fn print_banner(text: &str) {
-    println!("{text}");
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 async fn accept(listener: &impl Listener, service: &HeliosService, connections: &Connections) {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum_core::body::Body;
-use axum_core::extract::{FromRequest, FromRequestParts, Request};
+use axum_core::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -139,7 +139,9 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
     let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
-    let request = Request::from_parts(call.request.parts.clone(), body);
+    let mut request = Request::from_parts(call.request.parts.clone(), body);
+    // The app's own limit is in force, not the extractors' default.
+    DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {
         Ok(bound) => Ok(bound),
         Err(rejection) => Err(error_of(rejection).await),

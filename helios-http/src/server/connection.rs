@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_service::Service;
+use tower::ServiceExt;
 
 use crate::peer::Peer;
 use crate::service::HeliosService;
@@ -110,7 +110,7 @@ async fn connection<I>(
         hyper::service::service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(Arc::clone(&peer));
-            service.clone().call(request)
+            service.clone().oneshot(request)
         })
     };
     let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(io), answer));

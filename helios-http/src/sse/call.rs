@@ -18,7 +18,7 @@ use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
 
-use super::client::{Attachment, EventMapper, Origin};
+use super::client::{Attachment, EventMapper, Origin, Prepared};
 use super::hooks::SseHooks;
 use super::hub::Hub;
 use super::stream::SseStream;
@@ -28,11 +28,11 @@ use crate::peer::Peer;
 const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// What became of a stream's source.
-pub type Outcome = Result<Ending, Refusal>;
+pub type Outcome = Result<Ended, Refusal>;
 
 /// A source that gave no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Ended {
     /// The generator or producer ran to its end.
     Completed,
     /// The stream lives on by its handle.
@@ -79,6 +79,7 @@ impl Opening {
         mappers: Arc<[&'static dyn MapData]>,
         restart: bool,
         peer: Option<Arc<Peer>>,
+        head: ResponseHead,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -87,7 +88,7 @@ impl Opening {
             restart,
             peer,
             client: OnceLock::new(),
-            head: ResponseHead::default(),
+            head,
             ready: AtomicBool::new(false),
         })
     }
@@ -149,12 +150,6 @@ impl SseCall {
         Arc::new(self.call.request.clone())
     }
 
-    /// The head that is merged into the response when it leaves.
-    #[must_use]
-    pub fn response_head(&self) -> ResponseHead {
-        self.opening.head.clone()
-    }
-
     /// The outcome of a method whose `Result` or `Option` held no stream.
     ///
     /// # Errors
@@ -175,16 +170,22 @@ impl SseCall {
     ) -> Outcome {
         let (client, opening) = self.open(None).await?;
         let mut stream = pin!(stream);
+        let mut held: Option<Prepared> = None;
         poll_fn(|cx| {
             // The connection polls its source again after each frame, so waiting for room needs no waker.
-            while client.client.has_room() && !client.is_closed() {
+            while !client.is_closed() {
+                if let Some(prepared) = &held {
+                    let Some(sent) = client.client.push_if_room(prepared) else {
+                        break;
+                    };
+                    sent?;
+                    held = None;
+                }
                 match stream.as_mut().poll_next(cx) {
                     Poll::Pending => break,
-                    Poll::Ready(None) => return Poll::Ready(Ok(Ending::Completed)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(Ended::Completed)),
                     Poll::Ready(Some(item)) => {
-                        let event = event(item)?;
-                        let prepared = client.client.prepare(event, Origin::Own)?;
-                        client.client.push(&prepared)?;
+                        held = Some(client.client.prepare(event(item)?, Origin::Own)?);
                     }
                 }
             }
@@ -214,7 +215,7 @@ impl SseCall {
             producer.as_mut().poll(cx).map(result)
         })
         .await
-        .map(|()| Ending::Completed)
+        .map(|()| Ended::Completed)
         .map_err(Refusal::from)
     }
 
@@ -222,7 +223,7 @@ impl SseCall {
     pub(super) async fn attach(self, handle: SseStream) -> Outcome {
         let (_, opening) = self.open(Some(handle)).await?;
         opening.set_ready();
-        Ok(Ending::Handle)
+        Ok(Ended::Handle)
     }
 
     /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
@@ -236,7 +237,7 @@ impl SseCall {
         let mapper = (!opening.mappers.is_empty()).then(|| EventMapper {
             mappers: Arc::clone(&opening.mappers),
             request: call.request.clone(),
-            head: opening.head.clone(),
+            head: opening.head.snapshot(),
         });
         client.client.attach(Attachment {
             hub: Arc::clone(&opening.hub),

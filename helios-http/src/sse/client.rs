@@ -84,6 +84,8 @@ struct State {
     waker: Option<Waker>,
     /// The response head may leave.
     head_wanted: bool,
+    /// The stream has failed, and its error hooks run: nothing but the error ends it.
+    failing: bool,
     callbacks: Vec<CloseCallback>,
     keep_alive_due: bool,
     last_write: Duration,
@@ -146,6 +148,7 @@ impl Client {
                 slot: None,
                 waker: None,
                 head_wanted: false,
+                failing: false,
                 callbacks: Vec::new(),
                 keep_alive_due: false,
                 last_write: Duration::ZERO,
@@ -177,14 +180,20 @@ impl Client {
         let hub = &attachment.hub;
         loop {
             let queued = std::mem::take(&mut lock(&self.state).queued);
-            let encoded: Vec<_> = queued
-                .into_iter()
-                .filter_map(|(event, origin)| self.encode_queued(attachment, event, origin))
-                .collect();
+            let encode = |(event, origin)| attachment.encode(event, origin);
+            let (encoded, refused): (Vec<_>, Vec<_>) =
+                queued.into_iter().map(encode).partition(Result::is_ok);
             let mut state = lock(&self.state);
             let head = hub.head();
-            for bytes in encoded {
+            for bytes in encoded.into_iter().flatten() {
                 state.outbox.push_unbounded(head, bytes);
+            }
+            // A handle made without its app could not check against the app's options when it was sent to.
+            if let Some(error) = refused.into_iter().find_map(Result::err) {
+                state.ending.get_or_insert(Ending {
+                    reason: CloseReason::Error,
+                    farewell: Farewell::Error(error),
+                });
             }
             if !state.queued.is_empty() {
                 continue;
@@ -193,33 +202,17 @@ impl Client {
             state.outbox.set_limits(hub.options().backlog);
             state.cursor = hub.everyone.tail();
             state.last_write = hub.now();
-            hub.connected();
             let ending = match state.ending.take() {
                 None if hub.is_closing() => Some(hub.shutdown_ending()),
                 ending => ending,
             };
             drop(state);
+            hub.connected();
             if let Some(ending) = ending {
                 self.end(ending);
             }
             return;
         }
-    }
-
-    fn encode_queued(
-        &self,
-        attachment: &Attachment,
-        event: SseEvent,
-        origin: Origin,
-    ) -> Option<Bytes> {
-        attachment.encode(event, origin).map_or_else(
-            |error| {
-                tracing::warn!(client = %self.id, %error, "an event queued before the stream was attached is dropped");
-                attachment.hub.counters.dropped.fetch_add(1, Ordering::Relaxed);
-                None
-            },
-            Some,
-        )
     }
 
     /// Checks and encodes outside of the lock: interceptors are user code.
@@ -229,8 +222,9 @@ impl Client {
                 attachment.encode(event, origin).map(Prepared::Encoded)
             }
             _ => {
-                let size = encode(&event)?.len();
-                Ok(Prepared::Queued(event, origin, size))
+                let hub = self.hub.get().and_then(Weak::upgrade);
+                let encoded = hub.map_or_else(|| Ok(encode(&event)?), |hub| hub.encode(&event))?;
+                Ok(Prepared::Queued(event, origin, encoded.len()))
             }
         }
     }
@@ -355,7 +349,8 @@ impl Client {
     pub(super) fn end(&self, ending: Ending) {
         let waker = {
             let mut state = lock(&self.state);
-            if state.closed_reason().is_some() {
+            let refused = state.failing && ending.reason != CloseReason::Error;
+            if refused || state.closed_reason().is_some() {
                 return;
             }
             if let (Phase::Live, Some(attachment)) = (state.phase, self.attachment.get()) {
@@ -373,6 +368,11 @@ impl Client {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    /// The stream has failed: error hooks may still send, but not decide another end.
+    pub(super) fn fail(&self) {
+        lock(&self.state).failing = true;
+    }
+
     /// A connection hook refused: what follows is an ordinary answer.
     pub(super) fn reject(&self) {
         lock(&self.state).ending.get_or_insert(Ending {
@@ -381,19 +381,25 @@ impl Client {
         });
     }
 
+    /// Ends a live connection whose client is too far behind. One that is ending already keeps its last words.
     fn end_as_slow(&self) {
         let Some(attachment) = self.attachment.get() else {
             return;
         };
-        attachment
-            .hub
-            .counters
-            .slow_closes
-            .fetch_add(1, Ordering::Relaxed);
-        lock(&self.state).outbox.clear();
+        let hub = &attachment.hub;
+        {
+            let mut state = lock(&self.state);
+            if state.phase != Phase::Live {
+                return;
+            }
+            let dropped = state.outbox.len() as u64;
+            state.outbox.clear();
+            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+            hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+        }
         self.end(Ending {
             reason: CloseReason::SlowClient,
-            farewell: Farewell::Reconnect(control::jittered(attachment.hub.options().retry)),
+            farewell: Farewell::Reconnect(control::jittered(hub.options().retry)),
         });
     }
 
@@ -405,21 +411,24 @@ impl Client {
         let hub = &attachment.hub;
         let mut state = lock(&self.state);
         state.polled = true;
+        let mut topic = hub.everyone.lock();
+        // Loaded under the topic's lock: what is published after it finds this reader registered and wakes it.
         let head = match state.phase {
             Phase::Finished(_) | Phase::Detached => return Poll::Ready(None),
             Phase::Live => hub.head(),
             Phase::Closing(at) => at,
         };
-        let mut topic = hub.everyone.lock();
         let State { cursor, outbox, .. } = &mut *state;
         if gather(&mut frame, &topic.ring, cursor, outbox, head, self.id).is_err() {
+            // If the end is decided already, what was sent to this client alone is still owed to it.
             state.cursor = topic.ring.tail();
             drop((topic, state));
             self.end_as_slow();
             return self.poll_frame(frame, cx);
         }
-        if frame.is_empty() && std::mem::take(&mut state.keep_alive_due) {
-            frame.push(&KEEP_ALIVE);
+        let keep_alive_due = std::mem::take(&mut state.keep_alive_due);
+        if frame.is_empty() && keep_alive_due {
+            frame = Frame::opening(KEEP_ALIVE);
         }
         if !frame.is_empty() {
             state.last_write = hub.now();

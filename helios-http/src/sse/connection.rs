@@ -1,6 +1,7 @@
 //! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
 //! nothing of hyper; [`crate::body`] hands its frames on.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,7 +12,7 @@ use helios_core::hub::Frame;
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
 
-use super::call::{Ending as SourceEnding, Opening, Outcome, Refusal};
+use super::call::{Ended, Opening, Outcome, Refusal};
 use super::client::{Ending, Farewell};
 use super::stream::SseStream;
 use super::{control, hooks};
@@ -24,6 +25,8 @@ pub(crate) struct Connection {
     opening: Arc<Opening>,
     source: Option<BoxFuture<'static, Outcome>>,
     preamble: Option<Bytes>,
+    /// The source is the error hooks' now.
+    failing: bool,
     trace: StreamTrace,
 }
 
@@ -43,6 +46,7 @@ impl Connection {
             opening,
             source: Some(source),
             preamble: None,
+            failing: false,
             trace: StreamTrace::start(),
         }
     }
@@ -84,7 +88,7 @@ impl Connection {
         let Some(client) = self.client().cloned() else {
             return Poll::Ready(None);
         };
-        while !client.is_closed() && self.source.is_some() {
+        while self.source.is_some() && (self.failing || !client.is_closed()) {
             match self.poll_source(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(ending)) => self.source_ended(ending),
@@ -111,13 +115,13 @@ impl Connection {
         let polled = caught("an SSE stream", || source.as_mut().poll(cx))
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
         if polled.is_ready() {
-            self.source = None;
+            self.drop_source();
         }
         polled
     }
 
-    fn source_ended(&self, ending: SourceEnding) {
-        if let (SourceEnding::Completed, Some(client)) = (ending, self.client()) {
+    fn source_ended(&self, ending: Ended) {
+        if let (Ended::Completed, Some(client)) = (ending, self.client()) {
             client.client.end(Ending {
                 reason: CloseReason::Completed,
                 farewell: Farewell::End,
@@ -140,13 +144,15 @@ impl Connection {
             return;
         };
         let error = match refusal {
-            Refusal::Error(SseError::Closed(_)) => return,
+            Refusal::Error(error) if is_of_closed(&error) => return,
             Refusal::Error(error) => error,
             Refusal::Response(response) => {
                 HttpError::from(response.into_response().status()).into()
             }
         };
         tracing::warn!(client = %client.id(), %error, "an SSE stream failed");
+        client.client.fail();
+        self.failing = true;
         self.source = Some(Box::pin(async move {
             if let Some(attachment) = client.client.attachment.get() {
                 hooks::run_error(&client, attachment, &error).await;
@@ -155,17 +161,36 @@ impl Connection {
                 reason: CloseReason::Error,
                 farewell: Farewell::Error(error),
             });
-            Ok(SourceEnding::Handle)
+            Ok(Ended::Handle)
         }));
     }
 
+    /// User code may panic while it is dropped, too.
+    fn drop_source(&mut self) {
+        if let Some(source) = self.source.take() {
+            caught("the end of an SSE stream", || drop(source));
+        }
+    }
+
     fn end(&mut self, reason: CloseReason) {
-        self.source = None;
+        self.drop_source();
         let Some(client) = self.client() else { return };
         if let Some(reason) = client.client.finish(reason) {
             self.trace.closed(client.id(), reason);
         }
     }
+}
+
+/// A producer that gives the error of its last `send` has not failed.
+fn is_of_closed(error: &SseError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(SseError::Closed(_)) = error.downcast_ref() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 impl Drop for Connection {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::event::SseEvent;
 use helios_core::hub::{Cursor, Ring};
-use helios_core::sse::{ClientId, CloseReason, SseError};
+use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, is_end_mark};
 use slab::Slab;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -33,8 +34,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
     started: Instant,
-    /// Milliseconds since `started`, as of the last heartbeat: precise enough for histories and silences.
-    now: AtomicU64,
     /// The highest sequence number given out.
     head: AtomicU64,
     pub(super) everyone: Topic,
@@ -43,7 +42,7 @@ pub(crate) struct Hub {
     closing: AtomicBool,
     /// Signalled when the last live connection has ended.
     quiet: Notify,
-    runtime: OnceLock<Handle>,
+    heartbeat: Mutex<Option<(Handle, JoinHandle<()>)>>,
     pub(super) hook_tasks: TaskTracker,
 }
 
@@ -62,19 +61,18 @@ impl Hub {
         Arc::new(Self {
             options: OnceLock::new(),
             started: Instant::now(),
-            now: AtomicU64::new(0),
             head: AtomicU64::new(0),
             everyone: Topic::new(),
             clients: Mutex::default(),
             counters: Counters::default(),
             closing: AtomicBool::new(false),
             quiet: Notify::new(),
-            runtime: OnceLock::new(),
+            heartbeat: Mutex::default(),
             hook_tasks: TaskTracker::new(),
         })
     }
 
-    /// Takes the options over, once; the defaults are in force until then.
+    /// Takes the options over, before the first connection; until then the defaults are in force.
     pub(crate) fn configure(&self, options: SseOptions) {
         lock(&self.everyone.state).ring = Ring::new(options.history);
         // A second app on the same hub does not exist, so the first value is the only one.
@@ -82,7 +80,8 @@ impl Hub {
     }
 
     pub(super) fn options(&self) -> &SseOptions {
-        self.options.get_or_init(SseOptions::default)
+        static DEFAULTS: LazyLock<SseOptions> = LazyLock::new(SseOptions::default);
+        self.options.get().unwrap_or(&DEFAULTS)
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -90,7 +89,7 @@ impl Hub {
     }
 
     pub(super) fn now(&self) -> Duration {
-        Duration::from_millis(self.now.load(Ordering::Relaxed))
+        self.started.elapsed()
     }
 
     /// Makes the client known by its id, before it is live.
@@ -117,14 +116,19 @@ impl Hub {
             .collect()
     }
 
-    /// Counts a connection as live, and starts the heartbeat with the first one.
+    /// Counts a connection as live, and sees to it that the heartbeat runs: on the first runtime that serves the hub, and
+    /// on another when that one is gone.
     pub(super) fn connected(self: &Arc<Self>) {
         self.counters.live.fetch_add(1, Ordering::Relaxed);
-        self.runtime.get_or_init(|| {
-            let runtime = Handle::current();
-            runtime.spawn(heartbeat(Arc::downgrade(self), self.tick()));
-            runtime
-        });
+        let Ok(runtime) = Handle::try_current() else {
+            tracing::error!("an SSE connection outside of a tokio runtime has no keep-alive");
+            return;
+        };
+        let mut running = lock(&self.heartbeat);
+        if running.as_ref().is_none_or(|(_, task)| task.is_finished()) {
+            let task = runtime.spawn(heartbeat(Arc::downgrade(self), self.tick()));
+            *running = Some((runtime, task));
+        }
     }
 
     pub(super) fn disconnected(&self) {
@@ -133,11 +137,14 @@ impl Hub {
         }
     }
 
+    /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
     pub(super) fn runtime(&self) -> Option<Handle> {
-        self.runtime
-            .get()
-            .cloned()
-            .or_else(|| Handle::try_current().ok())
+        let heartbeat = || {
+            lock(&self.heartbeat)
+                .as_ref()
+                .map(|(runtime, _)| runtime.clone())
+        };
+        Handle::try_current().ok().or_else(heartbeat)
     }
 
     /// The bytes of an event that may be sent here.
@@ -148,6 +155,9 @@ impl Hub {
             .filter(|name| name.starts_with(&options.control_prefix))
         {
             return Err(SseError::Reserved(name.to_owned()));
+        }
+        if event.event_id().is_some_and(is_end_mark) {
+            return Err(SseError::Reserved(END_MARK.to_owned()));
         }
         let bytes = encode(event)?;
         if bytes.len() > options.max_event_bytes {
@@ -178,8 +188,6 @@ impl Hub {
     }
 
     fn beat(&self) {
-        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.now.store(millis, Ordering::Relaxed);
         lock(&self.everyone.state).ring.expire(self.now());
         for client in self.live_clients() {
             client.beat(self);

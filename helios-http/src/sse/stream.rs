@@ -113,7 +113,8 @@ impl SseStream {
         self.client.request_head();
     }
 
-    /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204.
+    /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204. A
+    /// generator or producer of the connection is dropped at its next await.
     pub fn close(&self) {
         self.client.end(Ending {
             reason: CloseReason::ServerClosed,
@@ -141,7 +142,8 @@ impl SseStream {
     }
 
     /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
-    /// not block; a panic in it is logged.
+    /// not block; a panic in it is logged. Do not keep a handle of the same connection in it: until the stream is attached,
+    /// they would keep each other alive.
     pub fn on_close(&self, callback: impl FnOnce(CloseReason) + Send + 'static) {
         self.client.on_close(Box::new(callback));
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
-use tower_service::Service;
+use tower::ServiceExt;
 
 use super::response::TestResponse;
 use super::stream::TestStream;
@@ -64,8 +64,8 @@ impl TestRequest {
         self.header(CONTENT_TYPE.as_str(), kind)
     }
 
-    pub(super) async fn send(mut self) -> Response<Body> {
-        match self.service.call(self.request).await {
+    pub(super) async fn send(self) -> Response<Body> {
+        match self.service.oneshot(self.request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
