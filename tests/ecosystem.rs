@@ -142,6 +142,27 @@ async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
 }
 
 #[tokio::test]
+async fn a_layer_that_must_be_asked_whether_it_is_ready_is_asked() {
+    let (app, _) = app();
+    let app = app.layer(tower::limit::ConcurrencyLimitLayer::new(1));
+    let server = TestServer::start(app).await;
+    for _ in 0..3 {
+        assert_eq!(server.get("/things").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_app_s_body_limit_is_in_force_for_extractors_too() {
+    let (app, _) = app();
+    let server = TestServer::start(app.body_limit(4 << 20)).await;
+    let body = vec![b'x'; 3 << 20];
+    let answer = server
+        .send(Method::POST, "/things/extracted", &[], body)
+        .await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "   3145728"));
+}
+
+#[tokio::test]
 async fn static_files_are_served_where_no_route_is() {
     let (app, _) = app();
     let server = TestServer::start(app.mount("/static", ServeDir::new("examples"))).await;

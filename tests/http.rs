@@ -336,6 +336,16 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_half_a_body_is_answered_408() {
+    let app = Helios::new(App).provide(KeyGuard);
+    let server = TestServer::start(app.body_timeout(Duration::from_millis(100))).await;
+    let head = "POST /items HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let half = format!("{head}connection: close\r\ncontent-length: 100\r\n\r\n{{");
+    let answer = read_to_end(&mut server.raw(&half).await).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
 async fn guards_come_before_binding_and_hand_values_on() {
     let server = server().await;
     let refused = server

@@ -22,6 +22,14 @@ impl Drop for Dropped {
     }
 }
 
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("while it was dropped");
+    }
+}
+
 #[derive(Injectable)]
 struct Streams {
     journal: Arc<Journal>,
@@ -197,6 +205,22 @@ impl Streams {
         std::future::pending::<()>().await;
     }
 
+    #[sse("headed")]
+    #[header("x-kind", "stream")]
+    fn headed(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[sse("fails-twice")]
+    fn fails_twice(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+        let dropped = PanicsWhenDropped;
+        stream! {
+            let _dropped = dropped;
+            yield Ok(SseEvent::text("first"));
+            yield Err(HttpError::internal("x"));
+        }
+    }
+
     #[on_sse_connection]
     async fn opened(
         &self,
@@ -218,6 +242,7 @@ impl Streams {
         client
             .try_send(SseEvent::text("sorry").event("apology"))
             .unwrap();
+        client.close();
         self.journal.note(format!("outer failed: {error}"));
     }
 
@@ -501,6 +526,13 @@ mod before_the_head {
     }
 
     #[tokio::test]
+    async fn a_fixed_header_of_the_route_is_sent() {
+        let (server, _) = server().await;
+        let client = server.sse("/s/headed").await;
+        assert_eq!(client.headers["x-kind"], "stream");
+    }
+
+    #[tokio::test]
     async fn a_handler_sets_headers_but_not_the_content_type() {
         let (server, _) = server().await;
         let client = server.sse("/plain").await;
@@ -673,6 +705,15 @@ mod close_reasons {
     }
 
     #[tokio::test]
+    async fn a_panic_while_the_stream_is_dropped_leaks_no_connection() {
+        let (server, journal) = server().await;
+        let mut client = server.sse("/s/fails-twice").await;
+        assert_eq!(client.names().await, ["message", "apology", "error"]);
+        closed(&journal, "error").await;
+        assert_eq!(server.sse.stats().connections, 0);
+    }
+
+    #[tokio::test]
     async fn shutdown() {
         let (server, journal) = server().await;
         let mut client = server.sse("/s/forever").await;
@@ -824,11 +865,15 @@ mod handles {
             server.sse.broadcast(large).await,
             Err(SseError::TooLarge { .. })
         ));
-        let reserved = SseEvent::text("x").event("helios:end");
-        assert!(matches!(
-            server.sse.broadcast(reserved).await,
-            Err(SseError::Reserved(_))
-        ));
+        for reserved in [
+            SseEvent::text("x").event("helios:end"),
+            SseEvent::text("x").id(helios::END_MARK),
+        ] {
+            assert!(matches!(
+                server.sse.broadcast(reserved).await,
+                Err(SseError::Reserved(_))
+            ));
+        }
     }
 
     #[tokio::test]
@@ -951,6 +996,111 @@ mod options {
             text.starts_with(":\nretry: 2000\nevent: welcome\ndata: {\"uuid\":\""),
             "{text}"
         );
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_generator_waits_for_a_small_backlog() {
+        let (app, _) = app();
+        let server = TestServer::start(app.sse_options(|sse| sse.backlog.bytes = 50)).await;
+        let mut client = server.sse("/s/generator").await;
+        assert_eq!(
+            client.names().await,
+            ["update", "update", "update", "helios:end"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_before_a_close_is_written_however_much_is_published_after_it() {
+        let (app, _) = app();
+        let sse = app.sse();
+        let app = TestApp::new(app).start().unwrap();
+        let mut stream = app.sse("/s/service").await;
+        while stream.next().await.unwrap().data != "hello" {}
+        let client = sse.clients().remove(0);
+        client.send("last words").await.unwrap();
+        client.close();
+        for _ in 0..5_000 {
+            sse.broadcast("for others").await.unwrap();
+        }
+        sleep(Duration::from_secs(5)).await;
+        let rest: Vec<_> = stream
+            .rest()
+            .await
+            .into_iter()
+            .map(|event| event.data)
+            .collect();
+        assert_eq!(rest, ["last words", ""]);
+        assert_eq!(sse.stats().slow_closes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_too_far_behind_is_told_to_come_back() {
+        let (app, journal) = app();
+        let sse = app.sse();
+        let app = TestApp::new(app).start().unwrap();
+        let mut stream = app.sse("/s/service").await;
+        while stream.next().await.unwrap().data != "hello" {}
+        for _ in 0..5_000 {
+            sse.broadcast("much").await.unwrap();
+        }
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(
+            stream.rest().await.last().unwrap().event,
+            "helios:reconnect"
+        );
+        journal.wait_for("outer closed: slow_client").await;
+        assert_eq!(sse.stats().slow_closes, 1);
+    }
+
+    #[tokio::test]
+    async fn options_hold_although_something_was_published_before_the_start() {
+        let (app, _) = app();
+        app.sse().broadcast("to nobody").await.unwrap();
+        let app = app.sse_options(|sse| sse.control_prefix = "early.".into());
+        let server = TestServer::start(app).await;
+        assert_eq!(
+            server.sse("/s/closes").await.names().await,
+            ["message", "early.end"]
+        );
+    }
+
+    #[tokio::test]
+    async fn options_with_which_nothing_could_be_sent_are_refused() {
+        let change: [fn(&mut helios::SseOptions); 4] = [
+            |sse| sse.backlog.events = 0,
+            |sse| sse.stuck_after = Duration::ZERO,
+            |sse| sse.retry = Duration::MAX,
+            |sse| sse.control_prefix = "a\nb".into(),
+        ];
+        for change in change {
+            let refused = app().0.sse_options(change).into_service();
+            assert!(matches!(refused, Err(helios::Error::Setting { .. })));
+        }
+    }
+
+    /// Two publishers and a reader that keeps up: an event published between the reader's look at the head and its
+    /// registration must wake it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn no_broadcast_is_slept_through() {
+        let (app, _) = app();
+        let app = app.sse_options(|sse| sse.keep_alive = None);
+        let sse = app.sse();
+        let app = TestApp::new(app).start().unwrap();
+        let mut stream = app.sse("/s/service").await;
+        while stream.next().await.unwrap().data != "hello" {}
+        for round in 0..5_000_u32 {
+            let other = sse.clone();
+            let publisher = tokio::spawn(async move { other.broadcast("a").await });
+            sse.broadcast("b").await.unwrap();
+            for _ in 0..2 {
+                assert!(within(stream.next()).await.is_some(), "round {round}");
+            }
+            publisher.await.unwrap().unwrap();
+        }
     }
 }
 

@@ -15,7 +15,9 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-pub use body::{FromBody, body};
+#[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
+pub(crate) use body::unreadable;
+pub use body::{BodyTimeout, FromBody, body};
 pub use extract::{
     Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument, last_argument,
 };
@@ -81,19 +83,14 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
 
 /// Binds a cookie.
 pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let values: Vec<_> = cookies(call)
+    let values: Vec<_> = call
+        .request
+        .cookies()
         .filter(|cookie| cookie.name() == name)
         .map(|cookie| Cow::Owned(cookie.value().to_owned()))
         .collect();
     let bound = from_values(Location::Cookie, name, &values);
     call.note(bound)
-}
-
-/// The cookies of all `Cookie` headers; what is not a cookie is passed over, as browsers send what others have set.
-fn cookies(call: &Call) -> impl Iterator<Item = cookie::Cookie<'_>> {
-    let headers = call.headers().get_all(http::header::COOKIE).iter();
-    let texts = headers.filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten())
 }
 
 /// Binds `Last-Event-ID`. Absent, empty, an end mark or unparsable is `None`: a 400 would stop an `EventSource` for

@@ -2,10 +2,9 @@
 
 use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http_body_util::LengthLimitError;
 
+use crate::bind::unreadable;
 use crate::error::HttpError;
 
 /// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
@@ -108,13 +107,5 @@ impl<S: Send + Sync> FromRequest<S> for Multipart {
 }
 
 fn refusal(error: multer::Error) -> HttpError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = source {
-        if error.is::<LengthLimitError>() {
-            let detail = "the body is larger than allowed";
-            return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
-        }
-        source = error.source();
-    }
-    HttpError::bad_request("the body is not well-formed `multipart/form-data`").with_source(error)
+    unreadable(error, "the body is not well-formed `multipart/form-data`")
 }

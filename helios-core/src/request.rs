@@ -84,12 +84,15 @@ impl RequestContext {
     /// The value of a cookie, percent-decoded.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
+        let found = self.cookies().find(|cookie| cookie.name() == name)?;
+        Some(found.value().to_owned())
+    }
+
+    /// The cookies of all `Cookie` headers; what is not a cookie is passed over, as browsers send what others have set.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
         let headers = self.parts.headers.get_all(http::header::COOKIE).iter();
         let texts = headers.filter_map(|value| value.to_str().ok());
-        let mut cookies =
-            texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten());
-        let found = cookies.find(|cookie| cookie.name() == name)?;
-        Some(found.value().to_owned())
+        texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten())
     }
 
     /// The template of the matched route, such as `/user/{id}`.

@@ -172,6 +172,12 @@ impl Helios {
         self
     }
 
+    /// How long a client may pause in the middle of a request body; then it is answered 408. Default: 30 s.
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.settings.body_timeout = limit;
+        self
+    }
+
     /// How long a shutdown may take before what is left is cut. Default: 10 s.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
         self.settings.drain_deadline = limit;
@@ -224,6 +230,7 @@ impl Helios {
             mounts: self.mounts,
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit(self.table),
+            body_timeout: self.settings.body_timeout,
             error_format: self.error_format,
         });
         let layered = self

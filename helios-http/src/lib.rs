@@ -11,6 +11,7 @@ pub mod error;
 mod module;
 mod mount;
 mod panics;
+mod patience;
 mod peer;
 mod pipeline;
 #[doc(hidden)]

@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use crate::body::SseBody;
 use crate::endpoint::{CallHttp, CallSse, Endpoint, Target};
 use crate::panics::caught_in;
+use crate::patience::PatientBody;
 use crate::peer::Peer;
 use crate::service::Shared;
 use crate::sse::{Connection, Hub, Opened, Opening, SseCall};
@@ -100,6 +101,7 @@ impl Innermost<'_> {
     /// The reply, and the request if the handler is done with it.
     async fn call(&mut self, request: RequestContext) -> (Reply, Option<RequestContext>) {
         let body = std::mem::take(&mut self.body);
+        let body = PatientBody::around(body, self.app.body_timeout);
         let container = Arc::clone(&self.endpoint.container);
         let mut call = Call::new(request, body, self.app.body_limit, container);
         match &self.endpoint.target {

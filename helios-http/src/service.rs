@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
+    pub(crate) body_timeout: Duration,
     pub(crate) error_format: Option<ErrorFormat>,
 }
 

@@ -1,9 +1,11 @@
 //! `#[body]`: the whole body, read by its content type.
 
+use std::error::Error;
+
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -48,6 +50,30 @@ pub async fn body<T: FromBody>(call: &mut Call) -> Option<T> {
     call.note(bound)
 }
 
+/// The client stopped in the middle of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rest of the body did not come in time")]
+pub struct BodyTimeout;
+
+/// The refusal of a body that could not be read: too large, too slow, or what `otherwise` says.
+pub(crate) fn unreadable(
+    error: impl Into<Box<dyn Error + Send + Sync>>,
+    otherwise: &'static str,
+) -> HttpError {
+    let error = error.into();
+    let mut next: Option<&(dyn Error + 'static)> = Some(&*error);
+    while let Some(cause) = next {
+        if cause.is::<LengthLimitError>() {
+            return HttpError::payload_too_large("the body is larger than allowed");
+        }
+        if cause.is::<BodyTimeout>() {
+            return HttpError::new(StatusCode::REQUEST_TIMEOUT, BodyTimeout.to_string());
+        }
+        next = cause.source();
+    }
+    HttpError::bad_request(otherwise).with_source(error)
+}
+
 /// How a body is written, by its `Content-Type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -83,18 +109,13 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
     let announced = call.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
+        let detail = format!("the body may have {limit} bytes");
+        return Err(HttpError::payload_too_large(detail));
     }
     let body: Body = call.take_body();
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Err(error) => Err(HttpError::bad_request("the body broke off").with_source(error)),
-    }
-}
-
-fn too_large(limit: usize) -> HttpError {
-    HttpError::payload_too_large(format!("the body may have {limit} bytes"))
+    let body = Limited::new(body, limit).collect().await;
+    body.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| unreadable(error, "the body broke off"))
 }
 
 /// Well-formed, but not the wanted type. serde's message names fields and types, and short values.
