@@ -43,7 +43,7 @@ impl Team {
 struct App;
 
 fn app() -> Helios {
-    Helios::new(App).provide_shared::<dyn Mailer>(Arc::new(Stdout))
+    Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Stdout))
 }
 
 #[tokio::main]

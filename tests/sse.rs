@@ -1081,27 +1081,6 @@ mod bounds {
             assert!(matches!(refused, Err(helios::Error::Setting { .. })));
         }
     }
-
-    /// Two publishers and a reader that keeps up: an event published between the reader's look at the head and its
-    /// registration must wake it.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn no_broadcast_is_slept_through() {
-        let (app, _) = app();
-        let app = app.sse_options(|sse| sse.keep_alive = None);
-        let sse = app.sse();
-        let app = TestApp::new(app).start().unwrap();
-        let mut stream = app.sse("/s/service").await;
-        while stream.next().await.unwrap().data != "hello" {}
-        for round in 0..5_000_u32 {
-            let other = sse.clone();
-            let publisher = tokio::spawn(async move { other.broadcast("a").await });
-            sse.broadcast("b").await.unwrap();
-            for _ in 0..2 {
-                assert!(within(stream.next()).await.is_some(), "round {round}");
-            }
-            publisher.await.unwrap().unwrap();
-        }
-    }
 }
 
 mod hostile_clients {

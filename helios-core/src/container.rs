@@ -98,12 +98,10 @@ fn chain(path: &[String]) -> String {
 
 fn hint(wanted: &str, shared: bool) -> String {
     if shared {
-        return format!(
-            " (an `Arc<{wanted}>` was provided: hand it in with `.provide_shared(..)`)"
-        );
+        return format!(" (an `Arc<{wanted}>` was provided: hand it in with `.provide_as(..)`)");
     }
     if wanted.starts_with("dyn ") {
-        return " through `.provide_shared::<dyn Trait>(Arc::new(..))`".to_owned();
+        return " through `.provide_as::<dyn Trait>(Arc::new(..))`".to_owned();
     }
     " or derive `Injectable` on the type".to_owned()
 }
@@ -307,7 +305,7 @@ mod tests {
             "{}",
             errors[0]
         );
-        assert!(errors[0].contains("provide_shared"), "{}", errors[0]);
+        assert!(errors[0].contains("provide_as"), "{}", errors[0]);
         assert!(
             errors[1].contains("`dyn Mailer`, needed by `Orders`"),
             "{}",

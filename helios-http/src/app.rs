@@ -73,12 +73,12 @@ impl Helios {
 
     /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
-        self.provide_shared(Arc::new(value))
+        self.provide_as(Arc::new(value))
     }
 
-    /// Hands in a value that is shared already, or one behind a trait:
-    /// `provide_shared::<dyn Mailer>(Arc::new(Smtp::new()))`.
-    pub fn provide_shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+    /// Hands in a value that is shared already, or one behind a trait, as the type that it is asked for by:
+    /// `provide_as::<dyn Mailer>(Arc::new(Smtp::new()))`.
+    pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.container.provide(value);
         self
     }

@@ -41,11 +41,11 @@ impl Module {
 
     /// Hands in a value that this module's controllers, guards and services get as `Arc<T>`.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
-        self.provide_shared(Arc::new(value))
+        self.provide_as(Arc::new(value))
     }
 
     /// Hands in a value that is shared already, or one behind a trait.
-    pub fn provide_shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+    pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.container.provide(value);
         self
     }

@@ -32,7 +32,7 @@ impl TestAppBuilder {
     /// Replaces what the app would build or was provided with, also behind a trait:
     /// `override_provider::<dyn Mailer>(Arc::new(FakeMailer))`.
     pub fn override_provider<T: ?Sized + Send + Sync + 'static>(self, value: Arc<T>) -> Self {
-        Self(self.0.provide_shared(value))
+        Self(self.0.provide_as(value))
     }
 
     /// Changes anything else of the app.

@@ -591,3 +591,54 @@ impl Drop for Client {
         self.settle(CloseReason::Rejected);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
+        let client = Arc::new(Client::new());
+        let attachment = Attachment {
+            hub: Arc::clone(hub),
+            hooks: Arc::new([]),
+            accepted: AtomicUsize::new(0),
+            mapper: None,
+            last_event_id: None,
+            restart: false,
+            peer: None,
+        };
+        assert!(client.attach(attachment).is_ok());
+        client.go_live(client.attachment.get().unwrap());
+        client
+    }
+
+    /// Woken or not, the reader must not register behind an event that it has not seen.
+    #[test]
+    fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        let mut topic = hub.everyone.lock();
+        let reader = {
+            let client = Arc::clone(&client);
+            thread::spawn(move || {
+                client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()))
+            })
+        };
+        // Until the reader has its own state; it then has ample time to come to wait for the topic.
+        while client.state.try_lock().is_ok() {
+            thread::yield_now();
+        }
+        for _ in 0..1_000 {
+            thread::yield_now();
+        }
+        hub.publish(&mut topic, Bytes::from_static(b"data: x\n\n"), None);
+        drop(topic);
+        let polled = reader.join().unwrap();
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
+        );
+    }
+}

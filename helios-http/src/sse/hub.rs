@@ -176,7 +176,21 @@ impl Hub {
     /// Publishes to every live connection but `except`.
     pub(super) fn broadcast(&self, bytes: Bytes, except: Option<ClientId>) {
         self.counters.published.fetch_add(1, Ordering::Relaxed);
-        self.everyone.publish(&self.head, bytes, except, self.now());
+        let woken = self.publish(&mut self.everyone.lock(), bytes, except);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Appends to a topic, and gives who is to be woken once its lock is released. The number is taken under that lock:
+    /// a reader that takes the lock and then loads the head finds everything up to that head.
+    pub(super) fn publish(
+        &self,
+        topic: &mut TopicState,
+        bytes: Bytes,
+        except: Option<ClientId>,
+    ) -> Vec<Waker> {
+        let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
+        topic.ring.push(seq, bytes, except, self.now());
+        topic.waiting.take()
     }
 
     /// How often silences are looked at: fine enough for the shortest of them.
@@ -276,18 +290,6 @@ impl Topic {
 
     pub(super) fn tail(&self) -> Cursor {
         self.lock().ring.tail()
-    }
-
-    /// The number is taken under the topic's lock: a reader that has loaded the head and then takes this lock finds
-    /// everything up to that head.
-    fn publish(&self, head: &AtomicU64, bytes: Bytes, except: Option<ClientId>, now: Duration) {
-        let woken = {
-            let mut state = self.lock();
-            let seq = head.fetch_add(1, Ordering::AcqRel) + 1;
-            state.ring.push(seq, bytes, except, now);
-            state.waiting.take()
-        };
-        woken.into_iter().for_each(Waker::wake);
     }
 }
 
