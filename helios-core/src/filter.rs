@@ -37,6 +37,11 @@ use crate::request::RequestContext;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a filter",
+    label = "does not implement `Filter`",
+    note = "write `impl Filter for {Self}` with the type of the errors that it answers and `async fn catch(&self, error: &Self::Error, request: &RequestContext) -> Result<Response, HttpError>`"
+)]
 pub trait Filter: Send + Sync + 'static {
     /// The error's type: [`HttpError`] itself for every error, or a type found among its sources
     /// ([`HttpError::with_source`]).

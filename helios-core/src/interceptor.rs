@@ -59,6 +59,11 @@ where
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interceptor",
+    label = "does not implement `Interceptor`",
+    note = "write `impl Interceptor for {Self}` with `async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply`, or a closure `|data, request, response| data`"
+)]
 pub trait Interceptor: Send + Sync + 'static {
     /// Answers the request, usually with what `next` gives.
     ///

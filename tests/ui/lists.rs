@@ -17,6 +17,13 @@ impl User {
     fn find(&self) {}
 }
 
+struct NotAround;
+
+struct Around;
+
+#[controller(prefix = "around", interceptors = [NotAround], filters = [NotAround])]
+impl Around {}
+
 #[server(controllers = [User, NotAController], guards = [NotAGuard])]
 struct App;
 
