@@ -331,6 +331,19 @@ impl From<SseError> for HttpError {
     }
 }
 
+/// The error itself, or the first of its sources, that has the type.
+#[must_use]
+pub fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

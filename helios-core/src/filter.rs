@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use axum_core::response::Response;
 
-use crate::error::HttpError;
+use crate::error::{HttpError, find_cause};
 use crate::reply::Reply;
 use crate::request::RequestContext;
 
@@ -75,19 +75,7 @@ impl<F: Filter> DynFilter for F {
         error: &'a HttpError,
         request: &'a RequestContext,
     ) -> Option<Pin<Box<dyn Future<Output = Reply> + Send + 'a>>> {
-        let error = found_in::<F::Error>(error)?;
+        let error = find_cause::<F::Error>(error)?;
         Some(Box::pin(Filter::catch(self, error, request)))
     }
-}
-
-/// The error itself, or the first of its sources, that has the type.
-fn found_in<E: Error + 'static>(error: &HttpError) -> Option<&E> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -38,6 +38,17 @@ where
     DataMapper(map)
 }
 
+/// Passes data through `mappers`, which are listed outer to inner: the innermost sees it first.
+pub fn map_through(
+    mappers: &[&dyn MapData],
+    data: Value,
+    request: &RequestContext,
+    response: &mut ResponseHead,
+) -> Value {
+    let inner_first = mappers.iter().rev();
+    inner_first.fold(data, |data, mapper| mapper.map(data, request, response))
+}
+
 /// Wraps the rest of a route's pipeline: binding, the handler, and the interceptors inside of it.
 ///
 /// It sees the request before, and the reply after; it may change both, or answer without calling `next` at all. On

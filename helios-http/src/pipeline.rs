@@ -7,7 +7,7 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
-use helios_core::interceptor::{Handle, Next, ReplyFuture};
+use helios_core::interceptor::{Handle, Next, ReplyFuture, map_through};
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::route::RouteKind;
@@ -167,10 +167,7 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
     let data = serde_json::from_slice(&json.to_bytes())
         .map_err(|error| failed("the response is not JSON").with_source(error))?;
     let mut head = call.response_head();
-    let inner_first = endpoint.pipeline.mappers.iter().rev();
-    let mapped = inner_first.fold(data, |data, mapper| {
-        mapper.map(data, &call.request, &mut head)
-    });
+    let mapped = map_through(&endpoint.pipeline.mappers, data, &call.request, &mut head);
     let json = serde_json::to_vec(&mapped)
         .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
     parts.headers.remove(CONTENT_LENGTH);

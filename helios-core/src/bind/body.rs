@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use crate::call::Call;
-use crate::error::{Fault, HttpError, Location};
+use crate::error::{Fault, HttpError, Location, find_cause};
 
 /// A type that a whole body can be read into: everything `Deserialize`.
 #[diagnostic::on_unimplemented(
@@ -61,15 +61,11 @@ pub(crate) fn unreadable(
     otherwise: &'static str,
 ) -> HttpError {
     let error = error.into();
-    let mut next: Option<&(dyn Error + 'static)> = Some(&*error);
-    while let Some(cause) = next {
-        if cause.is::<LengthLimitError>() {
-            return HttpError::payload_too_large("the body is larger than allowed");
-        }
-        if cause.is::<BodyTimeout>() {
-            return HttpError::new(StatusCode::REQUEST_TIMEOUT, BodyTimeout.to_string());
-        }
-        next = cause.source();
+    if find_cause::<LengthLimitError>(&*error).is_some() {
+        return HttpError::payload_too_large("the body is larger than allowed");
+    }
+    if let Some(timeout) = find_cause::<BodyTimeout>(&*error) {
+        return HttpError::new(StatusCode::REQUEST_TIMEOUT, timeout.to_string());
     }
     HttpError::bad_request(otherwise).with_source(error)
 }

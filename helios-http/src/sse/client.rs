@@ -9,7 +9,7 @@ use bytes::Bytes;
 use helios_core::encode::{KEEP_ALIVE, encode};
 use helios_core::event::SseEvent;
 use helios_core::hub::{Cursor, FRAME_BYTES, Frame, Outbox, OutboxLimits, gather};
-use helios_core::interceptor::MapData;
+use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
@@ -62,12 +62,7 @@ pub(super) struct EventMapper {
 impl EventMapper {
     fn map(&self, event: SseEvent) -> SseEvent {
         let mut head = self.head.clone();
-        event.map_data(|data| {
-            let inner_first = self.mappers.iter().rev();
-            inner_first.fold(data, |data, mapper| {
-                mapper.map(data, &self.request, &mut head)
-            })
-        })
+        event.map_data(|data| map_through(&self.mappers, data, &self.request, &mut head))
     }
 }
 
@@ -381,7 +376,8 @@ impl Client {
         });
     }
 
-    /// Ends a live connection whose client is too far behind. One that is ending already keeps its last words.
+    /// Ends a live connection whose client is too far behind. One that is ending already, or has
+    /// failed, keeps its last words.
     fn end_as_slow(&self) {
         let Some(attachment) = self.attachment.get() else {
             return;
@@ -389,7 +385,7 @@ impl Client {
         let hub = &attachment.hub;
         {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live {
+            if state.phase != Phase::Live || state.failing {
                 return;
             }
             let dropped = state.outbox.len() as u64;
@@ -640,5 +636,23 @@ mod tests {
             polled,
             Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
         );
+    }
+
+    #[test]
+    fn a_failed_stream_that_is_behind_keeps_its_last_words() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        client.fail();
+        let apology = client
+            .prepare(SseEvent::text("sorry"), Origin::Own)
+            .unwrap();
+        client.push(&apology).unwrap();
+        client.end_as_slow();
+        let polled = client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()));
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))
+        );
+        assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,13 +1,12 @@
 //! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
 //! nothing of hyper; [`crate::body`] hands its frames on.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use helios_core::error::HttpError;
+use helios_core::error::{HttpError, find_cause};
 use helios_core::hub::Frame;
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
@@ -183,18 +182,29 @@ impl Connection {
 
 /// A producer that gives the error of its last `send` has not failed.
 fn is_of_closed(error: &SseError) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(SseError::Closed(_)) = error.downcast_ref() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    let cause = match error {
+        SseError::Failed(error) => find_cause(&**error),
+        other => Some(other),
+    };
+    matches!(cause, Some(SseError::Closed(_)))
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.end(CloseReason::ClientDisconnected);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_closed_connection_is_known_through_a_handler_s_own_error() {
+        let closed = SseError::Closed(CloseReason::ServerClosed);
+        assert!(is_of_closed(&closed));
+        assert!(is_of_closed(&HttpError::from(closed).into()));
+        assert!(!is_of_closed(&HttpError::from(SseError::Full).into()));
+        assert!(!is_of_closed(&SseError::Panicked));
     }
 }
