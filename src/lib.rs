@@ -48,20 +48,23 @@ pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;
 pub use helios_core::guard::Guard;
-pub use helios_core::hub::{OutboxLimits, RingLimits};
+pub use helios_core::hub::{EventId, EventIdError, OutboxLimits, RingLimits};
 pub use helios_core::interceptor::{Interceptor, Next};
 #[cfg(feature = "multipart")]
 pub use helios_core::multipart::{Multipart, Part};
 pub use helios_core::reply::Reply;
 pub use helios_core::request::{RequestContext, ResponseHead};
 pub use helios_core::route::{RouteKind, Verb};
-pub use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
+pub use helios_core::sse::{ClientId, CloseReason, END_MARK, ResetReason, SseError, SseReset};
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
-pub use helios_http::sse::{SseOptions, SseService, SseStats, SseStream};
+pub use helios_http::sse::{
+    ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, SseService, SseStats,
+    SseStream, UserKey, backplane,
+};
 pub use helios_http::{Helios, HeliosService, Listener, Module, RouteInfo, Routes, testing};
 pub use helios_macros::{
     HttpError, Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
-    on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_filters,
-    use_guards, use_interceptors,
+    on_sse_connection, on_sse_error, on_sse_reset, options, patch, post, put, server, sse,
+    use_filters, use_guards, use_interceptors,
 };

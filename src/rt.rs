@@ -12,7 +12,7 @@ pub use helios_core::__lifecycle_hook as lifecycle_hook;
 pub use helios_core::__reply as reply;
 pub use helios_core::__validated as validated;
 pub use helios_core::bind::{
-    Http, OnClose, OnConnection, OnError, Sse, argument, body, cookie, header, inject,
+    Http, OnClose, OnConnection, OnError, OnReset, Sse, argument, body, cookie, header, inject,
     last_argument, last_event_id, param, query,
 };
 pub use helios_core::call::Call;
@@ -26,7 +26,7 @@ pub use helios_core::interceptor::data_mapper;
 pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
-pub use helios_core::sse::{CloseReason, SseError};
+pub use helios_core::sse::{CloseReason, SseError, SseReset};
 pub use helios_core::validate::{validated_body, validated_whole};
 pub use helios_http::controller::{
     BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, HookNeeds, Hooks,

@@ -908,7 +908,7 @@ mod service {
         );
         server
             .sse
-            .broadcast(SseEvent::json(json!(2)).event("all").id("own"))
+            .broadcast(SseEvent::json(json!(2)).event("all"))
             .await
             .unwrap();
         for client in [&mut plain, &mut other] {

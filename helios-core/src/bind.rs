@@ -19,7 +19,8 @@ use serde::de::DeserializeOwned;
 pub(crate) use body::unreadable;
 pub use body::{BodyTimeout, FromBody, body};
 pub use extract::{
-    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, Sse, argument, last_argument,
+    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, OnReset, Sse, argument,
+    last_argument,
 };
 pub(crate) use whole::json_response;
 pub use whole::{Form, Json, Path, Query};

@@ -326,6 +326,14 @@ impl From<SseError> for HttpError {
     fn from(error: SseError) -> Self {
         match error {
             SseError::Failed(error) => Self::clone(&error),
+            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the event hub is not available",
+            )
+            .with_source(full),
+            SseError::InvalidTopic(_) | SseError::TooManyJoined { .. } => {
+                Self::bad_request(error.to_string())
+            }
             other => Self::internal("a stream failed").with_source(other),
         }
     }

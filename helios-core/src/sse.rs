@@ -31,6 +31,18 @@ impl ClientId {
     pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
+
+    /// The id with these very bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The id's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Display for ClientId {
@@ -103,6 +115,68 @@ impl fmt::Display for CloseReason {
     }
 }
 
+/// Why a client has to fetch anew what it shows: events are missing between what it has seen and what it will see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResetReason {
+    /// The id that it brought is not one of this hub.
+    Unknown,
+    /// The id is of another run of the server.
+    Epoch,
+    /// History does not reach back to the id.
+    Expired,
+    /// It did not read fast enough, and the hub is set to drop what is oldest.
+    Slow,
+    /// Events were lost on their way between servers.
+    Gap,
+}
+
+impl ResetReason {
+    /// The reason as it is told to clients.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Epoch => "epoch",
+            Self::Expired => "expired",
+            Self::Slow => "slow",
+            Self::Gap => "gap",
+        }
+    }
+}
+
+/// What an `#[on_sse_reset]` hook is told: some events of these topics will never reach the client.
+///
+/// ```
+/// use helios_core::sse::{ResetReason, SseReset};
+///
+/// let reset = SseReset::new(ResetReason::Expired, vec!["orders".to_owned()]);
+/// assert!(reset.concerns("orders"));
+/// assert_eq!(reset.reason.as_str(), "expired");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SseReset {
+    /// Why.
+    pub reason: ResetReason,
+    /// The topics; `*` stands for what is broadcast to all.
+    pub topics: Vec<String>,
+}
+
+impl SseReset {
+    /// A reset of these topics.
+    #[must_use]
+    pub fn new(reason: ResetReason, topics: Vec<String>) -> Self {
+        Self { reason, topics }
+    }
+
+    /// Whether the topic is among them.
+    #[must_use]
+    pub fn concerns(&self, topic: &str) -> bool {
+        self.topics.iter().any(|name| name == topic)
+    }
+}
+
 /// What can go wrong on an SSE connection.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -129,6 +203,30 @@ pub enum SseError {
         "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
     )]
     Reserved(String),
+    /// The event has an id of its own, but published events, and all events of a connection that has joined topics, are
+    /// numbered by the hub.
+    #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
+    OwnId(String),
+    /// A topic's name is empty, longer than 256 bytes, or `*`, which stands for all connections.
+    #[error("`{0}` cannot be the name of a topic; use 1 to 256 bytes, such as `user:7`")]
+    InvalidTopic(String),
+    /// There are as many topics as `max_topics` allows. One disappears when nobody is in it and its history has expired.
+    #[error("there are {limit} topics already; raise `max_topics`, or use fewer")]
+    TooManyTopics {
+        /// The limit.
+        limit: usize,
+    },
+    /// The connection is in as many topics as `max_topics_per_connection` allows.
+    #[error(
+        "the connection is in {limit} topics already; leave one, or raise `max_topics_per_connection`"
+    )]
+    TooManyJoined {
+        /// The limit.
+        limit: usize,
+    },
+    /// The backplane could not be reached, or did not do what it was asked for.
+    #[error("the backplane failed")]
+    Backplane(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// No connection has this id here.
     #[error("no client has the id {0}")]
     NoSuchClient(ClientId),

@@ -24,7 +24,8 @@ use crate::panics;
 use crate::router::{Router, Routes};
 use crate::service::{ErrorFormat, HeliosService, RouteService, Shared};
 use crate::settings::Settings;
-use crate::sse::{Hub, SseOptions, SseService};
+use crate::sse::backplane::Backplane;
+use crate::sse::{Hub, Relay, SseOptions, SseService};
 
 type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
@@ -135,6 +136,12 @@ impl Helios {
     /// Sets the SSE side: `app.sse_options(|sse| sse.keep_alive = None)`. It comes after what `#[server]` says.
     pub fn sse_options(mut self, change: impl FnOnce(&mut SseOptions)) -> Self {
         change(&mut self.sse);
+        self
+    }
+
+    /// Joins the SSE hub with those of other servers. **Unstable**, see [`Backplane`].
+    pub fn backplane(self, backplane: impl Backplane) -> Self {
+        self.hub.set_relay(Relay::new(Arc::new(backplane)));
         self
     }
 

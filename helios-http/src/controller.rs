@@ -11,7 +11,7 @@ use helios_core::guard::DynGuard;
 use helios_core::interceptor::{DynInterceptor, MapData};
 use helios_core::reply::Reply;
 use helios_core::route::{PathParam, RouteMeta};
-use helios_core::sse::{CloseReason, SseError};
+use helios_core::sse::{CloseReason, SseError, SseReset};
 
 use crate::assemble::Assembly;
 use crate::sse::{Outcome, SseCall, SseStream};
@@ -32,6 +32,10 @@ pub type ConnectionHook<C> =
 /// The hidden function of `#[on_sse_error]`.
 pub type ErrorHook<C> =
     for<'a> fn(&'a C, SseStream, &'a SseError) -> BoxFuture<'a, Result<(), HttpError>>;
+
+/// The hidden function of `#[on_sse_reset]`.
+pub type ResetHook<C> =
+    for<'a> fn(&'a C, SseStream, &'a SseReset) -> BoxFuture<'a, Result<(), HttpError>>;
 
 /// The hidden function of `#[on_sse_close]`.
 pub type CloseHook<C> =
@@ -92,6 +96,8 @@ pub struct Hooks<C: 'static> {
     pub connection: Option<ConnectionHook<C>>,
     /// `#[on_sse_error]`
     pub error: Option<ErrorHook<C>>,
+    /// `#[on_sse_reset]`
+    pub reset: Option<ResetHook<C>>,
     /// `#[on_sse_close]`
     pub close: Option<CloseHook<C>>,
     /// What their arguments need, for the check at start-up.

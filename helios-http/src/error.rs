@@ -8,6 +8,7 @@ use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
 
 pub use crate::assemble::Place;
+use crate::sse::backplane::BackplaneError;
 
 /// Why `listen` or `into_service` gave up.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The backplane did not connect.
+    #[error("the backplane did not connect: {0}")]
+    Backplane(#[source] BackplaneError),
     /// A service's start hook failed.
     #[error(transparent)]
     Start(StartError),

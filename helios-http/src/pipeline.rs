@@ -13,7 +13,7 @@ use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::route::RouteKind;
 use helios_core::sse::is_end_mark;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use http::{Method, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -24,7 +24,7 @@ use crate::panics::caught_in;
 use crate::patience::PatientBody;
 use crate::peer::Peer;
 use crate::service::Shared;
-use crate::sse::{Connection, Hub, Opened, Opening, SseCall};
+use crate::sse::{Connection, Hub, Opened, Opening, Overloaded, SseCall};
 
 /// Answers a request: guards, interceptors around binding and handler, filters for what fails.
 pub(crate) async fn run(
@@ -195,6 +195,9 @@ async fn open(
             Body::empty(),
         ));
     }
+    let Some(seat) = hub.seat(&call.request) else {
+        return Ok(overloaded(hub, keep_alive));
+    };
     // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
     let peer = peer.filter(|_| version < Version::HTTP_2);
     let (hooks, mappers) = (
@@ -202,7 +205,7 @@ async fn open(
         Arc::clone(&endpoint.pipeline.mappers),
     );
     let head = call.response_head();
-    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer, head);
+    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer, head, seat);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut connection = Connection::new(opening, handler.call(call));
     match poll_fn(|cx| connection.poll_open(cx)).await {
@@ -212,6 +215,18 @@ async fn open(
         }
         Opened::Refused(response) => Ok(response),
         Opened::Failed(error) => Err(error),
+    }
+}
+
+/// The answer to who is one too many.
+fn overloaded(hub: &Hub, keep_alive: bool) -> Response {
+    match hub.overload() {
+        Overloaded::Events(events) => {
+            event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
+        }
+        Overloaded::Status(status, seconds) => {
+            (status, [(RETRY_AFTER, seconds.to_string())]).into_response()
+        }
     }
 }
 

@@ -133,12 +133,16 @@ impl HeliosService {
         &self.hub
     }
 
-    /// Runs the start hooks of the services, in the order in which they depend on each other. `listen` does it itself.
+    /// Connects the backplane, if there is one, and runs the start hooks of the services, in the order in which they depend on each other. `listen` does it itself.
     ///
     /// # Errors
     ///
-    /// [`Error::Start`] with the first that fails; those started before it are stopped again.
+    /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
+        if let Some(relay) = self.hub.relay() {
+            let started = relay.start(&self.hub).await;
+            started.map_err(Error::Backplane)?;
+        }
         for (n, services) in self.services.iter().enumerate() {
             if let Err(error) = services.start().await {
                 stop(&self.services[..n]).await;

@@ -224,6 +224,15 @@ method_attributes! {
     /// async fn failed(&self, client: SseStream, error: &SseError) { .. }
     /// ```
     on_sse_error
+    /// Runs when a client has missed events that it will never get, after it was told so by a `helios:reset`: history
+    /// does not reach back to where it left off, or it was too slow. What the hook sends, such as a snapshot of what
+    /// the client shows, comes before everything that was published since. Default time limit: 30 s.
+    ///
+    /// ```ignore
+    /// #[on_sse_reset]
+    /// async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), HttpError> { .. }
+    /// ```
+    on_sse_reset
     /// Runs once when a stream is over, whatever ended it.
     ///
     /// ```ignore

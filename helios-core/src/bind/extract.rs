@@ -63,6 +63,8 @@ places! {
     OnConnection,
     /// The arguments of an `#[on_sse_error]` hook.
     OnError,
+    /// The arguments of an `#[on_sse_reset]` hook.
+    OnReset,
     /// The arguments of an `#[on_sse_close]` hook.
     OnClose,
 }

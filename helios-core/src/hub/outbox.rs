@@ -68,19 +68,36 @@ impl Outbox {
     ///
     /// [`SseError::Full`] at the limit. A single event of any size fits into an empty queue.
     pub fn push(&mut self, after: u64, bytes: Bytes) -> Result<(), SseError> {
-        let full = self.queue.len() >= self.limits.events
-            || self.bytes.saturating_add(bytes.len()) > self.limits.bytes;
-        if full && !self.queue.is_empty() {
+        if self.is_full(bytes.len()) && !self.queue.is_empty() {
             return Err(SseError::Full);
         }
         self.push_unbounded(after, bytes);
         Ok(())
     }
 
-    /// Appends a control event of the framework itself, past the limit.
+    /// Takes in a control event of the framework itself, past the limit. Events are kept in the order of their stamps,
+    /// those of the same stamp in the order of their coming.
     pub fn push_unbounded(&mut self, after: u64, bytes: Bytes) {
         self.bytes += bytes.len();
-        self.queue.push_back(Stamped { after, bytes });
+        let place = self.queue.partition_point(|event| event.after <= after);
+        self.queue.insert(place, Stamped { after, bytes });
+    }
+
+    /// Drops the oldest events until no more than these many events and bytes are left, and gives how many those were.
+    pub fn make_room(&mut self, events: usize, bytes: usize) -> u64 {
+        let mut dropped = 0;
+        while (self.queue.len() > events || self.bytes > bytes)
+            && let Some(event) = self.queue.pop_front()
+        {
+            self.bytes -= event.bytes.len();
+            dropped += 1;
+        }
+        dropped
+    }
+
+    fn is_full(&self, bytes: usize) -> bool {
+        self.queue.len() >= self.limits.events
+            || self.bytes.saturating_add(bytes) > self.limits.bytes
     }
 
     /// The stamp of the first event.
@@ -155,6 +172,19 @@ mod tests {
         assert!(outbox.take_into(&mut Frame::default()));
         outbox.push(0, event).unwrap();
         assert_eq!((outbox.len(), outbox.bytes()), (2, 20));
+    }
+
+    #[test]
+    fn events_are_taken_in_the_order_of_their_stamps() {
+        let mut outbox = Outbox::new(OutboxLimits::default());
+        for (after, text) in [(3, "b"), (5, "d"), (3, "c"), (1, "a")] {
+            outbox
+                .push(after, Bytes::from_static(text.as_bytes()))
+                .unwrap();
+        }
+        let mut frame = Frame::default();
+        while outbox.take_into(&mut frame) {}
+        assert_eq!(frame.into_bytes(), "abcd");
     }
 
     #[test]

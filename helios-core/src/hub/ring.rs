@@ -1,21 +1,21 @@
 //! The bounded log of one topic.
 
 use std::collections::VecDeque;
+use std::mem::size_of;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::encode::WithId;
 use crate::sse::ClientId;
 
 /// How much of a topic is kept. The oldest events go first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLimits {
-    /// Events. Default: 4,096.
+    /// Events. Default: 4,096. The newest one is kept whatever this says.
     pub events: usize,
     /// Age. Default: 5 minutes.
     pub age: Duration,
-    /// Bytes, encoded. Default: 64 MiB.
-    pub bytes: u64,
 }
 
 impl Default for RingLimits {
@@ -23,27 +23,42 @@ impl Default for RingLimits {
         Self {
             events: 4_096,
             age: Duration::from_secs(300),
-            bytes: 64 << 20,
         }
     }
 }
 
 /// One published event.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entry {
     /// Its place in the hub's one sequence. Ascending within a ring, but not without gaps.
     pub seq: u64,
-    /// The event as it is written.
-    pub bytes: Bytes,
     /// A client that does not get it.
     pub except: Option<ClientId>,
+    event: WithId,
+    /// The event without its id, made for the first reader that wants it so.
+    plain: Option<Bytes>,
     at: Duration,
     /// Bytes published to this topic before this event.
     offset: u64,
 }
 
+impl Entry {
+    /// The event as it is written: with its id, or on streams that do not use the hub's ids, without.
+    pub fn bytes(&mut self, with_id: bool) -> &Bytes {
+        if with_id {
+            return self.event.bytes();
+        }
+        self.plain.get_or_insert_with(|| self.event.without_id())
+    }
+
+    /// What keeping it costs.
+    fn size(&self) -> u64 {
+        (self.event.bytes().len() + size_of::<Self>()) as u64
+    }
+}
+
 /// A subscriber's place in a [`Ring`]: the number, counted from the topic's first event, of the next event to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     next: u64,
 }
@@ -54,7 +69,7 @@ impl Cursor {
     }
 }
 
-/// How far a cursor is behind the newest event.
+/// How far a reader is behind the newest event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lag {
     /// Events not read yet.
@@ -67,62 +82,185 @@ pub struct Lag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the subscriber was overtaken: {missed} events are gone")]
 pub struct Overtaken {
-    /// Events that this cursor will never see.
+    /// Events that this cursor will never see, at least.
     pub missed: u64,
+    /// They never arrived; else the subscriber was too slow for them.
+    pub lost: bool,
+}
+
+/// Ids from `from` on and below `to` were given out while an event between them had not arrived yet: who has seen such
+/// an id may or may not have seen that event.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    from: u64,
+    to: u64,
 }
 
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
 pub struct Ring {
     entries: VecDeque<Entry>,
-    /// The number of the first entry still held.
+    /// The number of the first entry still held. Counted from the middle, so that history can be put before it.
     first: u64,
+    /// What was published up to this number may be gone; what comes after it is held.
+    floor: u64,
+    /// The newest number, whether held or not.
+    last: u64,
     /// Bytes ever published.
     end_offset: u64,
+    /// What the entries cost together.
+    size: u64,
+    /// Events may be missing after `last`: nothing above it is to be read until they have arrived.
+    catching_up: bool,
+    doubt: Option<Doubt>,
+    /// Cursors before this one have missed what never arrived.
+    lost: Cursor,
     limits: RingLimits,
 }
 
 impl Ring {
-    /// An empty ring.
+    /// An empty ring of a topic of which nothing up to the number `floor` is known.
     #[must_use]
-    pub fn new(limits: RingLimits) -> Self {
+    pub fn new(limits: RingLimits, floor: u64) -> Self {
         Self {
             entries: VecDeque::new(),
-            first: 0,
-            end_offset: 0,
+            first: u64::MAX / 2,
+            floor,
+            last: floor,
+            end_offset: u64::MAX / 2,
+            size: 0,
+            catching_up: false,
+            doubt: None,
+            lost: Cursor::default(),
             limits,
         }
     }
 
-    /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits.
-    pub fn push(&mut self, seq: u64, bytes: Bytes, except: Option<ClientId>, now: Duration) {
+    /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits. A number that is not
+    /// above the newest one is known already, and ignored.
+    pub fn push(&mut self, seq: u64, event: WithId, except: Option<ClientId>, now: Duration) {
+        if seq <= self.last {
+            return;
+        }
+        self.last = seq;
         let offset = self.end_offset;
-        self.end_offset += bytes.len() as u64;
-        self.entries.push_back(Entry {
+        self.end_offset += event.bytes().len() as u64;
+        let entry = Entry {
             seq,
-            bytes,
             except,
+            event,
+            plain: None,
             at: now,
             offset,
-        });
+        };
+        self.size += entry.size();
+        self.entries.push_back(entry);
         self.expire(now);
     }
 
-    /// Drops what is over the limits at time `now`. The newest event is kept whatever its size.
+    /// Puts other limits in force, from the next event on.
+    pub fn set_limits(&mut self, limits: RingLimits) {
+        self.limits = limits;
+    }
+
+    /// Puts an older event before all others, if the limits leave room for it. The caller sees to it that nothing
+    /// between it and the first one is missing.
+    pub fn prepend(&mut self, seq: u64, event: WithId, except: Option<ClientId>) -> bool {
+        let known = self
+            .entries
+            .front()
+            .map_or(self.floor, |entry| entry.seq - 1);
+        if seq > known || self.entries.len() >= self.limits.events {
+            return false;
+        }
+        let front = self.entries.front();
+        let offset = front.map_or(self.end_offset, |entry| entry.offset);
+        let entry = Entry {
+            seq,
+            except,
+            plain: None,
+            at: front.map_or(Duration::ZERO, |entry| entry.at),
+            offset: offset - event.bytes().len() as u64,
+            event,
+        };
+        self.size += entry.size();
+        self.first -= 1;
+        self.entries.push_front(entry);
+        true
+    }
+
+    /// Says that history now reaches back to what comes after `floor`.
+    pub fn reaches_back_to(&mut self, floor: u64) {
+        self.floor = self.floor.min(floor);
+    }
+
+    /// Drops what is over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
         while let Some(oldest) = self.entries.front() {
             let over_count = self.entries.len() > self.limits.events.max(1);
             let over_age = now.saturating_sub(oldest.at) > self.limits.age;
-            let over_bytes =
-                self.entries.len() > 1 && self.end_offset - oldest.offset > self.limits.bytes;
-            if !(over_count || over_age || over_bytes) {
+            if !(over_count || over_age) {
                 return;
             }
-            self.entries.pop_front();
-            self.first += 1;
+            self.drop_oldest();
         }
-        if self.entries.capacity() > 64 {
+        self.shrink();
+    }
+
+    /// Drops the oldest event, and gives what keeping it cost.
+    pub fn drop_oldest(&mut self) -> u64 {
+        let Some(entry) = self.entries.pop_front() else {
+            return 0;
+        };
+        self.first += 1;
+        self.floor = self.floor.max(entry.seq);
+        let size = entry.size();
+        self.size -= size;
+        size
+    }
+
+    /// An idle topic keeps no buffer of a burst long gone.
+    fn shrink(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
             self.entries = VecDeque::new();
+        }
+    }
+
+    /// Nothing more is read from here until [`Ring::caught_up`]: events are missing after the newest one.
+    pub fn catch_up(&mut self) {
+        self.catching_up = true;
+    }
+
+    /// What was missing has arrived, or is known to be lost.
+    pub fn caught_up(&mut self) {
+        self.catching_up = false;
+    }
+
+    /// What was published after the newest event held, up to the number `floor`, never arrived. What was held before it
+    /// goes too: nobody may read on as if there were no hole.
+    pub fn lost_up_to(&mut self, floor: u64) {
+        self.first = self.tail().next + 1;
+        self.entries.clear();
+        self.lost = Cursor { next: self.first };
+        self.size = 0;
+        self.last = self.last.max(floor);
+        self.floor = self.last;
+    }
+
+    /// An event after `from` arrives late: who has seen an id of up to `to` may have missed it.
+    pub fn doubt(&mut self, from: u64, to: u64) {
+        let doubt = self.doubt.get_or_insert(Doubt { from, to });
+        doubt.from = doubt.from.min(from);
+        doubt.to = doubt.to.max(to);
+    }
+
+    /// Nothing above this number is to be read.
+    #[must_use]
+    pub fn readable_to(&self) -> u64 {
+        if self.catching_up {
+            self.last
+        } else {
+            u64::MAX
         }
     }
 
@@ -134,34 +272,95 @@ impl Ring {
         }
     }
 
+    /// The cursor of a subscriber that has seen everything up to the number `seq`; `None` if something after it is gone.
+    #[must_use]
+    pub fn after(&self, seq: u64) -> Option<Cursor> {
+        let in_doubt = |doubt: &Doubt| doubt.from <= seq && seq < doubt.to;
+        if seq < self.floor || self.doubt.as_ref().is_some_and(in_doubt) {
+            return None;
+        }
+        let read = self.entries.partition_point(|entry| entry.seq <= seq);
+        Some(Cursor {
+            next: self.first + read as u64,
+        })
+    }
+
+    /// Moves a cursor forward so that at most the newest `keep` are before it, and gives the number that it has then
+    /// passed; `None` if it need not move.
+    pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Lag) -> Option<u64> {
+        let start = cursor.next.max(self.first);
+        let mut index = usize::try_from(start - self.first).unwrap_or(usize::MAX);
+        while let Some(entry) = self.entries.get(index) {
+            let left = (self.entries.len() - index) as u64;
+            if left <= keep.events && self.end_offset - entry.offset <= keep.bytes {
+                break;
+            }
+            index += 1;
+        }
+        let next = self.first + index as u64;
+        if next <= cursor.next {
+            return None;
+        }
+        cursor.next = next;
+        let passed = index
+            .checked_sub(1)
+            .and_then(|index| self.entries.get(index));
+        Some(passed.map_or(self.floor, |entry| entry.seq))
+    }
+
     /// The event at the cursor; `None` if there is none yet.
     ///
     /// # Errors
     ///
     /// [`Overtaken`] if it has been dropped already.
-    pub fn peek(&self, cursor: Cursor) -> Result<Option<&Entry>, Overtaken> {
-        let index = cursor
-            .next
-            .checked_sub(self.first)
-            .ok_or_else(|| Overtaken {
-                missed: self.first - cursor.next,
-            })?;
-        Ok(usize::try_from(index)
-            .ok()
-            .and_then(|index| self.entries.get(index)))
+    pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut Entry>, Overtaken> {
+        let index = self.index(cursor)?;
+        Ok(self.entries.get_mut(index))
+    }
+
+    fn index(&self, cursor: Cursor) -> Result<usize, Overtaken> {
+        let index = cursor.next.checked_sub(self.first).ok_or(Overtaken {
+            missed: self.first.saturating_sub(cursor.next),
+            lost: cursor < self.lost,
+        })?;
+        Ok(usize::try_from(index).unwrap_or(usize::MAX))
     }
 
     /// How far the cursor is behind, counting what is gone already by number only.
     #[must_use]
     pub fn lag(&self, cursor: Cursor) -> Lag {
-        let next = match self.peek(cursor) {
-            Ok(next) => next,
+        let next = match self.index(cursor) {
+            Ok(index) => self.entries.get(index),
             Err(_) => self.entries.front(),
         };
         Lag {
-            events: self.tail().next - cursor.next,
+            events: self.tail().next.saturating_sub(cursor.next),
             bytes: next.map_or(0, |entry| self.end_offset - entry.offset),
         }
+    }
+
+    /// The newest number, whether the event is still held or not.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// What was published up to this number may be gone.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The number of the oldest event that is held.
+    #[must_use]
+    pub fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|entry| entry.seq)
+    }
+
+    /// What keeping the events costs, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// Events held.
@@ -182,48 +381,156 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::encode::Numberable;
+    use crate::event::SseEvent;
 
-    fn event(n: usize) -> Bytes {
-        Bytes::from(vec![b'x'; n])
+    /// An event whose data make `n` bytes.
+    fn event(n: usize) -> WithId {
+        let event = SseEvent::text("x".repeat(n));
+        Numberable::new(&event).unwrap().with_id("1-1")
+    }
+
+    fn ring(events: usize) -> Ring {
+        let limits = RingLimits {
+            events,
+            age: Duration::from_secs(10),
+        };
+        Ring::new(limits, 0)
+    }
+
+    fn filled(events: usize, seqs: impl IntoIterator<Item = u64>) -> Ring {
+        let mut ring = ring(events);
+        for seq in seqs {
+            ring.push(seq, event(1), None, Duration::ZERO);
+        }
+        ring
+    }
+
+    fn rest(ring: &mut Ring, mut cursor: Cursor) -> Vec<u64> {
+        let mut read = Vec::new();
+        while let Some(entry) = ring.peek(cursor).unwrap() {
+            read.push(entry.seq);
+            cursor.advance();
+        }
+        read
     }
 
     #[test]
     fn a_cursor_sees_what_is_published_after_it_and_nothing_before() {
-        let mut ring = Ring::new(RingLimits::default());
-        ring.push(1, event(1), None, Duration::ZERO);
+        let mut ring = filled(9, [1]);
         let mut cursor = ring.tail();
         assert!(ring.peek(cursor).unwrap().is_none());
         ring.push(5, event(2), None, Duration::ZERO);
         assert_eq!(ring.peek(cursor).unwrap().unwrap().seq, 5);
-        assert_eq!(
-            ring.lag(cursor),
-            Lag {
-                events: 1,
-                bytes: 2
-            }
-        );
+        let bytes = event(2).bytes().len() as u64;
+        assert_eq!(ring.lag(cursor), Lag { events: 1, bytes });
         cursor.advance();
         assert_eq!(ring.lag(cursor), Lag::default());
     }
 
     #[test]
-    fn age_and_bytes_drop_the_oldest() {
-        let limits = RingLimits {
-            events: 100,
-            age: Duration::from_secs(10),
-            bytes: 25,
-        };
-        let mut ring = Ring::new(limits);
+    fn age_drops_the_oldest_and_raises_the_floor() {
+        let mut ring = ring(100);
         let start = ring.tail();
-        for second in 0..3 {
-            ring.push(second, event(10), None, Duration::from_secs(second));
+        for second in 1..=3 {
+            ring.push(second, event(1), None, Duration::from_secs(second));
         }
-        assert_eq!(ring.len(), 2, "three times ten bytes are over 25");
-        assert_eq!(ring.peek(start).unwrap_err(), Overtaken { missed: 1 });
         ring.expire(Duration::from_secs(12));
-        assert_eq!(ring.len(), 1);
-        ring.expire(Duration::from_secs(13));
+        assert_eq!((ring.len(), ring.floor()), (2, 1));
+        let overtaken = ring.peek(start).unwrap_err();
+        assert_eq!((overtaken.missed, overtaken.lost), (1, false));
+        ring.expire(Duration::from_secs(14));
         assert!(ring.is_empty());
+        assert_eq!((ring.size(), ring.floor(), ring.last()), (0, 3, 3));
+    }
+
+    #[test]
+    fn a_reader_resumes_after_any_number_from_the_floor_on() {
+        let mut ring = filled(3, [2, 4, 6, 8]);
+        assert_eq!(ring.after(1), None, "2 is gone");
+        for (seq, expected) in [
+            (2, vec![4, 6, 8]),
+            (3, vec![4, 6, 8]),
+            (4, vec![6, 8]),
+            (7, vec![8]),
+            (8, vec![]),
+            (99, vec![]),
+        ] {
+            let cursor = ring.after(seq).unwrap();
+            assert_eq!(rest(&mut ring, cursor), expected, "after {seq}");
+        }
+    }
+
+    #[test]
+    fn history_put_before_the_first_event_is_read_by_who_resumes_there() {
+        let mut ring = Ring::new(RingLimits::default(), 10);
+        ring.push(12, event(1), None, Duration::ZERO);
+        let live = ring.after(10).unwrap();
+        assert_eq!(ring.after(5), None);
+        assert!(ring.prepend(9, event(1), None));
+        assert!(ring.prepend(7, event(1), None));
+        assert!(!ring.prepend(8, event(1), None), "7 is the oldest now");
+        ring.reaches_back_to(5);
+        let cursor = ring.after(5).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [7, 9, 12]);
+        assert_eq!(rest(&mut ring, live), [12]);
+    }
+
+    #[test]
+    fn a_number_that_is_known_already_is_ignored() {
+        let mut ring = filled(9, [1, 2, 2, 1, 3]);
+        let cursor = ring.after(0).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_loss_is_told_to_every_reader_and_to_who_resumes_before_it() {
+        let mut ring = filled(9, [1, 2]);
+        let (behind, up_to_date) = (ring.after(1).unwrap(), ring.tail());
+        ring.lost_up_to(5);
+        ring.push(6, event(1), None, Duration::ZERO);
+        for cursor in [behind, up_to_date] {
+            assert!(ring.peek(cursor).unwrap_err().lost);
+        }
+        assert_eq!(ring.after(4), None);
+        let cursor = ring.after(5).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [6]);
+    }
+
+    #[test]
+    fn who_resumes_where_an_event_came_late_is_in_doubt() {
+        let mut ring = filled(9, [1, 10, 12]);
+        ring.doubt(10, 50);
+        assert!(ring.after(9).is_some());
+        assert_eq!(ring.after(10), None);
+        assert_eq!(ring.after(49), None);
+        assert!(ring.after(50).is_some());
+    }
+
+    #[test]
+    fn a_reader_skips_to_the_newest_and_learns_how_far() {
+        let ring = filled(9, 1..=9);
+        let mut cursor = ring.after(0).unwrap();
+        let keep = |events| Lag {
+            events,
+            bytes: u64::MAX,
+        };
+        assert_eq!(ring.skip_to_newest(&mut cursor, keep(4)), Some(5));
+        assert_eq!(ring.lag(cursor).events, 4);
+        assert_eq!(ring.skip_to_newest(&mut cursor, keep(4)), None);
+        assert_eq!(ring.skip_to_newest(&mut cursor, keep(0)), Some(9));
+    }
+
+    #[test]
+    fn an_overtaken_reader_skips_what_is_gone() {
+        let ring = filled(2, 1..=9);
+        let mut cursor = Cursor { next: u64::MAX / 2 };
+        let all = Lag {
+            events: 100,
+            bytes: u64::MAX,
+        };
+        assert_eq!(ring.skip_to_newest(&mut cursor, all), Some(7));
+        assert_eq!(ring.lag(cursor).events, 2);
     }
 
     proptest! {
@@ -233,7 +540,7 @@ mod tests {
             steps in proptest::collection::vec((any::<bool>(), 1_usize..20), 1..200),
             events in 1_usize..8,
         ) {
-            let mut ring = Ring::new(RingLimits { events, ..RingLimits::default() });
+            let mut ring = ring(events);
             let mut cursor = ring.tail();
             let (mut published, mut read) = (0_u64, 0_u64);
             for (publish, size) in steps {
@@ -249,7 +556,7 @@ mod tests {
                         cursor.advance();
                     }
                     Ok(None) => prop_assert_eq!(read, published),
-                    Err(Overtaken { missed }) => {
+                    Err(Overtaken { missed, .. }) => {
                         prop_assert_eq!(published - read, missed + ring.len() as u64);
                         read = published;
                         cursor = ring.tail();

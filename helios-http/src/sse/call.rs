@@ -21,6 +21,7 @@ use helios_core::sse::SseError;
 use super::client::{Attachment, EventMapper, Origin, Prepared};
 use super::hooks::SseHooks;
 use super::hub::Hub;
+use super::seats::Seat;
 use super::stream::SseStream;
 use crate::peer::Peer;
 
@@ -65,6 +66,8 @@ pub(crate) struct Opening {
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
     pub(crate) restart: bool,
     pub(crate) peer: Option<Arc<Peer>>,
+    /// Given up when the connection is over.
+    _seat: Seat,
     /// The handle that was attached.
     pub(super) client: OnceLock<SseStream>,
     pub(super) head: ResponseHead,
@@ -80,6 +83,7 @@ impl Opening {
         restart: bool,
         peer: Option<Arc<Peer>>,
         head: ResponseHead,
+        seat: Seat,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -87,6 +91,7 @@ impl Opening {
             mappers,
             restart,
             peer,
+            _seat: seat,
             client: OnceLock::new(),
             head,
             ready: AtomicBool::new(false),
@@ -175,7 +180,7 @@ impl SseCall {
             // The connection polls its source again after each frame, so waiting for room needs no waker.
             while !client.is_closed() {
                 if let Some(prepared) = &held {
-                    let Some(sent) = client.client.push_if_room(prepared) else {
+                    let Some(sent) = client.client.push_if_room(prepared, None) else {
                         break;
                     };
                     sent?;
@@ -250,9 +255,11 @@ impl SseCall {
         })?;
         // Set once: `open` takes the call.
         let _ = opening.client.set(client.clone());
+        client.client.join_wanted().await?;
         accept(&mut call, &client).await?;
         drop(call);
         if let Some(attachment) = client.client.attachment.get() {
+            client.client.reach_back(attachment).await;
             client.client.go_live(attachment);
         }
         Ok((client, opening))

@@ -1,25 +1,32 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod reader;
+mod rooms;
+
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::encode::{KEEP_ALIVE, encode};
+use helios_core::encode::encode;
 use helios_core::event::SseEvent;
-use helios_core::hub::{Cursor, FRAME_BYTES, Frame, Outbox, OutboxLimits, gather};
+use helios_core::hub::{FRAME_BYTES, Liveness, OutboxLimits, Subscriber};
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::{ClientId, CloseReason, SseError};
+use http::Extensions;
 use tokio::sync::Notify;
 
 use super::control;
 use super::hooks::{self, SseHooks};
-use super::hub::{Hub, Slot, lock};
+use super::hub::{Hub, lock};
 use super::stream::SseStream;
+use super::topics::Membership;
 use crate::panics::caught;
 use crate::peer::Peer;
+
+pub(super) use rooms::From;
 
 /// Runs when the connection is over.
 pub(super) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
@@ -35,6 +42,8 @@ pub(super) struct Client {
     state: Mutex<State>,
     /// Signalled when the outbox has been read from.
     pub(super) room: Notify,
+    /// Signalled when the end is announced.
+    pub(super) closing: Notify,
     /// Signalled when the connection is over.
     pub(super) over: Notify,
 }
@@ -70,30 +79,33 @@ struct State {
     phase: Phase,
     /// Set once the end is decided, also before the handle is attached.
     ending: Option<Ending>,
+    /// An end that is announced, and when it is decided at the latest.
+    leaving: Option<(Ending, Duration)>,
+    /// Somebody wants to know of an end before it is decided.
+    closing_watched: bool,
     /// Events sent while detached.
     queued: Vec<(SseEvent, Origin)>,
     queued_bytes: usize,
-    outbox: Outbox,
-    cursor: Cursor,
-    slot: Option<Slot>,
+    /// Topics asked for before the hub was known.
+    wanted: Vec<String>,
+    reader: Subscriber<Membership>,
     waker: Option<Waker>,
     /// The response head may leave.
     head_wanted: bool,
     /// The stream has failed, and its error hooks run: nothing but the error ends it.
     failing: bool,
     callbacks: Vec<CloseCallback>,
-    keep_alive_due: bool,
-    last_write: Duration,
-    polled: bool,
-    idle_since: Option<Duration>,
+    liveness: Liveness,
+    /// What the application keeps with the connection.
+    bag: Extensions,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Detached,
     Live,
-    /// No more is sent; what is published after this number is not for it.
-    Closing(u64),
+    /// No more is sent.
+    Closing,
     Finished(CloseReason),
 }
 
@@ -127,28 +139,29 @@ pub(super) enum Prepared {
 
 impl Client {
     pub(super) fn new() -> Self {
+        let id = ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes());
         Self {
-            id: ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes()),
+            id,
             hub: OnceLock::new(),
             attachment: OnceLock::new(),
             room: Notify::new(),
+            closing: Notify::new(),
             over: Notify::new(),
             state: Mutex::new(State {
                 phase: Phase::Detached,
                 ending: None,
+                leaving: None,
+                closing_watched: false,
                 queued: Vec::new(),
                 queued_bytes: 0,
-                outbox: Outbox::new(OutboxLimits::default()),
-                cursor: Cursor::default(),
-                slot: None,
+                wanted: Vec::new(),
+                reader: Subscriber::new(id, OutboxLimits::default()),
                 waker: None,
                 head_wanted: false,
                 failing: false,
                 callbacks: Vec::new(),
-                keep_alive_due: false,
-                last_write: Duration::ZERO,
-                polled: false,
-                idle_since: None,
+                liveness: Liveness::default(),
+                bag: Extensions::new(),
             }),
         }
     }
@@ -158,6 +171,10 @@ impl Client {
         if self.hub.set(Arc::downgrade(hub)).is_ok() {
             hub.register(self);
         }
+    }
+
+    fn known_hub(&self) -> Option<Arc<Hub>> {
+        self.hub.get().and_then(Weak::upgrade)
     }
 
     /// Binds the connection to its request.
@@ -170,18 +187,19 @@ impl Client {
         Ok(())
     }
 
-    /// Moves what was queued into the outbox and joins the built-in topic.
-    pub(super) fn go_live(&self, attachment: &Attachment) {
+    /// Begins to read: the topics that were joined from where the client has left off, then what was queued.
+    pub(super) fn go_live(self: &Arc<Self>, attachment: &Attachment) {
         let hub = &attachment.hub;
+        let reset = self.begin(attachment);
         loop {
             let queued = std::mem::take(&mut lock(&self.state).queued);
-            let encode = |(event, origin)| attachment.encode(event, origin);
+            let encode = |(event, origin)| self.encode_for(attachment, event, origin);
             let (encoded, refused): (Vec<_>, Vec<_>) =
                 queued.into_iter().map(encode).partition(Result::is_ok);
             let mut state = lock(&self.state);
             let head = hub.head();
             for bytes in encoded.into_iter().flatten() {
-                state.outbox.push_unbounded(head, bytes);
+                state.reader.push_control(head, bytes);
             }
             // A handle made without its app could not check against the app's options when it was sent to.
             if let Some(error) = refused.into_iter().find_map(Result::err) {
@@ -193,10 +211,10 @@ impl Client {
             if !state.queued.is_empty() {
                 continue;
             }
+            let options = hub.options();
             state.phase = Phase::Live;
-            state.outbox.set_limits(hub.options().backlog);
-            state.cursor = hub.everyone.tail();
-            state.last_write = hub.now();
+            state.reader.outbox.set_limits(options.backlog);
+            state.liveness = Liveness::new(hub.now(), options.jittered_max_age());
             let ending = match state.ending.take() {
                 None if hub.is_closing() => Some(hub.shutdown_ending()),
                 ending => ending,
@@ -206,6 +224,7 @@ impl Client {
             if let Some(ending) = ending {
                 self.end(ending);
             }
+            reset.into_iter().for_each(|reset| reset.run(self));
             return;
         }
     }
@@ -213,24 +232,43 @@ impl Client {
     /// Checks and encodes outside of the lock: interceptors are user code.
     pub(super) fn prepare(&self, event: SseEvent, origin: Origin) -> Result<Prepared, SseError> {
         match self.attachment.get() {
-            Some(attachment) if self.is_live() => {
-                attachment.encode(event, origin).map(Prepared::Encoded)
-            }
+            Some(attachment) if self.is_live() => self
+                .encode_for(attachment, event, origin)
+                .map(Prepared::Encoded),
             _ => {
-                let hub = self.hub.get().and_then(Weak::upgrade);
-                let encoded = hub.map_or_else(|| Ok(encode(&event)?), |hub| hub.encode(&event))?;
+                self.check_id(&event)?;
+                let encoded = match self.known_hub() {
+                    Some(hub) => hub.encode(&event)?,
+                    None => encode(&event)?,
+                };
                 Ok(Prepared::Queued(event, origin, encoded.len()))
             }
         }
     }
 
+    /// The bytes of an event as this connection gets it.
+    fn encode_for(
+        &self,
+        attachment: &Attachment,
+        event: SseEvent,
+        origin: Origin,
+    ) -> Result<Bytes, SseError> {
+        self.check_id(&event)?;
+        let event = match &attachment.mapper {
+            Some(mapper) if origin == Origin::Own => mapper.map(event),
+            _ => event,
+        };
+        attachment.hub.encode(&event)
+    }
+
     /// Whether `send` need not wait: there is room, or waiting would be in vain.
     pub(super) fn has_room(&self) -> bool {
         let state = lock(&self.state);
-        state.phase != Phase::Live || state.outbox.has_room(HIGH_WATER)
+        state.phase != Phase::Live || state.reader.outbox.has_room(HIGH_WATER)
     }
 
-    pub(super) fn push(&self, prepared: &Prepared) -> Result<(), SseError> {
+    /// Puts an event into the queue, to be written after everything up to `after`, or if that is open, up to now.
+    pub(super) fn push(&self, prepared: &Prepared, after: Option<u64>) -> Result<(), SseError> {
         let waker = {
             let mut state = lock(&self.state);
             if let Some(reason) = state.closed_reason() {
@@ -240,11 +278,14 @@ impl Client {
                 (Prepared::Queued(event, origin, size), Phase::Detached) => {
                     state.queue(event.clone(), *origin, *size)?;
                 }
-                (Prepared::Encoded(bytes), _) => state.outbox.push(self.head(), bytes.clone())?,
+                (Prepared::Encoded(bytes), _) => {
+                    let after = after.unwrap_or_else(|| self.head());
+                    state.reader.outbox.push(after, bytes.clone())?;
+                }
                 // It went live between `prepare` and here.
                 (Prepared::Queued(event, origin, _), _) => {
                     drop(state);
-                    return self.push(&self.prepare(event.clone(), *origin)?);
+                    return self.push(&self.prepare(event.clone(), *origin)?, after);
                 }
             }
             state.head_wanted = true;
@@ -255,11 +296,16 @@ impl Client {
     }
 
     /// Pushes for `send().await`; `None` if it has to wait for the client to read.
-    pub(super) fn push_if_room(&self, prepared: &Prepared) -> Option<Result<(), SseError>> {
-        if !self.has_room() {
+    pub(super) fn push_if_room(
+        &self,
+        prepared: &Prepared,
+        after: Option<u64>,
+    ) -> Option<Result<(), SseError>> {
+        // What belongs to a reset is waited for by everything else, so it does not wait itself.
+        if after.is_none() && !self.has_room() {
             return None;
         }
-        match self.push(prepared) {
+        match self.push(prepared, after) {
             Err(SseError::Full) if self.is_live() => None,
             sent => Some(sent),
         }
@@ -278,27 +324,21 @@ impl Client {
         }
     }
 
+    /// The reason, once the end is announced or decided; until then somebody is known to wait for it.
+    pub(super) fn closing_reason(&self) -> Option<CloseReason> {
+        let mut state = lock(&self.state);
+        state.closing_watched = true;
+        let announced = state.leaving.as_ref().map(|(ending, _)| ending.reason);
+        announced.or_else(|| state.closed_reason())
+    }
+
     fn head(&self) -> u64 {
         let attachment = self.attachment.get();
         attachment.map_or(0, |attachment| attachment.hub.head())
     }
 
-    /// Sends by id: never waits, and a client that does not keep up is closed.
-    pub(super) fn send_by_id(&self, event: SseEvent) -> Result<(), SseError> {
-        match self
-            .prepare(event, Origin::ById)
-            .and_then(|event| self.push(&event))
-        {
-            Err(SseError::Full) if self.is_live() => {
-                self.end_as_slow();
-                Err(SseError::Closed(CloseReason::SlowClient))
-            }
-            sent => sent,
-        }
-    }
-
     pub(super) fn is_live(&self) -> bool {
-        matches!(lock(&self.state).phase, Phase::Live | Phase::Closing(_))
+        matches!(lock(&self.state).phase, Phase::Live | Phase::Closing)
     }
 
     pub(super) fn request_head(&self) {
@@ -340,6 +380,30 @@ impl Client {
         caught("an `on_close` callback", || callback(reason));
     }
 
+    /// Calls `with` with what the application keeps here.
+    pub(super) fn with_bag<T>(&self, with: impl FnOnce(&mut Extensions) -> T) -> T {
+        with(&mut lock(&self.state).bag)
+    }
+
+    /// Says that the connection is to end. Who waits for that may still send until it is decided: by the end of the
+    /// stream's own source, or when the grace is over. If nobody waits it is decided at once.
+    pub(super) fn announce_end(&self, hub: &Hub, ending: Ending) {
+        {
+            let mut state = lock(&self.state);
+            if state.leaving.is_some() {
+                return;
+            }
+            if state.closing_watched && state.phase == Phase::Live {
+                let until = hub.now() + hub.options().closing_grace;
+                state.leaving = Some((ending, until));
+                drop(state);
+                self.closing.notify_waiters();
+                return;
+            }
+        }
+        self.end(ending);
+    }
+
     /// Decides the end: the farewell is written after what was sent. The first ending counts.
     pub(super) fn end(&self, ending: Ending) {
         let waker = {
@@ -348,11 +412,17 @@ impl Client {
             if refused || state.closed_reason().is_some() {
                 return;
             }
+            // Who had a moment for a last word has not finished the stream with it.
+            let ending = match (state.leaving.take(), ending.reason) {
+                (Some((announced, _)), CloseReason::Completed) => announced,
+                _ => ending,
+            };
             if let (Phase::Live, Some(attachment)) = (state.phase, self.attachment.get()) {
                 let at = attachment.hub.head();
-                state.phase = Phase::Closing(at);
+                state.phase = Phase::Closing;
+                state.reader.end_at(at);
                 if let Some(farewell) = attachment.farewell(&ending) {
-                    state.outbox.push_unbounded(at, farewell);
+                    state.reader.push_control(at, farewell);
                 }
             }
             state.ending = Some(ending);
@@ -360,6 +430,7 @@ impl Client {
             state.waker.take()
         };
         self.room.notify_waiters();
+        self.closing.notify_waiters();
         waker.into_iter().for_each(Waker::wake);
     }
 
@@ -374,122 +445,6 @@ impl Client {
             reason: CloseReason::Rejected,
             farewell: Farewell::End,
         });
-    }
-
-    /// Ends a live connection whose client is too far behind. One that is ending already, or has
-    /// failed, keeps its last words.
-    fn end_as_slow(&self) {
-        let Some(attachment) = self.attachment.get() else {
-            return;
-        };
-        let hub = &attachment.hub;
-        {
-            let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing {
-                return;
-            }
-            let dropped = state.outbox.len() as u64;
-            state.outbox.clear();
-            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
-        }
-        self.end(Ending {
-            reason: CloseReason::SlowClient,
-            farewell: Farewell::Reconnect(control::jittered(hub.options().retry)),
-        });
-    }
-
-    /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
-    pub(super) fn poll_frame(&self, mut frame: Frame, cx: &Context<'_>) -> Poll<Option<Bytes>> {
-        let Some(attachment) = self.attachment.get() else {
-            return Poll::Ready(None);
-        };
-        let hub = &attachment.hub;
-        let mut state = lock(&self.state);
-        state.polled = true;
-        let mut topic = hub.everyone.lock();
-        // Loaded under the topic's lock: what is published after it finds this reader registered and wakes it.
-        let head = match state.phase {
-            Phase::Finished(_) | Phase::Detached => return Poll::Ready(None),
-            Phase::Live => hub.head(),
-            Phase::Closing(at) => at,
-        };
-        let State { cursor, outbox, .. } = &mut *state;
-        if gather(&mut frame, &topic.ring, cursor, outbox, head, self.id).is_err() {
-            // If the end is decided already, what was sent to this client alone is still owed to it.
-            state.cursor = topic.ring.tail();
-            drop((topic, state));
-            self.end_as_slow();
-            return self.poll_frame(frame, cx);
-        }
-        let keep_alive_due = std::mem::take(&mut state.keep_alive_due);
-        if frame.is_empty() && keep_alive_due {
-            frame = Frame::opening(KEEP_ALIVE);
-        }
-        if !frame.is_empty() {
-            state.last_write = hub.now();
-            drop((topic, state));
-            self.room.notify_waiters();
-            hub.counters
-                .delivered
-                .fetch_add(frame.events(), Ordering::Relaxed);
-            hub.counters
-                .bytes
-                .fetch_add(frame.len() as u64, Ordering::Relaxed);
-            return Poll::Ready(Some(frame.into_bytes()));
-        }
-        if matches!(state.phase, Phase::Closing(_)) {
-            return Poll::Ready(None);
-        }
-        topic.waiting.register(&mut state.slot, cx.waker());
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    /// One heartbeat: keep-alive after silence, and the end of a client that does not read.
-    pub(super) fn beat(self: &Arc<Self>, hub: &Hub) {
-        let options = hub.options();
-        let now = hub.now();
-        let mut state = lock(&self.state);
-        let lag = hub.everyone.lock().ring.lag(state.cursor);
-        let behind = lag.events + state.outbox.len() as u64;
-        let behind_bytes = lag.bytes + state.outbox.bytes() as u64;
-        let silent = now.saturating_sub(state.last_write);
-        if options.keep_alive.is_some_and(|after| silent >= after) {
-            state.keep_alive_due = true;
-        }
-        let waiting = behind > 0 || state.keep_alive_due;
-        if std::mem::take(&mut state.polled) || !waiting {
-            state.idle_since = None;
-        } else {
-            state.idle_since.get_or_insert(now);
-        }
-        let idle_since = state.idle_since;
-        let stuck =
-            idle_since.is_some_and(|since| now.saturating_sub(since) >= options.stuck_after);
-        let waker = state.keep_alive_due.then(|| state.waker.take()).flatten();
-        drop(state);
-        if stuck {
-            self.cut();
-        } else if behind > options.backlog.events as u64
-            || behind_bytes > options.backlog.bytes as u64
-        {
-            self.end_as_slow();
-        }
-        waker.into_iter().for_each(Waker::wake);
-    }
-
-    /// Ends a connection that nobody polls: its body will not end by itself.
-    fn cut(self: &Arc<Self>) {
-        self.end_as_slow();
-        self.finish(CloseReason::SlowClient);
-        if let Some(peer) = self
-            .attachment
-            .get()
-            .and_then(|attachment| attachment.peer.as_ref())
-        {
-            peer.cut();
-        }
     }
 
     /// The connection is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
@@ -515,41 +470,26 @@ impl Client {
             let was_live = state.phase != Phase::Detached;
             let reason = state.closed_reason().unwrap_or(reason);
             state.phase = Phase::Finished(reason);
-            state.outbox.clear();
+            state.reader.outbox.clear();
+            state.reader.leave_all().for_each(drop);
             state.queued = Vec::new();
             state.waker = None;
-            if let Some(attachment) = self.attachment.get() {
-                attachment
-                    .hub
-                    .everyone
-                    .lock()
-                    .waiting
-                    .cancel(&mut state.slot);
-            }
             (reason, was_live, std::mem::take(&mut state.callbacks))
         };
         self.room.notify_waiters();
+        self.closing.notify_waiters();
         self.over.notify_waiters();
         for callback in callbacks {
             caught("an `on_close` callback", || callback(reason));
         }
-        if let Some(hub) = self.hub.get().and_then(Weak::upgrade) {
-            hub.forget(self.id);
+        if let Some(hub) = self.known_hub() {
+            hub.unregister(self.id);
         }
         Some((reason, was_live))
     }
 }
 
 impl Attachment {
-    /// The bytes of an event as this connection gets it.
-    fn encode(&self, event: SseEvent, origin: Origin) -> Result<Bytes, SseError> {
-        let event = match &self.mapper {
-            Some(mapper) if origin == Origin::Own => mapper.map(event),
-            _ => event,
-        };
-        self.hub.encode(&event)
-    }
-
     fn farewell(&self, ending: &Ending) -> Option<Bytes> {
         let options = self.hub.options();
         match &ending.farewell {
@@ -557,6 +497,10 @@ impl Attachment {
             Farewell::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
             Farewell::Error(error) => Some(control::error(error)),
         }
+    }
+
+    fn has_reset_hooks(&self) -> bool {
+        self.hooks.iter().any(|hooks| hooks.answers_resets())
     }
 }
 
@@ -590,7 +534,12 @@ impl Drop for Client {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+    use std::task::Poll;
     use std::thread;
+
+    use helios_core::encode::Numberable;
+    use helios_core::hub::Frame;
 
     use super::*;
 
@@ -615,7 +564,7 @@ mod tests {
     fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
         let hub = Hub::new();
         let client = live_client(&hub);
-        let mut topic = hub.everyone.lock();
+        let mut topic = hub.topics.everyone.lock();
         let reader = {
             let client = Arc::clone(&client);
             thread::spawn(move || {
@@ -629,7 +578,9 @@ mod tests {
         for _ in 0..1_000 {
             thread::yield_now();
         }
-        hub.publish(&mut topic, Bytes::from_static(b"data: x\n\n"), None);
+        let event = Numberable::new(&SseEvent::text("x")).unwrap();
+        hub.advance_to(hub.id(1));
+        hub.push(&mut topic, 1, &event, None);
         drop(topic);
         let polled = reader.join().unwrap();
         assert_eq!(
@@ -646,7 +597,7 @@ mod tests {
         let apology = client
             .prepare(SseEvent::text("sorry"), Origin::Own)
             .unwrap();
-        client.push(&apology).unwrap();
+        client.push(&apology, None).unwrap();
         client.end_as_slow();
         let polled = client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()));
         assert_eq!(

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
+use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 
+use super::hub::Hub;
 use super::options::SseOptions;
 
 /// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
@@ -24,6 +25,36 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
             .event(name(options, "reconnect"))
             .retry(retry),
     )
+}
+
+/// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
+/// event comes back to it.
+pub(super) fn ready(hub: &Hub, client: ClientId, position: u64, resumed: bool) -> Bytes {
+    let data = serde_json::json!({ "client": client, "resumed": resumed });
+    encoded(
+        &SseEvent::json(data)
+            .event(name(hub.options(), "ready"))
+            .id(hub.id(position)),
+    )
+}
+
+/// `<prefix>reset`: events of these topics are missing; what follows comes after `position`.
+pub(super) fn reset(hub: &Hub, position: Option<u64>, reset: &SseReset) -> Bytes {
+    let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
+    let event = SseEvent::json(data).event(name(hub.options(), "reset"));
+    encoded(&match position {
+        Some(position) => event.id(hub.id(position)),
+        None => event,
+    })
+}
+
+/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.
+pub(super) fn overloaded(options: &SseOptions) -> Bytes {
+    let retry = jittered(options.connections.retry);
+    let event = SseEvent::json(serde_json::json!({ "retry": retry.as_millis() as u64 }))
+        .event(name(options, "overloaded"))
+        .retry(retry);
+    [b":\n", &encoded(&event)[..]].concat().into()
 }
 
 /// `error`: the stream failed. A 5xx tells nothing but its status.

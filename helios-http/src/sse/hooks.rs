@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use helios_core::bind::{OnClose, OnError};
+use helios_core::bind::{OnClose, OnError, OnReset};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
-use helios_core::sse::{CloseReason, SseError};
+use helios_core::sse::{CloseReason, SseError, SseReset};
 use tokio::time::timeout;
 
 use super::client::Attachment;
@@ -30,11 +30,15 @@ impl HookPlace for OnClose {
     type Event = CloseReason;
 }
 
-/// An argument of an `#[on_sse_error]` or `#[on_sse_close]` hook.
+impl HookPlace for OnReset {
+    type Event = SseReset;
+}
+
+/// An argument of an `#[on_sse_error]`, `#[on_sse_reset]` or `#[on_sse_close]` hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this hook",
     label = "not something this hook is called with",
-    note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`; `#[on_sse_close]` gets an `SseStream` and a `CloseReason`",
+    note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`, `#[on_sse_reset]` an `SseStream` and an `&SseReset`, `#[on_sse_close]` an `SseStream` and a `CloseReason`",
     note = "the request is over by then: keep what you need of it from `#[on_sse_connection]`"
 )]
 pub trait HookArgument<P: HookPlace> {
@@ -50,6 +54,12 @@ impl<P: HookPlace> HookArgument<P> for SseStream {
 
 impl HookArgument<OnError> for SseError {
     fn of(_: &SseStream, event: &SseError) -> Self {
+        event.clone()
+    }
+}
+
+impl HookArgument<OnReset> for SseReset {
+    fn of(_: &SseStream, event: &SseReset) -> Self {
         event.clone()
     }
 }
@@ -76,11 +86,20 @@ pub(crate) trait SseHooks: Send + Sync {
         error: &'a SseError,
     ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
 
+    fn reset<'a>(
+        &'a self,
+        client: SseStream,
+        reset: &'a SseReset,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
+
     fn close(
         &self,
         client: SseStream,
         reason: CloseReason,
     ) -> Option<BoxFuture<'_, Result<(), HttpError>>>;
+
+    /// Whether there is a reset hook.
+    fn answers_resets(&self) -> bool;
 }
 
 /// The hooks of `C`, with the instance that they run on.
@@ -93,7 +112,10 @@ impl<C: Controller> ControllerHooks<C> {
     /// `None` if the controller has no hooks at all.
     pub(crate) fn of(controller: &Arc<C>) -> Option<Arc<dyn SseHooks>> {
         let hooks = const { &C::TABLE.hooks };
-        let any = hooks.connection.is_some() || hooks.error.is_some() || hooks.close.is_some();
+        let any = hooks.connection.is_some()
+            || hooks.error.is_some()
+            || hooks.reset.is_some()
+            || hooks.close.is_some();
         any.then(|| {
             Arc::new(Self {
                 controller: Arc::clone(controller),
@@ -119,12 +141,24 @@ impl<C: Controller> SseHooks for ControllerHooks<C> {
         Some((self.hooks.error?)(&self.controller, client, error))
     }
 
+    fn reset<'a>(
+        &'a self,
+        client: SseStream,
+        reset: &'a SseReset,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>> {
+        Some((self.hooks.reset?)(&self.controller, client, reset))
+    }
+
     fn close(
         &self,
         client: SseStream,
         reason: CloseReason,
     ) -> Option<BoxFuture<'_, Result<(), HttpError>>> {
         Some((self.hooks.close?)(&self.controller, client, reason))
+    }
+
+    fn answers_resets(&self) -> bool {
+        self.hooks.reset.is_some()
     }
 }
 
@@ -167,6 +201,33 @@ pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error
         };
         run(&attachment.hub, "on_sse_error", call).await;
     }
+}
+
+/// Runs the reset hooks, innermost first, in a task of their own, and then lets the client read on.
+pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
+    let Some(runtime) = attachment.hub.runtime() else {
+        client.client.go_on();
+        return;
+    };
+    let hooks = Arc::clone(&attachment.hooks);
+    let hub = Arc::clone(&attachment.hub);
+    let tasks = hub.hook_tasks.clone();
+    tasks.spawn_on(
+        async move {
+            for hook in hooks.iter().rev() {
+                let (hook, client, reset) = (Arc::clone(hook), client.clone(), reset.clone());
+                let call = async move {
+                    match hook.reset(client, &reset) {
+                        Some(hook) => hook.await,
+                        None => Ok(()),
+                    }
+                };
+                run(&hub, "on_sse_reset", call).await;
+            }
+            client.client.go_on();
+        },
+        &runtime,
+    );
 }
 
 /// A hook runs in its own task: it ends even if the connection is dropped meanwhile, and its panic stays its own.

@@ -1,5 +1,5 @@
-//! The hub of one app: its connections, its built-in topic, its clock and its heartbeat. The rules are
-//! `helios_core::hub`'s; here are the locks, wakers and tasks.
+//! The hub of one app: its topics, its connections, and its clock. The rules are `helios_core::hub`'s; here are the
+//! locks and wakers.
 //!
 //! Lock order: a client's state, then a topic. Nothing is woken and no user code runs under either.
 
@@ -10,21 +10,22 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::encode::encode;
+use helios_core::encode::{Numberable, encode};
 use helios_core::event::SseEvent;
-use helios_core::hub::{Cursor, Ring};
-use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, is_end_mark};
-use slab::Slab;
+use helios_core::hub::{EventId, Frame};
+use helios_core::sse::{ClientId, SseError, is_end_mark};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, Ending, Farewell};
-use super::control;
+use super::client::Client;
+use super::heartbeat;
 use super::options::SseOptions;
-use crate::panics::caught;
+use super::relay::Relay;
+use super::seats::Seats;
+use super::topics::{Membership, TopicState, Topics};
 
 /// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -34,16 +35,20 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
     started: Instant,
+    /// Tells the ids of this run, or of this backplane, from others.
+    epoch: AtomicU64,
     /// The highest sequence number given out.
     head: AtomicU64,
-    pub(super) everyone: Topic,
+    pub(super) topics: Topics,
     clients: Mutex<HashMap<ClientId, Weak<Client>>>,
+    pub(super) seats: Arc<Seats>,
     pub(super) counters: Counters,
-    closing: AtomicBool,
+    pub(super) closing: AtomicBool,
     /// Signalled when the last live connection has ended.
     quiet: Notify,
     heartbeat: Mutex<Option<(Handle, JoinHandle<()>)>>,
     pub(super) hook_tasks: TaskTracker,
+    relay: OnceLock<Relay>,
 }
 
 #[derive(Default)]
@@ -61,20 +66,24 @@ impl Hub {
         Arc::new(Self {
             options: OnceLock::new(),
             started: Instant::now(),
+            // 48 bits: short to write, and no two runs of a server will share them.
+            epoch: AtomicU64::new(fastrand::u64(1..1 << 48)),
             head: AtomicU64::new(0),
-            everyone: Topic::new(),
+            topics: Topics::new(),
             clients: Mutex::default(),
+            seats: Arc::default(),
             counters: Counters::default(),
             closing: AtomicBool::new(false),
             quiet: Notify::new(),
             heartbeat: Mutex::default(),
             hook_tasks: TaskTracker::new(),
+            relay: OnceLock::new(),
         })
     }
 
     /// Takes the options over, before the first connection; until then the defaults are in force.
     pub(crate) fn configure(&self, options: SseOptions) {
-        lock(&self.everyone.state).ring = Ring::new(options.history);
+        self.topics.configure(&options);
         // A second app on the same hub does not exist, so the first value is the only one.
         let _ = self.options.set(options);
     }
@@ -84,8 +93,38 @@ impl Hub {
         self.options.get().unwrap_or(&DEFAULTS)
     }
 
+    /// Puts a backplane before this hub. Only the first counts.
+    pub(crate) fn set_relay(&self, relay: Relay) {
+        let _ = self.relay.set(relay);
+    }
+
+    pub(crate) fn relay(&self) -> Option<&Relay> {
+        self.relay.get()
+    }
+
     pub(super) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The id of the event with this number.
+    pub(super) fn id(&self, seq: u64) -> EventId {
+        EventId::new(self.epoch(), seq)
+    }
+
+    /// Goes on from this id, which somebody else has given out.
+    pub(super) fn advance_to(&self, id: EventId) {
+        self.head.fetch_max(id.seq(), Ordering::AcqRel);
+    }
+
+    /// Begins anew at an id of another sequence.
+    pub(super) fn restart_at(&self, id: EventId) {
+        self.epoch.store(id.epoch(), Ordering::Release);
+        self.head.store(id.seq(), Ordering::Release);
+        self.topics.clear(id.seq(), self.options());
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -97,7 +136,7 @@ impl Hub {
         lock(&self.clients).insert(client.id, Arc::downgrade(client));
     }
 
-    pub(super) fn forget(&self, id: ClientId) {
+    pub(super) fn unregister(&self, id: ClientId) {
         lock(&self.clients).remove(&id);
     }
 
@@ -120,13 +159,17 @@ impl Hub {
     /// on another when that one is gone.
     pub(super) fn connected(self: &Arc<Self>) {
         self.counters.live.fetch_add(1, Ordering::Relaxed);
+        self.keep_beating();
+    }
+
+    pub(super) fn keep_beating(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
             tracing::error!("an SSE connection outside of a tokio runtime has no keep-alive");
             return;
         };
         let mut running = lock(&self.heartbeat);
         if running.as_ref().is_none_or(|(_, task)| task.is_finished()) {
-            let task = runtime.spawn(heartbeat(Arc::downgrade(self), self.tick()));
+            let task = runtime.spawn(heartbeat::run(Arc::downgrade(self), self.options().tick()));
             *running = Some((runtime, task));
         }
     }
@@ -147,101 +190,121 @@ impl Hub {
         Handle::try_current().ok().or_else(heartbeat)
     }
 
-    /// The bytes of an event that may be sent here.
+    /// The bytes of an event that may be sent to one connection.
     pub(super) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
-        let options = self.options();
-        if let Some(name) = event
-            .name()
-            .filter(|name| name.starts_with(&options.control_prefix))
-        {
-            return Err(SseError::Reserved(name.to_owned()));
-        }
-        if event.event_id().is_some_and(is_end_mark) {
-            return Err(SseError::Reserved(END_MARK.to_owned()));
-        }
+        self.check_reserved(event)?;
         let bytes = encode(event)?;
-        if bytes.len() > options.max_event_bytes {
-            return Err(SseError::TooLarge {
-                size: bytes.len(),
-                limit: options.max_event_bytes,
-            });
-        }
+        self.check_size(&bytes)?;
         Ok(bytes)
+    }
+
+    /// The bytes of an event that may be published.
+    fn encode_numberable(&self, event: &SseEvent) -> Result<Numberable, SseError> {
+        self.check_reserved(event)?;
+        let numberable = Numberable::new(event)?;
+        if let Some(id) = event.event_id() {
+            return Err(SseError::OwnId(id.to_owned()));
+        }
+        self.check_size(numberable.parts().0)?;
+        Ok(numberable)
+    }
+
+    fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
+        let prefix = &self.options().control_prefix;
+        let name = event.name().filter(|name| name.starts_with(prefix));
+        let id = event.event_id().filter(|id| is_end_mark(id));
+        match name.or(id) {
+            Some(reserved) => Err(SseError::Reserved(reserved.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_size(&self, bytes: &Bytes) -> Result<(), SseError> {
+        let (size, limit) = (bytes.len(), self.options().max_event_bytes);
+        if size > limit {
+            return Err(SseError::TooLarge { size, limit });
+        }
+        Ok(())
     }
 
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Publishes to every live connection but `except`.
-    pub(super) fn broadcast(&self, bytes: Bytes, except: Option<ClientId>) {
-        self.counters.published.fetch_add(1, Ordering::Relaxed);
-        let woken = self.publish(&mut self.everyone.lock(), bytes, except);
-        woken.into_iter().for_each(Waker::wake);
-    }
-
-    /// Appends to a topic, and gives who is to be woken once its lock is released. The number is taken under that lock:
-    /// a reader that takes the lock and then loads the head finds everything up to that head.
-    pub(super) fn publish(
-        &self,
-        topic: &mut TopicState,
-        bytes: Bytes,
+    /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of
+    /// publishes does not starve the readers.
+    pub(super) async fn publish(
+        self: &Arc<Self>,
+        topic: &str,
+        event: &SseEvent,
         except: Option<ClientId>,
-    ) -> Vec<Waker> {
-        let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
-        topic.ring.push(seq, bytes, except, self.now());
-        topic.waiting.take()
+    ) -> Result<EventId, SseError> {
+        let event = self.encode_numberable(event)?;
+        tokio::task::consume_budget().await;
+        let id = match self.relay() {
+            Some(relay) => relay.publish(topic, &event, except).await?,
+            None => self.append(topic, &event, except)?,
+        };
+        self.counters.published.fetch_add(1, Ordering::Relaxed);
+        Ok(id)
     }
 
-    /// How often silences are looked at: fine enough for the shortest of them.
-    fn tick(&self) -> Duration {
-        let options = self.options();
-        let shortest = options.keep_alive.unwrap_or(options.stuck_after);
-        let shortest = shortest.min(options.stuck_after) / 8;
-        shortest.clamp(Duration::from_millis(10), Duration::from_secs(1))
-    }
-
-    fn beat(&self) {
-        lock(&self.everyone.state).ring.expire(self.now());
-        for client in self.live_clients() {
-            client.beat(self);
-        }
-    }
-
-    /// Ends every connection with a word to reconnect, at least 1,000 a second and all within half of `window`, then
-    /// waits until their close hooks have run.
-    pub(crate) async fn drain(&self, window: Duration) {
-        self.closing.store(true, Ordering::Release);
-        let clients = self.live_clients();
-        let per_second = (clients.len() as f64 / (window.as_secs_f64() / 2.0)).max(1_000.0);
-        let started = Instant::now();
-        for (n, client) in clients.iter().enumerate() {
-            let due = started + Duration::from_secs_f64(n as f64 / per_second);
-            if due > Instant::now() {
-                tokio::time::sleep_until(due).await;
+    fn append(
+        self: &Arc<Self>,
+        name: &str,
+        event: &Numberable,
+        except: Option<ClientId>,
+    ) -> Result<EventId, SseError> {
+        let (seq, woken) = loop {
+            let topic = self.topics.open(name, self.options())?;
+            let mut state = topic.lock();
+            if state.removed {
+                drop(state);
+                self.topics.forget(&topic);
+                continue;
             }
-            client.end(self.shutdown_ending());
+            // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
+            // everything up to that head.
+            let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
+            break (seq, self.push(&mut state, seq, event, except));
+        };
+        self.appended(woken);
+        // History has to expire even if nobody ever connects.
+        if Handle::try_current().is_ok() {
+            self.keep_beating();
         }
-        drop(clients);
-        self.wait_until_quiet().await;
-        self.hooks_done().await;
+        Ok(self.id(seq))
     }
 
-    /// Waits until no close or error hook runs.
-    pub(crate) async fn hooks_done(&self) {
-        self.hook_tasks.close();
-        self.hook_tasks.wait().await;
-    }
-
-    pub(super) fn shutdown_ending(&self) -> Ending {
-        let retry = control::jittered(self.options().retry);
-        Ending {
-            reason: CloseReason::Shutdown,
-            farewell: Farewell::Reconnect(retry),
+    /// A place in a topic, which is made if there is none. The backplane's events reach it from then on.
+    pub(super) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
+        loop {
+            let topic = self.topics.open(name, self.options())?;
+            let gone = topic.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            match (Membership::new(Arc::clone(&topic)), self.relay()) {
+                (Some(membership), None) => return Ok(membership),
+                (Some(membership), Some(relay)) => {
+                    relay.watch(self, &topic).await?;
+                    return Ok(membership);
+                }
+                (None, None) => self.topics.forget(&topic),
+                (None, Some(_)) => gone.await,
+            }
         }
     }
 
-    async fn wait_until_quiet(&self) {
+    /// Counts a frame that is about to be written.
+    pub(super) fn count(&self, frame: Frame) -> Bytes {
+        let (events, bytes) = (frame.events(), frame.len() as u64);
+        self.counters.delivered.fetch_add(events, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        frame.into_bytes()
+    }
+
+    /// Waits until no connection is live.
+    pub(super) async fn wait_until_quiet(&self) {
         loop {
             let quiet = self.quiet.notified();
             if self.counters.live.load(Ordering::Acquire) == 0 {
@@ -250,115 +313,32 @@ impl Hub {
             quiet.await;
         }
     }
-}
 
-/// One timer for the whole hub. It ends when the app is dropped.
-async fn heartbeat(hub: Weak<Hub>, tick: Duration) {
-    let mut ticks = tokio::time::interval(tick);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(hub) = hub.upgrade() else { return };
-        // One connection's bug must not take the keep-alive of all others with it.
-        caught("the heartbeat of the SSE hub", || hub.beat());
-    }
-}
-
-/// A ring, and who waits for its next event.
-pub(super) struct Topic {
-    state: Mutex<TopicState>,
-}
-
-pub(super) struct TopicState {
-    pub(super) ring: Ring,
-    pub(super) waiting: Waiting,
-}
-
-impl Topic {
-    fn new() -> Self {
-        Self {
-            state: Mutex::new(TopicState {
-                ring: Ring::new(helios_core::hub::RingLimits::default()),
-                waiting: Waiting::default(),
-            }),
-        }
+    /// Waits until no hook runs.
+    pub(crate) async fn hooks_done(&self) {
+        self.hook_tasks.close();
+        self.hook_tasks.wait().await;
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, TopicState> {
-        lock(&self.state)
-    }
-
-    pub(super) fn tail(&self) -> Cursor {
-        self.lock().ring.tail()
-    }
-}
-
-/// The wakers of the readers that have seen everything. A publish takes them all; a reader registers again when it
-/// has caught up.
-#[derive(Default)]
-pub(super) struct Waiting {
-    wakers: Slab<Waker>,
-    /// Counts the takes: a [`Slot`] of an earlier round is void.
-    round: u64,
-}
-
-/// A reader's registration.
-#[derive(Debug)]
-pub(super) struct Slot {
-    round: u64,
-    key: usize,
-}
-
-impl Waiting {
-    pub(super) fn register(&mut self, slot: &mut Option<Slot>, waker: &Waker) {
-        let current = slot.as_ref().filter(|slot| slot.round == self.round);
-        if let Some(known) = current.and_then(|slot| self.wakers.get_mut(slot.key)) {
-            known.clone_from(waker);
-            return;
-        }
-        *slot = Some(Slot {
-            round: self.round,
-            key: self.wakers.insert(waker.clone()),
+    /// Appends to a topic's ring, and gives who is to be woken once its lock is released.
+    pub(super) fn push(
+        &self,
+        topic: &mut TopicState,
+        seq: u64,
+        event: &Numberable,
+        except: Option<ClientId>,
+    ) -> Vec<Waker> {
+        let event = event.with_id(&self.id(seq).to_string());
+        let now = self.now();
+        self.topics.change(&mut topic.ring, |ring| {
+            ring.push(seq, event, except, now);
         });
+        topic.waiting.take()
     }
 
-    pub(super) fn cancel(&mut self, slot: &mut Option<Slot>) {
-        if let Some(slot) = slot.take().filter(|slot| slot.round == self.round) {
-            self.wakers.try_remove(slot.key);
-        }
-    }
-
-    fn take(&mut self) -> Vec<Waker> {
-        self.round += 1;
-        self.wakers.drain().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reader_that_leaves_takes_its_waker_along() {
-        let mut waiting = Waiting::default();
-        let mut slots = [None, None];
-        for slot in &mut slots {
-            waiting.register(slot, Waker::noop());
-            waiting.register(slot, Waker::noop());
-        }
-        assert_eq!(waiting.wakers.len(), 2);
-        waiting.cancel(&mut slots[0]);
-        assert_eq!(waiting.take().len(), 1);
-    }
-
-    #[test]
-    fn a_slot_of_an_earlier_round_removes_nobody_else() {
-        let mut waiting = Waiting::default();
-        let (mut early, mut late) = (None, None);
-        waiting.register(&mut early, Waker::noop());
-        waiting.take();
-        waiting.register(&mut late, Waker::noop());
-        waiting.cancel(&mut early);
-        assert_eq!(waiting.take().len(), 1);
+    /// What is to be done when a topic is unlocked again.
+    pub(super) fn appended(&self, woken: Vec<Waker>) {
+        woken.into_iter().for_each(Waker::wake);
+        self.topics.trim(self.options().history_bytes);
     }
 }

@@ -1,12 +1,28 @@
 //! Settings of the SSE side of a server.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use helios_core::hub::{OutboxLimits, RingLimits};
+use helios_core::hub::{OutboxLimits, Patience, RingLimits};
+use helios_core::request::RequestContext;
+use http::StatusCode;
+use ipnet::IpNet;
 
 use crate::controller::SseTable;
 
-/// How connections are kept, bounded and ended. [`SseOptions::default`] gives the documented defaults.
+/// How connections are kept, bounded and ended. [`SseOptions::default`] gives the documented defaults; change them with
+/// `Helios::sse_options`.
+///
+/// ```
+/// use helios::{RingLimits, SlowClients, SseOptions};
+/// use std::time::Duration;
+///
+/// let mut options = SseOptions::default();
+/// options.max_age = Some(Duration::from_secs(3600));
+/// options.slow_clients = SlowClients::DropOldest;
+/// options.keep_topic("prices:*", RingLimits { events: 16, age: Duration::from_secs(10) });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SseOptions {
@@ -19,16 +35,110 @@ pub struct SseOptions {
     pub welcome: bool,
     /// What the names of control events begin with; no other event may use it. Default: `helios:`.
     pub control_prefix: String,
-    /// The largest event, encoded. Default: 256 KiB.
+    /// The largest event, encoded, in bytes. Default: 256 KiB.
     pub max_event_bytes: usize,
-    /// How much may wait for one connection. Default: 1,000 events or 1 MiB.
+    /// How far one connection may be behind, what is published and what is sent to it alone taken together. Default:
+    /// 1,000 events or 1 MiB. It may be further behind for the moment of a burst.
     pub backlog: OutboxLimits,
-    /// How much of a topic is kept.
+    /// What becomes of a connection that is further behind. Default: it is closed, and resumes.
+    pub slow_clients: SlowClients,
+    /// How much of each topic is kept for those who resume. Default: 4,096 events or 5 minutes.
     pub history: RingLimits,
+    topic_history: Vec<(String, RingLimits)>,
+    /// What the histories of all topics may hold together, in bytes, with their bookkeeping. The oldest events go first.
+    /// Default: 64 MiB.
+    pub history_bytes: u64,
+    /// How many topics there may be. One disappears when nobody is in it and its history has expired. Default: 100,000.
+    pub max_topics: usize,
+    /// How many topics one connection may be in. Default: 100.
+    pub max_topics_per_connection: usize,
     /// A client that has something to read and does not for this long is closed. Default: 30 s.
     pub stuck_after: Duration,
-    /// A close or error hook that runs longer than this is dropped. Default: 30 s.
+    /// A close, error or reset hook that runs longer than this is dropped. Default: 30 s.
     pub hook_timeout: Duration,
+    /// A connection that is older is ended and comes back, so that connections spread over servers again and what a
+    /// guard allowed long ago is asked anew. Each connection's own limit is up to a tenth less, by chance. Default: none.
+    pub max_age: Option<Duration>,
+    /// How long a producer that watches [`SseStream::closing`](super::SseStream::closing) has for its last word.
+    /// Default: 1 s.
+    pub closing_grace: Duration,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+}
+
+/// What becomes of a client that does not read fast enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowClients {
+    /// It is closed with [`CloseReason::SlowClient`](helios_core::sse::CloseReason::SlowClient), comes back, and
+    /// resumes from the history.
+    #[default]
+    Disconnect,
+    /// It stays, loses the oldest events that it has not read, and is told so by a `helios:reset`.
+    DropOldest,
+}
+
+/// Whom a connection belongs to, as [`ConnectionLimits::user`] tells.
+pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
+
+/// How many SSE connections there may be. Who is over a limit gets a stream that holds nothing but `helios:overloaded`,
+/// with a `retry`: any other status than 200 stops an `EventSource` for good.
+///
+/// ```
+/// use helios::ConnectionLimits;
+/// use std::sync::Arc;
+///
+/// let mut limits = ConnectionLimits::default();
+/// limits.per_address = Some(20);
+/// limits.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+/// limits.per_user = Some(6);
+/// limits.user = Some(Arc::new(|request| request.cookie("user")));
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ConnectionLimits {
+    /// Connections in all. Default: 100,000.
+    pub total: usize,
+    /// Connections of one client address; of IPv6, one /64 network. Default: none, because a proxy hides addresses: see
+    /// `trusted_proxies`.
+    pub per_address: Option<usize>,
+    /// Whose word about the client's address is taken. Default: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where a trusted proxy writes the address. Default: `X-Forwarded-For`.
+    pub proxy_header: ProxyHeader,
+    /// Connections of one user, as `user` tells. Default: none.
+    pub per_user: Option<usize>,
+    /// Whom a request belongs to; `None` is not counted. It runs after the guards.
+    pub user: Option<UserKey>,
+    /// New connections in a second; as many may come at once. Default: none.
+    pub per_second: Option<f64>,
+    /// What who is over a limit is answered. Default: [`Overload::Event`].
+    pub answer: Overload,
+    /// When it is to try again, at the earliest: up to half more, by chance. Default: 10 s.
+    pub retry: Duration,
+}
+
+/// The header in which a proxy tells whom it speaks for. A proxy leaves the other one as the client sent it, so that only
+/// one can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyHeader {
+    /// What nginx, HAProxy, Caddy and most clouds write.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+/// The answer to a connection that is one too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overload {
+    /// 200 and `helios:overloaded`, so that an `EventSource` tries again.
+    #[default]
+    Event,
+    /// This status, with `Retry-After`. It stops an `EventSource` for good.
+    Status(StatusCode),
 }
 
 impl Default for SseOptions {
@@ -40,14 +150,64 @@ impl Default for SseOptions {
             control_prefix: "helios:".to_owned(),
             max_event_bytes: 256 * 1024,
             backlog: OutboxLimits::default(),
+            slow_clients: SlowClients::default(),
             history: RingLimits::default(),
+            topic_history: Vec::new(),
+            history_bytes: 64 << 20,
+            max_topics: 100_000,
+            max_topics_per_connection: 100,
             stuck_after: Duration::from_secs(30),
             hook_timeout: Duration::from_secs(30),
+            max_age: None,
+            closing_grace: Duration::from_secs(1),
+            connections: ConnectionLimits::default(),
         }
     }
 }
 
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            total: 100_000,
+            per_address: None,
+            trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
+            per_user: None,
+            user: None,
+            per_second: None,
+            answer: Overload::default(),
+            retry: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionLimits")
+            .field("total", &self.total)
+            .field("per_address", &self.per_address)
+            .field("per_user", &self.per_user)
+            .field("per_second", &self.per_second)
+            .finish_non_exhaustive()
+    }
+}
+
 impl SseOptions {
+    /// Keeps topics of this name, or if it ends in `*`, of names that begin so, by limits of their own. The first
+    /// pattern that fits counts.
+    pub fn keep_topic(&mut self, pattern: impl Into<String>, limits: RingLimits) {
+        self.topic_history.push((pattern.into(), limits));
+    }
+
+    pub(super) fn history_of(&self, topic: &str) -> RingLimits {
+        let fits = |(pattern, _): &&(String, RingLimits)| match pattern.strip_suffix('*') {
+            Some(start) => topic.starts_with(start),
+            None => topic == pattern,
+        };
+        let own = self.topic_history.iter().find(fits);
+        own.map_or(self.history, |(_, limits)| *limits)
+    }
+
     /// The defaults with what `sse(..)` of `#[server]` sets.
     pub(crate) fn from_table(table: &SseTable) -> Self {
         let mut options = Self::default();
@@ -62,5 +222,47 @@ impl SseOptions {
         }
         options.welcome = table.welcome;
         options
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            keep_alive: self.keep_alive,
+            stuck_after: self.stuck_after,
+            backlog: self.backlog,
+        }
+    }
+
+    /// The limit of a new connection's age: not the same for all, or all that came together would go together.
+    pub(super) fn jittered_max_age(&self) -> Option<Duration> {
+        let age = self.max_age?;
+        Some(age.mul_f64(1.0 - fastrand::f64() / 10.0))
+    }
+
+    /// How often clients are looked at: fine enough for the shortest of their silences.
+    pub(super) fn tick(&self) -> Duration {
+        let shortest = self.keep_alive.unwrap_or(self.stuck_after);
+        let shortest = shortest.min(self.stuck_after) / 8;
+        shortest.clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_pattern_that_fits_a_topic_counts() {
+        let limits = |events| RingLimits {
+            events,
+            ..RingLimits::default()
+        };
+        let mut options = SseOptions::default();
+        options.keep_topic("user:7", limits(7));
+        options.keep_topic("user:*", limits(1));
+        let events = |topic| options.history_of(topic).events;
+        assert_eq!(
+            [events("user:7"), events("user:70"), events("users")],
+            [7, 1, 4_096]
+        );
     }
 }

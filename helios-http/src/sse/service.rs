@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use helios_core::event::IntoSseEvent;
+use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, SseError};
 
 use super::hub::Hub;
 use super::stream::SseStream;
+use super::topics::EVERYONE;
 
 /// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
@@ -31,6 +33,8 @@ impl fmt::Debug for SseService {
 pub struct SseStats {
     /// Connections open now.
     pub connections: usize,
+    /// Topics that somebody is in or that hold history.
+    pub topics: usize,
     /// Events published to many.
     pub published: u64,
     /// Events handed to connections for writing.
@@ -85,20 +89,97 @@ impl SseService {
     ) -> Result<(), SseError> {
         let client = self.hub.find(id).ok_or(SseError::NoSuchClient(id))?;
         tokio::task::consume_budget().await;
-        client.send_by_id(event.into_sse_event())
+        client.send_by_id(event.into_sse_event(), None)
     }
 
-    /// Sends an event to every attached connection. It is encoded once and shared. It never waits for a client, but
-    /// yields to the runtime now and then, so that a tight loop of broadcasts does not starve the readers.
+    /// Publishes an event to everyone who is in the topic, now or, within the topic's history, when they come back. The
+    /// event is encoded once and shared. It gives the event's id.
+    ///
+    /// It never waits for a client, but yields to the runtime now and then, so that a tight loop of publishes does not
+    /// starve the readers. Cancel-safe without a backplane: a dropped future has published or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an event that cannot be written.
-    pub async fn broadcast(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
-        self.publish(event, None).await
+    /// [`SseError::Event`], [`SseError::Reserved`], [`SseError::OwnId`] or [`SseError::TooLarge`] for an event that
+    /// cannot be published; [`SseError::InvalidTopic`] or [`SseError::TooManyTopics`]; [`SseError::Backplane`] if
+    /// there is one and it fails.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn ship(sse: SseService, order: u64, user: u64) -> Result<(), SseError> {
+    ///     let shipped = SseEvent::json(json!({ "order": order })).event("shipped");
+    ///     // All tabs of this user, on whatever they are.
+    ///     sse.publish(format!("user:{user}"), shipped).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<str>,
+        event: impl IntoSseEvent,
+    ) -> Result<EventId, SseError> {
+        let topic = topic.as_ref();
+        if topic == EVERYONE {
+            return Err(SseError::InvalidTopic(topic.to_owned()));
+        }
+        let event = event.into_sse_event();
+        self.hub.publish(topic, &event, None).await
     }
 
-    /// Sends an event to every attached connection but one, such as the one that caused it.
+    /// A handle that has joined these topics. An `#[sse]` method may just return it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::join`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct News;
+    ///
+    /// #[controller(prefix = "news")]
+    /// impl News {
+    ///     #[sse("{region}")]
+    ///     async fn news(&self, #[param] region: String, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+    ///         sse.subscribe(["news".to_owned(), format!("news:{region}")]).await
+    ///     }
+    /// }
+    /// ```
+    pub async fn subscribe<T: AsRef<str>>(
+        &self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<SseStream, SseError> {
+        let client = self.create_connection();
+        for topic in topics {
+            client.join(topic).await?;
+        }
+        Ok(client)
+    }
+
+    /// The attached connections that are in the topic, on this server.
+    #[must_use]
+    pub fn clients_in(&self, topic: impl AsRef<str>) -> Vec<SseStream> {
+        let topic = topic.as_ref();
+        let clients = self.hub.live_clients().into_iter();
+        let members = clients.filter(|client| client.is_in(topic));
+        members.map(SseStream::of).collect()
+    }
+
+    /// Sends an event to every attached connection, as [`SseService::publish`] does to those of a topic. On a connection
+    /// that has joined no topic it is written without an id.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseService::publish`], but for those of the topic.
+    pub async fn broadcast(&self, event: impl IntoSseEvent) -> Result<EventId, SseError> {
+        let event = event.into_sse_event();
+        self.hub.publish(EVERYONE, &event, None).await
+    }
+
+    /// Sends an event to every attached connection but one, such as the one that caused it. A client that comes back is
+    /// another connection.
     ///
     /// # Errors
     ///
@@ -107,19 +188,9 @@ impl SseService {
         &self,
         except: ClientId,
         event: impl IntoSseEvent,
-    ) -> Result<(), SseError> {
-        self.publish(event, Some(except)).await
-    }
-
-    async fn publish(
-        &self,
-        event: impl IntoSseEvent,
-        except: Option<ClientId>,
-    ) -> Result<(), SseError> {
-        let bytes = self.hub.encode(&event.into_sse_event())?;
-        tokio::task::consume_budget().await;
-        self.hub.broadcast(bytes, except);
-        Ok(())
+    ) -> Result<EventId, SseError> {
+        let event = event.into_sse_event();
+        self.hub.publish(EVERYONE, &event, Some(except)).await
     }
 
     /// Counts of this app.
@@ -128,6 +199,7 @@ impl SseService {
         let counters = &self.hub.counters;
         SseStats {
             connections: counters.live.load(Ordering::Acquire),
+            topics: self.hub.topics.count(),
             published: counters.published.load(Ordering::Relaxed),
             delivered: counters.delivered.load(Ordering::Relaxed),
             dropped: counters.dropped.load(Ordering::Relaxed),

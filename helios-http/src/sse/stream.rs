@@ -8,11 +8,13 @@ use axum_core::extract::FromRequestParts;
 use helios_core::bind::{Cx, OnConnection, Sse};
 use helios_core::error::HttpError;
 use helios_core::event::{IntoSseEvent, SseEvent};
+use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, SseError};
+use http::Extensions;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::client::{Client, Ending, Farewell, Origin};
+use super::client::{Client, Ending, Farewell, From, Origin};
 
 /// A handle of one SSE connection. Clones are cheap and mean the same connection.
 ///
@@ -25,6 +27,8 @@ use super::client::{Client, Ending, Farewell, Origin};
 #[derive(Clone)]
 pub struct SseStream {
     pub(super) client: Arc<Client>,
+    /// What is sent through this handle comes right behind this number, not behind what was published until now.
+    after: Option<u64>,
 }
 
 impl fmt::Debug for SseStream {
@@ -44,7 +48,18 @@ impl Default for SseStream {
 
 impl SseStream {
     pub(super) fn of(client: Arc<Client>) -> Self {
-        Self { client }
+        Self {
+            client,
+            after: None,
+        }
+    }
+
+    /// The handle of a reset hook: what it sends comes right behind the reset.
+    pub(super) fn at_reset(client: Arc<Client>, at: u64) -> Self {
+        Self {
+            client,
+            after: Some(at),
+        }
     }
 
     /// A detached handle with a fresh id.
@@ -73,7 +88,7 @@ impl SseStream {
             let room = self.client.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            match self.client.push_if_room(&prepared) {
+            match self.client.push_if_room(&prepared, self.after) {
                 Some(sent) => return sent,
                 None => room.await,
             }
@@ -87,7 +102,7 @@ impl SseStream {
     /// As [`SseStream::send`]; [`SseError::Full`] at the limit also when attached.
     pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
-        self.client.push(&prepared)
+        self.client.push(&prepared, self.after)
     }
 
     /// Sends a value as the JSON data of an event without a name.
@@ -139,6 +154,103 @@ impl SseStream {
             reason: CloseReason::ServerClosed,
             farewell: Farewell::Reconnect(delay),
         });
+    }
+
+    /// Waits until the connection is about to end, and gives the reason. Until the end is decided, a moment later (at most
+    /// `closing_grace`), the stream's producer may still send a last word; it then returns, and the client is asked
+    /// to come back, not told that the stream is finished. Cancel-safe.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn work(stream: SseStream) -> Result<(), SseError> {
+    ///     loop {
+    ///         tokio::select! {
+    ///             _ = stream.closing() => return stream.send("until soon").await,
+    ///             () = sleep(Duration::from_secs(1)) => stream.send("working").await?,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn closing(&self) -> CloseReason {
+        loop {
+            let closing = self.client.closing.notified();
+            tokio::pin!(closing);
+            closing.as_mut().enable();
+            match self.client.closing_reason() {
+                Some(reason) => return reason,
+                None => closing.await,
+            }
+        }
+    }
+
+    /// Joins a topic: what is published to it from now on reaches this connection, numbered with the hub's ids. What was
+    /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
+    /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
+    ///
+    /// A handle that was made without the [`SseService`](super::SseService) joins when it is attached.
+    ///
+    /// Cancel-safe: a dropped future has joined or has not.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], [`SseError::TooManyJoined`]; [`SseError::Closed`]
+    /// after the end; [`SseError::Backplane`] if there is one and it fails.
+    pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
+        self.client.join(topic.as_ref(), From::Head).await
+    }
+
+    /// Joins a topic, and begins with what was published to it after `id`. What is older than what the client has seen
+    /// comes without an id. If history does not reach back there, the client is told by a `helios:reset`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::join`].
+    pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
+        self.client.join(topic.as_ref(), From::After(id)).await
+    }
+
+    /// Leaves a topic. What was published to it and is not written yet is not written any more.
+    ///
+    /// # Errors
+    ///
+    /// None today; a backplane may have some.
+    pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
+        self.client.leave(topic.as_ref());
+        Ok(())
+    }
+
+    /// The topics that were joined.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.client.topics()
+    }
+
+    /// Keeps a value with the connection, by its type; gives back the one that was there before.
+    ///
+    /// ```
+    /// use helios::SseStream;
+    ///
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct UserId(u64);
+    ///
+    /// let client = SseStream::new();
+    /// client.insert(UserId(7));
+    /// assert_eq!(client.get::<UserId>(), Some(UserId(7)));
+    /// ```
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        self.client.with_bag(|bag| bag.insert(value))
+    }
+
+    /// A copy of the value of this type that is kept with the connection. Wrap in an `Arc` what is large.
+    #[must_use]
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.client.with_bag(|bag| bag.get::<T>().cloned())
+    }
+
+    /// Takes the value of this type away from the connection.
+    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.client.with_bag(Extensions::remove)
     }
 
     /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must

@@ -14,7 +14,7 @@ use crate::path::Template;
 use crate::pipeline;
 
 /// The attributes of methods that are exported as macros too.
-const EXPORTED: [&str; 16] = [
+const EXPORTED: [&str; 17] = [
     "get",
     "post",
     "put",
@@ -26,6 +26,7 @@ const EXPORTED: [&str; 16] = [
     "sse",
     "on_sse_connection",
     "on_sse_error",
+    "on_sse_reset",
     "on_sse_close",
     "http_code",
     "use_guards",

@@ -229,7 +229,7 @@ fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     for argument in &hook.method.arguments {
         let message = match hook.kind {
             HookKind::Connection => refused_on_connection(argument),
-            HookKind::Error | HookKind::Close => refused_late(argument),
+            HookKind::Error | HookKind::Reset | HookKind::Close => refused_late(argument),
         };
         if let Some(message) = message {
             errors.at(&argument.attribute, message);

@@ -188,6 +188,7 @@ fn hook(controller: &Controller, kind: HookKind) -> TokenStream {
     let field = match kind {
         HookKind::Connection => quote!(connection),
         HookKind::Error => quote!(error),
+        HookKind::Reset => quote!(reset),
         HookKind::Close => quote!(close),
     };
     let Some(hook) = controller.hooks.iter().find(|hook| hook.kind == kind) else {

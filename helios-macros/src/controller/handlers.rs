@@ -32,6 +32,7 @@ pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
     match hook.kind {
         HookKind::Connection => writer.connection_hook(),
         HookKind::Error => writer.error_hook(),
+        HookKind::Reset => writer.reset_hook(),
         HookKind::Close => writer.close_hook(),
     }
 }
@@ -120,6 +121,12 @@ impl<'a> Writer<'a> {
         let (rt, event) = (&self.rt, variable("event"));
         let bindings = self.late_bindings("OnError", &quote!(#event));
         self.late_hook(&quote!(#event: &'h #rt::SseError), &bindings)
+    }
+
+    fn reset_hook(&self) -> TokenStream {
+        let (rt, event) = (&self.rt, variable("event"));
+        let bindings = self.late_bindings("OnReset", &quote!(#event));
+        self.late_hook(&quote!(#event: &'h #rt::SseReset), &bindings)
     }
 
     fn close_hook(&self) -> TokenStream {

@@ -167,16 +167,18 @@ pub(crate) struct Hook {
 pub(crate) enum HookKind {
     Connection,
     Error,
+    Reset,
     Close,
 }
 
 impl HookKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Connection, Self::Error, Self::Close];
+    pub(crate) const ALL: [Self; 4] = [Self::Connection, Self::Error, Self::Reset, Self::Close];
 
     pub(crate) fn attribute(self) -> &'static str {
         match self {
             Self::Connection => "on_sse_connection",
             Self::Error => "on_sse_error",
+            Self::Reset => "on_sse_reset",
             Self::Close => "on_sse_close",
         }
     }

@@ -1,0 +1,99 @@
+//! Events joined for one write.
+
+use bytes::{Bytes, BytesMut};
+
+/// How many bytes of gathered events leave as one frame, unless a single event is larger.
+pub const FRAME_BYTES: usize = 16 * 1024;
+
+/// Events joined for one write. A single event is passed on without copying.
+#[derive(Debug, Default)]
+pub struct Frame {
+    first: Bytes,
+    joined: BytesMut,
+    events: u64,
+}
+
+impl Frame {
+    /// A frame that opens a connection with these bytes, which are not an event.
+    #[must_use]
+    pub fn opening(preamble: Bytes) -> Self {
+        Self {
+            first: preamble,
+            ..Self::default()
+        }
+    }
+
+    /// Bytes gathered so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.joined.len()
+    }
+
+    /// Nothing gathered yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Events gathered so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Takes `bytes` in, if the frame has room for them. An empty frame has room for anything.
+    pub fn push(&mut self, bytes: &Bytes) -> bool {
+        if self.is_empty() {
+            self.first = bytes.clone();
+        } else if self.len() + bytes.len() > FRAME_BYTES {
+            return false;
+        } else {
+            if self.joined.is_empty() {
+                self.joined
+                    .reserve(FRAME_BYTES.min(8 * bytes.len()) + self.first.len());
+                let first = std::mem::take(&mut self.first);
+                self.joined.extend_from_slice(&first);
+            }
+            self.joined.extend_from_slice(bytes);
+        }
+        self.events += 1;
+        true
+    }
+
+    /// The bytes to write.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() {
+            self.first
+        } else {
+            self.joined.freeze()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_is_passed_on_as_it_is_and_more_are_joined() {
+        let event = Bytes::from_static(b"data: a\n\n");
+        let mut frame = Frame::default();
+        assert!(frame.push(&event));
+        assert!(frame.push(&event));
+        assert_eq!(frame.events(), 2);
+        assert_eq!(frame.into_bytes(), "data: a\n\ndata: a\n\n");
+
+        let mut alone = Frame::default();
+        alone.push(&event);
+        assert_eq!(alone.into_bytes().as_ptr(), event.as_ptr());
+    }
+
+    #[test]
+    fn a_frame_refuses_what_would_make_it_too_large_unless_it_is_empty() {
+        let mut frame = Frame::default();
+        assert!(frame.push(&Bytes::from(vec![b'x'; 2 * FRAME_BYTES])));
+        assert!(!frame.push(&Bytes::from_static(b"y")));
+        assert_eq!((frame.len(), frame.events()), (2 * FRAME_BYTES, 1));
+    }
+}

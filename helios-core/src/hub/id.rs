@@ -1,0 +1,100 @@
+//! The ids of published events.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The id of a published event: its place in the one sequence of a hub, or of the backplane that hubs share.
+///
+/// Opaque: written as a text, and read back from what a client brings as `Last-Event-ID`. Of two ids of the same
+/// sequence the greater is the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId {
+    epoch: u64,
+    seq: u64,
+}
+
+impl EventId {
+    /// The event number `seq` of a sequence that is told from others by its random `epoch`. For those who number
+    /// events: a hub or a backplane.
+    #[must_use]
+    pub const fn new(epoch: u64, seq: u64) -> Self {
+        Self { epoch, seq }
+    }
+
+    /// Which sequence it belongs to.
+    #[must_use]
+    pub const fn epoch(self) -> u64 {
+        self.epoch
+    }
+
+    /// Its number in that sequence.
+    #[must_use]
+    pub const fn seq(self) -> u64 {
+        self.seq
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.epoch, self.seq)
+    }
+}
+
+/// A text that is not an [`EventId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a published event")]
+pub struct EventIdError;
+
+impl FromStr for EventId {
+    type Err = EventIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (epoch, seq) = text.split_once('-').ok_or(EventIdError)?;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits(epoch) || !digits(seq) {
+            return Err(EventIdError);
+        }
+        let epoch = u64::from_str_radix(epoch, 16).map_err(|_| EventIdError)?;
+        let seq = seq.parse().map_err(|_| EventIdError)?;
+        Ok(Self { epoch, seq })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_an_id_of_a_hub_is_refused() {
+        for text in [
+            "",
+            "-",
+            "7",
+            "a-",
+            "-1",
+            "x-1",
+            "a-b",
+            "a-1-2",
+            "+a-1",
+            "a-+1",
+            "helios:end",
+        ] {
+            assert_eq!(text.parse::<EventId>(), Err(EventIdError), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_survives_being_written_and_read(epoch: u64, seq: u64) {
+            let id = EventId::new(epoch, seq);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text: String) {
+            let _ = text.parse::<EventId>();
+        }
+    }
+}

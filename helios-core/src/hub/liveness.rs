@@ -1,0 +1,175 @@
+//! Whether a client still reads, judged at each heartbeat.
+
+use std::time::Duration;
+
+use super::{Lag, OutboxLimits};
+
+/// The limits of patience with a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A word is due after this much silence.
+    pub keep_alive: Option<Duration>,
+    /// Who has something to read and does not for this long is stuck.
+    pub stuck_after: Duration,
+    /// Who is further behind than this from one look to the next is too slow.
+    pub backlog: OutboxLimits,
+}
+
+/// What is to be done about a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Fine,
+    /// A comment is to be written.
+    KeepAlive,
+    /// It is too far behind.
+    Slow,
+    /// It does not read at all.
+    Stuck,
+    /// It has been connected for long enough.
+    Aged,
+}
+
+/// What is known of a client's reading.
+#[derive(Debug, Default)]
+pub struct Liveness {
+    /// When it is to reconnect.
+    ages_at: Option<Duration>,
+    last_write: Duration,
+    /// It has asked for something to write since the last look.
+    polled: bool,
+    keep_alive_due: bool,
+    /// It has something to read, and has not asked for it since then.
+    waits_since: Option<Duration>,
+    /// It was too far behind at the last look.
+    behind: bool,
+}
+
+impl Liveness {
+    /// A connection that begins at `now`, and is old enough after `max_age`.
+    #[must_use]
+    pub fn new(now: Duration, max_age: Option<Duration>) -> Self {
+        Self {
+            ages_at: max_age.map(|age| now.saturating_add(age)),
+            last_write: now,
+            ..Self::default()
+        }
+    }
+
+    /// It asks for something to write.
+    pub fn polled(&mut self) {
+        self.polled = true;
+    }
+
+    /// Something is written.
+    pub fn wrote(&mut self, now: Duration) {
+        self.last_write = now;
+        self.keep_alive_due = false;
+    }
+
+    /// Whether a comment is due; asking takes the due off.
+    pub fn take_keep_alive(&mut self) -> bool {
+        std::mem::take(&mut self.keep_alive_due)
+    }
+
+    /// Looks at a client that is `lag` behind.
+    ///
+    /// A burst is not held against a client that reads: too far behind is who was so at the last look, too.
+    pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
+        let silent = now.saturating_sub(self.last_write);
+        if patience.keep_alive.is_some_and(|after| silent >= after) {
+            self.keep_alive_due = true;
+        }
+        let over = lag.events > patience.backlog.events as u64
+            || lag.bytes > patience.backlog.bytes as u64;
+        let was_over = std::mem::replace(&mut self.behind, over);
+        let waits = lag.events > 0 || self.keep_alive_due;
+        if std::mem::take(&mut self.polled) || !waits {
+            self.waits_since = None;
+        } else {
+            self.waits_since.get_or_insert(now);
+        }
+        let waited = self.waits_since.map(|since| now.saturating_sub(since));
+        if waited.is_some_and(|waited| waited >= patience.stuck_after) {
+            Verdict::Stuck
+        } else if over && was_over {
+            Verdict::Slow
+        } else if self.ages_at.is_some_and(|at| now >= at) {
+            Verdict::Aged
+        } else if self.keep_alive_due {
+            Verdict::KeepAlive
+        } else {
+            Verdict::Fine
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Lag = Lag {
+        events: 0,
+        bytes: 0,
+    };
+    const MUCH: Lag = Lag {
+        events: 11,
+        bytes: 0,
+    };
+
+    fn patience() -> Patience {
+        Patience {
+            keep_alive: Some(Duration::from_secs(15)),
+            stuck_after: Duration::from_secs(30),
+            backlog: OutboxLimits {
+                events: 10,
+                bytes: 100,
+            },
+        }
+    }
+
+    fn look(client: &mut Liveness, second: u64, lag: Lag) -> Verdict {
+        client.look(Duration::from_secs(second), lag, &patience())
+    }
+
+    #[test]
+    fn a_comment_is_due_after_silence_until_something_is_written() {
+        let mut client = Liveness::default();
+        assert_eq!(look(&mut client, 14, NOTHING), Verdict::Fine);
+        assert_eq!(look(&mut client, 15, NOTHING), Verdict::KeepAlive);
+        client.wrote(Duration::from_secs(15));
+        assert_eq!(look(&mut client, 16, NOTHING), Verdict::Fine);
+    }
+
+    #[test]
+    fn who_has_something_to_read_and_never_asks_is_stuck() {
+        let one = Lag {
+            events: 1,
+            bytes: 9,
+        };
+        let mut client = Liveness::default();
+        assert_eq!(look(&mut client, 1, one), Verdict::Fine);
+        client.polled();
+        assert_eq!(look(&mut client, 2, one), Verdict::Fine);
+        assert_eq!(look(&mut client, 3, one), Verdict::Fine);
+        assert_eq!(look(&mut client, 33, one), Verdict::Stuck);
+    }
+
+    #[test]
+    fn a_burst_is_no_fault_but_to_stay_behind_is() {
+        let mut client = Liveness::default();
+        assert_eq!(look(&mut client, 1, MUCH), Verdict::Fine);
+        client.polled();
+        assert_eq!(look(&mut client, 2, NOTHING), Verdict::Fine);
+        assert_eq!(look(&mut client, 3, MUCH), Verdict::Fine);
+        client.polled();
+        assert_eq!(look(&mut client, 4, MUCH), Verdict::Slow);
+    }
+
+    #[test]
+    fn an_old_connection_is_told_so_also_when_it_was_silent() {
+        let mut client = Liveness::new(Duration::from_secs(100), Some(Duration::from_secs(600)));
+        assert_eq!(look(&mut client, 110, NOTHING), Verdict::Fine);
+        assert_eq!(look(&mut client, 700, NOTHING), Verdict::Aged);
+    }
+}

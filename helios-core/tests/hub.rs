@@ -1,0 +1,447 @@
+//! The hub's rules against a model that keeps everything.
+
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use helios_core::encode::Numberable;
+use helios_core::event::SseEvent;
+use helios_core::hub::{
+    FRAME_BYTES, Frame, Lag, Log, OutboxLimits, Ring, RingLimits, Subscriber, Subscription,
+};
+use helios_core::sse::ClientId;
+use proptest::prelude::*;
+
+const TOPICS: usize = 4;
+
+#[derive(Clone, Debug)]
+struct Topic {
+    name: usize,
+    ring: Rc<RefCell<Ring>>,
+}
+
+impl Log for Topic {
+    fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
+        read(&mut self.ring.borrow_mut())
+    }
+}
+
+/// What happens to the hub.
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        topic: usize,
+        size: usize,
+    },
+    PublishExcept {
+        topic: usize,
+        except: usize,
+    },
+    Private {
+        client: usize,
+    },
+    Join {
+        client: usize,
+        topic: usize,
+    },
+    JoinFrom {
+        client: usize,
+        topic: usize,
+        back: u64,
+    },
+    Leave {
+        client: usize,
+        topic: usize,
+    },
+    Read {
+        client: usize,
+    },
+    Reconnect {
+        client: usize,
+    },
+    Expire {
+        seconds: u64,
+    },
+    Forget {
+        topic: usize,
+    },
+    CatchUp {
+        topic: usize,
+    },
+    CaughtUp {
+        topic: usize,
+    },
+    Lose {
+        topic: usize,
+    },
+    Skip {
+        client: usize,
+    },
+    End {
+        client: usize,
+    },
+}
+
+const CLIENTS: usize = 3;
+
+fn step() -> impl Strategy<Value = Step> {
+    let (topic, client) = (0..TOPICS, 0..CLIENTS);
+    prop_oneof![
+        8 => (topic.clone(), prop_oneof![9 => 1..60_usize, 1 => Just(FRAME_BYTES)])
+            .prop_map(|(topic, size)| Step::Publish { topic, size }),
+        2 => (topic.clone(), client.clone())
+            .prop_map(|(topic, except)| Step::PublishExcept { topic, except }),
+        3 => client.clone().prop_map(|client| Step::Private { client }),
+        3 => (client.clone(), topic.clone()).prop_map(|(client, topic)| Step::Join { client, topic }),
+        1 => (client.clone(), topic.clone(), 0..20_u64)
+            .prop_map(|(client, topic, back)| Step::JoinFrom { client, topic, back }),
+        1 => (client.clone(), topic.clone())
+            .prop_map(|(client, topic)| Step::Leave { client, topic }),
+        8 => client.clone().prop_map(|client| Step::Read { client }),
+        2 => client.clone().prop_map(|client| Step::Reconnect { client }),
+        1 => (1..20_u64).prop_map(|seconds| Step::Expire { seconds }),
+        1 => topic.clone().prop_map(|topic| Step::Forget { topic }),
+        1 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
+        3 => topic.clone().prop_map(|topic| Step::CaughtUp { topic }),
+        1 => topic.prop_map(|topic| Step::Lose { topic }),
+        1 => client.clone().prop_map(|client| Step::Skip { client }),
+        1 => client.prop_map(|client| Step::End { client }),
+    ]
+}
+
+/// Everything that was ever published, and what one client has been promised of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Promise {
+    seq: u64,
+    topic: usize,
+}
+
+struct Client {
+    id: ClientId,
+    reader: Subscriber<Topic>,
+    /// What it has to be given, in this order unless it was told of a gap.
+    owed: Vec<Promise>,
+    /// The last id that it was given.
+    last: u64,
+    /// The last event that everyone but this client was to get.
+    spared: u64,
+    privates: u64,
+    privates_read: u64,
+    ended: bool,
+}
+
+struct World {
+    head: u64,
+    now: u64,
+    forgotten: u64,
+    topics: Vec<Topic>,
+    log: BTreeMap<u64, (usize, Option<ClientId>)>,
+    clients: Vec<Client>,
+    connections: u8,
+}
+
+impl World {
+    fn new(events: usize) -> Self {
+        let limits = RingLimits {
+            events,
+            age: Duration::from_secs(30),
+        };
+        let topic = |name| Topic {
+            name,
+            ring: Rc::new(RefCell::new(Ring::new(limits, 0))),
+        };
+        let mut world = Self {
+            head: 0,
+            now: 0,
+            forgotten: 0,
+            topics: (0..TOPICS).map(topic).collect(),
+            log: BTreeMap::new(),
+            clients: Vec::new(),
+            connections: 0,
+        };
+        for _ in 0..CLIENTS {
+            let client = world.connect(&[], None);
+            world.clients.push(client);
+        }
+        world
+    }
+
+    fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
+        self.head += 1;
+        let data = format!("{}:{}", self.head, "x".repeat(size));
+        let event = Numberable::new(&SseEvent::text(data)).unwrap();
+        let event = event.with_id(&self.head.to_string());
+        let mut ring = self.topics[topic].ring.borrow_mut();
+        ring.push(self.head, event, except, Duration::from_secs(self.now));
+        drop(ring);
+        self.log.insert(self.head, (topic, except));
+        let promise = Promise {
+            seq: self.head,
+            topic,
+        };
+        for client in &mut self.clients {
+            let joined = client.reader.logs().any(|log| log.name == topic);
+            if except == Some(client.id) {
+                client.spared = self.head;
+            }
+            if joined && !client.ended && except != Some(client.id) {
+                client.owed.push(promise.clone());
+            }
+        }
+    }
+
+    /// A new connection in these topics, that has seen everything up to `last`.
+    fn connect(&mut self, topics: &[usize], last: Option<u64>) -> Client {
+        self.connections += 1;
+        let id = ClientId::from_random_bytes([self.connections; 16]);
+        let mut reader = Subscriber::new(id, OutboxLimits::default());
+        for topic in topics {
+            reader.join(Subscription::new(self.topics[*topic].clone(), self.head));
+        }
+        let start = reader.start(last);
+        let gone = start.gone.map(|(_, gone)| gone).unwrap_or_default();
+        let gone: Vec<usize> = gone.into_iter().map(|place| topics[place]).collect();
+        let missed = self.log.range(start.position + 1..);
+        let owed = missed.filter(|(_, (topic, except))| {
+            topics.contains(topic) && !gone.contains(topic) && *except != Some(id)
+        });
+        Client {
+            id,
+            reader,
+            owed: owed
+                .map(|(seq, (topic, _))| Promise {
+                    seq: *seq,
+                    topic: *topic,
+                })
+                .collect(),
+            last: start.position,
+            spared: 0,
+            privates: 0,
+            privates_read: 0,
+            ended: false,
+        }
+    }
+
+    /// Whether the model, which forgets nothing, can say that a resumed topic was not to be refused.
+    fn within_retention(&self, topic: usize, last: u64) -> bool {
+        self.topics[topic].ring.borrow().floor() <= last
+    }
+
+    fn read(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let head = self.head;
+        let client = &mut self.clients[client];
+        let mut frame = Frame::default();
+        match client.reader.gather(head, &mut frame) {
+            Ok(()) => client.check(&frame_events(frame)),
+            Err(_) => {
+                client.skip();
+                Ok(())
+            }
+        }
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Publish { topic, size } => self.publish(topic, size, None),
+            Step::PublishExcept { topic, except } => {
+                let except = self.clients[except].id;
+                self.publish(topic, 1, Some(except));
+            }
+            Step::Private { client } => {
+                let head = self.head;
+                self.clients[client].send(head);
+            }
+            Step::Join { client, topic } => self.join(client, topic),
+            Step::JoinFrom {
+                client,
+                topic,
+                back,
+            } => self.join_from(client, topic, back),
+            Step::Leave { client, topic } => {
+                let client = &mut self.clients[client];
+                client.reader.leave(|log| log.name == topic);
+                client.owed.retain(|promise| promise.topic != topic);
+            }
+            Step::Read { client } => self.read(client)?,
+            Step::Reconnect { client } => self.reconnect(client)?,
+            Step::Expire { seconds } => {
+                self.now += seconds;
+                for topic in &self.topics {
+                    topic.with(|ring| ring.expire(Duration::from_secs(self.now)));
+                }
+            }
+            Step::Forget { topic } => self.forget(topic),
+            Step::CatchUp { topic } => self.topics[topic].with(Ring::catch_up),
+            Step::CaughtUp { topic } => self.topics[topic].with(Ring::caught_up),
+            Step::Lose { topic } => {
+                self.head += 1;
+                let lost = self.head;
+                self.topics[topic].with(|ring| ring.lost_up_to(lost));
+            }
+            Step::Skip { client } => self.clients[client].skip(),
+            Step::End { client } => {
+                let head = self.head;
+                self.clients[client].reader.end_at(head);
+                self.clients[client].ended = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, client: usize, topic: usize) {
+        let subscription = Subscription::new(self.topics[topic].clone(), self.head);
+        let client = &mut self.clients[client];
+        if !client.ended && client.reader.logs().all(|log| log.name != topic) {
+            client.reader.join(subscription);
+        }
+    }
+
+    fn join_from(&mut self, client: usize, topic: usize, back: u64) {
+        let from = self.head.saturating_sub(back);
+        let mut subscription = Subscription::new(self.topics[topic].clone(), self.head);
+        let reader = &mut self.clients[client];
+        let joined = reader.reader.logs().any(|log| log.name == topic);
+        if reader.ended || joined || !subscription.resume_after(from) {
+            return;
+        }
+        reader.reader.join(subscription);
+        let missed = self.log.range(from + 1..);
+        let missed = missed.filter(|(_, (of, except))| *of == topic && *except != Some(reader.id));
+        reader
+            .owed
+            .extend(missed.map(|(seq, _)| Promise { seq: *seq, topic }));
+        reader.owed.sort_by_key(|promise| promise.seq);
+    }
+
+    /// The client comes back with the last id that it was given, as one does whose connection broke.
+    fn reconnect(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let before = &self.clients[client];
+        let topics: Vec<usize> = before.reader.logs().map(|log| log.name).collect();
+        let last = before.last;
+        let owed_before = std::mem::take(&mut self.clients[client].owed);
+        let after = self.connect(&topics, Some(last));
+        for promise in owed_before {
+            let owed = after.owed.contains(&promise);
+            let reachable = self.within_retention(promise.topic, last) && promise.seq > last;
+            prop_assert!(owed || !reachable, "{promise:?} is lost after {last}");
+        }
+        self.clients[client] = after;
+        Ok(())
+    }
+
+    /// An unused topic disappears with its history.
+    fn forget(&mut self, topic: usize) {
+        let used = |client: &Client| client.reader.logs().any(|log| log.name == topic);
+        if self.clients.iter().any(used) {
+            return;
+        }
+        let last = self.topics[topic].with(|ring| ring.last());
+        self.forgotten = self.forgotten.max(last);
+        let limits = RingLimits {
+            events: 8,
+            age: Duration::from_secs(30),
+        };
+        self.topics[topic].ring = Rc::new(RefCell::new(Ring::new(limits, self.forgotten)));
+    }
+}
+
+impl Client {
+    fn send(&mut self, head: u64) {
+        if self.ended {
+            return;
+        }
+        self.privates += 1;
+        let event = format!("data: private {} after {head}\n\n", self.privates);
+        self.reader.outbox.push(head, event.into()).unwrap();
+    }
+
+    /// It is told of a gap; what it was owed and has been dropped is no longer owed.
+    fn skip(&mut self) {
+        let keep = Lag {
+            events: 2,
+            bytes: u64::MAX,
+        };
+        if let Some((to, places)) = self.reader.skip_ahead(keep) {
+            let names: Vec<usize> = self.reader.logs().map(|log| log.name).collect();
+            let skipped = |topic| places.iter().any(|place| names[*place] == topic);
+            self.owed
+                .retain(|promise| promise.seq > to || !skipped(promise.topic));
+        }
+    }
+
+    /// Public events are the next that are owed; private ones come after what was published before them.
+    fn check(&mut self, events: &[(Option<u64>, String)]) -> Result<(), TestCaseError> {
+        for (id, data) in events {
+            if let Some(private) = data.strip_prefix("private ") {
+                let (n, after) = private.split_once(" after ").unwrap();
+                self.privates_read += 1;
+                prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
+                let after: u64 = after.parse().unwrap();
+                // An end does not wait for a topic that is catching up.
+                if let Some(next) = self.owed.first().filter(|_| !self.ended) {
+                    prop_assert!(next.seq > after, "private before {next:?}");
+                }
+                continue;
+            }
+            let (seq, _) = data.split_once(':').unwrap();
+            let seq: u64 = seq.parse().unwrap();
+            prop_assert!(!self.owed.is_empty(), "{seq} was not owed");
+            prop_assert_eq!(seq, self.owed.remove(0).seq);
+            // An id never goes backwards; only what comes late has none.
+            match id {
+                Some(id) => prop_assert!(*id == seq && seq > self.last),
+                None => prop_assert!(seq <= self.last.max(self.spared)),
+            }
+            self.last = self.last.max(seq);
+        }
+        Ok(())
+    }
+}
+
+/// Ids and data of the events of a frame.
+fn frame_events(frame: Frame) -> Vec<(Option<u64>, String)> {
+    let text = String::from_utf8(frame.into_bytes().to_vec()).unwrap();
+    let blocks = text.split_terminator("\n\n");
+    let field = |block: &str, name: &str| {
+        let mut lines = block.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name))?;
+        Some(line.to_owned())
+    };
+    blocks
+        .map(|block| {
+            let id = field(block, "id: ").map(|id| id.parse().unwrap());
+            (id, field(block, "data: ").unwrap())
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, a reader is given what it is owed, once and in order, and when nothing holds it back,
+    /// all of it.
+    #[test]
+    fn a_reader_is_given_exactly_what_it_is_owed(
+        steps in proptest::collection::vec(step(), 1..120),
+        events in 2_usize..12,
+    ) {
+        let mut world = World::new(events);
+        for step in &steps {
+            world.apply(step)?;
+        }
+        for topic in &world.topics {
+            topic.with(Ring::caught_up);
+        }
+        for client in 0..CLIENTS {
+            for _ in 0..2 * steps.len() + 10 {
+                world.read(client)?;
+            }
+            let client = &world.clients[client];
+            prop_assert!(client.owed.is_empty(), "still owed: {:?}", client.owed);
+            prop_assert_eq!(client.privates_read, client.privates);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Who a client is behind the proxies that are trusted.
+
+use std::net::{IpAddr, SocketAddr};
+
+use helios_core::request::RequestContext;
+use http::HeaderMap;
+
+use super::options::{ConnectionLimits, ProxyHeader};
+
+/// The address of the client: the peer's own, or if that is a trusted proxy, the last one before it that is not.
+pub(super) fn client_address(
+    request: &RequestContext,
+    limits: &ConnectionLimits,
+) -> Option<IpAddr> {
+    let peer = request.remote_addr()?.ip();
+    let trusted = |address: IpAddr| {
+        let address = address.to_canonical();
+        limits
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    };
+    let hops = hops(request.headers(), limits.proxy_header);
+    let mut client = peer;
+    for hop in hops.into_iter().rev() {
+        if !trusted(client) {
+            break;
+        }
+        // What cannot be read cannot be told from a lie: the proxy that wrote it is the last one known.
+        let Some(address) = hop else { break };
+        client = address;
+    }
+    Some(client.to_canonical())
+}
+
+/// The addresses that the header names, the client's first.
+fn hops(headers: &HeaderMap, header: ProxyHeader) -> Vec<Option<IpAddr>> {
+    let name = match header {
+        ProxyHeader::XForwardedFor => "x-forwarded-for",
+        ProxyHeader::Forwarded => "forwarded",
+    };
+    let read = match header {
+        ProxyHeader::XForwardedFor => address,
+        ProxyHeader::Forwarded => forwarded_for,
+    };
+    let values = headers.get_all(name).iter();
+    let texts = values.map(|value| value.to_str().unwrap_or_default());
+    texts.flat_map(|text| text.split(',').map(read)).collect()
+}
+
+/// The `for` of one element of `Forwarded` (RFC 7239, section 4).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    address(value.trim().trim_matches('"'))
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    if let Ok(with_port) = text.parse::<SocketAddr>() {
+        return Some(with_port.ip());
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    bare.unwrap_or(text).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hops_of(name: &'static str, values: &[&'static str]) -> Vec<Option<String>> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, http::HeaderValue::from_static(value));
+        }
+        let header = match name {
+            "forwarded" => ProxyHeader::Forwarded,
+            _ => ProxyHeader::XForwardedFor,
+        };
+        let hops = hops(&headers, header).into_iter();
+        hops.map(|hop| hop.map(|address| address.to_string()))
+            .collect()
+    }
+
+    fn some(texts: &[&str]) -> Vec<Option<String>> {
+        texts.iter().map(|text| Some((*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn hops_of_repeated_headers_are_read_in_order() {
+        assert_eq!(
+            hops_of("x-forwarded-for", &["192.0.2.1, 2001:db8::1", "[::1]:80"]),
+            some(&["192.0.2.1", "2001:db8::1", "::1"])
+        );
+        assert_eq!(
+            hops_of(
+                "forwarded",
+                &[
+                    "for=192.0.2.1;proto=https, FOR=\"[2001:db8::1]:4711\"",
+                    "by=x; for=192.0.2.2:80"
+                ]
+            ),
+            some(&["192.0.2.1", "2001:db8::1", "192.0.2.2"])
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_a_hop_that_cannot_be_read() {
+        assert_eq!(hops_of("x-forwarded-for", &["unknown"]), [None]);
+        assert_eq!(
+            hops_of("forwarded", &["for=_hidden", "proto=http"]),
+            [None, None]
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! One timer for the whole hub: keep-alive, the end of clients that do not read or are old, and of history that is.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::hub::Hub;
+use super::topics::Topic;
+use crate::panics::caught;
+
+/// Beats until the app is dropped.
+pub(super) async fn run(hub: Weak<Hub>, tick: Duration) {
+    let mut ticks = interval(tick);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(hub) = hub.upgrade() else { return };
+        // One connection's bug must not take the keep-alive of all others with it.
+        caught("the heartbeat of the SSE hub", || beat(&hub));
+    }
+}
+
+fn beat(hub: &Arc<Hub>) {
+    for topic in hub.topics.sweep(hub.now()) {
+        remove(hub, topic);
+    }
+    for client in hub.live_clients() {
+        client.beat(hub);
+    }
+}
+
+/// The topic's name may be used anew once the backplane has stopped to send its events here: else an old `unwatch` would
+/// overtake a new `watch`.
+fn remove(hub: &Arc<Hub>, topic: Arc<Topic>) {
+    match hub.relay() {
+        None => hub.topics.forget(&topic),
+        Some(_) => {
+            let hub = Arc::clone(hub);
+            tokio::spawn(async move {
+                if let Some(relay) = hub.relay() {
+                    relay.unwatch(&topic).await;
+                }
+                hub.topics.forget(&topic);
+            });
+        }
+    }
+}

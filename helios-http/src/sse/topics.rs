@@ -1,0 +1,265 @@
+//! The topics of a hub: each behind a lock of its own, found by name without a lock that publishers would share.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use helios_core::hub::{Log, Ring, RingLimits};
+use helios_core::sse::SseError;
+use tokio::sync::{Notify, OnceCell};
+
+use super::hub::lock;
+use super::options::SseOptions;
+use super::relay::Arrival;
+use super::waiting::{Slot, Waiting};
+
+/// The name of the topic that every connection is in.
+pub(super) const EVERYONE: &str = "*";
+
+const LONGEST_NAME: usize = 256;
+
+/// One topic: a ring, and who reads it.
+pub(super) struct Topic {
+    pub(super) name: Arc<str>,
+    state: Mutex<TopicState>,
+    /// The backplane was asked to send its events here.
+    pub(super) watched: OnceCell<()>,
+    /// Signalled when a removed topic may be made anew.
+    pub(super) gone: Notify,
+}
+
+pub(super) struct TopicState {
+    pub(super) ring: Ring,
+    pub(super) waiting: Waiting,
+    /// Connections that are in it.
+    members: usize,
+    /// It is no longer the topic of its name.
+    pub(super) removed: bool,
+    /// What arrived from the backplane while earlier events are missing.
+    pub(super) pending: Option<Vec<Arrival>>,
+}
+
+impl Topic {
+    fn new(name: &str, limits: RingLimits, floor: u64) -> Self {
+        Self {
+            name: name.into(),
+            state: Mutex::new(TopicState {
+                ring: Ring::new(limits, floor),
+                waiting: Waiting::default(),
+                members: 0,
+                removed: false,
+                pending: None,
+            }),
+            watched: OnceCell::new(),
+            gone: Notify::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, TopicState> {
+        lock(&self.state)
+    }
+}
+
+/// A connection's place in a topic, given up when it is dropped.
+pub(super) struct Membership {
+    pub(super) topic: Arc<Topic>,
+    slot: Option<Slot>,
+}
+
+impl Membership {
+    /// `None` if the topic has been removed meanwhile.
+    pub(super) fn new(topic: Arc<Topic>) -> Option<Self> {
+        {
+            let mut state = topic.lock();
+            if state.removed {
+                return None;
+            }
+            state.members += 1;
+        }
+        Some(Self { topic, slot: None })
+    }
+
+    /// Asks to be woken by the next event.
+    pub(super) fn register(&mut self, waker: &Waker) {
+        let mut state = lock(&self.topic.state);
+        state.waiting.register(&mut self.slot, waker);
+    }
+}
+
+impl Log for Membership {
+    fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
+        read(&mut self.topic.lock().ring)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut state = lock(&self.topic.state);
+        state.members -= 1;
+        state.waiting.cancel(&mut self.slot);
+    }
+}
+
+/// All topics by name.
+pub(super) struct Topics {
+    by_name: papaya::HashMap<Arc<str>, Arc<Topic>>,
+    pub(super) everyone: Arc<Topic>,
+    count: AtomicUsize,
+    /// Of removed topics nothing up to this number can be resumed.
+    forgotten: AtomicU64,
+    /// What all rings hold, in bytes.
+    held: AtomicU64,
+    /// Whoever holds it drops what is oldest.
+    trimming: Mutex<()>,
+}
+
+impl Topics {
+    pub(super) fn new() -> Self {
+        Self {
+            by_name: papaya::HashMap::new(),
+            everyone: Arc::new(Topic::new(EVERYONE, RingLimits::default(), 0)),
+            count: AtomicUsize::new(0),
+            forgotten: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            trimming: Mutex::default(),
+        }
+    }
+
+    /// Puts the limits of `options` in force for topics that were published to before.
+    pub(super) fn configure(&self, options: &SseOptions) {
+        for topic in self.all() {
+            let limits = options.history_of(&topic.name);
+            topic.lock().ring.set_limits(limits);
+        }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Topic>> {
+        if name == EVERYONE {
+            return Some(Arc::clone(&self.everyone));
+        }
+        self.by_name.pin().get(name).cloned()
+    }
+
+    /// The topic of this name, made if there is none.
+    pub(super) fn open(&self, name: &str, options: &SseOptions) -> Result<Arc<Topic>, SseError> {
+        if let Some(topic) = self.find(name) {
+            return Ok(topic);
+        }
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return Err(SseError::InvalidTopic(name.to_owned()));
+        }
+        let limit = options.max_topics;
+        if self.count.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            return Err(SseError::TooManyTopics { limit });
+        }
+        let make = || {
+            // Loaded after a topic of this name was taken out, so that its floor covers that one's events.
+            let floor = self.forgotten.load(Ordering::Acquire);
+            Arc::new(Topic::new(name, options.history_of(name), floor))
+        };
+        match self.by_name.pin().try_insert_with(name.into(), make) {
+            Ok(made) => Ok(Arc::clone(made)),
+            Err(known) => {
+                self.count.fetch_sub(1, Ordering::AcqRel);
+                Ok(Arc::clone(known))
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    fn all(&self) -> Vec<Arc<Topic>> {
+        let named = self.by_name.pin();
+        let mut all: Vec<_> = named.values().cloned().collect();
+        all.push(Arc::clone(&self.everyone));
+        all
+    }
+
+    /// Changes a ring, and keeps count of what all rings hold.
+    pub(super) fn change<T>(&self, ring: &mut Ring, change: impl FnOnce(&mut Ring) -> T) -> T {
+        let before = ring.size();
+        let result = change(ring);
+        let grown = ring.size().wrapping_sub(before);
+        self.held.fetch_add(grown, Ordering::AcqRel);
+        result
+    }
+
+    /// Drops what has expired, and gives the topics that nobody is in and that hold nothing. They are removed: the
+    /// caller calls [`Topics::forget`] when their names may be used anew.
+    pub(super) fn sweep(&self, now: Duration) -> Vec<Arc<Topic>> {
+        let mut removed = Vec::new();
+        for topic in self.all() {
+            let mut state = topic.lock();
+            self.change(&mut state.ring, |ring| ring.expire(now));
+            let unused = state.members == 0 && state.ring.is_empty() && state.pending.is_none();
+            if unused && !state.removed && *topic.name != *EVERYONE {
+                state.removed = true;
+                let last = state.ring.last();
+                self.forgotten.fetch_max(last, Ordering::AcqRel);
+                drop(state);
+                removed.push(topic);
+            }
+        }
+        removed
+    }
+
+    /// Takes a removed topic out, so that its name may be used anew.
+    pub(super) fn forget(&self, topic: &Arc<Topic>) {
+        let topics = self.by_name.pin();
+        let removed = topics.remove_if(&topic.name, |_, known| Arc::ptr_eq(known, topic));
+        if matches!(removed, Ok(Some(_))) {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+        topic.gone.notify_waiters();
+    }
+
+    /// Begins anew: nothing that was published up to the number `floor` is known.
+    pub(super) fn clear(&self, floor: u64, options: &SseOptions) {
+        self.forgotten.store(floor, Ordering::Release);
+        for topic in self.all() {
+            let mut state = topic.lock();
+            let limits = options.history_of(&topic.name);
+            self.change(&mut state.ring, |ring| *ring = Ring::new(limits, floor));
+        }
+    }
+
+    /// Keeps what all rings hold together below `limit` bytes: the oldest events go first.
+    pub(super) fn trim(&self, limit: u64) {
+        if self.held.load(Ordering::Acquire) <= limit {
+            return;
+        }
+        // Another publisher that trims already does it for all.
+        let Ok(_trimming) = self.trimming.try_lock() else {
+            return;
+        };
+        let target = limit - limit / 8;
+        let all = self.all();
+        let oldest = |topic: &Arc<Topic>| topic.lock().ring.oldest();
+        let mut by_age: BinaryHeap<_> = all
+            .iter()
+            .enumerate()
+            .filter_map(|(place, topic)| Some(Reverse((oldest(topic)?, place))))
+            .collect();
+        while self.held.load(Ordering::Acquire) > target {
+            let Some(Reverse((_, place))) = by_age.pop() else {
+                return;
+            };
+            let until = by_age.peek().map_or(u64::MAX, |Reverse((seq, _))| *seq);
+            let mut state = all[place].lock();
+            while state.ring.oldest().is_some_and(|seq| seq <= until)
+                && self.held.load(Ordering::Acquire) > target
+            {
+                self.change(&mut state.ring, Ring::drop_oldest);
+            }
+            if let Some(seq) = state.ring.oldest() {
+                by_age.push(Reverse((seq, place)));
+            }
+        }
+    }
+}
