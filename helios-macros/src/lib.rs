@@ -632,8 +632,8 @@ method_attributes! {
     /// }
     /// ```
     on_sse_close
-    /// Sets the status of a route's successful responses: `#[http_code(201)]`. Default: 200, or what the returned response
-    /// says; `ResponseHead::set_status` goes over it.
+    /// Sets the status of a route's successful responses: `#[http_code(201)]`. Default: 200. A response that says another
+    /// status than 200 itself keeps it; `ResponseHead::set_status` goes over both.
     ///
     /// ```
     /// use helios::prelude::*;
