@@ -164,6 +164,37 @@ impl RequestContext {
     /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
     /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent ([WHATWG
     /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Feed;
+    ///
+    /// #[controller(prefix = "feed")]
+    /// impl Feed {
+    ///     #[sse]
+    ///     async fn feed(&self, stream: SseStream) {
+    ///         stream.close();
+    ///     }
+    ///
+    ///     #[on_sse_connection]
+    ///     async fn opened(&self, client: SseStream, #[req] request: &RequestContext) -> Result<(), HttpError> {
+    ///         if request.last_event_id().is_none() {
+    ///             client.send("welcome, newcomer").await?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # #[server(controllers = [Feed], sse(enabled = true))]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # assert_eq!(app.sse("/feed").await.next().await.unwrap().data, "welcome, newcomer");
+    /// # let mut back = app.sse("/feed").last_event_id("7").await;
+    /// # assert_eq!(back.next().await.unwrap().event, "helios:end");
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
         let header = self.header("last-event-id").filter(|id| !id.is_empty());
@@ -177,6 +208,22 @@ impl RequestContext {
 
     /// The address of the peer: a proxy's, if one stands before the server. `None` when the app runs without a
     /// socket or inside another server.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct LocalOnly;
+    ///
+    /// impl Guard for LocalOnly {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match request.remote_addr() {
+    ///             Some(addr) if addr.ip().is_loopback() => Ok(()),
+    ///             _ => Err(HttpError::forbidden("from this machine only")),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
