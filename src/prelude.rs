@@ -1,4 +1,19 @@
-//! Everything that a file with a controller needs: `use helios::prelude::*;`.
+//! Everything that a file with a controller needs.
+//!
+//! ```
+//! use helios::prelude::*;
+//!
+//! #[derive(Injectable)]
+//! struct Orders;
+//!
+//! #[controller(prefix = "orders")]
+//! impl Orders {
+//!     #[get("{id}")]
+//!     fn find(&self, #[param] id: u64) -> Result<Json<u64>, HttpError> {
+//!         Ok(Json(id))
+//!     }
+//! }
+//! ```
 
 pub use std::sync::Arc;
 pub use std::time::Duration;

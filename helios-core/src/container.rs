@@ -12,6 +12,31 @@ use crate::lifecycle::{Lifecycle, Services};
 ///
 /// Derive it: `#[derive(Injectable)]` resolves every `Arc<T>` field and fills fields marked `#[inject(default)]` with
 /// their default.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// struct Settings { greeting: &'static str }
+///
+/// #[derive(Injectable)]
+/// struct Greeter { settings: Arc<Settings> }
+///
+/// #[controller(prefix = "hello")]
+/// impl Greeter {
+///     #[get("{name}")]
+///     fn hello(&self, #[param] name: &str) -> String {
+///         format!("{}, {name}", self.settings.greeting)
+///     }
+/// }
+///
+/// #[server(controllers = [Greeter])]
+/// struct App;
+///
+/// let app = Helios::new(App).provide(Settings { greeting: "good day" });
+/// assert!(app.into_service().is_ok());
+/// let error = Helios::new(App).into_service().err().unwrap();
+/// assert!(error.to_string().contains("nothing provides `Settings`, needed by `Greeter`"));
+/// ```
 pub trait Injectable: Sized + Send + Sync + 'static {
     /// Builds the value, or notes in `resolver` what is missing. Implementations ask for **all** their dependencies
     /// before giving up, so that one start-up reports every fault.

@@ -1,4 +1,19 @@
-//! From bytes to events: the parser of WHATWG HTML section 9.2.6, fed in chunks of any size.
+//! From bytes to events: the parser of [WHATWG HTML section
+//! 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation), fed in chunks of any
+//! size.
+//!
+//! ```
+//! use helios::decode::{Decoded, Decoder};
+//!
+//! let mut decoder = Decoder::new();
+//! decoder.feed(b"data: 21.5\n\n")?;
+//! while let Some(item) = decoder.next_item() {
+//!     if let Decoded::Event(event) = item {
+//!         assert_eq!(event.data, "21.5");
+//!     }
+//! }
+//! # Ok::<(), helios::decode::DecodeError>(())
+//! ```
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,12 +25,12 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 /// What a [`Decoder`] found in the stream.
 ///
 /// ```
-/// use helios_core::decode::{Decoded, Decoder};
+/// use helios::decode::{Decoded, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// decoder.feed(b": hello\n")?;
 /// assert_eq!(decoder.next_item(), Some(Decoded::Comment("hello".into())));
-/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// # Ok::<(), helios::decode::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
@@ -30,13 +45,13 @@ pub enum Decoded {
 /// An event as a client dispatches it.
 ///
 /// ```
-/// use helios_core::decode::{Decoded, DecodedEvent, Decoder};
+/// use helios::decode::{Decoded, DecodedEvent, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// decoder.feed(b"id: 1\ndata: a\ndata: b\n\n")?;
 /// let event = DecodedEvent { event: "message".into(), data: "a\nb".into(), id: "1".into() };
 /// assert_eq!(decoder.next_item(), Some(Decoded::Event(event)));
-/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// # Ok::<(), helios::decode::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecodedEvent {
@@ -51,7 +66,7 @@ pub struct DecodedEvent {
 /// Why decoding stopped.
 ///
 /// ```
-/// use helios_core::decode::{DecodeError, Decoder};
+/// use helios::decode::{DecodeError, Decoder};
 ///
 /// let mut decoder = Decoder::with_limit(8);
 /// assert_eq!(decoder.feed(b"data: too long"), Err(DecodeError::TooLarge { limit: 8 }));
@@ -74,7 +89,7 @@ pub enum DecodeError {
 /// cuts off is never reported.
 ///
 /// ```
-/// use helios_core::decode::{Decoded, Decoder};
+/// use helios::decode::{Decoded, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// for chunk in ["event: gree", "ting\nda", "ta: hi\n\n"] {
@@ -84,7 +99,7 @@ pub enum DecodeError {
 ///     panic!("an event");
 /// };
 /// assert_eq!((&*event.event, &*event.data), ("greeting", "hi"));
-/// # Ok::<(), helios_core::decode::DecodeError>(())
+/// # Ok::<(), helios::decode::DecodeError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -112,14 +127,14 @@ impl Decoder {
     /// The limit of [`Decoder::new`]: 16 MiB, in bytes.
     ///
     /// ```
-    /// assert_eq!(helios_core::decode::Decoder::DEFAULT_LIMIT, 16_777_216);
+    /// assert_eq!(helios::decode::Decoder::DEFAULT_LIMIT, 16_777_216);
     /// ```
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
     /// A decoder at the start of a stream, with the [default limit](Self::DEFAULT_LIMIT).
     ///
     /// ```
-    /// use helios_core::decode::Decoder;
+    /// use helios::decode::Decoder;
     ///
     /// assert_eq!(Decoder::new().next_item(), None);
     /// ```
@@ -131,7 +146,7 @@ impl Decoder {
     /// A decoder whose unfinished line and collected data may hold `max_event_bytes` together.
     ///
     /// ```
-    /// use helios_core::decode::Decoder;
+    /// use helios::decode::Decoder;
     ///
     /// assert!(Decoder::with_limit(7).feed(b"data: x\n\n").is_ok());
     /// assert!(Decoder::with_limit(6).feed(b"data: x\n\n").is_err());
@@ -161,14 +176,14 @@ impl Decoder {
     /// can still be taken, but the stream is lost: every later call fails too.
     ///
     /// ```
-    /// use helios_core::decode::Decoder;
+    /// use helios::decode::Decoder;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"data: x\n")?;
     /// assert!(decoder.next_item().is_none());
     /// decoder.feed(b"\n")?;
     /// assert!(decoder.next_item().is_some());
-    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// # Ok::<(), helios::decode::DecodeError>(())
     /// ```
     pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
         if self.failed {
@@ -193,14 +208,14 @@ impl Decoder {
     /// Takes the oldest item that has not been taken yet.
     ///
     /// ```
-    /// use helios_core::decode::{Decoded, Decoder};
+    /// use helios::decode::{Decoded, Decoder};
     /// use std::time::Duration;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"retry: 5\n")?;
     /// assert_eq!(decoder.next_item(), Some(Decoded::Retry(Duration::from_millis(5))));
     /// assert_eq!(decoder.next_item(), None);
-    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// # Ok::<(), helios::decode::DecodeError>(())
     /// ```
     #[must_use]
     pub fn next_item(&mut self) -> Option<Decoded> {
@@ -217,12 +232,12 @@ impl Decoder {
     /// 9.2.6), and whether or not its event has been taken.
     ///
     /// ```
-    /// use helios_core::decode::Decoder;
+    /// use helios::decode::Decoder;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"id: 7\n\nid: 8\n")?;
     /// assert_eq!(decoder.last_event_id(), "7");
-    /// # Ok::<(), helios_core::decode::DecodeError>(())
+    /// # Ok::<(), helios::decode::DecodeError>(())
     /// ```
     #[must_use]
     pub fn last_event_id(&self) -> &str {
@@ -232,7 +247,7 @@ impl Decoder {
     /// The last reconnection time that was read, in whole milliseconds.
     ///
     /// ```
-    /// use helios_core::decode::Decoder;
+    /// use helios::decode::Decoder;
     ///
     /// assert_eq!(Decoder::new().retry(), None);
     /// ```

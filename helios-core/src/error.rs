@@ -20,11 +20,24 @@ use crate::sse::SseError;
 /// client gets the status and its title only: the detail and the source go to the log, never over the wire.
 ///
 /// ```
-/// use helios_core::error::HttpError;
+/// use helios::HttpError;
+/// use std::error::Error;
 ///
-/// let error = HttpError::not_found("no user has the id 7");
-/// assert_eq!(error.status(), 404);
+/// fn parse(age: &str) -> Result<u8, HttpError> {
+///     age.parse().map_err(|cause| {
+///         HttpError::unprocessable("an age is a number up to 255")
+///             .with_title("No such age")
+///             .with_source(cause)
+///     })
+/// }
+///
+/// let error = parse("old").unwrap_err();
+/// assert_eq!((error.status().as_u16(), error.title()), (422, "No such age"));
+/// assert_eq!(error.detail(), "an age is a number up to 255");
+/// assert_eq!(error.source().unwrap().to_string(), "invalid digit found in string");
 /// ```
+///
+/// An error type of your own becomes one with `#[derive(HttpError)]`, or with a `From` of your own.
 #[derive(Clone)]
 pub struct HttpError(Box<Inner>);
 
@@ -38,7 +51,14 @@ struct Inner {
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// Where in a request a [`Fault`] was found.
+/// Where in a request a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
+///
+/// ```
+/// use helios::Location;
+///
+/// assert_eq!(serde_json::to_string(&Location::Header)?, r#""header""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -55,7 +75,22 @@ pub enum Location {
     Body,
 }
 
-/// One value of a request that could not be bound, an element of the problem's `errors` list.
+/// One value of a request that could not be bound, an element of the problem's `errors` list (an extension member: [RFC
+/// 9457, section 3.2](https://www.rfc-editor.org/rfc/rfc9457#section-3.2)).
+///
+/// ```
+/// use helios::{Fault, HttpError, Location};
+///
+/// let fault = Fault {
+///     location: Location::Query,
+///     name: "size".into(),
+///     expected: "at most 100".into(),
+///     got: Some("5000".into()),
+/// };
+/// assert_eq!(fault.to_string(), "query parameter `size`: expected at most 100");
+/// let error = HttpError::bad_request(fault.to_string()).with_fault(fault);
+/// assert_eq!(error.faults().len(), 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The part of the request.
@@ -104,7 +139,14 @@ macro_rules! constructors {
 }
 
 impl HttpError {
-    /// An error with this status; `detail` is a sentence for the person who reads the answer.
+    /// An error with this status; `detail` is a sentence for the person who reads the answer. A 5xx does not send it.
+    ///
+    /// ```
+    /// use helios::{HttpError, prelude::StatusCode};
+    ///
+    /// let error = HttpError::new(StatusCode::LOCKED, "the document is being edited");
+    /// assert_eq!(error.to_string(), "423 Locked: the document is being edited");
+    /// ```
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
@@ -159,20 +201,37 @@ impl HttpError {
     }
 
     /// Adds a header to the answer, such as `Retry-After` or `WWW-Authenticate`.
+    ///
+    /// ```
+    /// use helios::HttpError;
+    /// use http::{HeaderValue, header::RETRY_AFTER};
+    ///
+    /// let busy = HttpError::service_unavailable("the index is being built");
+    /// let busy = busy.with_header(RETRY_AFTER, HeaderValue::from_static("30"));
+    /// assert_eq!(busy.headers()[RETRY_AFTER], "30");
+    /// ```
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.append(name, value);
         self
     }
 
-    /// A refused request with the values at fault.
+    /// Adds a value at fault to the problem's `errors`. See [`Fault`].
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.0.faults.push(fault);
         self
     }
 
-    /// Reports `other`'s faults together with this error's own. Different statuses become 400.
+    /// Reports `other`'s faults and detail together with this error's own. Different statuses become 400; `other`'s title,
+    /// headers and source are lost.
+    ///
+    /// ```
+    /// use helios::HttpError;
+    ///
+    /// let both = HttpError::bad_request("no name").merge(HttpError::unprocessable("too young"));
+    /// assert_eq!((both.status().as_u16(), both.detail()), (400, "no name; too young"));
+    /// ```
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         if self.0.status != other.0.status {
@@ -216,7 +275,19 @@ impl HttpError {
         &self.0.headers
     }
 
-    /// The problem as one JSON text, without anything that only the log may see.
+    /// The problem as one JSON text, without anything that only the log may see ([RFC 9457, section
+    /// 3](https://www.rfc-editor.org/rfc/rfc9457#section-3)).
+    ///
+    /// ```
+    /// use helios::HttpError;
+    ///
+    /// assert_eq!(
+    ///     HttpError::gone("moved to /v2").to_problem_json(),
+    ///     r#"{"type":"about:blank","title":"Gone","status":410,"detail":"moved to /v2"}"#
+    /// );
+    /// let secret = HttpError::internal("the password is hunter2").to_problem_json();
+    /// assert!(!secret.contains("hunter2"));
+    /// ```
     #[must_use]
     pub fn to_problem_json(&self) -> String {
         let inner = &*self.0;
@@ -231,7 +302,16 @@ impl HttpError {
         serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
     }
 
-    /// The error that a response was made from, if it was made from one.
+    /// Takes the error that a response was made from out of its extensions, if it was made from one: for a layer or an
+    /// interceptor that wants to know why.
+    ///
+    /// ```
+    /// use helios::{HttpError, axum_core::response::IntoResponse};
+    ///
+    /// let mut response = HttpError::gone("moved to /v2").into_response();
+    /// let error = HttpError::of_response(response.extensions_mut());
+    /// assert_eq!(error.unwrap().detail(), "moved to /v2");
+    /// ```
     #[must_use]
     pub fn of_response(extensions: &mut Extensions) -> Option<Self> {
         extensions.remove()

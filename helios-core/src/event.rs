@@ -17,14 +17,14 @@ use serde_json::Value;
 /// [`validate`](Self::validate) and [`encode`](crate::encode::encode).
 ///
 /// ```
-/// use helios_core::{encode::encode, event::SseEvent};
+/// use helios::{SseEvent, encode::encode};
 ///
 /// let event = SseEvent::text("21.5 °C").event("temperature").id(7);
 /// assert_eq!(
 ///     encode(&event)?,
 ///     "event: temperature\nid: 7\ndata: 21.5 °C\n\n"
 /// );
-/// # Ok::<(), helios_core::event::EventError>(())
+/// # Ok::<(), helios::EventError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseEvent {
@@ -75,7 +75,7 @@ impl SseEvent {
     /// section 9.2.6).
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("hello").data(), Some("hello"));
     /// ```
@@ -93,7 +93,7 @@ impl SseEvent {
     /// sent.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::json([1, 2]).data(), Some("[1,2]"));
     /// ```
@@ -108,7 +108,7 @@ impl SseEvent {
     /// Sets the event's name, which picks the client's listener (`message` when there is none).
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").event("price").name(), Some("price"));
     /// ```
@@ -123,7 +123,7 @@ impl SseEvent {
     /// An empty id is legal: it makes the client forget the last one.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").id(0).event_id(), Some("0"));
     /// ```
@@ -139,7 +139,7 @@ impl SseEvent {
     /// many. Clients remember the value for later connections too.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     /// use std::time::Duration;
     ///
     /// let event = SseEvent::text("x").retry(Duration::from_micros(2_500));
@@ -154,7 +154,7 @@ impl SseEvent {
     /// Sets a comment, which clients ignore; several lines become several comment lines.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// let event = SseEvent::default().comment("still here");
     /// assert_eq!(event.comment_text(), Some("still here"));
@@ -170,7 +170,7 @@ impl SseEvent {
     /// `None` if there is none or if it did not serialise.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::json("a").data(), Some("\"a\""));
     /// assert_eq!(SseEvent::default().data(), None);
@@ -186,7 +186,7 @@ impl SseEvent {
     /// The name set with [`event`](Self::event).
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").name(), None);
     /// ```
@@ -198,7 +198,7 @@ impl SseEvent {
     /// The id set with [`id`](Self::id).
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").id("a-1").event_id(), Some("a-1"));
     /// ```
@@ -210,7 +210,7 @@ impl SseEvent {
     /// The delay set with [`retry`](Self::retry), in whole milliseconds.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").retry_after(), None);
     /// ```
@@ -222,7 +222,7 @@ impl SseEvent {
     /// The comment set with [`comment`](Self::comment).
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert_eq!(SseEvent::text("x").comment_text(), None);
     /// ```
@@ -234,7 +234,7 @@ impl SseEvent {
     /// Whether the data is JSON rather than plain text.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     ///
     /// assert!(SseEvent::json(1).is_json());
     /// assert!(!SseEvent::text("1").is_json());
@@ -253,7 +253,7 @@ impl SseEvent {
     /// other fields, and clients ignore an id with a NUL (WHATWG HTML section 9.2.6).
     ///
     /// ```
-    /// use helios_core::event::{EventError, SseEvent};
+    /// use helios::{EventError, SseEvent};
     ///
     /// assert_eq!(SseEvent::text("a\r\nb").id(1).validate(), Ok(()));
     /// assert_eq!(SseEvent::default().validate(), Err(EventError::Empty));
@@ -283,7 +283,7 @@ impl SseEvent {
     /// the event is sent.
     ///
     /// ```
-    /// use helios_core::event::SseEvent;
+    /// use helios::SseEvent;
     /// use serde_json::json;
     ///
     /// let event = SseEvent::json([1, 2]).map_data(|data| json!({ "items": data }));
@@ -299,7 +299,7 @@ impl SseEvent {
 /// Why an event cannot be sent.
 ///
 /// ```
-/// use helios_core::{encode::encode, event::{EventError, SseEvent}};
+/// use helios::{EventError, SseEvent, encode::encode};
 ///
 /// let error = encode(&SseEvent::text("x").event("a\nid: 9")).unwrap_err();
 /// assert_eq!(error, EventError::InvalidName("a\nid: 9".into()));
@@ -326,7 +326,7 @@ pub enum EventError {
 /// Strings are sent as text, everything else as JSON.
 ///
 /// ```
-/// use helios_core::event::{IntoSseEvent, SseEvent};
+/// use helios::{IntoSseEvent, SseEvent};
 ///
 /// assert_eq!("hi".into_sse_event(), SseEvent::text("hi"));
 /// assert_eq!(serde_json::json!("hi").into_sse_event(), SseEvent::json("hi"));
@@ -340,7 +340,7 @@ pub trait IntoSseEvent {
     /// Turns the value into the event that is sent for it.
     ///
     /// ```
-    /// use helios_core::event::IntoSseEvent;
+    /// use helios::IntoSseEvent;
     ///
     /// assert_eq!(String::from("hi").into_sse_event().data(), Some("hi"));
     /// ```

@@ -13,29 +13,40 @@ use crate::request::RequestContext;
 /// is answered as problem JSON.
 ///
 /// ```
-/// use axum_core::response::{IntoResponse, Response};
-/// use helios_core::{error::HttpError, filter::Filter, request::RequestContext};
-/// use http::StatusCode;
+/// use helios::axum_core::response::{IntoResponse, Response};
+/// use helios::prelude::*;
 ///
-/// #[derive(Debug, thiserror::Error)]
+/// #[derive(Debug, thiserror::Error, HttpError)]
 /// #[error("only {left} left")]
+/// #[http(status = 409)]
 /// struct OutOfStock { left: u32 }
 ///
-/// impl From<OutOfStock> for HttpError {
-///     fn from(error: OutOfStock) -> Self {
-///         HttpError::conflict("out of stock").with_source(error)
-///     }
-/// }
+/// #[derive(Injectable)]
+/// struct StockFilter;
 ///
-/// struct Shop;
-///
-/// impl Filter for Shop {
+/// impl Filter for StockFilter {
 ///     type Error = OutOfStock;
 ///
 ///     async fn catch(&self, error: &OutOfStock, _: &RequestContext) -> Result<Response, HttpError> {
 ///         Ok((StatusCode::CONFLICT, format!("try {} instead", error.left)).into_response())
 ///     }
 /// }
+/// # #[derive(Injectable)]
+/// # struct Shop;
+///
+/// #[controller(prefix = "shop", filters = [StockFilter])]
+/// impl Shop {
+///     #[post("buy")]
+///     fn buy(&self) -> Result<(), OutOfStock> {
+///         Err(OutOfStock { left: 3 })
+///     }
+/// }
+/// # #[server(controllers = [Shop])]
+/// # struct App;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let app = helios::testing::TestApp::new(App).start().unwrap();
+/// # assert_eq!(app.post("/shop/buy").await.text(), "try 3 instead");
+/// # }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a filter",
@@ -47,7 +58,7 @@ pub trait Filter: Send + Sync + 'static {
     /// ([`HttpError::with_source`]).
     type Error: Error + Send + Sync + 'static;
 
-    /// The response to the error.
+    /// The response to the error. It is dropped at an await if the client goes away.
     ///
     /// # Errors
     ///

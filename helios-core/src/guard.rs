@@ -9,7 +9,7 @@ use crate::request::RequestContext;
 /// Decides whether a request may reach its handler. Guards run before anything of the request is bound.
 ///
 /// ```
-/// use helios_core::{error::HttpError, guard::Guard, request::RequestContext};
+/// use helios::prelude::*;
 ///
 /// struct ApiKey(String);
 ///
@@ -21,14 +21,34 @@ use crate::request::RequestContext;
 ///         }
 ///     }
 /// }
+/// # #[derive(Injectable)]
+/// # struct Vault;
+///
+/// #[controller(prefix = "vault", guards = [ApiKey])]
+/// impl Vault {
+///     #[get]
+///     fn open(&self) -> &str { "gold" }
+/// }
+/// # #[server(controllers = [Vault])]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = Helios::new(App).provide(ApiKey("sesame".into()));
+/// # let app = helios::testing::TestApp::new(app).start().unwrap();
+/// # assert_eq!(app.get("/vault").await.status(), 401);
+/// # assert_eq!(app.get("/vault").header("x-api-key", "sesame").await.text(), "gold");
+/// # }
 /// ```
+///
+/// A guard comes from the container: provided, or built for a type that derives `Injectable`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a guard",
     label = "does not implement `Guard`",
     note = "write `impl Guard for {Self}` with `async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError>`"
 )]
 pub trait Guard: Send + Sync + 'static {
-    /// Lets the request pass, or refuses it. Values for the handler go into [`RequestContext::extensions_mut`].
+    /// Lets the request pass, or refuses it. Values for the handler go into [`RequestContext::extensions_mut`]. It is
+    /// dropped at an await if the client goes away.
     ///
     /// # Errors
     ///

@@ -55,11 +55,10 @@ pub fn map_through(
 /// SSE routes the reply is the head of the stream, before it leaves.
 ///
 /// ```
-/// use helios_core::interceptor::{Interceptor, Next};
-/// use helios_core::reply::Reply;
-/// use helios_core::request::RequestContext;
+/// use helios::prelude::*;
 /// use http::HeaderValue;
 ///
+/// #[derive(Injectable)]
 /// struct Versioned;
 ///
 /// impl Interceptor for Versioned {
@@ -69,6 +68,10 @@ pub fn map_through(
 ///         Ok(response)
 ///     }
 /// }
+///
+/// #[server(controllers = [], interceptors = [Versioned])]
+/// struct App;
+/// # assert!(Helios::new(App).into_service().is_ok());
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an interceptor",
@@ -76,7 +79,7 @@ pub fn map_through(
     note = "write `impl Interceptor for {Self}` with `async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply`, or a closure `|data, request, response| data`"
 )]
 pub trait Interceptor: Send + Sync + 'static {
-    /// Answers the request, usually with what `next` gives.
+    /// Answers the request, usually with what `next` gives. It is dropped at an await if the client goes away.
     ///
     /// # Errors
     ///
@@ -109,7 +112,28 @@ pub trait Handle: Send {
     fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a>;
 }
 
-/// What an interceptor wraps.
+/// What an interceptor wraps. It can be run once, or not at all:
+///
+/// ```
+/// use helios::axum_core::response::IntoResponse;
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Maintenance {
+///     #[inject(default)]
+///     on: std::sync::atomic::AtomicBool,
+/// }
+///
+/// impl Interceptor for Maintenance {
+///     async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply {
+///         if self.on.load(std::sync::atomic::Ordering::Relaxed) {
+///             return Ok("back in a minute".into_response());
+///         }
+///         next.run(request).await
+///     }
+/// }
+/// # let _ = |maintenance: Maintenance| maintenance.on;
+/// ```
 pub struct Next<'a> {
     rest: &'a [Arc<dyn DynInterceptor>],
     handler: &'a mut dyn Handle,
@@ -117,6 +141,7 @@ pub struct Next<'a> {
 
 impl<'a> Next<'a> {
     /// `interceptors`, outer to inner, around `handler`.
+    #[doc(hidden)]
     pub fn new(interceptors: &'a [Arc<dyn DynInterceptor>], handler: &'a mut dyn Handle) -> Self {
         Self {
             rest: interceptors,
@@ -124,7 +149,7 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// Runs the rest of the pipeline.
+    /// Runs the rest of the pipeline. Dropping the future drops what runs in it, at its await.
     ///
     /// # Errors
     ///

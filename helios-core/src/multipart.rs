@@ -12,39 +12,73 @@ use crate::error::HttpError;
 /// The app's body limit bounds the whole body.
 ///
 /// ```
-/// use helios_core::{error::HttpError, multipart::Multipart};
+/// use helios::{Multipart, prelude::*};
 ///
-/// async fn upload(mut parts: Multipart) -> Result<usize, HttpError> {
-///     let mut bytes = 0;
-///     while let Some(mut part) = parts.next().await? {
-///         while let Some(chunk) = part.chunk().await? {
-///             bytes += chunk.len();
+/// #[derive(Injectable)]
+/// struct Files;
+///
+/// #[controller(prefix = "files")]
+/// impl Files {
+///     #[post]
+///     async fn upload(&self, mut parts: Multipart) -> Result<String, HttpError> {
+///         let mut bytes = 0;
+///         while let Some(mut part) = parts.next().await? {
+///             while let Some(chunk) = part.chunk().await? {
+///                 bytes += chunk.len();
+///             }
 ///         }
+///         Ok(format!("{bytes} bytes"))
 ///     }
-///     Ok(bytes)
 /// }
+/// # #[server(controllers = [Files])]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let app = helios::testing::TestApp::new(App).start().unwrap();
+/// let body = "--b\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--b--\r\n";
+/// let uploaded = app.post("/files").content("multipart/form-data; boundary=b", body).await;
+/// assert_eq!(uploaded.text(), "5 bytes");
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Multipart(multer::Multipart<'static>);
 
 impl Multipart {
-    /// The next part; what was not read of the one before it is passed over.
+    /// The next part; what was not read of the one before it is passed over. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// 413 over the body limit, 400 for a body that is not what its head says or breaks off.
+    /// 413 over the body limit, 408 if the client pauses for too long, 400 for a body that is not what its head says or
+    /// breaks off, and for a part before it that still lives.
     pub async fn next(&mut self) -> Result<Option<Part>, HttpError> {
         let field = self.0.next_field().await.map_err(refusal)?;
         Ok(field.map(Part))
     }
 }
 
-/// One part: a field of the form, or a file.
+/// One part: a field of the form, or a file. It is dropped before [`Multipart::next`] is called again.
+///
+/// ```
+/// use helios::{HttpError, Multipart};
+///
+/// /// The text of the field `title`, and the sizes of the PNG files.
+/// async fn gallery(mut parts: Multipart) -> Result<(String, Vec<usize>), HttpError> {
+///     let (mut title, mut sizes) = (String::new(), Vec::new());
+///     while let Some(part) = parts.next().await? {
+///         match (part.name(), part.file_name(), part.content_type()) {
+///             (Some("title"), None, _) => title = part.text().await?,
+///             (_, Some(_), Some("image/png")) => sizes.push(part.bytes().await?.len()),
+///             _ => {}
+///         }
+///     }
+///     Ok((title, sizes))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Part(multer::Field<'static>);
 
 impl Part {
-    /// The field's name.
+    /// The field's name ([RFC 7578, section 4.2](https://www.rfc-editor.org/rfc/rfc7578#section-4.2)).
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.name()
@@ -56,13 +90,14 @@ impl Part {
         self.0.file_name()
     }
 
-    /// The content type as the client says it.
+    /// The content type as the client says it ([RFC 7578, section
+    /// 4.4](https://www.rfc-editor.org/rfc/rfc7578#section-4.4)).
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.0.content_type().map(AsRef::as_ref)
     }
 
-    /// The next piece of the part.
+    /// The next piece of the part; `None` at its end. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -71,7 +106,7 @@ impl Part {
         self.0.chunk().await.map_err(refusal)
     }
 
-    /// The whole part.
+    /// The whole part, in memory. Not cancel-safe: what a dropped future has read is lost.
     ///
     /// # Errors
     ///
@@ -80,7 +115,8 @@ impl Part {
         self.0.bytes().await.map_err(refusal)
     }
 
-    /// The whole part as text.
+    /// The whole part as text, in the `charset` of its content type, or UTF-8; what is not text becomes U+FFFD. Not
+    /// cancel-safe: what a dropped future has read is lost.
     ///
     /// # Errors
     ///

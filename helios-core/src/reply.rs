@@ -13,7 +13,21 @@ use serde::Serialize;
 use crate::bind::json_response;
 use crate::error::HttpError;
 
-/// What a handler's call gives: a response, or the error that is rendered as one.
+/// What a handler's call gives: a response, or the error that is rendered as one. It is what an interceptor returns.
+///
+/// ```
+/// use helios::axum_core::response::IntoResponse;
+/// use helios::{HttpError, Reply};
+///
+/// fn teapot(brews_coffee: bool) -> Reply {
+///     match brews_coffee {
+///         true => Err(HttpError::bad_request("it brews tea")),
+///         false => Ok("tea".into_response()),
+///     }
+/// }
+///
+/// assert_eq!(teapot(false).unwrap().status(), 200);
+/// ```
 pub type Reply = Result<Response, HttpError>;
 
 /// What an opened `Result` or `Option` holds, or the finished reply.

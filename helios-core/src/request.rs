@@ -9,7 +9,33 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, U
 use crate::bind::query;
 use crate::route::Template;
 
-/// The head of the request in hand, with what routing found out about it.
+/// The head of the request in hand, with what routing found out about it: `#[req]` in handlers and connection hooks, and
+/// what guards, interceptors and filters get.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Echo;
+///
+/// #[controller(prefix = "echo")]
+/// impl Echo {
+///     #[get("{word}")]
+///     fn echo(&self, #[param] word: &str, #[req] request: &RequestContext) -> String {
+///         let agent = request.header("user-agent").unwrap_or("somebody");
+///         format!("{} {}: {agent} says {word}", request.method(), request.route())
+///     }
+/// }
+/// # #[server(controllers = [Echo])]
+/// # struct App;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use helios::testing::TestApp;
+///
+/// let app = TestApp::new(App).start().unwrap();
+/// let echo = app.get("/echo/b%20c").header("user-agent", "curl").await;
+/// assert_eq!(echo.text(), "GET /echo/{word}: curl says b c");
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     pub(crate) parts: Parts,
@@ -20,6 +46,7 @@ pub struct RequestContext {
 impl RequestContext {
     /// Puts a request head together with its route. `params` are the decoded values of the template's parameters,
     /// in their order.
+    #[doc(hidden)]
     #[must_use]
     pub fn new(
         parts: Parts,
@@ -36,6 +63,7 @@ impl RequestContext {
     }
 
     /// Moves the request out, and leaves one that only knows its route.
+    #[doc(hidden)]
     #[must_use]
     pub fn take(&mut self) -> Self {
         let (parts, ()) = http::Request::new(()).into_parts();
@@ -75,13 +103,23 @@ impl RequestContext {
         &self.parts.headers
     }
 
-    /// The first value of a header, if it is there and is text.
+    /// The first value of a header, if it is there and is visible ASCII. The name's case does not matter ([RFC 9110,
+    /// section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
-    /// The value of a cookie, percent-decoded.
+    /// The value of a cookie, percent-decoded; the first one of this name ([RFC 6265, section
+    /// 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)).
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn theme(request: &RequestContext) -> String {
+    ///     request.cookie("theme").unwrap_or_else(|| "light".to_owned())
+    /// }
+    /// ```
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         let found = self.cookies().find(|cookie| cookie.name() == name)?;
@@ -101,14 +139,62 @@ impl RequestContext {
         self.path.route.as_str()
     }
 
-    /// A parameter of the path, percent-decoded.
+    /// A parameter of the path by its name in the template, percent-decoded; also one of an enclosing controller's prefix.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct OwnPages;
+    ///
+    /// impl Guard for OwnPages {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match (request.param("user"), request.header("x-user")) {
+    ///             (Some(owner), Some(user)) if owner == user => Ok(()),
+    ///             _ => Err(HttpError::forbidden("these are somebody else's pages")),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.path.get(name)
     }
 
     /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
-    /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent.
+    /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent ([WHATWG
+    /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Feed;
+    ///
+    /// #[controller(prefix = "feed")]
+    /// impl Feed {
+    ///     #[sse]
+    ///     async fn feed(&self, stream: SseStream) {
+    ///         stream.close();
+    ///     }
+    ///
+    ///     #[on_sse_connection]
+    ///     async fn opened(&self, client: SseStream, #[req] request: &RequestContext) -> Result<(), HttpError> {
+    ///         if request.last_event_id().is_none() {
+    ///             client.send("welcome, newcomer").await?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # #[server(controllers = [Feed], sse(enabled = true))]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # assert_eq!(app.sse("/feed").await.next().await.unwrap().data, "welcome, newcomer");
+    /// # let mut back = app.sse("/feed").last_event_id("7").await;
+    /// # assert_eq!(back.next().await.unwrap().event, "helios:end");
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
         let header = self.header("last-event-id").filter(|id| !id.is_empty());
@@ -122,6 +208,22 @@ impl RequestContext {
 
     /// The address of the peer: a proxy's, if one stands before the server. `None` when the app runs without a
     /// socket or inside another server.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct LocalOnly;
+    ///
+    /// impl Guard for LocalOnly {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match request.remote_addr() {
+    ///             Some(addr) if addr.ip().is_loopback() => Ok(()),
+    ///             _ => Err(HttpError::forbidden("from this machine only")),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
@@ -134,6 +236,30 @@ impl RequestContext {
     }
 
     /// Lets a guard hand values on to the handler, such as the authenticated user.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// #[derive(Injectable)]
+    /// struct AuthGuard;
+    ///
+    /// impl Guard for AuthGuard {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         let name = request.header("x-user").ok_or_else(|| HttpError::unauthorized("who?"))?;
+    ///         let user = User(name.to_owned());
+    ///         request.extensions_mut().insert(user);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// /// In the handler, after the guard.
+    /// fn name(request: &RequestContext) -> &str {
+    ///     request.extensions().get::<User>().map_or("nobody", |user| &user.0)
+    /// }
+    /// ```
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.parts.extensions
     }
@@ -167,7 +293,35 @@ impl PathParams {
 /// Status and headers that a handler sets through `#[res]`; merged into its response afterwards.
 ///
 /// It is a handle: clones set the same head. On SSE routes the head leaves with the first event, and what is set
-/// later has no effect.
+/// later has no effect. What is set is not sent with an error; [`HttpError::with_header`](crate::error::HttpError::with_header)
+/// is for those.
+///
+/// ```
+/// use helios::prelude::*;
+/// use http::{HeaderValue, header};
+///
+/// #[derive(Injectable)]
+/// struct Login;
+///
+/// #[controller(prefix = "login")]
+/// impl Login {
+///     #[post]
+///     fn login(&self, #[res] response: &mut ResponseHead) -> &str {
+///         response
+///             .set_status(StatusCode::ACCEPTED)
+///             .set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+///             .append_header(header::SET_COOKIE, HeaderValue::from_static("session=7; HttpOnly"))
+///             .append_header(header::SET_COOKIE, HeaderValue::from_static("theme=dark"));
+///         "hello"
+///     }
+/// }
+///
+/// // a method is an ordinary one: a unit test calls it
+/// let mut head = ResponseHead::default();
+/// assert_eq!(Login.login(&mut head), "hello");
+/// assert_eq!(head.status(), Some(StatusCode::ACCEPTED));
+/// assert_eq!(head.header(&header::SET_COOKIE).unwrap(), "session=7; HttpOnly");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ResponseHead(Arc<Mutex<Head>>);
 
@@ -209,6 +363,7 @@ impl ResponseHead {
     }
 
     /// A head of its own with what was set so far: what is set on it is not sent.
+    #[doc(hidden)]
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let Head { status, headers } = &*self.lock();
@@ -219,6 +374,7 @@ impl ResponseHead {
     }
 
     /// Writes what was set over a response's own head.
+    #[doc(hidden)]
     pub fn apply_to(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
         let head = self.lock();
         if let Some(own) = head.status {

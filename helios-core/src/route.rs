@@ -5,6 +5,15 @@ use std::fmt;
 use http::Method;
 
 /// The method that a route answers to.
+///
+/// ```
+/// use helios::Verb;
+///
+/// assert_eq!(Verb::of(&http::Method::PATCH), Some(Verb::Patch));
+/// assert_eq!(Verb::of(&"PURGE".parse()?), None);
+/// assert_eq!(Verb::Any.to_string(), "ANY");
+/// # Ok::<(), http::method::InvalidMethod>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verb {
     /// `GET`
@@ -64,6 +73,13 @@ impl fmt::Display for Verb {
 }
 
 /// What a route gives.
+///
+/// ```
+/// use helios::RouteKind;
+///
+/// assert_eq!(RouteKind::Http.to_string(), "http");
+/// assert_eq!(RouteKind::Sse { restart: false }.to_string(), "sse");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {
     /// One response.

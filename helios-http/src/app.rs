@@ -32,6 +32,41 @@ type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 /// An app: a `#[server]` type, what it is provided with, and how it is served.
 ///
 /// Nothing is resolved or opened before [`Helios::listen`] or [`Helios::into_service`].
+///
+/// ```no_run
+/// use helios::prelude::*;
+///
+/// struct Settings { greeting: String }
+///
+/// #[derive(Injectable)]
+/// struct Greeter { settings: Arc<Settings> }
+///
+/// #[controller(prefix = "hello")]
+/// impl Greeter {
+///     #[get]
+///     fn hello(&self) -> &str {
+///         &self.settings.greeting
+///     }
+/// }
+///
+/// #[server(controllers = [Greeter])]
+/// struct App;
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), helios::Error> {
+///     Helios::new(App)
+///         .provide(Settings { greeting: "good day".into() })
+///         .host("0.0.0.0")
+///         .port(8080)
+///         .body_limit(64 * 1024)
+///         .header_timeout(Duration::from_secs(5))
+///         .body_timeout(Duration::from_secs(10))
+///         .drain_deadline(Duration::from_secs(20))
+///         .banner(false)
+///         .listen()
+///         .await
+/// }
+/// ```
 #[must_use = "an app does nothing until it listens"]
 pub struct Helios {
     table: &'static ServerTable,
@@ -72,31 +107,77 @@ impl Helios {
         }
     }
 
-    /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself.
+    /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself. A later one of the
+    /// same type replaces it.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
         self.provide_as(Arc::new(value))
     }
 
-    /// Hands in a value that is shared already, or one behind a trait, as the type that it is asked for by:
-    /// `provide_as::<dyn Mailer>(Arc::new(Smtp::new()))`.
+    /// Hands in a value that is shared already, or one behind a trait, as the type that it is asked for by.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// trait Mailer: Send + Sync {}
+    ///
+    /// struct Smtp;
+    /// impl Mailer for Smtp {}
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Smtp));
+    /// # assert!(app.into_service().is_ok());
+    /// ```
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.container.provide(value);
         self
     }
 
-    /// Adds a controller to those of `#[server]`.
+    /// Adds a controller to those of `#[server]`, below the server's prefix.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Users;
+    ///
+    /// #[controller(prefix = "users")]
+    /// impl Users {}
+    ///
+    /// fn users(app: Helios) -> Helios {
+    ///     app.controller::<Users>()
+    /// }
+    /// ```
     pub fn controller<C: Controller>(mut self) -> Self {
         self.controllers.push(ControllerEntry::of::<C>());
         self
     }
 
-    /// Adds a set of controllers with values of their own.
+    /// Adds a set of controllers with values of their own. See [`Module`].
     pub fn module(mut self, module: Module) -> Self {
         self.modules.push(module);
         self
     }
 
-    /// Wraps the app in a tower layer. The last one added sees a request first.
+    /// Wraps the app in a tower layer. The last one added sees a request first. A layer sees every request, also those
+    /// that no route answers.
+    ///
+    /// ```
+    /// use helios::axum_core::response::Response;
+    /// use helios::prelude::*;
+    /// use http::HeaderValue;
+    /// use tower::util::MapResponseLayer;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App).layer(MapResponseLayer::new(|mut response: Response| {
+    ///     response.headers_mut().insert("server", HeaderValue::from_static("helios"));
+    ///     response
+    /// }));
+    /// # assert!(app.into_service().is_ok());
+    /// ```
     pub fn layer<L, B>(mut self, layer: L) -> Self
     where
         L: Layer<BoxedRoutes> + Send + 'static,
@@ -118,6 +199,28 @@ impl Helios {
     /// Answers what is below `prefix`, and has no route, with another service:
     /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix; with several mounts
     /// the first that fits answers.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use helios::axum_core::{body::Body, response::{IntoResponse, Response}};
+    /// use helios::prelude::*;
+    /// use http::Request;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let legacy = tower::service_fn(async |request: Request<Body>| {
+    ///     let text = format!("{} was here", request.uri().path());
+    ///     Ok::<Response, Infallible>(text.into_response())
+    /// });
+    /// let app = Helios::new(App).mount("/v1", legacy);
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+    /// # let app = helios::testing::TestApp::new(app).start().unwrap();
+    /// # assert_eq!(app.get("/v1/users").await.text(), "/users was here");
+    /// # }
+    /// # run(app);
+    /// ```
     pub fn mount<S, B>(mut self, prefix: &str, service: S) -> Self
     where
         S: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
@@ -133,7 +236,20 @@ impl Helios {
         self
     }
 
-    /// Sets the SSE side: `app.sse_options(|sse| sse.keep_alive = None)`. It comes after what `#[server]` says.
+    /// Sets the SSE side. It comes after what `#[server]` says.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [], sse(enabled = true))]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App).sse_options(|sse| {
+    ///     sse.keep_alive = None;
+    ///     sse.max_event_bytes = 64 * 1024;
+    /// });
+    /// # assert!(app.into_service().is_ok());
+    /// ```
     pub fn sse_options(mut self, change: impl FnOnce(&mut SseOptions)) -> Self {
         change(&mut self.sse);
         self
@@ -157,7 +273,8 @@ impl Helios {
         self
     }
 
-    /// The largest request body that is bound, in bytes. Default: 2 MiB.
+    /// The largest request body that is bound, in bytes; over `#[server(body_limit = ..)]`. A larger one is answered 413.
+    /// Default: 2 MiB.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.settings.body_limit = Some(bytes);
         self
@@ -165,6 +282,23 @@ impl Helios {
 
     /// Writes every error of the app in a format of your own, instead of problem JSON: those of handlers and binders
     /// that no filter answered, and 404 and 405. A 5xx's detail and source are for the log; do not send them.
+    ///
+    /// ```
+    /// use helios::axum_core::response::IntoResponse;
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App)
+    ///     .error_format(|error| (error.status(), error.title().to_owned()).into_response());
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+    /// # use helios::testing::TestApp;
+    /// # let app = TestApp::new(app).start().unwrap();
+    /// assert_eq!(app.get("/nowhere").await.text(), "Not Found");
+    /// # }
+    /// # run(app);
+    /// ```
     pub fn error_format(
         mut self,
         format: impl Fn(&HttpError) -> Response + Send + Sync + 'static,
@@ -173,7 +307,7 @@ impl Helios {
         self
     }
 
-    /// How long a client may take to send the head of a request. Default: 10 s.
+    /// How long a client may take to send the head of a request; then its connection is closed. Default: 10 s.
     pub fn header_timeout(mut self, limit: Duration) -> Self {
         self.settings.header_timeout = limit;
         self
@@ -191,7 +325,26 @@ impl Helios {
         self
     }
 
-    /// Shuts down when `signal` completes, instead of on SIGINT or SIGTERM.
+    /// Shuts down when `signal` completes, instead of on SIGINT or SIGTERM, which then have their usual effect.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use tokio::sync::oneshot;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (stop, stopped) = oneshot::channel::<()>();
+    /// let app = Helios::new(App).port(0).banner(false).shutdown_on(async {
+    ///     let _ = stopped.await;
+    /// });
+    /// let server = tokio::spawn(app.listen());
+    /// drop(stop);
+    /// server.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.settings.shutdown = Some(Box::pin(signal));
         self
@@ -204,17 +357,39 @@ impl Helios {
     }
 
     /// The way to the SSE connections from outside of handlers, also before the app listens.
+    ///
+    /// ```no_run
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [], sse(enabled = true))]
+    /// struct App;
+    ///
+    /// async fn prices(sse: SseService) -> Result<(), SseError> {
+    ///     loop {
+    ///         sse.broadcast(SseEvent::json(21.5).event("price")).await?;
+    ///         sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// }
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), helios::Error> {
+    ///     let app = Helios::new(App);
+    ///     tokio::spawn(prices(app.sse()));
+    ///     app.listen().await
+    /// }
+    /// ```
     #[must_use]
     pub fn sse(&self) -> SseService {
         SseService::new(Arc::clone(&self.hub))
     }
 
     /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
-    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`].
+    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`]. What is said of sockets and of the drain is not in
+    /// force then.
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring.
+    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Setting`] for an unusable SSE option.
     pub fn into_service(self) -> Result<HeliosService, Error> {
         Ok(self.assemble()?.service)
     }
@@ -247,8 +422,7 @@ impl Helios {
                 layer(inner)
             });
         Ok(Checked {
-            service: HeliosService::new(layered, services, self.hub),
-            routes,
+            service: HeliosService::new(layered, routes, services, self.hub),
             table: self.table,
             settings: self.settings,
         })
@@ -264,7 +438,6 @@ impl<S: Server> From<S> for Helios {
 /// An app that passed its start-up checks.
 pub(crate) struct Checked {
     pub(crate) service: HeliosService,
-    pub(crate) routes: Routes,
     pub(crate) table: &'static ServerTable,
     pub(crate) settings: Settings,
 }

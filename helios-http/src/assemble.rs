@@ -249,7 +249,14 @@ impl Assembly<'_> {
     }
 }
 
-/// A handler, for error messages and listings.
+/// A handler, for error messages.
+///
+/// ```
+/// use helios::error::Place;
+///
+/// let place = Place { controller: "User", handler: "find" };
+/// assert_eq!(place.to_string(), "`User::find`");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The controller's name.

@@ -1,4 +1,28 @@
 //! Why a server does not start or stops.
+//!
+//! ```
+//! use helios::error::{Error, StartupFault};
+//! use helios::prelude::*;
+//!
+//! #[derive(Injectable)]
+//! struct Clock;
+//!
+//! #[controller(prefix = "clock")]
+//! impl Clock {
+//!     #[sse("ticks")]
+//!     fn ticks(&self) -> impl Stream<Item = SseEvent> {
+//!         stream! { yield SseEvent::text("tick"); }
+//!     }
+//! }
+//!
+//! #[server(controllers = [Clock])] // without `sse(enabled = true)`
+//! struct App;
+//!
+//! let Err(Error::Startup(faults)) = Helios::new(App).into_service() else {
+//!     panic!("it starts");
+//! };
+//! assert!(matches!(&*faults.0, [StartupFault::SseDisabled { .. }]));
+//! ```
 
 use std::fmt;
 use std::io;
@@ -10,7 +34,24 @@ use helios_core::route::Verb;
 pub use crate::assemble::Place;
 use crate::sse::backplane::BackplaneError;
 
-/// Why `listen` or `into_service` gave up.
+/// Why `listen` or `into_service` gave up. Its text is for the person who starts the server.
+///
+/// ```
+/// use helios::{Error, prelude::*};
+///
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+/// let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let port = taken.local_addr()?.port();
+/// match Helios::new(App).host("127.0.0.1").port(port).listen().await {
+///     Err(Error::Bind { address, source }) => eprintln!("{address}: {source}; is it running?"),
+///     other => other?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,7 +87,27 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// Everything that is wrong with an app's wiring.
+/// Everything that is wrong with an app's wiring. Its text is a list with one fault on each line.
+///
+/// ```
+/// use helios::{Error, prelude::*};
+///
+/// struct Pool;
+///
+/// #[derive(Injectable)]
+/// struct Users { _pool: Arc<Pool> }
+///
+/// #[controller(prefix = "users")]
+/// impl Users {}
+///
+/// #[server(controllers = [Users])]
+/// struct App;
+///
+/// if let Err(Error::Startup(faults)) = Helios::new(App).into_service() {
+///     assert_eq!(faults.0.len(), 1);
+///     assert!(faults.to_string().contains("nothing provides `Pool`, needed by `Users`"));
+/// }
+/// ```
 #[derive(Debug)]
 pub struct StartupFaults(pub Vec<StartupFault>);
 
@@ -60,7 +121,20 @@ impl fmt::Display for StartupFaults {
     }
 }
 
-/// One thing that is wrong with an app's wiring.
+/// One thing that is wrong with an app's wiring. Its text says what to change.
+///
+/// ```
+/// use helios::error::{Error, StartupFault};
+///
+/// fn collisions(error: &Error) -> Vec<&str> {
+///     let Error::Startup(faults) = error else { return Vec::new() };
+///     let paths = faults.0.iter().filter_map(|fault| match fault {
+///         StartupFault::Collision { path, .. } => Some(path.as_str()),
+///         _ => None,
+///     });
+///     paths.collect()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartupFault {

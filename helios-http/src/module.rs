@@ -10,14 +10,34 @@ use crate::controller::{Controller, ControllerEntry};
 /// app can hold several of the same kind:
 ///
 /// ```
-/// # use helios_http::Module;
+/// use helios::prelude::*;
+///
 /// struct Settings { title: &'static str }
 ///
-/// fn blog(path: &str, title: &'static str) -> Module {
-///     Module::new(path).provide(Settings { title })
+/// #[derive(Injectable)]
+/// struct Blog { settings: Arc<Settings> }
+///
+/// #[controller(prefix = "blog")]
+/// impl Blog {
+///     #[get]
+///     fn title(&self) -> &str {
+///         self.settings.title
+///     }
 /// }
 ///
-/// let (news, team) = (blog("news", "News"), blog("team", "Team"));
+/// fn blog(path: &str, title: &'static str) -> Module {
+///     Module::new(path).provide(Settings { title }).controller::<Blog>()
+/// }
+///
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// let app = Helios::new(App).module(blog("news", "News")).module(blog("team", "Team"));
+/// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+/// # let app = helios::testing::TestApp::new(app).start().unwrap();
+/// assert_eq!(app.get("/team/blog").await.text(), "Team");
+/// # }
+/// # run(app);
 /// ```
 ///
 /// What the module needs it takes from its own values first, then from those that the app was provided with. What the
@@ -44,13 +64,13 @@ impl Module {
         self.provide_as(Arc::new(value))
     }
 
-    /// Hands in a value that is shared already, or one behind a trait.
+    /// Hands in a value that is shared already, or one behind a trait, as [`Helios::provide_as`](crate::Helios::provide_as).
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.container.provide(value);
         self
     }
 
-    /// Adds a controller.
+    /// Adds a controller, below the module's prefix.
     pub fn controller<C: Controller>(mut self) -> Self {
         self.controllers.push(ControllerEntry::of::<C>());
         self

@@ -193,20 +193,59 @@ fn shortened(path: &str) -> &str {
 }
 
 /// A route as it is listed.
+///
+/// ```
+/// use helios::{RouteInfo, RouteKind, Routes};
+///
+/// fn streams(routes: &Routes) -> Vec<&RouteInfo> {
+///     let is_stream = |route: &&RouteInfo| matches!(route.kind, RouteKind::Sse { .. });
+///     routes.0.iter().filter(is_stream).collect()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteInfo {
     /// The method.
     pub verb: Verb,
-    /// The whole path template.
+    /// The whole path template, such as `/api/user/{id}`.
     pub path: String,
-    /// Controller and method.
+    /// Controller and method, such as `User::find`.
     pub handler: String,
     /// What it gives.
     pub kind: RouteKind,
 }
 
-/// The routes of an app. Its `Display` is a table for people.
+/// The routes of an app, by path and method, from [`HeliosService::routes`](crate::HeliosService::routes). Its `Display` is
+/// a table for people, which `listen` prints. The answers to HEAD and OPTIONS that no handler gives are not among them.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct User;
+///
+/// #[controller(prefix = "user")]
+/// impl User {
+///     #[get("{id}")]
+///     fn find(&self, #[param] id: u64) -> String { id.to_string() }
+///
+///     #[post]
+///     fn create(&self) {}
+/// }
+///
+/// #[server(prefix = "api", controllers = [User])]
+/// struct App;
+///
+/// let service = Helios::new(App).into_service()?;
+/// assert_eq!(service.routes().0[1].handler, "User::find");
+/// assert_eq!(
+///     service.routes().to_string(),
+///     "method   path            handler       kind\n\
+///      POST     /api/user       User::create  http\n\
+///      GET      /api/user/{id}  User::find    http"
+/// );
+/// # Ok::<(), helios::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes(pub Vec<RouteInfo>);
 

@@ -28,13 +28,29 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 
 impl Helios {
     /// Serves until SIGINT or SIGTERM (or [`Helios::shutdown_on`]), then drains: no new connections, running requests
-    /// finish, streams end with a word to reconnect, close hooks run, services stop. What is left at the drain deadline is cut, as it
-    /// is on a second signal.
+    /// finish, streams end with a word to reconnect, close hooks run, services stop. What is left at the drain deadline is
+    /// cut, as it is on a second signal.
+    ///
+    /// Not cancel-safe: a dropped future accepts nothing more, but it neither drains nor stops services. End it with
+    /// [`Helios::shutdown_on`].
+    ///
+    /// ```no_run
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), helios::Error> {
+    ///     Helios::new(App).listen().await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken,
-    /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable. A drain that is cut is not an error.
+    /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable or SSE option,
+    /// [`Error::Io`] if the signals cannot be listened to. A drain that is cut is not an error.
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
@@ -46,11 +62,27 @@ impl Helios {
         serve(app, listener).await
     }
 
-    /// As [`Helios::listen`], on a listener of your own: TCP, or a Unix socket.
+    /// As [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or a [`Listener`] of yours.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use tokio::net::TcpListener;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::Error> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// println!("listening on {}", listener.local_addr()?);
+    /// let app = Helios::new(App).banner(false);
+    /// # let app = app.shutdown_on(async {});
+    /// app.listen_on(listener).await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Io`] if the listener is unusable.
+    /// As [`Helios::listen`], without [`Error::Bind`]; [`Error::Io`] also if the listener has no address.
     pub async fn listen_on(self, listener: impl Listener) -> Result<(), Error> {
         serve(self.assemble()?, listener).await
     }
@@ -58,15 +90,12 @@ impl Helios {
 
 async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     let Checked {
-        service,
-        routes,
-        settings,
-        ..
+        service, settings, ..
     } = app;
     let address = listener.address()?;
     service.start().await?;
     if settings.banner {
-        print_banner(&format!("{routes}\n\nlistening on {address}"));
+        print_banner(&format!("{}\n\nlistening on {address}", service.routes()));
     }
     tracing::info!(address, "listening");
     let connections = Connections::new(settings.header_timeout);

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
 use crate::pipeline;
-use crate::router::{Matched, Router};
+use crate::router::{Matched, Router, Routes};
 use crate::sse::Hub;
 use crate::trace::RequestTrace;
 
@@ -112,18 +112,54 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
     }
 }
 
-/// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test.
+/// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test. Clones are cheap
+/// and mean the same app. Whoever runs it starts its services, and shuts it down:
+///
+/// ```
+/// use helios::axum_core::body::Body;
+/// use helios::prelude::*;
+/// use tower::ServiceExt;
+///
+/// #[derive(Injectable)]
+/// struct Hello;
+///
+/// #[controller(prefix = "hello")]
+/// impl Hello {
+///     #[get]
+///     fn hello(&self) -> &str { "hello" }
+/// }
+///
+/// #[server(controllers = [Hello])]
+/// struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = Helios::new(App).into_service()?;
+/// service.start().await?;
+/// let request = http::Request::get("/hello").body(Body::empty())?;
+/// let response = service.clone().oneshot(request).await?;
+/// assert_eq!(response.status(), 200);
+/// service.shutdown(Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct HeliosService {
     inner: BoxedService,
+    routes: Arc<Routes>,
     services: Arc<[Services]>,
     hub: Arc<Hub>,
 }
 
 impl HeliosService {
-    pub(crate) fn new(inner: BoxedService, services: Vec<Services>, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(
+        inner: BoxedService,
+        routes: Routes,
+        services: Vec<Services>,
+        hub: Arc<Hub>,
+    ) -> Self {
         Self {
             inner,
+            routes: Arc::new(routes),
             services: services.into(),
             hub,
         }
@@ -133,7 +169,16 @@ impl HeliosService {
         &self.hub
     }
 
-    /// Connects the backplane, if there is one, and runs the start hooks of the services, in the order in which they depend on each other. `listen` does it itself.
+    /// The routes that it answers. What is mounted is not among them.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Connects the backplane, if there is one, and runs the start hooks of the services, in the order in which they
+    /// depend on each other. `listen` does it itself.
+    ///
+    /// Not cancel-safe: what a dropped future has started is not stopped.
     ///
     /// # Errors
     ///
@@ -152,8 +197,10 @@ impl HeliosService {
         Ok(())
     }
 
-    /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and runs
-    /// the stop hooks of the services. `listen` does it itself.
+    /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and then runs
+    /// the stop hooks of the services, which have no deadline. `listen` does it itself.
+    ///
+    /// Not cancel-safe: after a dropped future streams may be open and services not stopped. Call it again.
     pub async fn shutdown(&self, deadline: Duration) {
         if timeout(deadline, self.hub.drain(deadline)).await.is_err() {
             tracing::warn!("the drain deadline has passed with streams open");

@@ -1,6 +1,42 @@
 //! Runs an app in process, without a socket, or on a free port, and reads its streams event by event.
 //!
 //! The methods here panic where a test would: a stream that is not one, a body that is not JSON.
+//!
+//! ```
+//! use helios::prelude::*;
+//! use helios::testing::TestApp;
+//!
+//! #[derive(Injectable)]
+//! struct Clock;
+//!
+//! #[controller(prefix = "clock")]
+//! impl Clock {
+//!     #[get("{zone}")]
+//!     fn zone(&self, #[param] zone: &str) -> String {
+//!         format!("it is late in {zone}")
+//!     }
+//!
+//!     #[sse("ticks")]
+//!     fn ticks(&self) -> impl Stream<Item = SseEvent> {
+//!         stream! {
+//!             for n in 1..=2 {
+//!                 yield SseEvent::json(n).id(n);
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! #[server(controllers = [Clock], sse(enabled = true))]
+//! struct App;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! // in a test: #[tokio::test]
+//! let app = TestApp::new(App).start().unwrap();
+//! assert_eq!(app.get("/clock/Oslo").await.text(), "it is late in Oslo");
+//! let mut ticks = app.sse("/clock/ticks").await;
+//! assert_eq!(ticks.next().await.unwrap().data, "1");
+//! # }
+//! ```
 
 mod request;
 mod response;
@@ -20,6 +56,53 @@ use crate::{Helios, HeliosService};
 use http::Method;
 
 /// An app about to be tested. It starts as a `#[server]` type, or as the [`Helios`] that the program itself serves.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// trait Mailer: Send + Sync {
+///     fn send(&self, to: &str) -> bool;
+/// }
+///
+/// struct Smtp;
+/// impl Mailer for Smtp {
+///     fn send(&self, _to: &str) -> bool { true }
+/// }
+///
+/// struct Broken;
+/// impl Mailer for Broken {
+///     fn send(&self, _to: &str) -> bool { false }
+/// }
+///
+/// #[derive(Injectable)]
+/// struct Team { mailer: Arc<dyn Mailer> }
+///
+/// #[controller(prefix = "team")]
+/// impl Team {
+///     #[post("{name}/invitation")]
+///     fn invite(&self, #[param] name: &str) -> StatusCode {
+///         if self.mailer.send(name) { StatusCode::OK } else { StatusCode::BAD_GATEWAY }
+///     }
+/// }
+///
+/// #[server(controllers = [Team])]
+/// struct App;
+///
+/// /// What `main` serves.
+/// fn app() -> Helios {
+///     Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Smtp))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(app())
+///     .override_provider::<dyn Mailer>(Arc::new(Broken))
+///     .configure(|app| app.body_limit(1024))
+///     .start()
+///     .unwrap();
+/// assert_eq!(app.post("/team/ann/invitation").await.status(), 502);
+/// # }
+/// ```
 #[must_use = "start the app"]
 pub struct TestAppBuilder(Helios);
 
@@ -40,7 +123,8 @@ impl TestAppBuilder {
         Self(change(self.0))
     }
 
-    /// Assembles the app, without a socket.
+    /// Assembles the app, without a socket. Start and stop hooks of services do not run; they do with
+    /// [`serve`](Self::serve).
     ///
     /// # Errors
     ///
@@ -51,34 +135,31 @@ impl TestAppBuilder {
         Ok(TestApp { service, sse })
     }
 
-    /// Serves the app on a free port of the loopback interface.
+    /// Serves the app on a free port of the loopback interface. See [`TestServer`].
     ///
     /// # Errors
     ///
-    /// As [`Helios::listen`].
+    /// As [`TestServer::start`].
     pub async fn serve(self) -> Result<TestServer, Error> {
         TestServer::start(self.0).await
     }
 }
 
-/// An app without a socket.
+/// An app without a socket. Clones are cheap and mean the same app.
 ///
 /// ```
-/// # use helios_http::controller::{PipelineTable, Server, ServerTable};
-/// # struct App;
-/// # impl Server for App {
-/// #     const TABLE: ServerTable = ServerTable {
-/// #         prefix: "", controllers: &[], pipeline: PipelineTable::EMPTY, body_limit: None,
-/// #         host: None, port: None, sse: None,
-/// #     };
-/// # }
-/// use helios_http::testing::TestApp;
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
 ///
-/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let app = TestApp::new(App).start().unwrap();
-/// let response = app.get("/nowhere").await;
-/// assert_eq!(response.status(), 404);
-/// # });
+/// assert_eq!(app.get("/nowhere").await.status(), 404);
+/// assert_eq!(app.request("PURGE".parse().unwrap(), "/nowhere").await.status(), 404);
+/// assert_eq!(app.sse_service().stats().connections, 0);
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct TestApp {
@@ -99,7 +180,7 @@ impl TestApp {
         &self.sse
     }
 
-    /// A GET, sent when it is awaited.
+    /// A GET, sent when it is awaited. `path` is the request target, with its query: `/user?size=20`.
     pub fn get(&self, path: &str) -> TestRequest {
         self.request(Method::GET, path)
     }
@@ -129,7 +210,7 @@ impl TestApp {
         TestRequest::new(self.service.clone(), method, path)
     }
 
-    /// A stream, opened when it is awaited.
+    /// A stream, opened when it is awaited. See [`TestStream`].
     pub fn sse(&self, path: &str) -> SseRequest {
         SseRequest::new(self.get(path))
     }

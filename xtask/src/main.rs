@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask test` runs every check that a change must pass.
 
+mod examples;
 mod tools;
 
 use std::env;
@@ -39,6 +40,7 @@ const TEST: &[Step] = &[
         args: &["doc", "--workspace", "--no-deps"],
         env: &[("RUSTDOCFLAGS", "-D warnings")],
     },
+    step("examples", &["xtask", "examples"]),
     Step {
         name: "tests",
         args: &["test", "--workspace"],
@@ -50,27 +52,39 @@ const TEST: &[Step] = &[
     ),
 ];
 
+const USAGE: &str = "\
+usage: cargo xtask test        run every check, as CI does
+       cargo xtask examples    after `cargo doc`: does every public item have an example?";
+
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
         Some("test") => test(),
-        _ => {
-            eprintln!("usage: cargo xtask test    run every check, as CI does");
-            ExitCode::FAILURE
-        }
+        Some("examples") => match examples::check() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(missing) => fail(&missing),
+        },
+        _ => fail(USAGE),
     }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::FAILURE
 }
 
 fn test() -> ExitCode {
     if let Err(missing) = tools::ensure() {
-        eprintln!("{missing}");
-        return ExitCode::FAILURE;
+        return fail(&missing);
     }
     for step in TEST {
         println!("\n== {} ==", step.name);
         let started = Instant::now();
         if !run(step) {
-            eprintln!("\n{} failed: cargo {}", step.name, step.args.join(" "));
-            return ExitCode::FAILURE;
+            return fail(&format!(
+                "\n{} failed: cargo {}",
+                step.name,
+                step.args.join(" ")
+            ));
         }
         println!("== {}: {} s ==", step.name, started.elapsed().as_secs());
     }

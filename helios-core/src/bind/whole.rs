@@ -25,13 +25,128 @@ macro_rules! wrappers {
 }
 
 wrappers! {
-    /// All parameters of the path as one struct, or in their order as a tuple.
+    /// All parameters of the path as one struct, or in their order as a tuple; percent-decoded. It is an argument without
+    /// an attribute. What does not bind is answered 400; what implements garde's `Validate` and is not valid, 422.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Files;
+    ///
+    /// #[controller(prefix = "files")]
+    /// impl Files {
+    ///     #[get("{year}/{name}")]
+    ///     fn find(&self, Path((year, name)): Path<(u16, String)>) -> String {
+    ///         format!("{name} of {year}")
+    ///     }
+    /// }
+    /// # #[server(controllers = [Files])]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    ///
+    /// assert_eq!(app.get("/files/2024/plan").await.text(), "plan of 2024");
+    /// # }
+    /// ```
     Path,
-    /// The whole query string as one struct.
+    /// The whole query string as one struct: keys that repeat fill a `Vec`, an `Option` may be absent. It is an argument
+    /// without an attribute. What does not bind is answered 400; what implements garde's `Validate` and is not valid, 422.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Filters {
+    ///     tag: Vec<String>,
+    ///     size: Option<usize>,
+    /// }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Posts;
+    ///
+    /// #[controller(prefix = "posts")]
+    /// impl Posts {
+    ///     #[get]
+    ///     fn list(&self, Query(filters): Query<Filters>) -> String {
+    ///         format!("{} of {:?}", filters.size.unwrap_or(20), filters.tag)
+    ///     }
+    /// }
+    /// # #[server(controllers = [Posts])]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    ///
+    /// assert_eq!(app.get("/posts?tag=a&tag=b").await.text(), r#"20 of ["a", "b"]"#);
+    /// # }
+    /// ```
     Query,
     /// A JSON body; as a return value, a JSON response; as an event, JSON data.
+    ///
+    /// As an argument it stands last and without an attribute. It is answered 415 for a content type that is neither
+    /// `application/json` nor `application/..+json`, 413 over the body limit, 400 for what is not JSON, 422 for JSON of
+    /// another shape, and for what implements garde's `Validate` and is not valid.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Deserialize, Serialize)]
+    /// struct Point { x: i32, y: i32 }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Points;
+    ///
+    /// #[controller(prefix = "points")]
+    /// impl Points {
+    ///     #[post("mirrored")]
+    ///     fn mirror(&self, Json(Point { x, y }): Json<Point>) -> Json<Point> {
+    ///         Json(Point { x: y, y: x })
+    ///     }
+    /// }
+    /// # #[server(controllers = [Points])]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    ///
+    /// let mirrored = app.post("/points/mirrored").json(&json!({ "x": 1, "y": 2 })).await;
+    /// assert_eq!(mirrored.text(), r#"{"x":2,"y":1}"#);
+    /// let event = Json(Point { x: 1, y: 2 }).into_sse_event();
+    /// assert_eq!(event.data(), Some(r#"{"x":1,"y":2}"#));
+    /// # }
+    /// ```
     Json,
-    /// A form body.
+    /// A form body: `application/x-www-form-urlencoded`; keys that repeat fill a `Vec`. As an argument it stands last and
+    /// without an attribute. It is refused as [`Json`] is.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct SignUp { name: String }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Accounts;
+    ///
+    /// #[controller(prefix = "accounts")]
+    /// impl Accounts {
+    ///     #[post]
+    ///     fn sign_up(&self, Form(account): Form<SignUp>) -> String {
+    ///         format!("hello {}", account.name)
+    ///     }
+    /// }
+    /// # #[server(controllers = [Accounts])]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    ///
+    /// let form = "application/x-www-form-urlencoded";
+    /// let signed_up = app.post("/accounts").content(form, "name=ann+lee").await;
+    /// assert_eq!(signed_up.text(), "hello ann lee");
+    /// # }
+    /// ```
     Form,
 }
 

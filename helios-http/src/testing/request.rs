@@ -13,6 +13,33 @@ use crate::HeliosService;
 use crate::controller::BoxFuture;
 
 /// A request, sent when it is awaited.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Echo;
+///
+/// #[controller(prefix = "echo")]
+/// impl Echo {
+///     #[post]
+///     fn echo(&self, #[header] x_user: String, #[body] body: serde_json::Value) -> String {
+///         format!("{x_user}: {body}")
+///     }
+/// }
+/// # #[server(controllers = [Echo])]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let echo = app.post("/echo").header("x-user", "ann").json(&json!([1, 2])).await;
+/// assert_eq!(echo.text(), "ann: [1,2]");
+/// let form = app.post("/echo").header("x-user", "bob");
+/// let echo = form.content("application/x-www-form-urlencoded", "a=1").await;
+/// assert_eq!(echo.text(), r#"bob: {"a":"1"}"#);
+/// # }
+/// ```
 #[must_use = "await the request to send it"]
 pub struct TestRequest {
     service: HeliosService,
@@ -32,7 +59,7 @@ impl TestRequest {
         Self { service, request }
     }
 
-    /// Adds a header.
+    /// Adds a header, beside others of the same name.
     ///
     /// # Panics
     ///
@@ -59,6 +86,10 @@ impl TestRequest {
     }
 
     /// Sets a body and its content type.
+    ///
+    /// # Panics
+    ///
+    /// If `kind` is not a header value.
     pub fn content(mut self, kind: &str, body: impl Into<Bytes>) -> Self {
         *self.request.body_mut() = Body::from(body.into());
         self.header(CONTENT_TYPE.as_str(), kind)
@@ -83,6 +114,35 @@ impl IntoFuture for TestRequest {
 
 /// A stream, opened when it is awaited. It panics if the answer is not an event stream; use [`TestRequest`] to look at
 /// a refusal.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Words;
+///
+/// #[controller]
+/// impl Words {
+///     #[sse("words", method = "POST")]
+///     fn words(&self, #[header("last-event-id")] last: Option<usize>, #[body] text: String) -> impl Stream<Item = SseEvent> {
+///         stream! {
+///             for (n, word) in text.split(' ').enumerate().skip(last.map_or(0, |n| n + 1)) {
+///                 yield SseEvent::text(word).id(n);
+///             }
+///         }
+///     }
+/// }
+/// # #[server(controllers = [Words], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let request = app.sse("/words").header("x-user", "ann").post_json(&"who is it");
+/// let mut words = request.last_event_id("1").await;
+/// assert_eq!(words.next().await.unwrap().data, "it");
+/// # }
+/// ```
 #[must_use = "await the request to open the stream"]
 pub struct SseRequest {
     request: TestRequest,
@@ -93,17 +153,30 @@ impl SseRequest {
         Self { request }
     }
 
-    /// Comes back after this event, as a client does that lost its connection.
+    /// Comes back after this event, as a client does that lost its connection ([WHATWG HTML, section
+    /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
+    ///
+    /// # Panics
+    ///
+    /// If it is not a header value.
     pub fn last_event_id(self, id: &str) -> Self {
         self.header("last-event-id", id)
     }
 
     /// Adds a header.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestRequest::header`].
     pub fn header(self, name: &str, value: &str) -> Self {
         Self::new(self.request.header(name, value))
     }
 
     /// Opens the stream with a POST of this JSON.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestRequest::json`].
     pub fn post_json(self, value: &impl Serialize) -> Self {
         let mut request = self.request.json(value);
         *request.request.method_mut() = Method::POST;

@@ -7,6 +7,31 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 /// A response, read whole.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Numbers;
+///
+/// #[controller(prefix = "numbers")]
+/// impl Numbers {
+///     #[get]
+///     fn list(&self) -> Vec<u32> { vec![1, 2] }
+/// }
+/// # #[server(controllers = [Numbers])]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let response = app.get("/numbers").await;
+/// assert_eq!((response.status(), response.header("content-type")), (StatusCode::OK, "application/json"));
+/// assert_eq!(response.json::<Vec<u32>>(), [1, 2]);
+/// assert_eq!((response.text().as_str(), response.body().len()), ("[1,2]", 5));
+/// assert!(!response.headers().contains_key("etag"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestResponse {
     status: StatusCode,
@@ -55,7 +80,7 @@ impl TestResponse {
         &self.body
     }
 
-    /// The body as text.
+    /// The body as text; what is not UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

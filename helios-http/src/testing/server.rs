@@ -10,7 +10,35 @@ use crate::Helios;
 use crate::error::Error;
 use crate::sse::SseService;
 
-/// An app that listens on the loopback interface.
+/// An app that listens on the loopback interface, for clients of your own. Dropping it stops it too.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestServer;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio::net::TcpStream;
+///
+/// #[derive(Injectable)]
+/// struct Hello;
+///
+/// #[controller]
+/// impl Hello {
+///     #[get("hello")]
+///     fn hello(&self) -> &str { "hello" }
+/// }
+/// # #[server(controllers = [Hello])]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::Error> {
+/// let server = TestServer::start(App).await?;
+/// let mut client = TcpStream::connect(server.addr()).await?;
+/// client.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer).await?;
+/// assert!(answer.ends_with("\r\n\r\nhello"));
+/// server.stop().await
+/// # }
+/// ```
 pub struct TestServer {
     addr: SocketAddr,
     sse: SseService,
@@ -19,11 +47,11 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Serves on a free port.
+    /// Serves on a free port. A connection waits until the app is ready.
     ///
     /// # Errors
     ///
-    /// As [`Helios::listen`].
+    /// [`Error::Io`] if there is no free port. What keeps the app from starting is given by [`stop`](Self::stop).
     pub async fn start(app: impl Into<Helios>) -> Result<Self, Error> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Self::start_on(app, listener)
@@ -33,7 +61,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// As [`Helios::listen`].
+    /// [`Error::Io`] if the listener has no address. What keeps the app from starting is given by [`stop`](Self::stop).
     pub fn start_on(app: impl Into<Helios>, listener: TcpListener) -> Result<Self, Error> {
         let app = app.into();
         let addr = listener.local_addr()?;
@@ -64,7 +92,7 @@ impl TestServer {
         &self.sse
     }
 
-    /// Shuts down gracefully, and gives what [`Helios::listen_on`] returned.
+    /// Shuts down gracefully, and gives what [`Helios::listen_on`] returned. A dropped future shuts down all the same.
     ///
     /// # Errors
     ///

@@ -12,6 +12,41 @@ use http_body_util::BodyExt;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A stream in the hands of a client. Dropping it is the client's going away.
+///
+/// ```
+/// use helios::decode::Decoded;
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Prices;
+///
+/// #[controller(prefix = "prices")]
+/// impl Prices {
+///     #[sse]
+///     fn prices(&self) -> impl Stream<Item = SseEvent> {
+///         stream! {
+///             sleep(Duration::from_secs(60)).await;
+///             yield SseEvent::json(21.5).event("price").id(1);
+///         }
+///     }
+/// }
+/// # #[server(controllers = [Prices], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// tokio::time::pause(); // in a test: #[tokio::test(start_paused = true)]
+/// let app = TestApp::new(App).start().unwrap();
+/// let mut prices = app.sse("/prices").await.with_deadline(Duration::from_secs(120));
+/// assert_eq!(prices.headers()["content-type"], "text/event-stream");
+/// // comments and the reconnection time come here too
+/// assert_eq!(prices.next_item().await, Some(Decoded::Comment("".into())));
+/// let price = prices.next().await.unwrap();
+/// assert_eq!((&*price.event, &*price.data, &*price.id), ("price", "21.5", "1"));
+/// assert!(prices.written().starts_with(b":\n"));
+/// assert_eq!(prices.rest().await[0].event, "helios:end");
+/// # }
+/// ```
 pub struct TestStream {
     headers: HeaderMap,
     body: Body,
@@ -56,7 +91,7 @@ impl TestStream {
         &self.written
     }
 
-    /// The next event; `None` at the end of the stream.
+    /// The next event; `None` at the end of the stream. Cancel-safe.
     ///
     /// # Panics
     ///
@@ -69,11 +104,11 @@ impl TestStream {
         }
     }
 
-    /// The next event, comment or retry time; `None` at the end of the stream.
+    /// The next event, comment or retry time; `None` at the end of the stream. Cancel-safe.
     ///
     /// # Panics
     ///
-    /// If none comes within the deadline.
+    /// If none comes within the deadline, or if one is larger than [`Decoder::DEFAULT_LIMIT`].
     pub async fn next_item(&mut self) -> Option<Decoded> {
         loop {
             if let Some(item) = self.decoder.next_item() {
@@ -90,7 +125,7 @@ impl TestStream {
         }
     }
 
-    /// All events up to the end of the stream.
+    /// All events up to the end of the stream. Not cancel-safe: what a dropped future has read is lost.
     ///
     /// # Panics
     ///

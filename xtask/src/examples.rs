@@ -1,0 +1,64 @@
+//! Whether every public item of the facade has an example that is compiled: read from the pages of `cargo doc`.
+
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+/// Whose example is still to be written. Take a name out when it has one.
+const PENDING: &[&str] = &[
+    "enum.CloseReason.html",
+    "enum.SseError.html",
+    "constant.END_MARK.html",
+    "struct.ClientId.html",
+    "struct.OutboxLimits.html",
+    "struct.RingLimits.html",
+    "struct.SseOptions.html",
+    "struct.SseService.html",
+    "struct.SseStats.html",
+    "struct.SseStream.html",
+];
+
+/// Names the items without an example.
+pub(crate) fn check() -> Result<(), String> {
+    let bare = bare_items().map_err(|error| format!("{error}: run `cargo doc` first"))?;
+    if bare.is_empty() {
+        return Ok(());
+    }
+    let message = "write an example that compiles in the documentation of";
+    Err(format!("{message}:\n  {}", bare.join("\n  ")))
+}
+
+fn bare_items() -> io::Result<Vec<String>> {
+    let pages = pages()?;
+    let index = fs::read_to_string(pages.join("all.html"))?;
+    let mut bare = Vec::new();
+    for name in index.split("<li><a href=\"").filter_map(page) {
+        if !is_exempt(name) && !has_example(&fs::read_to_string(pages.join(name))?) {
+            bare.push(name.to_owned());
+        }
+    }
+    Ok(bare)
+}
+
+/// Beside the directory of this program: `target/doc` for `target/debug/xtask`.
+fn pages() -> io::Result<PathBuf> {
+    let program = env::current_exe()?;
+    let target = program.ancestors().nth(2).map(PathBuf::from);
+    Ok(target.unwrap_or_default().join("doc/helios"))
+}
+
+/// The page of an entry in the index; headings within the index have none.
+fn page(entry: &str) -> Option<&str> {
+    entry
+        .split('"')
+        .next()
+        .filter(|page| page.ends_with(".html"))
+}
+
+/// The prelude repeats the items of the root, and names some of other crates.
+fn is_exempt(page: &str) -> bool {
+    page.starts_with("prelude/") || PENDING.contains(&page)
+}
+
+fn has_example(page: &str) -> bool {
+    page.contains("rust-example-rendered") && !page.contains("example-wrap ignore")
+}
