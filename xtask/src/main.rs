@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask test` runs every check that a change must pass.
+//! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures.
 
 mod tools;
 
@@ -50,11 +50,21 @@ const TEST: &[Step] = &[
     ),
 ];
 
+const USAGE: &str = "\
+usage: cargo xtask test                        run every check, as CI does
+       cargo xtask bench [SCENARIO].. [..]     measure Helios beside its peers";
+
+const BENCH: &Step = &step(
+    "bench",
+    &["run", "--release", "--package", "helios-benches"],
+);
+
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
         Some("test") => test(),
+        Some("bench") => bench(),
         _ => {
-            eprintln!("usage: cargo xtask test    run every check, as CI does");
+            eprintln!("{USAGE}");
             ExitCode::FAILURE
         }
     }
@@ -77,9 +87,27 @@ fn test() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Measures; what else is on the command line is for the program that does.
+fn bench() -> ExitCode {
+    let mut command = cargo(BENCH);
+    command.arg("--").args(env::args().skip(2));
+    match succeeds(&mut command) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 fn run(step: &Step) -> bool {
+    succeeds(&mut cargo(step))
+}
+
+fn cargo(step: &Step) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(step.args).envs(step.env.iter().copied());
+    command
+}
+
+fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
