@@ -1,6 +1,7 @@
 //! One request through one endpoint: guards, interceptors, binding, handler, filters, head.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum_core::body::Body;
@@ -34,40 +35,41 @@ pub(crate) async fn run(
     app: &Shared,
     peer: Option<Arc<Peer>>,
 ) -> Response {
-    let answered = caught_in("a handler", async {
-        let mut kept = None;
-        let reply = match admit(endpoint, &mut request).await {
-            Err(error) => Err(error),
+    // Pinned where it stands: to move a future costs as much as to copy all that it may ever hold.
+    let answered = pin!(async {
+        let (reply, request) = match admit(endpoint, &mut request).await {
+            Err(error) => (Err(error), Some(request)),
             Ok(()) => {
                 // The handler takes the request, so filters get a copy.
-                kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+                let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
                 let mut handler = Innermost {
                     endpoint,
                     body,
                     app,
                     peer,
                 };
-                match endpoint.pipeline.interceptors.as_slice() {
-                    [] => handler.call(request.take()).await.0,
+                let reply = match endpoint.pipeline.interceptors.as_slice() {
+                    [] => handler.call(request).await.0,
                     interceptors => {
-                        Next::new(interceptors, &mut handler)
-                            .run(&mut request)
-                            .await
+                        let next = Next::new(interceptors, &mut handler);
+                        next.run(&mut request).await
                     }
-                }
+                };
+                (reply, kept)
             }
         };
-        match reply {
-            Err(error) => {
-                let request = kept.as_ref().unwrap_or(&request);
-                let answered = filtered(endpoint, &error, request).await;
+        match (reply, request) {
+            (Err(error), Some(request)) => {
+                let answered = filtered(endpoint, &error, &request).await;
                 answered.unwrap_or(Err(error))
             }
-            Ok(response) => Ok(response),
+            (reply, _) => reply,
         }
     });
     let panicked = || Err(HttpError::internal("the handler panicked"));
-    let reply = answered.await.unwrap_or_else(panicked);
+    let reply = caught_in("a handler", answered)
+        .await
+        .unwrap_or_else(panicked);
     reply.unwrap_or_else(|error| refuse(endpoint, app, &error))
 }
 
