@@ -12,7 +12,8 @@ use crate::route::Template;
 /// The head of the request in hand, with what routing found out about it.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    pub(crate) parts: Parts,
+    /// Boxed, because it is handed on often and is large.
+    pub(crate) parts: Box<Parts>,
     path: PathParams,
     remote_addr: Option<SocketAddr>,
 }
@@ -29,7 +30,7 @@ impl RequestContext {
     ) -> Self {
         let values = params.into();
         Self {
-            parts,
+            parts: Box::new(parts),
             path: PathParams { route, values },
             remote_addr,
         }
@@ -44,7 +45,7 @@ impl RequestContext {
             values: Arc::default(),
         };
         let left = Self {
-            parts,
+            parts: Box::new(parts),
             path,
             remote_addr: self.remote_addr,
         };
