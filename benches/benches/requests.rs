@@ -1,4 +1,5 @@
 //! A request in process: routing, binding, and the way around them.
+#![allow(clippy::unwrap_used)]
 
 use axum::body::Body;
 use criterion::{Criterion, criterion_group, criterion_main};

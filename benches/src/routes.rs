@@ -86,6 +86,10 @@ pub fn targets(routes: usize) -> Vec<Uri> {
 }
 
 /// Asks for each of the targets once, in process. OPTIONS is answered by the router: nothing else is measured with it.
+///
+/// # Panics
+///
+/// When a target is not routed.
 pub async fn walk(service: &mut HeliosService, method: &Method, targets: &[Uri]) {
     for target in targets {
         let mut request = Request::new(Body::empty());

@@ -51,8 +51,8 @@ const TEST: &[Step] = &[
 ];
 
 const USAGE: &str = "\
-usage: cargo xtask test                        run every check, as CI does
-       cargo xtask bench [SCENARIO].. [..]     measure Helios beside its peers";
+usage: cargo xtask test                              run every check, as CI does
+       cargo xtask bench [SCENARIO].. [--rounds N]   measure Helios beside its peers";
 
 const BENCH: &Step = &step(
     "bench",
