@@ -55,7 +55,7 @@ fn compare(names: &[&str], rounds: Option<usize>) -> Result<(), Error> {
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario.name) {
             let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;
-            println!("{}\n", report::Report { scenario, samples });
+            println!("{}", report::Report { scenario, samples });
         }
     }
     Ok(())

@@ -21,8 +21,7 @@ impl fmt::Display for Report<'_> {
             "", "median", "least", "most"
         )?;
         for Samples { subject, figures } in &self.samples {
-            let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = figures.iter().copied().fold(0.0, f64::max);
+            let (least, most) = range(figures);
             let (median, least, most) = (figure(median(figures)), figure(least), figure(most));
             writeln!(f, "  {subject:<20}{median:>12}{least:>12}{most:>12}")?;
         }
@@ -35,22 +34,24 @@ impl fmt::Display for Report<'_> {
 
 impl Report<'_> {
     fn outcome(&self, goal: &Goal) -> String {
-        let (what, reached, bound) = match goal {
+        let (what, figures, bound) = match goal {
             Goal::Ratio { subject, to, bound } => {
                 let pairs = self.figures(subject).iter().zip(self.figures(to));
-                let ratios: Vec<_> = pairs.map(|(one, other)| one / other).collect();
-                (format!("{subject} / {to}"), median(&ratios), bound)
+                let ratios = pairs.map(|(one, other)| one / other).collect();
+                (format!("{subject} / {to}"), ratios, bound)
             }
             Goal::Figure { subject, bound } => {
-                ((*subject).to_owned(), median(self.figures(subject)), bound)
+                ((*subject).to_owned(), self.figures(subject).to_vec(), bound)
             }
         };
+        let reached = median(&figures);
+        let (least, most) = range(&figures);
         let (met, target) = match bound {
             Bound::AtLeast(least) => (reached >= *least, format!("at least {least}")),
             Bound::AtMost(most) => (reached <= *most, format!("at most {most}")),
         };
         let met = if met { "met" } else { "MISSED" };
-        format!("{what} = {reached:.3}, wanted {target}: {met}\n")
+        format!("{what} = {reached:.3} ({least:.3} to {most:.3}), wanted {target}: {met}\n")
     }
 
     fn figures(&self, subject: &str) -> &[f64] {
@@ -64,6 +65,12 @@ fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn range(figures: &[f64]) -> (f64, f64) {
+    let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (least, most)
 }
 
 /// With as many digits as say something.
