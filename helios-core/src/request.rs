@@ -38,7 +38,8 @@ use crate::route::Template;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    pub(crate) parts: Parts,
+    /// Boxed, because it is handed on often and is large.
+    pub(crate) parts: Box<Parts>,
     path: PathParams,
     remote_addr: Option<SocketAddr>,
 }
@@ -56,7 +57,7 @@ impl RequestContext {
     ) -> Self {
         let values = params.into();
         Self {
-            parts,
+            parts: Box::new(parts),
             path: PathParams { route, values },
             remote_addr,
         }
@@ -72,7 +73,7 @@ impl RequestContext {
             values: Arc::default(),
         };
         let left = Self {
-            parts,
+            parts: Box::new(parts),
             path,
             remote_addr: self.remote_addr,
         };

@@ -1,6 +1,7 @@
 //! One request through one endpoint: guards, interceptors, binding, handler, filters, head.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum_core::body::Body;
@@ -26,49 +27,52 @@ use crate::peer::Peer;
 use crate::service::Shared;
 use crate::sse::{Connection, Hub, Opened, Opening, Overloaded, SseCall};
 
-/// Answers a request: guards, interceptors around binding and handler, filters for what fails.
+/// Answers a request, whatever happens.
 pub(crate) async fn run(
+    endpoint: &Endpoint,
+    request: RequestContext,
+    body: Body,
+    app: &Shared,
+    peer: Option<Arc<Peer>>,
+) -> Response {
+    // Pinned where it stands: to move a future is to copy all that it may ever hold.
+    let reply = pin!(reply(endpoint, request, body, app, peer));
+    let panicked = || Err(HttpError::internal("the handler panicked"));
+    let reply = caught_in("a handler", reply).await;
+    let reply = reply.unwrap_or_else(panicked);
+    reply.unwrap_or_else(|error| refuse(endpoint, app, &error))
+}
+
+/// Guards, interceptors around binding and handler, filters for what fails.
+async fn reply(
     endpoint: &Endpoint,
     mut request: RequestContext,
     body: Body,
     app: &Shared,
     peer: Option<Arc<Peer>>,
-) -> Response {
-    let answered = caught_in("a handler", async {
-        let mut kept = None;
-        let reply = match admit(endpoint, &mut request).await {
-            Err(error) => Err(error),
-            Ok(()) => {
-                // The handler takes the request, so filters get a copy.
-                kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
-                let mut handler = Innermost {
-                    endpoint,
-                    body,
-                    app,
-                    peer,
-                };
-                match endpoint.pipeline.interceptors.as_slice() {
-                    [] => handler.call(request.take()).await.0,
-                    interceptors => {
-                        Next::new(interceptors, &mut handler)
-                            .run(&mut request)
-                            .await
-                    }
-                }
-            }
-        };
-        match reply {
-            Err(error) => {
-                let request = kept.as_ref().unwrap_or(&request);
-                let answered = filtered(endpoint, &error, request).await;
-                answered.unwrap_or(Err(error))
-            }
-            Ok(response) => Ok(response),
+) -> Reply {
+    if let Err(error) = admit(endpoint, &mut request).await {
+        return filtered(endpoint, error, &request).await;
+    }
+    // The handler takes the request, so filters get a copy.
+    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+    let mut handler = Innermost {
+        endpoint,
+        body,
+        app,
+        peer,
+    };
+    let reply = match endpoint.pipeline.interceptors.as_slice() {
+        [] => handler.call(request).await.0,
+        interceptors => {
+            let next = Next::new(interceptors, &mut handler);
+            next.run(&mut request).await
         }
-    });
-    let panicked = || Err(HttpError::internal("the handler panicked"));
-    let reply = answered.await.unwrap_or_else(panicked);
-    reply.unwrap_or_else(|error| refuse(endpoint, app, &error))
+    };
+    match (reply, kept) {
+        (Err(error), Some(request)) => filtered(endpoint, error, &request).await,
+        (reply, _) => reply,
+    }
 }
 
 async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), HttpError> {
@@ -78,15 +82,13 @@ async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), 
     Ok(())
 }
 
-/// The answer of the first filter that knows the error, inner ones first.
-async fn filtered(
-    endpoint: &Endpoint,
-    error: &HttpError,
-    request: &RequestContext,
-) -> Option<Reply> {
+/// The answer of the first filter that knows the error, inner ones first; else the error.
+async fn filtered(endpoint: &Endpoint, error: HttpError, request: &RequestContext) -> Reply {
     let mut filters = endpoint.pipeline.filters.iter().rev();
-    let answer = filters.find_map(|filter| filter.catch(error, request))?;
-    Some(answer.await)
+    if let Some(answer) = filters.find_map(|filter| filter.catch(&error, request)) {
+        return answer.await;
+    }
+    Err(error)
 }
 
 /// Binding and the handler: what interceptors wrap.

@@ -1,6 +1,7 @@
 //! The assembled app as a `tower::Service`.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -93,7 +94,7 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
             let addr = peer.as_ref().and_then(|peer| peer.addr);
             let template = Arc::clone(&endpoint.template);
             let context = RequestContext::new(parts, template, params, addr);
-            let run = pipeline::run(&endpoint, context, body, shared, peer);
+            let run = pin!(pipeline::run(&endpoint, context, body, shared, peer));
             let response = run.instrument(trace.span()).await;
             trace.answered(&response);
             response

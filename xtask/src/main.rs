@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask test` runs every check that a change must pass.
+//! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures.
 
 mod examples;
 mod tools;
@@ -53,8 +53,14 @@ const TEST: &[Step] = &[
 ];
 
 const USAGE: &str = "\
-usage: cargo xtask test        run every check, as CI does
-       cargo xtask examples    after `cargo doc`: does every public item have an example?";
+usage: cargo xtask test                              run every check, as CI does
+       cargo xtask bench [SCENARIO].. [--rounds N]   measure Helios beside its peers
+       cargo xtask examples                          after `cargo doc`: has every public item an example?";
+
+const BENCH: &Step = &step(
+    "bench",
+    &["run", "--release", "--package", "helios-benches"],
+);
 
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(missing) => fail(&missing),
         },
+        Some("bench") => bench(),
         _ => fail(USAGE),
     }
 }
@@ -91,9 +98,27 @@ fn test() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Measures; what else is on the command line is for the program that does.
+fn bench() -> ExitCode {
+    let mut command = cargo(BENCH);
+    command.arg("--").args(env::args().skip(2));
+    match succeeds(&mut command) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 fn run(step: &Step) -> bool {
+    succeeds(&mut cargo(step))
+}
+
+fn cargo(step: &Step) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(step.args).envs(step.env.iter().copied());
+    command
+}
+
+fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }

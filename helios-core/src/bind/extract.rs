@@ -141,7 +141,7 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
     let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
-    let mut request = Request::from_parts(call.request.parts.clone(), body);
+    let mut request = Request::from_parts(Parts::clone(&call.request.parts), body);
     // The app's own limit is in force, not the extractors' default.
     DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {

@@ -1,0 +1,62 @@
+//! Helios beside its peers: `cargo xtask bench`.
+//!
+//! Each figure is taken from a child process of this program, pinned to one core, while the program itself drives it
+//! from another. The subjects of a scenario take turns, round by round, so that what else the machine does meets all
+//! of them alike.
+//!
+//! ```text
+//! cargo xtask bench                      all scenarios
+//! cargo xtask bench hello --rounds 20    one of them, for longer
+//! ```
+
+mod child;
+mod load;
+mod report;
+mod runner;
+mod scenarios;
+mod subjects;
+
+use std::env;
+use std::process::ExitCode;
+
+use scenarios::SCENARIOS;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N]";
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        [child::RUN, subject] => subjects::run(subject),
+        [names @ .., "--rounds", rounds] => rounds
+            .parse()
+            .map_err(|_| USAGE.into())
+            .and_then(|rounds| compare(names, Some(rounds))),
+        names => compare(names, None),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the scenarios of these names, or all.
+fn compare(names: &[&str], rounds: Option<usize>) -> Result<(), Error> {
+    let is_known = |name: &&str| SCENARIOS.iter().any(|scenario| scenario.name == *name);
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        return Err(format!("there is no scenario `{name}`\n{USAGE}").into());
+    }
+    child::keep_off_the_measured_core()?;
+    for scenario in SCENARIOS {
+        if names.is_empty() || names.contains(&scenario.name) {
+            let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;
+            println!("{}", report::Report { scenario, samples });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What is measured, by name. Each runs in a child process, and prints one line that says what it found or that it is
+//! ready.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt;
+use helios::{Helios, Listener};
+use helios_benches::{hello, routes};
+use http::Method;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use crate::Error;
+use crate::child::own_cpu;
+
+struct Subject {
+    name: &'static str,
+    run: fn(&Runtime) -> Result<(), Error>,
+}
+
+const SUBJECTS: &[Subject] = &[
+    Subject {
+        name: "helios",
+        run: |runtime| runtime.block_on(serve_helios(hello::helios)),
+    },
+    Subject {
+        name: "axum",
+        run: |runtime| runtime.block_on(serve_axum(hello::axum)),
+    },
+    Subject {
+        name: "hyper",
+        run: |runtime| runtime.block_on(serve_hyper()),
+    },
+    Subject {
+        name: "helios-1000-routes",
+        run: |runtime| runtime.block_on(serve_helios(|| routes::app(1000))),
+    },
+    Subject {
+        name: "options-10",
+        run: |runtime| walk(runtime, &Method::OPTIONS, 10),
+    },
+    Subject {
+        name: "options-1000",
+        run: |runtime| walk(runtime, &Method::OPTIONS, 1000),
+    },
+    Subject {
+        name: "get-10",
+        run: |runtime| walk(runtime, &Method::GET, 10),
+    },
+    Subject {
+        name: "get-1000",
+        run: |runtime| walk(runtime, &Method::GET, 1000),
+    },
+];
+
+/// Runs one of them, in the runtime that `#[tokio::main]` would make.
+pub(crate) fn run(name: &str) -> Result<(), Error> {
+    let found = SUBJECTS.iter().find(|subject| subject.name == name);
+    let subject = found.ok_or_else(|| format!("there is no subject `{name}`"))?;
+    (subject.run)(&Runtime::new()?)
+}
+
+async fn serve_helios(app: fn() -> Helios) -> Result<(), Error> {
+    let listener = listen().await?;
+    let started = Instant::now();
+    let announced = Announced {
+        listener,
+        started,
+        done: AtomicBool::new(false),
+    };
+    app().banner(false).listen_on(announced).await?;
+    Ok(())
+}
+
+async fn serve_axum(app: fn() -> axum::Router) -> Result<(), Error> {
+    let listener = listen().await?;
+    let started = Instant::now();
+    let app = app();
+    announce(listener.local_addr()?, started.elapsed());
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn serve_hyper() -> Result<(), Error> {
+    let listener = listen().await?;
+    announce(listener.local_addr()?, Duration::ZERO);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let service = service_fn(hello::hyper);
+        let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(served);
+    }
+}
+
+async fn listen() -> io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", 0)).await
+}
+
+/// Where a server listens, and how many microseconds it took to start.
+fn announce(address: SocketAddr, startup: Duration) {
+    println!("{address} {}", startup.as_micros());
+}
+
+/// A listener that tells when it is first used: then the server is ready.
+struct Announced {
+    listener: TcpListener,
+    started: Instant,
+    done: AtomicBool,
+}
+
+impl Listener for Announced {
+    type Io = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            announce(self.listener.local_addr()?, self.started.elapsed());
+        }
+        Listener::accept(&self.listener).await
+    }
+
+    fn address(&self) -> io::Result<String> {
+        Listener::address(&self.listener)
+    }
+}
+
+/// How many nanoseconds of processor time one request takes in process, each route as often as the others.
+fn walk(runtime: &Runtime, method: &Method, count: usize) -> Result<(), Error> {
+    const REQUESTS: usize = 500_000;
+    let mut service = routes::app(count).into_service()?;
+    let targets = routes::targets(count);
+    let walks = REQUESTS / targets.len();
+    runtime.block_on(routes::walk(&mut service, method, &targets));
+    let before = own_cpu()?;
+    runtime.block_on(async {
+        for _ in 0..walks {
+            routes::walk(&mut service, method, &targets).await;
+        }
+    });
+    let taken = own_cpu()? - before;
+    println!("{}", taken.as_nanos() as f64 / REQUESTS as f64);
+    Ok(())
+}
