@@ -9,6 +9,9 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, U
 use crate::bind::query;
 use crate::route::Template;
 
+/// The longest `Last-Event-ID` that is looked at, in bytes.
+const LONGEST_EVENT_ID: usize = 1_024;
+
 /// The head of the request in hand, with what routing found out about it: `#[req]` in handlers and connection hooks, and
 /// what guards, interceptors and filters get.
 ///
@@ -164,7 +167,8 @@ impl RequestContext {
 
     /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
     /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent ([WHATWG
-    /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
+    /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)),
+    /// and so does one of more than 1 KiB.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -198,13 +202,15 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
-        let header = self.header("last-event-id").filter(|id| !id.is_empty());
+        // Each open stream keeps its id, so a stranger must not choose the size.
+        let usable = |id: &str| !id.is_empty() && id.len() <= LONGEST_EVENT_ID;
+        let header = self.header("last-event-id").filter(|id| usable(id));
         if let Some(id) = header {
             return Some(id.to_owned());
         }
         let pairs = query::parse(self.parts.uri.query()?).ok()?;
         let found = pairs.into_iter().find(|(key, _)| key == "lastEventId");
-        found.map(|(_, id)| id).filter(|id| !id.is_empty())
+        found.map(|(_, id)| id).filter(|id| usable(id))
     }
 
     /// The address of the peer: a proxy's, if one stands before the server. `None` when the app runs without a

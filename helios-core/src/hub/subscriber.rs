@@ -166,9 +166,16 @@ impl<L: Log> Subscriber<L> {
         self.hold.is_some()
     }
 
-    /// Ends a hold.
-    pub fn go_on(&mut self) {
-        self.hold = None;
+    /// Ends a hold, and gives its number.
+    pub fn go_on(&mut self) -> Option<u64> {
+        self.hold.take()
+    }
+
+    /// Whether something else keeps it from reading on: a hold, or a topic that is catching up.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        let catching_up = |log: &L| log.with(|ring| ring.readable_to()) < u64::MAX;
+        self.is_held() || self.logs().any(catching_up)
     }
 
     /// Reads nothing that is published after the hub's `head` of now, and waits for nothing any more. The first end counts.

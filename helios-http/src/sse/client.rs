@@ -26,6 +26,7 @@ use super::topics::Membership;
 use crate::panics::caught;
 use crate::peer::Peer;
 
+use reader::PendingReset;
 pub(super) use rooms::From;
 
 /// Runs when the connection is over.
@@ -88,6 +89,8 @@ struct State {
     queued_bytes: usize,
     /// Topics asked for before the hub was known.
     wanted: Vec<String>,
+    /// A reset that came while the hooks of another one run.
+    next_reset: Option<PendingReset>,
     reader: Subscriber<Membership>,
     waker: Option<Waker>,
     /// The response head may leave.
@@ -155,6 +158,7 @@ impl Client {
                 queued: Vec::new(),
                 queued_bytes: 0,
                 wanted: Vec::new(),
+                next_reset: None,
                 reader: Subscriber::new(id, OutboxLimits::default()),
                 waker: None,
                 head_wanted: false,

@@ -28,24 +28,31 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 }
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
-/// event comes back to it.
-pub(super) fn ready(hub: &Hub, client: ClientId, position: u64, resumed: bool) -> Bytes {
+/// event comes back to it. Without one if it has to be reset first.
+pub(super) fn ready(hub: &Hub, client: ClientId, position: Option<u64>, resumed: bool) -> Bytes {
     let data = serde_json::json!({ "client": client, "resumed": resumed });
-    encoded(
-        &SseEvent::json(data)
-            .event(name(hub.options(), "ready"))
-            .id(hub.id(position)),
-    )
+    encoded(&at(
+        hub,
+        position,
+        SseEvent::json(data).event(name(hub.options(), "ready")),
+    ))
 }
 
 /// `<prefix>reset`: events of these topics are missing; what follows comes after `position`.
 pub(super) fn reset(hub: &Hub, position: Option<u64>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
-    let event = SseEvent::json(data).event(name(hub.options(), "reset"));
-    encoded(&match position {
+    encoded(&at(
+        hub,
+        position,
+        SseEvent::json(data).event(name(hub.options(), "reset")),
+    ))
+}
+
+fn at(hub: &Hub, position: Option<u64>, event: SseEvent) -> SseEvent {
+    match position {
         Some(position) => event.id(hub.id(position)),
         None => event,
-    })
+    }
 }
 
 /// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.

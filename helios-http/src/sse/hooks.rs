@@ -206,7 +206,7 @@ pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error
 /// Runs the reset hooks, innermost first, in a task of their own, and then lets the client read on.
 pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
     let Some(runtime) = attachment.hub.runtime() else {
-        client.client.go_on();
+        client.client.reset_answered();
         return;
     };
     let hooks = Arc::clone(&attachment.hooks);
@@ -224,7 +224,7 @@ pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: Sse
                 };
                 run(&hub, "on_sse_reset", call).await;
             }
-            client.client.go_on();
+            client.client.reset_answered();
         },
         &runtime,
     );

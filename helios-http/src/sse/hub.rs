@@ -255,7 +255,7 @@ impl Hub {
         event: &Numberable,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
-        let (seq, woken) = loop {
+        let (seq, first, woken) = loop {
             let topic = self.topics.open(name, self.options())?;
             let mut state = topic.lock();
             if state.removed {
@@ -266,11 +266,12 @@ impl Hub {
             // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
-            break (seq, self.push(&mut state, seq, event, except));
+            let first = state.ring.is_empty();
+            break (seq, first, self.push(&mut state, seq, event, except));
         };
         self.appended(woken);
         // History has to expire even if nobody ever connects.
-        if Handle::try_current().is_ok() {
+        if first && Handle::try_current().is_ok() {
             self.keep_beating();
         }
         Ok(self.id(seq))

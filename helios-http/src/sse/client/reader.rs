@@ -19,11 +19,20 @@ use crate::sse::{control, hooks};
 /// A reset whose hooks have to be run, once the client's state is unlocked.
 pub(in crate::sse) struct PendingReset {
     reset: SseReset,
-    /// What the hooks send is written right behind this number.
+    /// What the hooks send is written right behind this number, and before what comes after it.
     at: u64,
 }
 
 impl PendingReset {
+    /// Both in one.
+    fn and(mut self, later: Self) -> Self {
+        self.reset.topics.extend(later.reset.topics);
+        Self {
+            reset: SseReset::new(later.reset.reason, self.reset.topics),
+            at: later.at,
+        }
+    }
+
     pub(super) fn run(self, client: &Arc<Client>) {
         if let Some(attachment) = client.attachment.get() {
             let handle = SseStream::at_reset(Arc::clone(client), self.at);
@@ -140,7 +149,8 @@ impl Client {
                 .outbox
                 .make_room(backlog.events / 2, backlog.bytes / 2);
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            state.reset(attachment, hub.head(), Vec::new(), ResetReason::Slow)
+            let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
+            state.reset(attachment, hub.head(), nothing_published)
         };
         reset.into_iter().for_each(|reset| reset.run(self));
     }
@@ -167,14 +177,26 @@ impl Client {
         self.end(hub.reconnect_ending(CloseReason::SlowClient));
     }
 
-    /// The hooks of a reset are done: what follows may be read.
-    pub(in crate::sse) fn go_on(&self) {
-        let waker = {
+    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read,
+    /// and the client has a position again.
+    pub(in crate::sse) fn reset_answered(self: &Arc<Self>) {
+        let Some(attachment) = self.attachment.get() else {
+            return;
+        };
+        let (waker, next) = {
             let mut state = lock(&self.state);
-            state.reader.go_on();
-            state.waker.take()
+            let held_at = state.reader.go_on();
+            let next = state.next_reset.take();
+            if let Some(next) = &next {
+                state.reader.hold_at(next.at);
+            } else if let (Some(at), true) = (held_at, state.reader.uses_ids()) {
+                let ready = control::ready(&attachment.hub, self.id, Some(at), false);
+                state.reader.push_control(at, ready);
+            }
+            (state.waker.take(), next)
         };
         waker.into_iter().for_each(Waker::wake);
+        next.into_iter().for_each(|next| next.run(self));
     }
 
     /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
@@ -185,7 +207,11 @@ impl Client {
         let (verdict, overdue, waker) = {
             let mut state = lock(&self.state);
             let now = hub.now();
-            let lag = state.reader.lag();
+            // Who waits for the hooks of its reset, or for another server, is not slow itself.
+            let lag = match state.reader.is_blocked() {
+                true => Lag::default(),
+                false => state.reader.lag(),
+            };
             let verdict = state.liveness.look(now, lag, &hub.options().patience());
             let overdue = state.leaving.as_ref().filter(|(_, until)| *until <= now);
             let overdue = overdue.map(|(ending, _)| ending.clone());
@@ -282,24 +308,32 @@ impl State {
         let skipped = before.saturating_sub(self.reader.lag().events);
         let dropped = &attachment.hub.counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
-        let topics = self.names(&places);
-        self.reset(attachment, at, topics, reason)
+        let reset = SseReset::new(reason, self.names(&places));
+        self.reset(attachment, at, reset)
     }
 
-    /// Tells the client, behind everything up to the number `at`, that events of these topics are missing. If hooks
-    /// are to answer that, nothing that follows is read until they are done.
+    /// Tells the client, behind everything up to the number `at`, that events are missing. If hooks are to answer that,
+    /// nothing that follows is read until they are done, and only then has the client a position: cut before, it must be
+    /// reset again.
     pub(super) fn reset(
         &mut self,
         attachment: &Attachment,
         at: u64,
-        topics: Vec<String>,
-        reason: ResetReason,
+        reset: SseReset,
     ) -> Option<PendingReset> {
-        let reset = SseReset::new(reason, topics);
-        let id = self.reader.uses_ids().then_some(at);
-        self.reader
-            .push_control(at, control::reset(&attachment.hub, id, &reset));
-        if !attachment.has_reset_hooks() || self.reader.is_held() {
+        let answered = attachment.has_reset_hooks();
+        let id = (self.reader.uses_ids() && !answered).then_some(at);
+        let told = control::reset(&attachment.hub, id, &reset);
+        self.reader.push_control(at, told);
+        if !answered {
+            return None;
+        }
+        if self.reader.is_held() {
+            let next = PendingReset { reset, at };
+            self.next_reset = Some(match self.next_reset.take() {
+                Some(before) => before.and(next),
+                None => next,
+            });
             return None;
         }
         self.reader.hold_at(at);

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Subscription};
-use helios_core::sse::{ResetReason, SseError};
+use helios_core::sse::{ResetReason, SseError, SseReset};
 
 use super::reader::PendingReset;
 use super::{Attachment, Client, Phase, State};
@@ -33,15 +33,14 @@ impl Client {
         let Some(hub) = self.known_hub() else {
             return self.want(topic);
         };
-        let limit = hub.options().max_topics_per_connection;
-        if self.may_join(topic, limit)? {
-            let membership = hub.enter(topic).await?;
-            if let (From::After(id), Some(relay)) = (from, hub.relay()) {
-                relay.reach_back(&hub, &membership.topic, id.seq()).await;
-            }
-            self.take_up(&hub, membership, from, limit)?;
+        if !lock(&self.state).may_join(&hub, topic)? {
+            return Ok(());
         }
-        Ok(())
+        let membership = hub.enter(topic).await?;
+        if let (From::After(id), Some(relay)) = (from, hub.relay()) {
+            relay.reach_back(&hub, &membership.topic, id.seq()).await;
+        }
+        self.take_up(&hub, membership, from)
     }
 
     /// Keeps the topic in mind until the hub is known.
@@ -67,53 +66,28 @@ impl Client {
         Ok(())
     }
 
-    /// False if the connection is in the topic already.
-    fn may_join(&self, topic: &str, limit: usize) -> Result<bool, SseError> {
-        let state = lock(&self.state);
-        if let Some(reason) = state.closed_reason() {
-            return Err(SseError::Closed(reason));
-        }
-        if state.is_in(topic) {
-            return Ok(false);
-        }
-        if state.joined().count() >= limit {
-            return Err(SseError::TooManyJoined { limit });
-        }
-        Ok(true)
-    }
-
     fn take_up(
         self: &Arc<Self>,
         hub: &Hub,
         membership: Membership,
         from: From,
-        limit: usize,
     ) -> Result<(), SseError> {
-        let name = Arc::clone(&membership.topic.name);
-        // Another task may have joined or ended meanwhile.
-        if !self.may_join(&name, limit)? {
-            return Ok(());
-        }
         let (waker, reset) = {
             let mut state = lock(&self.state);
+            // Another task may have joined or ended meanwhile.
+            if !state.may_join(hub, &membership.topic.name)? {
+                return Ok(());
+            }
             let head = hub.head();
-            let mut subscription = Subscription::new(membership, head);
-            let missed = match from {
-                From::Head => None,
-                From::After(id) if id.epoch() != hub.epoch() => Some(ResetReason::Epoch),
-                From::After(id) if id.seq() > head => Some(ResetReason::Unknown),
-                From::After(id) if subscription.resume_after(id.seq()) => None,
-                From::After(_) => Some(ResetReason::Expired),
-            };
-            state.reader.join(subscription);
             if state.phase == Phase::Live && !state.reader.uses_ids() {
                 state.reader.use_ids_from(head);
-                let ready = control::ready(hub, self.id, head, false);
+                let ready = control::ready(hub, self.id, Some(head), false);
                 state.reader.push_control(head, ready);
             }
-            let reset = missed.and_then(|reason| {
+            let missed = state.subscribe(hub, membership, from, head);
+            let reset = missed.and_then(|reset| {
                 let attachment = self.attachment.get()?;
-                state.reset(attachment, head, vec![name.to_string()], reason)
+                state.reset(attachment, head, reset)
             });
             (state.waker.take(), reset)
         };
@@ -188,8 +162,11 @@ impl Client {
         }
         let last = attachment.resumes_at();
         let start = state.reader.start(last.and_then(Result::ok));
+        // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
+        let nowhere = matches!(last, Some(Err(_)));
         let resumed = matches!(last, Some(Ok(_))) && start.gone.is_none();
-        let ready = control::ready(hub, self.id, start.position, resumed);
+        let position = (!nowhere).then_some(start.position);
+        let ready = control::ready(hub, self.id, position, resumed);
         state.reader.push_control(start.position, ready);
         let (at, places, reason) = match (last, start.gone) {
             (Some(Err(reason)), _) => {
@@ -199,8 +176,8 @@ impl Client {
             (_, Some((at, gone))) => (at, gone, ResetReason::Expired),
             (_, None) => return None,
         };
-        let topics = state.names(&places);
-        state.reset(attachment, at, topics, reason)
+        let reset = SseReset::new(reason, state.names(&places));
+        state.reset(attachment, at, reset)
     }
 }
 
@@ -221,6 +198,42 @@ impl Attachment {
 }
 
 impl State {
+    /// False if the connection is in the topic already.
+    fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
+        if let Some(reason) = self.closed_reason() {
+            return Err(SseError::Closed(reason));
+        }
+        if self.is_in(topic) {
+            return Ok(false);
+        }
+        let limit = hub.options().max_topics_per_connection;
+        if self.joined().count() >= limit {
+            return Err(SseError::TooManyJoined { limit });
+        }
+        Ok(true)
+    }
+
+    /// Takes up a topic, and gives what the client has to be told if it cannot begin where it is to.
+    fn subscribe(
+        &mut self,
+        hub: &Hub,
+        membership: Membership,
+        from: From,
+        head: u64,
+    ) -> Option<SseReset> {
+        let topic = membership.topic.name.to_string();
+        let mut subscription = Subscription::new(membership, head);
+        let missed = match from {
+            From::Head => None,
+            From::After(id) if id.epoch() != hub.epoch() => Some(ResetReason::Epoch),
+            From::After(id) if id.seq() > head => Some(ResetReason::Unknown),
+            From::After(id) if subscription.resume_after(id.seq()) => None,
+            From::After(_) => Some(ResetReason::Expired),
+        };
+        self.reader.join(subscription);
+        missed.map(|reason| SseReset::new(reason, vec![topic]))
+    }
+
     /// The topics that were joined.
     fn joined(&self) -> impl Iterator<Item = &Membership> {
         let places = self.reader.logs();
