@@ -45,6 +45,12 @@ impl User {
     #[sse("h")]
     async fn body_of_sse(&self, #[body] a: String, stream: SseStream) {}
 
+    #[get("h2")]
+    fn json_of_get(&self, a: Json<String>) {}
+
+    #[post("h3")]
+    fn allowed_anyway(&self, #[body(allow_get)] a: String) {}
+
     #[get("i")]
     fn opaque(&self, #[query] a: impl Send) {}
 

@@ -135,10 +135,14 @@ impl Binder<'_> {
         let (rt, call) = (self.runtime.at(span), &self.call);
         let is_generic = types::mentions_param(ty, self.generics);
         match argument.source {
-            Source::Body { unvalidated: false } if is_generic => {
+            Source::Body {
+                unvalidated: false, ..
+            } if is_generic => {
                 quote_spanned!(span=> let #local = #rt::validated_body::<#ty>(#call, #local);)
             }
-            Source::Body { unvalidated: false } => {
+            Source::Body {
+                unvalidated: false, ..
+            } => {
                 quote_spanned!(span=> let #local = #rt::validated!(body, #call, #local);)
             }
             Source::Unmarked if is_generic && is_whole(ty) => {

@@ -130,17 +130,14 @@ fn check_body(route: &Route, errors: &mut Errors) {
     let bodies = arguments
         .iter()
         .filter(|argument| matches!(argument.source, Source::Body { .. }));
-    for (index, argument) in bodies.enumerate() {
-        let attribute = &argument.attribute;
-        if index > 0 {
-            errors.at(
-                attribute,
-                "a request has one body: take it once, as a struct with all its fields",
-            );
-        }
-        if !route.verb.has_body() {
-            errors.at(attribute, no_body(route));
-        }
+    for argument in bodies.skip(1) {
+        errors.at(
+            &argument.attribute,
+            "a request has one body: take it once, as a struct with all its fields",
+        );
+    }
+    for argument in arguments {
+        check_method_of_body(route, argument, errors);
     }
     let heads = arguments
         .iter()
@@ -150,13 +147,49 @@ fn check_body(route: &Route, errors: &mut Errors) {
     }
 }
 
+/// GET and HEAD have a body only where the route says that they may.
+fn check_method_of_body(route: &Route, argument: &Argument, errors: &mut Errors) {
+    let has_body = route.verb.has_body();
+    match argument.source {
+        Source::Body {
+            allow_get: Some(span),
+            ..
+        } if has_body => {
+            let method = route.verb.method();
+            let message = format!("`allow_get` does nothing here: {method} may have a body");
+            errors.at_span(span, message);
+        }
+        Source::Body {
+            allow_get: None, ..
+        } if !has_body => errors.at(&argument.attribute, no_body(route)),
+        Source::Unmarked if !has_body && is_whole_body(&argument.bound) => {
+            errors.at(&argument.declared, no_body(route));
+        }
+        _ => {}
+    }
+}
+
+/// `Json<T>` or `Form<T>` of the prelude. By a longer path it may be someone else's, who reads the query of a GET.
+fn is_whole_body(ty: &Type) -> bool {
+    let Type::Path(path) = ty else {
+        return false;
+    };
+    path.path.segments.len() == 1
+        && ["Json", "Form"]
+            .iter()
+            .any(|name| types::is_named(ty, name))
+}
+
 fn no_body(route: &Route) -> String {
     let method = route.verb.method();
     let instead = match route.kind {
         RouteKind::Http => "`#[post]`",
         RouteKind::Sse { .. } => "`#[sse(.., method = \"POST\")]`",
     };
-    format!("a {method} request has no body: use `#[query]`, or {instead}")
+    format!(
+        "a {method} request has no body: use `#[query]`, or {instead}; if your clients do send one, write \
+         `#[body(allow_get)]`"
+    )
 }
 
 fn check_sse(route: &Route, errors: &mut Errors) {

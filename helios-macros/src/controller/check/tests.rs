@@ -127,6 +127,22 @@ fn a_body_needs_a_method_that_has_one() {
     mistake(
         "user",
         &quote!(
+            #[sse]
+            async fn a(&self, b: Json<String>, c: SseStream) {}
+        ),
+        "write `#[body(allow_get)]`",
+    );
+    mistake(
+        "user",
+        &quote!(
+            #[post]
+            fn a(&self, #[body(allow_get)] b: String) {}
+        ),
+        "`allow_get` does nothing here",
+    );
+    mistake(
+        "user",
+        &quote!(
             #[post]
             fn a(&self, #[body] b: String, #[body] c: String) {}
         ),
@@ -135,6 +151,12 @@ fn a_body_needs_a_method_that_has_one() {
     let taken = quote!(
         #[sse(method = "POST")]
         async fn a(&self, #[body] b: String, c: SseStream) {}
+        #[sse("b")]
+        async fn b(&self, #[body(allow_get)] b: String, c: SseStream) {}
+        #[head("c")]
+        fn c(&self, #[body(allow_get, unvalidated)] b: String) {}
+        #[get("d")]
+        fn d(&self, b: axum::Form<Page>) {}
     );
     assert_eq!(mistakes(quote!(), &taken), [""; 0]);
 }
