@@ -59,7 +59,9 @@ pub use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError};
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
 pub use helios_http::sse::{SseOptions, SseService, SseStats, SseStream};
-pub use helios_http::{Helios, HeliosService, Listener, Module, RouteInfo, Routes, testing};
+pub use helios_http::{
+    Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
+};
 pub use helios_macros::{
     HttpError, Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
     on_sse_connection, on_sse_error, options, patch, post, put, server, sse, use_filters,
