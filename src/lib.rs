@@ -43,7 +43,7 @@ pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
 pub use helios_core::bind::{Form, Json, Path, Query};
-pub use helios_core::container::Injectable;
+pub use helios_core::container::{Factory, Injectable};
 pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;

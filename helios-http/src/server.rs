@@ -36,7 +36,7 @@ impl Helios {
     /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken,
     /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable. A drain that is cut is not an error.
     pub async fn listen(self) -> Result<(), Error> {
-        let app = self.assemble()?;
+        let app = self.prepare().await.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
         let bound = TcpListener::bind((host.as_str(), port)).await;
         let listener = bound.map_err(|source| Error::Bind {
@@ -52,7 +52,7 @@ impl Helios {
     ///
     /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Io`] if the listener is unusable.
     pub async fn listen_on(self, listener: impl Listener) -> Result<(), Error> {
-        serve(self.assemble()?, listener).await
+        serve(self.prepare().await.assemble()?, listener).await
     }
 }
 

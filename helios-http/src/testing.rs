@@ -40,6 +40,11 @@ impl TestAppBuilder {
         Self(change(self.0))
     }
 
+    /// Lets the factories run of what is not replaced, as [`Helios::prepare`]; only for [`TestAppBuilder::start`].
+    pub async fn prepare(self) -> Self {
+        Self(self.0.prepare().await)
+    }
+
     /// Assembles the app, without a socket.
     ///
     /// # Errors
