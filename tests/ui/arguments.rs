@@ -36,6 +36,9 @@ impl User {
     #[post("e")]
     fn two_bodies(&self, #[body] a: String, #[body] b: String) {}
 
+    #[post("e2")]
+    fn two_kinds_of_body(&self, a: Json<String>, b: Result<Form<String>, HttpError>, #[body] c: String) {}
+
     #[get("f")]
     fn body_of_get(&self, #[body] a: String) {}
 

@@ -260,13 +260,8 @@ fn default_of(argument: &Argument) -> Option<&Expr> {
 
 /// Helios' own wrappers of a whole part of the request, as they are usually written, or a `Result` of one.
 fn is_whole(ty: &Type) -> bool {
-    let Some(segment) = types::last_segment(ty) else {
-        return false;
-    };
-    match types::type_arguments(segment).first() {
-        Some(inner) if segment.ident == "Result" => is_whole(inner),
-        _ => WHOLE.iter().any(|name| segment.ident == name),
-    }
+    let ty = types::in_result(ty);
+    WHOLE.iter().any(|name| types::is_named(ty, name))
 }
 
 /// Fills in what is absent.
