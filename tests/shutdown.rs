@@ -21,7 +21,7 @@ impl Endless {
     #[get("request")]
     async fn request(&self) {
         self.journal.note("request");
-        pending().await
+        pending::<()>().await;
     }
 
     #[sse("stream")]
@@ -37,12 +37,12 @@ impl Endless {
     #[on_sse_close]
     async fn closed(&self, reason: CloseReason) {
         self.journal.note(reason.as_str());
-        pending().await
+        pending::<()>().await;
     }
 
     async fn stop(&self) {
         self.journal.note("stops");
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -85,7 +85,7 @@ mod signals {
         #[get("endless")]
         async fn endless(&self) {
             println!("page");
-            pending().await
+            pending::<()>().await;
         }
 
         #[sse("stream")]
