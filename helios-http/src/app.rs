@@ -93,6 +93,35 @@ impl Helios {
     /// Factories run before anything else is resolved, in the order in which they need each other. `listen` lets them
     /// run, [`Helios::prepare`] for an app that does not listen; what fails is told with everything else that keeps the
     /// app from starting. Of a type that is provided again later, the factory does not run.
+    ///
+    /// ```
+    /// # use helios_http::controller::{PipelineTable, Server, ServerTable};
+    /// # struct App;
+    /// # impl Server for App {
+    /// #     const TABLE: ServerTable = ServerTable {
+    /// #         prefix: "", controllers: &[], pipeline: PipelineTable::EMPTY, body_limit: None,
+    /// #         host: None, port: None, sse: None,
+    /// #     };
+    /// # }
+    /// use std::{io, sync::Arc};
+    ///
+    /// use helios_http::Helios;
+    ///
+    /// struct Settings { url: String }
+    /// struct Pool;
+    ///
+    /// async fn connect(settings: Arc<Settings>) -> Result<Pool, io::Error> {
+    ///     Err(io::Error::other(format!("{} does not answer", settings.url)))
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let app = Helios::new(App)
+    ///     .provide_async(connect)
+    ///     .provide_async(async || Ok::<_, io::Error>(Settings { url: "db:1".into() }));
+    /// let error = app.prepare().await.into_service().err().unwrap();
+    /// assert!(error.to_string().contains("`Pool` could not be made: db:1 does not answer"));
+    /// # });
+    /// ```
     pub fn provide_async<Args, F>(mut self, factory: F) -> Self
     where
         F: Factory<Args, Output: Sync>,

@@ -40,7 +40,7 @@ impl TestAppBuilder {
         Self(change(self.0))
     }
 
-    /// Lets the factories run of what is not replaced, as [`Helios::prepare`]; only for [`TestAppBuilder::start`].
+    /// Runs the async factories of what is not replaced, as [`Helios::prepare`]. [`TestAppBuilder::serve`] does it itself.
     pub async fn prepare(self) -> Self {
         Self(self.0.prepare().await)
     }
