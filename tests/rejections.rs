@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use garde::Validate;
+use helios::Multipart;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestRequest};
 use http::Method;
@@ -157,6 +158,15 @@ impl Values {
     #[post("form")]
     fn form(&self, page: Form<Page>) -> String {
         page.0.text()
+    }
+
+    #[post("parts")]
+    async fn parts(&self, mut parts: Multipart) -> Result<usize, HttpError> {
+        let mut bytes = 0;
+        while let Some(part) = parts.next().await? {
+            bytes += part.bytes().await?.len();
+        }
+        Ok(bytes)
     }
 
     #[post("page")]
@@ -319,6 +329,10 @@ async fn a_header_or_cookie_that_does_not_fit_is_named_and_never_echoed() {
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+const PARTS: &str = "multipart/form-data; boundary=b";
+/// Over the limit.
+const LARGE_PART: &str =
+    "--b\r\ncontent-disposition: form-data; name=\"f\"\r\n\r\nhello\r\n--b--\r\n";
 /// Over the limit.
 const LARGE: &str = r#"{"lines":[{"count":1},{"count":2},{"count":3}]}"#;
 
@@ -345,6 +359,10 @@ const REFUSED_BODIES: &[RefusedBody] = &[
     ("page", FORM, "size=x", 422, Some(("body", "size"))),
     ("form", FORM, "size=7&tags=x", 422, Some(("body", "tags[0]"))),
     ("form", FORM, "", 422, Some(("body", ""))),
+    ("parts", JSON, "{}", 415, Some(("header", "content-type"))),
+    ("parts", "multipart/form-data", "", 415, Some(("header", "content-type"))),
+    ("parts", PARTS, "no parts", 400, None),
+    ("parts", PARTS, LARGE_PART, 413, None),
     ("body", JSON, LARGE, 413, None),
     ("json", JSON, LARGE, 413, None),
     ("form", FORM, LARGE, 413, None),
