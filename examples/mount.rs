@@ -30,7 +30,7 @@ struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let live = Helios::new(App).into_service()?;
+    let live = Helios::new(App).prepare().await.into_service()?;
     live.start().await?;
     let router = Router::new()
         .route("/", get(async || "an axum handler"))

@@ -43,7 +43,7 @@ pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
 pub use helios_core::bind::{Form, Json, Path, Query};
-pub use helios_core::container::Injectable;
+pub use helios_core::container::{Factory, Injectable};
 pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;
@@ -62,7 +62,9 @@ pub use helios_http::sse::{
     ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, SseService, SseStats,
     SseStream, UserKey, backplane,
 };
-pub use helios_http::{Helios, HeliosService, Listener, Module, RouteInfo, Routes, testing};
+pub use helios_http::{
+    Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
+};
 pub use helios_macros::{
     HttpError, Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
     on_sse_connection, on_sse_error, on_sse_reset, options, patch, post, put, server, sse,

@@ -181,6 +181,20 @@ impl Customers {
         customer.name
     }
 
+    #[get("search")]
+    fn search(&self, #[body(allow_get)] page: Page) -> String {
+        page.size.to_string()
+    }
+
+    #[sse("search/live")]
+    async fn search_live(
+        &self,
+        #[body(allow_get)] page: Page,
+        stream: SseStream,
+    ) -> Result<(), SseError> {
+        stream.send(SseEvent::json(page.size)).await
+    }
+
     #[sse("live", method = "POST")]
     async fn live(&self, #[body] page: Page, stream: SseStream) -> Result<(), SseError> {
         stream.send(SseEvent::json(page.size)).await
@@ -341,6 +355,24 @@ async fn what_is_valid_passes() {
             .text(),
         r#"{"size":1}"#
     );
+}
+
+#[tokio::test]
+async fn a_get_that_may_have_a_body_reads_and_validates_it() {
+    let app = app();
+    let get = |path: &str, size| app.get(path).json(&json!({ "size": size }));
+    assert_eq!(get("/customers/1/search", 7).await.text(), "7");
+    let live = get("/customers/1/search/live", 7).await;
+    assert!(live.text().contains("data: 7\n"), "{}", live.text());
+    for path in ["/customers/1/search", "/customers/1/search/live"] {
+        let (status, errors) = refused(get(path, 101)).await;
+        assert_eq!(
+            (status, &errors[0]["name"]),
+            (422, &json!("size")),
+            "{path}"
+        );
+        assert_eq!(app.get(path).await.status(), 415, "{path}: none was sent");
+    }
 }
 
 #[tokio::test]

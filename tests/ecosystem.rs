@@ -4,16 +4,21 @@
 
 mod support;
 
-use axum::extract::Extension;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Extension};
+use axum_core::body::Body;
 use axum_extra::TypedHeader;
 use axum_extra::extract::CookieJar;
 use axum_extra::headers::UserAgent;
 use bytes::Bytes;
+use helios::RemoteAddr;
 use helios::prelude::*;
 use http::Method;
 use support::journal::Journal;
 use support::{TestServer, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::util::MapRequestLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -179,7 +184,7 @@ async fn static_files_are_served_where_no_route_is() {
 #[tokio::test]
 async fn extractors_of_axum_core_are_arguments_as_they_are() {
     let (app, _) = app();
-    let tenant = tower::util::MapRequestLayer::new(|mut request: http::Request<_>| {
+    let tenant = MapRequestLayer::new(|mut request: http::Request<_>| {
         request.extensions_mut().insert(Tenant("acme"));
         request
     });
@@ -240,10 +245,132 @@ async fn mounted_in_axum_routes_streams_and_hooks_work() {
     server.abort();
 }
 
+/// Tells who asks in every way there is.
+#[derive(Injectable)]
+struct Who;
+
+impl Guard for Who {
+    async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+        let seen = Seen(request.remote_addr());
+        request.extensions_mut().insert(seen);
+        Ok(())
+    }
+}
+
+/// What the guard saw.
+#[derive(Clone)]
+struct Seen(Option<SocketAddr>);
+
+#[controller(prefix = "who", guards = [Who])]
+impl Who {
+    #[get]
+    fn remote(
+        &self,
+        #[req] request: &RequestContext,
+        addr: Option<RemoteAddr>,
+        Extension(Seen(seen)): Extension<Seen>,
+    ) -> String {
+        assert_eq!(addr.map(|addr| addr.0), request.remote_addr());
+        assert_eq!(seen, request.remote_addr());
+        seen.map_or("nobody".to_owned(), |addr| addr.to_string())
+    }
+
+    #[get("required")]
+    fn required(&self, RemoteAddr(addr): RemoteAddr) -> String {
+        addr.to_string()
+    }
+
+    #[get("axum")]
+    fn axum(&self, ConnectInfo(addr): ConnectInfo<SocketAddr>) -> String {
+        addr.to_string()
+    }
+}
+
+#[server(controllers = [Who])]
+struct WhoApp;
+
+/// Asks over a connection of its own; gives the text, and whether it is that connection's address.
+async fn who(server: SocketAddr, path: &str) -> (String, bool) {
+    let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
+    let own = stream.local_addr().unwrap().to_string();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = support::read_to_end(&mut stream).await;
+    let (_, text) = answer.split_once("\r\n\r\n").unwrap();
+    (text.to_owned(), text == own)
+}
+
+/// The recipes of the guide.
+fn connect_info(mut request: http::Request<Body>) -> http::Request<Body> {
+    if let Some(RemoteAddr(addr)) = RemoteAddr::of(request.extensions()) {
+        request.extensions_mut().insert(ConnectInfo(addr));
+    }
+    request
+}
+
+fn remote_addr(mut request: http::Request<Body>) -> http::Request<Body> {
+    if let Some(&ConnectInfo(addr)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        request.extensions_mut().insert(RemoteAddr(addr));
+    }
+    request
+}
+
+#[tokio::test]
+async fn guards_handlers_and_extractors_of_axum_see_the_peer_s_address() {
+    let app = Helios::new(WhoApp).layer(MapRequestLayer::new(connect_info));
+    let server = TestServer::start(app).await;
+    for path in ["/who", "/who/required", "/who/axum"] {
+        let (text, is_own) = who(server.addr, path).await;
+        assert!(is_own, "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_layer_says_of_the_address_is_what_everybody_sees() {
+    let app = Helios::new(WhoApp)
+        .layer(MapRequestLayer::new(connect_info))
+        .layer(MapRequestLayer::new(|mut request: http::Request<Body>| {
+            let real = SocketAddr::from(([192, 0, 2, 1], 9));
+            request.extensions_mut().insert(RemoteAddr(real));
+            request
+        }));
+    let server = TestServer::start(app).await;
+    for path in ["/who", "/who/required", "/who/axum"] {
+        assert_eq!(who(server.addr, path).await.0, "192.0.2.1:9", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_socket_there_is_no_address() {
+    let app = helios::testing::TestApp::new(WhoApp).start().unwrap();
+    assert_eq!(app.get("/who").await.text(), "nobody");
+    let required = app.get("/who/required").await;
+    assert_eq!(required.status(), 500);
+    assert!(
+        !required.text().contains("RemoteAddr"),
+        "that is for the log"
+    );
+}
+
+#[tokio::test]
+async fn mounted_in_axum_its_connect_info_is_seen() {
+    let app = Helios::new(WhoApp).layer(MapRequestLayer::new(remote_addr));
+    let router = axum::Router::new().nest_service("/api", app.into_service().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    for path in ["/api/who", "/api/who/required", "/api/who/axum"] {
+        let (text, is_own) = who(addr, path).await;
+        assert!(is_own, "{path}: {text}");
+    }
+    server.abort();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_unix_socket_is_listened_on() {
-    let (app, _) = app();
+    let app = Helios::new(WhoApp);
     let folder = std::env::temp_dir().join(format!("helios-unix-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("socket");
@@ -255,12 +382,13 @@ async fn a_unix_socket_is_listened_on() {
     let server = tokio::spawn(app.listen_on(listener));
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     stream
-        .write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .write_all(b"GET /who HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .await
         .unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nnobody"), "{answer}");
     stop.send(()).unwrap();
     within(server).await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();

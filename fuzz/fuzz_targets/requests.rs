@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use garde::Validate;
 use helios::prelude::*;
 use helios::{HeliosService, Multipart};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,6 +19,23 @@ struct Body {
     id: u64,
     name: Option<String>,
     tags: Vec<f64>,
+}
+
+#[derive(Deserialize, Validate, Debug)]
+struct Account {
+    #[garde(length(min = 2, max = 5), ascii)]
+    name: String,
+    #[garde(dive)]
+    address: Option<Address>,
+    #[garde(length(max = 3), inner(length(min = 1)))]
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize, Validate, Debug)]
+struct Address {
+    #[garde(range(min = 1, max = 99))]
+    zip: i64,
 }
 
 #[derive(Deserialize, Debug)]
@@ -42,6 +60,27 @@ impl Everything {
         #[header] x_count: Option<u16>,
     ) -> serde_json::Value {
         json!([id, name, format!("{sort:?}"), tags, ratio, x_count])
+    }
+
+    #[get("cookies")]
+    fn cookies(
+        &self,
+        #[cookie] visits: Option<u16>,
+        #[cookie] sort: Vec<Sort>,
+        #[cookie(default = "dark")] theme: &str,
+        #[req] req: &RequestContext,
+    ) -> String {
+        format!("{visits:?} {sort:?} {theme} {:?}", req.cookie("visits"))
+    }
+
+    #[post("account")]
+    fn account(&self, page: Result<Query<Address>, HttpError>, #[body] account: Account) -> String {
+        format!("{account:?} {page:?}")
+    }
+
+    #[get("account/{zip}")]
+    fn found(&self, at: Path<Address>, #[body(allow_get)] account: Vec<Account>) -> String {
+        format!("{account:?} {at:?}")
     }
 
     #[post("body")]

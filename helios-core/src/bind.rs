@@ -13,6 +13,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 
 use http::StatusCode;
+use serde::Deserializer;
 use serde::de::DeserializeOwned;
 
 #[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
@@ -121,11 +122,22 @@ fn from_values<T: FromValue>(
 ) -> Result<T, HttpError> {
     T::from_values(values).map_err(|Expected(expected)| {
         let got = match location {
-            Location::Path | Location::Query => values.first().map(|got| truncated(got)),
+            Location::Path | Location::Query => echoed(values),
             Location::Header | Location::Cookie | Location::Body => None,
         };
         fault(location, name, expected, got)
     })
+}
+
+/// All values of one name, as it cannot be said which of them is at fault.
+fn echoed(values: &[impl AsRef<str>]) -> Option<String> {
+    let (first, rest) = values.split_first()?;
+    let mut all = first.as_ref().to_owned();
+    for value in rest {
+        all.push_str(", ");
+        all.push_str(value.as_ref());
+    }
+    Some(truncated(&all))
 }
 
 /// Echoed values are bounded: a hostile request must not double its own size in the answer and the log.
@@ -139,7 +151,7 @@ pub(crate) fn truncated(text: &str) -> String {
 
 fn fault(
     location: Location,
-    name: &'static str,
+    name: impl Into<Cow<'static, str>>,
     expected: String,
     got: Option<String>,
 ) -> HttpError {
@@ -150,6 +162,26 @@ fn fault(
         got,
     };
     HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
+}
+
+/// The path to what did not fit, such as `address.zip`; empty for the whole. It is looked for only when binding has
+/// failed, as keeping it costs time.
+fn path_to_fault<'de, T: DeserializeOwned>(again: impl Deserializer<'de>) -> String {
+    match serde_path_to_error::deserialize::<_, T>(again) {
+        Err(error) if error.path().iter().next().is_some() => truncated(&error.path().to_string()),
+        _ => String::new(),
+    }
+}
+
+/// 415, saying what would have been read.
+pub(crate) fn unsupported_media_type(accepted: &str) -> HttpError {
+    let fault = Fault {
+        location: Location::Header,
+        name: "content-type".into(),
+        expected: accepted.to_owned(),
+        got: None,
+    };
+    HttpError::unsupported_media_type(format!("send the body as {accepted}")).with_fault(fault)
 }
 
 /// Takes a singleton for `#[inject]`. Start-up has checked that it is there.

@@ -1,12 +1,19 @@
 //! The dependency container: singletons by type, provided or built on demand, all checked at start-up.
 
+mod factory;
+
 use std::any::{Any, TypeId, type_name};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+#[doc(hidden)]
+pub use factory::Making;
+pub use factory::{Factories, Factory};
+
 use crate::lifecycle::{Lifecycle, Services};
+use factory::Unmade;
 
 /// A type that the container can build, from other things in the container.
 ///
@@ -46,12 +53,36 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
+/// A value, kept by the key `T`: behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
+type Stored = Arc<dyn Any + Send + Sync>;
+
 /// The singletons of one app, or of one module of it.
 #[derive(Clone, Default)]
 pub struct Container {
-    /// Keyed by `T`; behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
-    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    values: HashMap<TypeId, Stored>,
+    /// What factories should have made.
+    unmade: Vec<(Key, Unmade)>,
     services: Services,
+}
+
+/// A type in the container.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Key {
+    id: TypeId,
+    /// That of an `Arc` of the type.
+    shared: TypeId,
+    name: String,
+}
+
+impl Key {
+    fn of<T: ?Sized + 'static>() -> Self {
+        Self {
+            id: TypeId::of::<T>(),
+            shared: TypeId::of::<Arc<T>>(),
+            name: short_name::<T>(),
+        }
+    }
 }
 
 impl fmt::Debug for Container {
@@ -77,6 +108,19 @@ impl Container {
     /// Takes the values of `other` over; they replace those of the same types.
     pub fn extend(&mut self, other: Self) {
         self.values.extend(other.values);
+        self.unmade.extend(other.unmade);
+    }
+
+    /// Takes a value out.
+    pub fn remove<T: ?Sized + 'static>(&mut self) {
+        self.values.remove(&TypeId::of::<T>());
+    }
+
+    /// The types that factories should have made, and did not.
+    #[must_use]
+    pub fn unmade(&self) -> Vec<Key> {
+        let unmade = self.unmade.iter().map(|(key, _)| key.clone());
+        unmade.filter(|key| !self.holds(key)).collect()
     }
 
     /// The services that were built and have start or stop hooks.
@@ -85,8 +129,15 @@ impl Container {
         &self.services
     }
 
-    fn has<T: ?Sized + 'static>(&self) -> bool {
-        self.values.contains_key(&TypeId::of::<T>())
+    fn holds(&self, key: &Key) -> bool {
+        self.values.contains_key(&key.id)
+    }
+
+    fn why_unmade(&self, id: TypeId) -> Option<&Unmade> {
+        let mut unmade = self.unmade.iter();
+        unmade
+            .find(|(key, _)| key.id == id)
+            .map(|(_, reason)| reason)
     }
 }
 
@@ -98,7 +149,7 @@ pub enum InjectError {
     #[error(
         "nothing provides `{wanted}`, needed by {}: call `.provide(..)` with a value{}",
         chain(.path),
-        hint(.wanted, *.shared)
+        hint(.wanted, *.shared, *.by_factory)
     )]
     Missing {
         /// The type's name.
@@ -107,6 +158,29 @@ pub enum InjectError {
         path: Vec<String>,
         /// An `Arc` of the type was provided as a value.
         shared: bool,
+        /// An async factory takes it.
+        by_factory: bool,
+    },
+    /// The async factory that makes the type failed.
+    #[error("`{wanted}` could not be made{}: {reason}", needed_by(.path))]
+    Failed {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
+        /// The factory's error, with its sources.
+        reason: String,
+    },
+    /// The type is made by an async factory, and nobody ran it.
+    #[error(
+        "`{wanted}` is made by an async factory{}: call `.prepare().await` on the app before it becomes a service",
+        needed_by(.path)
+    )]
+    NotPrepared {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
     },
     /// Building the type needs the type itself.
     #[error("a cycle of dependencies: {}; break it with `.provide(..)` for one of them", chain(.path))]
@@ -121,12 +195,23 @@ fn chain(path: &[String]) -> String {
     quoted.join(" -> ")
 }
 
-fn hint(wanted: &str, shared: bool) -> String {
+fn needed_by(path: &[String]) -> String {
+    match path {
+        [] => String::new(),
+        path => format!(", needed by {}", chain(path)),
+    }
+}
+
+fn hint(wanted: &str, shared: bool, by_factory: bool) -> String {
     if shared {
         return format!(" (an `Arc<{wanted}>` was provided: hand it in with `.provide_as(..)`)");
     }
     if wanted.starts_with("dyn ") {
         return " through `.provide_as::<dyn Trait>(Arc::new(..))`".to_owned();
+    }
+    if by_factory {
+        return " or with a factory, as what derives `Injectable` is built after the factories ran"
+            .to_owned();
     }
     " or derive `Injectable` on the type".to_owned()
 }
@@ -155,27 +240,70 @@ impl<'a> Resolver<'a> {
     /// The singleton of a type that must have been provided.
     pub fn provided<T: ?Sized + Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
         let found = self.container.get();
-        if found.is_none() && self.failed.insert(TypeId::of::<T>()) {
-            let error = InjectError::Missing {
-                wanted: short_name::<T>(),
-                path: self.building.iter().map(|(_, name)| name.clone()).collect(),
-                shared: self.container.has::<Arc<T>>(),
-            };
-            self.errors.push(error);
+        if found.is_none() {
+            self.lacks(&Key::of::<T>(), false);
         }
         found
     }
 
+    /// Notes why factories did not make these types, whether anybody needs them or not.
+    pub fn check_unmade(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.lacks(key, false);
+        }
+    }
+
+    /// Notes why a type is not there, once.
+    fn lacks(&mut self, key: &Key, by_factory: bool) {
+        if self.is_cycle(key) || !self.failed.insert(key.id) {
+            return;
+        }
+        let wanted = key.name.clone();
+        let path: Vec<_> = self.building.iter().map(|(_, name)| name.clone()).collect();
+        let error = match self.container.why_unmade(key.id).cloned() {
+            Some(Unmade::Lacking(needs)) => return self.lacks_for(key, &needs),
+            Some(Unmade::Failed(reason)) => InjectError::Failed {
+                wanted,
+                path,
+                reason,
+            },
+            Some(Unmade::Pending) => InjectError::NotPrepared { wanted, path },
+            None => InjectError::Missing {
+                wanted,
+                path,
+                shared: self.container.values.contains_key(&key.shared),
+                by_factory,
+            },
+        };
+        self.errors.push(error);
+    }
+
+    /// Notes what the factory of `key` lacks.
+    fn lacks_for(&mut self, key: &Key, needs: &[Key]) {
+        self.building.push((key.id, key.name.clone()));
+        for need in needs {
+            if !self.container.holds(need) {
+                self.lacks(need, true);
+            }
+        }
+        self.building.pop();
+    }
+
     /// The singleton of a type, built now if it was not provided.
     pub fn get<T: Injectable>(&mut self) -> Option<Arc<T>> {
-        let id = TypeId::of::<T>();
+        let key = Key::of::<T>();
         if let Some(found) = self.container.get() {
             return Some(found);
         }
-        if self.failed.contains(&id) || self.is_cycle::<T>() {
+        if self.container.why_unmade(key.id).is_some() {
+            self.lacks(&key, false);
             return None;
         }
-        self.building.push((id, short_name::<T>()));
+        if self.failed.contains(&key.id) || self.is_cycle(&key) {
+            return None;
+        }
+        let id = key.id;
+        self.building.push((id, key.name));
         let built = T::build(self);
         self.building.pop();
         let Some(built) = built.map(Arc::new) else {
@@ -188,16 +316,15 @@ impl<'a> Resolver<'a> {
         Some(built)
     }
 
-    fn is_cycle<T: 'static>(&mut self) -> bool {
-        let id = TypeId::of::<T>();
-        let Some(start) = self.building.iter().position(|(known, _)| *known == id) else {
+    fn is_cycle(&mut self, key: &Key) -> bool {
+        let Some(start) = self.building.iter().position(|(known, _)| *known == key.id) else {
             return false;
         };
         let mut path: Vec<_> = self.building[start..]
             .iter()
             .map(|(_, name)| name.clone())
             .collect();
-        path.push(short_name::<T>());
+        path.push(key.name.clone());
         self.errors.push(InjectError::Cycle { path });
         true
     }

@@ -116,6 +116,8 @@ impl Fault {
     pub(crate) fn place(&self) -> String {
         let name = &self.name;
         match self.location {
+            Location::Path if name.is_empty() => "path".to_owned(),
+            Location::Query if name.is_empty() => "query".to_owned(),
             Location::Path => format!("path parameter `{name}`"),
             Location::Query => format!("query parameter `{name}`"),
             Location::Header => format!("header `{name}`"),

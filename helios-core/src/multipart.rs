@@ -4,7 +4,7 @@ use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
-use crate::bind::unreadable;
+use crate::bind::{unreadable, unsupported_media_type};
 use crate::error::HttpError;
 
 /// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
@@ -132,11 +132,8 @@ impl<S: Send + Sync> FromRequest<S> for Multipart {
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
         let kind = request.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let boundary = multer::parse_boundary(kind).map_err(|_| {
-            HttpError::unsupported_media_type(
-                "send the body as `multipart/form-data` with a `boundary`",
-            )
-        })?;
+        let boundary = multer::parse_boundary(kind)
+            .map_err(|_| unsupported_media_type("`multipart/form-data` with a `boundary`"))?;
         let stream = request.into_body().into_data_stream();
         Ok(Self(multer::Multipart::new(stream, boundary)))
     }

@@ -213,8 +213,9 @@ impl RequestContext {
         found.map(|(_, id)| id).filter(|id| usable(id))
     }
 
-    /// The address of the peer: a proxy's, if one stands before the server. `None` when the app runs without a
-    /// socket or inside another server.
+    /// The address of the peer: a proxy's, if one stands before the server and no layer has put the right one in.
+    /// `None` on a Unix socket, and when the app runs without a socket or inside another server, where that server's
+    /// own way leads to it (`ConnectInfo` of axum's).
     ///
     /// ```
     /// use helios::prelude::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use helios_core::container::Container;
+use helios_core::container::{Container, Factories, Factory};
 use helios_core::error::HttpError;
 use http::Request;
 use tower::BoxError;
@@ -71,6 +71,7 @@ type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 pub struct Helios {
     table: &'static ServerTable,
     container: Container,
+    factories: Factories,
     controllers: Vec<ControllerEntry>,
     modules: Vec<Module>,
     layers: Vec<BoxedLayer>,
@@ -92,6 +93,7 @@ impl Helios {
         Self {
             table,
             container,
+            factories: Factories::default(),
             controllers: Vec::new(),
             modules: Vec::new(),
             layers: Vec::new(),
@@ -130,7 +132,71 @@ impl Helios {
     /// # assert!(app.into_service().is_ok());
     /// ```
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.factories.remove::<T>();
         self.container.provide(value);
+        self
+    }
+
+    /// Hands in a value that must be awaited to be made, such as a pool of connections. The factory is an async
+    /// function, or closure, that takes up to six `Arc`s of what is provided or made by other factories:
+    /// `provide_async(connect)` with `async fn connect(settings: Arc<Settings>) -> Result<Pool, E>`.
+    ///
+    /// Factories run before anything else is resolved, in the order in which they need each other. `listen` lets them
+    /// run, [`Helios::prepare`] for an app that does not listen; what fails is told with everything else that keeps the
+    /// app from starting. Of a type that is provided again later, the factory does not run.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// struct Settings { url: String }
+    /// struct Pool;
+    ///
+    /// async fn connect(settings: Arc<Settings>) -> Result<Pool, io::Error> {
+    ///     Err(io::Error::other(format!("{} does not answer", settings.url)))
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let app = Helios::new(App)
+    ///     .provide_async(connect)
+    ///     .provide_async(async || Ok::<_, io::Error>(Settings { url: "db:1".into() }));
+    /// let error = app.prepare().await.into_service().err().unwrap();
+    /// assert!(error.to_string().contains("`Pool` could not be made: db:1 does not answer"));
+    /// # });
+    /// ```
+    pub fn provide_async<Args, F>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output: Sync>,
+    {
+        self.container.remove::<F::Output>();
+        self.factories.add(factory, Arc::new);
+        self
+    }
+
+    /// As [`Helios::provide_async`], for a factory that gives an `Arc`, also of a trait: `Result<Arc<dyn Store>, E>`.
+    pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output = Arc<T>>,
+        T: ?Sized + Send + Sync + 'static,
+    {
+        self.container.remove::<T>();
+        self.factories.add(factory, |value| value);
+        self
+    }
+
+    /// Lets the factories of [`Helios::provide_async`] run, those of modules too. What they could not make is told by
+    /// [`Helios::into_service`], with everything else that is wrong.
+    pub async fn prepare(mut self) -> Self {
+        let factories = std::mem::take(&mut self.factories);
+        let made = factories.run(&self.container).await;
+        self.container.extend(made);
+        for module in &mut self.modules {
+            module.prepare(&self.container).await;
+        }
         self
     }
 
@@ -384,7 +450,7 @@ impl Helios {
     }
 
     /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
-    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`]. What is said of sockets and of the drain is not in
+    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`], and [`Helios::prepare`] before. What is said of sockets and of the drain is not in
     /// force then.
     ///
     /// # Errors
@@ -394,8 +460,9 @@ impl Helios {
         Ok(self.assemble()?.service)
     }
 
-    pub(crate) fn assemble(self) -> Result<Checked, Error> {
+    pub(crate) fn assemble(mut self) -> Result<Checked, Error> {
         check_options(&self.sse)?;
+        self.container.extend(self.factories.pending());
         self.hub.configure(self.sse);
         let Assembled {
             endpoints,

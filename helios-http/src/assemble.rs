@@ -53,6 +53,7 @@ pub(crate) fn assemble(
     let mut assembled = Assembled::default();
     let sse_enabled = table.sse.is_some_and(|sse| sse.enabled);
     let mut around = Pipeline::default();
+    let unmade = provided.unmade();
     assembled.walk(provided.clone(), sse_enabled, |assembly| {
         around = around.with("the server", &table.pipeline, &mut assembly.resolver);
         let scope = Scope::outermost(table.prefix.to_owned(), around.clone());
@@ -60,14 +61,18 @@ pub(crate) fn assemble(
             assembly.mount_all(table.controllers);
             assembly.mount_all(controllers);
         });
+        assembly.resolver.check_unmade(&unmade);
     });
-    for module in modules {
+    for mut module in modules {
+        module.container.extend(module.factories.pending());
+        let unmade = module.container.unmade();
         let mut container = provided.clone();
         container.extend(module.container);
         assembled.walk(container, sse_enabled, |assembly| {
             let prefix = format!("{}/{}", table.prefix, module.prefix);
             let scope = Scope::outermost(prefix, around.clone());
             assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
+            assembly.resolver.check_unmade(&unmade);
         });
     }
     assembled

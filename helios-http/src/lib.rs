@@ -14,6 +14,7 @@ mod panics;
 mod patience;
 mod peer;
 mod pipeline;
+mod remote_addr;
 #[doc(hidden)]
 pub mod resolve;
 mod router;
@@ -27,6 +28,7 @@ mod trace;
 pub use app::{BoxedRoutes, Helios};
 pub use assemble::Assembly;
 pub use module::Module;
+pub use remote_addr::RemoteAddr;
 pub use router::{RouteInfo, Routes};
 pub use server::Listener;
 pub use service::{HeliosService, RouteService};

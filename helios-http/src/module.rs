@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_core::container::Container;
+use helios_core::container::{Container, Factories, Factory};
 
 use crate::controller::{Controller, ControllerEntry};
 
@@ -46,6 +46,7 @@ use crate::controller::{Controller, ControllerEntry};
 pub struct Module {
     pub(crate) prefix: String,
     pub(crate) container: Container,
+    pub(crate) factories: Factories,
     pub(crate) controllers: Vec<ControllerEntry>,
 }
 
@@ -55,6 +56,7 @@ impl Module {
         Self {
             prefix: prefix.into(),
             container: Container::default(),
+            factories: Factories::default(),
             controllers: Vec::new(),
         }
     }
@@ -66,8 +68,38 @@ impl Module {
 
     /// Hands in a value that is shared already, or one behind a trait, as [`Helios::provide_as`](crate::Helios::provide_as).
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.factories.remove::<T>();
         self.container.provide(value);
         self
+    }
+
+    /// Hands in a value that must be awaited to be made, as [`Helios::provide_async`](crate::Helios::provide_async).
+    pub fn provide_async<Args, F>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output: Sync>,
+    {
+        self.container.remove::<F::Output>();
+        self.factories.add(factory, Arc::new);
+        self
+    }
+
+    /// As [`Module::provide_async`], for a factory that gives an `Arc`, also of a trait.
+    pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output = Arc<T>>,
+        T: ?Sized + Send + Sync + 'static,
+    {
+        self.container.remove::<T>();
+        self.factories.add(factory, |value| value);
+        self
+    }
+
+    /// Lets the factories run.
+    pub(crate) async fn prepare(&mut self, of_app: &Container) {
+        let mut provided = of_app.clone();
+        provided.extend(self.container.clone());
+        let factories = std::mem::take(&mut self.factories);
+        self.container.extend(factories.run(&provided).await);
     }
 
     /// Adds a controller, below the module's prefix.

@@ -52,7 +52,7 @@ impl Helios {
     /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable or SSE option,
     /// [`Error::Io`] if the signals cannot be listened to. A drain that is cut is not an error.
     pub async fn listen(self) -> Result<(), Error> {
-        let app = self.assemble()?;
+        let app = self.prepare().await.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
         let bound = TcpListener::bind((host.as_str(), port)).await;
         let listener = bound.map_err(|source| Error::Bind {
@@ -84,7 +84,7 @@ impl Helios {
     ///
     /// As [`Helios::listen`], without [`Error::Bind`]; [`Error::Io`] also if the listener has no address.
     pub async fn listen_on(self, listener: impl Listener) -> Result<(), Error> {
-        serve(self.assemble()?, listener).await
+        serve(self.prepare().await.assemble()?, listener).await
     }
 }
 

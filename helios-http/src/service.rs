@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
 use crate::pipeline;
+use crate::remote_addr::RemoteAddr;
 use crate::router::{Matched, Router, Routes};
 use crate::sse::Hub;
 use crate::trace::RequestTrace;
@@ -91,7 +92,7 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
             let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
             let (parts, body) = request.into_parts();
             let peer = parts.extensions.get::<Arc<Peer>>().cloned();
-            let addr = peer.as_ref().and_then(|peer| peer.addr);
+            let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
             let template = Arc::clone(&endpoint.template);
             let context = RequestContext::new(parts, template, params, addr);
             let run = pin!(pipeline::run(&endpoint, context, body, shared, peer));

@@ -123,6 +123,11 @@ impl TestAppBuilder {
         Self(change(self.0))
     }
 
+    /// Runs the async factories of what is not replaced, as [`Helios::prepare`]. [`TestAppBuilder::serve`] does it itself.
+    pub async fn prepare(self) -> Self {
+        Self(self.0.prepare().await)
+    }
+
     /// Assembles the app, without a socket. Start and stop hooks of services do not run; they do with
     /// [`serve`](Self::serve).
     ///

@@ -91,7 +91,7 @@ use proc_macro::TokenStream;
 /// | `#[query]`, `#[query("name", default = 20)]` | a key of the query string |
 /// | `#[header]`, `#[header("name")]` | a request header; by default the argument's name with `-` for `_` |
 /// | `#[cookie]`, `#[cookie("name")]` | a cookie, percent-decoded |
-/// | `#[body]` | the whole body: JSON or a form; validated, unless `#[body(unvalidated)]` |
+/// | `#[body]` | the whole body: JSON or a form; validated, unless `#[body(unvalidated)]`; of GET and HEAD only with `#[body(allow_get)]` |
 /// | `#[req]` | `&RequestContext` |
 /// | `#[res]` | `&mut ResponseHead` |
 /// | `#[inject]` | an `Arc` from the container |

@@ -44,6 +44,13 @@ pub(crate) fn type_arguments(segment: &PathSegment) -> Vec<&Type> {
     types.collect::<Option<_>>().unwrap_or_default()
 }
 
+/// The `T` of a `Result<T, ..>`, or the type itself.
+pub(crate) fn in_result(ty: &Type) -> &Type {
+    let result = last_segment(ty).filter(|segment| segment.ident == "Result");
+    let arguments = result.map(type_arguments).unwrap_or_default();
+    arguments.first().copied().unwrap_or(ty)
+}
+
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
 }

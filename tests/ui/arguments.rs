@@ -36,6 +36,9 @@ impl User {
     #[post("e")]
     fn two_bodies(&self, #[body] a: String, #[body] b: String) {}
 
+    #[post("e2")]
+    fn two_kinds_of_body(&self, a: Json<String>, b: Result<Form<String>, HttpError>, #[body] c: String) {}
+
     #[get("f")]
     fn body_of_get(&self, #[body] a: String) {}
 
@@ -44,6 +47,12 @@ impl User {
 
     #[sse("h")]
     async fn body_of_sse(&self, #[body] a: String, stream: SseStream) {}
+
+    #[get("h2")]
+    fn json_of_get(&self, a: Json<String>) {}
+
+    #[post("h3")]
+    fn allowed_anyway(&self, #[body(allow_get)] a: String) {}
 
     #[get("i")]
     fn opaque(&self, #[query] a: impl Send) {}

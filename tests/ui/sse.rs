@@ -29,6 +29,11 @@ impl User {
     #[sse("e")]
     fn unit(&self) -> () {}
 
+    #[sse("e2")]
+    async fn producer_of_nothing(&self, #[query] id: u64) -> Result<(), HttpError> {
+        Ok(())
+    }
+
     #[sse("f")]
     #[http_code(201)]
     #[header("content-type", "text/plain")]

@@ -1,6 +1,7 @@
 //! `#[body]`: the whole body, read by its content type.
 
 use std::error::Error;
+use std::fmt::Display;
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
+use super::{path_to_fault, unsupported_media_type};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
 
@@ -29,13 +31,19 @@ pub trait FromBody: Sized {
 impl<T: DeserializeOwned> FromBody for T {
     fn from_json(body: &[u8]) -> Result<Self, HttpError> {
         serde_json::from_slice(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => mismatch(&error),
-            _ => HttpError::bad_request(format!("the body is not JSON: {error}")),
+            serde_json::error::Category::Data => {
+                let mut again = serde_json::Deserializer::from_slice(body);
+                mismatch(path_to_fault::<T>(&mut again), &error)
+            }
+            _ => not_json(&error),
         })
     }
 
     fn from_form(body: &[u8]) -> Result<Self, HttpError> {
-        serde_html_form::from_bytes(body).map_err(|error| mismatch(&error))
+        serde_html_form::from_bytes(body).map_err(|error| {
+            let again = serde_html_form::Deserializer::from_bytes(body);
+            mismatch(path_to_fault::<T>(again), &error)
+        })
     }
 }
 
@@ -43,8 +51,8 @@ impl<T: DeserializeOwned> FromBody for T {
 pub async fn body<T: FromBody>(call: &mut Call) -> Option<T> {
     let bound = match Format::of(call.headers()) {
         Some(format) => read(call).await.and_then(|bytes| format.parse(&bytes)),
-        None => Err(HttpError::unsupported_media_type(
-            "send the body as `application/json` or `application/x-www-form-urlencoded`",
+        None => Err(unsupported_media_type(
+            "`application/json` or `application/x-www-form-urlencoded`",
         )),
     };
     call.note(bound)
@@ -115,12 +123,25 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
 }
 
 /// Well-formed, but not the wanted type. serde's message names fields and types, and short values.
-fn mismatch(error: &dyn std::fmt::Display) -> HttpError {
-    let fault = Fault {
-        location: Location::Body,
-        name: "".into(),
-        expected: format!("another shape ({error})"),
-        got: None,
+fn mismatch(name: String, error: &dyn Display) -> HttpError {
+    let detail = match name.as_str() {
+        "" => format!("body: {error}"),
+        name => format!("body field `{name}`: {error}"),
     };
-    HttpError::unprocessable(format!("body: {error}")).with_fault(fault)
+    HttpError::unprocessable(detail)
+        .with_fault(body_fault(name, format!("another shape ({error})")))
+}
+
+fn not_json(error: &dyn Display) -> HttpError {
+    let fault = body_fault(String::new(), format!("JSON ({error})"));
+    HttpError::bad_request(format!("the body is not JSON: {error}")).with_fault(fault)
+}
+
+fn body_fault(name: String, expected: String) -> Fault {
+    Fault {
+        location: Location::Body,
+        name: name.into(),
+        expected,
+        got: None,
+    }
 }

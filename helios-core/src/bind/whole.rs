@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use super::body::Format;
 use super::extract::Cx;
 use super::values::{Named, ValueError};
-use crate::error::HttpError;
+use super::{echoed, fault, path_to_fault, query, truncated, unsupported_media_type};
+use crate::error::{HttpError, Location};
 use crate::event::{IntoSseEvent, SseEvent};
 use crate::reply::Reply;
 
@@ -155,9 +156,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let query = parts.uri.query().unwrap_or_default();
-        serde_html_form::from_str(query)
-            .map(Self)
-            .map_err(|error| HttpError::bad_request(format!("query: {error}")))
+        serde_html_form::from_str(query).map(Self).map_err(|error| {
+            let again = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+            let name = path_to_fault::<T>(again);
+            let got = query_values(query, &name);
+            let expected = format!("another value ({error})");
+            fault(Location::Query, name, expected, got)
+        })
     }
 }
 
@@ -172,9 +177,19 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
         T::deserialize(Named(&pairs))
             .map(Self)
             .map_err(|ValueError(expected)| {
-                HttpError::bad_request(format!("path: expected {expected}"))
+                let name = path_to_fault::<T>(Named(&pairs));
+                let got = cx.path().get(&name).map(truncated);
+                fault(Location::Path, name, expected, got)
             })
     }
+}
+
+/// The values of the key that the path to a fault begins with: `tags` for `tags[1]`.
+fn query_values(query: &str, path: &str) -> Option<String> {
+    let name = path.split('[').next()?;
+    let pairs = query::parse(query).ok()?.into_iter();
+    let values = pairs.filter_map(|(key, value)| (key == name).then_some(value));
+    echoed(&values.collect::<Vec<_>>())
 }
 
 macro_rules! from_body {
@@ -185,9 +200,7 @@ macro_rules! from_body {
 
                 async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
                     if Format::of(request.headers()) != Some(Format::$format) {
-                        return Err(HttpError::unsupported_media_type(concat!(
-                            "send the body as `", $accepted, "`"
-                        )));
+                        return Err(unsupported_media_type(concat!("`", $accepted, "`")));
                     }
                     let bytes = match Bytes::from_request(request, state).await {
                         Ok(bytes) => bytes,

@@ -135,10 +135,14 @@ impl Binder<'_> {
         let (rt, call) = (self.runtime.at(span), &self.call);
         let is_generic = types::mentions_param(ty, self.generics);
         match argument.source {
-            Source::Body { unvalidated: false } if is_generic => {
+            Source::Body {
+                unvalidated: false, ..
+            } if is_generic => {
                 quote_spanned!(span=> let #local = #rt::validated_body::<#ty>(#call, #local);)
             }
-            Source::Body { unvalidated: false } => {
+            Source::Body {
+                unvalidated: false, ..
+            } => {
                 quote_spanned!(span=> let #local = #rt::validated!(body, #call, #local);)
             }
             Source::Unmarked if is_generic && is_whole(ty) => {
@@ -256,13 +260,8 @@ fn default_of(argument: &Argument) -> Option<&Expr> {
 
 /// Helios' own wrappers of a whole part of the request, as they are usually written, or a `Result` of one.
 fn is_whole(ty: &Type) -> bool {
-    let Some(segment) = types::last_segment(ty) else {
-        return false;
-    };
-    match types::type_arguments(segment).first() {
-        Some(inner) if segment.ident == "Result" => is_whole(inner),
-        _ => WHOLE.iter().any(|name| segment.ident == name),
-    }
+    let ty = types::in_result(ty);
+    WHOLE.iter().any(|name| types::is_named(ty, name))
 }
 
 /// Fills in what is absent.

@@ -1,5 +1,7 @@
 //! What only shows when paths, arguments and routes are seen together.
 
+use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::Type;
 
 use super::model::{
@@ -30,7 +32,7 @@ fn check_prefix(controller: &Controller, errors: &mut Errors) {
     let prefix = &controller.prefix;
     if let Some(param) = prefix.params().iter().find(|param| param.catch_all) {
         let message = format!(
-            "`{{*{}}}` takes all that follows: a prefix cannot hold it",
+            "`{{*{}}}` takes all that follows: a prefix cannot hold it, write it into the paths of the routes",
             param.name
         );
         errors.at_span(prefix.span, message);
@@ -127,20 +129,14 @@ fn check_twice(method: &Method, errors: &mut Errors) {
 
 fn check_body(route: &Route, errors: &mut Errors) {
     let arguments = &route.method.arguments;
-    let bodies = arguments
-        .iter()
-        .filter(|argument| matches!(argument.source, Source::Body { .. }));
-    for (index, argument) in bodies.enumerate() {
-        let attribute = &argument.attribute;
-        if index > 0 {
-            errors.at(
-                attribute,
-                "a request has one body: take it once, as a struct with all its fields",
-            );
-        }
-        if !route.verb.has_body() {
-            errors.at(attribute, no_body(route));
-        }
+    for argument in arguments.iter().filter(|arg| takes_body(arg)).skip(1) {
+        errors.at(
+            place_of(argument),
+            "a request has one body: take it once, as a struct with all its fields",
+        );
+    }
+    for argument in arguments {
+        check_method_of_body(route, argument, errors);
     }
     let heads = arguments
         .iter()
@@ -150,13 +146,61 @@ fn check_body(route: &Route, errors: &mut Errors) {
     }
 }
 
+/// GET and HEAD have a body only where the route says that they may.
+fn check_method_of_body(route: &Route, argument: &Argument, errors: &mut Errors) {
+    let has_body = route.verb.has_body();
+    match argument.source {
+        Source::Body {
+            allow_get: Some(span),
+            ..
+        } if has_body => {
+            let method = route.verb.method();
+            let message = format!("`allow_get` does nothing here: {method} may have a body");
+            errors.at_span(span, message);
+        }
+        Source::Body {
+            allow_get: Some(_), ..
+        } => {}
+        _ if !has_body && takes_body(argument) => {
+            errors.at(place_of(argument), no_body(route));
+        }
+        _ => {}
+    }
+}
+
+fn takes_body(argument: &Argument) -> bool {
+    match argument.source {
+        Source::Body { .. } => true,
+        Source::Unmarked => is_whole_body(&argument.bound),
+        _ => false,
+    }
+}
+
+/// The attribute of an argument, or its type.
+fn place_of(argument: &Argument) -> TokenStream {
+    match &argument.attribute {
+        Some(attribute) => attribute.to_token_stream(),
+        None => argument.declared.to_token_stream(),
+    }
+}
+
+/// `Json<T>` or `Form<T>` of the prelude. By a longer path it may be someone else's, who reads the query of a GET.
+fn is_whole_body(ty: &Type) -> bool {
+    let ty = types::in_result(ty);
+    let is_short = matches!(ty, Type::Path(path) if path.path.segments.len() == 1);
+    is_short && (types::is_named(ty, "Json") || types::is_named(ty, "Form"))
+}
+
 fn no_body(route: &Route) -> String {
     let method = route.verb.method();
     let instead = match route.kind {
         RouteKind::Http => "`#[post]`",
         RouteKind::Sse { .. } => "`#[sse(.., method = \"POST\")]`",
     };
-    format!("a {method} request has no body: use `#[query]`, or {instead}")
+    format!(
+        "a {method} request has no body: use `#[query]`, or {instead}; if your clients do send one, write \
+         `#[body(allow_get)]`"
+    )
 }
 
 fn check_sse(route: &Route, errors: &mut Errors) {
@@ -171,7 +215,7 @@ fn check_sse(route: &Route, errors: &mut Errors) {
         if header.name.value() == "content-type" {
             errors.at(
                 &header.name,
-                "an SSE route answers with `text/event-stream`",
+                "an SSE route answers with `text/event-stream`: remove this header",
             );
         }
     }
@@ -180,6 +224,21 @@ fn check_sse(route: &Route, errors: &mut Errors) {
                        `SseStream`, or make it `async` and take an `SseStream` argument";
         errors.at(&method.name, message);
     }
+    if method.is_async && gives_unit(method.output.as_ref()) && !may_send(method) {
+        let message = "a producer sends its events on a stream, and this one has none: take an `SseStream` argument, \
+                       or return `impl Stream<Item = SseEvent>`";
+        errors.at(&method.name, message);
+    }
+}
+
+/// `()`, or a `Result` of it.
+fn gives_unit(output: Option<&Type>) -> bool {
+    gives_nothing(output.map(types::in_result))
+}
+
+/// Whether one of the arguments is an `SseStream`, by whatever name.
+fn may_send(method: &Method) -> bool {
+    method.arguments.iter().any(Argument::is_unmarked)
 }
 
 fn gives_nothing(output: Option<&Type>) -> bool {

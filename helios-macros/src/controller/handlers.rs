@@ -62,7 +62,13 @@ impl<'a> Writer<'a> {
     }
 
     fn http(&self, route: &Route) -> TokenStream {
-        let Self { rt, call, head, .. } = self;
+        let Self {
+            rt,
+            call,
+            head,
+            this,
+            ..
+        } = self;
         let bindings = self.bindings(
             Place::Http,
             quote!(#call),
@@ -73,8 +79,7 @@ impl<'a> Writer<'a> {
         let lent = self.lend(&quote!(&#call.request), &quote!(&mut #head));
         let result = self.result("reply", &self.awaited());
         let body = self.boxed(&quote!(#bindings #headers #response #lent #result));
-        let signature =
-            quote!(<'h>(&'h self, #call: &'h mut #rt::Call) -> #rt::BoxFuture<'h, #rt::Reply>);
+        let signature = quote!(<'h>(#this: &'h Self, #call: &'h mut #rt::Call) -> #rt::BoxFuture<'h, #rt::Reply>);
         self.function(&signature, &body)
     }
 
@@ -104,7 +109,7 @@ impl<'a> Writer<'a> {
         let result = self.result(run, &quote!(#call, #called));
         let body = self.boxed(&quote!(#bindings #headers #response #shared #lent #result));
         let signature = quote! {
-            (self: #rt::Arc<Self>, mut #call: #rt::SseCall) -> #rt::BoxFuture<'static, #rt::Outcome>
+            (#this: #rt::Arc<Self>, mut #call: #rt::SseCall) -> #rt::BoxFuture<'static, #rt::Outcome>
         };
         self.function(&signature, &body)
     }
@@ -156,22 +161,22 @@ impl<'a> Writer<'a> {
     }
 
     fn hook(&self, inputs: &TokenStream, bindings: &TokenStream) -> TokenStream {
-        let rt = &self.rt;
+        let Self { rt, this, .. } = self;
         let result = self.result("hook_result", &self.awaited());
         let body = self.boxed(&quote!(#bindings #result));
         let signature = quote! {
-            <'h>(&'h self, #inputs) -> #rt::BoxFuture<'h, #rt::Result<(), #rt::HttpError>>
+            <'h>(#this: &'h Self, #inputs) -> #rt::BoxFuture<'h, #rt::Result<(), #rt::HttpError>>
         };
         self.function(&signature, &body)
     }
 
+    /// It takes no `self`, or editors would offer it wherever they complete `self.`.
     fn function(&self, signature: &TokenStream, body: &TokenStream) -> TokenStream {
-        let (name, cfgs, this) = (hidden(self.method), &self.method.cfgs, &self.this);
+        let (name, cfgs) = (hidden(self.method), &self.method.cfgs);
         quote! {
             #(#cfgs)*
             #[doc(hidden)]
             fn #name #signature {
-                let #this = self;
                 #body
             }
         }

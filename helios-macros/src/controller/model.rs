@@ -240,6 +240,8 @@ pub(crate) enum Source {
     },
     Body {
         unvalidated: bool,
+        /// Where `allow_get` stands, if it does.
+        allow_get: Option<Span>,
     },
     Request,
     Response,

@@ -97,15 +97,21 @@ impl Reader<'_> {
     }
 
     fn body(&self, errors: &mut Errors) -> Source {
-        let mut unvalidated = false;
+        let (mut unvalidated, mut allow_get) = (false, None);
         let args = attributes::args_of(self.attribute, errors);
         for value in &args.positional {
             errors.at(value, "the whole body is taken: write `#[body]`");
         }
-        for arg in args.known("body", &["unvalidated"], errors) {
-            unvalidated = arg.flag(errors);
+        for arg in args.known("body", &["unvalidated", "allow_get"], errors) {
+            match arg.name().as_str() {
+                "unvalidated" => unvalidated = arg.flag(errors),
+                _ => allow_get = arg.flag(errors).then(|| arg.key.span()),
+            }
         }
-        Source::Body { unvalidated }
+        Source::Body {
+            unvalidated,
+            allow_get,
+        }
     }
 
     fn named(&self, attribute: &str, keys: &[&str], errors: &mut Errors) -> Named {

@@ -127,16 +127,83 @@ fn a_body_needs_a_method_that_has_one() {
     mistake(
         "user",
         &quote!(
+            #[sse]
+            async fn a(&self, b: Json<String>, c: SseStream) {}
+        ),
+        "write `#[body(allow_get)]`",
+    );
+    mistake(
+        "user",
+        &quote!(
+            #[post]
+            fn a(&self, #[body(allow_get)] b: String) {}
+        ),
+        "`allow_get` does nothing here",
+    );
+    mistake(
+        "user",
+        &quote!(
             #[post]
             fn a(&self, #[body] b: String, #[body] c: String) {}
+        ),
+        "a request has one body",
+    );
+    mistake(
+        "user",
+        &quote!(
+            #[post]
+            fn a(&self, #[body] b: String, c: Json<String>) {}
         ),
         "a request has one body",
     );
     let taken = quote!(
         #[sse(method = "POST")]
         async fn a(&self, #[body] b: String, c: SseStream) {}
+        #[sse("b")]
+        async fn b(&self, #[body(allow_get)] b: String, c: SseStream) {}
+        #[head("c")]
+        fn c(&self, #[body(allow_get, unvalidated)] b: String) {}
+        #[get("d")]
+        fn d(&self, b: axum::Form<Page>) {}
     );
     assert_eq!(mistakes(quote!(), &taken), [""; 0]);
+}
+
+#[test]
+fn an_sse_route_streams_something() {
+    let nothing = [
+        (
+            quote!(
+                #[sse]
+                fn a(&self, b: SseStream) {}
+            ),
+            "a sync method",
+        ),
+        (
+            quote!(
+                #[sse]
+                async fn a(&self, #[inject] b: Arc<B>) {}
+            ),
+            "a producer",
+        ),
+        (
+            quote!(
+                #[sse]
+                async fn a(&self) -> Result<(), E> {}
+            ),
+            "a producer",
+        ),
+    ];
+    for (route, expected) in nothing {
+        mistake("user", &route, expected);
+    }
+    let something = quote! {
+        #[sse("a")] async fn a(&self, b: MyStream) -> Result<(), E> {}
+        #[sse("b")] async fn b(&self) -> Result<SseStream, E> {}
+        #[sse("c")] async fn c(&self) -> SseStream {}
+        #[sse("d")] fn d(&self) -> Result<impl Stream<Item = SseEvent>, E> {}
+    };
+    assert_eq!(mistakes(quote!(), &something), [""; 0]);
 }
 
 #[test]

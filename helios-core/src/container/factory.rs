@@ -1,0 +1,179 @@
+//! Values that must be awaited to be made: async factories, run before anything is resolved.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::{Container, Key, Stored};
+
+/// An async function, or closure, that makes a value from others in the container: it takes up to six `Arc`s, and gives
+/// a `Result` with any error.
+///
+/// What it takes must be provided, or made by another factory; types that the container builds on demand come later.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make a value for the container",
+    label = "not an async function of `Arc`s that gives a `Result`",
+    note = "write `async fn connect(settings: Arc<Settings>) -> Result<Pool, E>`, where `E` implements `std::error::Error` or is a text",
+    note = "its future must be `Send`: hold no `Rc` and no lock's guard across an `.await`"
+)]
+pub trait Factory<Args>: Send + 'static {
+    /// What it makes.
+    type Output: Send + 'static;
+
+    #[doc(hidden)]
+    fn needs() -> Vec<Key>;
+
+    /// Starts, if all that it needs is there.
+    #[doc(hidden)]
+    fn make(self, container: &Container) -> Option<Making<Self::Output>>;
+}
+
+/// A value that is being made.
+#[doc(hidden)]
+pub type Making<T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
+
+macro_rules! factory_of {
+    ($($arg:ident)*) => {
+        #[diagnostic::do_not_recommend]
+        #[allow(non_snake_case, unused_variables)]
+        impl<F, Made, T, E, $($arg,)*> Factory<($(Arc<$arg>,)*)> for F
+        where
+            F: FnOnce($(Arc<$arg>,)*) -> Made + Send + 'static,
+            Made: Future<Output = Result<T, E>> + Send + 'static,
+            T: Send + 'static,
+            E: Into<Box<dyn Error + Send + Sync>>,
+            $($arg: ?Sized + Send + Sync + 'static,)*
+        {
+            type Output = T;
+
+            fn needs() -> Vec<Key> {
+                vec![$(Key::of::<$arg>(),)*]
+            }
+
+            fn make(self, container: &Container) -> Option<Making<T>> {
+                let made = self($(container.get::<$arg>()?,)*);
+                Some(Box::pin(async move { made.await.map_err(Into::into) }))
+            }
+        }
+    };
+}
+
+factory_of!();
+factory_of!(A);
+factory_of!(A B);
+factory_of!(A B C);
+factory_of!(A B C D);
+factory_of!(A B C D G);
+factory_of!(A B C D G H);
+
+/// Factories that have not run yet, in the order in which they were handed in.
+#[derive(Default)]
+pub struct Factories(Vec<Pending>);
+
+struct Pending {
+    makes: Key,
+    needs: Vec<Key>,
+    make: Make,
+}
+
+type Make = Box<dyn FnOnce(&Container) -> Option<Making<Stored>> + Send>;
+
+/// Why a value that a factory makes is not there.
+#[derive(Clone, Debug)]
+pub(super) enum Unmade {
+    /// The factory's error, with its sources.
+    Failed(String),
+    /// Some of this is not there either.
+    Lacking(Vec<Key>),
+    /// Nobody ran it.
+    Pending,
+}
+
+impl fmt::Debug for Factories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|pending| &pending.makes.name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Factories {
+    /// Adds a factory in place of an earlier one of the same type. `share` gives what it makes the type that it is
+    /// asked for by.
+    pub fn add<Args, F: Factory<Args>, T: ?Sized + Send + Sync + 'static>(
+        &mut self,
+        factory: F,
+        share: fn(F::Output) -> Arc<T>,
+    ) {
+        self.remove::<T>();
+        let make = move |container: &Container| {
+            let making = factory.make(container)?;
+            let making: Making<Stored> =
+                Box::pin(async move { Ok(Arc::new(share(making.await?)) as _) });
+            Some(making)
+        };
+        self.0.push(Pending {
+            makes: Key::of::<T>(),
+            needs: F::needs(),
+            make: Box::new(make),
+        });
+    }
+
+    /// Forgets the factory of a type, as something else provides it.
+    pub fn remove<T: ?Sized + 'static>(&mut self) {
+        let key = Key::of::<T>();
+        self.0.retain(|pending| pending.makes.id != key.id);
+    }
+
+    /// Runs all, one after the other, each as soon as what it needs is there. Gives what was made, and remembers why
+    /// the rest was not.
+    pub async fn run(mut self, provided: &Container) -> Container {
+        let (mut all, mut made) = (provided.clone(), Container::default());
+        while let Some(Pending { makes, make, .. }) = self.next_ready(&all) {
+            let Some(making) = make(&all) else { continue };
+            match making.await {
+                Ok(value) => {
+                    all.values.insert(makes.id, Arc::clone(&value));
+                    made.values.insert(makes.id, value);
+                }
+                Err(error) => {
+                    let reason = Unmade::Failed(with_sources(&*error));
+                    made.unmade.push((makes, reason));
+                }
+            }
+        }
+        made.extend(self.left(|pending| Unmade::Lacking(pending.needs)));
+        made
+    }
+
+    /// A container that knows only that these have not run.
+    #[must_use]
+    pub fn pending(self) -> Container {
+        self.left(|_| Unmade::Pending)
+    }
+
+    fn next_ready(&mut self, all: &Container) -> Option<Pending> {
+        let is_ready = |pending: &Pending| pending.needs.iter().all(|need| all.holds(need));
+        let next = self.0.iter().position(is_ready)?;
+        Some(self.0.remove(next))
+    }
+
+    fn left(self, why: impl Fn(Pending) -> Unmade) -> Container {
+        let mut container = Container::default();
+        for pending in self.0 {
+            container.unmade.push((pending.makes.clone(), why(pending)));
+        }
+        container
+    }
+}
+
+fn with_sources(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

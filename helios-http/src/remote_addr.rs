@@ -1,0 +1,67 @@
+//! [`RemoteAddr`]: who has sent a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use helios_core::error::HttpError;
+use http::Extensions;
+use http::request::Parts;
+
+use crate::peer::Peer;
+
+/// The address that a request came from: the peer's, which is a proxy's if one stands before the server.
+///
+/// It is an argument of handlers, `RemoteAddr(addr): RemoteAddr`, or an `Option` of it where there may be none: on a
+/// Unix socket, in a [`TestApp`](crate::testing::TestApp), or inside another server. A layer that knows better puts its
+/// own into the request's extensions, and then it is what everybody sees, also through
+/// [`RequestContext::remote_addr`](helios_core::request::RequestContext::remote_addr).
+///
+/// ```
+/// use std::net::{IpAddr, SocketAddr};
+///
+/// use helios::RemoteAddr;
+/// use helios::prelude::*;
+/// use tower::util::MapRequestLayer;
+///
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// // behind a proxy of yours that sets `x-real-ip`
+/// let real_ip = MapRequestLayer::new(|mut request: http::Request<_>| {
+///     let ip = request.headers().get("x-real-ip").and_then(|ip| ip.to_str().ok()?.parse().ok());
+///     if let Some::<IpAddr>(ip) = ip {
+///         request.extensions_mut().insert(RemoteAddr(SocketAddr::new(ip, 0)));
+///     }
+///     request
+/// });
+/// let app = Helios::new(App).layer(real_ip);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteAddr(pub SocketAddr);
+
+impl RemoteAddr {
+    /// The address of the request with these extensions: what a layer put there, or what the server accepted.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        let accepted = || extensions.get::<Arc<Peer>>()?.addr.map(Self);
+        extensions.get().copied().or_else(accepted)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RemoteAddr {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        let none = || HttpError::internal("the request has no address: take `Option<RemoteAddr>`");
+        Self::of(&parts.extensions).ok_or_else(none)
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for RemoteAddr {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, HttpError> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
