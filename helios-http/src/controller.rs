@@ -104,6 +104,17 @@ pub struct Hooks<C: 'static> {
     pub needs: &'static [HookNeeds],
 }
 
+impl<C> Hooks<C> {
+    /// No hooks at all.
+    pub const NONE: Self = Self {
+        connection: None,
+        error: None,
+        reset: None,
+        close: None,
+        needs: &[],
+    };
+}
+
 /// What the arguments of a hook need.
 #[derive(Clone, Copy)]
 pub struct HookNeeds {

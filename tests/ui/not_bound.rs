@@ -46,6 +46,9 @@ impl User {
     #[on_sse_error]
     fn failed(&self, stream: SseStream, reason: CloseReason, a: NotDe) {}
 
+    #[on_sse_reset]
+    fn missed(&self, stream: SseStream, reset: &SseReset, error: &SseError) {}
+
     #[on_sse_close]
     fn closed(&self, stream: SseStream, error: &SseError, a: NotDe) {}
 }

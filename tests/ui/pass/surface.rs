@@ -238,6 +238,11 @@ impl Posts {
         self.mailer.send(&format!("{} {error}", client.id()));
     }
 
+    #[on_sse_reset]
+    async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
+        client.send(format!("{:?} missed", reset.topics)).await
+    }
+
     #[on_sse_close]
     async fn closed(&self, reason: CloseReason) {
         self.mailer.send(reason.as_str());
