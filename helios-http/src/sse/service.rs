@@ -89,7 +89,7 @@ impl SseService {
     ) -> Result<(), SseError> {
         let client = self.hub.find(id).ok_or(SseError::NoSuchClient(id))?;
         tokio::task::consume_budget().await;
-        client.send_by_id(event.into_sse_event(), None)
+        client.send_by_id(event.into_sse_event())
     }
 
     /// Publishes an event to everyone who is in the topic, now or, within the topic's history, when they come back. The

@@ -117,13 +117,9 @@ impl Client {
     }
 
     /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
-    pub(in crate::sse) fn send_by_id(
-        self: &Arc<Self>,
-        event: SseEvent,
-        after: Option<u64>,
-    ) -> Result<(), SseError> {
+    pub(in crate::sse) fn send_by_id(self: &Arc<Self>, event: SseEvent) -> Result<(), SseError> {
         let prepared = self.prepare(event, Origin::ById)?;
-        match self.push(&prepared, after) {
+        match self.push(&prepared, None) {
             Err(SseError::Full) if self.is_live() => {}
             sent => return sent,
         }
@@ -135,7 +131,7 @@ impl Client {
             return Err(SseError::Closed(CloseReason::SlowClient));
         }
         self.make_room(attachment);
-        self.push(&prepared, after)
+        self.push(&prepared, None)
     }
 
     /// Drops the older half of what waits for this client alone.
