@@ -7,4 +7,5 @@ mod rooms {
     mod app;
 
     mod joining;
+    mod resume;
 }
