@@ -7,5 +7,7 @@ mod rooms {
     mod app;
 
     mod joining;
+    mod reset;
     mod resume;
+    mod slow;
 }

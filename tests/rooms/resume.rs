@@ -236,17 +236,19 @@ async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
 const TOPICS: [&str; 8] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
 const EACH: u64 = 2_500;
 
-/// Publishes to all topics from a task for each, as fast as it goes.
+/// Publishes to all topics from many tasks, as fast as it goes. Each task goes from topic to topic, so that a reader which
+/// looks at one after the other would be told of a later event before an earlier one.
 fn publishers(sse: &SseService) -> Vec<tokio::task::JoinHandle<()>> {
-    let spawn = |topic: &'static str| {
+    let spawn = |task: usize| {
         let sse = sse.clone();
         tokio::spawn(async move {
             for n in 0..EACH {
-                sse.publish(topic, format!("{topic} {n}")).await.unwrap();
+                let topic = TOPICS[(task + n as usize) % TOPICS.len()];
+                sse.publish(topic, format!("{task} {n}")).await.unwrap();
             }
         })
     };
-    TOPICS.into_iter().map(spawn).collect()
+    (0..TOPICS.len()).map(spawn).collect()
 }
 
 /// Reads until everything was seen, cut again and again; gives the numbers of what it saw.
