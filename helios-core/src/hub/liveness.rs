@@ -41,7 +41,7 @@ pub struct Liveness {
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
-    /// It was too far behind at the last look.
+    /// It was too far behind at the last look, and has not caught up since.
     behind: bool,
 }
 
@@ -61,6 +61,11 @@ impl Liveness {
         self.polled = true;
     }
 
+    /// It has read everything there was.
+    pub fn caught_up(&mut self) {
+        self.behind = false;
+    }
+
     /// Something is written.
     pub fn wrote(&mut self, now: Duration) {
         self.last_write = now;
@@ -74,7 +79,8 @@ impl Liveness {
 
     /// Looks at a client that is `lag` behind.
     ///
-    /// A burst is not held against a client that reads: too far behind is who was so at the last look, too.
+    /// A burst is not held against a client that reads: too far behind is who was so at the last look, too, and has not
+    /// caught up in between.
     pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
         let silent = now.saturating_sub(self.last_write);
         if patience.keep_alive.is_some_and(|after| silent >= after) {
@@ -164,6 +170,16 @@ mod tests {
         assert_eq!(look(&mut client, 3, MUCH), Verdict::Fine);
         client.polled();
         assert_eq!(look(&mut client, 4, MUCH), Verdict::Slow);
+    }
+
+    #[test]
+    fn who_catches_up_between_bursts_is_not_behind() {
+        let mut client = Liveness::default();
+        for second in 1..5 {
+            assert_eq!(look(&mut client, second, MUCH), Verdict::Fine);
+            client.polled();
+            client.caught_up();
+        }
     }
 
     #[test]

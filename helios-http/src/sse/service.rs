@@ -10,7 +10,7 @@ use helios_core::sse::{ClientId, SseError};
 
 use super::hub::Hub;
 use super::stream::SseStream;
-use super::topics::EVERYONE;
+use super::topics::{EVERYONE, check_name};
 
 /// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
@@ -120,9 +120,7 @@ impl SseService {
         event: impl IntoSseEvent,
     ) -> Result<EventId, SseError> {
         let topic = topic.as_ref();
-        if topic == EVERYONE {
-            return Err(SseError::InvalidTopic(topic.to_owned()));
-        }
+        check_name(topic)?;
         let event = event.into_sse_event();
         self.hub.publish(topic, &event, None).await
     }

@@ -21,6 +21,14 @@ pub(super) const EVERYONE: &str = "*";
 
 const LONGEST_NAME: usize = 256;
 
+/// Whether connections may join, and publishers name, a topic of this name.
+pub(super) fn check_name(name: &str) -> Result<(), SseError> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name == EVERYONE {
+        return Err(SseError::InvalidTopic(name.to_owned()));
+    }
+    Ok(())
+}
+
 /// One topic: a ring, and who reads it.
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
@@ -148,9 +156,7 @@ impl Topics {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            return Err(SseError::InvalidTopic(name.to_owned()));
-        }
+        check_name(name)?;
         let limit = options.max_topics;
         if self.count.fetch_add(1, Ordering::AcqRel) >= limit {
             self.count.fetch_sub(1, Ordering::AcqRel);

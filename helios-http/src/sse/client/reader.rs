@@ -87,6 +87,9 @@ impl Client {
         if state.phase == Phase::Closing {
             return Poll::Ready(None);
         }
+        if !state.reader.is_held() {
+            state.liveness.caught_up();
+        }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
     }

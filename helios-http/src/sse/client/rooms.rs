@@ -11,7 +11,7 @@ use super::reader::PendingReset;
 use super::{Attachment, Client, Phase, State};
 use crate::sse::control;
 use crate::sse::hub::{Hub, lock};
-use crate::sse::topics::{EVERYONE, Membership};
+use crate::sse::topics::{EVERYONE, Membership, check_name};
 
 /// Where a topic that is joined late begins.
 #[derive(Clone, Copy)]
@@ -27,9 +27,7 @@ impl Client {
         topic: &str,
         from: From,
     ) -> Result<(), SseError> {
-        if topic == EVERYONE {
-            return Err(SseError::InvalidTopic(topic.to_owned()));
-        }
+        check_name(topic)?;
         let Some(hub) = self.known_hub() else {
             return self.want(topic);
         };
@@ -121,7 +119,8 @@ impl Client {
             return Ok(());
         };
         let state = lock(&self.state);
-        if state.joined().next().is_some() || state.reader.uses_ids() {
+        let joins = state.joined().next().is_some() || !state.wanted.is_empty();
+        if joins || state.reader.uses_ids() {
             return Err(SseError::OwnId(id.to_owned()));
         }
         Ok(())

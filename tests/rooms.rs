@@ -1,0 +1,13 @@
+//! Rooms over a real socket: topics, resume, resets, slow clients, limits and the end of a connection's time.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod rooms {
+    mod app;
+
+    mod joining;
+    mod reset;
+    mod resume;
+    mod slow;
+}

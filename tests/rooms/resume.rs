@@ -1,0 +1,351 @@
+//! Coming back: nothing is missing, nothing comes twice, everything is in order.
+
+use std::collections::BTreeSet;
+
+use helios::EventId;
+use helios::prelude::*;
+use helios::testing::TestApp;
+
+use super::app::{app, come_back, json, next, path, seq, server, subscribe, until};
+use crate::support::{SseClient, TestServer, within};
+
+/// Publishes these to the topic, and gives the last one's id.
+async fn publish(server: &TestServer, topic: &str, events: &[&str]) -> String {
+    let mut last = String::new();
+    for event in events {
+        last = server.sse.publish(topic, *event).await.unwrap().to_string();
+    }
+    last
+}
+
+/// Reads `helios:ready`, and whether it says that the stream goes on.
+async fn resumed(client: &mut SseClient) -> bool {
+    let ready = client.next().await.unwrap();
+    assert_eq!(ready.event, "helios:ready");
+    json(&ready)["resumed"] == true
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_what_it_missed_and_then_what_is_live() {
+    let server = server().await;
+    let mut client = subscribe(&server, &["a"]).await;
+    publish(&server, "a", &["1"]).await;
+    let (_, last) = next(&mut client).await;
+    drop(client);
+    publish(&server, "a", &["2", "3"]).await;
+    publish(&server, "other", &["x"]).await;
+    let mut client = come_back(&server, &["a"], &last).await;
+    let ready = client.next().await.unwrap();
+    assert_eq!((&*ready.event, &ready.id), ("helios:ready", &last));
+    assert_eq!(json(&ready)["resumed"], true);
+    publish(&server, "a", &["4"]).await;
+    assert_eq!(until(&mut client, "4").await, ["2", "3"]);
+}
+
+#[tokio::test]
+async fn the_last_id_is_taken_from_the_query_when_there_is_no_header() {
+    let server = server().await;
+    let first = publish(&server, "a", &["1"]).await;
+    let second = publish(&server, "a", &["2", "3"]).await;
+    let with_query = format!("{}&lastEventId={first}", path(&["a"]));
+    let mut client = server.sse(&with_query).await;
+    assert!(resumed(&mut client).await);
+    assert_eq!(until(&mut client, "3").await, ["2"]);
+    // A browser that reconnects sends both, and the header is newer.
+    publish(&server, "a", &["4"]).await;
+    let headers = [("last-event-id", second.as_str())];
+    let mut client = server
+        .sse_with(http::Method::GET, &with_query, &headers, "")
+        .await;
+    assert!(resumed(&mut client).await);
+    assert_eq!(client.next().await.unwrap().data, "4");
+}
+
+#[tokio::test]
+async fn one_id_resumes_several_topics_and_what_was_broadcast_in_the_hub_s_order() {
+    let server = server().await;
+    let last = publish(&server, "a", &["seen"]).await;
+    let mut expected = Vec::new();
+    for n in 0..20 {
+        expected.push(n.to_string());
+        let event = n.to_string();
+        match n % 4 {
+            3 => server.sse.broadcast(event).await,
+            n => server.sse.publish(["a", "b", "c"][n], event).await,
+        }
+        .unwrap();
+    }
+    let mut client = come_back(&server, &["c", "a", "b"], &last).await;
+    assert!(resumed(&mut client).await);
+    publish(&server, "a", &["live"]).await;
+    assert_eq!(until(&mut client, "live").await, expected);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_new_to_the_client_begins_where_its_others_do() {
+    let server = server().await;
+    publish(&server, "b", &["before"]).await;
+    let last = publish(&server, "a", &["seen"]).await;
+    publish(&server, "b", &["after"]).await;
+    let mut client = come_back(&server, &["a", "b"], &last).await;
+    assert!(resumed(&mut client).await);
+    publish(&server, "a", &["live"]).await;
+    assert_eq!(until(&mut client, "live").await, ["after"]);
+}
+
+#[tokio::test]
+async fn the_id_of_ready_is_enough_to_resume() {
+    let server = server().await;
+    publish(&server, "a", &["old"]).await;
+    let mut client = server.sse(&path(&["a"])).await;
+    let ready = client.next().await.unwrap();
+    drop(client);
+    publish(&server, "a", &["1", "2"]).await;
+    let mut client = come_back(&server, &["a"], &ready.id).await;
+    assert!(resumed(&mut client).await);
+    publish(&server, "a", &["live"]).await;
+    assert_eq!(until(&mut client, "live").await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn who_was_asked_to_come_back_or_saw_a_server_shut_down_misses_nothing() {
+    let server = server().await;
+    let mut client = subscribe(&server, &["a"]).await;
+    publish(&server, "a", &["1"]).await;
+    let handle = server.sse.clients().remove(0);
+    handle.reconnect_after(Duration::from_millis(1));
+    publish(&server, "a", &["2"]).await;
+    let (_, last) = next(&mut client).await;
+    let farewell = client.next().await.unwrap();
+    assert_eq!(
+        (farewell.event.as_str(), &farewell.id),
+        ("helios:reconnect", &last)
+    );
+    assert!(client.next().await.is_none());
+    let mut client = come_back(&server, &["a"], &last).await;
+    assert!(resumed(&mut client).await);
+    assert_eq!(client.next().await.unwrap().data, "2");
+}
+
+#[tokio::test]
+async fn private_events_keep_their_order_to_published_ones_and_take_no_id() {
+    let server = server().await;
+    let mut client = subscribe(&server, &["a", "b"]).await;
+    let handle = server.sse.clients().remove(0);
+    let mut id = String::new();
+    let mut expected = Vec::new();
+    for n in 0..10 {
+        id = publish(&server, "b", &["published"]).await;
+        expected.push(("published".to_owned(), id.clone()));
+        let private = format!("private {n}");
+        server
+            .sse
+            .send_to_client(handle.id(), private.clone())
+            .await
+            .unwrap();
+        expected.push((private, id.clone()));
+        handle.send("own").await.unwrap();
+        expected.push(("own".to_owned(), id.clone()));
+        id = publish(&server, "a", &["other"]).await;
+        expected.push(("other".to_owned(), id.clone()));
+    }
+    for event in expected {
+        assert_eq!(next(&mut client).await, event);
+    }
+    assert_eq!(
+        client.text().matches("\nid: ").count(),
+        21,
+        "ready and 20 published"
+    );
+    let mut client = come_back(&server, &["a", "b"], &id).await;
+    assert!(resumed(&mut client).await);
+    publish(&server, "a", &["live"]).await;
+    assert!(
+        until(&mut client, "live").await.is_empty(),
+        "private ones are not repeated"
+    );
+}
+
+#[tokio::test]
+async fn who_joins_from_an_id_gets_what_is_older_without_ids_and_then_what_is_live() {
+    let server = server().await;
+    let from: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
+    publish(&server, "late", &["1", "2"]).await;
+    let mut client = subscribe(&server, &["a"]).await;
+    let seen = publish(&server, "a", &["seen"]).await;
+    assert_eq!(next(&mut client).await, ("seen".into(), seen.clone()));
+    let handle = server.sse.clients().remove(0);
+    handle.join_from("late", from).await.unwrap();
+    let live = publish(&server, "late", &["3"]).await;
+    handle.join_from("late", from).await.unwrap();
+    let after = publish(&server, "a", &["after"]).await;
+    for (data, id) in [("1", &seen), ("2", &seen), ("3", &live), ("after", &after)] {
+        assert_eq!(next(&mut client).await, (data.to_owned(), id.clone()));
+    }
+    let written = client.text();
+    assert!(
+        written.contains("\n\ndata: 1\n\ndata: 2\n\nid: "),
+        "{written}"
+    );
+}
+
+#[tokio::test]
+async fn who_joins_its_first_topic_from_an_id_is_ready_first() {
+    let server = server().await;
+    let from: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
+    let last = publish(&server, "late", &["1", "2"]).await;
+    let mut client = server.sse("/r/plain").await;
+    server.wait_for_connections(1).await;
+    let handle = server.sse.clients().remove(0);
+    handle.join_from("late", from).await.unwrap();
+    let live = publish(&server, "late", &["3"]).await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let event = client.next().await.unwrap();
+        seen.push((event.event, event.data, event.id));
+    }
+    let ready = seen.iter().position(|(name, ..)| name == "helios:ready");
+    let data: Vec<_> = seen.iter().filter(|(name, ..)| name == "message").collect();
+    let data: Vec<_> = data.iter().map(|(_, data, _)| data.as_str()).collect();
+    assert_eq!(data, ["1", "2", "3"], "{seen:?}");
+    let (_, _, id) = &seen[ready.unwrap()];
+    assert_eq!(*id, last);
+    assert_eq!(seen[3], ("message".into(), "3".into(), live));
+}
+
+#[tokio::test]
+async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
+    let server = server().await;
+    let head: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
+    let mut client = subscribe(&server, &["a"]).await;
+    let handle = server.sse.clients().remove(0);
+    let wrong = [
+        (EventId::new(head.epoch(), 99), "unknown", "t1"),
+        (EventId::new(head.epoch() + 1, 1), "epoch", "t2"),
+    ];
+    for (id, reason, topic) in wrong {
+        handle.join_from(topic, id).await.unwrap();
+        let reset = client.next().await.unwrap();
+        assert_eq!(reset.event, "helios:reset");
+        assert_eq!(json(&reset), json!({ "reason": reason, "topics": [topic] }));
+        publish(&server, topic, &["live"]).await;
+        assert_eq!(client.next().await.unwrap().data, "live");
+    }
+}
+
+const TOPICS: [&str; 8] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
+const EACH: u64 = 2_500;
+
+/// Publishes to all topics from many tasks, as fast as it goes. Each task goes from topic to topic, so that a reader which
+/// looks at one after the other would be told of a later event before an earlier one.
+fn publishers(sse: &SseService) -> Vec<tokio::task::JoinHandle<()>> {
+    let spawn = |task: usize| {
+        let sse = sse.clone();
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                let topic = TOPICS[(task + n as usize) % TOPICS.len()];
+                sse.publish(topic, format!("{task} {n}")).await.unwrap();
+            }
+        })
+    };
+    (0..TOPICS.len()).map(spawn).collect()
+}
+
+/// Reads until everything was seen, cut again and again; gives the numbers of what it saw.
+async fn read_with_cuts(server: &TestServer, first: SseClient, every: usize) -> (Vec<u64>, usize) {
+    let (mut client, mut seen, mut cuts) = (first, Vec::new(), 0);
+    let (mut last, mut budget) = (String::new(), 1);
+    let all = EACH * TOPICS.len() as u64;
+    while seen.last() != Some(&all) {
+        if budget == 0 {
+            drop(client);
+            cuts += 1;
+            client = come_back(server, &TOPICS, &last).await;
+            assert!(resumed(&mut client).await);
+            budget = cuts * 37 % every;
+            continue;
+        }
+        let (_, id) = next(&mut client).await;
+        seen.push(seq(&id));
+        last = id;
+        budget -= 1;
+    }
+    (seen, cuts)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_everything_once_in_order()
+ {
+    let (app, _) = app();
+    let server = TestServer::start(app.sse_options(|sse| {
+        sse.backlog.events = usize::MAX;
+        sse.backlog.bytes = usize::MAX;
+    }))
+    .await;
+    let clients = [700, 90].map(|every| (subscribe(&server, &TOPICS), every));
+    let mut ready = Vec::new();
+    for (client, every) in clients {
+        ready.push((client.await, every));
+    }
+    let publishers = publishers(&server.sse);
+    let [a, b] = <[_; 2]>::try_from(ready).ok().unwrap();
+    let read = within(async {
+        tokio::join!(
+            read_with_cuts(&server, a.0, a.1),
+            read_with_cuts(&server, b.0, b.1)
+        )
+    });
+    let (first, second) = read.await;
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let all: Vec<_> = (1..=EACH * TOPICS.len() as u64).collect();
+    for (seen, cuts) in [first, second] {
+        assert!(cuts > 20, "{cuts}");
+        assert_eq!(seen.len(), all.len());
+        assert!(seen == all, "in order, without gap or duplicate");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_and_leaves_while_all_publish_sees_each_stay_whole() {
+    let server = server().await;
+    let mut client = subscribe(&server, &["stays"]).await;
+    let handle = server.sse.clients().remove(0);
+    let publishers = publishers(&server.sse);
+    let mut seen = BTreeSet::new();
+    for _ in 0..50 {
+        handle.join("t0").await.unwrap();
+        for _ in 0..3 {
+            server.sse.publish("stays", "tick").await.unwrap();
+        }
+        handle.leave("t0").await.unwrap();
+    }
+    server.sse.publish("stays", "last").await.unwrap();
+    for data in within(until(&mut client, "last")).await {
+        if data != "tick" {
+            assert!(seen.insert(data.clone()), "{data} came twice");
+        }
+    }
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_within_its_age_is_resumed_and_an_expired_event_that_was_seen_is_no_loss() {
+    let (app, _) = app();
+    let app = app.sse_options(|sse| sse.history.age = Duration::from_secs(60));
+    let app = TestApp::new(app).start().unwrap();
+    let sse = app.sse_service();
+    let first = sse.publish("a", "1").await.unwrap();
+    sleep(Duration::from_secs(40)).await;
+    sse.publish("a", "2").await.unwrap();
+    sleep(Duration::from_secs(40)).await;
+    let mut client = app
+        .sse(&path(&["a"]))
+        .last_event_id(&first.to_string())
+        .await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    assert_eq!(client.next().await.unwrap().data, "2");
+}

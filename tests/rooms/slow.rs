@@ -1,0 +1,499 @@
+//! Clients that do not keep up, and what is kept for whom.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use helios::decode::{Decoded, DecodedEvent, Decoder};
+use helios::prelude::*;
+use helios::testing::TestApp;
+use helios::{EventId, RingLimits, SlowClients, SseOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::app::{app, come_back, json, path, seq, server, subscribe, until};
+use crate::support::journal::Journal;
+use crate::support::{SseClient, TestServer, eventually, within};
+
+/// A client that reads only when it is asked to, and whose socket takes little. It speaks HTTP/1.0, whose bodies are not
+/// in chunks.
+struct Stalled {
+    socket: TcpStream,
+    head: Option<Vec<u8>>,
+    decoder: Decoder,
+}
+
+impl Stalled {
+    async fn connect(server: &TestServer, topics: &[&str]) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut socket = socket.connect(server.addr).await.unwrap();
+        let request = format!("GET {} HTTP/1.0\r\nhost: x\r\n\r\n", path(topics));
+        socket.write_all(request.as_bytes()).await.unwrap();
+        Self {
+            socket,
+            head: Some(Vec::new()),
+            decoder: Decoder::new(),
+        }
+    }
+
+    async fn next(&mut self) -> Option<DecodedEvent> {
+        loop {
+            match self.decoder.next_item() {
+                Some(Decoded::Event(event)) => return Some(event),
+                Some(_) => {}
+                None => self.read().await?,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<()> {
+        let mut chunk = vec![0; 64 * 1024];
+        let read = within(self.socket.read(&mut chunk)).await.ok()?;
+        chunk.truncate(read);
+        if let Some(mut head) = self.head.take() {
+            head.append(&mut chunk);
+            match head.windows(4).position(|four| four == b"\r\n\r\n") {
+                Some(end) => chunk = head.split_off(end + 4),
+                None => self.head = Some(head),
+            }
+        }
+        self.decoder.feed(&chunk).unwrap();
+        (read > 0).then_some(())
+    }
+}
+
+/// Looks at the clients every 10 ms, and calls nobody stuck.
+fn watchful(sse: &mut SseOptions) {
+    sse.keep_alive = Some(Duration::from_millis(80));
+    sse.backlog.events = usize::MAX;
+    sse.backlog.bytes = usize::MAX;
+}
+
+async fn watchful_server(change: impl FnOnce(&mut SseOptions)) -> (TestServer, Journal) {
+    let (app, journal) = app();
+    let app = app.sse_options(watchful).sse_options(change);
+    (TestServer::start(app).await, journal)
+}
+
+/// More than the sockets' buffers take.
+const MANY: u64 = 1_000;
+
+/// Publishes numbered events of 8 KiB each.
+async fn flood(sse: &SseService, topic: &str, numbers: std::ops::RangeInclusive<u64>) {
+    for n in numbers {
+        let event = SseEvent::text("x".repeat(8 * 1024)).event(n.to_string());
+        sse.publish(topic, event).await.unwrap();
+    }
+}
+
+fn number(event: &DecodedEvent) -> u64 {
+    event.event.parse().unwrap()
+}
+
+/// Reads numbered events that must follow one another from `first`, and gives the first other event.
+async fn read_run(client: &mut Stalled, first: u64) -> (u64, DecodedEvent) {
+    let mut expected = first;
+    loop {
+        let event = client.next().await.unwrap();
+        if event.event.starts_with("helios:") {
+            return (expected, event);
+        }
+        assert_eq!(number(&event), expected);
+        expected += 1;
+    }
+}
+
+async fn is_closed_as_slow_and_resumes(change: impl FnOnce(&mut SseOptions)) {
+    let (server, journal) = watchful_server(change).await;
+    let mut client = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    flood(&server.sse, "a", 1..=MANY).await;
+    eventually(|| server.sse.stats().slow_closes == 1).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    let (missing, farewell) = read_run(&mut client, 1).await;
+    assert_eq!(farewell.event, "helios:reconnect");
+    assert_eq!(json(&farewell)["reason"], "slow_client");
+    assert!(client.next().await.is_none());
+    journal.wait_for("closed: slow_client").await;
+    assert!(missing <= MANY, "it was ahead of what it read");
+    let mut client = come_back(&server, &["a"], &farewell.id).await;
+    assert_eq!(json(&client.next().await.unwrap())["resumed"], true);
+    for n in missing..=MANY {
+        assert_eq!(number(&client.next().await.unwrap()), n);
+    }
+}
+
+#[tokio::test]
+async fn a_client_too_many_events_behind_is_closed_and_resumes_without_loss() {
+    is_closed_as_slow_and_resumes(|sse| sse.backlog.events = 100).await;
+}
+
+#[tokio::test]
+async fn a_client_too_many_bytes_behind_is_closed_and_resumes_without_loss() {
+    is_closed_as_slow_and_resumes(|sse| sse.backlog.bytes = 1 << 20).await;
+}
+
+#[tokio::test]
+async fn a_client_that_its_topic_has_overtaken_is_closed_and_reset_when_it_comes_back() {
+    let (server, _) = watchful_server(|sse| sse.history.events = 100).await;
+    let mut client = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    flood(&server.sse, "a", 1..=MANY).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    let (missing, farewell) = read_run(&mut client, 1).await;
+    assert_eq!(farewell.event, "helios:reconnect");
+    assert_eq!(
+        seq(&farewell.id),
+        missing - 1,
+        "no position that it has not seen"
+    );
+    let mut client = come_back(&server, &["a"], &farewell.id).await;
+    client.next().await.unwrap();
+    let reset = client.next().await.unwrap();
+    assert_eq!(
+        json(&reset),
+        json!({ "reason": "expired", "topics": ["a"] })
+    );
+}
+
+#[tokio::test]
+async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newest() {
+    let (server, journal) = watchful_server(|sse| {
+        sse.backlog.events = 100;
+        sse.slow_clients = SlowClients::DropOldest;
+    })
+    .await;
+    let mut client = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    flood(&server.sse, "a", 1..=MANY).await;
+    eventually(|| server.sse.stats().dropped > 0).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    let (mut expected, mut missing) = (1, 0);
+    while expected <= MANY {
+        let event = client.next().await.unwrap();
+        if event.event == "helios:reset" {
+            assert_eq!(json(&event), json!({ "reason": "slow", "topics": ["a"] }));
+            let next = seq(&event.id) + 1;
+            assert!(next > expected, "it tells of a loss");
+            missing += next - expected;
+            expected = next;
+        } else {
+            assert_eq!(number(&event), expected, "nothing is missing untold");
+            expected += 1;
+        }
+    }
+    assert_eq!(missing, server.sse.stats().dropped);
+    let stats = server.sse.stats();
+    assert_eq!((stats.connections, stats.slow_closes), (1, 0));
+    assert!(journal.notes().is_empty());
+}
+
+/// An app without a socket: nobody reads for a client but the test.
+fn in_process(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal) {
+    let (app, journal) = app();
+    (
+        TestApp::new(app.sse_options(change)).start().unwrap(),
+        journal,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_and_what_is_sent_to_a_client_count_together() {
+    let (app, journal) = in_process(|sse| sse.backlog.events = 100);
+    let sse = app.sse_service();
+    let _client = app.sse(&path(&["a", "b"])).await;
+    let id = sse.clients()[0].id();
+    for _ in 0..33 {
+        sse.publish("a", "x").await.unwrap();
+        sse.publish("b", "x").await.unwrap();
+        sse.send_to_client(id, "x").await.unwrap();
+    }
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(
+        sse.stats().slow_closes,
+        0,
+        "99 and ready are not more than 100"
+    );
+    sse.publish("b", "x").await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(sse.stats().slow_closes, 1);
+    assert!(journal.notes().is_empty(), "it may still read its farewell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_catches_up_between_bursts_is_not_slow() {
+    let (app, _) = in_process(|sse| sse.backlog.events = 100);
+    let sse = app.sse_service();
+    let mut client = app.sse(&path(&["a"])).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    for _ in 0..5 {
+        for n in 0..200 {
+            sse.publish("a", n.to_string()).await.unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+        for n in 0..200 {
+            assert_eq!(client.next().await.unwrap().data, n.to_string());
+        }
+        let more = tokio::time::timeout(Duration::from_millis(1), client.next()).await;
+        assert!(more.is_err(), "it has read everything");
+    }
+    assert_eq!(sse.stats().slow_closes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_at_all_is_closed_after_a_while_and_who_has_nothing_to_read_is_not() {
+    let (app, journal) = in_process(|sse| {
+        sse.keep_alive = None;
+        sse.stuck_after = Duration::from_secs(20);
+    });
+    let sse = app.sse_service();
+    let mut idle = app.sse(&path(&["idle"])).await;
+    idle.next().await.unwrap();
+    let mut stuck = app.sse(&path(&["a"])).await;
+    stuck.next().await.unwrap();
+    sleep(Duration::from_secs(100)).await;
+    sse.publish("a", "x").await.unwrap();
+    sleep(Duration::from_secs(19)).await;
+    assert_eq!(sse.stats().connections, 2);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(journal.notes(), ["closed: slow_client"]);
+    assert_eq!(sse.stats().connections, 1);
+    sse.publish("idle", "x").await.unwrap();
+    assert_eq!(idle.next().await.unwrap().data, "x");
+}
+
+#[tokio::test]
+async fn to_send_by_id_to_a_client_that_does_not_read_closes_it_and_never_waits() {
+    let (server, journal) = watchful_server(|sse| sse.backlog.events = 10).await;
+    let mut client = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    let id = server.sse.clients()[0].id();
+    let large = "x".repeat(200 * 1024);
+    let mut sent = 0;
+    let refused = loop {
+        match server.sse.send_to_client(id, large.clone()).await {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, SseError::Closed(CloseReason::SlowClient)));
+    assert!(sent >= 10);
+    let mut last = client.next().await.unwrap();
+    while let Some(event) = client.next().await {
+        last = event;
+    }
+    assert_eq!(last.event, "helios:reconnect");
+    journal.wait_for("closed: slow_client").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_drop_oldest_what_was_sent_by_id_gives_way_to_what_is_newer() {
+    let (app, _) = in_process(|sse| {
+        sse.backlog.events = 10;
+        sse.slow_clients = SlowClients::DropOldest;
+    });
+    let sse = app.sse_service();
+    let mut client = app.sse(&path(&["a"])).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    let id = sse.clients()[0].id();
+    for n in 0..15 {
+        sse.send_to_client(id, n.to_string()).await.unwrap();
+    }
+    sse.publish("a", "live").await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|data| data != "live") {
+        let event = client.next().await.unwrap();
+        if event.event == "helios:reset" {
+            assert_eq!(json(&event)["reason"], "slow");
+            seen.push("reset".into());
+        } else {
+            seen.push(event.data);
+        }
+    }
+    let kept: Vec<_> = seen
+        .iter()
+        .filter_map(|data| data.parse::<u64>().ok())
+        .collect();
+    assert_eq!(kept.last(), Some(&14));
+    assert!(
+        kept.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        "{seen:?}"
+    );
+    assert_eq!(kept.len() as u64 + sse.stats().dropped, 15);
+    assert!(seen.contains(&"reset".to_owned()));
+}
+
+#[tokio::test]
+async fn a_burst_arrives_whole_at_a_client_that_reads() {
+    let server = server().await;
+    let mut client = subscribe(&server, &["a"]).await;
+    for n in 0..50 {
+        let data = format!("{n} {}", "x".repeat(64 * 1024));
+        server.sse.publish("a", data).await.unwrap();
+    }
+    for n in 0..50 {
+        let data = client.next().await.unwrap().data;
+        assert!(data.len() > 64 * 1024 && data.starts_with(&format!("{n} ")));
+    }
+    assert_eq!(server.sse.stats().slow_closes, 0);
+}
+
+/// Reads as many events in a task of its own, and gives the client back; each must follow the one before. `seen` is the
+/// number of the last one.
+fn reader(
+    mut client: SseClient,
+    events: u64,
+    seen: Arc<AtomicU64>,
+) -> tokio::task::JoinHandle<SseClient> {
+    tokio::spawn(async move {
+        for n in 1..=events {
+            let event = client.next().await.unwrap();
+            assert_eq!(number(&event), n);
+            seen.store(n, Ordering::Relaxed);
+        }
+        client
+    })
+}
+
+#[tokio::test]
+async fn a_tight_loop_of_publishes_on_one_thread_disconnects_no_healthy_reader() {
+    const EVENTS: u64 = 20_000;
+    let server = server().await;
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        let client = subscribe(&server, &["a"]).await;
+        readers.push(reader(client, EVENTS, Arc::default()));
+    }
+    for n in 1..=EVENTS {
+        let event = SseEvent::text("x").event(n.to_string());
+        server.sse.publish("a", event).await.unwrap();
+    }
+    for reader in readers {
+        within(reader).await.unwrap();
+    }
+    let stats = server.sse.stats();
+    assert_eq!(
+        (stats.connections, stats.slow_closes, stats.dropped),
+        (5, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn one_stuck_client_among_many_changes_nothing_for_the_others() {
+    let (server, _) = watchful_server(|sse| sse.backlog.bytes = 1 << 20).await;
+    let stuck = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    let seen: [Arc<AtomicU64>; 20] = Default::default();
+    let mut readers = Vec::new();
+    for seen in &seen {
+        let client = subscribe(&server, &["a"]).await;
+        readers.push(reader(client, MANY, Arc::clone(seen)));
+    }
+    for first in (1..=MANY).step_by(100) {
+        let last = first + 99;
+        flood(&server.sse, "a", first..=last).await;
+        eventually(|| seen.iter().all(|seen| seen.load(Ordering::Relaxed) == last)).await;
+    }
+    let mut clients = Vec::new();
+    for reader in readers {
+        clients.push(within(reader).await.unwrap());
+    }
+    eventually(|| server.sse.stats().slow_closes == 1).await;
+    drop(stuck);
+    server.wait_for_connections(20).await;
+    server.sse.publish("a", "and on").await.unwrap();
+    for client in &mut clients {
+        assert_eq!(client.next().await.unwrap().data, "and on");
+    }
+}
+
+async fn resumes(server: &TestServer, topic: &str, after: EventId) -> bool {
+    let mut client = come_back(server, &[topic], &after.to_string()).await;
+    json(&client.next().await.unwrap())["resumed"] == true
+}
+
+#[tokio::test]
+async fn what_all_topics_keep_together_is_bounded_and_the_oldest_events_go_first() {
+    let (app, _) = app();
+    let app = app.sse_options(|sse| sse.history_bytes = 512 * 1024);
+    let server = TestServer::start(app).await;
+    server.get("/").await;
+    let begin = server.sse.publish("quiet", "first").await.unwrap();
+    server.sse.publish("quiet", "second").await.unwrap();
+    let at = |seq| EventId::new(begin.epoch(), seq);
+    for n in 0..50 {
+        let topic = ["a", "b"][n % 2];
+        server
+            .sse
+            .publish(topic, "x".repeat(8 * 1024))
+            .await
+            .unwrap();
+    }
+    assert!(resumes(&server, "quiet", begin).await, "all fits");
+    for n in 0..100 {
+        let topic = ["a", "b"][n % 2];
+        server
+            .sse
+            .publish(topic, "x".repeat(8 * 1024))
+            .await
+            .unwrap();
+    }
+    let head = begin.seq() + 151;
+    for topic in ["quiet", "a", "b"] {
+        assert!(!resumes(&server, topic, begin).await, "{topic}");
+    }
+    for topic in ["a", "b"] {
+        assert!(!resumes(&server, topic, at(head - 70)).await, "{topic}");
+        assert!(resumes(&server, topic, at(head - 50)).await, "{topic}");
+    }
+    assert!(
+        resumes(&server, "quiet", at(2)).await,
+        "its events were seen"
+    );
+}
+
+#[tokio::test]
+async fn an_event_over_the_limit_is_an_error_of_its_publisher_and_nobody_s_else() {
+    let (app, _) = app();
+    let app = app.sse_options(|sse| sse.max_event_bytes = 1_000);
+    let server = TestServer::start(app).await;
+    let mut client = subscribe(&server, &["a"]).await;
+    let framing = "data: \n\n".len();
+    let largest = "x".repeat(1_000 - framing);
+    server.sse.publish("a", largest.clone()).await.unwrap();
+    let larger = server.sse.publish("a", format!("{largest}x")).await;
+    assert!(matches!(
+        larger,
+        Err(SseError::TooLarge {
+            size: 1_001,
+            limit: 1_000
+        })
+    ));
+    server.sse.publish("a", "next").await.unwrap();
+    assert_eq!(until(&mut client, "next").await, [largest]);
+    assert_eq!(server.sse.stats().published, 2);
+}
+
+#[tokio::test]
+async fn a_topic_is_kept_as_the_first_pattern_that_fits_its_name_says() {
+    let (app, _) = app();
+    let keep = |events| RingLimits {
+        events,
+        ..RingLimits::default()
+    };
+    let server = TestServer::start(app.sse_options(|sse| {
+        sse.keep_topic("prices:all", keep(50));
+        sse.keep_topic("prices:*", keep(2));
+    }))
+    .await;
+    subscribe(&server, &["prices:all"]).await;
+    for (topic, kept) in [("prices:all", 50), ("prices:oil", 2), ("orders", 4_096)] {
+        let first = server.sse.publish(topic, "x").await.unwrap();
+        let id = |n| EventId::new(first.epoch(), first.seq() + n);
+        for _ in 0..60 {
+            server.sse.publish(topic, "x").await.unwrap();
+        }
+        assert_eq!(resumes(&server, topic, id(5)).await, kept > 60, "{topic}");
+        assert_eq!(resumes(&server, topic, id(15)).await, kept >= 50, "{topic}");
+        assert!(resumes(&server, topic, id(58)).await, "{topic}");
+    }
+}
