@@ -112,25 +112,41 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Everything that was ever published, and what one client has been promised of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An event that a client is to be given.
+#[derive(Clone, Debug)]
 struct Promise {
     seq: u64,
     topic: usize,
+    /// Asked for although something later had been written: it is not resumed.
+    late: bool,
+    debt: Debt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Debt {
+    /// It has to come.
+    Owed,
+    /// It may not come, and then the client has to be told.
+    Skipped,
+    /// It may not come, and the client knows.
+    Told,
 }
 
 struct Client {
     id: ClientId,
     reader: Subscriber<Topic>,
-    /// What it has to be given, in this order unless it was told of a gap.
+    /// What it has to be given, in this order.
     owed: Vec<Promise>,
     /// The last id that it was given.
     last: u64,
-    /// The last event that everyone but this client was to get.
+    /// Up to where it may be past events that it was not given: they were for everyone else, or a private event came
+    /// behind them.
     spared: u64,
     privates: u64,
     privates_read: u64,
     ended: bool,
+    /// The topics that it left when it was ended.
+    left: Vec<usize>,
 }
 
 struct World {
@@ -181,6 +197,8 @@ impl World {
         let promise = Promise {
             seq: self.head,
             topic,
+            late: false,
+            debt: Debt::Owed,
         };
         for client in &mut self.clients {
             let joined = client.reader.logs().any(|log| log.name == topic);
@@ -202,32 +220,34 @@ impl World {
             reader.join(Subscription::new(self.topics[*topic].clone(), self.head));
         }
         let start = reader.start(last);
-        let gone = start.gone.map(|(_, gone)| gone).unwrap_or_default();
-        let gone: Vec<usize> = gone.into_iter().map(|place| topics[place]).collect();
+        let gone: Vec<usize> = start.gone.iter().map(|place| topics[*place]).collect();
         let missed = self.log.range(start.position + 1..);
-        let owed = missed.filter(|(_, (topic, except))| {
-            topics.contains(topic) && !gone.contains(topic) && *except != Some(id)
+        let missed =
+            missed.filter(|(_, (topic, except))| topics.contains(topic) && *except != Some(id));
+        let owed = missed.map(|(seq, (topic, _))| Promise {
+            seq: *seq,
+            topic: *topic,
+            late: false,
+            debt: match gone.contains(topic) {
+                true => Debt::Skipped,
+                false => Debt::Owed,
+            },
         });
-        Client {
+        let mut client = Client {
             id,
             reader,
-            owed: owed
-                .map(|(seq, (topic, _))| Promise {
-                    seq: *seq,
-                    topic: *topic,
-                })
-                .collect(),
+            owed: owed.collect(),
             last: start.position,
             spared: 0,
             privates: 0,
             privates_read: 0,
             ended: false,
+            left: Vec::new(),
+        };
+        if !gone.is_empty() {
+            client.reset();
         }
-    }
-
-    /// Whether the model, which forgets nothing, can say that a resumed topic was not to be refused.
-    fn within_retention(&self, topic: usize, last: u64) -> bool {
-        self.topics[topic].ring.borrow().floor() <= last
+        client
     }
 
     fn read(&mut self, client: usize) -> Result<(), TestCaseError> {
@@ -237,6 +257,7 @@ impl World {
         match client.reader.gather(head, &mut frame) {
             Ok(()) => client.check(&frame_events(frame)),
             Err(_) => {
+                client.check(&frame_events(frame))?;
                 client.skip();
                 Ok(())
             }
@@ -310,23 +331,31 @@ impl World {
         reader.reader.join(subscription);
         let missed = self.log.range(from + 1..);
         let missed = missed.filter(|(_, (of, except))| *of == topic && *except != Some(reader.id));
-        reader
-            .owed
-            .extend(missed.map(|(seq, _)| Promise { seq: *seq, topic }));
+        let position = reader.reader.position();
+        reader.owed.extend(missed.map(|(seq, _)| Promise {
+            seq: *seq,
+            topic,
+            late: *seq <= position,
+            debt: Debt::Owed,
+        }));
         reader.owed.sort_by_key(|promise| promise.seq);
     }
 
     /// The client comes back with the last id that it was given, as one does whose connection broke.
     fn reconnect(&mut self, client: usize) -> Result<(), TestCaseError> {
         let before = &self.clients[client];
-        let topics: Vec<usize> = before.reader.logs().map(|log| log.name).collect();
+        let joined = before.reader.logs().map(|log| log.name);
+        let topics: Vec<usize> = joined.chain(before.left.iter().copied()).collect();
         let last = before.last;
         let owed_before = std::mem::take(&mut self.clients[client].owed);
         let after = self.connect(&topics, Some(last));
-        for promise in owed_before {
-            let owed = after.owed.contains(&promise);
-            let reachable = self.within_retention(promise.topic, last) && promise.seq > last;
-            prop_assert!(owed || !reachable, "{promise:?} is lost after {last}");
+        for before in owed_before {
+            let same = |after: &Promise| after.seq == before.seq;
+            let known = before.late || before.debt == Debt::Told;
+            prop_assert!(
+                known || after.owed.iter().any(same),
+                "{before:?} is lost after {last}"
+            );
         }
         self.clients[client] = after;
         Ok(())
@@ -358,38 +387,77 @@ impl Client {
         self.reader.outbox.push(head, event.into()).unwrap();
     }
 
-    /// It is told of a gap; what it was owed and has been dropped is no longer owed.
+    /// Drops what is oldest and what is gone, and tells so.
     fn skip(&mut self) {
         let keep = Lag {
             events: 2,
             bytes: u64::MAX,
         };
-        if let Some((to, places)) = self.reader.skip_ahead(keep) {
-            let names: Vec<usize> = self.reader.logs().map(|log| log.name).collect();
-            let skipped = |topic| places.iter().any(|place| names[*place] == topic);
-            self.owed
-                .retain(|promise| promise.seq > to || !skipped(promise.topic));
+        if self.ended {
+            // It resumes the rest.
+            let topics: Vec<_> = self.reader.leave_all().collect();
+            self.left.extend(topics.iter().map(|topic| topic.name));
+            return;
+        }
+        let places = self.reader.skip_ahead(keep);
+        if places.is_empty() {
+            return;
+        }
+        let names: Vec<usize> = self.reader.logs().map(|log| log.name).collect();
+        for promise in &mut self.owed {
+            let skipped = places.iter().any(|place| names[*place] == promise.topic);
+            if skipped && promise.debt == Debt::Owed {
+                promise.debt = Debt::Skipped;
+            }
+        }
+        self.reset();
+    }
+
+    /// As the runtime does it: before all that is still to be read.
+    fn reset(&mut self) {
+        let at = self.reader.position();
+        self.reader.push_control(at, "data: reset\n\n".into());
+    }
+
+    /// It reads that events are missing.
+    fn told(&mut self) {
+        for promise in &mut self.owed {
+            if promise.debt == Debt::Skipped {
+                promise.debt = Debt::Told;
+            }
         }
     }
 
     /// Public events are the next that are owed; private ones come after what was published before them.
     fn check(&mut self, events: &[(Option<u64>, String)]) -> Result<(), TestCaseError> {
         for (id, data) in events {
+            if data == "reset" {
+                self.told();
+                continue;
+            }
             if let Some(private) = data.strip_prefix("private ") {
                 let (n, after) = private.split_once(" after ").unwrap();
                 self.privates_read += 1;
                 prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
                 let after: u64 = after.parse().unwrap();
+                self.spared = self.spared.max(after);
                 // An end does not wait for a topic that is catching up.
-                if let Some(next) = self.owed.first().filter(|_| !self.ended) {
+                let mut owed = self.owed.iter().filter(|next| next.debt == Debt::Owed);
+                if let Some(next) = owed.next().filter(|next| !self.ended && !next.late) {
                     prop_assert!(next.seq > after, "private before {next:?}");
                 }
                 continue;
             }
             let (seq, _) = data.split_once(':').unwrap();
             let seq: u64 = seq.parse().unwrap();
-            prop_assert!(!self.owed.is_empty(), "{seq} was not owed");
-            prop_assert_eq!(seq, self.owed.remove(0).seq);
+            let place = self.owed.iter().position(|promise| promise.seq == seq);
+            prop_assert!(place.is_some(), "{seq} was not owed");
+            let passed: Vec<_> = self.owed.drain(..=place.unwrap()).collect();
+            let due = passed.iter().find(|promise| promise.debt == Debt::Owed);
+            prop_assert!(
+                due.is_none_or(|due| due.seq == seq),
+                "{seq} came before {due:?}"
+            );
             // An id never goes backwards; only what comes late has none.
             match id {
                 Some(id) => prop_assert!(*id == seq && seq > self.last),
@@ -440,7 +508,9 @@ proptest! {
                 world.read(client)?;
             }
             let client = &world.clients[client];
-            prop_assert!(client.owed.is_empty(), "still owed: {:?}", client.owed);
+            let resumes = !client.left.is_empty();
+            let due = client.owed.iter().find(|promise| promise.debt != Debt::Told);
+            prop_assert!(resumes || due.is_none(), "neither given nor told: {due:?}");
             prop_assert_eq!(client.privates_read, client.privates);
         }
     }

@@ -92,6 +92,19 @@ async fn overflow(sse: &SseService, topic: &str) -> String {
     first.to_string()
 }
 
+/// Reads the answer of the hook, and the position behind it.
+async fn assert_snapshot(client: &mut SseClient) -> DecodedEvent {
+    assert_eq!(client.next().await.unwrap().data, "snapshot a");
+    ready(client).await
+}
+
+/// Reads the position behind a reset and what the other topics have missed.
+async fn ready(client: &mut SseClient) -> DecodedEvent {
+    let ready = client.next().await.unwrap();
+    assert_eq!(ready.event, "helios:ready");
+    ready
+}
+
 fn assert_reset(event: &DecodedEvent, reason: &str, topics: &[&str]) {
     assert_eq!(event.event, "helios:reset");
     assert_eq!(json(event), json!({ "reason": reason, "topics": topics }));
@@ -128,17 +141,16 @@ async fn an_id_that_is_none_of_this_hub_resets_all_topics() {
     ] {
         let mut client = come_back(&server, &["a", "b"], id).await;
         let ready = not_resumed(&mut client).await;
+        assert_eq!(ready.id, "", "cut before the reset it is to be reset again");
         let reset = client.next().await.unwrap();
         assert_reset(&reset, reason, &["a", "b", "*"]);
-        assert_eq!(ready.id, reset.id);
+        assert_eq!(reset.id, "");
+        let position = self::ready(&mut client).await.id;
         server.sse.publish("a", "live").await.unwrap();
         assert_eq!(client.next().await.unwrap().data, "live", "after {id}");
         drop(client);
-        let client = come_back(&server, &["a", "b"], &reset.id).await;
-        assert!(
-            resumes_with(client, "live").await,
-            "the reset's id is a position"
-        );
+        let client = come_back(&server, &["a", "b"], &position).await;
+        assert!(resumes_with(client, "live").await, "a position was told");
     }
 }
 
@@ -176,7 +188,8 @@ async fn who_comes_back_after_more_than_a_topic_keeps_is_reset() {
     assert_eq!(ready.id, gone);
     let reset = client.next().await.unwrap();
     assert_reset(&reset, "expired", &["a"]);
-    assert_eq!(seq(&reset.id), 5);
+    assert_eq!(reset.id, gone, "cut now it is to be reset again");
+    assert_eq!(seq(&self::ready(&mut client).await.id), 5);
     server.sse.publish("a", "live").await.unwrap();
     assert_eq!(
         client.next().await.unwrap().data,
@@ -189,7 +202,7 @@ async fn who_comes_back_after_more_than_a_topic_keeps_is_reset() {
 }
 
 #[tokio::test]
-async fn only_the_topics_that_are_gone_are_reset_and_behind_what_the_others_missed() {
+async fn only_the_topics_that_are_gone_are_reset_and_before_what_the_others_missed() {
     let (app, _) = app();
     let server = TestServer::start(app.sse_options(|sse| sse.keep_topic("a", last(2)))).await;
     subscribe(&server, &["a"]).await;
@@ -204,10 +217,12 @@ async fn only_the_topics_that_are_gone_are_reset_and_behind_what_the_others_miss
     server.sse.broadcast("to all").await.unwrap();
     let mut client = come_back(&server, &["b", "a", "c"], &gone).await;
     not_resumed(&mut client).await;
+    // Before anything with a later id: who is cut behind that must have been told.
+    assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     for expected in ["of b", "of b", "to all"] {
         assert_eq!(client.next().await.unwrap().data, expected);
     }
-    assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
+    ready(&mut client).await;
     server.sse.publish("a", "live").await.unwrap();
     assert_eq!(client.next().await.unwrap().data, "live");
 }
@@ -278,8 +293,8 @@ async fn broadcasts_that_were_missed_are_told_as_a_star() {
     sleep(Duration::from_secs(30)).await;
     let (resumed, mut client) = back_in(&app, &["a"], seen).await;
     assert!(!resumed);
-    assert_eq!(client.next().await.unwrap().data, "kept");
     assert_reset(&client.next().await.unwrap(), "expired", &["*"]);
+    assert_eq!(client.next().await.unwrap().data, "kept");
 }
 
 #[tokio::test]
@@ -296,11 +311,12 @@ async fn the_hook_s_snapshot_comes_right_behind_the_reset_and_before_what_was_pu
     server.sse.publish("a", "meanwhile").await.unwrap();
     let id = server.sse.clients()[0].id();
     server.sse.send_to_client(id, "private").await.unwrap();
-    assert_eq!(client.next().await.unwrap().data, "missed");
-    let reset = client.next().await.unwrap();
-    assert_reset(&reset, "expired", &["a"]);
+    assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     go.notify_one();
-    for expected in ["snapshot a", "meanwhile", "meanwhile", "private"] {
+    assert_eq!(client.next().await.unwrap().data, "snapshot a");
+    assert_eq!(client.next().await.unwrap().data, "missed");
+    ready(&mut client).await;
+    for expected in ["meanwhile", "meanwhile", "private"] {
         assert_eq!(client.next().await.unwrap().data, expected);
     }
 }
@@ -313,8 +329,8 @@ async fn what_the_hook_itself_publishes_comes_behind_its_snapshot() {
     let gone = overflow(&server.sse, "a").await;
     let mut client = come_back_to_answers(&server, "publishes", &gone).await;
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
-    let mut id = 0;
-    for expected in ["snapshot a", "during", "to all"] {
+    let mut id = seq(&assert_snapshot(&mut client).await.id);
+    for expected in ["during", "to all"] {
         let event = client.next().await.unwrap();
         assert_eq!(event.data, expected);
         assert!(
@@ -335,7 +351,11 @@ async fn a_snapshot_larger_than_the_backlog_arrives_whole() {
     server.sse.publish("a", "meanwhile").await.unwrap();
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     let snapshot = until(&mut client, "meanwhile").await;
-    assert_eq!(snapshot.len(), 101);
+    assert_eq!(
+        snapshot.len(),
+        102,
+        "the position comes behind the snapshot"
+    );
     assert_eq!(snapshot[100], "snapshot a");
 }
 
@@ -350,9 +370,8 @@ async fn who_joins_late_from_an_id_that_is_gone_gets_a_snapshot_too() {
     handle.join_from("a", gone.parse().unwrap()).await.unwrap();
     server.sse.publish("a", "live").await.unwrap();
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
-    for expected in ["snapshot a", "live"] {
-        assert_eq!(client.next().await.unwrap().data, expected);
-    }
+    assert_snapshot(&mut client).await;
+    assert_eq!(client.next().await.unwrap().data, "live");
 }
 
 #[tokio::test]
@@ -364,6 +383,7 @@ async fn a_hook_that_fails_or_panics_does_not_hold_the_stream() {
     for mode in ["fails", "panics"] {
         let mut client = come_back_to_answers(&server, mode, &gone).await;
         assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
+        assert_eq!(client.next().await.unwrap().event, "helios:ready");
         server.sse.publish("a", "live").await.unwrap();
         assert_eq!(client.next().await.unwrap().data, "live", "{mode}");
     }
@@ -382,6 +402,7 @@ async fn a_hook_that_never_returns_is_given_up_and_the_stream_goes_on() {
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     sse.publish("a", "live").await.unwrap();
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
     assert_eq!(client.next().await.unwrap().data, "live");
 }
 

@@ -285,9 +285,8 @@ impl Ring {
         })
     }
 
-    /// Moves a cursor forward so that at most the newest `keep` are before it, and gives the number that it has then
-    /// passed; `None` if it need not move.
-    pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Lag) -> Option<u64> {
+    /// Moves a cursor forward so that at most the newest `keep` are before it. False if it need not move.
+    pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Lag) -> bool {
         let start = cursor.next.max(self.first);
         let mut index = usize::try_from(start - self.first).unwrap_or(usize::MAX);
         while let Some(entry) = self.entries.get(index) {
@@ -298,14 +297,9 @@ impl Ring {
             index += 1;
         }
         let next = self.first + index as u64;
-        if next <= cursor.next {
-            return None;
-        }
-        cursor.next = next;
-        let passed = index
-            .checked_sub(1)
-            .and_then(|index| self.entries.get(index));
-        Some(passed.map_or(self.floor, |entry| entry.seq))
+        let moves = next > cursor.next;
+        cursor.next = next.max(cursor.next);
+        moves
     }
 
     /// The event at the cursor; `None` if there is none yet.
@@ -508,17 +502,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_skips_to_the_newest_and_learns_how_far() {
+    fn a_reader_skips_to_the_newest() {
         let ring = filled(9, 1..=9);
         let mut cursor = ring.after(0).unwrap();
         let keep = |events| Lag {
             events,
             bytes: u64::MAX,
         };
-        assert_eq!(ring.skip_to_newest(&mut cursor, keep(4)), Some(5));
+        assert!(ring.skip_to_newest(&mut cursor, keep(4)));
         assert_eq!(ring.lag(cursor).events, 4);
-        assert_eq!(ring.skip_to_newest(&mut cursor, keep(4)), None);
-        assert_eq!(ring.skip_to_newest(&mut cursor, keep(0)), Some(9));
+        assert!(!ring.skip_to_newest(&mut cursor, keep(4)));
+        assert!(ring.skip_to_newest(&mut cursor, keep(0)));
+        assert_eq!(ring.lag(cursor).events, 0);
     }
 
     #[test]
@@ -529,7 +524,7 @@ mod tests {
             events: 100,
             bytes: u64::MAX,
         };
-        assert_eq!(ring.skip_to_newest(&mut cursor, all), Some(7));
+        assert!(ring.skip_to_newest(&mut cursor, all));
         assert_eq!(ring.lag(cursor).events, 2);
     }
 

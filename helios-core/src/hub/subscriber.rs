@@ -49,8 +49,8 @@ impl<L: Log> Subscription<L> {
 pub struct Start {
     /// The number after which it reads on.
     pub position: u64,
-    /// The topics, by their place, whose history does not reach back, and the number at which they begin.
-    pub gone: Option<(u64, Vec<usize>)>,
+    /// The topics, by their place, whose history does not reach back. They begin where they were joined.
+    pub gone: Vec<usize>,
 }
 
 /// A subscriber: a cursor into each of its topics, and the queue of what is sent to it alone.
@@ -63,7 +63,7 @@ pub struct Subscriber<L> {
     subscriptions: Vec<Subscription<L>>,
     /// What is sent to this client alone.
     pub outbox: Outbox,
-    /// The highest number written, or where it began.
+    /// Up to where everything has been written.
     position: u64,
     /// Whether events are written with the hub's ids.
     with_ids: bool,
@@ -145,14 +145,13 @@ impl<L: Log> Subscriber<L> {
                 gone.push(place);
             }
         }
-        let begin = gone
-            .iter()
-            .map(|place| self.subscriptions[*place].joined_at);
-        let begin = begin.min().map(|begin| begin.max(position));
-        Start {
-            position,
-            gone: begin.map(|begin| (begin, gone)),
-        }
+        Start { position, gone }
+    }
+
+    /// Up to where everything has been written: all that is still to be read is above it, but for what comes late.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Reads nothing above the number `seq` until [`Subscriber::go_on`].
@@ -166,9 +165,9 @@ impl<L: Log> Subscriber<L> {
         self.hold.is_some()
     }
 
-    /// Ends a hold, and gives its number.
-    pub fn go_on(&mut self) -> Option<u64> {
-        self.hold.take()
+    /// Ends a hold.
+    pub fn go_on(&mut self) {
+        self.hold = None;
     }
 
     /// Whether something else keeps it from reading on: a hold, or a topic that is catching up.
@@ -206,6 +205,8 @@ impl<L: Log> Subscriber<L> {
                     if !self.outbox.take_into(frame) {
                         return Ok(());
                     }
+                    // It may have told the client so.
+                    self.position = self.position.max(after.min(upto));
                 }
                 _ => return Ok(()),
             }
@@ -280,22 +281,17 @@ impl<L: Log> Subscriber<L> {
         })
     }
 
-    /// Gives up what is oldest, so that at most `keep` of each topic is left, and what is gone already. Gives the number
-    /// at which the topics in question go on, and their places; `None` if there was nothing to give up.
-    pub fn skip_ahead(&mut self, keep: Lag) -> Option<(u64, Vec<usize>)> {
+    /// Gives up what is oldest, so that at most `keep` of each topic is left, and what is gone already. Gives the places
+    /// of the topics in question.
+    pub fn skip_ahead(&mut self, keep: Lag) -> Vec<usize> {
         let mut moved = Vec::new();
-        let mut to = 0;
         for (place, topic) in self.subscriptions.iter_mut().enumerate() {
             let cursor = &mut topic.cursor;
-            if let Some(passed) = topic.log.with(|ring| ring.skip_to_newest(cursor, keep)) {
+            if topic.log.with(|ring| ring.skip_to_newest(cursor, keep)) {
                 moved.push(place);
-                to = to.max(passed);
             }
         }
-        for place in &moved {
-            self.subscriptions[*place].skip_to(to);
-        }
-        (!moved.is_empty()).then_some((to, moved))
+        moved
     }
 
     /// How far it is behind, topics and private queue together.
@@ -316,14 +312,5 @@ impl<L: Log> Subscriber<L> {
     /// Takes in what the framework itself says, past the limits of the queue.
     pub fn push_control(&mut self, after: u64, bytes: Bytes) {
         self.outbox.push_unbounded(after, bytes);
-    }
-}
-
-impl<L: Log> Subscription<L> {
-    /// Never backwards: what was read is not read again.
-    fn skip_to(&mut self, seq: u64) {
-        if let Some(cursor) = self.log.with(|ring| ring.after(seq)) {
-            self.cursor = self.cursor.max(cursor);
-        }
     }
 }

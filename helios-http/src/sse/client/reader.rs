@@ -29,7 +29,7 @@ impl PendingReset {
         self.reset.topics.extend(later.reset.topics);
         Self {
             reset: SseReset::new(later.reset.reason, self.reset.topics),
-            at: later.at,
+            ..later
         }
     }
 
@@ -116,7 +116,9 @@ impl Client {
             ResetReason::Slow => half(options.backlog),
             _ => EVERYTHING,
         };
-        state.skip(attachment, keep, reason).map(Unlocked::Reset)
+        state
+            .skip(self, attachment, keep, reason)
+            .map(Unlocked::Reset)
     }
 
     /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
@@ -149,7 +151,7 @@ impl Client {
                 .make_room(backlog.events / 2, backlog.bytes / 2);
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
-            state.reset(attachment, hub.head(), nothing_published)
+            state.reset(self, attachment, nothing_published, false)
         };
         reset.into_iter().for_each(|reset| reset.run(self));
     }
@@ -176,21 +178,14 @@ impl Client {
         self.end(hub.reconnect_ending(CloseReason::SlowClient));
     }
 
-    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read,
-    /// and the client has a position again.
+    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
     pub(in crate::sse) fn reset_answered(self: &Arc<Self>) {
-        let Some(attachment) = self.attachment.get() else {
-            return;
-        };
         let (waker, next) = {
             let mut state = lock(&self.state);
-            let held_at = state.reader.go_on();
+            state.reader.go_on();
             let next = state.next_reset.take();
             if let Some(next) = &next {
                 state.reader.hold_at(next.at);
-            } else if let (Some(at), true) = (held_at, state.reader.uses_ids()) {
-                let ready = control::ready(&attachment.hub, self.id, Some(at), false);
-                state.reader.push_control(at, ready);
             }
             (state.waker.take(), next)
         };
@@ -241,7 +236,7 @@ impl Client {
             if state.phase != Phase::Live || state.failing || state.reader.is_held() {
                 return;
             }
-            let skipped = state.skip(attachment, half(options.backlog), ResetReason::Slow);
+            let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
             (skipped, state.waker.take())
         };
         let (reset, waker) = skipped;
@@ -298,37 +293,48 @@ impl State {
     /// Gives up what is oldest and what is gone, and tells the client.
     fn skip(
         &mut self,
+        client: &Client,
         attachment: &Attachment,
         keep: Lag,
         reason: ResetReason,
     ) -> Option<PendingReset> {
         let before = self.reader.lag().events;
-        let (at, places) = self.reader.skip_ahead(keep)?;
+        let places = self.reader.skip_ahead(keep);
+        if places.is_empty() {
+            return None;
+        }
         let skipped = before.saturating_sub(self.reader.lag().events);
         let dropped = &attachment.hub.counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&places));
-        self.reset(attachment, at, reset)
+        self.reset(client, attachment, reset, false)
     }
 
-    /// Tells the client, behind everything up to the number `at`, that events are missing. If hooks are to answer that,
-    /// nothing that follows is read until they are done, and only then has the client a position: cut before, it must be
-    /// reset again.
+    /// Tells the client that events are missing. It is told at once, before all that is still to be read: cut before it has
+    /// been told, it comes back with an id from before the gap. If hooks are to answer, nothing that follows is read until
+    /// they are done. Its new position comes when all that was published until now has been written. Who is `nowhere` has
+    /// brought no id that means anything here, and has no position before.
     pub(super) fn reset(
         &mut self,
+        client: &Client,
         attachment: &Attachment,
-        at: u64,
         reset: SseReset,
+        nowhere: bool,
     ) -> Option<PendingReset> {
-        let answered = attachment.has_reset_hooks();
-        let id = (self.reader.uses_ids() && !answered).then_some(at);
-        let told = control::reset(&attachment.hub, id, &reset);
-        self.reader.push_control(at, told);
-        if !answered {
+        let hub = &attachment.hub;
+        let (at, head) = (self.reader.position(), hub.head());
+        let id = (self.reader.uses_ids() && !nowhere).then_some(at);
+        self.reader
+            .push_control(at, control::reset(hub, id, &reset));
+        if self.reader.uses_ids() {
+            let ready = control::ready(hub, client.id, Some(head), false);
+            self.reader.push_control(head, ready);
+        }
+        if !attachment.has_reset_hooks() {
             return None;
         }
+        let next = PendingReset { reset, at };
         if self.reader.is_held() {
-            let next = PendingReset { reset, at };
             self.next_reset = Some(match self.next_reset.take() {
                 Some(before) => before.and(next),
                 None => next,
@@ -336,6 +342,6 @@ impl State {
             return None;
         }
         self.reader.hold_at(at);
-        Some(PendingReset { reset, at })
+        Some(next)
     }
 }

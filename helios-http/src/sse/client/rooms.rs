@@ -85,7 +85,7 @@ impl Client {
             let missed = state.subscribe(hub, membership, from, head);
             let reset = missed.and_then(|reset| {
                 let attachment = self.attachment.get()?;
-                state.reset(attachment, head, reset)
+                state.reset(self, attachment, reset, false)
             });
             (state.waker.take(), reset)
         };
@@ -163,20 +163,17 @@ impl Client {
         let start = state.reader.start(last.and_then(Result::ok));
         // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
         let nowhere = matches!(last, Some(Err(_)));
-        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_none();
+        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
         let position = (!nowhere).then_some(start.position);
         let ready = control::ready(hub, self.id, position, resumed);
         state.reader.push_control(start.position, ready);
-        let (at, places, reason) = match (last, start.gone) {
-            (Some(Err(reason)), _) => {
-                let all = (0..state.reader.logs().count()).collect();
-                (start.position, all, reason)
-            }
-            (_, Some((at, gone))) => (at, gone, ResetReason::Expired),
-            (_, None) => return None,
+        let (places, reason) = match last {
+            Some(Err(reason)) => ((0..state.reader.logs().count()).collect(), reason),
+            _ if start.gone.is_empty() => return None,
+            _ => (start.gone, ResetReason::Expired),
         };
         let reset = SseReset::new(reason, state.names(&places));
-        state.reset(attachment, at, reset)
+        state.reset(self, attachment, reset, nowhere)
     }
 }
 
