@@ -228,6 +228,7 @@ async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
         let reset = client.next().await.unwrap();
         assert_eq!(reset.event, "helios:reset");
         assert_eq!(json(&reset), json!({ "reason": reason, "topics": [topic] }));
+        assert_eq!(client.next().await.unwrap().event, "helios:ready");
         publish(&server, topic, &["live"]).await;
         assert_eq!(client.next().await.unwrap().data, "live");
     }
