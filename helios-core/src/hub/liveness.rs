@@ -11,7 +11,7 @@ pub struct Patience {
     pub keep_alive: Option<Duration>,
     /// Who has something to read and does not for this long is stuck.
     pub stuck_after: Duration,
-    /// Who is further behind than this from one look to the next is too slow.
+    /// Who is further behind than this from one look to the next, and comes no nearer, is too slow.
     pub backlog: OutboxLimits,
 }
 
@@ -41,8 +41,8 @@ pub struct Liveness {
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
-    /// It was too far behind at the last look, and has not caught up since.
-    behind: bool,
+    /// How far it was behind at the last look, if that was too far, and it has not caught up since.
+    behind: Option<Lag>,
 }
 
 impl Liveness {
@@ -63,7 +63,7 @@ impl Liveness {
 
     /// It has read everything there was.
     pub fn caught_up(&mut self) {
-        self.behind = false;
+        self.behind = None;
     }
 
     /// Something is written.
@@ -79,8 +79,8 @@ impl Liveness {
 
     /// Looks at a client that is `lag` behind.
     ///
-    /// A burst is not held against a client that reads: too far behind is who was so at the last look, too, and has not
-    /// caught up in between.
+    /// A burst is not held against a client that reads, nor much to resume: too far behind is who was so at the last look,
+    /// too, has not caught up in between, and has come no nearer.
     pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
         let silent = now.saturating_sub(self.last_write);
         if patience.keep_alive.is_some_and(|after| silent >= after) {
@@ -88,7 +88,8 @@ impl Liveness {
         }
         let over = lag.events > patience.backlog.events as u64
             || lag.bytes > patience.backlog.bytes as u64;
-        let was_over = std::mem::replace(&mut self.behind, over);
+        let before = std::mem::replace(&mut self.behind, over.then_some(lag));
+        let nearer = |before: Lag| lag.events < before.events || lag.bytes < before.bytes;
         let waits = lag.events > 0 || self.keep_alive_due;
         if std::mem::take(&mut self.polled) || !waits {
             self.waits_since = None;
@@ -98,7 +99,7 @@ impl Liveness {
         let waited = self.waits_since.map(|since| now.saturating_sub(since));
         if waited.is_some_and(|waited| waited >= patience.stuck_after) {
             Verdict::Stuck
-        } else if over && was_over {
+        } else if over && before.is_some_and(|before| !nearer(before)) {
             Verdict::Slow
         } else if self.ages_at.is_some_and(|at| now >= at) {
             Verdict::Aged
@@ -170,6 +171,20 @@ mod tests {
         assert_eq!(look(&mut client, 3, MUCH), Verdict::Fine);
         client.polled();
         assert_eq!(look(&mut client, 4, MUCH), Verdict::Slow);
+    }
+
+    #[test]
+    fn who_comes_nearer_is_given_time() {
+        let mut client = Liveness::default();
+        let lag = |events| Lag { events, bytes: 0 };
+        let mut look = |second, events| {
+            client.polled();
+            look(&mut client, second, lag(events))
+        };
+        for (second, events) in [(1, 50), (2, 49), (3, 20)] {
+            assert_eq!(look(second, events), Verdict::Fine);
+        }
+        assert_eq!(look(4, 20), Verdict::Slow);
     }
 
     #[test]
