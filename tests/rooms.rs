@@ -7,6 +7,8 @@ mod rooms {
     mod app;
 
     mod joining;
+    mod limits;
+    mod max_age;
     mod reset;
     mod resume;
     mod slow;

@@ -1,10 +1,12 @@
 //! Coming back: nothing is missing, nothing comes twice, everything is in order.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios::EventId;
 use helios::prelude::*;
 use helios::testing::TestApp;
+use tokio::task::JoinHandle;
 
 use super::app::{app, come_back, json, next, path, seq, server, subscribe, until};
 use crate::support::{SseClient, TestServer, within};
@@ -236,76 +238,78 @@ async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
 
 const TOPICS: [&str; 8] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
 const EACH: u64 = 2_500;
+const ALL: u64 = EACH * TOPICS.len() as u64;
 
-/// Publishes to all topics from many tasks, as fast as it goes. Each task goes from topic to topic, so that a reader which
-/// looks at one after the other would be told of a later event before an earlier one.
-fn publishers(sse: &SseService) -> Vec<tokio::task::JoinHandle<()>> {
+/// Publishes to all topics from many tasks, as fast as it goes, but not further ahead of `readers` than history reaches.
+/// Each task goes from topic to topic, so that a reader which looks at one after the other could be told of a later event
+/// before an earlier one.
+fn publishers(sse: &SseService, readers: &[Arc<AtomicU64>]) -> Vec<JoinHandle<()>> {
+    let published = Arc::new(AtomicU64::new(0));
     let spawn = |task: usize| {
-        let sse = sse.clone();
+        let (sse, readers, published) = (sse.clone(), readers.to_vec(), Arc::clone(&published));
         tokio::spawn(async move {
             for n in 0..EACH {
                 let topic = TOPICS[(task + n as usize) % TOPICS.len()];
                 sse.publish(topic, format!("{task} {n}")).await.unwrap();
+                let published = published.fetch_add(1, Ordering::Relaxed) + 1;
+                let ahead = |reader: &Arc<AtomicU64>| {
+                    published.saturating_sub(reader.load(Ordering::Relaxed)) > 500
+                };
+                while readers.iter().any(ahead) {
+                    tokio::task::yield_now().await;
+                }
             }
         })
     };
     (0..TOPICS.len()).map(spawn).collect()
 }
 
-/// Reads until everything was seen, cut again and again; gives the numbers of what it saw.
-async fn read_with_cuts(server: &TestServer, first: SseClient, every: usize) -> (Vec<u64>, usize) {
-    let (mut client, mut seen, mut cuts) = (first, Vec::new(), 0);
-    let (mut last, mut budget) = (String::new(), 1);
-    let all = EACH * TOPICS.len() as u64;
-    while seen.last() != Some(&all) {
-        if budget == 0 {
-            drop(client);
-            cuts += 1;
-            client = come_back(server, &TOPICS, &last).await;
-            assert!(resumed(&mut client).await);
-            budget = cuts * 37 % every;
-            continue;
+/// Reads until everything was seen, cut after at most `every` events again and again; gives the number of cuts.
+async fn read_with_cuts(server: &TestServer, every: u64, seen: Arc<AtomicU64>) -> u64 {
+    let mut client = server.sse(&path(&TOPICS)).await;
+    let mut last = client.next().await.unwrap().id;
+    let mut cuts = 0;
+    loop {
+        for _ in 0..(cuts * 37) % every {
+            let (_, id) = next(&mut client).await;
+            assert_eq!(
+                seq(&id),
+                seq(&last) + 1,
+                "in order, without gap or duplicate"
+            );
+            seen.store(seq(&id), Ordering::Relaxed);
+            last = id;
+            if seq(&last) == ALL {
+                return cuts;
+            }
         }
-        let (_, id) = next(&mut client).await;
-        seen.push(seq(&id));
-        last = id;
-        budget -= 1;
+        drop(client);
+        cuts += 1;
+        client = come_back(server, &TOPICS, &last).await;
+        assert!(resumed(&mut client).await);
     }
-    (seen, cuts)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_everything_once_in_order()
  {
     let (app, _) = app();
-    let server = TestServer::start(app.sse_options(|sse| {
-        sse.backlog.events = usize::MAX;
-        sse.backlog.bytes = usize::MAX;
-    }))
-    .await;
-    let clients = [700, 90].map(|every| (subscribe(&server, &TOPICS), every));
-    let mut ready = Vec::new();
-    for (client, every) in clients {
-        ready.push((client.await, every));
-    }
-    let publishers = publishers(&server.sse);
-    let [a, b] = <[_; 2]>::try_from(ready).ok().unwrap();
-    let read = within(async {
+    let server = TestServer::start(app).await;
+    let seen: [Arc<AtomicU64>; 2] = Default::default();
+    let clients = async {
         tokio::join!(
-            read_with_cuts(&server, a.0, a.1),
-            read_with_cuts(&server, b.0, b.1)
+            read_with_cuts(&server, 800, Arc::clone(&seen[0])),
+            read_with_cuts(&server, 90, Arc::clone(&seen[1])),
         )
-    });
-    let (first, second) = read.await;
-    for publisher in publishers {
-        publisher.await.unwrap();
-    }
-    let all: Vec<_> = (1..=EACH * TOPICS.len() as u64).collect();
-    for (seen, cuts) in [first, second] {
-        assert!(cuts > 20, "{cuts}");
-        assert_eq!(seen.len(), all.len());
-        assert!(seen == all, "in order, without gap or duplicate");
-    }
+    };
+    let publish = async {
+        server.wait_for_connections(2).await;
+        for publisher in publishers(&server.sse, &seen) {
+            publisher.await.unwrap();
+        }
+    };
+    let ((few, many), ()) = within(async { tokio::join!(clients, publish) }).await;
+    assert!(few > 20 && many > 200, "{few} and {many} cuts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -313,7 +317,7 @@ async fn who_joins_and_leaves_while_all_publish_sees_each_stay_whole() {
     let server = server().await;
     let mut client = subscribe(&server, &["stays"]).await;
     let handle = server.sse.clients().remove(0);
-    let publishers = publishers(&server.sse);
+    let publishers = publishers(&server.sse, &[]);
     let mut seen = BTreeSet::new();
     for _ in 0..50 {
         handle.join("t0").await.unwrap();

@@ -1,5 +1,6 @@
 //! Clients that do not keep up, and what is kept for whom.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios::decode::{Decoded, DecodedEvent, Decoder};
@@ -78,7 +79,7 @@ async fn watchful_server(change: impl FnOnce(&mut SseOptions)) -> (TestServer, J
 const MANY: u64 = 1_000;
 
 /// Publishes numbered events of 8 KiB each.
-async fn flood(sse: &SseService, topic: &str, numbers: std::ops::RangeInclusive<u64>) {
+async fn flood(sse: &SseService, topic: &str, numbers: RangeInclusive<u64>) {
     for n in numbers {
         let event = SseEvent::text("x".repeat(8 * 1024)).event(n.to_string());
         sse.publish(topic, event).await.unwrap();
@@ -115,10 +116,27 @@ async fn is_closed_as_slow_and_resumes(change: impl FnOnce(&mut SseOptions)) {
     assert!(client.next().await.is_none());
     journal.wait_for("closed: slow_client").await;
     assert!(missing <= MANY, "it was ahead of what it read");
-    let mut client = come_back(&server, &["a"], &farewell.id).await;
-    assert_eq!(json(&client.next().await.unwrap())["resumed"], true);
-    for n in missing..=MANY {
-        assert_eq!(number(&client.next().await.unwrap()), n);
+    assert_eq!(
+        resume_up_to_date(&server, farewell.id).await,
+        missing..=MANY
+    );
+}
+
+/// Comes back, as often as it takes, and gives the numbers of what it then saw.
+async fn resume_up_to_date(server: &TestServer, mut last: String) -> RangeInclusive<u64> {
+    let first = seq(&last) + 1;
+    loop {
+        let mut client = come_back(server, &["a"], &last).await;
+        assert_eq!(json(&client.next().await.unwrap())["resumed"], true);
+        while let Some(event) = client.next().await
+            && event.event != "helios:reconnect"
+        {
+            assert_eq!(number(&event), seq(&last) + 1);
+            last = event.id;
+            if seq(&last) == MANY {
+                return first..=MANY;
+            }
+        }
     }
 }
 
@@ -243,6 +261,48 @@ async fn a_client_that_catches_up_between_bursts_is_not_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_with_much_to_resume_that_reads_on_is_not_slow() {
+    for slow_clients in [SlowClients::Disconnect, SlowClients::DropOldest] {
+        let (app, _) = in_process(|sse| {
+            sse.backlog.events = 10;
+            sse.slow_clients = slow_clients;
+        });
+        let sse = app.sse_service();
+        let seen = sse.publish("a", "seen").await.unwrap().to_string();
+        flood(sse, "a", 1..=40).await;
+        let mut client = app.sse(&path(&["a"])).last_event_id(&seen).await;
+        assert_eq!(client.next().await.unwrap().event, "helios:ready");
+        for n in 1..=40 {
+            assert_eq!(number(&client.next().await.unwrap()), n);
+            sleep(Duration::from_secs(1)).await;
+        }
+        let stats = sse.stats();
+        assert_eq!((stats.slow_closes, stats.dropped), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_drop_oldest_a_client_that_its_topic_has_overtaken_goes_on_with_the_newest() {
+    let (app, _) = in_process(|sse| {
+        sse.history.events = 20;
+        sse.backlog.events = 10;
+        sse.slow_clients = SlowClients::DropOldest;
+    });
+    let sse = app.sse_service();
+    let mut client = app.sse(&path(&["a", "b"])).await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    for n in 0..100 {
+        sse.publish("a", n.to_string()).await.unwrap();
+    }
+    let reset = client.next().await.unwrap();
+    assert_eq!(json(&reset), json!({ "reason": "slow", "topics": ["a"] }));
+    for n in 95..100 {
+        assert_eq!(client.next().await.unwrap().data, n.to_string());
+    }
+    assert_eq!(sse.stats().dropped, 95);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_read_at_all_is_closed_after_a_while_and_who_has_nothing_to_read_is_not() {
     let (app, journal) = in_process(|sse| {
         sse.keep_alive = None;
@@ -317,6 +377,7 @@ async fn with_drop_oldest_what_was_sent_by_id_gives_way_to_what_is_newer() {
         .filter_map(|data| data.parse::<u64>().ok())
         .collect();
     assert_eq!(kept.last(), Some(&14));
+    assert!(kept.len() >= 5, "only the older half gives way: {seen:?}");
     assert!(
         kept.windows(2).all(|pair| pair[0] + 1 == pair[1]),
         "{seen:?}"
@@ -452,6 +513,34 @@ async fn what_all_topics_keep_together_is_bounded_and_the_oldest_events_go_first
         resumes(&server, "quiet", at(2)).await,
         "its events were seen"
     );
+}
+
+#[tokio::test]
+async fn room_for_a_large_event_is_made_by_the_oldest_of_all_topics() {
+    let (app, _) = app();
+    let app = app.sse_options(|sse| sse.history_bytes = 512 * 1024);
+    let server = TestServer::start(app).await;
+    server.get("/").await;
+    let mut ids = Vec::new();
+    for n in 0..50 {
+        let topic = ["a", "b"][n % 2];
+        let id = server
+            .sse
+            .publish(topic, "x".repeat(8 * 1024))
+            .await
+            .unwrap();
+        ids.push(id);
+    }
+    server
+        .sse
+        .publish("c", "x".repeat(200 * 1024))
+        .await
+        .unwrap();
+    // Some 20 of the 50 had to go.
+    for topic in ["a", "b"] {
+        assert!(!resumes(&server, topic, ids[10]).await, "{topic}");
+        assert!(resumes(&server, topic, ids[30]).await, "{topic}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ pub struct Patience {
     pub keep_alive: Option<Duration>,
     /// Who has something to read and does not for this long is stuck.
     pub stuck_after: Duration,
-    /// Who is further behind than this, and gains nothing from one look to the next, is too slow.
+    /// Who is further behind than this from one look to the next, and comes no nearer, is too slow.
     pub backlog: OutboxLimits,
 }
 
@@ -41,7 +41,7 @@ pub struct Liveness {
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
-    /// How far it was behind at the last look, if too far, and if it has not caught up since.
+    /// How far it was behind at the last look, if that was too far, and it has not caught up since.
     behind: Option<Lag>,
 }
 
@@ -79,8 +79,8 @@ impl Liveness {
 
     /// Looks at a client that is `lag` behind.
     ///
-    /// A burst is not held against a client that reads, nor what it missed while it was away: too slow is who was too far
-    /// behind at the last look, too, and has gained nothing since.
+    /// A burst is not held against a client that reads, nor much to resume: too far behind is who was so at the last look,
+    /// too, has not caught up in between, and has come no nearer.
     pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
         let silent = now.saturating_sub(self.last_write);
         if patience.keep_alive.is_some_and(|after| silent >= after) {
@@ -89,8 +89,7 @@ impl Liveness {
         let over = lag.events > patience.backlog.events as u64
             || lag.bytes > patience.backlog.bytes as u64;
         let before = std::mem::replace(&mut self.behind, over.then_some(lag));
-        let gains = |before: Lag| lag.events < before.events || lag.bytes < before.bytes;
-        let slow = over && before.is_some_and(|before| !gains(before));
+        let nearer = |before: Lag| lag.events < before.events || lag.bytes < before.bytes;
         let waits = lag.events > 0 || self.keep_alive_due;
         if std::mem::take(&mut self.polled) || !waits {
             self.waits_since = None;
@@ -100,7 +99,7 @@ impl Liveness {
         let waited = self.waits_since.map(|since| now.saturating_sub(since));
         if waited.is_some_and(|waited| waited >= patience.stuck_after) {
             Verdict::Stuck
-        } else if slow {
+        } else if over && before.is_some_and(|before| !nearer(before)) {
             Verdict::Slow
         } else if self.ages_at.is_some_and(|at| now >= at) {
             Verdict::Aged
@@ -175,13 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn who_has_much_to_catch_up_with_and_does_so_is_not_slow() {
+    fn who_comes_nearer_is_given_time() {
         let mut client = Liveness::default();
-        for (second, events) in [(1, 50), (2, 40), (3, 30)] {
+        let lag = |events| Lag { events, bytes: 0 };
+        let mut look = |second, events| {
             client.polled();
-            let lag = Lag { events, bytes: 0 };
-            assert_eq!(look(&mut client, second, lag), Verdict::Fine);
+            look(&mut client, second, lag(events))
+        };
+        for (second, events) in [(1, 50), (2, 49), (3, 20)] {
+            assert_eq!(look(second, events), Verdict::Fine);
         }
+        assert_eq!(look(4, 20), Verdict::Slow);
     }
 
     #[test]
