@@ -7,6 +7,7 @@ use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
+use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 
 use super::hub::Hub;
@@ -29,12 +30,17 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
 /// event comes back to it.
-pub(super) fn ready(hub: &Hub, client: ClientId, position: u64, resumed: bool) -> Bytes {
+pub(super) fn ready(
+    options: &SseOptions,
+    client: ClientId,
+    position: EventId,
+    resumed: bool,
+) -> Bytes {
     let data = serde_json::json!({ "client": client, "resumed": resumed });
     encoded(
         &SseEvent::json(data)
-            .event(name(hub.options(), "ready"))
-            .id(hub.id(position)),
+            .event(name(options, "ready"))
+            .id(position),
     )
 }
 

@@ -296,9 +296,14 @@ impl State {
         reason: ResetReason,
     ) -> Option<PendingReset> {
         let reset = SseReset::new(reason, topics);
-        let id = self.reader.uses_ids().then_some(at);
+        let hub = &attachment.hub;
+        // What was lost may be older than what was read of other topics: the client's position never goes back.
+        let position = at.max(self.reader.position());
+        let id = self.reader.uses_ids().then_some(position);
+        // A client from another server may be ahead of this one, which is no reason to wait.
+        let at = at.min(hub.head());
         self.reader
-            .push_control(at, control::reset(&attachment.hub, id, &reset));
+            .push_control(at, control::reset(hub, id, &reset));
         if !attachment.has_reset_hooks() || self.reader.is_held() {
             return None;
         }

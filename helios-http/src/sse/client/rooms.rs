@@ -37,7 +37,8 @@ impl Client {
         if self.may_join(topic, limit)? {
             let membership = hub.enter(topic).await?;
             if let (From::After(id), Some(relay)) = (from, hub.relay()) {
-                relay.reach_back(&hub, &membership.topic, id.seq()).await;
+                let topic = std::slice::from_ref(&membership.topic);
+                relay.reach_back(&hub, topic, id).await;
             }
             self.take_up(&hub, membership, from, limit)?;
         }
@@ -69,17 +70,7 @@ impl Client {
 
     /// False if the connection is in the topic already.
     fn may_join(&self, topic: &str, limit: usize) -> Result<bool, SseError> {
-        let state = lock(&self.state);
-        if let Some(reason) = state.closed_reason() {
-            return Err(SseError::Closed(reason));
-        }
-        if state.is_in(topic) {
-            return Ok(false);
-        }
-        if state.joined().count() >= limit {
-            return Err(SseError::TooManyJoined { limit });
-        }
-        Ok(true)
+        lock(&self.state).may_join(topic, limit)
     }
 
     fn take_up(
@@ -90,25 +81,29 @@ impl Client {
         limit: usize,
     ) -> Result<(), SseError> {
         let name = Arc::clone(&membership.topic.name);
-        // Another task may have joined or ended meanwhile.
-        if !self.may_join(&name, limit)? {
-            return Ok(());
-        }
         let (waker, reset) = {
             let mut state = lock(&self.state);
+            // Another task may have joined or ended meanwhile.
+            if !state.may_join(&name, limit)? {
+                return Ok(());
+            }
+            let epoch = hub.epoch();
             let head = hub.head();
             let mut subscription = Subscription::new(membership, head);
             let missed = match from {
                 From::Head => None,
-                From::After(id) if id.epoch() != hub.epoch() => Some(ResetReason::Epoch),
-                From::After(id) if id.seq() > head => Some(ResetReason::Unknown),
-                From::After(id) if subscription.resume_after(id.seq()) => None,
-                From::After(_) => Some(ResetReason::Expired),
+                From::After(id) => match hub.position_of(id) {
+                    Ok(seq) if subscription.resume_after(seq) => None,
+                    Ok(_) => Some(ResetReason::Expired),
+                    Err(reason) => Some(reason),
+                },
             };
             state.reader.join(subscription);
+            state.joined_in.get_or_insert(epoch);
             if state.phase == Phase::Live && !state.reader.uses_ids() {
                 state.reader.use_ids_from(head);
-                let ready = control::ready(hub, self.id, head, false);
+                let position = EventId::new(epoch, head);
+                let ready = control::ready(hub.options(), self.id, position, false);
                 state.reader.push_control(head, ready);
             }
             let reset = missed.and_then(|reason| {
@@ -159,7 +154,7 @@ impl Client {
         let (Some(relay), Some(Ok(last))) = (hub.relay(), attachment.resumes_at()) else {
             return;
         };
-        let topics: Vec<_> = {
+        let mut topics: Vec<_> = {
             let state = lock(&self.state);
             let joined = state.joined().map(|place| Arc::clone(&place.topic));
             joined.collect()
@@ -167,9 +162,8 @@ impl Client {
         if topics.is_empty() {
             return;
         }
-        for topic in topics.iter().chain([&hub.topics.everyone]) {
-            relay.reach_back(hub, topic, last).await;
-        }
+        topics.push(Arc::clone(&hub.topics.everyone));
+        relay.reach_back(hub, &topics, hub.id(last)).await;
     }
 
     /// Puts the reader where it begins: where the client has left off, as far as history reaches, else at the head. Every
@@ -183,14 +177,18 @@ impl Client {
             let head = hub.head();
             state.reader.join(Subscription::new(everyone, head));
         }
-        if !joined {
+        if !joined || state.is_of_another_epoch(hub) {
             return None;
         }
         let last = attachment.resumes_at();
         let start = state.reader.start(last.and_then(Result::ok));
         let resumed = matches!(last, Some(Ok(_))) && start.gone.is_none();
-        let ready = control::ready(hub, self.id, start.position, resumed);
-        state.reader.push_control(start.position, ready);
+        let epoch = state.joined_in.unwrap_or_else(|| hub.epoch());
+        let position = EventId::new(epoch, start.position);
+        let ready = control::ready(hub.options(), self.id, position, resumed);
+        // A client from another server may be ahead of this one, which is no reason to wait.
+        let head = hub.head();
+        state.reader.push_control(start.position.min(head), ready);
         let (at, places, reason) = match (last, start.gone) {
             (Some(Err(reason)), _) => {
                 let all = (0..state.reader.logs().count()).collect();
@@ -208,15 +206,22 @@ impl Attachment {
     /// The number after which the client wants to go on, or why that cannot be.
     fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
         let id = self.last_event_id.as_deref()?;
-        Some(match id.parse::<EventId>() {
-            Ok(id) if id.epoch() != self.hub.epoch() => Err(ResetReason::Epoch),
-            // Another server may have given out what has not arrived here yet.
-            Ok(id) if id.seq() > self.hub.head() && self.hub.relay().is_none() => {
-                Err(ResetReason::Unknown)
-            }
-            Ok(id) => Ok(id.seq()),
-            Err(_) => Err(ResetReason::Unknown),
-        })
+        let id = id.parse().map_err(|_| ResetReason::Unknown);
+        Some(id.and_then(|id| self.hub.position_of(id)))
+    }
+}
+
+impl Hub {
+    /// The number after which somebody wants to go on, or why that cannot be.
+    fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
+        if id.epoch() != self.epoch() {
+            return Err(ResetReason::Epoch);
+        }
+        // Another server may have given out what has not arrived here yet.
+        if id.seq() > self.head() && self.relay().is_none() {
+            return Err(ResetReason::Unknown);
+        }
+        Ok(id.seq())
     }
 }
 
@@ -225,6 +230,25 @@ impl State {
     fn joined(&self) -> impl Iterator<Item = &Membership> {
         let places = self.reader.logs();
         places.filter(|place| *place.topic.name != *EVERYONE)
+    }
+
+    /// False if the connection is in the topic already.
+    fn may_join(&self, topic: &str, limit: usize) -> Result<bool, SseError> {
+        if let Some(reason) = self.closed_reason() {
+            return Err(SseError::Closed(reason));
+        }
+        if self.is_in(topic) {
+            return Ok(false);
+        }
+        if self.joined().count() >= limit {
+            return Err(SseError::TooManyJoined { limit });
+        }
+        Ok(true)
+    }
+
+    /// Whether another sequence began since the first topic was joined: its places there mean nothing now.
+    pub(super) fn is_of_another_epoch(&self, hub: &Hub) -> bool {
+        self.joined_in.is_some_and(|epoch| epoch != hub.epoch())
     }
 
     fn is_in(&self, topic: &str) -> bool {
