@@ -1,6 +1,7 @@
 //! A server on a real socket, and clients that talk to it over one.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod backplane;
 pub mod journal;
 
 use std::net::SocketAddr;
@@ -109,13 +110,13 @@ impl TestServer {
     ) -> SseClient {
         let response = self.call(method, path, headers, body).await;
         assert_eq!(response.status(), 200, "{path}");
-        let (head, body) = response.into_parts();
-        SseClient {
-            headers: head.headers,
-            body,
-            decoder: Decoder::new(),
-            raw: Vec::new(),
-        }
+        SseClient::of(response)
+    }
+
+    /// Opens a stream that may be refused.
+    pub async fn try_sse(&self, path: &str, headers: &[(&str, &str)]) -> Option<SseClient> {
+        let response = self.call(Method::GET, path, headers, "").await;
+        (response.status() == 200).then(|| SseClient::of(response))
     }
 
     /// A socket for what no HTTP client would do.
@@ -178,6 +179,16 @@ pub struct SseClient {
 }
 
 impl SseClient {
+    fn of(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            headers: head.headers,
+            body,
+            decoder: Decoder::new(),
+            raw: Vec::new(),
+        }
+    }
+
     /// The next event; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<DecodedEvent> {
         loop {

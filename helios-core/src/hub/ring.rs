@@ -96,6 +96,10 @@ struct Doubt {
     to: u64,
 }
 
+/// How far the numbering of events jumps over what never arrived: further than history can be put before the rest, so that
+/// nobody's place from before the hole is ever a place behind it.
+const HOLE: u64 = 1 << 32;
+
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
 pub struct Ring {
@@ -163,23 +167,27 @@ impl Ring {
         self.limits = limits;
     }
 
-    /// Puts an older event before all others, if the limits leave room for it. The caller sees to it that nothing
-    /// between it and the first one is missing.
-    pub fn prepend(&mut self, seq: u64, event: WithId, except: Option<ClientId>) -> bool {
-        let known = self
-            .entries
-            .front()
-            .map_or(self.floor, |entry| entry.seq - 1);
+    /// Puts an older event before all others at time `now`, if the limits leave room for it. The caller sees to it that
+    /// nothing between it and the first one is missing.
+    pub fn prepend(
+        &mut self,
+        seq: u64,
+        event: WithId,
+        except: Option<ClientId>,
+        now: Duration,
+    ) -> bool {
+        let front = self.entries.front();
+        let known = front.map_or(self.floor, |entry| entry.seq.saturating_sub(1));
         if seq > known || self.entries.len() >= self.limits.events {
             return false;
         }
-        let front = self.entries.front();
         let offset = front.map_or(self.end_offset, |entry| entry.offset);
         let entry = Entry {
             seq,
             except,
             plain: None,
-            at: front.map_or(Duration::ZERO, |entry| entry.at),
+            // As old as it is here: else what somebody fetched to resume with would expire before it is read.
+            at: front.map_or(now, |entry| entry.at),
             offset: offset - event.bytes().len() as u64,
             event,
         };
@@ -239,15 +247,26 @@ impl Ring {
     /// What was published after the newest event held, up to the number `floor`, never arrived. What was held before it
     /// goes too: nobody may read on as if there were no hole.
     pub fn lost_up_to(&mut self, floor: u64) {
-        self.first = self.tail().next + 1;
+        let tail = self.tail().next;
+        self.lost = Cursor { next: tail + 1 };
+        self.first = tail + HOLE;
         self.entries.clear();
-        self.lost = Cursor { next: self.first };
         self.size = 0;
         self.last = self.last.max(floor);
         self.floor = self.last;
     }
 
-    /// An event after `from` arrives late: who has seen an id of up to `to` may have missed it.
+    /// Begins anew with another sequence, of which nothing up to the number `floor` is known. To its readers what comes
+    /// next is behind a hole.
+    pub fn restart(&mut self, floor: u64) {
+        self.lost_up_to(floor);
+        self.last = floor;
+        self.floor = floor;
+        self.catching_up = false;
+        self.doubt = None;
+    }
+
+    /// The event `from` arrives late: who has seen an id from there on and below `to` may have missed it.
     pub fn doubt(&mut self, from: u64, to: u64) {
         let doubt = self.doubt.get_or_insert(Doubt { from, to });
         doubt.from = doubt.from.min(from);
@@ -275,14 +294,36 @@ impl Ring {
     /// The cursor of a subscriber that has seen everything up to the number `seq`; `None` if something after it is gone.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
-        let in_doubt = |doubt: &Doubt| doubt.from <= seq && seq < doubt.to;
-        if seq < self.floor || self.doubt.as_ref().is_some_and(in_doubt) {
+        if seq < self.floor || self.is_in_doubt(seq) {
             return None;
         }
+        Some(self.behind(seq))
+    }
+
+    fn behind(&self, seq: u64) -> Cursor {
         let read = self.entries.partition_point(|entry| entry.seq <= seq);
-        Some(Cursor {
+        Cursor {
             next: self.first + read as u64,
-        })
+        }
+    }
+
+    /// Whether who has seen everything up to the number `seq`, here or on another server, may have missed what came late
+    /// here.
+    #[must_use]
+    pub fn is_in_doubt(&self, seq: u64) -> bool {
+        let holds = |doubt: &Doubt| doubt.from <= seq && seq < doubt.to;
+        self.doubt.as_ref().is_some_and(holds)
+    }
+
+    /// Moves a cursor that resumed after the number `seq` past all that may or may not have been seen. False if there is
+    /// nothing of it.
+    pub fn skip_doubtful(&self, cursor: &mut Cursor, seq: u64) -> bool {
+        let behind = self.behind(seq);
+        let skips = self.is_in_doubt(seq) && behind > *cursor;
+        if skips {
+            *cursor = behind;
+        }
+        skips
     }
 
     /// Moves a cursor forward so that at most the newest `keep` are before it. False if it need not move.
@@ -313,22 +354,35 @@ impl Ring {
     }
 
     fn index(&self, cursor: Cursor) -> Result<usize, Overtaken> {
-        let index = cursor.next.checked_sub(self.first).ok_or(Overtaken {
-            missed: self.first.saturating_sub(cursor.next),
-            lost: cursor < self.lost,
-        })?;
+        let index = cursor.next.checked_sub(self.first);
+        let index = index.ok_or_else(|| self.overtaken(cursor))?;
         Ok(usize::try_from(index).unwrap_or(usize::MAX))
+    }
+
+    fn overtaken(&self, cursor: Cursor) -> Overtaken {
+        let lost = cursor < self.lost;
+        let missed = self.first - cursor.next;
+        Overtaken {
+            missed: if lost { 1 } else { missed },
+            lost,
+        }
     }
 
     /// How far the cursor is behind, counting what is gone already by number only.
     #[must_use]
     pub fn lag(&self, cursor: Cursor) -> Lag {
-        let next = match self.index(cursor) {
-            Ok(index) => self.entries.get(index),
-            Err(_) => self.entries.front(),
+        let (next, events) = match self.index(cursor) {
+            Ok(index) => {
+                let events = self.tail().next.saturating_sub(cursor.next);
+                (self.entries.get(index), events)
+            }
+            Err(overtaken) => {
+                let events = overtaken.missed + self.entries.len() as u64;
+                (self.entries.front(), events)
+            }
         };
         Lag {
-            events: self.tail().next.saturating_sub(cursor.next),
+            events,
             bytes: next.map_or(0, |entry| self.end_offset - entry.offset),
         }
     }
@@ -461,9 +515,12 @@ mod tests {
         ring.push(12, event(1), None, Duration::ZERO);
         let live = ring.after(10).unwrap();
         assert_eq!(ring.after(5), None);
-        assert!(ring.prepend(9, event(1), None));
-        assert!(ring.prepend(7, event(1), None));
-        assert!(!ring.prepend(8, event(1), None), "7 is the oldest now");
+        assert!(ring.prepend(9, event(1), None, Duration::ZERO));
+        assert!(ring.prepend(7, event(1), None, Duration::ZERO));
+        assert!(
+            !ring.prepend(8, event(1), None, Duration::ZERO),
+            "7 is the oldest now"
+        );
         ring.reaches_back_to(5);
         let cursor = ring.after(5).unwrap();
         assert_eq!(rest(&mut ring, cursor), [7, 9, 12]);
@@ -489,6 +546,47 @@ mod tests {
         assert_eq!(ring.after(4), None);
         let cursor = ring.after(5).unwrap();
         assert_eq!(rest(&mut ring, cursor), [6]);
+    }
+
+    #[test]
+    fn what_is_fetched_after_a_loss_hides_it_from_no_reader() {
+        let mut ring = filled(9, [1, 2]);
+        let up_to_date = ring.tail();
+        ring.lost_up_to(5);
+        assert_eq!(ring.lag(up_to_date).events, 1);
+        for seq in [5, 4, 3] {
+            assert!(ring.prepend(seq, event(1), None, Duration::ZERO));
+        }
+        ring.reaches_back_to(2);
+        assert!(ring.peek(up_to_date).unwrap_err().lost);
+        let cursor = ring.after(2).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_put_before_an_empty_ring_is_as_new_as_a_published_event() {
+        let mut ring = ring(9);
+        ring.lost_up_to(5);
+        assert!(ring.prepend(5, event(1), None, Duration::from_secs(60)));
+        ring.expire(Duration::from_secs(65));
+        assert_eq!(ring.len(), 1);
+        ring.expire(Duration::from_secs(71));
+        assert!(ring.is_empty());
+    }
+
+    #[test]
+    fn a_reader_of_another_sequence_is_told_that_it_is_over() {
+        let mut ring = filled(9, [5, 6, 7]);
+        let cursors = [ring.after(5).unwrap(), ring.tail()];
+        ring.restart(0);
+        for seq in 1..=4 {
+            ring.push(seq, event(1), None, Duration::ZERO);
+        }
+        for cursor in cursors {
+            assert!(ring.peek(cursor).unwrap_err().lost);
+        }
+        let cursor = ring.after(0).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [1, 2, 3, 4]);
     }
 
     #[test]

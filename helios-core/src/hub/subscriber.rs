@@ -20,6 +20,11 @@ pub struct Subscription<L> {
     /// The hub's head when it was joined.
     joined_at: u64,
     cursor: Cursor,
+    /// What arrives late, with a number up to this one, is not for this subscriber: it was published before the topic was
+    /// joined, or was seen before on another server.
+    seen: u64,
+    /// Whether the client had seen something before.
+    resumed: bool,
     /// The number of the next event, as far as [`Subscriber::gather`] has looked.
     next: Option<u64>,
 }
@@ -32,6 +37,8 @@ impl<L: Log> Subscription<L> {
             log,
             joined_at: head,
             cursor,
+            seen: head,
+            resumed: false,
             next: None,
         }
     }
@@ -39,10 +46,22 @@ impl<L: Log> Subscription<L> {
     /// Goes back, or forward, to what comes after the number `seq`. False if history does not reach there.
     pub fn resume_after(&mut self, seq: u64) -> bool {
         let cursor = self.log.with(|ring| ring.after(seq));
+        self.seen = match cursor {
+            Some(_) => seq,
+            // It begins where it was joined, as far as it had not come further elsewhere.
+            None => self.seen.max(seq),
+        };
+        self.resumed = cursor.is_some();
         self.cursor = cursor.unwrap_or(self.cursor);
-        cursor.is_some()
+        self.resumed
     }
 }
+
+/// A late event that this client has seen, if it comes from another server, or has not, if it was here before.
+const MAYBE_MISSED: Overtaken = Overtaken {
+    missed: 1,
+    lost: true,
+};
 
 /// What a resuming client has to be told.
 #[derive(Debug, PartialEq, Eq)]
@@ -257,18 +276,31 @@ impl<L: Log> Subscriber<L> {
             ..
         } = self;
         let Some(Subscription {
-            log, cursor, next, ..
+            log,
+            cursor,
+            next,
+            seen,
+            resumed,
+            ..
         }) = subscriptions.get_mut(place)
         else {
             return Ok(false);
         };
         log.with(|ring| {
             loop {
+                let in_doubt = *resumed && ring.is_in_doubt(*seen);
                 let entry = ring.peek(*cursor)?;
                 *next = entry.as_ref().map(|entry| entry.seq);
                 let Some(entry) = entry.filter(|entry| entry.seq <= limit) else {
                     return Ok(true);
                 };
+                if entry.seq <= *seen {
+                    if in_doubt {
+                        return Err(MAYBE_MISSED);
+                    }
+                    cursor.advance();
+                    continue;
+                }
                 // What comes late must not take the client's position back.
                 let with_id = *with_ids && entry.seq > *position;
                 let wanted = entry.except != Some(*id);
@@ -286,8 +318,12 @@ impl<L: Log> Subscriber<L> {
     pub fn skip_ahead(&mut self, keep: Lag) -> Vec<usize> {
         let mut moved = Vec::new();
         for (place, topic) in self.subscriptions.iter_mut().enumerate() {
-            let cursor = &mut topic.cursor;
-            if topic.log.with(|ring| ring.skip_to_newest(cursor, keep)) {
+            let (cursor, seen) = (&mut topic.cursor, topic.resumed.then_some(topic.seen));
+            let skips = topic.log.with(|ring| {
+                let skips = ring.skip_to_newest(cursor, keep);
+                seen.is_some_and(|seen| ring.skip_doubtful(cursor, seen)) || skips
+            });
+            if skips {
                 moved.push(place);
             }
         }

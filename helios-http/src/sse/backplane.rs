@@ -8,46 +8,174 @@ use bytes::Bytes;
 use helios_core::hub::EventId;
 
 use super::hub::Hub;
-use crate::controller::BoxFuture;
+pub use crate::controller::BoxFuture;
 
 /// What a backplane gives when it fails.
 pub type BackplaneError = Box<dyn Error + Send + Sync>;
 
 /// Stands before the hubs of several servers, so that what is published on one reaches the clients of all.
 ///
-/// Each hub keeps rings of its own and serves its clients from them; the backplane numbers the events and carries them.
-/// It gives out [`EventId`]s in one sequence for all topics, and hands events to each hub's [`BackplaneSink`] in the order
-/// of their ids. **Unstable**: its methods may change in any release.
+/// Each hub keeps rings of its own and serves its clients from them; the backplane numbers the events, carries them and
+/// remembers them for a while. **Unstable**: its methods may change in any release.
 ///
-/// What is told to a sink must not overtake a loss: a link that was torn says [`BackplaneEvent::Gap`] for each watched
-/// topic before it goes on. The `prev` of an event shows what a link did not notice itself.
+/// # What an implementor guarantees
+///
+/// * **Ids.** There is one sequence for all topics and servers. A later event has a greater id, and no id is given out
+///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
+///   to an old one. Then all clients are asked to reconnect, and are told that they have missed something.
+/// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
+///   have their place in that order.
+/// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
+///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
+///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event; a client
+///   of several topics that goes to another server before that event misses what was lost without being told.
+///
+/// Nothing is asked before [`start`](Self::start) has been answered. All futures may be dropped half-way. The backplane is
+/// dropped with its app: what it has spawned is to end then.
+///
+/// # Example
+///
+/// The smallest one has a single hub and remembers everything:
+///
+/// ```
+/// use helios::backplane::{
+///     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, History, PastEvent,
+/// };
+/// use helios::prelude::*;
+/// use helios::EventId;
+/// use std::collections::{HashMap, HashSet};
+/// use std::sync::Mutex;
+///
+/// #[derive(Default)]
+/// struct InMemory(Mutex<State>);
+///
+/// #[derive(Default)]
+/// struct State {
+///     epoch: u64,
+///     newest: u64,
+///     log: HashMap<String, Vec<PastEvent>>,
+///     watched: HashSet<String>,
+///     sink: Option<BackplaneSink>,
+/// }
+///
+/// impl InMemory {
+///     /// Numbers and hands over under one lock, so that the order is the same.
+///     fn append(&self, topic: &str, bytes: bytes::Bytes) -> EventId {
+///         let mut state = self.0.lock().unwrap();
+///         state.newest += 1;
+///         let id = EventId::new(state.epoch, state.newest);
+///         let log = state.log.entry(topic.to_owned()).or_default();
+///         let prev = log.last().map(|event| event.id);
+///         log.push(PastEvent { id, bytes: bytes.clone() });
+///         if state.watched.contains(topic) {
+///             let event = BackplaneEvent::Event { topic: topic.to_owned(), id, prev, bytes };
+///             state.sink.as_ref().map(|sink| sink.accept(event));
+///         }
+///         id
+///     }
+/// }
+///
+/// impl Backplane for InMemory {
+///     fn start(&self, sink: BackplaneSink) -> BoxFuture<'_, Result<EventId, BackplaneError>> {
+///         let mut state = self.0.lock().unwrap();
+///         state.epoch = rand_epoch();
+///         state.sink = Some(sink);
+///         let newest = EventId::new(state.epoch, state.newest);
+///         Box::pin(async move { Ok(newest) })
+///     }
+///
+///     fn publish<'a>(
+///         &'a self,
+///         topic: &'a str,
+///         bytes: bytes::Bytes,
+///     ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+///         Box::pin(async move { Ok(self.append(topic, bytes)) })
+///     }
+///
+///     fn history<'a>(
+///         &'a self,
+///         topic: &'a str,
+///         after: EventId,
+///     ) -> BoxFuture<'a, Result<History, BackplaneError>> {
+///         Box::pin(async move {
+///             let state = self.0.lock().unwrap();
+///             if after.epoch() != state.epoch {
+///                 return Ok(History::Gone);
+///             }
+///             let all = state.log.get(topic).into_iter().flatten();
+///             Ok(History::Events(all.filter(|event| event.id > after).cloned().collect()))
+///         })
+///     }
+///
+///     fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+///         Box::pin(async move {
+///             let mut state = self.0.lock().unwrap();
+///             state.watched.insert(topic.to_owned());
+///             Ok(EventId::new(state.epoch, state.newest))
+///         })
+///     }
+///
+///     fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>> {
+///         Box::pin(async move {
+///             self.0.lock().unwrap().watched.remove(topic);
+///             Ok(())
+///         })
+///     }
+/// }
+///
+/// # fn rand_epoch() -> u64 { std::process::id().into() }
+/// # #[derive(Injectable)] struct News;
+/// # #[controller] impl News {
+/// #     #[sse("news")]
+/// #     async fn news(&self, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> { sse.subscribe(["news"]).await }
+/// # }
+/// # #[server(controllers = [News], sse(enabled = true))] struct App;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::Error> {
+/// let app = Helios::new(App).backplane(InMemory::default());
+/// # let app = helios::testing::TestServer::start(app).await?;
+/// # app.stop().await
+/// # }
+/// ```
 pub trait Backplane: Send + Sync + 'static {
-    /// Connects. Called once, before anything else; `sink` takes what arrives from then on. Gives the newest id that was
-    /// given out.
+    /// Connects. Called once, in a tokio runtime; `sink` takes what arrives from then on. Gives the newest id that was
+    /// given out; of a new sequence that is its number 0.
+    ///
+    /// An error keeps the app from starting.
     fn start(&self, sink: BackplaneSink) -> BoxFuture<'_, Result<EventId, BackplaneError>>;
 
-    /// Publishes to all hubs that watch the topic, this one included, and gives the event's id.
+    /// Publishes to all hubs that watch the topic, this one included, and gives the event's id. It may reach the sink
+    /// before or after that.
+    ///
+    /// An error goes to whoever publishes. It does not say that nothing was published.
     fn publish<'a>(
         &'a self,
         topic: &'a str,
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
 
-    /// What was published to the topic after this id.
+    /// Everything that was published to the topic after this id until now, whether it has been handed to the sink or not.
+    /// It may be asked of any topic, watched or not, and with an id of another topic, or of another epoch
+    /// ([`History::Gone`]).
+    ///
+    /// After an error, or 5 seconds, it counts as [`History::Gone`].
     fn history<'a>(
         &'a self,
         topic: &'a str,
         after: EventId,
     ) -> BoxFuture<'a, Result<History, BackplaneError>>;
 
-    /// From now on the topic's events are to be handed to the sink. Gives the id of the newest event that will not be,
-    /// if there is one.
-    fn watch<'a>(
-        &'a self,
-        topic: &'a str,
-    ) -> BoxFuture<'a, Result<Option<EventId>, BackplaneError>>;
+    /// From now on the topic's events are to be handed to the sink. Gives an id such that every greater one of this topic
+    /// will be handed over, and every event up to it, of a topic that was watched before, has been: the newest id given
+    /// out at that place in what the link carries, of whatever topic.
+    ///
+    /// An error goes to the client that wanted to join, and the topic counts as not watched; events of it do no harm.
+    /// It is asked for again when somebody else joins, or [`unwatch`](Self::unwatch)ed.
+    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
 
-    /// Nobody reads the topic here any more.
+    /// Nobody reads the topic here any more. It is not watched again before this is answered, or has taken 5 seconds. It
+    /// may be called for a topic whose watch has failed or was dropped half-way.
+    ///
+    /// An error is logged.
     fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>>;
 }
 
@@ -55,9 +183,9 @@ pub trait Backplane: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum History {
-    /// Everything that was asked for, the oldest first.
+    /// Everything that was asked for, the oldest first. Empty if the topic has nothing newer.
     Events(Vec<PastEvent>),
-    /// It does not reach back that far.
+    /// Something of it may be forgotten.
     Gone,
 }
 
@@ -79,15 +207,25 @@ pub enum BackplaneEvent {
         topic: String,
         /// Its id.
         id: EventId,
-        /// The id of the topic's event before it, if there was one.
+        /// The id of the topic's event before it. `None` if there was none, or if it is not known: then nothing shows
+        /// that an event before this one was lost.
         prev: Option<EventId>,
         /// What was published.
         bytes: Bytes,
     },
-    /// Events of this topic may be missing from here on.
+    /// Events of this topic may be missing here.
     Gap {
         /// Which.
         topic: String,
+        /// As in [`Self::Torn`].
+        newest: EventId,
+    },
+    /// Events of any watched topic may be missing here: the link was torn. This is not the same as a [`Self::Gap`] for each
+    /// topic in turn: a reader of two topics must not go on in the one while the loss in the other is not known yet.
+    Torn {
+        /// The newest id given out at this place in what the link carries: every greater one of a watched topic will be
+        /// handed over, and what is up to it will not any more.
+        newest: EventId,
     },
 }
 
@@ -104,7 +242,7 @@ impl BackplaneSink {
         }
     }
 
-    /// Takes an event in. It never waits. False when the hub is gone, and the link may end.
+    /// Takes an event in. It never waits, and calls nothing of the backplane before it returns. False when the hub is gone, and the link may end.
     pub fn accept(&self, event: BackplaneEvent) -> bool {
         let Some(hub) = self.hub.upgrade() else {
             return false;

@@ -91,6 +91,8 @@ struct State {
     wanted: Vec<String>,
     /// A reset that came while the hooks of another one run.
     next_reset: Option<PendingReset>,
+    /// The hub's epoch when the first topic was joined.
+    joined_in: Option<u64>,
     reader: Subscriber<Membership>,
     waker: Option<Waker>,
     /// The response head may leave.
@@ -159,6 +161,7 @@ impl Client {
                 queued_bytes: 0,
                 wanted: Vec::new(),
                 next_reset: None,
+                joined_in: None,
                 reader: Subscriber::new(id, OutboxLimits::default()),
                 waker: None,
                 head_wanted: false,
@@ -221,6 +224,10 @@ impl Client {
             state.liveness = Liveness::new(hub.now(), options.jittered_max_age());
             let ending = match state.ending.take() {
                 None if hub.is_closing() => Some(hub.shutdown_ending()),
+                // Who is live when another sequence begins is ended by that.
+                None if state.is_of_another_epoch(hub) => {
+                    Some(hub.reconnect_ending(CloseReason::ServerClosed))
+                }
                 ending => ending,
             };
             drop(state);
@@ -584,7 +591,7 @@ mod tests {
         }
         let event = Numberable::new(&SseEvent::text("x")).unwrap();
         hub.advance_to(hub.id(1));
-        hub.push(&mut topic, 1, &event, None);
+        hub.push(&mut topic.ring, 1, &event, None);
         drop(topic);
         let polled = reader.join().unwrap();
         assert_eq!(

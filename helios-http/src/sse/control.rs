@@ -7,6 +7,7 @@ use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
+use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 
 use super::hub::Hub;
@@ -29,28 +30,27 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
 /// event comes back to it. Without one if it has to be reset first.
-pub(super) fn ready(hub: &Hub, client: ClientId, position: Option<u64>, resumed: bool) -> Bytes {
+pub(super) fn ready(
+    hub: &Hub,
+    client: ClientId,
+    position: Option<EventId>,
+    resumed: bool,
+) -> Bytes {
     let data = serde_json::json!({ "client": client, "resumed": resumed });
-    encoded(&at(
-        hub,
-        position,
-        SseEvent::json(data).event(name(hub.options(), "ready")),
-    ))
+    let event = SseEvent::json(data).event(name(hub.options(), "ready"));
+    encoded(&at(event, position))
 }
 
 /// `<prefix>reset`: events of these topics are missing; what follows comes after `position`.
 pub(super) fn reset(hub: &Hub, position: Option<u64>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
-    encoded(&at(
-        hub,
-        position,
-        SseEvent::json(data).event(name(hub.options(), "reset")),
-    ))
+    let event = SseEvent::json(data).event(name(hub.options(), "reset"));
+    encoded(&at(event, position.map(|seq| hub.id(seq))))
 }
 
-fn at(hub: &Hub, position: Option<u64>, event: SseEvent) -> SseEvent {
+fn at(event: SseEvent, position: Option<EventId>) -> SseEvent {
     match position {
-        Some(position) => event.id(hub.id(position)),
+        Some(position) => event.id(position),
         None => event,
     }
 }

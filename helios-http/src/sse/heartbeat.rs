@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::hub::Hub;
 use super::topics::Topic;
-use crate::panics::caught;
+use crate::panics::{caught, caught_in};
 
 /// Beats until the app is dropped.
 pub(super) async fn run(hub: Weak<Hub>, tick: Duration) {
@@ -39,7 +39,7 @@ fn remove(hub: &Arc<Hub>, topic: Arc<Topic>) {
             let hub = Arc::clone(hub);
             tokio::spawn(async move {
                 if let Some(relay) = hub.relay() {
-                    relay.unwatch(&topic).await;
+                    caught_in("a backplane's `unwatch`", relay.unwatch(&topic)).await;
                 }
                 hub.topics.forget(&topic);
             });

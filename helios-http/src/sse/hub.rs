@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use helios_core::encode::{Numberable, encode};
 use helios_core::event::SseEvent;
-use helios_core::hub::{EventId, Frame};
+use helios_core::hub::{EventId, Frame, Ring};
 use helios_core::sse::{ClientId, SseError, is_end_mark};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -25,7 +25,7 @@ use super::heartbeat;
 use super::options::SseOptions;
 use super::relay::Relay;
 use super::seats::Seats;
-use super::topics::{Membership, TopicState, Topics};
+use super::topics::{Membership, Topics};
 
 /// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,9 +122,11 @@ impl Hub {
 
     /// Begins anew at an id of another sequence.
     pub(super) fn restart_at(&self, id: EventId) {
-        self.epoch.store(id.epoch(), Ordering::Release);
+        // Who sees the new epoch sees a head of it, too.
         self.head.store(id.seq(), Ordering::Release);
-        self.topics.clear(id.seq(), self.options());
+        self.epoch.store(id.epoch(), Ordering::Release);
+        let woken = self.topics.restart(id.seq());
+        woken.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -267,7 +269,8 @@ impl Hub {
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
             let first = state.ring.is_empty();
-            break (seq, first, self.push(&mut state, seq, event, except));
+            self.push(&mut state.ring, seq, event, except);
+            break (seq, first, state.waiting.take());
         };
         self.appended(woken);
         // History has to expire even if nobody ever connects.
@@ -291,7 +294,9 @@ impl Hub {
                     return Ok(membership);
                 }
                 (None, None) => self.topics.forget(&topic),
-                (None, Some(_)) => gone.await,
+                // It may have been forgotten before this began to listen.
+                (None, Some(_)) if self.topics.holds(&topic) => gone.await,
+                (None, Some(_)) => {}
             }
         }
     }
@@ -321,20 +326,18 @@ impl Hub {
         self.hook_tasks.wait().await;
     }
 
-    /// Appends to a topic's ring, and gives who is to be woken once its lock is released.
+    /// Appends to a topic's ring. The caller wakes who waits once it has released the lock.
     pub(super) fn push(
         &self,
-        topic: &mut TopicState,
+        ring: &mut Ring,
         seq: u64,
         event: &Numberable,
         except: Option<ClientId>,
-    ) -> Vec<Waker> {
+    ) {
         let event = event.with_id(&self.id(seq).to_string());
         let now = self.now();
-        self.topics.change(&mut topic.ring, |ring| {
-            ring.push(seq, event, except, now);
-        });
-        topic.waiting.take()
+        self.topics
+            .change(ring, |ring| ring.push(seq, event, except, now));
     }
 
     /// What is to be done when a topic is unlocked again.

@@ -1,13 +1,21 @@
 //! A hub behind a [`Backplane`]: what arrives is put into the rings, and what is missing is fetched.
+//!
+//! The backplane hands events over in the order of their ids. So the hub's head means: everything up to it that is for a
+//! topic watched here is in its ring, or the topic is [`Behind`] and holds its readers. What is found missing only later,
+//! below the head, leaves a doubt about who has read past it.
+//!
+//! Lock order: `order`, then a topic. Whatever raises the head or begins a hold has `order`.
 
-use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use helios_core::encode::Numberable;
 use helios_core::hub::{EventId, Ring};
 use helios_core::sse::{ClientId, CloseReason, SseError};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::backplane::{
@@ -15,41 +23,127 @@ use super::backplane::{
 };
 use super::hub::{Hub, lock};
 use super::topics::{Topic, TopicState};
+use crate::panics::caught_in;
 
-/// How long the backplane may take to tell what is missing. The topic's readers wait for it.
+/// How long the backplane may take to tell what is missing, or to unwatch. Readers wait for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What may arrive while earlier events are fetched; what is more is fetched afterwards.
-const LONGEST_PENDING: usize = 4_096;
+const LONGEST_WAITING: usize = 512;
+
+/// Topics that are caught up with at the same time.
+const FETCHES: usize = 64;
 
 pub(crate) struct Relay {
     backplane: Arc<dyn Backplane>,
+    /// Where it was started.
+    runtime: OnceLock<Handle>,
     /// Arrivals are taken one after the other: the head must not pass an event that is not in its ring yet.
     order: Mutex<()>,
+    fetches: Semaphore,
 }
 
 /// An event from the backplane.
-pub(super) struct Arrival {
+struct Arrival {
     seq: u64,
     prev: Option<u64>,
     event: Numberable,
     except: Option<ClientId>,
 }
 
+/// What becomes of a topic's events that arrive.
+pub(super) enum Link {
+    /// They are for nobody: the topic is not watched, or not any more.
+    Off,
+    /// They are put into the ring.
+    On,
+    /// They wait: the watch is not answered yet, or earlier ones are missing.
+    Behind(Behind),
+}
+
+/// A topic that waits for what is missing. Its readers read nothing above the newest event that it has.
+pub(super) struct Behind {
+    /// The hub's head when the readers were held: what turns up now and is not above it is late.
+    since: u64,
+    arrivals: VecDeque<Arrival>,
+    /// More may be missing than what was asked for last.
+    torn: bool,
+}
+
+impl Behind {
+    fn new(since: u64, first: Option<Arrival>) -> Self {
+        Self {
+            since,
+            arrivals: first.into_iter().collect(),
+            torn: false,
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn is_behind(&self) -> bool {
+        matches!(self, Self::Behind(_))
+    }
+
+    /// The number up to which events are missing before the first one that waits.
+    fn first_missing(&self) -> Option<u64> {
+        let Self::Behind(behind) = self else {
+            return None;
+        };
+        let first = behind.arrivals.front()?;
+        Some(first.prev.unwrap_or(first.seq.saturating_sub(1)))
+    }
+
+    /// Takes what waits, if there is something to wait for, and waits no more.
+    fn go_on(&mut self) -> Option<Behind> {
+        match std::mem::replace(self, Self::On) {
+            Self::Behind(behind) => Some(behind),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
+    pub(super) fn restart(&mut self) {
+        if let Self::Behind(behind) = self {
+            *behind = Behind::new(0, None);
+            behind.torn = true;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the backplane is not started yet: `listen` does it, or `HeliosService::start`")]
+struct NotStarted;
+
 impl Relay {
     pub(crate) fn new(backplane: Arc<dyn Backplane>) -> Self {
         Self {
             backplane,
+            runtime: OnceLock::new(),
             order: Mutex::default(),
+            fetches: Semaphore::new(FETCHES),
         }
     }
 
     pub(crate) async fn start(&self, hub: &Arc<Hub>) -> Result<(), BackplaneError> {
         let head = self.backplane.start(BackplaneSink::new(hub)).await?;
         hub.restart_at(head);
+        // A second start does not exist.
+        let _ = self.runtime.set(Handle::current());
         let everyone = Arc::clone(&hub.topics.everyone);
         self.watch(hub, &everyone).await?;
         Ok(())
+    }
+
+    /// The backplane, once it is started: it is promised that nothing is asked of it before.
+    fn started(&self) -> Result<&dyn Backplane, SseError> {
+        match self.runtime.get() {
+            Some(_) => Ok(&*self.backplane),
+            None => Err(failed(NotStarted.into())),
+        }
     }
 
     pub(super) async fn publish(
@@ -59,47 +153,81 @@ impl Relay {
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let bytes = pack(event, except);
-        self.backplane.publish(topic, bytes).await.map_err(failed)
+        let published = self.started()?.publish(topic, bytes).await;
+        published.map_err(failed)
     }
 
     /// Asks for the topic's events, unless that was done before.
-    pub(super) async fn watch(&self, hub: &Hub, topic: &Arc<Topic>) -> Result<(), SseError> {
-        let ask = || async {
-            // What arrives before the answer has to wait for it.
-            topic.lock().pending.get_or_insert_default();
-            let last = self.backplane.watch(&topic.name).await?;
-            let floor = last.map_or(0, EventId::seq);
-            last.into_iter().for_each(|id| hub.advance_to(id));
-            let mut state = topic.lock();
-            let limits = hub.options().history_of(&topic.name);
-            hub.topics
-                .change(&mut state.ring, |ring| *ring = Ring::new(limits, floor));
-            let pending = state.pending.take().unwrap_or_default();
-            let woken = pending
-                .iter()
-                .flat_map(|arrival| append(hub, &mut state, arrival));
-            let woken: Vec<Waker> = woken.collect();
-            drop(state);
-            hub.appended(woken);
-            Ok::<_, BackplaneError>(())
-        };
+    pub(super) async fn watch(&self, hub: &Arc<Hub>, topic: &Arc<Topic>) -> Result<(), SseError> {
+        let backplane = self.started()?;
+        let ask = || self.ask(backplane, hub, topic);
         topic.watched.get_or_try_init(ask).await.map_err(failed)?;
         Ok(())
     }
 
+    async fn ask(
+        &self,
+        backplane: &dyn Backplane,
+        hub: &Arc<Hub>,
+        topic: &Arc<Topic>,
+    ) -> Result<(), BackplaneError> {
+        let mut asking = Asking::begin(topic);
+        loop {
+            let epoch = hub.epoch();
+            let id = backplane.watch(&topic.name).await?;
+            if self.watched(hub, topic, epoch, id) {
+                asking.answered = true;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The topic is watched, from the event behind `id` on. False if that has become void since it was asked for.
+    fn watched(&self, hub: &Arc<Hub>, topic: &Arc<Topic>, asked_in: u64, id: EventId) -> bool {
+        let _order = lock(&self.order);
+        if id.epoch() != hub.epoch() {
+            if hub.epoch() != asked_in {
+                return false;
+            }
+            begin_anew(hub, id);
+        }
+        hub.advance_to(id);
+        let mut state = topic.lock();
+        let limits = hub.options().history_of(&topic.name);
+        hub.topics
+            .change(&mut state.ring, |ring| *ring = Ring::new(limits, id.seq()));
+        let settled = settle(hub, &mut state);
+        drop(state);
+        // Nobody reads it yet.
+        hub.appended(Vec::new());
+        if !settled {
+            self.spawn_catch_up(hub, Arc::clone(topic));
+        }
+        true
+    }
+
     pub(super) async fn unwatch(&self, topic: &Topic) {
-        if let Err(error) = self.backplane.unwatch(&topic.name).await {
-            tracing::warn!(topic = &*topic.name, error, "the backplane did not unwatch");
+        let Ok(backplane) = self.started() else {
+            return;
+        };
+        match timeout(PATIENCE, backplane.unwatch(&topic.name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(topic = &*topic.name, error, "the backplane did not unwatch");
+            }
+            Err(_) => tracing::warn!(
+                topic = &*topic.name,
+                "the backplane's unwatch took too long"
+            ),
         }
     }
 
     pub(super) fn accept(&self, hub: &Arc<Hub>, event: BackplaneEvent) {
         let _order = lock(&self.order);
         match event {
-            BackplaneEvent::Gap { topic } => {
-                if let Some(topic) = hub.topics.find(&topic) {
-                    catch_up(hub, topic);
-                }
+            BackplaneEvent::Torn { newest } => self.missed(hub, hub.topics.all(), newest),
+            BackplaneEvent::Gap { topic, newest } => {
+                self.missed(hub, hub.topics.find(&topic), newest);
             }
             BackplaneEvent::Event {
                 topic,
@@ -108,64 +236,257 @@ impl Relay {
                 bytes,
             } => {
                 if id.epoch() != hub.epoch() {
-                    begin_anew(hub, id);
+                    begin_anew(hub, EventId::new(id.epoch(), id.seq().saturating_sub(1)));
                 }
                 if let Some(topic) = hub.topics.find(&topic) {
-                    arrived(hub, topic, id, prev, bytes);
+                    self.arrived(hub, topic, id, prev, &bytes);
                 }
             }
         }
     }
 
-    /// Makes history reach back to this number, if the backplane remembers it.
-    pub(super) async fn reach_back(&self, hub: &Hub, topic: &Topic, after: u64) {
-        if topic.lock().ring.floor() <= after {
+    /// Up to this id events of these topics may be missing.
+    fn missed(
+        &self,
+        hub: &Arc<Hub>,
+        topics: impl IntoIterator<Item = Arc<Topic>>,
+        newest: EventId,
+    ) {
+        if newest.epoch() != hub.epoch() {
+            begin_anew(hub, newest);
+        }
+        for topic in topics {
+            self.catch_up(hub, topic);
+        }
+        // With all of them held.
+        hub.advance_to(newest);
+    }
+
+    fn arrived(
+        &self,
+        hub: &Arc<Hub>,
+        topic: Arc<Topic>,
+        id: EventId,
+        prev: Option<EventId>,
+        bytes: &Bytes,
+    ) {
+        let Some((event, except)) = unpack(bytes) else {
+            tracing::error!(
+                topic = &*topic.name,
+                "the backplane gave what no hub has published"
+            );
+            self.catch_up(hub, topic);
+            return;
+        };
+        let arrival = Arrival {
+            seq: id.seq(),
+            prev: prev.map(EventId::seq),
+            event,
+            except,
+        };
+        let mut guard = topic.lock();
+        let state = &mut *guard;
+        let before = hub.head();
+        hub.advance_to(id);
+        match &mut state.link {
+            Link::Off => {}
+            Link::Behind(behind) if behind.arrivals.len() < LONGEST_WAITING => {
+                behind.arrivals.push_back(arrival);
+            }
+            Link::Behind(behind) => behind.torn = true,
+            Link::On if follows(&state.ring, &arrival) => {
+                append(hub, state, &arrival, before);
+                let woken = state.waiting.take();
+                drop(guard);
+                hub.appended(woken);
+            }
+            Link::On => {
+                hold(state, before, Some(arrival));
+                drop(guard);
+                self.spawn_catch_up(hub, topic);
+            }
+        }
+    }
+
+    /// Holds the topic's readers, and fetches what is missing.
+    fn catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
+        let mut state = topic.lock();
+        match &mut state.link {
+            Link::Off => {}
+            // What is fetched now may have been looked up before this loss.
+            Link::Behind(behind) => behind.torn = true,
+            Link::On => {
+                hold(&mut state, hub.head(), None);
+                drop(state);
+                self.spawn_catch_up(hub, topic);
+            }
+        }
+    }
+
+    fn spawn_catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
+        let hub = Arc::clone(hub);
+        let Some(runtime) = Handle::try_current().ok().or(self.runtime.get().cloned()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            let Some(relay) = hub.relay() else { return };
+            while let Some(asked) = relay.look(&hub, &topic) {
+                let missing = relay.missing(&topic, asked.after).await;
+                if relay.fill(&hub, &topic, &asked, missing) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// What there is to ask for; `None` when nothing is missing any more.
+    fn look(&self, hub: &Hub, topic: &Topic) -> Option<Asked> {
+        let _order = lock(&self.order);
+        let mut state = topic.lock();
+        let last = state.ring.last();
+        let Link::Behind(behind) = &mut state.link else {
+            return None;
+        };
+        behind.torn = false;
+        Some(Asked {
+            after: hub.id(last),
+            wanted: behind.arrivals.front().and_then(|next| next.prev),
+        })
+    }
+
+    /// What was published to a topic after this id; `None` if that cannot be had.
+    async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
+        let _permit = self.fetches.acquire().await;
+        let history = timeout(PATIENCE, self.history(topic, after));
+        let history = caught_in("a backplane's `history`", history).await?;
+        history.unwrap_or_else(|_| {
+            tracing::warn!(
+                topic = &*topic.name,
+                "the backplane's history took too long"
+            );
+            None
+        })
+    }
+
+    async fn history(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
+        match self.backplane.history(&topic.name, after).await {
+            Ok(History::Events(events)) => {
+                let of_one_sequence = events.iter().all(|event| event.id.epoch() == after.epoch());
+                of_one_sequence.then_some(events)
+            }
+            Ok(History::Gone) => None,
+            Err(error) => {
+                let topic = &*topic.name;
+                tracing::warn!(topic, error, "the backplane's history failed");
+                None
+            }
+        }
+    }
+
+    /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
+    /// missing any more.
+    fn fill(
+        &self,
+        hub: &Hub,
+        topic: &Topic,
+        asked: &Asked,
+        missing: Option<Vec<PastEvent>>,
+    ) -> bool {
+        let _order = lock(&self.order);
+        let mut state = topic.lock();
+        // What is of a sequence that is over is void.
+        if asked.after.epoch() == hub.epoch() {
+            match missing {
+                Some(events) => {
+                    // The link itself will hand over what is newer, at its place among the events of other topics.
+                    let head = hub.head();
+                    for event in events.iter().filter(|event| event.id.seq() <= head) {
+                        append_past(hub, &mut state, event);
+                    }
+                    // It was there before history was asked, so that history should have known what is before it.
+                    if let Some(wanted) = asked.wanted.filter(|seq| *seq > state.ring.last()) {
+                        lose(hub, &mut state, wanted);
+                    }
+                }
+                None => {
+                    let upto = state.link.first_missing().unwrap_or_else(|| hub.head());
+                    lose(hub, &mut state, upto);
+                }
+            }
+        }
+        let settled = settle(hub, &mut state);
+        let woken = state.waiting.take();
+        drop(state);
+        hub.appended(woken);
+        settled
+    }
+
+    /// Makes the histories of these topics reach back to this id, as far as the backplane remembers, and is quick enough.
+    pub(super) async fn reach_back(&self, hub: &Hub, topics: &[Arc<Topic>], after: EventId) {
+        let reach = async {
+            for topic in topics {
+                self.reach_back_in(hub, topic, after).await;
+            }
+        };
+        if timeout(PATIENCE, reach).await.is_err() {
+            tracing::warn!("the backplane's history took too long for a client that came back");
+        }
+    }
+
+    async fn reach_back_in(&self, hub: &Hub, topic: &Topic, after: EventId) {
+        let reaches = || topic.lock().ring.floor() <= after.seq();
+        if reaches() {
             return;
         }
-        let history = self.backplane.history(&topic.name, hub.id(after));
-        let Ok(Ok(History::Events(events))) = timeout(PATIENCE, history).await else {
+        let _one_by_one = topic.reaching_back.lock().await;
+        if reaches() {
+            return;
+        }
+        let last = topic.lock().ring.last();
+        let Some(events) = self.history(topic, after).await else {
             return;
         };
         let mut state = topic.lock();
-        let oldest = state.ring.oldest();
-        let known = oldest.unwrap_or_else(|| state.ring.last().saturating_add(1));
-        for event in events.iter().rev().filter(|event| event.id.seq() < known) {
-            let Some((numberable, except)) = unpack(&event.bytes) else {
-                return;
-            };
-            let seq = event.id.seq();
-            let event = numberable.with_id(&hub.id(seq).to_string());
-            let prepend = |ring: &mut Ring| ring.prepend(seq, event, except);
-            if !hub.topics.change(&mut state.ring, prepend) {
-                return;
-            }
+        let newest = events.last().map_or(last, |event| event.id.seq().max(last));
+        // What came and went meanwhile would be a hole between what was fetched and what is held.
+        if after.epoch() == hub.epoch() && state.ring.floor() <= newest {
+            prepend(hub, &mut state.ring, &events, after.seq());
         }
-        state.ring.reaches_back_to(after);
+        drop(state);
+        hub.appended(Vec::new());
     }
+}
 
-    /// What was published to a topic after this number; `None` if that cannot be had.
-    async fn missing(&self, hub: &Hub, topic: &Topic, after: u64) -> Option<Vec<PastEvent>> {
-        let history = self.backplane.history(&topic.name, hub.id(after));
-        match timeout(PATIENCE, history).await {
-            Ok(Ok(History::Events(events))) => Some(events),
-            Ok(Ok(History::Gone)) => None,
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    topic = &*topic.name,
-                    error,
-                    "the backplane's history failed"
-                );
-                None
-            }
-            Err(_) => {
-                tracing::warn!(
-                    topic = &*topic.name,
-                    "the backplane's history took too long"
-                );
-                None
-            }
+/// A topic of which the backplane's watch is asked for. If nothing comes of it, nothing waits for the answer.
+struct Asking<'a> {
+    topic: &'a Topic,
+    answered: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(topic: &'a Topic) -> Self {
+        // What arrives before the answer has to wait for it.
+        topic.lock().link = Link::Behind(Behind::new(0, None));
+        Self {
+            topic,
+            answered: false,
         }
     }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.topic.lock().link = Link::Off;
+        }
+    }
+}
+
+/// A question for a topic's history.
+struct Asked {
+    after: EventId,
+    /// An event that is before one that has arrived.
+    wanted: Option<u64>,
 }
 
 fn failed(error: BackplaneError) -> SseError {
@@ -173,48 +494,23 @@ fn failed(error: BackplaneError) -> SseError {
 }
 
 /// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
-fn begin_anew(hub: &Arc<Hub>, id: EventId) {
+fn begin_anew(hub: &Arc<Hub>, floor: EventId) {
     tracing::warn!("the backplane began a new sequence; all clients are asked to reconnect");
-    for client in hub.live_clients() {
-        client.end(hub.reconnect_ending(CloseReason::ServerClosed));
-    }
-    let before = EventId::new(id.epoch(), id.seq().saturating_sub(1));
-    hub.restart_at(before);
+    let end_all = || {
+        for client in hub.live_clients() {
+            client.end(hub.reconnect_ending(CloseReason::ServerClosed));
+        }
+    };
+    end_all();
+    hub.restart_at(floor);
+    // Who went live meanwhile; who does later sees to it itself.
+    end_all();
 }
 
-fn arrived(hub: &Arc<Hub>, topic: Arc<Topic>, id: EventId, prev: Option<EventId>, bytes: Bytes) {
-    let Some((event, except)) = unpack(&bytes) else {
-        tracing::error!(
-            topic = &*topic.name,
-            "the backplane gave what no hub has published"
-        );
-        catch_up(hub, topic);
-        return;
-    };
-    let arrival = Arrival {
-        seq: id.seq(),
-        prev: prev.map(EventId::seq),
-        event,
-        except,
-    };
-    let mut state = topic.lock();
-    if let Some(pending) = &mut state.pending {
-        // What does not fit shows as missing when the next one is looked at.
-        if pending.len() < LONGEST_PENDING {
-            pending.push(arrival);
-        }
-        return;
-    }
-    if follows(&state.ring, &arrival) {
-        let woken = append(hub, &mut state, &arrival);
-        drop(state);
-        hub.appended(woken);
-    } else {
-        state.ring.catch_up();
-        state.pending = Some(vec![arrival]);
-        drop(state);
-        spawn_catch_up(hub, topic);
-    }
+/// Readers read nothing more until what is missing has arrived.
+fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
+    state.ring.catch_up();
+    state.link = Link::Behind(Behind::new(since, first));
 }
 
 /// Whether nothing is missing before this event.
@@ -222,102 +518,82 @@ fn follows(ring: &Ring, arrival: &Arrival) -> bool {
     arrival.prev.is_none_or(|prev| prev <= ring.last())
 }
 
-fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival) -> Vec<Waker> {
+/// Appends an event, which is late if its number is not above `since`: readers may have been past it by then.
+fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
     let seq = arrival.seq;
     if seq <= state.ring.last() {
-        return Vec::new();
+        return;
     }
-    // Readers of other topics may be past it: who comes back with one of their ids may not have seen it.
-    let head = hub.head();
-    if seq <= head {
-        state.ring.doubt(seq, head + 1);
+    if seq <= since {
+        state.ring.doubt(seq, since.saturating_add(1));
     }
-    hub.advance_to(hub.id(seq));
-    hub.push(state, seq, &arrival.event, arrival.except)
+    hub.push(&mut state.ring, seq, &arrival.event, arrival.except);
 }
 
-/// Holds the topic's readers, and fetches what is missing.
-fn catch_up(hub: &Arc<Hub>, topic: Arc<Topic>) {
-    {
-        let mut state = topic.lock();
-        if state.pending.is_some() || state.removed {
+fn append_past(hub: &Hub, state: &mut TopicState, past: &PastEvent) {
+    let seq = past.id.seq();
+    let (Link::Behind(Behind { since, .. }), true) = (&state.link, seq > state.ring.last()) else {
+        return;
+    };
+    let since = *since;
+    let Some((event, except)) = unpack(&past.bytes) else {
+        lose(hub, state, seq);
+        return;
+    };
+    let arrival = Arrival {
+        seq,
+        prev: None,
+        event,
+        except,
+    };
+    append(hub, state, &arrival, since);
+}
+
+/// Gives up what is missing up to this number: readers are told.
+fn lose(hub: &Hub, state: &mut TopicState, upto: u64) {
+    hub.topics
+        .change(&mut state.ring, |ring| ring.lost_up_to(upto));
+}
+
+/// Appends what has waited. True if nothing is missing before or behind it.
+fn settle(hub: &Hub, state: &mut TopicState) -> bool {
+    let Some(mut behind) = state.link.go_on() else {
+        return true;
+    };
+    while let Some(next) = behind.arrivals.front() {
+        if !follows(&state.ring, next) {
+            break;
+        }
+        append(hub, state, next, behind.since);
+        behind.arrivals.pop_front();
+    }
+    let settled = behind.arrivals.is_empty() && !behind.torn;
+    if settled {
+        state.ring.caught_up();
+    } else {
+        state.ring.catch_up();
+        state.link = Link::Behind(behind);
+    }
+    settled
+}
+
+/// Puts before the rest what a client that comes back has missed.
+fn prepend(hub: &Hub, ring: &mut Ring, events: &[PastEvent], after: u64) {
+    let oldest = ring.oldest();
+    let known = oldest.unwrap_or_else(|| ring.last().saturating_add(1));
+    let unknown = |event: &&PastEvent| (after + 1..known).contains(&event.id.seq());
+    for past in events.iter().rev().filter(unknown) {
+        let Some((event, except)) = unpack(&past.bytes) else {
+            return;
+        };
+        let seq = past.id.seq();
+        let event = event.with_id(&hub.id(seq).to_string());
+        let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, hub.now());
+        if !hub.topics.change(ring, prepend) {
             return;
         }
-        state.ring.catch_up();
-        state.pending = Some(Vec::new());
     }
-    spawn_catch_up(hub, topic);
-}
-
-fn spawn_catch_up(hub: &Arc<Hub>, topic: Arc<Topic>) {
-    let hub = Arc::clone(hub);
-    let Some(runtime) = hub.runtime() else { return };
-    runtime.spawn(async move {
-        let Some(relay) = hub.relay() else { return };
-        let mut asked_after = None;
-        loop {
-            let last = topic.lock().ring.last();
-            // Who has nothing to add when asked again has lost it.
-            let missing = match asked_after.replace(last) {
-                Some(before) if before == last => None,
-                _ => relay.missing(&hub, &topic, last).await,
-            };
-            let _order = lock(&relay.order);
-            let mut state = topic.lock();
-            let mut woken = fill(&hub, &mut state, missing);
-            let (caught_up, more) = take_pending(&hub, &mut state);
-            woken.extend(more);
-            drop(state);
-            hub.appended(woken);
-            if caught_up {
-                return;
-            }
-        }
-    });
-}
-
-/// Puts what was missing into the ring, or says that it is lost.
-fn fill(hub: &Hub, state: &mut TopicState, missing: Option<Vec<PastEvent>>) -> Vec<Waker> {
-    let Some(events) = missing else {
-        let first = state.pending.iter().flatten().find_map(|next| next.prev);
-        let lost = first.unwrap_or_else(|| hub.head());
-        hub.topics
-            .change(&mut state.ring, |ring| ring.lost_up_to(lost));
-        return state.waiting.take();
-    };
-    let mut woken = Vec::new();
-    for event in events {
-        let Some((numberable, except)) = unpack(&event.bytes) else {
-            let seq = event.id.seq();
-            hub.topics
-                .change(&mut state.ring, |ring| ring.lost_up_to(seq));
-            continue;
-        };
-        let arrival = Arrival {
-            seq: event.id.seq(),
-            prev: None,
-            event: numberable,
-            except,
-        };
-        woken.extend(append(hub, state, &arrival));
-    }
-    woken
-}
-
-/// Appends what arrived meanwhile. False if something is still missing before it.
-fn take_pending(hub: &Hub, state: &mut TopicState) -> (bool, Vec<Waker>) {
-    let mut pending = state.pending.take().unwrap_or_default().into_iter();
-    let mut woken = Vec::new();
-    while let Some(arrival) = pending.next() {
-        if !follows(&state.ring, &arrival) {
-            state.pending = Some(std::iter::once(arrival).chain(pending).collect());
-            return (false, woken);
-        }
-        woken.extend(append(hub, state, &arrival));
-    }
-    state.ring.caught_up();
-    woken.extend(state.waiting.take());
-    (true, woken)
+    ring.reaches_back_to(after);
 }
 
 /// What travels through the backplane: whom it is not for, where its id belongs, and the event without it.

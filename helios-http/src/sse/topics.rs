@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OnceCell};
 
 use super::hub::lock;
 use super::options::SseOptions;
-use super::relay::Arrival;
+use super::relay::Link;
 use super::waiting::{Slot, Waiting};
 
 /// The name of the topic that every connection is in.
@@ -35,6 +35,8 @@ pub(super) struct Topic {
     state: Mutex<TopicState>,
     /// The backplane was asked to send its events here.
     pub(super) watched: OnceCell<()>,
+    /// Held by who asks the backplane for history, so that many who resume at once ask once.
+    pub(super) reaching_back: tokio::sync::Mutex<()>,
     /// Signalled when a removed topic may be made anew.
     pub(super) gone: Notify,
 }
@@ -46,8 +48,8 @@ pub(super) struct TopicState {
     members: usize,
     /// It is no longer the topic of its name.
     pub(super) removed: bool,
-    /// What arrived from the backplane while earlier events are missing.
-    pub(super) pending: Option<Vec<Arrival>>,
+    /// What becomes of the backplane's events.
+    pub(super) link: Link,
 }
 
 impl Topic {
@@ -59,9 +61,10 @@ impl Topic {
                 waiting: Waiting::default(),
                 members: 0,
                 removed: false,
-                pending: None,
+                link: Link::Off,
             }),
             watched: OnceCell::new(),
+            reaching_back: tokio::sync::Mutex::default(),
             gone: Notify::new(),
         }
     }
@@ -180,7 +183,13 @@ impl Topics {
         self.count.load(Ordering::Acquire)
     }
 
-    fn all(&self) -> Vec<Arc<Topic>> {
+    /// Whether this is the topic of its name: removed or not, until it is forgotten.
+    pub(super) fn holds(&self, topic: &Arc<Topic>) -> bool {
+        let known = self.find(&topic.name);
+        known.is_some_and(|known| Arc::ptr_eq(&known, topic))
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Topic>> {
         let named = self.by_name.pin();
         let mut all: Vec<_> = named.values().cloned().collect();
         all.push(Arc::clone(&self.everyone));
@@ -203,9 +212,11 @@ impl Topics {
         for topic in self.all() {
             let mut state = topic.lock();
             self.change(&mut state.ring, |ring| ring.expire(now));
-            let unused = state.members == 0 && state.ring.is_empty() && state.pending.is_none();
+            let unused = state.members == 0 && state.ring.is_empty() && !state.link.is_behind();
             if unused && !state.removed && *topic.name != *EVERYONE {
                 state.removed = true;
+                // What still arrives would be held by a ring that nobody drops anything from.
+                state.link = Link::Off;
                 let last = state.ring.last();
                 self.forgotten.fetch_max(last, Ordering::AcqRel);
                 drop(state);
@@ -225,14 +236,20 @@ impl Topics {
         topic.gone.notify_waiters();
     }
 
-    /// Begins anew: nothing that was published up to the number `floor` is known.
-    pub(super) fn clear(&self, floor: u64, options: &SseOptions) {
+    /// Begins anew: nothing that was published up to the number `floor` is known. Gives who is to be woken to learn it.
+    pub(super) fn restart(&self, floor: u64) -> Vec<Waker> {
         self.forgotten.store(floor, Ordering::Release);
+        let mut woken = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
-            let limits = options.history_of(&topic.name);
-            self.change(&mut state.ring, |ring| *ring = Ring::new(limits, floor));
+            self.change(&mut state.ring, |ring| ring.restart(floor));
+            if state.link.is_behind() {
+                state.link.restart();
+                state.ring.catch_up();
+            }
+            woken.extend(state.waiting.take());
         }
+        woken
     }
 
     /// Keeps what all rings hold together below `limit` bytes: the oldest events go first.

@@ -322,12 +322,14 @@ impl State {
         nowhere: bool,
     ) -> Option<PendingReset> {
         let hub = &attachment.hub;
-        let (at, head) = (self.reader.position(), hub.head());
-        let id = (self.reader.uses_ids() && !nowhere).then_some(at);
+        let (position, head) = (self.reader.position(), hub.head());
+        let id = (self.reader.uses_ids() && !nowhere).then_some(position);
+        // A client from another server may be ahead of this one, which is no reason to wait.
+        let at = position.min(head);
         self.reader
             .push_control(at, control::reset(hub, id, &reset));
         if self.reader.uses_ids() {
-            let ready = control::ready(hub, client.id, Some(head), false);
+            let ready = control::ready(hub, client.id, Some(hub.id(position.max(head))), false);
             self.reader.push_control(head, ready);
         }
         if !attachment.has_reset_hooks() {

@@ -36,7 +36,8 @@ impl Client {
         }
         let membership = hub.enter(topic).await?;
         if let (From::After(id), Some(relay)) = (from, hub.relay()) {
-            relay.reach_back(&hub, &membership.topic, id.seq()).await;
+            let topic = std::slice::from_ref(&membership.topic);
+            relay.reach_back(&hub, topic, id).await;
         }
         self.take_up(&hub, membership, from)
     }
@@ -76,10 +77,12 @@ impl Client {
             if !state.may_join(hub, &membership.topic.name)? {
                 return Ok(());
             }
-            let head = hub.head();
+            let (epoch, head) = (hub.epoch(), hub.head());
+            state.joined_in.get_or_insert(epoch);
             if state.phase == Phase::Live && !state.reader.uses_ids() {
                 state.reader.use_ids_from(head);
-                let ready = control::ready(hub, self.id, Some(head), false);
+                let position = EventId::new(epoch, head);
+                let ready = control::ready(hub, self.id, Some(position), false);
                 state.reader.push_control(head, ready);
             }
             let missed = state.subscribe(hub, membership, from, head);
@@ -132,7 +135,7 @@ impl Client {
         let (Some(relay), Some(Ok(last))) = (hub.relay(), attachment.resumes_at()) else {
             return;
         };
-        let topics: Vec<_> = {
+        let mut topics: Vec<_> = {
             let state = lock(&self.state);
             let joined = state.joined().map(|place| Arc::clone(&place.topic));
             joined.collect()
@@ -140,9 +143,8 @@ impl Client {
         if topics.is_empty() {
             return;
         }
-        for topic in topics.iter().chain([&hub.topics.everyone]) {
-            relay.reach_back(hub, topic, last).await;
-        }
+        topics.push(Arc::clone(&hub.topics.everyone));
+        relay.reach_back(hub, &topics, hub.id(last)).await;
     }
 
     /// Puts the reader where it begins: where the client has left off, as far as history reaches, else at the head. Every
@@ -156,7 +158,7 @@ impl Client {
             let head = hub.head();
             state.reader.join(Subscription::new(everyone, head));
         }
-        if !joined {
+        if !joined || state.is_of_another_epoch(hub) {
             return None;
         }
         let last = attachment.resumes_at();
@@ -164,9 +166,12 @@ impl Client {
         // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
         let nowhere = matches!(last, Some(Err(_)));
         let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
-        let position = (!nowhere).then_some(start.position);
+        let epoch = state.joined_in.unwrap_or_else(|| hub.epoch());
+        let position = (!nowhere).then_some(EventId::new(epoch, start.position));
         let ready = control::ready(hub, self.id, position, resumed);
-        state.reader.push_control(start.position, ready);
+        // A client from another server may be ahead of this one, which is no reason to wait.
+        let at = start.position.min(hub.head());
+        state.reader.push_control(at, ready);
         let (places, reason) = match last {
             Some(Err(reason)) => ((0..state.reader.logs().count()).collect(), reason),
             _ if start.gone.is_empty() => return None,
@@ -181,15 +186,22 @@ impl Attachment {
     /// The number after which the client wants to go on, or why that cannot be.
     fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
         let id = self.last_event_id.as_deref()?;
-        Some(match id.parse::<EventId>() {
-            Ok(id) if id.epoch() != self.hub.epoch() => Err(ResetReason::Epoch),
-            // Another server may have given out what has not arrived here yet.
-            Ok(id) if id.seq() > self.hub.head() && self.hub.relay().is_none() => {
-                Err(ResetReason::Unknown)
-            }
-            Ok(id) => Ok(id.seq()),
-            Err(_) => Err(ResetReason::Unknown),
-        })
+        let id = id.parse().map_err(|_| ResetReason::Unknown);
+        Some(id.and_then(|id| self.hub.position_of(id)))
+    }
+}
+
+impl Hub {
+    /// The number after which somebody wants to go on, or why that cannot be.
+    fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
+        if id.epoch() != self.epoch() {
+            return Err(ResetReason::Epoch);
+        }
+        // Another server may have given out what has not arrived here yet.
+        if id.seq() > self.head() && self.relay().is_none() {
+            return Err(ResetReason::Unknown);
+        }
+        Ok(id.seq())
     }
 }
 
@@ -221,10 +233,11 @@ impl State {
         let mut subscription = Subscription::new(membership, head);
         let missed = match from {
             From::Head => None,
-            From::After(id) if id.epoch() != hub.epoch() => Some(ResetReason::Epoch),
-            From::After(id) if id.seq() > head => Some(ResetReason::Unknown),
-            From::After(id) if subscription.resume_after(id.seq()) => None,
-            From::After(_) => Some(ResetReason::Expired),
+            From::After(id) => match hub.position_of(id) {
+                Ok(seq) if subscription.resume_after(seq) => None,
+                Ok(_) => Some(ResetReason::Expired),
+                Err(reason) => Some(reason),
+            },
         };
         self.reader.join(subscription);
         missed.map(|reason| SseReset::new(reason, vec![topic]))
@@ -234,6 +247,11 @@ impl State {
     fn joined(&self) -> impl Iterator<Item = &Membership> {
         let places = self.reader.logs();
         places.filter(|place| *place.topic.name != *EVERYONE)
+    }
+
+    /// Whether another sequence began since the first topic was joined: its places there mean nothing now.
+    pub(super) fn is_of_another_epoch(&self, hub: &Hub) -> bool {
+        self.joined_in.is_some_and(|epoch| epoch != hub.epoch())
     }
 
     fn is_in(&self, topic: &str) -> bool {
