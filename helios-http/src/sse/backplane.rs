@@ -27,8 +27,8 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///   have their place in that order.
 /// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
 ///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
-///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event; a client
-///   of several topics that goes to another server before that event misses what was lost without being told.
+///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event; who
+///   reads several topics, and before that event leaves and comes back elsewhere, misses what was lost without being told.
 ///
 /// Nothing is asked before [`start`](Self::start) has been answered. All futures may be dropped half-way. The backplane is
 /// dropped with its app: what it has spawned is to end then.
