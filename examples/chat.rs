@@ -64,7 +64,8 @@ impl Store {
 
     fn add(&self, room: &str, NewMessage { name, text }: NewMessage) -> io::Result<Message> {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let messages = rooms.entry(room.to_owned()).or_default();
+        let mut changed = rooms.clone();
+        let messages = changed.entry(room.to_owned()).or_default();
         let id = messages.back().map_or(1, |last| last.id + 1);
         let message = Message { id, name, text };
         messages.push_back(message.clone());
@@ -73,8 +74,9 @@ impl Store {
         }
         // The file is the old one or the new one, whenever the process is killed.
         let new = self.file.with_extension("new");
-        fs::write(&new, serde_json::to_vec(&*rooms)?)?;
+        fs::write(&new, serde_json::to_vec(&changed)?)?;
         fs::rename(new, &self.file)?;
+        *rooms = changed;
         Ok(message)
     }
 
@@ -91,6 +93,7 @@ struct Guest {
     name: String,
 }
 
+/// Who is where. It is the app's own: a connection is not among `clients_in` before its hooks are done.
 type People = HashMap<ClientId, Guest>;
 
 #[derive(Injectable)]
@@ -106,10 +109,10 @@ impl Rooms {
     #[sse("{room}")]
     async fn enter(
         &self,
-        #[param] room: String,
+        #[param] room: &str,
         visitor: Query<Visitor>,
     ) -> Result<SseStream, HttpError> {
-        let (room, name) = (known(&room)?, visitor.0.name);
+        let (room, name) = (known(room)?, visitor.0.name);
         let client = self.sse.subscribe([room]).await?;
         client.insert(Guest { room, name });
         Ok(client)
