@@ -52,7 +52,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
         controllers: &[],
         pipeline: #rt::PipelineTable::EMPTY,
         routes: &[],
-        hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, close: #rt::None, needs: &[] },
+        hooks: #rt::Hooks { connection: #rt::None, error: #rt::None, reset: #rt::None, close: #rt::None, needs: &[] },
         resolve: |_| #rt::None,
     };
     let table = table_impl(controller, &table);
