@@ -36,6 +36,7 @@ macro_rules! chapters {
 chapters! {
     controllers "guide/controllers.md"
     streams "guide/streams.md"
+    rooms "guide/rooms.md"
     pipeline "guide/pipeline.md"
     services "guide/services.md"
     serving "guide/serving.md"

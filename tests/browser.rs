@@ -1,21 +1,28 @@
-//! The example's page in real browsers: events arrive, a lost server is found again, a finished stream stays finished.
+//! The examples' pages in real browsers: events arrive, a lost server is found again, a finished stream stays finished, a
+//! chat misses nothing.
 //!
-//! A second page holds the example's page in a frame, watches what a person would see, and reports it.
+//! Another page holds an example's page in a frame, watches what a person would see, and reports it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../examples/chat.rs"]
+#[allow(dead_code)]
+mod chat;
 mod support;
 #[path = "../examples/user.rs"]
 #[allow(dead_code)]
 mod user;
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use support::TestServer;
 use support::journal::Journal;
-use tokio::net::TcpListener;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use user::{Page, User};
 
@@ -110,6 +117,81 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
     .await;
 }
 
+#[derive(Injectable)]
+struct WatchChat {
+    journal: Arc<Journal>,
+}
+
+#[controller(prefix = "watch")]
+impl WatchChat {
+    #[get]
+    fn page(&self) -> Response {
+        let html = [("content-type", "text/html")];
+        (html, include_str!("browser_chat.html")).into_response()
+    }
+
+    #[post]
+    fn report(&self, #[body] seen: String) {
+        self.journal.note(seen);
+    }
+}
+
+#[server(controllers = [chat::Rooms, chat::Page, WatchChat], sse(enabled = true, retry = "500ms"))]
+struct ChatApp;
+
+/// The network between the browser and the server. Aborted, it is cut: in the middle of everything.
+async fn network(port: TcpListener, server: SocketAddr) {
+    let mut wires = JoinSet::new();
+    while let Ok((mut browser, _)) = port.accept().await {
+        wires.spawn(async move {
+            let mut server = TcpStream::connect(server).await?;
+            copy_bidirectional(&mut browser, &mut server).await
+        });
+    }
+}
+
+async fn cut(network: JoinHandle<()>) {
+    network.abort();
+    assert!(network.await.is_err());
+}
+
+async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Child, folder: &Profile) {
+    let journal = Journal::default();
+    let start = |listener| {
+        let store = chat::Store::open(folder.0.join("chat.json")).unwrap();
+        let app = Helios::new(ChatApp).provide(journal.clone()).provide(store);
+        TestServer::start_on(app, listener)
+    };
+    let both_show = async |messages: &str| {
+        for page in 0..2 {
+            let shown = format!("{page}: open [<b>bob | ann] {messages}");
+            seen(&journal, &shown, 1).await;
+        }
+    };
+    let server = start(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (door, addr) = (port.local_addr().unwrap(), server.addr);
+    let wire = tokio::spawn(network(port, addr));
+    let _browser = browser(&format!("http://{door}/watch"));
+    both_show("ann hello").await;
+
+    cut(wire).await;
+    let away = r#"{"name":"cy","text":"while you were away"}"#;
+    server.post("/rooms/tea", "application/json", away).await;
+    let port = TcpListener::bind(door).await.unwrap();
+    let wire = tokio::spawn(network(port, addr));
+    both_show("ann hello | cy while you were away").await;
+
+    cut(wire).await;
+    server.stop().await.unwrap();
+    let server = start(TcpListener::bind(addr).await.unwrap());
+    let new = r#"{"name":"cy","text":"<i>new</i> server"}"#;
+    server.post("/rooms/tea", "application/json", new).await;
+    let port = TcpListener::bind(door).await.unwrap();
+    let _wire = tokio::spawn(network(port, addr));
+    both_show("ann hello | cy while you were away | cy <i>new</i> server").await;
+}
+
 /// A folder of its own for the browser's profile, removed at the end.
 struct Profile(std::path::PathBuf);
 
@@ -138,37 +220,53 @@ fn spawn(program: &str, args: &[&str], profile: &Profile) -> Child {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
+fn chromium(url: &str, profile: &Profile) -> Child {
+    let folder = format!("--user-data-dir={}", profile.0.display());
+    let args = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        &folder,
+        url,
+    ];
+    spawn("chromium", &args, profile)
+}
+
+fn firefox(url: &str, profile: &Profile) -> Child {
+    let folder = profile.0.display().to_string();
+    let args = ["--headless", "--no-remote", "--profile", &folder, url];
+    spawn("firefox-esr", &args, profile)
+}
+
 #[tokio::test]
 #[ignore = "needs Chromium; `cargo xtask test` runs it"]
 async fn in_chromium() {
     let profile = Profile::new("chromium");
-    let folder = format!("--user-data-dir={}", profile.0.display());
-    the_page_works(|url| {
-        let args = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            &folder,
-            url,
-        ];
-        spawn("chromium", &args, &profile)
-    })
-    .await;
+    the_page_works(|url| chromium(url, &profile)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; `cargo xtask test` runs it"]
+async fn a_chat_in_chromium() {
+    let profile = Profile::new("chromium-chat");
+    the_chat_misses_nothing(|url| chromium(url, &profile), &profile).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn in_firefox() {
     let profile = Profile::new("firefox");
-    let folder = profile.0.display().to_string();
-    the_page_works(|url| {
-        let args = ["--headless", "--no-remote", "--profile", &folder, url];
-        spawn("firefox-esr", &args, &profile)
-    })
-    .await;
+    the_page_works(|url| firefox(url, &profile)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox; `cargo xtask test` runs it"]
+async fn a_chat_in_firefox() {
+    let profile = Profile::new("firefox-chat");
+    the_chat_misses_nothing(|url| firefox(url, &profile), &profile).await;
 }

@@ -11,7 +11,34 @@ use crate::error::HttpError;
 use crate::event::EventError;
 
 /// The id of the event that ends a finished stream. A client that brings it back as `Last-Event-ID` has seen
-/// everything: it is answered 204, which stops an `EventSource` for good.
+/// everything: it is answered 204, which stops an `EventSource` for good. No event of an app may have this id.
+///
+/// ```
+/// use helios::END_MARK;
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Once;
+///
+/// #[controller(prefix = "once")]
+/// impl Once {
+///     #[sse]
+///     fn once(&self) -> impl Stream<Item = SseEvent> {
+///         stream! { yield SseEvent::text("all there is") }
+///     }
+/// }
+/// # #[server(controllers = [Once], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let events = app.sse("/once").await.rest().await;
+/// assert_eq!(events.last().unwrap().id, END_MARK);
+/// let again = app.get("/once").header("last-event-id", END_MARK).await;
+/// assert_eq!(again.status(), 204);
+/// # }
+/// ```
 pub const END_MARK: &str = "helios:end";
 
 /// Whether this `Last-Event-ID` says that the stream was finished.
@@ -20,7 +47,31 @@ pub fn is_end_mark(id: &str) -> bool {
     id == END_MARK
 }
 
-/// The identity of one SSE connection: a UUID, version 4.
+/// The identity of one SSE connection: a random UUID, version 4. A client that comes back is another connection, with
+/// another id. Whoever knows it can be let act for the connection, so show it to its own client only; that finds it in
+/// the data of `helios:ready` (`client`) and of `welcome` (`uuid`).
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Sessions {
+///     sse: SseService,
+/// }
+///
+/// #[controller(prefix = "sessions")]
+/// impl Sessions {
+///     /// It can be bound from a path, a query or a body, and is written as a text.
+///     #[post("{client}/topics/{topic}")]
+///     async fn join(&self, #[param] client: ClientId, #[param] topic: &str) -> Result<(), HttpError> {
+///         let found = self.sse.client(client).ok_or_else(|| HttpError::not_found(format!("no client {client}")))?;
+///         Ok(found.join(topic).await?)
+///     }
+/// }
+///
+/// let id: ClientId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap();
+/// assert_eq!(json!(id), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(Uuid);
@@ -70,30 +121,56 @@ impl FromStr for ClientId {
     }
 }
 
-/// Why an SSE connection ended.
+/// Why an SSE connection ended: what `#[on_sse_close]` hooks, [`SseError::Closed`] and `SseStream::closed` tell. The first
+/// reason that is decided is the one that counts.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Presence;
+///
+/// #[controller(prefix = "presence")]
+/// impl Presence {
+///     #[sse]
+///     fn here(&self) -> SseStream {
+///         SseStream::new()
+///     }
+///
+///     /// Once for each connection that the connection hook let in.
+///     #[on_sse_close]
+///     async fn gone(&self, client: SseStream, reason: CloseReason) {
+///         match reason {
+///             CloseReason::Completed | CloseReason::ServerClosed => println!("{} is through", client.id()),
+///             CloseReason::MaxAge | CloseReason::Shutdown => println!("{} will be back", client.id()),
+///             other => println!("{} is gone: {other}", client.id()), // "client_disconnected"
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// The generator or producer ran to its end.
     Completed,
-    /// The server closed it through its handle.
+    /// The server ended it through its handle: `close`, or `reconnect_after`, after which it comes back.
     ServerClosed,
-    /// The client went away.
+    /// The client went away, or the network between.
     ClientDisconnected,
-    /// The client did not read fast enough.
+    /// The client did not read fast enough, or not at all for `stuck_after`. One that reads again comes back, and resumes.
     SlowClient,
     /// The stream failed or panicked.
     Error,
     /// It was refused, or dropped, before it was opened.
     Rejected,
-    /// It reached the age limit for connections.
+    /// It reached `max_age`, and is asked to come back.
     MaxAge,
-    /// The server is going down.
+    /// The server is going down; the client is asked to come back.
     Shutdown,
 }
 
 impl CloseReason {
-    /// The reason in snake case, as it is told to clients and logs.
+    /// The reason in snake case, such as `slow_client`: as it is told to clients and logs. It does not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -116,12 +193,35 @@ impl fmt::Display for CloseReason {
 }
 
 /// Why a client has to fetch anew what it shows: events are missing between what it has seen and what it will see.
+///
+/// ```
+/// use helios::ResetReason;
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Prices;
+///
+/// #[controller(prefix = "prices")]
+/// impl Prices {
+///     #[sse]
+///     async fn prices(&self, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+///         sse.subscribe(["prices"]).await
+///     }
+///
+///     #[on_sse_reset]
+///     async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
+///         // A client that is too slow for the events need not be sent more than the newest.
+///         let rows = if reset.reason == ResetReason::Slow { 1 } else { 100 };
+///         client.send(SseEvent::json(json!({ "rows": rows })).event("snapshot")).await
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResetReason {
-    /// The id that it brought is not one of this hub.
+    /// The id that it brought is not one of this hub: another app's, or made up.
     Unknown,
-    /// The id is of another run of the server.
+    /// The id is of another run of the server, whose history went with it.
     Epoch,
     /// History does not reach back to the id.
     Expired,
@@ -132,7 +232,7 @@ pub enum ResetReason {
 }
 
 impl ResetReason {
-    /// The reason as it is told to clients.
+    /// The reason as it is told to clients, such as `expired`. It does not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -177,22 +277,44 @@ impl SseReset {
     }
 }
 
-/// What can go wrong on an SSE connection.
+/// What can go wrong on an SSE connection, or when something is published.
+///
+/// In a handler `?` turns it into an [`HttpError`]. A producer that passes on [`SseError::Closed`] has not failed: nobody
+/// was there any more.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// async fn tell(sse: &SseService, client: ClientId, score: u32) -> Result<(), SseError> {
+///     match sse.send_to_client(client, SseEvent::json(score).event("score")).await {
+///         // It is not there any more: the next one will ask.
+///         Err(SseError::NoSuchClient(_) | SseError::Closed(_)) => Ok(()),
+///         told => told,
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let stream = SseStream::new();
+/// stream.close();
+/// let error = stream.send("too late").await.unwrap_err();
+/// assert_eq!(error.to_string(), "the connection is closed (server_closed)");
+/// # }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SseError {
     /// The connection is closed; nothing can be sent any more.
     #[error("the connection is closed ({0})")]
     Closed(CloseReason),
-    /// The client's queue is at its limit. `send().await` waits for room once the connection is attached.
+    /// The client's queue is at its limit, `backlog`. `send().await` waits for room once the connection is attached.
     #[error("the client's queue is full; wait with `send().await`, or drop the event")]
     Full,
     /// The event is larger than `max_event_bytes`.
     #[error("the event has {size} bytes, the limit is {limit}; send a reference to it instead")]
     TooLarge {
-        /// The encoded size.
+        /// The encoded size, in bytes.
         size: usize,
-        /// The limit.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The event cannot be written as it is.

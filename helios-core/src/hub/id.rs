@@ -6,7 +6,24 @@ use std::str::FromStr;
 /// The id of a published event: its place in the one sequence of a hub, or of the backplane that hubs share.
 ///
 /// Opaque: written as a text, and read back from what a client brings as `Last-Event-ID`. Of two ids of the same
-/// sequence the greater is the later.
+/// sequence the greater is the later. Sequences differ by their `epoch`: a hub begins another at each start of the process.
+///
+/// ```
+/// use helios::EventId;
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// # #[server(controllers = [], sse(enabled = true))]
+/// # struct App;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let first = app.sse_service().publish("news", "one").await.unwrap();
+/// let second = app.sse_service().publish("news", "two").await.unwrap();
+/// assert!(first < second);
+/// assert_eq!(second.to_string().parse(), Ok(second));
+/// assert!("helios:end".parse::<EventId>().is_err());
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId {
     epoch: u64,
@@ -41,6 +58,12 @@ impl fmt::Display for EventId {
 }
 
 /// A text that is not an [`EventId`].
+///
+/// ```
+/// use helios::{EventId, EventIdError};
+///
+/// assert_eq!("7".parse::<EventId>(), Err(EventIdError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a published event")]
 pub struct EventIdError;

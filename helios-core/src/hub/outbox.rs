@@ -7,7 +7,22 @@ use bytes::Bytes;
 use super::Frame;
 use crate::sse::SseError;
 
-/// How much may wait for one client.
+/// How much may wait for one client: whichever limit is reached first. Of the option `backlog` it counts what is published
+/// to the client's topics and what is sent to it alone together.
+///
+/// ```
+/// use helios::OutboxLimits;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     // Small events, and clients on bad lines: let them be further behind.
+///     sse.backlog = OutboxLimits { events: 5_000, ..OutboxLimits::default() };
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
     /// Events. Default: 1,000.

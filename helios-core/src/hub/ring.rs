@@ -9,7 +9,23 @@ use bytes::Bytes;
 use crate::encode::WithId;
 use crate::sse::ClientId;
 
-/// How much of a topic is kept. The oldest events go first.
+/// How much of a topic is kept for those who come back: whichever limit is reached first. The oldest events go first. A
+/// client that comes back to less than it has missed is told by a `helios:reset`.
+///
+/// ```
+/// use helios::RingLimits;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     sse.history = RingLimits { events: 500, age: Duration::from_secs(3600) };
+///     // The newest price is all that somebody needs.
+///     sse.keep_topic("price:*", RingLimits { events: 1, ..RingLimits::default() });
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLimits {
     /// Events. Default: 4,096. The newest one is kept whatever this says.

@@ -12,16 +12,25 @@ use ipnet::IpNet;
 use crate::controller::SseTable;
 
 /// How connections are kept, bounded and ended. [`SseOptions::default`] gives the documented defaults; change them with
-/// `Helios::sse_options`.
+/// [`Helios::sse_options`](crate::Helios::sse_options), which starts with what `sse(..)` of `#[server]` says. They hold for
+/// all streams of the app.
 ///
 /// ```
-/// use helios::{RingLimits, SlowClients, SseOptions};
-/// use std::time::Duration;
+/// use helios::prelude::*;
+/// use helios::{RingLimits, SlowClients};
 ///
-/// let mut options = SseOptions::default();
-/// options.max_age = Some(Duration::from_secs(3600));
-/// options.slow_clients = SlowClients::DropOldest;
-/// options.keep_topic("prices:*", RingLimits { events: 16, age: Duration::from_secs(10) });
+/// #[server(controllers = [], sse(enabled = true, retry = "1s"))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     assert_eq!(sse.retry, Duration::from_secs(1));
+///     sse.keep_alive = Some(Duration::from_secs(30));
+///     sse.max_age = Some(Duration::from_secs(3600));
+///     sse.slow_clients = SlowClients::DropOldest;
+///     sse.keep_topic("prices:*", RingLimits { events: 16, age: Duration::from_secs(10) });
+///     sse.connections.total = 10_000;
+/// });
+/// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,13 +38,14 @@ pub struct SseOptions {
     /// A comment is sent after this much silence, so that proxies keep the connection and vanished peers are
     /// noticed. Default: 15 s. `None` turns it off.
     pub keep_alive: Option<Duration>,
-    /// How long a client waits before it reconnects, told at the start of every connection. Default: 3 s.
+    /// How long a client waits before it reconnects, told in milliseconds at the start of every connection. Clients that are
+    /// sent away together are each told up to half more, by chance. Default: 3 s.
     pub retry: Duration,
     /// Starts every connection with `event: welcome` and `{"uuid": ".."}`. Default: off.
     pub welcome: bool,
     /// What the names of control events begin with; no other event may use it. Default: `helios:`.
     pub control_prefix: String,
-    /// The largest event, encoded, in bytes. Default: 256 KiB.
+    /// The largest event, encoded, in bytes; a larger one is an error where it is sent. Default: 256 KiB.
     pub max_event_bytes: usize,
     /// How far one connection may be behind, what is published and what is sent to it alone taken together. Default:
     /// 1,000 events or 1 MiB. It may be further behind for the moment of a burst.
@@ -48,11 +58,13 @@ pub struct SseOptions {
     /// What the histories of all topics may hold together, in bytes, with their bookkeeping. The oldest events go first.
     /// Default: 64 MiB.
     pub history_bytes: u64,
-    /// How many topics there may be. One disappears when nobody is in it and its history has expired. Default: 100,000.
+    /// How many topics there may be; one more is an error to who joins or publishes. One disappears when nobody is in it and
+    /// its history has expired. Default: 100,000.
     pub max_topics: usize,
-    /// How many topics one connection may be in. Default: 100.
+    /// How many topics one connection may be in; one more is an error to who joins. Default: 100.
     pub max_topics_per_connection: usize,
-    /// A client that has something to read and does not for this long is closed. Default: 30 s.
+    /// A client that has something to read and does not for this long is cut, as
+    /// [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Default: 30 s.
     pub stuck_after: Duration,
     /// A close, error or reset hook that runs longer than this is dropped. Default: 30 s.
     pub hook_timeout: Duration,
@@ -62,11 +74,24 @@ pub struct SseOptions {
     /// How long a producer that watches [`SseStream::closing`](super::SseStream::closing) has for its last word.
     /// Default: 1 s.
     pub closing_grace: Duration,
-    /// How many connections there may be.
+    /// How many connections there may be. Default: 100,000 in all, see [`ConnectionLimits`].
     pub connections: ConnectionLimits,
 }
 
-/// What becomes of a client that does not read fast enough.
+/// What becomes of a client that does not read fast enough: that is over `backlog` at two looks in a row, a second apart at
+/// most, or that a topic's history has overtaken.
+///
+/// ```
+/// use helios::SlowClients;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// // Positions of ships: who is behind wants the newest, not all.
+/// let app = Helios::new(App).sse_options(|sse| sse.slow_clients = SlowClients::DropOldest);
+/// # assert!(app.into_service().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowClients {
@@ -74,11 +99,31 @@ pub enum SlowClients {
     /// resumes from the history.
     #[default]
     Disconnect,
-    /// It stays, loses the oldest events that it has not read, and is told so by a `helios:reset`.
+    /// It stays, loses the oldest events that it has not read until half the backlog is left, and is told so by a
+    /// `helios:reset`.
     DropOldest,
 }
 
-/// Whom a connection belongs to, as [`ConnectionLimits::user`] tells.
+/// Whom a connection belongs to, as [`ConnectionLimits::user`] tells; `None` is not counted. It runs after the guards, so it
+/// can take what they found out, and must not block.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::UserKey;
+///
+/// /// A guard has put it among the request's extensions.
+/// #[derive(Clone)]
+/// struct User(u64);
+///
+/// let key: UserKey = Arc::new(|request| Some(request.extensions().get::<User>()?.0.to_string()));
+/// # #[server(controllers = [], sse(enabled = true))]
+/// # struct App;
+/// let app = Helios::new(App).sse_options(|sse| {
+///     sse.connections.per_user = Some(6);
+///     sse.connections.user = Some(key);
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
 pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 
 /// How many SSE connections there may be. Who is over a limit gets a stream that holds nothing but `helios:overloaded`,
@@ -99,18 +144,18 @@ pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 pub struct ConnectionLimits {
     /// Connections in all. Default: 100,000.
     pub total: usize,
-    /// Connections of one client address; of IPv6, one /64 network. Default: none, because a proxy hides addresses: see
+    /// Connections of one client address; of IPv6, one /64 network. Default: no limit, because a proxy hides addresses: see
     /// `trusted_proxies`.
     pub per_address: Option<usize>,
     /// Whose word about the client's address is taken. Default: nobody's.
     pub trusted_proxies: Vec<IpNet>,
     /// Where a trusted proxy writes the address. Default: `X-Forwarded-For`.
     pub proxy_header: ProxyHeader,
-    /// Connections of one user, as `user` tells. Default: none.
+    /// Connections of one user, as `user` tells. Default: no limit.
     pub per_user: Option<usize>,
-    /// Whom a request belongs to; `None` is not counted. It runs after the guards.
+    /// Whom a request belongs to. Default: nobody knows, and `per_user` counts nobody.
     pub user: Option<UserKey>,
-    /// New connections in a second; as many may come at once. Default: none.
+    /// New connections in a second; as many may come at once. Default: no limit.
     pub per_second: Option<f64>,
     /// What who is over a limit is answered. Default: [`Overload::Event`].
     pub answer: Overload,
@@ -119,7 +164,23 @@ pub struct ConnectionLimits {
 }
 
 /// The header in which a proxy tells whom it speaks for. A proxy leaves the other one as the client sent it, so that only
-/// one can be trusted.
+/// one can be trusted. Entries are read from the last to the first, as long as a trusted proxy wrote them.
+///
+/// ```
+/// use helios::ProxyHeader;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     let limits = &mut sse.connections;
+///     limits.per_address = Some(20);
+///     limits.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+///     limits.proxy_header = ProxyHeader::Forwarded;
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {
@@ -131,6 +192,42 @@ pub enum ProxyHeader {
 }
 
 /// The answer to a connection that is one too many.
+///
+/// ```
+/// use helios::Overload;
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct News;
+///
+/// #[controller(prefix = "news")]
+/// impl News {
+///     #[sse]
+///     fn news(&self) -> SseStream {
+///         SseStream::new()
+///     }
+/// }
+/// # #[server(controllers = [News], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let full = |answer| {
+///     let app = Helios::new(App).sse_options(|sse| {
+///         sse.connections.total = 0;
+///         sse.connections.answer = answer;
+///     });
+///     TestApp::new(app).start().unwrap()
+/// };
+/// let event = full(Overload::Event).sse("/news").await.next().await.unwrap();
+/// assert_eq!(event.event, "helios:overloaded");
+///
+/// // For clients of one's own, which read statuses: up to half more than `retry`, in seconds.
+/// let answer = full(Overload::Status(StatusCode::SERVICE_UNAVAILABLE)).get("/news").await;
+/// assert_eq!(answer.status(), 503);
+/// assert!((10..=15).contains(&answer.header("retry-after").parse().unwrap()));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overload {
@@ -194,7 +291,16 @@ impl fmt::Debug for ConnectionLimits {
 
 impl SseOptions {
     /// Keeps topics of this name, or if it ends in `*`, of names that begin so, by limits of their own. The first
-    /// pattern that fits counts.
+    /// pattern that fits counts; a topic that none fits is kept by `history`.
+    ///
+    /// ```
+    /// use helios::{RingLimits, SseOptions};
+    ///
+    /// let kept = |events| RingLimits { events, ..RingLimits::default() };
+    /// let mut options = SseOptions::default();
+    /// options.keep_topic("user:admin", kept(1_000)); // before the pattern that fits it, too
+    /// options.keep_topic("user:*", kept(50));
+    /// ```
     pub fn keep_topic(&mut self, pattern: impl Into<String>, limits: RingLimits) {
         self.topic_history.push((pattern.into(), limits));
     }

@@ -16,6 +16,40 @@ use super::topics::{EVERYONE, check_name};
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
 ///
 /// The connections are those of one app: two apps in one process do not share them.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Rooms {
+///     sse: SseService,
+/// }
+///
+/// #[controller(prefix = "rooms")]
+/// impl Rooms {
+///     #[sse("{room}")]
+///     async fn enter(&self, #[param] room: &str) -> Result<SseStream, SseError> {
+///         self.sse.subscribe([room]).await
+///     }
+///
+///     #[post("{room}")]
+///     async fn say(&self, #[param] room: &str, #[body] text: String) -> Result<(), SseError> {
+///         self.sse.publish(room, text).await?;
+///         Ok(())
+///     }
+/// }
+/// # #[server(controllers = [Rooms], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let mut tea = app.sse("/rooms/tea").await;
+/// assert_eq!(tea.next().await.unwrap().event, "helios:ready");
+/// app.post("/rooms/tea").json(&"hello").await;
+/// assert_eq!(tea.next().await.unwrap().data, "hello");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SseService {
     hub: Arc<Hub>,
@@ -27,7 +61,26 @@ impl fmt::Debug for SseService {
     }
 }
 
-/// Counts of one app since it was made.
+/// Counts of one app, taken one after the other while it runs: they need not fit each other to the last event.
+/// `connections` and `topics` are of now, the others since the app was made.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Health {
+///     sse: SseService,
+/// }
+///
+/// #[controller(prefix = "health")]
+/// impl Health {
+///     #[get]
+///     fn health(&self) -> serde_json::Value {
+///         let stats = self.sse.stats();
+///         json!({ "open": stats.connections, "too_slow": stats.slow_closes, "lost": stats.dropped })
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseStats {
@@ -35,9 +88,9 @@ pub struct SseStats {
     pub connections: usize,
     /// Topics that somebody is in or that hold history.
     pub topics: usize,
-    /// Events published to many.
+    /// Events published to topics, and broadcast. What is sent to one connection is not counted.
     pub published: u64,
-    /// Events handed to connections for writing.
+    /// Events handed to connections for writing: one for each that gets it.
     pub delivered: u64,
     /// Events that could not be delivered to a connection.
     pub dropped: u64,
@@ -53,7 +106,27 @@ impl SseService {
     }
 
     /// A detached handle that [`SseService::send_to_client`] reaches by its id. Return it from an `#[sse]` method to
-    /// attach it.
+    /// attach it; until then it queues what it is sent, up to 1,000 events or 1 MiB, and is not among
+    /// [`SseService::clients`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Reports;
+    ///
+    /// #[controller(prefix = "reports")]
+    /// impl Reports {
+    ///     #[sse]
+    ///     fn run(&self, #[inject_sse] sse: SseService) -> SseStream {
+    ///         let client = sse.create_connection();
+    ///         let id = client.id();
+    ///         // Whoever makes the report needs to know the id only.
+    ///         tokio::spawn(async move { sse.send_to_client(id, "the report").await });
+    ///         client
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn create_connection(&self) -> SseStream {
         let stream = SseStream::new();
@@ -61,13 +134,34 @@ impl SseService {
         stream
     }
 
-    /// The connection with this id, detached or attached.
+    /// The connection with this id, detached or attached, on this server. `None` once it is over.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn kick(sse: &SseService, id: ClientId) -> Result<(), HttpError> {
+    ///     let client = sse.client(id).ok_or_else(|| HttpError::not_found("no such connection"))?;
+    ///     client.close();
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn client(&self, id: ClientId) -> Option<SseStream> {
         self.hub.find(id).map(SseStream::of)
     }
 
-    /// All attached connections.
+    /// All attached connections on this server, in no order. It makes a list of them: for all to be told something, use
+    /// [`SseService::broadcast`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn ask_back(sse: &SseService) {
+    ///     for client in sse.clients() {
+    ///         client.reconnect_after(Duration::from_secs(5));
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn clients(&self) -> Vec<SseStream> {
         let clients = self.hub.live_clients().into_iter();
@@ -75,13 +169,26 @@ impl SseService {
     }
 
     /// Sends an event to one connection, as it is: interceptors of its route do not see it. It never waits for the
-    /// client; one that is too far behind is closed.
+    /// client; one that is too far behind is closed, or with `SlowClients::DropOldest` loses what is oldest. `Ok` means that
+    /// it is queued, behind everything that was published until now. It is not resumed: a client that is cut before it has
+    /// read the event does not get it again.
+    ///
+    /// Cancel-safe: a dropped future has sent the event or has not.
     ///
     /// # Errors
     ///
     /// [`SseError::NoSuchClient`] if no connection has this id, [`SseError::Closed`] if it has ended or was just
-    /// closed as too slow, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an event that
-    /// cannot be written.
+    /// closed as too slow, [`SseError::Full`] if it is detached and at its limit, [`SseError::OwnId`] for an event with an
+    /// id if it has joined topics, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an event
+    /// that cannot be written.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn answer(sse: &SseService, to: ClientId) -> Result<(), SseError> {
+    ///     sse.send_to_client(to, SseEvent::json(json!({ "answer": 42 })).event("answer")).await
+    /// }
+    /// ```
     pub async fn send_to_client(
         &self,
         id: ClientId,
@@ -156,7 +263,20 @@ impl SseService {
         Ok(client)
     }
 
-    /// The attached connections that are in the topic, on this server.
+    /// The attached connections that are in the topic, on this server. It looks at each connection of the app, so it is for
+    /// lists that people ask for, not for each event.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Name(String);
+    ///
+    /// fn who_is_in(sse: &SseService, room: &str) -> Vec<String> {
+    ///     let clients = sse.clients_in(room);
+    ///     clients.iter().filter_map(|client| Some(client.get::<Name>()?.0)).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn clients_in(&self, topic: impl AsRef<str>) -> Vec<SseStream> {
         let topic = topic.as_ref();
@@ -166,22 +286,40 @@ impl SseService {
     }
 
     /// Sends an event to every attached connection, as [`SseService::publish`] does to those of a topic. On a connection
-    /// that has joined no topic it is written without an id.
+    /// that has joined no topic it is written without an id, and is not resumed. Cancel-safe as `publish` is.
     ///
     /// # Errors
     ///
     /// As [`SseService::publish`], but for those of the topic.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn announce(sse: &SseService) -> Result<(), SseError> {
+    ///     sse.broadcast(SseEvent::text("down for an hour at noon").event("announcement")).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn broadcast(&self, event: impl IntoSseEvent) -> Result<EventId, SseError> {
         let event = event.into_sse_event();
         self.hub.publish(EVERYONE, &event, None).await
     }
 
     /// Sends an event to every attached connection but one, such as the one that caused it. A client that comes back is
-    /// another connection.
+    /// another connection, and if it resumes may get the event then.
     ///
     /// # Errors
     ///
     /// As [`SseService::broadcast`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn moved(sse: &SseService, by: ClientId, x: u32, y: u32) -> Result<(), SseError> {
+    ///     sse.broadcast_except(by, SseEvent::json(json!([x, y])).event("moved")).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn broadcast_except(
         &self,
         except: ClientId,
@@ -191,7 +329,18 @@ impl SseService {
         self.hub.publish(EVERYONE, &event, Some(except)).await
     }
 
-    /// Counts of this app.
+    /// Counts of this app, on this server.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [], sse(enabled = true))]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App);
+    /// let sse = app.sse();
+    /// assert_eq!(sse.stats().connections, 0);
+    /// ```
     #[must_use]
     pub fn stats(&self) -> SseStats {
         let counters = &self.hub.counters;

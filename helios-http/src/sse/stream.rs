@@ -24,6 +24,46 @@ use super::client::{Client, Ending, Farewell, From, Origin};
 ///
 /// After the end every method still works: sends give [`SseError::Closed`], `close` does nothing,
 /// [`SseStream::closed`] gives the reason at once.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Downloads;
+///
+/// #[controller(prefix = "downloads")]
+/// impl Downloads {
+///     /// A producer gets the handle of its own connection.
+///     #[sse("produced")]
+///     async fn produced(&self, stream: SseStream) -> Result<(), SseError> {
+///         stream.send(SseEvent::json(50).event("percent")).await?;
+///         stream.send(SseEvent::json(100).event("percent")).await
+///     }
+///
+///     /// Or a handle is made, kept by whatever drives it, and returned.
+///     #[sse("driven")]
+///     fn driven(&self) -> SseStream {
+///         let stream = SseStream::new();
+///         let driver = stream.clone();
+///         tokio::spawn(async move {
+///             driver.send_data(100).await?;
+///             driver.close_with(SseEvent::text("done").event("end"))
+///         });
+///         stream
+///     }
+/// }
+/// # #[server(controllers = [Downloads], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::new(App).start().unwrap();
+/// let events = app.sse("/downloads/produced").await.rest().await;
+/// assert_eq!(events[1].data, "100");
+/// let events = app.sse("/downloads/driven").await.rest().await;
+/// assert_eq!(events[1].data, "done");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SseStream {
     pub(super) client: Arc<Client>,
@@ -74,14 +114,17 @@ impl SseStream {
         self.client.id
     }
 
-    /// Sends an event, and waits for room while the client has much to read: that is a producer's back-pressure.
+    /// Sends an event, and waits for room while the client has much to read, 32 KiB of events to it alone: that is a
+    /// producer's back-pressure. `Ok` means that it is queued, behind everything that was published until now. Through the
+    /// handle of a reset hook it comes right behind the reset.
     ///
     /// Cancel-safe: a dropped future has sent nothing.
     ///
     /// # Errors
     ///
-    /// [`SseError::Closed`] after the end, [`SseError::Event`] or [`SseError::TooLarge`] for an event that cannot be
-    /// written, [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
+    /// [`SseError::Closed`] after the end, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an
+    /// event that cannot be written, [`SseError::OwnId`] for one with an id if the connection has joined topics,
+    /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
         loop {
@@ -95,17 +138,29 @@ impl SseStream {
         }
     }
 
-    /// Sends an event if there is room for it now.
+    /// Sends an event if there is room for it now, up to the `backlog`.
     ///
     /// # Errors
     ///
     /// As [`SseStream::send`]; [`SseError::Full`] at the limit also when attached.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// /// A reading every millisecond: who does not keep up misses some.
+    /// fn measured(stream: &SseStream, volts: f64) -> Result<(), SseError> {
+    ///     match stream.try_send(SseEvent::json(volts)) {
+    ///         Err(SseError::Full) => Ok(()),
+    ///         sent => sent,
+    ///     }
+    /// }
+    /// ```
     pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
         self.client.push(&prepared, self.after)
     }
 
-    /// Sends a value as the JSON data of an event without a name.
+    /// Sends a value as the JSON data of an event without a name. Waits and is cancel-safe as [`SseStream::send`].
     ///
     /// # Errors
     ///
@@ -114,7 +169,7 @@ impl SseStream {
         self.send(SseEvent::json(data)).await
     }
 
-    /// Sends a comment, which clients ignore.
+    /// Sends a comment, which clients ignore. Waits and is cancel-safe as [`SseStream::send`].
     ///
     /// # Errors
     ///
@@ -123,7 +178,8 @@ impl SseStream {
         self.send(SseEvent::default().comment(text)).await
     }
 
-    /// Lets the response head leave before the first event. An error after this is told as an event, not a status.
+    /// Lets the response head leave before the first event. An error after this is told as an event, not a status. Without
+    /// it, the head of a producer leaves with its first event or after 250 ms.
     pub fn open(&self) {
         self.client.request_head();
     }
@@ -149,6 +205,17 @@ impl SseStream {
     }
 
     /// Ends this connection and asks the client to come back after `delay`. The stream itself is not finished.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// /// The other servers are idle.
+    /// fn spread(sse: &SseService) {
+    ///     for client in sse.clients().iter().take(1_000) {
+    ///         client.reconnect_after(Duration::from_secs(1));
+    ///     }
+    /// }
+    /// ```
     pub fn reconnect_after(&self, delay: Duration) {
         self.client.end(Ending {
             reason: CloseReason::ServerClosed,
@@ -196,21 +263,64 @@ impl SseStream {
     ///
     /// [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], [`SseError::TooManyJoined`]; [`SseError::Closed`]
     /// after the end; [`SseError::Backplane`] if there is one and it fails.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(u64); // put there by a guard
+    ///
+    /// #[derive(Injectable)]
+    /// struct Account;
+    ///
+    /// #[controller(prefix = "account", controllers = [Orders])]
+    /// impl Account {
+    ///     /// Every stream below `/account` is reached by `sse.publish("user:7", ..)`.
+    ///     #[on_sse_connection]
+    ///     async fn opened(&self, client: SseStream, #[req] request: &RequestContext) -> Result<(), HttpError> {
+    ///         let user = request.extensions().get::<User>().ok_or_else(|| HttpError::unauthorized("who are you?"))?;
+    ///         Ok(client.join(format!("user:{}", user.0)).await?)
+    ///     }
+    /// }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Orders;
+    ///
+    /// #[controller(prefix = "orders")]
+    /// impl Orders {
+    ///     #[sse]
+    ///     fn orders(&self) -> SseStream {
+    ///         SseStream::new()
+    ///     }
+    /// }
+    /// ```
     pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
         self.client.join(topic.as_ref(), From::Head).await
     }
 
     /// Joins a topic, and begins with what was published to it after `id`. What is older than what the client has seen
-    /// comes without an id. If history does not reach back there, the client is told by a `helios:reset`.
+    /// comes without an id. If history does not reach back there, the client is told by a `helios:reset`. Does nothing on a
+    /// topic that it is in. Cancel-safe as `join` is.
     ///
     /// # Errors
     ///
     /// As [`SseStream::join`].
+    ///
+    /// ```
+    /// use helios::EventId;
+    /// use helios::prelude::*;
+    ///
+    /// /// What was loaded holds all changes up to `since`.
+    /// async fn follow(client: &SseStream, document: u64, since: EventId) -> Result<(), SseError> {
+    ///     client.join_from(format!("document:{document}"), since).await
+    /// }
+    /// ```
     pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
         self.client.join(topic.as_ref(), From::After(id)).await
     }
 
-    /// Leaves a topic. What was published to it and is not written yet is not written any more.
+    /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
+    /// not joined does nothing.
     ///
     /// # Errors
     ///
@@ -220,7 +330,7 @@ impl SseStream {
         Ok(())
     }
 
-    /// The topics that were joined.
+    /// The topics that were joined, `*` not among them. None after the end: keep in the data bag what a close hook needs.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
         self.client.topics()
@@ -256,6 +366,14 @@ impl SseStream {
     /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
     /// not block; a panic in it is logged. Do not keep a handle of the same connection in it: until the stream is attached,
     /// they would keep each other alive.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// let stream = SseStream::new();
+    /// let timer = tokio::runtime::Runtime::new().unwrap().spawn(std::future::pending::<()>());
+    /// stream.on_close(move |_reason| timer.abort());
+    /// ```
     pub fn on_close(&self, callback: impl FnOnce(CloseReason) + Send + 'static) {
         self.client.on_close(Box::new(callback));
     }
@@ -267,6 +385,17 @@ impl SseStream {
     }
 
     /// Waits until the connection is over, and gives the reason. Cancel-safe.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn watch(stream: SseStream) {
+    ///     tokio::select! {
+    ///         reason = stream.closed() => println!("over: {reason}"),
+    ///         () = sleep(Duration::from_secs(60)) => stream.close(),
+    ///     }
+    /// }
+    /// ```
     pub async fn closed(&self) -> CloseReason {
         loop {
             let over = self.client.over.notified();
@@ -279,7 +408,8 @@ impl SseStream {
         }
     }
 
-    /// The id that the client has seen last, if it is reconnecting. `None` on a detached handle.
+    /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query
+    /// `lastEventId`. `None` on a detached handle.
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
         self.client.attachment.get()?.last_event_id.clone()

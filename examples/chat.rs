@@ -1,0 +1,222 @@
+//! A chat: rooms, who is in them, and nothing missing when the network or the server comes back.
+//!
+//! ```text
+//! cargo run --example chat     # open it in two windows; kill it, start it again
+//! curl -N 'http://127.0.0.1:3000/rooms/tea?name=ann'
+//! ```
+//!
+//! What a page has missed comes from the hub's history. Where that does not reach, after a restart for one, the hub
+//! resets the page, and it gets the last messages that the app itself keeps, in `chat.json`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
+
+use axum_core::response::{IntoResponse, Response};
+use garde::Validate;
+use helios::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Who may make rooms may fill the memory with them, so there are these.
+const ROOMS: [&str; 3] = ["lobby", "rust", "tea"];
+
+/// Messages kept of each room.
+const KEPT: usize = 100;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Message {
+    /// Counts within the room: the page shows a message once, however often it comes.
+    id: u64,
+    name: String,
+    text: String,
+}
+
+/// A name is what somebody says it is; for who somebody is see `auth.rs`.
+#[derive(Deserialize, Validate)]
+struct Visitor {
+    #[garde(length(chars, min = 1, max = 30))]
+    name: String,
+}
+
+#[derive(Deserialize, Validate)]
+struct NewMessage {
+    #[garde(length(chars, min = 1, max = 30))]
+    name: String,
+    #[garde(length(chars, min = 1, max = 500))]
+    text: String,
+}
+
+/// The last messages of each room. What would be a database is a small file here.
+pub(crate) struct Store {
+    file: PathBuf,
+    rooms: Mutex<BTreeMap<String, VecDeque<Message>>>,
+}
+
+impl Store {
+    pub(crate) fn open(file: PathBuf) -> io::Result<Self> {
+        let rooms = match file.exists() {
+            true => Mutex::new(serde_json::from_slice(&fs::read(&file)?)?),
+            false => Mutex::default(),
+        };
+        Ok(Self { file, rooms })
+    }
+
+    fn add(&self, room: &str, NewMessage { name, text }: NewMessage) -> io::Result<Message> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = rooms.clone();
+        let messages = changed.entry(room.to_owned()).or_default();
+        let id = messages.back().map_or(1, |last| last.id + 1);
+        let message = Message { id, name, text };
+        messages.push_back(message.clone());
+        if messages.len() > KEPT {
+            messages.pop_front();
+        }
+        // The file is the old one or the new one, whenever the process is killed.
+        let new = self.file.with_extension("new");
+        fs::write(&new, serde_json::to_vec(&changed)?)?;
+        fs::rename(new, &self.file)?;
+        *rooms = changed;
+        Ok(message)
+    }
+
+    fn last(&self, room: &str) -> VecDeque<Message> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(room).cloned().unwrap_or_default()
+    }
+}
+
+/// Kept with a connection.
+#[derive(Clone)]
+struct Guest {
+    room: &'static str,
+    name: String,
+}
+
+/// Who is where. It is the app's own: a connection is not among `clients_in` before its hooks are done.
+type People = HashMap<ClientId, Guest>;
+
+#[derive(Injectable)]
+pub(crate) struct Rooms {
+    store: Arc<Store>,
+    sse: SseService,
+    #[inject(default)]
+    people: tokio::sync::Mutex<People>,
+}
+
+#[controller(prefix = "rooms")]
+impl Rooms {
+    #[sse("{room}")]
+    async fn enter(
+        &self,
+        #[param] room: &str,
+        visitor: Query<Visitor>,
+    ) -> Result<SseStream, HttpError> {
+        let (room, name) = (known(room)?, visitor.0.name);
+        let client = self.sse.subscribe([room]).await?;
+        client.insert(Guest { room, name });
+        Ok(client)
+    }
+
+    #[post("{room}")]
+    async fn say(&self, #[param] room: &str, #[body] message: NewMessage) -> Result<(), HttpError> {
+        let (room, store, sse) = (known(room)?, Arc::clone(&self.store), self.sse.clone());
+        // A task of its own: a request is dropped when its client leaves, and this is not to be half done.
+        let said = tokio::spawn(async move {
+            let message = store.add(room, message).map_err(internal)?;
+            sse.publish(room, said(&message)).await?;
+            Ok(())
+        });
+        said.await.map_err(internal)?
+    }
+
+    #[on_sse_connection]
+    async fn entered(&self, client: SseStream) -> Result<(), HttpError> {
+        // Who has been here before resumes, or is reset.
+        if client.last_event_id().is_none() {
+            self.send_last(&client).await?;
+        }
+        self.change(&client, |people, guest| people.insert(client.id(), guest))
+            .await
+    }
+
+    /// Comes before everything that the page will see next.
+    #[on_sse_reset]
+    async fn reset(&self, client: SseStream) -> Result<(), HttpError> {
+        self.send_last(&client).await
+    }
+
+    #[on_sse_close]
+    async fn left(&self, client: SseStream) -> Result<(), HttpError> {
+        self.change(&client, |people, _| people.remove(&client.id()))
+            .await
+    }
+}
+
+impl Rooms {
+    async fn send_last(&self, client: &SseStream) -> Result<(), HttpError> {
+        for message in self.store.last(guest(client)?.room) {
+            client.send(said(&message)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the room who is in it. The lock is held meanwhile: the lists go out in the order of the changes.
+    async fn change<T>(
+        &self,
+        client: &SseStream,
+        change: impl FnOnce(&mut People, Guest) -> T,
+    ) -> Result<(), HttpError> {
+        let guest = guest(client)?;
+        let room = guest.room;
+        let mut people = self.people.lock().await;
+        let mut changed = people.clone();
+        change(&mut changed, guest);
+        let here = changed.values().filter(|guest| guest.room == room);
+        let names: BTreeSet<_> = here.map(|guest| &guest.name).collect();
+        let names = SseEvent::json(names).event("people");
+        self.sse.publish(room, names).await?;
+        *people = changed;
+        Ok(())
+    }
+}
+
+fn known(room: &str) -> Result<&'static str, HttpError> {
+    let known = ROOMS.into_iter().find(|known| *known == room);
+    known.ok_or_else(|| HttpError::not_found("there is no such room"))
+}
+
+fn guest(client: &SseStream) -> Result<Guest, HttpError> {
+    client
+        .get()
+        .ok_or_else(|| HttpError::internal("nobody is in this room"))
+}
+
+fn said(message: &Message) -> SseEvent {
+    SseEvent::json(message).event("said")
+}
+
+fn internal(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
+    HttpError::internal("the message could not be kept").with_source(error)
+}
+
+#[derive(Injectable)]
+pub(crate) struct Page;
+
+#[controller]
+impl Page {
+    #[get]
+    fn index(&self) -> Response {
+        let html = [("content-type", "text/html; charset=utf-8")];
+        (html, include_str!("chat.html")).into_response()
+    }
+}
+
+#[server(controllers = [Rooms, Page], sse(enabled = true), port = 3000)]
+struct App;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store = Store::open("chat.json".into())?;
+    Ok(Helios::new(App).provide(store).listen().await?)
+}
