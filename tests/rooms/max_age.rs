@@ -233,6 +233,20 @@ async fn at_shutdown_a_producer_that_ignores_its_end_is_ended_after_the_grace() 
 }
 
 #[tokio::test]
+async fn at_shutdown_the_grace_is_no_longer_than_the_drain_allows() {
+    let (app, journal, _) = app();
+    let app = app
+        .sse_options(|sse| sse.closing_grace = Duration::from_secs(3_600))
+        .drain_deadline(Duration::from_secs(2));
+    let server = TestServer::start(app).await;
+    let mut client = server.sse("/w/stubborn").await;
+    assert_eq!(client.next().await.unwrap().data, "hello");
+    server.stop().await.unwrap();
+    assert_eq!(client.names().await, ["message", "helios:reconnect"]);
+    assert_eq!(journal.notes(), ["closed: shutdown"]);
+}
+
+#[tokio::test]
 async fn closing_tells_of_every_end() {
     let (app, ..) = app();
     let server = TestServer::start(app).await;

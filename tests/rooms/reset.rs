@@ -3,7 +3,7 @@
 use helios::decode::DecodedEvent;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestStream};
-use helios::{EventId, ResetReason, RingLimits};
+use helios::{EventId, ResetReason, RingLimits, SlowClients};
 use tokio::sync::Notify;
 
 use super::app::{app, come_back, json, path, seq, server, subscribe, until};
@@ -404,6 +404,22 @@ async fn a_hook_that_never_returns_is_given_up_and_the_stream_goes_on() {
     sse.publish("a", "live").await.unwrap();
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     assert_eq!(client.next().await.unwrap().data, "live");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_lost_events_because_it_was_slow_gets_a_snapshot_too() {
+    let (app, ..) = answers();
+    let app = app.sse_options(|sse| sse.slow_clients = SlowClients::DropOldest);
+    let app = TestApp::new(app).start().unwrap();
+    let sse = app.sse_service();
+    let mut client = app.sse("/h/topics?topic=a&topic=b&mode=snapshot").await;
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    overflow(sse, "a").await;
+    sse.publish("b", "kept").await.unwrap();
+    assert_reset(&client.next().await.unwrap(), "slow", &["a"]);
+    for expected in ["snapshot a", "3", "4", "kept"] {
+        assert_eq!(client.next().await.unwrap().data, expected);
+    }
 }
 
 #[tokio::test]

@@ -237,7 +237,7 @@ async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
 }
 
 const TOPICS: [&str; 8] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
-const EACH: u64 = 2_500;
+const EACH: u64 = 1_000;
 const ALL: u64 = EACH * TOPICS.len() as u64;
 
 /// Publishes to all topics from many tasks, as fast as it goes, but not further ahead of `readers` than history reaches.
@@ -256,7 +256,7 @@ fn publishers(sse: &SseService, readers: &[Arc<AtomicU64>]) -> Vec<JoinHandle<()
                     published.saturating_sub(reader.load(Ordering::Relaxed)) > 500
                 };
                 while readers.iter().any(ahead) {
-                    tokio::task::yield_now().await;
+                    sleep(Duration::from_millis(1)).await;
                 }
             }
         })
@@ -298,8 +298,8 @@ async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_every
     let seen: [Arc<AtomicU64>; 2] = Default::default();
     let clients = async {
         tokio::join!(
-            read_with_cuts(&server, 800, Arc::clone(&seen[0])),
-            read_with_cuts(&server, 90, Arc::clone(&seen[1])),
+            read_with_cuts(&server, 400, Arc::clone(&seen[0])),
+            read_with_cuts(&server, 60, Arc::clone(&seen[1])),
         )
     };
     let publish = async {
@@ -308,8 +308,31 @@ async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_every
             publisher.await.unwrap();
         }
     };
-    let ((few, many), ()) = within(async { tokio::join!(clients, publish) }).await;
-    assert!(few > 20 && many > 200, "{few} and {many} cuts");
+    let ((few, many), ()) = tokio::join!(clients, publish);
+    assert!(few > 20 && many > 100, "{few} and {many} cuts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_at_the_head_of_many_topics_sees_everything_in_order() {
+    let app = TestApp::new(app().0).start().unwrap();
+    let mut client = app.sse(&path(&TOPICS)).await;
+    let seen = [Arc::new(AtomicU64::new(0))];
+    for round in 0..8 {
+        let publishers = publishers(app.sse_service(), &seen);
+        let mut last = round * ALL;
+        while last < (round + 1) * ALL {
+            let event = client.next().await.unwrap();
+            if event.event == "message" {
+                assert_eq!(seq(&event.id), last + 1);
+                last += 1;
+                seen[0].store(last - round * ALL, Ordering::Relaxed);
+            }
+        }
+        seen[0].store(0, Ordering::Relaxed);
+        for publisher in publishers {
+            publisher.await.unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
