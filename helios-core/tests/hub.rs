@@ -202,8 +202,7 @@ impl World {
             reader.join(Subscription::new(self.topics[*topic].clone(), self.head));
         }
         let start = reader.start(last);
-        let gone = start.gone.map(|(_, gone)| gone).unwrap_or_default();
-        let gone: Vec<usize> = gone.into_iter().map(|place| topics[place]).collect();
+        let gone: Vec<usize> = start.gone.iter().map(|place| topics[*place]).collect();
         let missed = self.log.range(start.position + 1..);
         let owed = missed.filter(|(_, (topic, except))| {
             topics.contains(topic) && !gone.contains(topic) && *except != Some(id)

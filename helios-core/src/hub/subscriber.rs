@@ -49,8 +49,8 @@ impl<L: Log> Subscription<L> {
 pub struct Start {
     /// The number after which it reads on.
     pub position: u64,
-    /// The topics, by their place, whose history does not reach back, and the number at which they begin.
-    pub gone: Option<(u64, Vec<usize>)>,
+    /// The topics, by their place, whose history does not reach back. They begin where they were joined.
+    pub gone: Vec<usize>,
 }
 
 /// A subscriber: a cursor into each of its topics, and the queue of what is sent to it alone.
@@ -145,14 +145,13 @@ impl<L: Log> Subscriber<L> {
                 gone.push(place);
             }
         }
-        let begin = gone
-            .iter()
-            .map(|place| self.subscriptions[*place].joined_at);
-        let begin = begin.min().map(|begin| begin.max(position));
-        Start {
-            position,
-            gone: begin.map(|begin| (begin, gone)),
-        }
+        Start { position, gone }
+    }
+
+    /// The highest number written, or where it began.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Reads nothing above the number `seq` until [`Subscriber::go_on`].

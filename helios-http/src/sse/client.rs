@@ -538,25 +538,115 @@ mod tests {
     use std::task::Poll;
     use std::thread;
 
+    use helios_core::decode::{Decoded, Decoder};
     use helios_core::encode::Numberable;
-    use helios_core::hub::Frame;
+    use helios_core::hub::{Frame, RingLimits};
+
+    use crate::sse::options::{SlowClients, SseOptions};
 
     use super::*;
 
     fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
         let client = Arc::new(Client::new());
+        attach_live(&client, hub, None);
+        client
+    }
+
+    fn attach_live(client: &Arc<Client>, hub: &Arc<Hub>, last_event_id: Option<String>) {
         let attachment = Attachment {
             hub: Arc::clone(hub),
             hooks: Arc::new([]),
             accepted: AtomicUsize::new(0),
             mapper: None,
-            last_event_id: None,
+            last_event_id,
             restart: false,
             peer: None,
         };
         assert!(client.attach(attachment).is_ok());
         client.go_live(client.attachment.get().unwrap());
+    }
+
+    /// A hub whose topic `short` keeps two events.
+    fn forgetful_hub(slow_clients: SlowClients) -> Arc<Hub> {
+        let hub = Hub::new();
+        let mut options = SseOptions::default();
+        options.slow_clients = slow_clients;
+        let limits = RingLimits {
+            events: 2,
+            ..RingLimits::default()
+        };
+        options.keep_topic("short", limits);
+        hub.configure(options);
+        hub
+    }
+
+    /// A client that is to be attached, in the topics of [`publish`].
+    async fn joined(hub: &Arc<Hub>) -> Arc<Client> {
+        let client = Arc::new(Client::new());
+        client.register_at(hub);
+        for topic in ["short", "long"] {
+            client.join(topic, From::Head).await.unwrap();
+        }
         client
+    }
+
+    /// Of `short` one event is lost that comes before the one of `long`.
+    async fn publish(hub: &Arc<Hub>) {
+        for (topic, data) in [
+            ("short", "1"),
+            ("long", "2"),
+            ("short", "3"),
+            ("short", "4"),
+        ] {
+            let event = SseEvent::text(data);
+            hub.publish(topic, &event, None).await.unwrap();
+        }
+    }
+
+    /// Names, numbers and data of what is read at once.
+    fn read(client: &Arc<Client>) -> Vec<String> {
+        let polled = client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()));
+        let Poll::Ready(Some(bytes)) = polled else {
+            panic!("nothing to read");
+        };
+        let mut decoder = Decoder::new();
+        decoder.feed(&bytes).unwrap();
+        let items = std::iter::from_fn(|| decoder.next_item());
+        let events = items.filter_map(|item| match item {
+            Decoded::Event(event) => Some(event),
+            _ => None,
+        });
+        let shown = events.map(|event| {
+            let seq = event.id.split_once('-').map_or("", |(_, seq)| seq);
+            match &*event.event {
+                "message" => format!("{} #{seq}", event.data),
+                name => format!("{name} #{seq}"),
+            }
+        });
+        shown.collect()
+    }
+
+    /// Who breaks off in between brings the last id, and must be told again.
+    #[tokio::test]
+    async fn a_resumed_client_is_told_of_a_hole_before_an_id_takes_it_past_the_hole() {
+        let hub = forgetful_hub(SlowClients::Disconnect);
+        publish(&hub).await;
+        let client = joined(&hub).await;
+        attach_live(&client, &hub, Some(hub.id(0).to_string()));
+        assert_eq!(
+            read(&client),
+            ["helios:ready #0", "helios:reset #0", "2 #2"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_skips_is_told_of_the_hole_before_an_id_takes_it_past_the_hole() {
+        let hub = forgetful_hub(SlowClients::DropOldest);
+        let client = joined(&hub).await;
+        attach_live(&client, &hub, None);
+        publish(&hub).await;
+        let events = read(&client);
+        assert_eq!(events[..3], ["helios:ready #0", "helios:reset #0", "2 #2"]);
     }
 
     /// Woken or not, the reader must not register behind an event that it has not seen.

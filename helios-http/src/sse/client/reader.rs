@@ -140,7 +140,7 @@ impl Client {
                 .outbox
                 .make_room(backlog.events / 2, backlog.bytes / 2);
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            state.reset(attachment, hub.head(), Vec::new(), ResetReason::Slow)
+            state.reset(attachment, Vec::new(), ResetReason::Slow)
         };
         reset.into_iter().for_each(|reset| reset.run(self));
     }
@@ -278,23 +278,24 @@ impl State {
         reason: ResetReason,
     ) -> Option<PendingReset> {
         let before = self.reader.lag().events;
-        let (at, places) = self.reader.skip_ahead(keep)?;
+        let (_, places) = self.reader.skip_ahead(keep)?;
         let skipped = before.saturating_sub(self.reader.lag().events);
         let dropped = &attachment.hub.counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let topics = self.names(&places);
-        self.reset(attachment, at, topics, reason)
+        self.reset(attachment, topics, reason)
     }
 
-    /// Tells the client, behind everything up to the number `at`, that events of these topics are missing. If hooks
-    /// are to answer that, nothing that follows is read until they are done.
+    /// Tells the client that events of these topics are missing, before anything else is written: an id from behind the
+    /// hole would hide it from the next connection. If hooks are to answer that, nothing that follows is read until they
+    /// are done.
     pub(super) fn reset(
         &mut self,
         attachment: &Attachment,
-        at: u64,
         topics: Vec<String>,
         reason: ResetReason,
     ) -> Option<PendingReset> {
+        let at = self.reader.position();
         let reset = SseReset::new(reason, topics);
         let id = self.reader.uses_ids().then_some(at);
         self.reader

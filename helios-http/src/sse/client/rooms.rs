@@ -113,7 +113,7 @@ impl Client {
             }
             let reset = missed.and_then(|reason| {
                 let attachment = self.attachment.get()?;
-                state.reset(attachment, head, vec![name.to_string()], reason)
+                state.reset(attachment, vec![name.to_string()], reason)
             });
             (state.waker.take(), reset)
         };
@@ -188,19 +188,18 @@ impl Client {
         }
         let last = attachment.resumes_at();
         let start = state.reader.start(last.and_then(Result::ok));
-        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_none();
+        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
         let ready = control::ready(hub, self.id, start.position, resumed);
         state.reader.push_control(start.position, ready);
-        let (at, places, reason) = match (last, start.gone) {
-            (Some(Err(reason)), _) => {
-                let all = (0..state.reader.logs().count()).collect();
-                (start.position, all, reason)
-            }
-            (_, Some((at, gone))) => (at, gone, ResetReason::Expired),
-            (_, None) => return None,
+        let (places, reason) = match last {
+            Some(Err(reason)) => ((0..state.reader.logs().count()).collect(), reason),
+            _ => (start.gone, ResetReason::Expired),
         };
+        if places.is_empty() {
+            return None;
+        }
         let topics = state.names(&places);
-        state.reset(attachment, at, topics, reason)
+        state.reset(attachment, topics, reason)
     }
 }
 
