@@ -68,6 +68,8 @@ pub(crate) struct Ledger {
     /// When topics were left, on this connection.
     left: HashMap<String, u64>,
     position: Option<Position>,
+    /// Where the running connection began.
+    start: Option<Position>,
     /// When the running connection was asked for.
     asked_at: u64,
     /// Private events of this connection.
@@ -87,6 +89,7 @@ impl Ledger {
     /// A connection is about to be asked for.
     pub(crate) fn asks(&mut self, now: u64) {
         self.asked_at = now;
+        self.start = self.position;
         self.told = 0;
         self.left.clear();
     }
@@ -140,14 +143,15 @@ impl Ledger {
             }
         }
         let at = self.asked_at;
-        let Some(position) = self.position.replace(Position { id, at }) else {
-            return Err(FaultKind::Reset.with(1, "a reset before the start".to_owned()));
+        self.position = Some(Position { id, at });
+        let Some(start) = self.start else {
+            return Err(FaultKind::Reset.with(1, "there was nothing to go on from".to_owned()));
         };
-        let age = Duration::from_micros(now.saturating_sub(position.at));
+        let age = Duration::from_micros(now.saturating_sub(start.at));
         match age < retention {
             true => Err(FaultKind::Reset.with(
                 1,
-                format!("{topics:?} do not reach back {age:?}, to {}", position.id),
+                format!("{topics:?} do not reach back {age:?}, to {}", start.id),
             )),
             false => Ok(()),
         }
@@ -333,9 +337,14 @@ mod tests {
     #[test]
     fn a_reset_is_for_who_was_away_too_long() {
         let topics = ["a".to_owned()];
-        let soon = started().reset(&topics, id(50), 104, RETENTION);
+        let back = || {
+            let mut ledger = started();
+            ledger.asks(103);
+            ledger
+        };
+        let soon = back().reset(&topics, id(50), 104, RETENTION);
         assert_eq!(kind(soon), Some((FaultKind::Reset, 1)));
-        let mut ledger = started();
+        let mut ledger = back();
         assert_eq!(ledger.reset(&topics, id(50), 106, RETENTION), Ok(()));
         assert_eq!(ledger.take(&post(30, 120, (44, 90)), id(51)), Ok(()));
     }

@@ -1,5 +1,7 @@
 //! One client: it comes, reads, misbehaves by chance, goes, and comes back.
 
+use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const EXCUSE: Duration = Duration::from_secs(5);
 /// What a client reads at once that dawdles, in bytes.
 const GULP: usize = 512;
+/// How much of its past a client remembers.
+const DIARY: usize = 12;
+/// Whose last event was older when it came has not kept up.
+const BEHIND: Duration = Duration::from_secs(1);
 /// A connection's first events may be old.
 const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
 
@@ -36,8 +42,12 @@ pub(crate) struct Life {
     excused_until: Instant,
     /// From then on events are new when they come.
     fluent_from: Instant,
+    /// How old the last event was when it came.
+    last_age: Duration,
     /// Why the server says that it ends the connection.
     reason: Option<String>,
+    /// What happened last, to be told with a fault.
+    diary: VecDeque<String>,
 }
 
 impl Life {
@@ -51,7 +61,9 @@ impl Life {
             id: None,
             excused_until: now,
             fluent_from: now,
+            last_age: Duration::ZERO,
             reason: None,
+            diary: VecDeque::with_capacity(DIARY),
         }
     }
 
@@ -136,21 +148,23 @@ impl Life {
         }
         self.ledger.asks(now());
         let last = self.ledger.last_id();
+        let comes = format!("comes from {last:?} to {:?}", self.ledger.topics());
+        self.note(comes);
         {
             let mut counts = self.world.tally.lock();
             counts.connections += 1;
             counts.resumes += u64::from(last.is_some());
         }
-        let opened = timeout(ANSWER_WITHIN, async {
+        let opened = async {
             let mut stream = Stream::ask(self.world.server, &self.ledger.topics(), last).await?;
             if self.rng.u32(..30) == 0 {
-                self.world.tally.lock().act("gone before the answer");
+                self.act("gone before the answer");
                 stream.reset();
                 return Ok(None);
             }
             stream.head().await.map(|()| Some(stream))
-        });
-        let stream = match opened.await {
+        };
+        let stream = match timeout(ANSWER_WITHIN, opened).await {
             Ok(Ok(stream)) => stream?,
             Ok(Err(error)) => {
                 self.fault(&other(format!("could not connect: {error}")));
@@ -205,6 +219,9 @@ impl Life {
 
     fn take(&mut self, event: &DecodedEvent) -> Result<(), Fault> {
         let id = event.id.parse::<EventId>().ok();
+        if event.event.starts_with("helios:") {
+            self.note(format_args!("{} {} {}", event.event, event.id, event.data));
+        }
         match &*event.event {
             "message" => self.take_post(event, id),
             TOLD => {
@@ -247,8 +264,9 @@ impl Life {
         };
         let mut counts = self.world.tally.lock();
         counts.received += 1;
+        self.last_age = Duration::from_micros(now().saturating_sub(post.at));
         if self.fluent_from <= Instant::now() {
-            counts.latency.add(now().saturating_sub(post.at));
+            counts.latency.add(self.last_age);
         }
         drop(counts);
         if self.id.is_none() {
@@ -258,7 +276,7 @@ impl Life {
     }
 
     async fn leave(&mut self, mut stream: Stream, how: &'static str) -> Option<Stream> {
-        self.world.tally.lock().act(how);
+        self.act(how);
         match how {
             "reset" => stream.reset(),
             "half-closed" => {
@@ -275,7 +293,7 @@ impl Life {
     }
 
     async fn stall(&mut self, seconds: std::ops::Range<f64>, how: &'static str) {
-        self.world.tally.lock().act(how);
+        self.act(how);
         let part = self.rng.f64();
         let seconds = seconds.start + part * (seconds.end - seconds.start);
         self.pause(Duration::from_secs_f64(seconds)).await;
@@ -284,8 +302,8 @@ impl Life {
 
     /// Reads little at a time.
     async fn dawdle(&mut self, stream: &mut Stream) -> Result<(), End> {
-        self.world.tally.lock().act("dawdled");
-        let until = Instant::now() + Duration::from_secs(self.rng.u64(5..20));
+        self.act("dawdled");
+        let until = Instant::now() + Duration::from_secs(self.rng.u64(5..30));
         while Instant::now() < until && self.world.phase() == Phase::Unruly {
             self.was_slow();
             if let Ok(read) = timeout(Duration::from_millis(1), stream.read(GULP)).await {
@@ -329,13 +347,14 @@ impl Life {
     async fn change(&mut self, what: &'static str, topic: &str) -> bool {
         let Some(id) = &self.id else { return false };
         let target = format!("/{what}?client={id}&topic={topic}");
-        self.world.tally.lock().act(what);
+        self.act(what);
+        self.note(topic);
         match control::ask(self.world.server, "POST", &target).await {
             Ok(_) => true,
             Err(error) => {
                 // The server knows that the connection is over; what it says on the connection tells whether it may be.
                 let gone = error.to_string();
-                if !(gone.contains(" 404 ") || gone.contains(" 410 ")) {
+                if !gone.contains(" 410 ") {
                     self.fault(&other(gone));
                 }
                 false
@@ -350,7 +369,9 @@ impl Life {
             Some(reason) => format!("{end:?}, {reason}"),
             None => format!("{end:?}"),
         };
-        let excused = Instant::now() <= self.excused_until;
+        self.note(&name);
+        // On a busy machine also who means to read may fall behind.
+        let excused = Instant::now() <= self.excused_until || self.last_age > BEHIND;
         *self
             .world
             .tally
@@ -379,8 +400,22 @@ impl Life {
         let _ = timeout(time, self.world.after(Phase::Unruly)).await;
     }
 
+    fn act(&mut self, what: &'static str) {
+        self.world.tally.lock().act(what);
+        self.note(what);
+    }
+
+    fn note(&mut self, what: impl Display) {
+        if self.diary.len() == DIARY {
+            self.diary.pop_front();
+        }
+        let at = self.world.started.elapsed().as_secs_f64();
+        self.diary.push_back(format!("{at:.2} s: {what}"));
+    }
+
     fn fault(&self, fault: &Fault) {
-        self.world.tally.fault(self.name, fault);
+        let diary = self.diary.iter().map(String::as_str);
+        self.world.tally.fault(self.name, fault, diary);
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn start(sse: &SseService, log: &Arc<Log>, seed: u64) {
         rng: rng.fork(),
     };
     for n in 0..HOT {
-        tokio::spawn(publisher(topics::hot(n)).publish_every(Duration::from_millis(50)));
+        tokio::spawn(publisher(topics::hot(n)).publish_every(Duration::from_millis(100)));
     }
     for n in 0..WARM {
         tokio::spawn(publisher(topics::warm(n)).publish_every(Duration::from_millis(500)));

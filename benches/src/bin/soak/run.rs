@@ -47,7 +47,7 @@ impl Plan {
 
     /// When memory should have found its level.
     pub(crate) fn warm_up(&self) -> Duration {
-        (self.duration() / 3).min(Duration::from_secs(60))
+        (self.duration() / 2).min(Duration::from_secs(60))
     }
 }
 

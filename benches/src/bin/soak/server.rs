@@ -21,12 +21,12 @@ pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 const BACKLOG: OutboxLimits = OutboxLimits {
-    events: 100,
-    bytes: 256 * 1024,
+    events: 200,
+    bytes: 512 * 1024,
 };
 
 /// Small, so that a client which does not read is soon noticed.
-pub(crate) const SOCKET_BUFFER: u32 = 8 * 1024;
+pub(crate) const SOCKET_BUFFER: u32 = 32 * 1024;
 
 /// What was published, and which hooks ran.
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Soaked {
         #[query] client: ClientId,
         #[query] topic: String,
     ) -> Result<(), HttpError> {
-        Ok(self.client(client)?.join(topic).await?)
+        self.client(client)?.join(topic).await.map_err(gone)
     }
 
     #[post("leave")]
@@ -126,7 +126,7 @@ impl Soaked {
         #[query] client: ClientId,
         #[query] topic: String,
     ) -> Result<(), HttpError> {
-        Ok(self.client(client)?.leave(topic).await?)
+        self.client(client)?.leave(topic).await.map_err(gone)
     }
 
     #[post("pause")]
@@ -178,9 +178,15 @@ impl Soaked {
 
 impl Soaked {
     fn client(&self, id: ClientId) -> Result<SseStream, HttpError> {
-        let gone = || HttpError::not_found("this client is gone");
-        self.sse.client(id).ok_or_else(gone)
+        self.sse
+            .client(id)
+            .ok_or_else(|| gone(SseError::NoSuchClient(id)))
     }
+}
+
+/// The client has ended its connection, or the server is about to.
+fn gone(error: SseError) -> HttpError {
+    HttpError::new(StatusCode::GONE, error.to_string())
 }
 
 #[server(controllers = [Soaked], sse(enabled = true))]

@@ -91,8 +91,11 @@ impl Stream {
 
     /// Reads once, at most so many bytes. Cancel-safe.
     pub(crate) async fn read(&mut self, most: usize) -> Result<(), End> {
+        // The connection stays open for another request.
+        if self.chunks.is_over() {
+            return Err(End::Whole);
+        }
         let read = match self.socket.read(&mut self.buffer[..most]).await {
-            Ok(0) if self.chunks.is_over() => return Err(End::Whole),
             Ok(0) => return Err(End::Cut),
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(End::Reset),

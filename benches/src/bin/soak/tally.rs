@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::ledger::{Fault, FaultKind};
 
+/// How many faults are told.
 const DETAILS: usize = 20;
 
 #[derive(Default)]
@@ -18,13 +19,20 @@ impl Tally {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn fault(&self, client: usize, fault: &Fault) {
+    /// Counts a fault, and tells of the first ones what went before.
+    pub(crate) fn fault<'a>(
+        &self,
+        client: usize,
+        fault: &Fault,
+        diary: impl Iterator<Item = &'a str>,
+    ) {
         let mut counts = self.lock();
         *counts.faults.entry(fault.kind).or_default() += fault.events;
         counts.fault_count += 1;
         if counts.fault_count <= DETAILS {
             let Fault { kind, detail, .. } = fault;
             eprintln!("client {client}: {kind:?}: {detail}");
+            diary.for_each(|note| eprintln!("  {note}"));
         }
     }
 }
@@ -69,7 +77,8 @@ pub(crate) struct Histogram {
 const PER_OCTAVE: f64 = 8.0;
 
 impl Histogram {
-    pub(crate) fn add(&mut self, micros: u64) {
+    pub(crate) fn add(&mut self, duration: Duration) {
+        let micros = duration.as_micros() as u64;
         let bucket = (micros.max(1) as f64).log2() * PER_OCTAVE;
         *self.buckets.entry(bucket as u32).or_default() += 1;
         self.total += 1;
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn a_quantile_is_right_to_about_a_tenth() {
         let mut histogram = Histogram::default();
-        (1..=1_000).for_each(|micros| histogram.add(micros));
+        (1..=1_000).for_each(|micros| histogram.add(Duration::from_micros(micros)));
         let median = histogram.quantile(0.5).as_micros();
         assert!((500..560).contains(&median), "{median}");
         assert_eq!(histogram.longest().as_micros(), 1_000);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::post::Mark;
 use crate::tally::Tally;
@@ -21,6 +22,7 @@ pub(crate) enum Phase {
 
 pub(crate) struct World {
     pub(crate) server: SocketAddr,
+    pub(crate) started: Instant,
     pub(crate) tally: Tally,
     phase: watch::Sender<Phase>,
     marks: OnceLock<Arc<HashMap<String, Mark>>>,
@@ -30,6 +32,7 @@ impl World {
     pub(crate) fn new(server: SocketAddr) -> Self {
         Self {
             server,
+            started: Instant::now(),
             tally: Tally::default(),
             phase: watch::Sender::new(Phase::Unruly),
             marks: OnceLock::new(),
