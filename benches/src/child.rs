@@ -1,32 +1,16 @@
 //! A subject in a process of its own: started on the measured core, and what the system knows of it.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use helios_benches::cores;
 use procfs::process::Process;
 
 use crate::Error;
 
 /// How this program is told to be a child.
 pub(crate) const RUN: &str = "run";
-
-const MEASURED_CORE: &str = "0";
-const OWN_CORE: &str = "1";
-
-/// Moves this program to the other core.
-pub(crate) fn keep_off_the_measured_core() -> Result<(), Error> {
-    let own = std::process::id().to_string();
-    let mut taskset = Command::new("taskset");
-    taskset.args(["--cpu-list", "--pid", OWN_CORE, &own]);
-    let output = taskset
-        .output()
-        .map_err(|error| format!("taskset (util-linux) is needed: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into()),
-    }
-}
 
 /// A running subject; it is ended when this is dropped.
 pub(crate) struct Running {
@@ -38,10 +22,8 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a subject, and waits for its first line.
     pub(crate) fn start(subject: &str) -> Result<Self, Error> {
-        let mut command = Command::new("taskset");
+        let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
         command
-            .args(["--cpu-list", MEASURED_CORE])
-            .arg(std::env::current_exe()?)
             .args([RUN, subject])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
@@ -59,7 +41,8 @@ impl Running {
 
     /// The processor time that it has used so far.
     pub(crate) fn cpu(&self) -> Result<Duration, Error> {
-        cpu_of(&Process::new(i32::try_from(self.child.id())?)?)
+        let process = Process::new(i32::try_from(self.child.id())?)?;
+        Ok(cores::cpu_of(&process)?)
     }
 }
 
@@ -69,17 +52,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The processor time that this process has used so far.
-pub(crate) fn own_cpu() -> Result<Duration, Error> {
-    cpu_of(&Process::myself()?)
-}
-
-fn cpu_of(process: &Process) -> Result<Duration, Error> {
-    let stat = process.stat()?;
-    let ticks = (stat.utime + stat.stime) as f64;
-    Ok(Duration::from_secs_f64(
-        ticks / procfs::ticks_per_second() as f64,
-    ))
 }

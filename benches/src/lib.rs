@@ -1,4 +1,5 @@
-//! What is measured: the apps that the micro-benches and the side-by-side program share.
+//! What the programs here share: the apps that are measured, and the cores on which that is done.
 
+pub mod cores;
 pub mod hello;
 pub mod routes;

@@ -51,7 +51,7 @@ fn compare(names: &[&str], rounds: Option<usize>) -> Result<(), Error> {
     if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return Err(format!("there is no scenario `{name}`\n{USAGE}").into());
     }
-    child::keep_off_the_measured_core()?;
+    helios_benches::cores::keep_off_the_measured_core()?;
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario.name) {
             let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use helios::{Helios, Listener};
+use helios_benches::cores::own_cpu;
 use helios_benches::{hello, routes};
 use http::Method;
 use hyper::server::conn::http1;
@@ -17,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::Error;
-use crate::child::own_cpu;
 
 struct Subject {
     name: &'static str,

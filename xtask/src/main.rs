@@ -1,4 +1,5 @@
-//! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures.
+//! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures,
+//! `cargo xtask soak` wears out.
 
 mod examples;
 mod tools;
@@ -55,11 +56,25 @@ const TEST: &[Step] = &[
 const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench [SCENARIO].. [--rounds N]   measure Helios beside its peers
+       cargo xtask soak [--minutes N] [--clients N] [--seed N]
+                                                     thousands of unruly clients, none of which may miss an event
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 
 const BENCH: &Step = &step(
     "bench",
     &["run", "--release", "--package", "helios-benches"],
+);
+
+const SOAK: &Step = &step(
+    "soak",
+    &[
+        "run",
+        "--release",
+        "--package",
+        "helios-benches",
+        "--bin",
+        "soak",
+    ],
 );
 
 fn main() -> ExitCode {
@@ -69,7 +84,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(missing) => fail(&missing),
         },
-        Some("bench") => bench(),
+        Some("bench") => program(BENCH),
+        Some("soak") => program(SOAK),
         _ => fail(USAGE),
     }
 }
@@ -98,9 +114,9 @@ fn test() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Measures; what else is on the command line is for the program that does.
-fn bench() -> ExitCode {
-    let mut command = cargo(BENCH);
+/// Runs a program of this workspace; what else is on the command line is for it.
+fn program(step: &Step) -> ExitCode {
+    let mut command = cargo(step);
     command.arg("--").args(env::args().skip(2));
     match succeeds(&mut command) {
         true => ExitCode::SUCCESS,

@@ -1,0 +1,93 @@
+//! The server's process, seen from outside.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use helios_benches::cores;
+use procfs::process::Process;
+
+use crate::Error;
+use crate::server::Hooks;
+
+/// How this program is told to be the server.
+pub(crate) const SERVE: &str = "serve";
+
+/// A running server; it is ended when this is dropped, or when this program dies.
+pub(crate) struct Running {
+    child: Child,
+    process: Process,
+    out: BufReader<ChildStdout>,
+    /// Open for as long as the server may live.
+    _lifeline: Option<ChildStdin>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn start(seed: u64) -> Result<Self, Error> {
+        let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
+        command
+            .args([SERVE, &seed.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let lifeline = child.stdin.take();
+        let mut out = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        let mut line = String::new();
+        out.read_line(&mut line)?;
+        Ok(Self {
+            process: Process::new(i32::try_from(child.id())?)?,
+            address: line
+                .trim()
+                .parse()
+                .map_err(|_| "the server did not start")?,
+            child,
+            out,
+            _lifeline: lifeline,
+        })
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64, Error> {
+        Ok(self.process.statm()?.resident * procfs::page_size())
+    }
+
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> Result<usize, Error> {
+        Ok(self.process.fd_count()?)
+    }
+
+    pub(crate) fn cpu(&self) -> Result<Duration, Error> {
+        Ok(cores::cpu_of(&self.process)?)
+    }
+
+    pub(crate) fn terminate(&self) -> Result<(), Error> {
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
+        match sent.success() {
+            true => Ok(()),
+            false => Err("SIGTERM could not be sent".into()),
+        }
+    }
+
+    pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// What it said when it ended.
+    pub(crate) fn last_words(&mut self) -> Result<Hooks, Error> {
+        let mut line = String::new();
+        self.out.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

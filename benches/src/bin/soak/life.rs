@@ -1,0 +1,441 @@
+//! One client: it comes, reads, misbehaves by chance, goes, and comes back.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use helios::EventId;
+use helios::decode::{Decoded, DecodedEvent};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::ledger::{Fault, Ledger, other};
+use crate::post::{Post, TOLD, Told, now};
+use crate::server::RETENTION;
+use crate::stream::{End, Stream};
+use crate::world::{Phase, World};
+use crate::{control, topics};
+
+const BETWEEN_ACTS: Duration = Duration::from_secs(12);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long after a client was slow the server may still end its connection for that.
+const EXCUSE: Duration = Duration::from_secs(5);
+/// What a client reads at once that dawdles, in bytes.
+const GULP: usize = 512;
+/// How much of its past a client remembers.
+const DIARY: usize = 12;
+/// Whose last event was older when it came has not kept up.
+const BEHIND: Duration = Duration::from_secs(1);
+/// A connection's first events may be old.
+const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
+
+pub(crate) struct Life {
+    world: Arc<World>,
+    name: usize,
+    rng: Rng,
+    ledger: Ledger,
+    /// Of the running connection.
+    id: Option<String>,
+    /// Until then the server may be found to have ended the connection.
+    excused_until: Instant,
+    /// From then on events are new when they come.
+    fluent_from: Instant,
+    /// How old the last event was when it came.
+    last_age: Duration,
+    /// Why the server says that it ends the connection.
+    reason: Option<String>,
+    /// What happened last, to be told with a fault.
+    diary: VecDeque<String>,
+}
+
+impl Life {
+    pub(crate) fn new(world: Arc<World>, name: usize, rng: Rng) -> Self {
+        let now = Instant::now();
+        Self {
+            world,
+            name,
+            rng,
+            ledger: Ledger::default(),
+            id: None,
+            excused_until: now,
+            fluent_from: now,
+            last_age: Duration::ZERO,
+            reason: None,
+            diary: VecDeque::with_capacity(DIARY),
+        }
+    }
+
+    /// Until everybody has to go.
+    pub(crate) async fn run(mut self) {
+        let born = self.rng.f64() * 5.0;
+        self.pause(Duration::from_secs_f64(born)).await;
+        let mut open = None;
+        while self.world.phase() == Phase::Unruly {
+            open = self.visit().await;
+            if open.is_none() {
+                self.stay_away().await;
+            }
+        }
+        self.last_visit(open).await;
+    }
+
+    /// Behaves, and checks at the end that nothing is missing.
+    async fn last_visit(&mut self, mut open: Option<Stream>) {
+        while self.world.phase() == Phase::Orderly {
+            let mut stream = match open.take() {
+                Some(stream) => stream,
+                None => match self.arrive().await {
+                    Some(stream) => stream,
+                    None => continue,
+                },
+            };
+            let long = Instant::now() + Duration::from_secs(3600);
+            match self.read_until(&mut stream, long, Phase::Orderly).await {
+                Ok(()) => open = Some(stream),
+                Err(end) => self.ended(end),
+            }
+        }
+        match open {
+            Some(stream) => {
+                for fault in self.ledger.complete(&self.world.marks()) {
+                    self.fault(&fault);
+                }
+                if self.rng.bool() {
+                    stream.reset();
+                }
+            }
+            None => self.fault(&other("is not connected at the end")),
+        }
+    }
+
+    /// One connection. It is still open if everybody has to behave from now on.
+    async fn visit(&mut self) -> Option<Stream> {
+        let mut stream = self.arrive().await?;
+        loop {
+            let act = Instant::now() + BETWEEN_ACTS.mul_f64(self.rng.f64());
+            if let Err(end) = self.read_until(&mut stream, act, Phase::Unruly).await {
+                self.ended(end);
+                return None;
+            }
+            if self.world.phase() != Phase::Unruly {
+                return Some(stream);
+            }
+            match self.rng.u32(..100) {
+                0..20 => return self.leave(stream, "left").await,
+                20..35 => return self.leave(stream, "reset").await,
+                35..43 => return self.leave(stream, "half-closed").await,
+                43..63 => self.stall(0.2..3.0, "stalled briefly").await,
+                63..69 => self.stall(8.0..30.0, "stalled for long").await,
+                69..75 => {
+                    if let Err(end) = self.dawdle(&mut stream).await {
+                        self.ended(end);
+                        return None;
+                    }
+                }
+                75..88 => self.join().await,
+                _ => self.leave_topic().await,
+            }
+        }
+    }
+
+    /// Connects: anew, or to go on.
+    async fn arrive(&mut self) -> Option<Stream> {
+        let anew = self.ledger.last_id().is_none() || self.rng.u32(..5) == 0;
+        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
+            self.ledger.begin_with(topics::some(&mut self.rng));
+        }
+        self.ledger.asks(now());
+        let last = self.ledger.last_id();
+        let comes = format!("comes from {last:?} to {:?}", self.ledger.topics());
+        self.note(comes);
+        {
+            let mut counts = self.world.tally.lock();
+            counts.connections += 1;
+            counts.resumes += u64::from(last.is_some());
+        }
+        let opened = async {
+            let mut stream = Stream::ask(self.world.server, &self.ledger.topics(), last).await?;
+            if self.rng.u32(..30) == 0 {
+                self.act("gone before the answer");
+                stream.reset();
+                return Ok(None);
+            }
+            stream.head().await.map(|()| Some(stream))
+        };
+        let stream = match timeout(ANSWER_WITHIN, opened).await {
+            Ok(Ok(stream)) => stream?,
+            Ok(Err(error)) => {
+                self.fault(&other(format!("could not connect: {error}")));
+                sleep(Duration::from_secs(1)).await;
+                return None;
+            }
+            Err(_) => {
+                self.fault(&other("was not answered"));
+                return None;
+            }
+        };
+        self.id = None;
+        self.reason = None;
+        self.excused_until = Instant::now();
+        self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
+        Some(stream)
+    }
+
+    /// Reads for as long as this phase lasts, but no longer than until then.
+    async fn read_until(
+        &mut self,
+        stream: &mut Stream,
+        until: Instant,
+        phase: Phase,
+    ) -> Result<(), End> {
+        let world = Arc::clone(&self.world);
+        let over = world.after(phase);
+        let until = sleep_until(until);
+        tokio::pin!(over, until);
+        loop {
+            let item = tokio::select! {
+                biased;
+                () = &mut over => return Ok(()),
+                () = &mut until => return Ok(()),
+                item = stream.next() => item?,
+            };
+            self.take_item(item);
+        }
+    }
+
+    fn take_item(&mut self, item: Decoded) {
+        match item {
+            Decoded::Event(event) => {
+                if let Err(fault) = self.take(&event) {
+                    self.fault(&fault);
+                }
+            }
+            Decoded::Comment(_) => self.world.tally.lock().keep_alives += 1,
+            Decoded::Retry(_) => {}
+        }
+    }
+
+    fn take(&mut self, event: &DecodedEvent) -> Result<(), Fault> {
+        let id = event.id.parse::<EventId>().ok();
+        if event.event.starts_with("helios:") {
+            self.note(format_args!("{} {} {}", event.event, event.id, event.data));
+        }
+        match &*event.event {
+            "message" => self.take_post(event, id),
+            TOLD => {
+                self.world.tally.lock().private += 1;
+                let told = Told::parse(&event.data).ok_or_else(|| damaged(event))?;
+                self.ledger.take_private(told, id)
+            }
+            "helios:ready" => {
+                let ready: Ready = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
+                if self.id.replace(ready.client).is_some() {
+                    return Err(other("is ready twice"));
+                }
+                self.ledger.ready(id.ok_or_else(|| damaged(event))?)
+            }
+            "helios:reset" => {
+                let reset: Reset = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
+                *self
+                    .world
+                    .tally
+                    .lock()
+                    .resets
+                    .entry(reset.reason)
+                    .or_default() += 1;
+                let id = id.ok_or_else(|| damaged(event))?;
+                self.ledger.reset(&reset.topics, id, now(), RETENTION)
+            }
+            "helios:reconnect" => {
+                let word: Reconnect =
+                    serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
+                self.reason = Some(word.reason);
+                Ok(())
+            }
+            _ => Err(damaged(event)),
+        }
+    }
+
+    fn take_post(&mut self, event: &DecodedEvent, id: Option<EventId>) -> Result<(), Fault> {
+        let (Some(post), Some(id)) = (Post::parse(&event.data), id) else {
+            return Err(damaged(event));
+        };
+        let mut counts = self.world.tally.lock();
+        counts.received += 1;
+        self.last_age = Duration::from_micros(now().saturating_sub(post.at));
+        if self.fluent_from <= Instant::now() {
+            counts.latency.add(self.last_age);
+        }
+        drop(counts);
+        if self.id.is_none() {
+            return Err(other("gets events before it is ready"));
+        }
+        self.ledger.take(&post, id)
+    }
+
+    async fn leave(&mut self, mut stream: Stream, how: &'static str) -> Option<Stream> {
+        self.act(how);
+        match how {
+            "reset" => stream.reset(),
+            "half-closed" => {
+                stream.half_close().await;
+                self.excused_until = Instant::now() + Duration::from_secs(3600);
+                let until = Instant::now() + Duration::from_secs(5);
+                if let Err(end) = self.read_until(&mut stream, until, Phase::Unruly).await {
+                    self.ended(end);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    async fn stall(&mut self, seconds: std::ops::Range<f64>, how: &'static str) {
+        self.act(how);
+        let part = self.rng.f64();
+        let seconds = seconds.start + part * (seconds.end - seconds.start);
+        self.pause(Duration::from_secs_f64(seconds)).await;
+        self.was_slow();
+    }
+
+    /// Reads little at a time.
+    async fn dawdle(&mut self, stream: &mut Stream) -> Result<(), End> {
+        self.act("dawdled");
+        let until = Instant::now() + Duration::from_secs(self.rng.u64(5..30));
+        while Instant::now() < until && self.world.phase() == Phase::Unruly {
+            self.was_slow();
+            if let Ok(read) = timeout(Duration::from_millis(1), stream.read(GULP)).await {
+                read?;
+            }
+            while let Some(item) = stream.next_read() {
+                self.take_item(item);
+            }
+            self.pause(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    fn was_slow(&mut self) {
+        self.excused_until = Instant::now() + EXCUSE;
+        self.fluent_from = Instant::now() + EXCUSE;
+    }
+
+    async fn join(&mut self) {
+        let topic = topics::any(&mut self.rng);
+        if self.ledger.knows(&topic) || self.ledger.topics().len() > 6 {
+            return;
+        }
+        if self.change("join", &topic).await {
+            self.ledger.joined(topic, now());
+        }
+    }
+
+    async fn leave_topic(&mut self) {
+        let topics = self.ledger.topics();
+        let topic = match self.rng.choice(&topics) {
+            Some(topic) if topics.len() > 1 => (*topic).to_owned(),
+            _ => return,
+        };
+        if self.change("leave", &topic).await {
+            self.ledger.left(&topic, now());
+        }
+    }
+
+    /// False if the connection is over. It is not read from meanwhile.
+    async fn change(&mut self, what: &'static str, topic: &str) -> bool {
+        let Some(id) = &self.id else { return false };
+        let target = format!("/{what}?client={id}&topic={topic}");
+        self.act(what);
+        self.note(topic);
+        match control::ask(self.world.server, "POST", &target).await {
+            Ok(_) => true,
+            Err(error) => {
+                // The server knows that the connection is over; what it says on the connection tells whether it may be.
+                let gone = error.to_string();
+                if !gone.contains(" 410 ") {
+                    self.fault(&other(gone));
+                }
+                false
+            }
+        }
+    }
+
+    /// The server has ended the connection.
+    fn ended(&mut self, end: End) {
+        let reason = self.reason.take();
+        let name = match &reason {
+            Some(reason) => format!("{end:?}, {reason}"),
+            None => format!("{end:?}"),
+        };
+        self.note(&name);
+        // On a busy machine also who means to read may fall behind.
+        let excused = Instant::now() <= self.excused_until || self.last_age > BEHIND;
+        *self
+            .world
+            .tally
+            .lock()
+            .ends
+            .entry(name.clone())
+            .or_default() += 1;
+        if !excused {
+            self.fault(&other(format!("was cut without a cause: {name}")));
+        }
+    }
+
+    async fn stay_away(&mut self) {
+        let part = self.rng.f64();
+        let seconds = match self.rng.u32(..100) {
+            0..75 => 2.0 * part,
+            75..95 => 2.0 + 10.0 * part,
+            _ => 18.0 + 22.0 * part,
+        };
+        self.pause(Duration::from_secs_f64(seconds)).await;
+    }
+
+    /// Does nothing, unless all have to behave.
+    async fn pause(&self, time: Duration) {
+        // Whichever it is.
+        let _ = timeout(time, self.world.after(Phase::Unruly)).await;
+    }
+
+    fn act(&mut self, what: &'static str) {
+        self.world.tally.lock().act(what);
+        self.note(what);
+    }
+
+    fn note(&mut self, what: impl Display) {
+        if self.diary.len() == DIARY {
+            self.diary.pop_front();
+        }
+        let at = self.world.started.elapsed().as_secs_f64();
+        self.diary.push_back(format!("{at:.2} s: {what}"));
+    }
+
+    fn fault(&self, fault: &Fault) {
+        let diary = self.diary.iter().map(String::as_str);
+        self.world.tally.fault(self.name, fault, diary);
+    }
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    client: String,
+}
+
+#[derive(Deserialize)]
+struct Reset {
+    reason: String,
+    topics: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Reconnect {
+    reason: String,
+}
+
+fn damaged(event: &DecodedEvent) -> Fault {
+    let start: String = format!("{event:?}").chars().take(200).collect();
+    other(format!("does not understand {start}"))
+}

@@ -1,0 +1,95 @@
+//! A soak of the SSE hub, from outside: `cargo xtask soak`.
+//!
+//! Thousands of clients come, stay, stall, break off and resume, while the server publishes. Each of them checks that it
+//! sees every event of its topics exactly once and in order. At the end all leave, and nothing may be left of them.
+//!
+//! ```text
+//! cargo xtask soak                                 ten minutes
+//! cargo xtask soak --minutes 1 --clients 500 --seed 7
+//! ```
+
+mod child;
+mod control;
+mod drain;
+mod ledger;
+mod life;
+mod post;
+mod publishers;
+mod report;
+mod run;
+mod series;
+mod server;
+mod stream;
+mod tally;
+mod topics;
+mod world;
+
+use std::env;
+use std::process::ExitCode;
+
+use helios_benches::cores;
+use tokio::runtime;
+
+use run::Plan;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--seed N]";
+
+/// More than the server has cores, so that publishers and readers interrupt each other.
+const SERVER_THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        [child::SERVE, seed] => serve(seed),
+        args => soak(args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(seed: &str) -> Result<bool, Error> {
+    let seed = seed.parse()?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(SERVER_THREADS)
+        .enable_all()
+        .build()?;
+    runtime.block_on(server::serve(seed)).map(|()| true)
+}
+
+fn soak(args: &[&str]) -> Result<bool, Error> {
+    let plan = plan(args).ok_or(USAGE)?;
+    cores::keep_off_the_measured_core()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(run::run(&plan))?;
+    print!("{report}");
+    Ok(report.is_clean())
+}
+
+fn plan(args: &[&str]) -> Option<Plan> {
+    let mut plan = Plan::default();
+    for option in args.chunks(2) {
+        match option {
+            ["--minutes", minutes] => plan.minutes = minutes.parse().ok()?,
+            ["--clients", clients] => plan.clients = clients.parse().ok()?,
+            ["--seed", seed] => plan.seed = seed.parse().ok()?,
+            _ => return None,
+        }
+    }
+    let sane = plan.minutes > 0.0 && plan.minutes <= MOST_MINUTES && plan.clients <= MOST_CLIENTS;
+    sane.then_some(plan)
+}
+
+const MOST_MINUTES: f64 = 24.0 * 60.0;
+/// Ports and file descriptors are no more than so many.
+const MOST_CLIENTS: usize = 15_000;

@@ -1,0 +1,140 @@
+//! Who publishes: a task for each busy topic, one for all that are rarely heard of, and one that tells each client
+//! something of its own.
+
+use std::sync::atomic::Ordering;
+
+use fastrand::Rng;
+use helios::prelude::*;
+
+use crate::post::{self, EVERYONE, Mark, Post, TOLD, Told};
+use crate::server::Log;
+use crate::topics::{self, CHORUS, HOT, RARE, WARM};
+
+const SMALLEST: f64 = 20.0;
+const LARGEST: f64 = 20_000.0;
+
+/// Starts all of them.
+pub(crate) fn start(sse: &SseService, log: &Arc<Log>, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut publisher = |topic: String| Publisher {
+        sse: sse.clone(),
+        log: Arc::clone(log),
+        topic,
+        last: Mark::default(),
+        rng: rng.fork(),
+    };
+    for n in 0..HOT {
+        tokio::spawn(publisher(topics::hot(n)).publish_every(Duration::from_millis(100)));
+    }
+    for n in 0..WARM {
+        tokio::spawn(publisher(topics::warm(n)).publish_every(Duration::from_millis(500)));
+    }
+    tokio::spawn(publisher(EVERYONE.to_owned()).publish_every(Duration::from_millis(500)));
+    let rare = (0..RARE).map(|n| publisher(topics::rare(n)));
+    tokio::spawn(publish_rarely(rare.collect(), Duration::from_millis(65)));
+    tokio::spawn(tell_each(publisher(CHORUS.to_owned())));
+}
+
+/// Publishes to one topic.
+struct Publisher {
+    sse: SseService,
+    log: Arc<Log>,
+    topic: String,
+    last: Mark,
+    rng: Rng,
+}
+
+impl Publisher {
+    fn is_paused(&self) -> bool {
+        self.log.paused.load(Ordering::Relaxed)
+    }
+
+    /// At times by chance, and now and then several at once.
+    async fn publish_every(mut self, mean: Duration) {
+        while !self.is_paused() {
+            sleep(mean.mul_f64(2.0 * self.rng.f64())).await;
+            let burst = if self.rng.u32(..100) == 0 { 10 } else { 1 };
+            for _ in 0..burst {
+                self.publish().await;
+            }
+        }
+    }
+
+    async fn publish(&mut self) {
+        // Small ones are far more frequent.
+        let size = SMALLEST * (LARGEST / SMALLEST).powf(self.rng.f64().powi(3));
+        let n = self.last.n + 1;
+        let at = post::now();
+        let post = Post {
+            topic: &self.topic,
+            n,
+            at,
+            before: self.last,
+            padding: &PADDING[..size as usize],
+        };
+        let event = SseEvent::text(post.to_string());
+        let published = match &*self.topic {
+            EVERYONE => self.sse.broadcast(event).await,
+            topic => self.sse.publish(topic, event).await,
+        };
+        match published {
+            Ok(id) => {
+                self.last = Mark { n, id, at };
+                self.log.published(&self.topic, self.last);
+            }
+            Err(error) => self.log.failed(&error),
+        }
+    }
+}
+
+/// Lines of 80, so that an event has many of them.
+static PADDING: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    let line = format!("{}\n", "0123456789".repeat(8));
+    line.repeat(LARGEST as usize / line.len() + 1)
+});
+
+/// Now this topic, now that: most of them are removed before their next event.
+async fn publish_rarely(mut all: Vec<Publisher>, pause: Duration) {
+    let mut rng = Rng::with_seed(all.len() as u64);
+    loop {
+        sleep(pause).await;
+        let Some(publisher) = rng.choice(&mut all) else {
+            return;
+        };
+        if publisher.is_paused() {
+            return;
+        }
+        for _ in 0..rng.u32(1..=5) {
+            publisher.publish().await;
+        }
+    }
+}
+
+/// How many private events a connection was sent.
+#[derive(Clone, Copy)]
+struct Count(u64);
+
+/// Tells some clients something for them alone, in between of what it publishes.
+async fn tell_each(mut chorus: Publisher) {
+    while !chorus.is_paused() {
+        sleep(Duration::from_secs(1)).await;
+        for client in chorus.sse.clients() {
+            if chorus.rng.u32(..4) > 0 {
+                continue;
+            }
+            if chorus.rng.u32(..100) == 0 {
+                chorus.publish().await;
+            }
+            let k = client.get::<Count>().map_or(0, |count| count.0) + 1;
+            client.insert(Count(k));
+            let told = Told {
+                k,
+                topic: &chorus.topic,
+                n: chorus.last.n,
+            };
+            let event = SseEvent::text(told.to_string()).event(TOLD);
+            // It may have gone, or be cut for being too slow.
+            let _ = chorus.sse.send_to_client(client.id(), event).await;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The course of a soak.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::child::Running;
+use crate::drain;
+use crate::life::Life;
+use crate::post::{Mark, MarkText};
+use crate::report::{Left, Report};
+use crate::series::Series;
+use crate::server::{RETENTION, Stats};
+use crate::world::World;
+use crate::{Error, control};
+
+/// Connections that hear nothing when the server is ended.
+const IDLE: usize = 5_000;
+/// Clients that are away or stuck come back and read what they have missed.
+const SETTLE: Duration = Duration::from_secs(8);
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
+
+pub(crate) struct Plan {
+    pub(crate) minutes: f64,
+    pub(crate) clients: usize,
+    pub(crate) seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            minutes: 10.0,
+            clients: 3_000,
+            seed: 1,
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(60.0 * self.minutes)
+    }
+
+    /// When memory should have found its level.
+    pub(crate) fn warm_up(&self) -> Duration {
+        (self.duration() / 2).min(Duration::from_secs(60))
+    }
+}
+
+pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
+    let mut server = Running::start(plan.seed)?;
+    let world = Arc::new(World::new(server.address));
+    let _: Stats = control::get(server.address, "/stats").await?;
+    let descriptors = server.descriptors()?;
+    let mut rng = Rng::with_seed(plan.seed);
+    let mut lives = JoinSet::new();
+    for name in 0..plan.clients {
+        lives.spawn(Life::new(Arc::clone(&world), name, rng.fork()).run());
+    }
+    let watched = watch(plan, &server).await?;
+    let stats = settle(&world).await?;
+    // A client that does not go is a connection that is left.
+    let _ = timeout(LEAVE_WITHIN, async {
+        while lives.join_next().await.is_some() {}
+    })
+    .await;
+    let left = what_is_left(&server, descriptors).await?;
+    let memory_left = server.memory()?;
+    let drained = drain::drain(&mut server, IDLE).await?;
+    Ok(Report {
+        duration: plan.duration(),
+        clients: plan.clients,
+        watched,
+        stats,
+        left,
+        memory_left,
+        drained,
+        world,
+    })
+}
+
+/// What was seen of the processes while the clients lived.
+pub(crate) struct Watched {
+    /// Since the warm-up.
+    pub(crate) memory: Series,
+    /// Connections open, on average.
+    pub(crate) connections: f64,
+    /// Parts of one core.
+    pub(crate) server_cpu: f64,
+    pub(crate) own_cpu: f64,
+    /// The longest time for which the clients' own thread was held up.
+    pub(crate) own_delay: Duration,
+}
+
+async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
+    let started = Instant::now();
+    let mut memory = Series::default();
+    let (mut connections, mut looks) = (0, 0);
+    let mut own_delay = Duration::ZERO;
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while started.elapsed() < plan.duration() {
+        let due = seconds.tick().await;
+        own_delay = own_delay.max(due.elapsed());
+        memory.add(started.elapsed().as_secs_f64(), server.memory()?);
+        let stats: Stats = control::get(server.address, "/stats").await?;
+        connections += stats.connections;
+        looks += 1;
+        if looks % 30 == 0 {
+            let seconds = started.elapsed().as_secs();
+            eprintln!(
+                "{seconds} s: {} connections, {} topics",
+                stats.connections, stats.topics
+            );
+        }
+    }
+    let took = started.elapsed().as_secs_f64();
+    Ok(Watched {
+        memory: memory.since(plan.warm_up().as_secs_f64()),
+        connections: connections as f64 / f64::from(looks),
+        server_cpu: server.cpu()?.as_secs_f64() / took,
+        own_cpu: helios_benches::cores::own_cpu()?.as_secs_f64() / took,
+        own_delay,
+    })
+}
+
+/// Publishing ends, everybody comes and reads what there is, and checks that nothing is missing.
+async fn settle(world: &World) -> Result<Stats, Error> {
+    let server = world.server;
+    control::ask(server, "POST", "/pause").await?;
+    world.behave();
+    sleep(SETTLE).await;
+    let marks: HashMap<String, MarkText> = control::get(server, "/marks").await?;
+    let marks = marks
+        .into_iter()
+        .filter_map(|(topic, mark)| Some((topic, mark.mark()?)));
+    let marks: HashMap<String, Mark> = marks.collect();
+    let stats = control::get(server, "/stats").await?;
+    world.end(marks);
+    Ok(stats)
+}
+
+/// Waits until nothing is left, or should not be.
+async fn what_is_left(server: &Running, descriptors: usize) -> Result<Left, Error> {
+    let look = async || -> Result<Left, Error> {
+        let stats: Stats = control::get(server.address, "/stats").await?;
+        Ok(Left {
+            connections: stats.connections + stats.clients,
+            descriptors: server.descriptors()?.saturating_sub(descriptors),
+            topics: stats.topics,
+            hooks: stats.hooks,
+        })
+    };
+    let give_up = Instant::now() + RETENTION + LEAVE_WITHIN;
+    loop {
+        let left = look().await?;
+        if left.is_nothing() || Instant::now() > give_up {
+            return Ok(left);
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,230 @@
+//! The server under test: an app like any other, that publishes by itself and tells what it has done.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use helios::prelude::*;
+use helios::{OutboxLimits, RingLimits, SseOptions};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpSocket;
+
+use crate::post::{Mark, MarkText};
+use crate::{Error, publishers, topics};
+
+/// How long a client may be away and miss nothing.
+pub(crate) const RETENTION: Duration = Duration::from_secs(20);
+/// How long a client may leave its socket full.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+const BACKLOG: OutboxLimits = OutboxLimits {
+    events: 200,
+    bytes: 512 * 1024,
+};
+
+/// Small, so that a client which does not read is soon noticed.
+pub(crate) const SOCKET_BUFFER: u32 = 32 * 1024;
+
+/// What was published, and which hooks ran.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) paused: AtomicBool,
+    marks: Mutex<HashMap<String, Mark>>,
+    failures: AtomicU64,
+    opened: AtomicU64,
+    closed: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Log {
+    pub(crate) fn published(&self, topic: &str, mark: Mark) {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        match marks.get_mut(topic) {
+            Some(known) => *known = mark,
+            None => {
+                marks.insert(topic.to_owned(), mark);
+            }
+        }
+    }
+
+    pub(crate) fn failed(&self, error: &SseError) {
+        eprintln!("not published: {error}");
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn hooks(&self) -> Hooks {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = closed.iter().map(|(reason, n)| ((*reason).to_owned(), *n));
+        Hooks {
+            opened: self.opened.load(Ordering::Relaxed),
+            closed: closed.collect(),
+        }
+    }
+}
+
+/// How often the connection hook ran, and the close hook with which reason.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Hooks {
+    pub(crate) opened: u64,
+    pub(crate) closed: BTreeMap<String, u64>,
+}
+
+/// The server's own count.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Stats {
+    pub(crate) connections: usize,
+    pub(crate) clients: usize,
+    pub(crate) topics: usize,
+    pub(crate) published: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) slow_closes: u64,
+    pub(crate) bytes: u64,
+    pub(crate) failures: u64,
+    pub(crate) hooks: Hooks,
+}
+
+#[derive(Injectable)]
+struct Soaked {
+    sse: SseService,
+    log: Arc<Log>,
+}
+
+#[controller]
+impl Soaked {
+    #[on_sse_connection]
+    fn opened(&self) {
+        self.log.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[on_sse_close]
+    fn closed(&self, reason: CloseReason) {
+        let closed = self.log.closed.lock();
+        let mut closed = closed.unwrap_or_else(PoisonError::into_inner);
+        *closed.entry(reason.as_str()).or_default() += 1;
+    }
+
+    #[sse("events")]
+    async fn events(&self, #[query] topics: String) -> Result<SseStream, SseError> {
+        self.sse.subscribe(topics.split(',')).await
+    }
+
+    #[post("join")]
+    async fn join(
+        &self,
+        #[query] client: ClientId,
+        #[query] topic: String,
+    ) -> Result<(), HttpError> {
+        self.client(client)?.join(topic).await.map_err(gone)
+    }
+
+    #[post("leave")]
+    async fn leave(
+        &self,
+        #[query] client: ClientId,
+        #[query] topic: String,
+    ) -> Result<(), HttpError> {
+        self.client(client)?.leave(topic).await.map_err(gone)
+    }
+
+    #[post("pause")]
+    fn pause(&self) {
+        self.log.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// More than sockets hold, and less than a connection may be behind.
+    #[post("flood")]
+    async fn flood(&self) -> Result<(), SseError> {
+        for _ in 0..10 {
+            self.sse
+                .publish(topics::FLOOD, "x".repeat(16 * 1024))
+                .await?;
+        }
+        Ok(())
+    }
+
+    #[get("marks")]
+    fn marks(&self) -> Json<HashMap<String, MarkText>> {
+        let marks = self
+            .log
+            .marks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let marks = marks
+            .iter()
+            .map(|(topic, mark)| (topic.clone(), (*mark).into()));
+        Json(marks.collect())
+    }
+
+    #[get("stats")]
+    fn stats(&self) -> Json<Stats> {
+        let stats = self.sse.stats();
+        Json(Stats {
+            connections: stats.connections,
+            clients: self.sse.clients().len(),
+            topics: stats.topics,
+            published: stats.published,
+            delivered: stats.delivered,
+            dropped: stats.dropped,
+            slow_closes: stats.slow_closes,
+            bytes: stats.bytes,
+            failures: self.log.failures.load(Ordering::Relaxed),
+            hooks: self.log.hooks(),
+        })
+    }
+}
+
+impl Soaked {
+    fn client(&self, id: ClientId) -> Result<SseStream, HttpError> {
+        self.sse
+            .client(id)
+            .ok_or_else(|| gone(SseError::NoSuchClient(id)))
+    }
+}
+
+/// The client has ended its connection, or the server is about to.
+fn gone(error: SseError) -> HttpError {
+    HttpError::new(StatusCode::GONE, error.to_string())
+}
+
+#[server(controllers = [Soaked], sse(enabled = true))]
+struct App;
+
+fn set(options: &mut SseOptions) {
+    options.keep_alive = Some(Duration::from_secs(3));
+    options.stuck_after = STUCK_AFTER;
+    options.backlog = BACKLOG;
+    options.history = RingLimits {
+        age: RETENTION,
+        ..RingLimits::default()
+    };
+}
+
+/// Says where it listens, serves until it is told to end, and then says which hooks ran.
+pub(crate) async fn serve(seed: u64) -> Result<(), Error> {
+    thread::spawn(end_with_parent);
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(4_096)?;
+    println!("{}", listener.local_addr()?);
+    let log = Arc::new(Log::default());
+    let app = Helios::new(App)
+        .banner(false)
+        .provide_as(Arc::clone(&log))
+        .sse_options(set)
+        .drain_deadline(DRAIN_DEADLINE);
+    publishers::start(&app.sse(), &log, seed);
+    app.listen_on(listener).await?;
+    println!("{}", serde_json::to_string(&log.hooks())?);
+    Ok(())
+}
+
+/// The parent holds the other end of the standard input for as long as it lives.
+fn end_with_parent() {
+    let mut rest = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut rest);
+    std::process::exit(2);
+}

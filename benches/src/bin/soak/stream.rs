@@ -1,0 +1,198 @@
+//! The client's end of one connection: a socket, the chunks on it, and the events in them.
+
+use std::io::{self, Error, ErrorKind};
+use std::net::SocketAddr;
+
+use helios::EventId;
+use helios::decode::{Decoded, Decoder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::server::SOCKET_BUFFER;
+
+const BUFFER_BYTES: usize = 8 * 1024;
+
+pub(crate) struct Stream {
+    socket: TcpStream,
+    chunks: Chunks,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+}
+
+/// The server has ended the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// To its last chunk.
+    Whole,
+    /// In the middle.
+    Cut,
+    /// With a reset.
+    Reset,
+}
+
+impl Stream {
+    /// Connects, and asks for events of these topics.
+    pub(crate) async fn ask(
+        server: SocketAddr,
+        topics: &[&str],
+        last: Option<EventId>,
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+        let mut socket = socket.connect(server).await?;
+        let topics = topics.join(",");
+        let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
+        let request =
+            format!("GET /events?topics={topics} HTTP/1.1\r\nhost: {server}\r\n{last}\r\n");
+        socket.write_all(request.as_bytes()).await?;
+        Ok(Self {
+            socket,
+            chunks: Chunks::default(),
+            decoder: Decoder::new(),
+            buffer: vec![0; BUFFER_BYTES],
+        })
+    }
+
+    /// Reads the head of the answer, which must be a 200.
+    pub(crate) async fn head(&mut self) -> io::Result<()> {
+        let mut head = Vec::new();
+        let length = loop {
+            if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if self.socket.read_buf(&mut head).await? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let body = head.split_off(length);
+        self.chunks.feed(&body, &mut self.decoder)?;
+        let text = String::from_utf8_lossy(&head);
+        let fine = text.starts_with("HTTP/1.1 200 ") && text.contains("transfer-encoding: chunked");
+        match fine {
+            true => Ok(()),
+            false => Err(Error::other(format!("answered {text:?}"))),
+        }
+    }
+
+    /// The next event or comment. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Decoded, End> {
+        loop {
+            if let Some(item) = self.next_read() {
+                return Ok(item);
+            }
+            self.read(BUFFER_BYTES).await?;
+        }
+    }
+
+    /// The next event or comment of what was read.
+    pub(crate) fn next_read(&mut self) -> Option<Decoded> {
+        self.decoder.next_item()
+    }
+
+    /// Reads once, at most so many bytes. Cancel-safe.
+    pub(crate) async fn read(&mut self, most: usize) -> Result<(), End> {
+        // The connection stays open for another request.
+        if self.chunks.is_over() {
+            return Err(End::Whole);
+        }
+        let read = match self.socket.read(&mut self.buffer[..most]).await {
+            Ok(0) => return Err(End::Cut),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(End::Reset),
+            Err(_) => return Err(End::Cut),
+        };
+        let fed = self.chunks.feed(&self.buffer[..read], &mut self.decoder);
+        fed.map_err(|_| End::Cut)
+    }
+
+    /// Says that it will send nothing more, and goes on reading.
+    pub(crate) async fn half_close(&mut self) {
+        // It may be over already, which the next reading tells.
+        let _ = self.socket.shutdown().await;
+    }
+
+    /// Ends with a reset.
+    pub(crate) fn reset(self) {
+        // As above.
+        let _ = self.socket.set_zero_linger();
+    }
+}
+
+/// The chunked coding of HTTP/1.1, without trailers.
+#[derive(Default)]
+struct Chunks {
+    state: Chunk,
+    left: usize,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    #[default]
+    Size,
+    Data,
+    /// The line end behind the data.
+    Edge,
+    Over,
+}
+
+impl Chunks {
+    fn is_over(&self) -> bool {
+        self.state == Chunk::Over
+    }
+
+    fn feed(&mut self, mut bytes: &[u8], decoder: &mut Decoder) -> io::Result<()> {
+        while let Some(byte) = bytes.first() {
+            match self.state {
+                Chunk::Data => {
+                    let (data, rest) = bytes.split_at(self.left.min(bytes.len()));
+                    decoder.feed(data).map_err(Error::other)?;
+                    self.left -= data.len();
+                    bytes = rest;
+                    if self.left == 0 {
+                        self.state = Chunk::Edge;
+                    }
+                    continue;
+                }
+                Chunk::Size => self.size(*byte)?,
+                Chunk::Edge if *byte == b'\n' => self.state = Chunk::Size,
+                Chunk::Edge | Chunk::Over => {}
+            }
+            bytes = &bytes[1..];
+        }
+        Ok(())
+    }
+
+    fn size(&mut self, byte: u8) -> io::Result<()> {
+        match (char::from(byte).to_digit(16), byte) {
+            (Some(digit), _) => self.left = self.left * 16 + digit as usize,
+            (None, b'\r') => {}
+            (None, b'\n') if self.left == 0 => self.state = Chunk::Over,
+            (None, b'\n') => self.state = Chunk::Data,
+            _ => return Err(Error::other("not a chunk")),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined_wherever_they_are_cut() {
+        let bytes = b"9\r\ndata: a\n\n\r\n1\r\nd\r\n0A\r\nata: bcd\n\n\r\n0\r\n\r\n";
+        for size in 1..bytes.len() {
+            let (mut chunks, mut decoder) = (Chunks::default(), Decoder::new());
+            for part in bytes.chunks(size) {
+                chunks.feed(part, &mut decoder).unwrap();
+            }
+            assert!(chunks.is_over());
+            let events = std::iter::from_fn(|| decoder.next_item());
+            let data = events.filter_map(|item| match item {
+                Decoded::Event(event) => Some(event.data),
+                _ => None,
+            });
+            assert_eq!(data.collect::<Vec<_>>(), ["a", "bcd"]);
+        }
+    }
+}

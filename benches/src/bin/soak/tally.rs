@@ -1,0 +1,119 @@
+//! What all clients have met, taken together.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::ledger::{Fault, FaultKind};
+
+/// How many faults are told.
+const DETAILS: usize = 20;
+
+#[derive(Default)]
+pub(crate) struct Tally {
+    counts: Mutex<Counts>,
+}
+
+impl Tally {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a fault, and tells of the first ones what went before.
+    pub(crate) fn fault<'a>(
+        &self,
+        client: usize,
+        fault: &Fault,
+        diary: impl Iterator<Item = &'a str>,
+    ) {
+        let mut counts = self.lock();
+        *counts.faults.entry(fault.kind).or_default() += fault.events;
+        counts.fault_count += 1;
+        if counts.fault_count <= DETAILS {
+            let Fault { kind, detail, .. } = fault;
+            eprintln!("client {client}: {kind:?}: {detail}");
+            diary.for_each(|note| eprintln!("  {note}"));
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) connections: u64,
+    pub(crate) resumes: u64,
+    pub(crate) received: u64,
+    pub(crate) private: u64,
+    pub(crate) keep_alives: u64,
+    /// What clients did, by name.
+    pub(crate) acts: BTreeMap<&'static str, u64>,
+    /// Resets by reason.
+    pub(crate) resets: BTreeMap<String, u64>,
+    /// How the server ended connections.
+    pub(crate) ends: BTreeMap<String, u64>,
+    /// Events (or what else it concerns) by kind.
+    pub(crate) faults: BTreeMap<FaultKind, u64>,
+    fault_count: usize,
+    pub(crate) latency: Histogram,
+}
+
+impl Counts {
+    pub(crate) fn act(&mut self, name: &'static str) {
+        *self.acts.entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn faults_of(&self, kind: FaultKind) -> u64 {
+        self.faults.get(&kind).copied().unwrap_or(0)
+    }
+}
+
+/// Durations, told apart to about a tenth.
+#[derive(Default)]
+pub(crate) struct Histogram {
+    buckets: BTreeMap<u32, u64>,
+    total: u64,
+    longest: u64,
+}
+
+const PER_OCTAVE: f64 = 8.0;
+
+impl Histogram {
+    pub(crate) fn add(&mut self, duration: Duration) {
+        let micros = duration.as_micros() as u64;
+        let bucket = (micros.max(1) as f64).log2() * PER_OCTAVE;
+        *self.buckets.entry(bucket as u32).or_default() += 1;
+        self.total += 1;
+        self.longest = self.longest.max(micros);
+    }
+
+    /// What this part of all did not exceed.
+    pub(crate) fn quantile(&self, part: f64) -> Duration {
+        let wanted = (self.total as f64 * part) as u64;
+        let mut passed = 0;
+        for (bucket, count) in &self.buckets {
+            passed += count;
+            if passed >= wanted {
+                let micros = (f64::from(bucket + 1) / PER_OCTAVE).exp2();
+                return Duration::from_micros(micros as u64);
+            }
+        }
+        self.longest()
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_micros(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_right_to_about_a_tenth() {
+        let mut histogram = Histogram::default();
+        (1..=1_000).for_each(|micros| histogram.add(Duration::from_micros(micros)));
+        let median = histogram.quantile(0.5).as_micros();
+        assert!((500..560).contains(&median), "{median}");
+        assert_eq!(histogram.longest().as_micros(), 1_000);
+    }
+}
