@@ -15,6 +15,6 @@ pub use frame::{FRAME_BYTES, Frame};
 pub use id::{EventId, EventIdError};
 pub use limits::{Bucket, Tally};
 pub use liveness::{Liveness, Patience, Verdict};
-pub use outbox::{Outbox, OutboxLimits};
+pub use outbox::{Kind, Outbox, OutboxLimits};
 pub use ring::{Cursor, Entry, Lag, Overtaken, Ring, RingLimits};
 pub use subscriber::{Log, Start, Subscriber, Subscription};

@@ -355,6 +355,11 @@ pub enum SseError {
     /// The handle was returned from a second handler.
     #[error("this `SseStream` was returned from a handler before; make one for each request")]
     AlreadyAttached,
+    /// The handle was made by the `SseService` of another app.
+    #[error(
+        "this `SseStream` belongs to another app; make it with the service of the app that returns it"
+    )]
+    OtherApp,
     /// The stream gave an error itself.
     #[error("{0}")]
     Failed(#[source] Arc<HttpError>),

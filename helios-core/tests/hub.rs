@@ -384,7 +384,7 @@ impl Client {
         }
         self.privates += 1;
         let event = format!("data: private {} after {head}\n\n", self.privates);
-        self.reader.outbox.push(head, event.into()).unwrap();
+        self.reader.outbox.push(head, event.into(), false).unwrap();
     }
 
     /// Drops what is oldest and what is gone, and tells so.
@@ -395,7 +395,7 @@ impl Client {
         };
         if self.ended {
             // It resumes the rest.
-            let topics: Vec<_> = self.reader.leave_all().collect();
+            let topics: Vec<_> = self.reader.abandon().collect();
             self.left.extend(topics.iter().map(|topic| topic.name));
             return;
         }
@@ -416,7 +416,7 @@ impl Client {
     /// As the runtime does it: before all that is still to be read.
     fn reset(&mut self) {
         let at = self.reader.position();
-        self.reader.push_control(at, "data: reset\n\n".into());
+        self.reader.tell(at, "data: reset\n\n".into());
     }
 
     /// It reads that events are missing.

@@ -29,6 +29,9 @@ use crate::sse::{Hub, Relay, SseOptions, SseService};
 
 type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
+/// Longer than anybody waits: a week.
+const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// An app: a `#[server]` type, what it is provided with, and how it is served.
 ///
 /// Nothing is resolved or opened before [`Helios::listen`] or [`Helios::into_service`].
@@ -387,7 +390,8 @@ impl Helios {
 
     /// How long a shutdown may take before what is left is cut. Default: 10 s.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
-        self.settings.drain_deadline = limit;
+        // The clock does not reach as far as `Duration::MAX`.
+        self.settings.drain_deadline = limit.min(LONGEST_DRAIN);
         self
     }
 
@@ -461,7 +465,7 @@ impl Helios {
     }
 
     pub(crate) fn assemble(mut self) -> Result<Checked, Error> {
-        check_options(&self.sse)?;
+        self.sse.check()?;
         self.container.extend(self.factories.pending());
         self.hub.configure(self.sse);
         let Assembled {
@@ -507,42 +511,6 @@ pub(crate) struct Checked {
     pub(crate) service: HeliosService,
     pub(crate) table: &'static ServerTable,
     pub(crate) settings: Settings,
-}
-
-/// Options with which nothing could be sent, or everybody would be cut.
-fn check_options(sse: &SseOptions) -> Result<(), Error> {
-    const LONGEST_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
-    let prefix = &sse.control_prefix;
-    let faults = [
-        (
-            prefix.is_empty() || prefix.contains(['\r', '\n']),
-            ("control_prefix", prefix.clone()),
-            "a text that is not empty and has no line break",
-        ),
-        (
-            sse.retry > LONGEST_RETRY,
-            ("retry", format!("{:?}", sse.retry)),
-            "a day at the most",
-        ),
-        (
-            sse.stuck_after.is_zero(),
-            ("stuck_after", format!("{:?}", sse.stuck_after)),
-            "more than no time",
-        ),
-        (
-            sse.backlog.events == 0 || sse.backlog.bytes == 0,
-            ("backlog", format!("{:?}", sse.backlog)),
-            "at least one event and one byte",
-        ),
-    ];
-    match faults.into_iter().find(|(wrong, ..)| *wrong) {
-        Some((_, (name, value), expected)) => Err(Error::Setting {
-            name,
-            value,
-            expected,
-        }),
-        None => Ok(()),
-    }
 }
 
 /// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.

@@ -52,7 +52,19 @@ pub struct Outbox {
 struct Stamped {
     /// The hub's head when the event was sent.
     after: u64,
+    kind: Kind,
     bytes: Bytes,
+}
+
+/// What becomes of a private event when there is too much, or an end comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It may be dropped, if the client is told.
+    Event,
+    /// It has to be told.
+    Told,
+    /// It gives the client a position, which is true only when everything up to its stamp has been written.
+    Position,
 }
 
 impl Outbox {
@@ -77,48 +89,68 @@ impl Outbox {
         self.bytes < bytes.min(self.limits.bytes) && self.queue.len() < self.limits.events
     }
 
-    /// Appends an event that comes after everything with a sequence number up to `after`.
+    /// Appends an event that comes after everything with a sequence number up to `after`. A burst may go over the limits,
+    /// up to four times as far.
     ///
     /// # Errors
     ///
     /// [`SseError::Full`] at the limit. A single event of any size fits into an empty queue.
-    pub fn push(&mut self, after: u64, bytes: Bytes) -> Result<(), SseError> {
-        if self.is_full(bytes.len()) && !self.queue.is_empty() {
+    pub fn push(&mut self, after: u64, bytes: Bytes, burst: bool) -> Result<(), SseError> {
+        let factor = if burst { 4 } else { 1 };
+        if self.is_full(bytes.len(), factor) && !self.queue.is_empty() {
             return Err(SseError::Full);
         }
-        self.push_unbounded(after, bytes);
+        self.insert(after, Kind::Event, bytes);
         Ok(())
     }
 
-    /// Takes in a control event of the framework itself, past the limit. Events are kept in the order of their stamps,
-    /// those of the same stamp in the order of their coming.
-    pub fn push_unbounded(&mut self, after: u64, bytes: Bytes) {
+    /// Takes in an event past the limits: one of the framework itself, or one that everything else waits for. Events are
+    /// kept in the order of their stamps, those of the same stamp in the order of their coming, and a position last.
+    pub fn insert(&mut self, after: u64, kind: Kind, bytes: Bytes) {
         self.bytes += bytes.len();
-        let place = self.queue.partition_point(|event| event.after <= after);
-        self.queue.insert(place, Stamped { after, bytes });
+        let key = |after, kind| (after, kind == Kind::Position);
+        let place = self
+            .queue
+            .partition_point(|event| key(event.after, event.kind) <= key(after, kind));
+        self.queue.insert(place, Stamped { after, kind, bytes });
     }
 
-    /// Drops the oldest events until no more than these many events and bytes are left, and gives how many those were.
+    /// Drops the oldest events until no more than these many events and bytes are left, but nothing that has to be told.
+    /// Gives how many those were.
     pub fn make_room(&mut self, events: usize, bytes: usize) -> u64 {
-        let mut dropped = 0;
-        while (self.queue.len() > events || self.bytes > bytes)
-            && let Some(event) = self.queue.pop_front()
-        {
-            self.bytes -= event.bytes.len();
-            dropped += 1;
-        }
-        dropped
+        let (mut over, mut over_bytes) = (
+            self.queue.len().saturating_sub(events),
+            self.bytes.saturating_sub(bytes),
+        );
+        let before = self.queue.len();
+        self.queue.retain(|event| {
+            let drop = (over > 0 || over_bytes > 0) && event.kind == Kind::Event;
+            if drop {
+                over = over.saturating_sub(1);
+                over_bytes = over_bytes.saturating_sub(event.bytes.len());
+            }
+            !drop
+        });
+        self.bytes = self.queue.iter().map(|event| event.bytes.len()).sum();
+        (before - self.queue.len()) as u64
     }
 
-    fn is_full(&self, bytes: usize) -> bool {
-        self.queue.len() >= self.limits.events
-            || self.bytes.saturating_add(bytes) > self.limits.bytes
+    /// Takes back the positions above this number, which the client will not come to.
+    pub fn drop_positions_above(&mut self, seq: u64) {
+        self.queue
+            .retain(|event| event.kind != Kind::Position || event.after <= seq);
+        self.bytes = self.queue.iter().map(|event| event.bytes.len()).sum();
     }
 
-    /// The stamp of the first event.
+    fn is_full(&self, bytes: usize, factor: usize) -> bool {
+        self.queue.len() >= self.limits.events.saturating_mul(factor)
+            || self.bytes.saturating_add(bytes) > self.limits.bytes.saturating_mul(factor)
+    }
+
+    /// The stamp and the kind of the first event.
     #[must_use]
-    pub fn peek(&self) -> Option<u64> {
-        self.queue.front().map(|event| event.after)
+    pub fn peek(&self) -> Option<(u64, Kind)> {
+        self.queue.front().map(|event| (event.after, event.kind))
     }
 
     /// Moves the first event into `frame`, if there is room for it.
@@ -181,11 +213,14 @@ mod tests {
             bytes: 100,
         });
         let event = Bytes::from_static(b"0123456789");
-        outbox.push(0, event.clone()).unwrap();
-        outbox.push(0, event.clone()).unwrap();
-        assert!(matches!(outbox.push(0, event.clone()), Err(SseError::Full)));
+        outbox.push(0, event.clone(), false).unwrap();
+        outbox.push(0, event.clone(), false).unwrap();
+        assert!(matches!(
+            outbox.push(0, event.clone(), false),
+            Err(SseError::Full)
+        ));
         assert!(outbox.take_into(&mut Frame::default()));
-        outbox.push(0, event).unwrap();
+        outbox.push(0, event, false).unwrap();
         assert_eq!((outbox.len(), outbox.bytes()), (2, 20));
     }
 
@@ -194,7 +229,7 @@ mod tests {
         let mut outbox = Outbox::new(OutboxLimits::default());
         for (after, text) in [(3, "b"), (5, "d"), (3, "c"), (1, "a")] {
             outbox
-                .push(after, Bytes::from_static(text.as_bytes()))
+                .push(after, Bytes::from_static(text.as_bytes()), false)
                 .unwrap();
         }
         let mut frame = Frame::default();
@@ -208,7 +243,9 @@ mod tests {
             events: 2,
             bytes: 3,
         });
-        outbox.push(0, Bytes::from_static(b"0123456789")).unwrap();
-        assert!(outbox.push(0, Bytes::from_static(b"0")).is_err());
+        outbox
+            .push(0, Bytes::from_static(b"0123456789"), false)
+            .unwrap();
+        assert!(outbox.push(0, Bytes::from_static(b"0"), false).is_err());
     }
 }

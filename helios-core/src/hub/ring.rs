@@ -136,6 +136,10 @@ pub struct Ring {
     /// Cursors before this one have missed what never arrived.
     lost: Cursor,
     limits: RingLimits,
+    /// What is kept beyond the limits for those who are reading, and not for those who resume.
+    for_readers: RingLimits,
+    /// How many of the entries are beyond the limits.
+    expired: usize,
 }
 
 impl Ring {
@@ -153,7 +157,20 @@ impl Ring {
             doubt: None,
             lost: Cursor::default(),
             limits,
+            for_readers: RingLimits {
+                events: 0,
+                age: Duration::ZERO,
+            },
+            expired: 0,
         }
+    }
+
+    /// Keeps events this long, and so many, for readers that are about to read them, although history is shorter: a
+    /// burst longer than history is no fault of theirs.
+    #[must_use]
+    pub fn keeping_for_readers(mut self, limits: RingLimits) -> Self {
+        self.for_readers = limits;
+        self
     }
 
     /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits. A number that is not
@@ -179,8 +196,9 @@ impl Ring {
     }
 
     /// Puts other limits in force, from the next event on.
-    pub fn set_limits(&mut self, limits: RingLimits) {
+    pub fn set_limits(&mut self, limits: RingLimits, for_readers: RingLimits) {
         self.limits = limits;
+        self.for_readers = for_readers;
     }
 
     /// Puts an older event before all others at time `now`, if the limits leave room for it. The caller sees to it that
@@ -220,15 +238,28 @@ impl Ring {
 
     /// Drops what is over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
-        while let Some(oldest) = self.entries.front() {
-            let over_count = self.entries.len() > self.limits.events.max(1);
-            let over_age = now.saturating_sub(oldest.at) > self.limits.age;
-            if !(over_count || over_age) {
-                return;
-            }
+        let age = |entry: &Entry| now.saturating_sub(entry.at);
+        let over = self.entries.len().saturating_sub(self.limits.events.max(1));
+        self.expired = self.expired.max(over);
+        while let Some(entry) = self.entries.get(self.expired)
+            && age(entry) > self.limits.age
+        {
+            self.expired += 1;
+        }
+        if let Some(last) = self
+            .expired
+            .checked_sub(1)
+            .and_then(|n| self.entries.get(n))
+        {
+            self.floor = self.floor.max(last.seq);
+        }
+        let longest = self.limits.events.max(self.for_readers.events).max(1);
+        while self.expired > 0
+            && let Some(oldest) = self.entries.front()
+            && (age(oldest) > self.for_readers.age || self.entries.len() > longest)
+        {
             self.drop_oldest();
         }
-        self.shrink();
     }
 
     /// Drops the oldest event, and gives what keeping it cost.
@@ -237,16 +268,19 @@ impl Ring {
             return 0;
         };
         self.first += 1;
+        self.expired = self.expired.saturating_sub(1);
         self.floor = self.floor.max(entry.seq);
         let size = entry.size();
         self.size -= size;
+        self.shrink();
         size
     }
 
-    /// An idle topic keeps no buffer of a burst long gone.
+    /// A topic keeps no buffer of a burst long gone.
     fn shrink(&mut self) {
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            self.entries = VecDeque::new();
+        let (length, capacity) = (self.entries.len(), self.entries.capacity());
+        if capacity > 64 && length < capacity / 4 {
+            self.entries.shrink_to(2 * length);
         }
     }
 
@@ -267,6 +301,7 @@ impl Ring {
         self.lost = Cursor { next: tail + 1 };
         self.first = tail + HOLE;
         self.entries.clear();
+        self.expired = 0;
         self.size = 0;
         self.last = self.last.max(floor);
         self.floor = self.last;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::ring::{Cursor, Lag, Overtaken, Ring};
-use super::{Frame, Outbox, OutboxLimits};
+use super::{Frame, Kind, Outbox, OutboxLimits};
 use crate::sse::ClientId;
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.
@@ -178,10 +178,10 @@ impl<L: Log> Subscriber<L> {
         self.hold = Some(seq);
     }
 
-    /// Whether it is held.
+    /// The number above which nothing is read for now.
     #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.hold.is_some()
+    pub fn held_at(&self) -> Option<u64> {
+        self.hold
     }
 
     /// Ends a hold.
@@ -193,13 +193,22 @@ impl<L: Log> Subscriber<L> {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let catching_up = |log: &L| log.with(|ring| ring.readable_to()) < u64::MAX;
-        self.is_held() || self.logs().any(catching_up)
+        self.hold.is_some() || self.logs().any(catching_up)
     }
 
-    /// Reads nothing that is published after the hub's `head` of now, and waits for nothing any more. The first end counts.
+    /// Reads nothing that is published after the hub's `head` of now, nor anything above a hold, and waits for nothing any
+    /// more. The first end counts.
     pub fn end_at(&mut self, head: u64) {
-        self.end.get_or_insert(head);
-        self.hold = None;
+        let hold = self.hold.take().unwrap_or(u64::MAX);
+        let end = *self.end.get_or_insert(head.min(hold));
+        self.outbox.drop_positions_above(end);
+    }
+
+    /// Gives up all topics, of which it has not read everything: their next reader goes on from the last id that was
+    /// written.
+    pub fn abandon(&mut self) -> impl Iterator<Item = L> {
+        self.outbox.drop_positions_above(self.position);
+        self.leave_all()
     }
 
     /// Moves into `frame` what is to be read, in order, as far as there is room. `head` is the hub's, loaded after the
@@ -212,7 +221,8 @@ impl<L: Log> Subscriber<L> {
         let upto = self.look_ahead(head)?;
         loop {
             let (place, public) = self.earliest(upto);
-            match (public, self.outbox.peek()) {
+            let private = self.outbox.peek();
+            match (public, private.map(|(after, _)| after)) {
                 (Some(seq), after) if after.is_none_or(|after| seq <= after) => {
                     let others = self.earliest_but(place, upto);
                     let limit = upto.min(others).min(after.unwrap_or(u64::MAX));
@@ -220,7 +230,7 @@ impl<L: Log> Subscriber<L> {
                         return Ok(());
                     }
                 }
-                (_, Some(after)) if after <= upto || self.end.is_some() => {
+                (_, Some(after)) if self.may_take(private, upto) => {
                     if !self.outbox.take_into(frame) {
                         return Ok(());
                     }
@@ -230,6 +240,15 @@ impl<L: Log> Subscriber<L> {
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// Whether the next private event is due: all before it has been read, or will not be. A position is not, as long as
+    /// something is awaited.
+    fn may_take(&self, private: Option<(u64, Kind)>, upto: u64) -> bool {
+        private.is_some_and(|(after, kind)| {
+            let awaited = kind == Kind::Position && self.hold.is_some();
+            !awaited && (after <= upto || self.end.is_some())
+        })
     }
 
     /// Looks up what comes next in each topic, and gives the number up to which may be read.
@@ -313,9 +332,16 @@ impl<L: Log> Subscriber<L> {
         })
     }
 
-    /// Gives up what is oldest, so that at most `keep` of each topic is left, and what is gone already. Gives the places
-    /// of the topics in question.
+    /// Gives up what is oldest, so that at most `keep` of all topics is left, the same of each that is behind, and what is
+    /// gone already. Gives the places of the topics in question.
     pub fn skip_ahead(&mut self, keep: Lag) -> Vec<usize> {
+        let behind =
+            |topic: &&Subscription<L>| topic.log.with(|ring| ring.lag(topic.cursor).events > 0);
+        let topics = self.subscriptions.iter().filter(behind).count().max(1) as u64;
+        let keep = Lag {
+            events: (keep.events / topics).max(1),
+            bytes: keep.bytes / topics,
+        };
         let mut moved = Vec::new();
         for (place, topic) in self.subscriptions.iter_mut().enumerate() {
             let (cursor, seen) = (&mut topic.cursor, topic.resumed.then_some(topic.seen));
@@ -345,8 +371,13 @@ impl<L: Log> Subscriber<L> {
         lag
     }
 
-    /// Takes in what the framework itself says, past the limits of the queue.
-    pub fn push_control(&mut self, after: u64, bytes: Bytes) {
-        self.outbox.push_unbounded(after, bytes);
+    /// Takes in what the client has to be told, past the limits of the queue.
+    pub fn tell(&mut self, after: u64, bytes: Bytes) {
+        self.outbox.insert(after, Kind::Told, bytes);
+    }
+
+    /// Takes in what gives the client a position when everything up to `after` has been written.
+    pub fn tell_position(&mut self, after: u64, bytes: Bytes) {
+        self.outbox.insert(after, Kind::Position, bytes);
     }
 }

@@ -1,5 +1,6 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
+mod bag;
 mod reader;
 mod rooms;
 
@@ -14,8 +15,7 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{FRAME_BYTES, Liveness, OutboxLimits, Subscriber};
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::{ClientId, CloseReason, SseError};
-use http::Extensions;
+use helios_core::sse::{ClientId, CloseReason, SseError, SseReset};
 use tokio::sync::Notify;
 
 use super::control;
@@ -25,9 +25,10 @@ use super::stream::SseStream;
 use super::topics::Membership;
 use crate::panics::caught;
 use crate::peer::Peer;
+use bag::Bag;
 
 use reader::PendingReset;
-pub(super) use rooms::From;
+pub(super) use rooms::JoinAt;
 
 /// Runs when the connection is over.
 pub(super) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
@@ -47,6 +48,7 @@ pub(super) struct Client {
     pub(super) closing: Notify,
     /// Signalled when the connection is over.
     pub(super) over: Notify,
+    pub(super) bag: Bag,
 }
 
 /// What a connection learns from the request that it is attached to.
@@ -88,7 +90,13 @@ struct State {
     queued: Vec<(SseEvent, Origin)>,
     queued_bytes: usize,
     /// Topics asked for before the hub was known.
-    wanted: Vec<String>,
+    wanted: Vec<(String, JoinAt)>,
+    /// What a detached handle has found missing.
+    missed: Vec<SseReset>,
+    /// The topics are read, also if the connection is not live yet.
+    begun: bool,
+    /// The response head has left: what is joined from now on is not resumed.
+    head_left: bool,
     /// A reset that came while the hooks of another one run.
     next_reset: Option<PendingReset>,
     /// The hub's epoch when the first topic was joined.
@@ -101,8 +109,6 @@ struct State {
     failing: bool,
     callbacks: Vec<CloseCallback>,
     liveness: Liveness,
-    /// What the application keeps with the connection.
-    bag: Extensions,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,6 +142,13 @@ pub(super) enum Origin {
     ById,
 }
 
+/// Whether a sender that does not wait may go over the limits for a moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Steady,
+    Burst,
+}
+
 /// An event checked and, if the connection is attached, encoded.
 pub(super) enum Prepared {
     Queued(SseEvent, Origin, usize),
@@ -152,6 +165,7 @@ impl Client {
             room: Notify::new(),
             closing: Notify::new(),
             over: Notify::new(),
+            bag: Bag::default(),
             state: Mutex::new(State {
                 phase: Phase::Detached,
                 ending: None,
@@ -160,6 +174,9 @@ impl Client {
                 queued: Vec::new(),
                 queued_bytes: 0,
                 wanted: Vec::new(),
+                missed: Vec::new(),
+                begun: false,
+                head_left: false,
                 next_reset: None,
                 joined_in: None,
                 reader: Subscriber::new(id, OutboxLimits::default()),
@@ -168,7 +185,6 @@ impl Client {
                 failing: false,
                 callbacks: Vec::new(),
                 liveness: Liveness::default(),
-                bag: Extensions::new(),
             }),
         }
     }
@@ -187,6 +203,13 @@ impl Client {
     /// Binds the connection to its request.
     pub(super) fn attach(self: &Arc<Self>, attachment: Attachment) -> Result<(), SseError> {
         let hub = Arc::clone(&attachment.hub);
+        if self
+            .hub
+            .get()
+            .is_some_and(|known| !known.ptr_eq(&Arc::downgrade(&hub)))
+        {
+            return Err(SseError::OtherApp);
+        }
         self.attachment
             .set(attachment)
             .map_err(|_| SseError::AlreadyAttached)?;
@@ -206,7 +229,7 @@ impl Client {
             let mut state = lock(&self.state);
             let head = hub.head();
             for bytes in encoded.into_iter().flatten() {
-                state.reader.push_control(head, bytes);
+                state.reader.tell(head, bytes);
             }
             // A handle made without its app could not check against the app's options when it was sent to.
             if let Some(error) = refused.into_iter().find_map(Result::err) {
@@ -278,8 +301,18 @@ impl Client {
         state.phase != Phase::Live || state.reader.outbox.has_room(HIGH_WATER)
     }
 
-    /// Puts an event into the queue, to be written after everything up to `after`, or if that is open, up to now.
+    /// Puts an event into the queue, to be written after everything that was published until now. What answers a reset is
+    /// written `after` that.
     pub(super) fn push(&self, prepared: &Prepared, after: Option<u64>) -> Result<(), SseError> {
+        self.push_as(prepared, after, Manner::Steady)
+    }
+
+    fn push_as(
+        &self,
+        prepared: &Prepared,
+        after: Option<u64>,
+        manner: Manner,
+    ) -> Result<(), SseError> {
         let waker = {
             let mut state = lock(&self.state);
             if let Some(reason) = state.closed_reason() {
@@ -289,14 +322,18 @@ impl Client {
                 (Prepared::Queued(event, origin, size), Phase::Detached) => {
                     state.queue(event.clone(), *origin, *size)?;
                 }
-                (Prepared::Encoded(bytes), _) => {
-                    let after = after.unwrap_or_else(|| self.head());
-                    state.reader.outbox.push(after, bytes.clone())?;
-                }
+                (Prepared::Encoded(bytes), _) => match state.answers(after) {
+                    Some(at) => state.reader.tell(at, bytes.clone()),
+                    None => {
+                        let burst = manner == Manner::Burst;
+                        let outbox = &mut state.reader.outbox;
+                        outbox.push(self.head(), bytes.clone(), burst)?;
+                    }
+                },
                 // It went live between `prepare` and here.
                 (Prepared::Queued(event, origin, _), _) => {
                     drop(state);
-                    return self.push(&self.prepare(event.clone(), *origin)?, after);
+                    return self.push_as(&self.prepare(event.clone(), *origin)?, after, manner);
                 }
             }
             state.head_wanted = true;
@@ -313,7 +350,8 @@ impl Client {
         after: Option<u64>,
     ) -> Option<Result<(), SseError>> {
         // What belongs to a reset is waited for by everything else, so it does not wait itself.
-        if after.is_none() && !self.has_room() {
+        let answers = lock(&self.state).answers(after).is_some();
+        if !answers && !self.has_room() {
             return None;
         }
         match self.push(prepared, after) {
@@ -391,11 +429,6 @@ impl Client {
         caught("an `on_close` callback", || callback(reason));
     }
 
-    /// Calls `with` with what the application keeps here.
-    pub(super) fn with_bag<T>(&self, with: impl FnOnce(&mut Extensions) -> T) -> T {
-        with(&mut lock(&self.state).bag)
-    }
-
     /// Says that the connection is to end. Who waits for that may still send until it is decided: by the end of the
     /// stream's own source, or when the grace is over. If nobody waits it is decided at once.
     pub(super) fn announce_end(&self, hub: &Hub, ending: Ending) {
@@ -405,7 +438,7 @@ impl Client {
                 return;
             }
             if state.closing_watched && state.phase == Phase::Live {
-                let until = hub.now() + hub.options().closing_grace;
+                let until = hub.now().saturating_add(hub.options().closing_grace);
                 state.leaving = Some((ending, until));
                 drop(state);
                 self.closing.notify_waiters();
@@ -423,23 +456,13 @@ impl Client {
             if refused || state.closed_reason().is_some() {
                 return;
             }
-            // Who had a moment for a last word has not finished the stream with it.
-            let ending = match (state.leaving.take(), ending.reason) {
-                (Some((announced, _)), CloseReason::Completed) => announced,
-                _ => ending,
-            };
-            if let (Phase::Live, Some(attachment)) = (state.phase, self.attachment.get()) {
-                let at = attachment.hub.head();
-                state.phase = Phase::Closing;
-                state.reader.end_at(at);
-                if let Some(farewell) = attachment.farewell(&ending) {
-                    state.reader.push_control(at, farewell);
-                }
-            }
-            state.ending = Some(ending);
-            state.head_wanted = true;
-            state.waker.take()
+            state.end(self.attachment.get(), ending)
         };
+        self.ended(waker);
+    }
+
+    /// What is to be done when an end is decided and the state is unlocked.
+    fn ended(&self, waker: Option<Waker>) {
         self.room.notify_waiters();
         self.closing.notify_waiters();
         waker.into_iter().for_each(Waker::wake);
@@ -516,6 +539,31 @@ impl Attachment {
 }
 
 impl State {
+    /// Decides the end, and gives who is to be woken to write it.
+    fn end(&mut self, attachment: Option<&Attachment>, ending: Ending) -> Option<Waker> {
+        // Who had a moment for a last word has not finished the stream with it.
+        let ending = match (self.leaving.take(), ending.reason) {
+            (Some((announced, _)), CloseReason::Completed) => announced,
+            _ => ending,
+        };
+        if let (Phase::Live, Some(attachment)) = (self.phase, attachment) {
+            let at = attachment.hub.head();
+            self.phase = Phase::Closing;
+            self.reader.end_at(at);
+            if let Some(farewell) = attachment.farewell(&ending) {
+                self.reader.tell(at, farewell);
+            }
+        }
+        self.ending = Some(ending);
+        self.head_wanted = true;
+        self.waker.take()
+    }
+
+    /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
+    fn answers(&self, after: Option<u64>) -> Option<u64> {
+        after.filter(|_| self.reader.held_at() == after)
+    }
+
     /// The reason of the end, once it is decided.
     fn closed_reason(&self) -> Option<CloseReason> {
         match (&self.ending, self.phase) {

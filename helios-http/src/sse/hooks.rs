@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use helios_core::bind::{OnClose, OnError, OnReset};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
 use helios_core::sse::{CloseReason, SseError, SseReset};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::client::Attachment;
@@ -203,10 +205,11 @@ pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error
     }
 }
 
-/// Runs the reset hooks, innermost first, in a task of their own, and then lets the client read on.
+/// Runs the reset hooks, innermost first, in a task of their own that ends with the connection, and then lets the client
+/// read on.
 pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
     let Some(runtime) = attachment.hub.runtime() else {
-        client.client.reset_answered();
+        client.client.reset_failed();
         return;
     };
     let hooks = Arc::clone(&attachment.hooks);
@@ -214,20 +217,35 @@ pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: Sse
     let tasks = hub.hook_tasks.clone();
     tasks.spawn_on(
         async move {
-            for hook in hooks.iter().rev() {
-                let (hook, client, reset) = (Arc::clone(hook), client.clone(), reset.clone());
-                let call = async move {
-                    match hook.reset(client, &reset) {
-                        Some(hook) => hook.await,
-                        None => Ok(()),
-                    }
-                };
-                run(&hub, "on_sse_reset", call).await;
+            tokio::select! {
+                _ = client.closed() => {}
+                answered = answer_reset(&hub, &hooks, &client, &reset) => match answered {
+                    true => client.client.reset_answered(),
+                    false => client.client.reset_failed(),
+                },
             }
-            client.client.reset_answered();
         },
         &runtime,
     );
+}
+
+/// False if a hook failed.
+async fn answer_reset(
+    hub: &Hub,
+    hooks: &[Arc<dyn SseHooks>],
+    client: &SseStream,
+    reset: &SseReset,
+) -> bool {
+    for hook in hooks.iter().rev() {
+        if let Some(hook) = hook.reset(client.clone(), reset) {
+            let limit = hub.options().hook_timeout;
+            let result = caught_in("on_sse_reset", timeout(limit, hook)).await;
+            if !succeeded("on_sse_reset", limit, result) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// A hook runs in its own task: it ends even if the connection is dropped meanwhile, and its panic stays its own.
@@ -241,12 +259,26 @@ async fn run(
     let task = hub
         .hook_tasks
         .spawn_on(caught_in(name, timeout(limit, hook)), &runtime);
-    // `None` is a panic, which is in the log; a task is cancelled only when its runtime is.
-    match task.await {
-        Ok(Some(Ok(Err(error)))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
-        Ok(Some(Err(_))) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
-        Ok(Some(Ok(Ok(()))) | None) | Err(_) => {}
+    // A task is cancelled only when its runtime is.
+    if let Ok(result) = task.await {
+        succeeded(name, limit, result);
     }
+}
+
+/// Whether a hook did what it was to do; if not, it is in the log.
+fn succeeded(
+    name: &'static str,
+    limit: Duration,
+    result: Option<Result<Result<(), HttpError>, Elapsed>>,
+) -> bool {
+    match result {
+        Some(Ok(Ok(()))) => return true,
+        Some(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
+        Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
+        // Its panic is in the log.
+        None => {}
+    }
+    false
 }
 
 /// What a hook may return.

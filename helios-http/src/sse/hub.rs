@@ -16,7 +16,6 @@ use helios_core::hub::{EventId, Frame, Ring};
 use helios_core::sse::{ClientId, SseError, is_end_mark};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -46,7 +45,9 @@ pub(crate) struct Hub {
     pub(super) closing: AtomicBool,
     /// Signalled when the last live connection has ended.
     quiet: Notify,
-    heartbeat: Mutex<Option<(Handle, JoinHandle<()>)>>,
+    pub(super) beating: AtomicBool,
+    /// Where it beats.
+    heartbeat: Mutex<Option<Handle>>,
     pub(super) hook_tasks: TaskTracker,
     relay: OnceLock<Relay>,
 }
@@ -75,6 +76,7 @@ impl Hub {
             counters: Counters::default(),
             closing: AtomicBool::new(false),
             quiet: Notify::new(),
+            beating: AtomicBool::new(false),
             heartbeat: Mutex::default(),
             hook_tasks: TaskTracker::new(),
             relay: OnceLock::new(),
@@ -165,14 +167,17 @@ impl Hub {
     }
 
     pub(super) fn keep_beating(self: &Arc<Self>) {
+        if self.beating.load(Ordering::Acquire) {
+            return;
+        }
         let Ok(runtime) = Handle::try_current() else {
-            tracing::error!("an SSE connection outside of a tokio runtime has no keep-alive");
+            tracing::error!("an SSE hub outside of a tokio runtime has no heartbeat");
             return;
         };
         let mut running = lock(&self.heartbeat);
-        if running.as_ref().is_none_or(|(_, task)| task.is_finished()) {
-            let task = runtime.spawn(heartbeat::run(Arc::downgrade(self), self.options().tick()));
-            *running = Some((runtime, task));
+        if !self.beating.swap(true, Ordering::AcqRel) {
+            runtime.spawn(heartbeat::run(Arc::downgrade(self), self.options().tick()));
+            *running = Some(runtime);
         }
     }
 
@@ -184,11 +189,7 @@ impl Hub {
 
     /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
     pub(super) fn runtime(&self) -> Option<Handle> {
-        let heartbeat = || {
-            lock(&self.heartbeat)
-                .as_ref()
-                .map(|(runtime, _)| runtime.clone())
-        };
+        let heartbeat = || lock(&self.heartbeat).clone();
         Handle::try_current().ok().or_else(heartbeat)
     }
 
@@ -257,7 +258,7 @@ impl Hub {
         event: &Numberable,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
-        let (seq, first, woken) = loop {
+        let (seq, woken) = loop {
             let topic = self.topics.open(name, self.options())?;
             let mut state = topic.lock();
             if state.removed {
@@ -268,13 +269,12 @@ impl Hub {
             // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
-            let first = state.ring.is_empty();
             self.push(&mut state.ring, seq, event, except);
-            break (seq, first, state.waiting.take());
+            break (seq, state.waiting.take());
         };
         self.appended(woken);
         // History has to expire even if nobody ever connects.
-        if first && Handle::try_current().is_ok() {
+        if Handle::try_current().is_ok() {
             self.keep_beating();
         }
         Ok(self.id(seq))
@@ -282,6 +282,7 @@ impl Hub {
 
     /// A place in a topic, which is made if there is none. The backplane's events reach it from then on.
     pub(super) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
+        self.keep_beating();
         loop {
             let topic = self.topics.open(name, self.options())?;
             let gone = topic.gone.notified();

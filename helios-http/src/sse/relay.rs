@@ -193,9 +193,8 @@ impl Relay {
         }
         hub.advance_to(id);
         let mut state = topic.lock();
-        let limits = hub.options().history_of(&topic.name);
-        hub.topics
-            .change(&mut state.ring, |ring| *ring = Ring::new(limits, id.seq()));
+        let ring = hub.options().ring(&topic.name, id.seq());
+        hub.topics.change(&mut state.ring, |old| *old = ring);
         let settled = settle(hub, &mut state);
         drop(state);
         // Nobody reads it yet.

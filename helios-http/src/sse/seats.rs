@@ -52,7 +52,7 @@ impl Seats {
             Some((key(request)?, limit))
         });
         let mut taken = lock(&self.taken);
-        if taken.total >= limits.total || !taken.fits_rate(limits.per_second, now) {
+        if taken.total >= limits.total {
             return None;
         }
         if let Some((address, limit)) = &address
@@ -60,11 +60,16 @@ impl Seats {
         {
             return None;
         }
-        if let Some((user, limit)) = &user
-            && !taken.users.add(user, *limit)
-        {
+        let fits = user
+            .as_ref()
+            .is_none_or(|(user, limit)| taken.users.add(user, *limit));
+        // Last: who is over a limit of its own takes nothing of what all share.
+        if !fits || !taken.fits_rate(limits.per_second, now) {
             if let Some((address, _)) = &address {
                 taken.addresses.remove(address);
+            }
+            if let Some((user, _)) = user.as_ref().filter(|_| fits) {
+                taken.users.remove(user);
             }
             return None;
         }

@@ -10,11 +10,10 @@ use helios_core::error::HttpError;
 use helios_core::event::{IntoSseEvent, SseEvent};
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, SseError};
-use http::Extensions;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::client::{Client, Ending, Farewell, From, Origin};
+use super::client::{Client, Ending, Farewell, JoinAt, Origin};
 
 /// A handle of one SSE connection. Clones are cheap and mean the same connection.
 ///
@@ -295,7 +294,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
-        self.client.join(topic.as_ref(), From::Head).await
+        self.client.join(topic.as_ref(), JoinAt::Head).await
     }
 
     /// Joins a topic, and begins with what was published to it after `id`. What is older than what the client has seen
@@ -316,7 +315,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
-        self.client.join(topic.as_ref(), From::After(id)).await
+        self.client.join(topic.as_ref(), JoinAt::After(id)).await
     }
 
     /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
@@ -349,18 +348,18 @@ impl SseStream {
     /// assert_eq!(client.get::<UserId>(), Some(UserId(7)));
     /// ```
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        self.client.with_bag(|bag| bag.insert(value))
+        self.client.bag.insert(value)
     }
 
     /// A copy of the value of this type that is kept with the connection. Wrap in an `Arc` what is large.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.client.with_bag(|bag| bag.get::<T>().cloned())
+        self.client.bag.get()
     }
 
     /// Takes the value of this type away from the connection.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.client.with_bag(Extensions::remove)
+        self.client.bag.remove()
     }
 
     /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::hub::{Log, Ring, RingLimits};
+use helios_core::hub::{Log, Ring};
 use helios_core::sse::SseError;
 use tokio::sync::{Notify, OnceCell};
+use tokio::time::Instant;
 
 use super::hub::lock;
 use super::options::SseOptions;
@@ -46,6 +47,8 @@ pub(super) struct TopicState {
     pub(super) waiting: Waiting,
     /// Connections that are in it.
     members: usize,
+    /// When it was made, or the last of them has left.
+    idle_since: Instant,
     /// It is no longer the topic of its name.
     pub(super) removed: bool,
     /// What becomes of the backplane's events.
@@ -53,13 +56,14 @@ pub(super) struct TopicState {
 }
 
 impl Topic {
-    fn new(name: &str, limits: RingLimits, floor: u64) -> Self {
+    fn new(name: &str, ring: Ring) -> Self {
         Self {
             name: name.into(),
             state: Mutex::new(TopicState {
-                ring: Ring::new(limits, floor),
+                ring,
                 waiting: Waiting::default(),
                 members: 0,
+                idle_since: Instant::now(),
                 removed: false,
                 link: Link::Off,
             }),
@@ -110,6 +114,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = lock(&self.topic.state);
         state.members -= 1;
+        state.idle_since = Instant::now();
         state.waiting.cancel(&mut self.slot);
     }
 }
@@ -131,7 +136,10 @@ impl Topics {
     pub(super) fn new() -> Self {
         Self {
             by_name: papaya::HashMap::new(),
-            everyone: Arc::new(Topic::new(EVERYONE, RingLimits::default(), 0)),
+            everyone: Arc::new(Topic::new(
+                EVERYONE,
+                SseOptions::default().ring(EVERYONE, 0),
+            )),
             count: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -143,7 +151,8 @@ impl Topics {
     pub(super) fn configure(&self, options: &SseOptions) {
         for topic in self.all() {
             let limits = options.history_of(&topic.name);
-            topic.lock().ring.set_limits(limits);
+            let ring = &mut topic.lock().ring;
+            ring.set_limits(limits, options.for_readers());
         }
     }
 
@@ -168,7 +177,7 @@ impl Topics {
         let make = || {
             // Loaded after a topic of this name was taken out, so that its floor covers that one's events.
             let floor = self.forgotten.load(Ordering::Acquire);
-            Arc::new(Topic::new(name, options.history_of(name), floor))
+            Arc::new(Topic::new(name, options.ring(name, floor)))
         };
         match self.by_name.pin().try_insert_with(name.into(), make) {
             Ok(made) => Ok(Arc::clone(made)),
@@ -207,12 +216,15 @@ impl Topics {
 
     /// Drops what has expired, and gives the topics that nobody is in and that hold nothing. They are removed: the
     /// caller calls [`Topics::forget`] when their names may be used anew.
-    pub(super) fn sweep(&self, now: Duration) -> Vec<Arc<Topic>> {
+    pub(super) fn sweep(&self, now: Duration, options: &SseOptions) -> Vec<Arc<Topic>> {
         let mut removed = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
             self.change(&mut state.ring, |ring| ring.expire(now));
-            let unused = state.members == 0 && state.ring.is_empty() && !state.link.is_behind();
+            // As long as its history would be kept: who comes back to a quiet topic has missed nothing.
+            let kept = state.idle_since.elapsed() < options.history_of(&topic.name).age;
+            let empty = state.ring.is_empty() && !state.link.is_behind();
+            let unused = state.members == 0 && empty && !kept;
             if unused && !state.removed && *topic.name != *EVERYONE {
                 state.removed = true;
                 // What still arrives would be held by a ring that nobody drops anything from.

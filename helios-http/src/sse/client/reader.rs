@@ -10,7 +10,7 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
-use super::{Attachment, Client, Origin, Phase, State};
+use super::{Attachment, Client, Manner, Origin, Phase, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
 use crate::sse::stream::SseStream;
@@ -53,6 +53,7 @@ impl Client {
         };
         let hub = &attachment.hub;
         let mut state = lock(&self.state);
+        state.head_left = true;
         state.liveness.polled();
         let gathered = loop {
             match state.phase {
@@ -87,7 +88,7 @@ impl Client {
         if state.phase == Phase::Closing {
             return Poll::Ready(None);
         }
-        if !state.reader.is_held() {
+        if state.reader.held_at().is_none() {
             state.liveness.caught_up();
         }
         state.waker = Some(cx.waker().clone());
@@ -104,12 +105,14 @@ impl Client {
         let options = attachment.hub.options();
         if state.phase == Phase::Closing || state.failing {
             // What was sent to this client alone is still owed to it; it will resume the rest.
-            state.reader.leave_all().for_each(drop);
+            state.reader.abandon().for_each(drop);
             return None;
         }
         let reason = match (overtaken.lost, options.slow_clients) {
             (true, _) => ResetReason::Gap,
-            (false, SlowClients::DropOldest) if !state.reader.is_held() => ResetReason::Slow,
+            (false, SlowClients::DropOldest) if state.reader.held_at().is_none() => {
+                ResetReason::Slow
+            }
             (false, _) => return Some(Unlocked::EndAsSlow),
         };
         let keep = match reason {
@@ -124,13 +127,17 @@ impl Client {
     /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
     pub(in crate::sse) fn send_by_id(self: &Arc<Self>, event: SseEvent) -> Result<(), SseError> {
         let prepared = self.prepare(event, Origin::ById)?;
-        match self.push(&prepared, None) {
+        match self.push_as(&prepared, None, Manner::Burst) {
             Err(SseError::Full) if self.is_live() => {}
             sent => return sent,
         }
         let Some(attachment) = self.attachment.get() else {
             return Err(SseError::Full);
         };
+        if lock(&self.state).reader.is_blocked() {
+            // It cannot read, for a reason that is not its own.
+            return Err(SseError::Full);
+        }
         if attachment.hub.options().slow_clients == SlowClients::Disconnect {
             self.end_as_slow();
             return Err(SseError::Closed(CloseReason::SlowClient));
@@ -163,7 +170,7 @@ impl Client {
             return;
         };
         let hub = &attachment.hub;
-        {
+        let waker = {
             let mut state = lock(&self.state);
             if state.phase != Phase::Live || state.failing {
                 return;
@@ -171,11 +178,20 @@ impl Client {
             let dropped = state.reader.outbox.len() as u64;
             state.reader.outbox.clear();
             // Nothing may be written behind a hole: its id would hide the hole from the next connection.
-            state.reader.leave_all().for_each(drop);
+            state.reader.abandon().for_each(drop);
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+            let ending = hub.reconnect_ending(CloseReason::SlowClient);
+            state.end(Some(attachment), ending)
+        };
+        self.ended(waker);
+    }
+
+    /// A hook could not answer a reset: the client is to come back, and to be reset again.
+    pub(in crate::sse) fn reset_failed(&self) {
+        if let Some(attachment) = self.attachment.get() {
+            self.end(attachment.hub.reconnect_ending(CloseReason::Error));
         }
-        self.end(hub.reconnect_ending(CloseReason::SlowClient));
     }
 
     /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
@@ -204,7 +220,7 @@ impl Client {
             // Who waits for the hooks of its reset, or for another server, is not slow itself.
             let lag = match state.reader.is_blocked() {
                 true => Lag::default(),
-                false => state.reader.lag(),
+                false => state.lag(),
             };
             let verdict = state.liveness.look(now, lag, &hub.options().patience());
             let overdue = state.leaving.as_ref().filter(|(_, until)| *until <= now);
@@ -233,7 +249,7 @@ impl Client {
         }
         let skipped = {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing || state.reader.is_held() {
+            if state.phase != Phase::Live || state.failing || state.reader.held_at().is_some() {
                 return;
             }
             let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
@@ -284,6 +300,15 @@ fn half(limits: OutboxLimits) -> Lag {
 }
 
 impl State {
+    /// How far the client is behind; it has yet to see its end, too.
+    fn lag(&self) -> Lag {
+        let mut lag = self.reader.lag();
+        if self.phase == Phase::Closing {
+            lag.events = lag.events.max(1);
+        }
+        lag
+    }
+
     fn register(&mut self, waker: &Waker) {
         for subscription in self.reader.subscriptions() {
             subscription.log.register(waker);
@@ -326,17 +351,16 @@ impl State {
         let id = (self.reader.uses_ids() && !nowhere).then_some(position);
         // A client from another server may be ahead of this one, which is no reason to wait.
         let at = position.min(head);
-        self.reader
-            .push_control(at, control::reset(hub, id, &reset));
+        self.reader.tell(at, control::reset(hub, id, &reset));
         if self.reader.uses_ids() {
             let ready = control::ready(hub, client.id, Some(hub.id(position.max(head))), false);
-            self.reader.push_control(head, ready);
+            self.reader.tell_position(head, ready);
         }
         if !attachment.has_reset_hooks() {
             return None;
         }
         let next = PendingReset { reset, at };
-        if self.reader.is_held() {
+        if self.reader.held_at().is_some() {
             self.next_reset = Some(match self.next_reset.take() {
                 Some(before) => before.and(next),
                 None => next,

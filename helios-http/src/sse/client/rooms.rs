@@ -8,14 +8,14 @@ use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
 use super::reader::PendingReset;
-use super::{Attachment, Client, Phase, State};
+use super::{Attachment, Client, State};
 use crate::sse::control;
 use crate::sse::hub::{Hub, lock};
 use crate::sse::topics::{EVERYONE, Membership, check_name};
 
-/// Where a topic that is joined late begins.
+/// Where a topic begins: `Head` is where the client has left off, if the response head has not left yet.
 #[derive(Clone, Copy)]
-pub(in crate::sse) enum From {
+pub(in crate::sse) enum JoinAt {
     Head,
     After(EventId),
 }
@@ -25,51 +25,67 @@ impl Client {
     pub(in crate::sse) async fn join(
         self: &Arc<Self>,
         topic: &str,
-        from: From,
+        at: JoinAt,
     ) -> Result<(), SseError> {
         check_name(topic)?;
         let Some(hub) = self.known_hub() else {
-            return self.want(topic);
+            return self.want(topic, at);
         };
         if !lock(&self.state).may_join(&hub, topic)? {
             return Ok(());
         }
         let membership = hub.enter(topic).await?;
-        if let (From::After(id), Some(relay)) = (from, hub.relay()) {
-            let topic = std::slice::from_ref(&membership.topic);
-            relay.reach_back(&hub, topic, id).await;
+        if let (Some(relay), Some(id)) = (hub.relay(), self.goes_back_to(&hub, at)) {
+            let topics = [&membership.topic, &hub.topics.everyone].map(Arc::clone);
+            relay.reach_back(&hub, &topics, id).await;
         }
-        self.take_up(&hub, membership, from)
+        self.take_up(&hub, membership, at)
     }
 
     /// Keeps the topic in mind until the hub is known.
-    fn want(&self, topic: &str) -> Result<(), SseError> {
+    fn want(&self, topic: &str, at: JoinAt) -> Result<(), SseError> {
         const LIMIT: usize = 100;
         let mut state = lock(&self.state);
-        if state.wanted.iter().any(|wanted| wanted == topic) {
+        if state.wanted.iter().any(|(wanted, _)| wanted == topic) {
             return Ok(());
         }
         if state.wanted.len() >= LIMIT {
             return Err(SseError::TooManyJoined { limit: LIMIT });
         }
-        state.wanted.push(topic.to_owned());
+        state.wanted.push((topic.to_owned(), at));
         Ok(())
     }
 
     /// Joins what was wanted before the hub was known.
     pub(in crate::sse) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
         let wanted = std::mem::take(&mut lock(&self.state).wanted);
-        for topic in wanted {
-            self.join(&topic, From::Head).await?;
+        for (topic, at) in wanted {
+            match self.join(&topic, at).await {
+                // It was closed already, and still has to say so.
+                Err(SseError::Closed(_)) => return Ok(()),
+                joined => joined?,
+            }
         }
         Ok(())
+    }
+
+    /// The id behind which a topic begins, if that is not the head.
+    fn goes_back_to(&self, hub: &Hub, at: JoinAt) -> Option<EventId> {
+        match at {
+            JoinAt::After(id) => Some(id),
+            JoinAt::Head if !lock(&self.state).is_before_head() => None,
+            JoinAt::Head => {
+                let last = self.attachment.get()?.resumes_at()?.ok()?;
+                Some(hub.id(last))
+            }
+        }
     }
 
     fn take_up(
         self: &Arc<Self>,
         hub: &Hub,
         membership: Membership,
-        from: From,
+        at: JoinAt,
     ) -> Result<(), SseError> {
         let (waker, reset) = {
             let mut state = lock(&self.state);
@@ -77,19 +93,20 @@ impl Client {
             if !state.may_join(hub, &membership.topic.name)? {
                 return Ok(());
             }
-            let (epoch, head) = (hub.epoch(), hub.head());
-            state.joined_in.get_or_insert(epoch);
-            if state.phase == Phase::Live && !state.reader.uses_ids() {
-                state.reader.use_ids_from(head);
-                let position = EventId::new(epoch, head);
-                let ready = control::ready(hub, self.id, Some(position), false);
-                state.reader.push_control(head, ready);
-            }
-            let missed = state.subscribe(hub, membership, from, head);
-            let reset = missed.and_then(|reset| {
-                let attachment = self.attachment.get()?;
-                state.reset(self, attachment, reset, false)
-            });
+            state.joined_in.get_or_insert(hub.epoch());
+            let reset = match (self.attachment.get(), at) {
+                (Some(attachment), JoinAt::Head) if state.is_before_head() => {
+                    state.join_before_head(self, attachment, membership)
+                }
+                (Some(attachment), _) if state.begun => {
+                    state.join_late(self, attachment, membership, at)
+                }
+                _ => {
+                    let missed = state.subscribe(hub, membership, at);
+                    state.missed.extend(missed);
+                    None
+                }
+            };
             (state.waker.take(), reset)
         };
         waker.into_iter().for_each(Waker::wake);
@@ -99,17 +116,23 @@ impl Client {
 
     /// Leaves a topic. What was published to it and is not written yet is not written any more.
     pub(in crate::sse) fn leave(&self, topic: &str) {
-        let mut state = lock(&self.state);
-        state.wanted.retain(|wanted| wanted != topic);
-        if topic != EVERYONE {
-            state.reader.leave(|place| *place.topic.name == *topic);
-        }
+        let waker = {
+            let mut state = lock(&self.state);
+            state.wanted.retain(|(wanted, _)| wanted != topic);
+            if topic != EVERYONE {
+                state.reader.leave(|place| *place.topic.name == *topic);
+            }
+            // Other topics may have waited for this one to catch up.
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 
     pub(in crate::sse) fn topics(&self) -> Vec<String> {
         let state = lock(&self.state);
         let joined = state.joined().map(|place| place.topic.name.to_string());
-        joined.chain(state.wanted.iter().cloned()).collect()
+        let wanted = state.wanted.iter().map(|(topic, _)| topic.clone());
+        joined.chain(wanted).collect()
     }
 
     pub(in crate::sse) fn is_in(&self, topic: &str) -> bool {
@@ -147,11 +170,12 @@ impl Client {
         relay.reach_back(hub, &topics, hub.id(last)).await;
     }
 
-    /// Puts the reader where it begins: where the client has left off, as far as history reaches, else at the head. Every
-    /// connection is in the topic of what is broadcast.
+    /// Every connection is in the topic of what is broadcast. One that has joined others begins where the client has left
+    /// off.
     pub(super) fn begin(self: &Arc<Self>, attachment: &Attachment) -> Option<PendingReset> {
         let hub = &attachment.hub;
         let mut state = lock(&self.state);
+        state.begun = true;
         let joined = state.joined().next().is_some();
         // Only a topic that is removed has no place, and this one never is.
         if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
@@ -161,24 +185,7 @@ impl Client {
         if !joined || state.is_of_another_epoch(hub) {
             return None;
         }
-        let last = attachment.resumes_at();
-        let start = state.reader.start(last.and_then(Result::ok));
-        // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
-        let nowhere = matches!(last, Some(Err(_)));
-        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
-        let epoch = state.joined_in.unwrap_or_else(|| hub.epoch());
-        let position = (!nowhere).then_some(EventId::new(epoch, start.position));
-        let ready = control::ready(hub, self.id, position, resumed);
-        // A client from another server may be ahead of this one, which is no reason to wait.
-        let at = start.position.min(hub.head());
-        state.reader.push_control(at, ready);
-        let (places, reason) = match last {
-            Some(Err(reason)) => ((0..state.reader.logs().count()).collect(), reason),
-            _ if start.gone.is_empty() => return None,
-            _ => (start.gone, ResetReason::Expired),
-        };
-        let reset = SseReset::new(reason, state.names(&places));
-        state.reset(self, attachment, reset, nowhere)
+        state.start(self, attachment)
     }
 }
 
@@ -221,19 +228,92 @@ impl State {
         Ok(true)
     }
 
-    /// Takes up a topic, and gives what the client has to be told if it cannot begin where it is to.
-    fn subscribe(
+    /// Between the connection's begin and the moment when its response head leaves.
+    fn is_before_head(&self) -> bool {
+        self.begun && !self.head_left
+    }
+
+    /// Puts the reader where it begins: where the client has left off, as far as history reaches, else where each topic was
+    /// joined. Tells the client.
+    fn start(&mut self, client: &Client, attachment: &Attachment) -> Option<PendingReset> {
+        let hub = &attachment.hub;
+        let last = attachment.resumes_at();
+        let start = self.reader.start(last.and_then(Result::ok));
+        // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
+        let nowhere = matches!(last, Some(Err(_)));
+        let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
+        let epoch = self.joined_in.unwrap_or_else(|| hub.epoch());
+        let position = (!nowhere).then_some(EventId::new(epoch, start.position));
+        let ready = control::ready(hub, client.id, position, resumed);
+        // Before everything, also before what is older than its own position.
+        self.reader.tell(0, ready);
+        let gone = match last {
+            Some(Err(reason)) => Some((self.reader.logs().count(), reason)),
+            _ => None,
+        };
+        let (places, reason) = match gone {
+            Some((all, reason)) => ((0..all).collect(), reason),
+            None => (start.gone, ResetReason::Expired),
+        };
+        let own = (!places.is_empty()).then(|| SseReset::new(reason, self.names(&places)));
+        let missed = std::mem::take(&mut self.missed);
+        let resets = own.into_iter().chain(missed);
+        let pending = resets.filter_map(|reset| self.reset(client, attachment, reset, nowhere));
+        // Only the first is to be answered now; the others follow it.
+        pending.fold(None, |first, next| first.or(Some(next)))
+    }
+
+    /// Joins a topic as if that had been done before the connection began.
+    fn join_before_head(
         &mut self,
-        hub: &Hub,
+        client: &Client,
+        attachment: &Attachment,
         membership: Membership,
-        from: From,
-        head: u64,
-    ) -> Option<SseReset> {
+    ) -> Option<PendingReset> {
         let topic = membership.topic.name.to_string();
-        let mut subscription = Subscription::new(membership, head);
-        let missed = match from {
-            From::Head => None,
-            From::After(id) => match hub.position_of(id) {
+        let mut subscription = Subscription::new(membership, attachment.hub.head());
+        if !self.reader.uses_ids() {
+            self.reader.join(subscription);
+            return self.start(client, attachment);
+        }
+        let missed = match attachment.resumes_at() {
+            None => None,
+            Some(Ok(seq)) if subscription.resume_after(seq) => None,
+            Some(Ok(_)) => Some((ResetReason::Expired, false)),
+            Some(Err(reason)) => Some((reason, true)),
+        };
+        self.reader.join(subscription);
+        let (reason, nowhere) = missed?;
+        let reset = SseReset::new(reason, vec![topic]);
+        self.reset(client, attachment, reset, nowhere)
+    }
+
+    /// Joins a topic while the stream is running.
+    fn join_late(
+        &mut self,
+        client: &Client,
+        attachment: &Attachment,
+        membership: Membership,
+        at: JoinAt,
+    ) -> Option<PendingReset> {
+        let hub = &attachment.hub;
+        if !self.reader.uses_ids() {
+            let head = hub.head();
+            self.reader.use_ids_from(head);
+            let ready = control::ready(hub, client.id, Some(hub.id(head)), false);
+            self.reader.tell_position(head, ready);
+        }
+        let missed = self.subscribe(hub, membership, at)?;
+        self.reset(client, attachment, missed, false)
+    }
+
+    /// Takes up a topic, and gives what the client has to be told if it cannot begin where it is to.
+    fn subscribe(&mut self, hub: &Hub, membership: Membership, at: JoinAt) -> Option<SseReset> {
+        let topic = membership.topic.name.to_string();
+        let mut subscription = Subscription::new(membership, hub.head());
+        let missed = match at {
+            JoinAt::Head => None,
+            JoinAt::After(id) => match hub.position_of(id) {
                 Ok(seq) if subscription.resume_after(seq) => None,
                 Ok(_) => Some(ResetReason::Expired),
                 Err(reason) => Some(reason),
