@@ -5,6 +5,7 @@ mod support;
 
 mod rooms {
     mod app;
+    mod holes;
 
     mod joining;
     mod limits;

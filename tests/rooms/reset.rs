@@ -414,7 +414,7 @@ async fn a_client_that_lost_events_because_it_was_slow_gets_a_snapshot_too() {
     let (app, ..) = answers();
     let app = app.sse_options(|sse| {
         sse.slow_clients = SlowClients::DropOldest;
-        sse.backlog.events = 2;
+        sse.backlog.events = 4;
     });
     let app = TestApp::new(app).start().unwrap();
     let sse = app.sse_service();

@@ -135,10 +135,10 @@ impl Outbox {
         (before - self.queue.len()) as u64
     }
 
-    /// Takes back the positions above this number, which the client will not come to.
-    pub fn drop_positions_above(&mut self, seq: u64) {
+    /// Takes back positions that the client will not come to, chosen by their stamps.
+    pub fn drop_positions(&mut self, is_void: impl Fn(u64) -> bool) {
         self.queue
-            .retain(|event| event.kind != Kind::Position || event.after <= seq);
+            .retain(|event| event.kind != Kind::Position || !is_void(event.after));
         self.bytes = self.queue.iter().map(|event| event.bytes.len()).sum();
     }
 

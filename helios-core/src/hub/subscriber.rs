@@ -199,15 +199,20 @@ impl<L: Log> Subscriber<L> {
     /// Reads nothing that is published after the hub's `head` of now, nor anything above a hold, and waits for nothing any
     /// more. The first end counts.
     pub fn end_at(&mut self, head: u64) {
-        let hold = self.hold.take().unwrap_or(u64::MAX);
-        let end = *self.end.get_or_insert(head.min(hold));
-        self.outbox.drop_positions_above(end);
+        let hold = self.hold.take();
+        let end = *self.end.get_or_insert(head.min(hold.unwrap_or(u64::MAX)));
+        match hold {
+            // What it was held for has not come.
+            Some(_) => self.outbox.drop_positions(|_| true),
+            None => self.outbox.drop_positions(|after| after > end),
+        }
     }
 
     /// Gives up all topics, of which it has not read everything: their next reader goes on from the last id that was
     /// written.
     pub fn abandon(&mut self) -> impl Iterator<Item = L> {
-        self.outbox.drop_positions_above(self.position);
+        let (position, held) = (self.position, self.hold.is_some());
+        self.outbox.drop_positions(|after| held || after > position);
         self.leave_all()
     }
 
@@ -339,7 +344,7 @@ impl<L: Log> Subscriber<L> {
             |topic: &&Subscription<L>| topic.log.with(|ring| ring.lag(topic.cursor).events > 0);
         let topics = self.subscriptions.iter().filter(behind).count().max(1) as u64;
         let keep = Lag {
-            events: (keep.events / topics).max(1),
+            events: keep.events / topics,
             bytes: keep.bytes / topics,
         };
         let mut moved = Vec::new();
