@@ -38,6 +38,8 @@ struct Stamped {
     /// The hub's head when the event was sent.
     after: u64,
     bytes: Bytes,
+    /// The number in its id, if it has one.
+    position: u64,
 }
 
 impl Outbox {
@@ -78,9 +80,19 @@ impl Outbox {
     /// Takes in a control event of the framework itself, past the limit. Events are kept in the order of their stamps,
     /// those of the same stamp in the order of their coming.
     pub fn push_unbounded(&mut self, after: u64, bytes: Bytes) {
+        self.push_positioned(after, bytes, 0);
+    }
+
+    /// As [`Outbox::push_unbounded`], with the number in the event's id.
+    pub fn push_positioned(&mut self, after: u64, bytes: Bytes, position: u64) {
         self.bytes += bytes.len();
         let place = self.queue.partition_point(|event| event.after <= after);
-        self.queue.insert(place, Stamped { after, bytes });
+        let event = Stamped {
+            after,
+            bytes,
+            position,
+        };
+        self.queue.insert(place, event);
     }
 
     /// Drops the oldest events until no more than these many events and bytes are left, and gives how many those were.
@@ -106,20 +118,19 @@ impl Outbox {
         self.queue.front().map(|event| event.after)
     }
 
-    /// Moves the first event into `frame`, if there is room for it.
-    pub fn take_into(&mut self, frame: &mut Frame) -> bool {
-        let Some(event) = self.queue.front() else {
-            return false;
-        };
+    /// Moves the first event into `frame`, if there is room for it, and gives the number in its id, or 0.
+    pub fn take_into(&mut self, frame: &mut Frame) -> Option<u64> {
+        let event = self.queue.front()?;
         if !frame.push(&event.bytes) {
-            return false;
+            return None;
         }
+        let position = event.position;
         self.bytes -= event.bytes.len();
         self.queue.pop_front();
         if self.queue.is_empty() {
             self.shrink();
         }
-        true
+        Some(position)
     }
 
     /// An idle connection keeps no buffer of a burst long gone.
@@ -169,7 +180,7 @@ mod tests {
         outbox.push(0, event.clone()).unwrap();
         outbox.push(0, event.clone()).unwrap();
         assert!(matches!(outbox.push(0, event.clone()), Err(SseError::Full)));
-        assert!(outbox.take_into(&mut Frame::default()));
+        assert_eq!(outbox.take_into(&mut Frame::default()), Some(0));
         outbox.push(0, event).unwrap();
         assert_eq!((outbox.len(), outbox.bytes()), (2, 20));
     }
@@ -183,7 +194,7 @@ mod tests {
                 .unwrap();
         }
         let mut frame = Frame::default();
-        while outbox.take_into(&mut frame) {}
+        while outbox.take_into(&mut frame).is_some() {}
         assert_eq!(frame.into_bytes(), "abcd");
     }
 

@@ -221,9 +221,10 @@ impl<L: Log> Subscriber<L> {
                     }
                 }
                 (_, Some(after)) if after <= upto || self.end.is_some() => {
-                    if !self.outbox.take_into(frame) {
+                    let Some(position) = self.outbox.take_into(frame) else {
                         return Ok(());
-                    }
+                    };
+                    self.position = self.position.max(position);
                 }
                 _ => return Ok(()),
             }
@@ -352,6 +353,12 @@ impl<L: Log> Subscriber<L> {
     pub fn push_control(&mut self, after: u64, bytes: Bytes) {
         self.outbox.push_unbounded(after, bytes);
     }
+
+    /// As [`Subscriber::push_control`], of an event whose id says that the client is at the number `position`: what turns up
+    /// late below that has no id then.
+    pub fn push_position(&mut self, after: u64, position: u64, bytes: Bytes) {
+        self.outbox.push_positioned(after, bytes, position);
+    }
 }
 
 impl<L: Log> Subscription<L> {
@@ -445,5 +452,16 @@ mod tests {
         };
         assert_eq!(reader.skip_ahead(everything), Some((5, vec![0])));
         assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+    #[test]
+    fn an_id_never_goes_back_behind_a_reset_that_was_told() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 0, None);
+        reader.push_position(9, 9, Bytes::from_static(b"event: reset\nid: 9\n\n"));
+        assert_eq!(events(&mut reader, 9), Ok(1));
+        topic.arrive(7);
+        let mut frame = Frame::default();
+        reader.gather(9, &mut frame).unwrap();
+        assert_eq!(frame.into_bytes(), "retry: 7\n\n");
     }
 }

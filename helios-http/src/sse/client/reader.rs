@@ -297,13 +297,15 @@ impl State {
     ) -> Option<PendingReset> {
         let reset = SseReset::new(reason, topics);
         let hub = &attachment.hub;
-        // What was lost may be older than what was read of other topics: the client's position never goes back.
+        // What was lost may be older than what was read of other topics: the client's position never goes back. And it does
+        // not go on behind a gap, or the next one, in another topic, would be hidden from the next connection.
         let position = at.max(self.reader.position());
-        let id = self.reader.uses_ids().then_some(position);
+        let has_id = self.reader.uses_ids() && reason != ResetReason::Gap;
+        let id = has_id.then_some(position);
         // A client from another server may be ahead of this one, which is no reason to wait.
         let at = at.min(hub.head());
-        self.reader
-            .push_control(at, control::reset(hub, id, &reset));
+        let told = control::reset(hub, id, &reset);
+        self.reader.push_position(at, id.unwrap_or_default(), told);
         if !attachment.has_reset_hooks() || self.reader.is_held() {
             return None;
         }
