@@ -634,7 +634,13 @@ struct World {
     published: Mutex<BTreeMap<u64, (u64, usize)>>,
     done: AtomicBool,
     resets: AtomicUsize,
-    reconnects: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+impl World {
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
 }
 
 /// One client, over all its connections.
@@ -700,7 +706,7 @@ impl Reader {
         let Some(mut client) = node.server.try_sse(&path, &headers).await else {
             return;
         };
-        while luck > 0 || world.done.load(Ordering::Acquire) {
+        while luck > 0 || world.is_done() {
             if self.is_done(world) {
                 return;
             }
@@ -722,7 +728,7 @@ impl Reader {
 
     /// Everything is published, and it has everything.
     fn is_done(&self, world: &World) -> bool {
-        let done = world.done.load(Ordering::Acquire) && self.began.is_some();
+        let done = world.is_done() && self.began.is_some();
         done && self.owed(world).is_empty()
     }
 
@@ -748,91 +754,99 @@ async fn publish(node: &Node, world: &World, n: u64, topic: usize) {
     }
 }
 
+/// What the tasks of one run share.
+#[derive(Clone)]
+struct Chaos {
+    nodes: Arc<[Node; 2]>,
+    log: Arc<Log>,
+    world: Arc<World>,
+    seed: u64,
+    weather: Weather,
+}
+
+impl Chaos {
+    async fn start(seed: u64, keep: usize, weather: Weather) -> Self {
+        let log = Log::new(keep);
+        let nodes = [
+            Node::start(&log, seed).await,
+            Node::start(&log, seed + 1).await,
+        ];
+        for node in &nodes {
+            node.link.set_weather(weather);
+        }
+        Self {
+            nodes: Arc::new(nodes),
+            log,
+            world: Arc::default(),
+            seed,
+            weather,
+        }
+    }
+
+    /// Comes and goes, now here, now there, until everything is published and read.
+    async fn read(self, n: usize) {
+        let mut rng = fastrand::Rng::with_seed(self.seed * 1_000 + n as u64);
+        let late = self.weather.drop > 0.0;
+        // A silent loss in one topic is found only with that topic's next event.
+        let topics = if late { 1 } else { 1 + n % 3 };
+        let mut reader = Reader {
+            topics: (0..topics).map(|k| (n + 2 * k) % TOPICS).collect(),
+            last: None,
+            began: None,
+            seen: HashSet::new(),
+            told: BTreeMap::new(),
+            late,
+        };
+        while !reader.is_done(&self.world) {
+            let (node, luck) = (&self.nodes[rng.usize(..2)], rng.u64(1..80));
+            let luck = if self.world.is_done() { 0 } else { luck };
+            reader.connection(node, &self.world, &self.log, luck).await;
+            self.world.connections.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn publish(self, node: usize) {
+        let mut rng = fastrand::Rng::with_seed(self.seed * 77 + node as u64);
+        for n in 0..EVENTS {
+            let n = 2 * n + node as u64;
+            publish(&self.nodes[node], &self.world, n, rng.usize(..TOPICS)).await;
+            if rng.u8(..4) == 0 {
+                sleep(Duration::from_micros(rng.u64(..1_500))).await;
+            }
+        }
+    }
+
+    /// The weather is fine again, and the last event of each topic shows what was lost before it.
+    async fn calm(&self) {
+        for node in self.nodes.iter() {
+            node.link.set_weather(Weather::default());
+            node.link.flush().await;
+        }
+        self.world.done.store(true, Ordering::Release);
+        for topic in 0..TOPICS {
+            let last = u64::MAX - topic as u64;
+            publish(&self.nodes[0], &self.world, last, topic).await;
+        }
+    }
+}
+
 /// How many resets were told.
 async fn chaos(seed: u64, keep: usize, weather: Weather) -> usize {
-    let log = Log::new(keep);
-    let nodes = Arc::new([
-        Node::start(&log, seed).await,
-        Node::start(&log, seed + 1).await,
-    ]);
-    for node in nodes.iter() {
-        node.link.set_weather(weather);
-    }
-    let world = Arc::new(World::default());
-    let readers: Vec<_> = (0..CLIENTS)
-        .map(|n| {
-            let (nodes, world, log) = (Arc::clone(&nodes), Arc::clone(&world), Arc::clone(&log));
-            let mut rng = fastrand::Rng::with_seed(seed * 1_000 + n as u64);
-            // A silent loss of one topic is found only with that topic's next event.
-            let topics = if weather.drop > 0.0 { 1 } else { 1 + n % 3 };
-            let mut reader = Reader {
-                topics: (0..topics).map(|k| (n + 2 * k) % TOPICS).collect(),
-                last: None,
-                began: None,
-                seen: HashSet::new(),
-                told: BTreeMap::new(),
-                late: weather.drop > 0.0,
-            };
-            tokio::spawn(async move {
-                loop {
-                    let node = &nodes[rng.usize(..2)];
-                    reader.connection(node, &world, &log, rng.u64(1..80)).await;
-                    world.reconnects.fetch_add(1, Ordering::Relaxed);
-                    if world.done.load(Ordering::Acquire) {
-                        break;
-                    }
-                }
-                // What it is owed still has to come.
-                for node in nodes.iter().cycle() {
-                    if reader.is_done(&world) {
-                        return;
-                    }
-                    reader.connection(node, &world, &log, 0).await;
-                }
-            })
-        })
-        .collect();
-    let publishers = [0, 1].map(|which| {
-        let (nodes, world) = (Arc::clone(&nodes), Arc::clone(&world));
-        let mut rng = fastrand::Rng::with_seed(seed * 77 + which);
-        tokio::spawn(async move {
-            for n in 0..EVENTS {
-                publish(
-                    &nodes[which as usize],
-                    &world,
-                    2 * n + which,
-                    rng.usize(..TOPICS),
-                )
-                .await;
-                if rng.u8(..4) == 0 {
-                    sleep(Duration::from_micros(rng.u64(..1_500))).await;
-                }
-            }
-        })
-    });
-    for publisher in publishers {
+    let chaos = Chaos::start(seed, keep, weather).await;
+    let readers = (0..CLIENTS).map(|n| tokio::spawn(chaos.clone().read(n)));
+    let readers: Vec<_> = readers.collect();
+    for publisher in [0, 1].map(|node| tokio::spawn(chaos.clone().publish(node))) {
         publisher.await.unwrap();
     }
-    for node in nodes.iter() {
-        node.link.set_weather(Weather::default());
-        node.link.flush().await;
-    }
-    world.done.store(true, Ordering::Release);
-    // The last event of each topic shows what was lost before it.
-    for topic in 0..TOPICS {
-        publish(&nodes[0], &world, u64::MAX - topic as u64, topic).await;
-    }
+    chaos.calm().await;
     for reader in readers {
         within(reader).await.unwrap();
     }
-    let (resets, connections) = (
-        world.resets.load(Ordering::Relaxed),
-        world.reconnects.load(Ordering::Relaxed),
-    );
-    println!(
-        "seed {seed}: {} events, {connections} connections, {resets} resets",
-        world.published.lock().unwrap().len()
-    );
+    let world = &chaos.world;
+    let resets = world.resets.load(Ordering::Relaxed);
+    let connections = world.connections.load(Ordering::Relaxed);
+    let events = world.published.lock().unwrap().len();
+    println!("seed {seed}: {events} events, {connections} connections, {resets} resets");
     resets
 }
 

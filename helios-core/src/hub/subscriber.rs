@@ -386,3 +386,101 @@ impl<L: Log> Subscriber<L> {
         self.outbox.insert(after, Kind::Position, bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::encode::Numberable;
+    use crate::event::SseEvent;
+    use crate::hub::RingLimits;
+
+    #[derive(Clone)]
+    struct Topic(Rc<RefCell<Ring>>);
+
+    impl Log for Topic {
+        fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
+            read(&mut self.0.borrow_mut())
+        }
+    }
+
+    impl Topic {
+        fn new() -> Self {
+            Self(Rc::new(RefCell::new(Ring::new(RingLimits::default(), 0))))
+        }
+
+        fn arrive(&self, seq: u64) {
+            let event = Numberable::new(&SseEvent::default().retry(Duration::from_millis(seq)));
+            let event = event.unwrap().with_id(&seq.to_string());
+            self.with(|ring| ring.push(seq, event, None, Duration::ZERO));
+        }
+    }
+
+    fn reader(topic: &Topic, head: u64, last: Option<u64>) -> Subscriber<Topic> {
+        let id = ClientId::from_random_bytes([1; 16]);
+        let mut reader = Subscriber::new(id, OutboxLimits::default());
+        reader.join(Subscription::new(topic.clone(), head));
+        reader.start(last);
+        reader
+    }
+
+    fn events(reader: &mut Subscriber<Topic>, head: u64) -> Result<u64, Overtaken> {
+        let mut frame = Frame::default();
+        reader.gather(head, &mut frame)?;
+        Ok(frame.events())
+    }
+
+    #[test]
+    fn a_client_that_is_ahead_of_its_server_is_not_given_again_what_it_has_seen() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 0, Some(5));
+        for seq in [3, 5, 6] {
+            topic.arrive(seq);
+        }
+        assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn what_is_late_for_a_fresh_client_was_published_before_it_came() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 5, None);
+        topic.with(|ring| ring.doubt(3, 6));
+        for seq in [3, 6] {
+            topic.arrive(seq);
+        }
+        assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn who_may_have_missed_a_late_event_is_told_and_goes_on() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 5, Some(5));
+        topic.with(|ring| ring.doubt(3, 6));
+        for seq in [3, 6] {
+            topic.arrive(seq);
+        }
+        assert_eq!(events(&mut reader, 6), Err(MAYBE_MISSED));
+        let everything = Lag {
+            events: u64::MAX,
+            bytes: u64::MAX,
+        };
+        assert_eq!(reader.skip_ahead(everything), [0]);
+
+        assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn an_id_never_goes_back_behind_a_position_that_was_told() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 0, None);
+        reader.tell_position(9, Bytes::from_static(b"event: ready\nid: 9\n\n"));
+        assert_eq!(events(&mut reader, 9), Ok(1));
+        topic.arrive(7);
+        let mut frame = Frame::default();
+        reader.gather(9, &mut frame).unwrap();
+        assert_eq!(frame.into_bytes(), "retry: 7\n\n");
+    }
+}

@@ -74,6 +74,8 @@ pub(crate) struct Ledger {
     asked_at: u64,
     /// Private events of this connection.
     told: u64,
+    /// This connection was told of missing events.
+    was_reset: bool,
 }
 
 impl Ledger {
@@ -91,6 +93,7 @@ impl Ledger {
         self.asked_at = now;
         self.start = self.position;
         self.told = 0;
+        self.was_reset = false;
         self.left.clear();
     }
 
@@ -129,6 +132,15 @@ impl Ledger {
         }
     }
 
+    /// The position behind a reset.
+    pub(crate) fn ready_again(&mut self, id: EventId, now: u64) -> Result<(), Fault> {
+        match self.position.replace(Position { id, at: now }) {
+            Some(before) if !self.was_reset || before.id > id => Err(FaultKind::OutOfOrder
+                .with(1, format!("is ready again at {id}, after {}", before.id))),
+            _ => Ok(()),
+        }
+    }
+
     /// Events of these topics are missing. That must not be if the client comes back within `retention`.
     pub(crate) fn reset(
         &mut self,
@@ -142,6 +154,7 @@ impl Ledger {
                 *seen = Seen::Nothing;
             }
         }
+        self.was_reset = true;
         let at = self.asked_at;
         self.position = Some(Position { id, at });
         let Some(start) = self.start else {

@@ -231,10 +231,11 @@ impl Life {
             }
             "helios:ready" => {
                 let ready: Ready = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
-                if self.id.replace(ready.client).is_some() {
-                    return Err(other("is ready twice"));
+                let id = id.ok_or_else(|| damaged(event))?;
+                match self.id.replace(ready.client) {
+                    None => self.ledger.ready(id),
+                    Some(_) => self.ledger.ready_again(id, now()),
                 }
-                self.ledger.ready(id.ok_or_else(|| damaged(event))?)
             }
             "helios:reset" => {
                 let reset: Reset = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
