@@ -71,6 +71,15 @@ pub fn encode_into(event: &SseEvent, buffer: &mut BytesMut) -> Result<(), EventE
 }
 
 /// An event encoded without an id, for the hub to number.
+///
+/// ```
+/// use helios::SseEvent;
+/// use helios::encode::Numberable;
+///
+/// let event = Numberable::new(&SseEvent::text("a").event("note"))?;
+/// assert_eq!(event.with_id("7").bytes(), "event: note\nid: 7\ndata: a\n\n");
+/// # Ok::<(), helios::EventError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Numberable {
     bytes: Bytes,
@@ -131,6 +140,15 @@ impl Numberable {
 }
 
 /// An encoded event with its id, which can also be had without.
+///
+/// ```
+/// use helios::SseEvent;
+/// use helios::encode::Numberable;
+///
+/// let event = Numberable::new(&SseEvent::text("a"))?.with_id("7");
+/// assert_eq!(event.without_id(), "data: a\n\n");
+/// # Ok::<(), helios::EventError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WithId {
     bytes: Bytes,

@@ -79,13 +79,13 @@ impl Plain {
         Ok(())
     }
     #[sse("from-service/{id}")]
-    async fn from_service(&self, #[param] id: String) -> Result<SseStream, SseError> {
+    async fn service_from(&self, #[param] id: String) -> Result<SseStream, SseError> {
         let s = self.sse.create_connection();
         s.join_from("x", id.parse().unwrap()).await?;
         Ok(s)
     }
     #[sse("from-own/{id}")]
-    async fn from_own(&self, #[param] id: String) -> Result<SseStream, SseError> {
+    async fn own_from(&self, #[param] id: String) -> Result<SseStream, SseError> {
         let s = SseStream::new();
         s.join_from("x", id.parse().unwrap()).await?;
         Ok(s)
@@ -210,7 +210,7 @@ async fn a_burst_larger_than_a_short_history_does_not_disconnect_healthy_readers
                 events: 16,
                 age: Duration::from_secs(10),
             },
-        )
+        );
     });
     let sse = app.sse_service().clone();
     let mut first = app.sse("/p/prices:x").await;

@@ -11,6 +11,22 @@ use super::{Container, Key, Stored};
 /// a `Result` with any error.
 ///
 /// What it takes must be provided, or made by another factory; types that the container builds on demand come later.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// struct Settings { url: String }
+/// struct Pool(String);
+///
+/// async fn connect(settings: Arc<Settings>) -> Result<Pool, std::io::Error> {
+///     Ok(Pool(settings.url.clone()))
+/// }
+///
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// let app = Helios::new(App).provide(Settings { url: "db:1".into() }).provide_async(connect);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make a value for the container",
     label = "not an async function of `Arc`s that gives a `Result`",

@@ -10,7 +10,14 @@ use helios_core::hub::EventId;
 use super::hub::Hub;
 pub use crate::controller::BoxFuture;
 
-/// What a backplane gives when it fails.
+/// What a backplane gives when it fails: any error.
+///
+/// ```
+/// use helios::backplane::BackplaneError;
+///
+/// let error: BackplaneError = "the link is down".into();
+/// assert_eq!(error.to_string(), "the link is down");
+/// ```
 pub type BackplaneError = Box<dyn Error + Send + Sync>;
 
 /// Stands before the hubs of several servers, so that what is published on one reaches the clients of all.
@@ -180,6 +187,19 @@ pub trait Backplane: Send + Sync + 'static {
 }
 
 /// What a backplane remembers of a topic.
+///
+/// ```
+/// use helios::EventId;
+/// use helios::backplane::{History, PastEvent};
+///
+/// fn after(log: &[PastEvent], forgotten: EventId, after: EventId) -> History {
+///     if after < forgotten {
+///         return History::Gone;
+///     }
+///     History::Events(log.iter().filter(|event| event.id > after).cloned().collect())
+/// }
+/// assert!(matches!(after(&[], EventId::new(1, 7), EventId::new(1, 3)), History::Gone));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum History {
@@ -190,6 +210,14 @@ pub enum History {
 }
 
 /// An event of a [`History`].
+///
+/// ```
+/// use helios::EventId;
+/// use helios::backplane::PastEvent;
+///
+/// let event = PastEvent { id: EventId::new(1, 7), bytes: "as it was published".into() };
+/// assert_eq!(event.id.seq(), 7);
+/// ```
 #[derive(Clone, Debug)]
 pub struct PastEvent {
     /// Its id.
@@ -199,6 +227,15 @@ pub struct PastEvent {
 }
 
 /// What a backplane hands to a hub.
+///
+/// ```
+/// use helios::EventId;
+/// use helios::backplane::BackplaneEvent;
+///
+/// // The link was torn, and is up again.
+/// let torn = BackplaneEvent::Torn { newest: EventId::new(1, 7) };
+/// # assert!(matches!(torn, BackplaneEvent::Torn { newest } if newest.seq() == 7));
+/// ```
 #[derive(Clone, Debug)]
 pub enum BackplaneEvent {
     /// Something was published.
@@ -230,6 +267,18 @@ pub enum BackplaneEvent {
 }
 
 /// Where a backplane hands events to a hub. It is cheap to clone; what is handed to it is taken in order.
+///
+/// ```
+/// use helios::backplane::{BackplaneEvent, BackplaneSink};
+///
+/// async fn deliver(mut link: tokio::sync::mpsc::Receiver<BackplaneEvent>, sink: BackplaneSink) {
+///     while let Some(event) = link.recv().await {
+///         if !sink.accept(event) {
+///             return; // the hub is gone
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct BackplaneSink {
     hub: Weak<Hub>,

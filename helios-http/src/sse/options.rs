@@ -1,5 +1,7 @@
 //! Settings of the SSE side of a server.
 
+mod check;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use http::StatusCode;
 use ipnet::IpNet;
 
 use crate::controller::SseTable;
-use crate::error::Error;
 
 /// The hub looks at its clients no more often than this.
 const TICK: Duration = Duration::from_millis(10);
@@ -327,105 +328,6 @@ impl SseOptions {
         RingLimits {
             events: self.backlog.events,
             age: Duration::from_secs(2),
-        }
-    }
-
-    /// Refuses options with which nothing could be sent, or everybody would be cut.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let wrong_prefix = |prefix: &str| prefix.is_empty() || prefix.contains(['\r', '\n', '\0']);
-        let connections = &self.connections;
-        let table: [(bool, &'static str, String, &'static str); 13] = [
-            (
-                wrong_prefix(&self.control_prefix),
-                "control_prefix",
-                self.control_prefix.clone(),
-                "a text that is not empty and has no line break",
-            ),
-            (
-                self.retry > DAY,
-                "retry",
-                format!("{:?}", self.retry),
-                "a day at the most",
-            ),
-            (
-                self.keep_alive.is_some_and(|after| after < TICK),
-                "keep_alive",
-                format!("{:?}", self.keep_alive),
-                "10 ms at least, or `None`",
-            ),
-            (
-                self.stuck_after < TICK,
-                "stuck_after",
-                format!("{:?}", self.stuck_after),
-                "10 ms at least",
-            ),
-            (
-                self.hook_timeout.is_zero(),
-                "hook_timeout",
-                format!("{:?}", self.hook_timeout),
-                "more than no time",
-            ),
-            (
-                self.backlog.events == 0 || self.backlog.bytes == 0,
-                "backlog",
-                format!("{:?}", self.backlog),
-                "at least one event and one byte",
-            ),
-            (
-                self.max_event_bytes == 0,
-                "max_event_bytes",
-                self.max_event_bytes.to_string(),
-                "at least one byte",
-            ),
-            (
-                self.history_bytes < 2 * self.max_event_bytes as u64,
-                "history_bytes",
-                self.history_bytes.to_string(),
-                "twice `max_event_bytes` at least: readers read from the history",
-            ),
-            (
-                self.max_topics == 0 || self.max_topics_per_connection == 0,
-                "max_topics",
-                format!("{}, {}", self.max_topics, self.max_topics_per_connection),
-                "at least one topic",
-            ),
-            (
-                self.max_age
-                    .is_some_and(|age| age < TICK || age > 3_650 * DAY),
-                "max_age",
-                format!("{:?}", self.max_age),
-                "10 ms to ten years, or `None`",
-            ),
-            (
-                self.closing_grace > DAY,
-                "closing_grace",
-                format!("{:?}", self.closing_grace),
-                "a day at the most",
-            ),
-            (
-                connections.retry > DAY,
-                "connections.retry",
-                format!("{:?}", connections.retry),
-                "a day at the most",
-            ),
-            (
-                // Not a number is wrong, too.
-                connections
-                    .per_second
-                    .is_some_and(|rate| !(rate > 0.0 && rate.is_finite())),
-                "connections.per_second",
-                format!("{:?}", connections.per_second),
-                "a number above zero, or `None`",
-            ),
-        ];
-        match table.into_iter().find(|(wrong, ..)| *wrong) {
-            Some((_, name, value, expected)) => Err(Error::Setting {
-                name,
-                value,
-                expected,
-            }),
-            None => Ok(()),
         }
     }
 

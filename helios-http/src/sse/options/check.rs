@@ -1,0 +1,122 @@
+//! Refuses options with which nothing could be sent, or everybody would be cut.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::{SseOptions, TICK};
+use crate::error::Error;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An option's name, whether it is wrong, its value, and what would be right.
+type Row<'a> = (&'static str, bool, &'a dyn Debug, &'static str);
+
+impl SseOptions {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        refuse(&self.times())?;
+        refuse(&self.bounds())
+    }
+
+    fn times(&self) -> [Row<'_>; 7] {
+        let at_least = |time: Option<Duration>| time.is_none_or(|time| time >= TICK);
+        let (age, retry) = (self.max_age, self.connections.retry);
+        let too_old = age.is_some_and(|age| age > 3_650 * DAY);
+        let alive = &self.keep_alive;
+        let short = self.stuck_after < TICK;
+        let hook = self.hook_timeout.is_zero();
+        [
+            ("retry", self.retry > DAY, &self.retry, "a day at the most"),
+            (
+                "keep_alive",
+                !at_least(*alive),
+                alive,
+                "10 ms at least, or `None`",
+            ),
+            ("stuck_after", short, &self.stuck_after, "10 ms at least"),
+            (
+                "hook_timeout",
+                hook,
+                &self.hook_timeout,
+                "more than no time",
+            ),
+            (
+                "max_age",
+                !at_least(age) || too_old,
+                &self.max_age,
+                "10 ms to ten years, or `None`",
+            ),
+            (
+                "closing_grace",
+                self.closing_grace > DAY,
+                &self.closing_grace,
+                "a day at the most",
+            ),
+            (
+                "connections.retry",
+                retry > DAY,
+                &self.connections.retry,
+                "a day at the most",
+            ),
+        ]
+    }
+
+    fn bounds(&self) -> [Row<'_>; 7] {
+        let prefix = &self.control_prefix;
+        let wrong_prefix = prefix.is_empty() || prefix.contains(['\r', '\n', '\0']);
+        let (backlog, rate) = (&self.backlog, &self.connections.per_second);
+        let no_backlog = backlog.events == 0 || backlog.bytes == 0;
+        let short = self.history_bytes < 2 * self.max_event_bytes as u64;
+        let wrong_rate = rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0));
+        let (all, each) = (&self.max_topics, &self.max_topics_per_connection);
+        [
+            (
+                "control_prefix",
+                wrong_prefix,
+                prefix,
+                "a text that is not empty and has no line break",
+            ),
+            (
+                "backlog",
+                no_backlog,
+                backlog,
+                "at least one event and one byte",
+            ),
+            (
+                "max_event_bytes",
+                self.max_event_bytes == 0,
+                &self.max_event_bytes,
+                "at least one byte",
+            ),
+            (
+                "history_bytes",
+                short,
+                &self.history_bytes,
+                "twice `max_event_bytes` at least: readers read from the history",
+            ),
+            ("max_topics", *all == 0, all, "at least one topic"),
+            (
+                "max_topics_per_connection",
+                *each == 0,
+                each,
+                "at least one topic",
+            ),
+            (
+                "connections.per_second",
+                wrong_rate,
+                rate,
+                "a number above zero, or `None`",
+            ),
+        ]
+    }
+}
+
+fn refuse(rows: &[Row<'_>]) -> Result<(), Error> {
+    match rows.iter().find(|(_, wrong, ..)| *wrong) {
+        Some((name, _, value, expected)) => Err(Error::Setting {
+            name,
+            value: format!("{value:?}"),
+            expected,
+        }),
+        None => Ok(()),
+    }
+}
