@@ -148,9 +148,14 @@ impl<L: Log> Subscriber<L> {
         Start { position, gone }
     }
 
-    /// The highest number written, or where it began.
-    #[must_use]
-    pub fn position(&self) -> u64 {
+    /// Moves the position over what is none of this subscriber's, to right before its next event or to the hub's `head`, and
+    /// gives it.
+    pub fn advance(&mut self, head: u64) -> u64 {
+        if let Ok(upto) = self.look_ahead(head) {
+            let next = self.subscriptions.iter().filter_map(|topic| topic.next);
+            let passed = next.map(|next| next - 1).chain([upto]).min();
+            self.position = self.position.max(passed.unwrap_or_default());
+        }
         self.position
     }
 

@@ -635,8 +635,19 @@ mod tests {
         attach_live(&client, &hub, Some(hub.id(0).to_string()));
         assert_eq!(
             read(&client),
-            ["helios:ready #0", "helios:reset #0", "2 #2"]
+            ["helios:ready #0", "helios:reset #1", "2 #2"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_client_with_nothing_else_to_read_is_told_of_a_hole_only_once() {
+        let hub = forgetful_hub(SlowClients::Disconnect);
+        publish(&hub).await;
+        let client = Arc::new(Client::new());
+        client.register_at(&hub);
+        client.join("short", From::Head).await.unwrap();
+        attach_live(&client, &hub, Some(hub.id(0).to_string()));
+        assert_eq!(read(&client), ["helios:ready #0", "helios:reset #4"]);
     }
 
     #[tokio::test]
@@ -646,7 +657,7 @@ mod tests {
         attach_live(&client, &hub, None);
         publish(&hub).await;
         let events = read(&client);
-        assert_eq!(events[..3], ["helios:ready #0", "helios:reset #0", "2 #2"]);
+        assert_eq!(events[..3], ["helios:ready #0", "helios:reset #1", "2 #2"]);
     }
 
     /// Woken or not, the reader must not register behind an event that it has not seen.

@@ -286,7 +286,7 @@ impl State {
         self.reset(attachment, topics, reason)
     }
 
-    /// Tells the client that events of these topics are missing, before anything else is written: an id from behind the
+    /// Tells the client that events of these topics are missing, before any other event is written: an id from behind the
     /// hole would hide it from the next connection. If hooks are to answer that, nothing that follows is read until they
     /// are done.
     pub(super) fn reset(
@@ -295,7 +295,7 @@ impl State {
         topics: Vec<String>,
         reason: ResetReason,
     ) -> Option<PendingReset> {
-        let at = self.reader.position();
+        let at = self.reader.advance(attachment.hub.head());
         let reset = SseReset::new(reason, topics);
         let id = self.reader.uses_ids().then_some(at);
         self.reader
