@@ -116,10 +116,13 @@ async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
         looks += 1;
         if looks % 30 == 0 {
             let seconds = started.elapsed().as_secs();
-            eprintln!(
-                "{seconds} s: {} connections, {} topics",
-                stats.connections, stats.topics
-            );
+            let mib = server.memory()? / 1_048_576;
+            let Stats {
+                connections,
+                topics,
+                ..
+            } = stats;
+            eprintln!("{seconds} s: {connections} connections, {topics} topics, {mib} MiB");
         }
     }
     let took = started.elapsed().as_secs_f64();
