@@ -29,6 +29,8 @@ impl Running {
         let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
         command
             .args([SERVE, &seed.to_string()])
+            // What glibc keeps for each thread would grow for longer than the soak takes.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn()?;

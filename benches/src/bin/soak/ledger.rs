@@ -141,7 +141,7 @@ impl Ledger {
         }
     }
 
-    /// Events of these topics are missing. That must not be if the client comes back within `retention`.
+    /// Events of these topics are missing. That must not be if the client is back within `retention`.
     pub(crate) fn reset(
         &mut self,
         topics: &[String],
@@ -155,11 +155,12 @@ impl Ledger {
             }
         }
         self.was_reset = true;
-        let at = self.asked_at;
-        self.position = Some(Position { id, at });
         let Some(start) = self.start else {
             return Err(FaultKind::Reset.with(1, "there was nothing to go on from".to_owned()));
         };
+        // Its time is not known, but that it is no earlier than this.
+        let at = start.at;
+        self.position = Some(Position { id, at });
         let age = Duration::from_micros(now.saturating_sub(start.at));
         match age < retention {
             true => Err(FaultKind::Reset.with(
@@ -355,10 +356,10 @@ mod tests {
             ledger.asks(103);
             ledger
         };
-        let soon = back().reset(&topics, id(50), 104, RETENTION);
+        let soon = back().reset(&topics, id(10), 104, RETENTION);
         assert_eq!(kind(soon), Some((FaultKind::Reset, 1)));
         let mut ledger = back();
-        assert_eq!(ledger.reset(&topics, id(50), 106, RETENTION), Ok(()));
+        assert_eq!(ledger.reset(&topics, id(10), 106, RETENTION), Ok(()));
         assert_eq!(ledger.take(&post(30, 120, (44, 90)), id(51)), Ok(()));
     }
 

@@ -1,19 +1,18 @@
 //! One client: it comes, reads, misbehaves by chance, goes, and comes back.
 
+mod listening;
+
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use helios::EventId;
-use helios::decode::{Decoded, DecodedEvent};
-use serde::Deserialize;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::ledger::{Fault, Ledger, other};
-use crate::post::{Post, TOLD, Told, now};
-use crate::server::RETENTION;
+use crate::post::now;
 use crate::stream::{End, Stream};
 use crate::world::{Phase, World};
 use crate::{control, topics};
@@ -146,134 +145,44 @@ impl Life {
         if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
             self.ledger.begin_with(topics::some(&mut self.rng));
         }
+        let opened = timeout(ANSWER_WITHIN, self.ask()).await;
+        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match opened {
+            Ok(stream) => {
+                self.id = None;
+                self.reason = None;
+                self.excused_until = Instant::now();
+                self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
+                stream
+            }
+            Err(error) => {
+                self.fault(&other(format!("could not connect: {error}")));
+                sleep(Duration::from_secs(1)).await;
+                None
+            }
+        }
+    }
+
+    /// Asks for events, and now and then does not wait for the answer.
+    async fn ask(&mut self) -> io::Result<Option<Stream>> {
         self.ledger.asks(now());
         let last = self.ledger.last_id();
-        let comes = format!("comes from {last:?} to {:?}", self.ledger.topics());
-        self.note(comes);
         {
             let mut counts = self.world.tally.lock();
             counts.connections += 1;
             counts.resumes += u64::from(last.is_some());
         }
-        let opened = async {
-            let mut stream = Stream::ask(self.world.server, &self.ledger.topics(), last).await?;
-            if self.rng.u32(..30) == 0 {
-                self.act("gone before the answer");
-                stream.reset();
-                return Ok(None);
-            }
-            stream.head().await.map(|()| Some(stream))
-        };
-        let stream = match timeout(ANSWER_WITHIN, opened).await {
-            Ok(Ok(stream)) => stream?,
-            Ok(Err(error)) => {
-                self.fault(&other(format!("could not connect: {error}")));
-                sleep(Duration::from_secs(1)).await;
-                return None;
-            }
-            Err(_) => {
-                self.fault(&other("was not answered"));
-                return None;
-            }
-        };
-        self.id = None;
-        self.reason = None;
-        self.excused_until = Instant::now();
-        self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
-        Some(stream)
-    }
-
-    /// Reads for as long as this phase lasts, but no longer than until then.
-    async fn read_until(
-        &mut self,
-        stream: &mut Stream,
-        until: Instant,
-        phase: Phase,
-    ) -> Result<(), End> {
-        let world = Arc::clone(&self.world);
-        let over = world.after(phase);
-        let until = sleep_until(until);
-        tokio::pin!(over, until);
-        loop {
-            let item = tokio::select! {
-                biased;
-                () = &mut over => return Ok(()),
-                () = &mut until => return Ok(()),
-                item = stream.next() => item?,
-            };
-            self.take_item(item);
+        let after = last.map_or_else(|| "the start".to_owned(), |id| id.to_string());
+        let comes = format!("comes after {after} to {:?}", self.ledger.topics());
+        self.note(comes);
+        let mut stream = Stream::ask(self.world.server, &self.ledger.topics(), last).await?;
+        if self.rng.u32(..30) == 0 {
+            self.act("gone before the answer");
+            stream.reset();
+            return Ok(None);
         }
-    }
-
-    fn take_item(&mut self, item: Decoded) {
-        match item {
-            Decoded::Event(event) => {
-                if let Err(fault) = self.take(&event) {
-                    self.fault(&fault);
-                }
-            }
-            Decoded::Comment(_) => self.world.tally.lock().keep_alives += 1,
-            Decoded::Retry(_) => {}
-        }
-    }
-
-    fn take(&mut self, event: &DecodedEvent) -> Result<(), Fault> {
-        let id = event.id.parse::<EventId>().ok();
-        if event.event.starts_with("helios:") {
-            self.note(format_args!("{} {} {}", event.event, event.id, event.data));
-        }
-        match &*event.event {
-            "message" => self.take_post(event, id),
-            TOLD => {
-                self.world.tally.lock().private += 1;
-                let told = Told::parse(&event.data).ok_or_else(|| damaged(event))?;
-                self.ledger.take_private(told, id)
-            }
-            "helios:ready" => {
-                let ready: Ready = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
-                let id = id.ok_or_else(|| damaged(event))?;
-                match self.id.replace(ready.client) {
-                    None => self.ledger.ready(id),
-                    Some(_) => self.ledger.ready_again(id, now()),
-                }
-            }
-            "helios:reset" => {
-                let reset: Reset = serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
-                *self
-                    .world
-                    .tally
-                    .lock()
-                    .resets
-                    .entry(reset.reason)
-                    .or_default() += 1;
-                let id = id.ok_or_else(|| damaged(event))?;
-                self.ledger.reset(&reset.topics, id, now(), RETENTION)
-            }
-            "helios:reconnect" => {
-                let word: Reconnect =
-                    serde_json::from_str(&event.data).map_err(|_| damaged(event))?;
-                self.reason = Some(word.reason);
-                Ok(())
-            }
-            _ => Err(damaged(event)),
-        }
-    }
-
-    fn take_post(&mut self, event: &DecodedEvent, id: Option<EventId>) -> Result<(), Fault> {
-        let (Some(post), Some(id)) = (Post::parse(&event.data), id) else {
-            return Err(damaged(event));
-        };
-        let mut counts = self.world.tally.lock();
-        counts.received += 1;
-        self.last_age = Duration::from_micros(now().saturating_sub(post.at));
-        if self.fluent_from <= Instant::now() {
-            counts.latency.add(self.last_age);
-        }
-        drop(counts);
-        if self.id.is_none() {
-            return Err(other("gets events before it is ready"));
-        }
-        self.ledger.take(&post, id)
+        stream.head().await?;
+        Ok(Some(stream))
     }
 
     async fn leave(&mut self, mut stream: Stream, how: &'static str) -> Option<Stream> {
@@ -311,7 +220,7 @@ impl Life {
                 read?;
             }
             while let Some(item) = stream.next_read() {
-                self.take_item(item);
+                self.take(item);
             }
             self.pause(Duration::from_millis(200)).await;
         }
@@ -371,17 +280,14 @@ impl Life {
             None => format!("{end:?}"),
         };
         self.note(&name);
-        // On a busy machine also who means to read may fall behind.
-        let excused = Instant::now() <= self.excused_until || self.last_age > BEHIND;
-        *self
-            .world
-            .tally
-            .lock()
-            .ends
-            .entry(name.clone())
-            .or_default() += 1;
-        if !excused {
-            self.fault(&other(format!("was cut without a cause: {name}")));
+        let excused = Instant::now() <= self.excused_until;
+        let fault = other(format!("was cut without a cause: {name}"));
+        self.world.tally.lock().end(name);
+        match (excused, self.last_age > BEHIND) {
+            (true, _) => {}
+            // On a busy machine also who means to read may not keep up.
+            (false, true) => self.act("fell behind"),
+            (false, false) => self.fault(&fault),
         }
     }
 
@@ -418,25 +324,4 @@ impl Life {
         let diary = self.diary.iter().map(String::as_str);
         self.world.tally.fault(self.name, fault, diary);
     }
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    client: String,
-}
-
-#[derive(Deserialize)]
-struct Reset {
-    reason: String,
-    topics: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Reconnect {
-    reason: String,
-}
-
-fn damaged(event: &DecodedEvent) -> Fault {
-    let start: String = format!("{event:?}").chars().take(200).collect();
-    other(format!("does not understand {start}"))
 }

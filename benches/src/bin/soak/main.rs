@@ -1,7 +1,7 @@
 //! A soak of the SSE hub, from outside: `cargo xtask soak`.
 //!
-//! Thousands of clients come, stay, stall, break off and resume, while the server publishes. Each of them checks that it
-//! sees every event of its topics exactly once and in order. At the end all leave, and nothing may be left of them.
+//! Thousands of clients come, stay, stall, break off and resume, while the server publishes. Each of them checks that
+//! it sees every event of its topics exactly once and in order. At the end all leave, and nothing may be left of them.
 //!
 //! ```text
 //! cargo xtask soak                                 ten minutes

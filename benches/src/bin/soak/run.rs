@@ -63,11 +63,15 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
     }
     let watched = watch(plan, &server).await?;
     let stats = settle(&world).await?;
-    // A client that does not go is a connection that is left.
-    let _ = timeout(LEAVE_WITHIN, async {
-        while lives.join_next().await.is_some() {}
-    })
-    .await;
+    let all_go = async {
+        while let Some(gone) = lives.join_next().await {
+            gone?;
+        }
+        Ok::<(), Error>(())
+    };
+    timeout(LEAVE_WITHIN, all_go)
+        .await
+        .map_err(|_| "a client does not go")??;
     let left = what_is_left(&server, descriptors).await?;
     let memory_left = server.memory()?;
     let drained = drain::drain(&mut server, IDLE).await?;
@@ -112,10 +116,13 @@ async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
         looks += 1;
         if looks % 30 == 0 {
             let seconds = started.elapsed().as_secs();
-            eprintln!(
-                "{seconds} s: {} connections, {} topics",
-                stats.connections, stats.topics
-            );
+            let mib = server.memory()? / 1_048_576;
+            let Stats {
+                connections,
+                topics,
+                ..
+            } = stats;
+            eprintln!("{seconds} s: {connections} connections, {topics} topics, {mib} MiB");
         }
     }
     let took = started.elapsed().as_secs_f64();

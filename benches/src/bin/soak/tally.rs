@@ -61,6 +61,14 @@ impl Counts {
         *self.acts.entry(name).or_default() += 1;
     }
 
+    pub(crate) fn reset(&mut self, reason: String) {
+        *self.resets.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn end(&mut self, how: String) {
+        *self.ends.entry(how).or_default() += 1;
+    }
+
     pub(crate) fn faults_of(&self, kind: FaultKind) -> u64 {
         self.faults.get(&kind).copied().unwrap_or(0)
     }
