@@ -10,6 +10,7 @@
 //! ```
 
 mod child;
+mod events;
 mod load;
 mod report;
 mod runner;
@@ -19,9 +20,8 @@ mod subjects;
 use std::env;
 use std::process::ExitCode;
 
+use helios_benches::Error;
 use scenarios::SCENARIOS;
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N]";
 
@@ -55,7 +55,7 @@ fn compare(names: &[&str], rounds: Option<usize>) -> Result<(), Error> {
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario.name) {
             let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;
-            println!("{}", report::Report { scenario, samples });
+            println!("{}", report::Outcome::new(scenario, &samples));
         }
     }
     Ok(())
