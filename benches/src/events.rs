@@ -1,18 +1,18 @@
 //! What is measured of servers of events.
 
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use helios_benches::Error;
 use helios_benches::reader::Readers;
-use helios_benches::sse::Command;
+use helios_benches::sse::Command as Publish;
 
 use crate::child::Running;
 use crate::scenarios::ready;
 
 const TOPIC: &str = "/events/t0";
 const WARM_UP: Duration = Duration::from_millis(300);
-const WINDOW: Duration = Duration::from_millis(1500);
 
 /// Bytes of data in each event, where nothing else is said.
 const SIZE: u32 = 64;
@@ -44,14 +44,14 @@ impl Pair {
     }
 
     /// Publishes, and waits until so many readers have got it all.
-    fn round(&mut self, publish: Command, readers: usize) -> Result<(), Error> {
+    fn round(&mut self, publish: Publish, readers: usize) -> Result<(), Error> {
         self.server.publish(publish)?;
         self.expected += u64::from(publish.events) * readers as u64;
         self.readers.wait_for(self.expected)
     }
 
     /// Rounds without a pause, for so long.
-    fn rounds(&mut self, time: Duration, publish: Command, readers: usize) -> Result<(), Error> {
+    fn rounds(&mut self, time: Duration, publish: Publish, readers: usize) -> Result<(), Error> {
         let start = Instant::now();
         while start.elapsed() < time {
             self.round(publish, readers)?;
@@ -60,8 +60,15 @@ impl Pair {
     }
 }
 
-fn command(events: u32) -> Command {
-    Command {
+/// How long rates are measured. `BENCH_WINDOW_MS` makes it longer, for a look with a profiler.
+fn window() -> Duration {
+    let millis = std::env::var("BENCH_WINDOW_MS").ok();
+    let millis = millis.and_then(|millis| millis.parse().ok());
+    Duration::from_millis(millis.unwrap_or(1500))
+}
+
+fn command(events: u32) -> Publish {
+    Publish {
         events,
         topic: 0,
         size: SIZE,
@@ -76,7 +83,7 @@ pub(crate) fn fan_out(subject: &str, readers: usize, publish: u32) -> Result<Vec
     let publish = command(publish);
     pair.rounds(WARM_UP, publish, readers)?;
     let (received, cpu, start) = (pair.readers.received, pair.server.cpu()?, Instant::now());
-    pair.rounds(WINDOW, publish, readers)?;
+    pair.rounds(window(), publish, readers)?;
     let received = (pair.readers.received - received) as f64;
     let cpu = pair.server.cpu()? - cpu;
     Ok(vec![
@@ -114,7 +121,7 @@ pub(crate) fn flat_out(subject: &str) -> Result<Vec<f64>, Error> {
     pair.readers.open("/events/flat-out", 1)?;
     pair.readers.read_for(WARM_UP)?;
     let (received, cpu) = (pair.readers.received, pair.server.cpu()?);
-    pair.readers.read_for(WINDOW)?;
+    pair.readers.read_for(window())?;
     let received = pair.readers.received - received;
     let cpu = pair.server.cpu()? - cpu;
     Ok(vec![received as f64 / cpu.as_secs_f64()])
@@ -161,6 +168,16 @@ pub(crate) fn resume(subject: &str, clients: usize, missed: u32) -> Result<Vec<f
         .wait_for(u64::from(missed) * (clients as u64 + 1))?;
     let cpu = pair.server.cpu()? - cpu;
     Ok(vec![clients as f64 / cpu.as_secs_f64()])
+}
+
+/// What the program that counts them says.
+pub(crate) fn allocations(subject: &str) -> Result<Vec<f64>, Error> {
+    let program = std::env::current_exe()?.with_file_name("allocations");
+    let said = Command::new(program).arg(subject).output()?;
+    match said.status.success() {
+        true => Ok(vec![String::from_utf8(said.stdout)?.trim().parse()?]),
+        false => Err(String::from_utf8_lossy(&said.stderr).into()),
+    }
 }
 
 /// The id in what a stream said first; anything, if it said none.

@@ -74,18 +74,19 @@ impl Outcome {
 
     /// As a section of a Markdown page.
     pub(crate) fn markdown(&self) -> String {
-        let Self { title, rounds, .. } = self;
+        let Self {
+            name,
+            title,
+            rounds,
+            ..
+        } = self;
         let figures = self.figures.join(" | ");
         let rule = "---: | ".repeat(self.figures.len());
-        let mut page = format!("## {title}\n\n{rounds} rounds; medians.\n\n");
+        let mut page = format!("## {name}\n\n{title}. Medians of {rounds} rounds.\n\n");
         page += &format!("| | {figures} |\n| --- | {}|\n", rule.trim_start());
         for Row { subject, ranges } in &self.subjects {
             let medians: Vec<_> = ranges.iter().map(|range| figure(range.median)).collect();
             page += &format!("| {subject} | {} |\n", medians.join(" | "));
-        }
-        page.push('\n');
-        for goal in &self.goals {
-            page += &format!("- {goal}\n");
         }
         page
     }
@@ -116,6 +117,25 @@ impl Reached {
             reached,
             met,
         }
+    }
+}
+
+impl Reached {
+    /// As cells of a Markdown table.
+    pub(crate) fn cells(&self) -> String {
+        let Self {
+            what,
+            wanted,
+            reached,
+            met,
+        } = self;
+        let Range {
+            median,
+            least,
+            most,
+        } = reached;
+        let met = if *met { "met" } else { "**missed**" };
+        format!("{what} | {median:.3} | {least:.3} to {most:.3} | {wanted} | {met}")
     }
 }
 

@@ -226,6 +226,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         }],
     },
     Scenario {
+        name: "allocations",
+        title: "1,000 subscribers of one topic, 1 event a round: allocations of the server, and of the publisher in it",
+        subjects: &["helios", "axum"],
+        figures: &["allocations per event"],
+        rounds: 3,
+        measure: events::allocations,
+        goals: &[Goal::Figure {
+            subject: "helios",
+            bound: Bound::AtMost(0.01),
+        }],
+    },
+    Scenario {
         name: "topics",
         title: "publish to a topic of 10 subscribers, beside 10 or 10,000 other topics",
         subjects: &["helios-sse-10-topics", "helios-sse-10000-topics"],

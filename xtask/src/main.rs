@@ -54,13 +54,29 @@ const TEST: &[Step] = &[
 
 const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
-       cargo xtask bench [SCENARIO].. [--rounds N]   measure Helios beside its peers
+       cargo xtask bench [SCENARIO].. [--rounds N] [--save]
+                                                     measure Helios beside its peers; write docs/bench
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 
-const BENCH: &Step = &step(
-    "bench",
-    &["run", "--release", "--package", "helios-benches"],
-);
+/// All programs of the package first: the one that measures calls the other.
+const BENCH: [Step; 2] = [
+    step(
+        "build",
+        &["build", "--release", "--package", "helios-benches"],
+    ),
+    step(
+        "bench",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "helios-benches",
+            "--bin",
+            "helios-benches",
+            "--",
+        ],
+    ),
+];
 
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
@@ -100,9 +116,10 @@ fn test() -> ExitCode {
 
 /// Measures; what else is on the command line is for the program that does.
 fn bench() -> ExitCode {
-    let mut command = cargo(BENCH);
-    command.arg("--").args(env::args().skip(2));
-    match succeeds(&mut command) {
+    let [build, measure] = &BENCH;
+    let mut measure = cargo(measure);
+    measure.args(env::args().skip(2));
+    match run(build) && succeeds(&mut measure) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

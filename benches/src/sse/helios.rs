@@ -31,7 +31,7 @@ impl Events {
     }
 }
 
-#[server(controllers = [Events])]
+#[server(controllers = [Events], sse(enabled = true))]
 struct App;
 
 /// Serves, and publishes what `commands` ask for. So many topics beside `t0` exist from the start.
