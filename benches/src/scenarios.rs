@@ -170,7 +170,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "latency",
         title: "1,000 subscribers, 20 events a second: publish to receipt",
-        subjects: &["bare-sse", "hyper-sse", "helios-sse", "axum-sse"],
+        subjects: FAN_OUT,
         figures: &["p99 ms", "p50 ms", "p99.9 ms"],
         rounds: 5,
         measure: |subject| events::latency(subject, 1000),
@@ -196,7 +196,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "idle",
         title: "10,000 connections that wait for an event",
-        subjects: &["hyper-sse", "helios-sse", "axum-sse"],
+        subjects: FAN_OUT,
         figures: &["KiB per connection"],
         rounds: 3,
         measure: |subject| events::idle(subject, 10_000),
@@ -215,7 +215,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "set-up",
         title: "a connection comes, gets its first bytes, and goes",
-        subjects: &["bare-sse", "hyper-sse", "helios-sse", "axum-sse"],
+        subjects: FAN_OUT,
         figures: &["CPU us per connection"],
         rounds: 5,
         measure: events::set_up,
@@ -278,6 +278,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+#[cfg(feature = "peers")]
+const FAN_OUT: &[&str] = &[
+    "bare-sse",
+    "hyper-sse",
+    "helios-sse",
+    "axum-sse",
+    "actix-sse",
+    "salvo-sse",
+];
+#[cfg(not(feature = "peers"))]
 const FAN_OUT: &[&str] = &["bare-sse", "hyper-sse", "helios-sse", "axum-sse"];
 const RATES: &[&str] = &["events per CPU-second", "events per second"];
 

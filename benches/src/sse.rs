@@ -4,11 +4,16 @@
 //! What to publish comes in through a pipe, one [`Command`] after the other, so that all of them publish the same at the
 //! same time.
 
+#[cfg(feature = "peers")]
+pub mod actix;
 pub mod axum;
 pub mod bare;
+mod channels;
 mod command;
 pub mod helios;
 pub mod hyper;
+#[cfg(feature = "peers")]
+pub mod salvo;
 
 pub use command::{Command, MARK, now};
 

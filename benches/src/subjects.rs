@@ -59,6 +59,23 @@ const SUBJECTS: &[Subject] = &[
             runtime.block_on(async { Ok(sse::axum::serve(announced().await?, commands()?).await?) })
         },
     },
+    #[cfg(feature = "peers")]
+    Subject {
+        name: "actix-sse",
+        run: |runtime| {
+            runtime.block_on(async {
+                let listener = announced().await?.into_std()?;
+                Ok(sse::actix::serve(listener, commands()?).await?)
+            })
+        },
+    },
+    #[cfg(feature = "peers")]
+    Subject {
+        name: "salvo-sse",
+        run: |runtime| {
+            runtime.block_on(async { sse::salvo::serve(announced().await?, commands()?).await })
+        },
+    },
     Subject {
         name: "helios-sse",
         run: |runtime| runtime.block_on(serve_helios_sse(0)),

@@ -62,7 +62,14 @@ usage: cargo xtask test                              run every check, as CI does
 const BENCH: [Step; 2] = [
     step(
         "build",
-        &["build", "--release", "--package", "helios-benches"],
+        &[
+            "build",
+            "--release",
+            "--package",
+            "helios-benches",
+            "--features",
+            "peers",
+        ],
     ),
     step(
         "bench",
@@ -71,6 +78,8 @@ const BENCH: [Step; 2] = [
             "--release",
             "--package",
             "helios-benches",
+            "--features",
+            "peers",
             "--bin",
             "helios-benches",
             "--",
