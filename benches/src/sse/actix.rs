@@ -13,7 +13,7 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves with one worker, and publishes what `commands` ask for.
+/// Serves with one worker, and publishes what `commands` ask for; the process ends when nobody asks.
 ///
 /// # Errors
 ///
@@ -25,7 +25,11 @@ pub async fn serve(listener: std::net::TcpListener, commands: OwnedFd) -> io::Re
         // In the worker's thread, as a handler would publish.
         let mut commands = commands.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(commands) = commands.take() {
-            rt::spawn(publish(commands, channels.clone()));
+            let published = publish(commands, channels.clone());
+            rt::spawn(async {
+                let _ = published.await;
+                std::process::exit(0);
+            });
         }
         App::new()
             .app_data(Data::new(channels.clone()))

@@ -15,7 +15,7 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves, and publishes what `commands` ask for.
+/// Serves, and publishes what `commands` ask for, until nobody asks.
 ///
 /// # Errors
 ///
@@ -26,11 +26,14 @@ pub async fn serve(listener: TcpListener, commands: OwnedFd) -> io::Result<()> {
         .route("/events/flat-out", get(flat_out))
         .route("/events/{topic}", get(subscribe))
         .with_state(channels.clone());
-    tokio::spawn(publish(commands, channels));
+    let published = tokio::spawn(publish(commands, channels));
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
-    axum::serve(listener, app).await
+    tokio::select! {
+        served = axum::serve(listener, app) => served,
+        _ = published => Ok(()),
+    }
 }
 
 async fn subscribe(

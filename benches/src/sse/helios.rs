@@ -34,7 +34,7 @@ impl Events {
 #[server(controllers = [Events], sse(enabled = true))]
 struct App;
 
-/// Serves, and publishes what `commands` ask for. So many topics beside `t0` exist from the start.
+/// Serves, and publishes what `commands` ask for, until nobody asks. So many topics beside `t0` exist from the start.
 ///
 /// # Errors
 ///
@@ -49,9 +49,11 @@ pub async fn serve(
     for topic in 1..=other_topics {
         sse.publish(format!("t{topic}"), "here").await?;
     }
-    tokio::spawn(publish(commands, sse));
-    app.listen_on(listener).await?;
-    Ok(())
+    let published = tokio::spawn(publish(commands, sse));
+    tokio::select! {
+        served = app.listen_on(listener) => Ok(served?),
+        _ = published => Ok(()),
+    }
 }
 
 impl Publisher for SseService {

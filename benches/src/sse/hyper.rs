@@ -104,14 +104,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves, and publishes what `commands` ask for.
+/// Serves, and publishes what `commands` ask for, until nobody asks.
 ///
 /// # Errors
 ///
 /// When no connection can be accepted.
 pub async fn serve(listener: TcpListener, commands: OwnedFd) -> io::Result<()> {
     let server = Server::default();
-    tokio::spawn(publish(commands, server.clone()));
+    let published = tokio::spawn(publish(commands, server.clone()));
+    tokio::select! {
+        failed = accept(&listener, &server) => failed,
+        _ = published => Ok(()),
+    }
+}
+
+async fn accept(listener: &TcpListener, server: &Server) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

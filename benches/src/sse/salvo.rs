@@ -12,7 +12,7 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves, and publishes what `commands` ask for. salvo leaves `TCP_NODELAY` to the listener, whose sockets inherit it.
+/// Serves, and publishes what `commands` ask for, until nobody asks. salvo leaves `TCP_NODELAY` to the listener, whose sockets inherit it.
 ///
 /// # Errors
 ///
@@ -20,12 +20,13 @@ use super::command::publish;
 pub async fn serve(listener: TcpListener, commands: OwnedFd) -> Result<(), crate::Error> {
     let channels = Channels::default();
     let router = Router::with_path("events/{topic}").get(channels.clone());
-    tokio::spawn(publish(commands, channels));
+    let published = tokio::spawn(publish(commands, channels));
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    Server::new(TcpAcceptor::try_from(listener)?)
-        .serve(router)
-        .await;
-    Ok(())
+    let server = Server::new(TcpAcceptor::try_from(listener)?);
+    tokio::select! {
+        () = server.serve(router) => Ok(()),
+        _ = published => Ok(()),
+    }
 }
 
 #[salvo::async_trait]
