@@ -1,13 +1,13 @@
 //! A subject in a process of its own: started on the measured core, and what the system knows of it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use helios_benches::Error;
 use helios_benches::cores;
+use helios_benches::sse::Command as Publish;
 use procfs::process::Process;
-
-use crate::Error;
 
 /// How this program is told to be a child.
 pub(crate) const RUN: &str = "run";
@@ -25,7 +25,7 @@ impl Running {
         let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
         command
             .args([RUN, subject])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut running = Self {
             child: command.spawn()?,
@@ -37,6 +37,18 @@ impl Running {
             true => Err(format!("`{subject}` did not start").into()),
             false => Ok(running),
         }
+    }
+
+    /// Tells a server of events to publish some.
+    pub(crate) fn publish(&mut self, publish: Publish) -> Result<(), Error> {
+        let commands = self.child.stdin.as_mut().ok_or("no standard input")?;
+        Ok(commands.write_all(&publish.to_bytes())?)
+    }
+
+    /// The bytes of memory that it occupies.
+    pub(crate) fn memory(&self) -> Result<u64, Error> {
+        let stat = Process::new(i32::try_from(self.child.id())?)?.stat()?;
+        Ok(stat.rss * procfs::page_size())
     }
 
     /// The processor time that it has used so far.

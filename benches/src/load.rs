@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::Error;
+use helios_benches::Error;
 
 /// More than any response here.
 const BUFFER_BYTES: usize = 4096;

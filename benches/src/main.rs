@@ -7,11 +7,14 @@
 //! ```text
 //! cargo xtask bench                      all scenarios
 //! cargo xtask bench hello --rounds 20    one of them, for longer
+//! cargo xtask bench --save               all, and `docs/bench` is written
 //! ```
 
 mod child;
+mod events;
 mod load;
 mod report;
+mod results;
 mod runner;
 mod scenarios;
 mod subjects;
@@ -19,22 +22,22 @@ mod subjects;
 use std::env;
 use std::process::ExitCode;
 
+use helios_benches::Error;
+use report::Outcome;
 use scenarios::SCENARIOS;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Writes the outcome to `docs/bench`.
+const SAVE: &str = "--save";
 
-const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N]";
+const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N] [--save]";
 
 fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         [child::RUN, subject] => subjects::run(subject),
-        [names @ .., "--rounds", rounds] => rounds
-            .parse()
-            .map_err(|_| USAGE.into())
-            .and_then(|rounds| compare(names, Some(rounds))),
-        names => compare(names, None),
+        [args @ .., SAVE] => compare(args).and_then(results::save),
+        args => compare(args).map(drop),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,17 +49,24 @@ fn main() -> ExitCode {
 }
 
 /// Runs the scenarios of these names, or all.
-fn compare(names: &[&str], rounds: Option<usize>) -> Result<(), Error> {
+fn compare(args: &[&str]) -> Result<Vec<Outcome>, Error> {
+    let (names, rounds) = match args {
+        [names @ .., "--rounds", rounds] => (names, Some(rounds.parse().map_err(|_| USAGE)?)),
+        names => (names, None),
+    };
     let is_known = |name: &&str| SCENARIOS.iter().any(|scenario| scenario.name == *name);
     if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return Err(format!("there is no scenario `{name}`\n{USAGE}").into());
     }
     helios_benches::cores::keep_off_the_measured_core()?;
+    let mut outcomes = Vec::new();
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario.name) {
             let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;
-            println!("{}", report::Report { scenario, samples });
+            let outcome = Outcome::new(scenario, &samples);
+            println!("{outcome}");
+            outcomes.push(outcome);
         }
     }
-    Ok(())
+    Ok(outcomes)
 }

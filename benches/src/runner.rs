@@ -1,24 +1,26 @@
 //! Interleaves the subjects of a scenario.
 
-use crate::Error;
 use crate::scenarios::Scenario;
+use helios_benches::Error;
 
-/// The figures of one subject, one for each round.
+/// The figures of one subject, of each round.
 pub(crate) struct Samples {
     pub(crate) subject: &'static str,
-    pub(crate) figures: Vec<f64>,
+    pub(crate) rounds: Vec<Vec<f64>>,
 }
 
 pub(crate) fn run(scenario: &Scenario, rounds: usize) -> Result<Vec<Samples>, Error> {
     let samples = scenario.subjects.iter().map(|subject| Samples {
         subject,
-        figures: Vec::with_capacity(rounds),
+        rounds: Vec::new(),
     });
     let mut samples: Vec<_> = samples.collect();
     for round in 0..rounds.max(1) {
         eprintln!("{}: round {} of {rounds}", scenario.name, round + 1);
-        for Samples { subject, figures } in &mut samples {
-            figures.push((scenario.measure)(subject)?);
+        for Samples { subject, rounds } in &mut samples {
+            let figures =
+                (scenario.measure)(subject).map_err(|error| format!("{subject}: {error}"))?;
+            rounds.push(figures);
         }
         // Every other round goes the other way, or a machine that grows busier would favour the first.
         samples.reverse();

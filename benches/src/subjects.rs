@@ -3,21 +3,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use helios::{Helios, Listener};
+use helios_benches::Error;
 use helios_benches::cores::own_cpu;
-use helios_benches::{hello, routes};
+use helios_benches::{hello, routes, sse};
 use http::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-
-use crate::Error;
 
 struct Subject {
     name: &'static str,
@@ -40,6 +40,52 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "helios-1000-routes",
         run: |runtime| runtime.block_on(serve_helios(|| routes::app(1000))),
+    },
+    Subject {
+        name: "bare-sse",
+        run: |runtime| serve_bare(runtime),
+    },
+    Subject {
+        name: "hyper-sse",
+        run: |runtime| {
+            runtime
+                .block_on(async { Ok(sse::hyper::serve(announced().await?, commands()?).await?) })
+        },
+    },
+    Subject {
+        name: "axum-sse",
+        run: |runtime| {
+            runtime.block_on(async { Ok(sse::axum::serve(announced().await?, commands()?).await?) })
+        },
+    },
+    #[cfg(feature = "peers")]
+    Subject {
+        name: "actix-sse",
+        run: |runtime| {
+            runtime.block_on(async {
+                let listener = announced().await?.into_std()?;
+                Ok(sse::actix::serve(listener, commands()?).await?)
+            })
+        },
+    },
+    #[cfg(feature = "peers")]
+    Subject {
+        name: "salvo-sse",
+        run: |runtime| {
+            runtime.block_on(async { sse::salvo::serve(announced().await?, commands()?).await })
+        },
+    },
+    Subject {
+        name: "helios-sse",
+        run: |runtime| runtime.block_on(serve_helios_sse(0)),
+    },
+    Subject {
+        name: "helios-sse-10-topics",
+        run: |runtime| runtime.block_on(serve_helios_sse(10)),
+    },
+    Subject {
+        name: "helios-sse-10000-topics",
+        run: |runtime| runtime.block_on(serve_helios_sse(10_000)),
     },
     Subject {
         name: "options-10",
@@ -78,6 +124,21 @@ async fn serve_helios(app: fn() -> Helios) -> Result<(), Error> {
     Ok(())
 }
 
+async fn serve_helios_sse(other_topics: u32) -> Result<(), Error> {
+    let announced = Announced {
+        listener: listen().await?,
+        started: Instant::now(),
+        done: AtomicBool::new(false),
+    };
+    sse::helios::serve(announced, commands()?, other_topics).await
+}
+
+fn serve_bare(runtime: &Runtime) -> Result<(), Error> {
+    let _runtime = runtime.enter();
+    let listener = runtime.block_on(announced())?.into_std()?;
+    Ok(sse::bare::serve(listener, commands()?)?)
+}
+
 async fn serve_axum(app: fn() -> axum::Router) -> Result<(), Error> {
     let listener = listen().await?;
     let started = Instant::now();
@@ -104,6 +165,18 @@ async fn serve_hyper() -> Result<(), Error> {
 
 async fn listen() -> io::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).await
+}
+
+/// A listener whose address is known from now on; who connects before it is accepted waits.
+async fn announced() -> io::Result<TcpListener> {
+    let listener = listen().await?;
+    announce(listener.local_addr()?, Duration::ZERO);
+    Ok(listener)
+}
+
+/// What to publish comes from the parent process.
+fn commands() -> io::Result<OwnedFd> {
+    io::stdin().as_fd().try_clone_to_owned()
 }
 
 /// Where a server listens, and how many microseconds it took to start.

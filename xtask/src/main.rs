@@ -55,17 +55,42 @@ const TEST: &[Step] = &[
 
 const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
-       cargo xtask bench [SCENARIO].. [--rounds N]   measure Helios beside its peers
+       cargo xtask bench [SCENARIO].. [--rounds N] [--save]
+                                                     measure Helios beside its peers; write docs/bench
        cargo xtask soak [--minutes N] [--clients N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 
-const BENCH: &Step = &step(
-    "bench",
-    &["run", "--release", "--package", "helios-benches"],
-);
+/// All programs of the package first: the one that measures calls the other.
+const BENCH: [Step; 2] = [
+    step(
+        "build",
+        &[
+            "build",
+            "--release",
+            "--package",
+            "helios-benches",
+            "--features",
+            "peers",
+        ],
+    ),
+    step(
+        "bench",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "helios-benches",
+            "--features",
+            "peers",
+            "--bin",
+            "helios-benches",
+            "--",
+        ],
+    ),
+];
 
-const SOAK: &Step = &step(
+const SOAK: [Step; 1] = [step(
     "soak",
     &[
         "run",
@@ -74,8 +99,9 @@ const SOAK: &Step = &step(
         "helios-benches",
         "--bin",
         "soak",
+        "--",
     ],
-);
+)];
 
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
@@ -84,8 +110,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(missing) => fail(&missing),
         },
-        Some("bench") => program(BENCH),
-        Some("soak") => program(SOAK),
+        Some("bench") => program(&BENCH),
+        Some("soak") => program(&SOAK),
         _ => fail(USAGE),
     }
 }
@@ -115,10 +141,13 @@ fn test() -> ExitCode {
 }
 
 /// Runs a program of this workspace; what else is on the command line is for it.
-fn program(step: &Step) -> ExitCode {
-    let mut command = cargo(step);
-    command.arg("--").args(env::args().skip(2));
-    match succeeds(&mut command) {
+fn program(steps: &[Step]) -> ExitCode {
+    let Some((program, before)) = steps.split_last() else {
+        return ExitCode::SUCCESS;
+    };
+    let mut command = cargo(program);
+    command.args(env::args().skip(2));
+    match before.iter().all(run) && succeeds(&mut command) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

@@ -43,6 +43,15 @@ impl<L: Log> Subscription<L> {
         }
     }
 
+    /// Goes back to what comes after the number `seq`, at which another topic was joined before this one, if history still
+    /// has it: the client's position is one for all.
+    fn begin_after(&mut self, seq: u64) {
+        if let Some(cursor) = self.log.with(|ring| ring.after(seq)) {
+            self.cursor = cursor;
+            self.seen = seq;
+        }
+    }
+
     /// Goes back, or forward, to what comes after the number `seq`. False if history does not reach there.
     pub fn resume_after(&mut self, seq: u64) -> bool {
         let cursor = self.log.with(|ring| ring.after(seq));
@@ -152,7 +161,7 @@ impl<L: Log> Subscriber<L> {
     }
 
     /// Starts to write events with the hub's ids: after `last`, the number that the client has seen last, as far as
-    /// history reaches; else from where each topic was joined.
+    /// history reaches; else from where the first topic was joined.
     pub fn start(&mut self, last: Option<u64>) -> Start {
         let joins = self.subscriptions.iter().map(|topic| topic.joined_at);
         let first_join = joins.min().unwrap_or_default();
@@ -160,8 +169,10 @@ impl<L: Log> Subscriber<L> {
         self.use_ids_from(position);
         let mut gone = Vec::new();
         for (place, subscription) in self.subscriptions.iter_mut().enumerate() {
-            if last.is_some_and(|seq| !subscription.resume_after(seq)) {
-                gone.push(place);
+            match last {
+                Some(seq) if !subscription.resume_after(seq) => gone.push(place),
+                Some(_) => {}
+                None => subscription.begin_after(position),
             }
         }
         Start { position, gone }
@@ -441,6 +452,22 @@ mod tests {
             topic.arrive(seq);
         }
         assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn nothing_is_missing_behind_the_position_at_which_a_fresh_client_begins() {
+        let (first, second) = (Topic::new(), Topic::new());
+        let mut reader = Subscriber::new(
+            ClientId::from_random_bytes([1; 16]),
+            OutboxLimits::default(),
+        );
+        second.arrive(1);
+        reader.join(Subscription::new(first, 1));
+        second.arrive(2);
+        reader.join(Subscription::new(second, 2));
+        let start = reader.start(None);
+        assert_eq!((start.position, start.gone.len()), (1, 0));
+        assert_eq!(events(&mut reader, 2), Ok(1));
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! A load of readers: one thread that reads many streams, and does nothing but count the marks in what it reads.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::Error;
+use crate::sse::{MARK, now};
+
+/// How long a server may be silent while something is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many connections wait for their answers at the same time, or the server's backlog would overflow.
+const AT_ONCE: usize = 100;
+
+struct Stream {
+    tcp: TcpStream,
+    /// The response's head, until it is complete.
+    head: Option<Vec<u8>>,
+}
+
+/// Open streams of events.
+pub struct Readers {
+    server: SocketAddr,
+    poll: Poll,
+    events: Events,
+    buffer: Box<[u8]>,
+    streams: Vec<Stream>,
+    /// Streams whose head has arrived.
+    open: usize,
+    /// Events read so far.
+    pub received: u64,
+    /// Bytes read so far, with heads and chunks.
+    pub bytes: u64,
+    /// Nanoseconds from publish to receipt, of each event that was read since this was set.
+    pub latencies: Option<Vec<u64>>,
+    /// The body of the stream that was read first, if that is wanted.
+    pub first: Vec<u8>,
+}
+
+impl Readers {
+    /// Readers of nothing.
+    ///
+    /// # Errors
+    ///
+    /// Of epoll.
+    pub fn new(server: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            server,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            buffer: vec![0; 128 * 1024].into(),
+            streams: Vec::new(),
+            open: 0,
+            received: 0,
+            bytes: 0,
+            latencies: None,
+            first: Vec::new(),
+        })
+    }
+
+    /// Opens so many streams of this target, and waits until all of them are.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be opened.
+    pub fn open(&mut self, target: &str, count: usize) -> Result<(), Error> {
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(AT_ONCE);
+            self.connect(batch)?;
+            self.ask(target, "", batch)?;
+            self.wait_until_open()?;
+            left -= batch;
+        }
+        Ok(())
+    }
+
+    /// Makes so many connections, and asks for nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be made.
+    pub fn connect(&mut self, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            let tcp = std::net::TcpStream::connect(self.server)?;
+            tcp.set_nodelay(true)?;
+            tcp.set_nonblocking(true)?;
+            let mut tcp = TcpStream::from_std(tcp);
+            let token = Token(self.streams.len());
+            let registry = self.poll.registry();
+            registry.register(&mut tcp, token, Interest::READABLE)?;
+            let head = Some(Vec::new());
+            self.streams.push(Stream { tcp, head });
+        }
+        Ok(())
+    }
+
+    /// Sends a request with these header lines on the newest connections.
+    ///
+    /// # Errors
+    ///
+    /// Of the sockets.
+    pub fn ask(&mut self, target: &str, headers: &str, count: usize) -> io::Result<()> {
+        let server = self.server;
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {server}\r\n{headers}\r\n");
+        let newest = self.streams.len() - count;
+        for stream in &mut self.streams[newest..] {
+            stream.tcp.write_all(request.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every connection has its head.
+    ///
+    /// # Errors
+    ///
+    /// If the server is silent, ends a stream, or answers with another status than 200.
+    pub fn wait_until_open(&mut self) -> Result<(), Error> {
+        while self.open < self.streams.len() {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until so many events were received in all.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Readers::wait_until_open`], and if there are more.
+    pub fn wait_for(&mut self, events: u64) -> Result<(), Error> {
+        while self.received < events {
+            self.read()?;
+        }
+        match self.received == events {
+            true => Ok(()),
+            false => Err(format!("{} events instead of {events}", self.received).into()),
+        }
+    }
+
+    /// Reads whatever comes in this time.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Readers::wait_until_open`].
+    pub fn read_for(&mut self, time: Duration) -> Result<(), Error> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.read_within(left)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all streams.
+    pub fn close(&mut self) {
+        self.streams.clear();
+        self.open = 0;
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        match self.read_within(PATIENCE)? {
+            true => Ok(()),
+            false => {
+                let (open, of) = (self.open, self.streams.len());
+                let received = self.received;
+                Err(format!("silence: {open} of {of} open, {received} events").into())
+            }
+        }
+    }
+
+    /// False if there was nothing.
+    fn read_within(&mut self, time: Duration) -> Result<bool, Error> {
+        match self.poll.poll(&mut self.events, Some(time)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            done => done?,
+        }
+        let any = !self.events.is_empty();
+        let ready = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let read = ready
+            .iter()
+            .try_for_each(|event| self.drain(event.token().0));
+        self.events = ready;
+        read.map(|()| any)
+    }
+
+    /// Reads until the socket is empty, as an edge-triggered epoll wants it.
+    fn drain(&mut self, place: usize) -> Result<(), Error> {
+        loop {
+            let read = match self.streams[place].tcp.read(&mut self.buffer) {
+                Ok(0) => return Err("the server ended a stream".into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            self.take(place, read)?;
+            if read < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, place: usize, read: usize) -> Result<(), Error> {
+        self.bytes += read as u64;
+        let bytes = &self.buffer[..read];
+        let stream = &mut self.streams[place];
+        let body = match &mut stream.head {
+            None => bytes,
+            Some(head) => {
+                let before = head.len();
+                head.extend_from_slice(bytes);
+                let Some(length) = head_length(head)? else {
+                    return Ok(());
+                };
+                stream.head = None;
+                self.open += 1;
+                &bytes[length - before..]
+            }
+        };
+        if place == 0 && self.first.len() < 4096 {
+            self.first.extend_from_slice(body);
+        }
+        self.received += memchr::memchr_iter(MARK, body).count() as u64;
+        if let Some(latencies) = &mut self.latencies {
+            let received = now();
+            let published = memchr::memchr_iter(MARK, body).filter_map(|at| time(&body[at..]));
+            latencies.extend(published.map(|published| received.saturating_sub(published)));
+        }
+        Ok(())
+    }
+}
+
+/// When an event was published, which begins here.
+fn time(event: &[u8]) -> Option<u64> {
+    std::str::from_utf8(event.get(1..20)?).ok()?.parse().ok()
+}
+
+/// The length of a head, which must be of a 200, once it is complete.
+fn head_length(bytes: &[u8]) -> Result<Option<usize>, Error> {
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    match bytes.starts_with(b"HTTP/1.1 200 ") {
+        true => Ok(Some(end + 4)),
+        false => Err(String::from_utf8_lossy(&bytes[..end]).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_at_the_empty_line_and_is_of_a_200() {
+        let answer = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n:\n";
+        assert_eq!(head_length(answer).unwrap(), Some(answer.len() - 2));
+        assert_eq!(head_length(&answer[..20]).unwrap(), None);
+        assert!(head_length(b"HTTP/1.1 503 Busy\r\n\r\n").is_err());
+    }
+}

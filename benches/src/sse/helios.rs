@@ -1,0 +1,65 @@
+//! With a controller, as the guide writes it, and nothing set.
+
+use std::os::fd::OwnedFd;
+
+use helios::Listener;
+use helios::prelude::*;
+
+use super::command::{Publisher, publish};
+
+#[derive(Injectable)]
+struct Events;
+
+#[controller(prefix = "events")]
+impl Events {
+    #[sse("flat-out")]
+    fn flat_out(&self) -> impl Stream<Item = SseEvent> {
+        stream! {
+            loop {
+                yield SseEvent::text(super::FLAT_OUT);
+            }
+        }
+    }
+
+    #[sse("{topic}")]
+    async fn subscribe(
+        &self,
+        #[param] topic: String,
+        #[inject_sse] sse: SseService,
+    ) -> Result<SseStream, HttpError> {
+        Ok(sse.subscribe([topic]).await?)
+    }
+}
+
+#[server(controllers = [Events], sse(enabled = true))]
+struct App;
+
+/// Serves, and publishes what `commands` ask for, until nobody asks. So many topics beside `t0` exist from the start.
+///
+/// # Errors
+///
+/// As of `listen_on`, and of a publish to the other topics.
+pub async fn serve(
+    listener: impl Listener,
+    commands: OwnedFd,
+    other_topics: u32,
+) -> Result<(), crate::Error> {
+    let app = Helios::new(App).banner(false);
+    let sse = app.sse();
+    for topic in 1..=other_topics {
+        sse.publish(format!("t{topic}"), "here").await?;
+    }
+    let published = tokio::spawn(publish(commands, sse));
+    tokio::select! {
+        served = app.listen_on(listener) => Ok(served?),
+        _ = published => Ok(()),
+    }
+}
+
+impl Publisher for SseService {
+    async fn publish(&self, topic: &str, data: String) {
+        if let Err(error) = SseService::publish(self, topic, data).await {
+            eprintln!("not published: {error}");
+        }
+    }
+}
