@@ -363,13 +363,16 @@ async fn shutdown_with_five_thousand_open_streams_ends_all_and_runs_every_close_
         unread.push(server.raw(&get("/blocked")).await);
     }
     server.wait_for_connections(MANY + unread.len()).await;
+    // Who does not read changes nothing for the others.
+    server.sse.publish("idle", "to all").await.unwrap();
     let stopped = tokio::spawn(server.stop());
-    let mut told = 0;
+    let (mut reached, mut told) = (0, 0);
     for client in &mut clients {
         let text = read_to_end(client).await;
+        reached += usize::from(text.contains("data: to all\n"));
         told += usize::from(text.contains("event: helios:reconnect\nretry: "));
     }
     stopped.await.unwrap().unwrap();
-    assert_eq!(told, MANY);
+    assert_eq!((reached, told), (MANY, MANY));
     eventually(|| journal.count("closed: shutdown") == MANY + unread.len()).await;
 }

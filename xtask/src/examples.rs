@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-/// Whose example is still to be written. Take a name out when it has one.
-const PENDING: &[&str] = &[];
-
 /// Names the items without an example.
 pub(crate) fn check() -> Result<(), String> {
     let bare = bare_items().map_err(|error| format!("{error}: run `cargo doc` first"))?;
@@ -45,7 +42,7 @@ fn page(entry: &str) -> Option<&str> {
 
 /// The prelude repeats the items of the root, and names some of other crates.
 fn is_exempt(page: &str) -> bool {
-    page.starts_with("prelude/") || PENDING.contains(&page)
+    page.starts_with("prelude/")
 }
 
 fn has_example(page: &str) -> bool {

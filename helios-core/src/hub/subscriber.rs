@@ -46,7 +46,8 @@ impl<L: Log> Subscription<L> {
     /// Goes back to what comes after the number `seq`, at which another topic was joined before this one, if history still
     /// has it: the client's position is one for all.
     fn begin_after(&mut self, seq: u64) {
-        if let Some(cursor) = self.log.with(|ring| ring.after(seq)) {
+        let earlier = self.log.with(|ring| ring.after(seq));
+        if let Some(cursor) = earlier.filter(|cursor| *cursor < self.cursor) {
             self.cursor = cursor;
             self.seen = seq;
         }

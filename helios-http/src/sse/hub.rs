@@ -31,6 +31,19 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Asks until there is an answer, each time after a signal. A signal between asking and waiting is not missed.
+pub(super) async fn until<T>(signal: &Notify, mut ask: impl FnMut() -> Option<T>) -> T {
+    loop {
+        let signalled = signal.notified();
+        tokio::pin!(signalled);
+        signalled.as_mut().enable();
+        match ask() {
+            Some(answer) => return answer,
+            None => signalled.await,
+        }
+    }
+}
+
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
     started: Instant,
@@ -312,13 +325,8 @@ impl Hub {
 
     /// Waits until no connection is live.
     pub(super) async fn wait_until_quiet(&self) {
-        loop {
-            let quiet = self.quiet.notified();
-            if self.counters.live.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            quiet.await;
-        }
+        let live = || self.counters.live.load(Ordering::Acquire);
+        until(&self.quiet, || (live() == 0).then_some(())).await;
     }
 
     /// Waits until no hook runs.

@@ -14,6 +14,7 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::client::{Client, Ending, Farewell, JoinAt, Origin};
+use super::hub::until;
 
 /// A handle of one SSE connection. Clones are cheap and mean the same connection.
 ///
@@ -126,15 +127,8 @@ impl SseStream {
     /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
-        loop {
-            let room = self.client.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            match self.client.push_if_room(&prepared, self.after) {
-                Some(sent) => return sent,
-                None => room.await,
-            }
-        }
+        let push = || self.client.push_if_room(&prepared, self.after);
+        until(&self.client.room, push).await
     }
 
     /// Sends an event if there is room for it now, up to the `backlog`.
@@ -239,15 +233,8 @@ impl SseStream {
     /// }
     /// ```
     pub async fn closing(&self) -> CloseReason {
-        loop {
-            let closing = self.client.closing.notified();
-            tokio::pin!(closing);
-            closing.as_mut().enable();
-            match self.client.closing_reason() {
-                Some(reason) => return reason,
-                None => closing.await,
-            }
-        }
+        let reason = || self.client.closing_reason();
+        until(&self.client.closing, reason).await
     }
 
     /// Joins a topic: what is published to it from now on reaches this connection, numbered with the hub's ids. What was
@@ -396,15 +383,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn closed(&self) -> CloseReason {
-        loop {
-            let over = self.client.over.notified();
-            tokio::pin!(over);
-            over.as_mut().enable();
-            match self.client.finished() {
-                Some(reason) => return reason,
-                None => over.await,
-            }
-        }
+        until(&self.client.over, || self.client.finished()).await
     }
 
     /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query

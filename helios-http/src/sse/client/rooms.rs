@@ -176,16 +176,15 @@ impl Client {
         let hub = &attachment.hub;
         let mut state = lock(&self.state);
         state.begun = true;
-        let joined = state.joined().next().is_some();
-        // Only a topic that is removed has no place, and this one never is.
-        if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
-            let head = hub.head();
-            state.reader.join(Subscription::new(everyone, head));
+        let starts = state.joined().next().is_some() && !state.is_of_another_epoch(hub);
+        // What was broadcast before it was attached is not for a fresh connection.
+        if starts && attachment.last_event_id.is_none() {
+            let reset = state.start(self, attachment);
+            state.join_everyone(hub);
+            return reset;
         }
-        if !joined || state.is_of_another_epoch(hub) {
-            return None;
-        }
-        state.start(self, attachment)
+        state.join_everyone(hub);
+        starts.then(|| state.start(self, attachment)).flatten()
     }
 }
 
@@ -226,6 +225,14 @@ impl State {
             return Err(SseError::TooManyJoined { limit });
         }
         Ok(true)
+    }
+
+    fn join_everyone(&mut self, hub: &Hub) {
+        // Only a topic that is removed has no place, and this one never is.
+        if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
+            let head = hub.head();
+            self.reader.join(Subscription::new(everyone, head));
+        }
     }
 
     /// Between the connection's begin and the moment when its response head leaves.
