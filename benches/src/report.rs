@@ -81,9 +81,9 @@ impl Outcome {
             ..
         } = self;
         let figures = self.figures.join(" | ");
-        let rule = "---: | ".repeat(self.figures.len());
+        let rule = " ---: |".repeat(self.figures.len());
         let mut page = format!("## {name}\n\n{title}. Medians of {rounds} rounds.\n\n");
-        page += &format!("| | {figures} |\n| --- | {}|\n", rule.trim_start());
+        page += &format!("| | {figures} |\n| --- |{rule}\n");
         for Row { subject, ranges } in &self.subjects {
             let medians: Vec<_> = ranges.iter().map(|range| figure(range.median)).collect();
             page += &format!("| {subject} | {} |\n", medians.join(" | "));
