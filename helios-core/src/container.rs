@@ -148,8 +148,8 @@ impl Container {
 pub enum InjectError {
     /// Nothing provides the type.
     #[error(
-        "nothing provides `{wanted}`, needed by {}: call `.provide(..)` with a value{}",
-        chain(.path),
+        "nothing provides `{wanted}`{}: call `.provide(..)` with a value{}",
+        needed_by(.path),
         hint(.wanted, *.shared, *.by_factory)
     )]
     Missing {
