@@ -5,6 +5,7 @@ mod support;
 
 mod ports {
     mod danet;
+    mod nestjs;
 
     use crate::support::SseClient;
 
@@ -17,5 +18,22 @@ mod ports {
         while client.read().await.is_some() {}
         tokio::time::resume();
         client.text()
+    }
+
+    /// What comes up to the blank line behind the given number of events, while time flies.
+    async fn first(events: usize, client: &mut SseClient) -> String {
+        let end = |text: &str| Some(text.match_indices("\n\n").nth(events - 1)?.0 + 2);
+        tokio::time::pause();
+        let text = loop {
+            match (client.text(), end(&client.text())) {
+                (mut text, Some(end)) => {
+                    text.truncate(end);
+                    break text;
+                }
+                (_, None) => client.read().await.unwrap(),
+            }
+        };
+        tokio::time::resume();
+        text
     }
 }
