@@ -5,6 +5,7 @@ mod support;
 
 mod ports {
     mod danet;
+    mod heliosjs;
     mod nestjs;
 
     use crate::support::SseClient;
