@@ -7,6 +7,7 @@ mod ports {
     mod danet;
     mod heliosjs;
     mod nestjs;
+    mod s42core;
 
     use crate::support::SseClient;
 
