@@ -47,7 +47,7 @@ impl Seen {
         let mut context = Context::from_waker(&waker);
         let mut last = 0;
         loop {
-            match client.poll_frame(Frame::default(), &mut context) {
+            match client.poll_frame(Frame::default(), &context) {
                 Poll::Ready(Some(bytes)) => self.take(&bytes, &mut last),
                 Poll::Ready(None) => return,
                 Poll::Pending => thread::park(),
