@@ -308,6 +308,7 @@ impl<L: Log> Subscriber<L> {
     /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
     pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
         let upto = self.look_ahead(head, waker)?;
+        self.outbox.close_batch();
         loop {
             let (place, public) = self.earliest(upto);
             let private = self.outbox.peek();
