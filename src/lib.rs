@@ -39,6 +39,11 @@ pub mod __rt;
 pub mod guide;
 pub mod prelude;
 
+/// The code of the README is tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
