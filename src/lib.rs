@@ -66,8 +66,8 @@ pub use helios_core::sse::{
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
 pub use helios_http::sse::{
-    ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseOptions,
-    SseService, SseStats, SseStream, UserKey, backplane,
+    ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
+    SseOptions, SseService, SseStats, SseStream, UserKey, backplane,
 };
 pub use helios_http::{
     BoxedRoutes, Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,

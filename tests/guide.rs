@@ -1,4 +1,5 @@
 //! What the guide quotes is what is said.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 
