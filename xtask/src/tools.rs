@@ -42,7 +42,8 @@ fn missing() -> Vec<&'static str> {
     absent.map(|(_, package)| *package).collect()
 }
 
-fn is_installed(program: &str) -> bool {
+/// Whether the program is on the path.
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
