@@ -64,7 +64,9 @@ pub(super) fn overloaded(options: &SseOptions, last_event_id: Option<String>) ->
         .retry(retry);
     let with_id = last_event_id.map(|id| event.clone().id(id));
     // An id that cannot be written was none of an event.
-    let event = with_id.filter(|event| event.validate().is_ok()).unwrap_or(event);
+    let event = with_id
+        .filter(|event| event.validate().is_ok())
+        .unwrap_or(event);
     [b":\n", &encoded(&event)[..]].concat().into()
 }
 
