@@ -37,6 +37,7 @@ chapters! {
     controllers "guide/controllers.md"
     streams "guide/streams.md"
     rooms "guide/rooms.md"
+    clients "guide/clients.md"
     pipeline "guide/pipeline.md"
     services "guide/services.md"
     serving "guide/serving.md"

@@ -51,6 +51,7 @@ const TEST: &[Step] = &[
         "browsers",
         &["test", "--test", "browser", "--", "--ignored"],
     ),
+    step("clients", &["test", "--test", "clients", "--", "--ignored"]),
 ];
 
 const USAGE: &str = "\
