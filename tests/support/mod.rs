@@ -179,7 +179,7 @@ pub struct SseClient {
 }
 
 impl SseClient {
-    fn of(response: Response<Incoming>) -> Self {
+    pub fn of(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         Self {
             headers: head.headers,

@@ -51,6 +51,7 @@ const TEST: &[Step] = &[
         "browsers",
         &["test", "--test", "browser", "--", "--ignored"],
     ),
+    step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
 ];
 
 const USAGE: &str = "\

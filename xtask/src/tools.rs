@@ -8,6 +8,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
 ];
 
 /// Installs what is missing on Debian when root, or says what is.
@@ -44,7 +47,11 @@ fn missing() -> Vec<&'static str> {
 
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Where daemons are, though not in everybody's path.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    folders
+        .map(|folder| folder.join(program))
+        .any(|program| program.is_file())
 }
 
 fn is_root() -> bool {

@@ -1,0 +1,128 @@
+//! A proxy as a process of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::support::{DEADLINE, within};
+
+/// What a test changes in a proxy's configuration.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Setup {
+    /// Cuts a stream that is silent for a second.
+    pub(super) impatient: bool,
+    /// Speaks HTTP/2 in front, without TLS.
+    pub(super) http2: bool,
+    /// Compresses event streams too.
+    pub(super) gzip: bool,
+}
+
+/// How a proxy is run.
+pub(super) struct Kind {
+    pub(super) program: &'static str,
+    pub(super) args: fn(&Path) -> Vec<String>,
+    /// Writes what the program needs into a folder of its own.
+    pub(super) configure: fn(Setup, Addresses, &Path),
+}
+
+/// Where a proxy listens, and what it stands before.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) listen: SocketAddr,
+    pub(super) app: SocketAddr,
+}
+
+/// A proxy that listens; dropping it ends it.
+pub(super) struct Proxy {
+    pub(super) addr: SocketAddr,
+    _process: Child,
+    _folder: Folder,
+}
+
+impl Kind {
+    pub(super) async fn start(&self, app: SocketAddr, setup: Setup) -> Proxy {
+        // Somebody else may take the free port first.
+        let mut log = String::new();
+        for _ in 0..3 {
+            match self.try_start(app, setup).await {
+                Ok(proxy) => return proxy,
+                Err(complaint) => log = complaint,
+            }
+        }
+        panic!("{} does not start: {log}", self.program);
+    }
+
+    /// The proxy, or what it says against its configuration.
+    async fn try_start(&self, app: SocketAddr, setup: Setup) -> Result<Proxy, String> {
+        let listen = free_port();
+        let folder = Folder::new(self.program, listen.port());
+        (self.configure)(setup, Addresses { listen, app }, &folder.0);
+        let log = folder.0.join("log");
+        let mut process = Command::new(self.program)
+            .args((self.args)(&folder.0))
+            .env("PATH", path())
+            .env("HOME", &folder.0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program));
+        if !listens(&mut process, listen).await {
+            return Err(fs::read_to_string(log).unwrap());
+        }
+        Ok(Proxy {
+            addr: listen,
+            _process: process,
+            _folder: folder,
+        })
+    }
+}
+
+/// Daemons are in a folder that is not in everybody's path.
+fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/sbin")
+}
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Whether it listens before it ends.
+async fn listens(process: &mut Child, addr: SocketAddr) -> bool {
+    within(async {
+        loop {
+            if process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if TcpStream::connect(addr).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(DEADLINE / 1_000).await;
+        }
+    })
+    .await
+}
+
+/// Removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(program: &str, port: u16) -> Self {
+        let path = std::env::temp_dir().join(format!("helios-{program}-{port}"));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
