@@ -7,6 +7,7 @@ mod support;
 
 mod proxies {
     mod app;
+    mod browser;
     mod caddy;
     mod checks;
     mod haproxy;

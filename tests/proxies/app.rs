@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use helios::SseOptions;
 use helios::prelude::*;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -26,6 +27,18 @@ impl News {
     #[sse]
     async fn news(&self) -> Result<SseStream, SseError> {
         self.sse.subscribe(["news"]).await
+    }
+
+    #[get("page")]
+    fn page(&self) -> Response {
+        let html = [("content-type", "text/html")];
+        (html, include_str!("page.html")).into_response()
+    }
+
+    /// A page tells what it has seen.
+    #[get("seen")]
+    fn seen(&self, #[query] what: String) {
+        self.journal.note(what);
     }
 
     #[on_sse_close]
@@ -80,13 +93,16 @@ impl Site {
     }
 
     pub(super) async fn publish(&self, text: impl Into<String>) {
-        let event = SseEvent::text(text.into());
+        self.send(SseEvent::text(text.into())).await;
+    }
+
+    pub(super) async fn send(&self, event: SseEvent) {
         self.server().sse.publish("news", event).await.unwrap();
     }
 }
 
 /// A request for the stream to whatever listens at `addr`.
-pub(super) async fn ask(addr: SocketAddr, headers: &[(&str, &str)]) -> Response<Incoming> {
+pub(super) async fn ask(addr: SocketAddr, headers: &[(&str, &str)]) -> http::Response<Incoming> {
     ask_from(Ipv4Addr::LOCALHOST.into(), addr, headers).await
 }
 
@@ -94,7 +110,7 @@ pub(super) async fn ask_from(
     client: IpAddr,
     addr: SocketAddr,
     headers: &[(&str, &str)],
-) -> Response<Incoming> {
+) -> http::Response<Incoming> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(client, 0)).unwrap();
     let io = TokioIo::new(socket.connect(addr).await.unwrap());

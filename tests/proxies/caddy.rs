@@ -24,24 +24,23 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         true => format!("{app} {{\n transport http {{\n read_timeout 1s\n }}\n }}"),
         false => app.to_string(),
     };
-    let mut site = SITE
-        .replace("example.org", &format!("http://{listen}"))
-        .replace("127.0.0.1:3000", &app);
-    if setup.gzip {
-        site = site.replace(
-            "encode gzip",
-            "encode gzip {\n match {\n header Content-Type text/*\n }\n }",
-        );
-    }
-    let http2 = if setup.http2 {
-        "servers {\n protocols h1 h2c\n }\n"
-    } else {
-        ""
+    let (scheme, tls) = match setup.tls {
+        true => ("https", "tls cert.pem cert.pem\n"),
+        false => ("http", ""),
     };
-    let options = format!(
-        "{{\n admin off\n default_bind {}\n {http2}}}\n",
-        listen.ip()
-    );
+    let mut site = SITE
+        .replace("example.org {", &format!("{scheme}://{listen} {{\n{tls}"))
+        .replace("127.0.0.1:3000", &app);
+    if setup.bare {
+        site = format!("{}}}", site.split("# No app").next().unwrap());
+    }
+    if setup.gzip {
+        let all = "encode gzip {\n match {\n header Content-Type text/*\n }\n }";
+        site = site.replace("encode gzip", all);
+    }
+    let ip = listen.ip();
+    let options =
+        format!("{{\n admin off\n auto_https disable_redirects\n default_bind {ip}\n}}\n");
     fs::write(folder.join("Caddyfile"), options + &site).unwrap();
 }
 

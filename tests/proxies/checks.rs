@@ -5,15 +5,14 @@ use std::process::Stdio;
 
 use helios::SseOptions;
 use helios::prelude::*;
-use http_body_util::Empty;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use super::app::{AS_A_BROWSER, Site, ask, ask_from, join, open};
-use super::process::{Kind, Setup};
+pub(super) use super::browser::ten_streams_of_a_page_survive_a_restart;
+use super::process::{Kind, Proxy, Setup};
+use crate::support::network::{cut, network};
 use crate::support::{SseClient, within};
 
 /// A test for each check, through this proxy: those that hold for all, and some that do not.
@@ -29,7 +28,9 @@ macro_rules! through {
                 a_client_that_comes_back_misses_nothing
                 a_drain_is_announced
                 a_restart_is_survived
-                many_streams_share_a_connection
+                a_stream_that_is_cut_behind_the_proxy_misses_nothing
+                a_browser_would_be_told_an_error
+                ten_streams_of_a_page_survive_a_restart
                 clients_are_told_apart
             }
         }
@@ -151,7 +152,29 @@ pub(super) async fn a_client_that_comes_back_misses_nothing(kind: &Kind) {
     drop(client);
     site.publish("missed").await;
 
-    let mut client = open(proxy.addr, &[("last-event-id", &seen.id)]).await;
+    comes_back(&proxy, &seen.id).await;
+}
+
+pub(super) async fn a_stream_that_is_cut_behind_the_proxy_misses_nothing(kind: &Kind) {
+    let site = Site::new(silent).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = port.local_addr().unwrap();
+    let wire = tokio::spawn(network(port, site.addr));
+    let proxy = kind.start(door, Setup::default()).await;
+    let mut client = join(proxy.addr).await;
+    site.publish("seen").await;
+    let seen = client.next().await.unwrap();
+
+    cut(wire).await;
+    assert!(client.next().await.is_none());
+    site.publish("missed").await;
+    let port = TcpListener::bind(door).await.unwrap();
+    let _wire = tokio::spawn(network(port, site.addr));
+    comes_back(&proxy, &seen.id).await;
+}
+
+async fn comes_back(proxy: &Proxy, last_id: &str) {
+    let mut client = open(proxy.addr, &[("last-event-id", last_id)]).await;
     let ready = client.next().await.unwrap();
     assert!(ready.data.contains(r#""resumed":true"#), "{ready:?}");
     assert_eq!(client.next().await.unwrap().data, "missed");
@@ -189,31 +212,17 @@ pub(super) async fn a_restart_is_survived(kind: &Kind) {
     assert!(reset.data.contains(r#""reason":"epoch""#), "{reset:?}");
 }
 
-pub(super) async fn many_streams_share_a_connection(kind: &Kind) {
-    let site = Site::new(silent).await;
+/// What the answer for browsers saves them from.
+pub(super) async fn a_browser_would_be_told_an_error(kind: &Kind) {
+    let mut site = Site::new(silent).await;
     let setup = Setup {
-        http2: true,
+        bare: true,
         ..Setup::default()
     };
     let proxy = kind.start(site.addr, setup).await;
-    let io = TokioIo::new(TcpStream::connect(proxy.addr).await.unwrap());
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
-    let mut clients = Vec::new();
-    for _ in 0..20 {
-        let url = format!("http://{}/news", proxy.addr);
-        let request = http::Request::get(url)
-            .body(Empty::<bytes::Bytes>::new())
-            .unwrap();
-        let response = within(sender.send_request(request)).await.unwrap();
-        clients.push(SseClient::of(response));
-    }
-    site.server().wait_for_connections(20).await;
-    site.publish("to all").await;
-    for client in &mut clients {
-        assert_eq!(client.next().await.unwrap().event, "helios:ready");
-        assert_eq!(client.next().await.unwrap().data, "to all");
-    }
+    site.stop().await;
+    let status = ask(proxy.addr, &[AS_A_BROWSER]).await.status();
+    assert!(status.is_server_error(), "{status}");
 }
 
 pub(super) async fn clients_are_told_apart(kind: &Kind) {

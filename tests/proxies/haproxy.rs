@@ -33,11 +33,20 @@ const HAPROXY: Kind = Kind {
 fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     let Addresses { listen, app } = addresses;
     let away = folder.join("away.http");
-    let http2 = if setup.http2 { " proto h2" } else { "" };
-    let site = SITE
-        .replace("127.0.0.1:8080", &format!("{listen}{http2}"))
+    let ssl = match setup.tls {
+        true => format!(
+            " ssl crt {} alpn h2,http/1.1",
+            folder.join("cert.pem").display()
+        ),
+        false => String::new(),
+    };
+    let mut site = SITE
+        .replace("127.0.0.1:8080", &format!("{listen}{ssl}"))
         .replace("127.0.0.1:3000", &app.to_string())
         .replace("/etc/haproxy/away.http", &away.display().to_string());
+    if setup.bare {
+        site = site.replace("errorfile", "#");
+    }
     let mut defaults = DEFAULTS.to_owned();
     if setup.impatient {
         defaults = defaults.replace("50000", "1000");

@@ -29,7 +29,7 @@ http {
 }
 ";
 
-const NGINX: Kind = Kind {
+pub(super) const NGINX: Kind = Kind {
     program: "nginx",
     args: |folder| {
         let folder = folder.display().to_string();
@@ -42,13 +42,19 @@ const NGINX: Kind = Kind {
 
 fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     let Addresses { listen, app } = addresses;
-    let http2 = if setup.http2 { " http2" } else { "" };
-    let site = SITE
-        .replace("127.0.0.1:8080", &format!("{listen}{http2}"))
+    let ssl = if setup.tls { " ssl http2" } else { "" };
+    let mut site = SITE
+        .replace("127.0.0.1:8080", &format!("{listen}{ssl}"))
         .replace("127.0.0.1:3000", &app.to_string());
+    if setup.bare {
+        site = site.replace("error_page 502 504 = @away;", "");
+    }
     let mut options = String::new();
     if setup.impatient {
         options += "proxy_read_timeout 1s;\n";
+    }
+    if setup.tls {
+        options += "ssl_certificate cert.pem;\nssl_certificate_key cert.pem;\n";
     }
     if setup.gzip {
         options += "gzip_types text/event-stream;\n";

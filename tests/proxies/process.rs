@@ -1,13 +1,15 @@
 //! A proxy as a process of its own.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::support::folder::Folder;
 use crate::support::{DEADLINE, within};
 
 /// What a test changes in a proxy's configuration.
@@ -15,8 +17,10 @@ use crate::support::{DEADLINE, within};
 pub(super) struct Setup {
     /// Cuts a stream that is silent for a second.
     pub(super) impatient: bool,
-    /// Speaks HTTP/2 in front, without TLS.
-    pub(super) http2: bool,
+    /// Speaks TLS, and so HTTP/2, with the certificate `cert.pem`, which has its key in it.
+    pub(super) tls: bool,
+    /// Answers a browser as everybody else when the app is away.
+    pub(super) bare: bool,
     /// Compresses event streams too.
     pub(super) gzip: bool,
 }
@@ -59,11 +63,15 @@ impl Kind {
     /// The proxy, or what it says against its configuration.
     async fn try_start(&self, app: SocketAddr, setup: Setup) -> Result<Proxy, String> {
         let listen = free_port();
-        let folder = Folder::new(self.program, listen.port());
+        let folder = Folder::new(self.program);
+        if setup.tls {
+            certify(&folder.0).await;
+        }
         (self.configure)(setup, Addresses { listen, app }, &folder.0);
         let log = folder.0.join("log");
         let mut process = Command::new(self.program)
             .args((self.args)(&folder.0))
+            .current_dir(&folder.0)
             .env("PATH", path())
             .env("HOME", &folder.0)
             .stdin(Stdio::null())
@@ -81,6 +89,24 @@ impl Kind {
             _folder: folder,
         })
     }
+}
+
+async fn certify(folder: &Path) {
+    let args =
+        "req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=localhost";
+    let openssl = Command::new("openssl")
+        .args(args.split(' '))
+        .args(["-keyout", "cert.pem", "-out", "cert.only.pem"])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .status();
+    assert!(openssl.await.unwrap().success());
+    let certificate = fs::read_to_string(folder.join("cert.only.pem")).unwrap();
+    let mut file = File::options()
+        .append(true)
+        .open(folder.join("cert.pem"))
+        .unwrap();
+    file.write_all(certificate.as_bytes()).unwrap();
 }
 
 /// Daemons are in a folder that is not in everybody's path.
@@ -108,21 +134,4 @@ async fn listens(process: &mut Child, addr: SocketAddr) -> bool {
         }
     })
     .await
-}
-
-/// Removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(program: &str, port: u16) -> Self {
-        let path = std::env::temp_dir().join(format!("helios-{program}-{port}"));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
