@@ -46,11 +46,7 @@ fn prompt(sse: &mut SseOptions) {
 
 pub(super) async fn ten_streams_of_a_page_survive_a_restart(kind: &Kind) {
     let mut site = Site::new(prompt).await;
-    let setup = Setup {
-        tls: true,
-        ..Setup::default()
-    };
-    let proxy = kind.start(site.addr, setup).await;
+    let proxy = kind.start(site.addr, Setup::Tls).await;
     let page = Page::open(&proxy, "https").await;
     page.reports("helios:ready", 10).await;
     site.stop().await;
@@ -65,11 +61,7 @@ pub(super) async fn ten_streams_of_a_page_survive_a_restart(kind: &Kind) {
 #[ignore = "needs nginx and Chromium; `cargo xtask test` runs it"]
 async fn http_1_1_has_room_for_six_and_a_502_ends_them_for_good() {
     let mut site = Site::new(prompt).await;
-    let setup = Setup {
-        bare: true,
-        ..Setup::default()
-    };
-    let proxy = NGINX.start(site.addr, setup).await;
+    let proxy = NGINX.start(site.addr, Setup::Bare).await;
     let page = Page::open(&proxy, "http").await;
     page.reports("helios:ready", 6).await;
     site.send(SseEvent::text("").event("leave")).await;

@@ -3,9 +3,29 @@
 use std::fs;
 use std::path::Path;
 
-use super::process::{Addresses, Kind, Setup};
+use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("Caddyfile");
+
+const MAIN: &str = "
+{
+    admin off
+    auto_https disable_redirects
+    default_bind 127.0.0.1
+}
+";
+
+const IMPATIENT: &str = "{
+    transport http {
+        read_timeout 1s
+    }
+}";
+
+const ENCODE_ALL: &str = "encode gzip {
+    match {
+        header Content-Type text/*
+    }
+}";
 
 const CADDY: Kind = Kind {
     program: "caddy",
@@ -19,29 +39,23 @@ const CADDY: Kind = Kind {
 };
 
 fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
-    let Addresses { listen, app } = addresses;
-    let app = match setup.impatient {
-        true => format!("{app} {{\n transport http {{\n read_timeout 1s\n }}\n }}"),
-        false => app.to_string(),
+    let listen = addresses.listen;
+    let head = match setup {
+        Setup::Tls => format!("https://{listen} {{\ntls cert.pem cert.pem"),
+        _ => format!("http://{listen} {{"),
     };
-    let (scheme, tls) = match setup.tls {
-        true => ("https", "tls cert.pem cert.pem\n"),
-        false => ("http", ""),
+    let app = match setup {
+        Setup::Impatient => format!("{} {IMPATIENT}", addresses.app),
+        _ => addresses.app.to_string(),
     };
-    let mut site = SITE
-        .replace("example.org {", &format!("{scheme}://{listen} {{\n{tls}"))
-        .replace("127.0.0.1:3000", &app);
-    if setup.bare {
-        site = format!("{}}}", site.split("# No app").next().unwrap());
-    }
-    if setup.gzip {
-        let all = "encode gzip {\n match {\n header Content-Type text/*\n }\n }";
-        site = site.replace("encode gzip", all);
-    }
-    let ip = listen.ip();
-    let options =
-        format!("{{\n admin off\n auto_https disable_redirects\n default_bind {ip}\n}}\n");
-    fs::write(folder.join("Caddyfile"), options + &site).unwrap();
+    let mut site = replace(SITE, "example.org {", &head);
+    site = replace(&site, "127.0.0.1:3000", &app);
+    site = match setup {
+        Setup::Gzip => replace(&site, "encode gzip", ENCODE_ALL),
+        Setup::Bare => format!("{}}}", site.split("# No app").next().unwrap()),
+        _ => site,
+    };
+    fs::write(folder.join("Caddyfile"), format!("{MAIN}{site}")).unwrap();
 }
 
 super::checks::through!(CADDY, a_client_that_leaves_is_noticed_at_once);

@@ -61,21 +61,21 @@ fn talkative(sse: &mut SseOptions) {
 
 pub(super) async fn events_arrive_one_by_one(kind: &Kind) {
     let site = Site::new(silent).await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
-    for n in 0..20 {
-        site.publish(n.to_string()).await;
-        assert_eq!(client.next().await.unwrap().data, n.to_string());
-    }
+    // Held back for 200 ms each, they would not be there in time.
+    within(async {
+        for n in 0..150 {
+            site.publish(n.to_string()).await;
+            assert_eq!(client.next().await.unwrap().data, n.to_string());
+        }
+    })
+    .await;
 }
 
 pub(super) async fn compressed_events_arrive_one_by_one(kind: &Kind) {
     let site = Site::new(silent).await;
-    let setup = Setup {
-        gzip: true,
-        ..Setup::default()
-    };
-    let proxy = kind.start(site.addr, setup).await;
+    let proxy = kind.start(site.addr, Setup::Gzip).await;
     let mut curl = Command::new("curl")
         .args(["--silent", "--no-buffer", "--compressed"])
         .args([
@@ -99,10 +99,7 @@ pub(super) async fn compressed_events_arrive_one_by_one(kind: &Kind) {
 }
 
 pub(super) async fn keep_alive_outlasts_the_proxys_patience(kind: &Kind) {
-    let setup = Setup {
-        impatient: true,
-        ..Setup::default()
-    };
+    let setup = Setup::Impatient;
 
     let site = Site::new(silent).await;
     let proxy = kind.start(site.addr, setup).await;
@@ -138,14 +135,14 @@ pub(super) async fn a_client_that_leaves_is_noticed_at_once(kind: &Kind) {
 
 async fn client_leaves(kind: &Kind, options: fn(&mut SseOptions)) {
     let site = Site::new(options).await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     drop(join(proxy.addr).await);
     site.journal.wait_for("client_disconnected").await;
 }
 
 pub(super) async fn a_client_that_comes_back_misses_nothing(kind: &Kind) {
     let site = Site::new(silent).await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
     site.publish("seen").await;
     let seen = client.next().await.unwrap();
@@ -160,7 +157,7 @@ pub(super) async fn a_stream_that_is_cut_behind_the_proxy_misses_nothing(kind: &
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let door = port.local_addr().unwrap();
     let wire = tokio::spawn(network(port, site.addr));
-    let proxy = kind.start(door, Setup::default()).await;
+    let proxy = kind.start(door, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
     site.publish("seen").await;
     let seen = client.next().await.unwrap();
@@ -182,7 +179,7 @@ async fn comes_back(proxy: &Proxy, last_id: &str) {
 
 pub(super) async fn a_drain_is_announced(kind: &Kind) {
     let mut site = Site::new(silent).await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
     site.publish("last").await;
     site.stop().await;
@@ -191,7 +188,7 @@ pub(super) async fn a_drain_is_announced(kind: &Kind) {
 
 pub(super) async fn a_restart_is_survived(kind: &Kind) {
     let mut site = Site::new(silent).await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
     site.publish("seen").await;
     let seen = client.next().await.unwrap();
@@ -215,11 +212,7 @@ pub(super) async fn a_restart_is_survived(kind: &Kind) {
 /// What the answer for browsers saves them from.
 pub(super) async fn a_browser_would_be_told_an_error(kind: &Kind) {
     let mut site = Site::new(silent).await;
-    let setup = Setup {
-        bare: true,
-        ..Setup::default()
-    };
-    let proxy = kind.start(site.addr, setup).await;
+    let proxy = kind.start(site.addr, Setup::Bare).await;
     site.stop().await;
     let status = ask(proxy.addr, &[AS_A_BROWSER]).await.status();
     assert!(status.is_server_error(), "{status}");
@@ -231,7 +224,7 @@ pub(super) async fn clients_are_told_apart(kind: &Kind) {
         sse.connections.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     })
     .await;
-    let proxy = kind.start(site.addr, Setup::default()).await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut streams = Vec::new();
     let mut first_event = async |address: &str, claim: &str| {
         let address: IpAddr = address.parse().unwrap();

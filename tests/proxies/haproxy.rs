@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::process::{Addresses, Kind, Setup};
+use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("haproxy.cfg");
 const AWAY: &str = include_str!("away.http");
@@ -15,6 +15,11 @@ defaults
     timeout connect 5000
     timeout client 50000
     timeout server 50000
+";
+
+const COMPRESSION: &str = "
+    compression algo gzip
+    compression type text/event-stream
 ";
 
 const HAPROXY: Kind = Kind {
@@ -31,29 +36,22 @@ const HAPROXY: Kind = Kind {
 };
 
 fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
-    let Addresses { listen, app } = addresses;
-    let away = folder.join("away.http");
-    let ssl = match setup.tls {
-        true => format!(
-            " ssl crt {} alpn h2,http/1.1",
-            folder.join("cert.pem").display()
-        ),
-        false => String::new(),
+    let away = folder.join("away.http").display().to_string();
+    let listen = match setup {
+        Setup::Tls => format!("{} ssl crt cert.pem alpn h2,http/1.1", addresses.listen),
+        _ => addresses.listen.to_string(),
     };
-    let mut site = SITE
-        .replace("127.0.0.1:8080", &format!("{listen}{ssl}"))
-        .replace("127.0.0.1:3000", &app.to_string())
-        .replace("/etc/haproxy/away.http", &away.display().to_string());
-    if setup.bare {
-        site = site.replace("errorfile", "#");
-    }
-    let mut defaults = DEFAULTS.to_owned();
-    if setup.impatient {
-        defaults = defaults.replace("50000", "1000");
-    }
-    if setup.gzip {
-        defaults += "    compression algo gzip\n    compression type text/event-stream\n";
-    }
+    let mut site = replace(SITE, "127.0.0.1:8080", &listen);
+    site = replace(&site, "127.0.0.1:3000", &addresses.app.to_string());
+    site = match setup {
+        Setup::Bare => replace(&site, "errorfile", "#"),
+        _ => replace(&site, "/etc/haproxy/away.http", &away),
+    };
+    let defaults = match setup {
+        Setup::Impatient => replace(DEFAULTS, "50000", "1000"),
+        Setup::Gzip => format!("{DEFAULTS}{COMPRESSION}"),
+        _ => DEFAULTS.to_owned(),
+    };
     fs::write(away, AWAY).unwrap();
     fs::write(folder.join("haproxy.cfg"), format!("{defaults}\n{site}")).unwrap();
 }

@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::process::{Addresses, Kind, Setup};
+use helios::prelude::*;
+use tokio::time::timeout;
+
+use super::app::{Site, join};
+use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("nginx.conf");
 
@@ -41,27 +45,37 @@ pub(super) const NGINX: Kind = Kind {
 };
 
 fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
-    let Addresses { listen, app } = addresses;
-    let ssl = if setup.tls { " ssl http2" } else { "" };
-    let mut site = SITE
-        .replace("127.0.0.1:8080", &format!("{listen}{ssl}"))
-        .replace("127.0.0.1:3000", &app.to_string());
-    if setup.bare {
-        site = site.replace("error_page 502 504 = @away;", "");
+    let listen = match setup {
+        Setup::Tls => format!("{} ssl http2", addresses.listen),
+        _ => addresses.listen.to_string(),
+    };
+    let mut site = replace(SITE, "127.0.0.1:8080", &listen);
+    site = replace(&site, "127.0.0.1:3000", &addresses.app.to_string());
+    if setup == Setup::Bare {
+        site = replace(&site, "error_page 502 504 = @away;", "");
+        site = replace(&site, "proxy_pass_header X-Accel-Buffering;", "");
     }
-    let mut options = String::new();
-    if setup.impatient {
-        options += "proxy_read_timeout 1s;\n";
-    }
-    if setup.tls {
-        options += "ssl_certificate cert.pem;\nssl_certificate_key cert.pem;\n";
-    }
-    if setup.gzip {
-        options += "gzip_types text/event-stream;\n";
-    }
+    let options = match setup {
+        Setup::Impatient => "proxy_read_timeout 1s;",
+        Setup::Gzip => "gzip_types text/event-stream;",
+        Setup::Tls => "ssl_certificate cert.pem; ssl_certificate_key cert.pem;",
+        Setup::Plain | Setup::Bare => "",
+    };
     fs::write(folder.join("nginx.conf"), MAIN).unwrap();
     fs::write(folder.join("options.conf"), options).unwrap();
     fs::write(folder.join("site.conf"), site).unwrap();
 }
 
 super::checks::through!(NGINX, a_client_that_leaves_is_noticed_at_once);
+
+#[tokio::test]
+#[ignore = "needs nginx; `cargo xtask test` runs it"]
+async fn an_nginx_before_another_buffers_only_if_that_does_not_pass_the_header_on() {
+    for (inner, passed_on) in [(Setup::Plain, true), (Setup::Bare, false)] {
+        let site = Site::new(|sse| sse.keep_alive = None).await;
+        let inner = NGINX.start(site.addr, inner).await;
+        let outer = NGINX.start(inner.addr, Setup::Plain).await;
+        let joined = timeout(Duration::from_secs(2), join(outer.addr)).await;
+        assert_eq!(joined.is_ok(), passed_on);
+    }
+}

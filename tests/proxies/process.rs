@@ -13,16 +13,18 @@ use crate::support::folder::Folder;
 use crate::support::{DEADLINE, within};
 
 /// What a test changes in a proxy's configuration.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Setup {
-    /// Cuts a stream that is silent for a second.
-    pub(super) impatient: bool,
-    /// Speaks TLS, and so HTTP/2, with the certificate `cert.pem`, which has its key in it.
-    pub(super) tls: bool,
-    /// Answers a browser as everybody else when the app is away.
-    pub(super) bare: bool,
-    /// Compresses event streams too.
-    pub(super) gzip: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setup {
+    /// Nothing.
+    Plain,
+    /// A stream that is silent for a second is cut.
+    Impatient,
+    /// Event streams are compressed like everything else.
+    Gzip,
+    /// TLS, and so HTTP/2, with the certificate `cert.pem`, which has its key in it.
+    Tls,
+    /// Nothing is there for the sake of streams.
+    Bare,
 }
 
 /// How a proxy is run.
@@ -64,7 +66,7 @@ impl Kind {
     async fn try_start(&self, app: SocketAddr, setup: Setup) -> Result<Proxy, String> {
         let listen = free_port();
         let folder = Folder::new(self.program);
-        if setup.tls {
+        if setup == Setup::Tls {
             certify(&folder.0).await;
         }
         (self.configure)(setup, Addresses { listen, app }, &folder.0);
@@ -107,6 +109,12 @@ async fn certify(folder: &Path) {
         .open(folder.join("cert.pem"))
         .unwrap();
     file.write_all(certificate.as_bytes()).unwrap();
+}
+
+/// Replaces what must be there.
+pub(super) fn replace(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from} is not in {text}");
+    text.replace(from, to)
 }
 
 /// Daemons are in a folder that is not in everybody's path.
