@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::process::Stdio;
 
-use helios::SseOptions;
 use helios::prelude::*;
+use helios::{Overload, SseOptions};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -29,6 +29,7 @@ macro_rules! through {
                 a_drain_is_announced
                 a_restart_is_survived
                 a_stream_that_is_cut_behind_the_proxy_misses_nothing
+                what_the_app_answers_is_left_alone
                 a_browser_would_be_told_an_error
                 ten_streams_of_a_page_survive_a_restart
                 clients_are_told_apart
@@ -216,6 +217,18 @@ pub(super) async fn a_browser_would_be_told_an_error(kind: &Kind) {
     site.stop().await;
     let status = ask(proxy.addr, &[AS_A_BROWSER]).await.status();
     assert!(status.is_server_error(), "{status}");
+}
+
+pub(super) async fn what_the_app_answers_is_left_alone(kind: &Kind) {
+    let site = Site::new(|sse| {
+        sse.connections.total = 0;
+        sse.connections.answer = Overload::Status(StatusCode::SERVICE_UNAVAILABLE);
+    })
+    .await;
+    let proxy = kind.start(site.addr, Setup::Plain).await;
+    let response = ask(proxy.addr, &[AS_A_BROWSER]).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
 }
 
 pub(super) async fn clients_are_told_apart(kind: &Kind) {

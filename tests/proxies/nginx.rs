@@ -6,7 +6,7 @@ use std::path::Path;
 use helios::prelude::*;
 use tokio::time::timeout;
 
-use super::app::{Site, join};
+use super::app::{Site, join, open};
 use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("nginx.conf");
@@ -52,7 +52,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     let mut site = replace(SITE, "127.0.0.1:8080", &listen);
     site = replace(&site, "127.0.0.1:3000", &addresses.app.to_string());
     if setup == Setup::Bare {
-        site = replace(&site, "error_page 502 504 = @away;", "");
+        site = replace(&site, "error_page 500 502 504 = @away;", "");
         site = replace(&site, "proxy_pass_header X-Accel-Buffering;", "");
     }
     let options = match setup {
@@ -78,4 +78,27 @@ async fn an_nginx_before_another_buffers_only_if_that_does_not_pass_the_header_o
         let joined = timeout(Duration::from_secs(2), join(outer.addr)).await;
         assert_eq!(joined.is_ok(), passed_on);
     }
+}
+
+/// Room for nine streams, each of which takes two connections.
+const SMALL: Kind = Kind {
+    configure: |setup, addresses, folder| {
+        configure(setup, addresses, folder);
+        let small = replace(MAIN, "events {}", "events { worker_connections 20; }");
+        fs::write(folder.join("nginx.conf"), small).unwrap();
+    },
+    ..NGINX
+};
+
+#[tokio::test]
+#[ignore = "needs nginx; `cargo xtask test` runs it"]
+async fn an_nginx_without_room_asks_browsers_to_come_back() {
+    let site = Site::new(|sse| sse.keep_alive = None).await;
+    let proxy = SMALL.start(site.addr, Setup::Plain).await;
+    let mut clients = Vec::new();
+    for _ in 0..9 {
+        clients.push(join(proxy.addr).await);
+    }
+    let mut refused = open(proxy.addr, &[]).await;
+    assert_eq!(refused.names().await, ["helios:overloaded"]);
 }
