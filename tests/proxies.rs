@@ -13,4 +13,5 @@ mod proxies {
     mod haproxy;
     mod nginx;
     mod process;
+    mod several;
 }

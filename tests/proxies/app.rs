@@ -53,17 +53,21 @@ struct App;
 /// An app that can be started again at its address.
 pub(super) struct Site {
     pub(super) journal: Journal,
-    options: fn(&mut SseOptions),
+    configure: Box<dyn Fn(Helios) -> Helios>,
     server: Option<TestServer>,
     pub(super) addr: SocketAddr,
 }
 
 impl Site {
     pub(super) async fn new(options: fn(&mut SseOptions)) -> Self {
+        Self::configured(move |app| app.sse_options(options)).await
+    }
+
+    pub(super) async fn configured(configure: impl Fn(Helios) -> Helios + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut site = Self {
             journal: Journal::default(),
-            options,
+            configure: Box::new(configure),
             server: None,
             addr: listener.local_addr().unwrap(),
         };
@@ -73,10 +77,7 @@ impl Site {
 
     fn start_on(&mut self, listener: TcpListener) {
         let app = Helios::new(App).provide(self.journal.clone());
-        self.server = Some(TestServer::start_on(
-            app.sse_options(self.options),
-            listener,
-        ));
+        self.server = Some(TestServer::start_on((self.configure)(app), listener));
     }
 
     pub(super) async fn start(&mut self) {

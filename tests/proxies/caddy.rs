@@ -46,7 +46,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     };
     let app = match setup {
         Setup::Impatient => format!("{} {IMPATIENT}", addresses.app),
-        _ => addresses.app.to_string(),
+        _ => addresses.app,
     };
     let mut site = replace(SITE, "example.org {", &head);
     site = replace(&site, "127.0.0.1:3000", &app);

@@ -171,7 +171,7 @@ pub(super) async fn a_stream_that_is_cut_behind_the_proxy_misses_nothing(kind: &
     comes_back(&proxy, &seen.id).await;
 }
 
-async fn comes_back(proxy: &Proxy, last_id: &str) {
+pub(super) async fn comes_back(proxy: &Proxy, last_id: &str) {
     let mut client = open(proxy.addr, &[("last-event-id", last_id)]).await;
     let ready = client.next().await.unwrap();
     assert!(ready.data.contains(r#""resumed":true"#), "{ready:?}");

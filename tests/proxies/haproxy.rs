@@ -42,7 +42,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         _ => addresses.listen.to_string(),
     };
     let mut site = replace(SITE, "127.0.0.1:8080", &listen);
-    site = replace(&site, "127.0.0.1:3000", &addresses.app.to_string());
+    site = replace(&site, "127.0.0.1:3000", &addresses.app);
     site = match setup {
         Setup::Bare => replace(&site, "errorfile", "#"),
         _ => replace(&site, "/etc/haproxy/away.http", &away),

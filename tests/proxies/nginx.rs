@@ -50,7 +50,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         _ => addresses.listen.to_string(),
     };
     let mut site = replace(SITE, "127.0.0.1:8080", &listen);
-    site = replace(&site, "127.0.0.1:3000", &addresses.app.to_string());
+    site = replace(&site, "127.0.0.1:3000", &addresses.app);
     if setup == Setup::Bare {
         site = replace(&site, "error_page 500 502 504 = @away;", "");
         site = replace(&site, "proxy_pass_header X-Accel-Buffering;", "");

@@ -36,10 +36,9 @@ pub(super) struct Kind {
 }
 
 /// Where a proxy listens, and what it stands before.
-#[derive(Clone, Copy)]
 pub(super) struct Addresses {
     pub(super) listen: SocketAddr,
-    pub(super) app: SocketAddr,
+    pub(super) app: String,
 }
 
 /// A proxy that listens; dropping it ends it.
@@ -50,11 +49,12 @@ pub(super) struct Proxy {
 }
 
 impl Kind {
-    pub(super) async fn start(&self, app: SocketAddr, setup: Setup) -> Proxy {
+    pub(super) async fn start(&self, app: impl ToString, setup: Setup) -> Proxy {
+        let app = app.to_string();
         // Somebody else may take the free port first.
         let mut log = String::new();
         for _ in 0..3 {
-            match self.try_start(app, setup).await {
+            match self.try_start(&app, setup).await {
                 Ok(proxy) => return proxy,
                 Err(complaint) => log = complaint,
             }
@@ -63,13 +63,20 @@ impl Kind {
     }
 
     /// The proxy, or what it says against its configuration.
-    async fn try_start(&self, app: SocketAddr, setup: Setup) -> Result<Proxy, String> {
+    async fn try_start(&self, app: &str, setup: Setup) -> Result<Proxy, String> {
         let listen = free_port();
         let folder = Folder::new(self.program);
         if setup == Setup::Tls {
             certify(&folder.0).await;
         }
-        (self.configure)(setup, Addresses { listen, app }, &folder.0);
+        (self.configure)(
+            setup,
+            Addresses {
+                listen,
+                app: app.to_owned(),
+            },
+            &folder.0,
+        );
         let log = folder.0.join("log");
         let mut process = Command::new(self.program)
             .args((self.args)(&folder.0))
