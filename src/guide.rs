@@ -40,5 +40,6 @@ chapters! {
     pipeline "guide/pipeline.md"
     services "guide/services.md"
     serving "guide/serving.md"
+    deployment "guide/deployment.md"
     testing "guide/testing.md"
 }

@@ -10,6 +10,7 @@ mod proxies {
     mod browser;
     mod caddy;
     mod checks;
+    mod guide;
     mod haproxy;
     mod nginx;
     mod process;
