@@ -48,7 +48,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         _ => replace(&site, "/etc/haproxy/away.http", &away),
     };
     let defaults = match setup {
-        Setup::Impatient => replace(DEFAULTS, "50000", "1000"),
+        Setup::Impatient => replace(DEFAULTS, "server 50000", "server 1000"),
         Setup::Gzip => format!("{DEFAULTS}{COMPRESSION}"),
         _ => DEFAULTS.to_owned(),
     };
