@@ -50,6 +50,10 @@ impl News {
 #[server(controllers = [News], sse(enabled = true))]
 struct App;
 
+pub(super) fn app(journal: &Journal) -> Helios {
+    Helios::new(App).provide(journal.clone())
+}
+
 /// An app that can be started again at its address.
 pub(super) struct Site {
     pub(super) journal: Journal,
@@ -76,8 +80,8 @@ impl Site {
     }
 
     fn start_on(&mut self, listener: TcpListener) {
-        let app = Helios::new(App).provide(self.journal.clone());
-        self.server = Some(TestServer::start_on((self.configure)(app), listener));
+        let app = (self.configure)(app(&self.journal));
+        self.server = Some(TestServer::start_on(app, listener));
     }
 
     pub(super) async fn start(&mut self) {

@@ -1,13 +1,17 @@
 //! nginx.
 
 use std::fs;
+use std::future::pending;
 use std::path::Path;
 
 use helios::prelude::*;
+use tokio::net::UnixListener;
 use tokio::time::timeout;
 
-use super::app::{Site, join, open};
+use super::app::{Site, app, join, open};
 use super::process::{Addresses, Kind, Setup, replace};
+use crate::support::folder::Folder;
+use crate::support::journal::Journal;
 
 const SITE: &str = include_str!("nginx.conf");
 
@@ -101,4 +105,19 @@ async fn an_nginx_without_room_asks_browsers_to_come_back() {
     }
     let mut refused = open(proxy.addr, &[]).await;
     assert_eq!(refused.names().await, ["helios:overloaded"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx; `cargo xtask test` runs it"]
+async fn on_a_unix_socket_all_clients_come_in_and_none_is_counted() {
+    let folder = Folder::new("socket");
+    let path = folder.0.join("app");
+    let listener = UnixListener::bind(&path).unwrap();
+    let app = app(&Journal::default()).banner(false);
+    let app = app.sse_options(|sse| sse.connections.per_address = Some(1));
+    let serving = tokio::spawn(app.shutdown_on(pending()).listen_on(listener));
+    let upstream = format!("unix:{}:", path.display());
+    let proxy = NGINX.start(upstream, Setup::Plain).await;
+    let _two = (join(proxy.addr).await, join(proxy.addr).await);
+    serving.abort();
 }
