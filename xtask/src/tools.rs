@@ -11,6 +11,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing on Debian when root, or says what is.
