@@ -62,6 +62,7 @@ chapters! {
     errors "guide/errors.md"
     services "guide/services.md"
     serving "guide/serving.md"
+    deployment "guide/deployment.md"
     testing "guide/testing.md"
     clients "guide/clients.md"
     troubleshooting "guide/troubleshooting.md"

@@ -52,6 +52,7 @@ const TEST: &[Step] = &[
         &["test", "--test", "browser", "--", "--ignored"],
     ),
     step("clients", &["test", "--test", "clients", "--", "--ignored"]),
+    step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
 ];
 
 /// Advisories are not among them: they need a database from the network, and change under an unchanged commit.

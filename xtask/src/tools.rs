@@ -11,6 +11,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing on Debian when root, or says what is.
@@ -48,7 +52,11 @@ fn missing() -> Vec<&'static str> {
 /// Whether the program is on the path.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Where daemons are, though not in everybody's path.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    folders
+        .map(|folder| folder.join(program))
+        .any(|program| program.is_file())
 }
 
 fn is_root() -> bool {
