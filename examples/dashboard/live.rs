@@ -37,7 +37,8 @@ impl Live {
         if client.last_event_id().is_none() {
             self.send_all(&client, |_| true).await?;
         }
-        // Behind all that was published until now: the page knows then that it is up to date.
+        // Behind all that was published until now: here a page that resumes is up to date. One that is reset is when its
+        // second `helios:ready` comes.
         client.try_send(SseEvent::json(()).event("caught-up"))
     }
 

@@ -92,10 +92,16 @@ impl Worker {
     }
 
     async fn tell(&self, job: &Job) -> Result<(), HttpError> {
-        let Job {
-            id, below, found, ..
-        } = job;
-        let text = format!("Job {id} is done: {found} primes below {below}");
+        let (found, below) = (grouped(job.found), grouped(job.below));
+        let text = format!("Job {} is done: {found} primes below {below}", job.id);
         self.notifications.notify(Kind::Done, text).await
+    }
+}
+
+/// A number for people: `1,000,000`.
+fn grouped(n: u32) -> String {
+    match n / 1000 {
+        0 => n.to_string(),
+        thousands => format!("{},{:03}", grouped(thousands), n % 1000),
     }
 }

@@ -2,7 +2,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod backplane;
+pub mod browser;
+pub mod folder;
 pub mod journal;
+pub mod network;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -7,7 +7,7 @@ const $ = id => document.getElementById(id);
 const SHOWN = 200, TOGETHER = 300_000;
 const make = template('message');
 const mine = new Set(), pending = new Map();
-let messages = new Map();
+let messages = new Map(), newest = true;
 
 const asked = new URLSearchParams(location.search).get('name');
 $('name').value = (asked || sessionStorage.name || `guest-${Math.random().toString(36).slice(2, 6)}`).slice(0, 30);
@@ -32,10 +32,20 @@ export function resend() {
 function show() {
   const list = [...messages.values()].sort((a, b) => a.id - b.id);
   for (const message of list.slice(0, -SHOWN)) messages.delete(message.id);
-  const pane = $('messages'), below = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
-  follow(pane, [...list.slice(-SHOWN), ...pending.values()], make, update);
-  if (below) pane.scrollTop = pane.scrollHeight; // who reads the newest goes on to do so
+  follow($('messages'), [...list.slice(-SHOWN), ...pending.values()], make, update);
+  stay();
 }
+
+// Who reads the newest message goes on to do so.
+function stay() {
+  if (newest) $('messages').scrollTop = $('messages').scrollHeight;
+}
+
+new ResizeObserver(stay).observe($('messages'));
+$('messages').addEventListener('scroll', () => {
+  const { scrollHeight, scrollTop, clientHeight } = $('messages');
+  newest = scrollHeight - scrollTop - clientHeight < 60;
+});
 
 function update(element, message, before) {
   const [name, text] = element.querySelectorAll('bdi');
@@ -68,7 +78,7 @@ $('say').addEventListener('submit', event => {
   mine.add(message.key);
   pending.set(message.key, message);
   $('text').value = '';
-  $('messages').scrollTop = $('messages').scrollHeight;
+  newest = true;
   show();
   send(message);
 });

@@ -3,6 +3,9 @@
 // A topic has two events: `chat` has one item, new or changed, `chat:all` the whole list. Every item has an id, and
 // is put in the place of what was there under that id, so none is ever shown twice.
 
+// Why the server has sent everything anew.
+const REASONS = { epoch: 'reloaded, the server was restarted', expired: 'reloaded, away for too long' };
+
 export function connect(url, topics, tell) {
   const state = { phase: 'connecting', detail: '', events: 0, connections: 0, caughtUp: 0, lastId: '', topics: Object.keys(topics) };
   let source, again, missed = 0, resumed = false, reason = '', excuse = '';
@@ -19,11 +22,11 @@ export function connect(url, topics, tell) {
       on(topic, item => { state.events++; missed++; part.put(item, state.phase === 'live'); });
       on(`${topic}:all`, items => { state.events++; part.all(items); });
     }
-    on('helios:ready', ready => { resumed = ready.resumed; });
+    on('helios:ready', ready => { resumed = ready.resumed; if (reason) upToDate(); });
     on('helios:reset', reset => { reason = reset.reason; });
     on('helios:reconnect', () => { excuse = 'the server is restarting'; });
     on('helios:overloaded', full => { excuse = `the server is full, again in ${Math.ceil(full.retry / 1000)} s`; });
-    on('caught-up', caughtUp);
+    on('caught-up', () => { if (!reason) upToDate(); });
   }
 
   function on(name, act) {
@@ -39,10 +42,10 @@ export function connect(url, topics, tell) {
     change({ phase: 'catching-up', detail: '', connections: state.connections + 1 });
   }
 
-  function caughtUp() {
+  function upToDate() {
     state.caughtUp += resumed ? missed : 0;
-    const detail = resumed ? `resumed, ${missed} missed ${missed === 1 ? 'event' : 'events'}` : reason ? 'reloaded, the server was restarted' : '';
-    change({ phase: 'live', detail: reason && reason !== 'epoch' ? 'reloaded, away for too long' : detail });
+    change({ phase: 'live', detail: REASONS[reason] ?? (resumed ? `resumed, ${missed} missed ${missed === 1 ? 'event' : 'events'}` : '') });
+    reason = '';
   }
 
   function lost() {

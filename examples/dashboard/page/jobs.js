@@ -32,10 +32,15 @@ function update(element, job) {
   element.dataset.state = job.state;
   say(find('.title'), `${job.id}. Primes below ${integer(job.below)}`);
   say(find('.share'), { queued: 'queued', running: `${job.percent} %`, done: '✓ done', cancelled: 'cancelled' }[job.state]);
-  say(find('.note'), job.percent || over ? `${integer(job.found)} found` : 'waits for a worker');
+  say(find('.note'), note(job));
   find('progress').value = job.percent;
   find('button').hidden = over;
   find('button').setAttribute('aria-label', `Cancel job ${job.id}`);
+}
+
+function note({ state, percent, found }) {
+  if (state === 'queued' && !percent) return 'waits for a worker';
+  return `${integer(found)} found${state === 'cancelled' ? `, stopped at ${percent} %` : ''}`;
 }
 
 $('jobs').addEventListener('click', event => {

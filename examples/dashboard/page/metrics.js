@@ -1,6 +1,6 @@
 // Four figures of the server, each with its last two minutes.
 import { ceiling, draw, nearest, places } from './chart.js';
-import { exact, short } from './format.js';
+import { exact, integer, short } from './format.js';
 import { say, template } from './list.js';
 
 const KEPT = 120;
@@ -34,14 +34,14 @@ function card({ id, title, unit }) {
 }
 
 function show(card) {
-  const top = ceiling(Math.max(...samples.map(card.value)), card.least);
+  const top = ceiling(1.1 * Math.max(...samples.map(card.value)), card.least);
   const points = places(samples, card.value, top);
   const pointed = card.pointer === null ? null : nearest(points, card.pointer);
   const { sample } = pointed ?? points.at(-1);
   draw(card.svg, points, pointed);
   card.element.classList.toggle('pointed', pointed !== null);
   say(card.output, short(card.value(sample)));
-  say(card.top, short(top));
+  say(card.top, integer(top));
   say(card.when, pointed ? exact(sample.at) : 'now');
   card.svg.setAttribute('aria-label', `${card.title}: ${short(card.value(sample))} ${card.unit}`);
 }

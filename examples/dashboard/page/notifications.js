@@ -29,7 +29,6 @@ function show() {
     say(element.querySelector('time'), time(notice.at));
   });
   document.title = `${unseen ? `(${unseen}) ` : ''}Helios · dashboard`;
-  say($('notices-count'), list.length ? `${Math.min(list.length, SHOWN)} kept` : '');
 }
 
 document.addEventListener('visibilitychange', () => { unseen = document.hidden ? unseen : 0; show(); });
