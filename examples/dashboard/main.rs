@@ -62,6 +62,7 @@ pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
         let age = Duration::from_secs(120);
         sse.keep_topic(metrics::TOPIC, RingLimits { events, age });
         sse.connections.total = 1_000;
+        sse.connections.per_address = Some(100);
     });
     let sse = app.sse();
     Ok(app

@@ -9,5 +9,5 @@ pub(crate) fn count(range: Range<u32>) -> u32 {
 
 fn is_prime(n: u32) -> bool {
     let mut divisors = (3..).step_by(2).take_while(|d| d * d <= n);
-    n == 2 || n > 2 && n % 2 == 1 && divisors.all(|d| n % d != 0)
+    n == 2 || n > 2 && !n.is_multiple_of(2) && !divisors.any(|d| n.is_multiple_of(d))
 }

@@ -20,7 +20,7 @@ use crate::support::network::{cut, network};
 
 #[path = "../../examples/dashboard/main.rs"]
 #[allow(dead_code)]
-mod dashboard;
+mod example;
 
 /// What another client says.
 const SAID: u32 = 40;
@@ -50,7 +50,7 @@ fn serve(folder: &Folder, journal: &Journal, listener: TcpListener) -> TestServe
         requests.note(format!("request {}", request.uri().path()));
         request
     });
-    let app = dashboard::app(&folder.0).unwrap();
+    let app = example::app(&folder.0).unwrap();
     let app = app.provide(journal.clone()).controller::<Watch>();
     let app = app.sse_options(|sse| sse.retry = Duration::from_millis(200));
     TestServer::start_on(app.layer(count), listener)
