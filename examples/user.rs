@@ -1,5 +1,5 @@
-//! A controller with everything that a stream can do: a generator, a producer, an imperative handle, the injected
-//! service, hooks, an interceptor, a nested controller, and a page that shows it live.
+//! The tour: one controller with a stream in each of the four ways (a generator, a producer, an imperative handle, the
+//! injected service), and a page that shows them live.
 //!
 //! ```text
 //! cargo run --example user

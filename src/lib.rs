@@ -59,7 +59,7 @@ pub use helios_core::sse::{ClientId, CloseReason, END_MARK, ResetReason, SseErro
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
 pub use helios_http::sse::{
-    ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, SseService, SseStats,
+    ConnectionLimits, Overload, ProxyHeader, SlowClients, SseHub, SseOptions, SseService, SseStats,
     SseStream, UserKey, backplane,
 };
 pub use helios_http::{

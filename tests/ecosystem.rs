@@ -1,8 +1,12 @@
-//! Tower layers, static files, axum-core extractors, axum itself, Unix sockets: what others have made works as it is,
-//! and none of it harms a stream.
+//! Tower layers, static files, axum-core extractors, axum itself, plain hyper, Unix sockets: what others have made works
+//! as it is, and none of it harms a stream.
 #![allow(clippy::unwrap_used)]
 
 mod support;
+
+mod ecosystem {
+    mod standalone;
+}
 
 use std::net::SocketAddr;
 

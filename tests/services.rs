@@ -200,3 +200,22 @@ fn what_a_connection_hook_takes_is_checked_at_start_up() {
     );
     assert!(Helios::new(Watched).provide(Audit).into_service().is_ok());
 }
+
+struct Bare;
+
+#[controller(prefix = "bare")]
+impl Bare {}
+
+#[test]
+fn a_controller_that_nothing_provides_is_named() {
+    #[server(controllers = [Bare])]
+    struct App;
+
+    let error = Helios::new(App).into_service().err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("nothing provides `Bare`: call `.provide(..)` with a value or derive `Injectable` on the type"),
+        "{error}"
+    );
+}

@@ -1,6 +1,7 @@
 //! The dependency container: singletons by type, provided or built on demand, all checked at start-up.
 
 mod factory;
+mod providers;
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::{HashMap, HashSet};
@@ -8,9 +9,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+pub use factory::Factory;
 #[doc(hidden)]
 pub use factory::Making;
-pub use factory::{Factories, Factory};
+pub use providers::Providers;
 
 use crate::lifecycle::{Lifecycle, Services};
 use factory::Unmade;
@@ -111,9 +113,8 @@ impl Container {
         self.unmade.extend(other.unmade);
     }
 
-    /// Takes a value out.
-    pub fn remove<T: ?Sized + 'static>(&mut self) {
-        self.values.remove(&TypeId::of::<T>());
+    fn remove(&mut self, key: &Key) {
+        self.values.remove(&key.id);
     }
 
     /// The types that factories should have made, and did not.
@@ -147,8 +148,8 @@ impl Container {
 pub enum InjectError {
     /// Nothing provides the type.
     #[error(
-        "nothing provides `{wanted}`, needed by {}: call `.provide(..)` with a value{}",
-        chain(.path),
+        "nothing provides `{wanted}`{}: call `.provide(..)` with a value{}",
+        needed_by(.path),
         hint(.wanted, *.shared, *.by_factory)
     )]
     Missing {

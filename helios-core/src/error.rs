@@ -416,6 +416,7 @@ impl From<SseError> for HttpError {
             SseError::InvalidTopic(_) | SseError::TooManyJoined { .. } => {
                 Self::bad_request(error.to_string())
             }
+            SseError::NoSuchClient(_) => Self::not_found(error.to_string()),
             other => Self::internal("a stream failed").with_source(other),
         }
     }

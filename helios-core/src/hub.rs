@@ -17,4 +17,4 @@ pub use limits::{Bucket, Tally};
 pub use liveness::{Liveness, Patience, Verdict};
 pub use outbox::{Kind, Outbox, OutboxLimits};
 pub use ring::{Cursor, Entry, Lag, Overtaken, Ring, RingLimits};
-pub use subscriber::{Log, Start, Subscriber, Subscription};
+pub use subscriber::{Left, Log, Start, Subscriber, Subscription};

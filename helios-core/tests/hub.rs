@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use helios_core::encode::Numberable;
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    FRAME_BYTES, Frame, Lag, Log, OutboxLimits, Ring, RingLimits, Subscriber, Subscription,
+    FRAME_BYTES, Frame, Lag, Left, Log, OutboxLimits, Overtaken, Ring, RingLimits, Subscriber,
+    Subscription,
 };
 use helios_core::sse::ClientId;
 use proptest::prelude::*;
@@ -21,11 +23,47 @@ const TOPICS: usize = 4;
 struct Topic {
     name: usize,
     ring: Rc<RefCell<Ring>>,
+    /// How often it has changed for its readers.
+    round: Rc<Cell<u64>>,
+    /// Since when this reader waits.
+    waits_since: Option<u64>,
+}
+
+impl Topic {
+    fn new(name: usize, ring: Ring) -> Self {
+        Self {
+            name,
+            ring: Rc::new(RefCell::new(ring)),
+            round: Rc::default(),
+            waits_since: None,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Ring)) {
+        self.round.set(self.round.get() + 1);
+        self.with(change);
+    }
 }
 
 impl Log for Topic {
-    fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
-        read(&mut self.ring.borrow_mut())
+    fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
+        look(&mut self.ring.borrow_mut())
+    }
+
+    fn read_or_wait(
+        &mut self,
+        _: &Waker,
+        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
+    ) -> Result<Left, Overtaken> {
+        let left = self.with(read)?;
+        if left == Left::Nothing {
+            self.waits_since = Some(self.round.get());
+        }
+        Ok(left)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waits_since == Some(self.round.get())
     }
 }
 
@@ -165,10 +203,7 @@ impl World {
             events,
             age: Duration::from_secs(30),
         };
-        let topic = |name| Topic {
-            name,
-            ring: Rc::new(RefCell::new(Ring::new(limits, 0))),
-        };
+        let topic = |name| Topic::new(name, Ring::new(limits, 0));
         let mut world = Self {
             head: 0,
             now: 0,
@@ -190,9 +225,8 @@ impl World {
         let data = format!("{}:{}", self.head, "x".repeat(size));
         let event = Numberable::new(&SseEvent::text(data)).unwrap();
         let event = event.with_id(&self.head.to_string());
-        let mut ring = self.topics[topic].ring.borrow_mut();
-        ring.push(self.head, event, except, Duration::from_secs(self.now));
-        drop(ring);
+        let now = Duration::from_secs(self.now);
+        self.topics[topic].change(|ring| ring.push(self.head, event, except, now));
         self.log.insert(self.head, (topic, except));
         let promise = Promise {
             seq: self.head,
@@ -254,7 +288,7 @@ impl World {
         let head = self.head;
         let client = &mut self.clients[client];
         let mut frame = Frame::default();
-        match client.reader.gather(head, &mut frame) {
+        match client.reader.gather(head, Waker::noop(), &mut frame) {
             Ok(()) => client.check(&frame_events(frame)),
             Err(_) => {
                 client.check(&frame_events(frame))?;
@@ -295,12 +329,12 @@ impl World {
                 }
             }
             Step::Forget { topic } => self.forget(topic),
-            Step::CatchUp { topic } => self.topics[topic].with(Ring::catch_up),
-            Step::CaughtUp { topic } => self.topics[topic].with(Ring::caught_up),
+            Step::CatchUp { topic } => self.topics[topic].change(Ring::catch_up),
+            Step::CaughtUp { topic } => self.topics[topic].change(Ring::caught_up),
             Step::Lose { topic } => {
                 self.head += 1;
                 let lost = self.head;
-                self.topics[topic].with(|ring| ring.lost_up_to(lost));
+                self.topics[topic].change(|ring| ring.lost_up_to(lost));
             }
             Step::Skip { client } => self.clients[client].skip(),
             Step::End { client } => {
@@ -373,7 +407,7 @@ impl World {
             events: 8,
             age: Duration::from_secs(30),
         };
-        self.topics[topic].ring = Rc::new(RefCell::new(Ring::new(limits, self.forgotten)));
+        self.topics[topic] = Topic::new(topic, Ring::new(limits, self.forgotten));
     }
 }
 
@@ -501,7 +535,7 @@ proptest! {
             world.apply(step)?;
         }
         for topic in &world.topics {
-            topic.with(Ring::caught_up);
+            topic.change(Ring::caught_up);
         }
         for client in 0..CLIENTS {
             for _ in 0..2 * steps.len() + 10 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use helios_core::container::{Container, Factories, Factory};
+use helios_core::container::{Container, Factory, Providers};
 use helios_core::error::HttpError;
 use http::Request;
 use tower::BoxError;
@@ -73,8 +73,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[must_use = "an app does nothing until it listens"]
 pub struct Helios {
     table: &'static ServerTable,
-    container: Container,
-    factories: Factories,
+    providers: Providers,
     controllers: Vec<ControllerEntry>,
     modules: Vec<Module>,
     layers: Vec<BoxedLayer>,
@@ -91,12 +90,11 @@ impl Helios {
         let table = const { &S::TABLE };
         panics::keep_backtraces();
         let hub = Hub::new();
-        let mut container = Container::default();
-        container.provide(Arc::new(SseService::new(Arc::clone(&hub))));
+        let mut providers = Providers::default();
+        providers.provide(Arc::new(SseService::new(Arc::clone(&hub))));
         Self {
             table,
-            container,
-            factories: Factories::default(),
+            providers,
             controllers: Vec::new(),
             modules: Vec::new(),
             layers: Vec::new(),
@@ -135,8 +133,7 @@ impl Helios {
     /// # assert!(app.into_service().is_ok());
     /// ```
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
-        self.factories.remove::<T>();
-        self.container.provide(value);
+        self.providers.provide(value);
         self
     }
 
@@ -175,8 +172,7 @@ impl Helios {
     where
         F: Factory<Args, Output: Sync>,
     {
-        self.container.remove::<F::Output>();
-        self.factories.add(factory, Arc::new);
+        self.providers.provide_async(factory, Arc::new);
         self
     }
 
@@ -186,19 +182,16 @@ impl Helios {
         F: Factory<Args, Output = Arc<T>>,
         T: ?Sized + Send + Sync + 'static,
     {
-        self.container.remove::<T>();
-        self.factories.add(factory, |value| value);
+        self.providers.provide_async(factory, |value| value);
         self
     }
 
     /// Lets the factories of [`Helios::provide_async`] run, those of modules too. What they could not make is told by
     /// [`Helios::into_service`], with everything else that is wrong.
     pub async fn prepare(mut self) -> Self {
-        let factories = std::mem::take(&mut self.factories);
-        let made = factories.run(&self.container).await;
-        self.container.extend(made);
+        self.providers.prepare(&Container::default()).await;
         for module in &mut self.modules {
-            module.prepare(&self.container).await;
+            module.providers.prepare(self.providers.values()).await;
         }
         self
     }
@@ -464,15 +457,19 @@ impl Helios {
         Ok(self.assemble()?.service)
     }
 
-    pub(crate) fn assemble(mut self) -> Result<Checked, Error> {
+    pub(crate) fn assemble(self) -> Result<Checked, Error> {
         self.sse.check()?;
-        self.container.extend(self.factories.pending());
         self.hub.configure(self.sse);
         let Assembled {
             endpoints,
             services,
             mut faults,
-        } = assemble(self.table, self.container, &self.controllers, self.modules);
+        } = assemble(
+            self.table,
+            self.providers.into_container(),
+            &self.controllers,
+            self.modules,
+        );
         let router = Router::new(endpoints, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Startup(StartupFaults(faults)));

@@ -63,11 +63,11 @@ pub(crate) fn assemble(
         });
         assembly.resolver.check_unmade(&unmade);
     });
-    for mut module in modules {
-        module.container.extend(module.factories.pending());
-        let unmade = module.container.unmade();
+    for module in modules {
+        let of_module = module.providers.into_container();
+        let unmade = of_module.unmade();
         let mut container = provided.clone();
-        container.extend(module.container);
+        container.extend(of_module);
         assembled.walk(container, sse_enabled, |assembly| {
             let prefix = format!("{}/{}", table.prefix, module.prefix);
             let scope = Scope::outermost(prefix, around.clone());

@@ -34,7 +34,8 @@ use helios_core::route::Verb;
 pub use crate::assemble::Place;
 use crate::sse::backplane::BackplaneError;
 
-/// Why `listen` or `into_service` gave up. Its text is for the person who starts the server.
+/// Why `listen` or `into_service` gave up. Its text is for the person who starts the server, and `{:?}` gives the same
+/// text: it is what Rust prints for a `main` that returns the error.
 ///
 /// ```
 /// use helios::{Error, prelude::*};
@@ -52,7 +53,7 @@ use crate::sse::backplane::BackplaneError;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The app is wired wrongly. Every fault is listed.
@@ -85,6 +86,12 @@ pub enum Error {
     /// The listener or a signal handler failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Everything that is wrong with an app's wiring. Its text is a list with one fault on each line.
@@ -196,4 +203,19 @@ pub enum StartupFault {
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_the_error_prints_its_text() {
+        let faults = StartupFaults(vec![StartupFault::NestedInItself("Users")]);
+        let printed = format!("Error: {:?}", Error::Startup(faults));
+        assert_eq!(
+            printed,
+            "Error: the app cannot start, 1 fault(s):\n  - the controller `Users` is nested in itself"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_core::container::{Container, Factories, Factory};
+use helios_core::container::{Factory, Providers};
 
 use crate::controller::{Controller, ControllerEntry};
 
@@ -45,8 +45,7 @@ use crate::controller::{Controller, ControllerEntry};
 #[must_use = "hand the module to `Helios::module`"]
 pub struct Module {
     pub(crate) prefix: String,
-    pub(crate) container: Container,
-    pub(crate) factories: Factories,
+    pub(crate) providers: Providers,
     pub(crate) controllers: Vec<ControllerEntry>,
 }
 
@@ -55,8 +54,7 @@ impl Module {
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
-            container: Container::default(),
-            factories: Factories::default(),
+            providers: Providers::default(),
             controllers: Vec::new(),
         }
     }
@@ -68,8 +66,7 @@ impl Module {
 
     /// Hands in a value that is shared already, or one behind a trait, as [`Helios::provide_as`](crate::Helios::provide_as).
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
-        self.factories.remove::<T>();
-        self.container.provide(value);
+        self.providers.provide(value);
         self
     }
 
@@ -78,8 +75,7 @@ impl Module {
     where
         F: Factory<Args, Output: Sync>,
     {
-        self.container.remove::<F::Output>();
-        self.factories.add(factory, Arc::new);
+        self.providers.provide_async(factory, Arc::new);
         self
     }
 
@@ -89,17 +85,8 @@ impl Module {
         F: Factory<Args, Output = Arc<T>>,
         T: ?Sized + Send + Sync + 'static,
     {
-        self.container.remove::<T>();
-        self.factories.add(factory, |value| value);
+        self.providers.provide_async(factory, |value| value);
         self
-    }
-
-    /// Lets the factories run.
-    pub(crate) async fn prepare(&mut self, of_app: &Container) {
-        let mut provided = of_app.clone();
-        provided.extend(self.container.clone());
-        let factories = std::mem::take(&mut self.factories);
-        self.container.extend(factories.run(&provided).await);
     }
 
     /// Adds a controller, below the module's prefix.

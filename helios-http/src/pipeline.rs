@@ -20,12 +20,13 @@ use http::{Method, StatusCode, Version};
 use http_body_util::BodyExt;
 
 use crate::body::SseBody;
-use crate::endpoint::{CallHttp, CallSse, Endpoint, Target};
+use crate::controller::BoxFuture;
+use crate::endpoint::{CallHttp, Endpoint, Target};
 use crate::panics::caught_in;
 use crate::patience::PatientBody;
 use crate::peer::Peer;
 use crate::service::Shared;
-use crate::sse::{Connection, Hub, Opened, Opening, Overloaded, SseCall};
+use crate::sse::{Around, Connection, Hub, Opened, Opening, Outcome, Overloaded, SseCall};
 
 /// Answers a request, whatever happens.
 pub(crate) async fn run(
@@ -112,8 +113,13 @@ impl Innermost<'_> {
                 (reply, Some(call.request))
             }
             Target::Sse(handler) => {
+                let around = Around {
+                    hooks: Arc::clone(&self.endpoint.hooks),
+                    mappers: Arc::clone(&self.endpoint.pipeline.mappers),
+                    restart: matches!(self.endpoint.meta.kind, RouteKind::Sse { restart: true }),
+                };
                 let peer = self.peer.take();
-                let reply = open(self.endpoint, handler.as_ref(), call, &self.app.hub, peer);
+                let reply = open(&self.app.hub, call, around, peer, |call| handler.call(call));
                 (reply.await, None)
             }
         }
@@ -176,16 +182,16 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
     Ok(Response::from_parts(parts, Body::from(json)))
 }
 
-async fn open(
-    endpoint: &Endpoint,
-    handler: &dyn CallSse,
-    mut call: Call,
+/// Opens a stream: runs its source until the head may leave.
+pub(crate) async fn open(
     hub: &Arc<Hub>,
+    mut call: Call,
+    around: Around,
     peer: Option<Arc<Peer>>,
+    source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Reply {
-    let restart = matches!(endpoint.meta.kind, RouteKind::Sse { restart: true });
     let last_event_id = call.request.last_event_id();
-    if !restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
+    if !around.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let version = call.request.version();
@@ -202,14 +208,10 @@ async fn open(
     };
     // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
     let peer = peer.filter(|_| version < Version::HTTP_2);
-    let (hooks, mappers) = (
-        Arc::clone(&endpoint.hooks),
-        Arc::clone(&endpoint.pipeline.mappers),
-    );
     let head = call.response_head();
-    let opening = Opening::new(Arc::clone(hub), hooks, mappers, restart, peer, head, seat);
+    let opening = Opening::new(Arc::clone(hub), around, peer, head, seat);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
-    let mut connection = Connection::new(opening, handler.call(call));
+    let mut connection = Connection::new(opening, source(call));
     match poll_fn(|cx| connection.poll_open(cx)).await {
         Opened::Stream(head) => {
             let body = Body::new(SseBody(connection));
@@ -233,7 +235,7 @@ fn overloaded(hub: &Hub, keep_alive: bool) -> Response {
 }
 
 /// Whether the client wants the connection to end with this response (RFC 9112, section 9.6).
-fn asks_to_close(headers: &HeaderMap) -> bool {
+pub(crate) fn asks_to_close(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONNECTION).iter();
     let mut values = values.filter_map(|value| value.to_str().ok());
     values.any(|value| {

@@ -1,8 +1,11 @@
 //! Serving: the accept loop, and the drain.
 
 mod connection;
+mod handover;
 mod listener;
 mod signals;
+mod stream;
+mod wire;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -98,7 +101,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         print_banner(&format!("{}\n\nlistening on {address}", service.routes()));
     }
     tracing::info!(address, "listening");
-    let connections = Connections::new(settings.header_timeout);
+    let connections = Connections::new(service.clone(), settings.header_timeout);
     // With a shutdown of the user's own, signals keep their usual effect.
     let mut signals = match settings.shutdown {
         Some(_) => None,
@@ -112,7 +115,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     };
     tokio::select! {
         () = shutdown => {}
-        () = accept(&listener, &service, &connections) => {}
+        () = accept(&listener, &connections) => {}
     }
     drop(listener);
     drain(
@@ -170,12 +173,11 @@ fn print_banner(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-async fn accept(listener: &impl Listener, service: &HeliosService, connections: &Connections) {
+async fn accept(listener: &impl Listener, connections: &Connections) {
     loop {
         match listener.accept().await {
             Ok((io, addr)) => {
-                let peer = Arc::new(Peer::new(addr));
-                connections.serve(io, service.clone(), &peer);
+                connections.serve(io, Arc::new(Peer::new(addr)));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

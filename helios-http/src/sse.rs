@@ -15,6 +15,7 @@ mod output;
 mod relay;
 mod seats;
 mod service;
+mod standalone;
 mod stream;
 mod topics;
 mod waiting;
@@ -24,9 +25,10 @@ pub use hooks::{HookArgument, HookPlace, hook_argument, hook_ladder, hook_result
 pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, UserKey};
 pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};
+pub use standalone::SseHub;
 pub use stream::SseStream;
 
-pub(crate) use call::Opening;
+pub(crate) use call::{Around, Opening};
 pub(crate) use connection::{Connection, Opened};
 pub(crate) use hooks::{ControllerHooks, SseHooks};
 pub(crate) use hub::Hub;

@@ -84,19 +84,7 @@ impl TestServer {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Response<Incoming> {
-        let stream = TcpStream::connect(self.addr).await.unwrap();
-        let io = TokioIo::new(stream);
-        let (mut sender, connection) = http1::handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "test");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(body.into())).unwrap();
-        within(sender.send_request(request)).await.unwrap()
+        call(self.addr, method, path, headers, body).await
     }
 
     /// Opens a stream that must be answered 200.
@@ -133,6 +121,29 @@ impl TestServer {
     pub async fn wait_for_connections(&self, count: usize) {
         eventually(|| self.sse.stats().connections == count).await;
     }
+}
+
+/// Sends a request over a connection of its own, to any server.
+pub async fn call(
+    server: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Response<Incoming> {
+    let stream = TcpStream::connect(server).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "test");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body.into())).unwrap();
+    within(sender.send_request(request)).await.unwrap()
 }
 
 /// A response, read whole.
@@ -182,7 +193,7 @@ pub struct SseClient {
 }
 
 impl SseClient {
-    fn of(response: Response<Incoming>) -> Self {
+    pub fn of(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         Self {
             headers: head.headers,

@@ -85,7 +85,7 @@ factory_of!(A B C D G H);
 
 /// Factories that have not run yet, in the order in which they were handed in.
 #[derive(Default)]
-pub struct Factories(Vec<Pending>);
+pub(super) struct Factories(Vec<Pending>);
 
 struct Pending {
     makes: Key,
@@ -116,12 +116,13 @@ impl fmt::Debug for Factories {
 impl Factories {
     /// Adds a factory in place of an earlier one of the same type. `share` gives what it makes the type that it is
     /// asked for by.
-    pub fn add<Args, F: Factory<Args>, T: ?Sized + Send + Sync + 'static>(
+    pub(super) fn add<Args, F: Factory<Args>, T: ?Sized + Send + Sync + 'static>(
         &mut self,
         factory: F,
         share: fn(F::Output) -> Arc<T>,
     ) {
-        self.remove::<T>();
+        let makes = Key::of::<T>();
+        self.remove(&makes);
         let make = move |container: &Container| {
             let making = factory.make(container)?;
             let making: Making<Stored> =
@@ -129,21 +130,20 @@ impl Factories {
             Some(making)
         };
         self.0.push(Pending {
-            makes: Key::of::<T>(),
+            makes,
             needs: F::needs(),
             make: Box::new(make),
         });
     }
 
     /// Forgets the factory of a type, as something else provides it.
-    pub fn remove<T: ?Sized + 'static>(&mut self) {
-        let key = Key::of::<T>();
+    pub(super) fn remove(&mut self, key: &Key) {
         self.0.retain(|pending| pending.makes.id != key.id);
     }
 
     /// Runs all, one after the other, each as soon as what it needs is there. Gives what was made, and remembers why
     /// the rest was not.
-    pub async fn run(mut self, provided: &Container) -> Container {
+    pub(super) async fn run(mut self, provided: &Container) -> Container {
         let (mut all, mut made) = (provided.clone(), Container::default());
         while let Some(Pending { makes, make, .. }) = self.next_ready(&all) {
             let Some(making) = make(&all) else { continue };
@@ -163,8 +163,7 @@ impl Factories {
     }
 
     /// A container that knows only that these have not run.
-    #[must_use]
-    pub fn pending(self) -> Container {
+    pub(super) fn pending(self) -> Container {
         self.left(|_| Unmade::Pending)
     }
 

@@ -1,5 +1,7 @@
 //! One reader of several topics: what it has yet to see, and in which order.
 
+use std::task::Waker;
+
 use bytes::Bytes;
 
 use super::ring::{Cursor, Lag, Overtaken, Ring};
@@ -8,8 +10,33 @@ use crate::sse::ClientId;
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.
 pub trait Log {
-    /// Calls `read` with the ring.
-    fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R;
+    /// Calls `look` with the ring.
+    fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R;
+
+    /// Calls `read` with the ring. If that leaves nothing to be read, `reader` is woken by the next change, and there is no
+    /// moment between the two.
+    ///
+    /// # Errors
+    ///
+    /// That of `read`.
+    fn read_or_wait(
+        &mut self,
+        reader: &Waker,
+        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
+    ) -> Result<Left, Overtaken>;
+
+    /// Whether the reader still waits: the ring is as it was left, but for what it has dropped. Who publishes sees to it
+    /// that this is false before the hub's head says so.
+    fn is_waited_for(&self) -> bool;
+}
+
+/// What a reader has left in a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing that may be read now.
+    Nothing,
+    /// Something.
+    Something,
 }
 
 /// One topic of a subscriber.
@@ -25,8 +52,11 @@ pub struct Subscription<L> {
     seen: u64,
     /// Whether the client had seen something before.
     resumed: bool,
-    /// The number of the next event, as far as [`Subscriber::gather`] has looked.
+    /// The number of the next event, and up to where may be read, when the cursor was here last.
     next: Option<u64>,
+    readable_to: u64,
+    /// The cursor has been set without a look at what is there.
+    moved: bool,
 }
 
 impl<L: Log> Subscription<L> {
@@ -40,6 +70,8 @@ impl<L: Log> Subscription<L> {
             seen: head,
             resumed: false,
             next: None,
+            readable_to: u64::MAX,
+            moved: true,
         }
     }
 
@@ -50,6 +82,7 @@ impl<L: Log> Subscription<L> {
         if let Some(cursor) = earlier.filter(|cursor| *cursor < self.cursor) {
             self.cursor = cursor;
             self.seen = seq;
+            self.moved = true;
         }
     }
 
@@ -63,7 +96,37 @@ impl<L: Log> Subscription<L> {
         };
         self.resumed = cursor.is_some();
         self.cursor = cursor.unwrap_or(self.cursor);
+        self.moved = true;
         self.resumed
+    }
+
+    /// Looks up what comes next, unless that is known: nothing has changed since the reader began to wait.
+    fn look(&mut self, head: u64, waker: &Waker) -> Result<(), Overtaken> {
+        match self.log.is_waited_for() && !self.moved {
+            true => Ok(()),
+            false => self.read(head, waker, |_, _| Ok(())),
+        }
+    }
+
+    /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it.
+    fn read(
+        &mut self,
+        head: u64,
+        waker: &Waker,
+        take: impl FnOnce(&mut Ring, &mut Cursor) -> Result<(), Overtaken>,
+    ) -> Result<(), Overtaken> {
+        let Self { log, cursor, .. } = self;
+        log.read_or_wait(waker, |ring| {
+            take(ring, cursor)?;
+            self.next = ring.peek(*cursor)?.map(|entry| entry.seq);
+            self.readable_to = ring.readable_to();
+            match self.next {
+                Some(seq) if seq <= head => Ok(Left::Something),
+                _ => Ok(Left::Nothing),
+            }
+        })?;
+        self.moved = false;
+        Ok(())
     }
 }
 
@@ -228,14 +291,22 @@ impl<L: Log> Subscriber<L> {
         self.leave_all()
     }
 
-    /// Moves into `frame` what is to be read, in order, as far as there is room. `head` is the hub's, loaded after the
-    /// reader has registered with each of its topics: what is published later wakes it.
+    /// Another task reads from now on: none of the topics knows its waker.
+    pub fn wait_anew(&mut self) {
+        for subscription in &mut self.subscriptions {
+            subscription.moved = true;
+        }
+    }
+
+    /// Moves into `frame` what is to be read, in order, as far as there is room. `head` is the hub's, loaded before this
+    /// is called. The `waker` is woken by what changes in a topic that holds no more to be read; what is above the `head`
+    /// may be there already.
     ///
     /// # Errors
     ///
     /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
-    pub fn gather(&mut self, head: u64, frame: &mut Frame) -> Result<(), Overtaken> {
-        let upto = self.look_ahead(head)?;
+    pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
+        let upto = self.look_ahead(head, waker)?;
         loop {
             let (place, public) = self.earliest(upto);
             let private = self.outbox.peek();
@@ -243,7 +314,7 @@ impl<L: Log> Subscriber<L> {
                 (Some(seq), after) if after.is_none_or(|after| seq <= after) => {
                     let others = self.earliest_but(place, upto);
                     let limit = upto.min(others).min(after.unwrap_or(u64::MAX));
-                    if !self.take_run(place, limit, frame)? {
+                    if !self.take_run(place, (limit, head), waker, frame)? {
                         return Ok(());
                     }
                 }
@@ -269,18 +340,13 @@ impl<L: Log> Subscriber<L> {
     }
 
     /// Looks up what comes next in each topic, and gives the number up to which may be read.
-    fn look_ahead(&mut self, head: u64) -> Result<u64, Overtaken> {
+    fn look_ahead(&mut self, head: u64, waker: &Waker) -> Result<u64, Overtaken> {
         let mut upto = head
             .min(self.hold.unwrap_or(u64::MAX))
             .min(self.end.unwrap_or(u64::MAX));
         for subscription in &mut self.subscriptions {
-            let cursor = subscription.cursor;
-            let (next, readable) = subscription.log.with(|ring| {
-                let next = ring.peek(cursor).map(|next| next.map(|entry| entry.seq));
-                (next, ring.readable_to())
-            });
-            subscription.next = next?;
-            upto = upto.min(readable);
+            subscription.look(head, waker)?;
+            upto = upto.min(subscription.readable_to);
         }
         Ok(upto)
     }
@@ -303,34 +369,23 @@ impl<L: Log> Subscriber<L> {
     }
 
     /// Takes events of one topic up to the number `limit`. False if the frame is full.
-    fn take_run(&mut self, place: usize, limit: u64, frame: &mut Frame) -> Result<bool, Overtaken> {
-        let Self {
-            subscriptions,
-            position,
-            with_ids,
-            id,
-            ..
-        } = self;
-        let Some(Subscription {
-            log,
-            cursor,
-            next,
-            seen,
-            resumed,
-            ..
-        }) = subscriptions.get_mut(place)
-        else {
+    fn take_run(
+        &mut self,
+        place: usize,
+        (limit, head): (u64, u64),
+        waker: &Waker,
+        frame: &mut Frame,
+    ) -> Result<bool, Overtaken> {
+        let (id, with_ids, position) = (self.id, self.with_ids, &mut self.position);
+        let Some(topic) = self.subscriptions.get_mut(place) else {
             return Ok(false);
         };
-        log.with(|ring| {
-            loop {
-                let in_doubt = *resumed && ring.is_in_doubt(*seen);
-                let entry = ring.peek(*cursor)?;
-                *next = entry.as_ref().map(|entry| entry.seq);
-                let Some(entry) = entry.filter(|entry| entry.seq <= limit) else {
-                    return Ok(true);
-                };
-                if entry.seq <= *seen {
+        let (seen, resumed) = (topic.seen, topic.resumed);
+        let mut full = false;
+        topic.read(head, waker, |ring, cursor| {
+            let in_doubt = resumed && ring.is_in_doubt(seen);
+            while let Some(entry) = ring.peek(*cursor)?.filter(|entry| entry.seq <= limit) {
+                if entry.seq <= seen {
                     if in_doubt {
                         return Err(MAYBE_MISSED);
                     }
@@ -338,15 +393,18 @@ impl<L: Log> Subscriber<L> {
                     continue;
                 }
                 // What comes late must not take the client's position back.
-                let with_id = *with_ids && entry.seq > *position;
-                let wanted = entry.except != Some(*id);
+                let with_id = with_ids && entry.seq > *position;
+                let wanted = entry.except != Some(id);
                 if wanted && !frame.push(entry.bytes(with_id)) {
-                    return Ok(false);
+                    full = true;
+                    break;
                 }
                 *position = (*position).max(entry.seq);
                 cursor.advance();
             }
-        })
+            Ok(())
+        })?;
+        Ok(!full)
     }
 
     /// Gives up what is oldest, so that at most `keep` of all topics is left, the same of each that is behind, and what is
@@ -367,6 +425,7 @@ impl<L: Log> Subscriber<L> {
                 seen.is_some_and(|seen| ring.skip_doubtful(cursor, seen)) || skips
             });
             if skips {
+                topic.moved = true;
                 moved.push(place);
             }
         }
@@ -414,8 +473,20 @@ mod tests {
     struct Topic(Rc<RefCell<Ring>>);
 
     impl Log for Topic {
-        fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
-            read(&mut self.0.borrow_mut())
+        fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
+            look(&mut self.0.borrow_mut())
+        }
+
+        fn read_or_wait(
+            &mut self,
+            _: &Waker,
+            read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
+        ) -> Result<Left, Overtaken> {
+            self.with(read)
+        }
+
+        fn is_waited_for(&self) -> bool {
+            false
         }
     }
 
@@ -441,7 +512,7 @@ mod tests {
 
     fn events(reader: &mut Subscriber<Topic>, head: u64) -> Result<u64, Overtaken> {
         let mut frame = Frame::default();
-        reader.gather(head, &mut frame)?;
+        reader.gather(head, Waker::noop(), &mut frame)?;
         Ok(frame.events())
     }
 
@@ -508,7 +579,7 @@ mod tests {
         assert_eq!(events(&mut reader, 9), Ok(1));
         topic.arrive(7);
         let mut frame = Frame::default();
-        reader.gather(9, &mut frame).unwrap();
+        reader.gather(9, Waker::noop(), &mut frame).unwrap();
         assert_eq!(frame.into_bytes(), "retry: 7\n\n");
     }
 }

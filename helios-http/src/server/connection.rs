@@ -1,42 +1,69 @@
 //! The connections that a server has accepted, each in a task of its own.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use slab::Slab;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::{BoxError, ServiceExt};
 
+use super::handover::{Answer, Handover};
+use super::stream::EventStream;
+use super::wire::Wire;
 use crate::peer::Peer;
 use crate::service::HeliosService;
 
 /// hyper's buffer for reading a head and for gathering writes. A larger one would hide what a slow client has not read.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// What an HTTP/2 client says first (RFC 9113, section 3.4).
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A request's head is read in one piece, as a rule.
+const FIRST_READ_BYTES: usize = 1024;
+
 /// The connections of a server.
 pub(super) struct Connections {
-    http: auto::Builder<TokioExecutor>,
-    header_timeout: Duration,
+    shared: Arc<Shared>,
     tasks: TaskTracker,
+}
+
+/// What all connections have in common.
+struct Shared {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    header_timeout: Duration,
+    service: HeliosService,
     draining: CancellationToken,
-    cut: CancellationToken,
+    open: Mutex<Slab<AbortHandle>>,
 }
 
 impl Connections {
-    pub(super) fn new(header_timeout: Duration) -> Self {
+    pub(super) fn new(service: HeliosService, header_timeout: Duration) -> Self {
         Self {
-            http: http(header_timeout),
-            header_timeout,
+            shared: Arc::new(Shared {
+                http1: http1(header_timeout),
+                http2: http2(),
+                header_timeout,
+                service,
+                draining: CancellationToken::new(),
+                open: Mutex::default(),
+            }),
             tasks: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            cut: CancellationToken::new(),
         }
     }
 
@@ -47,47 +74,72 @@ impl Connections {
 
     /// Lets running requests finish, and waits for them.
     pub(super) async fn drain(&self) {
-        self.draining.cancel();
+        self.shared.draining.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Drops what is left.
     pub(super) async fn cut(&self) {
-        self.cut.cancel();
+        let open: Vec<_> = self
+            .shared
+            .open()
+            .iter()
+            .map(|(_, task)| task.clone())
+            .collect();
+        open.iter().for_each(AbortHandle::abort);
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    pub(super) fn serve<I>(&self, io: I, service: HeliosService, peer: &Arc<Peer>)
+    pub(super) fn serve<I>(&self, io: I, peer: Arc<Peer>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let served = connection(
-            self.http.clone(),
-            io,
-            service,
-            Arc::clone(peer),
-            (self.draining.clone(), self.header_timeout),
-        );
-        let cut = self.cut.clone();
-        let task = self.tasks.spawn(async move {
-            cut.run_until_cancelled(served).await;
-        });
-        peer.served_by(task.abort_handle());
+        let mut open = self.shared.open();
+        let place = open.vacant_entry();
+        let registered = Registered {
+            shared: Arc::clone(&self.shared),
+            place: place.key(),
+        };
+        let served = connection(registered, io, Arc::clone(&peer));
+        let task = self.tasks.spawn(served).abort_handle();
+        place.insert(task.clone());
+        peer.served_by(task);
     }
 }
 
-fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, Slab<AbortHandle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection among the open ones.
+struct Registered {
+    shared: Arc<Shared>,
+    place: usize,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shared.open().remove(self.place);
+    }
+}
+
+fn http1(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(BUFFER_BYTES)
         .writev(false);
     builder
-        .http2()
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_header_list_size(16 * 1024)
         .max_send_buf_size(BUFFER_BYTES)
@@ -95,37 +147,138 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn connection<I>(
-    http: auto::Builder<TokioExecutor>,
-    io: I,
-    service: HeliosService,
-    peer: Arc<Peer>,
-    (draining, header_timeout): (CancellationToken, Duration),
-) where
+async fn connection<I>(registered: Registered, io: I, peer: Arc<Peer>)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Arc::new(AtomicBool::new(false));
-    let answer = {
-        let asked = Arc::clone(&asked);
-        hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(Arc::clone(&peer));
-            service.clone().oneshot(request)
-        })
-    };
-    let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(io), answer));
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        // hyper-util waits without a limit for the bytes that tell HTTP/1 from HTTP/2.
-        () = silence(&asked, header_timeout) => return,
-        () = draining.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
+    let shared = &*registered.shared;
+    if let Err(error) = shared.serve(io, peer).await {
         tracing::debug!(error, "a connection ended early");
     }
+}
+
+impl Shared {
+    async fn serve<I>(&self, mut io: I, peer: Arc<Peer>) -> Result<(), BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut read = None;
+        loop {
+            // Boxed, to be freed while a stream runs.
+            let requests = Box::pin(self.requests(io, read, &peer));
+            let Some((stream, last)) = requests.await? else {
+                return Ok(());
+            };
+            let (back, unread) = stream.run().await?;
+            (io, read) = (back, Some(unread));
+            if last || self.draining.is_cancelled() {
+                return Ok(io.shutdown().await?);
+            }
+        }
+    }
+
+    /// Answers requests, until the connection ends or an event stream begins, which may be the last response.
+    async fn requests<I>(
+        &self,
+        mut io: I,
+        read: Option<Vec<u8>>,
+        peer: &Arc<Peer>,
+    ) -> Result<Option<(EventStream<I>, bool)>, BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(unread) = read {
+            return self.http1(Wire::new(io, unread), peer).await;
+        }
+        let read = tokio::select! {
+            read = timeout(self.header_timeout, first_bytes(&mut io)) => read??,
+            () = self.draining.cancelled() => return Ok(None),
+        };
+        match read.starts_with(HTTP_2_PREFACE) {
+            true => self.http2(Wire::new(io, read), peer).await.map(|()| None),
+            false => self.http1(Wire::new(io, read), peer).await,
+        }
+    }
+
+    async fn http1<I>(
+        &self,
+        wire: Wire<I>,
+        peer: &Arc<Peer>,
+    ) -> Result<Option<(EventStream<I>, bool)>, BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let handover = Arc::new(Handover::default());
+        let answer = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(peer));
+            Answer::new(self.service.clone(), request, &handover)
+        });
+        let wire = TokioIo::new(wire.with(Arc::clone(&handover)));
+        let mut served = self.http1.serve_connection(wire, answer);
+        let mut draining = pin!(self.draining.cancelled());
+        let mut told = false;
+        let taken = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = Pin::new(&mut served).poll(cx) {
+                    return Poll::Ready(ended.map(|()| None));
+                }
+                if let Some(taken) = handover.take() {
+                    return Poll::Ready(Ok(Some(taken)));
+                }
+                if told || draining.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                told = true;
+                Pin::new(&mut served).graceful_shutdown();
+            }
+        });
+        let Some(taken) = taken.await? else {
+            return Ok(None);
+        };
+        let parts = served.into_parts();
+        let (io, mut unread) = parts.io.into_inner().into_parts();
+        unread.splice(..0, parts.read_buf);
+        let stream = EventStream::new(io, unread, taken.written, taken.body);
+        Ok(Some((stream, taken.last)))
+    }
+
+    async fn http2<I>(&self, wire: Wire<I>, peer: &Arc<Peer>) -> Result<(), BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = Arc::new(AtomicBool::new(false));
+        let answer = {
+            let (asked, peer) = (Arc::clone(&asked), Arc::clone(peer));
+            let service = self.service.clone();
+            service_fn(move |mut request: Request<Incoming>| {
+                asked.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(Arc::clone(&peer));
+                service.clone().oneshot(request)
+            })
+        };
+        let mut served = pin!(self.http2.serve_connection(TokioIo::new(wire), answer));
+        tokio::select! {
+            result = served.as_mut() => result?,
+            // hyper waits without a limit for the first request.
+            () = silence(&asked, self.header_timeout) => {}
+            () = self.draining.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a client says first, as much as is needed to tell the version of HTTP.
+async fn first_bytes(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut read = Vec::with_capacity(FIRST_READ_BYTES);
+    while read.len() < HTTP_2_PREFACE.len() && HTTP_2_PREFACE.starts_with(&read) {
+        if io.read_buf(&mut read).await? == 0 {
+            break;
+        }
+    }
+    Ok(read)
 }
 
 /// Completes if no request has come within the limit; otherwise never.

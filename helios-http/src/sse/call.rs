@@ -59,13 +59,19 @@ impl<E: Into<SseError>> From<E> for Refusal {
 #[derive(Debug)]
 pub struct Finished(pub(super) Outcome);
 
-/// What the call of a route and the connection that it opens have in common.
-pub(crate) struct Opening {
-    pub(crate) hub: Arc<Hub>,
+/// What a route puts around its streams.
+#[derive(Default)]
+pub(crate) struct Around {
     pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
     pub(crate) restart: bool,
-    pub(crate) peer: Option<Arc<Peer>>,
+}
+
+/// What the call of a route and the connection that it opens have in common.
+pub(crate) struct Opening {
+    pub(super) hub: Arc<Hub>,
+    around: Around,
+    peer: Option<Arc<Peer>>,
     /// Given up when the connection is over.
     _seat: Seat,
     /// The handle that was attached.
@@ -78,18 +84,14 @@ pub(crate) struct Opening {
 impl Opening {
     pub(crate) fn new(
         hub: Arc<Hub>,
-        hooks: Arc<[Arc<dyn SseHooks>]>,
-        mappers: Arc<[&'static dyn MapData]>,
-        restart: bool,
+        around: Around,
         peer: Option<Arc<Peer>>,
         head: ResponseHead,
         seat: Seat,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
-            hooks,
-            mappers,
-            restart,
+            around,
             peer,
             _seat: seat,
             client: OnceLock::new(),
@@ -239,18 +241,18 @@ impl SseCall {
             client,
         } = self;
         let client = handle.unwrap_or(client);
-        let mapper = (!opening.mappers.is_empty()).then(|| EventMapper {
-            mappers: Arc::clone(&opening.mappers),
+        let mapper = (!opening.around.mappers.is_empty()).then(|| EventMapper {
+            mappers: Arc::clone(&opening.around.mappers),
             request: call.request.clone(),
             head: opening.head.snapshot(),
         });
         client.client.attach(Attachment {
             hub: Arc::clone(&opening.hub),
-            hooks: Arc::clone(&opening.hooks),
+            hooks: Arc::clone(&opening.around.hooks),
             accepted: AtomicUsize::new(0),
             mapper,
             last_event_id: call.request.last_event_id(),
-            restart: opening.restart,
+            restart: opening.around.restart,
             peer: opening.peer.clone(),
         })?;
         // Set once: `open` takes the call.

@@ -1,8 +1,11 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
 mod bag;
+#[cfg(test)]
+mod races;
 mod reader;
 mod rooms;
+mod task;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -29,6 +32,7 @@ use bag::Bag;
 
 use reader::PendingReset;
 pub(super) use rooms::JoinAt;
+use task::Task;
 
 /// Runs when the connection is over.
 pub(super) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
@@ -102,7 +106,7 @@ struct State {
     /// The hub's epoch when the first topic was joined.
     joined_in: Option<u64>,
     reader: Subscriber<Membership>,
-    waker: Option<Waker>,
+    task: Task,
     /// The response head may leave.
     head_wanted: bool,
     /// The stream has failed, and its error hooks run: nothing but the error ends it.
@@ -180,7 +184,7 @@ impl Client {
                 next_reset: None,
                 joined_in: None,
                 reader: Subscriber::new(id, OutboxLimits::default()),
-                waker: None,
+                task: Task::default(),
                 head_wanted: false,
                 failing: false,
                 callbacks: Vec::new(),
@@ -337,7 +341,7 @@ impl Client {
                 }
             }
             state.head_wanted = true;
-            state.waker.take()
+            state.task.wake()
         };
         waker.into_iter().for_each(Waker::wake);
         Ok(())
@@ -394,7 +398,7 @@ impl Client {
         let waker = {
             let mut state = lock(&self.state);
             state.head_wanted = true;
-            state.waker.take()
+            state.task.wake()
         };
         waker.into_iter().for_each(Waker::wake);
     }
@@ -406,7 +410,8 @@ impl Client {
             return false;
         }
         if !state.head_wanted {
-            state.waker = Some(cx.waker().clone());
+            state.task.is_polled_by(cx.waker());
+            state.task.waits();
         }
         state.head_wanted
     }
@@ -507,7 +512,7 @@ impl Client {
             state.reader.outbox.clear();
             state.reader.leave_all().for_each(drop);
             state.queued = Vec::new();
-            state.waker = None;
+            state.task = Task::default();
             (reason, was_live, std::mem::take(&mut state.callbacks))
         };
         self.room.notify_waiters();
@@ -556,7 +561,7 @@ impl State {
         }
         self.ending = Some(ending);
         self.head_wanted = true;
-        self.waker.take()
+        self.task.wake()
     }
 
     /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
@@ -602,7 +607,7 @@ mod tests {
 
     use super::*;
 
-    fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
+    pub(super) fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
         let client = Arc::new(Client::new());
         let attachment = Attachment {
             hub: Arc::clone(hub),

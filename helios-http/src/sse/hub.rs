@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +24,7 @@ use super::options::SseOptions;
 use super::relay::Relay;
 use super::seats::Seats;
 use super::topics::{Membership, Topics};
+use super::waiting::Woken;
 
 /// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -141,7 +141,7 @@ impl Hub {
         self.head.store(id.seq(), Ordering::Release);
         self.epoch.store(id.epoch(), Ordering::Release);
         let woken = self.topics.restart(id.seq());
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(Woken::wake);
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -179,8 +179,12 @@ impl Hub {
         self.keep_beating();
     }
 
+    fn is_beating(&self) -> bool {
+        self.beating.load(Ordering::Acquire)
+    }
+
     pub(super) fn keep_beating(self: &Arc<Self>) {
-        if self.beating.load(Ordering::Acquire) {
+        if self.is_beating() {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
@@ -279,15 +283,16 @@ impl Hub {
                 self.topics.forget(&topic);
                 continue;
             }
+            let woken = topic.begin_round(&mut state);
             // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
             self.push(&mut state.ring, seq, event, except);
-            break (seq, state.waiting.take());
+            break (seq, woken);
         };
         self.appended(woken);
         // History has to expire even if nobody ever connects.
-        if Handle::try_current().is_ok() {
+        if !self.is_beating() && Handle::try_current().is_ok() {
             self.keep_beating();
         }
         Ok(self.id(seq))
@@ -350,8 +355,8 @@ impl Hub {
     }
 
     /// What is to be done when a topic is unlocked again.
-    pub(super) fn appended(&self, woken: Vec<Waker>) {
-        woken.into_iter().for_each(Waker::wake);
+    pub(super) fn appended(&self, woken: Woken) {
+        woken.wake();
         self.topics.trim(self.options().history_bytes);
     }
 }

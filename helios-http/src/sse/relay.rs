@@ -23,6 +23,7 @@ use super::backplane::{
 };
 use super::hub::{Hub, lock};
 use super::topics::{Topic, TopicState};
+use super::waiting::Woken;
 use crate::panics::caught_in;
 
 /// How long the backplane may take to tell what is missing, or to unwatch. Readers wait for it.
@@ -193,12 +194,12 @@ impl Relay {
         }
         hub.advance_to(id);
         let mut state = topic.lock();
+        let woken = topic.begin_round(&mut state);
         let ring = hub.options().ring(&topic.name, id.seq());
         hub.topics.change(&mut state.ring, |old| *old = ring);
         let settled = settle(hub, &mut state);
         drop(state);
-        // Nobody reads it yet.
-        hub.appended(Vec::new());
+        hub.appended(woken);
         if !settled {
             self.spawn_catch_up(hub, Arc::clone(topic));
         }
@@ -286,6 +287,11 @@ impl Relay {
         let mut guard = topic.lock();
         let state = &mut *guard;
         let before = hub.head();
+        let woken = match state.link {
+            Link::On => topic.begin_round(state),
+            // Readers have been held before.
+            Link::Off | Link::Behind(_) => Woken::default(),
+        };
         hub.advance_to(id);
         match &mut state.link {
             Link::Off => {}
@@ -295,13 +301,13 @@ impl Relay {
             Link::Behind(behind) => behind.torn = true,
             Link::On if follows(&state.ring, &arrival) => {
                 append(hub, state, &arrival, before);
-                let woken = state.waiting.take();
                 drop(guard);
                 hub.appended(woken);
             }
             Link::On => {
                 hold(state, before, Some(arrival));
                 drop(guard);
+                woken.wake();
                 self.spawn_catch_up(hub, topic);
             }
         }
@@ -315,8 +321,10 @@ impl Relay {
             // What is fetched now may have been looked up before this loss.
             Link::Behind(behind) => behind.torn = true,
             Link::On => {
+                let woken = topic.begin_round(&mut state);
                 hold(&mut state, hub.head(), None);
                 drop(state);
+                woken.wake();
                 self.spawn_catch_up(hub, topic);
             }
         }
@@ -393,6 +401,7 @@ impl Relay {
     ) -> bool {
         let _order = lock(&self.order);
         let mut state = topic.lock();
+        let woken = topic.begin_round(&mut state);
         // What is of a sequence that is over is void.
         if asked.after.epoch() == hub.epoch() {
             match missing {
@@ -414,7 +423,6 @@ impl Relay {
             }
         }
         let settled = settle(hub, &mut state);
-        let woken = state.waiting.take();
         drop(state);
         hub.appended(woken);
         settled
@@ -452,7 +460,7 @@ impl Relay {
             prepend(hub, &mut state.ring, &events, after.seq());
         }
         drop(state);
-        hub.appended(Vec::new());
+        hub.appended(Woken::default());
     }
 }
 

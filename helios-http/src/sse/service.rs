@@ -52,7 +52,7 @@ use super::topics::{EVERYONE, check_name};
 /// ```
 #[derive(Clone)]
 pub struct SseService {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
 }
 
 impl fmt::Debug for SseService {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::hub::{Log, Ring};
+use helios_core::hub::{Left, Log, Overtaken, Ring};
 use helios_core::sse::SseError;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::hub::lock;
 use super::options::SseOptions;
 use super::relay::Link;
-use super::waiting::{Slot, Waiting};
+use super::waiting::{Slot, Waiting, Woken};
 
 /// The name of the topic that every connection is in.
 pub(super) const EVERYONE: &str = "*";
@@ -34,6 +34,8 @@ pub(super) fn check_name(name: &str) -> Result<(), SseError> {
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
     state: Mutex<TopicState>,
+    /// That of `waiting`, for readers to look at without the lock.
+    round: AtomicU64,
     /// The backplane was asked to send its events here.
     pub(super) watched: OnceCell<()>,
     /// Held by who asks the backplane for history, so that many who resume at once ask once.
@@ -44,7 +46,7 @@ pub(super) struct Topic {
 
 pub(super) struct TopicState {
     pub(super) ring: Ring,
-    pub(super) waiting: Waiting,
+    waiting: Waiting,
     /// Connections that are in it.
     members: usize,
     /// When it was made, or the last of them has left.
@@ -67,6 +69,7 @@ impl Topic {
                 removed: false,
                 link: Link::Off,
             }),
+            round: AtomicU64::new(0),
             watched: OnceCell::new(),
             reaching_back: tokio::sync::Mutex::default(),
             gone: Notify::new(),
@@ -75,6 +78,14 @@ impl Topic {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, TopicState> {
         lock(&self.state)
+    }
+
+    /// Something is about to change for the topic's readers. This comes first, and before the hub's head says so: a reader
+    /// that finds the round unchanged looks no further.
+    pub(super) fn begin_round(&self, state: &mut TopicState) -> Woken {
+        let woken = state.waiting.take();
+        self.round.store(state.waiting.round(), Ordering::Release);
+        woken
     }
 }
 
@@ -96,17 +107,29 @@ impl Membership {
         }
         Some(Self { topic, slot: None })
     }
-
-    /// Asks to be woken by the next event.
-    pub(super) fn register(&mut self, waker: &Waker) {
-        let mut state = lock(&self.topic.state);
-        state.waiting.register(&mut self.slot, waker);
-    }
 }
 
 impl Log for Membership {
-    fn with<R>(&self, read: impl FnOnce(&mut Ring) -> R) -> R {
-        read(&mut self.topic.lock().ring)
+    fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
+        look(&mut self.topic.lock().ring)
+    }
+
+    fn read_or_wait(
+        &mut self,
+        reader: &Waker,
+        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
+    ) -> Result<Left, Overtaken> {
+        let mut state = self.topic.lock();
+        let left = read(&mut state.ring)?;
+        if left == Left::Nothing {
+            state.waiting.register(&mut self.slot, reader);
+        }
+        Ok(left)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let round = self.topic.round.load(Ordering::Acquire);
+        self.slot.as_ref().is_some_and(|slot| slot.is_of(round))
     }
 }
 
@@ -249,17 +272,17 @@ impl Topics {
     }
 
     /// Begins anew: nothing that was published up to the number `floor` is known. Gives who is to be woken to learn it.
-    pub(super) fn restart(&self, floor: u64) -> Vec<Waker> {
+    pub(super) fn restart(&self, floor: u64) -> Vec<Woken> {
         self.forgotten.store(floor, Ordering::Release);
         let mut woken = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
+            woken.push(topic.begin_round(&mut state));
             self.change(&mut state.ring, |ring| ring.restart(floor));
             if state.link.is_behind() {
                 state.link.restart();
                 state.ring.catch_up();
             }
-            woken.extend(state.waiting.take());
         }
         woken
     }

@@ -20,9 +20,27 @@ pub(super) struct Slot {
     key: usize,
 }
 
+impl Slot {
+    /// Whether its waker has not been taken in any round before this one.
+    pub(super) fn is_of(&self, round: u64) -> bool {
+        self.round == round
+    }
+}
+
+/// Who is to be woken, once nothing is locked any more.
+#[must_use]
+#[derive(Default)]
+pub(super) struct Woken(Slab<Waker>);
+
+impl Woken {
+    pub(super) fn wake(mut self) {
+        self.0.drain().for_each(Waker::wake);
+    }
+}
+
 impl Waiting {
     pub(super) fn register(&mut self, slot: &mut Option<Slot>, waker: &Waker) {
-        let current = slot.as_ref().filter(|slot| slot.round == self.round);
+        let current = slot.as_ref().filter(|slot| slot.is_of(self.round));
         if let Some(known) = current.and_then(|slot| self.wakers.get_mut(slot.key)) {
             known.clone_from(waker);
             return;
@@ -34,14 +52,20 @@ impl Waiting {
     }
 
     pub(super) fn cancel(&mut self, slot: &mut Option<Slot>) {
-        if let Some(slot) = slot.take().filter(|slot| slot.round == self.round) {
+        if let Some(slot) = slot.take().filter(|slot| slot.is_of(self.round)) {
             self.wakers.try_remove(slot.key);
         }
     }
 
-    pub(super) fn take(&mut self) -> Vec<Waker> {
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    pub(super) fn take(&mut self) -> Woken {
         self.round += 1;
-        self.wakers.drain().collect()
+        // Most of them will be back.
+        let next = Slab::with_capacity(self.wakers.len());
+        Woken(std::mem::replace(&mut self.wakers, next))
     }
 }
 
@@ -59,7 +83,7 @@ mod tests {
         }
         assert_eq!(waiting.wakers.len(), 2);
         waiting.cancel(&mut slots[0]);
-        assert_eq!(waiting.take().len(), 1);
+        assert_eq!(waiting.take().0.len(), 1);
     }
 
     #[test]
@@ -67,9 +91,9 @@ mod tests {
         let mut waiting = Waiting::default();
         let (mut early, mut late) = (None, None);
         waiting.register(&mut early, Waker::noop());
-        waiting.take();
+        waiting.take().wake();
         waiting.register(&mut late, Waker::noop());
         waiting.cancel(&mut early);
-        assert_eq!(waiting.take().len(), 1);
+        assert_eq!(waiting.take().0.len(), 1);
     }
 }

@@ -53,36 +53,40 @@ impl Client {
         };
         let hub = &attachment.hub;
         let mut state = lock(&self.state);
+        if !matches!(state.phase, Phase::Live | Phase::Closing) {
+            return Poll::Ready(None);
+        }
         state.head_left = true;
         state.liveness.polled();
-        let gathered = loop {
-            match state.phase {
-                Phase::Finished(_) | Phase::Detached => return Poll::Ready(None),
-                Phase::Live => state.register(cx.waker()),
-                Phase::Closing => {}
-            }
-            // After the registration: what is published later than this head wakes the reader.
+        if state.task.is_polled_by(cx.waker()) {
+            state.reader.wait_anew();
+        }
+        let private = state.reader.outbox.len();
+        loop {
             let head = hub.head();
-            match state.reader.gather(head, &mut frame) {
-                Ok(()) => break None,
-                Err(overtaken) => match self.overtaken(attachment, &mut state, overtaken) {
-                    None => {}
-                    Some(after) => break Some(after),
-                },
+            match state.reader.gather(head, cx.waker(), &mut frame) {
+                // An event came between this head and the look at its topic, where the reader waits for a later one.
+                Ok(()) if frame.is_empty() && head != hub.head() => {}
+                Ok(()) => break,
+                Err(overtaken) => {
+                    if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
+                        drop(state);
+                        after.run(self);
+                        return self.poll_frame(frame, cx);
+                    }
+                }
             }
-        };
-        if let Some(after) = gathered {
-            drop(state);
-            after.run(self);
-            return self.poll_frame(frame, cx);
         }
         if frame.is_empty() && state.liveness.take_keep_alive() {
             frame = Frame::opening(KEEP_ALIVE);
         }
         if !frame.is_empty() {
             state.liveness.wrote(hub.now());
+            let made_room = state.reader.outbox.len() < private;
             drop(state);
-            self.room.notify_waiters();
+            if made_room {
+                self.room.notify_waiters();
+            }
             return Poll::Ready(Some(hub.count(frame)));
         }
         if state.phase == Phase::Closing {
@@ -91,7 +95,7 @@ impl Client {
         if state.reader.held_at().is_none() {
             state.liveness.caught_up();
         }
-        state.waker = Some(cx.waker().clone());
+        state.task.waits();
         Poll::Pending
     }
 
@@ -203,7 +207,7 @@ impl Client {
             if let Some(next) = &next {
                 state.reader.hold_at(next.at);
             }
-            (state.waker.take(), next)
+            (state.task.wake(), next)
         };
         waker.into_iter().for_each(Waker::wake);
         next.into_iter().for_each(|next| next.run(self));
@@ -226,7 +230,7 @@ impl Client {
             let overdue = state.leaving.as_ref().filter(|(_, until)| *until <= now);
             let overdue = overdue.map(|(ending, _)| ending.clone());
             let wakes = verdict == Verdict::KeepAlive;
-            let waker = wakes.then(|| state.waker.take()).flatten();
+            let waker = wakes.then(|| state.task.wake()).flatten();
             (verdict, overdue, waker)
         };
         if let Some(ending) = overdue {
@@ -253,7 +257,7 @@ impl Client {
                 return;
             }
             let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
-            (skipped, state.waker.take())
+            (skipped, state.task.wake())
         };
         let (reset, waker) = skipped;
         waker.into_iter().for_each(Waker::wake);
@@ -307,12 +311,6 @@ impl State {
             lag.events = lag.events.max(1);
         }
         lag
-    }
-
-    fn register(&mut self, waker: &Waker) {
-        for subscription in self.reader.subscriptions() {
-            subscription.log.register(waker);
-        }
     }
 
     /// Gives up what is oldest and what is gone, and tells the client.

@@ -107,7 +107,7 @@ impl Client {
                     None
                 }
             };
-            (state.waker.take(), reset)
+            (state.task.wake(), reset)
         };
         waker.into_iter().for_each(Waker::wake);
         reset.into_iter().for_each(|reset| reset.run(self));
@@ -123,7 +123,7 @@ impl Client {
                 state.reader.leave(|place| *place.topic.name == *topic);
             }
             // Other topics may have waited for this one to catch up.
-            state.waker.take()
+            state.task.wake()
         };
         waker.into_iter().for_each(Waker::wake);
     }

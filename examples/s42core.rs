@@ -1,0 +1,41 @@
+//! S42Core's `SSE` in a controller: a handle with a UUID that says welcome, an event after a second, closed by the server
+//! after five. `s42core_standalone` does it without controllers.
+//!
+//! ```text
+//! cargo run --example s42core
+//! curl -N http://127.0.0.1:3000/events
+//! ```
+
+use helios::prelude::*;
+
+#[derive(Injectable)]
+struct Events;
+
+#[controller]
+impl Events {
+    #[sse("events")]
+    fn events(&self) -> SseStream {
+        let sse = SseStream::new();
+        println!("connection UUID: {}", sse.id());
+        tokio::spawn(hello(sse.clone()));
+        sse
+    }
+}
+
+async fn hello(sse: SseStream) -> Result<(), SseError> {
+    sleep(Duration::from_secs(1)).await;
+    let payload = json!({ "data": "Hello, SSE!" });
+    sse.send(SseEvent::json(payload).event("exampleEvent"))
+        .await?;
+    sleep(Duration::from_secs(4)).await;
+    sse.close();
+    Ok(())
+}
+
+#[server(controllers = [Events], sse(enabled = true, welcome = true))]
+pub(crate) struct App;
+
+#[tokio::main]
+async fn main() -> Result<(), helios::Error> {
+    Helios::new(App).listen().await
+}

@@ -1,0 +1,210 @@
+//! How an event stream is taken over from hyper: hyper writes its head, and no more.
+//!
+//! hyper is given the head with a body that is never ready. It encodes the head, and writes it behind whatever it still had
+//! to write; [`Wire`](super::wire::Wire) keeps all of that. When hyper has flushed, it holds nothing that the client is owed,
+//! and the connection can be taken from it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRAILER, TRANSFER_ENCODING};
+use http::{Method, Request, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tower::util::Oneshot;
+
+use crate::pipeline::asks_to_close;
+use crate::service::HeliosService;
+
+/// What the parts of one connection tell each other. It belongs to hyper's time on the connection, and ends with it.
+#[derive(Default)]
+pub(super) struct Handover {
+    /// The body of the request in hand has been read to its end, or it has none.
+    request_read: AtomicBool,
+    begun: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stream: Option<Taken>,
+    flushed: bool,
+}
+
+/// A response whose body hyper does not write.
+pub(super) struct Taken {
+    /// What hyper has written: the head, and before it what the socket had not taken yet.
+    pub(super) written: Vec<u8>,
+    pub(super) body: Body,
+    /// The connection ends with this response.
+    pub(super) last: bool,
+}
+
+impl Handover {
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) {
+        if let Some(stream) = &mut self.state().stream {
+            stream.written.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.state().flushed = true;
+    }
+
+    /// What was taken over, when hyper is done with it.
+    pub(super) fn take(&self) -> Option<Taken> {
+        if !self.has_begun() {
+            return None;
+        }
+        let mut state = self.state();
+        state.flushed.then(|| state.stream.take()).flatten()
+    }
+
+    /// Keeps the body aside.
+    fn begin(&self, response: Response, last: bool) -> Response {
+        let (head, body) = response.into_parts();
+        self.state().stream = Some(Taken {
+            written: Vec::new(),
+            body,
+            last,
+        });
+        self.begun.store(true, Ordering::Relaxed);
+        Response::from_parts(head, Body::new(Held))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The response to one request: of the app, or, if it is an event stream, its head alone.
+pub(super) struct Answer {
+    answer: Oneshot<HeliosService, Request<Body>>,
+    handover: Arc<Handover>,
+    may_stream: bool,
+    last: bool,
+}
+
+impl Answer {
+    pub(super) fn new(
+        service: HeliosService,
+        request: Request<Incoming>,
+        handover: &Arc<Handover>,
+    ) -> Self {
+        let (may_stream, last) = (may_stream(&request), asks_to_close(request.headers()));
+        let read = request.body().is_end_stream();
+        handover.request_read.store(read, Ordering::Relaxed);
+        let request = request.map(|body| match read {
+            true => Body::empty(),
+            false => Body::new(RequestBody {
+                body,
+                handover: Arc::clone(handover),
+            }),
+        });
+        Self {
+            answer: service.oneshot(request),
+            handover: Arc::clone(handover),
+            may_stream,
+            last,
+        }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        // What is unread of a request's body must not be taken for the next request.
+        let read = self.handover.request_read.load(Ordering::Relaxed);
+        Poll::Ready(Ok(
+            match read && self.may_stream && is_event_stream(&response) {
+                true => self.handover.begin(response, self.last),
+                false => response,
+            },
+        ))
+    }
+}
+
+/// hyper ends a connection whose request has both a length and an encoding, which is not seen here.
+fn may_stream(request: &Request<Incoming>) -> bool {
+    request.version() == Version::HTTP_11
+        && ![Method::HEAD, Method::CONNECT].contains(request.method())
+        && !request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+/// Whether hyper would write the body as chunks, and nothing else.
+fn is_event_stream(response: &Response) -> bool {
+    let (headers, body) = (response.headers(), response.body());
+    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+    response.status() == StatusCode::OK
+        && response.version() == Version::HTTP_11
+        && says_event_stream(headers)
+        && !framed.iter().any(|name| headers.contains_key(name))
+        && !body.is_end_stream()
+        && body.size_hint().exact().is_none()
+}
+
+fn says_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// Notes when a request's body has been read to its end.
+struct RequestBody {
+    body: Incoming,
+    handover: Arc<Handover>,
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.handover.request_read.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body that hyper sees of a stream that is taken over.
+struct Held;
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}

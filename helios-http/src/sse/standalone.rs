@@ -1,0 +1,152 @@
+//! [`SseHub`]: streams without an app.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use helios_core::call::Call;
+use helios_core::request::RequestContext;
+use helios_core::route::Template;
+use helios_core::sse::CloseReason;
+use http::request::Parts;
+use tokio::time::timeout;
+
+use super::call::Around;
+use super::hub::Hub;
+use super::options::SseOptions;
+use super::service::SseService;
+use super::stream::SseStream;
+use crate::error::Error;
+use crate::peer::Peer;
+use crate::pipeline;
+use crate::remote_addr::RemoteAddr;
+
+/// Streams for handlers without controllers, of plain hyper, axum or whatever else answers with an [`http::Response`]. All
+/// that is promised of streams holds, but for what is a controller's: hooks, interceptors, and guards.
+///
+/// It is an [`SseService`] too. Clones are cheap and mean the same hub. Whoever runs the server calls
+/// [`SseHub::shutdown`].
+///
+/// ```
+/// use helios::axum_core::{body::Body, response::Response};
+/// use helios::prelude::*;
+/// use helios::SseHub;
+///
+/// async fn news(hub: SseHub, request: http::Request<Body>) -> Result<Response, SseError> {
+///     let client = hub.subscribe(["news"]).await?;
+///     let (head, _body) = request.into_parts();
+///     Ok(hub.respond(head, client).await)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use http_body_util::BodyExt;
+/// let hub = SseHub::with_options(|sse| sse.welcome = true)?;
+/// let response = news(hub.clone(), http::Request::get("/news").body(Body::empty())?).await?;
+/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+///
+/// hub.publish("news", "it rains").await?;
+/// hub.shutdown(Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SseHub(SseService);
+
+impl Default for SseHub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SseHub {
+    /// A hub with the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(SseService::new(Hub::new()))
+    }
+
+    /// A hub with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for an unusable option.
+    ///
+    /// ```
+    /// use helios::SseHub;
+    /// use std::time::Duration;
+    ///
+    /// let hub = SseHub::with_options(|sse| sse.keep_alive = Some(Duration::from_secs(30)));
+    /// assert!(hub.is_ok());
+    /// assert!(SseHub::with_options(|sse| sse.max_topics = 0).is_err());
+    /// ```
+    pub fn with_options(change: impl FnOnce(&mut SseOptions)) -> Result<Self, Error> {
+        let mut options = SseOptions::default();
+        change(&mut options);
+        options.check()?;
+        let hub = Self::new();
+        hub.0.hub.configure(options);
+        Ok(hub)
+    }
+
+    /// The response that is the stream of this handle. A client that has seen the end of its stream is answered 204, one
+    /// too many `helios:overloaded`, a HEAD request the head alone; the handle is closed then, as
+    /// [`CloseReason::Rejected`]. A handle that cannot be attached is a 500, as problem JSON.
+    ///
+    /// Cancel-safe: a dropped future is a client that has gone away.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::SseHub;
+    ///
+    /// async fn time(hub: SseHub, head: http::request::Parts) -> helios::axum_core::response::Response {
+    ///     let stream = SseStream::new();
+    ///     tokio::spawn(tick(stream.clone()));
+    ///     hub.respond(head, stream).await
+    /// }
+    ///
+    /// async fn tick(stream: SseStream) -> Result<(), SseError> {
+    ///     for n in 0.. {
+    ///         stream.send_data(n).await?;
+    ///         sleep(Duration::from_secs(1)).await;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn respond(&self, head: Parts, stream: SseStream) -> Response {
+        let peer = head.extensions.get::<Arc<Peer>>().cloned();
+        let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
+        let route = Arc::new(Template::join([head.uri.path()]));
+        let request = RequestContext::new(head, route, Vec::new(), addr);
+        let call = Call::new(request, Body::empty(), 0, Arc::default());
+        let handle = stream.clone();
+        let source = |call: super::SseCall| Box::pin(call.attach(handle)) as _;
+        let reply = pipeline::open(&self.0.hub, call, Around::default(), peer, source).await;
+        if stream.client.attachment.get().is_none() {
+            stream.client.finish(CloseReason::Rejected);
+        }
+        reply.unwrap_or_else(|error| {
+            let source = std::error::Error::source(&error);
+            tracing::warn!(%error, source, "a stream was not opened");
+            error.into_response()
+        })
+    }
+
+    /// Ends the open streams with a word to reconnect, at most within `deadline`. Streams that are opened later end at once.
+    ///
+    /// A server that shuts down gracefully waits for its connections: call it first.
+    pub async fn shutdown(&self, deadline: Duration) {
+        if timeout(deadline, self.0.hub.drain(deadline)).await.is_err() {
+            tracing::warn!("the drain deadline has passed with streams open");
+        }
+    }
+}
+
+impl Deref for SseHub {
+    type Target = SseService;
+
+    fn deref(&self) -> &SseService {
+        &self.0
+    }
+}
