@@ -1,10 +1,10 @@
-// Jobs, the newest first.
+// Jobs: what runs, what waits in its turn, what is over with the newest first.
 import { integer } from './format.js';
 import { follow, say, template } from './list.js';
 import { attempt, request } from './request.js';
 
 const $ = id => document.getElementById(id);
-const UNFINISHED = ['queued', 'running'], SHOWN = 20;
+const UNFINISHED = ['running', 'queued'], SHOWN = 20;
 const make = template('job');
 let jobs = new Map();
 
@@ -19,16 +19,24 @@ export function all(list) {
 }
 
 function show() {
-  const list = [...jobs.values()].sort((a, b) => b.id - a.id);
+  const list = [...jobs.values()].sort((a, b) => rank(a) - rank(b) || (isOver(a) ? b.id - a.id : a.id - b.id));
   // The server forgets old jobs; so does the page.
-  for (const job of list.filter(job => !UNFINISHED.includes(job.state)).slice(SHOWN)) jobs.delete(job.id);
+  for (const job of list.filter(isOver).slice(SHOWN)) jobs.delete(job.id);
   follow($('jobs'), list.filter(job => jobs.has(job.id)), make, update);
   const count = state => list.filter(job => job.state === state).length;
   say($('jobs-count'), [['running', count('running')], ['queued', count('queued')]].filter(([, n]) => n).map(([state, n]) => `${n} ${state}`).join(', '));
 }
 
+function isOver(job) {
+  return !UNFINISHED.includes(job.state);
+}
+
+function rank(job) {
+  return isOver(job) ? UNFINISHED.length : UNFINISHED.indexOf(job.state);
+}
+
 function update(element, job) {
-  const over = !UNFINISHED.includes(job.state), find = what => element.querySelector(what);
+  const over = isOver(job), find = what => element.querySelector(what);
   element.dataset.state = job.state;
   say(find('.title'), `${job.id}. Primes below ${integer(job.below)}`);
   say(find('.share'), { queued: 'queued', running: `${job.percent} %`, done: '✓ done', cancelled: 'cancelled' }[job.state]);
