@@ -12,6 +12,10 @@ mod support;
 #[allow(dead_code)]
 mod user;
 
+mod browser {
+    pub(crate) mod dashboard;
+}
+
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use support::TestServer;
@@ -196,4 +200,16 @@ async fn in_firefox() {
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn a_chat_in_firefox() {
     the_chat_misses_nothing(Browser::firefox).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; `cargo xtask test` runs it"]
+async fn a_dashboard_in_chromium() {
+    browser::dashboard::loses_nothing(Browser::chromium).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox; `cargo xtask test` runs it"]
+async fn a_dashboard_in_firefox() {
+    browser::dashboard::loses_nothing(Browser::firefox).await;
 }
