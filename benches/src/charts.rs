@@ -4,11 +4,12 @@ use std::path::Path;
 
 use helios_benches::Error;
 use plotters::chart::SeriesLabelPosition;
+use plotters::coord::types::RangedCoordf64;
 use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::report::{Outcome, digits};
+use crate::report::{Outcome, Row, digits};
 use crate::scenarios::{Kind, SCENARIOS};
 
 /// Pixels.
@@ -21,6 +22,16 @@ const AXIS: u32 = 50;
 const NAMES: u32 = 190;
 
 const FONT: &str = "sans-serif";
+
+/// Kept at the ends of a text.
+const SPACE: &str = "\u{a0}\u{a0}";
+
+/// Told apart by the colour-blind too.
+const COLOURS: [RGBColor; 3] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+];
 
 type Label = Text<'static, (f64, f64), String>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -43,11 +54,8 @@ fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
     let rows = &outcome.subjects;
     let bars = u32::try_from(rows.len() * (drawn + 1))?;
     let area = canvas(file, bars * BAR + AXIS + 4 * MARGIN)?;
-    // From the top down; between two groups there is room for one bar.
-    let top = |row: usize| ((rows.len() - row) * (drawn + 1)) as f64 - 0.5;
     let medians = rows.iter().flat_map(|row| &row.ranges[..drawn]);
     let most = medians.map(|range| range.median).fold(0.0, f64::max);
-    let gap = most / 100.0;
     let mut chart = builder(&area, outcome)
         .y_label_area_size(NAMES)
         .build_cartesian_2d(0.0..most * 1.12, 0.0..f64::from(bars))?;
@@ -56,31 +64,46 @@ fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
         .disable_y_mesh()
         .light_line_style(TRANSPARENT)
         .y_label_formatter(&|_| String::new())
+        .set_tick_mark_size(LabelAreaPosition::Left, 0)
         .x_label_formatter(&|value| grouped(*value))
         .x_desc(outcome.figures[..drawn].join(", "))
         .label_style((FONT, TEXT))
         .draw()?;
-    let names = rows.iter().enumerate().map(|(row, of)| {
-        let middle = top(row) - drawn as f64 / 2.0;
-        text((-gap, middle), &of.subject, HPos::Right)
+    // From the top down; between two groups there is room for one bar.
+    let groups = rows.iter().enumerate().map(|(place, row)| {
+        let top = ((rows.len() - place) * (drawn + 1)) as f64 - 0.5;
+        (row, top)
     });
-    chart.draw_series(names)?;
+    let name =
+        |(row, top): (&Row, f64)| text((0.0, top - drawn as f64 / 2.0), &row.subject, HPos::Right);
+    chart.draw_series(groups.clone().map(name))?;
     for (place, name) in outcome.figures[..drawn].iter().enumerate() {
-        let colour = Palette99::pick(place).filled();
-        let ends = rows.iter().enumerate();
-        let ends = ends.map(|(row, of)| (of.ranges[place].median, top(row) - place as f64));
-        let bar = |(value, top)| Rectangle::new([(0.0, top), (value, top - 0.9)], colour);
-        let value = |(value, top)| text((value + gap, top - 0.45), &grouped(value), HPos::Left);
-        chart
-            .draw_series(ends.clone().map(bar))?
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 15, y + 5)], colour));
-        chart.draw_series(ends.map(value))?;
+        let ends = groups.clone();
+        let ends = ends.map(|(row, top)| (row.ranges[place].median, top - place as f64));
+        draw_bars(&mut chart, ends, name, COLOURS[place % COLOURS.len()])?;
     }
     match drawn {
         1 => Ok(area.present()?),
         _ => legend(&mut chart, SeriesLabelPosition::LowerRight),
     }
+}
+
+/// Bars that end at these values, with their upper edges at these heights.
+fn draw_bars<'a, 'b: 'a>(
+    chart: &mut ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
+    ends: impl Iterator<Item = (f64, f64)> + Clone,
+    name: &str,
+    colour: RGBColor,
+) -> Result<(), Error> {
+    let colour = colour.filled();
+    let bar = |(value, top)| Rectangle::new([(0.0, top), (value, top - 0.9)], colour);
+    let value = |(value, top)| text((value, top - 0.45), &grouped(value), HPos::Left);
+    chart
+        .draw_series(ends.clone().map(bar))?
+        .label(name)
+        .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 15, y + 5)], colour));
+    chart.draw_series(ends.map(value))?;
+    Ok(())
 }
 
 /// A line for each subject.
@@ -107,7 +130,7 @@ fn lines(outcome: &Outcome, axis: &str, points: &[u32], file: &Path) -> Result<(
         .label_style((FONT, TEXT))
         .draw()?;
     for (place, row) in outcome.subjects.iter().enumerate() {
-        let colour = Palette99::pick(place).stroke_width(2);
+        let colour = COLOURS[place % COLOURS.len()].stroke_width(2);
         let medians = row.ranges.iter().map(|range| range.median);
         let line = LineSeries::new(points.iter().copied().zip(medians), colour).point_size(4);
         chart
@@ -129,6 +152,7 @@ fn builder<'a, 'b>(area: &'a Area<'b>, outcome: &Outcome) -> ChartBuilder<'a, 'b
     builder
         .caption(&outcome.title, (FONT, TEXT + 1))
         .margin(MARGIN)
+        .margin_right(3 * MARGIN)
         .x_label_area_size(AXIS);
     builder
 }
@@ -136,7 +160,7 @@ fn builder<'a, 'b>(area: &'a Area<'b>, outcome: &Outcome) -> ChartBuilder<'a, 'b
 /// A text on this side of a point.
 fn text(at: (f64, f64), text: &str, anchor: HPos) -> Label {
     let style = TextStyle::from((FONT, TEXT - 2)).pos(Pos::new(anchor, VPos::Center));
-    Text::new(text.to_owned(), at, style)
+    Text::new(format!("{SPACE}{text}{SPACE}"), at, style)
 }
 
 /// What the lines or bars are.

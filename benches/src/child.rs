@@ -10,7 +10,7 @@ use helios_benches::sse::Command as Publish;
 use procfs::process::Process;
 
 use crate::nchan::{self, Nchan};
-use crate::{nest, subjects};
+use crate::{compile, nest, subjects};
 
 /// How this program is told to be a child.
 pub(crate) const RUN: &str = "run";
@@ -38,6 +38,7 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
     match (subject, nest::adapter(subject)) {
         (nchan::SUBJECT, _) => nchan::check(),
         (_, Some(_)) => nest::install(),
+        _ if compile::is_app(subject) => compile::prepare(subject),
         _ => subjects::check(subject),
     }
 }

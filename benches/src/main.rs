@@ -12,6 +12,7 @@
 
 mod charts;
 mod child;
+mod compile;
 mod events;
 mod load;
 mod nchan;

@@ -6,6 +6,7 @@ use tokio::runtime;
 use tokio::time::sleep;
 
 use crate::child::Running;
+use crate::compile;
 use crate::events;
 use crate::load::Load;
 use Bound::{AtLeast, AtMost};
@@ -120,6 +121,8 @@ const SIXTEEN_EVENTS: &[Goal] = &[
     ratio("helios-sse", "bare-sse", AtLeast(0.75)),
     ratio("helios-sse", "axum-sse", AtLeast(2.3)),
 ];
+
+const BUILD: Goal = ratio("helios-app", "axum-app", AtMost(1.3));
 
 const fn figures(
     names: &'static [&'static str],
@@ -284,7 +287,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "The server's CPU us for each event received, with 10,000 subscribers of so many topics in all",
         subjects: GROWING,
         rounds: FEW,
-        kind: growth("topics", &[1, 10, 100, 1_000, 10_000], events::by_topics),
+        kind: growth("topics", &[1, 100, 10_000], events::by_topics),
         goals: &[],
     },
     Scenario {
@@ -333,6 +336,28 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         rounds: ANY,
         kind: figures(&["ms"], 0, startup_ms),
         goals: &[figure("helios-1000-routes", AtMost(50.0))],
+    },
+    Scenario {
+        name: "build",
+        title: "An app of 50 controllers with 4 routes each, on one core: a debug build when only dependencies are there, and when one handler has changed; the size of a release build",
+        subjects: &["helios-app", "axum-app"],
+        rounds: FEW,
+        kind: figures(
+            &["s", "s after a change", "MiB", "MiB stripped"],
+            0,
+            compile::cost,
+        ),
+        goals: &[
+            BUILD,
+            Goal {
+                figure: Figure::At(1),
+                ..BUILD
+            },
+            Goal {
+                figure: Figure::At(3),
+                ..BUILD
+            },
+        ],
     },
 ];
 
