@@ -84,7 +84,7 @@ fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
     }
     match drawn {
         1 => Ok(area.present()?),
-        _ => legend(&mut chart, SeriesLabelPosition::LowerRight),
+        _ => legend(&mut chart, SeriesLabelPosition::UpperRight),
     }
 }
 

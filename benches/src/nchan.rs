@@ -16,7 +16,8 @@ use helios_benches::sse::Command as Publish;
 
 pub(crate) const SUBJECT: &str = "nchan-sse";
 
-/// One process, which ends with this program's child; `tcp_nodelay` is on by default.
+/// One process, which ends with this program's child. `tcp_nodelay` is on by default, but nginx does not set it before a
+/// connection's second request.
 const CONFIGURATION: &str = "
 load_module MODULES/ngx_nchan_module.so;
 daemon off;

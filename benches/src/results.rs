@@ -19,7 +19,7 @@ const HOW: &str = "\
 take turns, round by round. A goal is met by the median, a ratio is of two figures of the same round. An absolute figure says
 little: compare within a table.
 
-All are release builds with `TCP_NODELAY`, each with what it has by default: Helios with ids, history, limits and keep-alive;
+All are release builds with `TCP_NODELAY` (but for nchan: nginx sets it no earlier than for a second request), each with what it has by default: Helios with ids, history, limits and keep-alive;
 axum and salvo with their keep-alive and a `tokio::sync::broadcast` channel for each topic; actix-web with the same channels
 (it has neither events nor keep-alive); nchan with history and pings, published to over HTTP, which it pays for; NestJS in
 production mode with an RxJS `Subject` for each topic (it has no keep-alive). `bare-sse` is one loop over sockets, the limit;
