@@ -118,7 +118,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(missing) => fail(&missing),
         },
-        Some("bench") => program(&BENCH),
+        Some("bench") => bench(),
         Some("soak") => program(&SOAK),
         _ => fail(USAGE),
     }
@@ -130,7 +130,7 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn test() -> ExitCode {
-    if let Err(missing) = tools::ensure() {
+    if let Err(missing) = tools::ensure(tools::TESTS) {
         return fail(&missing);
     }
     let deny = tools::is_installed("cargo-deny").then_some(&DENY);
@@ -150,6 +150,14 @@ fn test() -> ExitCode {
         println!("== {}: {} s ==", step.name, started.elapsed().as_secs());
     }
     ExitCode::SUCCESS
+}
+
+/// A peer that is missing is left out.
+fn bench() -> ExitCode {
+    if let Err(missing) = tools::ensure(tools::PEERS) {
+        eprintln!("{missing}");
+    }
+    program(&BENCH)
 }
 
 /// Runs a program of this workspace; what else is on the command line is for it.
