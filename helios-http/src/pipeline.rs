@@ -234,7 +234,7 @@ fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response
     }
 }
 
-/// Whether the client wants the connection to end with this response (RFC 9112, section 9.6).
+/// Whether the sender of this head wants the connection to end with the response (RFC 9112, section 9.6).
 pub(crate) fn asks_to_close(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONNECTION).iter();
     let mut values = values.filter_map(|value| value.to_str().ok());

@@ -318,6 +318,21 @@ async fn a_client_that_wants_the_connection_to_end_with_the_stream_is_obeyed() {
 }
 
 #[tokio::test]
+async fn a_response_that_says_that_it_is_the_last_is_the_last() {
+    let (app, _) = app();
+    let layer = MapResponseLayer::new(|mut response: Response<Body>| {
+        let close = "close".parse().unwrap();
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    });
+    let server = TestServer::start(app.layer(layer)).await;
+    let mut stream = server.raw(&get("count/1", "")).await;
+    assert!(head(&mut stream).await.has("connection: close"));
+    body(&mut stream).await;
+    assert_over(&mut stream).await;
+}
+
+#[tokio::test]
 async fn to_http_1_0_a_stream_is_written_as_it_is_and_ends_with_the_connection() {
     let (server, _) = server().await;
     let request = "GET /wire/count/2 HTTP/1.0\r\nhost: x\r\nconnection: keep-alive\r\n\r\n";

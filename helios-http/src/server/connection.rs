@@ -191,6 +191,7 @@ impl Shared {
             return self.http1(Wire::new(io, unread), peer).await;
         }
         let read = tokio::select! {
+            biased;
             read = timeout(self.header_timeout, first_bytes(&mut io)) => read??,
             () = self.draining.cancelled() => return Ok(None),
         };

@@ -80,8 +80,9 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, response: Response, framing: Framing) -> Response {
+    fn begin(&self, response: Response, mut framing: Framing) -> Response {
         let (head, body) = response.into_parts();
+        framing.last |= asks_to_close(&head.headers);
         self.state().stream = Some(Taken {
             written: Vec::new(),
             body,

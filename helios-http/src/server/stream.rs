@@ -207,3 +207,127 @@ fn write(
         count => Poll::Ready(Ok(count)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body::Frame;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::server::handover::Framing;
+
+    /// Frames that are all there, and how often they were asked for.
+    struct Frames(
+        VecDeque<Result<&'static str, &'static str>>,
+        Arc<AtomicUsize>,
+    );
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let frame = self.0.pop_front();
+            Poll::Ready(frame.map(|frame| frame.map(|data| Frame::data(data.into()))))
+        }
+    }
+
+    fn stream(
+        frames: impl IntoIterator<Item = Result<&'static str, &'static str>>,
+        chunked: bool,
+        socket_bytes: usize,
+    ) -> (EventStream<DuplexStream>, DuplexStream, Arc<AtomicUsize>) {
+        let (io, client) = duplex(socket_bytes);
+        let polls = Arc::new(AtomicUsize::new(0));
+        let frames = Frames(frames.into_iter().collect(), Arc::clone(&polls));
+        let last = !chunked;
+        let taken = Taken {
+            written: b"head ".to_vec(),
+            body: Body::new(frames),
+            framing: Framing { chunked, last },
+        };
+        (EventStream::new(io, Vec::new(), taken), client, polls)
+    }
+
+    async fn written(
+        frames: impl IntoIterator<Item = Result<&'static str, &'static str>>,
+        chunked: bool,
+        socket_bytes: usize,
+    ) -> (String, bool) {
+        let (stream, mut client, _) = stream(frames, chunked, socket_bytes);
+        let mut text = String::new();
+        let run = async { stream.run().await.is_ok() };
+        let (ended_well, read) = tokio::join!(run, client.read_to_string(&mut text));
+        read.unwrap();
+        (text, ended_well)
+    }
+
+    #[tokio::test]
+    async fn each_frame_is_a_chunk_however_little_the_socket_takes() {
+        for socket_bytes in [1, 2, 7, 4096] {
+            let frames = [Ok("one"), Ok(""), Ok("sixteen letters.")];
+            let (text, ended_well) = written(frames, true, socket_bytes).await;
+            assert_eq!(text, "head 3\r\none\r\n10\r\nsixteen letters.\r\n0\r\n\r\n");
+            assert!(ended_well);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_chunks_frames_are_written_as_they_are() {
+        let (text, _) = written([Ok("one"), Ok("two")], false, 4).await;
+        assert_eq!(text, "head onetwo");
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_failure_is_written_and_the_body_is_not_ended() {
+        let (text, ended_well) = written([Ok("one"), Err("broken")], true, 4).await;
+        assert_eq!(text, "head 3\r\none\r\n");
+        assert!(!ended_well);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_polled_while_its_socket_is_full() {
+        let frame = "x".repeat(GATHERED_BYTES).leak();
+        let (stream, mut client, polls) = stream([Ok(&*frame), Ok("last")], true, 16);
+        // The socket is closed with the stream, not when its task is joined.
+        let running = tokio::spawn(async { stream.run().await.map(drop) });
+        let mut some = vec![0; GATHERED_BYTES];
+        client.read_exact(&mut some).await.unwrap();
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with("x\r\n4\r\nlast\r\n0\r\n\r\n"), "{rest}");
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_client_sends_meanwhile_is_given_back_and_no_more_is_read_than_that() {
+        let frame = "x".repeat(GATHERED_BYTES).leak();
+        let (stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
+        let running = tokio::spawn(stream.run());
+        // As much is read, and as much again fits into the socket.
+        let sent = vec![b'r'; 2 * UNREAD_BYTES];
+        client.write_all(&sent).await.unwrap();
+        let mut read = vec![0; GATHERED_BYTES];
+        client.read_exact(&mut read).await.unwrap();
+        let mut end = Vec::new();
+        let (ended, _) = tokio::join!(running, async {
+            while !end.ends_with(b"0\r\n\r\n") {
+                end.push(client.read_u8().await.unwrap());
+            }
+        });
+        let (mut io, unread) = ended.unwrap().unwrap();
+        assert_eq!(unread.len(), UNREAD_BYTES);
+        let mut rest = vec![0; UNREAD_BYTES];
+        io.read_exact(&mut rest).await.unwrap();
+        assert!(rest.iter().chain(&unread).all(|byte| *byte == b'r'));
+    }
+}
