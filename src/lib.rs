@@ -39,6 +39,11 @@ pub mod __rt;
 pub mod guide;
 pub mod prelude;
 
+/// The code of the README is tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
@@ -55,15 +60,17 @@ pub use helios_core::multipart::{Multipart, Part};
 pub use helios_core::reply::Reply;
 pub use helios_core::request::{RequestContext, ResponseHead};
 pub use helios_core::route::{RouteKind, Verb};
-pub use helios_core::sse::{ClientId, CloseReason, END_MARK, ResetReason, SseError, SseReset};
+pub use helios_core::sse::{
+    ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
+};
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
 pub use helios_http::sse::{
-    ConnectionLimits, Overload, ProxyHeader, SlowClients, SseHub, SseOptions, SseService, SseStats,
-    SseStream, UserKey, backplane,
+    ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
+    SseOptions, SseService, SseStats, SseStream, UserKey, backplane,
 };
 pub use helios_http::{
-    Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
+    BoxedRoutes, Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
 };
 pub use helios_macros::{
     HttpError, Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,

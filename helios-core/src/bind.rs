@@ -155,12 +155,8 @@ fn fault(
     expected: String,
     got: Option<String>,
 ) -> HttpError {
-    let fault = Fault {
-        location,
-        name: name.into(),
-        expected,
-        got,
-    };
+    let mut fault = Fault::new(location, name, expected);
+    fault.got = got;
     HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
 }
 
@@ -175,12 +171,7 @@ fn path_to_fault<'de, T: DeserializeOwned>(again: impl Deserializer<'de>) -> Str
 
 /// 415, saying what would have been read.
 pub(crate) fn unsupported_media_type(accepted: &str) -> HttpError {
-    let fault = Fault {
-        location: Location::Header,
-        name: "content-type".into(),
-        expected: accepted.to_owned(),
-        got: None,
-    };
+    let fault = Fault::new(Location::Header, "content-type", accepted);
     HttpError::unsupported_media_type(format!("send the body as {accepted}")).with_fault(fault)
 }
 

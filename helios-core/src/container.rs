@@ -143,6 +143,18 @@ impl Container {
 }
 
 /// Why a dependency could not be resolved, with the way that led to it.
+///
+/// ```
+/// use helios::error::{InjectError, StartupFault};
+///
+/// fn wanted(fault: &StartupFault) -> Option<&str> {
+///     match fault {
+///         StartupFault::Inject(InjectError::Missing { wanted, .. }) => Some(wanted),
+///         _ => None,
+///     }
+/// }
+/// # let _ = wanted;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InjectError {

@@ -33,6 +33,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 /// # Ok::<(), helios::decode::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decoded {
     /// An event, reported at the blank line that ends it.
     Event(DecodedEvent),

@@ -81,17 +81,14 @@ pub enum Location {
 /// ```
 /// use helios::{Fault, HttpError, Location};
 ///
-/// let fault = Fault {
-///     location: Location::Query,
-///     name: "size".into(),
-///     expected: "at most 100".into(),
-///     got: Some("5000".into()),
-/// };
+/// let mut fault = Fault::new(Location::Query, "size", "at most 100");
+/// fault.got = Some("5000".into());
 /// assert_eq!(fault.to_string(), "query parameter `size`: expected at most 100");
 /// let error = HttpError::bad_request(fault.to_string()).with_fault(fault);
 /// assert_eq!(error.faults().len(), 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Fault {
     /// The part of the request.
     #[serde(rename = "in")]
@@ -112,6 +109,20 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// A fault that echoes nothing.
+    pub fn new(
+        location: Location,
+        name: impl Into<Cow<'static, str>>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self {
+            location,
+            name: name.into(),
+            expected: expected.into(),
+            got: None,
+        }
+    }
+
     /// Where it is, for people to read.
     pub(crate) fn place(&self) -> String {
         let name = &self.name;
@@ -452,12 +463,7 @@ mod tests {
 
     #[test]
     fn faults_of_several_values_are_told_together() {
-        let fault = |name: &'static str| Fault {
-            location: Location::Query,
-            name: name.into(),
-            expected: "u64".into(),
-            got: Some("x".into()),
-        };
+        let fault = |name| Fault::new(Location::Query, name, "u64");
         let error = HttpError::bad_request("one")
             .with_fault(fault("a"))
             .merge(HttpError::unprocessable("two").with_fault(fault("b")));

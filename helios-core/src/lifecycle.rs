@@ -39,8 +39,21 @@ impl<T> Lifecycle<T> {
 }
 
 /// A service could not start.
+///
+/// ```
+/// use helios::error::{Error, StartError};
+///
+/// fn who(error: &Error) -> Option<&str> {
+///     match error {
+///         Error::Start(StartError { service, .. }) => Some(service),
+///         _ => None,
+///     }
+/// }
+/// # assert_eq!(who(&Error::Io(std::io::ErrorKind::Other.into())), None);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("`{service}` could not start: {source}")]
+#[non_exhaustive]
 pub struct StartError {
     /// Its name.
     pub service: String,

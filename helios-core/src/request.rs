@@ -165,6 +165,22 @@ impl RequestContext {
         self.path.get(name)
     }
 
+    /// The first value of a key of the query string, decoded. `None` too if the query string is not percent-encoded UTF-8.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn ticket(request: &RequestContext) -> Result<String, HttpError> {
+    ///     request.query("ticket").ok_or_else(|| HttpError::unauthorized("ask for a ticket first"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let pairs = query::parse(self.parts.uri.query()?).ok()?;
+        let found = pairs.into_iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
+    }
+
     /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
     /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent ([WHATWG
     /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)),
@@ -208,9 +224,7 @@ impl RequestContext {
         if let Some(id) = header {
             return Some(id.to_owned());
         }
-        let pairs = query::parse(self.parts.uri.query()?).ok()?;
-        let found = pairs.into_iter().find(|(key, _)| key == "lastEventId");
-        found.map(|(_, id)| id).filter(|id| usable(id))
+        self.query("lastEventId").filter(|id| usable(id))
     }
 
     /// The address of the peer: a proxy's, if one stands before the server and no layer has put the right one in.

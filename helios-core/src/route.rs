@@ -15,6 +15,7 @@ use http::Method;
 /// # Ok::<(), http::method::InvalidMethod>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Verb {
     /// `GET`
     Get,
@@ -81,6 +82,7 @@ impl fmt::Display for Verb {
 /// assert_eq!(RouteKind::Sse { restart: false }.to_string(), "sse");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RouteKind {
     /// One response.
     Http,

@@ -109,8 +109,16 @@ impl fmt::Debug for ClientId {
 }
 
 /// A text that is not a [`ClientId`].
+///
+/// ```
+/// use helios::{ClientId, ClientIdError};
+///
+/// let error: ClientIdError = "7".parse::<ClientId>().unwrap_err();
+/// assert!(error.to_string().starts_with("a client id is a UUID"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a client id is a UUID such as 67e55044-10b1-426f-9247-bb680e5fe0c8")]
+#[non_exhaustive]
 pub struct ClientIdError;
 
 impl FromStr for ClientId {

@@ -5,7 +5,6 @@
 //! on the reference for all others. A type that depends on a type parameter cannot be judged so, because there only its
 //! bounds count: it has to implement [`Validated`].
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use garde::{Report, Validate};
@@ -214,12 +213,10 @@ pub fn passed<T>(call: &mut Call, bound: Option<T>, refusal: Option<HttpError>) 
 /// 422 with a fault for each entry of the report.
 fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> {
     let report = report.err()?.into_inner();
-    let faults = report.iter().take(MOST_FAULTS).map(|(path, error)| Fault {
-        location,
-        name: Cow::Owned(truncated(&path.to_string())),
-        expected: error.message().to_owned(),
-        got: None,
-    });
+    let faults = report
+        .iter()
+        .take(MOST_FAULTS)
+        .map(|(path, error)| Fault::new(location, truncated(&path.to_string()), error.message()));
     let faults: Vec<_> = faults.collect();
     let mut texts: Vec<_> = faults
         .iter()

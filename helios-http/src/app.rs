@@ -511,6 +511,26 @@ pub(crate) struct Checked {
 }
 
 /// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.
+///
+/// ```
+/// use helios::axum_core::body::Body;
+/// use helios::{BoxedRoutes, Helios};
+/// use http::Request;
+/// use tower::ServiceExt;
+///
+/// /// What is written once for the apps of a house: it takes any app.
+/// fn with_house_rules(app: Helios) -> Helios {
+///     app.layer(tower::layer::layer_fn(|routes: BoxedRoutes| {
+///         routes.map_request(|mut request: Request<Body>| {
+///             request.headers_mut().remove("x-internal");
+///             request
+///         })
+///     }))
+/// }
+/// # #[helios::server(controllers = [])]
+/// # struct App;
+/// # assert!(with_house_rules(Helios::new(App)).into_service().is_ok());
+/// ```
 #[derive(Clone)]
 pub struct BoxedRoutes(BoxedService);
 

@@ -257,12 +257,33 @@ impl Assembly<'_> {
 /// A handler, for error messages.
 ///
 /// ```
-/// use helios::error::Place;
+/// use helios::error::{Error, Place, StartupFault};
+/// use helios::prelude::*;
 ///
-/// let place = Place { controller: "User", handler: "find" };
-/// assert_eq!(place.to_string(), "`User::find`");
+/// #[derive(Injectable)]
+/// struct User;
+///
+/// #[controller(prefix = "user")]
+/// impl User {
+///     #[sse]
+///     fn updates(&self) -> SseStream { SseStream::new() }
+/// }
+///
+/// #[server(controllers = [User])] // without `sse(enabled = true)`
+/// struct App;
+///
+/// fn first_place(error: &Error) -> Option<Place> {
+///     let Error::Startup(faults) = error else { return None };
+///     faults.0.iter().find_map(|fault| match fault {
+///         StartupFault::SseDisabled { place, .. } => Some(*place),
+///         _ => None,
+///     })
+/// }
+/// let error = Helios::new(App).into_service().err().unwrap();
+/// assert_eq!(first_place(&error).unwrap().to_string(), "`User::updates`");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place {
     /// The controller's name.
     pub controller: &'static str,

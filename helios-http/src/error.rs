@@ -27,8 +27,8 @@
 use std::fmt;
 use std::io;
 
-use helios_core::container::InjectError;
-use helios_core::lifecycle::StartError;
+pub use helios_core::container::InjectError;
+pub use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
 
 pub use crate::assemble::Place;

@@ -10,6 +10,7 @@ mod drain;
 mod heartbeat;
 mod hooks;
 mod hub;
+mod network;
 mod options;
 mod output;
 mod relay;
@@ -22,6 +23,7 @@ mod waiting;
 
 pub use call::{Finished, Outcome, Refusal, SseCall};
 pub use hooks::{HookArgument, HookPlace, hook_argument, hook_ladder, hook_result};
+pub use network::{Network, NetworkError};
 pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, UserKey};
 pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};

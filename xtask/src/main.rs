@@ -52,7 +52,14 @@ const TEST: &[Step] = &[
         &["test", "--test", "browser", "--", "--ignored"],
     ),
     step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
+    step("clients", &["test", "--test", "clients", "--", "--ignored"]),
 ];
+
+/// Advisories are not among them: they need a database from the network, and change under an unchanged commit.
+const DENY: Step = step(
+    "dependencies",
+    &["deny", "check", "licenses", "bans", "sources"],
+);
 
 const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
@@ -126,7 +133,11 @@ fn test() -> ExitCode {
     if let Err(missing) = tools::ensure() {
         return fail(&missing);
     }
-    for step in TEST {
+    let deny = tools::is_installed("cargo-deny").then_some(&DENY);
+    if deny.is_none() {
+        println!("dependencies are not checked: `cargo install cargo-deny` would have them");
+    }
+    for step in TEST.iter().chain(deny) {
         println!("\n== {} ==", step.name);
         let started = Instant::now();
         if !run(step) {

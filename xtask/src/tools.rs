@@ -12,6 +12,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
     ("openssl", "openssl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3-venv"),
 ];
 
 /// Installs what is missing on Debian when root, or says what is.
@@ -46,7 +49,8 @@ fn missing() -> Vec<&'static str> {
     absent.map(|(_, package)| *package).collect()
 }
 
-fn is_installed(program: &str) -> bool {
+/// Whether the program is on the path.
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Where daemons are, though not in everybody's path.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);

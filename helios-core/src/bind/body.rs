@@ -138,10 +138,5 @@ fn not_json(error: &dyn Display) -> HttpError {
 }
 
 fn body_fault(name: String, expected: String) -> Fault {
-    Fault {
-        location: Location::Body,
-        name: name.into(),
-        expected,
-        got: None,
-    }
+    Fault::new(Location::Body, name, expected)
 }

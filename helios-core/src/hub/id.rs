@@ -62,10 +62,12 @@ impl fmt::Display for EventId {
 /// ```
 /// use helios::{EventId, EventIdError};
 ///
-/// assert_eq!("7".parse::<EventId>(), Err(EventIdError));
+/// let error: EventIdError = "7".parse::<EventId>().unwrap_err();
+/// assert_eq!(error.to_string(), "not the id of a published event");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a published event")]
+#[non_exhaustive]
 pub struct EventIdError;
 
 impl FromStr for EventId {

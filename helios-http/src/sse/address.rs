@@ -18,7 +18,7 @@ pub(super) fn client_address(
         limits
             .trusted_proxies
             .iter()
-            .any(|net| net.contains(&address))
+            .any(|network| network.contains(address))
     };
     let hops = hops(request.headers(), limits.proxy_header);
     let mut client = peer;

@@ -237,6 +237,7 @@ pub struct PastEvent {
 /// # assert!(matches!(torn, BackplaneEvent::Torn { newest } if newest.seq() == 7));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum BackplaneEvent {
     /// Something was published.
     Event {

@@ -6,12 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::network::Network;
+use crate::controller::SseTable;
 use helios_core::hub::{OutboxLimits, Patience, Ring, RingLimits};
 use helios_core::request::RequestContext;
 use http::StatusCode;
-use ipnet::IpNet;
-
-use crate::controller::SseTable;
 
 /// The hub looks at its clients no more often than this.
 const TICK: Duration = Duration::from_millis(10);
@@ -153,7 +152,7 @@ pub struct ConnectionLimits {
     /// `trusted_proxies`.
     pub per_address: Option<usize>,
     /// Whose word about the client's address is taken. Default: nobody's.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<Network>,
     /// Where a trusted proxy writes the address. Default: `X-Forwarded-For`.
     pub proxy_header: ProxyHeader,
     /// Connections of one user, as `user` tells. Default: no limit.

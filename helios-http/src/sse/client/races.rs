@@ -44,7 +44,7 @@ impl Seen {
     /// Reads to the end, and sleeps whenever there is nothing to read until it is woken.
     fn read(&self, client: &Arc<Client>) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
+        let context = Context::from_waker(&waker);
         let mut last = 0;
         loop {
             match client.poll_frame(Frame::default(), &context) {

@@ -63,7 +63,7 @@ impl Life {
                 }
             }
             Decoded::Comment(_) => self.world.tally.lock().keep_alives += 1,
-            Decoded::Retry(_) => {}
+            _ => {}
         }
     }
 

@@ -1,0 +1,31 @@
+//! What the guide quotes is what is said.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+/// Of rustc's own, which no test here keeps.
+const RUSTC: &str = "E0658";
+
+#[test]
+fn compile_errors_read_in_the_guide_as_the_compiler_writes_them() {
+    let guide = include_str!("../src/guide/troubleshooting.md");
+    let quoted = guide
+        .lines()
+        .filter(|line| line.starts_with("error") || line.starts_with("note"));
+    let ours: Vec<_> = quoted.filter(|line| !line.contains(RUSTC)).collect();
+    let said = messages();
+    assert!(ours.len() > 8);
+    for line in ours {
+        assert!(said.contains(line), "no test in tests/ui says: {line}");
+    }
+}
+
+fn messages() -> String {
+    let files = fs::read_dir("tests/ui")
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let errors = files.filter(|file| file.extension().is_some_and(|end| end == "stderr"));
+    errors
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
+}
