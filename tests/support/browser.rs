@@ -1,12 +1,14 @@
 //! Real browsers, without a screen.
 
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use tokio::process::{self, Child};
 
 use super::folder::Folder;
 
-/// A browser with a profile of its own. Dropped, it ends with all of its processes.
+/// A browser with a profile of its own. Dropped, it ends with its children.
 pub struct Browser {
     process: Child,
     _profile: Folder,
@@ -46,7 +48,6 @@ impl Browser {
             .env("HOME", &profile.0)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -58,11 +59,15 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Its children would outlive it for a moment, and write into the profile.
+    /// Killed at once it would leave children that go on writing into the profile.
     fn drop(&mut self) {
-        if let Some(id) = self.process.id() {
-            let group = format!("-{id}");
-            let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let Some(id) = self.process.id() else { return };
+        let _ = Command::new("kill").arg(id.to_string()).status();
+        for _ in 0..100 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
