@@ -63,6 +63,7 @@ chapters! {
     services "guide/services.md"
     serving "guide/serving.md"
     testing "guide/testing.md"
+    clients "guide/clients.md"
     troubleshooting "guide/troubleshooting.md"
 }
 

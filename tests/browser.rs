@@ -13,15 +13,15 @@ mod support;
 mod user;
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use support::TestServer;
+use support::browser::{Profile, chromium, firefox};
 use support::journal::Journal;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use user::{Page, User};
@@ -158,7 +158,7 @@ async fn cut(network: JoinHandle<()>) {
 async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Child, folder: &Profile) {
     let journal = Journal::default();
     let start = |listener| {
-        let store = chat::Store::open(folder.0.join("chat.json")).unwrap();
+        let store = chat::Store::open(folder.path().join("chat.json")).unwrap();
         let app = Helios::new(ChatApp).provide(journal.clone()).provide(store);
         TestServer::start_on(app, listener)
     };
@@ -190,57 +190,6 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Child, folder: &P
     let port = TcpListener::bind(door).await.unwrap();
     let _wire = tokio::spawn(network(port, addr));
     both_show("ann hello | cy while you were away | cy <i>new</i> server").await;
-}
-
-/// A folder of its own for the browser's profile, removed at the end.
-struct Profile(std::path::PathBuf);
-
-impl Profile {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("helios-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Profile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn spawn(program: &str, args: &[&str], profile: &Profile) -> Child {
-    Command::new(program)
-        .args(args)
-        .env("HOME", &profile.0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
-}
-
-fn chromium(url: &str, profile: &Profile) -> Child {
-    let folder = format!("--user-data-dir={}", profile.0.display());
-    let args = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        &folder,
-        url,
-    ];
-    spawn("chromium", &args, profile)
-}
-
-fn firefox(url: &str, profile: &Profile) -> Child {
-    let folder = profile.0.display().to_string();
-    let args = ["--headless", "--no-remote", "--profile", &folder, url];
-    spawn("firefox-esr", &args, profile)
 }
 
 #[tokio::test]

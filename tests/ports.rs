@@ -5,6 +5,7 @@ mod support;
 
 mod ports {
     mod danet;
+    mod dwex;
     mod heliosjs;
     mod nestjs;
     mod s42core;

@@ -3,6 +3,10 @@
 
 mod support;
 
+mod sse {
+    mod wire;
+}
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use helios::decode::{Decoded, DecodedEvent};

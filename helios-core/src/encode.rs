@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr2;
 
 use crate::event::{EventError, SseEvent};
 
@@ -198,7 +199,7 @@ fn each_field(event: &SseEvent, mut write: impl FnMut(&str, &str)) {
 
 /// Calls `write` with every line of `text`; LF, CRLF and a bare CR end a line.
 fn each_line(mut text: &str, mut write: impl FnMut(&str)) {
-    while let Some(end) = text.bytes().position(|byte| matches!(byte, b'\r' | b'\n')) {
+    while let Some(end) = memchr2(b'\r', b'\n', text.as_bytes()) {
         write(&text[..end]);
         let end_of_line = if text[end..].starts_with("\r\n") {
             2

@@ -9,6 +9,7 @@ mod limits;
 mod liveness;
 mod outbox;
 mod ring;
+mod runs;
 mod subscriber;
 
 pub use frame::{FRAME_BYTES, Frame};

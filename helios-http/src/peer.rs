@@ -26,7 +26,7 @@ impl Peer {
         let _ = self.task.set(task);
     }
 
-    /// Drops the connection: hyper does not poll a body whose socket is full, so the body cannot end itself.
+    /// Drops the connection: a body whose socket is full is not polled, so it cannot end itself.
     pub(crate) fn cut(&self) {
         if let Some(task) = self.task.get() {
             task.abort();

@@ -204,7 +204,7 @@ pub(crate) async fn open(
         ));
     }
     let Some(seat) = hub.seat(&call.request) else {
-        return Ok(overloaded(hub, keep_alive));
+        return Ok(overloaded(hub, &call.request, keep_alive));
     };
     // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
     let peer = peer.filter(|_| version < Version::HTTP_2);
@@ -223,8 +223,8 @@ pub(crate) async fn open(
 }
 
 /// The answer to who is one too many.
-fn overloaded(hub: &Hub, keep_alive: bool) -> Response {
-    match hub.overload() {
+fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response {
+    match hub.overload(request) {
         Overloaded::Events(events) => {
             event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
         }

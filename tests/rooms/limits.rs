@@ -151,6 +151,20 @@ async fn who_is_one_too_many_is_told_to_come_back_later() {
     assert_eq!(server.sse.stats().connections, 2);
 }
 
+/// Some clients take an event without an id to mean that there is none any more.
+#[tokio::test]
+async fn who_is_one_too_many_keeps_its_place() {
+    let (server, _) = server(|limits| limits.total = 0).await;
+    let mut refused = open(&server, &[("last-event-id", "9e-7")]).await;
+    assert_eq!(refused.next().await.unwrap().id, "9e-7");
+    assert!(refused.text().contains("\nid: 9e-7\n"));
+
+    let injected = format!("{LIVE}&lastEventId=9e-7%0Adata:%20mine");
+    let mut refused = server.sse(&injected).await;
+    assert_eq!(refused.next().await.unwrap().event, "helios:overloaded");
+    assert!(!refused.text().contains("mine"), "{}", refused.text());
+}
+
 #[tokio::test]
 async fn who_is_one_too_many_gets_a_status_if_so_configured() {
     let (server, _) = server(|limits| {

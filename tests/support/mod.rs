@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod backplane;
+pub mod browser;
 pub mod journal;
 
 use std::net::SocketAddr;

@@ -51,6 +51,7 @@ const TEST: &[Step] = &[
         "browsers",
         &["test", "--test", "browser", "--", "--ignored"],
     ),
+    step("clients", &["test", "--test", "clients", "--", "--ignored"]),
 ];
 
 /// Advisories are not among them: they need a database from the network, and change under an unchanged commit.

@@ -8,6 +8,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3-venv"),
 ];
 
 /// Installs what is missing on Debian when root, or says what is.

@@ -41,8 +41,19 @@ impl Frame {
         self.events
     }
 
-    /// Takes `bytes` in, if the frame has room for them. An empty frame has room for anything.
+    /// How many bytes there is room for. An empty frame has room for anything all the same.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        FRAME_BYTES.saturating_sub(self.len())
+    }
+
+    /// Takes an event in, if the frame has room for it. An empty frame has room for anything.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
+        self.push_run(bytes, 1)
+    }
+
+    /// Takes so many events in that are joined already.
+    pub fn push_run(&mut self, bytes: &Bytes, events: u64) -> bool {
         if self.is_empty() {
             self.first = bytes.clone();
         } else if self.len() + bytes.len() > FRAME_BYTES {
@@ -56,7 +67,7 @@ impl Frame {
             }
             self.joined.extend_from_slice(bytes);
         }
-        self.events += 1;
+        self.events += events;
         true
     }
 

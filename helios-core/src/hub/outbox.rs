@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::Frame;
+use super::{FRAME_BYTES, Frame};
+use crate::encode::encode_into;
+use crate::event::SseEvent;
 use crate::sse::SseError;
 
 /// How much may wait for one client: whichever limit is reached first. Of the option `backlog` it counts what is published
@@ -44,16 +46,28 @@ impl Default for OutboxLimits {
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Stamped>,
+    /// What was written last, which comes behind all of the queue that was sent before.
+    batch: Batch,
+    events: usize,
     bytes: usize,
     limits: OutboxLimits,
 }
 
 #[derive(Debug)]
 struct Stamped {
-    /// The hub's head when the event was sent.
+    /// The hub's head when the events were sent.
     after: u64,
     kind: Kind,
+    events: usize,
     bytes: Bytes,
+}
+
+/// Events of the same stamp that were encoded one behind the other.
+#[derive(Debug, Default)]
+struct Batch {
+    after: u64,
+    events: usize,
+    bytes: BytesMut,
 }
 
 /// What becomes of a private event when there is too much, or an end comes first.
@@ -73,6 +87,8 @@ impl Outbox {
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             queue: VecDeque::new(),
+            batch: Batch::default(),
+            events: 0,
             bytes: 0,
             limits,
         }
@@ -86,7 +102,7 @@ impl Outbox {
     /// Whether less than `bytes` wait, and the number of events is below its limit.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.bytes < bytes.min(self.limits.bytes) && self.queue.len() < self.limits.events
+        self.bytes < bytes.min(self.limits.bytes) && self.events < self.limits.events
     }
 
     /// Appends an event that comes after everything with a sequence number up to `after`. A burst may go over the limits,
@@ -97,70 +113,152 @@ impl Outbox {
     /// [`SseError::Full`] at the limit. A single event of any size fits into an empty queue.
     pub fn push(&mut self, after: u64, bytes: Bytes, burst: bool) -> Result<(), SseError> {
         let factor = if burst { 4 } else { 1 };
-        if self.is_full(bytes.len(), factor) && !self.queue.is_empty() {
+        if self.is_full(bytes.len(), factor) && !self.is_empty() {
             return Err(SseError::Full);
         }
         self.insert(after, Kind::Event, bytes);
         Ok(())
     }
 
+    /// Encodes an event behind everything with a sequence number up to `after`, in the buffer that is going to be written.
+    /// False if there is no room for it; a single event of any size fits into an empty queue.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Event`], or [`SseError::TooLarge`] above `max_bytes`.
+    pub fn write(
+        &mut self,
+        after: u64,
+        event: &SseEvent,
+        max_bytes: usize,
+    ) -> Result<bool, SseError> {
+        if self.batch.after != after {
+            self.close_batch();
+            self.batch.after = after;
+        }
+        let before = self.batch.bytes.len();
+        encode_into(event, &mut self.batch.bytes)?;
+        let size = self.batch.bytes.len() - before;
+        let fits = !self.is_full(size, 1) || self.is_empty();
+        if size > max_bytes || !fits {
+            self.batch.bytes.truncate(before);
+        }
+        if size > max_bytes {
+            let limit = max_bytes;
+            return Err(SseError::TooLarge { size, limit });
+        }
+        if !fits {
+            return Ok(false);
+        }
+        if before > 0 && before + size > FRAME_BYTES {
+            self.begin_batch(before);
+        }
+        self.batch.events += 1;
+        self.events += 1;
+        self.bytes += size;
+        Ok(true)
+    }
+
+    /// Leaves what is behind these bytes to another batch, which will be as large.
+    fn begin_batch(&mut self, at: usize) {
+        let last = self.batch.bytes.split_off(at);
+        self.close_batch();
+        self.batch.bytes.reserve(FRAME_BYTES.max(last.len()));
+        self.batch.bytes.extend_from_slice(&last);
+    }
+
+    /// Puts what was written into the queue: something else comes behind it.
+    pub(super) fn close_batch(&mut self) {
+        if self.batch.events > 0 {
+            let Batch {
+                after,
+                events,
+                bytes,
+            } = std::mem::take(&mut self.batch);
+            self.batch.after = after;
+            self.enqueue(Stamped {
+                after,
+                kind: Kind::Event,
+                events,
+                bytes: bytes.freeze(),
+            });
+        }
+    }
+
     /// Takes in an event past the limits: one of the framework itself, or one that everything else waits for. Events are
     /// kept in the order of their stamps, those of the same stamp in the order of their coming, and a position last.
     pub fn insert(&mut self, after: u64, kind: Kind, bytes: Bytes) {
+        self.close_batch();
+        self.events += 1;
         self.bytes += bytes.len();
-        let key = |after, kind| (after, kind == Kind::Position);
-        let place = self
-            .queue
-            .partition_point(|event| key(event.after, event.kind) <= key(after, kind));
-        self.queue.insert(place, Stamped { after, kind, bytes });
+        self.enqueue(Stamped {
+            after,
+            kind,
+            events: 1,
+            bytes,
+        });
+    }
+
+    fn enqueue(&mut self, next: Stamped) {
+        let key = |event: &Stamped| (event.after, event.kind == Kind::Position);
+        let place = self.queue.partition_point(|event| key(event) <= key(&next));
+        self.queue.insert(place, next);
     }
 
     /// Drops the oldest events until no more than these many events and bytes are left, but nothing that has to be told.
     /// Gives how many those were.
     pub fn make_room(&mut self, events: usize, bytes: usize) -> u64 {
+        self.close_batch();
         let (mut over, mut over_bytes) = (
-            self.queue.len().saturating_sub(events),
+            self.events.saturating_sub(events),
             self.bytes.saturating_sub(bytes),
         );
-        let before = self.queue.len();
+        let before = self.events;
         self.queue.retain(|event| {
             let drop = (over > 0 || over_bytes > 0) && event.kind == Kind::Event;
             if drop {
-                over = over.saturating_sub(1);
+                over = over.saturating_sub(event.events);
                 over_bytes = over_bytes.saturating_sub(event.bytes.len());
             }
             !drop
         });
-        self.bytes = self.queue.iter().map(|event| event.bytes.len()).sum();
-        (before - self.queue.len()) as u64
+        self.count();
+        (before - self.events) as u64
     }
 
     /// Takes back positions that the client will not come to, chosen by their stamps.
     pub fn drop_positions(&mut self, is_void: impl Fn(u64) -> bool) {
+        self.close_batch();
         self.queue
             .retain(|event| event.kind != Kind::Position || !is_void(event.after));
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.events = self.queue.iter().map(|event| event.events).sum();
         self.bytes = self.queue.iter().map(|event| event.bytes.len()).sum();
     }
 
     fn is_full(&self, bytes: usize, factor: usize) -> bool {
-        self.queue.len() >= self.limits.events.saturating_mul(factor)
+        self.events >= self.limits.events.saturating_mul(factor)
             || self.bytes.saturating_add(bytes) > self.limits.bytes.saturating_mul(factor)
     }
 
-    /// The stamp and the kind of the first event.
+    /// The stamp and the kind of the first event in the queue.
     #[must_use]
     pub fn peek(&self) -> Option<(u64, Kind)> {
         self.queue.front().map(|event| (event.after, event.kind))
     }
 
-    /// Moves the first event into `frame`, if there is room for it.
+    /// Moves the first event into `frame`, or all that were written at once with it, if there is room.
     pub fn take_into(&mut self, frame: &mut Frame) -> bool {
         let Some(event) = self.queue.front() else {
             return false;
         };
-        if !frame.push(&event.bytes) {
+        if !frame.push_run(&event.bytes, event.events as u64) {
             return false;
         }
+        self.events -= event.events;
         self.bytes -= event.bytes.len();
         self.queue.pop_front();
         if self.queue.is_empty() {
@@ -186,19 +284,18 @@ impl Outbox {
     /// Events that wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.events
     }
 
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.events == 0
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.bytes = 0;
+        *self = Self::new(self.limits);
     }
 }
 
@@ -235,6 +332,58 @@ mod tests {
         let mut frame = Frame::default();
         while outbox.take_into(&mut frame) {}
         assert_eq!(frame.into_bytes(), "abcd");
+    }
+
+    #[test]
+    fn what_is_written_is_joined_but_not_past_what_comes_between() {
+        let mut outbox = Outbox::new(OutboxLimits::default());
+        for (after, text) in [(1, "a"), (1, "b"), (2, "d"), (2, "e")] {
+            let event = SseEvent::text(text);
+            assert!(outbox.write(after, &event, 9).unwrap());
+            if text == "b" {
+                outbox.push(1, Bytes::from_static(b"c"), false).unwrap();
+            }
+        }
+        outbox.close_batch();
+        assert_eq!((outbox.queue.len(), outbox.len()), (3, 5));
+        let mut frame = Frame::default();
+        while outbox.take_into(&mut frame) {}
+        assert_eq!((outbox.len(), outbox.bytes(), frame.events()), (0, 0, 5));
+        let data = |text| format!("data: {text}\n\n");
+        let written = data("a") + &data("b") + "c" + &data("d") + &data("e");
+        assert_eq!(frame.into_bytes(), written);
+    }
+
+    #[test]
+    fn what_is_written_makes_frames_of_the_usual_size() {
+        let mut outbox = Outbox::new(OutboxLimits::default());
+        let event = SseEvent::text("x".repeat(1000));
+        for _ in 0..40 {
+            assert!(outbox.write(0, &event, 2000).unwrap());
+        }
+        outbox.close_batch();
+        let lengths = outbox.queue.iter().map(|batch| batch.bytes.len());
+        assert_eq!(
+            lengths.collect::<Vec<_>>(),
+            [16 * 1008, 16 * 1008, 8 * 1008]
+        );
+    }
+
+    #[test]
+    fn what_has_no_room_or_is_too_large_is_not_written() {
+        let mut outbox = Outbox::new(OutboxLimits {
+            events: 9,
+            bytes: 20,
+        });
+        let event = SseEvent::text("0123");
+        assert!(outbox.write(0, &event, 99).unwrap());
+        assert!(!outbox.write(0, &event, 99).unwrap());
+        assert!(outbox.write(0, &SseEvent::text("0"), 1).is_err());
+        assert_eq!((outbox.len(), outbox.bytes()), (1, 12));
+        outbox.close_batch();
+        let mut frame = Frame::default();
+        assert!(outbox.take_into(&mut frame));
+        assert_eq!(frame.into_bytes(), "data: 0123\n\n");
     }
 
     #[test]

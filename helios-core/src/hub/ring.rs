@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::runs::{Run, Runs, Wanted};
 use crate::encode::WithId;
 use crate::sse::ClientId;
 
@@ -83,6 +84,12 @@ impl Cursor {
     pub(super) fn advance(&mut self) {
         self.next += 1;
     }
+
+    pub(super) fn plus(self, events: u64) -> Self {
+        Self {
+            next: self.next + events,
+        }
+    }
 }
 
 /// How far a reader is behind the newest event.
@@ -140,6 +147,8 @@ pub struct Ring {
     for_readers: RingLimits,
     /// How many of the entries are beyond the limits.
     expired: usize,
+    /// What readers have joined since the ring changed last.
+    runs: Runs,
 }
 
 impl Ring {
@@ -162,6 +171,7 @@ impl Ring {
                 age: Duration::ZERO,
             },
             expired: 0,
+            runs: Runs::default(),
         }
     }
 
@@ -238,6 +248,7 @@ impl Ring {
 
     /// Drops what is over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
+        self.runs.clear();
         let age = |entry: &Entry| now.saturating_sub(entry.at);
         let over = self.entries.len().saturating_sub(self.limits.events.max(1));
         self.expired = self.expired.max(over);
@@ -264,6 +275,7 @@ impl Ring {
 
     /// Drops the oldest event, and gives what keeping it cost.
     pub fn drop_oldest(&mut self) -> u64 {
+        self.runs.clear();
         let Some(entry) = self.entries.pop_front() else {
             return 0;
         };
@@ -301,6 +313,7 @@ impl Ring {
         self.lost = Cursor { next: tail + 1 };
         self.first = tail + HOLE;
         self.entries.clear();
+        self.runs.clear();
         self.expired = 0;
         self.size = 0;
         self.last = self.last.max(floor);
@@ -402,6 +415,30 @@ impl Ring {
     pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut Entry>, Overtaken> {
         let index = self.index(cursor)?;
         Ok(self.entries.get_mut(index))
+    }
+
+    /// The events at the cursor that are `wanted`, joined. Readers that want the same share them. `None` if the first of them
+    /// is not to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Overtaken`] if it has been dropped already.
+    pub(super) fn run(&mut self, cursor: Cursor, wanted: Wanted) -> Result<Option<Run>, Overtaken> {
+        if let Some(run) = self.runs.find(cursor, wanted) {
+            return Ok(Some(run.clone()));
+        }
+        let index = self.index(cursor)?.min(self.entries.len());
+        let (mut count, mut length) = (0, 0);
+        for entry in self.entries.range_mut(index..) {
+            let longer = length + entry.bytes(wanted.with_ids).len();
+            let fits = longer <= wanted.room || count == 0;
+            if !fits || entry.seq > wanted.limit || entry.except == Some(wanted.reader) {
+                break;
+            }
+            (count, length) = (count + 1, longer);
+        }
+        let entries = self.entries.range_mut(index..index + count);
+        Ok(self.runs.join(cursor, wanted.with_ids, length, entries))
     }
 
     fn index(&self, cursor: Cursor) -> Result<usize, Overtaken> {
@@ -675,6 +712,77 @@ mod tests {
         };
         assert!(ring.skip_to_newest(&mut cursor, all));
         assert_eq!(ring.lag(cursor).events, 2);
+    }
+
+    fn anybody() -> Wanted {
+        Wanted {
+            reader: ClientId::from_random_bytes([0; 16]),
+            limit: u64::MAX,
+            room: usize::MAX,
+            with_ids: true,
+        }
+    }
+
+    fn run(ring: &mut Ring, wanted: Wanted) -> (u64, Bytes) {
+        let run = ring.run(ring.after(0).unwrap(), wanted).unwrap().unwrap();
+        (run.events, run.bytes)
+    }
+
+    #[test]
+    fn readers_at_the_same_place_share_what_one_of_them_has_joined() {
+        let mut ring = filled(9, 1..=3);
+        let (events, bytes) = run(&mut ring, anybody());
+        assert_eq!((events, &bytes[..]), (3, &event(1).bytes().repeat(3)[..]));
+        assert_eq!(run(&mut ring, anybody()).1.as_ptr(), bytes.as_ptr());
+        ring.push(4, event(1), None, Duration::ZERO);
+        assert_eq!(run(&mut ring, anybody()).0, 4);
+    }
+
+    #[test]
+    fn what_is_joined_for_others_is_given_to_no_reader_that_wants_less() {
+        let someone = ClientId::from_random_bytes([1; 16]);
+        let mut ring = filled(9, 1..=2);
+        ring.push(3, event(1), Some(someone), Duration::ZERO);
+        let all = run(&mut ring, anybody());
+        let length = event(1).bytes().len();
+        for (wanted, events) in [
+            (
+                Wanted {
+                    reader: someone,
+                    ..anybody()
+                },
+                2,
+            ),
+            (
+                Wanted {
+                    limit: 2,
+                    ..anybody()
+                },
+                2,
+            ),
+            (
+                Wanted {
+                    room: 3 * length - 1,
+                    ..anybody()
+                },
+                2,
+            ),
+            (
+                Wanted {
+                    room: 1,
+                    ..anybody()
+                },
+                1,
+            ),
+        ] {
+            assert_eq!(run(&mut ring, wanted).0, events, "{wanted:?}");
+        }
+        let plain = Wanted {
+            with_ids: false,
+            ..anybody()
+        };
+        assert_eq!(run(&mut ring, plain).1, event(1).without_id().repeat(3));
+        assert_eq!(run(&mut ring, anybody()), all);
     }
 
     proptest! {

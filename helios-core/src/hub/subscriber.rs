@@ -5,6 +5,7 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use super::ring::{Cursor, Lag, Overtaken, Ring};
+use super::runs::Wanted;
 use super::{Frame, Kind, Outbox, OutboxLimits};
 use crate::sse::ClientId;
 
@@ -307,6 +308,7 @@ impl<L: Log> Subscriber<L> {
     /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
     pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
         let upto = self.look_ahead(head, waker)?;
+        self.outbox.close_batch();
         loop {
             let (place, public) = self.earliest(upto);
             let private = self.outbox.peek();
@@ -384,8 +386,12 @@ impl<L: Log> Subscriber<L> {
         let mut full = false;
         topic.read(head, waker, |ring, cursor| {
             let in_doubt = resumed && ring.is_in_doubt(seen);
-            while let Some(entry) = ring.peek(*cursor)?.filter(|entry| entry.seq <= limit) {
-                if entry.seq <= seen {
+            let next = |ring: &mut Ring, cursor| {
+                let entry = ring.peek(cursor)?;
+                Ok(entry.map(|entry| entry.seq).filter(|seq| *seq <= limit))
+            };
+            while let Some(seq) = next(ring, *cursor)? {
+                if seq <= seen {
                     if in_doubt {
                         return Err(MAYBE_MISSED);
                     }
@@ -393,14 +399,28 @@ impl<L: Log> Subscriber<L> {
                     continue;
                 }
                 // What comes late must not take the client's position back.
-                let with_id = with_ids && entry.seq > *position;
-                let wanted = entry.except != Some(id);
-                if wanted && !frame.push(entry.bytes(with_id)) {
+                let is_late = seq <= *position;
+                let run = ring.run(
+                    *cursor,
+                    Wanted {
+                        reader: id,
+                        limit: if is_late { limit.min(*position) } else { limit },
+                        room: frame.room(),
+                        with_ids: with_ids && !is_late,
+                    },
+                )?;
+                let Some(run) = run else {
+                    // For everybody but this client.
+                    *position = (*position).max(seq);
+                    cursor.advance();
+                    continue;
+                };
+                if !frame.push_run(&run.bytes, run.events) {
                     full = true;
                     break;
                 }
-                *position = (*position).max(entry.seq);
-                cursor.advance();
+                *position = (*position).max(run.last);
+                *cursor = cursor.plus(run.events);
             }
             Ok(())
         })?;

@@ -238,8 +238,8 @@ impl Shared {
         let parts = served.into_parts();
         let (io, mut unread) = parts.io.into_inner().into_parts();
         unread.splice(..0, parts.read_buf);
-        let stream = EventStream::new(io, unread, taken.written, taken.body);
-        Ok(Some((stream, taken.last)))
+        let last = taken.framing.last;
+        Ok(Some((EventStream::new(io, unread, taken), last)))
     }
 
     async fn http2<I>(&self, wire: Wire<I>, peer: &Arc<Peer>) -> Result<(), BoxError>

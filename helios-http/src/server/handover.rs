@@ -43,6 +43,14 @@ pub(super) struct Taken {
     /// What hyper has written: the head, and before it what the socket had not taken yet.
     pub(super) written: Vec<u8>,
     pub(super) body: Body,
+    pub(super) framing: Framing,
+}
+
+/// What the request says of how a stream is written.
+#[derive(Clone, Copy)]
+pub(super) struct Framing {
+    /// In chunks; otherwise as it is, until the connection ends.
+    pub(super) chunked: bool,
     /// The connection ends with this response.
     pub(super) last: bool,
 }
@@ -72,12 +80,12 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, response: Response, last: bool) -> Response {
+    fn begin(&self, response: Response, framing: Framing) -> Response {
         let (head, body) = response.into_parts();
         self.state().stream = Some(Taken {
             written: Vec::new(),
             body,
-            last,
+            framing,
         });
         self.begun.store(true, Ordering::Relaxed);
         Response::from_parts(head, Body::new(Held))
@@ -92,8 +100,8 @@ impl Handover {
 pub(super) struct Answer {
     answer: Oneshot<HeliosService, Request<Body>>,
     handover: Arc<Handover>,
-    may_stream: bool,
-    last: bool,
+    /// None if a stream would be hyper's to write.
+    framing: Option<Framing>,
 }
 
 impl Answer {
@@ -102,8 +110,7 @@ impl Answer {
         request: Request<Incoming>,
         handover: &Arc<Handover>,
     ) -> Self {
-        let (may_stream, last) = (may_stream(&request), asks_to_close(request.headers()));
-        let read = request.body().is_end_stream();
+        let (framing, read) = (framing(&request), request.body().is_end_stream());
         handover.request_read.store(read, Ordering::Relaxed);
         let request = request.map(|body| match read {
             true => Body::empty(),
@@ -115,8 +122,7 @@ impl Answer {
         Self {
             answer: service.oneshot(request),
             handover: Arc::clone(handover),
-            may_stream,
-            last,
+            framing,
         }
     }
 }
@@ -128,23 +134,27 @@ impl Future for Answer {
         let response = ready!(Pin::new(&mut self.answer).poll(cx))?;
         // What is unread of a request's body must not be taken for the next request.
         let read = self.handover.request_read.load(Ordering::Relaxed);
-        Poll::Ready(Ok(
-            match read && self.may_stream && is_event_stream(&response) {
-                true => self.handover.begin(response, self.last),
-                false => response,
-            },
-        ))
+        Poll::Ready(Ok(match self.framing {
+            Some(framing) if read && is_event_stream(&response) => {
+                self.handover.begin(response, framing)
+            }
+            _ => response,
+        }))
     }
 }
 
-/// hyper ends a connection whose request has both a length and an encoding, which is not seen here.
-fn may_stream(request: &Request<Incoming>) -> bool {
-    request.version() == Version::HTTP_11
-        && ![Method::HEAD, Method::CONNECT].contains(request.method())
-        && !request.headers().contains_key(TRANSFER_ENCODING)
+fn framing(request: &Request<Incoming>) -> Option<Framing> {
+    let (headers, bodiless) = (request.headers(), [Method::HEAD, Method::CONNECT]);
+    // hyper ends a connection whose request has both a length and an encoding, which cannot be seen here.
+    if bodiless.contains(request.method()) || headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    let chunked = request.version() == Version::HTTP_11;
+    let last = !chunked || asks_to_close(headers);
+    Some(Framing { chunked, last })
 }
 
-/// Whether hyper would write the body as chunks, and nothing else.
+/// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
 fn is_event_stream(response: &Response) -> bool {
     let (headers, body) = (response.headers(), response.body());
     let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];

@@ -1,4 +1,5 @@
-//! An event stream on a socket: each frame of its body is a chunk (RFC 9112, section 7.1), written as it comes.
+//! An event stream on a socket: each frame of its body is a chunk (RFC 9112, section 7.1), written as it comes. To an
+//! HTTP/1.0 client the body is written as it is, and ends with the connection.
 //!
 //! Between two events a connection owns no buffer. Frames are put together in one that all connections of a thread share;
 //! only what a full socket leaves over is kept, and until it is written the body is not polled.
@@ -14,6 +15,8 @@ use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
+
+use super::handover::Taken;
 
 /// Frames are gathered up to this before they are written.
 const GATHERED_BYTES: usize = 16 * 1024;
@@ -32,6 +35,7 @@ pub(super) struct EventStream<I> {
     io: I,
     unread: Vec<u8>,
     body: Body,
+    chunked: bool,
     unwritten: Bytes,
     /// The socket is full, or has not been flushed.
     blocked: bool,
@@ -46,13 +50,14 @@ enum End {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
-    /// A stream that begins with `head`, on a socket of which `unread` was read already.
-    pub(super) fn new(io: I, unread: Vec<u8>, head: Vec<u8>, body: Body) -> Self {
+    /// A stream on a socket of which `unread` was read already.
+    pub(super) fn new(io: I, unread: Vec<u8>, taken: Taken) -> Self {
         Self {
             io,
             unread,
-            body,
-            unwritten: head.into(),
+            body: taken.body,
+            chunked: taken.framing.chunked,
+            unwritten: taken.written.into(),
             blocked: false,
             end: None,
         }
@@ -127,7 +132,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
                 Some(Ok(frame)) => {
                     // Trailers, which nobody has announced, are passed over.
                     if let Ok(data) = frame.into_data() {
-                        push_chunk(gathered, &data);
+                        self.push(gathered, &data);
                     }
                     continue;
                 }
@@ -136,13 +141,28 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
                     self.end = Some(End::Failed);
                 }
                 None => {
-                    gathered.extend_from_slice(b"0\r\n\r\n");
+                    if self.chunked {
+                        gathered.extend_from_slice(b"0\r\n\r\n");
+                    }
                     self.end = Some(End::Complete);
                 }
             }
             break;
         }
         Poll::Ready(())
+    }
+
+    fn push(&self, gathered: &mut Vec<u8>, data: &[u8]) {
+        // An empty chunk would end the body.
+        let chunked = self.chunked && !data.is_empty();
+        if chunked {
+            // Writing to memory does not fail.
+            let _ = write!(gathered, "{:x}\r\n", data.len());
+        }
+        gathered.extend_from_slice(data);
+        if chunked {
+            gathered.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Writes all of it, and keeps what the socket does not take.
@@ -185,15 +205,5 @@ fn write(
     match ready!(Pin::new(io).poll_write(cx, bytes))? {
         0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         count => Poll::Ready(Ok(count)),
-    }
-}
-
-/// An empty chunk would end the body.
-fn push_chunk(gathered: &mut Vec<u8>, data: &[u8]) {
-    if !data.is_empty() {
-        // Writing to memory does not fail.
-        let _ = write!(gathered, "{:x}\r\n", data.len());
-        gathered.extend_from_slice(data);
-        gathered.extend_from_slice(b"\r\n");
     }
 }

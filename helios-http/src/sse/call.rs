@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum_core::response::Response;
@@ -18,7 +18,7 @@ use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
 
-use super::client::{Attachment, EventMapper, Origin, Prepared};
+use super::client::{Attachment, EventMapper};
 use super::hooks::SseHooks;
 use super::hub::Hub;
 use super::seats::Seat;
@@ -177,27 +177,25 @@ impl SseCall {
     ) -> Outcome {
         let (client, opening) = self.open(None).await?;
         let mut stream = pin!(stream);
-        let mut held: Option<Prepared> = None;
+        let mut held: Option<SseEvent> = None;
         poll_fn(|cx| {
-            // The connection polls its source again after each frame, so waiting for room needs no waker.
-            while !client.is_closed() {
-                if let Some(prepared) = &held {
-                    let Some(sent) = client.client.push_if_room(prepared, None) else {
-                        break;
-                    };
-                    sent?;
+            opening.set_ready();
+            if client.is_closed() {
+                return Poll::Pending;
+            }
+            loop {
+                if let Some(event) = &held {
+                    // The connection polls its source again after each frame, so waiting for room needs no waker.
+                    if !client.client.write(event)? {
+                        return Poll::Pending;
+                    }
                     held = None;
                 }
-                match stream.as_mut().poll_next(cx) {
-                    Poll::Pending => break,
-                    Poll::Ready(None) => return Poll::Ready(Ok(Ended::Completed)),
-                    Poll::Ready(Some(item)) => {
-                        held = Some(client.client.prepare(event(item)?, Origin::Own)?);
-                    }
+                match ready!(stream.as_mut().poll_next(cx)) {
+                    None => return Poll::Ready(Ok(Ended::Completed)),
+                    Some(item) => held = Some(client.client.map(event(item)?)),
                 }
             }
-            opening.set_ready();
-            Poll::Pending
         })
         .await
     }

@@ -292,11 +292,39 @@ impl Client {
         origin: Origin,
     ) -> Result<Bytes, SseError> {
         self.check_id(&event)?;
-        let event = match &attachment.mapper {
-            Some(mapper) if origin == Origin::Own => mapper.map(event),
-            _ => event,
+        let event = match origin {
+            Origin::Own => self.map(event),
+            Origin::ById => event,
         };
         attachment.hub.encode(&event)
+    }
+
+    /// An event of the route's own, as its closure interceptors leave it.
+    pub(super) fn map(&self, event: SseEvent) -> SseEvent {
+        let attachment = self.attachment.get();
+        match attachment.and_then(|attachment| attachment.mapper.as_ref()) {
+            Some(mapper) => mapper.map(event),
+            None => event,
+        }
+    }
+
+    /// Sends what the connection's own source gives, in the task that is going to poll for it. False if that has to wait for
+    /// room, or is in vain.
+    pub(super) fn write(&self, event: &SseEvent) -> Result<bool, SseError> {
+        let Some(Attachment { hub, .. }) = self.attachment.get() else {
+            return Ok(false);
+        };
+        hub.check_reserved(event)?;
+        let mut state = lock(&self.state);
+        if state.closed_reason().is_some() {
+            return Ok(false);
+        }
+        state.check_id(event)?;
+        let outbox = &mut state.reader.outbox;
+        let written = outbox.has_room(HIGH_WATER)
+            && outbox.write(hub.head(), event, hub.options().max_event_bytes)?;
+        state.head_wanted |= written;
+        Ok(written)
     }
 
     /// Whether `send` need not wait: there is room, or waiting would be in vain.

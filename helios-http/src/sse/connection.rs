@@ -22,6 +22,8 @@ use crate::trace::StreamTrace;
 /// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
 pub(crate) struct Connection {
     opening: Arc<Opening>,
+    /// The opening's, once it has one.
+    client: Option<SseStream>,
     source: Option<BoxFuture<'static, Outcome>>,
     preamble: Option<Bytes>,
     /// The source is the error hooks' now.
@@ -43,6 +45,7 @@ impl Connection {
     pub(crate) fn new(opening: Arc<Opening>, source: BoxFuture<'static, Outcome>) -> Self {
         Self {
             opening,
+            client: None,
             source: Some(source),
             preamble: None,
             failing: false,
@@ -51,7 +54,7 @@ impl Connection {
     }
 
     fn client(&self) -> Option<&SseStream> {
-        self.opening.client.get()
+        self.client.as_ref()
     }
 
     /// Runs the source until the head may leave, or until it is clear that it will not.
@@ -84,16 +87,16 @@ impl Connection {
 
     /// The next bytes of the stream; `None` is its end.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some(client) = self.client().cloned() else {
-            return Poll::Ready(None);
-        };
-        while self.source.is_some() && (self.failing || !client.is_closed()) {
+        while self.source_goes_on() {
             match self.poll_source(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(ending)) => self.source_ended(ending),
                 Poll::Ready(Err(refusal)) => self.fail(refusal),
             }
         }
+        let Some(client) = &self.client else {
+            return Poll::Ready(None);
+        };
         let frame = self
             .preamble
             .take()
@@ -107,12 +110,20 @@ impl Connection {
         polled
     }
 
+    fn source_goes_on(&self) -> bool {
+        let is_closed = || self.client().is_none_or(SseStream::is_closed);
+        self.source.is_some() && (self.failing || !is_closed())
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let Some(source) = &mut self.source else {
             return Poll::Pending;
         };
         let polled = caught("an SSE stream", || source.as_mut().poll(cx))
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
+        if self.client.is_none() {
+            self.client = self.opening.client.get().cloned();
+        }
         if polled.is_ready() {
             self.drop_source();
         }

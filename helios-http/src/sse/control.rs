@@ -55,12 +55,18 @@ fn at(event: SseEvent, position: Option<EventId>) -> SseEvent {
     }
 }
 
-/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.
-pub(super) fn overloaded(options: &SseOptions) -> Bytes {
+/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`. With the id that the client
+/// has brought: several take an event without one to mean that they have none any more.
+pub(super) fn overloaded(options: &SseOptions, last_event_id: Option<String>) -> Bytes {
     let retry = jittered(options.connections.retry);
     let event = SseEvent::json(serde_json::json!({ "retry": retry.as_millis() as u64 }))
         .event(name(options, "overloaded"))
         .retry(retry);
+    let with_id = last_event_id.map(|id| event.clone().id(id));
+    // An id that cannot be written was none of an event.
+    let event = with_id
+        .filter(|event| event.validate().is_ok())
+        .unwrap_or(event);
     [b":\n", &encoded(&event)[..]].concat().into()
 }
 

@@ -229,7 +229,7 @@ impl Hub {
         Ok(numberable)
     }
 
-    fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
+    pub(super) fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
         let prefix = &self.options().control_prefix;
         let name = event.name().filter(|name| name.starts_with(prefix));
         let id = event.event_id().filter(|id| is_end_mark(id));

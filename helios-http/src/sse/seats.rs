@@ -122,10 +122,13 @@ impl Hub {
         self.seats.take(limits, request, self.now())
     }
 
-    pub(crate) fn overload(&self) -> Overloaded {
+    /// The answer to this request if there is no seat for it.
+    pub(crate) fn overload(&self, request: &RequestContext) -> Overloaded {
         let options = self.options();
         match options.connections.answer {
-            Overload::Event => Overloaded::Events(control::overloaded(options)),
+            Overload::Event => {
+                Overloaded::Events(control::overloaded(options, request.last_event_id()))
+            }
             Overload::Status(status) => {
                 let retry = control::jittered(options.connections.retry);
                 Overloaded::Status(status, retry.as_secs_f64().ceil() as u64)

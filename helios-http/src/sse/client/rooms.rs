@@ -141,15 +141,10 @@ impl Client {
 
     /// The hub numbers the events of a connection that has joined topics.
     pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
-        let Some(id) = event.event_id() else {
-            return Ok(());
-        };
-        let state = lock(&self.state);
-        let joins = state.joined().next().is_some() || !state.wanted.is_empty();
-        if joins || state.reader.uses_ids() {
-            return Err(SseError::OwnId(id.to_owned()));
+        match event.event_id() {
+            Some(_) => lock(&self.state).check_id(event),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes the histories of the topics reach back to where the client has left off, as far as the backplane remembers.
@@ -212,6 +207,17 @@ impl Hub {
 }
 
 impl State {
+    pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
+        let Some(id) = event.event_id() else {
+            return Ok(());
+        };
+        let joins = self.joined().next().is_some() || !self.wanted.is_empty();
+        if joins || self.reader.uses_ids() {
+            return Err(SseError::OwnId(id.to_owned()));
+        }
+        Ok(())
+    }
+
     /// False if the connection is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
         if let Some(reason) = self.closed_reason() {

@@ -1,0 +1,47 @@
+//! Live metrics of this very process, with a comment now and then.
+
+use chrono::Utc;
+use helios::prelude::*;
+use serde_json::Value;
+use sysinfo::{Pid, Process, ProcessesToUpdate, System};
+
+#[derive(Injectable)]
+pub(crate) struct Monitoring;
+
+#[controller(prefix = "monitoring")]
+impl Monitoring {
+    #[sse("metrics")]
+    fn metrics(&self) -> Result<SseStream, HttpError> {
+        let no_metrics = |error| HttpError::internal("there are no metrics").with_source(error);
+        let system = System::new().map_err(no_metrics)?;
+        let stream = SseStream::new();
+        let meter = tokio::spawn(measure(system, stream.clone()));
+        stream.on_close(move |_reason| meter.abort());
+        Ok(stream)
+    }
+}
+
+async fn measure(mut system: System, stream: SseStream) -> Result<(), SseError> {
+    for second in 1_u64.. {
+        sleep(Duration::from_secs(1)).await;
+        let metrics = SseEvent::json(metrics(&mut system)).event("metrics");
+        let id = Utc::now().timestamp_millis();
+        stream.send(metrics.id(id)).await?;
+        if second.is_multiple_of(30) {
+            stream.send_comment("keep-alive").await?;
+        }
+    }
+    Ok(())
+}
+
+/// CPU time in milliseconds, resident memory in bytes, uptime in seconds.
+fn metrics(system: &mut System) -> Value {
+    let own = Pid::from_u32(std::process::id());
+    system.refresh_processes(ProcessesToUpdate::Some(&[own]), true);
+    let process = system.process(own);
+    json!({
+        "cpu": process.map(Process::accumulated_cpu_time),
+        "memory": process.map(Process::memory),
+        "uptime": process.map(Process::run_time),
+    })
+}

@@ -1,0 +1,103 @@
+//! Clients that other people have written, against a server that is cut, full, restarted, and done.
+//!
+//! `cargo xtask test` runs them. The table says what each of them does otherwise; the guide's chapter shows it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod clients {
+    pub(crate) mod kit;
+    pub(crate) mod pages;
+    pub(crate) mod process;
+    pub(crate) mod scenarios;
+    pub(crate) mod seen;
+    pub(crate) mod site;
+    pub(crate) mod table;
+    pub(crate) mod wire;
+}
+
+use clients::pages::Browser;
+use clients::{process, scenarios, site, table};
+use support::browser::{chromium, firefox};
+
+/// Not a test, but the server of the others, in a process that they start.
+#[tokio::test]
+async fn server() {
+    if std::env::var_os(process::SERVE).is_some() {
+        site::serve().await.unwrap();
+    }
+}
+
+#[test]
+fn the_guide_shows_the_table() {
+    let guide = include_str!("../src/guide/clients.md");
+    for client in table::ALL {
+        let row = client.row();
+        let shown = guide.lines().any(|line| line.starts_with(&row));
+        assert!(shown, "the guide lacks {row}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; `cargo xtask test` runs it"]
+async fn in_chromium() {
+    let browser = Browser::start("chromium", chromium).await;
+    let browser = Some(&browser);
+    tokio::join!(
+        scenarios::all(&table::CHROMIUM, browser),
+        scenarios::all(&table::CHROMIUM_ELSEWHERE, browser),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox; `cargo xtask test` runs it"]
+async fn in_firefox() {
+    let browser = Browser::start("firefox", firefox).await;
+    let browser = Some(&browser);
+    tokio::join!(
+        scenarios::all(&table::FIREFOX, browser),
+        scenarios::all(&table::FIREFOX_ELSEWHERE, browser),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_eventsource() {
+    scenarios::all(&table::NPM_EVENTSOURCE, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_fetch_event_source() {
+    scenarios::all(&table::FETCH_EVENT_SOURCE, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python; `cargo xtask test` runs it"]
+async fn python_httpx_sse() {
+    scenarios::all(&table::HTTPX_SSE, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python; `cargo xtask test` runs it"]
+async fn python_sseclient() {
+    scenarios::all(&table::SSECLIENT, None).await;
+}
+
+#[tokio::test]
+#[ignore = "builds a package of its own; `cargo xtask test` runs it"]
+async fn rust_eventsource_client() {
+    scenarios::all(&table::EVENTSOURCE_CLIENT, None).await;
+}
+
+#[tokio::test]
+#[ignore = "builds a package of its own; `cargo xtask test` runs it"]
+async fn rust_reqwest_eventsource() {
+    scenarios::all(&table::REQWEST_EVENTSOURCE, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs curl; `cargo xtask test` runs it"]
+async fn curl() {
+    scenarios::all(&table::CURL, None).await;
+}

@@ -1,0 +1,111 @@
+//! What the clients need beside their programs: installed once, from lock files, into the target directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// Longer than a first installation takes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(crate) struct Kit {
+    folder: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    /// Commands that are run in the folder whenever a file has changed.
+    install: &'static [&'static [&'static str]],
+    installed: OnceCell<()>,
+}
+
+macro_rules! kit {
+    ($folder:literal, [$($file:literal),* $(,)?], $install:expr) => {
+        Kit {
+            folder: $folder,
+            files: &[$(($file, include_str!(concat!($folder, "/", $file)))),*],
+            install: &$install,
+            installed: OnceCell::const_new(),
+        }
+    };
+}
+
+pub(crate) static CURL: Kit = kit!("curl", ["curl.sh"], []);
+
+pub(crate) static NODE: Kit = kit!(
+    "node",
+    [
+        "package.json",
+        "package-lock.json",
+        "tell.mjs",
+        "eventsource.mjs",
+        "fetch-event-source.mjs",
+    ],
+    [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
+);
+
+pub(crate) static PYTHON: Kit = kit!(
+    "python",
+    [
+        "requirements.txt",
+        "again.py",
+        "with_httpx_sse.py",
+        "with_sseclient.py",
+    ],
+    [
+        &["python3", "-m", "venv", "."],
+        &[
+            "./bin/pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            "requirements.txt"
+        ],
+    ]
+);
+
+pub(crate) static RUST: Kit = kit!(
+    "rust",
+    ["Cargo.toml", "Cargo.lock", "src/main.rs"],
+    [&["cargo", "build", "--locked", "--quiet", "--target-dir", "."]]
+);
+
+impl Kit {
+    /// Its folder, with everything in it.
+    pub(crate) async fn ready(&self) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+        let folder = folder.join(self.folder);
+        self.installed.get_or_init(|| self.install(&folder)).await;
+        folder
+    }
+
+    async fn install(&self, folder: &Path) {
+        let done = folder.join("installed");
+        let stamp = format!("{:?} {:?}", self.files, self.install);
+        if fs::read_to_string(&done).is_ok_and(|known| known == stamp) {
+            return;
+        }
+        for (name, text) in self.files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for command in self.install {
+            let status = program(command, folder).kill_on_drop(true).status();
+            let status = timeout(PATIENCE, status).await.expect("installed in time");
+            assert!(status.unwrap().success(), "{command:?}");
+        }
+        fs::write(done, stamp).unwrap();
+    }
+}
+
+/// A command that is run in this folder; `./` means it too.
+pub(crate) fn program(command: &[&str], folder: &Path) -> Command {
+    let (name, args) = command.split_first().expect("a program's name");
+    let mut program = match name.strip_prefix("./") {
+        Some(name) => Command::new(folder.join(name)),
+        None => Command::new(name),
+    };
+    program.args(args).current_dir(folder);
+    program
+}

@@ -1,0 +1,102 @@
+//! EventSource in a browser: every client is a page in a frame of its own, the server's own page or one from elsewhere.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
+use helios::prelude::*;
+use tokio::process::Child;
+
+use super::seen::{Seen, patiently};
+use super::site;
+use crate::support::TestServer;
+use crate::support::browser::Profile;
+
+pub(crate) struct Browser {
+    server: TestServer,
+    frames: Arc<Frames>,
+    _child: Child,
+    _profile: Profile,
+}
+
+#[derive(Default)]
+struct Frames(Mutex<Vec<Seen>>);
+
+impl Browser {
+    pub(crate) async fn start(name: &str, start: fn(&str, &Profile) -> Child) -> Self {
+        let frames = Arc::new(Frames::default());
+        let app = Helios::new(Desk).provide_as(Arc::clone(&frames));
+        let server = TestServer::start(app).await;
+        let profile = Profile::new(&format!("clients-{name}"));
+        let child = start(&format!("http://{}/", server.addr), &profile);
+        let open = patiently(|| !server.sse.clients_in("frames").is_empty()).await;
+        assert!(open, "{name} has not opened its page");
+        Self {
+            server,
+            frames,
+            _child: child,
+            _profile: profile,
+        }
+    }
+
+    /// Of pages from elsewhere.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.server.addr)
+    }
+
+    /// Opens a page from the server behind this door, or from elsewhere, that listens to a stream.
+    pub(crate) async fn open(&self, door: SocketAddr, path: &str, elsewhere: bool) -> Seen {
+        let seen = Seen::default();
+        let number = {
+            let mut frames = self.frames.0.lock().unwrap();
+            frames.push(seen.clone());
+            frames.len() - 1
+        };
+        let page = match elsewhere {
+            true => format!("{}/page", self.origin()),
+            false => format!("http://{door}/control/page"),
+        };
+        let report = format!("{}/seen/{number}", self.origin());
+        let url = format!("{page}?url=http://{door}{path}&report={report}");
+        let frame = SseEvent::text(url).event("frame");
+        self.server.sse.publish("frames", frame).await.unwrap();
+        seen
+    }
+}
+
+#[server(controllers = [Pages], sse(enabled = true))]
+struct Desk;
+
+#[derive(Injectable)]
+struct Pages {
+    frames: Arc<Frames>,
+    sse: SseService,
+}
+
+#[controller]
+impl Pages {
+    #[get]
+    fn frames_page(&self) -> Response {
+        let html = [("content-type", "text/html")];
+        (html, include_str!("frames.html")).into_response()
+    }
+
+    #[sse("frames")]
+    async fn frames(&self) -> Result<SseStream, SseError> {
+        self.sse.subscribe(["frames"]).await
+    }
+
+    #[get("page")]
+    fn page(&self) -> Response {
+        let (name, value) = site::COOKIE;
+        let cookie = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/");
+        ([("set-cookie", cookie)], site::page()).into_response()
+    }
+
+    #[post("seen/{frame}")]
+    fn seen(&self, #[param] frame: usize, line: Bytes) {
+        let seen = self.frames.0.lock().unwrap()[frame].clone();
+        seen.note(&String::from_utf8_lossy(&line));
+    }
+}

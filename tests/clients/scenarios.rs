@@ -1,0 +1,263 @@
+//! What happens to every client. Each scenario has a server of its own, and takes what is special about the client from
+//! the table.
+
+use serde_json::{Value, json};
+
+use super::pages::Browser;
+use super::process::{Request, Server};
+use super::seen::{Event, Seen};
+use super::table::{Client, Retry, Start};
+use super::wire::Wire;
+
+/// A client in the middle of a scenario.
+struct Trial<'a> {
+    client: &'a Client,
+    browser: Option<&'a Browser>,
+    server: Server,
+    wire: Wire,
+}
+
+const TEA: &str = "/streams/topics/tea";
+
+/// Runs all scenarios at once.
+pub(crate) async fn all(client: &Client, browser: Option<&Browser>) {
+    let start = || Trial::start(client, browser);
+    tokio::join!(
+        async { start().await.cut().await },
+        async { start().await.finished().await },
+        async { start().await.too_late().await },
+        async { start().await.overloaded().await },
+        async { start().await.sent_away().await },
+        async { start().await.resumed_after_a_crash().await },
+        async { start().await.reset_after_a_crash().await },
+        async { start().await.cut_in_its_reset().await },
+    );
+}
+
+impl<'a> Trial<'a> {
+    async fn start(client: &'a Client, browser: Option<&'a Browser>) -> Self {
+        let origin = match client.start {
+            Start::Page { elsewhere: true } => browser.map(Browser::origin),
+            Start::Page { elsewhere: false } | Start::Program(..) => None,
+        };
+        let server = Server::start(origin).await;
+        let wire = Wire::to(server.addr).await;
+        Self {
+            client,
+            browser,
+            server,
+            wire,
+        }
+    }
+
+    /// Opens a stream through the wire.
+    async fn open(&self, path: &str) -> Seen {
+        self.client.open(self.browser, self.wire.door, path).await
+    }
+
+    async fn open_without_wire(&self, path: &str) -> Seen {
+        self.client.open(self.browser, self.server.addr, path).await
+    }
+
+    fn last_event_ids(&self) -> Vec<Option<String>> {
+        let requests = self.server.requests().into_iter();
+        requests.map(|request| request.last_event_id).collect()
+    }
+
+    /// Cut before its first event, between two events, and in the middle of one.
+    async fn cut(self) {
+        let seen = self.open(TEA).await;
+        seen.wait_for("helios:ready", 1).await;
+        self.wire.cut();
+        let mut ids = self.server.publish("tea", 1..=3).await;
+        self.wire.mend();
+        seen.wait_for_news(3).await;
+        self.wire.cut();
+        ids.extend(self.server.publish("tea", 4..=6).await);
+        self.wire.mend();
+        seen.wait_for_news(6).await;
+        self.wire.end_behind("data: 8");
+        ids.extend(self.server.publish("tea", 7..=9).await);
+        seen.wait_for_news(9).await;
+
+        let mut expected = news(1, &ids);
+        if self.client.loses_half_events {
+            expected.remove(7);
+        }
+        assert_eq!(seen.named("news"), expected, "{}", self.client.name);
+        let ready = seen.named("helios:ready");
+        let resumed = |event: &Event| json(event)["resumed"] == true;
+        assert!(!resumed(&ready[0]) && ready[1..].iter().all(resumed));
+        let known = [ready[0].id(), &ids[2]].map(|id| Some(id.to_owned()));
+        let asked = self.last_event_ids();
+        assert_eq!(asked[0], None);
+        assert_eq!(asked[1..3], known, "{}", self.client.name);
+        assert_eq!(asked.len(), 4);
+    }
+
+    /// A stream that is over is asked for once more.
+    async fn finished(self) {
+        let seen = self.open("/streams/count/2").await;
+        match self.client.stops_at_204 {
+            true => seen.wait_until_closed().await,
+            false => self.server.wait_for_requests(4).await,
+        }
+        let names = seen.events().into_iter().map(|event| event.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["count", "count", "helios:end"]);
+        let answers = self.server.requests().into_iter();
+        let answers: Vec<_> = answers.map(|it| (it.last_event_id, it.status)).collect();
+        assert_eq!(answers[0], (None, 200));
+        let again = (Some("helios:end".to_owned()), 204);
+        assert!(answers[1..].iter().all(|answer| *answer == again));
+        assert!(!self.client.stops_at_204 || answers.len() == 2);
+    }
+
+    /// History does not reach back to where it was.
+    async fn too_late(self) {
+        let seen = self.open("/streams/topics/brief").await;
+        seen.wait_for("helios:ready", 1).await;
+        let mut ids = self.server.publish("brief", 1..=2).await;
+        seen.wait_for_news(2).await;
+        self.wire.cut();
+        self.server.publish("brief", 3..=60).await;
+        self.wire.mend();
+        self.was_reset(&seen, "expired", 60).await;
+        ids.extend(self.server.publish("brief", 61..=61).await);
+        seen.wait_for_news(61).await;
+        let mut expected = news(1, &ids[..2]);
+        expected.extend(news(61, &ids[2..]));
+        assert_eq!(seen.named("news"), expected, "{}", self.client.name);
+    }
+
+    /// A reset, a snapshot, and a new position to come back to.
+    async fn was_reset(&self, seen: &Seen, reason: &str, newest: u64) {
+        seen.wait_for("helios:ready", 3).await;
+        let events = seen.events();
+        let at = events.iter().position(|event| event.name == "helios:reset");
+        let at = at.expect("a reset");
+        assert_eq!(json(&events[at])["reason"], reason);
+        assert_eq!(events[at - 1].name, "helios:ready");
+        assert_eq!(json(&events[at - 1])["resumed"], false);
+        assert_eq!(events[at + 1].name, "snapshot");
+        assert_eq!(events[at + 1].number(), newest);
+        let ready = &seen.named("helios:ready")[2];
+        assert!(ready.id().contains('-'), "{ready:?}");
+    }
+
+    /// It is told so, comes back, and has lost neither an event nor its place.
+    async fn overloaded(self) {
+        let seen = self.open(TEA).await;
+        seen.wait_for("helios:ready", 1).await;
+        let mut ids = self.server.publish("tea", 1..=1).await;
+        seen.wait_for_news(1).await;
+        self.server.set_full(true).await;
+        self.wire.cut();
+        ids.extend(self.server.publish("tea", 2..=2).await);
+        self.wire.mend();
+        seen.wait_for("helios:overloaded", 2).await;
+        self.server.set_full(false).await;
+        seen.wait_for_news(2).await;
+        assert_eq!(seen.named("news"), news(1, &ids), "{}", self.client.name);
+        assert_eq!(seen.named("helios:reset"), []);
+    }
+
+    /// It comes back when it was told to, not before.
+    async fn sent_away(self) {
+        const AFTER: u64 = 1_500;
+        let seen = self.open(TEA).await;
+        seen.wait_for("helios:ready", 1).await;
+        let mut ids = self.server.publish("tea", 1..=1).await;
+        seen.wait_for_news(1).await;
+        let away_since = self.server.send_away(AFTER).await;
+        ids.extend(self.server.publish("tea", 2..=2).await);
+        seen.wait_for_news(2).await;
+        assert_eq!(seen.named("news"), news(1, &ids), "{}", self.client.name);
+        assert_eq!(seen.named("helios:reconnect").len(), 1);
+        let Request { came, .. } = self.server.requests()[1];
+        let least = match self.client.retry {
+            Retry::Exact => AFTER,
+            Retry::HalfAtLeast => AFTER / 2,
+        };
+        let away = came - away_since;
+        assert!(away >= least - 50, "{}: {away} ms", self.client.name);
+    }
+
+    /// The ids are the stream's own, so that the next process can go on.
+    async fn resumed_after_a_crash(mut self) {
+        let seen = self.open_without_wire("/streams/count/60").await;
+        seen.wait_for("count", 5).await;
+        if !self.restart(&seen).await {
+            return;
+        }
+        seen.wait_for("helios:end", 1).await;
+        let counts = seen.named("count");
+        let numbers: Vec<_> = counts.iter().map(Event::number).collect();
+        assert!(numbers.iter().copied().eq(0..60), "{numbers:?}");
+        assert!(counts.iter().all(|count| count.id() == count.data));
+    }
+
+    /// The ids are of another run.
+    async fn reset_after_a_crash(mut self) {
+        let seen = self.open_without_wire(TEA).await;
+        seen.wait_for("helios:ready", 1).await;
+        let mut ids = self.server.publish("tea", 1..=2).await;
+        seen.wait_for_news(2).await;
+        if !self.restart(&seen).await {
+            return;
+        }
+        self.was_reset(&seen, "epoch", 0).await;
+        ids.extend(self.server.publish("tea", 3..=4).await);
+        seen.wait_for_news(4).await;
+        assert_eq!(seen.named("news"), news(1, &ids), "{}", self.client.name);
+        let first = self.server.requests().remove(0);
+        assert_eq!(first.last_event_id.as_ref(), ids.get(1));
+    }
+
+    /// It comes back with the id that it was reset for, and is reset again.
+    async fn cut_in_its_reset(mut self) {
+        let seen = self.open(TEA).await;
+        seen.wait_for("helios:ready", 1).await;
+        let ids = self.server.publish("tea", 1..=2).await;
+        seen.wait_for_news(2).await;
+        self.wire.cut();
+        self.server.kill().await;
+        self.server.start_again().await;
+        self.wire.end_behind("event: snapshot");
+        self.wire.mend();
+        self.server.wait_for_requests(2).await;
+        let forgets = self.client.forgets_in_a_reset;
+        let known = ids.last().filter(|_| !forgets).cloned();
+        let asked = self.last_event_ids();
+        assert_eq!(asked, [ids.last().cloned(), known], "{}", self.client.name);
+        let (resets, ready) = if forgets { (1, 3) } else { (2, 4) };
+        seen.wait_for("helios:ready", ready).await;
+        assert_eq!(seen.named("helios:reset").len(), resets);
+    }
+
+    /// Kills the server, and starts another when the client has been refused. Whether it still listens.
+    async fn restart(&mut self, seen: &Seen) -> bool {
+        self.server.kill().await;
+        if !self.client.survives_refusal {
+            seen.wait_until_closed().await;
+            return false;
+        }
+        seen.wait_until_refused().await;
+        assert!(!seen.has_closed());
+        self.server.start_again().await;
+        true
+    }
+}
+
+/// These events, numbered from `first`.
+fn news(first: u64, ids: &[String]) -> Vec<Event> {
+    let event = |(number, id): (u64, &String)| Event {
+        name: "news".to_owned(),
+        id: Some(id.clone()),
+        data: number.to_string(),
+    };
+    (first..).zip(ids).map(event).collect()
+}
+
+fn json(event: &Event) -> Value {
+    serde_json::from_str(&event.data).unwrap_or(json!(null))
+}

@@ -1,0 +1,184 @@
+//! The clients, and what each of them does otherwise.
+
+use std::net::SocketAddr;
+
+use super::kit::{self, Kit};
+use super::pages::Browser;
+use super::seen::Seen;
+
+/// A client, and what is special about it.
+pub(crate) struct Client {
+    pub(crate) name: &'static str,
+    pub(crate) start: Start,
+    /// By itself, or in a loop that the program around it has to have.
+    pub(crate) reconnects: bool,
+    /// A 204 makes it stop; else it asks again and again.
+    pub(crate) stops_at_204: bool,
+    pub(crate) retry: Retry,
+    /// A server that refuses the connection is asked again; else that is the end.
+    pub(crate) survives_refusal: bool,
+    /// It takes an event's id before it has the whole event: cut in between, it does not ask for that one again.
+    pub(crate) loses_half_events: bool,
+    /// It takes an event without an id to mean that it has none: cut in a reset, it comes back as if it were new.
+    pub(crate) forgets_in_a_reset: bool,
+}
+
+pub(crate) enum Start {
+    /// A command in the folder of a kit, which takes the URL.
+    Program(&'static Kit, &'static [&'static str]),
+    /// A page in a browser: the server's own, or one from elsewhere that brings its cookie.
+    Page { elsewhere: bool },
+}
+
+/// How long a client waits that was sent away with a `retry`.
+pub(crate) enum Retry {
+    Exact,
+    HalfAtLeast,
+}
+
+/// What a browser's EventSource does, which the others are measured by.
+const EVENT_SOURCE: Client = Client {
+    name: "",
+    start: Start::Page { elsewhere: false },
+    reconnects: true,
+    stops_at_204: true,
+    retry: Retry::Exact,
+    survives_refusal: true,
+    loses_half_events: false,
+    forgets_in_a_reset: false,
+};
+
+pub(crate) const CHROMIUM: Client = Client {
+    name: "EventSource in Chromium",
+    ..EVENT_SOURCE
+};
+
+pub(crate) const CHROMIUM_ELSEWHERE: Client = Client {
+    name: "EventSource in Chromium, from another origin, with a cookie",
+    start: Start::Page { elsewhere: true },
+    ..EVENT_SOURCE
+};
+
+pub(crate) const FIREFOX: Client = Client {
+    name: "EventSource in Firefox",
+    ..EVENT_SOURCE
+};
+
+pub(crate) const FIREFOX_ELSEWHERE: Client = Client {
+    name: "EventSource in Firefox, from another origin, with a cookie",
+    start: Start::Page { elsewhere: true },
+    survives_refusal: false,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const NPM_EVENTSOURCE: Client = Client {
+    name: "npm eventsource",
+    start: Start::Program(&kit::NODE, &["node", "eventsource.mjs"]),
+    ..EVENT_SOURCE
+};
+
+pub(crate) const FETCH_EVENT_SOURCE: Client = Client {
+    name: "npm @microsoft/fetch-event-source",
+    start: Start::Program(&kit::NODE, &["node", "fetch-event-source.mjs"]),
+    loses_half_events: true,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const HTTPX_SSE: Client = Client {
+    name: "Python httpx-sse",
+    start: Start::Program(&kit::PYTHON, &["./bin/python", "with_httpx_sse.py"]),
+    reconnects: false,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const SSECLIENT: Client = Client {
+    name: "Python sseclient-py",
+    start: Start::Program(&kit::PYTHON, &["./bin/python", "with_sseclient.py"]),
+    reconnects: false,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const EVENTSOURCE_CLIENT: Client = Client {
+    name: "Rust eventsource-client",
+    start: Start::Program(
+        &kit::RUST,
+        &["./debug/helios-tried-clients", "eventsource-client"],
+    ),
+    stops_at_204: false,
+    retry: Retry::HalfAtLeast,
+    forgets_in_a_reset: true,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const REQWEST_EVENTSOURCE: Client = Client {
+    name: "Rust reqwest-eventsource",
+    start: Start::Program(
+        &kit::RUST,
+        &["./debug/helios-tried-clients", "reqwest-eventsource"],
+    ),
+    forgets_in_a_reset: true,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const CURL: Client = Client {
+    name: "curl",
+    start: Start::Program(&kit::CURL, &["bash", "curl.sh"]),
+    reconnects: false,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const ALL: [&Client; 11] = [
+    &CHROMIUM,
+    &CHROMIUM_ELSEWHERE,
+    &FIREFOX,
+    &FIREFOX_ELSEWHERE,
+    &NPM_EVENTSOURCE,
+    &FETCH_EVENT_SOURCE,
+    &HTTPX_SSE,
+    &SSECLIENT,
+    &EVENTSOURCE_CLIENT,
+    &REQWEST_EVENTSOURCE,
+    &CURL,
+];
+
+impl Client {
+    /// The beginning of its row in the guide.
+    pub(crate) fn row(&self) -> String {
+        let columns = [
+            self.name,
+            "yes",
+            if self.reconnects { "yes" } else { "no" },
+            match (self.loses_half_events, self.forgets_in_a_reset) {
+                (false, false) => "yes",
+                (true, _) => "but for half an event",
+                (_, true) => "but in a reset",
+            },
+            if self.stops_at_204 { "yes" } else { "no" },
+            match self.retry {
+                Retry::Exact => "yes",
+                Retry::HalfAtLeast => "half of it at least",
+            },
+            if self.survives_refusal { "yes" } else { "no" },
+        ];
+        format!("| {} |", columns.join(" | "))
+    }
+
+    pub(crate) async fn open(
+        &self,
+        browser: Option<&Browser>,
+        door: SocketAddr,
+        path: &str,
+    ) -> Seen {
+        match (&self.start, browser) {
+            (Start::Program(kit, command), _) => {
+                let mut program = kit::program(command, &kit.ready().await);
+                program.arg(format!("http://{door}{path}"));
+                Seen::by(program)
+            }
+            (Start::Page { elsewhere }, Some(browser)) => {
+                browser.open(door, path, *elsewhere).await
+            }
+            (Start::Page { .. }, None) => panic!("{} has no browser", self.name),
+        }
+    }
+}
