@@ -12,6 +12,7 @@
 //! | [`errors`] | problem JSON, errors of your own, errors on streams |
 //! | [`services`] | the container, what is provided, modules |
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
+//! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -62,8 +63,8 @@ chapters! {
     errors "guide/errors.md"
     services "guide/services.md"
     serving "guide/serving.md"
-    testing "guide/testing.md"
     clients "guide/clients.md"
+    testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }
 
