@@ -12,17 +12,18 @@ mod support;
 #[allow(dead_code)]
 mod user;
 
-use std::net::SocketAddr;
+mod browser {
+    pub(crate) mod dashboard;
+}
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use support::TestServer;
-use support::browser::{Profile, chromium, firefox};
+use support::browser::Browser;
+use support::folder::Folder;
 use support::journal::Journal;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Child;
-use tokio::task::{JoinHandle, JoinSet};
+use support::network::{cut, network};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use user::{Page, User};
 
@@ -90,7 +91,7 @@ async fn seen(journal: &Journal, what: &str, times: usize) {
     );
 }
 
-async fn the_page_works(browser: impl FnOnce(&str) -> Child) {
+async fn the_page_works(browser: impl FnOnce(&str) -> Browser) {
     let journal = Journal::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -139,26 +140,11 @@ impl WatchChat {
 #[server(controllers = [chat::Rooms, chat::Page, WatchChat], sse(enabled = true, retry = "500ms"))]
 struct ChatApp;
 
-/// The network between the browser and the server. Aborted, it is cut: in the middle of everything.
-async fn network(port: TcpListener, server: SocketAddr) {
-    let mut wires = JoinSet::new();
-    while let Ok((mut browser, _)) = port.accept().await {
-        wires.spawn(async move {
-            let mut server = TcpStream::connect(server).await?;
-            copy_bidirectional(&mut browser, &mut server).await
-        });
-    }
-}
-
-async fn cut(network: JoinHandle<()>) {
-    network.abort();
-    assert!(network.await.is_err());
-}
-
-async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Child, folder: &Profile) {
+async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
+    let folder = Folder::new("chat");
     let journal = Journal::default();
     let start = |listener| {
-        let store = chat::Store::open(folder.path().join("chat.json")).unwrap();
+        let store = chat::Store::open(folder.0.join("chat.json")).unwrap();
         let app = Helios::new(ChatApp).provide(journal.clone()).provide(store);
         TestServer::start_on(app, listener)
     };
@@ -195,27 +181,35 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Child, folder: &P
 #[tokio::test]
 #[ignore = "needs Chromium; `cargo xtask test` runs it"]
 async fn in_chromium() {
-    let profile = Profile::new("chromium");
-    the_page_works(|url| chromium(url, &profile)).await;
+    the_page_works(Browser::chromium).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium; `cargo xtask test` runs it"]
 async fn a_chat_in_chromium() {
-    let profile = Profile::new("chromium-chat");
-    the_chat_misses_nothing(|url| chromium(url, &profile), &profile).await;
+    the_chat_misses_nothing(Browser::chromium).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn in_firefox() {
-    let profile = Profile::new("firefox");
-    the_page_works(|url| firefox(url, &profile)).await;
+    the_page_works(Browser::firefox).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn a_chat_in_firefox() {
-    let profile = Profile::new("firefox-chat");
-    the_chat_misses_nothing(|url| firefox(url, &profile), &profile).await;
+    the_chat_misses_nothing(Browser::firefox).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; `cargo xtask test` runs it"]
+async fn a_dashboard_in_chromium() {
+    browser::dashboard::loses_nothing(Browser::chromium).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox; `cargo xtask test` runs it"]
+async fn a_dashboard_in_firefox() {
+    browser::dashboard::loses_nothing(Browser::firefox).await;
 }

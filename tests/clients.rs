@@ -16,9 +16,9 @@ mod clients {
     pub(crate) mod wire;
 }
 
-use clients::pages::Browser;
+use clients::pages::Frameset;
 use clients::{process, scenarios, site, table};
-use support::browser::{chromium, firefox};
+use support::browser::Browser;
 
 /// Not a test, but the server of the others, in a process that they start.
 #[tokio::test]
@@ -41,7 +41,7 @@ fn the_guide_shows_the_table() {
 #[tokio::test]
 #[ignore = "needs Chromium; `cargo xtask test` runs it"]
 async fn in_chromium() {
-    let browser = Browser::start("chromium", chromium).await;
+    let browser = Frameset::start("chromium", Browser::chromium).await;
     let browser = Some(&browser);
     tokio::join!(
         scenarios::all(&table::CHROMIUM, browser),
@@ -52,7 +52,7 @@ async fn in_chromium() {
 #[tokio::test]
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn in_firefox() {
-    let browser = Browser::start("firefox", firefox).await;
+    let browser = Frameset::start("firefox", Browser::firefox).await;
     let browser = Some(&browser);
     tokio::join!(
         scenarios::all(&table::FIREFOX, browser),

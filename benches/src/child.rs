@@ -1,7 +1,7 @@
 //! A subject in a process of its own: started on the measured core, and what the system knows of it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use helios_benches::Error;
@@ -9,29 +9,71 @@ use helios_benches::cores;
 use helios_benches::sse::Command as Publish;
 use procfs::process::Process;
 
+use crate::nchan::{self, Nchan};
+use crate::{compile, nest, subjects};
+
 /// How this program is told to be a child.
 pub(crate) const RUN: &str = "run";
 
 /// A running subject; it is ended when this is dropped.
 pub(crate) struct Running {
     child: Child,
+    publisher: Publisher,
     /// What it said when it was ready.
     pub(crate) line: String,
 }
 
+/// How a server is told to publish.
+enum Publisher {
+    Pipe(ChildStdin),
+    Http(Nchan),
+}
+
+/// Installs what a subject needs, if it is a program of its own.
+///
+/// # Errors
+///
+/// It cannot be measured here.
+pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
+    match (subject, nest::adapter(subject)) {
+        (nchan::SUBJECT, _) => nchan::check(),
+        (_, Some(_)) => nest::install(),
+        _ if compile::is_app(subject) => compile::prepare(subject),
+        _ => subjects::check(subject),
+    }
+}
+
 impl Running {
-    /// Starts a subject, and waits for its first line.
+    /// Starts a subject, and waits until it is ready.
     pub(crate) fn start(subject: &str) -> Result<Self, Error> {
-        let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
-        command
-            .args([RUN, subject])
+        match (subject, nest::adapter(subject)) {
+            (nchan::SUBJECT, _) => Self::start_nchan(),
+            (_, Some(adapter)) => Self::wait_for_its_line(nest::server(adapter)?, subject),
+            _ => Self::wait_for_its_line(subjects::command(subject)?, subject),
+        }
+    }
+
+    fn start_nchan() -> Result<Self, Error> {
+        let (child, address) = nchan::start()?;
+        Ok(Self {
+            child,
+            publisher: Publisher::Http(Nchan::connect(address)?),
+            line: format!("{address} 0"),
+        })
+    }
+
+    fn wait_for_its_line(mut command: Command, subject: &str) -> Result<Self, Error> {
+        let mut child = command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or("no standard output")?;
+        let commands = child.stdin.take().ok_or("no standard input")?;
         let mut running = Self {
-            child: command.spawn()?,
+            child,
+            publisher: Publisher::Pipe(commands),
             line: String::new(),
         };
-        let out = running.child.stdout.take().ok_or("no standard output")?;
         BufReader::new(out).read_line(&mut running.line)?;
         match running.line.is_empty() {
             true => Err(format!("`{subject}` did not start").into()),
@@ -40,9 +82,11 @@ impl Running {
     }
 
     /// Tells a server of events to publish some.
-    pub(crate) fn publish(&mut self, publish: Publish) -> Result<(), Error> {
-        let commands = self.child.stdin.as_mut().ok_or("no standard input")?;
-        Ok(commands.write_all(&publish.to_bytes())?)
+    pub(crate) fn publish(&mut self, publish: Publish) -> io::Result<()> {
+        match &mut self.publisher {
+            Publisher::Pipe(commands) => commands.write_all(&publish.to_bytes()),
+            Publisher::Http(nchan) => nchan.publish(publish),
+        }
     }
 
     /// The bytes of memory that it occupies.
@@ -53,8 +97,7 @@ impl Running {
 
     /// The processor time that it has used so far.
     pub(crate) fn cpu(&self) -> Result<Duration, Error> {
-        let process = Process::new(i32::try_from(self.child.id())?)?;
-        Ok(cores::cpu_of(&process)?)
+        Ok(cores::cpu_of(self.child.id())?)
     }
 }
 

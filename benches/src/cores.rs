@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use procfs::process::Process;
-use procfs::{ProcError, ticks_per_second};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 const MEASURED_CORE: &str = "0";
 const OWN_CORE: &str = "1";
@@ -29,30 +29,40 @@ pub fn keep_off_the_measured_core() -> io::Result<()> {
     }
 }
 
-/// A command that starts this program on the measured core.
+/// A command that starts a program on the measured core.
 #[must_use]
 pub fn on_the_measured_core(program: &Path) -> Command {
+    on_cores(MEASURED_CORE, program)
+}
+
+/// A command that starts a program on both cores: what drives it shares one of them.
+#[must_use]
+pub fn on_both_cores(program: &Path) -> Command {
+    on_cores(&format!("{MEASURED_CORE},{OWN_CORE}"), program)
+}
+
+fn on_cores(cores: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", MEASURED_CORE]).arg(program);
+    command.args(["--cpu-list", cores]).arg(program);
     command
 }
 
-/// The processor time that a process has used so far.
+/// The processor time that a process has used so far: what `/proc/PID/stat` has, but in nanoseconds instead of ticks.
 ///
 /// # Errors
 ///
 /// The process is gone.
-pub fn cpu_of(process: &Process) -> Result<Duration, ProcError> {
-    let stat = process.stat()?;
-    let ticks = (stat.utime + stat.stime) as f64;
-    Ok(Duration::from_secs_f64(ticks / ticks_per_second() as f64))
+pub fn cpu_of(process: u32) -> io::Result<Duration> {
+    let process = i32::try_from(process).map_err(io::Error::other)?;
+    let clock = clock_getcpuclockid(Pid::from_raw(process))?;
+    Ok(clock.now()?.into())
 }
 
 /// The processor time that this program has used so far.
 ///
 /// # Errors
 ///
-/// There is no `/proc`.
-pub fn own_cpu() -> Result<Duration, ProcError> {
-    cpu_of(&Process::myself()?)
+/// As of [`cpu_of`].
+pub fn own_cpu() -> io::Result<Duration> {
+    cpu_of(std::process::id())
 }

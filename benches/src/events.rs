@@ -5,8 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use helios_benches::Error;
+use helios_benches::cores::own_cpu;
 use helios_benches::reader::Readers;
-use helios_benches::sse::Command as Publish;
+use helios_benches::sse::{Command as Publish, topic};
 
 use crate::child::Running;
 use crate::scenarios::ready;
@@ -43,7 +44,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Publishes, and waits until so many readers have got it all.
+    /// Publishes, and waits until each of so many readers has got it all.
     fn round(&mut self, publish: Publish, readers: usize) -> Result<(), Error> {
         self.server.publish(publish)?;
         self.expected += u64::from(publish.events) * readers as u64;
@@ -58,44 +59,150 @@ impl Pair {
         }
         Ok(())
     }
+
+    /// What events cost, when a round begins as soon as each reader has what was published in the last one: nobody falls
+    /// behind.
+    fn cost(&mut self, publish: Publish, readers: usize) -> Result<Cost, Error> {
+        self.rounds(WARM_UP, publish, readers)?;
+        self.cost_of(|pair| pair.rounds(window(), publish, readers))
+    }
+
+    /// What the events cost that are received meanwhile.
+    fn cost_of(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<Cost, Error> {
+        let (received, server) = (self.readers.received, self.server.cpu()?);
+        let (client, start) = (own_cpu()?, Instant::now());
+        run(self)?;
+        Ok(Cost {
+            events: (self.readers.received - received) as f64,
+            server: self.server.cpu()? - server,
+            client: own_cpu()? - client,
+            time: start.elapsed(),
+        })
+    }
+
+    /// Publishes so often, whether or not the readers keep up.
+    fn publish_at(&mut self, rate: u32, time: Duration) -> Result<(), Error> {
+        let (start, pause) = (Instant::now(), Duration::from_secs(1) / rate);
+        let mut next = start;
+        while start.elapsed() < time {
+            while next <= Instant::now() {
+                self.server.publish(command(1))?;
+                next += pause;
+            }
+            self.readers
+                .read_for(next.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What was spent on so many events.
+struct Cost {
+    events: f64,
+    server: Duration,
+    client: Duration,
+    time: Duration,
+}
+
+impl Cost {
+    /// Of the server's processor time, for each event.
+    fn micros(&self) -> f64 {
+        self.server.as_secs_f64() * 1e6 / self.events
+    }
+
+    fn per_cpu_second(&self) -> f64 {
+        self.events / self.server.as_secs_f64()
+    }
 }
 
 /// How long rates are measured. `BENCH_WINDOW_MS` makes it longer, for a look with a profiler.
 fn window() -> Duration {
     let millis = std::env::var("BENCH_WINDOW_MS").ok();
     let millis = millis.and_then(|millis| millis.parse().ok());
-    Duration::from_millis(millis.unwrap_or(1500))
+    Duration::from_millis(millis.unwrap_or(800))
 }
 
 fn command(events: u32) -> Publish {
     Publish {
         events,
-        topic: 0,
+        topics: 1,
         size: SIZE,
     }
 }
 
-/// Events received for each second of the server's processor time, and of time.
-///
-/// A round begins when each reader has what was published in the last one: nobody falls behind.
+/// Events received for each second of the server's processor time, and of time; and what one costs the load.
 pub(crate) fn fan_out(subject: &str, readers: usize, publish: u32) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::with_readers(subject, readers)?;
-    let publish = command(publish);
-    pair.rounds(WARM_UP, publish, readers)?;
-    let (received, cpu, start) = (pair.readers.received, pair.server.cpu()?, Instant::now());
-    pair.rounds(window(), publish, readers)?;
-    let received = (pair.readers.received - received) as f64;
-    let cpu = pair.server.cpu()? - cpu;
+    let cost = pair.cost(command(publish), readers)?;
     Ok(vec![
-        received / cpu.as_secs_f64(),
-        received / start.elapsed().as_secs_f64(),
+        cost.per_cpu_second(),
+        cost.events / cost.time.as_secs_f64(),
+        cost.client.as_secs_f64() * 1e6 / cost.events,
     ])
+}
+
+/// Microseconds of the server's processor time for an event, with so many readers of one topic.
+pub(crate) fn by_subscribers(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+    let mut pair = Pair::start(subject)?;
+    let mut open = 0;
+    let cost = |readers: &u32| {
+        let readers = *readers as usize;
+        pair.readers.open(TOPIC, readers - open)?;
+        open = readers;
+        pair.readers.read_for(WARM_UP)?;
+        Ok(pair.cost(command(1), readers)?.micros())
+    };
+    points.iter().map(cost).collect()
+}
+
+/// The same, with 10,000 readers of so many topics in all, to each of which one event is published in a round.
+pub(crate) fn by_topics(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+    const READERS: u32 = 10_000;
+    let cost = |topics: &u32| {
+        let mut pair = Pair::start(subject)?;
+        let target = |reader| format!("/events/{}", topic(reader % topics));
+        let targets: Vec<_> = (0..READERS).map(target).collect();
+        pair.readers.open_each(&targets)?;
+        pair.readers.read_for(WARM_UP)?;
+        let publish = Publish {
+            topics: *topics,
+            ..command(1)
+        };
+        Ok(pair.cost(publish, targets.len())?.micros())
+    };
+    points.iter().map(cost).collect()
+}
+
+/// The same, with 100 readers of events of this size.
+pub(crate) fn by_size(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+    const READERS: usize = 100;
+    let mut pair = Pair::with_readers(subject, READERS)?;
+    let cost = |size: &u32| {
+        let publish = Publish {
+            size: *size,
+            ..command(1)
+        };
+        Ok(pair.cost(publish, READERS)?.micros())
+    };
+    points.iter().map(cost).collect()
+}
+
+/// The same, with 100 readers of so many events a second.
+pub(crate) fn by_rate(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+    const READERS: usize = 100;
+    let mut pair = Pair::with_readers(subject, READERS)?;
+    let cost = |rate: &u32| {
+        let cost = pair.cost_of(|pair| pair.publish_at(*rate, window()))?;
+        pair.readers.read_for(WARM_UP)?;
+        Ok(cost.micros())
+    };
+    points.iter().map(cost).collect()
 }
 
 /// Milliseconds from publish to receipt, at 20 events a second: of 99 in 100 events, half, and 999 in 1,000.
 pub(crate) fn latency(subject: &str, readers: usize) -> Result<Vec<f64>, Error> {
     const PAUSE: Duration = Duration::from_millis(50);
-    const EVENTS: usize = 60;
+    const EVENTS: usize = 40;
     let mut pair = Pair::with_readers(subject, readers)?;
     pair.rounds(WARM_UP, command(1), readers)?;
     pair.readers.latencies = Some(Vec::with_capacity(EVENTS * readers));
@@ -120,11 +227,8 @@ pub(crate) fn flat_out(subject: &str) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::start(subject)?;
     pair.readers.open("/events/flat-out", 1)?;
     pair.readers.read_for(WARM_UP)?;
-    let (received, cpu) = (pair.readers.received, pair.server.cpu()?);
-    pair.readers.read_for(window())?;
-    let received = pair.readers.received - received;
-    let cpu = pair.server.cpu()? - cpu;
-    Ok(vec![received as f64 / cpu.as_secs_f64()])
+    let cost = pair.cost_of(|pair| pair.readers.read_for(window()))?;
+    Ok(vec![cost.per_cpu_second()])
 }
 
 /// KiB of memory for each connection that waits for an event.
@@ -162,10 +266,11 @@ pub(crate) fn resume(subject: &str, clients: usize, missed: u32) -> Result<Vec<f
     pair.round(command(missed), 1)?;
     let cpu = pair.server.cpu()?;
     let resume = format!("last-event-id: {last}\r\n");
+    let targets = vec![TOPIC.to_owned(); BATCH];
     // In batches, as fast as the server takes them: more would overflow its backlog, and wait for a second SYN.
     for _ in 0..clients / BATCH {
         pair.readers.connect(BATCH)?;
-        pair.readers.ask(TOPIC, &resume, BATCH)?;
+        pair.readers.ask(&targets, &resume)?;
         pair.readers.wait_until_open()?;
     }
     pair.readers
@@ -189,11 +294,4 @@ fn position(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     let id = said.lines().find_map(|line| line.strip_prefix("id: "));
     id.unwrap_or("0").to_owned()
-}
-
-/// How much more an event costs each reader when there are 19,000 of them instead of 1,000.
-pub(crate) fn growth(subject: &str) -> Result<Vec<f64>, Error> {
-    let few = fan_out(subject, 1_000, 1)?;
-    let many = fan_out(subject, 19_000, 1)?;
-    Ok(vec![few[0] / many[0]])
 }

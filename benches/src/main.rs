@@ -7,12 +7,16 @@
 //! ```text
 //! cargo xtask bench                      all scenarios
 //! cargo xtask bench hello --rounds 20    one of them, for longer
-//! cargo xtask bench --save               all, and `docs/bench` is written
+//! cargo xtask bench --save               all, and `docs/bench` is written, with charts
 //! ```
 
+mod charts;
 mod child;
+mod compile;
 mod events;
 mod load;
+mod nchan;
+mod nest;
 mod report;
 mod results;
 mod runner;
@@ -28,6 +32,9 @@ use scenarios::SCENARIOS;
 
 /// Writes the outcome to `docs/bench`.
 const SAVE: &str = "--save";
+
+/// How often each scenario is measured, where nothing else is said.
+const ROUNDS: usize = 5;
 
 const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N] [--save]";
 
@@ -62,7 +69,7 @@ fn compare(args: &[&str]) -> Result<Vec<Outcome>, Error> {
     let mut outcomes = Vec::new();
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario.name) {
-            let samples = runner::run(scenario, rounds.unwrap_or(scenario.rounds))?;
+            let samples = runner::run(scenario, rounds.unwrap_or(ROUNDS).min(scenario.rounds))?;
             let outcome = Outcome::new(scenario, &samples);
             println!("{outcome}");
             outcomes.push(outcome);

@@ -68,13 +68,19 @@ impl Readers {
     ///
     /// If one cannot be opened.
     pub fn open(&mut self, target: &str, count: usize) -> Result<(), Error> {
-        let mut left = count;
-        while left > 0 {
-            let batch = left.min(AT_ONCE);
-            self.connect(batch)?;
-            self.ask(target, "", batch)?;
+        self.open_each(&vec![target.to_owned(); count])
+    }
+
+    /// Opens a stream of each target, and waits until all of them are.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be opened.
+    pub fn open_each(&mut self, targets: &[String]) -> Result<(), Error> {
+        for batch in targets.chunks(AT_ONCE) {
+            self.connect(batch.len())?;
+            self.ask(batch, "")?;
             self.wait_until_open()?;
-            left -= batch;
         }
         Ok(())
     }
@@ -99,16 +105,18 @@ impl Readers {
         Ok(())
     }
 
-    /// Sends a request with these header lines on the newest connections.
+    /// Sends a request with these header lines on the newest connections, one for each target.
     ///
     /// # Errors
     ///
     /// Of the sockets.
-    pub fn ask(&mut self, target: &str, headers: &str, count: usize) -> io::Result<()> {
+    pub fn ask(&mut self, targets: &[String], headers: &str) -> io::Result<()> {
         let server = self.server;
-        let request = format!("GET {target} HTTP/1.1\r\nhost: {server}\r\n{headers}\r\n");
-        let newest = self.streams.len() - count;
-        for stream in &mut self.streams[newest..] {
+        let newest = self.streams.len() - targets.len();
+        for (stream, target) in self.streams[newest..].iter_mut().zip(targets) {
+            let request = format!(
+                "GET {target} HTTP/1.1\r\nhost: {server}\r\naccept: text/event-stream\r\n{headers}\r\n"
+            );
             stream.tcp.write_all(request.as_bytes())?;
         }
         Ok(())

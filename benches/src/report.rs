@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::runner::Samples;
-use crate::scenarios::{Bound, Goal, Scenario};
+use crate::scenarios::{Bound, Figure, Goal, Scenario};
 
 /// The outcome of a scenario.
 #[derive(Serialize, Deserialize)]
@@ -13,16 +13,16 @@ pub(crate) struct Outcome {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) rounds: usize,
-    figures: Vec<String>,
-    subjects: Vec<Row>,
+    pub(crate) figures: Vec<String>,
+    pub(crate) subjects: Vec<Row>,
     pub(crate) goals: Vec<Reached>,
 }
 
 /// A subject, with a range for each figure.
 #[derive(Serialize, Deserialize)]
-struct Row {
-    subject: String,
-    ranges: Vec<Range>,
+pub(crate) struct Row {
+    pub(crate) subject: String,
+    pub(crate) ranges: Vec<Range>,
 }
 
 /// What became of a goal.
@@ -35,8 +35,8 @@ pub(crate) struct Reached {
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
-struct Range {
-    median: f64,
+pub(crate) struct Range {
+    pub(crate) median: f64,
     least: f64,
     most: f64,
 }
@@ -55,10 +55,11 @@ impl Range {
 
 impl Outcome {
     pub(crate) fn new(scenario: &Scenario, samples: &[Samples]) -> Self {
+        let names = scenario.kind.figures();
         let subjects = samples.iter().map(|one| Row {
             subject: one.subject.to_owned(),
-            ranges: (0..scenario.figures.len())
-                .map(|place| Range::of(&figures(one, place)))
+            ranges: (0..names.len())
+                .map(|place| Range::of(&figures(one, &Figure::At(place))))
                 .collect(),
         });
         let goals = scenario.goals.iter();
@@ -66,14 +67,16 @@ impl Outcome {
             name: scenario.name.to_owned(),
             title: scenario.title.to_owned(),
             rounds: samples.first().map_or(0, |one| one.rounds.len()),
-            figures: scenario.figures.iter().map(ToString::to_string).collect(),
             subjects: subjects.collect(),
-            goals: goals.map(|goal| Reached::new(goal, samples)).collect(),
+            goals: goals
+                .filter_map(|goal| Reached::new(goal, samples, &names))
+                .collect(),
+            figures: names,
         }
     }
 
-    /// As a section of a Markdown page.
-    pub(crate) fn markdown(&self) -> String {
+    /// As a section of a Markdown page, with its chart if it has one.
+    pub(crate) fn markdown(&self, chart: Option<&str>) -> String {
         let Self {
             name,
             title,
@@ -82,60 +85,71 @@ impl Outcome {
         } = self;
         let figures = self.figures.join(" | ");
         let rule = " ---: |".repeat(self.figures.len());
-        let mut page = format!("## {name}\n\n{title}. Medians of {rounds} rounds.\n\n");
-        page += &format!("| | {figures} |\n| --- |{rule}\n");
+        let mut page = format!(
+            "## {name}\n\n{title}: `cargo xtask bench {name}`, medians of {rounds} rounds.\n\n\
+             | | {figures} |\n| --- |{rule}\n"
+        );
         for Row { subject, ranges } in &self.subjects {
-            let medians: Vec<_> = ranges.iter().map(|range| figure(range.median)).collect();
+            let medians: Vec<_> = ranges.iter().map(|range| digits(range.median)).collect();
             page += &format!("| {subject} | {} |\n", medians.join(" | "));
+        }
+        if let Some(chart) = chart {
+            page += &format!("\n![{title}]({chart})\n");
         }
         page
     }
 }
 
 impl Reached {
-    fn new(goal: &Goal, samples: &[Samples]) -> Self {
+    /// Nothing, if a subject was left out.
+    fn new(goal: &Goal, samples: &[Samples], names: &[String]) -> Option<Self> {
         let of = |subject: &str| {
             let found = samples.iter().find(|one| one.subject == subject);
-            found.map_or_else(Vec::new, |one| figures(one, 0))
+            found.map(|one| figures(one, &goal.figure))
         };
-        let (what, figures, bound) = match goal {
-            Goal::Ratio { subject, to, bound } => {
-                let (one, other) = (of(subject), of(to));
-                let ratios = one.iter().zip(&other).map(|(one, other)| one / other);
-                (format!("{subject} / {to}"), ratios.collect(), bound)
-            }
-            Goal::Figure { subject, bound } => ((*subject).to_owned(), of(subject), bound),
+        let (mut figures, mut what) = (of(goal.subject)?, goal.subject.to_owned());
+        if let Some(to) = goal.to {
+            let others = of(to)?.into_iter();
+            figures
+                .iter_mut()
+                .zip(others)
+                .for_each(|(one, other)| *one /= other);
+            what += &format!(" / {to}");
+        }
+        let what = match goal.figure {
+            Figure::At(place) => format!("{}: {what}", names[place]),
+            Figure::Times { of, to } => format!("{} against {}: {what}", names[of], names[to]),
         };
         let reached = Range::of(&figures);
-        let (met, wanted) = match bound {
-            Bound::AtLeast(least) => (reached.median >= *least, format!("at least {least}")),
-            Bound::AtMost(most) => (reached.median <= *most, format!("at most {most}")),
+        let (met, wanted) = match goal.bound {
+            Bound::AtLeast(least) => (reached.median >= least, format!("at least {least}")),
+            Bound::AtMost(most) => (reached.median <= most, format!("at most {most}")),
         };
-        Self {
+        Some(Self {
             what,
             wanted,
             reached,
             met,
-        }
+        })
     }
-}
 
-impl Reached {
-    /// As cells of a Markdown table.
-    pub(crate) fn cells(&self) -> String {
+    /// As a row of a Markdown table.
+    pub(crate) fn row(&self, scenario: &str) -> String {
         let Self {
             what,
             wanted,
             reached,
             met,
         } = self;
+        let met = if *met { "met" } else { "**missed**" };
         let Range {
             median,
             least,
             most,
         } = reached;
-        let met = if *met { "met" } else { "**missed**" };
-        format!("{what} | {median:.3} | {least:.3} to {most:.3} | {wanted} | {met}")
+        format!(
+            "| [{scenario}](#{scenario}) | {what} | {wanted} | {median:.3} | {least:.3} to {most:.3} | {met} |\n"
+        )
     }
 }
 
@@ -149,15 +163,9 @@ impl fmt::Display for Outcome {
         } = self;
         writeln!(f, "{name} ({rounds} rounds): {title}")?;
         for (place, of) in self.figures.iter().enumerate() {
-            writeln!(f, "  {of:<24}{:>12}{:>12}{:>12}", "median", "least", "most")?;
+            writeln!(f, "  {of:<28}{:>12}{:>12}{:>12}", "median", "least", "most")?;
             for Row { subject, ranges } in &self.subjects {
-                let Range {
-                    median,
-                    least,
-                    most,
-                } = ranges[place];
-                let (median, least, most) = (figure(median), figure(least), figure(most));
-                writeln!(f, "    {subject:<22}{median:>12}{least:>12}{most:>12}")?;
+                writeln!(f, "    {subject:<26}{}", ranges[place])?;
             }
         }
         for goal in &self.goals {
@@ -167,31 +175,30 @@ impl fmt::Display for Outcome {
     }
 }
 
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = [self.median, self.least, self.most];
+        figures
+            .iter()
+            .try_for_each(|figure| write!(f, "{:>12}", digits(*figure)))
+    }
+}
+
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            wanted,
-            reached,
-            met,
-        } = self;
-        let Range {
-            median,
-            least,
-            most,
-        } = reached;
-        let met = if *met { "met" } else { "MISSED" };
-        write!(
-            f,
-            "{what} = {median:.3} ({least:.3} to {most:.3}), wanted {wanted}: {met}"
-        )
+        let Self { what, wanted, .. } = self;
+        let met = if self.met { "met" } else { "MISSED" };
+        write!(f, "{what} ={}, wanted {wanted}: {met}", self.reached)
     }
 }
 
 /// One figure of a subject, round by round.
-fn figures(samples: &Samples, place: usize) -> Vec<f64> {
-    let rounds = samples.rounds.iter();
-    rounds.map(|figures| figures[place]).collect()
+fn figures(samples: &Samples, figure: &Figure) -> Vec<f64> {
+    let of_a_round = |figures: &Vec<f64>| match *figure {
+        Figure::At(place) => figures[place],
+        Figure::Times { of, to } => figures[of] / figures[to],
+    };
+    samples.rounds.iter().map(of_a_round).collect()
 }
 
 /// The middle figure; of an even number the upper of the two.
@@ -202,7 +209,7 @@ fn median(figures: &[f64]) -> f64 {
 }
 
 /// With as many digits as say something.
-fn figure(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value {
         large if large >= 100.0 => format!("{large:.0}"),
         small => format!("{small:.2}"),

@@ -8,9 +8,22 @@ use helios_benches::Error;
 use procfs::{CpuInfo, Current, Meminfo};
 use serde::{Deserialize, Serialize};
 
+use crate::charts;
 use crate::report::Outcome;
+use crate::scenarios::{SCENARIOS, Scenario};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/bench");
+
+const HOW: &str = "\
+`cargo xtask bench --save` writes this page. Each subject is a process of its own on one core, its load on another; subjects
+take turns, round by round. A goal is met by the median, a ratio is of two figures of the same round. An absolute figure says
+little: compare within a table.
+
+All are release builds with `TCP_NODELAY` (but for nchan: nginx sets it no earlier than for a second request), each with what it has by default: Helios with ids, history, limits and keep-alive;
+axum and salvo with their keep-alive and a `tokio::sync::broadcast` channel for each topic; actix-web with the same channels
+(it has neither events nor keep-alive); nchan with history and pings, published to over HTTP, which it pays for; NestJS in
+production mode with an RxJS `Subject` for each topic (it has no keep-alive). `bare-sse` is one loop over sockets, the limit;
+`hyper-sse` is hyper and a list of events.";
 
 #[derive(Serialize, Deserialize)]
 struct Results {
@@ -42,55 +55,51 @@ impl Machine {
     }
 }
 
-/// Puts the outcomes in the place of earlier ones of the same scenarios.
-pub(crate) fn save(outcomes: Vec<Outcome>) -> Result<(), Error> {
+/// Puts the outcomes in the place of earlier ones of the same scenarios. What is no scenario any more goes.
+pub(crate) fn save(mut outcomes: Vec<Outcome>) -> Result<(), Error> {
     let directory = Path::new(DIRECTORY);
     fs::create_dir_all(directory)?;
     let file = directory.join("results.json");
-    let mut scenarios = match fs::read(&file) {
-        Ok(json) => serde_json::from_slice::<Results>(&json)?.scenarios,
-        Err(_) => Vec::new(),
-    };
-    for outcome in outcomes {
-        let same = |known: &&mut Outcome| known.name == outcome.name;
-        match scenarios.iter_mut().find(same) {
-            Some(known) => *known = outcome,
-            None => scenarios.push(outcome),
-        }
+    if let Ok(json) = fs::read(&file) {
+        outcomes.extend(serde_json::from_slice::<Results>(&json)?.scenarios);
     }
+    let newest = |scenario: &Scenario| {
+        let found = outcomes
+            .iter()
+            .position(|outcome| outcome.name == scenario.name);
+        found.map(|place| outcomes.swap_remove(place))
+    };
     let results = Results {
         machine: Machine::this()?,
         day: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400,
-        scenarios,
+        scenarios: SCENARIOS.iter().filter_map(newest).collect(),
     };
     fs::write(file, serde_json::to_vec_pretty(&results)?)?;
-    fs::write(directory.join("README.md"), page(&results))?;
+    fs::write(directory.join("README.md"), page(&results, directory)?)?;
     Ok(())
 }
 
-fn page(results: &Results) -> String {
+/// The goals first, then each scenario with its chart, which is drawn into the folder.
+fn page(results: &Results, folder: &Path) -> Result<String, Error> {
     let Machine {
         processor,
         cores,
         memory_gib,
         kernel,
     } = &results.machine;
-    let mut page = format!(
+    let mut page = String::from(
         "# Measured\n\n\
-         `cargo xtask bench --save` writes this page. Each subject is a process of its own on one core, its load on \
-         another; subjects take turns, round by round. Ratios are of the same round. A peer's absolute figure says \
-         little: compare within a table.\n\n\
-         {processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}.\n\n\
-         | goal | reached | range | wanted | |\n| --- | ---: | --- | --- | --- |\n"
+         | scenario | what | wanted | median | range | |\n| --- | --- | --- | ---: | --- | --- |\n",
     );
     for outcome in &results.scenarios {
         for goal in &outcome.goals {
-            page += &format!("| {}: {} |\n", outcome.name, goal.cells());
+            page += &goal.row(&outcome.name);
         }
     }
+    page += &format!("\n{HOW}\n\n{processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}.\n");
     for outcome in &results.scenarios {
-        page.push('\n');
-        page += &outcome.markdown();
+        let chart = charts::draw(outcome, folder)?;
+        page += &format!("\n{}", outcome.markdown(chart.as_deref()));
     }
-    page
+    Ok(page)
 }

@@ -1,5 +1,6 @@
 //! Interleaves the subjects of a scenario.
 
+use crate::child;
 use crate::scenarios::Scenario;
 use helios_benches::Error;
 
@@ -9,22 +10,32 @@ pub(crate) struct Samples {
     pub(crate) rounds: Vec<Vec<f64>>,
 }
 
+/// Measures each subject as often; those that cannot be measured here are left out.
 pub(crate) fn run(scenario: &Scenario, rounds: usize) -> Result<Vec<Samples>, Error> {
-    let samples = scenario.subjects.iter().map(|subject| Samples {
-        subject,
-        rounds: Vec::new(),
-    });
-    let mut samples: Vec<_> = samples.collect();
-    for round in 0..rounds.max(1) {
+    let mut samples = subjects(scenario);
+    for round in 0..rounds {
         eprintln!("{}: round {} of {rounds}", scenario.name, round + 1);
         for Samples { subject, rounds } in &mut samples {
-            let figures =
-                (scenario.measure)(subject).map_err(|error| format!("{subject}: {error}"))?;
-            rounds.push(figures);
+            let figures = scenario.kind.measure(subject);
+            rounds.push(figures.map_err(|error| format!("{subject}: {error}"))?);
         }
         // Every other round goes the other way, or a machine that grows busier would favour the first.
         samples.reverse();
     }
     samples.sort_by_key(|sample| scenario.subjects.iter().position(|s| *s == sample.subject));
     Ok(samples)
+}
+
+fn subjects(scenario: &Scenario) -> Vec<Samples> {
+    let mut samples = Vec::new();
+    for subject in scenario.subjects {
+        match child::prepare(subject) {
+            Ok(()) => samples.push(Samples {
+                subject,
+                rounds: Vec::new(),
+            }),
+            Err(why) => eprintln!("{}: {subject} is left out: {why}", scenario.name),
+        }
+    }
+    samples
 }

@@ -6,34 +6,72 @@ use tokio::runtime;
 use tokio::time::sleep;
 
 use crate::child::Running;
+use crate::compile;
 use crate::events;
 use crate::load::Load;
+use Bound::{AtLeast, AtMost};
 use helios_benches::Error;
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What is done, and in what it is counted.
+    /// What is measured, in a sentence.
     pub(crate) title: &'static str,
     pub(crate) subjects: &'static [&'static str],
-    /// What each of the figures is. The goals are about the first.
-    pub(crate) figures: &'static [&'static str],
+    /// How often it is measured at the most: figures that hardly change need no more.
     pub(crate) rounds: usize,
-    /// The figures of one subject.
-    pub(crate) measure: fn(&str) -> Result<Vec<f64>, Error>,
+    pub(crate) kind: Kind,
     pub(crate) goals: &'static [Goal],
 }
 
-/// Holds for the medians: of a subject, or of its ratio to another in the same round.
-pub(crate) enum Goal {
-    Ratio {
-        subject: &'static str,
-        to: &'static str,
-        bound: Bound,
+/// How a subject is measured.
+pub(crate) enum Kind {
+    /// Several figures, of which so many are drawn, as bars.
+    Figures {
+        names: &'static [&'static str],
+        drawn: usize,
+        measure: fn(&str) -> Result<Vec<f64>, Error>,
     },
-    Figure {
-        subject: &'static str,
-        bound: Bound,
+    /// One figure at each point of an axis, drawn as a line.
+    Growth {
+        axis: &'static str,
+        points: &'static [u32],
+        measure: fn(&str, &[u32]) -> Result<Vec<f64>, Error>,
     },
+}
+
+impl Kind {
+    /// What each of the figures is.
+    pub(crate) fn figures(&self) -> Vec<String> {
+        match self {
+            Self::Figures { names, .. } => names.iter().map(ToString::to_string).collect(),
+            Self::Growth { points, .. } => points.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The figures of one subject.
+    pub(crate) fn measure(&self, subject: &str) -> Result<Vec<f64>, Error> {
+        match self {
+            Self::Figures { measure, .. } => measure(subject),
+            Self::Growth {
+                measure, points, ..
+            } => measure(subject, points),
+        }
+    }
+}
+
+/// Holds for the median: of a subject's figure, or of its ratio to another's in the same round.
+pub(crate) struct Goal {
+    pub(crate) subject: &'static str,
+    pub(crate) to: Option<&'static str>,
+    pub(crate) figure: Figure,
+    pub(crate) bound: Bound,
+}
+
+pub(crate) enum Figure {
+    /// The one in this place.
+    At(usize),
+    /// One, as a multiple of another.
+    Times { of: usize, to: usize },
 }
 
 pub(crate) enum Bound {
@@ -41,255 +79,287 @@ pub(crate) enum Bound {
     AtMost(f64),
 }
 
-pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "hello",
-        title: "GET /hello/{id}, answered with JSON",
-        figures: &["requests per CPU-second"],
-        subjects: &["helios", "axum", "hyper"],
-        rounds: 9,
-        measure: requests_per_cpu_second,
-        goals: &[Goal::Ratio {
-            subject: "helios",
-            to: "axum",
-            bound: Bound::AtLeast(1.0),
-        }],
-    },
-    Scenario {
-        name: "routing",
-        title: "a request in process, answered by the router (OPTIONS) or by a handler (GET)",
-        figures: &["CPU ns"],
-        subjects: &["options-10", "options-1000", "get-10", "get-1000"],
-        rounds: 9,
-        measure: said,
-        goals: &[
-            Goal::Ratio {
-                subject: "options-1000",
-                to: "options-10",
-                bound: Bound::AtMost(1.5),
-            },
-            Goal::Ratio {
-                subject: "get-1000",
-                to: "get-10",
-                bound: Bound::AtMost(1.5),
-            },
-        ],
-    },
-    Scenario {
-        name: "startup",
-        title: "from `Helios::new` to the first accept, with 1,000 routes",
-        figures: &["ms"],
-        subjects: &["helios-1000-routes"],
-        rounds: 9,
-        measure: startup_ms,
-        goals: &[Goal::Figure {
-            subject: "helios-1000-routes",
-            bound: Bound::AtMost(50.0),
-        }],
-    },
-    Scenario {
-        name: "fan-out-1000-1",
-        title: "1,000 subscribers of one topic, 1 event a round",
-        subjects: FAN_OUT,
-        figures: RATES,
-        rounds: 5,
-        measure: |subject| events::fan_out(subject, 1_000, 1),
-        goals: &[
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "bare-sse",
-                bound: Bound::AtLeast(0.75),
-            },
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "axum-sse",
-                bound: Bound::AtLeast(1.3),
-            },
-        ],
-    },
-    Scenario {
-        name: "fan-out-1000-16",
-        title: "1,000 subscribers of one topic, 16 events a round",
-        subjects: FAN_OUT,
-        figures: RATES,
-        rounds: 5,
-        measure: |subject| events::fan_out(subject, 1_000, 16),
-        goals: &[
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "bare-sse",
-                bound: Bound::AtLeast(0.75),
-            },
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "axum-sse",
-                bound: Bound::AtLeast(2.3),
-            },
-        ],
-    },
-    Scenario {
-        name: "fan-out-5000-1",
-        title: "5,000 subscribers of one topic, 1 event a round",
-        subjects: FAN_OUT,
-        figures: RATES,
-        rounds: 5,
-        measure: |subject| events::fan_out(subject, 5_000, 1),
-        goals: &[
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "bare-sse",
-                bound: Bound::AtLeast(0.75),
-            },
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "axum-sse",
-                bound: Bound::AtLeast(1.3),
-            },
-        ],
-    },
-    Scenario {
-        name: "fan-out-5000-16",
-        title: "5,000 subscribers of one topic, 16 events a round",
-        subjects: FAN_OUT,
-        figures: RATES,
-        rounds: 5,
-        measure: |subject| events::fan_out(subject, 5_000, 16),
-        goals: &[
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "bare-sse",
-                bound: Bound::AtLeast(0.75),
-            },
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "axum-sse",
-                bound: Bound::AtLeast(2.3),
-            },
-        ],
-    },
-    Scenario {
-        name: "latency",
-        title: "1,000 subscribers, 20 events a second: publish to receipt",
-        subjects: FAN_OUT,
-        figures: &["p99 ms", "p50 ms", "p99.9 ms"],
-        rounds: 5,
-        measure: |subject| events::latency(subject, 1000),
-        goals: &[Goal::Ratio {
-            subject: "helios-sse",
-            to: "axum-sse",
-            bound: Bound::AtMost(0.8),
-        }],
-    },
-    Scenario {
-        name: "flat-out",
-        title: "one stream, of a generator that never waits",
-        subjects: &["helios-sse", "axum-sse"],
-        figures: &["events per CPU-second"],
-        rounds: 5,
-        measure: events::flat_out,
-        goals: &[Goal::Ratio {
-            subject: "helios-sse",
-            to: "axum-sse",
-            bound: Bound::AtLeast(4.0),
-        }],
-    },
-    Scenario {
-        name: "idle",
-        title: "10,000 connections that wait for an event",
-        subjects: FAN_OUT,
-        figures: &["KiB per connection"],
-        rounds: 3,
-        measure: |subject| events::idle(subject, 10_000),
-        goals: &[
-            Goal::Figure {
-                subject: "helios-sse",
-                bound: Bound::AtMost(11.0),
-            },
-            Goal::Ratio {
-                subject: "helios-sse",
-                to: "axum-sse",
-                bound: Bound::AtMost(0.6),
-            },
-        ],
-    },
-    Scenario {
-        name: "set-up",
-        title: "a connection comes, gets its first bytes, and goes",
-        subjects: FAN_OUT,
-        figures: &["CPU us per connection"],
-        rounds: 5,
-        measure: events::set_up,
-        goals: &[Goal::Ratio {
-            subject: "helios-sse",
-            to: "axum-sse",
-            bound: Bound::AtMost(1.1),
-        }],
-    },
-    Scenario {
-        name: "allocations",
-        title: "1,000 subscribers of one topic, 1 event a round: allocations of the server, and of the publisher in it",
-        subjects: &["helios", "axum"],
-        figures: &["allocations per event"],
-        rounds: 3,
-        measure: events::allocations,
-        goals: &[Goal::Figure {
-            subject: "helios",
-            bound: Bound::AtMost(0.01),
-        }],
-    },
-    Scenario {
-        name: "topics",
-        title: "publish to a topic of 10 subscribers, beside 10 or 10,000 other topics",
-        subjects: &["helios-sse-10-topics", "helios-sse-10000-topics"],
-        figures: &["events per CPU-second", "events per second"],
-        rounds: 5,
-        measure: |subject| events::fan_out(subject, 10, 1),
-        goals: &[Goal::Ratio {
-            subject: "helios-sse-10-topics",
-            to: "helios-sse-10000-topics",
-            bound: Bound::AtMost(1.2),
-        }],
-    },
-    Scenario {
-        name: "resume",
-        title: "5,000 clients at once resume 256 events each",
-        subjects: &["bare-sse", "helios-sse"],
-        figures: &["clients per CPU-second"],
-        rounds: 5,
-        measure: |subject| events::resume(subject, 5_000, 256),
-        goals: &[Goal::Ratio {
-            subject: "helios-sse",
-            to: "bare-sse",
-            bound: Bound::AtLeast(0.5),
-        }],
-    },
-    Scenario {
-        name: "growth",
-        title: "the cost of an event for one of 19,000 subscribers, against 1,000",
-        subjects: &["bare-sse", "helios-sse"],
-        figures: &["ratio"],
-        rounds: 3,
-        measure: events::growth,
-        goals: &[Goal::Ratio {
-            subject: "helios-sse",
-            to: "bare-sse",
-            bound: Bound::AtMost(1.15),
-        }],
-    },
-];
+/// A goal for the first figure.
+const fn figure(subject: &'static str, bound: Bound) -> Goal {
+    Goal {
+        subject,
+        to: None,
+        figure: Figure::At(0),
+        bound,
+    }
+}
 
-#[cfg(feature = "peers")]
-const FAN_OUT: &[&str] = &[
+/// A goal for the ratio of the first figures.
+const fn ratio(subject: &'static str, to: &'static str, bound: Bound) -> Goal {
+    Goal {
+        to: Some(to),
+        ..figure(subject, bound)
+    }
+}
+
+const SERVERS: &[&str] = &[
     "bare-sse",
     "hyper-sse",
     "helios-sse",
     "axum-sse",
     "actix-sse",
     "salvo-sse",
+    "nchan-sse",
+    "nest-fastify-sse",
+    "nest-express-sse",
 ];
-#[cfg(not(feature = "peers"))]
-const FAN_OUT: &[&str] = &["bare-sse", "hyper-sse", "helios-sse", "axum-sse"];
-const RATES: &[&str] = &["events per CPU-second", "events per second"];
+const GROWING: &[&str] = &["bare-sse", "helios-sse", "axum-sse"];
+
+const ANY: usize = usize::MAX;
+const FEW: usize = 3;
+
+const ONE_EVENT: &[Goal] = &[
+    ratio("helios-sse", "bare-sse", AtLeast(0.75)),
+    ratio("helios-sse", "axum-sse", AtLeast(1.3)),
+];
+const SIXTEEN_EVENTS: &[Goal] = &[
+    ratio("helios-sse", "bare-sse", AtLeast(0.75)),
+    ratio("helios-sse", "axum-sse", AtLeast(2.3)),
+];
+
+const BUILD: Goal = ratio("helios-app", "axum-app", AtMost(1.3));
+
+const fn figures(
+    names: &'static [&'static str],
+    drawn: usize,
+    measure: fn(&str) -> Result<Vec<f64>, Error>,
+) -> Kind {
+    Kind::Figures {
+        names,
+        drawn,
+        measure,
+    }
+}
+
+const fn rates(measure: fn(&str) -> Result<Vec<f64>, Error>) -> Kind {
+    const RATES: &[&str] = &[
+        "events per CPU-second",
+        "events per second",
+        "load's CPU us per event",
+    ];
+    figures(RATES, 1, measure)
+}
+
+const fn growth(
+    axis: &'static str,
+    points: &'static [u32],
+    measure: fn(&str, &[u32]) -> Result<Vec<f64>, Error>,
+) -> Kind {
+    Kind::Growth {
+        axis,
+        points,
+        measure,
+    }
+}
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "fan-out-1000-1",
+        title: "1,000 subscribers of one topic get 1 event a round",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 1_000, 1)),
+        goals: ONE_EVENT,
+    },
+    Scenario {
+        name: "fan-out-1000-16",
+        title: "1,000 subscribers of one topic get 16 events a round",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 1_000, 16)),
+        goals: SIXTEEN_EVENTS,
+    },
+    Scenario {
+        name: "fan-out-5000-1",
+        title: "5,000 subscribers of one topic get 1 event a round",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 5_000, 1)),
+        goals: ONE_EVENT,
+    },
+    Scenario {
+        name: "fan-out-5000-16",
+        title: "5,000 subscribers of one topic get 16 events a round",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 5_000, 16)),
+        goals: SIXTEEN_EVENTS,
+    },
+    Scenario {
+        name: "latency",
+        title: "From publish to receipt, with 1,000 subscribers of one topic and 20 events a second",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: figures(&["p99 ms", "p50 ms", "p99.9 ms"], 3, |subject| {
+            events::latency(subject, 1_000)
+        }),
+        goals: &[ratio("helios-sse", "axum-sse", AtMost(0.8))],
+    },
+    Scenario {
+        name: "flat-out",
+        title: "One stream of a generator that never waits",
+        subjects: &["helios-sse", "axum-sse"],
+        rounds: ANY,
+        kind: figures(&["events per CPU-second"], 0, events::flat_out),
+        goals: &[ratio("helios-sse", "axum-sse", AtLeast(4.0))],
+    },
+    Scenario {
+        name: "idle",
+        title: "Resident memory of 10,000 connections that wait for an event",
+        subjects: SERVERS,
+        rounds: FEW,
+        kind: figures(&["KiB per connection"], 1, |subject| {
+            events::idle(subject, 10_000)
+        }),
+        goals: &[
+            figure("helios-sse", AtMost(11.0)),
+            ratio("helios-sse", "axum-sse", AtMost(0.6)),
+        ],
+    },
+    Scenario {
+        name: "allocations",
+        title: "Allocations of the server, publisher and all, for each event that one of 1,000 subscribers gets",
+        subjects: &["helios", "axum"],
+        rounds: FEW,
+        kind: figures(&["allocations per event"], 0, events::allocations),
+        goals: &[figure("helios", AtMost(0.01))],
+    },
+    Scenario {
+        name: "set-up",
+        title: "A connection comes, gets its first bytes, and goes",
+        subjects: SERVERS,
+        rounds: ANY,
+        kind: figures(&["CPU us per connection"], 1, events::set_up),
+        goals: &[ratio("helios-sse", "axum-sse", AtMost(1.1))],
+    },
+    Scenario {
+        name: "hello",
+        title: "`GET /hello/{id}`, answered with JSON, over 32 connections",
+        subjects: &["helios", "axum", "hyper"],
+        rounds: ANY,
+        kind: figures(&["requests per CPU-second"], 0, requests_per_cpu_second),
+        goals: &[ratio("helios", "axum", AtLeast(1.0))],
+    },
+    Scenario {
+        name: "topics",
+        title: "One topic of 10 subscribers gets 1 event a round, beside 10 or 10,000 other topics",
+        subjects: &["helios-sse-10-topics", "helios-sse-10000-topics"],
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 10, 1)),
+        goals: &[ratio(
+            "helios-sse-10-topics",
+            "helios-sse-10000-topics",
+            AtMost(1.2),
+        )],
+    },
+    Scenario {
+        name: "resume",
+        title: "5,000 clients come back at once and resume, having missed 256 events each",
+        subjects: &["bare-sse", "helios-sse"],
+        rounds: ANY,
+        kind: figures(&["clients per CPU-second"], 0, |subject| {
+            events::resume(subject, 5_000, 256)
+        }),
+        goals: &[ratio("helios-sse", "bare-sse", AtLeast(0.5))],
+    },
+    Scenario {
+        name: "by-subscribers",
+        title: "The server's CPU us for each event received, with so many subscribers of one topic",
+        subjects: GROWING,
+        rounds: ANY,
+        kind: growth(
+            "subscribers",
+            &[100, 1_000, 5_000, 10_000, 19_000],
+            events::by_subscribers,
+        ),
+        goals: &[Goal {
+            figure: Figure::Times { of: 4, to: 1 },
+            ..ratio("helios-sse", "bare-sse", AtMost(1.15))
+        }],
+    },
+    Scenario {
+        name: "by-topics",
+        title: "The server's CPU us for each event received, with 10,000 subscribers of so many topics in all",
+        subjects: GROWING,
+        rounds: FEW,
+        kind: growth("topics", &[1, 100, 10_000], events::by_topics),
+        goals: &[],
+    },
+    Scenario {
+        name: "by-size",
+        title: "The server's CPU us for each event received, with so many bytes of data and 100 subscribers",
+        subjects: GROWING,
+        rounds: FEW,
+        kind: growth("bytes", &[50, 512, 4_096, 16_384, 65_536], events::by_size),
+        goals: &[],
+    },
+    Scenario {
+        name: "by-rate",
+        title: "The server's CPU us for each event received, with so many events a second and 100 subscribers",
+        subjects: GROWING,
+        rounds: FEW,
+        kind: growth(
+            "events published a second",
+            &[10, 100, 1_000, 5_000],
+            events::by_rate,
+        ),
+        goals: &[],
+    },
+    Scenario {
+        name: "runtimes",
+        title: "1,000 subscribers of one topic get 16 events a round, from either runtime on both cores (one of which the load uses too)",
+        subjects: &["helios-sse-current-thread", "helios-sse-2-workers"],
+        rounds: ANY,
+        kind: rates(|subject| events::fan_out(subject, 1_000, 16)),
+        goals: &[],
+    },
+    Scenario {
+        name: "routing",
+        title: "A request in process, among 10 or 1,000 routes, answered by the router (OPTIONS) or by a handler (GET)",
+        subjects: &["options-10", "options-1000", "get-10", "get-1000"],
+        rounds: ANY,
+        kind: figures(&["CPU ns"], 0, said),
+        goals: &[
+            ratio("options-1000", "options-10", AtMost(1.5)),
+            ratio("get-1000", "get-10", AtMost(1.5)),
+        ],
+    },
+    Scenario {
+        name: "startup",
+        title: "From `Helios::new` to the first accept, with 1,000 routes",
+        subjects: &["helios-1000-routes"],
+        rounds: ANY,
+        kind: figures(&["ms"], 0, startup_ms),
+        goals: &[figure("helios-1000-routes", AtMost(50.0))],
+    },
+    Scenario {
+        name: "build",
+        title: "An app of 50 controllers with 4 routes each, on one core: a debug build when only dependencies are there, and when one handler has changed; the size of a release build",
+        subjects: &["helios-app", "axum-app"],
+        rounds: FEW,
+        kind: figures(
+            &["s", "s after a change", "MiB", "MiB stripped"],
+            0,
+            compile::cost,
+        ),
+        goals: &[
+            BUILD,
+            Goal {
+                figure: Figure::At(1),
+                ..BUILD
+            },
+            Goal {
+                figure: Figure::At(3),
+                ..BUILD
+            },
+        ],
+    },
+];
 
 fn requests_per_cpu_second(subject: &str) -> Result<Vec<f64>, Error> {
     const CONNECTIONS: usize = 32;

@@ -15,7 +15,7 @@ pub mod hyper;
 #[cfg(feature = "peers")]
 pub mod salvo;
 
-pub use command::{Command, MARK, now};
+pub use command::{Command, MARK, now, topic};
 
 /// What every generator that writes flat out yields: one [`MARK`], and 64 bytes in all.
 pub const FLAT_OUT: &str = "~xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";

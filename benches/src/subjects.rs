@@ -4,112 +4,141 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use helios::{Helios, Listener};
 use helios_benches::Error;
-use helios_benches::cores::own_cpu;
+use helios_benches::cores::{self, own_cpu};
 use helios_benches::{hello, routes, sse};
 use http::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::child::RUN;
 
 struct Subject {
     name: &'static str,
     run: fn(&Runtime) -> Result<(), Error>,
+    runtime: Flavour,
+}
+
+/// What it runs in, and where.
+enum Flavour {
+    /// What `#[tokio::main]` makes, on the measured core.
+    Usual,
+    /// A runtime of so many workers, or of the thread that asked for it, on both cores.
+    OnBothCores { workers: Option<usize> },
+}
+
+impl Flavour {
+    fn build(&self) -> io::Result<Runtime> {
+        match self {
+            Self::Usual => Runtime::new(),
+            Self::OnBothCores { workers: None } => {
+                Builder::new_current_thread().enable_all().build()
+            }
+            Self::OnBothCores {
+                workers: Some(workers),
+            } => {
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(*workers).enable_all().build()
+            }
+        }
+    }
+}
+
+const fn subject(name: &'static str, run: fn(&Runtime) -> Result<(), Error>) -> Subject {
+    let runtime = Flavour::Usual;
+    Subject { name, run, runtime }
 }
 
 const SUBJECTS: &[Subject] = &[
-    Subject {
-        name: "helios",
-        run: |runtime| runtime.block_on(serve_helios(hello::helios)),
-    },
-    Subject {
-        name: "axum",
-        run: |runtime| runtime.block_on(serve_axum(hello::axum)),
-    },
-    Subject {
-        name: "hyper",
-        run: |runtime| runtime.block_on(serve_hyper()),
-    },
-    Subject {
-        name: "helios-1000-routes",
-        run: |runtime| runtime.block_on(serve_helios(|| routes::app(1000))),
-    },
-    Subject {
-        name: "bare-sse",
-        run: |runtime| serve_bare(runtime),
-    },
-    Subject {
-        name: "hyper-sse",
-        run: |runtime| {
-            runtime
-                .block_on(async { Ok(sse::hyper::serve(announced().await?, commands()?).await?) })
-        },
-    },
-    Subject {
-        name: "axum-sse",
-        run: |runtime| {
-            runtime.block_on(async { Ok(sse::axum::serve(announced().await?, commands()?).await?) })
-        },
-    },
+    subject("helios", |runtime| {
+        runtime.block_on(serve_helios(hello::helios))
+    }),
+    subject("axum", |runtime| runtime.block_on(serve_axum(hello::axum))),
+    subject("hyper", |runtime| runtime.block_on(serve_hyper())),
+    subject("helios-1000-routes", |runtime| {
+        runtime.block_on(serve_helios(|| routes::app(1000)))
+    }),
+    subject("bare-sse", serve_bare),
+    subject("hyper-sse", |runtime| {
+        runtime.block_on(async { Ok(sse::hyper::serve(announced().await?, commands()?).await?) })
+    }),
+    subject("axum-sse", |runtime| {
+        runtime.block_on(async { Ok(sse::axum::serve(announced().await?, commands()?).await?) })
+    }),
     #[cfg(feature = "peers")]
-    Subject {
-        name: "actix-sse",
-        run: |runtime| {
-            runtime.block_on(async {
-                let listener = announced().await?.into_std()?;
-                Ok(sse::actix::serve(listener, commands()?).await?)
-            })
-        },
-    },
+    subject("actix-sse", |runtime| {
+        runtime.block_on(async {
+            let listener = announced().await?.into_std()?;
+            Ok(sse::actix::serve(listener, commands()?).await?)
+        })
+    }),
     #[cfg(feature = "peers")]
+    subject("salvo-sse", |runtime| {
+        runtime.block_on(async { sse::salvo::serve(announced().await?, commands()?).await })
+    }),
+    subject("helios-sse", serve_events),
     Subject {
-        name: "salvo-sse",
-        run: |runtime| {
-            runtime.block_on(async { sse::salvo::serve(announced().await?, commands()?).await })
-        },
+        name: "helios-sse-current-thread",
+        run: serve_events,
+        runtime: Flavour::OnBothCores { workers: None },
     },
     Subject {
-        name: "helios-sse",
-        run: |runtime| runtime.block_on(serve_helios_sse(0)),
+        name: "helios-sse-2-workers",
+        run: serve_events,
+        runtime: Flavour::OnBothCores { workers: Some(2) },
     },
-    Subject {
-        name: "helios-sse-10-topics",
-        run: |runtime| runtime.block_on(serve_helios_sse(10)),
-    },
-    Subject {
-        name: "helios-sse-10000-topics",
-        run: |runtime| runtime.block_on(serve_helios_sse(10_000)),
-    },
-    Subject {
-        name: "options-10",
-        run: |runtime| walk(runtime, &Method::OPTIONS, 10),
-    },
-    Subject {
-        name: "options-1000",
-        run: |runtime| walk(runtime, &Method::OPTIONS, 1000),
-    },
-    Subject {
-        name: "get-10",
-        run: |runtime| walk(runtime, &Method::GET, 10),
-    },
-    Subject {
-        name: "get-1000",
-        run: |runtime| walk(runtime, &Method::GET, 1000),
-    },
+    subject("helios-sse-10-topics", |runtime| {
+        runtime.block_on(serve_helios_sse(10))
+    }),
+    subject("helios-sse-10000-topics", |runtime| {
+        runtime.block_on(serve_helios_sse(10_000))
+    }),
+    subject("options-10", |runtime| walk(runtime, &Method::OPTIONS, 10)),
+    subject("options-1000", |runtime| {
+        walk(runtime, &Method::OPTIONS, 1000)
+    }),
+    subject("get-10", |runtime| walk(runtime, &Method::GET, 10)),
+    subject("get-1000", |runtime| walk(runtime, &Method::GET, 1000)),
 ];
 
-/// Runs one of them, in the runtime that `#[tokio::main]` would make.
-pub(crate) fn run(name: &str) -> Result<(), Error> {
+fn find(name: &str) -> Result<&'static Subject, Error> {
     let found = SUBJECTS.iter().find(|subject| subject.name == name);
-    let subject = found.ok_or_else(|| format!("there is no subject `{name}`"))?;
-    (subject.run)(&Runtime::new()?)
+    found.ok_or_else(|| format!("not in this build: `{name}`").into())
+}
+
+/// Whether there is such a subject.
+pub(crate) fn check(name: &str) -> Result<(), Error> {
+    find(name).map(drop)
+}
+
+/// What starts one of them.
+pub(crate) fn command(name: &str) -> Result<Command, Error> {
+    let program = std::env::current_exe()?;
+    let mut command = match find(name)?.runtime {
+        Flavour::Usual => cores::on_the_measured_core(&program),
+        Flavour::OnBothCores { .. } => cores::on_both_cores(&program),
+    };
+    command.args([RUN, name]);
+    Ok(command)
+}
+
+/// Runs one of them.
+pub(crate) fn run(name: &str) -> Result<(), Error> {
+    let subject = find(name)?;
+    (subject.run)(&subject.runtime.build()?)
+}
+
+fn serve_events(runtime: &Runtime) -> Result<(), Error> {
+    runtime.block_on(serve_helios_sse(0))
 }
 
 async fn serve_helios(app: fn() -> Helios) -> Result<(), Error> {

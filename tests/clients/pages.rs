@@ -6,37 +6,33 @@ use std::sync::Mutex;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use helios::prelude::*;
-use tokio::process::Child;
 
 use super::seen::{Seen, patiently};
 use super::site;
 use crate::support::TestServer;
-use crate::support::browser::Profile;
+use crate::support::browser::Browser;
 
-pub(crate) struct Browser {
+pub(crate) struct Frameset {
     server: TestServer,
     frames: Arc<Frames>,
-    _child: Child,
-    _profile: Profile,
+    _browser: Browser,
 }
 
 #[derive(Default)]
 struct Frames(Mutex<Vec<Seen>>);
 
-impl Browser {
-    pub(crate) async fn start(name: &str, start: fn(&str, &Profile) -> Child) -> Self {
+impl Frameset {
+    pub(crate) async fn start(name: &str, browser: fn(&str) -> Browser) -> Self {
         let frames = Arc::new(Frames::default());
         let app = Helios::new(Desk).provide_as(Arc::clone(&frames));
         let server = TestServer::start(app).await;
-        let profile = Profile::new(&format!("clients-{name}"));
-        let child = start(&format!("http://{}/", server.addr), &profile);
+        let browser = browser(&format!("http://{}/", server.addr));
         let open = patiently(|| !server.sse.clients_in("frames").is_empty()).await;
         assert!(open, "{name} has not opened its page");
         Self {
             server,
             frames,
-            _child: child,
-            _profile: profile,
+            _browser: browser,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::pages::Browser;
+use super::pages::Frameset;
 use super::process::{Request, Server};
 use super::seen::{Event, Seen};
 use super::table::{Client, Retry, Start};
@@ -12,7 +12,7 @@ use super::wire::Wire;
 /// A client in the middle of a scenario.
 struct Trial<'a> {
     client: &'a Client,
-    browser: Option<&'a Browser>,
+    browser: Option<&'a Frameset>,
     server: Server,
     wire: Wire,
 }
@@ -20,7 +20,7 @@ struct Trial<'a> {
 const TEA: &str = "/streams/topics/tea";
 
 /// Runs all scenarios at once.
-pub(crate) async fn all(client: &Client, browser: Option<&Browser>) {
+pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
     let start = || Trial::start(client, browser);
     tokio::join!(
         async { start().await.cut().await },
@@ -35,9 +35,9 @@ pub(crate) async fn all(client: &Client, browser: Option<&Browser>) {
 }
 
 impl<'a> Trial<'a> {
-    async fn start(client: &'a Client, browser: Option<&'a Browser>) -> Self {
+    async fn start(client: &'a Client, browser: Option<&'a Frameset>) -> Self {
         let origin = match client.start {
-            Start::Page { elsewhere: true } => browser.map(Browser::origin),
+            Start::Page { elsewhere: true } => browser.map(Frameset::origin),
             Start::Page { elsewhere: false } | Start::Program(..) => None,
         };
         let server = Server::start(origin).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::kit::{self, Kit};
-use super::pages::Browser;
+use super::pages::Frameset;
 use super::seen::Seen;
 
 /// A client, and what is special about it.
@@ -165,7 +165,7 @@ impl Client {
 
     pub(crate) async fn open(
         &self,
-        browser: Option<&Browser>,
+        browser: Option<&Frameset>,
         door: SocketAddr,
         path: &str,
     ) -> Seen {

@@ -1,61 +1,68 @@
-//! Real browsers, headless, each with a profile of its own.
+//! Real browsers, without a screen.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use tokio::process::{Child, Command};
+use tokio::process::{self, Child};
 
-/// A folder of its own for the browser's profile, removed at the end.
-pub struct Profile(PathBuf);
+use super::folder::Folder;
 
-impl Profile {
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("helios-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+/// A browser with a profile of its own. Dropped, it ends with all of its processes.
+pub struct Browser {
+    process: Child,
+    _profile: Folder,
+}
+
+impl Browser {
+    pub fn chromium(url: &str) -> Self {
+        let profile = Folder::new("chromium");
+        let folder = format!("--user-data-dir={}", profile.0.display());
+        let args = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            // A test's own certificate will do.
+            "--ignore-certificate-errors",
+            &folder,
+            url,
+        ];
+        Self::start("chromium", &args, profile)
     }
 
-    pub fn path(&self) -> &Path {
-        &self.0
+    pub fn firefox(url: &str) -> Self {
+        let profile = Folder::new("firefox");
+        let folder = profile.0.display().to_string();
+        let args = ["--headless", "--no-remote", "--profile", &folder, url];
+        Self::start("firefox-esr", &args, profile)
+    }
+
+    fn start(program: &str, args: &[&str], profile: Folder) -> Self {
+        let process = process::Command::new(program)
+            .args(args)
+            .env("HOME", &profile.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        Self {
+            process,
+            _profile: profile,
+        }
     }
 }
 
-impl Drop for Profile {
+impl Drop for Browser {
+    /// Its children would outlive it for a moment, and write into the profile.
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        if let Some(id) = self.process.id() {
+            let group = format!("-{id}");
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
     }
-}
-
-fn spawn(program: &str, args: &[&str], profile: &Profile) -> Child {
-    Command::new(program)
-        .args(args)
-        .env("HOME", &profile.0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
-}
-
-pub fn chromium(url: &str, profile: &Profile) -> Child {
-    let folder = format!("--user-data-dir={}", profile.0.display());
-    let args = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        &folder,
-        url,
-    ];
-    spawn("chromium", &args, profile)
-}
-
-pub fn firefox(url: &str, profile: &Profile) -> Child {
-    let folder = profile.0.display().to_string();
-    let args = ["--headless", "--no-remote", "--profile", &folder, url];
-    spawn("firefox-esr", &args, profile)
 }

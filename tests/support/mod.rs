@@ -3,7 +3,9 @@
 
 pub mod backplane;
 pub mod browser;
+pub mod folder;
 pub mod journal;
+pub mod network;
 
 use std::net::SocketAddr;
 use std::time::Duration;

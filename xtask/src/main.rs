@@ -52,6 +52,7 @@ const TEST: &[Step] = &[
         &["test", "--test", "browser", "--", "--ignored"],
     ),
     step("clients", &["test", "--test", "clients", "--", "--ignored"]),
+    step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
 ];
 
 /// Advisories are not among them: they need a database from the network, and change under an unchanged commit.
@@ -117,7 +118,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(missing) => fail(&missing),
         },
-        Some("bench") => program(&BENCH),
+        Some("bench") => bench(),
         Some("soak") => program(&SOAK),
         _ => fail(USAGE),
     }
@@ -129,7 +130,7 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn test() -> ExitCode {
-    if let Err(missing) = tools::ensure() {
+    if let Err(missing) = tools::ensure(tools::TESTS) {
         return fail(&missing);
     }
     let deny = tools::is_installed("cargo-deny").then_some(&DENY);
@@ -149,6 +150,14 @@ fn test() -> ExitCode {
         println!("== {}: {} s ==", step.name, started.elapsed().as_secs());
     }
     ExitCode::SUCCESS
+}
+
+/// A peer that is missing is left out.
+fn bench() -> ExitCode {
+    if let Err(missing) = tools::ensure(tools::PEERS) {
+        eprintln!("{missing}");
+    }
+    program(&BENCH)
 }
 
 /// Runs a program of this workspace; what else is on the command line is for it.

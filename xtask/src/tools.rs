@@ -1,21 +1,31 @@
-//! Programs that the tests need beside Rust.
+//! Programs that the tasks need beside Rust.
 
 use std::path::Path;
 use std::process::Command;
 
-/// A program and the Debian package that has it.
-const TOOLS: &[(&str, &str)] = &[
+/// A program and the Debian package that has it, or comes with it.
+type Tool = (&'static str, &'static str);
+
+/// What the tests need.
+pub(crate) const TESTS: &[Tool] = &[
     ("curl", "curl"),
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
+    ("openssl", "openssl"),
 ];
 
+/// What the benchmarks can do without.
+pub(crate) const PEERS: &[Tool] = &[("nginx", "libnginx-mod-nchan")];
+
 /// Installs what is missing on Debian when root, or says what is.
-pub(crate) fn ensure() -> Result<(), String> {
-    let packages = missing();
+pub(crate) fn ensure(tools: &[Tool]) -> Result<(), String> {
+    let packages = missing(tools);
     if packages.is_empty() {
         return Ok(());
     }
@@ -33,22 +43,26 @@ pub(crate) fn ensure() -> Result<(), String> {
         packages.as_slice(),
     ]
     .concat());
-    if missing().is_empty() {
+    if missing(tools).is_empty() {
         Ok(())
     } else {
         Err(advice)
     }
 }
 
-fn missing() -> Vec<&'static str> {
-    let absent = TOOLS.iter().filter(|(program, _)| !is_installed(program));
+fn missing(tools: &[Tool]) -> Vec<&'static str> {
+    let absent = tools.iter().filter(|(program, _)| !is_installed(program));
     absent.map(|(_, package)| *package).collect()
 }
 
 /// Whether the program is on the path.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Where daemons are, though not in everybody's path.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    folders
+        .map(|folder| folder.join(program))
+        .any(|program| program.is_file())
 }
 
 fn is_root() -> bool {

@@ -44,7 +44,7 @@ fn main() -> Result<(), Error> {
 fn publish(commands: &mut PipeWriter, readers: &mut Readers) -> Result<(), Error> {
     let one = Command {
         events: 1,
-        topic: 0,
+        topics: 1,
         size: 64,
     };
     for _ in 0..ROUNDS {

@@ -127,11 +127,13 @@ impl Server {
     }
 
     fn publish(&mut self, command: Command) -> io::Result<()> {
-        let topic = self.topics.entry(command.topic()).or_default();
-        let chunk: Rc<[u8]> = topic.publish(command).into();
-        for place in &topic.members {
-            if let Some(connection) = &mut self.connections[*place] {
-                connection.send(&chunk, self.poll.registry(), *place)?;
+        for name in command.topics() {
+            let topic = self.topics.entry(name).or_default();
+            let chunk: Rc<[u8]> = topic.publish(command).into();
+            for place in &topic.members {
+                if let Some(connection) = &mut self.connections[*place] {
+                    connection.send(&chunk, self.poll.registry(), *place)?;
+                }
             }
         }
         Ok(())

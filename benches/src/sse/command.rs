@@ -11,13 +11,13 @@ use tokio::net::unix::pipe;
 /// Begins the data of each event, and is nowhere else in what a server sends.
 pub const MARK: u8 = b'~';
 
-/// "Publish so many events of this size to this topic."
+/// "Publish so many events of this size to each of so many topics."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// How many.
+    /// How many to each topic.
     pub events: u32,
-    /// Written `t0`, `t1`, ..
-    pub topic: u32,
+    /// How many topics, from `t0` on.
+    pub topics: u32,
     /// Bytes of data in each event.
     pub size: u32,
 }
@@ -29,7 +29,7 @@ impl Command {
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        let fields = [self.events, self.topic, self.size];
+        let fields = [self.events, self.topics, self.size];
         for (place, field) in bytes.chunks_exact_mut(4).zip(fields) {
             place.copy_from_slice(&field.to_le_bytes());
         }
@@ -42,17 +42,19 @@ impl Command {
         };
         Self {
             events: field(0),
-            topic: field(4),
+            topics: field(4),
             size: field(8),
         }
     }
 
-    pub(super) fn topic(self) -> String {
-        format!("t{}", self.topic)
+    /// The names of its topics.
+    pub fn topics(self) -> impl Iterator<Item = String> {
+        (0..self.topics).map(topic)
     }
 
     /// The data of an event that is published now: the mark, the time, and what fills it up to its size.
-    pub(super) fn data(self) -> String {
+    #[must_use]
+    pub fn data(self) -> String {
         let size = self.size as usize;
         // Allocated once: what a server allocates is counted.
         let mut data = String::with_capacity(size.max(20));
@@ -60,6 +62,12 @@ impl Command {
         data.extend(std::iter::repeat_n('x', size.saturating_sub(20)));
         data
     }
+}
+
+/// The name of a topic.
+#[must_use]
+pub fn topic(number: u32) -> String {
+    format!("t{number}")
 }
 
 /// Nanoseconds since 1970, which two processes of one machine agree about.
@@ -82,9 +90,10 @@ pub(super) async fn publish(commands: OwnedFd, publisher: impl Publisher) -> io:
     let mut bytes = [0; Command::BYTES];
     while commands.read_exact(&mut bytes).await.is_ok() {
         let command = Command::from_bytes(bytes);
-        let topic = command.topic();
-        for _ in 0..command.events {
-            publisher.publish(&topic, command.data()).await;
+        for topic in command.topics() {
+            for _ in 0..command.events {
+                publisher.publish(&topic, command.data()).await;
+            }
         }
     }
     Ok(())
@@ -98,7 +107,7 @@ mod tests {
     fn a_command_arrives_as_it_was_given() {
         let command = Command {
             events: 16,
-            topic: 70_000,
+            topics: 70_000,
             size: 64,
         };
         assert_eq!(Command::from_bytes(command.to_bytes()), command);
@@ -108,7 +117,7 @@ mod tests {
     fn data_is_as_large_as_asked_for_and_begins_with_the_mark() {
         let command = Command {
             events: 1,
-            topic: 0,
+            topics: 1,
             size: 64,
         };
         let data = command.data();

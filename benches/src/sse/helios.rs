@@ -34,6 +34,11 @@ impl Events {
 #[server(controllers = [Events], sse(enabled = true))]
 struct App;
 
+/// The app, with nothing set.
+pub fn app() -> Helios {
+    Helios::new(App).banner(false)
+}
+
 /// Serves, and publishes what `commands` ask for, until nobody asks. So many topics beside `t0` exist from the start.
 ///
 /// # Errors
@@ -44,7 +49,7 @@ pub async fn serve(
     commands: OwnedFd,
     other_topics: u32,
 ) -> Result<(), crate::Error> {
-    let app = Helios::new(App).banner(false);
+    let app = app();
     let sse = app.sse();
     for topic in 1..=other_topics {
         sse.publish(format!("t{topic}"), "here").await?;

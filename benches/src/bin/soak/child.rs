@@ -61,7 +61,7 @@ impl Running {
     }
 
     pub(crate) fn cpu(&self) -> Result<Duration, Error> {
-        Ok(cores::cpu_of(&self.process)?)
+        Ok(cores::cpu_of(self.child.id())?)
     }
 
     pub(crate) fn terminate(&self) -> Result<(), Error> {

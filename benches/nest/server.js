@@ -1,0 +1,77 @@
+// The server of events in NestJS: `node server.js (fastify|express)`. Everyone who asks for /events/{topic} gets what is
+// published to that topic. Plain JavaScript: the decorators are called by hand.
+
+import 'reflect-metadata';
+import { Controller, Module, Param, Sse } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Subject, map } from 'rxjs';
+
+const subjects = new Map();
+
+function subject(topic) {
+  if (!subjects.has(topic)) {
+    subjects.set(topic, new Subject());
+  }
+  return subjects.get(topic);
+}
+
+class EventsController {
+  subscribe(topic) {
+    return subject(topic).pipe(map((data) => ({ data })));
+  }
+}
+const handler = [EventsController.prototype, 'subscribe'];
+Param('topic')(...handler, 0);
+Sse(':topic')(...handler, Object.getOwnPropertyDescriptor(...handler));
+Controller('events')(EventsController);
+
+class App {}
+Module({ controllers: [EventsController] })(App);
+
+async function adapter(name) {
+  switch (name) {
+    case 'fastify':
+      return new (await import('@nestjs/platform-fastify')).FastifyAdapter();
+    case 'express':
+      return new (await import('@nestjs/platform-express')).ExpressAdapter();
+    default:
+      throw new Error(`there is no adapter ${name}`);
+  }
+}
+
+/// As `Command::data` writes it.
+function data(size) {
+  const now = process.hrtime.bigint() + EPOCH;
+  return `~${now.toString().padStart(19, '0')}`.padEnd(size, 'x');
+}
+
+/// Nanoseconds since 1970 at which the monotonic clock began.
+const EPOCH = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)) - process.hrtime.bigint();
+
+/// As `Command` writes it: events, topics, size.
+const COMMAND_BYTES = 12;
+
+function publish(command) {
+  const [events, topics, size] = [0, 4, 8].map((at) => command.readUInt32LE(at));
+  for (let topic = 0; topic < topics; topic++) {
+    for (let event = 0; event < events; event++) {
+      subject(`t${topic}`).next(data(size));
+    }
+  }
+}
+
+function obey(commands) {
+  let rest = Buffer.alloc(0);
+  commands.on('data', (bytes) => {
+    rest = Buffer.concat([rest, bytes]);
+    for (; rest.length >= COMMAND_BYTES; rest = rest.subarray(COMMAND_BYTES)) {
+      publish(rest);
+    }
+  });
+  commands.on('end', () => process.exit());
+}
+
+const app = await NestFactory.create(App, await adapter(process.argv[2]), { logger: false });
+await app.listen(0, '127.0.0.1');
+obey(process.stdin);
+console.log(`127.0.0.1:${app.getHttpServer().address().port} 0`);

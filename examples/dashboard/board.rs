@@ -1,0 +1,130 @@
+//! The rules of the job queue, without a task or a clock.
+
+use std::ops::Range;
+
+use helios::prelude::HttpError;
+use serde::{Deserialize, Serialize};
+
+use super::store::Stored;
+
+/// Jobs that wait or run at a time.
+const UNFINISHED: usize = 8;
+
+/// Jobs that are shown when they are over.
+const FINISHED: usize = 12;
+
+/// Every job that a page shows, in the order in which they were started.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Board(Vec<Job>);
+
+/// Counts the primes below a number, in a hundred slices.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: u64,
+    pub(crate) below: u32,
+    pub(crate) state: State,
+    /// Slices that are done.
+    pub(crate) percent: u32,
+    /// Primes found in them.
+    pub(crate) found: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    Queued,
+    Running,
+    Done,
+    Cancelled,
+}
+
+impl Job {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::Cancelled)
+    }
+
+    /// The numbers of the next slice.
+    pub(crate) fn slice(&self) -> Range<u32> {
+        let start = |percent: u32| (u64::from(self.below) * u64::from(percent) / 100) as u32;
+        start(self.percent)..start(self.percent + 1)
+    }
+}
+
+impl Stored for Board {
+    const TOPIC: &'static str = "jobs";
+    type Item = Job;
+
+    /// Nobody runs what was running; its slices are done all the same.
+    fn restarted(&mut self) {
+        for job in &mut self.0 {
+            if job.state == State::Running {
+                job.state = State::Queued;
+            }
+        }
+    }
+}
+
+impl Board {
+    pub(crate) fn start(&mut self, below: u32) -> Result<Job, HttpError> {
+        if self.unfinished() >= UNFINISHED {
+            let detail = format!("{UNFINISHED} jobs are not done yet: cancel one, or wait");
+            return Err(HttpError::too_many_requests(detail));
+        }
+        let job = Job {
+            id: self.0.last().map_or(1, |last| last.id + 1),
+            below,
+            state: State::Queued,
+            percent: 0,
+            found: 0,
+        };
+        self.0.push(job.clone());
+        self.forget();
+        Ok(job)
+    }
+
+    pub(crate) fn cancel(&mut self, id: u64) -> Result<Job, HttpError> {
+        let job = self.find(id);
+        let job = job.ok_or_else(|| HttpError::not_found("there is no such job"))?;
+        if job.is_over() {
+            return Err(HttpError::conflict("the job is over"));
+        }
+        job.state = State::Cancelled;
+        Ok(job.clone())
+    }
+
+    /// The next job to work at.
+    pub(crate) fn take(&mut self) -> Option<Job> {
+        let job = self.0.iter_mut().find(|job| job.state == State::Queued)?;
+        job.state = State::Running;
+        Some(job.clone())
+    }
+
+    /// Notes what a slice gave. `None` if the job was cancelled meanwhile.
+    pub(crate) fn advance(&mut self, id: u64, found: u32) -> Option<Job> {
+        let job = self.find(id).filter(|job| job.state == State::Running)?;
+        job.percent += 1;
+        job.found += found;
+        if job.percent == 100 {
+            job.state = State::Done;
+        }
+        Some(job.clone())
+    }
+
+    pub(crate) fn unfinished(&self) -> usize {
+        self.0.iter().filter(|job| !job.is_over()).count()
+    }
+
+    fn find(&mut self, id: u64) -> Option<&mut Job> {
+        self.0.iter_mut().find(|job| job.id == id)
+    }
+
+    fn forget(&mut self) {
+        let mut surplus = (self.0.len() - self.unfinished()).saturating_sub(FINISHED);
+        self.0.retain(|job| {
+            let forgotten = surplus > 0 && job.is_over();
+            surplus -= usize::from(forgotten);
+            !forgotten
+        });
+    }
+}

@@ -1,0 +1,63 @@
+// Jobs: what runs, what waits in its turn, what is over with the newest first.
+import { integer } from './format.js';
+import { follow, say, template } from './list.js';
+import { attempt, request } from './request.js';
+
+const $ = id => document.getElementById(id);
+const UNFINISHED = ['running', 'queued'], SHOWN = 20;
+const make = template('job');
+let jobs = new Map();
+
+export function put(job) {
+  jobs.set(job.id, job);
+  show();
+}
+
+export function all(list) {
+  jobs = new Map(list.map(job => [job.id, job]));
+  show();
+}
+
+function show() {
+  const list = [...jobs.values()].sort((a, b) => rank(a) - rank(b) || (isOver(a) ? b.id - a.id : a.id - b.id));
+  // The server forgets old jobs; so does the page.
+  for (const job of list.filter(isOver).slice(SHOWN)) jobs.delete(job.id);
+  follow($('jobs'), list.filter(job => jobs.has(job.id)), make, update);
+  const count = state => list.filter(job => job.state === state).length;
+  say($('jobs-count'), [['running', count('running')], ['queued', count('queued')]].filter(([, n]) => n).map(([state, n]) => `${n} ${state}`).join(', '));
+}
+
+function isOver(job) {
+  return !UNFINISHED.includes(job.state);
+}
+
+function rank(job) {
+  return isOver(job) ? UNFINISHED.length : UNFINISHED.indexOf(job.state);
+}
+
+function update(element, job) {
+  const over = isOver(job), find = what => element.querySelector(what);
+  element.dataset.state = job.state;
+  say(find('.title'), `${job.id}. Primes below ${integer(job.below)}`);
+  say(find('.share'), { queued: 'queued', running: `${job.percent} %`, done: '✓ done', cancelled: 'cancelled' }[job.state]);
+  say(find('.note'), note(job));
+  find('progress').value = job.percent;
+  find('button').hidden = over;
+  find('button').setAttribute('aria-label', `Cancel job ${job.id}`);
+}
+
+function note({ state, percent, found }) {
+  if (state === 'queued' && !percent) return 'waits for a worker';
+  return `${integer(found)} found${state === 'cancelled' ? `, stopped at ${percent} %` : ''}`;
+}
+
+$('jobs').addEventListener('click', event => {
+  const button = event.target.closest('button');
+  if (button) attempt($('jobs-fault'), () => request('DELETE', `/jobs/${button.closest('li').dataset.key}`));
+});
+
+$('new-job').addEventListener('submit', event => {
+  event.preventDefault();
+  const below = Number(new FormData(event.target).get('below'));
+  attempt($('jobs-fault'), () => request('POST', '/jobs', { below }));
+});

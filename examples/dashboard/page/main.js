@@ -1,0 +1,12 @@
+// Puts the page together: each part is told what its topic says.
+import { connect } from './connection.js';
+import * as chat from './chat.js';
+import * as jobs from './jobs.js';
+import * as metrics from './metrics.js';
+import * as notifications from './notifications.js';
+import * as status from './status.js';
+
+connect('/live', { metrics, jobs, chat, notifications }, state => {
+  status.show(state);
+  if (state.phase === 'live') chat.resend();
+});

@@ -1,0 +1,56 @@
+// Four figures of the server, each with its last two minutes.
+import { ceiling, draw, nearest, places } from './chart.js';
+import { exact, integer, short } from './format.js';
+import { say, template } from './list.js';
+
+const KEPT = 120;
+const METRICS = [
+  { id: 'cpu', title: 'CPU', unit: '% of a core', value: sample => sample.cpu, least: 10 },
+  { id: 'memory', title: 'Memory', unit: 'MiB', value: sample => sample.memory / 2 ** 20, least: 10 },
+  { id: 'connections', title: 'Connections', unit: 'open', value: sample => sample.connections, least: 5 },
+  { id: 'events', title: 'Events delivered', unit: 'a second', value: sample => sample.events, least: 10 },
+];
+
+let samples = [];
+const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: null }));
+
+export const put = sample => all([sample]);
+
+// What was measured before a restart stays true.
+export function all(more) {
+  const known = new Map([...samples, ...more].map(sample => [sample.at, sample]));
+  samples = [...known.values()].sort((a, b) => a.at - b.at).slice(-KEPT);
+  if (samples.length) cards.forEach(show);
+}
+
+function card({ id, title, unit }) {
+  const element = template('metric')();
+  element.id = id;
+  const find = what => element.querySelector(what);
+  find('h2').textContent = title;
+  find('.unit').textContent = unit;
+  document.getElementById('metrics').append(element);
+  return { element, svg: find('svg'), output: find('output'), top: find('.ceiling'), when: find('.when') };
+}
+
+function show(card) {
+  const top = ceiling(1.1 * Math.max(...samples.map(card.value)), card.least);
+  const points = places(samples, card.value, top);
+  const pointed = card.pointer === null ? null : nearest(points, card.pointer);
+  const { sample } = pointed ?? points.at(-1);
+  draw(card.svg, points, pointed);
+  card.element.classList.toggle('pointed', pointed !== null);
+  say(card.output, short(card.value(sample)));
+  say(card.top, integer(top));
+  say(card.when, pointed ? exact(sample.at) : 'now');
+  card.svg.setAttribute('aria-label', `${card.title}: ${short(card.value(sample))} ${card.unit}`);
+}
+
+for (const card of cards) {
+  const point = pointer => { card.pointer = pointer; if (samples.length) show(card); };
+  card.svg.addEventListener('pointermove', event => {
+    const { left, width } = card.svg.getBoundingClientRect();
+    point((event.clientX - left) / width);
+  });
+  card.svg.addEventListener('pointerleave', () => point(null));
+}

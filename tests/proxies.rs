@@ -1,0 +1,18 @@
+//! Streams through the proxies that people have: nginx, HAProxy and Caddy, as Debian packages them.
+//!
+//! The configurations are those of the guide's chapter on deployment.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod proxies {
+    mod app;
+    mod browser;
+    mod caddy;
+    mod checks;
+    mod guide;
+    mod haproxy;
+    mod nginx;
+    mod process;
+    mod several;
+}
