@@ -12,6 +12,8 @@
 //! | [`errors`] | problem JSON, errors of your own, errors on streams |
 //! | [`services`] | the container, what is provided, modules |
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
+//! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
+//! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -63,8 +65,8 @@ chapters! {
     services "guide/services.md"
     serving "guide/serving.md"
     deployment "guide/deployment.md"
-    testing "guide/testing.md"
     clients "guide/clients.md"
+    testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }
 

@@ -32,6 +32,18 @@
 //!     Helios::new(App).listen().await
 //! }
 //! ```
+//!
+//! The [`guide`] begins with [the first app](guide::first_app); who knows NestJS, Dwex, HeliosJS, Danet, S42Core or axum begins
+//! with [`guide::coming_from`]. When something is not as expected: [`guide::troubleshooting`].
+//!
+//! # Features
+//!
+//! Both are on by default.
+//!
+//! | feature | gives |
+//! | --- | --- |
+//! | `validate` | validation with garde of bodies, queries, paths and forms; `helios::garde` |
+//! | `multipart` | uploads: `Multipart`, `Part` |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
