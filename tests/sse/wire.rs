@@ -455,8 +455,12 @@ mod at_shutdown {
         head(&mut stream).await;
         chunk(&mut stream).await;
         server.wait_for_connections(1).await;
-        // It is not answered: the connection ends.
+        // It is read before the end, and not answered: the connection ends.
         send(&mut stream, &get("plain", "")).await;
+        for _ in 0..2 {
+            server.sse.broadcast("still here").await.unwrap();
+            chunk(&mut stream).await;
+        }
         server.stop().await.unwrap();
         let text = body(&mut stream).await;
         assert!(text.contains("event: helios:reconnect\n"), "{text}");
