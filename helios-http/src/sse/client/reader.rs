@@ -336,7 +336,7 @@ impl State {
     /// Tells the client that events are missing. It is told at once, before all that is still to be read: cut before it has
     /// been told, it comes back with an id from before the gap. If hooks are to answer, nothing that follows is read until
     /// they are done. Its new position comes when all that was published until now has been written. Who is `nowhere` has
-    /// brought no id that means anything here, and has no position before.
+    /// brought an id that means nothing here, and keeps it until then.
     pub(super) fn reset(
         &mut self,
         client: &Client,
@@ -346,12 +346,17 @@ impl State {
     ) -> Option<PendingReset> {
         let hub = &attachment.hub;
         let (position, head) = (self.reader.position(), hub.head());
-        let id = (self.reader.uses_ids() && !nowhere).then_some(position);
+        let id = match nowhere {
+            true => attachment.last_event_id.clone(),
+            false => Some(hub.id(position).to_string()),
+        };
+        let id = id.filter(|_| self.reader.uses_ids());
         // A client from another server may be ahead of this one, which is no reason to wait.
         let at = position.min(head);
         self.reader.tell(at, control::reset(hub, id, &reset));
         if self.reader.uses_ids() {
-            let ready = control::ready(hub, client.id, Some(hub.id(position.max(head))), false);
+            let ready = hub.id(position.max(head)).to_string();
+            let ready = control::ready(hub, client.id, Some(ready), false);
             self.reader.tell_position(head, ready);
         }
         if !attachment.has_reset_hooks() {
