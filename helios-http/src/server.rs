@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use listener::Listener;
+pub(crate) use listener::bind;
 
 use crate::app::{Checked, Helios};
 use crate::error::Error;
@@ -57,7 +57,7 @@ impl Helios {
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.prepare().await.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
-        let bound = TcpListener::bind((host.as_str(), port)).await;
+        let bound = bind(&host, port).await;
         let listener = bound.map_err(|source| Error::Bind {
             address: format!("{host}:{port}"),
             source,
@@ -69,8 +69,7 @@ impl Helios {
     ///
     /// ```
     /// use helios::prelude::*;
-    /// use tokio::net::TcpListener;
-    ///
+    ///     ///
     /// #[server(controllers = [])]
     /// struct App;
     ///
