@@ -514,3 +514,21 @@ async fn a_unix_socket_carries_streams() {
     within(server).await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// As `nc -N` does.
+#[tokio::test]
+async fn a_client_that_has_said_all_that_it_will_say_is_given_what_is_ready() {
+    let (server, journal) = server().await;
+    let requests = [get("count/3", ""), get("count/2", ""), get("plain", "")];
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    // Both are there before the server reads.
+    send(&mut stream, &requests.concat()).await;
+    stream.shutdown().await.unwrap();
+    head(&mut stream).await;
+    assert!(body(&mut stream).await.contains("data: 2\n"));
+    head(&mut stream).await;
+    assert!(body(&mut stream).await.contains("data: 1\n"));
+    assert_plain(&mut stream).await;
+    assert_over(&mut stream).await;
+    assert_eq!(journal.count("closed: completed"), 2);
+}

@@ -65,8 +65,9 @@ impl Client {
         loop {
             let head = hub.head();
             match state.reader.gather(head, cx.waker(), &mut frame) {
-                // An event came between this head and the look at its topic, where the reader waits for a later one.
-                Ok(()) if frame.is_empty() && head != hub.head() => {}
+                // An event came between this head and the look at its topic, where the reader waits for a later one. What
+                // came elsewhere is no reason to look again: it may come without end.
+                Ok(()) if frame.is_empty() && state.has_missed(hub, head) => {}
                 Ok(()) => break,
                 Err(overtaken) => {
                     if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
@@ -304,6 +305,11 @@ fn half(limits: OutboxLimits) -> Lag {
 }
 
 impl State {
+    /// Whether there is something to read that was not there when the `head` was loaded.
+    fn has_missed(&self, hub: &Hub, head: u64) -> bool {
+        head != hub.head() && self.reader.has_seen_beyond(head)
+    }
+
     /// How far the client is behind; it has yet to see its end, too.
     fn lag(&self) -> Lag {
         let mut lag = self.reader.lag();
