@@ -1,5 +1,6 @@
 //! A controller's SSE hooks, its type forgotten.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -270,7 +271,10 @@ fn succeeded(
 ) -> bool {
     match result {
         Some(Ok(Ok(()))) => return true,
-        Some(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
+        Some(Ok(Err(error))) => {
+            let source = Error::source(&error);
+            tracing::warn!(hook = name, %error, source, "an SSE hook failed");
+        }
         Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
         // Its panic is in the log.
         None => {}
