@@ -128,8 +128,8 @@ impl TestAppBuilder {
         Self(self.0.prepare().await)
     }
 
-    /// Assembles the app, without a socket. Start and stop hooks of services do not run; they do with
-    /// [`serve`](Self::serve).
+    /// Assembles the app, without a socket. Start and stop hooks of services do not run by themselves:
+    /// [`TestApp::service`] runs them. With [`serve`](Self::serve) they do.
     ///
     /// # Errors
     ///
@@ -177,6 +177,14 @@ impl TestApp {
     #[allow(clippy::new_ret_no_self)]
     pub fn new(app: impl Into<Helios>) -> TestAppBuilder {
         TestAppBuilder(app.into())
+    }
+
+    /// The app itself. `service().start()` runs the start hooks, `service().shutdown(..)` ends the streams and runs the
+    /// stop hooks, as a server does; it waits until the streams are read to their end, so read them meanwhile
+    /// (`tokio::join!`).
+    #[must_use]
+    pub fn service(&self) -> &HeliosService {
+        &self.service
     }
 
     /// The way to the app's SSE connections from outside.

@@ -62,7 +62,7 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
 ///     }
 /// }
 /// ```
-pub trait Listener: Send + 'static {
+pub trait Listener: Send + Sync + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 

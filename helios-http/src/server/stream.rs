@@ -19,7 +19,7 @@ use tokio::task::coop;
 use super::handover::Taken;
 
 /// Frames are gathered up to this before they are written.
-const GATHERED_BYTES: usize = 16 * 1024;
+const GATHERED_BYTES: usize = 32 * 1024;
 
 /// A buffer that has grown larger, by a large event, is not kept.
 const KEPT_BYTES: usize = 64 * 1024;

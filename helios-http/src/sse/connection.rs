@@ -1,6 +1,7 @@
 //! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
 //! nothing of hyper; [`crate::body`] hands its frames on.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -160,7 +161,8 @@ impl Connection {
                 HttpError::from(response.into_response().status()).into()
             }
         };
-        tracing::warn!(client = %client.id(), %error, "an SSE stream failed");
+        let source = Error::source(&error);
+        tracing::warn!(client = %client.id(), %error, source, "an SSE stream failed");
         client.client.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {

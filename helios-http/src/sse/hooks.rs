@@ -1,5 +1,6 @@
 //! A controller's SSE hooks, its type forgotten.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -113,17 +114,14 @@ pub(crate) struct ControllerHooks<C: 'static> {
 impl<C: Controller> ControllerHooks<C> {
     /// `None` if the controller has no hooks at all.
     pub(crate) fn of(controller: &Arc<C>) -> Option<Arc<dyn SseHooks>> {
-        let hooks = const { &C::TABLE.hooks };
-        let any = hooks.connection.is_some()
-            || hooks.error.is_some()
-            || hooks.reset.is_some()
-            || hooks.close.is_some();
-        any.then(|| {
-            Arc::new(Self {
-                controller: Arc::clone(controller),
-                hooks,
-            }) as Arc<dyn SseHooks>
-        })
+        // Decided when it is compiled: without hooks, nothing of the following is.
+        if const { C::TABLE.hooks.is_none() } {
+            return None;
+        }
+        Some(Arc::new(Self {
+            controller: Arc::clone(controller),
+            hooks: const { &C::TABLE.hooks },
+        }))
     }
 }
 
@@ -273,7 +271,10 @@ fn succeeded(
 ) -> bool {
     match result {
         Some(Ok(Ok(()))) => return true,
-        Some(Ok(Err(error))) => tracing::warn!(hook = name, %error, "an SSE hook failed"),
+        Some(Ok(Err(error))) => {
+            let source = Error::source(&error);
+            tracing::warn!(hook = name, %error, source, "an SSE hook failed");
+        }
         Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
         // Its panic is in the log.
         None => {}

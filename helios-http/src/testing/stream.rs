@@ -7,6 +7,7 @@ use helios_core::decode::{Decoded, DecodedEvent, Decoder};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
 /// How long [`TestStream::next`] waits unless told otherwise. Paused tokio time passes at once.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ impl TestStream {
         }
     }
 
-    /// Waits this long for each event, instead of 10 s of tokio's time.
+    /// Waits this long for each event, instead of 10 s of tokio's time. Comments that keep the stream alive do not prolong it.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -97,8 +98,9 @@ impl TestStream {
     ///
     /// If none comes within the deadline.
     pub async fn next(&mut self) -> Option<DecodedEvent> {
+        let end = self.end();
         loop {
-            if let Decoded::Event(event) = self.next_item().await? {
+            if let Decoded::Event(event) = self.item(end).await? {
                 return Some(event);
             }
         }
@@ -110,11 +112,23 @@ impl TestStream {
     ///
     /// If none comes within the deadline, or if one is larger than [`Decoder::DEFAULT_LIMIT`].
     pub async fn next_item(&mut self) -> Option<Decoded> {
+        self.item(self.end()).await
+    }
+
+    /// When the deadline of what is read now is over; `None` when that is beyond the clock.
+    fn end(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.deadline)
+    }
+
+    async fn item(&mut self, end: Option<Instant>) -> Option<Decoded> {
         loop {
             if let Some(item) = self.decoder.next_item() {
                 return Some(item);
             }
-            let frame = tokio::time::timeout(self.deadline, self.body.frame()).await;
+            let frame = match end {
+                Some(end) => timeout_at(end, self.body.frame()).await,
+                None => Ok(self.body.frame().await),
+            };
             let frame =
                 frame.unwrap_or_else(|_| panic!("no event came within {:?}", self.deadline));
             let bytes = frame?.ok()?.into_data().ok()?;

@@ -1,0 +1,103 @@
+//! What the log tells who runs the server, as the client is told nothing of it.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use helios::prelude::*;
+use helios::testing::TestApp;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[derive(Injectable)]
+struct Rooms;
+
+#[controller(prefix = "rooms")]
+impl Rooms {
+    #[sse("numbered")]
+    async fn numbered(&self, stream: SseStream) -> Result<(), HttpError> {
+        stream.join("tea").await?;
+        stream.open();
+        Ok(stream.send(SseEvent::text("hello").id(1)).await?)
+    }
+}
+
+#[derive(Injectable)]
+struct Hooked;
+
+#[controller(prefix = "hooked")]
+impl Hooked {
+    #[sse]
+    fn finished(&self) -> SseStream {
+        let stream = SseStream::new();
+        stream.close();
+        stream
+    }
+
+    #[on_sse_close]
+    fn fails(&self) -> Result<(), HttpError> {
+        Err(HttpError::internal("not written").with_source(io::Error::other("the disk is full")))
+    }
+}
+
+#[server(controllers = [Rooms, Hooked], sse(enabled = true))]
+struct App;
+
+async fn logged(run: impl AsyncFnOnce(TestApp)) -> String {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let guard = subscriber.set_default();
+    run(TestApp::new(App).start().unwrap()).await;
+    drop(guard);
+    log.text()
+}
+
+#[tokio::test]
+async fn a_failed_stream_is_logged_with_its_cause() {
+    let log = logged(async |app| {
+        let events = app.sse("/rooms/numbered").await.rest().await;
+        assert_eq!(events.last().unwrap().event, "error");
+    });
+    let log = log.await;
+    assert!(
+        log.contains("put the id `1` into the data instead"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_hook_is_logged_with_its_cause() {
+    let log = logged(async |app| {
+        app.sse("/hooked").await.rest().await;
+        // it waits for the hooks
+        app.service().shutdown(Duration::from_secs(10)).await;
+    });
+    let log = log.await;
+    assert!(log.contains("the disk is full"), "{log}");
+}
