@@ -487,6 +487,9 @@ async fn a_backplane_that_lost_its_memory_sends_all_clients_back_and_they_are_to
             (&*reason, topics),
             ("epoch", vec!["x".to_owned(), "*".to_owned()])
         );
+        assert_eq!(ready.id, *last, "it has this place until it has been reset");
+        let ready = event(&mut client).await;
+        assert_eq!(ready.event, "helios:ready");
         let (mut client, _) = node.resume("x", &ready.id).await;
         let next = one.publish("x", "next").await;
         assert_eq!(read(&mut client, 1).await, [("next".to_owned(), next)]);

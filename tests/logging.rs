@@ -1,5 +1,7 @@
 //! What the log tells who runs the server, as the client is told nothing of it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{self, Write};
 use std::sync::Mutex;
 

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
 pub(crate) use body::unreadable;
-pub use body::{BodyTimeout, FromBody, body};
+pub use body::{BodyTimeout, FromBody, RawBody, body, read_body};
 pub use extract::{
     Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, OnReset, Sse, argument,
     last_argument,
@@ -164,9 +164,24 @@ fn fault(
 /// failed, as keeping it costs time.
 fn path_to_fault<'de, T: DeserializeOwned>(again: impl Deserializer<'de>) -> String {
     match serde_path_to_error::deserialize::<_, T>(again) {
-        Err(error) if error.path().iter().next().is_some() => truncated(&error.path().to_string()),
-        _ => String::new(),
+        Err(error) => path_text(error.path()),
+        Ok(_) => String::new(),
     }
+}
+
+fn path_text(path: &serde_path_to_error::Path) -> String {
+    match path.iter().next() {
+        Some(_) => truncated(&path.to_string()),
+        None => String::new(),
+    }
+}
+
+/// Reads `key=value&..`. What does not fit gives the path to it and what is wrong with it. A second look for the path,
+/// as with JSON, would save little time here and be dear to compile for each type.
+fn from_pairs<T: DeserializeOwned>(pairs: &[u8]) -> Result<T, (String, String)> {
+    let pairs = serde_html_form::Deserializer::from_bytes(pairs);
+    serde_path_to_error::deserialize(pairs)
+        .map_err(|error| (path_text(error.path()), error.inner().to_string()))
 }
 
 /// 415, saying what would have been read.

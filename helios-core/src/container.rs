@@ -82,7 +82,7 @@ impl Key {
         Self {
             id: TypeId::of::<T>(),
             shared: TypeId::of::<Arc<T>>(),
-            name: short_name::<T>(),
+            name: short_name(type_name::<T>()),
         }
     }
 }
@@ -304,29 +304,40 @@ impl<'a> Resolver<'a> {
 
     /// The singleton of a type, built now if it was not provided.
     pub fn get<T: Injectable>(&mut self) -> Option<Arc<T>> {
-        let key = Key::of::<T>();
         if let Some(found) = self.container.get() {
             return Some(found);
         }
-        if self.container.why_unmade(key.id).is_some() {
-            self.lacks(&key, false);
+        let key = Key::of::<T>();
+        if !self.begin(&key) {
             return None;
         }
-        if self.failed.contains(&key.id) || self.is_cycle(&key) {
-            return None;
-        }
-        let id = key.id;
-        self.building.push((id, key.name));
-        let built = T::build(self);
-        self.building.pop();
-        let Some(built) = built.map(Arc::new) else {
-            self.failed.insert(id);
-            return None;
-        };
+        let built = T::build(self).map(Arc::new);
+        self.finish(&key, built.is_some());
+        let built = built?;
         self.container.provide(Arc::clone(&built));
         let services = &mut self.container.services;
-        services.add(short_name::<T>(), Arc::clone(&built), T::LIFECYCLE);
+        services.add(key.name, &built);
         Some(built)
+    }
+
+    /// Whether there is any use in building a type; if not, why is noted.
+    fn begin(&mut self, key: &Key) -> bool {
+        if self.container.why_unmade(key.id).is_some() {
+            self.lacks(key, false);
+            return false;
+        }
+        if self.failed.contains(&key.id) || self.is_cycle(key) {
+            return false;
+        }
+        self.building.push((key.id, key.name.clone()));
+        true
+    }
+
+    fn finish(&mut self, key: &Key, built: bool) {
+        self.building.pop();
+        if !built {
+            self.failed.insert(key.id);
+        }
     }
 
     fn is_cycle(&mut self, key: &Key) -> bool {
@@ -358,10 +369,10 @@ impl<'a> Resolver<'a> {
 }
 
 /// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
-fn short_name<T: ?Sized>() -> String {
+fn short_name(name: &str) -> String {
     let mut short = String::new();
     let mut word = String::new();
-    for c in type_name::<T>().chars() {
+    for c in name.chars() {
         match c {
             ':' => word.clear(),
             c if c.is_alphanumeric() || c == '_' => word.push(c),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::container::Injectable;
 pub use hook::LifecycleOutput;
 #[doc(hidden)]
 pub use hook::ladder;
@@ -33,7 +34,7 @@ impl<T> Lifecycle<T> {
         on_stop: None,
     };
 
-    fn is_none(&self) -> bool {
+    const fn is_none(&self) -> bool {
         self.on_start.is_none() && self.on_stop.is_none()
     }
 }
@@ -74,19 +75,16 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    pub(crate) fn add<T: Send + Sync + 'static>(
-        &mut self,
-        name: String,
-        value: Arc<T>,
-        lifecycle: Lifecycle<T>,
-    ) {
-        if !lifecycle.is_none() {
-            self.0.push(Arc::new(Bound {
-                name,
-                value,
-                lifecycle,
-            }));
+    pub(crate) fn add<T: Injectable>(&mut self, name: String, value: &Arc<T>) {
+        // Decided when it is compiled: most types have no hooks, and then nothing of the following is.
+        if const { T::LIFECYCLE.is_none() } {
+            return;
         }
+        self.0.push(Arc::new(Bound {
+            name,
+            value: Arc::clone(value),
+            lifecycle: T::LIFECYCLE,
+        }));
     }
 
     /// Starts all, one after the other.

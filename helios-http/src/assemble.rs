@@ -125,8 +125,16 @@ impl Scope {
 
 impl Assembly<'_> {
     fn within(&mut self, scope: Scope, visit: impl FnOnce(&mut Self)) {
-        self.scopes.push(scope);
+        self.enter(scope);
         visit(self);
+        self.leave();
+    }
+
+    fn enter(&mut self, scope: Scope) {
+        self.scopes.push(scope);
+    }
+
+    fn leave(&mut self) {
         self.scopes.pop();
     }
 
@@ -136,11 +144,11 @@ impl Assembly<'_> {
         }
     }
 
+    /// It is compiled once for each controller, so it only forgets the types.
     pub(crate) fn mount<C: Controller>(&mut self) {
         let table = &C::TABLE;
         let id = TypeId::of::<C>();
-        if self.scopes.iter().any(|scope| scope.controller == Some(id)) {
-            self.faults.push(StartupFault::NestedInItself(table.name));
+        if self.is_nested_in_itself(id, table.name) {
             return;
         }
         // If there is none, the resolver has noted why; all the rest is still looked at, so that one start tells
@@ -152,50 +160,63 @@ impl Assembly<'_> {
             pipeline: self.pipeline(table.name, &table.pipeline),
             hooks: controller.as_ref().and_then(ControllerHooks::of),
         };
-        self.within(scope, |assembly| {
-            for needs in table.hooks.needs {
-                assembly.check_hook(table.name, needs);
-            }
-            for route in table.routes {
-                assembly.add(controller.as_ref(), table.name, route);
-            }
-            assembly.mount_all(table.controllers);
-        });
+        self.enter(scope);
+        self.check_hooks(table.name, table.hooks.needs);
+        for Route {
+            meta,
+            pipeline,
+            injects,
+            handler,
+        } in table.routes
+        {
+            let target = controller.as_ref().map(|it| Target::new(it, handler));
+            self.add(table.name, meta, pipeline, injects, target);
+        }
+        self.mount_all(table.controllers);
+        self.leave();
     }
 
-    fn add<C: Controller>(
+    fn is_nested_in_itself(&mut self, id: TypeId, name: &'static str) -> bool {
+        let nested = self.scopes.iter().any(|scope| scope.controller == Some(id));
+        if nested {
+            self.faults.push(StartupFault::NestedInItself(name));
+        }
+        nested
+    }
+
+    /// Without a target the route is only checked.
+    fn add(
         &mut self,
-        controller: Option<&Arc<C>>,
-        name: &'static str,
-        route: &'static Route<C>,
+        controller: &'static str,
+        meta: &RouteMeta,
+        pipeline: &PipelineTable,
+        injects: &[InjectEntry],
+        target: Option<Target>,
     ) {
         let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
-        let template = Arc::new(Template::join(prefixes.chain([route.meta.path])));
+        let template = Arc::new(Template::join(prefixes.chain([meta.path])));
         let place = Place {
-            controller: name,
-            handler: route.meta.handler,
+            controller,
+            handler: meta.handler,
         };
-        self.check(&route.meta, &template, place);
-        let who = format!("{name}::{}", route.meta.handler);
-        self.check_injects(&who, route.injects);
-        let pipeline = self.pipeline(&who, &route.pipeline);
-        let Some(controller) = controller else { return };
+        self.check(meta, &template, place);
+        let who = format!("{controller}::{}", meta.handler);
+        self.check_injects(&who, injects);
+        let pipeline = self.pipeline(&who, pipeline);
+        let Some(target) = target else { return };
         self.endpoints.push(Endpoint {
-            meta: route.meta,
+            meta: *meta,
             container: Arc::default(),
-            controller: name,
+            controller,
             template,
-            status: route
-                .meta
-                .status
-                .and_then(|code| StatusCode::from_u16(code).ok()),
+            status: meta.status.and_then(|code| StatusCode::from_u16(code).ok()),
             pipeline,
             hooks: self
                 .scopes
                 .iter()
                 .filter_map(|scope| scope.hooks.clone())
                 .collect(),
-            target: Target::new(controller, &route.handler),
+            target,
         });
     }
 
@@ -213,6 +234,12 @@ impl Assembly<'_> {
                     path: template.as_str().to_owned(),
                 });
             }
+        }
+    }
+
+    fn check_hooks(&mut self, controller: &'static str, hooks: &[HookNeeds]) {
+        for needs in hooks {
+            self.check_hook(controller, needs);
         }
     }
 

@@ -122,6 +122,11 @@ impl<C> Hooks<C> {
         close: None,
         needs: &[],
     };
+
+    pub(crate) const fn is_none(&self) -> bool {
+        let closing = self.error.is_none() && self.reset.is_none() && self.close.is_none();
+        self.connection.is_none() && closing
+    }
 }
 
 /// What the arguments of a hook need.

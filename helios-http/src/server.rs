@@ -8,13 +8,16 @@ mod stream;
 mod wire;
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
 pub use listener::Listener;
+pub(crate) use listener::bind;
 
 use crate::app::{Checked, Helios};
 use crate::error::Error;
@@ -57,7 +60,7 @@ impl Helios {
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.prepare().await.assemble()?;
         let (host, port) = app.settings.address(app.table)?;
-        let bound = TcpListener::bind((host.as_str(), port)).await;
+        let bound = bind(&host, port).await;
         let listener = bound.map_err(|source| Error::Bind {
             address: format!("{host}:{port}"),
             source,
@@ -69,8 +72,7 @@ impl Helios {
     ///
     /// ```
     /// use helios::prelude::*;
-    /// use tokio::net::TcpListener;
-    ///
+    ///     ///
     /// #[server(controllers = [])]
     /// struct App;
     ///
@@ -102,6 +104,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     }
     tracing::info!(address, "listening");
     let connections = Connections::new(service.clone(), settings.header_timeout);
+    let connections = Arc::new(connections);
     // With a shutdown of the user's own, signals keep their usual effect.
     let mut signals = match settings.shutdown {
         Some(_) => None,
@@ -113,11 +116,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
             None => next_of(&mut signals).await,
         }
     };
-    tokio::select! {
-        () = shutdown => {}
-        () = accept(&listener, &connections) => {}
-    }
-    drop(listener);
+    accept_until(shutdown, listener, &connections).await;
     drain(
         &service,
         &connections,
@@ -173,7 +172,29 @@ fn print_banner(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-async fn accept(listener: &impl Listener, connections: &Connections) {
+/// Accepts in a task, which drops the listener at its end: the thread on which `listen` runs is often not one of the
+/// runtime's workers, and would have to wake one for each connection.
+async fn accept_until(
+    shutdown: impl Future<Output = ()>,
+    listener: impl Listener,
+    connections: &Arc<Connections>,
+) {
+    let accepting = tokio::spawn(accept(listener, Arc::clone(connections)));
+    let mut accepting = AbortOnDropHandle::new(accepting);
+    tokio::select! {
+        () = shutdown => accepting.abort(),
+        ended = &mut accepting => return ended.unwrap_or_else(give_on),
+    }
+    accepting.await.unwrap_or_else(give_on);
+}
+
+fn give_on(ended: JoinError) {
+    if let Ok(panic) = ended.try_into_panic() {
+        resume_unwind(panic);
+    }
+}
+
+async fn accept(listener: impl Listener, connections: Arc<Connections>) {
     loop {
         match listener.accept().await {
             Ok((io, addr)) => {

@@ -455,8 +455,12 @@ mod at_shutdown {
         head(&mut stream).await;
         chunk(&mut stream).await;
         server.wait_for_connections(1).await;
-        // It is not answered: the connection ends.
+        // It is read before the end, and not answered: the connection ends.
         send(&mut stream, &get("plain", "")).await;
+        for _ in 0..2 {
+            server.sse.broadcast("still here").await.unwrap();
+            chunk(&mut stream).await;
+        }
         server.stop().await.unwrap();
         let text = body(&mut stream).await;
         assert!(text.contains("event: helios:reconnect\n"), "{text}");
@@ -509,4 +513,22 @@ async fn a_unix_socket_carries_streams() {
     stop.send(()).unwrap();
     within(server).await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// As `nc -N` does.
+#[tokio::test]
+async fn a_client_that_has_said_all_that_it_will_say_is_given_what_is_ready() {
+    let (server, journal) = server().await;
+    let requests = [get("count/3", ""), get("count/2", ""), get("plain", "")];
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    // Both are there before the server reads.
+    send(&mut stream, &requests.concat()).await;
+    stream.shutdown().await.unwrap();
+    head(&mut stream).await;
+    assert!(body(&mut stream).await.contains("data: 2\n"));
+    head(&mut stream).await;
+    assert!(body(&mut stream).await.contains("data: 1\n"));
+    assert_plain(&mut stream).await;
+    assert_over(&mut stream).await;
+    assert_eq!(journal.count("closed: completed"), 2);
 }

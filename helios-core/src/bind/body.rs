@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::{path_to_fault, unsupported_media_type};
+use super::{from_pairs, path_to_fault, unsupported_media_type};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
 
@@ -40,22 +40,32 @@ impl<T: DeserializeOwned> FromBody for T {
     }
 
     fn from_form(body: &[u8]) -> Result<Self, HttpError> {
-        serde_html_form::from_bytes(body).map_err(|error| {
-            let again = serde_html_form::Deserializer::from_bytes(body);
-            mismatch(path_to_fault::<T>(again), &error)
-        })
+        from_pairs(body).map_err(|(path, error)| mismatch(path, &error))
     }
 }
 
-/// Binds the body: JSON, or a form, as `Content-Type` says.
-pub async fn body<T: FromBody>(call: &mut Call) -> Option<T> {
-    let bound = match Format::of(call.headers()) {
-        Some(format) => read(call).await.and_then(|bytes| format.parse(&bytes)),
+/// A body that is read and not yet bound.
+pub struct RawBody {
+    format: Format,
+    bytes: Bytes,
+}
+
+/// Reads the body, if its `Content-Type` says JSON or a form. Binding it is left to [`body`], as an async function is
+/// dear to compile for each type.
+pub async fn read_body(call: &mut Call) -> Option<RawBody> {
+    let raw = match Format::of(call.headers()) {
+        Some(format) => read(call).await.map(|bytes| RawBody { format, bytes }),
         None => Err(unsupported_media_type(
             "`application/json` or `application/x-www-form-urlencoded`",
         )),
     };
-    call.note(bound)
+    call.note(raw)
+}
+
+/// Binds a body that was read.
+pub fn body<T: FromBody>(call: &mut Call, raw: Option<RawBody>) -> Option<T> {
+    let RawBody { format, bytes } = raw?;
+    call.note(format.parse(&bytes))
 }
 
 /// The client stopped in the middle of a body.

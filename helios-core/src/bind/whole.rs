@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::body::Format;
 use super::extract::Cx;
 use super::values::{Named, ValueError};
-use super::{echoed, fault, path_to_fault, query, truncated, unsupported_media_type};
+use super::{echoed, fault, from_pairs, path_to_fault, query, truncated, unsupported_media_type};
 use crate::error::{HttpError, Location};
 use crate::event::{IntoSseEvent, SseEvent};
 use crate::reply::Reply;
@@ -156,13 +156,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let query = parts.uri.query().unwrap_or_default();
-        serde_html_form::from_str(query).map(Self).map_err(|error| {
-            let again = serde_html_form::Deserializer::from_bytes(query.as_bytes());
-            let name = path_to_fault::<T>(again);
-            let got = query_values(query, &name);
-            let expected = format!("another value ({error})");
-            fault(Location::Query, name, expected, got)
-        })
+        from_pairs(query.as_bytes())
+            .map(Self)
+            .map_err(|(name, error)| {
+                let got = query_values(query, &name);
+                let expected = format!("another value ({error})");
+                fault(Location::Query, name, expected, got)
+            })
     }
 }
 
@@ -236,7 +236,12 @@ impl<T: Serialize> IntoSseEvent for Json<T> {
 ///
 /// 500 if the value does not serialise.
 pub(crate) fn json_response<T: Serialize + ?Sized>(value: &T) -> Reply {
-    let json = serde_json::to_vec(value).map_err(|error| {
+    json_reply(serde_json::to_vec(value))
+}
+
+/// All of it that does not depend on the type.
+fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
+    let json = json.map_err(|error| {
         HttpError::internal("the response does not serialise").with_source(error)
     })?;
     let mut response = Response::new(Body::from(json));

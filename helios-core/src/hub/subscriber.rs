@@ -265,6 +265,14 @@ impl<L: Log> Subscriber<L> {
         self.hold = None;
     }
 
+    /// Whether a topic holds an event above this `head`, with which it was gathered last: that topic wakes the reader for
+    /// what comes behind the event, and not for the event.
+    #[must_use]
+    pub fn has_seen_beyond(&self, head: u64) -> bool {
+        let mut next = self.subscriptions.iter().filter_map(|topic| topic.next);
+        next.any(|seq| seq > head)
+    }
+
     /// Whether something else keeps it from reading on: a hold, or a topic that is catching up.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
@@ -544,6 +552,17 @@ mod tests {
             topic.arrive(seq);
         }
         assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn an_event_above_the_head_is_known_to_be_there_until_it_has_been_read() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 0, None);
+        topic.arrive(3);
+        assert_eq!(events(&mut reader, 2), Ok(0));
+        assert!(reader.has_seen_beyond(2));
+        assert_eq!(events(&mut reader, 3), Ok(1));
+        assert!(!reader.has_seen_beyond(3));
     }
 
     #[test]

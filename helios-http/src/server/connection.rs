@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use slab::Slab;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,7 +48,7 @@ struct Shared {
     header_timeout: Duration,
     service: HeliosService,
     draining: CancellationToken,
-    open: Mutex<Slab<AbortHandle>>,
+    open: Mutex<Slab<Arc<Peer>>>,
 }
 
 impl Connections {
@@ -85,9 +84,9 @@ impl Connections {
             .shared
             .open()
             .iter()
-            .map(|(_, task)| task.clone())
+            .map(|(_, peer)| Arc::clone(peer))
             .collect();
-        open.iter().for_each(AbortHandle::abort);
+        open.iter().for_each(|peer| peer.cut());
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -96,21 +95,19 @@ impl Connections {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut open = self.shared.open();
-        let place = open.vacant_entry();
+        let place = self.shared.open().insert(Arc::clone(&peer));
         let registered = Registered {
             shared: Arc::clone(&self.shared),
-            place: place.key(),
+            place,
         };
         let served = connection(registered, io, Arc::clone(&peer));
-        let task = self.tasks.spawn(served).abort_handle();
-        place.insert(task.clone());
-        peer.served_by(task);
+        // Nothing is locked: a runtime that is shut down drops it on the spot.
+        peer.served_by(self.tasks.spawn(served).abort_handle());
     }
 }
 
 impl Shared {
-    fn open(&self) -> MutexGuard<'_, Slab<AbortHandle>> {
+    fn open(&self) -> MutexGuard<'_, Slab<Arc<Peer>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -287,5 +284,46 @@ async fn silence(asked: &AtomicBool, limit: Duration) {
     sleep(limit).await;
     if asked.load(Ordering::Relaxed) {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use axum_core::body::Body;
+    use axum_core::response::Response;
+    use tokio::io::duplex;
+    use tokio::runtime;
+
+    use super::*;
+    use crate::mount::boxed;
+    use crate::router::Routes;
+    use crate::sse::Hub;
+
+    fn nothing() -> HeliosService {
+        let empty = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        HeliosService::new(boxed(empty), Routes(Vec::new()), Vec::new(), Hub::new())
+    }
+
+    /// A runtime that is shut down drops what is spawned, on the spot.
+    #[test]
+    fn a_connection_that_a_runtime_no_longer_takes_does_not_hold_up_its_end() {
+        let connections = Connections::new(nothing(), Duration::from_secs(1));
+        let gone = runtime::Builder::new_current_thread().build().unwrap();
+        let handle = gone.handle().clone();
+        drop(gone);
+        let (served, is_served) = mpsc::channel();
+        thread::spawn(move || {
+            let _runtime = handle.enter();
+            connections.serve(duplex(64).0, Arc::new(Peer::new(None)));
+            served.send(connections.shared.open().len())
+        });
+        let open = is_served.recv_timeout(Duration::from_secs(10));
+        assert_eq!(open, Ok(0));
     }
 }

@@ -4,7 +4,35 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+/// How many connections may wait to be accepted: after a restart all clients come back at once. The kernel allows less if
+/// `net.core.somaxconn` is less.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the first address of the host that can be had.
+pub(crate) async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for address in lookup_host((host, port)).await? {
+        match bind_to(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On Windows it would let another program take the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// A source of connections: a TCP listener, a Unix one, or one of your own for `Helios::listen_on`.
 ///
@@ -34,7 +62,7 @@ use tokio::net::{TcpListener, TcpStream};
 ///     }
 /// }
 /// ```
-pub trait Listener: Send + 'static {
+pub trait Listener: Send + Sync + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -85,5 +113,31 @@ impl Listener for tokio::net::UnixListener {
             Some(path) => format!("unix:{}", path.display()),
             None => "an unnamed Unix socket".to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's own default, of which std and mio make use, is 128.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hundreds_of_clients_may_wait_to_be_accepted() {
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let clients = most.trim().parse().unwrap_or(300).min(300);
+        let listener = bind("127.0.0.1", 0).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = std::time::Duration::from_secs(5);
+        let connected: Vec<_> = (0..clients)
+            .map(|_| std::net::TcpStream::connect_timeout(&address, patience).unwrap())
+            .collect();
+        assert_eq!(connected.len(), clients);
+    }
+
+    #[tokio::test]
+    async fn a_host_without_a_usable_address_is_an_error() {
+        let error = bind("192.0.2.1", 0).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

@@ -19,7 +19,7 @@ use tokio::task::coop;
 use super::handover::Taken;
 
 /// Frames are gathered up to this before they are written.
-const GATHERED_BYTES: usize = 16 * 1024;
+const GATHERED_BYTES: usize = 32 * 1024;
 
 /// A buffer that has grown larger, by a large event, is not kept.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -73,8 +73,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         Ok((self.io, self.unread))
     }
 
+    /// Writes first: who says no more may still read what is ready, as with every other response.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.read(cx)?;
+        let written = self.poll_body(cx);
+        if written.is_pending() {
+            self.read(cx)?;
+        }
+        written
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.blocked {
                 ready!(self.poll_unwritten(cx))?;
@@ -329,5 +337,15 @@ mod tests {
         let mut rest = vec![0; UNREAD_BYTES];
         io.read_exact(&mut rest).await.unwrap();
         assert!(rest.iter().chain(&unread).all(|byte| *byte == b'r'));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_will_say_no_more_is_given_what_is_ready() {
+        let (stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
+        client.shutdown().await.unwrap();
+        assert!(stream.run().await.is_ok());
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "head 3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
     }
 }

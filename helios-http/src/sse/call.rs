@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum_core::response::Response;
@@ -17,6 +17,7 @@ use helios_core::interceptor::MapData;
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
+use pin_project_lite::pin_project;
 
 use super::client::{Attachment, EventMapper};
 use super::hooks::SseHooks;
@@ -52,6 +53,28 @@ pub enum Refusal {
 impl<E: Into<SseError>> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self::Error(error.into())
+    }
+}
+
+/// What a generator yields, its type forgotten: one way of running it is compiled, not one for each.
+pub(super) type EventStream<'a> =
+    Pin<Box<dyn Stream<Item = Result<SseEvent, SseError>> + Send + 'a>>;
+
+pin_project! {
+    /// A stream of anything that can be sent, as events.
+    pub(super) struct Items<S: Stream> {
+        #[pin]
+        pub(super) stream: S,
+        pub(super) event: fn(S::Item) -> Result<SseEvent, SseError>,
+    }
+}
+
+impl<S: Stream> Stream for Items<S> {
+    type Item = Result<SseEvent, SseError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.project();
+        this.stream.poll_next(cx).map(|item| item.map(*this.event))
     }
 }
 
@@ -170,13 +193,8 @@ impl SseCall {
     }
 
     /// Runs a stream: opens the connection, polls the stream once, and sends what it yields.
-    pub(super) async fn forward<S: Stream>(
-        self,
-        stream: S,
-        event: fn(S::Item) -> Result<SseEvent, SseError>,
-    ) -> Outcome {
+    pub(super) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
         let (client, opening) = self.open(None).await?;
-        let mut stream = pin!(stream);
         let mut held: Option<SseEvent> = None;
         poll_fn(|cx| {
             opening.set_ready();
@@ -193,7 +211,7 @@ impl SseCall {
                 }
                 match ready!(stream.as_mut().poll_next(cx)) {
                     None => return Poll::Ready(Ok(Ended::Completed)),
-                    Some(item) => held = Some(client.client.map(event(item)?)),
+                    Some(item) => held = Some(client.client.map(item?)),
                 }
             }
         })
@@ -210,9 +228,8 @@ impl SseCall {
         let mut producer = pin!(producer);
         let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
         poll_fn(|cx| {
-            let over = |sleep: &mut std::pin::Pin<Box<tokio::time::Sleep>>| {
-                sleep.as_mut().poll(cx).is_ready()
-            };
+            let over =
+                |sleep: &mut Pin<Box<tokio::time::Sleep>>| sleep.as_mut().poll(cx).is_ready();
             if grace.as_mut().is_some_and(over) || opening.is_ready() {
                 grace = None;
                 opening.set_ready();

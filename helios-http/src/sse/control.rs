@@ -7,7 +7,6 @@ use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 
 use super::hub::Hub;
@@ -29,44 +28,36 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 }
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
-/// event comes back to it. Without one if it has to be reset first.
-pub(super) fn ready(
-    hub: &Hub,
-    client: ClientId,
-    position: Option<EventId>,
-    resumed: bool,
-) -> Bytes {
+/// event comes back to it. If it has to be reset first, that is the id that it has brought.
+pub(super) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bool) -> Bytes {
     let data = serde_json::json!({ "client": client, "resumed": resumed });
     let event = SseEvent::json(data).event(name(hub.options(), "ready"));
-    encoded(&at(event, position))
+    encoded(&with_id(event, id))
 }
 
-/// `<prefix>reset`: events of these topics are missing; what follows comes after `position`.
-pub(super) fn reset(hub: &Hub, position: Option<u64>, reset: &SseReset) -> Bytes {
+/// `<prefix>reset`: events of these topics are missing. The id is the one that the client has already.
+pub(super) fn reset(hub: &Hub, id: Option<String>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
     let event = SseEvent::json(data).event(name(hub.options(), "reset"));
-    encoded(&at(event, position.map(|seq| hub.id(seq))))
+    encoded(&with_id(event, id))
 }
 
-fn at(event: SseEvent, position: Option<EventId>) -> SseEvent {
-    match position {
-        Some(position) => event.id(position),
-        None => event,
-    }
+/// Several clients take an event without an id to mean that they have none any more: each gives the client's back. One
+/// that cannot be written was none of an event.
+fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
+    let with_id = id.map(|id| event.clone().id(id));
+    with_id
+        .filter(|event| event.validate().is_ok())
+        .unwrap_or(event)
 }
 
-/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`. With the id that the client
-/// has brought: several take an event without one to mean that they have none any more.
+/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.
 pub(super) fn overloaded(options: &SseOptions, last_event_id: Option<String>) -> Bytes {
     let retry = jittered(options.connections.retry);
     let event = SseEvent::json(serde_json::json!({ "retry": retry.as_millis() as u64 }))
         .event(name(options, "overloaded"))
         .retry(retry);
-    let with_id = last_event_id.map(|id| event.clone().id(id));
-    // An id that cannot be written was none of an event.
-    let event = with_id
-        .filter(|event| event.validate().is_ok())
-        .unwrap_or(event);
+    let event = with_id(event, last_event_id);
     [b":\n", &encoded(&event)[..]].concat().into()
 }
 

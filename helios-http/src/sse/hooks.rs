@@ -114,17 +114,14 @@ pub(crate) struct ControllerHooks<C: 'static> {
 impl<C: Controller> ControllerHooks<C> {
     /// `None` if the controller has no hooks at all.
     pub(crate) fn of(controller: &Arc<C>) -> Option<Arc<dyn SseHooks>> {
-        let hooks = const { &C::TABLE.hooks };
-        let any = hooks.connection.is_some()
-            || hooks.error.is_some()
-            || hooks.reset.is_some()
-            || hooks.close.is_some();
-        any.then(|| {
-            Arc::new(Self {
-                controller: Arc::clone(controller),
-                hooks,
-            }) as Arc<dyn SseHooks>
-        })
+        // Decided when it is compiled: without hooks, nothing of the following is.
+        if const { C::TABLE.hooks.is_none() } {
+            return None;
+        }
+        Some(Arc::new(Self {
+            controller: Arc::clone(controller),
+            hooks: const { &C::TABLE.hooks },
+        }))
     }
 }
 

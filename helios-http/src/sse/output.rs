@@ -77,12 +77,11 @@ pub mod ladder {
 mod rungs {
     use futures_core::Stream;
     use helios_core::error::HttpError;
-    use helios_core::event::SseEvent;
     use helios_core::item::StreamItem;
     use helios_core::reply::Shape;
-    use helios_core::sse::SseError;
 
     use super::{ProducerError, SseOutput};
+    use crate::sse::call::{EventStream, Items};
     use crate::sse::{Finished, Outcome, SseCall, SseStream};
 
     type Slot = Option<SseCall>;
@@ -176,15 +175,12 @@ mod rungs {
         }
     }
 
-    /// A stream of things that can be sent.
-    pub struct Items<S: Stream> {
-        stream: S,
-        event: fn(S::Item) -> Result<SseEvent, SseError>,
-    }
+    /// A stream of things that can be sent, its type forgotten.
+    pub struct Events<'a>(EventStream<'a>);
 
-    impl<S: Stream> Items<S> {
+    impl Events<'_> {
         pub async fn run(self, call: Slot) -> Outcome {
-            taken(call)?.forward(self.stream, self.event).await
+            taken(call)?.forward(self.0).await
         }
     }
 
@@ -209,18 +205,20 @@ mod rungs {
     }
 
     pub trait SourceStream<S: Stream> {
-        fn source(&self, out: S) -> Items<S>
+        fn source<'a>(&self, out: S) -> Events<'a>
         where
+            S: Send + 'a,
             S::Item: StreamItem;
     }
 
     impl<S: Stream> SourceStream<S> for &Shape<S> {
-        fn source(&self, stream: S) -> Items<S>
+        fn source<'a>(&self, stream: S) -> Events<'a>
         where
+            S: Send + 'a,
             S::Item: StreamItem,
         {
             let event = S::Item::into_event;
-            Items { stream, event }
+            Events(Box::pin(Items { stream, event }))
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::Helios;
 use crate::error::Error;
+use crate::server::bind;
 use crate::sse::SseService;
 
 /// An app that listens on the loopback interface, for clients of your own. Dropping it stops it too.
@@ -53,7 +54,7 @@ impl TestServer {
     ///
     /// [`Error::Io`] if there is no free port. What keeps the app from starting is given by [`stop`](Self::stop).
     pub async fn start(app: impl Into<Helios>) -> Result<Self, Error> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = bind("127.0.0.1", 0).await?;
         Self::start_on(app, listener)
     }
 

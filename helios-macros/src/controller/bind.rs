@@ -110,6 +110,7 @@ impl Binder<'_> {
     fn binding(&self, index: usize, argument: &Argument) -> TokenStream {
         let (span, local) = (argument.bound.span(), local(index));
         let (rt, call, ty) = (self.runtime.at(span), &self.call, self.bound_type(argument));
+        let validation = self.validation(index, argument);
         let value = match &argument.source {
             Source::Param { name, .. } => named(&rt, "param", &ty, call, name),
             Source::Query { name, .. } => named(&rt, "query", &ty, call, name),
@@ -120,11 +121,17 @@ impl Binder<'_> {
             }
             Source::Inject(inner) => quote_spanned!(span=> #rt::inject::<#inner>(#call)),
             Source::InjectSse => quote_spanned!(span=> #rt::inject_sse(#call)),
-            Source::Body { .. } => quote_spanned!(span=> #rt::body(#call).await),
+            Source::Body { .. } => {
+                let raw = format_ident!("raw{}", index, span = span);
+                return quote_spanned! {span=>
+                    let #raw = #rt::read_body(#call).await;
+                    let #local: #rt::Option<#ty> = #rt::body(#call, #raw);
+                    #validation
+                };
+            }
             Source::Unmarked => self.unmarked(index, span),
             Source::Request | Source::Response => return TokenStream::new(),
         };
-        let validation = self.validation(index, argument);
         quote_spanned!(span=> let #local: #rt::Option<#ty> = #value; #validation)
     }
 

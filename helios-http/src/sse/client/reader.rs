@@ -65,8 +65,9 @@ impl Client {
         loop {
             let head = hub.head();
             match state.reader.gather(head, cx.waker(), &mut frame) {
-                // An event came between this head and the look at its topic, where the reader waits for a later one.
-                Ok(()) if frame.is_empty() && head != hub.head() => {}
+                // An event came between this head and the look at its topic, where the reader waits for a later one. What
+                // came elsewhere is no reason to look again: it may come without end.
+                Ok(()) if frame.is_empty() && state.has_missed(hub, head) => {}
                 Ok(()) => break,
                 Err(overtaken) => {
                     if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
@@ -304,6 +305,11 @@ fn half(limits: OutboxLimits) -> Lag {
 }
 
 impl State {
+    /// Whether there is something to read that was not there when the `head` was loaded.
+    fn has_missed(&self, hub: &Hub, head: u64) -> bool {
+        head != hub.head() && self.reader.has_seen_beyond(head)
+    }
+
     /// How far the client is behind; it has yet to see its end, too.
     fn lag(&self) -> Lag {
         let mut lag = self.reader.lag();
@@ -336,7 +342,7 @@ impl State {
     /// Tells the client that events are missing. It is told at once, before all that is still to be read: cut before it has
     /// been told, it comes back with an id from before the gap. If hooks are to answer, nothing that follows is read until
     /// they are done. Its new position comes when all that was published until now has been written. Who is `nowhere` has
-    /// brought no id that means anything here, and has no position before.
+    /// brought an id that means nothing here, and keeps it until then.
     pub(super) fn reset(
         &mut self,
         client: &Client,
@@ -346,12 +352,17 @@ impl State {
     ) -> Option<PendingReset> {
         let hub = &attachment.hub;
         let (position, head) = (self.reader.position(), hub.head());
-        let id = (self.reader.uses_ids() && !nowhere).then_some(position);
+        let id = match nowhere {
+            true => attachment.last_event_id.clone(),
+            false => Some(hub.id(position).to_string()),
+        };
+        let id = id.filter(|_| self.reader.uses_ids());
         // A client from another server may be ahead of this one, which is no reason to wait.
         let at = position.min(head);
         self.reader.tell(at, control::reset(hub, id, &reset));
         if self.reader.uses_ids() {
-            let ready = control::ready(hub, client.id, Some(hub.id(position.max(head))), false);
+            let ready = hub.id(position.max(head)).to_string();
+            let ready = control::ready(hub, client.id, Some(ready), false);
             self.reader.tell_position(head, ready);
         }
         if !attachment.has_reset_hooks() {

@@ -252,12 +252,15 @@ impl State {
         let hub = &attachment.hub;
         let last = attachment.resumes_at();
         let start = self.reader.start(last.and_then(Result::ok));
-        // Who has to be reset is nowhere before the reset: cut between the two it must be reset again.
+        // Who has to be reset is nowhere before the reset: cut between the two it must come back with the same id.
         let nowhere = matches!(last, Some(Err(_)));
         let resumed = matches!(last, Some(Ok(_))) && start.gone.is_empty();
         let epoch = self.joined_in.unwrap_or_else(|| hub.epoch());
-        let position = (!nowhere).then_some(EventId::new(epoch, start.position));
-        let ready = control::ready(hub, client.id, position, resumed);
+        let id = match nowhere {
+            true => attachment.last_event_id.clone(),
+            false => Some(EventId::new(epoch, start.position).to_string()),
+        };
+        let ready = control::ready(hub, client.id, id, resumed);
         // Before everything, also before what is older than its own position.
         self.reader.tell(0, ready);
         let gone = match last {
@@ -313,7 +316,7 @@ impl State {
         if !self.reader.uses_ids() {
             let head = hub.head();
             self.reader.use_ids_from(head);
-            let ready = control::ready(hub, client.id, Some(hub.id(head)), false);
+            let ready = control::ready(hub, client.id, Some(hub.id(head).to_string()), false);
             self.reader.tell_position(head, ready);
         }
         let missed = self.subscribe(hub, membership, at)?;
