@@ -623,7 +623,9 @@ mod modules {
             .module(blog("{lang}", "B"));
         let error = app.into_service().err().unwrap().to_string();
         assert!(
-            error.contains("`Blog::index` and `Blog::index` both answer GET /api/{lang}/blog"),
+            error.contains(
+                "`Blog::index` answers GET /api/{lang}/blog twice: list its controller once"
+            ),
             "{error}"
         );
     }

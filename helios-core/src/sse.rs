@@ -338,7 +338,9 @@ pub enum SseError {
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
     /// A topic's name is empty, longer than 256 bytes, or `*`, which stands for all connections.
-    #[error("`{0}` cannot be the name of a topic; use 1 to 256 bytes, such as `user:7`")]
+    #[error(
+        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes, such as `user:7`, and `broadcast` for everybody"
+    )]
     InvalidTopic(String),
     /// There are as many topics as `max_topics` allows. One disappears when nobody is in it and its history has expired.
     #[error("there are {limit} topics already; raise `max_topics`, or use fewer")]

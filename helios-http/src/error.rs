@@ -159,7 +159,7 @@ pub enum StartupFault {
         path: String,
     },
     /// Two handlers for the same requests.
-    #[error("{first} and {second} both answer {verb} {path}: change one of the paths or methods")]
+    #[error("{}", collision(first, second, *verb, path))]
     Collision {
         /// The handler that was there first.
         first: Place,
@@ -203,6 +203,16 @@ pub enum StartupFault {
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),
+}
+
+fn collision(first: &Place, second: &Place, verb: Verb, path: &str) -> String {
+    let (first, second) = (first.to_string(), second.to_string());
+    if first == second {
+        return format!(
+            "{first} answers {verb} {path} twice: list its controller once, or give it another prefix"
+        );
+    }
+    format!("{first} and {second} both answer {verb} {path}: change one of the paths or methods")
 }
 
 #[cfg(test)]

@@ -61,7 +61,9 @@ fn interceptor_error(input: ParseStream<'_>, error: &Error) -> Error {
 }
 
 fn expected() -> String {
-    format!("an interceptor is a type, or a closure with three arguments: `{CLOSURE}`")
+    format!(
+        "an interceptor is a type, or a closure with three arguments that is not `async`: `{CLOSURE}`"
+    )
 }
 
 impl Pipeline {

@@ -326,6 +326,9 @@ async fn what_cannot_be_a_topic_s_name_is_refused() {
         let answer = server.get(&format!("/r/topics?topic={name}")).await;
         assert_eq!(answer.status, 400, "{name}");
     }
+    let refused = server.sse.publish(&*too_long, "x").await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.len() < 200 && told.contains("`broadcast`"), "{told}");
     let longest = &too_long[1..];
     server.sse.publish(longest, "x").await.unwrap();
     subscribe(&server, &[longest]).await;

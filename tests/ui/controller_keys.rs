@@ -43,4 +43,10 @@ impl F {
     fn find(&self, #[query] q: &'static str) {}
 }
 
+#[derive(Injectable)]
+struct Waiting;
+
+#[controller(interceptor = async |data, _, _| data)]
+impl Waiting {}
+
 fn main() {}

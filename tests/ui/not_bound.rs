@@ -34,6 +34,9 @@ impl User {
     #[get("h")]
     fn mismatched(&self, #[req] a: &String, #[res] b: &mut String, #[inject_sse] c: String) {}
 
+    #[get("k")]
+    fn unmarked_request(&self, request: &RequestContext, sse: SseService, page: Option<Query<u64>>) {}
+
     #[get("i")]
     fn default(&self, #[query(default = "x")] a: u64) {}
 

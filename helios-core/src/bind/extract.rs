@@ -74,7 +74,9 @@ places! {
     message = "`{Self}` cannot be an argument here",
     label = "not something this method is called with",
     note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
-    note = "a service needs `#[inject]`; without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
+    note = "`Query<T>` and the like cannot be optional; the fields of `T` can",
+    note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
 pub trait Argument<P>: Sized {
@@ -103,7 +105,9 @@ where
     message = "`{Self}` cannot be an argument here",
     label = "not something this method is called with",
     note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
-    note = "a service needs `#[inject]`; without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
+    note = "`Query<T>` and the like cannot be optional; the fields of `T` can",
+    note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
 pub trait LastArgument<P, M>: Sized {
