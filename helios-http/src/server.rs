@@ -20,6 +20,7 @@ pub use listener::Listener;
 pub(crate) use listener::bind;
 
 use crate::app::{Checked, Helios};
+use crate::controller::BoxFuture;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::service::HeliosService;
@@ -65,7 +66,7 @@ impl Helios {
             address: format!("{host}:{port}"),
             source,
         })?;
-        serve(app, listener).await
+        serve_tcp(app, listener).await
     }
 
     /// As [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or a [`Listener`] of yours.
@@ -91,6 +92,11 @@ impl Helios {
     pub async fn listen_on(self, listener: impl Listener) -> Result<(), Error> {
         serve(self.prepare().await.assemble()?, listener).await
     }
+}
+
+/// Boxed here, the whole server is compiled with this crate: else every build of an app would compile it anew.
+fn serve_tcp(app: Checked, listener: TcpListener) -> BoxFuture<'static, Result<(), Error>> {
+    Box::pin(serve(app, listener))
 }
 
 async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {

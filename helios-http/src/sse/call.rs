@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -24,6 +24,7 @@ use super::hooks::SseHooks;
 use super::hub::Hub;
 use super::seats::Seat;
 use super::stream::SseStream;
+use crate::controller::BoxFuture;
 use crate::peer::Peer;
 
 /// How long a producer may run before its response head leaves without an event.
@@ -219,13 +220,11 @@ impl SseCall {
     }
 
     /// Runs a producer: opens the connection, then the method's own future.
-    pub(super) async fn produce<F: Future>(
+    pub(super) async fn produce(
         self,
-        producer: F,
-        result: fn(F::Output) -> Result<(), HttpError>,
+        mut producer: BoxFuture<'_, Result<(), HttpError>>,
     ) -> Outcome {
         let (_client, opening) = self.open(None).await?;
-        let mut producer = pin!(producer);
         let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
         poll_fn(|cx| {
             let over =
@@ -234,7 +233,7 @@ impl SseCall {
                 grace = None;
                 opening.set_ready();
             }
-            producer.as_mut().poll(cx).map(result)
+            producer.as_mut().poll(cx)
         })
         .await
         .map(|()| Ended::Completed)

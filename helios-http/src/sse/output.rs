@@ -72,15 +72,19 @@ pub mod ladder {
 }
 
 /// The rungs only choose, and keep what they know of a type in a function pointer: a bound in an async method would
-/// be reported three times, and one for `Send` as a method that does not exist.
+/// be reported three times, and one for `Send` as a method that does not exist. What they chose is run by a boxed future,
+/// which is compiled here: a route of the app has neither its code nor the proof that it is `Send`.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 mod rungs {
+    use std::future::ready;
+
     use futures_core::Stream;
     use helios_core::error::HttpError;
     use helios_core::item::StreamItem;
     use helios_core::reply::Shape;
 
     use super::{ProducerError, SseOutput};
+    use crate::controller::BoxFuture;
     use crate::sse::call::{EventStream, Items};
     use crate::sse::{Finished, Outcome, SseCall, SseStream};
 
@@ -91,15 +95,12 @@ mod rungs {
     }
 
     /// A future that is the stream.
-    pub struct Producer<F: Future> {
-        future: F,
-        result: fn(F::Output) -> Result<(), HttpError>,
-    }
+    pub struct Producer<'a>(BoxFuture<'a, Result<(), HttpError>>);
 
-    impl<F: Future> Producer<F> {
-        pub async fn run(self, call: &mut Slot) -> Finished {
+    impl<'a> Producer<'a> {
+        pub fn run(self, call: &mut Slot) -> BoxFuture<'a, Finished> {
             let call = taken(call.take());
-            Finished(async { call?.produce(self.future, self.result).await }.await)
+            Box::pin(async { Finished(async { call?.produce(self.0).await }.await) })
         }
     }
 
@@ -112,41 +113,51 @@ mod rungs {
         }
     }
 
-    pub trait SettleProducer<F: Future> {
-        fn settle(&self, future: F) -> Producer<F>;
+    pub trait SettleProducer<F> {
+        fn settle<'a>(&self, future: F) -> Producer<'a>
+        where
+            F: Send + 'a;
     }
 
     impl<F: Future<Output = ()>> SettleProducer<F> for &&&Shape<F> {
-        fn settle(&self, future: F) -> Producer<F> {
-            let result = |()| Ok(());
-            Producer { future, result }
+        fn settle<'a>(&self, future: F) -> Producer<'a>
+        where
+            F: Send + 'a,
+        {
+            Producer(Box::pin(async {
+                future.await;
+                Ok(())
+            }))
         }
     }
 
     pub trait SettleTryProducer<F: Future, E> {
-        fn settle(&self, future: F) -> Producer<F>;
+        fn settle<'a>(&self, future: F) -> Producer<'a>
+        where
+            F: Send + 'a;
     }
 
     impl<E: Into<HttpError>, F: Future<Output = Result<(), E>>> SettleTryProducer<F, E> for &&Shape<F> {
-        fn settle(&self, future: F) -> Producer<F> {
-            let result = |result: Result<(), E>| result.map_err(Into::into);
-            Producer { future, result }
+        fn settle<'a>(&self, future: F) -> Producer<'a>
+        where
+            F: Send + 'a,
+        {
+            Producer(Box::pin(async { future.await.map_err(Into::into) }))
         }
     }
 
     pub trait SettleRefused<F: Future, E> {
-        fn settle(&self, future: F) -> Producer<F>
+        fn settle(&self, future: F) -> Producer<'static>
         where
             E: ProducerError;
     }
 
     impl<E, F: Future<Output = Result<(), E>>> SettleRefused<F, E> for &Shape<F> {
-        fn settle(&self, future: F) -> Producer<F>
+        fn settle(&self, _: F) -> Producer<'static>
         where
             E: ProducerError,
         {
-            let result = |_| Err(HttpError::internal(""));
-            Producer { future, result }
+            Producer(Box::pin(ready(Err(HttpError::internal("")))))
         }
     }
 
@@ -161,8 +172,8 @@ mod rungs {
     }
 
     impl Finished {
-        pub async fn run(self, _: Slot) -> Outcome {
-            self.0
+        pub fn run(self, _: Slot) -> BoxFuture<'static, Outcome> {
+            Box::pin(ready(self.0))
         }
     }
 
@@ -170,17 +181,17 @@ mod rungs {
     pub struct Handle(SseStream);
 
     impl Handle {
-        pub async fn run(self, call: Slot) -> Outcome {
-            taken(call)?.attach(self.0).await
+        pub fn run(self, call: Slot) -> BoxFuture<'static, Outcome> {
+            Box::pin(async move { taken(call)?.attach(self.0).await })
         }
     }
 
     /// A stream of things that can be sent, its type forgotten.
     pub struct Events<'a>(EventStream<'a>);
 
-    impl Events<'_> {
-        pub async fn run(self, call: Slot) -> Outcome {
-            taken(call)?.forward(self.0).await
+    impl<'a> Events<'a> {
+        pub fn run(self, call: Slot) -> BoxFuture<'a, Outcome> {
+            Box::pin(async move { taken(call)?.forward(self.0).await })
         }
     }
 
