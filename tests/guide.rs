@@ -4,7 +4,7 @@
 use std::fs;
 
 /// Of rustc's own, which no test here keeps.
-const RUSTC: &str = "E0658";
+const RUSTC: [&str; 4] = ["E0119", "E0521", "E0658", "E0747"];
 
 #[test]
 fn compile_errors_read_in_the_guide_as_the_compiler_writes_them() {
@@ -12,7 +12,8 @@ fn compile_errors_read_in_the_guide_as_the_compiler_writes_them() {
     let quoted = guide
         .lines()
         .filter(|line| line.starts_with("error") || line.starts_with("note"));
-    let ours: Vec<_> = quoted.filter(|line| !line.contains(RUSTC)).collect();
+    let is_ours = |line: &&str| !RUSTC.iter().any(|code| line.contains(code));
+    let ours: Vec<_> = quoted.filter(is_ours).collect();
     let said = messages();
     assert!(ours.len() > 8);
     for line in ours {

@@ -12,6 +12,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -73,7 +74,8 @@ impl Helios {
     ///
     /// ```
     /// use helios::prelude::*;
-    ///     ///
+    /// use tokio::net::TcpListener;
+    ///
     /// #[server(controllers = [])]
     /// struct App;
     ///
