@@ -1,13 +1,15 @@
-//! What an app of 50 controllers costs to build: `benches/apps`, written out and built beside this program.
+//! What an app of 50 controllers costs to build, and each of them: `benches/apps`, written out and built beside this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use helios_benches::Error;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
-const CONTROLLERS: usize = 50;
+const FEW: usize = 10;
+const MANY: usize = 50;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// An app, from its templates.
@@ -43,18 +45,18 @@ impl App {
         found.ok_or_else(|| format!("there is no app `{name}`").into())
     }
 
-    fn write(&self, folder: &Path) -> Result<(), Error> {
+    fn write(&self, folder: &Path, controllers: usize) -> Result<(), Error> {
         let source = folder.join(self.name).join("src");
         fs::create_dir_all(&source)?;
         let manifest = self.manifest.replace("ROOT", ROOT);
         fs::write(folder.join(self.name).join("Cargo.toml"), manifest)?;
-        let each = |text: &dyn Fn(usize) -> String| (0..CONTROLLERS).map(text).collect::<String>();
+        let each = |text: &dyn Fn(usize) -> String| (0..controllers).map(text).collect::<String>();
         let main = self
             .main
             .replace("MODULES", &each(&|n| format!("mod c{n};\n")))
             .replace("CONTROLLERS", &each(&|n| format!("c{n}{}, ", self.mounted)));
         fs::write(source.join("main.rs"), main)?;
-        (0..CONTROLLERS).try_for_each(|n| self.write_controller(folder, n, "first"))
+        (0..controllers).try_for_each(|n| self.write_controller(folder, n, "first"))
     }
 
     fn write_controller(&self, folder: &Path, number: usize, version: &str) -> Result<(), Error> {
@@ -72,10 +74,10 @@ pub(crate) fn is_app(subject: &str) -> bool {
     App::find(subject).is_ok()
 }
 
-/// Writes an app, and builds it once with all that it depends on.
+/// Writes an app, and builds it once with all that it depends on; what a release build of either size makes is kept.
 pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
-    let folder = folder()?;
-    APPS.iter().try_for_each(|app| app.write(&folder))?;
+    let (app, folder) = (App::find(subject)?, folder()?);
+    APPS.iter().try_for_each(|app| app.write(&folder, MANY))?;
     let names = APPS.map(|app| format!("{:?}", app.name)).join(", ");
     let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = [{names}]\n");
     fs::write(folder.join("Cargo.toml"), workspace)?;
@@ -83,55 +85,80 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
         Path::new(ROOT).join("Cargo.lock"),
         folder.join("Cargo.lock"),
     )?;
-    cargo(&["build", "--package", subject])?;
-    cargo(&["build", "--release", "--package", subject])
+    for controllers in [FEW, MANY] {
+        app.write(&folder, controllers)?;
+        cargo(&["build", "--release", "--package", subject])?;
+        strip(app, controllers)?;
+    }
+    cargo(&["build", "--package", subject])
 }
 
-/// Seconds to build it from nothing but its dependencies, seconds to build it when a handler was changed, and MiB of the
-/// release build, as it is and stripped.
+/// Processor seconds to build it from nothing but its dependencies, those that each controller adds, and those to build
+/// it when a handler was changed; MiB of the stripped release build, and KiB that each controller adds.
 pub(crate) fn cost(subject: &str) -> Result<Vec<f64>, Error> {
-    const BUILD: &[&str] = &["build", "--package"];
     let (app, folder) = (App::find(subject)?, folder()?);
-    cargo(&["clean", "--package", subject, "--profile", "dev"])?;
-    let build = || timed(&[BUILD, &[subject]].concat());
-    let clean = build()?;
+    let small = clean_build(app, FEW)?;
+    let large = clean_build(app, MANY)?;
     app.write_controller(&folder, 0, "second")?;
-    let changed = build()?;
-    app.write_controller(&folder, 0, "first")?;
-    let binary = folder.join("target/release").join(subject);
-    let stripped = folder.join("stripped");
-    let done = Command::new("strip")
-        .arg("-o")
-        .args([&stripped, &binary])
-        .status();
-    match done {
-        Ok(status) if status.success() => {}
-        _ => return Err("strip (binutils) is needed".into()),
-    }
+    let changed = timed(&["build", "--package", subject])?;
+    let (small_size, size) = (size(app, FEW)?, size(app, MANY)?);
+    let each = |of_few: f64, of_many: f64| (of_many - of_few) / (MANY - FEW) as f64;
     Ok(vec![
-        clean,
+        large,
+        each(small, large),
         changed,
-        mebibytes(&binary)?,
-        mebibytes(&stripped)?,
+        size / 1024.0,
+        each(small_size, size),
     ])
 }
 
+fn clean_build(app: &App, controllers: usize) -> Result<f64, Error> {
+    app.write(&folder()?, controllers)?;
+    cargo(&["clean", "--package", app.name, "--profile", "dev"])?;
+    timed(&["build", "--package", app.name])
+}
+
+/// Keeps the release build without its symbols.
+fn strip(app: &App, controllers: usize) -> Result<(), Error> {
+    let binary = folder()?.join("target/release").join(app.name);
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(stripped(app, controllers)?).arg(binary);
+    match strip.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("strip (binutils) is needed".into()),
+    }
+}
+
+fn stripped(app: &App, controllers: usize) -> Result<PathBuf, Error> {
+    Ok(folder()?.join(format!("{}-{controllers}", app.name)))
+}
+
+/// KiB of the stripped release build.
+fn size(app: &App, controllers: usize) -> Result<f64, Error> {
+    Ok(fs::metadata(stripped(app, controllers)?)?.len() as f64 / 1024.0)
+}
+
+/// The processor seconds of cargo and all that it starts: what else the machine does counts less than on a clock.
 fn timed(args: &[&str]) -> Result<f64, Error> {
-    let start = Instant::now();
+    let before = cpu_of_children()?;
     cargo(args)?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok(cpu_of_children()? - before)
 }
 
-fn mebibytes(file: &Path) -> Result<f64, Error> {
-    Ok(fs::metadata(file)?.len() as f64 / 1_048_576.0)
+fn cpu_of_children() -> Result<f64, Error> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
+/// Runs cargo, for so long at most.
 fn cargo(args: &[&str]) -> Result<(), Error> {
+    const SECONDS: &str = "1200";
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let folder = folder()?;
-    let mut command = Command::new(cargo);
-    command.args(args).arg("--target-dir").arg("target");
-    let done = command.current_dir(&folder).output()?;
+    let mut command = Command::new("timeout");
+    command.arg(SECONDS).arg(cargo).args(args);
+    command.args(["--target-dir", "target"]);
+    let done = command.current_dir(folder()?).output()?;
     match done.status.success() {
         true => Ok(()),
         false => Err(String::from_utf8_lossy(&done.stderr).into()),
