@@ -106,7 +106,6 @@ pub(crate) const EVENTSOURCE_CLIENT: Client = Client {
     ),
     stops_at_204: false,
     retry: Retry::HalfAtLeast,
-    forgets_in_a_reset: true,
     ..EVENT_SOURCE
 };
 
@@ -116,7 +115,6 @@ pub(crate) const REQWEST_EVENTSOURCE: Client = Client {
         &kit::RUST,
         &["./debug/helios-tried-clients", "reqwest-eventsource"],
     ),
-    forgets_in_a_reset: true,
     ..EVENT_SOURCE
 };
 
