@@ -19,8 +19,6 @@ pub(crate) struct Client {
     pub(crate) survives_refusal: bool,
     /// It takes an event's id before it has the whole event: cut in between, it does not ask for that one again.
     pub(crate) loses_half_events: bool,
-    /// It takes an event without an id to mean that it has none: cut in a reset, it comes back as if it were new.
-    pub(crate) forgets_in_a_reset: bool,
 }
 
 pub(crate) enum Start {
@@ -45,7 +43,6 @@ const EVENT_SOURCE: Client = Client {
     retry: Retry::Exact,
     survives_refusal: true,
     loses_half_events: false,
-    forgets_in_a_reset: false,
 };
 
 pub(crate) const CHROMIUM: Client = Client {
@@ -146,10 +143,9 @@ impl Client {
             self.name,
             "yes",
             if self.reconnects { "yes" } else { "no" },
-            match (self.loses_half_events, self.forgets_in_a_reset) {
-                (false, false) => "yes",
-                (true, _) => "but for half an event",
-                (_, true) => "but in a reset",
+            match self.loses_half_events {
+                false => "yes",
+                true => "but for half an event",
             },
             if self.stops_at_204 { "yes" } else { "no" },
             match self.retry {
