@@ -49,13 +49,13 @@ impl Frame {
 
     /// Takes an event in, if the frame has room for it. An empty frame has room for anything.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
-        self.push_run(bytes, 1)
+        self.push_run(bytes.clone(), 1)
     }
 
     /// Takes so many events in that are joined already.
-    pub fn push_run(&mut self, bytes: &Bytes, events: u64) -> bool {
+    pub fn push_run(&mut self, bytes: Bytes, events: u64) -> bool {
         if self.is_empty() {
-            self.first = bytes.clone();
+            self.first = bytes;
         } else if self.len() + bytes.len() > FRAME_BYTES {
             return false;
         } else {
@@ -65,7 +65,7 @@ impl Frame {
                 let first = std::mem::take(&mut self.first);
                 self.joined.extend_from_slice(&first);
             }
-            self.joined.extend_from_slice(bytes);
+            self.joined.extend_from_slice(&bytes);
         }
         self.events += events;
         true

@@ -35,9 +35,12 @@ pub enum Verdict {
 pub struct Liveness {
     /// When it is to reconnect.
     ages_at: Option<Duration>,
+    /// The first look after something was written.
     last_write: Duration,
     /// It has asked for something to write since the last look.
     polled: bool,
+    /// Something was written since then.
+    written: bool,
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
@@ -66,9 +69,9 @@ impl Liveness {
         self.behind = None;
     }
 
-    /// Something is written.
-    pub fn wrote(&mut self, now: Duration) {
-        self.last_write = now;
+    /// Something is written. When, is taken down at the next look: an event is spared the look at the clock.
+    pub fn wrote(&mut self) {
+        self.written = true;
         self.keep_alive_due = false;
     }
 
@@ -82,6 +85,9 @@ impl Liveness {
     /// A burst is not held against a client that reads, nor much to resume: too far behind is who was so at the last look,
     /// too, has not caught up in between, and has come no nearer.
     pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
+        if std::mem::take(&mut self.written) {
+            self.last_write = now;
+        }
         let silent = now.saturating_sub(self.last_write);
         if patience.keep_alive.is_some_and(|after| silent >= after) {
             self.keep_alive_due = true;
@@ -144,8 +150,10 @@ mod tests {
         let mut client = Liveness::default();
         assert_eq!(look(&mut client, 14, NOTHING), Verdict::Fine);
         assert_eq!(look(&mut client, 15, NOTHING), Verdict::KeepAlive);
-        client.wrote(Duration::from_secs(15));
+        client.wrote();
         assert_eq!(look(&mut client, 16, NOTHING), Verdict::Fine);
+        assert_eq!(look(&mut client, 30, NOTHING), Verdict::Fine);
+        assert_eq!(look(&mut client, 31, NOTHING), Verdict::KeepAlive);
     }
 
     #[test]

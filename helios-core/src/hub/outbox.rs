@@ -255,7 +255,7 @@ impl Outbox {
         let Some(event) = self.queue.front() else {
             return false;
         };
-        if !frame.push_run(&event.bytes, event.events as u64) {
+        if !frame.push_run(event.bytes.clone(), event.events as u64) {
             return false;
         }
         self.events -= event.events;

@@ -423,7 +423,7 @@ impl<L: Log> Subscriber<L> {
                     cursor.advance();
                     continue;
                 };
-                if !frame.push_run(&run.bytes, run.events) {
+                if !frame.push_run(run.bytes, run.events) {
                     full = true;
                     break;
                 }

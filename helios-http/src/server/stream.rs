@@ -5,7 +5,7 @@
 //! only what a full socket leaves over is kept, and until it is written the body is not polled.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -164,8 +164,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         // An empty chunk would end the body.
         let chunked = self.chunked && !data.is_empty();
         if chunked {
-            // Writing to memory does not fail.
-            let _ = write!(gathered, "{:x}\r\n", data.len());
+            push_size(gathered, data.len());
         }
         gathered.extend_from_slice(data);
         if chunked {
@@ -203,6 +202,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         self.blocked = false;
         Poll::Ready(Ok(()))
     }
+}
+
+/// A chunk's size, as hexadecimal digits. `write!` would take as long as all the rest of a small chunk.
+fn push_size(gathered: &mut Vec<u8>, size: usize) {
+    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4);
+    let digit = |place| b"0123456789abcdef"[size >> (4 * place) & 0xf];
+    gathered.extend((0..digits).rev().map(digit));
+    gathered.extend_from_slice(b"\r\n");
 }
 
 fn write(
@@ -285,6 +292,15 @@ mod tests {
             let (text, ended_well) = written(frames, true, socket_bytes).await;
             assert_eq!(text, "head 3\r\none\r\n10\r\nsixteen letters.\r\n0\r\n\r\n");
             assert!(ended_well);
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_chunk_is_written_as_the_standard_library_writes_it() {
+        for size in [1, 9, 0xa, 0xf, 0x10, 0xfff, 0x1000, 0x8000, usize::MAX] {
+            let mut written = Vec::new();
+            push_size(&mut written, size);
+            assert_eq!(written, format!("{size:x}\r\n").into_bytes());
         }
     }
 

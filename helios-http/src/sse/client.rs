@@ -658,9 +658,9 @@ mod tests {
         let client = live_client(&hub);
         let mut topic = hub.topics.everyone.lock();
         let reader = {
-            let client = Arc::clone(&client);
+            let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
             thread::spawn(move || {
-                client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()))
+                client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
             })
         };
         // Until the reader has its own state; it then has ample time to come to wait for the topic.
@@ -691,7 +691,7 @@ mod tests {
             .unwrap();
         client.push(&apology, None).unwrap();
         client.end_as_slow();
-        let polled = client.poll_frame(Frame::default(), &Context::from_waker(Waker::noop()));
+        let polled = client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
         assert_eq!(
             polled,
             Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))

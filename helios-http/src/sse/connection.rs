@@ -14,6 +14,7 @@ use helios_core::sse::{CloseReason, SseError};
 
 use super::call::{Ended, Opening, Outcome, Refusal};
 use super::client::{Ending, Farewell};
+use super::hub::Hub;
 use super::stream::SseStream;
 use super::{control, hooks};
 use crate::controller::BoxFuture;
@@ -23,6 +24,8 @@ use crate::trace::StreamTrace;
 /// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
 pub(crate) struct Connection {
     opening: Arc<Opening>,
+    /// The opening's, at hand for each event.
+    hub: Arc<Hub>,
     /// The opening's, once it has one.
     client: Option<SseStream>,
     source: Option<BoxFuture<'static, Outcome>>,
@@ -45,6 +48,7 @@ pub(crate) enum Opened {
 impl Connection {
     pub(crate) fn new(opening: Arc<Opening>, source: BoxFuture<'static, Outcome>) -> Self {
         Self {
+            hub: Arc::clone(&opening.hub),
             opening,
             client: None,
             source: Some(source),
@@ -80,7 +84,7 @@ impl Connection {
         }
         if let Some(client) = self.client() {
             self.trace.opened(client.id());
-            let options = self.opening.hub.options();
+            let options = self.hub.options();
             self.preamble = Some(control::preamble(options, client.id()));
         }
         Poll::Ready(Opened::Stream(self.opening.head.clone()))
@@ -102,7 +106,7 @@ impl Connection {
             .preamble
             .take()
             .map_or_else(Frame::default, Frame::opening);
-        let polled = client.client.poll_frame(frame, cx);
+        let polled = client.client.poll_frame(&self.hub, frame, cx);
         match &polled {
             Poll::Ready(Some(bytes)) => self.trace.wrote(bytes.len()),
             Poll::Ready(None) => self.end(CloseReason::Completed),

@@ -42,12 +42,12 @@ struct Seen {
 
 impl Seen {
     /// Reads to the end, and sleeps whenever there is nothing to read until it is woken.
-    fn read(&self, client: &Arc<Client>) {
+    fn read(&self, hub: &Hub, client: &Arc<Client>) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let context = Context::from_waker(&waker);
         let mut last = 0;
         loop {
-            match client.poll_frame(Frame::default(), &context) {
+            match client.poll_frame(hub, Frame::default(), &context) {
                 Poll::Ready(Some(bytes)) => self.take(&bytes, &mut last),
                 Poll::Ready(None) => return,
                 Poll::Pending => thread::park(),
@@ -106,7 +106,7 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
     }
     thread::scope(|scope| {
         for (client, seen) in clients.iter().zip(&seen) {
-            scope.spawn(|| seen.read(client));
+            scope.spawn(|| seen.read(&hub, client));
         }
         let publishers = TOPICS.map(|topic| scope.spawn(|| block_on(publish(&hub, topic, &seen))));
         let done = publishers.map(|publisher| publisher.join().unwrap());

@@ -45,13 +45,10 @@ impl Client {
     /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
     pub(in crate::sse) fn poll_frame(
         self: &Arc<Self>,
+        hub: &Hub,
         mut frame: Frame,
         cx: &Context<'_>,
     ) -> Poll<Option<Bytes>> {
-        let Some(attachment) = self.attachment.get() else {
-            return Poll::Ready(None);
-        };
-        let hub = &attachment.hub;
         let mut state = lock(&self.state);
         if !matches!(state.phase, Phase::Live | Phase::Closing) {
             return Poll::Ready(None);
@@ -70,10 +67,13 @@ impl Client {
                 Ok(()) if frame.is_empty() && state.has_missed(hub, head) => {}
                 Ok(()) => break,
                 Err(overtaken) => {
+                    let Some(attachment) = self.attachment.get() else {
+                        return Poll::Ready(None);
+                    };
                     if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
                         drop(state);
                         after.run(self);
-                        return self.poll_frame(frame, cx);
+                        return self.poll_frame(hub, frame, cx);
                     }
                 }
             }
@@ -82,7 +82,7 @@ impl Client {
             frame = Frame::opening(KEEP_ALIVE);
         }
         if !frame.is_empty() {
-            state.liveness.wrote(hub.now());
+            state.liveness.wrote();
             let made_room = state.reader.outbox.len() < private;
             drop(state);
             if made_room {
