@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use helios_benches::Error;
 use helios_benches::cores::own_cpu;
-use helios_benches::reader::Readers;
+use helios_benches::reader::{Idle, Readers};
 use helios_benches::sse::{Command as Publish, topic};
 
 use crate::child::Running;
 use crate::scenarios::ready;
+use crate::subjects;
 
 const TOPIC: &str = "/events/t0";
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -29,8 +30,12 @@ impl Pair {
     fn start(subject: &str) -> Result<Self, Error> {
         let server = Running::start(subject)?;
         let (address, _) = ready(&server)?;
+        let idle = match subjects::shares_the_load_s_core(subject) {
+            true => Idle::Sleep,
+            false => Idle::Spin,
+        };
         Ok(Self {
-            readers: Readers::new(address.parse()?)?,
+            readers: Readers::new(address.parse()?, idle)?,
             server,
             expected: 0,
         })

@@ -120,6 +120,11 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
     find(name).map(drop)
 }
 
+/// Whether it runs on the core of the load, too.
+pub(crate) fn shares_the_load_s_core(name: &str) -> bool {
+    find(name).is_ok_and(|subject| matches!(subject.runtime, Flavour::OnBothCores { .. }))
+}
+
 /// What starts one of them.
 pub(crate) fn command(name: &str) -> Result<Command, Error> {
     let program = std::env::current_exe()?;

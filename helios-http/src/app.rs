@@ -11,7 +11,6 @@ use helios_core::container::{Container, Factory, Providers};
 use helios_core::error::HttpError;
 use http::Request;
 use tower::BoxError;
-use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -22,12 +21,10 @@ use crate::module::Module;
 use crate::mount::{self, BoxedService, Mount};
 use crate::panics;
 use crate::router::{Router, Routes};
-use crate::service::{ErrorFormat, HeliosService, RouteService, Shared};
+use crate::service::{BoxedLayer, ErrorFormat, HeliosService, RouteService, Shared, Stack};
 use crate::settings::Settings;
 use crate::sse::backplane::Backplane;
 use crate::sse::{Hub, Relay, SseOptions, SseService};
-
-type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
 /// Longer than anybody waits: a week.
 const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -483,14 +480,9 @@ impl Helios {
             body_timeout: self.settings.body_timeout,
             error_format: self.error_format,
         });
-        let layered = self
-            .layers
-            .into_iter()
-            .fold(BoxCloneSyncService::new(service), |inner, layer| {
-                layer(inner)
-            });
+        let stack = Stack::new(service, self.layers);
         Ok(Checked {
-            service: HeliosService::new(layered, routes, services, self.hub),
+            service: HeliosService::new(stack, routes, services, self.hub),
             table: self.table,
             settings: self.settings,
         })

@@ -31,7 +31,7 @@ pub use module::Module;
 pub use remote_addr::RemoteAddr;
 pub use router::{RouteInfo, Routes};
 pub use server::Listener;
-pub use service::{HeliosService, RouteService};
+pub use service::HeliosService;
 
 #[doc(hidden)]
 pub use helios_core::reply::{Opened as __Opened, Shape as __Shape};

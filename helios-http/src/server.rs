@@ -5,6 +5,7 @@ mod handover;
 mod listener;
 mod signals;
 mod stream;
+mod timer;
 mod wire;
 
 use std::io::{self, Write};

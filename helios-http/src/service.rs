@@ -29,9 +29,9 @@ use crate::router::{Matched, Router, Routes};
 use crate::sse::Hub;
 use crate::trace::RequestTrace;
 
-/// The routes of an app, without the layers around them. It is what `Helios::layer` wraps.
+/// The routes of an app, without the layers around them.
 #[derive(Clone)]
-pub struct RouteService {
+pub(crate) struct RouteService {
     shared: Arc<Shared>,
 }
 
@@ -64,11 +64,7 @@ impl RouteService {
     }
 }
 
-impl<B> Service<Request<B>> for RouteService
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Service<Request<Body>> for RouteService {
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
@@ -77,10 +73,51 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        let request = request.map(Body::new);
         Box::pin(async move { Ok(respond(&shared, request).await) })
+    }
+}
+
+/// Wraps what is inside of it.
+pub(crate) type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+
+/// The routes and the layers around them. Without layers a request is spared the boxes that hide their types.
+#[derive(Clone)]
+pub(crate) enum Stack {
+    Routes(RouteService),
+    Layered(BoxedService),
+}
+
+impl Stack {
+    /// The layers are given from the innermost outwards.
+    pub(crate) fn new(routes: RouteService, layers: Vec<BoxedLayer>) -> Self {
+        if layers.is_empty() {
+            return Self::Routes(routes);
+        }
+        let routes = BoxedService::new(routes);
+        let wrap = |inner, layer: BoxedLayer| layer(inner);
+        Self::Layered(layers.into_iter().fold(routes, wrap))
+    }
+}
+
+impl Service<Request<Body>> for Stack {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        match self {
+            Self::Routes(_) => Poll::Ready(Ok(())),
+            Self::Layered(service) => service.poll_ready(cx),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self {
+            Self::Routes(service) => service.call(request),
+            Self::Layered(service) => service.call(request),
+        }
     }
 }
 
@@ -146,7 +183,7 @@ async fn respond(shared: &Shared, request: Request<Body>) -> Response {
 /// ```
 #[derive(Clone)]
 pub struct HeliosService {
-    inner: BoxedService,
+    stack: Stack,
     routes: Arc<Routes>,
     services: Arc<[Services]>,
     hub: Arc<Hub>,
@@ -154,13 +191,13 @@ pub struct HeliosService {
 
 impl HeliosService {
     pub(crate) fn new(
-        inner: BoxedService,
+        stack: Stack,
         routes: Routes,
         services: Vec<Services>,
         hub: Arc<Hub>,
     ) -> Self {
         Self {
-            inner,
+            stack,
             routes: Arc::new(routes),
             services: services.into(),
             hub,
@@ -169,6 +206,11 @@ impl HeliosService {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// What answers one request: cheaper to clone than all of it.
+    pub(crate) fn stack(&self) -> Stack {
+        self.stack.clone()
     }
 
     /// The routes that it answers. What is mounted is not among them.
@@ -233,10 +275,10 @@ where
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+        self.stack.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.inner.call(request.map(Body::new))
+        self.stack.call(request.map(Body::new))
     }
 }

@@ -6,7 +6,7 @@ use std::env;
 use std::io::{PipeWriter, Write, pipe};
 
 use helios_benches::Error;
-use helios_benches::reader::Readers;
+use helios_benches::reader::{Idle, Readers};
 use helios_benches::sse::{self, Command};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
     let server = env::args().nth(1).ok_or("which server?")?;
     let runtime = Runtime::new()?;
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
-    let mut readers = Readers::new(listener.local_addr()?)?;
+    let mut readers = Readers::new(listener.local_addr()?, Idle::Sleep)?;
     let (theirs, mut ours) = pipe()?;
     match server.as_str() {
         "helios" => drop(runtime.spawn(sse::helios::serve(listener, theirs.into(), 0))),

@@ -22,6 +22,7 @@ use tower::{BoxError, ServiceExt};
 
 use super::handover::{Answer, Handover};
 use super::stream::EventStream;
+use super::timer::HeadTimer;
 use super::wire::Wire;
 use crate::peer::Peer;
 use crate::service::HeliosService;
@@ -127,7 +128,6 @@ impl Drop for Registered {
 fn http1(header_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(BUFFER_BYTES)
         .writev(false);
@@ -209,10 +209,12 @@ impl Shared {
         let handover = Arc::new(Handover::default());
         let answer = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(peer));
-            Answer::new(self.service.clone(), request, &handover)
+            Answer::new(self.service.stack(), request, &handover)
         });
         let wire = TokioIo::new(wire.with(Arc::clone(&handover)));
-        let mut served = self.http1.serve_connection(wire, answer);
+        let mut http1 = self.http1.clone();
+        http1.timer(HeadTimer::default());
+        let mut served = http1.serve_connection(wire, answer);
         let mut draining = pin!(self.draining.cancelled());
         let mut told = false;
         let taken = poll_fn(|cx| {
@@ -301,13 +303,19 @@ mod tests {
     use super::*;
     use crate::mount::boxed;
     use crate::router::Routes;
+    use crate::service::Stack;
     use crate::sse::Hub;
 
     fn nothing() -> HeliosService {
         let empty = tower::service_fn(|_: Request<Body>| async {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
-        HeliosService::new(boxed(empty), Routes(Vec::new()), Vec::new(), Hub::new())
+        HeliosService::new(
+            Stack::Layered(boxed(empty)),
+            Routes(Vec::new()),
+            Vec::new(),
+            Hub::new(),
+        )
     }
 
     /// A runtime that is shut down drops what is spawned, on the spot.

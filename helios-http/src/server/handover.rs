@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use tower::util::Oneshot;
 
 use crate::pipeline::asks_to_close;
-use crate::service::HeliosService;
+use crate::service::Stack;
 
 /// What the parts of one connection tell each other. It belongs to hyper's time on the connection, and ends with it.
 #[derive(Default)]
@@ -99,7 +99,7 @@ impl Handover {
 
 /// The response to one request: of the app, or, if it is an event stream, its head alone.
 pub(super) struct Answer {
-    answer: Oneshot<HeliosService, Request<Body>>,
+    answer: Oneshot<Stack, Request<Body>>,
     handover: Arc<Handover>,
     /// None if a stream would be hyper's to write.
     framing: Option<Framing>,
@@ -107,7 +107,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(
-        service: HeliosService,
+        service: Stack,
         request: Request<Incoming>,
         handover: &Arc<Handover>,
     ) -> Self {

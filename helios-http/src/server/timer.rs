@@ -1,0 +1,94 @@
+//! The timer of the heads that one connection reads.
+//!
+//! hyper asks for a new timer before each head, and drops it as soon as the head is there: with tokio's own that is a place in
+//! its wheel taken and given up for every request. Here all heads of a connection share one, which is set anew only when it
+//! goes off for a head that has come.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+type Shared = Arc<Mutex<Option<Pin<Box<Sleep>>>>>;
+
+#[derive(Default)]
+pub(super) struct HeadTimer(Shared);
+
+impl rt::Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(HeadDeadline {
+            shared: Arc::clone(&self.0),
+            deadline: deadline.into(),
+        })
+    }
+
+    fn now(&self) -> std::time::Instant {
+        Instant::now().into()
+    }
+}
+
+struct HeadDeadline {
+    shared: Shared,
+    deadline: Instant,
+}
+
+impl rt::Sleep for HeadDeadline {}
+
+impl Future for HeadDeadline {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let sleep = shared.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= self.deadline {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(self.deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::rt::Timer;
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    async fn goes_off_within(sleep: &mut Pin<Box<dyn rt::Sleep>>, time: Duration) -> bool {
+        timeout(time, sleep).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_head_has_its_whole_time() {
+        let timer = HeadTimer::default();
+        let second = Duration::from_secs(1);
+        let mut first = timer.sleep(TIME);
+        assert!(!goes_off_within(&mut first, TIME - second).await);
+        drop(first);
+        let mut next = timer.sleep(TIME);
+        assert!(!goes_off_within(&mut next, TIME - second).await);
+        assert!(goes_off_within(&mut next, second).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_comes_long_after_the_last_has_its_time_too() {
+        let timer = HeadTimer::default();
+        assert!(goes_off_within(&mut timer.sleep(TIME), TIME).await);
+        advance(TIME).await;
+        let mut next = timer.sleep(TIME);
+        assert!(!goes_off_within(&mut next, TIME / 2).await);
+        assert!(goes_off_within(&mut next, TIME / 2).await);
+    }
+}
