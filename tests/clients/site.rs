@@ -126,7 +126,7 @@ impl Streams {
         #[header("last-event-id")] last: Option<u64>,
     ) -> impl Stream<Item = SseEvent> {
         stream! {
-            for n in last.map_or(0, |n| n + 1)..end {
+            for n in last.map_or(0, |n| n.saturating_add(1))..end {
                 yield SseEvent::json(n).event("count").id(n);
                 sleep(Duration::from_millis(20)).await;
             }
