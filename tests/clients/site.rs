@@ -119,6 +119,16 @@ impl Streams {
         client.send(SseEvent::json(newest).event("snapshot")).await
     }
 
+    /// Every connection begins with an event that has no id.
+    #[sse("greeted")]
+    fn greeted(&self) -> impl Stream<Item = SseEvent> {
+        stream! {
+            yield SseEvent::text("hello");
+            yield SseEvent::json(0).event("count").id(0);
+            std::future::pending::<()>().await;
+        }
+    }
+
     #[sse("count/{end}")]
     fn count(
         &self,

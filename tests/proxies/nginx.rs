@@ -66,7 +66,11 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         site = replace(&site, "proxy_pass_header X-Accel-Buffering;", "");
     }
     if setup == Setup::CrossOrigin {
-        site = replace(&site, "default_type", &format!("{CROSS_ORIGIN}default_type"));
+        site = replace(
+            &site,
+            "default_type",
+            &format!("{CROSS_ORIGIN}default_type"),
+        );
     }
     let options = match setup {
         Setup::Impatient => "proxy_read_timeout 1s;",
