@@ -33,8 +33,8 @@
 //! }
 //! ```
 //!
-//! The [`guide`] begins with [the first app](guide::first_app); who knows NestJS, Dwex, HeliosJS, Danet, S42Core or axum begins
-//! with [`guide::coming_from`]. When something is not as expected: [`guide::troubleshooting`].
+//! The [`guide`] begins with [the first app](guide::first_app); if you know NestJS, Dwex, HeliosJS, Danet, S42Core or axum, begin with
+//! [`guide::coming_from`]. When something is not as expected, look into [`guide::troubleshooting`].
 //!
 //! # Features
 //!

@@ -22,23 +22,26 @@ const TEA: &str = "/streams/topics/tea";
 /// Runs all scenarios at once.
 pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
     let start = || Trial::start(client, browser);
-    tokio::join!(
-        async { start().await.cut().await },
-        async { start().await.finished().await },
-        async { start().await.too_late().await },
-        async { start().await.overloaded().await },
-        async { start().await.sent_away().await },
-        async { start().await.resumed_after_a_crash().await },
-        async { start().await.reset_after_a_crash().await },
-        async { start().await.cut_in_its_reset("event: snapshot").await },
-        async {
-            start()
-                .await
-                .cut_in_its_reset("event: snapshot\ndata: 0\n\n")
-                .await
-        },
-        async { start().await.cut_behind_a_greeting().await },
-    );
+    let scenarios = async {
+        tokio::join!(
+            async { start().await.cut().await },
+            async { start().await.finished().await },
+            async { start().await.too_late().await },
+            async { start().await.overloaded().await },
+            async { start().await.sent_away().await },
+            async { start().await.resumed_after_a_crash().await },
+            async { start().await.reset_after_a_crash().await },
+            async { start().await.cut_in_its_reset("event: snapshot").await },
+            async {
+                start()
+                    .await
+                    .cut_in_its_reset("event: snapshot\ndata: 0\n\n")
+                    .await
+            },
+            async { start().await.cut_behind_a_greeting().await },
+        );
+    };
+    Box::pin(scenarios).await;
 }
 
 impl<'a> Trial<'a> {
