@@ -18,6 +18,9 @@ struct Trial<'a> {
 }
 
 const TEA: &str = "/streams/topics/tea";
+/// What a reset hook sends.
+const SNAPSHOT: &str = "event: snapshot\ndata: 0\n\n";
+const HALF_A_SNAPSHOT: &str = "event: snapshot";
 
 /// Runs all scenarios at once.
 pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
@@ -31,13 +34,8 @@ pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
             async { start().await.sent_away().await },
             async { start().await.resumed_after_a_crash().await },
             async { start().await.reset_after_a_crash().await },
-            async { start().await.cut_in_its_reset("event: snapshot").await },
-            async {
-                start()
-                    .await
-                    .cut_in_its_reset("event: snapshot\ndata: 0\n\n")
-                    .await
-            },
+            async { start().await.cut_in_its_reset(HALF_A_SNAPSHOT).await },
+            async { start().await.cut_in_its_reset(SNAPSHOT).await },
             async { start().await.cut_behind_a_greeting().await },
         );
     };
