@@ -15,6 +15,7 @@ use helios::prelude::*;
 use http::HeaderValue;
 use http::header::SET_COOKIE;
 use serde::Deserialize;
+use uuid::Uuid;
 
 /// Who is logged in, by session id.
 #[derive(Injectable)]
@@ -25,8 +26,7 @@ struct Sessions {
 
 impl Sessions {
     fn open(&self, user: String) -> String {
-        // An id of 122 random bits: it cannot be guessed.
-        let id = SseStream::new().id().to_string();
+        let id = Uuid::new_v4().to_string();
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.insert(id.clone(), user);
         id

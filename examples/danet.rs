@@ -15,12 +15,12 @@ impl SseExample {
     #[sse("sse")]
     fn send_update(&self) -> SseStream {
         let stream = SseStream::new();
-        tokio::spawn(update(stream.clone()));
+        let timer = tokio::spawn(update(stream.clone()));
+        stream.on_close(move |_reason| timer.abort());
         stream
     }
 }
 
-/// A client that leaves ends it: there is nobody to send to any more.
 async fn update(stream: SseStream) -> Result<(), SseError> {
     for id in 0..4 {
         sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! S42Core's `SSE` in a controller: a handle with a UUID that says welcome, an event after a second, closed by the server
+//! S42Core's `SSE` in a controller: a stream with a UUID that says welcome, an event after a second, closed by the server
 //! after five. `s42core_standalone` does it without controllers.
 //!
 //! ```text
@@ -14,22 +14,15 @@ struct Events;
 #[controller]
 impl Events {
     #[sse("events")]
-    fn events(&self) -> SseStream {
-        let sse = SseStream::new();
+    async fn events(&self, sse: SseStream) -> Result<(), SseError> {
         println!("connection UUID: {}", sse.id());
-        tokio::spawn(hello(sse.clone()));
-        sse
+        sleep(Duration::from_secs(1)).await;
+        let payload = json!({ "data": "Hello, SSE!" });
+        sse.send(SseEvent::json(payload).event("exampleEvent"))
+            .await?;
+        sleep(Duration::from_secs(4)).await;
+        Ok(())
     }
-}
-
-async fn hello(sse: SseStream) -> Result<(), SseError> {
-    sleep(Duration::from_secs(1)).await;
-    let payload = json!({ "data": "Hello, SSE!" });
-    sse.send(SseEvent::json(payload).event("exampleEvent"))
-        .await?;
-    sleep(Duration::from_secs(4)).await;
-    sse.close();
-    Ok(())
 }
 
 #[server(controllers = [Events], sse(enabled = true, welcome = true))]

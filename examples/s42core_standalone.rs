@@ -17,7 +17,8 @@ use http::request::Parts;
 async fn events(State(hub): State<SseHub>, head: Parts) -> Response {
     let sse = SseStream::new();
     println!("connection UUID: {}", sse.id());
-    tokio::spawn(hello(sse.clone()));
+    let greeter = tokio::spawn(hello(sse.clone()));
+    sse.on_close(move |_reason| greeter.abort());
     hub.respond(head, sse).await
 }
 

@@ -90,7 +90,7 @@ impl User {
     ) -> impl Stream<Item = SseEvent> {
         stream! {
             yield SseEvent::json(json!({ "message": "Connected" })).event("connected");
-            for i in last.map_or(0, |n| n + 1)..10 {
+            for i in last.map_or(0, |n| n.saturating_add(1))..10 {
                 yield SseEvent::json(json!({ "count": i })).event("update").id(i);
                 sleep(Duration::from_secs(1)).await;
             }

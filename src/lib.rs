@@ -16,7 +16,7 @@
 //!     #[sse("ticks")]
 //!     fn ticks(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
 //!         stream! {
-//!             for n in last.map_or(0, |n| n + 1)..10 {
+//!             for n in last.map_or(0, |n| n.saturating_add(1))..10 {
 //!                 yield SseEvent::json(json!({ "tick": n })).event("tick").id(n);
 //!                 sleep(Duration::from_secs(1)).await;
 //!             }
@@ -33,8 +33,8 @@
 //! }
 //! ```
 //!
-//! The [`guide`] begins with [the first app](guide::first_app); who knows NestJS, Dwex, HeliosJS, Danet, S42Core or axum begins
-//! with [`guide::coming_from`]. When something is not as expected: [`guide::troubleshooting`].
+//! The [`guide`] begins with [the first app](guide::first_app); if you know NestJS, Dwex, HeliosJS, Danet, S42Core or axum, begin with
+//! [`guide::coming_from`]. When something is not as expected, look into [`guide::troubleshooting`].
 //!
 //! # Features
 //!

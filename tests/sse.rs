@@ -54,7 +54,7 @@ impl Streams {
         #[header("last-event-id")] last: Option<u64>,
     ) -> impl Stream<Item = SseEvent> {
         stream! {
-            for i in last.map_or(0, |n| n + 1)..3 {
+            for i in last.map_or(0, |n| n.saturating_add(1))..3 {
                 yield SseEvent::json(json!({ "count": i })).event("update").id(i);
             }
         }

@@ -48,7 +48,7 @@ impl Events {
     #[sse("feed")]
     fn feed(&self, #[header("last-event-id")] last: Option<u32>) -> impl Stream<Item = SseEvent> {
         stream! {
-            for i in last.map_or(0, |last| last.saturating_add(1))..100 {
+            for i in last.map_or(0, |n| n.saturating_add(1))..100 {
                 yield SseEvent::json(json!({ "count": i })).id(i).retry(3 * SECOND);
                 sleep(SECOND).await;
             }

@@ -33,10 +33,10 @@ use monitoring::Monitoring;
 use notifications::Notifications;
 use private::PrivateEvents;
 
-/// A silent stream is kept alive by a comment, every 15 s unless told otherwise: nobody has to send it.
+/// A silent stream is kept alive by a comment every 15 s: nobody has to send it, or to ask for it.
 #[server(
     controllers = [Events, Monitoring, Notifications, Activity, Jobs, PrivateEvents, Data],
-    sse(enabled = true, keep_alive = "15s"),
+    sse(enabled = true),
 )]
 pub(crate) struct App;
 

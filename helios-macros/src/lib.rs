@@ -48,7 +48,7 @@ use proc_macro::TokenStream;
 ///     #[sse("updates")]
 ///     fn updates(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
 ///         stream! {
-///             yield SseEvent::text("new").id(last.map_or(0, |id| id + 1));
+///             yield SseEvent::text("new").id(last.map_or(0, |id| id.saturating_add(1)));
 ///         }
 ///     }
 ///

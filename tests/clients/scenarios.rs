@@ -18,20 +18,28 @@ struct Trial<'a> {
 }
 
 const TEA: &str = "/streams/topics/tea";
+/// What a reset hook sends.
+const SNAPSHOT: &str = "event: snapshot\ndata: 0\n\n";
+const HALF_A_SNAPSHOT: &str = "event: snapshot";
 
 /// Runs all scenarios at once.
 pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
     let start = || Trial::start(client, browser);
-    tokio::join!(
-        async { start().await.cut().await },
-        async { start().await.finished().await },
-        async { start().await.too_late().await },
-        async { start().await.overloaded().await },
-        async { start().await.sent_away().await },
-        async { start().await.resumed_after_a_crash().await },
-        async { start().await.reset_after_a_crash().await },
-        async { start().await.cut_in_its_reset().await },
-    );
+    let scenarios = async {
+        tokio::join!(
+            async { start().await.cut().await },
+            async { start().await.finished().await },
+            async { start().await.too_late().await },
+            async { start().await.overloaded().await },
+            async { start().await.sent_away().await },
+            async { start().await.resumed_after_a_crash().await },
+            async { start().await.reset_after_a_crash().await },
+            async { start().await.cut_in_its_reset(HALF_A_SNAPSHOT).await },
+            async { start().await.cut_in_its_reset(SNAPSHOT).await },
+            async { start().await.cut_behind_a_greeting().await },
+        );
+    };
+    Box::pin(scenarios).await;
 }
 
 impl<'a> Trial<'a> {
@@ -214,7 +222,7 @@ impl<'a> Trial<'a> {
     }
 
     /// It comes back with the id that it was reset for, and is reset again.
-    async fn cut_in_its_reset(mut self) {
+    async fn cut_in_its_reset(mut self, behind: &'static str) {
         let seen = self.open(TEA).await;
         seen.wait_for("helios:ready", 1).await;
         let ids = self.server.publish("tea", 1..=2).await;
@@ -222,7 +230,7 @@ impl<'a> Trial<'a> {
         self.wire.cut();
         self.server.kill().await;
         self.server.start_again().await;
-        self.wire.end_behind("event: snapshot");
+        self.wire.end_behind(behind);
         self.wire.mend();
         self.server.wait_for_requests(2).await;
         let known = ids.last().cloned();
@@ -230,6 +238,22 @@ impl<'a> Trial<'a> {
         assert_eq!(asked, [known.clone(), known], "{}", self.client.name);
         seen.wait_for("helios:ready", 4).await;
         assert_eq!(seen.named("helios:reset").len(), 2);
+    }
+
+    /// The first event of the next connection has no id: it still has that of the connection before, or has forgotten it.
+    async fn cut_behind_a_greeting(self) {
+        let seen = self.open("/streams/greeted").await;
+        seen.wait_for("count", 1).await;
+        self.wire.end_behind("data: hello\n\n");
+        self.server.send_away(100).await;
+        self.server.wait_for_requests(3).await;
+        let asked = self.last_event_ids();
+        let asked: Vec<_> = asked.iter().map(|id| id.as_deref().unwrap_or("")).collect();
+        let known = match self.client.forgets_at_a_greeting {
+            true => "",
+            false => "0",
+        };
+        assert_eq!(asked, ["", "0", known], "{}", self.client.name);
     }
 
     /// Kills the server, and starts another when the client has been refused. Whether it still listens.

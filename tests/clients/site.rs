@@ -119,6 +119,16 @@ impl Streams {
         client.send(SseEvent::json(newest).event("snapshot")).await
     }
 
+    /// Every connection begins with an event that has no id.
+    #[sse("greeted")]
+    fn greeted(&self) -> impl Stream<Item = SseEvent> {
+        stream! {
+            yield SseEvent::text("hello");
+            yield SseEvent::json(0).event("count").id(0);
+            std::future::pending::<()>().await;
+        }
+    }
+
     #[sse("count/{end}")]
     fn count(
         &self,
@@ -126,7 +136,7 @@ impl Streams {
         #[header("last-event-id")] last: Option<u64>,
     ) -> impl Stream<Item = SseEvent> {
         stream! {
-            for n in last.map_or(0, |n| n + 1)..end {
+            for n in last.map_or(0, |n| n.saturating_add(1))..end {
                 yield SseEvent::json(n).event("count").id(n);
                 sleep(Duration::from_millis(20)).await;
             }

@@ -19,6 +19,8 @@ pub(crate) struct Client {
     pub(crate) survives_refusal: bool,
     /// It takes an event's id before it has the whole event: cut in between, it does not ask for that one again.
     pub(crate) loses_half_events: bool,
+    /// An event without an id makes it forget the id of the connection before, until there has been one with an id.
+    pub(crate) forgets_at_a_greeting: bool,
 }
 
 pub(crate) enum Start {
@@ -43,6 +45,7 @@ const EVENT_SOURCE: Client = Client {
     retry: Retry::Exact,
     survives_refusal: true,
     loses_half_events: false,
+    forgets_at_a_greeting: false,
 };
 
 pub(crate) const CHROMIUM: Client = Client {
@@ -103,6 +106,7 @@ pub(crate) const EVENTSOURCE_CLIENT: Client = Client {
     ),
     stops_at_204: false,
     retry: Retry::HalfAtLeast,
+    forgets_at_a_greeting: true,
     ..EVENT_SOURCE
 };
 
@@ -112,6 +116,7 @@ pub(crate) const REQWEST_EVENTSOURCE: Client = Client {
         &kit::RUST,
         &["./debug/helios-tried-clients", "reqwest-eventsource"],
     ),
+    forgets_at_a_greeting: true,
     ..EVENT_SOURCE
 };
 
@@ -141,11 +146,11 @@ impl Client {
     pub(crate) fn row(&self) -> String {
         let columns = [
             self.name,
-            "yes",
             if self.reconnects { "yes" } else { "no" },
-            match self.loses_half_events {
-                false => "yes",
-                true => "but for half an event",
+            match (self.loses_half_events, self.forgets_at_a_greeting) {
+                (true, _) => "but for half an event",
+                (_, true) => "but for a first event without an id",
+                _ => "yes",
             },
             if self.stops_at_204 { "yes" } else { "no" },
             match self.retry {

@@ -7,6 +7,12 @@ use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("Caddyfile");
 
+/// Two lines more of `handle @stream`.
+pub(super) const CROSS_ORIGIN: &str = "\
+header Access-Control-Allow-Origin https://app.example
+header Access-Control-Allow-Credentials true
+";
+
 const MAIN: &str = "
 {
     admin off
@@ -52,6 +58,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     site = replace(&site, "127.0.0.1:3000", &app);
     site = match setup {
         Setup::Gzip => replace(&site, "encode gzip", ENCODE_ALL),
+        Setup::CrossOrigin => replace(&site, "respond", &format!("{CROSS_ORIGIN}respond")),
         Setup::Bare => format!("{}}}", site.split("# No app").next().unwrap()),
         _ => site,
     };

@@ -29,6 +29,7 @@ macro_rules! through {
                 a_drain_is_announced
                 a_restart_is_survived
                 a_stream_that_is_cut_behind_the_proxy_misses_nothing
+                a_page_of_another_origin_may_read_the_answer_for_the_app
                 what_the_app_answers_is_left_alone
                 a_browser_would_be_told_an_error
                 ten_streams_of_a_page_survive_a_restart
@@ -208,6 +209,17 @@ pub(super) async fn a_restart_is_survived(kind: &Kind) {
     let reset = client.next().await.unwrap();
     assert_eq!(reset.event, "helios:reset");
     assert!(reset.data.contains(r#""reason":"epoch""#), "{reset:?}");
+}
+
+pub(super) async fn a_page_of_another_origin_may_read_the_answer_for_the_app(kind: &Kind) {
+    let mut site = Site::new(silent).await;
+    let proxy = kind.start(site.addr, Setup::CrossOrigin).await;
+    site.stop().await;
+    let response = ask(proxy.addr, &[AS_A_BROWSER]).await;
+    let header = |name| response.headers()[name].to_str().unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(header("access-control-allow-credentials"), "true");
 }
 
 /// What the answer for browsers saves them from.

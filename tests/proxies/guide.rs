@@ -1,5 +1,7 @@
 //! The guide shows what is tried here.
 
+use super::{caddy, haproxy, nginx};
+
 const CHAPTER: &str = include_str!("../../src/guide/deployment.md");
 
 #[test]
@@ -9,6 +11,9 @@ fn the_guide_shows_the_configurations_that_are_tested() {
         ("haproxy", include_str!("haproxy.cfg")),
         ("http", include_str!("away.http")),
         ("caddy", include_str!("Caddyfile")),
+        ("nginx", nginx::CROSS_ORIGIN),
+        ("http", haproxy::CROSS_ORIGIN),
+        ("caddy", caddy::CROSS_ORIGIN),
     ];
     for (language, file) in files {
         let block = format!("```{language}\n{file}```\n");

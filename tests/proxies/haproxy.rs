@@ -8,16 +8,13 @@ use super::process::{Addresses, Kind, Setup, replace};
 const SITE: &str = include_str!("haproxy.cfg");
 const AWAY: &str = include_str!("away.http");
 
-/// What Debian's `haproxy.cfg` sets.
-const DEFAULTS: &str = "
-defaults
-    mode http
-    timeout connect 5000
-    timeout client 50000
-    timeout server 50000
+/// Two lines more of `away.http`.
+pub(super) const CROSS_ORIGIN: &str = "\
+access-control-allow-origin: https://app.example
+access-control-allow-credentials: true
 ";
 
-const COMPRESSION: &str = "
+const COMPRESSION: &str = "mode http
     compression algo gzip
     compression type text/event-stream
 ";
@@ -47,13 +44,17 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         Setup::Bare => replace(&site, "errorfile", "#"),
         _ => replace(&site, "/etc/haproxy/away.http", &away),
     };
-    let defaults = match setup {
-        Setup::Impatient => replace(DEFAULTS, "server 50000", "server 1000"),
-        Setup::Gzip => format!("{DEFAULTS}{COMPRESSION}"),
-        _ => DEFAULTS.to_owned(),
+    site = match setup {
+        Setup::Impatient => replace(&site, "timeout server 50s", "timeout server 1s"),
+        Setup::Gzip => replace(&site, "mode http\n", COMPRESSION),
+        _ => site,
     };
-    fs::write(away, AWAY).unwrap();
-    fs::write(folder.join("haproxy.cfg"), format!("{defaults}\n{site}")).unwrap();
+    let answer = match setup {
+        Setup::CrossOrigin => replace(AWAY, "\n\nevent", &format!("\n{CROSS_ORIGIN}\nevent")),
+        _ => AWAY.to_owned(),
+    };
+    fs::write(away, answer).unwrap();
+    fs::write(folder.join("haproxy.cfg"), site).unwrap();
 }
 
 super::checks::through!(HAPROXY);

@@ -15,6 +15,12 @@ use crate::support::journal::Journal;
 
 const SITE: &str = include_str!("nginx.conf");
 
+/// Two lines more of the location `@away`.
+pub(super) const CROSS_ORIGIN: &str = "\
+add_header Access-Control-Allow-Origin https://app.example;
+add_header Access-Control-Allow-Credentials true;
+";
+
 /// What Debian's `nginx.conf` sets, in one process.
 const MAIN: &str = "
 daemon off;
@@ -59,11 +65,18 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         site = replace(&site, "error_page 500 502 504 = @away;", "");
         site = replace(&site, "proxy_pass_header X-Accel-Buffering;", "");
     }
+    if setup == Setup::CrossOrigin {
+        site = replace(
+            &site,
+            "default_type",
+            &format!("{CROSS_ORIGIN}default_type"),
+        );
+    }
     let options = match setup {
         Setup::Impatient => "proxy_read_timeout 1s;",
         Setup::Gzip => "gzip_types text/event-stream;",
         Setup::Tls => "ssl_certificate cert.pem; ssl_certificate_key cert.pem;",
-        Setup::Plain | Setup::Bare => "",
+        Setup::Plain | Setup::CrossOrigin | Setup::Bare => "",
     };
     fs::write(folder.join("nginx.conf"), MAIN).unwrap();
     fs::write(folder.join("options.conf"), options).unwrap();

@@ -23,6 +23,8 @@ pub(super) enum Setup {
     Gzip,
     /// TLS, and so HTTP/2, with the certificate `cert.pem`, which has its key in it.
     Tls,
+    /// Pages of another origin may read what the proxy answers for the app.
+    CrossOrigin,
     /// Nothing is there for the sake of streams.
     Bare,
 }

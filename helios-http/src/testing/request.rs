@@ -127,7 +127,7 @@ impl IntoFuture for TestRequest {
 ///     #[sse("words", method = "POST")]
 ///     fn words(&self, #[header("last-event-id")] last: Option<usize>, #[body] text: String) -> impl Stream<Item = SseEvent> {
 ///         stream! {
-///             for (n, word) in text.split(' ').enumerate().skip(last.map_or(0, |n| n + 1)) {
+///             for (n, word) in text.split(' ').enumerate().skip(last.map_or(0, |n| n.saturating_add(1))) {
 ///                 yield SseEvent::text(word).id(n);
 ///             }
 ///         }

@@ -186,7 +186,7 @@ impl Posts {
     #[sse("updates")]
     fn updates(&self, #[header("Last-Event-ID")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
         stream! {
-            for i in last.map_or(0, |n| n + 1)..10 {
+            for i in last.map_or(0, |n| n.saturating_add(1))..10 {
                 yield SseEvent::json(json!({ "count": i })).id(i);
             }
         }

@@ -1,0 +1,16 @@
+//! A controller in a controller: its routes are below the outer prefix, and the outer interceptor maps what they give.
+
+use helios::prelude::*;
+use serde_json::Value;
+
+#[derive(Injectable)]
+pub(crate) struct UserMetadata;
+
+#[controller(prefix = "metadata")]
+impl UserMetadata {
+    #[get]
+    fn stats(&self, #[inject_sse] sse: SseService) -> Value {
+        let stats = sse.stats();
+        json!({ "connections": stats.connections, "published": stats.published })
+    }
+}
