@@ -31,11 +31,13 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let site = Site::default();
         let shown = site.clone();
-        let mut server = Self::new(addr, site, |stop| serve(listener, shown, stop));
-        server.is_here = true;
-        server
+        Self {
+            is_here: true,
+            ..Self::new(addr, site, |stop| serve(listener, shown, stop))
+        }
     }
 
+    /// In a process of its own.
     pub(crate) fn new(addr: SocketAddr, site: Site, serve: impl FnOnce(Stop) -> Serve) -> Self {
         let (stop, stopped) = oneshot::channel();
         let stopped = Box::pin(async { stopped.await.unwrap_or_default() });

@@ -80,7 +80,7 @@ impl Outcome {
             Self::BringsBack => "arrives",
             Self::Loses => "is lost",
             Self::StaysOver => "a 204, which ends it",
-            Self::BeginsAnew => "it is told all again",
+            Self::BeginsAnew => "gets all of it again",
             Self::OnlyAnswers => "is answered, and runs nothing",
             Self::NotFound => "a 404",
             Self::NotAllowed => "a 405",
