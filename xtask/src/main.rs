@@ -53,6 +53,18 @@ const TEST: &[Step] = &[
     ),
     step("clients", &["test", "--test", "clients", "--", "--ignored"]),
     step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
+    step(
+        "peers",
+        &[
+            "test",
+            "--package",
+            "helios-benches",
+            "--features",
+            "peers",
+            "--test",
+            "peers",
+        ],
+    ),
 ];
 
 /// Advisories are not among them: they need a database from the network, and change under an unchanged commit.

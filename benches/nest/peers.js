@@ -1,0 +1,77 @@
+// What `benches/tests/peers` compares, in NestJS: `node peers.js (fastify|express)`. It tells what becomes of its streams,
+// a word a line, and shuts down when its input ends. Plain JavaScript: the decorators are called by hand.
+
+import 'reflect-metadata';
+import { mock } from 'node:test';
+import { Controller, Module, Post, Query, Sse } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Observable, Subject, of } from 'rxjs';
+
+const published = new Subject();
+let clockStands = false;
+
+/// The same, which tells when it begins and when it is over.
+function told(observable) {
+  console.log('begun');
+  return new Observable((subscriber) => {
+    subscriber.add(() => console.log('ended'));
+    return observable.subscribe(subscriber);
+  });
+}
+
+class Shown {
+  event({ name, id, data }) {
+    return told(of({ type: name, id, data }));
+  }
+
+  silence() {
+    return told(new Observable());
+  }
+
+  news() {
+    return published;
+  }
+
+  publish({ id, data }) {
+    published.next({ id, data });
+  }
+
+  /// Lets time go by. From the first call on, it goes by in no other way.
+  clock({ millis }) {
+    if (!clockStands) {
+      mock.timers.enable({ apis: ['setInterval'] });
+      clockStands = true;
+    }
+    mock.timers.tick(Number(millis));
+  }
+}
+Controller()(Shown);
+route(Sse('event'), 'event');
+route(Sse('silence'), 'silence');
+route(Sse('news'), 'news');
+route(Post('news'), 'publish');
+route(Post('clock'), 'clock');
+
+function route(decorator, name) {
+  Query()(Shown.prototype, name, 0);
+  decorator(Shown.prototype, name, Object.getOwnPropertyDescriptor(Shown.prototype, name));
+}
+
+class App {}
+Module({ controllers: [Shown] })(App);
+
+async function adapter(name) {
+  switch (name) {
+    case 'fastify':
+      return new (await import('@nestjs/platform-fastify')).FastifyAdapter();
+    case 'express':
+      return new (await import('@nestjs/platform-express')).ExpressAdapter();
+    default:
+      throw new Error(`there is no adapter ${name}`);
+  }
+}
+
+const app = await NestFactory.create(App, await adapter(process.argv[2]), { logger: false });
+await app.listen(0, '127.0.0.1');
+process.stdin.on('end', () => app.close()).resume();
+console.log(`127.0.0.1:${app.getHttpServer().address().port}`);
