@@ -23,6 +23,7 @@ const fn step(name: &'static str, args: &'static [&'static str]) -> Step {
     }
 }
 
+/// All with the same features, so that nothing is built twice.
 const TEST: &[Step] = &[
     step("format", &["fmt", "--all", "--check"]),
     step(
@@ -30,6 +31,7 @@ const TEST: &[Step] = &[
         &[
             "clippy",
             "--workspace",
+            PEERS,
             "--all-targets",
             "--",
             "-D",
@@ -38,34 +40,35 @@ const TEST: &[Step] = &[
     ),
     Step {
         name: "documentation",
-        args: &["doc", "--workspace", "--no-deps"],
+        args: &["doc", "--workspace", PEERS, "--no-deps"],
         env: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     step("examples", &["xtask", "examples"]),
     Step {
         name: "tests",
-        args: &["test", "--workspace"],
+        args: &["test", "--workspace", PEERS],
         env: &[("INSTA_UPDATE", "no")],
     },
-    step(
-        "browsers",
-        &["test", "--test", "browser", "--", "--ignored"],
-    ),
-    step("clients", &["test", "--test", "clients", "--", "--ignored"]),
-    step("proxies", &["test", "--test", "proxies", "--", "--ignored"]),
-    step(
-        "peers",
-        &[
-            "test",
-            "--package",
-            "helios-benches",
-            "--features",
-            "peers",
-            "--test",
-            "peers",
-        ],
-    ),
+    step("browsers", &ignored("browser")),
+    step("clients", &ignored("clients")),
+    step("proxies", &ignored("proxies")),
 ];
+
+/// Other frameworks, beside which Helios is tested.
+const PEERS: &str = "--features=helios-benches/peers";
+
+/// What `cargo test` runs of this test binary only when it is asked to.
+const fn ignored(test: &'static str) -> [&'static str; 7] {
+    [
+        "test",
+        "--workspace",
+        PEERS,
+        "--test",
+        test,
+        "--",
+        "--ignored",
+    ]
+}
 
 /// Advisories are not among them: they need a database from the network, and change under an unchanged commit.
 const DENY: Step = step(
