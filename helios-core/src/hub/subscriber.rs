@@ -3,6 +3,7 @@
 use std::task::Waker;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::ring::{Cursor, Lag, Overtaken, Ring};
 use super::runs::Wanted;
@@ -153,7 +154,8 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Subscriber<L> {
     id: ClientId,
-    subscriptions: Vec<Subscription<L>>,
+    /// Most readers have one topic beside the one that everybody is in.
+    subscriptions: SmallVec<[Subscription<L>; 2]>,
     /// What is sent to this client alone.
     pub outbox: Outbox,
     /// Up to where everything has been written.
@@ -172,7 +174,7 @@ impl<L: Log> Subscriber<L> {
     pub fn new(id: ClientId, limits: OutboxLimits) -> Self {
         Self {
             id,
-            subscriptions: Vec::new(),
+            subscriptions: SmallVec::new(),
             outbox: Outbox::new(limits),
             position: 0,
             with_ids: false,

@@ -163,10 +163,11 @@ impl Shared {
         loop {
             // Boxed, to be freed while a stream runs.
             let requests = Box::pin(self.requests(io, read, &peer));
-            let Some((stream, last)) = requests.await? else {
+            let Some((mut stream, last)) = requests.await? else {
                 return Ok(());
             };
-            let (back, unread) = stream.run().await?;
+            stream.run().await?;
+            let (back, unread) = stream.into_parts();
             (io, read) = (back, Some(unread));
             if last || self.draining.is_cancelled() {
                 return Ok(io.shutdown().await?);

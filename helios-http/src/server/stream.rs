@@ -63,14 +63,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         }
     }
 
-    /// Writes the body to its end, and gives back the socket, with what was read of it.
+    /// Writes the body to its end. It borrows the stream: a future that owned it would hold it twice.
     ///
     /// # Errors
     ///
     /// Of the socket, of a client that has gone away, and of a body that broke off.
-    pub(super) async fn run(mut self) -> io::Result<(I, Vec<u8>)> {
-        std::future::poll_fn(|cx| self.poll(cx)).await?;
-        Ok((self.io, self.unread))
+    pub(super) async fn run(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The socket, with what was read of it meanwhile.
+    pub(super) fn into_parts(self) -> (I, Vec<u8>) {
+        (self.io, self.unread)
     }
 
     /// Writes first: who says no more may still read what is ready, as with every other response.
@@ -277,9 +281,9 @@ mod tests {
         chunked: bool,
         socket_bytes: usize,
     ) -> (String, bool) {
-        let (stream, mut client, _) = stream(frames, chunked, socket_bytes);
+        let (mut stream, mut client, _) = stream(frames, chunked, socket_bytes);
         let mut text = String::new();
-        let run = async { stream.run().await.is_ok() };
+        let run = async move { stream.run().await.is_ok() };
         let (ended_well, read) = tokio::join!(run, client.read_to_string(&mut text));
         read.unwrap();
         (text, ended_well)
@@ -320,9 +324,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_not_polled_while_its_socket_is_full() {
         let frame = "x".repeat(GATHERED_BYTES).leak();
-        let (stream, mut client, polls) = stream([Ok(&*frame), Ok("last")], true, 16);
+        let (mut stream, mut client, polls) = stream([Ok(&*frame), Ok("last")], true, 16);
         // The socket is closed with the stream, not when its task is joined.
-        let running = tokio::spawn(async { stream.run().await.map(drop) });
+        let running = tokio::spawn(async move { stream.run().await });
         let mut some = vec![0; GATHERED_BYTES];
         client.read_exact(&mut some).await.unwrap();
         assert_eq!(polls.load(Ordering::Relaxed), 1);
@@ -335,8 +339,8 @@ mod tests {
     #[tokio::test]
     async fn what_the_client_sends_meanwhile_is_given_back_and_no_more_is_read_than_that() {
         let frame = "x".repeat(GATHERED_BYTES).leak();
-        let (stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
-        let running = tokio::spawn(stream.run());
+        let (mut stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
+        let running = tokio::spawn(async move { stream.run().await.map(|()| stream.into_parts()) });
         // As much is read, and as much again fits into the socket.
         let sent = vec![b'r'; 2 * UNREAD_BYTES];
         client.write_all(&sent).await.unwrap();
@@ -357,9 +361,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_will_say_no_more_is_given_what_is_ready() {
-        let (stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
+        let (mut stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
         client.shutdown().await.unwrap();
         assert!(stream.run().await.is_ok());
+        drop(stream);
         let mut text = String::new();
         client.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "head 3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
