@@ -5,7 +5,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use helios_benches::Error;
-use helios_benches::cores::own_cpu;
 use helios_benches::reader::{Idle, Readers};
 use helios_benches::sse::{Command as Publish, topic};
 
@@ -75,12 +74,11 @@ impl Pair {
     /// What the events cost that are received meanwhile.
     fn cost_of(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<Cost, Error> {
         let (received, server) = (self.readers.received, self.server.cpu()?);
-        let (client, start) = (own_cpu()?, Instant::now());
+        let start = Instant::now();
         run(self)?;
         Ok(Cost {
             events: (self.readers.received - received) as f64,
             server: self.server.cpu()? - server,
-            client: own_cpu()? - client,
             time: start.elapsed(),
         })
     }
@@ -105,7 +103,6 @@ impl Pair {
 struct Cost {
     events: f64,
     server: Duration,
-    client: Duration,
     time: Duration,
 }
 
@@ -135,14 +132,13 @@ fn command(events: u32) -> Publish {
     }
 }
 
-/// Events received for each second of the server's processor time, and of time; and what one costs the load.
+/// Events received for each second of the server's processor time, and of time.
 pub(crate) fn fan_out(subject: &str, readers: usize, publish: u32) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::with_readers(subject, readers)?;
     let cost = pair.cost(command(publish), readers)?;
     Ok(vec![
         cost.per_cpu_second(),
         cost.events / cost.time.as_secs_f64(),
-        cost.client.as_secs_f64() * 1e6 / cost.events,
     ])
 }
 

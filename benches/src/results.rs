@@ -17,13 +17,15 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/bench");
 const HOW: &str = "\
 `cargo xtask bench --save` writes this page. Each subject is a process of its own on one core, its load on another; subjects
 take turns, round by round. A goal is met by the median, a ratio is of two figures of the same round. An absolute figure says
-little: compare within a table.
+little: compare within a table. The load does not sleep while it waits, unless it shares its core with the server: the kernel
+charges the waking of a reader to who sends, and a slow server, which lets its readers sleep between two events, would be
+charged more often than a fast one.
 
-All are release builds with `TCP_NODELAY` (but for nchan: nginx sets it no earlier than for a second request), each with what it has by default: Helios with ids, history, limits and keep-alive;
-axum and salvo with their keep-alive and a `tokio::sync::broadcast` channel for each topic; actix-web with the same channels
-(it has neither events nor keep-alive); nchan with history and pings, published to over HTTP, which it pays for; NestJS in
-production mode with an RxJS `Subject` for each topic (it has no keep-alive). `bare-sse` is one loop over sockets, the limit;
-`hyper-sse` is hyper and a list of events.";
+All are release builds with `TCP_NODELAY` (but for nchan: nginx sets it no earlier than for a second request), each with what
+it has by default: Helios with ids, history, limits and keep-alive; axum and salvo with their keep-alive and a
+`tokio::sync::broadcast` channel for each topic; actix-web with the same channels (it has neither events nor keep-alive); nchan
+with history and pings, published to over HTTP, which it pays for; NestJS in production mode with an RxJS `Subject` for each
+topic (it has no keep-alive). `bare-sse` is one loop over sockets, the limit; `hyper-sse` is hyper and a list of events.";
 
 #[derive(Serialize, Deserialize)]
 struct Results {
