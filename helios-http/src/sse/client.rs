@@ -1,6 +1,7 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
 mod bag;
+mod life;
 #[cfg(test)]
 mod races;
 mod reader;
@@ -10,7 +11,6 @@ mod task;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::encode::encode;
@@ -29,13 +29,12 @@ use super::topics::Membership;
 use crate::panics::caught;
 use crate::peer::Peer;
 use bag::Bag;
-
+use life::{Decision, Finished, Life};
 use reader::PendingReset;
+
+pub(super) use life::{CloseCallback, Ending, Farewell};
 pub(super) use rooms::JoinAt;
 use task::Task;
-
-/// Runs when the connection is over.
-pub(super) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
 
 /// Bytes that wait before `send` waits too: about two frames keep the socket busy.
 const HIGH_WATER: usize = 2 * FRAME_BYTES;
@@ -83,13 +82,7 @@ impl EventMapper {
 }
 
 struct State {
-    phase: Phase,
-    /// Set once the end is decided, also before the handle is attached.
-    ending: Option<Ending>,
-    /// An end that is announced, and when it is decided at the latest.
-    leaving: Option<(Ending, Duration)>,
-    /// Somebody wants to know of an end before it is decided.
-    closing_watched: bool,
+    life: Life,
     /// Events sent while detached.
     queued: Vec<(SseEvent, Origin)>,
     queued_bytes: usize,
@@ -109,34 +102,7 @@ struct State {
     task: Task,
     /// The response head may leave.
     head_wanted: bool,
-    /// The stream has failed, and its error hooks run: nothing but the error ends it.
-    failing: bool,
-    callbacks: Vec<CloseCallback>,
     liveness: Liveness,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Detached,
-    Live,
-    /// No more is sent.
-    Closing,
-    Finished(CloseReason),
-}
-
-/// How a connection ends.
-#[derive(Clone)]
-pub(super) struct Ending {
-    pub(super) reason: CloseReason,
-    pub(super) farewell: Farewell,
-}
-
-/// The last word to the client.
-#[derive(Clone)]
-pub(super) enum Farewell {
-    End,
-    Reconnect(Duration),
-    Error(SseError),
 }
 
 /// Who sends an event: closure interceptors map only what the route itself sends.
@@ -171,10 +137,7 @@ impl Client {
             over: Notify::new(),
             bag: Bag::default(),
             state: Mutex::new(State {
-                phase: Phase::Detached,
-                ending: None,
-                leaving: None,
-                closing_watched: false,
+                life: Life::detached(),
                 queued: Vec::new(),
                 queued_bytes: 0,
                 wanted: Vec::new(),
@@ -186,8 +149,6 @@ impl Client {
                 reader: Subscriber::new(id, OutboxLimits::default()),
                 task: Task::default(),
                 head_wanted: false,
-                failing: false,
-                callbacks: Vec::new(),
                 liveness: Liveness::default(),
             }),
         }
@@ -225,46 +186,21 @@ impl Client {
     pub(super) fn go_live(self: &Arc<Self>, attachment: &Attachment) {
         let hub = &attachment.hub;
         let reset = self.begin(attachment);
-        loop {
+        let ending = loop {
             let queued = std::mem::take(&mut lock(&self.state).queued);
             let encode = |(event, origin)| self.encode_for(attachment, event, origin);
-            let (encoded, refused): (Vec<_>, Vec<_>) =
-                queued.into_iter().map(encode).partition(Result::is_ok);
+            let encoded: Vec<_> = queued.into_iter().map(encode).collect();
             let mut state = lock(&self.state);
-            let head = hub.head();
-            for bytes in encoded.into_iter().flatten() {
-                state.reader.tell(head, bytes);
+            state.take_over(hub, encoded);
+            if state.queued.is_empty() {
+                break state.go_live(hub);
             }
-            // A handle made without its app could not check against the app's options when it was sent to.
-            if let Some(error) = refused.into_iter().find_map(Result::err) {
-                state.ending.get_or_insert(Ending {
-                    reason: CloseReason::Error,
-                    farewell: Farewell::Error(error),
-                });
-            }
-            if !state.queued.is_empty() {
-                continue;
-            }
-            let options = hub.options();
-            state.phase = Phase::Live;
-            state.reader.outbox.set_limits(options.backlog);
-            state.liveness = Liveness::new(hub.now(), options.jittered_max_age());
-            let ending = match state.ending.take() {
-                None if hub.is_closing() => Some(hub.shutdown_ending()),
-                // Who is live when another sequence begins is ended by that.
-                None if state.is_of_another_epoch(hub) => {
-                    Some(hub.reconnect_ending(CloseReason::ServerClosed))
-                }
-                ending => ending,
-            };
-            drop(state);
-            hub.connected();
-            if let Some(ending) = ending {
-                self.end(ending);
-            }
-            reset.into_iter().for_each(|reset| reset.run(self));
-            return;
+        };
+        hub.connected();
+        if let Some(ending) = ending {
+            self.end(ending);
         }
+        reset.into_iter().for_each(|reset| reset.run(self));
     }
 
     /// Checks and encodes outside of the lock: interceptors are user code.
@@ -316,7 +252,7 @@ impl Client {
         };
         hub.check_reserved(event)?;
         let mut state = lock(&self.state);
-        if state.closed_reason().is_some() {
+        if state.life.closed_reason().is_some() {
             return Ok(false);
         }
         state.check_id(event)?;
@@ -330,7 +266,7 @@ impl Client {
     /// Whether `send` need not wait: there is room, or waiting would be in vain.
     pub(super) fn has_room(&self) -> bool {
         let state = lock(&self.state);
-        state.phase != Phase::Live || state.reader.outbox.has_room(HIGH_WATER)
+        !state.life.is_open() || state.reader.outbox.has_room(HIGH_WATER)
     }
 
     /// Puts an event into the queue, to be written after everything that was published until now. What answers a reset is
@@ -347,11 +283,11 @@ impl Client {
     ) -> Result<(), SseError> {
         let waker = {
             let mut state = lock(&self.state);
-            if let Some(reason) = state.closed_reason() {
+            if let Some(reason) = state.life.closed_reason() {
                 return Err(SseError::Closed(reason));
             }
-            match (prepared, state.phase) {
-                (Prepared::Queued(event, origin, size), Phase::Detached) => {
+            match (prepared, state.life.is_detached()) {
+                (Prepared::Queued(event, origin, size), true) => {
                     state.queue(event.clone(), *origin, *size)?;
                 }
                 (Prepared::Encoded(bytes), _) => match state.answers(after) {
@@ -363,7 +299,7 @@ impl Client {
                     }
                 },
                 // It went live between `prepare` and here.
-                (Prepared::Queued(event, origin, _), _) => {
+                (Prepared::Queued(event, origin, _), false) => {
                     drop(state);
                     return self.push_as(&self.prepare(event.clone(), *origin)?, after, manner);
                 }
@@ -394,23 +330,17 @@ impl Client {
 
     /// No more can be sent.
     pub(super) fn is_closed(&self) -> bool {
-        lock(&self.state).closed_reason().is_some()
+        lock(&self.state).life.closed_reason().is_some()
     }
 
     /// The reason, once the connection is over.
     pub(super) fn finished(&self) -> Option<CloseReason> {
-        match lock(&self.state).phase {
-            Phase::Finished(reason) => Some(reason),
-            _ => None,
-        }
+        lock(&self.state).life.finished_reason()
     }
 
-    /// The reason, once the end is announced or decided; until then somebody is known to wait for it.
+    /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
     pub(super) fn closing_reason(&self) -> Option<CloseReason> {
-        let mut state = lock(&self.state);
-        state.closing_watched = true;
-        let announced = state.leaving.as_ref().map(|(ending, _)| ending.reason);
-        announced.or_else(|| state.closed_reason())
+        lock(&self.state).life.watch()
     }
 
     fn head(&self) -> u64 {
@@ -419,7 +349,7 @@ impl Client {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(lock(&self.state).phase, Phase::Live | Phase::Closing)
+        lock(&self.state).life.is_live()
     }
 
     pub(super) fn request_head(&self) {
@@ -434,7 +364,7 @@ impl Client {
     /// Whether the response head may leave; else `waker` is woken when it may.
     pub(super) fn poll_head(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.state);
-        if state.phase == Phase::Detached {
+        if state.life.is_detached() {
             return false;
         }
         if !state.head_wanted {
@@ -451,45 +381,31 @@ impl Client {
     }
 
     pub(super) fn on_close(&self, callback: CloseCallback) {
-        let reason = {
-            let mut state = lock(&self.state);
-            let Phase::Finished(reason) = state.phase else {
-                state.callbacks.push(callback);
-                return;
-            };
-            reason
-        };
-        caught("an `on_close` callback", || callback(reason));
+        let late = lock(&self.state).life.on_close(callback);
+        if let Some((callback, reason)) = late {
+            caught("an `on_close` callback", || callback(reason));
+        }
     }
 
-    /// Says that the connection is to end. Who waits for that may still send until it is decided: by the end of the
-    /// stream's own source, or when the grace is over. If nobody waits it is decided at once.
+    /// Says that the connection is to end. Who watches for that may still send until it is decided: by the end of the
+    /// stream's own source, or when the grace is over. If nobody does it is decided at once.
     pub(super) fn announce_end(&self, hub: &Hub, ending: Ending) {
-        {
-            let mut state = lock(&self.state);
-            if state.leaving.is_some() {
-                return;
-            }
-            if state.closing_watched && state.phase == Phase::Live {
-                let until = hub.now().saturating_add(hub.options().closing_grace);
-                state.leaving = Some((ending, until));
-                drop(state);
-                self.closing.notify_waiters();
-                return;
-            }
+        let until = hub.now().saturating_add(hub.options().closing_grace);
+        let is_announced = lock(&self.state).life.announce(&ending, until);
+        match is_announced {
+            true => self.closing.notify_waiters(),
+            false => self.end(ending),
         }
-        self.end(ending);
     }
 
     /// Decides the end: the farewell is written after what was sent. The first ending counts.
     pub(super) fn end(&self, ending: Ending) {
         let waker = {
             let mut state = lock(&self.state);
-            let refused = state.failing && ending.reason != CloseReason::Error;
-            if refused || state.closed_reason().is_some() {
+            if !state.end(self.attachment.get(), &ending) {
                 return;
             }
-            state.end(self.attachment.get(), ending)
+            state.task.wake()
         };
         self.ended(waker);
     }
@@ -503,12 +419,12 @@ impl Client {
 
     /// The stream has failed: error hooks may still send, but not decide another end.
     pub(super) fn fail(&self) {
-        lock(&self.state).failing = true;
+        lock(&self.state).life.fail();
     }
 
     /// A connection hook refused: what follows is an ordinary answer.
     pub(super) fn reject(&self) {
-        lock(&self.state).ending.get_or_insert(Ending {
+        lock(&self.state).life.decide(&Ending {
             reason: CloseReason::Rejected,
             farewell: Farewell::End,
         });
@@ -529,20 +445,11 @@ impl Client {
 
     /// Ends the state and runs the callbacks. `None` if that was done before.
     fn settle(&self, reason: CloseReason) -> Option<(CloseReason, bool)> {
-        let (reason, was_live, callbacks) = {
-            let mut state = lock(&self.state);
-            if matches!(state.phase, Phase::Finished(_)) {
-                return None;
-            }
-            let was_live = state.phase != Phase::Detached;
-            let reason = state.closed_reason().unwrap_or(reason);
-            state.phase = Phase::Finished(reason);
-            state.reader.outbox.clear();
-            state.reader.leave_all().for_each(drop);
-            state.queued = Vec::new();
-            state.task = Task::default();
-            (reason, was_live, std::mem::take(&mut state.callbacks))
-        };
+        let Finished {
+            reason,
+            was_live,
+            callbacks,
+        } = lock(&self.state).finish(reason)?;
         self.room.notify_waiters();
         self.closing.notify_waiters();
         self.over.notify_waiters();
@@ -572,38 +479,69 @@ impl Attachment {
 }
 
 impl State {
-    /// Decides the end, and gives who is to be woken to write it.
-    fn end(&mut self, attachment: Option<&Attachment>, ending: Ending) -> Option<Waker> {
-        // Who had a moment for a last word has not finished the stream with it.
-        let ending = match (self.leaving.take(), ending.reason) {
-            (Some((announced, _)), CloseReason::Completed) => announced,
-            _ => ending,
-        };
-        if let (Phase::Live, Some(attachment)) = (self.phase, attachment) {
-            let at = attachment.hub.head();
-            self.phase = Phase::Closing;
-            self.reader.end_at(at);
-            if let Some(farewell) = attachment.farewell(&ending) {
-                self.reader.tell(at, farewell);
+    /// Takes over what was sent before it is live.
+    fn take_over(&mut self, hub: &Hub, encoded: Vec<Result<Bytes, SseError>>) {
+        let head = hub.head();
+        for encoded in encoded {
+            match encoded {
+                Ok(bytes) => self.reader.tell(head, bytes),
+                // A handle made without its app could not check against the app's options when it was sent to.
+                Err(error) => {
+                    self.life.decide(&Ending {
+                        reason: CloseReason::Error,
+                        farewell: Farewell::Error(error),
+                    });
+                }
             }
         }
-        self.ending = Some(ending);
+    }
+
+    /// Is live from now on. Gives an end that is to be decided at once.
+    fn go_live(&mut self, hub: &Hub) -> Option<Ending> {
+        let options = hub.options();
+        self.reader.outbox.set_limits(options.backlog);
+        self.liveness = Liveness::new(hub.now(), options.jittered_max_age());
+        match self.life.go_live() {
+            None if hub.is_closing() => Some(hub.shutdown_ending()),
+            // Who is live when another sequence begins is ended by that.
+            None if self.is_of_another_epoch(hub) => {
+                Some(hub.reconnect_ending(CloseReason::ServerClosed))
+            }
+            ending => ending,
+        }
+    }
+
+    /// Decides the end. False if another one counts.
+    fn end(&mut self, attachment: Option<&Attachment>, ending: &Ending) -> bool {
+        match (self.life.decide(ending), attachment) {
+            (Decision::Refused, _) => return false,
+            (Decision::Closes(ending), Some(attachment)) => {
+                let at = attachment.hub.head();
+                self.reader.end_at(at);
+                if let Some(farewell) = attachment.farewell(&ending) {
+                    self.reader.tell(at, farewell);
+                }
+            }
+            // It is told when the connection is live.
+            _ => {}
+        }
         self.head_wanted = true;
-        self.task.wake()
+        true
+    }
+
+    /// Is over: what waits is not written any more. `None` if it was over before.
+    fn finish(&mut self, reason: CloseReason) -> Option<Finished> {
+        let finished = self.life.finish(reason)?;
+        self.reader.outbox.clear();
+        self.reader.leave_all().for_each(drop);
+        self.queued = Vec::new();
+        self.task = Task::default();
+        Some(finished)
     }
 
     /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
     fn answers(&self, after: Option<u64>) -> Option<u64> {
         after.filter(|_| self.reader.held_at() == after)
-    }
-
-    /// The reason of the end, once it is decided.
-    fn closed_reason(&self) -> Option<CloseReason> {
-        match (&self.ending, self.phase) {
-            (_, Phase::Finished(reason)) => Some(reason),
-            (Some(ending), _) => Some(ending.reason),
-            (None, _) => None,
-        }
     }
 
     fn queue(&mut self, event: SseEvent, origin: Origin, size: usize) -> Result<(), SseError> {

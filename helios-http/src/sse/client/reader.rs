@@ -10,7 +10,7 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
-use super::{Attachment, Client, Manner, Origin, Phase, State};
+use super::{Attachment, Client, Manner, Origin, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
 use crate::sse::stream::SseStream;
@@ -50,7 +50,7 @@ impl Client {
         cx: &Context<'_>,
     ) -> Poll<Option<Bytes>> {
         let mut state = lock(&self.state);
-        if !matches!(state.phase, Phase::Live | Phase::Closing) {
+        if !state.life.is_live() {
             return Poll::Ready(None);
         }
         state.head_left = true;
@@ -90,7 +90,7 @@ impl Client {
             }
             return Poll::Ready(Some(hub.count(frame)));
         }
-        if state.phase == Phase::Closing {
+        if state.life.is_closing() {
             return Poll::Ready(None);
         }
         if state.reader.held_at().is_none() {
@@ -108,7 +108,7 @@ impl Client {
         overtaken: Overtaken,
     ) -> Option<Unlocked> {
         let options = attachment.hub.options();
-        if state.phase == Phase::Closing || state.failing {
+        if !state.life.is_well() {
             // What was sent to this client alone is still owed to it; it will resume the rest.
             state.reader.abandon().for_each(drop);
             return None;
@@ -177,7 +177,7 @@ impl Client {
         let hub = &attachment.hub;
         let waker = {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing {
+            if !state.life.is_well() {
                 return;
             }
             let dropped = state.reader.outbox.len() as u64;
@@ -187,7 +187,8 @@ impl Client {
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
             let ending = hub.reconnect_ending(CloseReason::SlowClient);
-            state.end(Some(attachment), ending)
+            state.end(Some(attachment), &ending);
+            state.task.wake()
         };
         self.ended(waker);
     }
@@ -228,8 +229,7 @@ impl Client {
                 false => state.lag(),
             };
             let verdict = state.liveness.look(now, lag, &hub.options().patience());
-            let overdue = state.leaving.as_ref().filter(|(_, until)| *until <= now);
-            let overdue = overdue.map(|(ending, _)| ending.clone());
+            let overdue = state.life.overdue(now);
             let wakes = verdict == Verdict::KeepAlive;
             let waker = wakes.then(|| state.task.wake()).flatten();
             (verdict, overdue, waker)
@@ -254,7 +254,7 @@ impl Client {
         }
         let skipped = {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing || state.reader.held_at().is_some() {
+            if !state.life.is_well() || state.reader.held_at().is_some() {
                 return;
             }
             let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
@@ -313,7 +313,7 @@ impl State {
     /// How far the client is behind; it has yet to see its end, too.
     fn lag(&self) -> Lag {
         let mut lag = self.reader.lag();
-        if self.phase == Phase::Closing {
+        if self.life.is_closing() {
             lag.events = lag.events.max(1);
         }
         lag

@@ -220,7 +220,7 @@ impl State {
 
     /// False if the connection is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
-        if let Some(reason) = self.closed_reason() {
+        if let Some(reason) = self.life.closed_reason() {
             return Err(SseError::Closed(reason));
         }
         if self.is_in(topic) {
