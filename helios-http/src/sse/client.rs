@@ -5,6 +5,7 @@ mod life;
 #[cfg(test)]
 mod races;
 mod reader;
+mod reset;
 mod rooms;
 mod task;
 
@@ -30,7 +31,7 @@ use crate::panics::caught;
 use crate::peer::Peer;
 use bag::Bag;
 use life::{Decision, Finished, Life};
-use reader::PendingReset;
+use reset::PendingReset;
 
 pub(super) use life::{CloseCallback, Ending, Farewell};
 pub(super) use rooms::JoinAt;
@@ -94,7 +95,7 @@ struct State {
     begun: bool,
     /// The response head has left: what is joined from now on is not resumed.
     head_left: bool,
-    /// A reset that came while the hooks of another one run.
+    /// A reset that came while another one is being answered.
     next_reset: Option<PendingReset>,
     /// The hub's epoch when the first topic was joined.
     joined_in: Option<u64>,
@@ -472,10 +473,6 @@ impl Attachment {
             Farewell::Error(error) => Some(control::error(error)),
         }
     }
-
-    fn has_reset_hooks(&self) -> bool {
-        self.hooks.iter().any(|hooks| hooks.answers_resets())
-    }
 }
 
 impl State {
@@ -537,11 +534,6 @@ impl State {
         self.queued = Vec::new();
         self.task = Task::default();
         Some(finished)
-    }
-
-    /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
-    fn answers(&self, after: Option<u64>) -> Option<u64> {
-        after.filter(|_| self.reader.held_at() == after)
     }
 
     fn queue(&mut self, event: SseEvent, origin: Origin, size: usize) -> Result<(), SseError> {

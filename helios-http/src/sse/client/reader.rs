@@ -10,36 +10,10 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
+use super::reset::PendingReset;
 use super::{Attachment, Client, Manner, Origin, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
-use crate::sse::stream::SseStream;
-use crate::sse::{control, hooks};
-
-/// A reset whose hooks have to be run, once the client's state is unlocked.
-pub(in crate::sse) struct PendingReset {
-    reset: SseReset,
-    /// What the hooks send is written right behind this number, and before what comes after it.
-    at: u64,
-}
-
-impl PendingReset {
-    /// Both in one.
-    fn and(mut self, later: Self) -> Self {
-        self.reset.topics.extend(later.reset.topics);
-        Self {
-            reset: SseReset::new(later.reset.reason, self.reset.topics),
-            ..later
-        }
-    }
-
-    pub(super) fn run(self, client: &Arc<Client>) {
-        if let Some(attachment) = client.attachment.get() {
-            let handle = SseStream::at_reset(Arc::clone(client), self.at);
-            hooks::spawn_reset(handle, attachment, self.reset);
-        }
-    }
-}
 
 impl Client {
     /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
@@ -193,28 +167,6 @@ impl Client {
         self.ended(waker);
     }
 
-    /// A hook could not answer a reset: the client is to come back, and to be reset again.
-    pub(in crate::sse) fn reset_failed(&self) {
-        if let Some(attachment) = self.attachment.get() {
-            self.end(attachment.hub.reconnect_ending(CloseReason::Error));
-        }
-    }
-
-    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
-    pub(in crate::sse) fn reset_answered(self: &Arc<Self>) {
-        let (waker, next) = {
-            let mut state = lock(&self.state);
-            state.reader.go_on();
-            let next = state.next_reset.take();
-            if let Some(next) = &next {
-                state.reader.hold_at(next.at);
-            }
-            (state.task.wake(), next)
-        };
-        waker.into_iter().for_each(Waker::wake);
-        next.into_iter().for_each(|next| next.run(self));
-    }
-
     /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
     pub(in crate::sse) fn beat(self: &Arc<Self>, hub: &Hub) {
         let Some(attachment) = self.attachment.get() else {
@@ -337,46 +289,5 @@ impl State {
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&places));
         self.reset(client, attachment, reset, false)
-    }
-
-    /// Tells the client that events are missing. It is told at once, before all that is still to be read: cut before it has
-    /// been told, it comes back with an id from before the gap. If hooks are to answer, nothing that follows is read until
-    /// they are done. Its new position comes when all that was published until now has been written. Who is `nowhere` has
-    /// brought an id that means nothing here, and keeps it until then.
-    pub(super) fn reset(
-        &mut self,
-        client: &Client,
-        attachment: &Attachment,
-        reset: SseReset,
-        nowhere: bool,
-    ) -> Option<PendingReset> {
-        let hub = &attachment.hub;
-        let (position, head) = (self.reader.position(), hub.head());
-        let id = match nowhere {
-            true => attachment.last_event_id.clone(),
-            false => Some(hub.id(position).to_string()),
-        };
-        let id = id.filter(|_| self.reader.uses_ids());
-        // A client from another server may be ahead of this one, which is no reason to wait.
-        let at = position.min(head);
-        self.reader.tell(at, control::reset(hub, id, &reset));
-        if self.reader.uses_ids() {
-            let ready = hub.id(position.max(head)).to_string();
-            let ready = control::ready(hub, client.id, Some(ready), false);
-            self.reader.tell_position(head, ready);
-        }
-        if !attachment.has_reset_hooks() {
-            return None;
-        }
-        let next = PendingReset { reset, at };
-        if self.reader.held_at().is_some() {
-            self.next_reset = Some(match self.next_reset.take() {
-                Some(before) => before.and(next),
-                None => next,
-            });
-            return None;
-        }
-        self.reader.hold_at(at);
-        Some(next)
     }
 }

@@ -7,7 +7,7 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
-use super::reader::PendingReset;
+use super::reset::PendingReset;
 use super::{Attachment, Client, State};
 use crate::sse::control;
 use crate::sse::hub::{Hub, lock};
