@@ -1,6 +1,7 @@
 //! The state of one SSE connection, from its handle's making to its last byte.
 
 mod bag;
+mod deferred;
 mod life;
 #[cfg(test)]
 mod races;
@@ -19,7 +20,7 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{FRAME_BYTES, Liveness, OutboxLimits, Subscriber};
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::{ClientId, CloseReason, SseError, SseReset};
+use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
 
 use super::control;
@@ -30,6 +31,7 @@ use super::topics::Membership;
 use crate::panics::caught;
 use crate::peer::Peer;
 use bag::Bag;
+use deferred::Deferred;
 use life::{Decision, Finished, Life};
 use reset::PendingReset;
 
@@ -84,13 +86,7 @@ impl EventMapper {
 
 struct State {
     life: Life,
-    /// Events sent while detached.
-    queued: Vec<(SseEvent, Origin)>,
-    queued_bytes: usize,
-    /// Topics asked for before the hub was known.
-    wanted: Vec<(String, JoinAt)>,
-    /// What a detached handle has found missing.
-    missed: Vec<SseReset>,
+    deferred: Deferred,
     /// The topics are read, also if the connection is not live yet.
     begun: bool,
     /// The response head has left: what is joined from now on is not resumed.
@@ -139,10 +135,7 @@ impl Client {
             bag: Bag::default(),
             state: Mutex::new(State {
                 life: Life::detached(),
-                queued: Vec::new(),
-                queued_bytes: 0,
-                wanted: Vec::new(),
-                missed: Vec::new(),
+                deferred: Deferred::default(),
                 begun: false,
                 head_left: false,
                 next_reset: None,
@@ -188,12 +181,12 @@ impl Client {
         let hub = &attachment.hub;
         let reset = self.begin(attachment);
         let ending = loop {
-            let queued = std::mem::take(&mut lock(&self.state).queued);
+            let queued = lock(&self.state).deferred.take_events();
             let encode = |(event, origin)| self.encode_for(attachment, event, origin);
             let encoded: Vec<_> = queued.into_iter().map(encode).collect();
             let mut state = lock(&self.state);
             state.take_over(hub, encoded);
-            if state.queued.is_empty() {
+            if !state.deferred.has_events() {
                 break state.go_live(hub);
             }
         };
@@ -289,7 +282,7 @@ impl Client {
             }
             match (prepared, state.life.is_detached()) {
                 (Prepared::Queued(event, origin, size), true) => {
-                    state.queue(event.clone(), *origin, *size)?;
+                    state.deferred.push(event.clone(), *origin, *size)?;
                 }
                 (Prepared::Encoded(bytes), _) => match state.answers(after) {
                     Some(at) => state.reader.tell(at, bytes.clone()),
@@ -375,10 +368,9 @@ impl Client {
         state.head_wanted
     }
 
-    /// Whether events wait, so that an error comes too late for a status.
+    /// Whether something was sent, so that an error comes too late for a status.
     pub(super) fn has_sent(&self) -> bool {
-        let state = lock(&self.state);
-        state.head_wanted || !state.queued.is_empty()
+        lock(&self.state).head_wanted
     }
 
     pub(super) fn on_close(&self, callback: CloseCallback) {
@@ -531,19 +523,9 @@ impl State {
         let finished = self.life.finish(reason)?;
         self.reader.outbox.clear();
         self.reader.leave_all().for_each(drop);
-        self.queued = Vec::new();
+        self.deferred.take_events();
         self.task = Task::default();
         Some(finished)
-    }
-
-    fn queue(&mut self, event: SseEvent, origin: Origin, size: usize) -> Result<(), SseError> {
-        let limits = OutboxLimits::default();
-        if self.queued.len() >= limits.events || self.queued_bytes + size > limits.bytes {
-            return Err(SseError::Full);
-        }
-        self.queued_bytes += size;
-        self.queued.push((event, origin));
-        Ok(())
     }
 }
 

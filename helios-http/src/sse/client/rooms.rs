@@ -29,7 +29,7 @@ impl Client {
     ) -> Result<(), SseError> {
         check_name(topic)?;
         let Some(hub) = self.known_hub() else {
-            return self.want(topic, at);
+            return lock(&self.state).deferred.want(topic, at);
         };
         if !lock(&self.state).may_join(&hub, topic)? {
             return Ok(());
@@ -42,23 +42,9 @@ impl Client {
         self.take_up(&hub, membership, at)
     }
 
-    /// Keeps the topic in mind until the hub is known.
-    fn want(&self, topic: &str, at: JoinAt) -> Result<(), SseError> {
-        const LIMIT: usize = 100;
-        let mut state = lock(&self.state);
-        if state.wanted.iter().any(|(wanted, _)| wanted == topic) {
-            return Ok(());
-        }
-        if state.wanted.len() >= LIMIT {
-            return Err(SseError::TooManyJoined { limit: LIMIT });
-        }
-        state.wanted.push((topic.to_owned(), at));
-        Ok(())
-    }
-
     /// Joins what was wanted before the hub was known.
     pub(in crate::sse) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
-        let wanted = std::mem::take(&mut lock(&self.state).wanted);
+        let wanted = lock(&self.state).deferred.take_wanted();
         for (topic, at) in wanted {
             match self.join(&topic, at).await {
                 // It was closed already, and still has to say so.
@@ -102,8 +88,9 @@ impl Client {
                     state.join_late(self, attachment, membership, at)
                 }
                 _ => {
-                    let missed = state.subscribe(hub, membership, at);
-                    state.missed.extend(missed);
+                    if let Some(missed) = state.subscribe(hub, membership, at) {
+                        state.deferred.miss(missed);
+                    }
                     None
                 }
             };
@@ -118,7 +105,7 @@ impl Client {
     pub(in crate::sse) fn leave(&self, topic: &str) {
         let waker = {
             let mut state = lock(&self.state);
-            state.wanted.retain(|(wanted, _)| wanted != topic);
+            state.deferred.leave(topic);
             if topic != EVERYONE {
                 state.reader.leave(|place| *place.topic.name == *topic);
             }
@@ -131,7 +118,7 @@ impl Client {
     pub(in crate::sse) fn topics(&self) -> Vec<String> {
         let state = lock(&self.state);
         let joined = state.joined().map(|place| place.topic.name.to_string());
-        let wanted = state.wanted.iter().map(|(topic, _)| topic.clone());
+        let wanted = state.deferred.wanted().map(str::to_owned);
         joined.chain(wanted).collect()
     }
 
@@ -211,7 +198,7 @@ impl State {
         let Some(id) = event.event_id() else {
             return Ok(());
         };
-        let joins = self.joined().next().is_some() || !self.wanted.is_empty();
+        let joins = self.joined().next().is_some() || self.deferred.wanted().next().is_some();
         if joins || self.reader.uses_ids() {
             return Err(SseError::OwnId(id.to_owned()));
         }
@@ -272,7 +259,7 @@ impl State {
             None => (start.gone, ResetReason::Expired),
         };
         let own = (!places.is_empty()).then(|| SseReset::new(reason, self.names(&places)));
-        let missed = std::mem::take(&mut self.missed);
+        let missed = self.deferred.take_missed();
         let resets = own.into_iter().chain(missed);
         let pending = resets.filter_map(|reset| self.reset(client, attachment, reset, nowhere));
         // Only the first is to be answered now; the others follow it.
