@@ -1,5 +1,6 @@
-//! The state of one SSE connection, from its handle's making to its last byte.
+//! The state of one SSE connection, from its handle's making to its last byte: its lock, how it begins and how it ends.
 
+mod attachment;
 mod bag;
 mod deferred;
 mod life;
@@ -8,39 +9,32 @@ mod races;
 mod reader;
 mod reset;
 mod rooms;
+mod sending;
 mod task;
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use helios_core::encode::encode;
-use helios_core::event::SseEvent;
-use helios_core::hub::{FRAME_BYTES, Liveness, OutboxLimits, Subscriber};
-use helios_core::interceptor::{MapData, map_through};
-use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::hub::{Liveness, OutboxLimits, Subscriber};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
 
-use super::control;
-use super::hooks::{self, SseHooks};
+use super::hooks;
 use super::hub::{Hub, lock};
 use super::stream::SseStream;
 use super::topics::Membership;
 use crate::panics::caught;
-use crate::peer::Peer;
 use bag::Bag;
 use deferred::Deferred;
 use life::{Decision, Finished, Life};
 use reset::PendingReset;
-
-pub(super) use life::{CloseCallback, Ending, Farewell};
-pub(super) use rooms::JoinAt;
 use task::Task;
 
-/// Bytes that wait before `send` waits too: about two frames keep the socket busy.
-const HIGH_WATER: usize = 2 * FRAME_BYTES;
+pub(super) use attachment::{Attachment, EventMapper};
+pub(super) use life::{CloseCallback, Ending, Farewell};
+pub(super) use rooms::JoinAt;
+pub(super) use sending::Origin;
 
 pub(super) struct Client {
     pub(super) id: ClientId,
@@ -57,69 +51,22 @@ pub(super) struct Client {
     pub(super) bag: Bag,
 }
 
-/// What a connection learns from the request that it is attached to.
-pub(super) struct Attachment {
-    pub(super) hub: Arc<Hub>,
-    /// Of the controllers above the route, outermost first.
-    pub(super) hooks: Arc<[Arc<dyn SseHooks>]>,
-    /// How many of them have accepted the connection, and are owed a close hook.
-    pub(super) accepted: AtomicUsize,
-    pub(super) mapper: Option<EventMapper>,
-    pub(super) last_event_id: Option<String>,
-    pub(super) restart: bool,
-    pub(super) peer: Option<Arc<Peer>>,
-}
-
-/// The closure interceptors of the route, with the request that they are shown.
-pub(super) struct EventMapper {
-    pub(super) mappers: Arc<[&'static dyn MapData]>,
-    pub(super) request: RequestContext,
-    pub(super) head: ResponseHead,
-}
-
-impl EventMapper {
-    fn map(&self, event: SseEvent) -> SseEvent {
-        let mut head = self.head.clone();
-        event.map_data(|data| map_through(&self.mappers, data, &self.request, &mut head))
-    }
-}
-
 struct State {
     life: Life,
     deferred: Deferred,
+    reader: Subscriber<Membership>,
     /// The topics are read, also if the connection is not live yet.
     begun: bool,
-    /// The response head has left: what is joined from now on is not resumed.
-    head_left: bool,
-    /// A reset that came while another one is being answered.
-    next_reset: Option<PendingReset>,
     /// The hub's epoch when the first topic was joined.
     joined_in: Option<u64>,
-    reader: Subscriber<Membership>,
-    task: Task,
+    /// A reset that came while another one is being answered.
+    next_reset: Option<PendingReset>,
     /// The response head may leave.
     head_wanted: bool,
+    /// The response head has left: what is joined from now on is not resumed.
+    head_left: bool,
+    task: Task,
     liveness: Liveness,
-}
-
-/// Who sends an event: closure interceptors map only what the route itself sends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    Own,
-    ById,
-}
-
-/// Whether a sender that does not wait may go over the limits for a moment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Steady,
-    Burst,
-}
-
-/// An event checked and, if the connection is attached, encoded.
-pub(super) enum Prepared {
-    Queued(SseEvent, Origin, usize),
-    Encoded(Bytes),
 }
 
 impl Client {
@@ -136,13 +83,13 @@ impl Client {
             state: Mutex::new(State {
                 life: Life::detached(),
                 deferred: Deferred::default(),
-                begun: false,
-                head_left: false,
-                next_reset: None,
-                joined_in: None,
                 reader: Subscriber::new(id, OutboxLimits::default()),
-                task: Task::default(),
+                begun: false,
+                joined_in: None,
+                next_reset: None,
                 head_wanted: false,
+                head_left: false,
+                task: Task::default(),
                 liveness: Liveness::default(),
             }),
         }
@@ -197,131 +144,6 @@ impl Client {
         reset.into_iter().for_each(|reset| reset.run(self));
     }
 
-    /// Checks and encodes outside of the lock: interceptors are user code.
-    pub(super) fn prepare(&self, event: SseEvent, origin: Origin) -> Result<Prepared, SseError> {
-        match self.attachment.get() {
-            Some(attachment) if self.is_live() => self
-                .encode_for(attachment, event, origin)
-                .map(Prepared::Encoded),
-            _ => {
-                self.check_id(&event)?;
-                let encoded = match self.known_hub() {
-                    Some(hub) => hub.encode(&event)?,
-                    None => encode(&event)?,
-                };
-                Ok(Prepared::Queued(event, origin, encoded.len()))
-            }
-        }
-    }
-
-    /// The bytes of an event as this connection gets it.
-    fn encode_for(
-        &self,
-        attachment: &Attachment,
-        event: SseEvent,
-        origin: Origin,
-    ) -> Result<Bytes, SseError> {
-        self.check_id(&event)?;
-        let event = match origin {
-            Origin::Own => self.map(event),
-            Origin::ById => event,
-        };
-        attachment.hub.encode(&event)
-    }
-
-    /// An event of the route's own, as its closure interceptors leave it.
-    pub(super) fn map(&self, event: SseEvent) -> SseEvent {
-        let attachment = self.attachment.get();
-        match attachment.and_then(|attachment| attachment.mapper.as_ref()) {
-            Some(mapper) => mapper.map(event),
-            None => event,
-        }
-    }
-
-    /// Sends what the connection's own source gives, in the task that is going to poll for it. False if that has to wait for
-    /// room, or is in vain.
-    pub(super) fn write(&self, event: &SseEvent) -> Result<bool, SseError> {
-        let Some(Attachment { hub, .. }) = self.attachment.get() else {
-            return Ok(false);
-        };
-        hub.check_reserved(event)?;
-        let mut state = lock(&self.state);
-        if state.life.closed_reason().is_some() {
-            return Ok(false);
-        }
-        state.check_id(event)?;
-        let outbox = &mut state.reader.outbox;
-        let written = outbox.has_room(HIGH_WATER)
-            && outbox.write(hub.head(), event, hub.options().max_event_bytes)?;
-        state.head_wanted |= written;
-        Ok(written)
-    }
-
-    /// Whether `send` need not wait: there is room, or waiting would be in vain.
-    pub(super) fn has_room(&self) -> bool {
-        let state = lock(&self.state);
-        !state.life.is_open() || state.reader.outbox.has_room(HIGH_WATER)
-    }
-
-    /// Puts an event into the queue, to be written after everything that was published until now. What answers a reset is
-    /// written `after` that.
-    pub(super) fn push(&self, prepared: &Prepared, after: Option<u64>) -> Result<(), SseError> {
-        self.push_as(prepared, after, Manner::Steady)
-    }
-
-    fn push_as(
-        &self,
-        prepared: &Prepared,
-        after: Option<u64>,
-        manner: Manner,
-    ) -> Result<(), SseError> {
-        let waker = {
-            let mut state = lock(&self.state);
-            if let Some(reason) = state.life.closed_reason() {
-                return Err(SseError::Closed(reason));
-            }
-            match (prepared, state.life.is_detached()) {
-                (Prepared::Queued(event, origin, size), true) => {
-                    state.deferred.push(event.clone(), *origin, *size)?;
-                }
-                (Prepared::Encoded(bytes), _) => match state.answers(after) {
-                    Some(at) => state.reader.tell(at, bytes.clone()),
-                    None => {
-                        let burst = manner == Manner::Burst;
-                        let outbox = &mut state.reader.outbox;
-                        outbox.push(self.head(), bytes.clone(), burst)?;
-                    }
-                },
-                // It went live between `prepare` and here.
-                (Prepared::Queued(event, origin, _), false) => {
-                    drop(state);
-                    return self.push_as(&self.prepare(event.clone(), *origin)?, after, manner);
-                }
-            }
-            state.head_wanted = true;
-            state.task.wake()
-        };
-        waker.into_iter().for_each(Waker::wake);
-        Ok(())
-    }
-
-    /// Pushes for `send().await`; `None` if it has to wait for the client to read.
-    pub(super) fn push_if_room(
-        &self,
-        prepared: &Prepared,
-        after: Option<u64>,
-    ) -> Option<Result<(), SseError>> {
-        // What belongs to a reset is waited for by everything else, so it does not wait itself.
-        let answers = lock(&self.state).answers(after).is_some();
-        if !answers && !self.has_room() {
-            return None;
-        }
-        match self.push(prepared, after) {
-            Err(SseError::Full) if self.is_live() => None,
-            sent => Some(sent),
-        }
-    }
-
     /// No more can be sent.
     pub(super) fn is_closed(&self) -> bool {
         lock(&self.state).life.closed_reason().is_some()
@@ -335,11 +157,6 @@ impl Client {
     /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
     pub(super) fn closing_reason(&self) -> Option<CloseReason> {
         lock(&self.state).life.watch()
-    }
-
-    fn head(&self) -> u64 {
-        let attachment = self.attachment.get();
-        attachment.map_or(0, |attachment| attachment.hub.head())
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -456,17 +273,6 @@ impl Client {
     }
 }
 
-impl Attachment {
-    fn farewell(&self, ending: &Ending) -> Option<Bytes> {
-        let options = self.hub.options();
-        match &ending.farewell {
-            Farewell::End => (!self.restart).then(|| control::end(options)),
-            Farewell::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
-            Farewell::Error(error) => Some(control::error(error)),
-        }
-    }
-}
-
 impl State {
     /// Takes over what was sent before it is live.
     fn take_over(&mut self, hub: &Hub, encoded: Vec<Result<Bytes, SseError>>) {
@@ -537,77 +343,18 @@ impl Drop for Client {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-    use std::task::Poll;
-    use std::thread;
-
-    use helios_core::encode::Numberable;
-    use helios_core::hub::Frame;
-
-    use super::*;
-
-    pub(super) fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
-        let client = Arc::new(Client::new());
-        let attachment = Attachment {
-            hub: Arc::clone(hub),
-            hooks: Arc::new([]),
-            accepted: AtomicUsize::new(0),
-            mapper: None,
-            last_event_id: None,
-            restart: false,
-            peer: None,
-        };
-        assert!(client.attach(attachment).is_ok());
-        client.go_live(client.attachment.get().unwrap());
-        client
-    }
-
-    /// Woken or not, the reader must not register behind an event that it has not seen.
-    #[test]
-    fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
-        let hub = Hub::new();
-        let client = live_client(&hub);
-        let mut topic = hub.topics.everyone.lock();
-        let reader = {
-            let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
-            thread::spawn(move || {
-                client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
-            })
-        };
-        // Until the reader has its own state; it then has ample time to come to wait for the topic.
-        while client.state.try_lock().is_ok() {
-            thread::yield_now();
-        }
-        for _ in 0..1_000 {
-            thread::yield_now();
-        }
-        let event = Numberable::new(&SseEvent::text("x")).unwrap();
-        hub.advance_to(hub.id(1));
-        hub.push(&mut topic.ring, 1, &event, None);
-        drop(topic);
-        let polled = reader.join().unwrap();
-        assert_eq!(
-            polled,
-            Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
-        );
-    }
-
-    #[test]
-    fn a_failed_stream_that_is_behind_keeps_its_last_words() {
-        let hub = Hub::new();
-        let client = live_client(&hub);
-        client.fail();
-        let apology = client
-            .prepare(SseEvent::text("sorry"), Origin::Own)
-            .unwrap();
-        client.push(&apology, None).unwrap();
-        client.end_as_slow();
-        let polled = client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
-        assert_eq!(
-            polled,
-            Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))
-        );
-        assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
-    }
+fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
+    let client = Arc::new(Client::new());
+    let attachment = Attachment {
+        hub: Arc::clone(hub),
+        hooks: Arc::new([]),
+        accepted: Default::default(),
+        mapper: None,
+        last_event_id: None,
+        restart: false,
+        peer: None,
+    };
+    assert!(client.attach(attachment).is_ok());
+    client.go_live(client.attachment.get().unwrap());
+    client
 }

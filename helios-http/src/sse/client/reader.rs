@@ -6,12 +6,11 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
-use helios_core::event::SseEvent;
 use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
-use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
+use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::reset::PendingReset;
-use super::{Attachment, Client, Manner, Origin, State};
+use super::{Attachment, Client, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
 
@@ -101,45 +100,6 @@ impl Client {
         state
             .skip(self, attachment, keep, reason)
             .map(Unlocked::Reset)
-    }
-
-    /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
-    pub(in crate::sse) fn send_by_id(self: &Arc<Self>, event: SseEvent) -> Result<(), SseError> {
-        let prepared = self.prepare(event, Origin::ById)?;
-        match self.push_as(&prepared, None, Manner::Burst) {
-            Err(SseError::Full) if self.is_live() => {}
-            sent => return sent,
-        }
-        let Some(attachment) = self.attachment.get() else {
-            return Err(SseError::Full);
-        };
-        if lock(&self.state).reader.is_blocked() {
-            // It cannot read, for a reason that is not its own.
-            return Err(SseError::Full);
-        }
-        if attachment.hub.options().slow_clients == SlowClients::Disconnect {
-            self.end_as_slow();
-            return Err(SseError::Closed(CloseReason::SlowClient));
-        }
-        self.make_room(attachment);
-        self.push(&prepared, None)
-    }
-
-    /// Drops the older half of what waits for this client alone.
-    fn make_room(self: &Arc<Self>, attachment: &Attachment) {
-        let hub = &attachment.hub;
-        let reset = {
-            let mut state = lock(&self.state);
-            let backlog = hub.options().backlog;
-            let dropped = state
-                .reader
-                .outbox
-                .make_room(backlog.events / 2, backlog.bytes / 2);
-            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
-            state.reset(self, attachment, nothing_published, false)
-        };
-        reset.into_iter().for_each(|reset| reset.run(self));
     }
 
     /// Ends a live connection whose client is too far behind: it resumes what was published. One that is ending already,
@@ -289,5 +249,64 @@ impl State {
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&places));
         self.reset(client, attachment, reset, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use helios_core::encode::Numberable;
+    use helios_core::event::SseEvent;
+
+    use super::*;
+    use crate::sse::client::{Origin, live_client};
+
+    /// Woken or not, the reader must not register behind an event that it has not seen.
+    #[test]
+    fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        let mut topic = hub.topics.everyone.lock();
+        let reader = {
+            let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
+            thread::spawn(move || {
+                client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
+            })
+        };
+        // Until the reader has its own state; it then has ample time to come to wait for the topic.
+        while client.state.try_lock().is_ok() {
+            thread::yield_now();
+        }
+        for _ in 0..1_000 {
+            thread::yield_now();
+        }
+        let event = Numberable::new(&SseEvent::text("x")).unwrap();
+        hub.advance_to(hub.id(1));
+        hub.push(&mut topic.ring, 1, &event, None);
+        drop(topic);
+        let polled = reader.join().unwrap();
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
+        );
+    }
+
+    #[test]
+    fn a_failed_stream_that_is_behind_keeps_its_last_words() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        client.fail();
+        let apology = client
+            .prepare(SseEvent::text("sorry"), Origin::Own)
+            .unwrap();
+        client.push(&apology, None).unwrap();
+        client.end_as_slow();
+        let polled = client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))
+        );
+        assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
@@ -126,14 +125,6 @@ impl Client {
         lock(&self.state).is_in(topic)
     }
 
-    /// The hub numbers the events of a connection that has joined topics.
-    pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
-        match event.event_id() {
-            Some(_) => lock(&self.state).check_id(event),
-            None => Ok(()),
-        }
-    }
-
     /// Makes the histories of the topics reach back to where the client has left off, as far as the backplane remembers.
     pub(in crate::sse) async fn reach_back(&self, attachment: &Attachment) {
         let hub = &attachment.hub;
@@ -194,17 +185,6 @@ impl Hub {
 }
 
 impl State {
-    pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
-        let Some(id) = event.event_id() else {
-            return Ok(());
-        };
-        let joins = self.joined().next().is_some() || self.deferred.wanted().next().is_some();
-        if joins || self.reader.uses_ids() {
-            return Err(SseError::OwnId(id.to_owned()));
-        }
-        Ok(())
-    }
-
     /// False if the connection is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
         if let Some(reason) = self.life.closed_reason() {
@@ -327,7 +307,7 @@ impl State {
     }
 
     /// The topics that were joined.
-    fn joined(&self) -> impl Iterator<Item = &Membership> {
+    pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
         let places = self.reader.logs();
         places.filter(|place| *place.topic.name != *EVERYONE)
     }
