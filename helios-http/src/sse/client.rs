@@ -108,6 +108,9 @@ impl Client {
 
     /// Binds the connection to its request.
     pub(super) fn attach(self: &Arc<Self>, attachment: Attachment) -> Result<(), SseError> {
+        if let Some(reason) = self.finished() {
+            return Err(SseError::Closed(reason));
+        }
         let hub = Arc::clone(&attachment.hub);
         if self
             .hub
