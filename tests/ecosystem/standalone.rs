@@ -128,6 +128,17 @@ async fn a_handle_of_another_hub_is_refused() {
 }
 
 #[tokio::test]
+async fn a_handle_that_is_over_is_refused() {
+    let (hub, other) = (SseHub::new(), SseHub::new());
+    let stream = hub.create_connection();
+    let head = || Request::new(()).into_parts().0;
+    assert_eq!(other.respond(head(), stream.clone()).await.status(), 500);
+    assert_eq!(hub.respond(head(), stream.clone()).await.status(), 500);
+    assert_eq!(within(stream.closed()).await, CloseReason::Rejected);
+    within(hub.shutdown(Duration::from_secs(10))).await;
+}
+
+#[tokio::test]
 async fn shutdown_sends_clients_away_and_opens_no_more() {
     let hub = SseHub::new();
     let journal = Journal::default();

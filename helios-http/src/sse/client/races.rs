@@ -11,8 +11,7 @@ use helios_core::hub::Frame;
 use helios_core::sse::CloseReason;
 use tokio::runtime;
 
-use super::tests::live_client;
-use super::{Client, JoinAt};
+use super::{Client, JoinAt, live_client};
 use crate::sse::hub::Hub;
 
 const TOPICS: [&str; 2] = ["a", "b"];

@@ -6,40 +6,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
-use helios_core::event::SseEvent;
 use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
-use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
+use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
-use super::{Attachment, Client, Manner, Origin, Phase, State};
+use super::reset::PendingReset;
+use super::{Attachment, Client, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
-use crate::sse::stream::SseStream;
-use crate::sse::{control, hooks};
-
-/// A reset whose hooks have to be run, once the client's state is unlocked.
-pub(in crate::sse) struct PendingReset {
-    reset: SseReset,
-    /// What the hooks send is written right behind this number, and before what comes after it.
-    at: u64,
-}
-
-impl PendingReset {
-    /// Both in one.
-    fn and(mut self, later: Self) -> Self {
-        self.reset.topics.extend(later.reset.topics);
-        Self {
-            reset: SseReset::new(later.reset.reason, self.reset.topics),
-            ..later
-        }
-    }
-
-    pub(super) fn run(self, client: &Arc<Client>) {
-        if let Some(attachment) = client.attachment.get() {
-            let handle = SseStream::at_reset(Arc::clone(client), self.at);
-            hooks::spawn_reset(handle, attachment, self.reset);
-        }
-    }
-}
 
 impl Client {
     /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
@@ -50,7 +23,7 @@ impl Client {
         cx: &Context<'_>,
     ) -> Poll<Option<Bytes>> {
         let mut state = lock(&self.state);
-        if !matches!(state.phase, Phase::Live | Phase::Closing) {
+        if !state.life.is_live() {
             return Poll::Ready(None);
         }
         state.head_left = true;
@@ -90,7 +63,7 @@ impl Client {
             }
             return Poll::Ready(Some(hub.count(frame)));
         }
-        if state.phase == Phase::Closing {
+        if state.life.is_closing() {
             return Poll::Ready(None);
         }
         if state.reader.held_at().is_none() {
@@ -108,7 +81,7 @@ impl Client {
         overtaken: Overtaken,
     ) -> Option<Unlocked> {
         let options = attachment.hub.options();
-        if state.phase == Phase::Closing || state.failing {
+        if !state.life.is_well() {
             // What was sent to this client alone is still owed to it; it will resume the rest.
             state.reader.abandon().for_each(drop);
             return None;
@@ -129,45 +102,6 @@ impl Client {
             .map(Unlocked::Reset)
     }
 
-    /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
-    pub(in crate::sse) fn send_by_id(self: &Arc<Self>, event: SseEvent) -> Result<(), SseError> {
-        let prepared = self.prepare(event, Origin::ById)?;
-        match self.push_as(&prepared, None, Manner::Burst) {
-            Err(SseError::Full) if self.is_live() => {}
-            sent => return sent,
-        }
-        let Some(attachment) = self.attachment.get() else {
-            return Err(SseError::Full);
-        };
-        if lock(&self.state).reader.is_blocked() {
-            // It cannot read, for a reason that is not its own.
-            return Err(SseError::Full);
-        }
-        if attachment.hub.options().slow_clients == SlowClients::Disconnect {
-            self.end_as_slow();
-            return Err(SseError::Closed(CloseReason::SlowClient));
-        }
-        self.make_room(attachment);
-        self.push(&prepared, None)
-    }
-
-    /// Drops the older half of what waits for this client alone.
-    fn make_room(self: &Arc<Self>, attachment: &Attachment) {
-        let hub = &attachment.hub;
-        let reset = {
-            let mut state = lock(&self.state);
-            let backlog = hub.options().backlog;
-            let dropped = state
-                .reader
-                .outbox
-                .make_room(backlog.events / 2, backlog.bytes / 2);
-            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
-            state.reset(self, attachment, nothing_published, false)
-        };
-        reset.into_iter().for_each(|reset| reset.run(self));
-    }
-
     /// Ends a live connection whose client is too far behind: it resumes what was published. One that is ending already,
     /// or has failed, keeps its last words.
     pub(super) fn end_as_slow(&self) {
@@ -177,7 +111,7 @@ impl Client {
         let hub = &attachment.hub;
         let waker = {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing {
+            if !state.life.is_well() {
                 return;
             }
             let dropped = state.reader.outbox.len() as u64;
@@ -187,31 +121,10 @@ impl Client {
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
             let ending = hub.reconnect_ending(CloseReason::SlowClient);
-            state.end(Some(attachment), ending)
+            state.end(Some(attachment), &ending);
+            state.task.wake()
         };
         self.ended(waker);
-    }
-
-    /// A hook could not answer a reset: the client is to come back, and to be reset again.
-    pub(in crate::sse) fn reset_failed(&self) {
-        if let Some(attachment) = self.attachment.get() {
-            self.end(attachment.hub.reconnect_ending(CloseReason::Error));
-        }
-    }
-
-    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
-    pub(in crate::sse) fn reset_answered(self: &Arc<Self>) {
-        let (waker, next) = {
-            let mut state = lock(&self.state);
-            state.reader.go_on();
-            let next = state.next_reset.take();
-            if let Some(next) = &next {
-                state.reader.hold_at(next.at);
-            }
-            (state.task.wake(), next)
-        };
-        waker.into_iter().for_each(Waker::wake);
-        next.into_iter().for_each(|next| next.run(self));
     }
 
     /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
@@ -228,8 +141,7 @@ impl Client {
                 false => state.lag(),
             };
             let verdict = state.liveness.look(now, lag, &hub.options().patience());
-            let overdue = state.leaving.as_ref().filter(|(_, until)| *until <= now);
-            let overdue = overdue.map(|(ending, _)| ending.clone());
+            let overdue = state.life.overdue(now);
             let wakes = verdict == Verdict::KeepAlive;
             let waker = wakes.then(|| state.task.wake()).flatten();
             (verdict, overdue, waker)
@@ -254,7 +166,7 @@ impl Client {
         }
         let skipped = {
             let mut state = lock(&self.state);
-            if state.phase != Phase::Live || state.failing || state.reader.held_at().is_some() {
+            if !state.life.is_well() || state.reader.held_at().is_some() {
                 return;
             }
             let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
@@ -313,7 +225,7 @@ impl State {
     /// How far the client is behind; it has yet to see its end, too.
     fn lag(&self) -> Lag {
         let mut lag = self.reader.lag();
-        if self.phase == Phase::Closing {
+        if self.life.is_closing() {
             lag.events = lag.events.max(1);
         }
         lag
@@ -338,45 +250,63 @@ impl State {
         let reset = SseReset::new(reason, self.names(&places));
         self.reset(client, attachment, reset, false)
     }
+}
 
-    /// Tells the client that events are missing. It is told at once, before all that is still to be read: cut before it has
-    /// been told, it comes back with an id from before the gap. If hooks are to answer, nothing that follows is read until
-    /// they are done. Its new position comes when all that was published until now has been written. Who is `nowhere` has
-    /// brought an id that means nothing here, and keeps it until then.
-    pub(super) fn reset(
-        &mut self,
-        client: &Client,
-        attachment: &Attachment,
-        reset: SseReset,
-        nowhere: bool,
-    ) -> Option<PendingReset> {
-        let hub = &attachment.hub;
-        let (position, head) = (self.reader.position(), hub.head());
-        let id = match nowhere {
-            true => attachment.last_event_id.clone(),
-            false => Some(hub.id(position).to_string()),
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use helios_core::encode::Numberable;
+    use helios_core::event::SseEvent;
+
+    use super::*;
+    use crate::sse::client::{Origin, live_client};
+
+    /// Woken or not, the reader must not register behind an event that it has not seen.
+    #[test]
+    fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        let mut topic = hub.topics.everyone.lock();
+        let reader = {
+            let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
+            thread::spawn(move || {
+                client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
+            })
         };
-        let id = id.filter(|_| self.reader.uses_ids());
-        // A client from another server may be ahead of this one, which is no reason to wait.
-        let at = position.min(head);
-        self.reader.tell(at, control::reset(hub, id, &reset));
-        if self.reader.uses_ids() {
-            let ready = hub.id(position.max(head)).to_string();
-            let ready = control::ready(hub, client.id, Some(ready), false);
-            self.reader.tell_position(head, ready);
+        // Until the reader has its own state; it then has ample time to come to wait for the topic.
+        while client.state.try_lock().is_ok() {
+            thread::yield_now();
         }
-        if !attachment.has_reset_hooks() {
-            return None;
+        for _ in 0..1_000 {
+            thread::yield_now();
         }
-        let next = PendingReset { reset, at };
-        if self.reader.held_at().is_some() {
-            self.next_reset = Some(match self.next_reset.take() {
-                Some(before) => before.and(next),
-                None => next,
-            });
-            return None;
-        }
-        self.reader.hold_at(at);
-        Some(next)
+        let event = Numberable::new(&SseEvent::text("x")).unwrap();
+        hub.advance_to(hub.id(1));
+        hub.push(&mut topic.ring, 1, &event, None);
+        drop(topic);
+        let polled = reader.join().unwrap();
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
+        );
+    }
+
+    #[test]
+    fn a_failed_stream_that_is_behind_keeps_its_last_words() {
+        let hub = Hub::new();
+        let client = live_client(&hub);
+        client.fail();
+        let apology = client
+            .prepare(SseEvent::text("sorry"), Origin::Own)
+            .unwrap();
+        client.push(&apology, None).unwrap();
+        client.end_as_slow();
+        let polled = client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
+        assert_eq!(
+            polled,
+            Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))
+        );
+        assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }
 }

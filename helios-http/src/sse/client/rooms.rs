@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
-use super::reader::PendingReset;
+use super::reset::PendingReset;
 use super::{Attachment, Client, State};
 use crate::sse::control;
 use crate::sse::hub::{Hub, lock};
@@ -29,7 +28,7 @@ impl Client {
     ) -> Result<(), SseError> {
         check_name(topic)?;
         let Some(hub) = self.known_hub() else {
-            return self.want(topic, at);
+            return lock(&self.state).deferred.want(topic, at);
         };
         if !lock(&self.state).may_join(&hub, topic)? {
             return Ok(());
@@ -42,23 +41,9 @@ impl Client {
         self.take_up(&hub, membership, at)
     }
 
-    /// Keeps the topic in mind until the hub is known.
-    fn want(&self, topic: &str, at: JoinAt) -> Result<(), SseError> {
-        const LIMIT: usize = 100;
-        let mut state = lock(&self.state);
-        if state.wanted.iter().any(|(wanted, _)| wanted == topic) {
-            return Ok(());
-        }
-        if state.wanted.len() >= LIMIT {
-            return Err(SseError::TooManyJoined { limit: LIMIT });
-        }
-        state.wanted.push((topic.to_owned(), at));
-        Ok(())
-    }
-
     /// Joins what was wanted before the hub was known.
     pub(in crate::sse) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
-        let wanted = std::mem::take(&mut lock(&self.state).wanted);
+        let wanted = lock(&self.state).deferred.take_wanted();
         for (topic, at) in wanted {
             match self.join(&topic, at).await {
                 // It was closed already, and still has to say so.
@@ -102,8 +87,9 @@ impl Client {
                     state.join_late(self, attachment, membership, at)
                 }
                 _ => {
-                    let missed = state.subscribe(hub, membership, at);
-                    state.missed.extend(missed);
+                    if let Some(missed) = state.subscribe(hub, membership, at) {
+                        state.deferred.miss(missed);
+                    }
                     None
                 }
             };
@@ -118,7 +104,7 @@ impl Client {
     pub(in crate::sse) fn leave(&self, topic: &str) {
         let waker = {
             let mut state = lock(&self.state);
-            state.wanted.retain(|(wanted, _)| wanted != topic);
+            state.deferred.leave(topic);
             if topic != EVERYONE {
                 state.reader.leave(|place| *place.topic.name == *topic);
             }
@@ -131,20 +117,12 @@ impl Client {
     pub(in crate::sse) fn topics(&self) -> Vec<String> {
         let state = lock(&self.state);
         let joined = state.joined().map(|place| place.topic.name.to_string());
-        let wanted = state.wanted.iter().map(|(topic, _)| topic.clone());
+        let wanted = state.deferred.wanted().map(str::to_owned);
         joined.chain(wanted).collect()
     }
 
     pub(in crate::sse) fn is_in(&self, topic: &str) -> bool {
         lock(&self.state).is_in(topic)
-    }
-
-    /// The hub numbers the events of a connection that has joined topics.
-    pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
-        match event.event_id() {
-            Some(_) => lock(&self.state).check_id(event),
-            None => Ok(()),
-        }
     }
 
     /// Makes the histories of the topics reach back to where the client has left off, as far as the backplane remembers.
@@ -207,20 +185,9 @@ impl Hub {
 }
 
 impl State {
-    pub(super) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
-        let Some(id) = event.event_id() else {
-            return Ok(());
-        };
-        let joins = self.joined().next().is_some() || !self.wanted.is_empty();
-        if joins || self.reader.uses_ids() {
-            return Err(SseError::OwnId(id.to_owned()));
-        }
-        Ok(())
-    }
-
     /// False if the connection is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
-        if let Some(reason) = self.closed_reason() {
+        if let Some(reason) = self.life.closed_reason() {
             return Err(SseError::Closed(reason));
         }
         if self.is_in(topic) {
@@ -272,7 +239,7 @@ impl State {
             None => (start.gone, ResetReason::Expired),
         };
         let own = (!places.is_empty()).then(|| SseReset::new(reason, self.names(&places)));
-        let missed = std::mem::take(&mut self.missed);
+        let missed = self.deferred.take_missed();
         let resets = own.into_iter().chain(missed);
         let pending = resets.filter_map(|reset| self.reset(client, attachment, reset, nowhere));
         // Only the first is to be answered now; the others follow it.
@@ -340,7 +307,7 @@ impl State {
     }
 
     /// The topics that were joined.
-    fn joined(&self) -> impl Iterator<Item = &Membership> {
+    pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
         let places = self.reader.logs();
         places.filter(|place| *place.topic.name != *EVERYONE)
     }
