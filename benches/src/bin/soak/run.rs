@@ -20,8 +20,9 @@ use crate::{Error, control};
 
 /// Connections that hear nothing when the server is ended.
 const IDLE: usize = 5_000;
-/// Clients that are away or stuck come back and read what they have missed.
-const SETTLE: Duration = Duration::from_secs(8);
+/// Clients that are away or stuck come back and read what they have missed. One whose full socket was cut may hear of that
+/// only from the kernel's next probe, up to 15 s later.
+const SETTLE: Duration = Duration::from_secs(25);
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Plan {
