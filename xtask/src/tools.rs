@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// A program and the Debian package that has it, or comes with it.
+/// A program, or a file by its whole path, and the Debian package that has it, or comes with it.
 type Tool = (&'static str, &'static str);
 
 /// What the tests need.
@@ -21,7 +21,10 @@ pub(crate) const TESTS: &[Tool] = &[
 ];
 
 /// What the benchmarks can do without.
-pub(crate) const PEERS: &[Tool] = &[("nginx", "libnginx-mod-nchan")];
+pub(crate) const PEERS: &[Tool] = &[(
+    "/usr/lib/nginx/modules/ngx_nchan_module.so",
+    "libnginx-mod-nchan",
+)];
 
 /// Installs what is missing on Debian when root, or says what is.
 pub(crate) fn ensure(tools: &[Tool]) -> Result<(), String> {
@@ -55,7 +58,7 @@ fn missing(tools: &[Tool]) -> Vec<&'static str> {
     absent.map(|(_, package)| *package).collect()
 }
 
-/// Whether the program is on the path.
+/// Whether the program is on the path, or the file is there.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Where daemons are, though not in everybody's path.
