@@ -502,7 +502,12 @@ mod start_up {
     fn every_missing_provider_is_listed_with_who_needs_it() {
         let text = faults(Helios::new(Unprovided));
         assert!(text.contains("`Pool`, needed by `Broken`"), "{text}");
-        assert!(text.contains("`dyn Mailer`, needed by `Broken`"), "{text}");
+        assert!(
+            text.contains(
+                "`dyn Mailer`, needed by `Broken`: call `.provide_as::<dyn Mailer>(Arc::new(..))` with what"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Container {
 pub enum InjectError {
     /// Nothing provides the type.
     #[error(
-        "nothing provides `{wanted}`{}: call `.provide(..)` with a value{}",
+        "nothing provides `{wanted}`{}: call {}",
         needed_by(.path),
         hint(.wanted, *.shared, *.by_factory)
     )]
@@ -217,16 +217,18 @@ fn needed_by(path: &[String]) -> String {
 
 fn hint(wanted: &str, shared: bool, by_factory: bool) -> String {
     if shared {
-        return format!(" (an `Arc<{wanted}>` was provided: hand it in with `.provide_as(..)`)");
+        return format!(
+            "`.provide(..)` with a value (an `Arc<{wanted}>` was provided: hand it in with `.provide_as(..)`)"
+        );
     }
     if wanted.starts_with("dyn ") {
-        return " through `.provide_as::<dyn Trait>(Arc::new(..))`".to_owned();
+        return format!("`.provide_as::<{wanted}>(Arc::new(..))` with what implements it");
     }
-    if by_factory {
-        return " or with a factory, as what derives `Injectable` is built after the factories ran"
-            .to_owned();
-    }
-    " or derive `Injectable` on the type".to_owned()
+    let or = match by_factory {
+        true => "with a factory, as what derives `Injectable` is built after the factories ran",
+        false => "derive `Injectable` on the type",
+    };
+    format!("`.provide(..)` with a value or {or}")
 }
 
 /// Fills a [`Container`] and notes everything that cannot be resolved.

@@ -48,7 +48,8 @@ impl<T> Shape<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a handler",
     label = "Helios cannot answer with this error",
-    note = "implement `From<{Self}> for HttpError`, or axum-core's `IntoResponse` for it"
+    note = "an error of your own: derive `HttpError` on it, or implement axum-core's `IntoResponse`",
+    note = "another's: `.map_err(|error| HttpError::internal(\"what failed\").with_source(error))`, or a variant with `#[from]` of an enum that derives `HttpError`"
 )]
 pub trait HandlerError {}
 
@@ -58,7 +59,8 @@ pub trait HandlerError {}
     label = "neither `Serialize` nor `IntoResponse`",
     note = "an `SseStream` or a stream of events is returned from an `#[sse]` method",
     note = "derive `serde::Serialize` on it to answer with JSON, or implement axum-core's `IntoResponse` for it",
-    note = "`Result<T, E>` and `Option<T>` of such a type can be returned too"
+    note = "`Result<T, E>` and `Option<T>` of such a type can be returned too",
+    note = "beside a status or headers JSON is wrapped: `(StatusCode::CREATED, Json(value))`"
 )]
 pub trait HandlerOutput {}
 

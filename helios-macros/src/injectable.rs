@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Path, Type, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, parse_quote};
 
 use crate::args::Args;
 use crate::diagnostics::Errors;
@@ -11,6 +11,8 @@ use crate::runtime::{Runtime, option, quiet};
 use crate::types;
 
 const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
+
+const BARE: &str = "an `Arc<T>` is injected without an attribute: remove it, or write `#[inject(default)]` to fill the field with its `Default`";
 
 /// Where the value of a field comes from.
 enum Source<'a> {
@@ -120,6 +122,13 @@ fn fields<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Vec<(&'a Field, Sou
 }
 
 fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
+    let mut metas = field.attrs.iter().map(|attribute| &attribute.meta);
+    if let Some(bare) =
+        metas.find(|meta| matches!(meta, Meta::Path(path) if path.is_ident("inject")))
+    {
+        errors.at(bare, BARE);
+        return None;
+    }
     let helpers = Args::of_helpers("inject", &field.attrs, "default", errors);
     if !helpers.is_empty() {
         let args = helpers.into_iter();

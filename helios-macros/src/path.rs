@@ -85,6 +85,14 @@ fn param_of(segment: &str, is_last: bool) -> Result<Option<Param>, String> {
             "`:{name}` is another framework's syntax: write `{{{name}}}`"
         ));
     }
+    let angled = segment
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'));
+    if let Some(name) = angled.filter(|name| is_identifier(name)) {
+        return Err(format!(
+            "`<{name}>` is another framework's syntax: write `{{{name}}}`"
+        ));
+    }
     let Some((before, rest)) = segment.split_once('{') else {
         return without_param(segment);
     };

@@ -11,6 +11,9 @@ impl Files {
     #[get(":id")]
     fn colon(&self, #[param] id: u64) {}
 
+    #[get("<id>")]
+    fn angled(&self, #[param] id: u64) {}
+
     #[get("a/*")]
     fn star(&self) {}
 
