@@ -47,13 +47,13 @@ pub trait FromValue: Sized {
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> FromValue for T {
     fn from_values(values: &[Cow<'_, str>]) -> Result<Self, Expected> {
-        T::deserialize(Scalar::new(values)).map_err(|ValueError(expected)| Expected(expected))
+        T::deserialize(Scalar::new(values)).map_err(Expected)
     }
 }
 
 /// What a value should have been.
 #[derive(Debug)]
-pub struct Expected(String);
+pub struct Expected(ValueError);
 
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
@@ -120,12 +120,19 @@ fn from_values<T: FromValue>(
     name: &'static str,
     values: &[Cow<'_, str>],
 ) -> Result<T, HttpError> {
-    T::from_values(values).map_err(|Expected(expected)| {
-        let got = match location {
-            Location::Path | Location::Query => echoed(values),
-            Location::Header | Location::Cookie | Location::Body => None,
-        };
-        fault(location, name, expected, got)
+    T::from_values(values).map_err(|Expected(error)| match error {
+        ValueError::Expected(expected) => {
+            let got = match location {
+                Location::Path | Location::Query => echoed(values),
+                Location::Header | Location::Cookie | Location::Body => None,
+            };
+            fault(location, name, expected, got)
+        }
+        ValueError::NotOneValue(kind) => HttpError::internal(format!(
+            "`{name}` is never bound: `{}` is {kind}, and takes more than one value: take `Query<T>`, `Path<T>` or \
+             `#[body]`",
+            type_name::<T>()
+        )),
     })
 }
 

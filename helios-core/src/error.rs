@@ -237,16 +237,23 @@ impl HttpError {
     }
 
     /// Reports `other`'s faults and detail together with this error's own. Different statuses become 400; `other`'s title,
-    /// headers and source are lost.
+    /// headers and source are lost. If one of them is the server's own error, it is all that is reported.
     ///
     /// ```
     /// use helios::HttpError;
     ///
     /// let both = HttpError::bad_request("no name").merge(HttpError::unprocessable("too young"));
     /// assert_eq!((both.status().as_u16(), both.detail()), (400, "no name; too young"));
+    /// assert_eq!(both.merge(HttpError::internal("no database")).status(), 500);
     /// ```
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
+        let is_ours = |error: &Self| error.status().is_server_error();
+        match (is_ours(&self), is_ours(&other)) {
+            (true, false) => return self,
+            (false, true) => return other,
+            _ => {}
+        }
         if self.0.status != other.0.status {
             self.0.status = StatusCode::BAD_REQUEST;
             self.0.title = None;

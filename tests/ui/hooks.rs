@@ -48,4 +48,16 @@ impl User {
     fn generic<T>(self, value: T) {}
 }
 
+#[derive(Injectable)]
+struct Notes;
+
+#[controller(prefix = "notes")]
+impl Notes {
+    #[get]
+    fn list(&self) {}
+
+    #[on_sse_close]
+    fn closed(&self) {}
+}
+
 fn main() {}

@@ -50,6 +50,9 @@ impl User {
     async fn failed(&self) -> Result<(), PlainError> {
         Ok(())
     }
+
+    #[sse("g")]
+    async fn live(&self, _stream: SseStream) {}
 }
 
 fn main() {}

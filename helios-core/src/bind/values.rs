@@ -22,27 +22,46 @@ impl<'a> Scalar<'a> {
     fn one(&self, expected: &str) -> Result<&'a str, ValueError> {
         match self.values {
             [value] => Ok(value),
-            [] => Err(ValueError(format!("{expected}, it is missing"))),
-            _ => Err(ValueError(format!(
+            [] => Err(ValueError::Expected(format!("{expected}, it is missing"))),
+            _ => Err(ValueError::Expected(format!(
                 "{expected}, it is given more than once"
             ))),
         }
     }
 
+    /// What has several values of its own, unless it takes a text too.
+    fn composed<'de, V: Visitor<'de>>(
+        &self,
+        kind: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        let text = self.values.first().map_or("", |text| text);
+        let taken = visitor.visit_str::<ValueError>(text);
+        taken.map_err(|_| ValueError::NotOneValue(kind))
+    }
+
     fn parse<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, ValueError> {
         self.one(expected)?
             .parse()
-            .map_err(|_| ValueError(expected.to_owned()))
+            .map_err(|_| ValueError::Expected(expected.to_owned()))
     }
 }
 
-/// What was expected, as a person would say it.
-#[derive(Debug)]
-pub(super) struct ValueError(pub(super) String);
+/// Why a value was not read.
+#[derive(Debug, PartialEq)]
+pub(super) enum ValueError {
+    /// What was expected, as a person would say it.
+    Expected(String),
+    /// What no request will ever bring, since one value does not hold it.
+    NotOneValue(&'static str),
+}
 
 impl Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Expected(expected) => f.write_str(expected),
+            Self::NotOneValue(kind) => write!(f, "{kind}, which is more than one value"),
+        }
     }
 }
 
@@ -50,19 +69,19 @@ impl std::error::Error for ValueError {}
 
 impl Error for ValueError {
     fn custom<T: Display>(message: T) -> Self {
-        Self(format!("a valid value ({message})"))
+        Self::Expected(format!("a valid value ({message})"))
     }
 
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self(expected.to_string())
+        Self::Expected(expected.to_string())
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self(expected.to_string())
+        Self::Expected(expected.to_string())
     }
 
     fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
-        Self(format!("one of `{}`", variants.join("`, `")))
+        Self::Expected(format!("one of `{}`", variants.join("`, `")))
     }
 }
 
@@ -142,8 +161,21 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
         visitor.visit_unit()
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.composed("a struct", visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.composed("a map", visitor)
+    }
+
     serde::forward_to_deserialize_any! {
-        str string bytes byte_buf unit_struct tuple_struct map struct identifier ignored_any
+        str string bytes byte_buf unit_struct tuple_struct identifier ignored_any
     }
 }
 
@@ -161,7 +193,7 @@ impl<'a> Named<'a> {
     fn only(self) -> Result<Scalar<'a>, ValueError> {
         match self.0 {
             [(_, text)] => Ok(Scalar::new(slice::from_ref(text))),
-            all => Err(ValueError(format!(
+            all => Err(ValueError::Expected(format!(
                 "one parameter, the path has {}",
                 all.len()
             ))),
@@ -298,7 +330,7 @@ mod tests {
 
     fn read<T: DeserializeOwned>(values: &[&str]) -> Result<T, String> {
         let values: Vec<_> = values.iter().map(|text| Cow::Borrowed(*text)).collect();
-        T::deserialize(Scalar::new(&values)).map_err(|error| error.0)
+        T::deserialize(Scalar::new(&values)).map_err(|error| error.to_string())
     }
 
     #[derive(Deserialize, PartialEq, Debug)]
@@ -347,6 +379,31 @@ mod tests {
         assert_eq!(tuple, ("acme".to_owned(), 7));
         assert_eq!(JobId::deserialize(Named(&pairs[1..])).unwrap(), JobId(7));
         assert!(u64::deserialize(Named(&pairs)).is_err());
+    }
+
+    #[test]
+    fn no_text_is_a_struct_or_a_map_unless_the_type_takes_a_text_too() {
+        #[derive(Deserialize, PartialEq, Debug)]
+        #[serde(from = "String")]
+        struct Tag(String);
+
+        impl From<String> for Tag {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        #[derive(Deserialize, PartialEq, Debug)]
+        struct Range {
+            from: u32,
+        }
+        assert_eq!(read::<Tag>(&["a"]), Ok(Tag("a".to_owned())));
+        for texts in [&[][..], &["7"], &["1", "2"]] {
+            let error = read::<Range>(texts).unwrap_err();
+            assert_eq!(error, "a struct, which is more than one value");
+        }
+        assert!(read::<std::collections::HashMap<String, u32>>(&["7"]).is_err());
+        assert_eq!(read::<Option<Range>>(&[]), Ok(None));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::body::Format;
 use super::extract::Cx;
-use super::values::{Named, ValueError};
+use super::values::Named;
 use super::{echoed, fault, from_pairs, path_to_fault, query, truncated, unsupported_media_type};
 use crate::error::{HttpError, Location};
 use crate::event::{IntoSseEvent, SseEvent};
@@ -174,13 +174,11 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
         let pairs: Vec<_> = pairs
             .map(|(name, text)| (name, Cow::Borrowed(text)))
             .collect();
-        T::deserialize(Named(&pairs))
-            .map(Self)
-            .map_err(|ValueError(expected)| {
-                let name = path_to_fault::<T>(Named(&pairs));
-                let got = cx.path().get(&name).map(truncated);
-                fault(Location::Path, name, expected, got)
-            })
+        T::deserialize(Named(&pairs)).map(Self).map_err(|error| {
+            let name = path_to_fault::<T>(Named(&pairs));
+            let got = cx.path().get(&name).map(truncated);
+            fault(Location::Path, name, error.to_string(), got)
+        })
     }
 }
 

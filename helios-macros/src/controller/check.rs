@@ -26,6 +26,25 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_single(hook, &controller.hooks[..index], errors);
         check_hook(controller, hook, errors);
     }
+    // What was refused may have been a stream.
+    if errors.is_empty() {
+        check_hooks_have_streams(controller, errors);
+    }
+}
+
+/// Hooks run for the streams of their own controller and of those nested in it. One under `#[cfg]` may be there for other
+/// builds.
+fn check_hooks_have_streams(controller: &Controller, errors: &mut Errors) {
+    let is_stream = |route: &Route| matches!(route.kind, RouteKind::Sse { .. });
+    if controller.routes.iter().any(is_stream) || !controller.controllers.is_empty() {
+        return;
+    }
+    let built = |hook: &&Hook| hook.method.cfgs.is_empty();
+    for hook in controller.hooks.iter().filter(built) {
+        let message = "no stream would ever run this hook: it runs for the `#[sse]` routes of this controller, and of \
+                       those that are nested in it with `controllers = [..]`";
+        errors.at(&hook.attribute, message);
+    }
 }
 
 fn check_prefix(controller: &Controller, errors: &mut Errors) {

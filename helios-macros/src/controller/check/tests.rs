@@ -68,6 +68,7 @@ fn params_of_the_prefix_need_not_be_taken() {
     let items = quote! {
         #[get] fn list(&self) {}
         #[get("{b}")] fn find(&self, #[param] a: u64, #[param] b: u64, #[param(outer)] c: u64) {}
+        #[sse("live")] async fn live(&self, stream: SseStream) {}
         #[on_sse_connection] fn opened(&self, #[param] a: u64, #[param(outer)] c: u64) {}
     };
     assert_eq!(mistakes(quote!(prefix = "{a}"), &items), [""; 0]);
@@ -248,6 +249,17 @@ fn hooks_are_single_and_take_what_is_there() {
         ),
         "ask `req.param(\"id\")`",
     );
+}
+
+#[test]
+fn a_hook_has_streams_of_its_own_or_of_nested_controllers() {
+    let hook = quote! {
+        #[get] fn list(&self) {}
+        #[on_sse_close] fn closed(&self) {}
+    };
+    mistake("user", &hook, "no stream would ever run this hook");
+    let nested = mistakes(quote!(prefix = "user", controllers = [Live]), &hook);
+    assert_eq!(nested, [""; 0]);
 }
 
 #[test]
