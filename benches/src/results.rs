@@ -35,7 +35,7 @@ struct Results {
     scenarios: Vec<Outcome>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 struct Machine {
     processor: String,
     cores: usize,
@@ -50,35 +50,46 @@ impl Machine {
             processor: cpu.model_name(0).unwrap_or("unknown").to_owned(),
             cores: cpu.num_cores(),
             memory_gib: Meminfo::current()?.mem_total >> 30,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
-                .trim()
-                .to_owned(),
+            kernel: version(&fs::read_to_string("/proc/sys/kernel/osrelease")?).to_owned(),
         })
     }
 }
 
-/// Puts the outcomes in the place of earlier ones of the same scenarios. What is no scenario any more goes.
-pub(crate) fn save(mut outcomes: Vec<Outcome>) -> Result<(), Error> {
+/// The kernel's own version, of `6.1.0-18-amd64`.
+fn version(release: &str) -> &str {
+    release.trim().split('-').next().unwrap_or_default()
+}
+
+/// Puts the outcomes in the place of earlier ones of the same scenarios. What another machine has measured goes.
+pub(crate) fn save(outcomes: Vec<Outcome>) -> Result<(), Error> {
     let directory = Path::new(DIRECTORY);
     fs::create_dir_all(directory)?;
-    let file = directory.join("results.json");
-    if let Ok(json) = fs::read(&file) {
-        outcomes.extend(serde_json::from_slice::<Results>(&json)?.scenarios);
-    }
-    let newest = |scenario: &Scenario| {
-        let found = outcomes
-            .iter()
-            .position(|outcome| outcome.name == scenario.name);
-        found.map(|place| outcomes.swap_remove(place))
+    let (file, machine) = (directory.join("results.json"), Machine::this()?);
+    let earlier = match fs::read(&file) {
+        Ok(json) => serde_json::from_slice::<Results>(&json).ok(),
+        Err(_) => None,
     };
+    let earlier = earlier.filter(|earlier| earlier.machine == machine);
+    let earlier = earlier.map(|earlier| earlier.scenarios);
     let results = Results {
-        machine: Machine::this()?,
+        machine,
         day: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400,
-        scenarios: SCENARIOS.iter().filter_map(newest).collect(),
+        scenarios: merged(outcomes, earlier.unwrap_or_default()),
     };
     fs::write(file, serde_json::to_vec_pretty(&results)?)?;
     fs::write(directory.join("README.md"), page(&results, directory)?)?;
     Ok(())
+}
+
+/// In the order of the scenarios, the newest of each. What is no scenario any more goes.
+fn merged(mut outcomes: Vec<Outcome>, earlier: Vec<Outcome>) -> Vec<Outcome> {
+    outcomes.extend(earlier);
+    let newest = |scenario: &Scenario| {
+        let mut all = outcomes.iter();
+        let place = all.position(|outcome| outcome.name == scenario.name)?;
+        Some(outcomes.remove(place))
+    };
+    SCENARIOS.iter().filter_map(newest).collect()
 }
 
 /// The goals first, then each scenario with its chart, which is drawn into the folder.
@@ -104,4 +115,37 @@ fn page(results: &Results, folder: &Path) -> Result<String, Error> {
         page += &format!("\n{}", outcome.markdown(chart.as_deref()));
     }
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(title: &str, names: &[&str]) -> Vec<Outcome> {
+        let outcome = |name: &&str| Outcome {
+            name: (*name).to_owned(),
+            title: title.to_owned(),
+            rounds: 1,
+            figures: Vec::new(),
+            subjects: Vec::new(),
+            goals: Vec::new(),
+        };
+        names.iter().map(outcome).collect()
+    }
+
+    #[test]
+    fn what_was_measured_now_takes_the_place_of_what_was_measured_before() {
+        let earlier = outcomes("before", &["build", "hello", "gone", "idle", "latency"]);
+        let now = outcomes("now", &["latency", "hello", "startup"]);
+        let merged = merged(now, earlier);
+        let kept = merged.iter().map(|one| (&*one.name, &*one.title));
+        let expected = [
+            ("latency", "now"),
+            ("idle", "before"),
+            ("hello", "now"),
+            ("startup", "now"),
+            ("build", "before"),
+        ];
+        assert_eq!(kept.collect::<Vec<_>>(), expected);
+    }
 }
