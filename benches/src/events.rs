@@ -29,7 +29,7 @@ impl Pair {
     fn start(subject: &str) -> Result<Self, Error> {
         let server = Running::start(subject)?;
         let (address, _) = ready(&server)?;
-        let idle = match subjects::shares_the_load_s_core(subject) {
+        let idle = match subjects::shares_core_with_load(subject) {
             true => Idle::Sleep,
             false => Idle::Spin,
         };

@@ -66,7 +66,7 @@ pub(crate) fn save(outcomes: Vec<Outcome>) -> Result<(), Error> {
     fs::create_dir_all(directory)?;
     let (file, machine) = (directory.join("results.json"), Machine::this()?);
     let earlier = match fs::read(&file) {
-        Ok(json) => serde_json::from_slice::<Results>(&json).ok(),
+        Ok(json) => Some(serde_json::from_slice::<Results>(&json)?),
         Err(_) => None,
     };
     let earlier = earlier.filter(|earlier| earlier.machine == machine);

@@ -121,7 +121,7 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
 }
 
 /// Whether it runs on the core of the load, too.
-pub(crate) fn shares_the_load_s_core(name: &str) -> bool {
+pub(crate) fn shares_core_with_load(name: &str) -> bool {
     find(name).is_ok_and(|subject| matches!(subject.runtime, Flavour::OnBothCores { .. }))
 }
 

@@ -121,7 +121,7 @@ fn from_values<T: FromValue>(
     values: &[Cow<'_, str>],
 ) -> Result<T, HttpError> {
     T::from_values(values).map_err(|Expected(error)| match error {
-        ValueError::Expected(expected) => {
+        ValueError::Expected(expected) | ValueError::OtherType(expected) => {
             let got = match location {
                 Location::Path | Location::Query => echoed(values),
                 Location::Header | Location::Cookie | Location::Body => None,

@@ -35,9 +35,11 @@ impl<'a> Scalar<'a> {
         kind: &'static str,
         visitor: V,
     ) -> Result<V::Value, ValueError> {
-        let text = self.values.first().map_or("", |text| text);
-        let taken = visitor.visit_str::<ValueError>(text);
-        taken.map_err(|_| ValueError::NotOneValue(kind))
+        let text = self.one("a value");
+        match visitor.visit_str(text.as_ref().map_or("", |text| text)) {
+            Err(ValueError::OtherType(_)) => Err(ValueError::NotOneValue(kind)),
+            taken => text.and(taken),
+        }
     }
 
     fn parse<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, ValueError> {
@@ -48,10 +50,12 @@ impl<'a> Scalar<'a> {
 }
 
 /// Why a value was not read.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum ValueError {
     /// What was expected, as a person would say it.
     Expected(String),
+    /// The same, of a type that does not take what it was given, whatever it says.
+    OtherType(String),
     /// What no request will ever bring, since one value does not hold it.
     NotOneValue(&'static str),
 }
@@ -59,7 +63,7 @@ pub(super) enum ValueError {
 impl Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expected(expected) => f.write_str(expected),
+            Self::Expected(expected) | Self::OtherType(expected) => f.write_str(expected),
             Self::NotOneValue(kind) => write!(f, "{kind}, which is more than one value"),
         }
     }
@@ -73,7 +77,7 @@ impl Error for ValueError {
     }
 
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Expected(expected.to_string())
+        Self::OtherType(expected.to_string())
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -404,6 +408,41 @@ mod tests {
         }
         assert!(read::<std::collections::HashMap<String, u32>>(&["7"]).is_err());
         assert_eq!(read::<Option<Range>>(&[]), Ok(None));
+    }
+
+    /// Asks for a struct, and takes a text as well.
+    #[derive(PartialEq, Debug)]
+    struct Size(usize);
+
+    impl<'de> Deserialize<'de> for Size {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Sizes;
+
+            impl Visitor<'_> for Sizes {
+                type Value = Size;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a size")
+                }
+
+                fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+                    match text {
+                        "huge" => Err(E::custom("too large")),
+                        _ => Ok(Size(text.len())),
+                    }
+                }
+            }
+            deserializer.deserialize_struct("Size", &[], Sizes)
+        }
+    }
+
+    #[test]
+    fn a_struct_that_takes_a_text_takes_one_and_says_what_is_wrong_with_it() {
+        let refused = |texts: &[&str]| read::<Size>(texts).unwrap_err();
+        assert_eq!(read::<Size>(&["big"]), Ok(Size(3)));
+        assert_eq!(refused(&[]), "a value, it is missing");
+        assert_eq!(refused(&["a", "b"]), "a value, it is given more than once");
+        assert_eq!(refused(&["huge"]), "a valid value (too large)");
     }
 
     #[test]
