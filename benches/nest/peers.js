@@ -3,9 +3,9 @@
 
 import 'reflect-metadata';
 import { mock } from 'node:test';
-import { Controller, Module, Post, Query, Sse } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Controller, Post, Query, Sse } from '@nestjs/common';
 import { Observable, Subject, of } from 'rxjs';
+import { serve } from './serve.js';
 
 const published = new Subject();
 let clockStands = false;
@@ -57,21 +57,6 @@ function route(decorator, name) {
   decorator(Shown.prototype, name, Object.getOwnPropertyDescriptor(Shown.prototype, name));
 }
 
-class App {}
-Module({ controllers: [Shown] })(App);
-
-async function adapter(name) {
-  switch (name) {
-    case 'fastify':
-      return new (await import('@nestjs/platform-fastify')).FastifyAdapter();
-    case 'express':
-      return new (await import('@nestjs/platform-express')).ExpressAdapter();
-    default:
-      throw new Error(`there is no adapter ${name}`);
-  }
-}
-
-const app = await NestFactory.create(App, await adapter(process.argv[2]), { logger: false });
-await app.listen(0, '127.0.0.1');
+const app = await serve([Shown]);
 process.stdin.on('end', () => app.close()).resume();
 console.log(`127.0.0.1:${app.getHttpServer().address().port}`);

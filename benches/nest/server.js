@@ -2,9 +2,9 @@
 // published to that topic. Plain JavaScript: the decorators are called by hand.
 
 import 'reflect-metadata';
-import { Controller, Module, Param, Sse } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Controller, Param, Sse } from '@nestjs/common';
 import { Subject, map } from 'rxjs';
+import { serve } from './serve.js';
 
 const subjects = new Map();
 
@@ -24,20 +24,6 @@ const handler = [EventsController.prototype, 'subscribe'];
 Param('topic')(...handler, 0);
 Sse(':topic')(...handler, Object.getOwnPropertyDescriptor(...handler));
 Controller('events')(EventsController);
-
-class App {}
-Module({ controllers: [EventsController] })(App);
-
-async function adapter(name) {
-  switch (name) {
-    case 'fastify':
-      return new (await import('@nestjs/platform-fastify')).FastifyAdapter();
-    case 'express':
-      return new (await import('@nestjs/platform-express')).ExpressAdapter();
-    default:
-      throw new Error(`there is no adapter ${name}`);
-  }
-}
 
 /// As `Command::data` writes it.
 function data(size) {
@@ -71,7 +57,6 @@ function obey(commands) {
   commands.on('end', () => process.exit());
 }
 
-const app = await NestFactory.create(App, await adapter(process.argv[2]), { logger: false });
-await app.listen(0, '127.0.0.1');
+const app = await serve([EventsController]);
 obey(process.stdin);
 console.log(`127.0.0.1:${app.getHttpServer().address().port} 0`);

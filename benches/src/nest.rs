@@ -10,6 +10,7 @@ use helios_benches::cores;
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/nest");
 const SERVER: &str = "server.js";
 const LOCK: &str = "package-lock.json";
+const FILES: [&str; 4] = ["package.json", LOCK, "serve.js", SERVER];
 
 /// What npm writes last.
 const INSTALLED: &str = "node_modules/.package-lock.json";
@@ -25,7 +26,7 @@ pub(crate) fn install() -> Result<(), Error> {
     let lock = fs::read(Path::new(SOURCE).join(LOCK))?;
     let is_current = fs::read(directory.join(LOCK)).is_ok_and(|known| known == lock);
     fs::create_dir_all(&directory)?;
-    for file in ["package.json", LOCK, SERVER] {
+    for file in FILES {
         fs::copy(Path::new(SOURCE).join(file), directory.join(file))?;
     }
     if is_current && directory.join(INSTALLED).exists() {

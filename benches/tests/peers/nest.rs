@@ -13,12 +13,13 @@ use super::client::within;
 use super::server::Server;
 use super::site::Site;
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("package.json", include_str!("../../nest/package.json")),
     (
         "package-lock.json",
         include_str!("../../nest/package-lock.json"),
     ),
+    ("serve.js", include_str!("../../nest/serve.js")),
     ("peers.js", include_str!("../../nest/peers.js")),
 ];
 
