@@ -49,6 +49,8 @@ pub(super) struct TopicState {
     waiting: Waiting,
     /// Connections that are in it.
     members: usize,
+    /// Places given so far.
+    places: u64,
     /// When it was made, or the last of them has left.
     idle_since: Instant,
     /// It is no longer the topic of its name.
@@ -65,6 +67,7 @@ impl Topic {
                 ring,
                 waiting: Waiting::default(),
                 members: 0,
+                places: 0,
                 idle_since: Instant::now(),
                 removed: false,
                 link: Link::Off,
@@ -92,20 +95,27 @@ impl Topic {
 /// A connection's place in a topic, given up when it is dropped.
 pub(super) struct Membership {
     pub(super) topic: Arc<Topic>,
+    place: u64,
     slot: Option<Slot>,
 }
 
 impl Membership {
     /// `None` if the topic has been removed meanwhile.
     pub(super) fn new(topic: Arc<Topic>) -> Option<Self> {
-        {
+        let place = {
             let mut state = topic.lock();
             if state.removed {
                 return None;
             }
             state.members += 1;
-        }
-        Some(Self { topic, slot: None })
+            state.places += 1;
+            state.places
+        };
+        Some(Self {
+            topic,
+            place,
+            slot: None,
+        })
     }
 }
 
@@ -122,7 +132,7 @@ impl Log for Membership {
         let mut state = self.topic.lock();
         let left = read(&mut state.ring)?;
         if left == Left::Nothing {
-            state.waiting.register(&mut self.slot, reader);
+            state.waiting.register(self.place, &mut self.slot, reader);
         }
         Ok(left)
     }
