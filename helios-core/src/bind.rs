@@ -57,9 +57,8 @@ pub struct Expected(ValueError);
 
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let value = call.request.param(name);
-    let values: Vec<_> = value.map(Cow::Borrowed).into_iter().collect();
-    let bound = from_values(Location::Path, name, &values);
+    let value = call.request.param(name).map(Cow::Borrowed);
+    let bound = from_values(Location::Path, name, value.as_slice());
     call.note(bound)
 }
 

@@ -93,7 +93,7 @@ impl Call {
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.request.parts.headers
+        self.request.headers()
     }
 
     pub(crate) fn body_limit(&self) -> usize {
@@ -107,7 +107,7 @@ impl Call {
     /// The decoded pairs of the query string, parsed once.
     pub(crate) fn query(&mut self) -> Result<&[(String, String)], HttpError> {
         if self.query.is_none() {
-            let text = self.request.parts.uri.query().unwrap_or_default();
+            let text = self.request.uri().query().unwrap_or_default();
             self.query = Some(crate::bind::query::parse(text)?);
         }
         Ok(self.query.as_deref().unwrap_or_default())

@@ -40,9 +40,14 @@ const LONGEST_EVENT_ID: usize = 1_024;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct RequestContext {
+pub struct RequestContext(
     /// Boxed, because it is handed on often and is large.
-    pub(crate) parts: Box<Parts>,
+    Box<Inner>,
+);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    parts: Parts,
     path: PathParams,
     remote_addr: Option<SocketAddr>,
 }
@@ -59,11 +64,11 @@ impl RequestContext {
         remote_addr: Option<SocketAddr>,
     ) -> Self {
         let values = params.into();
-        Self {
-            parts: Box::new(parts),
+        Self(Box::new(Inner {
+            parts,
             path: PathParams { route, values },
             remote_addr,
-        }
+        }))
     }
 
     /// Moves the request out, and leaves one that only knows its route.
@@ -72,46 +77,46 @@ impl RequestContext {
     pub fn take(&mut self) -> Self {
         let (parts, ()) = http::Request::new(()).into_parts();
         let path = PathParams {
-            route: Arc::clone(&self.path.route),
+            route: Arc::clone(&self.0.path.route),
             values: Arc::default(),
         };
-        let left = Self {
-            parts: Box::new(parts),
+        let left = Inner {
+            parts,
             path,
-            remote_addr: self.remote_addr,
+            remote_addr: self.0.remote_addr,
         };
-        std::mem::replace(self, left)
+        std::mem::replace(self, Self(Box::new(left)))
     }
 
     /// The method as it was sent; for an automatic HEAD it is `HEAD`.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.parts.method
+        &self.0.parts.method
     }
 
     /// The request target.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        &self.parts.uri
+        &self.0.parts.uri
     }
 
     /// The HTTP version.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.parts.version
+        self.0.parts.version
     }
 
     /// All headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
+        &self.0.parts.headers
     }
 
     /// The first value of a header, if it is there and is visible ASCII. The name's case does not matter ([RFC 9110,
     /// section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
+        self.0.parts.headers.get(name)?.to_str().ok()
     }
 
     /// The value of a cookie, percent-decoded; the first one of this name ([RFC 6265, section
@@ -132,7 +137,7 @@ impl RequestContext {
 
     /// The cookies of all `Cookie` headers; what is not a cookie is passed over, as browsers send what others have set.
     pub(crate) fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
-        let headers = self.parts.headers.get_all(http::header::COOKIE).iter();
+        let headers = self.0.parts.headers.get_all(http::header::COOKIE).iter();
         let texts = headers.filter_map(|value| value.to_str().ok());
         texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten())
     }
@@ -140,7 +145,7 @@ impl RequestContext {
     /// The template of the matched route, such as `/user/{id}`.
     #[must_use]
     pub fn route(&self) -> &str {
-        self.path.route.as_str()
+        self.0.path.route.as_str()
     }
 
     /// A parameter of the path by its name in the template, percent-decoded; also one of an enclosing controller's prefix.
@@ -162,7 +167,7 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.path.get(name)
+        self.0.path.get(name)
     }
 
     /// The first value of a key of the query string, decoded. `None` too if the query string is not percent-encoded UTF-8.
@@ -176,7 +181,7 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = query::parse(self.parts.uri.query()?).ok()?;
+        let pairs = query::parse(self.0.parts.uri.query()?).ok()?;
         let found = pairs.into_iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value)
     }
@@ -248,13 +253,13 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.remote_addr
+        self.0.remote_addr
     }
 
     /// Values handed on by guards and layers.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
-        &self.parts.extensions
+        &self.0.parts.extensions
     }
 
     /// Lets a guard hand values on to the handler, such as the authenticated user.
@@ -283,11 +288,19 @@ impl RequestContext {
     /// }
     /// ```
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.parts.extensions
+        &mut self.0.parts.extensions
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    pub(crate) fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.0.parts
     }
 
     pub(crate) fn path_params(&self) -> PathParams {
-        self.path.clone()
+        self.0.path.clone()
     }
 }
 

@@ -134,7 +134,7 @@ where
 /// Binds an argument that has no attribute.
 pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
-    let bound = match T::from_parts(&mut call.request.parts, &cx).await {
+    let bound = match T::from_parts(call.request.parts_mut(), &cx).await {
         Ok(bound) => Ok(bound),
         Err(rejection) => Err(error_of(rejection).await),
     };
@@ -145,7 +145,7 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
     let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
-    let mut request = Request::from_parts(Parts::clone(&call.request.parts), body);
+    let mut request = Request::from_parts(call.request.parts().clone(), body);
     // The app's own limit is in force, not the extractors' default.
     DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {
