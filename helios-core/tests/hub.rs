@@ -289,7 +289,14 @@ impl World {
         let client = &mut self.clients[client];
         let mut frame = Frame::default();
         match client.reader.gather(head, Waker::noop(), &mut frame) {
-            Ok(()) => client.check(&frame_events(frame)),
+            Ok(()) => {
+                client.check(&frame_events(frame))?;
+                let owed = client.owed.iter().find(|next| next.debt == Debt::Owed);
+                // What it has left it resumes.
+                let all = client.reader.has_read_all() && client.left.is_empty();
+                prop_assert!(!all || owed.is_none(), "not read: {owed:?}");
+                Ok(())
+            }
             Err(_) => {
                 client.check(&frame_events(frame))?;
                 client.skip();

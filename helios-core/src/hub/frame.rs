@@ -5,6 +5,9 @@ use bytes::{Bytes, BytesMut};
 /// How many bytes of gathered events leave as one frame, unless a single event is larger.
 pub const FRAME_BYTES: usize = 16 * 1024;
 
+/// Events of this size are not copied behind others: another frame costs less.
+const LARGE: usize = FRAME_BYTES / 4;
+
 /// Events joined for one write. A single event is passed on without copying.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -47,16 +50,16 @@ impl Frame {
         FRAME_BYTES.saturating_sub(self.len())
     }
 
-    /// Takes an event in, if the frame has room for it. An empty frame has room for anything.
+    /// Takes an event in, if the frame has room for it and it is not large. An empty frame takes anything.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
         self.push_run(bytes.clone(), 1)
     }
 
-    /// Takes so many events in that are joined already.
+    /// Takes so many events in that are joined already, as [`Frame::push`] does one.
     pub fn push_run(&mut self, bytes: Bytes, events: u64) -> bool {
         if self.is_empty() {
             self.first = bytes;
-        } else if self.len() + bytes.len() > FRAME_BYTES {
+        } else if bytes.len() >= LARGE || self.len() + bytes.len() > FRAME_BYTES {
             return false;
         } else {
             if self.joined.is_empty() {
@@ -98,6 +101,18 @@ mod tests {
         let mut alone = Frame::default();
         alone.push(&event);
         assert_eq!(alone.into_bytes().as_ptr(), event.as_ptr());
+    }
+
+    #[test]
+    fn what_is_large_is_not_copied_behind_something_else() {
+        let large = Bytes::from(vec![b'x'; LARGE]);
+        let mut frame = Frame::opening(Bytes::from_static(b":\n"));
+        assert!(!frame.push(&large));
+        assert!(frame.push(&large.slice(1..)));
+
+        let mut alone = Frame::default();
+        alone.push(&large);
+        assert_eq!(alone.into_bytes().as_ptr(), large.as_ptr());
     }
 
     #[test]

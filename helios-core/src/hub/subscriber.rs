@@ -102,12 +102,22 @@ impl<L: Log> Subscription<L> {
         self.resumed
     }
 
-    /// Looks up what comes next, unless that is known: nothing has changed since the reader began to wait.
+    /// Looks up what comes next, unless that is known.
     fn look(&mut self, head: u64, waker: &Waker) -> Result<(), Overtaken> {
-        match self.log.is_waited_for() && !self.moved {
+        match self.is_known() {
             true => Ok(()),
             false => self.read(head, waker, |_, _| Ok(())),
         }
+    }
+
+    /// What comes next is known: nothing has changed since the reader began to wait.
+    fn is_known(&self) -> bool {
+        !self.moved && self.log.is_waited_for()
+    }
+
+    /// Everything in it has been read, and the reader waits for more.
+    fn is_read(&self) -> bool {
+        self.next.is_none() && self.readable_to == u64::MAX && self.is_known()
     }
 
     /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it.
@@ -275,6 +285,12 @@ impl<L: Log> Subscriber<L> {
         next.any(|seq| seq > head)
     }
 
+    /// Whether there is nothing left to be read: whatever comes next wakes the reader, or is private.
+    #[must_use]
+    pub fn has_read_all(&self) -> bool {
+        self.outbox.is_empty() && self.subscriptions.iter().all(Subscription::is_read)
+    }
+
     /// Whether something else keeps it from reading on: a hold, or a topic that is catching up.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
@@ -317,6 +333,11 @@ impl<L: Log> Subscriber<L> {
     ///
     /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
     pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
+        if let Some(place) = self.only_changed()
+            && !self.take_run(place, (self.bound(head), head), waker, frame)?
+        {
+            return Ok(());
+        }
         let upto = self.look_ahead(head, waker)?;
         self.outbox.close_batch();
         loop {
@@ -351,11 +372,27 @@ impl<L: Log> Subscriber<L> {
         })
     }
 
+    /// The one topic of which something may have to be read, if nothing else has to be put in order with it: it need not be
+    /// looked at before it is read.
+    fn only_changed(&self) -> Option<usize> {
+        if !self.outbox.is_empty() {
+            return None;
+        }
+        let topics = self.subscriptions.iter().enumerate();
+        let mut changed = topics.filter(|(_, topic)| !topic.is_read());
+        let (place, _) = changed.next()?;
+        changed.next().is_none().then_some(place)
+    }
+
+    /// Nothing above this number may be read, whatever the topics say.
+    fn bound(&self, head: u64) -> u64 {
+        head.min(self.hold.unwrap_or(u64::MAX))
+            .min(self.end.unwrap_or(u64::MAX))
+    }
+
     /// Looks up what comes next in each topic, and gives the number up to which may be read.
     fn look_ahead(&mut self, head: u64, waker: &Waker) -> Result<u64, Overtaken> {
-        let mut upto = head
-            .min(self.hold.unwrap_or(u64::MAX))
-            .min(self.end.unwrap_or(u64::MAX));
+        let mut upto = self.bound(head);
         for subscription in &mut self.subscriptions {
             subscription.look(head, waker)?;
             upto = upto.min(subscription.readable_to);
@@ -395,6 +432,7 @@ impl<L: Log> Subscriber<L> {
         let (seen, resumed) = (topic.seen, topic.resumed);
         let mut full = false;
         topic.read(head, waker, |ring, cursor| {
+            let limit = limit.min(ring.readable_to());
             let in_doubt = resumed && ring.is_in_doubt(seen);
             let next = |ring: &mut Ring, cursor| {
                 let entry = ring.peek(cursor)?;
