@@ -133,11 +133,24 @@ impl Opening {
     }
 }
 
+/// A call's own handle, made when it is asked for: a method that gives another has no need of it.
+pub(super) struct OwnHandle {
+    hub: Arc<Hub>,
+    handle: OnceLock<SseStream>,
+}
+
+impl OwnHandle {
+    pub(super) fn get(&self) -> SseStream {
+        let make = || SseStream::known_to(&self.hub);
+        self.handle.get_or_init(make).clone()
+    }
+}
+
 /// The call of an `#[sse]` method. It binds like any [`Call`]; what the method gives is then run by it.
 pub struct SseCall {
     call: Box<Call>,
     opening: Arc<Opening>,
-    client: SseStream,
+    own: Arc<OwnHandle>,
 }
 
 impl Deref for SseCall {
@@ -156,14 +169,12 @@ impl DerefMut for SseCall {
 
 impl SseCall {
     pub(crate) fn new(mut call: Box<Call>, opening: Arc<Opening>) -> Self {
-        let client = SseStream::new();
-        client.client.register_at(&opening.hub);
-        call.client = Some(Arc::clone(&client.client) as _);
-        Self {
-            call,
-            opening,
-            client,
-        }
+        let own = Arc::new(OwnHandle {
+            hub: Arc::clone(&opening.hub),
+            handle: OnceLock::new(),
+        });
+        call.client = Some(Arc::clone(&own) as _);
+        Self { call, opening, own }
     }
 
     /// The outcome of a call whose arguments could not be bound.
@@ -252,9 +263,9 @@ impl SseCall {
         let Self {
             mut call,
             opening,
-            client,
+            own,
         } = self;
-        let client = handle.unwrap_or(client);
+        let client = handle.unwrap_or_else(|| own.get());
         let mapper = (!opening.around.mappers.is_empty()).then(|| EventMapper {
             mappers: Arc::clone(&opening.around.mappers),
             request: call.request.clone(),

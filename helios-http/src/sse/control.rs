@@ -8,6 +8,7 @@ use helios_core::encode::encode;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
+use serde::Serialize;
 
 use super::hub::Hub;
 use super::options::SseOptions;
@@ -30,8 +31,12 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
 /// event comes back to it. If it has to be reset first, that is the id that it has brought.
 pub(super) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bool) -> Bytes {
-    let data = serde_json::json!({ "client": client, "resumed": resumed });
-    let event = SseEvent::json(data).event(name(hub.options(), "ready"));
+    #[derive(Serialize)]
+    struct Ready {
+        client: ClientId,
+        resumed: bool,
+    }
+    let event = SseEvent::json(Ready { client, resumed }).event(name(hub.options(), "ready"));
     encoded(&with_id(event, id))
 }
 
@@ -45,10 +50,11 @@ pub(super) fn reset(hub: &Hub, id: Option<String>, reset: &SseReset) -> Bytes {
 /// Several clients take an event without an id to mean that they have none any more: each gives the client's back. One
 /// that cannot be written was none of an event.
 fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
-    let with_id = id.map(|id| event.clone().id(id));
-    with_id
-        .filter(|event| event.validate().is_ok())
-        .unwrap_or(event)
+    let can_be_written = |id: &String| SseEvent::default().id(id).validate().is_ok();
+    match id.filter(can_be_written) {
+        Some(id) => event.id(id),
+        None => event,
+    }
 }
 
 /// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.

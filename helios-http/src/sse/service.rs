@@ -129,9 +129,7 @@ impl SseService {
     /// ```
     #[must_use]
     pub fn create_connection(&self) -> SseStream {
-        let stream = SseStream::new();
-        stream.client.register_at(&self.hub);
-        stream
+        SseStream::known_to(&self.hub)
     }
 
     /// The connection with this id, detached or attached, on this server. `None` once it is over.

@@ -13,8 +13,9 @@ use helios_core::sse::{ClientId, CloseReason, SseError};
 use http::request::Parts;
 use serde::Serialize;
 
+use super::call::OwnHandle;
 use super::client::{Client, Ending, Farewell, JoinAt, Origin};
-use super::hub::until;
+use super::hub::{Hub, until};
 
 /// A handle of one SSE connection. Clones are cheap and mean the same connection.
 ///
@@ -100,6 +101,13 @@ impl SseStream {
             client,
             after: Some(at),
         }
+    }
+
+    /// A detached handle that the hub can find by its id.
+    pub(super) fn known_to(hub: &Arc<Hub>) -> Self {
+        let stream = Self::new();
+        stream.client.register_at(hub);
+        stream
     }
 
     /// A detached handle with a fresh id.
@@ -398,7 +406,8 @@ impl FromRequestParts<Cx<Sse>> for SseStream {
     type Rejection = HttpError;
 
     async fn from_request_parts(_: &mut Parts, cx: &Cx<Sse>) -> Result<Self, HttpError> {
-        of_cx(cx)
+        let own = cx.client::<OwnHandle>().ok_or_else(no_connection)?;
+        Ok(own.get())
     }
 }
 
@@ -406,12 +415,11 @@ impl FromRequestParts<Cx<OnConnection>> for SseStream {
     type Rejection = HttpError;
 
     async fn from_request_parts(_: &mut Parts, cx: &Cx<OnConnection>) -> Result<Self, HttpError> {
-        of_cx(cx)
+        let client = cx.client::<Client>().ok_or_else(no_connection)?;
+        Ok(Self::of(client))
     }
 }
 
-fn of_cx<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
-    let client = cx.client::<Client>();
-    let missing = || HttpError::internal("there is no SSE connection here");
-    client.map(SseStream::of).ok_or_else(missing)
+fn no_connection() -> HttpError {
+    HttpError::internal("there is no SSE connection here")
 }
