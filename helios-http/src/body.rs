@@ -20,7 +20,7 @@ impl Body for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0
-            .poll_frame(cx)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+            .poll_piece(cx)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece.bytes))))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Applications depend on the `helios` crate, which re-exports what they need.
 
+mod answer;
 mod app;
 mod assemble;
 mod body;

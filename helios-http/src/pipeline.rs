@@ -19,7 +19,7 @@ use http::header::{
 use http::{Method, StatusCode, Version};
 use http_body_util::BodyExt;
 
-use crate::body::SseBody;
+use crate::answer::Answer;
 use crate::controller::BoxFuture;
 use crate::endpoint::{CallHttp, Endpoint, Target};
 use crate::panics::caught_in;
@@ -35,13 +35,13 @@ pub(crate) async fn run(
     body: Body,
     app: &Shared,
     peer: Option<Arc<Peer>>,
-) -> Response {
+) -> Answer {
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
     let reply = pin!(reply(endpoint, request, body, app, peer));
     let panicked = || Err(HttpError::internal("the handler panicked"));
     let reply = caught_in("a handler", reply).await;
     let reply = reply.unwrap_or_else(panicked);
-    reply.unwrap_or_else(|error| refuse(endpoint, app, &error))
+    reply.unwrap_or_else(|error| refuse(endpoint, app, &error).into())
 }
 
 /// Guards, interceptors around binding and handler, filters for what fails.
@@ -51,9 +51,9 @@ async fn reply(
     body: Body,
     app: &Shared,
     peer: Option<Arc<Peer>>,
-) -> Reply {
+) -> Result<Answer, HttpError> {
     if let Err(error) = admit(endpoint, &mut request).await {
-        return filtered(endpoint, error, &request).await;
+        return filtered(endpoint, error, &request).await.map(Into::into);
     }
     // The handler takes the request, so filters get a copy.
     let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
@@ -67,11 +67,11 @@ async fn reply(
         [] => handler.call(request).await.0,
         interceptors => {
             let next = Next::new(interceptors, &mut handler);
-            next.run(&mut request).await
+            next.run(&mut request).await.map(Into::into)
         }
     };
     match (reply, kept) {
-        (Err(error), Some(request)) => filtered(endpoint, error, &request).await,
+        (Err(error), Some(request)) => filtered(endpoint, error, &request).await.map(Into::into),
         (reply, _) => reply,
     }
 }
@@ -102,7 +102,10 @@ struct Innermost<'a> {
 
 impl Innermost<'_> {
     /// The reply, and the request if the handler is done with it.
-    async fn call(&mut self, request: RequestContext) -> (Reply, Option<RequestContext>) {
+    async fn call(
+        &mut self,
+        request: RequestContext,
+    ) -> (Result<Answer, HttpError>, Option<RequestContext>) {
         let body = std::mem::take(&mut self.body);
         let body = PatientBody::around(body, self.app.body_timeout);
         let container = Arc::clone(&self.endpoint.container);
@@ -110,7 +113,7 @@ impl Innermost<'_> {
         match &self.endpoint.target {
             Target::Http(handler) => {
                 let reply = answer(self.endpoint, handler.as_ref(), &mut call).await;
-                (reply, Some(call.request))
+                (reply.map(Into::into), Some(call.request))
             }
             Target::Sse(handler) => {
                 let around = Around {
@@ -120,7 +123,7 @@ impl Innermost<'_> {
                 };
                 let peer = self.peer.take();
                 let reply = open(&self.app.hub, call, around, peer, |call| handler.call(call));
-                (reply.await, None)
+                (Box::pin(reply).await, None)
             }
         }
     }
@@ -137,7 +140,7 @@ impl Handle for Innermost<'_> {
             if let Some(back) = back {
                 *request = back;
             }
-            reply
+            reply.map(Into::into)
         })
     }
 }
@@ -148,7 +151,7 @@ async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) ->
         *response.status_mut() = status;
     }
     if !endpoint.pipeline.mappers.is_empty() && is_json(&response) {
-        response = map_json(endpoint, call, response).await?;
+        response = Box::pin(map_json(endpoint, call, response)).await?;
     }
     if let Some(head) = call.take_response_head() {
         let (mut parts, body) = response.into_parts();
@@ -189,22 +192,19 @@ pub(crate) async fn open(
     around: Around,
     peer: Option<Arc<Peer>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
-) -> Reply {
+) -> Result<Answer, HttpError> {
     let last_event_id = call.request.last_event_id();
     if !around.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return Ok(StatusCode::NO_CONTENT.into_response().into());
     }
     let version = call.request.version();
     let keep_alive = version == Version::HTTP_11 && !asks_to_close(call.request.headers());
     if call.request.method() == Method::HEAD {
-        return Ok(event_stream(
-            keep_alive,
-            &ResponseHead::default(),
-            Body::empty(),
-        ));
+        let head = event_stream(keep_alive, &ResponseHead::default(), Body::empty());
+        return Ok(head.into());
     }
     let Some(seat) = hub.seat(&call.request) else {
-        return Ok(overloaded(hub, &call.request, keep_alive));
+        return Ok(overloaded(hub, &call.request, keep_alive).into());
     };
     // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
     let peer = peer.filter(|_| version < Version::HTTP_2);
@@ -214,10 +214,10 @@ pub(crate) async fn open(
     let mut connection = Connection::new(opening, source(call));
     match poll_fn(|cx| connection.poll_open(cx)).await {
         Opened::Stream(head) => {
-            let body = Body::new(SseBody(connection));
-            Ok(event_stream(keep_alive, &head, body))
+            let stream = event_stream(keep_alive, &head, connection);
+            Ok(Answer::Stream(Box::new(stream)))
         }
-        Opened::Refused(response) => Ok(response),
+        Opened::Refused(response) => Ok(response.into()),
         Opened::Failed(error) => Err(error),
     }
 }
@@ -246,8 +246,8 @@ pub(crate) fn asks_to_close(headers: &HeaderMap) -> bool {
 }
 
 /// The head of every stream. What a handler sets comes before the framework's own, which cannot be overridden.
-fn event_stream(keep_alive: bool, own: &ResponseHead, body: Body) -> Response {
-    let mut response = Response::new(body);
+fn event_stream<B>(keep_alive: bool, own: &ResponseHead, body: B) -> http::Response<B> {
+    let mut response = http::Response::new(body);
     let mut ignored = StatusCode::OK;
     let headers: &mut HeaderMap = response.headers_mut();
     own.apply_to(&mut ignored, headers);

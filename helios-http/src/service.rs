@@ -1,6 +1,7 @@
 //! The assembled app as a `tower::Service`.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,11 +16,13 @@ use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
 use tokio::time::timeout;
-use tower::BoxError;
+use tower::{BoxError, ServiceExt};
 use tower_service::Service;
 use tracing::Instrument;
 
+use crate::answer::Answer;
 use crate::controller::BoxFuture;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
@@ -62,6 +65,26 @@ impl RouteService {
             shared: Arc::new(shared),
         }
     }
+
+    /// Routes at once, so that the future of an endpoint holds no more than it needs.
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Answer> {
+        let shared = Arc::clone(&self.shared);
+        match shared.router.find(request.method(), request.uri().path()) {
+            Ok(Matched::Endpoint(endpoint, params)) => {
+                let (parts, body) = request.into_parts();
+                let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+                let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
+                let template = Arc::clone(&endpoint.template);
+                let request = RequestContext::new(parts, template, params, addr);
+                Box::pin(run(shared, endpoint, request, body, peer))
+            }
+            Ok(Matched::Options(allow)) => {
+                let response = (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
+                Box::pin(ready(response.into()))
+            }
+            Err(error) => Box::pin(miss(shared, request, error)),
+        }
+    }
 }
 
 impl Service<Request<Body>> for RouteService {
@@ -74,8 +97,8 @@ impl Service<Request<Body>> for RouteService {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { Ok(respond(&shared, request).await) })
+        let answer = self.answer(request);
+        Box::pin(async move { Ok(answer.await.into()) })
     }
 }
 
@@ -99,6 +122,17 @@ impl Stack {
         let wrap = |inner, layer: BoxedLayer| layer(inner);
         Self::Layered(layers.into_iter().fold(routes, wrap))
     }
+
+    /// The answer to a request; with layers, it is a response that they may have put anything around.
+    pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
+        match self {
+            Self::Routes(service) => service.answer(request),
+            Self::Layered(service) => Box::pin(async move {
+                let Ok(response) = service.oneshot(request).await;
+                response.into()
+            }),
+        }
+    }
 }
 
 impl Service<Request<Body>> for Stack {
@@ -121,33 +155,37 @@ impl Service<Request<Body>> for Stack {
     }
 }
 
-async fn respond(shared: &Shared, request: Request<Body>) -> Response {
+/// What an endpoint answers.
+async fn run(
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    request: RequestContext,
+    body: Body,
+    peer: Option<Arc<Peer>>,
+) -> Answer {
     let is_head = request.method() == Method::HEAD;
-    let matched = shared.router.find(request.method(), request.uri().path());
-    let response = match matched {
-        Ok(Matched::Endpoint(endpoint, params)) => {
-            let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
-            let (parts, body) = request.into_parts();
-            let peer = parts.extensions.get::<Arc<Peer>>().cloned();
-            let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
-            let template = Arc::clone(&endpoint.template);
-            let context = RequestContext::new(parts, template, params, addr);
-            let run = pin!(pipeline::run(&endpoint, context, body, shared, peer));
-            let response = run.instrument(trace.span()).await;
-            trace.answered(&response);
-            response
-        }
-        Ok(Matched::Options(allow)) => (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response(),
-        Err(error) if error.status() == StatusCode::NOT_FOUND => {
-            let answered = mount::answer(&shared.mounts, request).await;
-            answered.unwrap_or_else(|_| shared.render(&error))
-        }
-        Err(error) => shared.render(&error),
+    let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
+    let run = pin!(pipeline::run(&endpoint, request, body, &shared, peer));
+    let answer = run.instrument(trace.span()).await;
+    trace.answered(&answer);
+    without_body_if(is_head, answer)
+}
+
+/// The answer to a request that no endpoint is there for.
+async fn miss(shared: Arc<Shared>, request: Request<Body>, error: HttpError) -> Answer {
+    let is_head = request.method() == Method::HEAD;
+    let answered = match error.status() {
+        StatusCode::NOT_FOUND => mount::answer(&shared.mounts, request).await.ok(),
+        _ => None,
     };
-    if is_head {
-        pipeline::without_body(response)
-    } else {
-        response
+    let response = answered.unwrap_or_else(|| shared.render(&error));
+    without_body_if(is_head, response.into())
+}
+
+fn without_body_if(is_head: bool, answer: Answer) -> Answer {
+    match answer {
+        Answer::Response(response) if is_head => pipeline::without_body(response).into(),
+        answer => answer,
     }
 }
 

@@ -31,6 +31,7 @@ pub use standalone::SseHub;
 pub use stream::SseStream;
 
 pub(crate) use call::{Around, Opening};
+pub(crate) use client::Piece;
 pub(crate) use connection::{Connection, Opened};
 pub(crate) use hooks::{ControllerHooks, SseHooks};
 pub(crate) use hub::Hub;

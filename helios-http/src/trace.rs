@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use axum_core::response::Response;
 use helios_core::sse::{ClientId, CloseReason};
 use http::Method;
-use http_body::Body;
 use tokio::time::Instant;
 use tracing::Span;
+
+use crate::answer::Answer;
 
 /// Times one request from its routing to its response head, if anybody listens.
 pub(crate) struct RequestTrace {
@@ -29,11 +29,10 @@ impl RequestTrace {
         self.span.clone()
     }
 
-    pub(crate) fn answered(&self, response: &Response) {
+    pub(crate) fn answered(&self, answer: &Answer) {
         let Some(started) = self.started else { return };
-        let status = response.status().as_u16();
+        let (status, bytes) = (answer.status().as_u16(), answer.length());
         self.span.record("status", status);
-        let bytes = response.body().size_hint().exact();
         let duration_ms = millis(started.elapsed());
         self.span
             .in_scope(|| tracing::info!(status, duration_ms, bytes, "answered"));

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Request;
@@ -14,16 +14,17 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use slab::Slab;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, ServiceExt};
 
-use super::handover::{Answer, Handover};
+use super::handover::{Answered, Handover};
 use super::stream::EventStream;
 use super::timer::HeadTimer;
 use super::wire::Wire;
+use crate::controller::BoxFuture;
 use crate::peer::Peer;
 use crate::service::HeliosService;
 
@@ -101,7 +102,7 @@ impl Connections {
             shared: Arc::clone(&self.shared),
             place,
         };
-        let served = connection(registered, io, Arc::clone(&peer));
+        let served = Served::new(registered, io, Arc::clone(&peer));
         // Nothing is locked: a runtime that is shut down drops it on the spot.
         peer.served_by(self.tasks.spawn(served).abort_handle());
     }
@@ -144,49 +145,102 @@ fn http2() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-async fn connection<I>(registered: Registered, io: I, peer: Arc<Peer>)
+/// Serves one connection: requests, until an event stream begins, and requests again behind it.
+///
+/// Written by hand to be small: with thousands of streams no cache holds any of it from one event to the next.
+struct Served<I> {
+    phase: Phase<I>,
+    peer: Arc<Peer>,
+    /// Dropped last: who is not among the open ones has closed its socket.
+    registered: Registered,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box around the stream would be one more place to look at for each event"
+)]
+enum Phase<I> {
+    /// Boxed, to be freed while a stream runs.
+    Requests(BoxFuture<'static, Result<Option<EventStream<I>>, BoxError>>),
+    Stream(EventStream<I>),
+    Over,
+}
+
+impl<I> Served<I>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let shared = &*registered.shared;
-    if let Err(error) = shared.serve(io, peer).await {
-        tracing::debug!(error, "a connection ended early");
+    fn new(registered: Registered, io: I, peer: Arc<Peer>) -> Self {
+        let shared = Arc::clone(&registered.shared);
+        let requests = shared.requests(io, None, Arc::clone(&peer));
+        Self {
+            phase: Phase::Requests(Box::pin(requests)),
+            peer,
+            registered,
+        }
     }
-}
 
-impl Shared {
-    async fn serve<I>(&self, mut io: I, peer: Arc<Peer>) -> Result<(), BoxError>
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut read = None;
+    fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         loop {
-            // Boxed, to be freed while a stream runs.
-            let requests = Box::pin(self.requests(io, read, &peer));
-            let Some((mut stream, last)) = requests.await? else {
-                return Ok(());
-            };
-            stream.run().await?;
-            let (back, unread) = stream.into_parts();
-            (io, read) = (back, Some(unread));
-            if last || self.draining.is_cancelled() {
-                return Ok(io.shutdown().await?);
+            self.phase = match &mut self.phase {
+                Phase::Requests(requests) => match ready!(requests.as_mut().poll(cx))? {
+                    Some(stream) => Phase::Stream(stream),
+                    None => Phase::Over,
+                },
+                Phase::Stream(stream) => {
+                    ready!(stream.poll(cx))?;
+                    if stream.is_last() || self.registered.shared.draining.is_cancelled() {
+                        ready!(stream.poll_shutdown(cx))?;
+                        Phase::Over
+                    } else {
+                        self.more_requests()
+                    }
+                }
+                Phase::Over => return Poll::Ready(Ok(())),
             }
         }
     }
 
-    /// Answers requests, until the connection ends or an event stream begins, which may be the last response.
+    /// What comes behind a stream.
+    fn more_requests(&mut self) -> Phase<I> {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Stream(stream) => {
+                let (io, unread) = stream.into_parts();
+                let (shared, peer) = (Arc::clone(&self.registered.shared), Arc::clone(&self.peer));
+                Phase::Requests(Box::pin(shared.requests(io, Some(unread), peer)))
+            }
+            phase => phase,
+        }
+    }
+}
+
+impl<I> Future for Served<I>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Err(error) = ready!(self.poll_phases(cx)) {
+            tracing::debug!(error, "a connection ended early");
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Shared {
+    /// Answers requests, until the connection ends or an event stream begins.
     async fn requests<I>(
-        &self,
+        self: Arc<Self>,
         mut io: I,
         read: Option<Vec<u8>>,
-        peer: &Arc<Peer>,
-    ) -> Result<Option<(EventStream<I>, bool)>, BoxError>
+        peer: Arc<Peer>,
+    ) -> Result<Option<EventStream<I>>, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if let Some(unread) = read {
-            return self.http1(Wire::new(io, unread), peer).await;
+            return self.http1(Wire::new(io, unread), &peer).await;
         }
         let read = tokio::select! {
             biased;
@@ -194,8 +248,8 @@ impl Shared {
             () = self.draining.cancelled() => return Ok(None),
         };
         match read.starts_with(HTTP_2_PREFACE) {
-            true => self.http2(Wire::new(io, read), peer).await.map(|()| None),
-            false => self.http1(Wire::new(io, read), peer).await,
+            true => self.http2(Wire::new(io, read), &peer).await.map(|()| None),
+            false => self.http1(Wire::new(io, read), &peer).await,
         }
     }
 
@@ -203,14 +257,14 @@ impl Shared {
         &self,
         wire: Wire<I>,
         peer: &Arc<Peer>,
-    ) -> Result<Option<(EventStream<I>, bool)>, BoxError>
+    ) -> Result<Option<EventStream<I>>, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let handover = Arc::new(Handover::default());
         let answer = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(peer));
-            Answer::new(self.service.stack(), request, &handover)
+            Answered::new(self.service.stack(), request, &handover)
         });
         let wire = TokioIo::new(wire.with(Arc::clone(&handover)));
         let mut http1 = self.http1.clone();
@@ -239,8 +293,7 @@ impl Shared {
         let parts = served.into_parts();
         let (io, mut unread) = parts.io.into_inner().into_parts();
         unread.splice(..0, parts.read_buf);
-        let last = taken.framing.last;
-        Ok(Some((EventStream::new(io, unread, taken), last)))
+        Ok(Some(EventStream::new(io, unread, taken)))
     }
 
     async fn http2<I>(&self, wire: Wire<I>, peer: &Arc<Peer>) -> Result<(), BoxError>

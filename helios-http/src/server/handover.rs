@@ -14,12 +14,14 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRAILER, TRANSFER_ENCODING};
+use http::response::Parts;
 use http::{Method, Request, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tower::ServiceExt;
-use tower::util::Oneshot;
 
+use super::stream::StreamBody;
+use crate::answer::Answer;
+use crate::controller::BoxFuture;
 use crate::pipeline::asks_to_close;
 use crate::service::Stack;
 
@@ -42,7 +44,7 @@ struct State {
 pub(super) struct Taken {
     /// What hyper has written: the head, and before it what the socket had not taken yet.
     pub(super) written: Vec<u8>,
-    pub(super) body: Body,
+    pub(super) body: StreamBody,
     pub(super) framing: Framing,
 }
 
@@ -80,8 +82,7 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, response: Response, mut framing: Framing) -> Response {
-        let (head, body) = response.into_parts();
+    fn begin(&self, head: Parts, body: StreamBody, mut framing: Framing) -> Response {
         framing.last |= asks_to_close(&head.headers);
         self.state().stream = Some(Taken {
             written: Vec::new(),
@@ -97,20 +98,16 @@ impl Handover {
     }
 }
 
-/// The response to one request: of the app, or, if it is an event stream, its head alone.
-pub(super) struct Answer {
-    answer: Oneshot<Stack, Request<Body>>,
+/// The response to one request, as hyper sees it: of an event stream the head alone.
+pub(super) struct Answered {
+    answer: BoxFuture<'static, Answer>,
     handover: Arc<Handover>,
     /// None if a stream would be hyper's to write.
     framing: Option<Framing>,
 }
 
-impl Answer {
-    pub(super) fn new(
-        service: Stack,
-        request: Request<Incoming>,
-        handover: &Arc<Handover>,
-    ) -> Self {
+impl Answered {
+    pub(super) fn new(stack: Stack, request: Request<Incoming>, handover: &Arc<Handover>) -> Self {
         let (framing, read) = (framing(&request), request.body().is_end_stream());
         handover.request_read.store(read, Ordering::Relaxed);
         let request = request.map(|body| match read {
@@ -121,25 +118,30 @@ impl Answer {
             }),
         });
         Self {
-            answer: service.oneshot(request),
+            answer: stack.answer(request),
             handover: Arc::clone(handover),
             framing,
         }
     }
 }
 
-impl Future for Answer {
+impl Future for Answered {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        let answer = ready!(self.answer.as_mut().poll(cx));
         // What is unread of a request's body must not be taken for the next request.
         let read = self.handover.request_read.load(Ordering::Relaxed);
-        Poll::Ready(Ok(match self.framing {
-            Some(framing) if read && is_event_stream(&response) => {
-                self.handover.begin(response, framing)
+        Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
+            (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
+                let (head, connection) = stream.into_parts();
+                self.handover.begin(head, connection.into(), framing)
             }
-            _ => response,
+            (Answer::Response(response), Some(framing)) if is_event_stream(&response) => {
+                let (head, body) = response.into_parts();
+                self.handover.begin(head, body.into(), framing)
+            }
+            (answer, _) => answer.into(),
         }))
     }
 }
@@ -155,16 +157,20 @@ fn framing(request: &Request<Incoming>) -> Option<Framing> {
     Some(Framing { chunked, last })
 }
 
-/// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
 fn is_event_stream(response: &Response) -> bool {
-    let (headers, body) = (response.headers(), response.body());
-    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+    let body = response.body();
     response.status() == StatusCode::OK
-        && response.version() == Version::HTTP_11
-        && says_event_stream(headers)
-        && !framed.iter().any(|name| headers.contains_key(name))
+        && says_event_stream(response.headers())
+        && is_unframed(response)
         && !body.is_end_stream()
         && body.size_hint().exact().is_none()
+}
+
+/// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
+fn is_unframed<B>(response: &http::Response<B>) -> bool {
+    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+    let says = |name| response.headers().contains_key(name);
+    response.version() == Version::HTTP_11 && !framed.iter().any(says)
 }
 
 fn says_event_stream(headers: &HeaderMap) -> bool {

@@ -16,7 +16,8 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
-use super::handover::Taken;
+use super::handover::{Framing, Taken};
+use crate::sse::{Connection, Piece};
 
 /// Frames are gathered up to this before they are written.
 const GATHERED_BYTES: usize = 32 * 1024;
@@ -34,12 +35,52 @@ thread_local! {
 pub(super) struct EventStream<I> {
     io: I,
     unread: Vec<u8>,
-    body: Body,
-    chunked: bool,
+    body: StreamBody,
+    framing: Framing,
     unwritten: Bytes,
     /// The socket is full, or has not been flushed.
     blocked: bool,
     end: Option<End>,
+}
+
+/// What is written. A connection of the app's own is at hand, not behind the pointer that another body is.
+pub(super) enum StreamBody {
+    Connection(Connection),
+    Other(Body),
+}
+
+impl StreamBody {
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, axum_core::Error>>> {
+        let body = match self {
+            Self::Connection(connection) => {
+                return connection.poll_piece(cx).map(|piece| piece.map(Ok));
+            }
+            Self::Other(body) => body,
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            Ok(Piece {
+                // Trailers, which nobody has announced, are passed over.
+                bytes: frame?.into_data().unwrap_or_default(),
+                waits: false,
+            })
+        }))
+    }
+}
+
+impl From<Connection> for StreamBody {
+    fn from(connection: Connection) -> Self {
+        Self::Connection(connection)
+    }
+}
+
+impl From<Body> for StreamBody {
+    fn from(body: Body) -> Self {
+        Self::Other(body)
+    }
 }
 
 /// How the body has ended.
@@ -56,20 +97,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
             io,
             unread,
             body: taken.body,
-            chunked: taken.framing.chunked,
+            framing: taken.framing,
             unwritten: taken.written.into(),
             blocked: false,
             end: None,
         }
     }
 
-    /// Writes the body to its end. It borrows the stream: a future that owned it would hold it twice.
-    ///
-    /// # Errors
-    ///
-    /// Of the socket, of a client that has gone away, and of a body that broke off.
-    pub(super) async fn run(&mut self) -> io::Result<()> {
-        std::future::poll_fn(|cx| self.poll(cx)).await
+    /// The connection ends with this stream.
+    pub(super) fn is_last(&self) -> bool {
+        self.framing.last
     }
 
     /// The socket, with what was read of it meanwhile.
@@ -77,13 +114,23 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         (self.io, self.unread)
     }
 
-    /// Writes first: who says no more may still read what is ready, as with every other response.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes the body to its end. Once that is written, another poll does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Of the socket, of a client that has gone away, and of a body that broke off.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // First: who says no more may still read what is ready, as with every other response.
         let written = self.poll_body(cx);
         if written.is_pending() {
             self.read(cx)?;
         }
         written
+    }
+
+    /// Says that no more comes.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -140,11 +187,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
     /// Pending if the body is to be waited for.
     fn gather(&mut self, cx: &mut Context<'_>, gathered: &mut Vec<u8>) -> Poll<()> {
         while gathered.len() < GATHERED_BYTES {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    // Trailers, which nobody has announced, are passed over.
-                    if let Ok(data) = frame.into_data() {
-                        self.push(gathered, &data);
+            match ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) => {
+                    self.push(gathered, &piece.bytes);
+                    if piece.waits {
+                        return Poll::Pending;
                     }
                     continue;
                 }
@@ -153,7 +200,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
                     self.end = Some(End::Failed);
                 }
                 None => {
-                    if self.chunked {
+                    if self.framing.chunked {
                         gathered.extend_from_slice(b"0\r\n\r\n");
                     }
                     self.end = Some(End::Complete);
@@ -166,7 +213,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
 
     fn push(&self, gathered: &mut Vec<u8>, data: &[u8]) {
         // An empty chunk would end the body.
-        let chunked = self.chunked && !data.is_empty();
+        let chunked = self.framing.chunked && !data.is_empty();
         if chunked {
             push_size(gathered, data.len());
         }
@@ -230,6 +277,7 @@ fn write(
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::future::poll_fn;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -237,7 +285,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
-    use crate::server::handover::Framing;
+
+    async fn run(stream: &mut EventStream<DuplexStream>) -> io::Result<()> {
+        poll_fn(|cx| stream.poll(cx)).await
+    }
 
     /// Frames that are all there, and how often they were asked for.
     struct Frames(
@@ -270,7 +321,7 @@ mod tests {
         let last = !chunked;
         let taken = Taken {
             written: b"head ".to_vec(),
-            body: Body::new(frames),
+            body: Body::new(frames).into(),
             framing: Framing { chunked, last },
         };
         (EventStream::new(io, Vec::new(), taken), client, polls)
@@ -283,7 +334,7 @@ mod tests {
     ) -> (String, bool) {
         let (mut stream, mut client, _) = stream(frames, chunked, socket_bytes);
         let mut text = String::new();
-        let run = async move { stream.run().await.is_ok() };
+        let run = async move { run(&mut stream).await.is_ok() };
         let (ended_well, read) = tokio::join!(run, client.read_to_string(&mut text));
         read.unwrap();
         (text, ended_well)
@@ -326,7 +377,7 @@ mod tests {
         let frame = "x".repeat(GATHERED_BYTES).leak();
         let (mut stream, mut client, polls) = stream([Ok(&*frame), Ok("last")], true, 16);
         // The socket is closed with the stream, not when its task is joined.
-        let running = tokio::spawn(async move { stream.run().await });
+        let running = tokio::spawn(async move { run(&mut stream).await });
         let mut some = vec![0; GATHERED_BYTES];
         client.read_exact(&mut some).await.unwrap();
         assert_eq!(polls.load(Ordering::Relaxed), 1);
@@ -340,7 +391,8 @@ mod tests {
     async fn what_the_client_sends_meanwhile_is_given_back_and_no_more_is_read_than_that() {
         let frame = "x".repeat(GATHERED_BYTES).leak();
         let (mut stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
-        let running = tokio::spawn(async move { stream.run().await.map(|()| stream.into_parts()) });
+        let running =
+            tokio::spawn(async move { run(&mut stream).await.map(|()| stream.into_parts()) });
         // As much is read, and as much again fits into the socket.
         let sent = vec![b'r'; 2 * UNREAD_BYTES];
         client.write_all(&sent).await.unwrap();
@@ -363,7 +415,7 @@ mod tests {
     async fn a_client_that_will_say_no_more_is_given_what_is_ready() {
         let (mut stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
         client.shutdown().await.unwrap();
-        assert!(stream.run().await.is_ok());
+        assert!(run(&mut stream).await.is_ok());
         drop(stream);
         let mut text = String::new();
         client.read_to_string(&mut text).await.unwrap();

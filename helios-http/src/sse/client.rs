@@ -33,15 +33,18 @@ use task::Task;
 
 pub(super) use attachment::{Attachment, EventMapper};
 pub(super) use life::{CloseCallback, Ending, Farewell};
+pub(crate) use reader::Piece;
 pub(super) use rooms::JoinAt;
 pub(super) use sending::Origin;
 
+/// It lies in memory as it is written here, and so does its state: what each event looks at comes first, and together.
+#[repr(C)]
 pub(super) struct Client {
+    state: Mutex<State>,
     pub(super) id: ClientId,
     /// Set when the hub knows the id.
     hub: OnceLock<Weak<Hub>>,
     pub(super) attachment: OnceLock<Attachment>,
-    state: Mutex<State>,
     /// Signalled when the outbox has been read from.
     pub(super) room: Notify,
     /// Signalled when the end is announced.
@@ -51,28 +54,41 @@ pub(super) struct Client {
     pub(super) bag: Bag,
 }
 
+#[repr(C)]
 struct State {
-    life: Life,
-    deferred: Deferred,
-    reader: Subscriber<Membership>,
-    /// The topics are read, also if the connection is not live yet.
-    begun: bool,
-    /// The hub's epoch when the first topic was joined.
-    joined_in: Option<u64>,
-    /// A reset that came while another one is being answered.
-    next_reset: Option<PendingReset>,
+    task: Task,
     /// The response head may leave.
     head_wanted: bool,
     /// The response head has left: what is joined from now on is not resumed.
     head_left: bool,
-    task: Task,
+    /// The topics are read, also if the connection is not live yet.
+    begun: bool,
+    reader: Subscriber<Membership>,
     liveness: Liveness,
+    life: Life,
+    deferred: Deferred,
+    /// The hub's epoch when the first topic was joined.
+    joined_in: Option<u64>,
+    /// A reset that came while another one is being answered.
+    next_reset: Option<PendingReset>,
 }
 
 impl Client {
     pub(super) fn new() -> Self {
         let id = ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes());
         Self {
+            state: Mutex::new(State {
+                task: Task::default(),
+                head_wanted: false,
+                head_left: false,
+                begun: false,
+                reader: Subscriber::new(id, OutboxLimits::default()),
+                liveness: Liveness::default(),
+                life: Life::detached(),
+                deferred: Deferred::default(),
+                joined_in: None,
+                next_reset: None,
+            }),
             id,
             hub: OnceLock::new(),
             attachment: OnceLock::new(),
@@ -80,18 +96,6 @@ impl Client {
             closing: Notify::new(),
             over: Notify::new(),
             bag: Bag::default(),
-            state: Mutex::new(State {
-                life: Life::detached(),
-                deferred: Deferred::default(),
-                reader: Subscriber::new(id, OutboxLimits::default()),
-                begun: false,
-                joined_in: None,
-                next_reset: None,
-                head_wanted: false,
-                head_left: false,
-                task: Task::default(),
-                liveness: Liveness::default(),
-            }),
         }
     }
 

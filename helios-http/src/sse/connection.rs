@@ -13,7 +13,7 @@ use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
 
 use super::call::{Ended, Opening, Outcome, Refusal};
-use super::client::{Ending, Farewell};
+use super::client::{Ending, Farewell, Piece};
 use super::hub::Hub;
 use super::stream::SseStream;
 use super::{control, hooks};
@@ -90,8 +90,8 @@ impl Connection {
         Poll::Ready(Opened::Stream(self.opening.head.clone()))
     }
 
-    /// The next bytes of the stream; `None` is its end.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// The next piece of the stream; `None` is its end.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         while self.source_goes_on() {
             match self.poll_source(cx) {
                 Poll::Pending => break,
@@ -106,9 +106,13 @@ impl Connection {
             .preamble
             .take()
             .map_or_else(Frame::default, Frame::opening);
-        let polled = client.client.poll_frame(&self.hub, frame, cx);
-        match &polled {
-            Poll::Ready(Some(bytes)) => self.trace.wrote(bytes.len()),
+        let mut polled = client.client.poll_piece(&self.hub, frame, cx);
+        match &mut polled {
+            Poll::Ready(Some(piece)) => {
+                self.trace.wrote(piece.bytes.len());
+                // A source waits for room, if it does, until it is polled again.
+                piece.waits &= self.source.is_none();
+            }
             Poll::Ready(None) => self.end(CloseReason::Completed),
             Poll::Pending => {}
         }

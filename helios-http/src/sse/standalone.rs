@@ -122,15 +122,18 @@ impl SseHub {
         let call = Call::new(request, Body::empty(), 0, Arc::default());
         let handle = stream.clone();
         let source = |call: super::SseCall| Box::pin(call.attach(handle)) as _;
-        let reply = pipeline::open(&self.0.hub, call, Around::default(), peer, source).await;
+        let answered = pipeline::open(&self.0.hub, call, Around::default(), peer, source).await;
         if stream.client.attachment.get().is_none() {
             stream.client.finish(CloseReason::Rejected);
         }
-        reply.unwrap_or_else(|error| {
-            let source = std::error::Error::source(&error);
-            tracing::warn!(%error, source, "a stream was not opened");
-            error.into_response()
-        })
+        match answered {
+            Ok(answer) => answer.into(),
+            Err(error) => {
+                let source = std::error::Error::source(&error);
+                tracing::warn!(%error, source, "a stream was not opened");
+                error.into_response()
+            }
+        }
     }
 
     /// Ends the open streams with a word to reconnect, at most within `deadline`. Streams that are opened later end at once.

@@ -46,8 +46,13 @@ impl Seen {
         let context = Context::from_waker(&waker);
         let mut last = 0;
         loop {
-            match client.poll_frame(hub, Frame::default(), &context) {
-                Poll::Ready(Some(bytes)) => self.take(&bytes, &mut last),
+            match client.poll_piece(hub, Frame::default(), &context) {
+                Poll::Ready(Some(piece)) => {
+                    self.take(&piece.bytes, &mut last);
+                    if piece.waits {
+                        thread::park();
+                    }
+                }
                 Poll::Ready(None) => return,
                 Poll::Pending => thread::park(),
             }

@@ -14,14 +14,22 @@ use super::{Attachment, Client, State};
 use crate::sse::hub::{Hub, lock};
 use crate::sse::options::SlowClients;
 
+/// What is written next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Bytes,
+    /// That is all for now: whoever polled is woken when there is more, and need not poll again before.
+    pub(crate) waits: bool,
+}
+
 impl Client {
     /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
-    pub(in crate::sse) fn poll_frame(
+    pub(in crate::sse) fn poll_piece(
         self: &Arc<Self>,
         hub: &Hub,
         mut frame: Frame,
         cx: &Context<'_>,
-    ) -> Poll<Option<Bytes>> {
+    ) -> Poll<Option<Piece>> {
         let mut state = lock(&self.state);
         if !state.life.is_live() {
             return Poll::Ready(None);
@@ -46,7 +54,7 @@ impl Client {
                     if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
                         drop(state);
                         after.run(self);
-                        return self.poll_frame(hub, frame, cx);
+                        return self.poll_piece(hub, frame, cx);
                     }
                 }
             }
@@ -57,19 +65,21 @@ impl Client {
         if !frame.is_empty() {
             state.liveness.wrote();
             let made_room = state.reader.outbox.len() < private;
+            let waits = state.reader.has_read_all() && !state.life.is_closing();
+            if waits {
+                state.wait();
+            }
             drop(state);
             if made_room {
                 self.room.notify_waiters();
             }
-            return Poll::Ready(Some(hub.count(frame)));
+            let bytes = hub.count(frame);
+            return Poll::Ready(Some(Piece { bytes, waits }));
         }
         if state.life.is_closing() {
             return Poll::Ready(None);
         }
-        if state.reader.held_at().is_none() {
-            state.liveness.caught_up();
-        }
-        state.task.waits();
+        state.wait();
         Poll::Pending
     }
 
@@ -217,6 +227,14 @@ fn half(limits: OutboxLimits) -> Lag {
 }
 
 impl State {
+    /// There is nothing to be read: whoever polled is to be woken when there is.
+    fn wait(&mut self) {
+        if self.reader.held_at().is_none() {
+            self.liveness.caught_up();
+        }
+        self.task.waits();
+    }
+
     /// Whether there is something to read that was not there when the `head` was loaded.
     fn has_missed(&self, hub: &Hub, head: u64) -> bool {
         head != hub.head() && self.reader.has_seen_beyond(head)
@@ -271,7 +289,7 @@ mod tests {
         let reader = {
             let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
             thread::spawn(move || {
-                client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
+                client.poll_piece(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
             })
         };
         // Until the reader has its own state; it then has ample time to come to wait for the topic.
@@ -288,7 +306,10 @@ mod tests {
         let polled = reader.join().unwrap();
         assert_eq!(
             polled,
-            Poll::Ready(Some(Bytes::from_static(b"data: x\n\n")))
+            Poll::Ready(Some(Piece {
+                bytes: Bytes::from_static(b"data: x\n\n"),
+                waits: true,
+            }))
         );
     }
 
@@ -302,10 +323,13 @@ mod tests {
             .unwrap();
         client.push(&apology, None).unwrap();
         client.end_as_slow();
-        let polled = client.poll_frame(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
+        let polled = client.poll_piece(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
         assert_eq!(
             polled,
-            Poll::Ready(Some(Bytes::from_static(b"data: sorry\n\n")))
+            Poll::Ready(Some(Piece {
+                bytes: Bytes::from_static(b"data: sorry\n\n"),
+                waits: true,
+            }))
         );
         assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }

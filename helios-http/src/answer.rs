@@ -1,0 +1,47 @@
+//! What answers a request.
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use http::StatusCode;
+use http_body::Body as _;
+
+use crate::body::SseBody;
+use crate::sse::Connection;
+
+/// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
+pub(crate) enum Answer {
+    Response(Response),
+    Stream(Box<http::Response<Connection>>),
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status(),
+            Self::Stream(stream) => stream.status(),
+        }
+    }
+
+    /// How many bytes follow the head, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Response(response) => response.body().size_hint().exact(),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Response(response) => response,
+            Answer::Stream(stream) => stream.map(|connection| Body::new(SseBody(connection))),
+        }
+    }
+}
