@@ -14,7 +14,8 @@ use crate::request::{RequestContext, ResponseHead};
 pub struct Call {
     /// The request's head.
     pub request: RequestContext,
-    /// The handle of the SSE connection that this call opens, for [`crate::bind::argument`].
+    /// What gives the handle of the SSE connection in hand, for [`crate::bind::argument`]: in a hook the connection itself,
+    /// in an `#[sse]` method what makes its handle.
     pub client: Option<Arc<dyn Any + Send + Sync>>,
     head: Option<ResponseHead>,
     container: Arc<Container>,

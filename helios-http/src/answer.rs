@@ -1,11 +1,16 @@
 //! What answers a request.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum_core::body::Body;
 use axum_core::response::Response;
 use http::StatusCode;
 use http_body::Body as _;
 
 use crate::body::SseBody;
+use crate::controller::BoxFuture;
 use crate::sse::Connection;
 
 /// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
@@ -43,5 +48,16 @@ impl From<Answer> for Response {
             Answer::Response(response) => response,
             Answer::Stream(stream) => stream.map(|connection| Body::new(SseBody(connection))),
         }
+    }
+}
+
+/// An answer in the making, for those who take a response.
+pub(crate) struct Responding(pub(crate) BoxFuture<'static, Answer>);
+
+impl Future for Responding {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(|answer| Ok(answer.into()))
     }
 }

@@ -53,7 +53,7 @@ async fn reply(
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
     if let Err(error) = admit(endpoint, &mut request).await {
-        return filtered(endpoint, error, &request).await.map(Into::into);
+        return filtered(endpoint, error, &request).await;
     }
     // The handler takes the request, so filters get a copy.
     let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
@@ -71,7 +71,7 @@ async fn reply(
         }
     };
     match (reply, kept) {
-        (Err(error), Some(request)) => filtered(endpoint, error, &request).await.map(Into::into),
+        (Err(error), Some(request)) => filtered(endpoint, error, &request).await,
         (reply, _) => reply,
     }
 }
@@ -84,10 +84,14 @@ async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), 
 }
 
 /// The answer of the first filter that knows the error, inner ones first; else the error.
-async fn filtered(endpoint: &Endpoint, error: HttpError, request: &RequestContext) -> Reply {
+async fn filtered(
+    endpoint: &Endpoint,
+    error: HttpError,
+    request: &RequestContext,
+) -> Result<Answer, HttpError> {
     let mut filters = endpoint.pipeline.filters.iter().rev();
-    if let Some(answer) = filters.find_map(|filter| filter.catch(&error, request)) {
-        return answer.await;
+    if let Some(reply) = filters.find_map(|filter| filter.catch(&error, request)) {
+        return reply.await.map(Into::into);
     }
     Err(error)
 }
@@ -112,7 +116,7 @@ impl Innermost<'_> {
         let mut call = Call::new(request, body, self.app.body_limit, container);
         match &self.endpoint.target {
             Target::Http(handler) => {
-                let reply = answer(self.endpoint, handler.as_ref(), &mut call).await;
+                let reply = reply_of(self.endpoint, handler.as_ref(), &mut call).await;
                 (reply.map(Into::into), Some(call.request))
             }
             Target::Sse(handler) => {
@@ -145,7 +149,8 @@ impl Handle for Innermost<'_> {
     }
 }
 
-async fn answer(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
+/// What a plain handler answers, with what is put over it.
+async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
     let mut response = handler.call(call).await?;
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;

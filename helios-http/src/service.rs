@@ -20,7 +20,7 @@ use tower::{BoxError, ServiceExt};
 use tower_service::Service;
 use tracing::Instrument;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Responding};
 use crate::controller::BoxFuture;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -90,15 +90,14 @@ impl RouteService {
 impl Service<Request<Body>> for RouteService {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = Responding;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.answer(request);
-        Box::pin(async move { Ok(answer.await.into()) })
+    fn call(&mut self, request: Request<Body>) -> Responding {
+        Responding(self.answer(request))
     }
 }
 
@@ -149,7 +148,7 @@ impl Service<Request<Body>> for Stack {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
-            Self::Routes(service) => service.call(request),
+            Self::Routes(service) => Box::pin(service.call(request)),
             Self::Layered(service) => service.call(request),
         }
     }
@@ -165,10 +164,14 @@ async fn run(
 ) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
-    let run = pin!(pipeline::run(&endpoint, request, body, &shared, peer));
-    let answer = run.instrument(trace.span()).await;
+    let running = pin!(pipeline::run(&endpoint, request, body, &shared, peer));
+    let answer = running.instrument(trace.span()).await;
     trace.answered(&answer);
-    without_body_if(is_head, answer)
+    match answer {
+        Answer::Response(response) if is_head => pipeline::without_body(response).into(),
+        // The pipeline opens none for HEAD.
+        answer => answer,
+    }
 }
 
 /// The answer to a request that no endpoint is there for.
@@ -179,13 +182,9 @@ async fn miss(shared: Arc<Shared>, request: Request<Body>, error: HttpError) -> 
         _ => None,
     };
     let response = answered.unwrap_or_else(|| shared.render(&error));
-    without_body_if(is_head, response.into())
-}
-
-fn without_body_if(is_head: bool, answer: Answer) -> Answer {
-    match answer {
-        Answer::Response(response) if is_head => pipeline::without_body(response).into(),
-        answer => answer,
+    match is_head {
+        true => pipeline::without_body(response).into(),
+        false => response.into(),
     }
 }
 

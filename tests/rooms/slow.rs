@@ -325,6 +325,26 @@ async fn who_does_not_read_at_all_is_closed_after_a_while_and_who_has_nothing_to
 }
 
 #[tokio::test]
+async fn what_is_sent_while_a_socket_is_full_is_written_when_it_has_room() {
+    let (server, _) = watchful_server(|_| {}).await;
+    let mut client = Stalled::connect(&server, &["a"]).await;
+    server.wait_for_connections(1).await;
+    let id = server.sse.clients()[0].id();
+    assert_eq!(client.next().await.unwrap().event, "helios:ready");
+    // More than both buffers take together.
+    for n in 0..60 {
+        let large = format!("{n} {}", "x".repeat(200 * 1024));
+        server.sse.publish("a", large).await.unwrap();
+    }
+    server.sse.send_to_client(id, "60 ").await.unwrap();
+    server.sse.publish("a", "61 ").await.unwrap();
+    for n in 0..62 {
+        let event = client.next().await.unwrap();
+        assert!(event.data.starts_with(&format!("{n} ")), "{n} is missing");
+    }
+}
+
+#[tokio::test]
 async fn to_send_by_id_to_a_client_that_does_not_read_closes_it_and_never_waits() {
     let (server, journal) = watchful_server(|sse| sse.backlog.events = 10).await;
     let mut client = Stalled::connect(&server, &["a"]).await;

@@ -41,7 +41,7 @@ impl<P> Cx<P> {
         &self.path
     }
 
-    /// The handle of the connection in hand, if the place has one.
+    /// What gives the handle of the connection in hand, if the place has one: [`Call::client`].
     #[must_use]
     pub fn client<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.client.clone()?.downcast().ok()

@@ -417,7 +417,7 @@ impl<L: Log> Subscriber<L> {
         next.unwrap_or(upto)
     }
 
-    /// Takes events of one topic up to the number `limit`. False if the frame is full.
+    /// Takes events of one topic up to the number `limit`, and as far as the topic may be read. False if the frame is full.
     fn take_run(
         &mut self,
         place: usize,

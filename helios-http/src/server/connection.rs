@@ -163,6 +163,7 @@ enum Phase<I> {
     /// Boxed, to be freed while a stream runs.
     Requests(BoxFuture<'static, Result<Option<EventStream<I>>, BoxError>>),
     Stream(EventStream<I>),
+    Closing(I),
     Over,
 }
 
@@ -189,28 +190,30 @@ where
                 },
                 Phase::Stream(stream) => {
                     ready!(stream.poll(cx))?;
-                    if stream.is_last() || self.registered.shared.draining.is_cancelled() {
-                        ready!(stream.poll_shutdown(cx))?;
-                        Phase::Over
-                    } else {
-                        self.more_requests()
-                    }
+                    self.behind_stream()
+                }
+                Phase::Closing(io) => {
+                    ready!(Pin::new(io).poll_shutdown(cx))?;
+                    Phase::Over
                 }
                 Phase::Over => return Poll::Ready(Ok(())),
             }
         }
     }
 
-    /// What comes behind a stream.
-    fn more_requests(&mut self) -> Phase<I> {
-        match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Stream(stream) => {
-                let (io, unread) = stream.into_parts();
-                let (shared, peer) = (Arc::clone(&self.registered.shared), Arc::clone(&self.peer));
-                Phase::Requests(Box::pin(shared.requests(io, Some(unread), peer)))
-            }
-            phase => phase,
+    /// More requests, unless the stream was the last. It is dropped first, so that who sees the end finds its seat free.
+    fn behind_stream(&mut self) -> Phase<I> {
+        let Phase::Stream(stream) = std::mem::replace(&mut self.phase, Phase::Over) else {
+            return Phase::Over;
+        };
+        let shared = &self.registered.shared;
+        let is_last = stream.is_last() || shared.draining.is_cancelled();
+        let (io, unread) = stream.into_parts();
+        if is_last {
+            return Phase::Closing(io);
         }
+        let requests = Arc::clone(shared).requests(io, Some(unread), Arc::clone(&self.peer));
+        Phase::Requests(Box::pin(requests))
     }
 }
 

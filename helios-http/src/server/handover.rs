@@ -137,7 +137,7 @@ impl Future for Answered {
                 let (head, connection) = stream.into_parts();
                 self.handover.begin(head, connection.into(), framing)
             }
-            (Answer::Response(response), Some(framing)) if is_event_stream(&response) => {
+            (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {
                 let (head, body) = response.into_parts();
                 self.handover.begin(head, body.into(), framing)
             }
@@ -157,7 +157,8 @@ fn framing(request: &Request<Incoming>) -> Option<Framing> {
     Some(Framing { chunked, last })
 }
 
-fn is_event_stream(response: &Response) -> bool {
+/// Whether it is an event stream, of a length that nobody knows.
+fn may_be_taken(response: &Response) -> bool {
     let body = response.body();
     response.status() == StatusCode::OK
         && says_event_stream(response.headers())

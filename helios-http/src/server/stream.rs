@@ -114,7 +114,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
         (self.io, self.unread)
     }
 
-    /// Writes the body to its end. Once that is written, another poll does nothing.
+    /// Writes the body to its end.
     ///
     /// # Errors
     ///
@@ -126,11 +126,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
             self.read(cx)?;
         }
         written
-    }
-
-    /// Says that no more comes.
-    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

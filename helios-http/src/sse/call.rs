@@ -266,6 +266,7 @@ impl SseCall {
             own,
         } = self;
         let client = handle.unwrap_or_else(|| own.get());
+        drop(own);
         let mapper = (!opening.around.mappers.is_empty()).then(|| EventMapper {
             mappers: Arc::clone(&opening.around.mappers),
             request: call.request.clone(),

@@ -37,7 +37,7 @@ pub(crate) use reader::Piece;
 pub(super) use rooms::JoinAt;
 pub(super) use sending::Origin;
 
-/// It lies in memory as it is written here, and so does its state: what each event looks at comes first, and together.
+/// Its fields lie in memory in this order, and so do those of its state: what each event looks at comes first.
 #[repr(C)]
 pub(super) struct Client {
     state: Mutex<State>,

@@ -1,5 +1,5 @@
 //! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
-//! nothing of hyper; [`crate::body`] hands its frames on.
+//! nothing of hyper: `server/stream.rs` writes its pieces, or [`crate::body`] hands them on.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ impl Task {
         is_new
     }
 
-    /// Found nothing to do.
+    /// Has been given all there is.
     pub(super) fn waits(&mut self) {
         self.waits = true;
     }
