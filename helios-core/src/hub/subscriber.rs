@@ -528,7 +528,7 @@ impl<L: Log> Subscriber<L> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
     use std::time::Duration;
 
@@ -537,8 +537,9 @@ mod tests {
     use crate::event::SseEvent;
     use crate::hub::RingLimits;
 
+    /// Of one reader, which waits or does not.
     #[derive(Clone)]
-    struct Topic(Rc<RefCell<Ring>>);
+    struct Topic(Rc<RefCell<Ring>>, Rc<Cell<bool>>);
 
     impl Log for Topic {
         fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
@@ -550,22 +551,26 @@ mod tests {
             _: &Waker,
             read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
         ) -> Result<Left, Overtaken> {
-            self.with(read)
+            let left = self.with(read)?;
+            self.1.set(left == Left::Nothing);
+            Ok(left)
         }
 
         fn is_waited_for(&self) -> bool {
-            false
+            self.1.get()
         }
     }
 
     impl Topic {
         fn new() -> Self {
-            Self(Rc::new(RefCell::new(Ring::new(RingLimits::default(), 0))))
+            let ring = Ring::new(RingLimits::default(), 0);
+            Self(Rc::new(RefCell::new(ring)), Rc::default())
         }
 
         fn arrive(&self, seq: u64) {
             let event = Numberable::new(&SseEvent::default().retry(Duration::from_millis(seq)));
             let event = event.unwrap().with_id(&seq.to_string());
+            self.1.set(false);
             self.with(|ring| ring.push(seq, event, None, Duration::ZERO));
         }
     }
@@ -600,9 +605,9 @@ mod tests {
         let mut reader = reader(&topic, 0, None);
         topic.arrive(3);
         assert_eq!(events(&mut reader, 2), Ok(0));
-        assert!(reader.has_seen_beyond(2));
+        assert!(reader.has_seen_beyond(2) && !reader.has_read_all());
         assert_eq!(events(&mut reader, 3), Ok(1));
-        assert!(!reader.has_seen_beyond(3));
+        assert!(!reader.has_seen_beyond(3) && reader.has_read_all());
     }
 
     #[test]
