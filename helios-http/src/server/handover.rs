@@ -135,11 +135,12 @@ impl Future for Answered {
         Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
                 let (head, connection) = stream.into_parts();
-                self.handover.begin(head, connection.into(), framing)
+                let body = StreamBody::Connection(connection);
+                self.handover.begin(head, body, framing)
             }
             (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {
                 let (head, body) = response.into_parts();
-                self.handover.begin(head, body.into(), framing)
+                self.handover.begin(head, StreamBody::Other(body), framing)
             }
             (answer, _) => answer.into(),
         }))

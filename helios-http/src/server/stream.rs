@@ -71,18 +71,6 @@ impl StreamBody {
     }
 }
 
-impl From<Connection> for StreamBody {
-    fn from(connection: Connection) -> Self {
-        Self::Connection(connection)
-    }
-}
-
-impl From<Body> for StreamBody {
-    fn from(body: Body) -> Self {
-        Self::Other(body)
-    }
-}
-
 /// How the body has ended.
 #[derive(Clone, Copy)]
 enum End {
@@ -316,7 +304,7 @@ mod tests {
         let last = !chunked;
         let taken = Taken {
             written: b"head ".to_vec(),
-            body: Body::new(frames).into(),
+            body: StreamBody::Other(Body::new(frames)),
             framing: Framing { chunked, last },
         };
         (EventStream::new(io, Vec::new(), taken), client, polls)

@@ -2,12 +2,12 @@
 
 use std::task::Waker;
 
+use slab::Slab;
+
 /// The readers that have seen everything. A publish takes them all; a reader registers again when it has caught up.
 #[derive(Default)]
 pub(super) struct Waiting {
-    readers: Vec<Option<Reader>>,
-    /// Where a reader has left.
-    free: Vec<usize>,
+    readers: Slab<Reader>,
     /// Counts the takes: a [`Slot`] of an earlier round is void.
     round: u64,
 }
@@ -22,7 +22,7 @@ struct Reader {
 #[derive(Debug)]
 pub(super) struct Slot {
     round: u64,
-    index: usize,
+    key: usize,
 }
 
 impl Slot {
@@ -35,44 +35,36 @@ impl Slot {
 /// Who is to be woken, once nothing is locked any more.
 #[must_use]
 #[derive(Default)]
-pub(super) struct Woken(Vec<Option<Reader>>);
+pub(super) struct Woken(Slab<Reader>);
 
 impl Woken {
     /// In the order in which they came. In the order in which they have read last, which the runtime mixes a little each
     /// time, a processor would find nothing of thousands of connections where it has just been.
-    pub(super) fn wake(mut self) {
-        self.0
-            .sort_by_key(|reader| reader.as_ref().map(|reader| reader.place));
-        let readers = self.0.into_iter().flatten();
-        readers.for_each(|reader| reader.waker.wake());
+    pub(super) fn wake(self) {
+        let mut readers: Vec<_> = self.0.into_iter().map(|(_, reader)| reader).collect();
+        readers.sort_unstable_by_key(|reader| reader.place);
+        readers.into_iter().for_each(|reader| reader.waker.wake());
     }
 }
 
 impl Waiting {
     pub(super) fn register(&mut self, place: u64, slot: &mut Option<Slot>, waker: &Waker) {
         let current = slot.as_ref().filter(|slot| slot.is_of(self.round));
-        if let Some(Some(known)) = current.and_then(|slot| self.readers.get_mut(slot.index)) {
+        if let Some(known) = current.and_then(|slot| self.readers.get_mut(slot.key)) {
             known.waker.clone_from(waker);
             return;
         }
         let waker = waker.clone();
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.readers.push(None);
-            self.readers.len() - 1
-        });
-        self.readers[index] = Some(Reader { place, waker });
         *slot = Some(Slot {
             round: self.round,
-            index,
+            key: self.readers.insert(Reader { place, waker }),
         });
     }
 
     pub(super) fn cancel(&mut self, slot: &mut Option<Slot>) {
-        let Some(Slot { index, .. }) = slot.take().filter(|slot| slot.is_of(self.round)) else {
-            return;
-        };
-        let reader = self.readers.get_mut(index).and_then(Option::take);
-        self.free.extend(reader.map(|_| index));
+        if let Some(slot) = slot.take().filter(|slot| slot.is_of(self.round)) {
+            self.readers.try_remove(slot.key);
+        }
     }
 
     pub(super) fn round(&self) -> u64 {
@@ -81,9 +73,8 @@ impl Waiting {
 
     pub(super) fn take(&mut self) -> Woken {
         self.round += 1;
-        self.free.clear();
         // Most of them will be back.
-        let next = Vec::with_capacity(self.readers.len());
+        let next = Slab::with_capacity(self.readers.len());
         Woken(std::mem::replace(&mut self.readers, next))
     }
 }
@@ -103,9 +94,9 @@ mod tests {
             waiting.register(0, slot, Waker::noop());
             waiting.register(0, slot, Waker::noop());
         }
-        assert_eq!(waiting.readers.iter().flatten().count(), 2);
+        assert_eq!(waiting.readers.len(), 2);
         waiting.cancel(&mut slots[0]);
-        assert_eq!(waiting.take().0.iter().flatten().count(), 1);
+        assert_eq!(waiting.take().0.len(), 1);
     }
 
     #[test]
@@ -116,7 +107,7 @@ mod tests {
             waiting.register(place, &mut slot, Waker::noop());
             waiting.cancel(&mut slot);
         }
-        assert_eq!(waiting.readers.len(), 1);
+        assert_eq!(waiting.readers.vacant_key(), 0);
     }
 
     struct Note(u64, Arc<Mutex<Vec<u64>>>);
@@ -147,6 +138,6 @@ mod tests {
         waiting.take().wake();
         waiting.register(1, &mut late, Waker::noop());
         waiting.cancel(&mut early);
-        assert_eq!(waiting.take().0.iter().flatten().count(), 1);
+        assert_eq!(waiting.take().0.len(), 1);
     }
 }
