@@ -6,10 +6,10 @@ mod support;
 mod rooms {
     mod app;
     mod holes;
-
     mod joining;
     mod limits;
     mod max_age;
+    mod position;
     mod reset;
     mod resume;
     mod slow;

@@ -97,8 +97,16 @@ enum Step {
     Read {
         client: usize,
     },
+    /// The connection breaks behind so many events of what is read, and the client comes back.
     Reconnect {
         client: usize,
+        events: usize,
+        /// It has forgotten its id.
+        fresh: bool,
+        /// How far back each topic is to begin, if not where the client has left off.
+        replays: Vec<Option<u64>>,
+        /// What is published to before each of its topics is joined.
+        meanwhile: Vec<usize>,
     },
     Expire {
         seconds: u64,
@@ -125,6 +133,21 @@ enum Step {
 
 const CLIENTS: usize = 3;
 
+fn reconnect() -> impl Strategy<Value = Step> {
+    let replay = prop_oneof![2 => Just(None), 1 => (0..12_u64).prop_map(Some)];
+    let replays = proptest::collection::vec(replay, TOPICS);
+    let meanwhile = proptest::collection::vec(0..TOPICS, 0..=TOPICS);
+    (0..CLIENTS, 0..6_usize, any::<bool>(), replays, meanwhile).prop_map(
+        |(client, events, fresh, replays, meanwhile)| Step::Reconnect {
+            client,
+            events,
+            fresh,
+            replays,
+            meanwhile,
+        },
+    )
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let (topic, client) = (0..TOPICS, 0..CLIENTS);
     prop_oneof![
@@ -139,7 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (client.clone(), topic.clone())
             .prop_map(|(client, topic)| Step::Leave { client, topic }),
         8 => client.clone().prop_map(|client| Step::Read { client }),
-        2 => client.clone().prop_map(|client| Step::Reconnect { client }),
+        3 => reconnect(),
         1 => (1..20_u64).prop_map(|seconds| Step::Expire { seconds }),
         1 => topic.clone().prop_map(|topic| Step::Forget { topic }),
         1 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
@@ -177,6 +200,8 @@ struct Client {
     owed: Vec<Promise>,
     /// The last id that it was given.
     last: u64,
+    /// It has no id yet: it is given its first one with the reset of what it misses.
+    without_id: bool,
     /// Up to where it may be past events that it was not given: they were for everyone else, or a private event came
     /// behind them.
     spared: u64,
@@ -214,7 +239,7 @@ impl World {
             connections: 0,
         };
         for _ in 0..CLIENTS {
-            let client = world.connect(&[], None);
+            let client = world.connect(&[], &[], None);
             world.clients.push(client);
         }
         world
@@ -245,64 +270,95 @@ impl World {
         }
     }
 
-    /// A new connection in these topics, that has seen everything up to `last`.
-    fn connect(&mut self, topics: &[usize], last: Option<u64>) -> Client {
+    /// A new connection in these topics, each from so many events back. The client has seen everything up to `last`.
+    fn connect(
+        &mut self,
+        topics: &[(usize, Option<u64>)],
+        meanwhile: &[usize],
+        last: Option<u64>,
+    ) -> Client {
         self.connections += 1;
         let id = ClientId::from_random_bytes([self.connections; 16]);
         let mut reader = Subscriber::new(id, OutboxLimits::default());
-        for topic in topics {
-            reader.join(Subscription::new(self.topics[*topic].clone(), self.head));
+        let mut joins = Vec::new();
+        for (place, (topic, back)) in topics.iter().enumerate() {
+            let log = self.topics[*topic].clone();
+            let mut subscription = Subscription::new(log, || self.head);
+            let from = back.map(|back| self.head.saturating_sub(back));
+            let reached = from.filter(|from| subscription.replay(Ok(*from)).is_ok());
+            joins.push((self.head, from, reached));
+            reader.join(subscription);
+            if let Some(topic) = meanwhile.get(place) {
+                self.publish(*topic, 1, None);
+            }
         }
         let start = reader.start(last);
-        let gone: Vec<usize> = start.gone.iter().map(|place| topics[*place]).collect();
-        let missed = self.log.range(start.position + 1..);
-        let missed =
-            missed.filter(|(_, (topic, except))| topics.contains(topic) && *except != Some(id));
-        let owed = missed.map(|(seq, (topic, _))| Promise {
-            seq: *seq,
-            topic: *topic,
-            late: false,
-            debt: match gone.contains(topic) {
-                true => Debt::Skipped,
-                false => Debt::Owed,
-            },
-        });
+        let live = joins.iter().map(|(head, ..)| *head).min().unwrap_or(0);
+        let mut owed = Vec::new();
+        for (place, (topic, _)) in topics.iter().enumerate() {
+            let (joined_at, from, reached) = joins[place];
+            let begins = last.or(from).unwrap_or(live);
+            // What is missed ends where the topic begins then.
+            let missed = start.missed.iter().any(|(of, _)| *of == place);
+            let missed_to = missed.then(|| reached.filter(|_| last.is_some()).unwrap_or(joined_at));
+            let after = self.log.range(begins + 1..);
+            let after = after.filter(|(_, (of, except))| of == topic && *except != Some(id));
+            owed.extend(after.map(|(seq, _)| Promise {
+                seq: *seq,
+                topic: *topic,
+                late: false,
+                debt: match missed_to.is_some_and(|missed_to| *seq <= missed_to) {
+                    true => Debt::Skipped,
+                    false => Debt::Owed,
+                },
+            }));
+        }
+        owed.sort_by_key(|promise| promise.seq);
         let mut client = Client {
             id,
             reader,
-            owed: owed.collect(),
+            owed,
             last: start.position,
+            without_id: last.is_none() && !start.missed.is_empty(),
             spared: 0,
             privates: 0,
             privates_read: 0,
             ended: false,
             left: Vec::new(),
         };
-        if !gone.is_empty() {
-            client.reset();
+        if !start.missed.is_empty() {
+            client.reader.tell_first(vec!["data: reset\n\n".into()]);
         }
         client
     }
 
     fn read(&mut self, client: usize) -> Result<(), TestCaseError> {
+        self.read_events(client, usize::MAX)
+    }
+
+    /// Reads a frame, of which so many events reach the client.
+    fn read_events(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
         let head = self.head;
         let client = &mut self.clients[client];
         let mut frame = Frame::default();
-        match client.reader.gather(head, Waker::noop(), &mut frame) {
+        let gathered = client.reader.gather(head, Waker::noop(), &mut frame);
+        let mut read = frame_events(frame);
+        let is_cut = events < read.len();
+        read.truncate(events);
+        client.check(&read)?;
+        if is_cut {
+            return Ok(());
+        }
+        match gathered {
             Ok(()) => {
-                client.check(&frame_events(frame))?;
                 let owed = client.owed.iter().find(|next| next.debt == Debt::Owed);
                 // What it has left it resumes.
                 let all = client.reader.has_read_all() && client.left.is_empty();
                 prop_assert!(!all || owed.is_none(), "not read: {owed:?}");
-                Ok(())
             }
-            Err(_) => {
-                client.check(&frame_events(frame))?;
-                client.skip();
-                Ok(())
-            }
+            Err(_) => client.skip(),
         }
+        Ok(())
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -328,7 +384,16 @@ impl World {
                 client.owed.retain(|promise| promise.topic != topic);
             }
             Step::Read { client } => self.read(client)?,
-            Step::Reconnect { client } => self.reconnect(client)?,
+            Step::Reconnect {
+                client,
+                events,
+                fresh,
+                ref replays,
+                ref meanwhile,
+            } => {
+                self.read_events(client, events)?;
+                self.reconnect(client, fresh, replays, meanwhile)?;
+            }
             Step::Expire { seconds } => {
                 self.now += seconds;
                 for topic in &self.topics {
@@ -354,7 +419,7 @@ impl World {
     }
 
     fn join(&mut self, client: usize, topic: usize) {
-        let subscription = Subscription::new(self.topics[topic].clone(), self.head);
+        let subscription = Subscription::new(self.topics[topic].clone(), || self.head);
         let client = &mut self.clients[client];
         if !client.ended && client.reader.logs().all(|log| log.name != topic) {
             client.reader.join(subscription);
@@ -363,10 +428,10 @@ impl World {
 
     fn join_from(&mut self, client: usize, topic: usize, back: u64) {
         let from = self.head.saturating_sub(back);
-        let mut subscription = Subscription::new(self.topics[topic].clone(), self.head);
+        let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
         let reader = &mut self.clients[client];
         let joined = reader.reader.logs().any(|log| log.name == topic);
-        if reader.ended || joined || !subscription.resume_after(from) {
+        if reader.ended || joined || subscription.replay(Ok(from)).is_err() {
             return;
         }
         reader.reader.join(subscription);
@@ -383,19 +448,27 @@ impl World {
     }
 
     /// The client comes back with the last id that it was given, as one does whose connection broke.
-    fn reconnect(&mut self, client: usize) -> Result<(), TestCaseError> {
+    fn reconnect(
+        &mut self,
+        client: usize,
+        fresh: bool,
+        replays: &[Option<u64>],
+        meanwhile: &[usize],
+    ) -> Result<(), TestCaseError> {
         let before = &self.clients[client];
         let joined = before.reader.logs().map(|log| log.name);
-        let topics: Vec<usize> = joined.chain(before.left.iter().copied()).collect();
-        let last = before.last;
+        let topics = joined.chain(before.left.iter().copied());
+        let topics: Vec<_> = topics.map(|topic| (topic, replays[topic])).collect();
+        let fresh = fresh || before.without_id;
+        let last = (!fresh).then_some(before.last);
         let owed_before = std::mem::take(&mut self.clients[client].owed);
-        let after = self.connect(&topics, Some(last));
-        for before in owed_before {
+        let after = self.connect(&topics, meanwhile, last);
+        for before in owed_before.iter().filter(|_| !fresh) {
             let same = |after: &Promise| after.seq == before.seq;
             let known = before.late || before.debt == Debt::Told;
             prop_assert!(
                 known || after.owed.iter().any(same),
-                "{before:?} is lost after {last}"
+                "{before:?} is lost after {last:?}"
             );
         }
         self.clients[client] = after;
@@ -462,6 +535,7 @@ impl Client {
 
     /// It reads that events are missing.
     fn told(&mut self) {
+        self.without_id = false;
         for promise in &mut self.owed {
             if promise.debt == Debt::Skipped {
                 promise.debt = Debt::Told;

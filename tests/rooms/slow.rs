@@ -229,12 +229,10 @@ async fn what_is_published_and_what_is_sent_to_a_client_count_together() {
         sse.send_to_client(id, "x").await.unwrap();
     }
     sleep(Duration::from_secs(5)).await;
-    assert_eq!(
-        sse.stats().slow_closes,
-        0,
-        "99 and ready are not more than 100"
-    );
-    sse.publish("b", "x").await.unwrap();
+    assert_eq!(sse.stats().slow_closes, 0, "99 are not more than 100");
+    for _ in 0..2 {
+        sse.publish("b", "x").await.unwrap();
+    }
     sleep(Duration::from_secs(3)).await;
     assert_eq!(sse.stats().slow_closes, 1);
     assert!(journal.notes().is_empty(), "it may still read its farewell");

@@ -199,6 +199,20 @@ impl Outbox {
         });
     }
 
+    /// Takes in what comes before everything else, in this order.
+    pub fn insert_first(&mut self, told: Vec<Bytes>) {
+        for bytes in told.into_iter().rev() {
+            self.events += 1;
+            self.bytes += bytes.len();
+            self.queue.push_front(Stamped {
+                after: 0,
+                kind: Kind::Told,
+                events: 1,
+                bytes,
+            });
+        }
+    }
+
     fn enqueue(&mut self, next: Stamped) {
         let key = |event: &Stamped| (event.after, event.kind == Kind::Position);
         let place = self.queue.partition_point(|event| key(event) <= key(&next));

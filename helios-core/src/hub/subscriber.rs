@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::ring::{Cursor, Lag, Overtaken, Ring};
 use super::runs::Wanted;
 use super::{Frame, Kind, Outbox, OutboxLimits};
-use crate::sse::ClientId;
+use crate::sse::{ClientId, ResetReason};
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.
 pub trait Log {
@@ -48,9 +48,11 @@ pub struct Subscription<L> {
     pub log: L,
     /// The hub's head when it was joined.
     joined_at: u64,
+    /// The number after which it was asked to begin instead, or why it cannot.
+    replay: Option<Result<u64, ResetReason>>,
     cursor: Cursor,
-    /// What arrives late, with a number up to this one, is not for this subscriber: it was published before the topic was
-    /// joined, or was seen before on another server.
+    /// An event that arrives late, with a number up to this one, is not for this subscriber: it was published before the
+    /// subscription begins, or was seen before on another server.
     seen: u64,
     /// Whether the client had seen something before.
     resumed: bool,
@@ -62,14 +64,16 @@ pub struct Subscription<L> {
 }
 
 impl<L: Log> Subscription<L> {
-    /// A subscription to what comes after the hub's `head`. The caller loads it while the topic is locked, or before.
-    pub fn new(log: L, head: u64) -> Self {
-        let cursor = log.with(|ring| ring.tail());
+    /// A subscription to what comes from now on. `head` gives the hub's head; it is called while the topic is locked, so
+    /// that exactly the topic's events above it are still to be read.
+    pub fn new(log: L, head: impl FnOnce() -> u64) -> Self {
+        let (joined_at, cursor) = log.with(|ring| (head(), ring.tail()));
         Self {
             log,
-            joined_at: head,
+            joined_at,
+            replay: None,
             cursor,
-            seen: head,
+            seen: joined_at,
             resumed: false,
             next: None,
             readable_to: u64::MAX,
@@ -77,15 +81,45 @@ impl<L: Log> Subscription<L> {
         }
     }
 
-    /// Goes back to what comes after the number `seq`, at which another topic was joined before this one, if history still
-    /// has it: the client's position is one for all.
-    fn begin_after(&mut self, seq: u64) {
-        let earlier = self.log.with(|ring| ring.after(seq));
-        if let Some(cursor) = earlier.filter(|cursor| *cursor < self.cursor) {
-            self.cursor = cursor;
-            self.seen = seq;
-            self.moved = true;
+    /// Begins after the number `from` instead. If that cannot be, for the reason given or because history does not reach
+    /// back there, it begins as before, and gives the reason.
+    ///
+    /// # Errors
+    ///
+    /// The reason.
+    pub fn replay(&mut self, from: Result<u64, ResetReason>) -> Result<(), ResetReason> {
+        let reached = from.and_then(|seq| match self.resume_after(seq) {
+            true => Ok(seq),
+            false => Err(ResetReason::Expired),
+        });
+        self.replay = Some(reached);
+        reached.map(drop)
+    }
+
+    /// Begins where a client without a position does: where it was asked to, else after the number `live`, which is not
+    /// above its join. Gives the reason if it cannot.
+    fn begin(&mut self, live: u64) -> Option<ResetReason> {
+        let unasked = match self.replay {
+            Some(Ok(_)) => return None,
+            Some(Err(reason)) => Some(reason),
+            None => None,
+        };
+        let expired = !self.go_back_to(live);
+        unasked.or(expired.then_some(ResetReason::Expired))
+    }
+
+    /// Goes back to what comes after the number `seq`, which is not above its join. False if history does not reach there.
+    fn go_back_to(&mut self, seq: u64) -> bool {
+        if seq == self.joined_at {
+            return true;
         }
+        let Some(cursor) = self.log.with(|ring| ring.after(seq)) else {
+            return false;
+        };
+        self.cursor = cursor;
+        self.seen = seq;
+        self.moved = true;
+        true
     }
 
     /// Goes back, or forward, to what comes after the number `seq`. False if history does not reach there.
@@ -93,7 +127,7 @@ impl<L: Log> Subscription<L> {
         let cursor = self.log.with(|ring| ring.after(seq));
         self.seen = match cursor {
             Some(_) => seq,
-            // It begins where it was joined, as far as it had not come further elsewhere.
+            // It begins where it was to, as far as the client had not come further elsewhere.
             None => self.seen.max(seq),
         };
         self.resumed = cursor.is_some();
@@ -148,13 +182,13 @@ const MAYBE_MISSED: Overtaken = Overtaken {
     lost: true,
 };
 
-/// What a resuming client has to be told.
+/// Where a client begins, and of what it has to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// The number after which it reads on.
     pub position: u64,
-    /// The topics, by their place, whose history does not reach back. They begin where they were joined.
-    pub gone: Vec<usize>,
+    /// The topics, by their place, that do not begin where they should, and why.
+    pub missed: Vec<(usize, ResetReason)>,
 }
 
 /// A subscriber: a cursor into each of its topics, and the queue of what is sent to it alone.
@@ -237,22 +271,35 @@ impl<L: Log> Subscriber<L> {
         self.with_ids
     }
 
-    /// Starts to write events with the hub's ids: after `last`, the number that the client has seen last, as far as
-    /// history reaches; else from where the first topic was joined.
-    pub fn start(&mut self, last: Option<u64>) -> Start {
+    /// The hub's head when the first of its topics was joined.
+    #[must_use]
+    pub fn first_join(&self) -> Option<u64> {
         let joins = self.subscriptions.iter().map(|topic| topic.joined_at);
-        let first_join = joins.min().unwrap_or_default();
-        let position = last.unwrap_or(first_join);
+        joins.min()
+    }
+
+    /// Starts to write events with the hub's ids. It is called once, before anything has been written.
+    ///
+    /// A client that has everything up to the number `last` goes on from there in all topics. For any other, each topic
+    /// begins where it was asked to, or at the first join: the live beginnings of one client are one, so that nothing
+    /// between two joins is skipped. Its position is the earliest of these, since its next connection goes on from it in all
+    /// topics alike: that may give it more of some topics, and never less.
+    pub fn start(&mut self, last: Option<u64>) -> Start {
+        let live = self.first_join().unwrap_or_default();
+        let replays = self.subscriptions.iter().filter_map(|topic| topic.replay);
+        let earliest = replays.filter_map(Result::ok).fold(live, u64::min);
+        let position = last.unwrap_or(earliest);
         self.use_ids_from(position);
-        let mut gone = Vec::new();
-        for (place, subscription) in self.subscriptions.iter_mut().enumerate() {
-            match last {
-                Some(seq) if !subscription.resume_after(seq) => gone.push(place),
-                Some(_) => {}
-                None => subscription.begin_after(position),
-            }
+        let mut missed = Vec::new();
+        for (place, topic) in self.subscriptions.iter_mut().enumerate() {
+            let reason = match last {
+                Some(seq) if topic.resume_after(seq) => None,
+                Some(_) => Some(ResetReason::Expired),
+                None => topic.begin(live),
+            };
+            missed.extend(reason.map(|reason| (place, reason)));
         }
-        Start { position, gone }
+        Start { position, missed }
     }
 
     /// Up to where everything has been written: all that is still to be read is above it, but for what comes late.
@@ -520,6 +567,11 @@ impl<L: Log> Subscriber<L> {
         self.outbox.insert(after, Kind::Told, bytes);
     }
 
+    /// Takes in what the client has to be told before everything else, in this order.
+    pub fn tell_first(&mut self, told: Vec<Bytes>) {
+        self.outbox.insert_first(told);
+    }
+
     /// Takes in what gives the client a position when everything up to `after` has been written.
     pub fn tell_position(&mut self, after: u64, bytes: Bytes) {
         self.outbox.insert(after, Kind::Position, bytes);
@@ -578,7 +630,7 @@ mod tests {
     fn reader(topic: &Topic, head: u64, last: Option<u64>) -> Subscriber<Topic> {
         let id = ClientId::from_random_bytes([1; 16]);
         let mut reader = Subscriber::new(id, OutboxLimits::default());
-        reader.join(Subscription::new(topic.clone(), head));
+        reader.join(Subscription::new(topic.clone(), || head));
         reader.start(last);
         reader
     }
@@ -618,11 +670,11 @@ mod tests {
             OutboxLimits::default(),
         );
         second.arrive(1);
-        reader.join(Subscription::new(first, 1));
+        reader.join(Subscription::new(first, || 1));
         second.arrive(2);
-        reader.join(Subscription::new(second, 2));
+        reader.join(Subscription::new(second, || 2));
         let start = reader.start(None);
-        assert_eq!((start.position, start.gone.len()), (1, 0));
+        assert_eq!((start.position, start.missed.len()), (1, 0));
         assert_eq!(events(&mut reader, 2), Ok(1));
     }
 

@@ -4,6 +4,7 @@ mod attachment;
 mod bag;
 mod deferred;
 mod life;
+mod position;
 #[cfg(test)]
 mod races;
 mod reader;
@@ -61,8 +62,6 @@ struct State {
     head_wanted: bool,
     /// The response head has left: what is joined from now on is not resumed.
     head_left: bool,
-    /// The topics are read, also if the connection is not live yet.
-    begun: bool,
     reader: Subscriber<Membership>,
     liveness: Liveness,
     life: Life,
@@ -81,7 +80,6 @@ impl Client {
                 task: Task::default(),
                 head_wanted: false,
                 head_left: false,
-                begun: false,
                 reader: Subscriber::new(id, OutboxLimits::default()),
                 liveness: Liveness::default(),
                 life: Life::detached(),
@@ -130,10 +128,10 @@ impl Client {
         Ok(())
     }
 
-    /// Begins to read: the topics that were joined from where the client has left off, then what was queued.
+    /// Is live from now on: what is broadcast reaches it, and what was queued is written.
     pub(super) fn go_live(self: &Arc<Self>, attachment: &Attachment) {
         let hub = &attachment.hub;
-        let reset = self.begin(attachment);
+        self.join_everyone(hub);
         let ending = loop {
             let queued = lock(&self.state).deferred.take_events();
             let encode = |(event, origin)| self.encode_for(attachment, event, origin);
@@ -148,7 +146,6 @@ impl Client {
         if let Some(ending) = ending {
             self.end(ending);
         }
-        reset.into_iter().for_each(|reset| reset.run(self));
     }
 
     /// No more can be sent.
@@ -350,9 +347,8 @@ impl Drop for Client {
 }
 
 #[cfg(test)]
-fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
-    let client = Arc::new(Client::new());
-    let attachment = Attachment {
+fn attachment_to(hub: &Arc<Hub>) -> Attachment {
+    Attachment {
         hub: Arc::clone(hub),
         hooks: Arc::new([]),
         accepted: Default::default(),
@@ -360,8 +356,13 @@ fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
         last_event_id: None,
         restart: false,
         peer: None,
-    };
-    assert!(client.attach(attachment).is_ok());
+    }
+}
+
+#[cfg(test)]
+fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
+    let client = Arc::new(Client::new());
+    assert!(client.attach(attachment_to(hub)).is_ok());
     client.go_live(client.attachment.get().unwrap());
     client
 }

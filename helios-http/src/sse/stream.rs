@@ -292,9 +292,11 @@ impl SseStream {
         self.client.join(topic.as_ref(), JoinAt::Head).await
     }
 
-    /// Joins a topic, and begins with what was published to it after `id`. What is older than what the client has seen
-    /// comes without an id. If history does not reach back there, the client is told by a `helios:reset`. Does nothing on a
-    /// topic that it is in. Cancel-safe as `join` is.
+    /// Joins a topic, and begins with what was published to it after `id`. If history does not reach back there, the client is
+    /// told by a `helios:reset`. Does nothing on a topic that it is in. Cancel-safe as `join` is.
+    ///
+    /// Before the response head leaves, the stream begins at the earliest of such ids, and one that the client has brought
+    /// overrules them all. In a stream that is running, events older than the client's position come without an id.
     ///
     /// # Errors
     ///

@@ -77,7 +77,7 @@ pub(crate) async fn drain(server: &mut Running, idle: usize) -> Result<Drained, 
 }
 
 async fn open(server: SocketAddr, topic: &str) -> Result<Stream, Error> {
-    let mut stream = Stream::ask(server, &[topic], None).await?;
+    let mut stream = Stream::ask(server, &[topic], None, None).await?;
     stream.head().await?;
     Ok(stream)
 }

@@ -175,7 +175,9 @@ impl Life {
         let after = last.map_or_else(|| "the start".to_owned(), |id| id.to_string());
         let comes = format!("comes after {after} to {:?}", self.ledger.topics());
         self.note(comes);
-        let mut stream = Stream::ask(self.world.server, &self.ledger.topics(), last).await?;
+        let wait = (self.rng.u32(..4) == 0).then(|| self.rng.u64(1..200));
+        let topics = self.ledger.topics();
+        let mut stream = Stream::ask(self.world.server, &topics, wait, last).await?;
         if self.rng.u32(..30) == 0 {
             self.act("gone before the answer");
             stream.reset();

@@ -95,7 +95,8 @@ struct Soaked {
 #[controller]
 impl Soaked {
     #[on_sse_connection]
-    fn opened(&self) {
+    async fn opened(&self, #[query] wait: Option<u64>) {
+        pause(wait).await;
         self.log.opened.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -106,9 +107,19 @@ impl Soaked {
         *closed.entry(reason.as_str()).or_default() += 1;
     }
 
+    /// A client may ask it to take its time, as a handler does that looks something up.
     #[sse("events")]
-    async fn events(&self, #[query] topics: String) -> Result<SseStream, SseError> {
-        self.sse.subscribe(topics.split(',')).await
+    async fn events(
+        &self,
+        #[query] topics: String,
+        #[query] wait: Option<u64>,
+    ) -> Result<SseStream, SseError> {
+        let client = self.sse.create_connection();
+        for topic in topics.split(',') {
+            client.join(topic).await?;
+            pause(wait).await;
+        }
+        Ok(client)
     }
 
     #[post("join")]
@@ -173,6 +184,12 @@ impl Soaked {
             failures: self.log.failures.load(Ordering::Relaxed),
             hooks: self.log.hooks(),
         })
+    }
+}
+
+async fn pause(millis: Option<u64>) {
+    if let Some(millis) = millis {
+        sleep(Duration::from_millis(millis)).await;
     }
 }
 

@@ -31,10 +31,11 @@ pub(crate) enum End {
 }
 
 impl Stream {
-    /// Connects, and asks for events of these topics.
+    /// Connects, and asks for events of these topics, whose handler and hook are to wait so many milliseconds.
     pub(crate) async fn ask(
         server: SocketAddr,
         topics: &[&str],
+        wait: Option<u64>,
         last: Option<EventId>,
     ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
@@ -42,8 +43,9 @@ impl Stream {
         let mut socket = socket.connect(server).await?;
         let topics = topics.join(",");
         let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
+        let wait = wait.map_or(String::new(), |millis| format!("&wait={millis}"));
         let request =
-            format!("GET /events?topics={topics} HTTP/1.1\r\nhost: {server}\r\n{last}\r\n");
+            format!("GET /events?topics={topics}{wait} HTTP/1.1\r\nhost: {server}\r\n{last}\r\n");
         socket.write_all(request.as_bytes()).await?;
         Ok(Self {
             socket,

@@ -23,8 +23,8 @@ struct Kept {
     bytes: usize,
     /// Topics to be joined once the hub is known.
     wanted: Vec<(String, JoinAt)>,
-    /// What topics that were joined do not hold any more: to be told.
-    missed: Vec<SseReset>,
+    /// Resets that are told when the reader starts.
+    resets: Vec<SseReset>,
 }
 
 impl Deferred {
@@ -89,12 +89,12 @@ impl Deferred {
         self.take(|kept| &mut kept.wanted)
     }
 
-    pub(super) fn miss(&mut self, reset: SseReset) {
-        self.kept().missed.push(reset);
+    pub(super) fn reset(&mut self, reset: SseReset) {
+        self.kept().resets.push(reset);
     }
 
-    pub(super) fn take_missed(&mut self) -> Vec<SseReset> {
-        self.take(|kept| &mut kept.missed)
+    pub(super) fn take_resets(&mut self) -> Vec<SseReset> {
+        self.take(|kept| &mut kept.resets)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         assert!(!deferred.has_events());
         assert!(deferred.take_events().is_empty());
         assert!(deferred.take_wanted().is_empty());
-        assert!(deferred.take_missed().is_empty());
+        assert!(deferred.take_resets().is_empty());
         assert_eq!(deferred.wanted().next(), None);
         assert!(deferred.0.is_none());
     }

@@ -34,7 +34,14 @@ impl Client {
         if !state.life.is_live() {
             return Poll::Ready(None);
         }
-        state.head_left = true;
+        if !state.head_left
+            && let Some(attachment) = self.attachment.get()
+            && let Some(reset) = state.start(self, attachment)
+        {
+            drop(state);
+            reset.run(self);
+            return self.poll_piece(hub, frame, cx);
+        }
         state.liveness.polled();
         if state.task.is_polled_by(cx.waker()) {
             state.reader.wait_anew();
@@ -266,7 +273,7 @@ impl State {
         let dropped = &attachment.hub.counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&places));
-        self.reset(client, attachment, reset, false)
+        self.reset(client, attachment, reset)
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::Waker;
 use helios_core::sse::{CloseReason, SseReset};
 
 use super::{Attachment, Client, State};
-use crate::sse::hub::lock;
+use crate::sse::hub::{Hub, lock};
 use crate::sse::stream::SseStream;
 use crate::sse::{control, hooks};
 
@@ -70,48 +70,52 @@ impl Attachment {
 }
 
 impl State {
-    /// Tells the client that events are missing. If hooks are to answer that now, gives what is to be run. Who is `nowhere`
-    /// has brought an id that means nothing here.
+    /// Tells the client that events are missing, at once, before all that is still to be read: cut before it has been told,
+    /// the client comes back with an id from before the gap. If hooks are to answer that now, gives what is to be run.
     pub(super) fn reset(
         &mut self,
         client: &Client,
         attachment: &Attachment,
         reset: SseReset,
-        nowhere: bool,
     ) -> Option<PendingReset> {
-        let at = self.tell_reset(client, attachment, &reset, nowhere);
+        if !self.head_left && self.joined().next().is_some() {
+            self.deferred.reset(reset);
+            return None;
+        }
+        let hub = &attachment.hub;
+        let id = self.id(hub, self.reader.position()).to_string();
+        let id = Some(id).filter(|_| self.reader.uses_ids());
+        let told = control::reset(hub, id, &reset);
+        self.reader.tell(self.told_at(hub), told);
+        self.behind_reset(client, attachment, reset)
+    }
+
+    /// The number behind which a reset is told.
+    fn told_at(&self, hub: &Hub) -> u64 {
+        // A client from another server may be ahead of this one, which is no reason to wait.
+        self.reader.position().min(hub.head())
+    }
+
+    /// Behind a reset come what the hooks answer, and the new position when all that was published until now has been
+    /// written.
+    pub(super) fn behind_reset(
+        &mut self,
+        client: &Client,
+        attachment: &Attachment,
+        reset: SseReset,
+    ) -> Option<PendingReset> {
+        let hub = &attachment.hub;
+        if self.reader.uses_ids() && !self.is_of_another_epoch(hub) {
+            let head = hub.head();
+            let id = self.id(hub, self.reader.position().max(head)).to_string();
+            let ready = control::ready(hub, client.id, Some(id), false);
+            self.reader.tell_position(head, ready);
+        }
+        let at = self.told_at(hub);
         match attachment.has_reset_hooks() {
             true => self.hold_for(PendingReset { reset, at }),
             false => None,
         }
-    }
-
-    /// The reset is told at once, before all that is still to be read: cut before it has been told, the client comes back
-    /// with an id from before the gap. Its new position comes when all that was published until now has been written; who is
-    /// `nowhere` keeps the id that it has brought until then. Gives the number behind which the reset is told.
-    fn tell_reset(
-        &mut self,
-        client: &Client,
-        attachment: &Attachment,
-        reset: &SseReset,
-        nowhere: bool,
-    ) -> u64 {
-        let hub = &attachment.hub;
-        let (position, head) = (self.reader.position(), hub.head());
-        let id = match nowhere {
-            true => attachment.last_event_id.clone(),
-            false => Some(hub.id(position).to_string()),
-        };
-        let id = id.filter(|_| self.reader.uses_ids());
-        // A client from another server may be ahead of this one, which is no reason to wait.
-        let at = position.min(head);
-        self.reader.tell(at, control::reset(hub, id, reset));
-        if self.reader.uses_ids() {
-            let ready = hub.id(position.max(head)).to_string();
-            let ready = control::ready(hub, client.id, Some(ready), false);
-            self.reader.tell_position(head, ready);
-        }
-        at
     }
 
     /// Nothing that follows is read until the reset has been answered, which is when those before it have been.

@@ -205,7 +205,7 @@ impl Client {
                 .make_room(backlog.events / 2, backlog.bytes / 2);
             hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
-            state.reset(self, attachment, nothing_published, false)
+            state.reset(self, attachment, nothing_published)
         };
         reset.into_iter().for_each(|reset| reset.run(self));
     }
