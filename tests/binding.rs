@@ -466,6 +466,7 @@ async fn a_million_faults_are_not_all_told() {
     let pages: Vec<_> = (0..1000).map(|_| json!({ "size": 101 })).collect();
     let response = app().post("/customers/1/list").json(&pages).await;
     let problem: Value = response.json();
-    assert_eq!(problem["errors"].as_array().unwrap().len(), 100);
-    assert!(problem["detail"].as_str().unwrap().ends_with("; 900 more"));
+    let told = problem["errors"].as_array().unwrap().len();
+    assert!((10..100).contains(&told), "{told}");
+    assert_eq!(problem["omitted"], 1_000 - told);
 }

@@ -53,6 +53,11 @@ impl Items {
         item
     }
 
+    #[post("whole")]
+    fn whole(&self, item: Json<Item>) -> Json<Item> {
+        item
+    }
+
     #[get("by-version")]
     fn by_version(&self, #[header("x-api-version")] version: u32) -> String {
         format!("v{version}")
@@ -339,10 +344,12 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
 async fn a_client_that_sends_half_a_body_is_answered_408() {
     let app = Helios::new(App).provide(KeyGuard);
     let server = TestServer::start(app.body_timeout(Duration::from_millis(100))).await;
-    let head = "POST /items HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
-    let half = format!("{head}connection: close\r\ncontent-length: 100\r\n\r\n{{");
-    let answer = read_to_end(&mut server.raw(&half).await).await;
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    for path in ["/items", "/items/whole"] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+        let half = format!("{head}connection: close\r\ncontent-length: 100\r\n\r\n{{");
+        let answer = read_to_end(&mut server.raw(&half).await).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{path} {answer}");
+    }
 }
 
 #[tokio::test]

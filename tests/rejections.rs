@@ -125,6 +125,11 @@ impl Values {
         x_value.to_string()
     }
 
+    #[get("header/id")]
+    fn header_id(&self, #[header] x_id: Uuid) -> String {
+        x_id.to_string()
+    }
+
     #[get("cookie")]
     fn cookie(&self, #[cookie] value: u8) -> String {
         value.to_string()
@@ -274,9 +279,9 @@ const REFUSED_VALUES: &[RefusedValue] = &[
     ("query/option?value=x", "query", "value", "u8", Some("x")),
     ("query/vec?value=1&value=x", "query", "value", "u8", Some("1, x")),
     ("query/default?value=x", "query", "value", "u8", Some("x")),
-    ("whole/query?size=x", "query", "size", "", Some("x")),
-    ("whole/query?size=7&tags=1&tags=x", "query", "tags[1]", "", Some("1, x")),
-    ("whole/query", "query", "", "", None),
+    ("whole/query?size=x", "query", "size", "u8", Some("x")),
+    ("whole/query?size=7&tags=1&tags=x", "query", "tags[1]", "u8", Some("1, x")),
+    ("whole/query", "query", "size", "a value, it is missing", None),
     ("whole/path/x", "path", "size", "u8", Some("x")),
     ("whole/path/7/x", "path", "[1]", "one of `up`, `down`", None),
 ];
@@ -315,9 +320,11 @@ async fn a_header_or_cookie_that_does_not_fit_is_named_and_never_echoed() {
         ("header", "other", "1", "x-value", "u8, it is missing"),
         ("cookie", "cookie", "value=256", "value", "u8"),
         ("cookie", "cookie", "other=1", "value", "u8, it is missing"),
+        ("header/id", "x-id", "secret", "x-id", "a valid value"),
     ];
     for (part, header, text, name, expected) in table {
         let request = app.get(&format!("/values/{part}")).header(header, text);
+        let part = part.trim_end_matches("/id");
         let (status, errors) = refused(request).await;
         assert_eq!(status, 400, "{part} {text}");
         assert_eq!(
@@ -355,10 +362,10 @@ const REFUSED_BODIES: &[RefusedBody] = &[
     ("json", JSON, "", 400, Some(("body", ""))),
     ("body", JSON, "[]", 422, Some(("body", ""))),
     ("body", JSON, "{\"lines\":[{\"count\":\"x\"}]}", 422, Some(("body", "lines[0].count"))),
-    ("json", JSON, "{\"lines\":[{\"count\":1},{}]}", 422, Some(("body", "lines[1]"))),
+    ("json", JSON, "{\"lines\":[{\"count\":1},{}]}", 422, Some(("body", "lines[1].count"))),
     ("page", FORM, "size=x", 422, Some(("body", "size"))),
     ("form", FORM, "size=7&tags=x", 422, Some(("body", "tags[0]"))),
-    ("form", FORM, "", 422, Some(("body", ""))),
+    ("form", FORM, "", 422, Some(("body", "size"))),
     ("parts", JSON, "{}", 415, Some(("header", "content-type"))),
     ("parts", "multipart/form-data", "", 415, Some(("header", "content-type"))),
     ("parts", PARTS, "no parts", 400, None),

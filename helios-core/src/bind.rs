@@ -5,6 +5,7 @@
 
 mod body;
 mod extract;
+mod mismatch;
 pub(crate) mod query;
 mod values;
 mod whole;
@@ -13,7 +14,6 @@ use std::any::type_name;
 use std::borrow::Cow;
 
 use http::StatusCode;
-use serde::Deserializer;
 use serde::de::DeserializeOwned;
 
 #[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
@@ -26,10 +26,15 @@ pub use extract::{
 pub(crate) use whole::json_response;
 pub use whole::{Form, Json, Path, Query};
 
+use crate::bounded::bounded;
 use crate::call::Call;
-use crate::error::{Fault, HttpError, Location};
+use crate::error::{Fault, HttpError, LONGEST_GOT, Location};
 use crate::sse::is_end_mark;
+use mismatch::{A_VALID_VALUE, Mismatch};
 use values::{Scalar, ValueError};
+
+/// The longest that a type may say of a value, in bytes: it may quote it.
+const LONGEST_MESSAGE: usize = 200;
 
 /// A type that can be read from one named value of a request: everything that serde can deserialise from a text,
 /// `Option` of it, and `Vec` of it for repeated names.
@@ -119,15 +124,16 @@ fn from_values<T: FromValue>(
     name: &'static str,
     values: &[Cow<'_, str>],
 ) -> Result<T, HttpError> {
-    T::from_values(values).map_err(|Expected(error)| match error {
-        ValueError::Expected(expected) | ValueError::OtherType(expected) => {
-            let got = match location {
-                Location::Path | Location::Query => echoed(values),
-                Location::Header | Location::Cookie | Location::Body => None,
-            };
-            fault(location, name, expected, got)
+    T::from_values(values).map_err(|Expected(error)| match (error, location) {
+        (
+            error @ (ValueError::Expected(_) | ValueError::OtherType(_) | ValueError::Message(_)),
+            Location::Path | Location::Query,
+        ) => fault(location, name, error.to_string(), echoed(values)),
+        (ValueError::Expected(expected) | ValueError::OtherType(expected), _) => {
+            fault(location, name, expected, None)
         }
-        ValueError::NotOneValue(kind) => HttpError::internal(format!(
+        (ValueError::Message(_), _) => fault(location, name, A_VALID_VALUE.to_owned(), None),
+        (ValueError::NotOneValue(kind), _) => HttpError::internal(format!(
             "`{name}` is never bound: `{}` is {kind}, and takes more than one value: take `Query<T>`, `Path<T>` or \
              `#[body]`",
             type_name::<T>()
@@ -136,23 +142,8 @@ fn from_values<T: FromValue>(
 }
 
 /// All values of one name, as it cannot be said which of them is at fault.
-fn echoed(values: &[impl AsRef<str>]) -> Option<String> {
-    let (first, rest) = values.split_first()?;
-    let mut all = first.as_ref().to_owned();
-    for value in rest {
-        all.push_str(", ");
-        all.push_str(value.as_ref());
-    }
-    Some(truncated(&all))
-}
-
-/// Echoed values are bounded: a hostile request must not double its own size in the answer and the log.
-pub(crate) fn truncated(text: &str) -> String {
-    const LONGEST: usize = 100;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+fn echoed(values: &[Cow<'_, str>]) -> Option<String> {
+    (!values.is_empty()).then(|| bounded(values.join(", "), LONGEST_GOT))
 }
 
 fn fault(
@@ -166,28 +157,10 @@ fn fault(
     HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
 }
 
-/// The path to what did not fit, such as `address.zip`; empty for the whole. It is looked for only when binding has
-/// failed, as keeping it costs time.
-fn path_to_fault<'de, T: DeserializeOwned>(again: impl Deserializer<'de>) -> String {
-    match serde_path_to_error::deserialize::<_, T>(again) {
-        Err(error) => path_text(error.path()),
-        Ok(_) => String::new(),
-    }
-}
-
-fn path_text(path: &serde_path_to_error::Path) -> String {
-    match path.iter().next() {
-        Some(_) => truncated(&path.to_string()),
-        None => String::new(),
-    }
-}
-
-/// Reads `key=value&..`. What does not fit gives the path to it and what is wrong with it. A second look for the path,
-/// as with JSON, would save little time here and be dear to compile for each type.
-fn from_pairs<T: DeserializeOwned>(pairs: &[u8]) -> Result<T, (String, String)> {
-    let pairs = serde_html_form::Deserializer::from_bytes(pairs);
-    serde_path_to_error::deserialize(pairs)
-        .map_err(|error| (path_text(error.path()), error.inner().to_string()))
+/// Reads `key=value&..`. What does not fit is found at once: a second look for it, as with JSON, would save little time
+/// here and be dear to compile for each type.
+fn from_pairs<T: DeserializeOwned>(pairs: &[u8]) -> Result<T, Mismatch> {
+    mismatch::deserialize(serde_html_form::Deserializer::from_bytes(pairs))
 }
 
 /// 415, saying what would have been read.

@@ -12,12 +12,34 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, StatusCode};
 use serde::Serialize;
 
+use crate::bounded::{bounded, cut, width};
 use crate::sse::SseError;
+
+/// The longest answer, in bytes.
+const LONGEST_PROBLEM: usize = 4_096;
+/// What every problem has, without its texts and faults: the names of all members, the status, and a count.
+const SKELETON: usize = 160;
+/// The longest title, in bytes of JSON as all that follow.
+const LONGEST_TITLE: usize = 200;
+/// The longest detail that is made of input.
+pub(crate) const LONGEST_DETAIL: usize = 1_000;
+/// The longest name of a fault.
+pub(crate) const LONGEST_NAME: usize = 128;
+/// The longest text that tells what was expected.
+pub(crate) const LONGEST_EXPECTED: usize = 400;
+/// The longest echo of a value.
+pub(crate) const LONGEST_GOT: usize = 128;
+/// The longest list of faults.
+const LONGEST_FAULTS: usize = 2_560;
 
 /// A failed request: a status, a text for the client, and the cause for the log.
 ///
 /// It is answered as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). For a 5xx the
 /// client gets the status and its title only: the detail and the source go to the log, never over the wire.
+///
+/// An answer has at most 4 KiB, whatever it was made of: a detail that is longer than what its faults leave of them is cut when it
+/// is sent, and ends in `…`. [`with_fault`](Self::with_fault) says how many faults there can be. Helios' own errors repeat
+/// nothing of a body, a header or a cookie; see that yours do not either.
 ///
 /// ```
 /// use helios::HttpError;
@@ -47,6 +69,7 @@ struct Inner {
     title: Option<Cow<'static, str>>,
     detail: Cow<'static, str>,
     faults: Vec<Fault>,
+    omitted: usize,
     headers: HeaderMap,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -77,6 +100,9 @@ pub enum Location {
 
 /// One value of a request that could not be bound, an element of the problem's `errors` list (an extension member: [RFC
 /// 9457, section 3.2](https://www.rfc-editor.org/rfc/rfc9457#section-3.2)).
+///
+/// Its texts are short: a longer `name` or `got` is cut to 128 bytes, and `expected` to 400, as they are counted within a JSON
+/// string.
 ///
 /// ```
 /// use helios::{Fault, HttpError, Location};
@@ -109,18 +135,41 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// A fault that echoes nothing.
+    /// Returns a fault that echoes nothing.
     pub fn new(
         location: Location,
         name: impl Into<Cow<'static, str>>,
         expected: impl Into<String>,
     ) -> Self {
-        Self {
+        let mut fault = Self {
             location,
             name: name.into(),
             expected: expected.into(),
             got: None,
+        };
+        fault.cut();
+        fault
+    }
+
+    /// Bounds the texts, which anybody may set.
+    fn cut(&mut self) {
+        if let Cow::Owned(short) = cut(&self.name, LONGEST_NAME) {
+            self.name = short.into();
         }
+        if let Cow::Owned(short) = cut(&self.expected, LONGEST_EXPECTED) {
+            self.expected = short;
+        }
+        if let Some(got) = &self.got {
+            self.got = Some(cut(got, LONGEST_GOT).into_owned());
+        }
+    }
+
+    /// An upper bound of the bytes that it has in a problem.
+    fn width(&self) -> usize {
+        /// `{"in":"header","name":"","expected":"","got":""},`
+        const SKELETON: usize = 50;
+        let got = self.got.as_deref().unwrap_or_default();
+        SKELETON + width(&self.name) + width(&self.expected) + width(got)
     }
 
     /// Where it is, for people to read.
@@ -167,6 +216,7 @@ impl HttpError {
             title: None,
             detail: detail.into(),
             faults: Vec::new(),
+            omitted: 0,
             headers: HeaderMap::new(),
             source: None,
         }))
@@ -230,9 +280,33 @@ impl HttpError {
     }
 
     /// Adds a value at fault to the problem's `errors`. See [`Fault`].
+    ///
+    /// All faults together have at most 2,560 bytes of JSON. Those that do not fit are only counted, in the member `omitted`.
+    ///
+    /// ```
+    /// use helios::{Fault, HttpError, Location};
+    ///
+    /// let faults = (0..100).map(|n| Fault::new(Location::Body, format!("lines[{n}]"), "a number"));
+    /// let error = faults.fold(HttpError::unprocessable("wrong lines"), HttpError::with_fault);
+    /// assert_eq!(error.faults().len() + error.omitted_faults(), 100);
+    /// assert!(error.omitted_faults() > 0);
+    /// ```
     #[must_use]
-    pub fn with_fault(mut self, fault: Fault) -> Self {
-        self.0.faults.push(fault);
+    pub fn with_fault(mut self, mut fault: Fault) -> Self {
+        fault.cut();
+        let inner = &mut *self.0;
+        let taken: usize = inner.faults.iter().map(Fault::width).sum();
+        match inner.omitted == 0 && taken + fault.width() <= LONGEST_FAULTS {
+            true => inner.faults.push(fault),
+            false => inner.omitted = inner.omitted.saturating_add(1),
+        }
+        self
+    }
+
+    /// Counts faults that are not told.
+    #[cfg_attr(not(feature = "validate"), allow(dead_code))]
+    pub(crate) fn omitting(mut self, faults: usize) -> Self {
+        self.0.omitted = self.0.omitted.saturating_add(faults);
         self
     }
 
@@ -258,10 +332,11 @@ impl HttpError {
             self.0.status = StatusCode::BAD_REQUEST;
             self.0.title = None;
         }
-        let detail = format!("{}; {}", self.0.detail, other.0.detail);
-        self.0.detail = detail.into();
-        self.0.faults.extend(other.0.faults);
-        self
+        let detail = format_args!("{}; {}", self.0.detail, other.0.detail);
+        self.0.detail = bounded(detail, LONGEST_DETAIL).into();
+        let omitted = other.0.omitted;
+        let both = other.0.faults.into_iter().fold(self, Self::with_fault);
+        both.omitting(omitted)
     }
 
     /// The status of the answer.
@@ -283,10 +358,16 @@ impl HttpError {
         &self.0.detail
     }
 
-    /// The values at fault, if the request could not be bound.
+    /// The values at fault, if the request could not be bound: those that fit, see [`with_fault`](Self::with_fault).
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
+    }
+
+    /// Returns how many faults were left out of [`faults`](Self::faults).
+    #[must_use]
+    pub fn omitted_faults(&self) -> usize {
+        self.0.omitted
     }
 
     /// Headers that go with the answer.
@@ -312,12 +393,19 @@ impl HttpError {
     pub fn to_problem_json(&self) -> String {
         let inner = &*self.0;
         let secret = inner.status.is_server_error();
+        let title = cut(self.title(), LONGEST_TITLE);
+        let faults: usize = inner.faults.iter().map(Fault::width).sum();
+        let detail = cut(
+            &inner.detail,
+            LONGEST_PROBLEM - SKELETON - width(&title) - faults,
+        );
         let problem = Problem {
             kind: "about:blank",
-            title: self.title(),
+            title: &title,
             status: inner.status.as_u16(),
-            detail: (!secret && !inner.detail.is_empty()).then_some(&inner.detail),
+            detail: (!secret && !detail.is_empty()).then_some(&*detail),
             errors: &inner.faults,
+            omitted: inner.omitted,
         };
         serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
     }
@@ -353,7 +441,7 @@ pub fn problem<E: Error + Send + Sync + 'static>(
     }
 }
 
-/// RFC 9457, section 3.1; `errors` is an extension member (section 3.2).
+/// RFC 9457, section 3.1; `errors` and `omitted` are extension members (section 3.2).
 #[derive(Serialize)]
 struct Problem<'a> {
     #[serde(rename = "type")]
@@ -361,9 +449,17 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a Cow<'static, str>>,
+    detail: Option<&'a str>,
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+    #[serde(skip_serializing_if = "is_zero")]
+    omitted: usize,
+}
+
+// serde wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl IntoResponse for HttpError {
@@ -431,10 +527,15 @@ impl From<SseError> for HttpError {
                 "the event hub is not available",
             )
             .with_source(full),
-            SseError::InvalidTopic(_) | SseError::TooManyJoined { .. } => {
-                Self::bad_request(error.to_string())
+            // A name or an id may come from a body, and is not repeated.
+            SseError::InvalidTopic(_) => {
+                Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
+                    .with_source(error)
             }
-            SseError::NoSuchClient(_) => Self::not_found(error.to_string()),
+            SseError::NoSuchClient(_) => {
+                Self::not_found("no client has this id").with_source(error)
+            }
+            SseError::TooManyJoined { .. } => Self::bad_request(error.to_string()),
             other => Self::internal("a stream failed").with_source(other),
         }
     }
@@ -477,5 +578,25 @@ mod tests {
         assert_eq!(error.status(), 400);
         assert_eq!(error.faults().len(), 2);
         assert!(error.to_problem_json().contains(r#""detail":"one; two""#));
+    }
+
+    #[test]
+    fn an_error_of_any_texts_fits_the_longest_answer() {
+        let long = |text: &str| text.repeat(5_000);
+        for text in ["\u{1}", "\"", "ë", "x"].map(long) {
+            let mut fault = Fault::new(Location::Header, text.clone(), text.clone());
+            fault.got = Some(text.clone());
+            for faults in 0..8 {
+                let error = HttpError::bad_request(text.clone()).with_title(text.clone());
+                let error = (0..faults).fold(error, |error, _| error.with_fault(fault.clone()));
+                let merged = error.clone().merge(error.clone().omitting(usize::MAX / 2));
+                for error in [error, merged] {
+                    let problem = error.to_problem_json();
+                    assert!(problem.len() <= LONGEST_PROBLEM, "{}", problem.len());
+                    let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();
+                    assert!(problem["detail"].as_str().unwrap().ends_with('…'));
+                }
+            }
+        }
     }
 }

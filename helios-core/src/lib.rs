@@ -4,6 +4,7 @@
 //! tested without sleeping. Applications depend on the `helios` crate, which re-exports what they need.
 
 pub mod bind;
+pub mod bounded;
 pub mod call;
 pub mod container;
 pub mod decode;

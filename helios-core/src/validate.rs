@@ -9,11 +9,12 @@ use std::marker::PhantomData;
 
 use garde::{Report, Validate};
 
-use crate::bind::{Form, Json, Path, Query, truncated};
+use crate::bind::{Form, Json, Path, Query};
+use crate::bounded::bounded;
 use crate::call::Call;
-use crate::error::{Fault, HttpError, Location};
+use crate::error::{Fault, HttpError, LONGEST_DETAIL, LONGEST_EXPECTED, LONGEST_NAME, Location};
 
-/// A list of a million wrong elements must not make an answer of a million faults.
+/// How many of a report's entries are looked at: no more faults than this fit an answer.
 const MOST_FAULTS: usize = 100;
 
 /// A type that is known to be validated, although it depends on a type parameter.
@@ -210,21 +211,19 @@ pub fn passed<T>(call: &mut Call, bound: Option<T>, refusal: Option<HttpError>) 
     }
 }
 
-/// 422 with a fault for each entry of the report.
+/// 422 with a fault for each entry of the report, as far as they fit.
 fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> {
     let report = report.err()?.into_inner();
-    let faults = report
-        .iter()
-        .take(MOST_FAULTS)
-        .map(|(path, error)| Fault::new(location, truncated(&path.to_string()), error.message()));
+    let faults = report.iter().take(MOST_FAULTS).map(|(path, error)| {
+        let name = bounded(path, LONGEST_NAME);
+        Fault::new(location, name, bounded(error, LONGEST_EXPECTED))
+    });
     let faults: Vec<_> = faults.collect();
-    let mut texts: Vec<_> = faults
+    let texts: Vec<_> = faults
         .iter()
         .map(|fault| format!("{}: {}", fault.place(), fault.expected))
         .collect();
-    if report.len() > MOST_FAULTS {
-        texts.push(format!("{} more", report.len() - MOST_FAULTS));
-    }
-    let refusal = HttpError::unprocessable(texts.join("; "));
-    Some(faults.into_iter().fold(refusal, HttpError::with_fault))
+    let refusal = HttpError::unprocessable(bounded(texts.join("; "), LONGEST_DETAIL));
+    let refusal = faults.into_iter().fold(refusal, HttpError::with_fault);
+    Some(refusal.omitting(report.len().saturating_sub(MOST_FAULTS)))
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use helios_core::bounded::bounded;
 use helios_core::error::HttpError;
 use helios_core::route::{RouteKind, Verb};
 use http::header::{ALLOW, HeaderValue};
@@ -11,6 +12,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Place, StartupFault};
+
+/// The longest path that is told not to be there, in bytes.
+const LONGEST_PATH: usize = 200;
 
 /// All routes of an app. One slash at the end of a path does not matter: `/user/` is answered as `/user` is, without a
 /// redirect, which an `EventSource` across origins would not survive.
@@ -85,7 +89,8 @@ impl Router {
             Some("") | None => path,
             Some(trimmed) => trimmed,
         };
-        let missing = || HttpError::not_found(format!("nothing is at {}", shortened(path)));
+        let missing =
+            || HttpError::not_found(format!("nothing is at {}", bounded(path, LONGEST_PATH)));
         let found = self.paths.at(trimmed).map_err(|_| missing())?;
         let node = self.nodes.get(*found.value).ok_or_else(missing)?;
         if let Some(endpoint) = node.endpoint(method) {
@@ -185,11 +190,6 @@ fn decoded(value: &str) -> Result<String, HttpError> {
     let text = percent_decode_str(value).decode_utf8();
     text.map(std::borrow::Cow::into_owned)
         .map_err(|_| HttpError::bad_request("the path is not percent-encoded UTF-8"))
-}
-
-fn shortened(path: &str) -> &str {
-    const LONGEST: usize = 200;
-    path.get(..LONGEST).unwrap_or(path)
 }
 
 /// A route as it is listed.

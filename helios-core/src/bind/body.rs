@@ -1,7 +1,6 @@
 //! `#[body]`: the whole body, read by its content type.
 
 use std::error::Error;
-use std::fmt::Display;
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -10,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::{from_pairs, path_to_fault, unsupported_media_type};
+use super::mismatch::{self, Mismatch};
+use super::{from_pairs, unsupported_media_type};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
 
@@ -33,14 +33,15 @@ impl<T: DeserializeOwned> FromBody for T {
         serde_json::from_slice(body).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
                 let mut again = serde_json::Deserializer::from_slice(body);
-                mismatch(path_to_fault::<T>(&mut again), &error)
+                let found = mismatch::deserialize::<T>(&mut again).err();
+                another_shape(found.unwrap_or_default())
             }
             _ => not_json(&error),
         })
     }
 
     fn from_form(body: &[u8]) -> Result<Self, HttpError> {
-        from_pairs(body).map_err(|(path, error)| mismatch(path, &error))
+        from_pairs(body).map_err(another_shape)
     }
 }
 
@@ -67,6 +68,9 @@ pub fn body<T: FromBody>(call: &mut Call, raw: Option<RawBody>) -> Option<T> {
     let RawBody { format, bytes } = raw?;
     call.note(format.parse(&bytes))
 }
+
+/// The refusal of a body that ends too early.
+pub(super) const BROKE_OFF: &str = "the body broke off";
 
 /// The client stopped in the middle of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -129,24 +133,22 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
     let body: Body = call.take_body();
     let body = Limited::new(body, limit).collect().await;
     body.map(http_body_util::Collected::to_bytes)
-        .map_err(|error| unreadable(error, "the body broke off"))
+        .map_err(|error| unreadable(error, BROKE_OFF))
 }
 
-/// Well-formed, but not the wanted type. serde's message names fields and types, and short values.
-fn mismatch(name: String, error: &dyn Display) -> HttpError {
-    let detail = match name.as_str() {
-        "" => format!("body: {error}"),
-        name => format!("body field `{name}`: {error}"),
-    };
-    HttpError::unprocessable(detail)
-        .with_fault(body_fault(name, format!("another shape ({error})")))
+/// Well-formed, but not the wanted type. What the type says of a value may quote it, and is kept as the source.
+fn another_shape(found: Mismatch) -> HttpError {
+    let name = found.path(Location::Body);
+    let fault = Fault::new(Location::Body, name, found.expected);
+    let refusal = HttpError::unprocessable(fault.to_string()).with_fault(fault);
+    match found.message {
+        Some(message) => refusal.with_source(message),
+        None => refusal,
+    }
 }
 
-fn not_json(error: &dyn Display) -> HttpError {
-    let fault = body_fault(String::new(), format!("JSON ({error})"));
+/// serde_json's message of a syntax error is one of its own and a position: nothing of the body.
+fn not_json(error: &serde_json::Error) -> HttpError {
+    let fault = Fault::new(Location::Body, "", format!("JSON ({error})"));
     HttpError::bad_request(format!("the body is not JSON: {error}")).with_fault(fault)
-}
-
-fn body_fault(name: String, expected: String) -> Fault {
-    Fault::new(Location::Body, name, expected)
 }

@@ -2,17 +2,24 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
+use axum_core::BoxError;
 use axum_core::body::Body;
 use axum_core::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 
+use crate::bounded::bounded;
 use crate::call::Call;
-use crate::error::HttpError;
+use crate::error::{HttpError, LONGEST_DETAIL};
 use crate::request::PathParams;
 
 /// The place of an argument: the state type `S` that axum-core's extractor traits are asked for.
@@ -136,7 +143,7 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
     let cx = Cx::of(call);
     let bound = match T::from_parts(call.request.parts_mut(), &cx).await {
         Ok(bound) => Ok(bound),
-        Err(rejection) => Err(error_of(rejection).await),
+        Err(rejection) => Err(error_of(rejection, false).await),
     };
     call.note(bound)
 }
@@ -144,19 +151,52 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 /// Binds the last argument that has no attribute, which may take the body.
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
-    let body = Body::new(Limited::new(call.take_body(), call.body_limit()));
+    let read = Arc::new(AtomicBool::new(false));
+    let body = Noting {
+        body: Limited::new(call.take_body(), call.body_limit()),
+        read: Arc::clone(&read),
+    };
+    let body = Body::new(body);
     let mut request = Request::from_parts(call.request.parts().clone(), body);
     // The app's own limit is in force, not the extractors' default.
     DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {
         Ok(bound) => Ok(bound),
-        Err(rejection) => Err(error_of(rejection).await),
+        Err(rejection) => Err(error_of(rejection, read.load(Ordering::Relaxed)).await),
     };
     call.note(bound)
 }
 
-/// A foreign rejection keeps its status and headers; its text becomes the detail.
-async fn error_of(rejection: Response) -> HttpError {
+/// A body that notes whether it was read.
+struct Noting {
+    body: Limited<Body>,
+    read: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Noting {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.read.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A foreign rejection keeps its status and headers. Its text becomes the detail, unless the extractor has read the body:
+/// then the text may quote it, and is kept as the source.
+async fn error_of(rejection: Response, body_was_read: bool) -> HttpError {
     const LONGEST: usize = 4 * 1024;
     let (mut parts, body) = rejection.into_parts();
     if let Some(own) = HttpError::of_response(&mut parts.extensions) {
@@ -166,7 +206,11 @@ async fn error_of(rejection: Response) -> HttpError {
         Ok(text) => String::from_utf8_lossy(&text.to_bytes()).into_owned(),
         Err(_) => String::new(),
     };
-    let mut error = HttpError::new(parts.status, text);
+    let text = bounded(text, LONGEST_DETAIL);
+    let mut error = match body_was_read {
+        true => HttpError::new(parts.status, "the body is not accepted").with_source(text),
+        false => HttpError::new(parts.status, text),
+    };
     for (name, value) in &parts.headers {
         if name != CONTENT_TYPE && name != CONTENT_LENGTH {
             error = error.with_header(name.clone(), value.clone());

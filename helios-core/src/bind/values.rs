@@ -9,6 +9,10 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, Visitor,
 };
 
+use super::LONGEST_MESSAGE;
+use super::mismatch::{A_VALID_VALUE, one_of};
+use crate::bounded::bounded;
+
 /// All texts of one name: none, one, or several.
 pub(super) struct Scalar<'a> {
     values: &'a [Cow<'a, str>],
@@ -56,6 +60,8 @@ pub(super) enum ValueError {
     Expected(String),
     /// The same, of a type that does not take what it was given, whatever it says.
     OtherType(String),
+    /// What the type itself says of the value. It may quote it.
+    Message(String),
     /// What no request will ever bring, since one value does not hold it.
     NotOneValue(&'static str),
 }
@@ -64,6 +70,7 @@ impl Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expected(expected) | Self::OtherType(expected) => f.write_str(expected),
+            Self::Message(message) => write!(f, "{A_VALID_VALUE} ({message})"),
             Self::NotOneValue(kind) => write!(f, "{kind}, which is more than one value"),
         }
     }
@@ -73,7 +80,7 @@ impl std::error::Error for ValueError {}
 
 impl Error for ValueError {
     fn custom<T: Display>(message: T) -> Self {
-        Self::Expected(format!("a valid value ({message})"))
+        Self::Message(bounded(message, LONGEST_MESSAGE))
     }
 
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -85,7 +92,7 @@ impl Error for ValueError {
     }
 
     fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
-        Self::Expected(format!("one of `{}`", variants.join("`, `")))
+        Self::Expected(one_of(variants))
     }
 }
 
@@ -157,8 +164,7 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        let expected = format!("one of `{}`", variants.join("`, `"));
-        visitor.visit_enum(UnitVariant(self.one(&expected)?))
+        visitor.visit_enum(UnitVariant(self.one(&one_of(variants))?))
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {

@@ -2,20 +2,22 @@
 
 use std::borrow::Cow;
 
+use axum_core::RequestExt;
 use axum_core::body::Body;
 use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::Format;
+use super::body::{BROKE_OFF, Format, unreadable};
 use super::extract::Cx;
 use super::values::Named;
-use super::{echoed, fault, from_pairs, path_to_fault, query, truncated, unsupported_media_type};
-use crate::error::{HttpError, Location};
+use super::{echoed, fault, from_pairs, mismatch, query, unsupported_media_type};
+use crate::bounded::bounded;
+use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
 use crate::reply::Reply;
 
@@ -156,13 +158,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let query = parts.uri.query().unwrap_or_default();
-        from_pairs(query.as_bytes())
-            .map(Self)
-            .map_err(|(name, error)| {
-                let got = query_values(query, &name);
-                let expected = format!("another value ({error})");
-                fault(Location::Query, name, expected, got)
-            })
+        from_pairs(query.as_bytes()).map(Self).map_err(|mismatch| {
+            let name = mismatch.path(Location::Query);
+            let got = query_values(query, &name);
+            fault(Location::Query, name, mismatch.to_string(), got)
+        })
     }
 }
 
@@ -175,8 +175,9 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
             .map(|(name, text)| (name, Cow::Borrowed(text)))
             .collect();
         T::deserialize(Named(&pairs)).map(Self).map_err(|error| {
-            let name = path_to_fault::<T>(Named(&pairs));
-            let got = cx.path().get(&name).map(truncated);
+            let again = mismatch::deserialize::<T>(Named(&pairs)).err();
+            let name = again.map_or_else(String::new, |found| found.path(Location::Path));
+            let got = cx.path().get(&name).map(|text| bounded(text, LONGEST_GOT));
             fault(Location::Path, name, error.to_string(), got)
         })
     }
@@ -186,7 +187,7 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
 fn query_values(query: &str, path: &str) -> Option<String> {
     let name = path.split('[').next()?;
     let pairs = query::parse(query).ok()?.into_iter();
-    let values = pairs.filter_map(|(key, value)| (key == name).then_some(value));
+    let values = pairs.filter_map(|(key, value)| (key == name).then_some(Cow::Owned(value)));
     echoed(&values.collect::<Vec<_>>())
 }
 
@@ -196,15 +197,13 @@ macro_rules! from_body {
             impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for $name<T> {
                 type Rejection = HttpError;
 
-                async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+                async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
                     if Format::of(request.headers()) != Some(Format::$format) {
                         return Err(unsupported_media_type(concat!("`", $accepted, "`")));
                     }
-                    let bytes = match Bytes::from_request(request, state).await {
-                        Ok(bytes) => bytes,
-                        Err(rejection) => return Err(HttpError::new(rejection.status(), rejection.body_text())),
-                    };
-                    Format::$format.parse::<T>(&bytes).map(Self)
+                    let body = request.into_limited_body().collect().await;
+                    let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
+                    Format::$format.parse::<T>(&body.to_bytes()).map(Self)
                 }
             }
         )*

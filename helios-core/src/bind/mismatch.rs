@@ -1,0 +1,641 @@
+//! A deserialiser around another one, for errors that say where a value did not fit and what would have, but never what was
+//! there: serde's own messages quote it.
+//!
+//! Every error that a type makes is a [`Mismatch`]. The deserialiser inside only takes errors of its own, so a mismatch is
+//! left in [`Notes`] while an empty one passes through.
+
+use std::cell::Cell;
+use std::fmt::{self, Display};
+
+use serde::Deserialize;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+
+use super::LONGEST_MESSAGE;
+use crate::bounded::bounded;
+use crate::error::{LONGEST_EXPECTED, LONGEST_NAME, Location};
+
+/// Reads a value from what `inner` reads.
+pub(super) fn deserialize<'de, T: Deserialize<'de>>(
+    inner: impl Deserializer<'de>,
+) -> Result<T, Mismatch> {
+    T::deserialize(Around { inner, key: None })
+}
+
+/// Where a value did not fit, and what would have.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    /// From the inside out.
+    path: Vec<Step>,
+    /// What would have fitted, as a person would say it.
+    pub(super) expected: String,
+    /// What the type itself says of the value. It may quote it.
+    pub(super) message: Option<String>,
+}
+
+/// A step of the path to a value.
+#[derive(Debug)]
+enum Step {
+    /// A name that the type knows: of a field, or of a variant.
+    Name(String),
+    /// A key of a map, which is input.
+    Key(String),
+    Index(usize),
+}
+
+impl Mismatch {
+    fn new(expected: impl Display) -> Self {
+        Self {
+            path: Vec::new(),
+            expected: bounded(expected, LONGEST_EXPECTED),
+            message: None,
+        }
+    }
+
+    fn of_field(name: &str, expected: &str) -> Self {
+        Self::new(expected).within(Some(Step::Name(name.to_owned())))
+    }
+
+    fn within(mut self, step: Option<Step>) -> Self {
+        self.path.extend(step);
+        self
+    }
+
+    /// The path to the value, such as `lines[0].count`; empty for the whole. `*` stands for a key of a body.
+    pub(super) fn path(&self, location: Location) -> String {
+        let mut text = String::new();
+        for step in self.path.iter().rev() {
+            let name = match step {
+                Step::Index(index) => {
+                    text.push_str(&format!("[{index}]"));
+                    continue;
+                }
+                Step::Key(_) if location == Location::Body => "*",
+                Step::Name(name) | Step::Key(name) => name,
+            };
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(name);
+        }
+        bounded(text, LONGEST_NAME)
+    }
+}
+
+impl Default for Mismatch {
+    fn default() -> Self {
+        Self::new(A_VALID_VALUE)
+    }
+}
+
+/// With the type's own words, so not for a body.
+impl Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Some(message) => write!(f, "{} ({message})", self.expected),
+            None => f.write_str(&self.expected),
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl de::Error for Mismatch {
+    fn custom<T: Display>(message: T) -> Self {
+        Self {
+            message: Some(bounded(message, LONGEST_MESSAGE)),
+            ..Self::default()
+        }
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(expected)
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(expected)
+    }
+
+    fn invalid_length(_: usize, expected: &dyn de::Expected) -> Self {
+        Self::new(expected)
+    }
+
+    fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
+        Self::new(one_of(variants))
+    }
+
+    fn unknown_field(_: &str, fields: &'static [&'static str]) -> Self {
+        Self::new(match fields {
+            [] => "no fields".to_owned(),
+            [field] => format!("only the field `{field}`"),
+            fields => format!("only the fields `{}`", fields.join("`, `")),
+        })
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::of_field(field, "a value, it is missing")
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::of_field(field, "a value, it is given more than once")
+    }
+}
+
+pub(super) const A_VALID_VALUE: &str = "a valid value";
+
+pub(super) fn one_of(variants: &[&str]) -> String {
+    format!("one of `{}`", variants.join("`, `"))
+}
+
+/// What a deserialiser inside cannot carry out.
+#[derive(Default)]
+struct Notes(Cell<Option<Mismatch>>);
+
+impl Notes {
+    fn leave<T, E: de::Error>(&self, result: Result<T, Mismatch>) -> Result<T, E> {
+        result.map_err(|mismatch| {
+            self.0.set(Some(mismatch));
+            E::custom("")
+        })
+    }
+
+    /// The mismatch that was left, or one of the deserialiser's own.
+    fn collect<T, E>(&self, result: Result<T, E>, expected: &str) -> Result<T, Mismatch> {
+        result.map_err(|_| self.0.take().unwrap_or_else(|| Mismatch::new(expected)))
+    }
+}
+
+/// Where the text of a key is left, for the path.
+type KeySlot = Cell<Option<Step>>;
+
+/// A deserialiser, and the slot if it reads a key.
+struct Around<'a, D> {
+    inner: D,
+    key: Option<&'a KeySlot>,
+}
+
+/// A visitor of the deserialiser inside.
+struct Watched<'a, V> {
+    visitor: V,
+    notes: &'a Notes,
+    key: Option<&'a KeySlot>,
+    step: fn(String) -> Step,
+}
+
+impl<D> Around<'_, D> {
+    fn watch<'de, V: Visitor<'de>>(
+        self,
+        visitor: V,
+        expected: &str,
+        step: fn(String) -> Step,
+        read: impl FnOnce(D, Watched<'_, V>) -> Result<V::Value, D::Error>,
+    ) -> Result<V::Value, Mismatch>
+    where
+        D: Deserializer<'de>,
+    {
+        let notes = Notes::default();
+        let watched = Watched {
+            visitor,
+            notes: &notes,
+            key: self.key,
+            step,
+        };
+        notes.collect(read(self.inner, watched), expected)
+    }
+}
+
+macro_rules! deserialize {
+    ($($method:ident($($arg:ident: $type:ty),*) $expected:literal $step:ident;)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Mismatch> {
+                self.watch(visitor, $expected, Step::$step, |inner, visitor| inner.$method($($arg,)* visitor))
+            }
+        )*
+    };
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Around<'_, D> {
+    type Error = Mismatch;
+
+    // What is expected where the deserialiser inside finds the fault itself, and does not ask the type. It asks for an
+    // identifier where the type knows the names.
+    deserialize! {
+        deserialize_any() "a valid value" Key;
+        deserialize_bool() "`true` or `false`" Key;
+        deserialize_i8() "i8" Key;
+        deserialize_i16() "i16" Key;
+        deserialize_i32() "i32" Key;
+        deserialize_i64() "i64" Key;
+        deserialize_i128() "i128" Key;
+        deserialize_u8() "u8" Key;
+        deserialize_u16() "u16" Key;
+        deserialize_u32() "u32" Key;
+        deserialize_u64() "u64" Key;
+        deserialize_u128() "u128" Key;
+        deserialize_f32() "f32" Key;
+        deserialize_f64() "f64" Key;
+        deserialize_char() "one character" Key;
+        deserialize_str() "a string" Key;
+        deserialize_string() "a string" Key;
+        deserialize_bytes() "bytes" Key;
+        deserialize_byte_buf() "bytes" Key;
+        deserialize_option() "a valid value" Key;
+        deserialize_unit() "nothing" Key;
+        deserialize_unit_struct(name: &'static str) "nothing" Key;
+        deserialize_newtype_struct(name: &'static str) "a valid value" Key;
+        deserialize_seq() "a list" Key;
+        deserialize_tuple(len: usize) "a list" Key;
+        deserialize_tuple_struct(name: &'static str, len: usize) "a list" Key;
+        deserialize_map() "a map" Key;
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) "a map" Key;
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]) "a variant" Key;
+        deserialize_identifier() "a name" Name;
+        deserialize_ignored_any() "a valid value" Key;
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+impl<V> Watched<'_, V> {
+    fn note_key(&self, text: &str) {
+        if let Some(slot) = self.key {
+            slot.set(Some((self.step)(bounded(text, LONGEST_NAME))));
+        }
+    }
+}
+
+macro_rules! visit {
+    ($($method:ident $type:ty;)*) => {
+        $(
+            fn $method<E: de::Error>(self, value: $type) -> Result<V::Value, E> {
+                self.notes.leave(self.visitor.$method(value))
+            }
+        )*
+    };
+}
+
+macro_rules! visit_text {
+    ($($method:ident $type:ty;)*) => {
+        $(
+            fn $method<E: de::Error>(self, text: $type) -> Result<V::Value, E> {
+                self.note_key(&text);
+                self.notes.leave(self.visitor.$method(text))
+            }
+        )*
+    };
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
+    type Value = V::Value;
+
+    /// It is asked for this when something else was there.
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = fmt::from_fn(|f| self.visitor.expecting(f));
+        self.notes.0.set(Some(Mismatch::new(&expected)));
+        Display::fmt(&expected, f)
+    }
+
+    visit! {
+        visit_bool bool;
+        visit_i8 i8;
+        visit_i16 i16;
+        visit_i32 i32;
+        visit_i64 i64;
+        visit_i128 i128;
+        visit_u8 u8;
+        visit_u16 u16;
+        visit_u32 u32;
+        visit_u64 u64;
+        visit_u128 u128;
+        visit_f32 f32;
+        visit_f64 f64;
+        visit_char char;
+        visit_bytes &[u8];
+        visit_borrowed_bytes &'de [u8];
+        visit_byte_buf Vec<u8>;
+    }
+
+    visit_text! {
+        visit_str &str;
+        visit_borrowed_str &'de str;
+        visit_string String;
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
+        self.notes.leave(self.visitor.visit_none())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        self.notes.leave(self.visitor.visit_unit())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let around = Around {
+            inner,
+            key: self.key,
+        };
+        self.notes.leave(self.visitor.visit_some(around))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let around = Around {
+            inner,
+            key: self.key,
+        };
+        self.notes.leave(self.visitor.visit_newtype_struct(around))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let elements = Elements { inner, next: 0 };
+        self.notes.leave(self.visitor.visit_seq(elements))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let entries = Entries { inner, key: None };
+        self.notes.leave(self.visitor.visit_map(entries))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        self.notes.leave(self.visitor.visit_enum(Variants(inner)))
+    }
+}
+
+/// A value, or a key, inside of what the deserialiser inside reads.
+struct Seed<'a, S> {
+    seed: S,
+    notes: &'a Notes,
+    key: Option<&'a KeySlot>,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
+        let around = Around {
+            inner,
+            key: self.key,
+        };
+        self.notes.leave(self.seed.deserialize(around))
+    }
+}
+
+/// Reads what is inside with a seed, and takes the mismatch out.
+fn read<S, T, E>(
+    seed: S,
+    key: Option<&KeySlot>,
+    read: impl FnOnce(Seed<'_, S>) -> Result<T, E>,
+) -> Result<T, Mismatch> {
+    let notes = Notes::default();
+    let seed = Seed {
+        seed,
+        notes: &notes,
+        key,
+    };
+    notes.collect(read(seed), A_VALID_VALUE)
+}
+
+struct Elements<A> {
+    inner: A,
+    next: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<A> {
+    type Error = Mismatch;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Mismatch> {
+        let index = self.next;
+        self.next += 1;
+        read(seed, None, |seed| self.inner.next_element_seed(seed))
+            .map_err(|mismatch| mismatch.within(Some(Step::Index(index))))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct Entries<A> {
+    inner: A,
+    /// Of the value that is read next.
+    key: Option<Step>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
+    type Error = Mismatch;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Mismatch> {
+        let slot = Cell::new(Some(Step::Key(String::new())));
+        let key = read(seed, Some(&slot), |seed| self.inner.next_key_seed(seed));
+        self.key = slot.take();
+        key
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
+        read(seed, None, |seed| self.inner.next_value_seed(seed))
+            .map_err(|mismatch| mismatch.within(self.key.take()))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct Variants<A>(A);
+
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Variants<A> {
+    type Error = Mismatch;
+    type Variant = Variant<A::Variant>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self::Variant), Mismatch> {
+        let slot = Cell::new(None);
+        let (value, inner) = read(seed, Some(&slot), |seed| self.0.variant_seed(seed))?;
+        let name = slot.take();
+        Ok((value, Variant { inner, name }))
+    }
+}
+
+/// What a variant holds.
+struct Variant<A> {
+    inner: A,
+    name: Option<Step>,
+}
+
+impl<A> Variant<A> {
+    fn watch<'de, V: Visitor<'de>>(
+        self,
+        visitor: V,
+        read: impl FnOnce(A, Watched<'_, V>) -> Result<V::Value, A::Error>,
+    ) -> Result<V::Value, Mismatch>
+    where
+        A: VariantAccess<'de>,
+    {
+        let notes = Notes::default();
+        let watched = Watched {
+            visitor,
+            notes: &notes,
+            key: None,
+            step: Step::Key,
+        };
+        notes
+            .collect(read(self.inner, watched), A_VALID_VALUE)
+            .map_err(|mismatch| mismatch.within(self.name))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variant<A> {
+    type Error = Mismatch;
+
+    fn unit_variant(self) -> Result<(), Mismatch> {
+        let result = self.inner.unit_variant();
+        result.map_err(|_| Mismatch::new("a variant without a value").within(self.name))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Mismatch> {
+        read(seed, None, |seed| self.inner.newtype_variant_seed(seed))
+            .map_err(|mismatch| mismatch.within(self.name))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
+        self.watch(visitor, |inner, visitor| inner.tuple_variant(len, visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.watch(visitor, |inner, visitor| {
+            inner.struct_variant(fields, visitor)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Shape {
+        Dot,
+        Circle { radius: u8 },
+        Line(u8, u8),
+        Named(Name),
+    }
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Name(String);
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Page {
+        #[serde(alias = "length")]
+        size: u8,
+        #[serde(default)]
+        names: HashMap<String, u8>,
+        #[serde(flatten)]
+        rest: BTreeMap<String, bool>,
+    }
+
+    fn read<T: DeserializeOwned>(json: &str) -> Result<T, Mismatch> {
+        deserialize(&mut serde_json::Deserializer::from_str(json))
+    }
+
+    /// Where in a body, and what was expected, for a text that is not read.
+    fn refused<T: DeserializeOwned + fmt::Debug>(json: &str) -> (String, String) {
+        let mismatch = read::<T>(json).unwrap_err();
+        (mismatch.path(Location::Body), mismatch.expected)
+    }
+
+    fn told(path: &str, expected: &str) -> (String, String) {
+        (path.to_owned(), expected.to_owned())
+    }
+
+    #[test]
+    fn names_of_the_type_are_told_and_keys_of_a_map_are_not() {
+        let number = "u8";
+        assert_eq!(refused::<Page>(r#"{"size":"x"}"#), told("size", number));
+        assert_eq!(refused::<Page>(r#"{"length":"x"}"#), told("length", number));
+        let map = r#"{"size":1,"names":{"key":"x"}}"#;
+        assert_eq!(refused::<Page>(map), told("names.*", number));
+        let rest = r#"{"size":1,"key":"x"}"#;
+        assert_eq!(refused::<Page>(rest), told("", "a boolean"));
+        let mismatch = read::<HashMap<Key, u8>>(r#"{"key":"x"}"#).unwrap_err();
+        assert_eq!(mismatch.path(Location::Query), "key");
+        assert_eq!(mismatch.path(Location::Body), "*");
+    }
+
+    #[derive(Deserialize, Debug, PartialEq, Eq, Hash)]
+    struct Key(String);
+
+    #[test]
+    fn the_path_leads_into_lists_and_variants() {
+        let refused = refused::<Vec<Shape>>;
+        assert_eq!(
+            refused(r#"["dot",{"circle":{"radius":"x"}}]"#),
+            told("[1].circle.radius", "u8")
+        );
+        assert_eq!(refused(r#"[{"line":[1,"x"]}]"#), told("[0].line[1]", "u8"));
+        assert_eq!(
+            refused(r#"[{"line":[1]}]"#),
+            told("[0].line", "tuple variant Shape::Line with 2 elements")
+        );
+        assert_eq!(refused(r#"[{"named":7}]"#), told("[0].named", "a string"));
+        assert_eq!(
+            refused(r#"[{"dot":7}]"#),
+            told("[0].dot", "a variant without a value")
+        );
+        assert_eq!(
+            refused(r#"["x"]"#),
+            told("[0]", "one of `dot`, `circle`, `line`, `named`")
+        );
+        assert_eq!(
+            refused(r#"[{"circle":{}}]"#),
+            told("[0].circle.radius", "a value, it is missing")
+        );
+        assert_eq!(
+            refused(r#"[{"circle":{"radius":1,"radius":2}}]"#),
+            told("[0].circle.radius", "a value, it is given more than once")
+        );
+    }
+
+    #[test]
+    fn the_words_of_a_type_are_kept_apart_from_what_was_expected() {
+        let mismatch = read::<uuid::Uuid>(r#""secret""#).unwrap_err();
+        assert_eq!(mismatch.expected, A_VALID_VALUE);
+        let message = mismatch.message.unwrap();
+        assert!(message.starts_with("UUID parsing failed"), "{message}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_is_read_as_without_it(
+            numbers in any::<Vec<Option<i64>>>(),
+            floats in any::<BTreeMap<String, f32>>(),
+            texts in any::<(String, char, bool, i128)>(),
+        ) {
+            let json = serde_json::json!([numbers, floats, texts.0, texts.1, texts.2]).to_string();
+            type Read = (Vec<Option<i64>>, BTreeMap<String, f32>, String, char, bool);
+            prop_assert_eq!(read::<Value>(&json).unwrap(), serde_json::from_str::<Value>(&json).unwrap());
+            prop_assert_eq!(read::<Read>(&json).unwrap(), serde_json::from_str::<Read>(&json).unwrap());
+            prop_assert_eq!(read::<i128>(&texts.3.to_string()).unwrap(), texts.3);
+        }
+    }
+}
