@@ -132,12 +132,16 @@ pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     }
 }
 
-/// The subjects that an older revision has, too.
+/// The subjects of Helios, or an error if there are none.
 fn of_helios(scenario: &Scenario) -> Result<Vec<&'static str>, Error> {
     let subjects = scenario.subjects.iter().copied();
     let subjects: Vec<_> = subjects.filter(|name| subjects::is_helios(name)).collect();
     match subjects.is_empty() {
-        true => Err(format!("`{}` is of this revision alone", scenario.name).into()),
+        true => Err(format!(
+            "`{}` cannot be compared with an older revision",
+            scenario.name
+        )
+        .into()),
         false => Ok(subjects),
     }
 }
@@ -149,57 +153,60 @@ fn compare(
     before: &Before<'_>,
     pairs: usize,
 ) -> Result<Vec<Pairs>, Error> {
-    let now = Build::own()?;
-    let memory = match before.build.counts_live_bytes() {
-        true if scenario.metric == Metric::Memory => Memory::Live,
-        _ => Memory::Resident,
-    };
-    let measure = |build| {
-        let candidate = Candidate {
+    let (now, memory) = (Build::own()?, memory(scenario, &before.build));
+    let measure = |revision, build| {
+        let figures = scenario.kind.measure(Candidate {
             subject,
             build,
             memory,
-        };
-        scenario.kind.measure(candidate)
+        });
+        let failed = |error| format!("`{subject}` of {revision} cannot be measured: {error}");
+        figures.map_err(failed)
     };
-    let of_before = || {
-        measure(&before.build).map_err(|error| {
-            let revision = before.revision;
-            format!("{revision} does not do `{subject}` as this revision asks for it: {error}")
-        })
-    };
+    let (of_before, of_now) = (
+        || measure(before.revision, &before.build),
+        || measure("this revision", &now),
+    );
     let mut rounds = Vec::new();
-    for round in 0..pairs {
-        eprintln!(
-            "{}, {subject}: pair {} of {pairs}",
-            scenario.name,
-            round + 1
-        );
-        rounds.push(match round % 2 {
-            0 => (of_before()?, measure(&now)?),
-            _ => {
-                let now = measure(&now)?;
+    for round in 1..=pairs {
+        let pair = match round % 2 {
+            0 => {
+                let now = of_now()?;
                 (of_before()?, now)
             }
-        });
+            _ => (of_before()?, of_now()?),
+        };
+        eprintln!(
+            "{}, {subject}: pair {round} of {pairs}: {pair:?}",
+            scenario.name
+        );
+        rounds.push(pair);
     }
-    let figures = scenario.kind.decisive().into_iter().enumerate();
+    let note = note(scenario, memory);
     let figure = |(place, unit)| Pairs {
-        what: what(scenario, subject, unit, memory),
+        what: format!("{} ({subject}), {unit}{note}", scenario.name),
         metric: scenario.metric,
         before: rounds.iter().map(|(before, _)| before[place]).collect(),
         now: rounds.iter().map(|(_, now)| now[place]).collect(),
     };
+    let figures = scenario.kind.decisive().into_iter().enumerate();
     Ok(figures.map(figure).collect())
 }
 
-fn what(scenario: &Scenario, subject: &str, unit: String, memory: Memory) -> String {
-    let note = match (scenario.metric, memory) {
-        (Metric::Memory, Memory::Live) => ", allocated",
-        (Metric::Memory, Memory::Resident) => ", resident: it does not count what is allocated",
+/// Bytes that are allocated, if both builds count them: counting is slow, so only where memory is compared.
+fn memory(scenario: &Scenario, before: &Build) -> Memory {
+    match scenario.metric == Metric::Memory && before.counts_live_bytes() {
+        true => Memory::Live,
+        false => Memory::Resident,
+    }
+}
+
+fn note(scenario: &Scenario, memory: Memory) -> &'static str {
+    match (scenario.metric, memory) {
+        (Metric::Memory, Memory::Live) => " (allocated)",
+        (Metric::Memory, Memory::Resident) => " (resident: the older one does not count)",
         _ => "",
-    };
-    format!("{} ({subject}), {unit}{note}", scenario.name)
+    }
 }
 
 fn line(figure: &Pairs, interval: &Interval, verdict: Verdict) -> String {
