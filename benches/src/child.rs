@@ -1,14 +1,17 @@
 //! A subject in a process of its own: started on the measured core, and what the system knows of it.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use helios_benches::Error;
 use helios_benches::cores;
 use helios_benches::sse::Command as Publish;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use procfs::process::Process;
 
+use crate::candidate::{Candidate, Memory};
 use crate::nchan::{self, Nchan};
 use crate::{compile, nest, subjects};
 
@@ -19,6 +22,8 @@ pub(crate) const RUN: &str = "run";
 pub(crate) struct Running {
     child: Child,
     publisher: Publisher,
+    /// Where it says how many bytes it has allocated, if it counts them.
+    live: Option<BufReader<ChildStdout>>,
     /// What it said when it was ready.
     pub(crate) line: String,
 }
@@ -45,11 +50,12 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
 
 impl Running {
     /// Starts a subject, and waits until it is ready.
-    pub(crate) fn start(subject: &str) -> Result<Self, Error> {
+    pub(crate) fn start(candidate: Candidate<'_>) -> Result<Self, Error> {
+        let subject = candidate.subject;
         match (subject, nest::adapter(subject)) {
             (nchan::SUBJECT, _) => Self::start_nchan(),
-            (_, Some(adapter)) => Self::wait_for_its_line(nest::server(adapter)?, subject),
-            _ => Self::wait_for_its_line(subjects::command(subject)?, subject),
+            (_, Some(adapter)) => Self::wait_for_its_line(nest::server(adapter)?, candidate),
+            _ => Self::wait_for_its_line(subjects::command(candidate)?, candidate),
         }
     }
 
@@ -58,25 +64,28 @@ impl Running {
         Ok(Self {
             child,
             publisher: Publisher::Http(Nchan::connect(address)?),
+            live: None,
             line: format!("{address} 0"),
         })
     }
 
-    fn wait_for_its_line(mut command: Command, subject: &str) -> Result<Self, Error> {
+    fn wait_for_its_line(mut command: Command, candidate: Candidate<'_>) -> Result<Self, Error> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let out = child.stdout.take().ok_or("no standard output")?;
+        let mut out = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let commands = child.stdin.take().ok_or("no standard input")?;
         let mut running = Self {
             child,
             publisher: Publisher::Pipe(commands),
+            live: None,
             line: String::new(),
         };
-        BufReader::new(out).read_line(&mut running.line)?;
+        out.read_line(&mut running.line)?;
+        running.live = (candidate.memory == Memory::Live).then_some(out);
         match running.line.is_empty() {
-            true => Err(format!("`{subject}` did not start").into()),
+            true => Err(format!("`{}` did not start", candidate.subject).into()),
             false => Ok(running),
         }
     }
@@ -89,10 +98,16 @@ impl Running {
         }
     }
 
-    /// The bytes of memory that it occupies.
-    pub(crate) fn memory(&self) -> Result<u64, Error> {
-        let stat = Process::new(i32::try_from(self.child.id())?)?.stat()?;
-        Ok(stat.rss * procfs::page_size())
+    /// The bytes of memory that it occupies, or has allocated, if it counts them.
+    pub(crate) fn memory(&mut self) -> Result<u64, Error> {
+        let process = i32::try_from(self.child.id())?;
+        let Some(live) = &mut self.live else {
+            return Ok(Process::new(process)?.stat()?.rss * procfs::page_size());
+        };
+        kill(Pid::from_raw(process), Signal::SIGUSR1)?;
+        let mut line = String::new();
+        live.read_line(&mut line)?;
+        Ok(line.trim().parse()?)
     }
 
     /// The processor time that it has used so far.

@@ -8,6 +8,7 @@ use helios_benches::Error;
 use helios_benches::reader::{Idle, Readers};
 use helios_benches::sse::{Command as Publish, topic};
 
+use crate::candidate::Candidate;
 use crate::child::Running;
 use crate::scenarios::ready;
 use crate::subjects;
@@ -26,10 +27,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(subject: &str) -> Result<Self, Error> {
-        let server = Running::start(subject)?;
+    fn start(candidate: Candidate<'_>) -> Result<Self, Error> {
+        let server = Running::start(candidate)?;
         let (address, _) = ready(&server)?;
-        let idle = match subjects::shares_core_with_load(subject) {
+        let idle = match subjects::shares_core_with_load(candidate.subject) {
             true => Idle::Sleep,
             false => Idle::Spin,
         };
@@ -40,8 +41,8 @@ impl Pair {
         })
     }
 
-    fn with_readers(subject: &str, count: usize) -> Result<Self, Error> {
-        let mut pair = Self::start(subject)?;
+    fn with_readers(candidate: Candidate<'_>, count: usize) -> Result<Self, Error> {
+        let mut pair = Self::start(candidate)?;
         pair.readers.open(TOPIC, count)?;
         // What a server says first is read before anything is measured.
         pair.readers.read_for(WARM_UP)?;
@@ -133,8 +134,12 @@ fn command(events: u32) -> Publish {
 }
 
 /// Events received for each second of the server's processor time, and of time.
-pub(crate) fn fan_out(subject: &str, readers: usize, publish: u32) -> Result<Vec<f64>, Error> {
-    let mut pair = Pair::with_readers(subject, readers)?;
+pub(crate) fn fan_out(
+    candidate: Candidate<'_>,
+    readers: usize,
+    publish: u32,
+) -> Result<Vec<f64>, Error> {
+    let mut pair = Pair::with_readers(candidate, readers)?;
     let cost = pair.cost(command(publish), readers)?;
     Ok(vec![
         cost.per_cpu_second(),
@@ -143,8 +148,8 @@ pub(crate) fn fan_out(subject: &str, readers: usize, publish: u32) -> Result<Vec
 }
 
 /// Microseconds of the server's processor time for an event, with so many readers of one topic.
-pub(crate) fn by_subscribers(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
-    let mut pair = Pair::start(subject)?;
+pub(crate) fn by_subscribers(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
+    let mut pair = Pair::start(candidate)?;
     let mut open = 0;
     let cost = |readers: &u32| {
         let readers = *readers as usize;
@@ -157,10 +162,10 @@ pub(crate) fn by_subscribers(subject: &str, points: &[u32]) -> Result<Vec<f64>, 
 }
 
 /// The same, with 10,000 readers of so many topics in all, to each of which one event is published in a round.
-pub(crate) fn by_topics(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+pub(crate) fn by_topics(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: u32 = 10_000;
     let cost = |topics: &u32| {
-        let mut pair = Pair::start(subject)?;
+        let mut pair = Pair::start(candidate)?;
         let target = |reader| format!("/events/{}", topic(reader % topics));
         let targets: Vec<_> = (0..READERS).map(target).collect();
         pair.readers.open_each(&targets)?;
@@ -175,9 +180,9 @@ pub(crate) fn by_topics(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error
 }
 
 /// The same, with 100 readers of events of this size.
-pub(crate) fn by_size(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+pub(crate) fn by_size(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: usize = 100;
-    let mut pair = Pair::with_readers(subject, READERS)?;
+    let mut pair = Pair::with_readers(candidate, READERS)?;
     let cost = |size: &u32| {
         let publish = Publish {
             size: *size,
@@ -189,9 +194,9 @@ pub(crate) fn by_size(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> 
 }
 
 /// The same, with 100 readers of so many events a second.
-pub(crate) fn by_rate(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> {
+pub(crate) fn by_rate(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: usize = 100;
-    let mut pair = Pair::with_readers(subject, READERS)?;
+    let mut pair = Pair::with_readers(candidate, READERS)?;
     let cost = |rate: &u32| {
         let cost = pair.cost_of(|pair| pair.publish_at(*rate, window()))?;
         pair.readers.read_for(WARM_UP)?;
@@ -201,10 +206,10 @@ pub(crate) fn by_rate(subject: &str, points: &[u32]) -> Result<Vec<f64>, Error> 
 }
 
 /// Milliseconds from publish to receipt, at 20 events a second: of 99 in 100 events, half, and 999 in 1,000.
-pub(crate) fn latency(subject: &str, readers: usize) -> Result<Vec<f64>, Error> {
+pub(crate) fn latency(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>, Error> {
     const PAUSE: Duration = Duration::from_millis(50);
     const EVENTS: usize = 40;
-    let mut pair = Pair::with_readers(subject, readers)?;
+    let mut pair = Pair::with_readers(candidate, readers)?;
     pair.rounds(WARM_UP, command(1), readers)?;
     pair.readers.latencies = Some(Vec::with_capacity(EVENTS * readers));
     for _ in 0..EVENTS {
@@ -224,8 +229,8 @@ pub(crate) fn latency(subject: &str, readers: usize) -> Result<Vec<f64>, Error> 
 }
 
 /// Events of one generator that never waits, for each second of the server's processor time.
-pub(crate) fn flat_out(subject: &str) -> Result<Vec<f64>, Error> {
-    let mut pair = Pair::start(subject)?;
+pub(crate) fn flat_out(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
+    let mut pair = Pair::start(candidate)?;
     pair.readers.open("/events/flat-out", 1)?;
     pair.readers.read_for(WARM_UP)?;
     let cost = pair.cost_of(|pair| pair.readers.read_for(window()))?;
@@ -233,20 +238,20 @@ pub(crate) fn flat_out(subject: &str) -> Result<Vec<f64>, Error> {
 }
 
 /// KiB of memory for each connection that waits for an event.
-pub(crate) fn idle(subject: &str, readers: usize) -> Result<Vec<f64>, Error> {
-    let mut pair = Pair::start(subject)?;
+pub(crate) fn idle(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>, Error> {
+    let mut pair = Pair::start(candidate)?;
     let before = pair.server.memory()?;
     pair.readers.open(TOPIC, readers)?;
     pair.readers.read_for(WARM_UP)?;
-    let grown = pair.server.memory()? - before;
-    Ok(vec![grown as f64 / 1024.0 / readers as f64])
+    let grown = pair.server.memory()? as f64 - before as f64;
+    Ok(vec![grown / 1024.0 / readers as f64])
 }
 
 /// Microseconds of the server's processor time for a connection that comes, gets its first bytes, and goes.
-pub(crate) fn set_up(subject: &str) -> Result<Vec<f64>, Error> {
+pub(crate) fn set_up(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     const BATCHES: usize = 60;
     const BATCH: usize = 100;
-    let mut pair = Pair::with_readers(subject, BATCH)?;
+    let mut pair = Pair::with_readers(candidate, BATCH)?;
     pair.readers.close();
     pair.readers.read_for(WARM_UP)?;
     let cpu = pair.server.cpu()?;
@@ -260,9 +265,13 @@ pub(crate) fn set_up(subject: &str) -> Result<Vec<f64>, Error> {
 }
 
 /// Clients for each second of the server's processor time, which all come back at once and resume.
-pub(crate) fn resume(subject: &str, clients: usize, missed: u32) -> Result<Vec<f64>, Error> {
+pub(crate) fn resume(
+    candidate: Candidate<'_>,
+    clients: usize,
+    missed: u32,
+) -> Result<Vec<f64>, Error> {
     const BATCH: usize = 100;
-    let mut pair = Pair::with_readers(subject, 1)?;
+    let mut pair = Pair::with_readers(candidate, 1)?;
     let last = position(&pair.readers.first);
     pair.round(command(missed), 1)?;
     let cpu = pair.server.cpu()?;
@@ -281,9 +290,9 @@ pub(crate) fn resume(subject: &str, clients: usize, missed: u32) -> Result<Vec<f
 }
 
 /// What the program that counts them says.
-pub(crate) fn allocations(subject: &str) -> Result<Vec<f64>, Error> {
-    let program = std::env::current_exe()?.with_file_name("allocations");
-    let said = Command::new(program).arg(subject).output()?;
+pub(crate) fn allocations(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
+    let mut counting = Command::new(candidate.allocations());
+    let said = counting.arg(candidate.subject).output()?;
     match said.status.success() {
         true => Ok(vec![String::from_utf8(said.stdout)?.trim().parse()?]),
         false => Err(String::from_utf8_lossy(&said.stderr).into()),

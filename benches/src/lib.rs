@@ -1,5 +1,6 @@
 //! What the programs here share: the apps that are measured, who reads their events, and the cores on which that is done.
 
+pub mod announced;
 pub mod cores;
 pub mod hello;
 pub mod reader;

@@ -8,12 +8,16 @@
 //! cargo xtask bench                      all scenarios
 //! cargo xtask bench hello --rounds 20    one of them, for longer
 //! cargo xtask bench --save               all, and `docs/bench` is written, with charts
+//! cargo xtask bench --against HEAD~1 hello    one of them, beside what it was before
 //! ```
 
+mod against;
+mod candidate;
 mod charts;
 mod child;
 mod compile;
 mod events;
+mod interval;
 mod load;
 mod nchan;
 mod nest;
@@ -28,7 +32,7 @@ use std::process::ExitCode;
 
 use helios_benches::Error;
 use report::Outcome;
-use scenarios::SCENARIOS;
+use scenarios::{SCENARIOS, Scenario};
 
 /// Writes the outcome to `docs/bench`.
 const SAVE: &str = "--save";
@@ -36,13 +40,16 @@ const SAVE: &str = "--save";
 /// How often each scenario is measured, where nothing else is said.
 const ROUNDS: usize = 5;
 
-const USAGE: &str = "usage: helios-benches [SCENARIO].. [--rounds N] [--save]";
+const USAGE: &str = "\
+usage: cargo xtask bench [SCENARIO].. [--rounds N] [--save]
+       cargo xtask bench --against REVISION SCENARIO.. [--rounds N] [--bound RATIO]";
 
 fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         [child::RUN, subject] => subjects::run(subject),
+        [against::AGAINST, args @ ..] => against::run(args),
         [args @ .., SAVE] => compare(args).and_then(results::save),
         args => compare(args).map(drop),
     };
@@ -55,16 +62,18 @@ fn main() -> ExitCode {
     }
 }
 
+fn find(name: &str) -> Result<&'static Scenario, Error> {
+    let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    found.ok_or_else(|| format!("there is no scenario `{name}`\n{USAGE}").into())
+}
+
 /// Runs the scenarios of these names, or all.
 fn compare(args: &[&str]) -> Result<Vec<Outcome>, Error> {
     let (names, rounds) = match args {
         [names @ .., "--rounds", rounds] => (names, Some(rounds.parse().map_err(|_| USAGE)?)),
         names => (names, None),
     };
-    let is_known = |name: &&str| SCENARIOS.iter().any(|scenario| scenario.name == *name);
-    if let Some(name) = names.iter().find(|name| !is_known(name)) {
-        return Err(format!("there is no scenario `{name}`\n{USAGE}").into());
-    }
+    names.iter().try_for_each(|name| find(name).map(drop))?;
     helios_benches::cores::keep_off_the_measured_core()?;
     let mut outcomes = Vec::new();
     for scenario in SCENARIOS {

@@ -202,7 +202,7 @@ fn figures(samples: &Samples, figure: &Figure) -> Vec<f64> {
 }
 
 /// The middle figure; of an even number the upper of the two.
-fn median(figures: &[f64]) -> f64 {
+pub(crate) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,5 +1,6 @@
 //! Interleaves the subjects of a scenario.
 
+use crate::candidate::{Build, Candidate, Memory};
 use crate::child;
 use crate::scenarios::Scenario;
 use helios_benches::Error;
@@ -12,11 +13,16 @@ pub(crate) struct Samples {
 
 /// Measures each subject as often; those that cannot be measured here are left out.
 pub(crate) fn run(scenario: &Scenario, rounds: usize) -> Result<Vec<Samples>, Error> {
+    let build = Build::own()?;
     let mut samples = subjects(scenario);
     for round in 0..rounds {
         eprintln!("{}: round {} of {rounds}", scenario.name, round + 1);
         for Samples { subject, rounds } in &mut samples {
-            let figures = scenario.kind.measure(subject);
+            let figures = scenario.kind.measure(Candidate {
+                subject,
+                build: &build,
+                memory: Memory::Resident,
+            });
             rounds.push(figures.map_err(|error| format!("{subject}: {error}"))?);
         }
         // Every other round goes the other way, or a machine that grows busier would favour the first.

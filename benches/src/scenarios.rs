@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::time::sleep;
 
+use crate::candidate::Candidate;
 use crate::child::Running;
 use crate::compile;
 use crate::events;
@@ -19,8 +20,20 @@ pub(crate) struct Scenario {
     pub(crate) subjects: &'static [&'static str],
     /// How often it is measured at the most: figures that hardly change need no more.
     pub(crate) rounds: usize,
+    pub(crate) metric: Metric,
     pub(crate) kind: Kind,
     pub(crate) goals: &'static [Goal],
+}
+
+/// What the figures are of, and so which of them are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// Work in a time: more is better.
+    Rate,
+    /// Time, or what else is spent on a piece of work: less is better.
+    Cost,
+    /// What a server occupies: less is better.
+    Memory,
 }
 
 /// How a subject is measured.
@@ -29,13 +42,13 @@ pub(crate) enum Kind {
     Figures {
         names: &'static [&'static str],
         drawn: usize,
-        measure: fn(&str) -> Result<Vec<f64>, Error>,
+        measure: fn(Candidate<'_>) -> Result<Vec<f64>, Error>,
     },
     /// One figure at each point of an axis, drawn as a line.
     Growth {
         axis: &'static str,
         points: &'static [u32],
-        measure: fn(&str, &[u32]) -> Result<Vec<f64>, Error>,
+        measure: fn(Candidate<'_>, &[u32]) -> Result<Vec<f64>, Error>,
     },
 }
 
@@ -48,13 +61,24 @@ impl Kind {
         }
     }
 
-    /// The figures of one subject.
-    pub(crate) fn measure(&self, subject: &str) -> Result<Vec<f64>, Error> {
+    /// What each of the figures is by which one build is compared with another; the first figures are.
+    pub(crate) fn decisive(&self) -> Vec<String> {
         match self {
-            Self::Figures { measure, .. } => measure(subject),
+            Self::Figures { names, .. } => names[..1].iter().map(ToString::to_string).collect(),
+            Self::Growth { points, axis, .. } => {
+                let name = |point| format!("CPU us per event, {point} {axis}");
+                points.iter().map(name).collect()
+            }
+        }
+    }
+
+    /// The figures of one subject.
+    pub(crate) fn measure(&self, candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
+        match self {
+            Self::Figures { measure, .. } => measure(candidate),
             Self::Growth {
                 measure, points, ..
-            } => measure(subject, points),
+            } => measure(candidate, points),
         }
     }
 }
@@ -127,7 +151,7 @@ const BUILD: Goal = ratio("helios-app", "axum-app", AtMost(1.3));
 const fn figures(
     names: &'static [&'static str],
     drawn: usize,
-    measure: fn(&str) -> Result<Vec<f64>, Error>,
+    measure: fn(Candidate<'_>) -> Result<Vec<f64>, Error>,
 ) -> Kind {
     Kind::Figures {
         names,
@@ -136,7 +160,7 @@ const fn figures(
     }
 }
 
-const fn rates(measure: fn(&str) -> Result<Vec<f64>, Error>) -> Kind {
+const fn rates(measure: fn(Candidate<'_>) -> Result<Vec<f64>, Error>) -> Kind {
     const RATES: &[&str] = &["events per CPU-second", "events per second"];
     figures(RATES, 1, measure)
 }
@@ -144,7 +168,7 @@ const fn rates(measure: fn(&str) -> Result<Vec<f64>, Error>) -> Kind {
 const fn growth(
     axis: &'static str,
     points: &'static [u32],
-    measure: fn(&str, &[u32]) -> Result<Vec<f64>, Error>,
+    measure: fn(Candidate<'_>, &[u32]) -> Result<Vec<f64>, Error>,
 ) -> Kind {
     Kind::Growth {
         axis,
@@ -159,7 +183,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "1,000 subscribers of one topic get 1 event a round",
         subjects: SERVERS,
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 1_000, 1)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 1_000, 1)),
         goals: ONE_EVENT,
     },
     Scenario {
@@ -167,7 +192,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "1,000 subscribers of one topic get 16 events a round",
         subjects: SERVERS,
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 1_000, 16)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 1_000, 16)),
         goals: SIXTEEN_EVENTS,
     },
     Scenario {
@@ -175,7 +201,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "5,000 subscribers of one topic get 1 event a round",
         subjects: SERVERS,
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 5_000, 1)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 5_000, 1)),
         goals: ONE_EVENT,
     },
     Scenario {
@@ -183,7 +210,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "5,000 subscribers of one topic get 16 events a round",
         subjects: SERVERS,
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 5_000, 16)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 5_000, 16)),
         goals: SIXTEEN_EVENTS,
     },
     Scenario {
@@ -191,8 +219,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "From publish to receipt, with 1,000 subscribers of one topic and 20 events a second",
         subjects: SERVERS,
         rounds: ANY,
-        kind: figures(&["p99 ms", "p50 ms", "p99.9 ms"], 3, |subject| {
-            events::latency(subject, 1_000)
+        metric: Metric::Cost,
+        kind: figures(&["p99 ms", "p50 ms", "p99.9 ms"], 3, |candidate| {
+            events::latency(candidate, 1_000)
         }),
         goals: &[ratio("helios-sse", "axum-sse", AtMost(0.8))],
     },
@@ -201,6 +230,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "One stream of a generator that never waits",
         subjects: &["helios-sse", "axum-sse"],
         rounds: ANY,
+        metric: Metric::Rate,
         kind: figures(&["events per CPU-second"], 0, events::flat_out),
         goals: &[ratio("helios-sse", "axum-sse", AtLeast(4.0))],
     },
@@ -209,8 +239,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "Resident memory of 10,000 connections that wait for an event",
         subjects: SERVERS,
         rounds: FEW,
-        kind: figures(&["KiB per connection"], 1, |subject| {
-            events::idle(subject, 10_000)
+        metric: Metric::Memory,
+        kind: figures(&["KiB per connection"], 1, |candidate| {
+            events::idle(candidate, 10_000)
         }),
         goals: &[
             figure("helios-sse", AtMost(11.0)),
@@ -222,6 +253,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "Allocations of the server, publisher and all, for each event that one of 1,000 subscribers gets",
         subjects: &["helios", "axum"],
         rounds: FEW,
+        metric: Metric::Cost,
         kind: figures(&["allocations per event"], 0, events::allocations),
         goals: &[figure("helios", AtMost(0.01))],
     },
@@ -230,6 +262,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "A connection comes, gets its first bytes, and goes",
         subjects: SERVERS,
         rounds: ANY,
+        metric: Metric::Cost,
         kind: figures(&["CPU us per connection"], 1, events::set_up),
         goals: &[ratio("helios-sse", "axum-sse", AtMost(1.1))],
     },
@@ -238,6 +271,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "`GET /hello/{id}`, answered with JSON, over 32 connections",
         subjects: &["helios", "axum", "hyper"],
         rounds: ANY,
+        metric: Metric::Rate,
         kind: figures(&["requests per CPU-second"], 0, requests_per_cpu_second),
         goals: &[ratio("helios", "axum", AtLeast(1.0))],
     },
@@ -246,7 +280,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "One topic of 10 subscribers gets 1 event a round, beside 10 or 10,000 other topics",
         subjects: &["helios-sse-10-topics", "helios-sse-10000-topics"],
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 10, 1)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 10, 1)),
         goals: &[ratio(
             "helios-sse-10-topics",
             "helios-sse-10000-topics",
@@ -258,8 +293,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "5,000 clients come back at once and resume, having missed 256 events each",
         subjects: &["bare-sse", "helios-sse"],
         rounds: ANY,
-        kind: figures(&["clients per CPU-second"], 0, |subject| {
-            events::resume(subject, 5_000, 256)
+        metric: Metric::Rate,
+        kind: figures(&["clients per CPU-second"], 0, |candidate| {
+            events::resume(candidate, 5_000, 256)
         }),
         goals: &[ratio("helios-sse", "bare-sse", AtLeast(0.5))],
     },
@@ -268,6 +304,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "The server's CPU us for each event received, with so many subscribers of one topic",
         subjects: GROWING,
         rounds: ANY,
+        metric: Metric::Cost,
         kind: growth(
             "subscribers",
             &[100, 1_000, 5_000, 10_000, 19_000],
@@ -283,6 +320,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "The server's CPU us for each event received, with 10,000 subscribers of so many topics in all",
         subjects: GROWING,
         rounds: FEW,
+        metric: Metric::Cost,
         kind: growth("topics", &[1, 100, 10_000], events::by_topics),
         goals: &[],
     },
@@ -291,6 +329,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "The server's CPU us for each event received, with so many bytes of data and 100 subscribers",
         subjects: GROWING,
         rounds: FEW,
+        metric: Metric::Cost,
         kind: growth("bytes", &[50, 512, 4_096, 16_384, 65_536], events::by_size),
         goals: &[],
     },
@@ -299,6 +338,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "The server's CPU us for each event received, with so many events a second and 100 subscribers",
         subjects: GROWING,
         rounds: FEW,
+        metric: Metric::Cost,
         kind: growth(
             "events published a second",
             &[10, 100, 1_000, 5_000],
@@ -311,7 +351,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "1,000 subscribers of one topic get 16 events a round, from either runtime on both cores (one of which the load uses too)",
         subjects: &["helios-sse-current-thread", "helios-sse-2-workers"],
         rounds: ANY,
-        kind: rates(|subject| events::fan_out(subject, 1_000, 16)),
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 1_000, 16)),
         goals: &[],
     },
     Scenario {
@@ -319,6 +360,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "A request in process, among 10 or 1,000 routes, answered by the router (OPTIONS) or by a handler (GET)",
         subjects: &["options-10", "options-1000", "get-10", "get-1000"],
         rounds: ANY,
+        metric: Metric::Cost,
         kind: figures(&["CPU ns"], 0, said),
         goals: &[
             ratio("options-1000", "options-10", AtMost(1.5)),
@@ -330,6 +372,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "From `Helios::new` to the first accept, with 1,000 routes",
         subjects: &["helios-1000-routes"],
         rounds: ANY,
+        metric: Metric::Cost,
         kind: figures(&["ms"], 0, startup_ms),
         goals: &[figure("helios-1000-routes", AtMost(50.0))],
     },
@@ -338,6 +381,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "An app of 50 controllers with 4 routes each: processor time of a debug build when only dependencies are there, of each controller beyond the tenth, and when one handler has changed; the size of a stripped release build, and of each controller beyond the tenth",
         subjects: &["helios-app", "axum-app"],
         rounds: FEW,
+        metric: Metric::Cost,
         kind: figures(
             &[
                 "CPU s",
@@ -347,7 +391,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 "KiB per controller",
             ],
             0,
-            compile::cost,
+            |candidate| compile::cost(candidate.subject),
         ),
         goals: &[
             BUILD,
@@ -367,11 +411,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn requests_per_cpu_second(subject: &str) -> Result<Vec<f64>, Error> {
+fn requests_per_cpu_second(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     const CONNECTIONS: usize = 32;
     const WARM_UP: Duration = Duration::from_millis(500);
     const WINDOW: Duration = Duration::from_secs(2);
-    let server = Running::start(subject)?;
+    let server = Running::start(candidate)?;
     let (address, _) = ready(&server)?;
     let client = runtime::Builder::new_current_thread()
         .enable_all()
@@ -387,15 +431,15 @@ fn requests_per_cpu_second(subject: &str) -> Result<Vec<f64>, Error> {
     })
 }
 
-fn startup_ms(subject: &str) -> Result<Vec<f64>, Error> {
-    let server = Running::start(subject)?;
+fn startup_ms(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
+    let server = Running::start(candidate)?;
     let (_, micros) = ready(&server)?;
     Ok(vec![micros.parse::<f64>()? / 1000.0])
 }
 
 /// The subject's own figure.
-fn said(subject: &str) -> Result<Vec<f64>, Error> {
-    Ok(vec![Running::start(subject)?.line.trim().parse()?])
+fn said(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
+    Ok(vec![Running::start(candidate)?.line.trim().parse()?])
 }
 
 /// Where a server listens, and how many microseconds it took to start.

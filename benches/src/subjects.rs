@@ -2,30 +2,32 @@
 //! ready.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
-use helios::{Helios, Listener};
+use helios::Helios;
 use helios_benches::Error;
+use helios_benches::announced::{Announced, announce};
 use helios_benches::cores::{self, own_cpu};
 use helios_benches::{hello, routes, sse};
 use http::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::candidate::Candidate;
 use crate::child::RUN;
 
 struct Subject {
     name: &'static str,
     run: fn(&Runtime) -> Result<(), Error>,
     runtime: Flavour,
+    /// Whether it is there to be compared with Helios.
+    is_peer: bool,
 }
 
 /// What it runs in, and where.
@@ -54,47 +56,56 @@ impl Flavour {
 }
 
 const fn subject(name: &'static str, run: fn(&Runtime) -> Result<(), Error>) -> Subject {
-    let runtime = Flavour::Usual;
-    Subject { name, run, runtime }
+    Subject {
+        name,
+        run,
+        runtime: Flavour::Usual,
+        is_peer: false,
+    }
+}
+
+const fn peer(name: &'static str, run: fn(&Runtime) -> Result<(), Error>) -> Subject {
+    Subject {
+        is_peer: true,
+        ..subject(name, run)
+    }
 }
 
 const SUBJECTS: &[Subject] = &[
     subject("helios", |runtime| {
         runtime.block_on(serve_helios(hello::helios))
     }),
-    subject("axum", |runtime| runtime.block_on(serve_axum(hello::axum))),
-    subject("hyper", |runtime| runtime.block_on(serve_hyper())),
+    peer("axum", |runtime| runtime.block_on(serve_axum(hello::axum))),
+    peer("hyper", |runtime| runtime.block_on(serve_hyper())),
     subject("helios-1000-routes", |runtime| {
         runtime.block_on(serve_helios(|| routes::app(1000)))
     }),
-    subject("bare-sse", serve_bare),
-    subject("hyper-sse", |runtime| {
+    peer("bare-sse", serve_bare),
+    peer("hyper-sse", |runtime| {
         runtime.block_on(async { Ok(sse::hyper::serve(announced().await?, commands()?).await?) })
     }),
-    subject("axum-sse", |runtime| {
+    peer("axum-sse", |runtime| {
         runtime.block_on(async { Ok(sse::axum::serve(announced().await?, commands()?).await?) })
     }),
     #[cfg(feature = "peers")]
-    subject("actix-sse", |runtime| {
+    peer("actix-sse", |runtime| {
         runtime.block_on(async {
             let listener = announced().await?.into_std()?;
             Ok(sse::actix::serve(listener, commands()?).await?)
         })
     }),
     #[cfg(feature = "peers")]
-    subject("salvo-sse", |runtime| {
+    peer("salvo-sse", |runtime| {
         runtime.block_on(async { sse::salvo::serve(announced().await?, commands()?).await })
     }),
     subject("helios-sse", serve_events),
     Subject {
-        name: "helios-sse-current-thread",
-        run: serve_events,
         runtime: Flavour::OnBothCores { workers: None },
+        ..subject("helios-sse-current-thread", serve_events)
     },
     Subject {
-        name: "helios-sse-2-workers",
-        run: serve_events,
         runtime: Flavour::OnBothCores { workers: Some(2) },
+        ..subject("helios-sse-2-workers", serve_events)
     },
     subject("helios-sse-10-topics", |runtime| {
         runtime.block_on(serve_helios_sse(10))
@@ -125,14 +136,19 @@ pub(crate) fn shares_core_with_load(name: &str) -> bool {
     find(name).is_ok_and(|subject| matches!(subject.runtime, Flavour::OnBothCores { .. }))
 }
 
+/// Whether it is of Helios, and none of its peers.
+pub(crate) fn is_helios(name: &str) -> bool {
+    find(name).is_ok_and(|subject| !subject.is_peer)
+}
+
 /// What starts one of them.
-pub(crate) fn command(name: &str) -> Result<Command, Error> {
-    let program = std::env::current_exe()?;
-    let mut command = match find(name)?.runtime {
+pub(crate) fn command(candidate: Candidate<'_>) -> Result<Command, Error> {
+    let program = candidate.program();
+    let mut command = match find(candidate.subject)?.runtime {
         Flavour::Usual => cores::on_the_measured_core(&program),
         Flavour::OnBothCores { .. } => cores::on_both_cores(&program),
     };
-    command.args([RUN, name]);
+    command.args([RUN, candidate.subject]);
     Ok(command)
 }
 
@@ -147,24 +163,13 @@ fn serve_events(runtime: &Runtime) -> Result<(), Error> {
 }
 
 async fn serve_helios(app: fn() -> Helios) -> Result<(), Error> {
-    let listener = listen().await?;
-    let started = Instant::now();
-    let announced = Announced {
-        listener,
-        started,
-        done: AtomicBool::new(false),
-    };
+    let announced = Announced::bind().await?;
     app().banner(false).listen_on(announced).await?;
     Ok(())
 }
 
 async fn serve_helios_sse(other_topics: u32) -> Result<(), Error> {
-    let announced = Announced {
-        listener: listen().await?,
-        started: Instant::now(),
-        done: AtomicBool::new(false),
-    };
-    sse::helios::serve(announced, commands()?, other_topics).await
+    sse::helios::serve(Announced::bind().await?, commands()?, other_topics).await
 }
 
 fn serve_bare(runtime: &Runtime) -> Result<(), Error> {
@@ -211,33 +216,6 @@ async fn announced() -> io::Result<TcpListener> {
 /// What to publish comes from the parent process.
 fn commands() -> io::Result<OwnedFd> {
     io::stdin().as_fd().try_clone_to_owned()
-}
-
-/// Where a server listens, and how many microseconds it took to start.
-fn announce(address: SocketAddr, startup: Duration) {
-    println!("{address} {}", startup.as_micros());
-}
-
-/// A listener that tells when it is first used: then the server is ready.
-struct Announced {
-    listener: TcpListener,
-    started: Instant,
-    done: AtomicBool,
-}
-
-impl Listener for Announced {
-    type Io = TcpStream;
-
-    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        if !self.done.swap(true, Ordering::Relaxed) {
-            announce(self.listener.local_addr()?, self.started.elapsed());
-        }
-        Listener::accept(&self.listener).await
-    }
-
-    fn address(&self) -> io::Result<String> {
-        Listener::address(&self.listener)
-    }
 }
 
 /// How many nanoseconds of processor time one request takes in process, each route as often as the others.

@@ -1,10 +1,12 @@
 //! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures,
 //! `cargo xtask soak` wears out.
 
+mod against;
 mod examples;
 mod tools;
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -80,6 +82,8 @@ const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench [SCENARIO].. [--rounds N] [--save]
                                                      measure Helios beside its peers; write docs/bench
+       cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
+                                                     measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
@@ -113,6 +117,27 @@ const BENCH: [Step; 2] = [
     ),
 ];
 
+/// Without the peers, whose features would change what Helios itself is built with. The first builds an older revision, too.
+const AGAINST: [Step; 2] = [
+    step(
+        "build",
+        &["build", "--release", "--package", "helios-benches"],
+    ),
+    step(
+        "bench",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "helios-benches",
+            "--bin",
+            "helios-benches",
+            "--",
+            "against",
+        ],
+    ),
+];
+
 const SOAK: [Step; 1] = [step(
     "soak",
     &[
@@ -134,7 +159,7 @@ fn main() -> ExitCode {
             Err(missing) => fail(&missing),
         },
         Some("bench") => bench(),
-        Some("soak") => program(&SOAK),
+        Some("soak") => program(&SOAK, env::args().skip(2)),
         _ => fail(USAGE),
     }
 }
@@ -169,19 +194,33 @@ fn test() -> ExitCode {
 
 /// A peer that is missing is left out.
 fn bench() -> ExitCode {
+    let (revision, args) = against::asked(env::args().skip(2).collect());
+    if let Some(revision) = revision {
+        return bench_against(&revision, &args);
+    }
     if let Err(missing) = tools::ensure(tools::PEERS) {
         eprintln!("{missing}");
     }
-    program(&BENCH)
+    program(&BENCH, args)
 }
 
-/// Runs a program of this workspace; what else is on the command line is for it.
-fn program(steps: &[Step]) -> ExitCode {
+fn bench_against(revision: &str, args: &[String]) -> ExitCode {
+    let before = match against::build(revision) {
+        Ok(before) => before,
+        Err(why) => return fail(&why),
+    };
+    let before = [before.revision.into(), before.folder.into_os_string()];
+    let args = args.iter().map(OsString::from);
+    program(&AGAINST, before.into_iter().chain(args))
+}
+
+/// Runs a program of this workspace, with these arguments.
+fn program<A: AsRef<OsStr>>(steps: &[Step], args: impl IntoIterator<Item = A>) -> ExitCode {
     let Some((program, before)) = steps.split_last() else {
         return ExitCode::SUCCESS;
     };
     let mut command = cargo(program);
-    command.args(env::args().skip(2));
+    command.args(args);
     match before.iter().all(run) && succeeds(&mut command) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
