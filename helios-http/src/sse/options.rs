@@ -349,7 +349,7 @@ impl SseOptions {
     pub(super) fn patience(&self) -> Patience {
         Patience {
             keep_alive: self.keep_alive,
-            stuck_after: self.stuck_after,
+            stuck_after: Some(self.stuck_after),
             backlog: self.backlog,
         }
     }
