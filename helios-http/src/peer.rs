@@ -64,7 +64,12 @@ impl Peer {
     /// It has read nothing for that long. Whoever calls this ends the connection, or the stream, next.
     pub(crate) fn stuck(&self, stuck_after: Duration) {
         let (addr, is_stream) = (self.addr, self.connection.is_some());
-        tracing::debug!(?addr, is_stream, ?stuck_after, "a peer that does not read is cut");
+        tracing::debug!(
+            ?addr,
+            is_stream,
+            ?stuck_after,
+            "a peer that does not read is cut"
+        );
         self.is_stuck.store(true, Ordering::Relaxed);
     }
 

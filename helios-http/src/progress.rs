@@ -84,3 +84,49 @@ impl http_body::Body for TimedBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use std::convert::Infallible;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Sends a byte after each pause, and then nothing more.
+    struct Slow(Vec<Duration>, Option<Pin<Box<Sleep>>>);
+
+    impl http_body::Body for Slow {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let Some(&pause) = self.0.last() else {
+                return Poll::Pending;
+            };
+            let timer = self.1.get_or_insert_with(|| Box::pin(sleep(pause)));
+            std::task::ready!(timer.as_mut().poll(cx));
+            (self.1, _) = (None, self.0.pop());
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_byte_of_a_body_begins_its_deadline_anew() {
+        let second = Duration::from_secs(1);
+        let slow = Slow(vec![TIMEOUT - second; 5], None);
+        let mut body = TimedBody::around(Body::new(slow), TIMEOUT);
+        let begin = Instant::now();
+        for _ in 0..5 {
+            assert!(body.frame().await.unwrap().is_ok());
+        }
+        assert!(body.frame().await.unwrap().is_err());
+        let waited = begin.elapsed().as_secs();
+        assert_eq!(waited, (6 * TIMEOUT - 5 * second).as_secs());
+    }
+}

@@ -253,7 +253,9 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
         let polled = self.poll_piece(cx);
         self.stream.asked.store(true, Ordering::Relaxed);
-        self.stream.waits.store(polled.is_ready(), Ordering::Relaxed);
+        self.stream
+            .waits
+            .store(polled.is_ready(), Ordering::Relaxed);
         polled
     }
 
@@ -269,5 +271,170 @@ impl http_body::Body for Pieces {
             hint.set_upper(upper);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::task::Waker;
+
+    use http_body_util::{BodyExt, Full};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Instant, advance, sleep, timeout};
+
+    use super::*;
+
+    const STUCK_AFTER: Duration = Duration::from_secs(30);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn socket(bytes: usize) -> (WriteDeadline<DuplexStream>, DuplexStream, Arc<Peer>) {
+        let (io, client) = duplex(bytes);
+        let peer = Arc::new(Peer::new(None));
+        let socket = WriteDeadline::new(io, Arc::clone(&peer), STUCK_AFTER);
+        (socket, client, peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_of_which_nothing_leaves_fails_at_the_deadline() {
+        let (mut socket, _client, peer) = socket(4);
+        let begin = Instant::now();
+        let error = socket.write_all(b"12345").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begin.elapsed().as_secs(), STUCK_AFTER.as_secs());
+        assert!(peer.is_stuck());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_byte_that_leaves_begins_the_deadline_anew() {
+        let (mut socket, mut client, peer) = socket(4);
+        let reader = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(STUCK_AFTER - SECOND).await;
+                client.read_u8().await.unwrap();
+            }
+            client
+        });
+        socket.write_all(b"12345678901234").await.unwrap();
+        reader.await.unwrap();
+        assert!(!peer.is_stuck());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_has_nothing_to_write_has_no_deadline_and_no_timer() {
+        let (mut socket, mut client, _) = socket(4);
+        let blocked = timeout(SECOND, socket.write_all(b"12345")).await;
+        assert!(blocked.is_err());
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        socket.write_all(b"5").await.unwrap();
+        assert!(!socket.deadline.clear());
+        advance(2 * STUCK_AFTER).await;
+        client.read_u8().await.unwrap();
+        socket.write_all(b"6").await.unwrap();
+    }
+
+    fn stream_task<F: Future<Output = ()>>(
+        connection: &Arc<Peer>,
+        serve: impl FnOnce(Arc<H2Stream>) -> F,
+    ) -> (StreamTask<F>, Arc<H2Stream>) {
+        let stream = H2Stream::new(connection);
+        let task = StreamTask {
+            future: STREAM.scope(Arc::clone(&stream), serve(Arc::clone(&stream))),
+            stream: Arc::clone(&stream),
+            deadline: Deadline::new(STUCK_AFTER),
+        };
+        (task, stream)
+    }
+
+    /// Takes two pieces, the second after some time, as hyper does when the window is opened once.
+    async fn take_two(mut body: Pieces) {
+        body.frame().await.unwrap().unwrap();
+        sleep(STUCK_AFTER - SECOND).await;
+        body.frame().await.unwrap().unwrap();
+        pending::<()>().await;
+    }
+
+    fn large() -> Body {
+        Body::from(vec![b'x'; 10 * PIECE_BYTES])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_when_its_last_piece_has_waited_for_the_whole_time() {
+        let connection = Arc::new(Peer::new(None));
+        let (task, stream) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let begin = Instant::now();
+        task.await;
+        let waited = begin.elapsed().as_secs();
+        assert_eq!(waited, (2 * STUCK_AFTER - SECOND).as_secs());
+        assert!(stream.peer.is_stuck());
+        assert!(!connection.is_stuck(), "the others live on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_body_has_nothing_to_say_is_not_cut() {
+        let connection = Arc::new(Peer::new(None));
+        let (task, _) = stream_task(&connection, |stream| async {
+            let silent = http_body_util::StreamBody::new(Silence);
+            let mut body = Pieces::new(Body::new(silent), stream);
+            body.frame().await;
+        });
+        assert!(timeout(10 * STUCK_AFTER, task).await.is_err());
+    }
+
+    struct Silence;
+
+    impl futures_core::Stream for Silence {
+        type Item = Result<Frame<Bytes>, io::Error>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_not_blamed_while_its_connection_s_socket_is_full() {
+        let connection = Arc::new(Peer::new(None));
+        connection.set_full(true);
+        let (task, _) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let mut task = Box::pin(task);
+        assert!(timeout(10 * STUCK_AFTER, &mut task).await.is_err());
+        connection.set_full(false);
+        assert!(timeout(2 * STUCK_AFTER, &mut task).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn pieces_are_small_and_together_they_are_the_body() {
+        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES + 7] {
+            let text: Vec<_> = (0..length).map(|n| n as u8).collect();
+            let stream = H2Stream::new(&Arc::new(Peer::new(None)));
+            let mut body = Pieces::new(Body::new(Full::from(text.clone())), stream);
+            let mut read = Vec::new();
+            while !body.is_end_stream() {
+                let left = (length - read.len()) as u64;
+                assert_eq!(body.size_hint().exact(), Some(left));
+                let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!(piece.len() <= PIECE_BYTES);
+                read.extend_from_slice(&piece);
+            }
+            assert_eq!(read, text);
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_else_hyper_spawns_just_runs() {
+        let tasks = TaskTracker::new();
+        let connection = Arc::new(Peer::new(None));
+        let executor = StreamExecutor::new(connection, STUCK_AFTER, tasks.clone());
+        let mut polls = 0;
+        executor.execute(poll_fn(move |cx| {
+            polls += 1;
+            Waker::wake_by_ref(cx.waker());
+            match polls {
+                3 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }));
+        tasks.close();
+        tasks.wait().await;
     }
 }
