@@ -415,7 +415,7 @@ async fn a_client_that_reads_slowly_but_steadily_is_not_cut() {
         }
         (client, body)
     };
-    tokio::join!(
+    let _open = tokio::join!(
         http1("/site/flood"),
         http1("/site/large"),
         http1("/m/flood"),

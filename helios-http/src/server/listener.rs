@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
@@ -13,6 +12,7 @@ const BACKLOG: u32 = 4096;
 
 /// What the kernel takes ahead of what it can send. Without a limit that is megabytes: then nobody can tell a slow client
 /// from one that does not read.
+#[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Listens on the first address of the host that can be had.
@@ -107,7 +107,7 @@ impl Listener for TcpListener {
 /// On the other platforms a slow client is told from a stuck one by what the whole send buffer takes.
 fn limit_unsent(stream: &TcpStream) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
         tracing::debug!(%error, "the unsent bytes of a socket are not limited");
     }
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
