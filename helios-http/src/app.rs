@@ -372,7 +372,8 @@ impl Helios {
         self
     }
 
-    /// How long a client may pause in the middle of a request body; then it is answered 408. Default: 30 s.
+    /// How long a client may pause in the middle of a request body; then it is answered 408. A layer or a mounted service
+    /// that reads the body gets an error instead. Default: 30 s.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.settings.body_timeout = limit;
         self
@@ -477,10 +478,9 @@ impl Helios {
             mounts: self.mounts,
             hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit(self.table),
-            body_timeout: self.settings.body_timeout,
             error_format: self.error_format,
         });
-        let stack = Stack::new(service, self.layers);
+        let stack = Stack::new(service, self.layers, self.settings.body_timeout);
         Ok(Checked {
             service: HeliosService::new(stack, routes, services, self.hub),
             table: self.table,

@@ -12,9 +12,9 @@ pub mod error;
 mod module;
 mod mount;
 mod panics;
-mod patience;
 mod peer;
 mod pipeline;
+mod progress;
 mod remote_addr;
 #[doc(hidden)]
 pub mod resolve;

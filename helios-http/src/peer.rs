@@ -1,22 +1,40 @@
-//! The other end of a connection that Helios' own server accepted.
+//! The other end of a connection that Helios' own server accepted, or of one stream of an HTTP/2 connection.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-/// Travels in the extensions of each request of the connection.
+/// Travels in the extensions of each request. A request that has none came through another server.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) addr: Option<SocketAddr>,
+    /// The connection of an HTTP/2 stream.
+    connection: Option<Arc<Peer>>,
     task: OnceLock<AbortHandle>,
+    /// Its socket takes nothing at the moment.
+    is_full: AtomicBool,
+    is_stuck: AtomicBool,
 }
 
 impl Peer {
     pub(crate) fn new(addr: Option<SocketAddr>) -> Self {
         Self {
             addr,
+            connection: None,
             task: OnceLock::new(),
+            is_full: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// The peer of one stream.
+    pub(crate) fn of_stream(connection: Arc<Self>) -> Self {
+        Self {
+            connection: Some(Arc::clone(&connection)),
+            ..Self::new(connection.addr)
         }
     }
 
@@ -26,10 +44,38 @@ impl Peer {
         let _ = self.task.set(task);
     }
 
-    /// Drops the connection: a body whose socket is full is not polled, so it cannot end itself.
+    /// Drops the connection.
     pub(crate) fn cut(&self) {
         if let Some(task) = self.task.get() {
             task.abort();
         }
+    }
+
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Whether the connection's socket is full.
+    pub(crate) fn is_full(&self) -> bool {
+        let connection = self.connection.as_deref().unwrap_or(self);
+        connection.is_full.load(Ordering::Relaxed)
+    }
+
+    /// It has read nothing for that long. Whoever calls this ends the connection, or the stream, next.
+    pub(crate) fn stuck(&self, stuck_after: Duration) {
+        let (addr, is_stream) = (self.addr, self.connection.is_some());
+        tracing::debug!(
+            ?addr,
+            is_stream,
+            ?stuck_after,
+            "a peer that does not read is cut"
+        );
+        self.is_stuck.store(true, Ordering::Relaxed);
+    }
+
+    /// What it is sent ends because it does not read.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let is_stuck = |peer: &Self| peer.is_stuck.load(Ordering::Relaxed);
+        is_stuck(self) || self.connection.as_deref().is_some_and(is_stuck)
     }
 }

@@ -23,7 +23,6 @@ use crate::answer::Answer;
 use crate::controller::BoxFuture;
 use crate::endpoint::{CallHttp, Endpoint, Target};
 use crate::panics::caught_in;
-use crate::patience::PatientBody;
 use crate::peer::Peer;
 use crate::service::Shared;
 use crate::sse::{Around, Connection, Hub, Opened, Opening, Outcome, Overloaded, SseCall};
@@ -111,7 +110,6 @@ impl Innermost<'_> {
         request: RequestContext,
     ) -> (Result<Answer, HttpError>, Option<RequestContext>) {
         let body = std::mem::take(&mut self.body);
-        let body = PatientBody::around(body, self.app.body_timeout);
         let container = Arc::clone(&self.endpoint.container);
         let mut call = Call::new(request, body, self.app.body_limit, container);
         match &self.endpoint.target {
@@ -211,8 +209,6 @@ pub(crate) async fn open(
     let Some(seat) = hub.seat(&call.request) else {
         return Ok(overloaded(hub, &call.request, keep_alive).into());
     };
-    // An HTTP/2 connection carries the requests of others too: it is not cut for one stream.
-    let peer = peer.filter(|_| version < Version::HTTP_2);
     let head = call.response_head();
     let opening = Opening::new(Arc::clone(hub), around, peer, head, seat);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));

@@ -3,6 +3,7 @@
 mod connection;
 mod handover;
 mod listener;
+mod progress;
 mod signals;
 mod stream;
 mod timer;

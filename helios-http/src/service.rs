@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::mount::{self, BoxedService, Mount};
 use crate::peer::Peer;
 use crate::pipeline;
+use crate::progress::TimedBody;
 use crate::remote_addr::RemoteAddr;
 use crate::router::{Matched, Router, Routes};
 use crate::sse::Hub;
@@ -43,7 +44,6 @@ pub(crate) struct Shared {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
-    pub(crate) body_timeout: Duration,
     pub(crate) error_format: Option<ErrorFormat>,
 }
 
@@ -104,33 +104,61 @@ impl Service<Request<Body>> for RouteService {
 /// Wraps what is inside of it.
 pub(crate) type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
-/// The routes and the layers around them. Without layers a request is spared the boxes that hide their types.
+/// The routes, the layers around them, and outermost the deadline of a request's body.
 #[derive(Clone)]
-pub(crate) enum Stack {
-    Routes(RouteService),
-    Layered(BoxedService),
+pub(crate) struct Stack {
+    service: Layered,
+    body_timeout: Duration,
+}
+
+/// Without layers a request is spared the boxes that hide their types.
+#[derive(Clone)]
+enum Layered {
+    Not(RouteService),
+    By(BoxedService),
 }
 
 impl Stack {
     /// The layers are given from the innermost outwards.
-    pub(crate) fn new(routes: RouteService, layers: Vec<BoxedLayer>) -> Self {
-        if layers.is_empty() {
-            return Self::Routes(routes);
-        }
-        let routes = BoxedService::new(routes);
+    pub(crate) fn new(
+        routes: RouteService,
+        layers: Vec<BoxedLayer>,
+        body_timeout: Duration,
+    ) -> Self {
         let wrap = |inner, layer: BoxedLayer| layer(inner);
-        Self::Layered(layers.into_iter().fold(routes, wrap))
+        let service = match layers.is_empty() {
+            true => Layered::Not(routes),
+            false => Layered::By(layers.into_iter().fold(BoxedService::new(routes), wrap)),
+        };
+        Self {
+            service,
+            body_timeout,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(service: BoxedService) -> Self {
+        Self {
+            service: Layered::By(service),
+            body_timeout: Duration::MAX,
+        }
     }
 
     /// The answer to a request; with layers, it is a response that they may have put anything around.
     pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
-        match self {
-            Self::Routes(service) => service.answer(request),
-            Self::Layered(service) => Box::pin(async move {
+        let request = self.timed(request);
+        match self.service {
+            Layered::Not(service) => service.answer(request),
+            Layered::By(service) => Box::pin(async move {
                 let Ok(response) = service.oneshot(request).await;
                 response.into()
             }),
         }
+    }
+
+    /// The request with the deadline on its body.
+    fn timed(&self, request: Request<Body>) -> Request<Body> {
+        request.map(|body| TimedBody::around(body, self.body_timeout))
     }
 }
 
@@ -140,16 +168,17 @@ impl Service<Request<Body>> for Stack {
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        match self {
-            Self::Routes(_) => Poll::Ready(Ok(())),
-            Self::Layered(service) => service.poll_ready(cx),
+        match &mut self.service {
+            Layered::Not(_) => Poll::Ready(Ok(())),
+            Layered::By(service) => service.poll_ready(cx),
         }
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self {
-            Self::Routes(service) => Box::pin(service.call(request)),
-            Self::Layered(service) => service.call(request),
+        let request = self.timed(request);
+        match &mut self.service {
+            Layered::Not(service) => Box::pin(service.call(request)),
+            Layered::By(service) => service.call(request),
         }
     }
 }

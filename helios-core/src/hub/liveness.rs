@@ -9,8 +9,8 @@ use super::{Lag, OutboxLimits};
 pub struct Patience {
     /// A word is due after this much silence.
     pub keep_alive: Option<Duration>,
-    /// Who has something to read and does not for this long is stuck.
-    pub stuck_after: Duration,
+    /// A client that has something to read and does not for this long is stuck. `None` where a server notices that itself.
+    pub stuck_after: Option<Duration>,
     /// Who is further behind than this from one look to the next, and comes no nearer, is too slow.
     pub backlog: OutboxLimits,
 }
@@ -103,7 +103,8 @@ impl Liveness {
             self.waits_since.get_or_insert(now);
         }
         let waited = self.waits_since.map(|since| now.saturating_sub(since));
-        if waited.is_some_and(|waited| waited >= patience.stuck_after) {
+        let stuck = |(waited, after)| waited >= after;
+        if waited.zip(patience.stuck_after).is_some_and(stuck) {
             Verdict::Stuck
         } else if over && before.is_some_and(|before| !nearer(before)) {
             Verdict::Slow
@@ -133,7 +134,7 @@ mod tests {
     fn patience() -> Patience {
         Patience {
             keep_alive: Some(Duration::from_secs(15)),
-            stuck_after: Duration::from_secs(30),
+            stuck_after: Some(Duration::from_secs(30)),
             backlog: OutboxLimits {
                 events: 10,
                 bytes: 100,

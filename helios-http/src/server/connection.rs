@@ -1,5 +1,6 @@
 //! The connections that a server has accepted, each in a task of its own.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,25 +9,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum_core::body::Body;
+use axum_core::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use slab::Slab;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::{BoxError, ServiceExt};
+use tower::BoxError;
 
 use super::handover::{Answered, Handover};
+use super::progress::{H2Stream, Pieces, StreamExecutor, WriteDeadline};
 use super::stream::EventStream;
 use super::timer::HeadTimer;
 use super::wire::Wire;
 use crate::controller::BoxFuture;
 use crate::peer::Peer;
-use crate::service::HeliosService;
+use crate::service::{HeliosService, Stack};
 
 /// hyper's buffer for reading a head and for gathering writes. A larger one would hide what a slow client has not read.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -40,17 +44,18 @@ const FIRST_READ_BYTES: usize = 1024;
 /// The connections of a server.
 pub(super) struct Connections {
     shared: Arc<Shared>,
-    tasks: TaskTracker,
 }
 
 /// What all connections have in common.
 struct Shared {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
     header_timeout: Duration,
+    stuck_after: Duration,
     service: HeliosService,
     draining: CancellationToken,
     open: Mutex<Slab<Arc<Peer>>>,
+    /// Those of connections and of HTTP/2 streams.
+    tasks: TaskTracker,
 }
 
 impl Connections {
@@ -58,26 +63,25 @@ impl Connections {
         Self {
             shared: Arc::new(Shared {
                 http1: http1(header_timeout),
-                http2: http2(),
                 header_timeout,
+                stuck_after: service.hub().options().stuck_after,
                 service,
                 draining: CancellationToken::new(),
                 open: Mutex::default(),
+                tasks: TaskTracker::new(),
             }),
-            tasks: TaskTracker::new(),
         }
     }
 
     /// How many are open.
     pub(super) fn len(&self) -> usize {
-        self.tasks.len()
+        self.shared.open().len()
     }
 
     /// Lets running requests finish, and waits for them.
     pub(super) async fn drain(&self) {
         self.shared.draining.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.shared.over().await;
     }
 
     /// Drops what is left.
@@ -89,8 +93,7 @@ impl Connections {
             .map(|(_, peer)| Arc::clone(peer))
             .collect();
         open.iter().for_each(|peer| peer.cut());
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.shared.over().await;
     }
 
     pub(super) fn serve<I>(&self, io: I, peer: Arc<Peer>)
@@ -102,15 +105,22 @@ impl Connections {
             shared: Arc::clone(&self.shared),
             place,
         };
+        let io = WriteDeadline::new(io, Arc::clone(&peer), self.shared.stuck_after);
         let served = Served::new(registered, io, Arc::clone(&peer));
         // Nothing is locked: a runtime that is shut down drops it on the spot.
-        peer.served_by(self.tasks.spawn(served).abort_handle());
+        peer.served_by(self.shared.tasks.spawn(served).abort_handle());
     }
 }
 
 impl Shared {
     fn open(&self) -> MutexGuard<'_, Slab<Arc<Peer>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all tasks have ended.
+    async fn over(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -135,8 +145,8 @@ fn http1(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(16 * 1024)
@@ -306,14 +316,16 @@ impl Shared {
         let asked = Arc::new(AtomicBool::new(false));
         let answer = {
             let (asked, peer) = (Arc::clone(&asked), Arc::clone(peer));
-            let service = self.service.clone();
-            service_fn(move |mut request: Request<Incoming>| {
+            let stack = self.service.stack();
+            service_fn(move |request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
-                request.extensions_mut().insert(Arc::clone(&peer));
-                service.clone().oneshot(request)
+                http2_answer(stack.clone(), request, Arc::clone(&peer))
             })
         };
-        let mut served = pin!(self.http2.serve_connection(TokioIo::new(wire), answer));
+        let tasks = self.tasks.clone();
+        let executor = StreamExecutor::new(Arc::clone(peer), self.stuck_after, tasks);
+        let http2 = http2(executor);
+        let mut served = pin!(http2.serve_connection(TokioIo::new(wire), answer));
         tokio::select! {
             result = served.as_mut() => result?,
             // hyper waits without a limit for the first request.
@@ -325,6 +337,18 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The answer to a request on HTTP/2, whose future runs in the stream's task.
+async fn http2_answer(
+    stack: Stack,
+    mut request: Request<Incoming>,
+    connection: Arc<Peer>,
+) -> Result<http::Response<Pieces>, Infallible> {
+    let stream = H2Stream::current(&connection);
+    request.extensions_mut().insert(stream.peer());
+    let response = Response::from(stack.answer(request.map(Body::new)).await);
+    Ok(response.map(|body| Pieces::new(body, stream)))
 }
 
 /// What a client says first, as much as is needed to tell the version of HTTP.
@@ -348,19 +372,15 @@ async fn silence(asked: &AtomicBool, limit: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::mpsc;
     use std::thread;
 
-    use axum_core::body::Body;
-    use axum_core::response::Response;
     use tokio::io::duplex;
     use tokio::runtime;
 
     use super::*;
     use crate::mount::boxed;
     use crate::router::Routes;
-    use crate::service::Stack;
     use crate::sse::Hub;
 
     fn nothing() -> HeliosService {
@@ -368,7 +388,7 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
         HeliosService::new(
-            Stack::Layered(boxed(empty)),
+            Stack::of(boxed(empty)),
             Routes(Vec::new()),
             Vec::new(),
             Hub::new(),

@@ -10,6 +10,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 /// `net.core.somaxconn` is less.
 const BACKLOG: u32 = 4096;
 
+/// What the kernel takes ahead of what it can send. Without a limit that is megabytes: then nobody can tell a slow client
+/// from one that does not read.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT_BYTES: u32 = 16 * 1024;
+
 /// Listens on the first address of the host that can be had.
 pub(crate) async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
@@ -90,12 +95,23 @@ impl Listener for TcpListener {
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, addr) = Self::accept(self).await?;
         stream.set_nodelay(true)?;
+        limit_unsent(&stream);
         Ok((stream, Some(addr)))
     }
 
     fn address(&self) -> io::Result<String> {
         Ok(format!("http://{}", self.local_addr()?))
     }
+}
+
+/// On the other platforms a slow client is told from a stuck one by what the whole send buffer takes.
+fn limit_unsent(stream: &TcpStream) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "the unsent bytes of a socket are not limited");
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = stream;
 }
 
 #[cfg(unix)]

@@ -21,7 +21,8 @@ use crate::controller::BoxFuture;
 use crate::panics::caught;
 use crate::trace::StreamTrace;
 
-/// Dropping it, at any moment, ends the connection: with `ClientDisconnected` unless an end was decided before.
+/// Dropping it, at any moment, ends the connection: with `SlowClient` if the server cuts it because the client does not read,
+/// and else with `ClientDisconnected`, unless an end was decided before.
 pub(crate) struct Connection {
     opening: Arc<Opening>,
     /// The opening's, at hand for each event.
@@ -195,7 +196,11 @@ impl Connection {
     fn end(&mut self, reason: CloseReason) {
         self.drop_source();
         let Some(client) = self.client() else { return };
-        if let Some(reason) = client.client.finish(reason) {
+        let finished = match client.client.is_cut_as_stuck() {
+            true => client.client.end_as_stuck(),
+            false => client.client.finish(reason),
+        };
+        if let Some(reason) = finished {
             self.trace.closed(client.id(), reason);
         }
     }

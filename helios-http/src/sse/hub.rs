@@ -103,7 +103,7 @@ impl Hub {
         let _ = self.options.set(options);
     }
 
-    pub(super) fn options(&self) -> &SseOptions {
+    pub(crate) fn options(&self) -> &SseOptions {
         static DEFAULTS: LazyLock<SseOptions> = LazyLock::new(SseOptions::default);
         self.options.get().unwrap_or(&DEFAULTS)
     }

@@ -67,8 +67,10 @@ pub struct SseOptions {
     pub max_topics: usize,
     /// How many topics one connection may be in; one more is an error to who joins. Default: 100.
     pub max_topics_per_connection: usize,
-    /// A client that has something to read and does not for this long is cut, as
-    /// [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Default: 30 s.
+    /// How long an answer may wait for a client that reads nothing; then its connection, or on HTTP/2 its stream, is cut. Helios'
+    /// own server applies it to every answer, also where SSE is off; the options of the app that listens count. A stream is
+    /// closed as [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Another server, such as axum's, cuts nobody: there
+    /// the stream is only closed. Default: 30 s.
     pub stuck_after: Duration,
     /// A close, error or reset hook that runs longer than this is dropped. Default: 30 s.
     pub hook_timeout: Duration,
@@ -349,7 +351,7 @@ impl SseOptions {
     pub(super) fn patience(&self) -> Patience {
         Patience {
             keep_alive: self.keep_alive,
-            stuck_after: self.stuck_after,
+            stuck_after: Some(self.stuck_after),
             backlog: self.backlog,
         }
     }

@@ -157,7 +157,12 @@ impl Client {
                 true => Lag::default(),
                 false => state.lag(),
             };
-            let verdict = state.liveness.look(now, lag, &hub.options().patience());
+            let mut patience = hub.options().patience();
+            // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
+            if attachment.peer.is_some() {
+                patience.stuck_after = None;
+            }
+            let verdict = state.liveness.look(now, lag, &patience);
             let overdue = state.life.overdue(now);
             let wakes = verdict == Verdict::KeepAlive;
             let waker = wakes.then(|| state.task.wake()).flatten();
@@ -168,7 +173,7 @@ impl Client {
         }
         match verdict {
             Verdict::Fine | Verdict::KeepAlive => {}
-            Verdict::Stuck => self.cut(),
+            Verdict::Stuck => drop(self.end_as_stuck()),
             Verdict::Slow => self.fell_behind(attachment),
             Verdict::Aged => self.announce_end(hub, hub.reconnect_ending(CloseReason::MaxAge)),
         }
@@ -194,14 +199,16 @@ impl Client {
         reset.into_iter().for_each(|reset| reset.run(self));
     }
 
-    /// Ends a connection that nobody polls: its body will not end by itself.
-    fn cut(self: &Arc<Self>) {
+    /// Ends a connection that nobody polls any more. Gives the final reason, as [`Client::finish`] does.
+    pub(in crate::sse) fn end_as_stuck(self: &Arc<Self>) -> Option<CloseReason> {
         self.end_as_slow();
-        self.finish(CloseReason::SlowClient);
-        let attachment = self.attachment.get();
-        if let Some(peer) = attachment.and_then(|attachment| attachment.peer.as_ref()) {
-            peer.cut();
-        }
+        self.finish(CloseReason::SlowClient)
+    }
+
+    /// Helios' own server cuts it, since the peer does not read.
+    pub(in crate::sse) fn is_cut_as_stuck(&self) -> bool {
+        let peer = self.attachment.get().and_then(|it| it.peer.as_ref());
+        peer.is_some_and(|peer| peer.is_stuck())
     }
 }
 

@@ -1,0 +1,440 @@
+//! Answers that nobody reads are cut: where they wait for the socket, and where they wait for the window of an HTTP/2 stream.
+//!
+//! An HTTP/2 stream whose window is closed waits inside of hyper, which polls neither the body nor anything else of ours. So
+//! its task is ours: hyper spawns the future of each stream with [`StreamExecutor`]. That task watches the body's hand-over
+//! of pieces ([`Pieces`]): a piece that was taken, after which none is asked for, waits for the peer. When the task ends, the
+//! future is dropped with all that it holds, and h2 resets the stream.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum_core::body::Body;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::futures::TaskLocalFuture;
+use tokio_util::task::TaskTracker;
+
+use crate::peer::Peer;
+use crate::progress::Deadline;
+
+/// hyper gives h2 a piece as soon as one byte of it fits into the window, and then asks for the next. Of what is larger,
+/// nobody could tell whether it is read.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write.
+pub(super) struct WriteDeadline<I> {
+    io: I,
+    peer: Arc<Peer>,
+    deadline: Deadline,
+}
+
+/// The error of a [`WriteDeadline`].
+#[derive(Debug, Error)]
+#[error("the peer has read nothing for {0:?}")]
+struct Stuck(Duration);
+
+impl<I> WriteDeadline<I> {
+    pub(super) fn new(io: I, peer: Arc<Peer>, stuck_after: Duration) -> Self {
+        Self {
+            io,
+            peer,
+            deadline: Deadline::new(stuck_after),
+        }
+    }
+
+    /// What writing gave, or that it has waited for too long.
+    fn judge<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            // The peer is a place in memory that most writes need not look at.
+            if self.deadline.clear() {
+                self.peer.set_full(false);
+            }
+            return written;
+        }
+        self.peer.set_full(true);
+        ready!(self.deadline.poll_passed(cx));
+        let stuck_after = self.deadline.after();
+        self.peer.stuck(stuck_after);
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            Stuck(stuck_after),
+        )))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for WriteDeadline<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.judge(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.judge(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut_down = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.judge(cx, shut_down)
+    }
+}
+
+tokio::task_local! {
+    /// The stream whose task this is. It is how the service learns of it: hyper makes the service's future before it gives
+    /// the stream to the executor.
+    static STREAM: Arc<H2Stream>;
+}
+
+/// What the parts of one HTTP/2 stream tell each other.
+pub(super) struct H2Stream {
+    peer: Arc<Peer>,
+    /// The last piece was taken, and the next has not been asked for.
+    waits: AtomicBool,
+    /// The body has been asked for a piece since the last look.
+    asked: AtomicBool,
+}
+
+impl H2Stream {
+    fn new(connection: &Arc<Peer>) -> Arc<Self> {
+        Arc::new(Self {
+            peer: Arc::new(Peer::of_stream(Arc::clone(connection))),
+            waits: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+        })
+    }
+
+    /// That of the running task, of which every stream has one.
+    pub(super) fn current(connection: &Arc<Peer>) -> Arc<Self> {
+        let current = STREAM.try_with(Arc::clone);
+        current.unwrap_or_else(|_| Self::new(connection))
+    }
+
+    pub(super) fn peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
+    }
+}
+
+/// Runs the streams of one HTTP/2 connection, and whatever else hyper spawns for it.
+#[derive(Clone)]
+pub(super) struct StreamExecutor {
+    connection: Arc<Peer>,
+    stuck_after: Duration,
+    tasks: TaskTracker,
+}
+
+impl StreamExecutor {
+    pub(super) fn new(connection: Arc<Peer>, stuck_after: Duration, tasks: TaskTracker) -> Self {
+        Self {
+            connection,
+            stuck_after,
+            tasks,
+        }
+    }
+}
+
+impl<F> Executor<F> for StreamExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let stream = H2Stream::new(&self.connection);
+        self.tasks.spawn(StreamTask {
+            future: STREAM.scope(Arc::clone(&stream), future),
+            stream,
+            deadline: Deadline::new(self.stuck_after),
+        });
+    }
+}
+
+pin_project! {
+    /// The task of one stream. It ends with hyper's future, or when the peer takes nothing of what it waits to send.
+    struct StreamTask<F> {
+        #[pin]
+        future: TaskLocalFuture<Arc<H2Stream>, F>,
+        stream: Arc<H2Stream>,
+        deadline: Deadline,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for StreamTask<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.future.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let stream = this.stream;
+        if stream.asked.swap(false, Ordering::Relaxed) {
+            this.deadline.clear();
+        }
+        if !stream.waits.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        ready!(this.deadline.poll_passed(cx));
+        // While the socket is full nobody knows whether this stream would be read. The socket has a deadline of its own.
+        if stream.peer.is_full() {
+            this.deadline.clear();
+            ready!(this.deadline.poll_passed(cx));
+        }
+        stream.peer.stuck(this.deadline.after());
+        Poll::Ready(())
+    }
+}
+
+/// The body of an answer on HTTP/2, in pieces, which tells the stream's task what becomes of them.
+pub(super) struct Pieces {
+    body: Body,
+    /// Of the last frame, what is more than a piece.
+    rest: Bytes,
+    stream: Arc<H2Stream>,
+}
+
+impl Pieces {
+    pub(super) fn new(body: Body, stream: Arc<H2Stream>) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            stream,
+        }
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                ended => return Poll::Ready(ended),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = axum_core::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        let polled = self.poll_piece(cx);
+        self.stream.asked.store(true, Ordering::Relaxed);
+        self.stream
+            .waits
+            .store(polled.is_ready(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper().and_then(|upper| upper.checked_add(rest)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::task::Waker;
+
+    use http_body_util::{BodyExt, Full};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Instant, advance, sleep, timeout};
+
+    use super::*;
+
+    const STUCK_AFTER: Duration = Duration::from_secs(30);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn socket(bytes: usize) -> (WriteDeadline<DuplexStream>, DuplexStream, Arc<Peer>) {
+        let (io, client) = duplex(bytes);
+        let peer = Arc::new(Peer::new(None));
+        let socket = WriteDeadline::new(io, Arc::clone(&peer), STUCK_AFTER);
+        (socket, client, peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_of_which_nothing_leaves_fails_at_the_deadline() {
+        let (mut socket, _client, peer) = socket(4);
+        let begin = Instant::now();
+        let error = socket.write_all(b"12345").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begin.elapsed().as_secs(), STUCK_AFTER.as_secs());
+        assert!(peer.is_stuck());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_byte_that_leaves_begins_the_deadline_anew() {
+        let (mut socket, mut client, peer) = socket(4);
+        let reader = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(STUCK_AFTER - SECOND).await;
+                client.read_u8().await.unwrap();
+            }
+            client
+        });
+        socket.write_all(b"12345678901234").await.unwrap();
+        reader.await.unwrap();
+        assert!(!peer.is_stuck());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_has_nothing_to_write_has_no_deadline_and_no_timer() {
+        let (mut socket, mut client, _) = socket(4);
+        let blocked = timeout(SECOND, socket.write_all(b"12345")).await;
+        assert!(blocked.is_err());
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        socket.write_all(b"5").await.unwrap();
+        assert!(!socket.deadline.clear());
+        advance(2 * STUCK_AFTER).await;
+        client.read_u8().await.unwrap();
+        socket.write_all(b"6").await.unwrap();
+    }
+
+    fn stream_task<F: Future<Output = ()>>(
+        connection: &Arc<Peer>,
+        serve: impl FnOnce(Arc<H2Stream>) -> F,
+    ) -> (StreamTask<F>, Arc<H2Stream>) {
+        let stream = H2Stream::new(connection);
+        let task = StreamTask {
+            future: STREAM.scope(Arc::clone(&stream), serve(Arc::clone(&stream))),
+            stream: Arc::clone(&stream),
+            deadline: Deadline::new(STUCK_AFTER),
+        };
+        (task, stream)
+    }
+
+    /// Takes two pieces, the second after some time, as hyper does when the window is opened once.
+    async fn take_two(mut body: Pieces) {
+        body.frame().await.unwrap().unwrap();
+        sleep(STUCK_AFTER - SECOND).await;
+        body.frame().await.unwrap().unwrap();
+        pending::<()>().await;
+    }
+
+    fn large() -> Body {
+        Body::from(vec![b'x'; 10 * PIECE_BYTES])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_when_its_last_piece_has_waited_for_the_whole_time() {
+        let connection = Arc::new(Peer::new(None));
+        let (task, stream) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let begin = Instant::now();
+        task.await;
+        let waited = begin.elapsed().as_secs();
+        assert_eq!(waited, (2 * STUCK_AFTER - SECOND).as_secs());
+        assert!(stream.peer.is_stuck());
+        assert!(!connection.is_stuck(), "the others live on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_body_has_nothing_to_say_is_not_cut() {
+        let connection = Arc::new(Peer::new(None));
+        let (task, _) = stream_task(&connection, |stream| async {
+            let silent = http_body_util::StreamBody::new(Silence);
+            let mut body = Pieces::new(Body::new(silent), stream);
+            body.frame().await;
+        });
+        assert!(timeout(10 * STUCK_AFTER, task).await.is_err());
+    }
+
+    struct Silence;
+
+    impl futures_core::Stream for Silence {
+        type Item = Result<Frame<Bytes>, io::Error>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_not_blamed_while_its_connection_s_socket_is_full() {
+        let connection = Arc::new(Peer::new(None));
+        connection.set_full(true);
+        let (task, _) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let mut task = Box::pin(task);
+        assert!(timeout(10 * STUCK_AFTER, &mut task).await.is_err());
+        connection.set_full(false);
+        assert!(timeout(2 * STUCK_AFTER, &mut task).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn pieces_are_small_and_together_they_are_the_body() {
+        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES + 7] {
+            let text: Vec<_> = (0..length).map(|n| n as u8).collect();
+            let stream = H2Stream::new(&Arc::new(Peer::new(None)));
+            let mut body = Pieces::new(Body::new(Full::from(text.clone())), stream);
+            let mut read = Vec::new();
+            while !body.is_end_stream() {
+                let left = (length - read.len()) as u64;
+                assert_eq!(body.size_hint().exact(), Some(left));
+                let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!(piece.len() <= PIECE_BYTES);
+                read.extend_from_slice(&piece);
+            }
+            assert_eq!(read, text);
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_else_hyper_spawns_just_runs() {
+        let tasks = TaskTracker::new();
+        let connection = Arc::new(Peer::new(None));
+        let executor = StreamExecutor::new(connection, STUCK_AFTER, tasks.clone());
+        let mut polls = 0;
+        executor.execute(poll_fn(move |cx| {
+            polls += 1;
+            Waker::wake_by_ref(cx.waker());
+            match polls {
+                3 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }));
+        tasks.close();
+        tasks.wait().await;
+    }
+}
