@@ -54,7 +54,8 @@ impl Streams {
         stream.join("live").await?;
         stream.join_from(topic, id).await?;
         stream.send("produced").await?;
-        Ok(std::future::pending().await)
+        std::future::pending::<()>().await;
+        Ok(())
     }
 
     /// Waits between its two joins and behind them, while others publish.
