@@ -321,11 +321,12 @@ async fn two_apps_in_one_process_share_neither_clients_nor_topics() {
 async fn a_publisher_inside_an_sse_handler_does_not_deadlock() {
     let (server, _, _) = server().await;
     let mut client = server.sse("/publishes").await;
-    let (mut published, mut private) = (0, 0);
-    while (published, private) != (500, 500) {
+    let (mut published, mut private, mut broadcast) = (0, 0, 0);
+    while (published, private, broadcast) != (500, 500, 500) {
         match client.next().await.unwrap() {
             ready if ready.event == "helios:ready" => {}
             event if event.data == "private" => private += 1,
+            event if event.data == "all" => broadcast += 1,
             event => {
                 assert_eq!(event.data, published.to_string());
                 published += 1;
