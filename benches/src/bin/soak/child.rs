@@ -51,7 +51,7 @@ impl Running {
     }
 
     /// Resident memory, in bytes.
-    pub(crate) fn memory(&self) -> Result<u64, Error> {
+    pub(crate) fn resident(&self) -> Result<u64, Error> {
         Ok(self.process.statm()?.resident * procfs::page_size())
     }
 

@@ -24,15 +24,31 @@ mod tally;
 mod topics;
 mod world;
 
+use std::alloc::System;
 use std::env;
 use std::process::ExitCode;
 
 use helios_benches::cores;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime;
 
 use run::Plan;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Counts what is allocated. Resident memory also has what the allocator keeps, which grows in steps for as long as the
+/// load finds a new extreme, and says nothing of a leak.
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What this process has allocated and not freed.
+fn live_bytes() -> u64 {
+    let stats = COUNTED.stats();
+    // Two counters, read one after the other.
+    stats
+        .bytes_allocated
+        .saturating_sub(stats.bytes_deallocated) as u64
+}
 
 const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--seed N]";
 

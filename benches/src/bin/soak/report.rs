@@ -170,6 +170,7 @@ impl Report {
             ),
         )?;
         row(f, "memory", &self.watched.memory)?;
+        row(f, "resident", &self.watched.resident)?;
         let left = self.memory_left as f64 / 1_048_576.0;
         row(
             f,

@@ -74,7 +74,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
         .await
         .map_err(|_| "a client does not go")??;
     let left = what_is_left(&server, descriptors).await?;
-    let memory_left = server.memory()?;
+    let memory_left = control::get::<Stats>(server.address, "/stats").await?;
+    let memory_left = memory_left.live_bytes;
     let drained = drain::drain(&mut server, IDLE).await?;
     Ok(Report {
         duration: plan.duration(),
@@ -90,8 +91,10 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
 
 /// What was seen of the processes while the clients lived.
 pub(crate) struct Watched {
-    /// Since the warm-up.
+    /// What the server has allocated and not freed, since the warm-up: this is judged.
     pub(crate) memory: Series,
+    /// With what its allocator keeps, since the warm-up.
+    pub(crate) resident: Series,
     /// Connections open, on average.
     pub(crate) connections: f64,
     /// Parts of one core.
@@ -103,7 +106,7 @@ pub(crate) struct Watched {
 
 async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
     let started = Instant::now();
-    let mut memory = Series::default();
+    let (mut memory, mut resident) = (Series::default(), Series::default());
     let (mut connections, mut looks) = (0, 0);
     let mut own_delay = Duration::ZERO;
     let mut seconds = interval(Duration::from_secs(1));
@@ -111,24 +114,28 @@ async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
     while started.elapsed() < plan.duration() {
         let due = seconds.tick().await;
         own_delay = own_delay.max(due.elapsed());
-        memory.add(started.elapsed().as_secs_f64(), server.memory()?);
         let stats: Stats = control::get(server.address, "/stats").await?;
+        let second = started.elapsed().as_secs_f64();
+        memory.add(second, stats.live_bytes);
+        resident.add(second, server.resident()?);
         connections += stats.connections;
         looks += 1;
         if looks % 30 == 0 {
             let seconds = started.elapsed().as_secs();
-            let mib = server.memory()? / 1_048_576;
             let Stats {
                 connections,
                 topics,
+                live_bytes,
                 ..
             } = stats;
-            eprintln!("{seconds} s: {connections} connections, {topics} topics, {mib} MiB");
+            let mib = live_bytes as f64 / 1_048_576.0;
+            eprintln!("{seconds} s: {connections} connections, {topics} topics, {mib:.1} MiB");
         }
     }
     let took = started.elapsed().as_secs_f64();
     Ok(Watched {
         memory: memory.since(plan.warm_up().as_secs_f64()),
+        resident: resident.since(plan.warm_up().as_secs_f64()),
         connections: connections as f64 / f64::from(looks),
         server_cpu: server.cpu()?.as_secs_f64() / took,
         own_cpu: helios_benches::cores::own_cpu()?.as_secs_f64() / took,

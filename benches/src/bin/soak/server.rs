@@ -82,6 +82,8 @@ pub(crate) struct Stats {
     pub(crate) dropped: u64,
     pub(crate) slow_closes: u64,
     pub(crate) bytes: u64,
+    /// Allocated and not freed, in bytes.
+    pub(crate) live_bytes: u64,
     pub(crate) failures: u64,
     pub(crate) hooks: Hooks,
 }
@@ -181,6 +183,7 @@ impl Soaked {
             dropped: stats.dropped,
             slow_closes: stats.slow_closes,
             bytes: stats.bytes,
+            live_bytes: crate::live_bytes(),
             failures: self.log.failures.load(Ordering::Relaxed),
             hooks: self.log.hooks(),
         })
