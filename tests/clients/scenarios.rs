@@ -192,7 +192,7 @@ impl<'a> Trial<'a> {
 
     /// The ids are the stream's own, so that the next process can go on.
     async fn resumed_after_a_crash(mut self) {
-        let seen = self.open_without_wire("/streams/count/60").await;
+        let seen = self.open_without_wire("/streams/count/60?hold=30").await;
         seen.wait_for("count", 5).await;
         if !self.restart(&seen).await {
             return;

@@ -129,14 +129,19 @@ impl Streams {
         }
     }
 
+    /// The first connection stays at `hold`, however late its server is killed: a slow client does not see the end before.
     #[sse("count/{end}")]
     fn count(
         &self,
         #[param] end: u64,
+        #[query] hold: Option<u64>,
         #[header("last-event-id")] last: Option<u64>,
     ) -> impl Stream<Item = SseEvent> {
         stream! {
             for n in last.map_or(0, |n| n.saturating_add(1))..end {
+                if last.is_none() && hold == Some(n) {
+                    std::future::pending::<()>().await;
+                }
                 yield SseEvent::json(n).event("count").id(n);
                 sleep(Duration::from_millis(20)).await;
             }
