@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn an_invitation_is_mailed() {
         let outbox = Arc::new(Outbox::default());
-        let app = TestApp::new(app())
+        let app = TestApp::builder(app())
             .override_provider::<dyn Mailer>(outbox.clone())
             .start()
             .unwrap();

@@ -39,7 +39,7 @@
 //! struct App;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
-//! let app = TestApp::new(App).start().unwrap(); // chapter `testing`
+//! let app = TestApp::start(App).unwrap(); // chapter `testing`
 //! assert_eq!(app.get("/hello/ann").await.text(), "hello ann");
 //! # }
 //! ```

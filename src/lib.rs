@@ -65,7 +65,7 @@ pub use helios_core::error::{Fault, HttpError, Location};
 pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
 pub use helios_core::filter::Filter;
 pub use helios_core::guard::Guard;
-pub use helios_core::hub::{EventId, EventIdError, OutboxLimits, RingLimits};
+pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
 pub use helios_core::interceptor::{Interceptor, Next};
 #[cfg(feature = "multipart")]
 pub use helios_core::multipart::{Multipart, Part};

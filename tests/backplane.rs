@@ -11,7 +11,7 @@ use bytes::Bytes;
 use helios::backplane::{Backplane, BackplaneError, BackplaneSink, BoxFuture, History};
 use helios::decode::DecodedEvent;
 use helios::prelude::*;
-use helios::{EventId, RingLimits, SseOptions};
+use helios::{EventId, HistoryLimits, SseOptions};
 use http::Method;
 use support::backplane::{Link, Log, Weather};
 use support::{DEADLINE, SseClient, TestServer, eventually, within};
@@ -403,7 +403,7 @@ async fn a_topic_s_name_is_checked_before_the_backplane_sees_it() {
 }
 
 fn short_lived(options: &mut SseOptions) {
-    options.history = RingLimits {
+    options.history = HistoryLimits {
         events: 100,
         age: Duration::from_millis(20),
     };

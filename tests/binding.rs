@@ -224,7 +224,7 @@ impl<T: DeserializeOwned + Serialize + Validate<Context = ()>> Generic<T> {
 struct App;
 
 fn app() -> TestApp {
-    TestApp::new(App).start().unwrap()
+    TestApp::start(App).unwrap()
 }
 
 /// The status and the problem's `errors`.

@@ -19,7 +19,7 @@ const JSON: &str = "application/json";
 /// Without a socket, and without its background tasks: nobody works at a job.
 fn idle(folder: &Folder) -> TestApp {
     let app = dashboard::app(&folder.0).unwrap();
-    TestApp::new(app).start().unwrap()
+    TestApp::start(app).unwrap()
 }
 
 fn message(key: u32, name: &str, text: &str) -> Value {

@@ -190,7 +190,7 @@ impl Secrets {
 struct App;
 
 fn app() -> TestApp {
-    TestApp::new(App).start().unwrap()
+    TestApp::start(App).unwrap()
 }
 
 /// An app that writes errors itself, with all that it is told.
@@ -200,7 +200,7 @@ fn app_with_its_own_format() -> TestApp {
         let detail = serde_json::to_string(error.detail()).unwrap();
         (error.status(), format!("{detail}{faults}")).into_response()
     });
-    TestApp::new(app).start().unwrap()
+    TestApp::start(app).unwrap()
 }
 
 fn assert_small_and_silent(answer: &TestResponse) {

@@ -346,7 +346,7 @@ async fn what_a_layer_says_of_the_address_is_what_everybody_sees() {
 
 #[tokio::test]
 async fn without_a_socket_there_is_no_address() {
-    let app = helios::testing::TestApp::new(WhoApp).start().unwrap();
+    let app = helios::testing::TestApp::start(WhoApp).unwrap();
     assert_eq!(app.get("/who").await.text(), "nobody");
     let required = app.get("/who/required").await;
     assert_eq!(required.status(), 500);

@@ -156,7 +156,7 @@ async fn factories_that_need_each_other_are_a_cycle() {
 #[tokio::test]
 async fn what_is_provided_instead_keeps_the_factory_from_running() {
     let (app, journal) = app("");
-    let app = TestApp::new(app)
+    let app = TestApp::builder(app)
         .override_provider(Arc::new(Settings { url: "" }))
         .override_provider(Arc::new(Pool { url: "test" }))
         .prepare()
@@ -175,7 +175,7 @@ async fn a_factory_replaces_what_was_provided_before_it() {
         .provide_async(async || Err::<Pool, _>("older"))
         .provide_async(async || Ok::<_, String>(Pool { url: "new" }))
         .provide_async_as(open);
-    let app = TestApp::new(app).prepare().await.start().unwrap();
+    let app = TestApp::builder(app).prepare().await.start().unwrap();
     assert_eq!(app.get("/orders").await.text(), "sql at new, new");
 }
 
@@ -237,7 +237,7 @@ async fn a_module_s_factories_take_its_own_values_and_the_app_s() {
         .provide_async(async || Ok::<_, String>(Journal::default()))
         .module(shop("a", "db:a"))
         .module(shop("b", "db:b"));
-    let app = TestApp::new(app).prepare().await.start().unwrap();
+    let app = TestApp::builder(app).prepare().await.start().unwrap();
     assert_eq!(app.get("/a/orders").await.text(), "sql at db:a, db:a");
     assert_eq!(app.get("/b/orders").await.text(), "sql at db:b, db:b");
 

@@ -602,7 +602,7 @@ mod modules {
             .provide("ann".to_owned())
             .module(blog("{lang}/news", "News"))
             .module(blog("{lang}/team", "Team"));
-        let app = TestApp::new(app).start().unwrap();
+        let app = TestApp::start(app).unwrap();
         let text = async |path: &str| app.get(path).await.text();
         assert_eq!(
             text("/api/en/news/blog").await,
@@ -673,7 +673,7 @@ mod uploads {
     struct App;
 
     async fn post(body: &str) -> (u16, String) {
-        let app = TestApp::new(App).start().unwrap();
+        let app = TestApp::start(App).unwrap();
         let request = app
             .post("/uploads/a/7")
             .content("multipart/form-data; boundary=b", body.to_owned());
@@ -701,7 +701,7 @@ mod uploads {
         assert_eq!(post(&large).await.0, 413);
         assert_eq!(post("no parts at all").await.0, 400);
         assert_eq!(post(&part("name=\"f\"", "cut")[..50]).await.0, 400);
-        let app = TestApp::new(App).start().unwrap();
+        let app = TestApp::start(App).unwrap();
         let wrong = app.post("/uploads/a/7").json(&1).await;
         assert_eq!(wrong.status(), 415);
         let path = app

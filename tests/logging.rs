@@ -92,7 +92,7 @@ async fn logged(run: impl AsyncFnOnce(TestApp)) -> String {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
     let guard = subscriber.set_default();
-    run(TestApp::new(App).start().unwrap()).await;
+    run(TestApp::start(App).unwrap()).await;
     drop(guard);
     log.text()
 }

@@ -158,7 +158,10 @@ struct App;
 
 fn app() -> (TestApp, Journal) {
     let journal = Journal::default();
-    let app = TestApp::new(App).provide(journal.clone()).start().unwrap();
+    let app = TestApp::builder(App)
+        .provide(journal.clone())
+        .start()
+        .unwrap();
     (app, journal)
 }
 
@@ -244,7 +247,7 @@ async fn streams_pass_through_all_of_it_before_their_head_leaves() {
 
 #[tokio::test]
 async fn the_whole_app_s_error_format_can_be_changed_in_one_place() {
-    let app = TestApp::new(App)
+    let app = TestApp::builder(App)
         .provide(Journal::default())
         .configure(|app| {
             app.error_format(|error| {

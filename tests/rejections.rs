@@ -196,7 +196,7 @@ impl Values {
 struct App;
 
 fn app() -> TestApp {
-    TestApp::new(App).start().unwrap()
+    TestApp::start(App).unwrap()
 }
 
 /// The status, and the problem's `errors`; a detail is always there.

@@ -500,7 +500,7 @@ mod before_the_head {
     #[tokio::test(start_paused = true)]
     async fn a_silent_producer_s_head_leaves_after_a_grace_or_when_it_opens() {
         let (app, _) = app();
-        let app = TestApp::new(app).start().unwrap();
+        let app = TestApp::start(app).unwrap();
         let start = tokio::time::Instant::now();
         let _opened = app.sse("/s/opens").await;
         assert_eq!(start.elapsed(), Duration::ZERO);
@@ -971,7 +971,7 @@ mod options {
     async fn a_comment_is_sent_after_silence_and_not_on_a_fixed_beat() {
         let app = Helios::new(Tuned).provide(Journal::default());
         let sse = app.sse();
-        let app = TestApp::new(app).start().unwrap();
+        let app = TestApp::start(app).unwrap();
         let mut stream = app.sse("/s/service").await;
         while stream.next().await.unwrap().data != "hello" {}
         let start = tokio::time::Instant::now();
@@ -1021,7 +1021,7 @@ mod bounds {
     async fn what_was_sent_before_a_close_is_written_however_much_is_published_after_it() {
         let (app, _) = app();
         let sse = app.sse();
-        let app = TestApp::new(app).start().unwrap();
+        let app = TestApp::start(app).unwrap();
         let mut stream = app.sse("/s/service").await;
         while stream.next().await.unwrap().data != "hello" {}
         let client = sse.clients().remove(0);
@@ -1045,7 +1045,7 @@ mod bounds {
     async fn a_client_too_far_behind_is_told_to_come_back() {
         let (app, journal) = app();
         let sse = app.sse();
-        let app = TestApp::new(app).start().unwrap();
+        let app = TestApp::start(app).unwrap();
         let mut stream = app.sse("/s/service").await;
         while stream.next().await.unwrap().data != "hello" {}
         for _ in 0..5_000 {
@@ -1194,7 +1194,7 @@ mod snapshots {
 
     /// The client has read this many events when it is cut; it comes back with the last id that it has seen.
     async fn is_reset_again_when_cut_after(events: usize) {
-        let app = TestApp::new(App).start().unwrap();
+        let app = TestApp::start(App).unwrap();
         let mut last = "1234-9".to_owned(); // of another run
         let mut stream = app.sse("/room").last_event_id(&last).await;
         for _ in 0..events {

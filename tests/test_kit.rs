@@ -57,7 +57,7 @@ struct App;
 
 #[tokio::test(start_paused = true)]
 async fn keep_alive_does_not_prolong_the_deadline_of_an_event() {
-    let app = TestApp::new(App).start().unwrap();
+    let app = TestApp::start(App).unwrap();
     let silent = app.sse("/counts").await;
     let mut silent = silent.with_deadline(Duration::from_secs(60));
     assert_eq!(silent.next().await.unwrap().event, "helios:ready");
@@ -68,7 +68,7 @@ async fn keep_alive_does_not_prolong_the_deadline_of_an_event() {
 
 #[tokio::test(start_paused = true)]
 async fn start_hooks_run_in_process() {
-    let app = TestApp::new(App).start().unwrap();
+    let app = TestApp::start(App).unwrap();
     app.service().start().await.unwrap();
     let live = app.sse("/counts").await;
     let mut live = live.with_deadline(Duration::from_secs(61));
@@ -79,7 +79,7 @@ async fn start_hooks_run_in_process() {
 
 #[tokio::test]
 async fn shutdown_runs_in_process() {
-    let app = TestApp::new(App).start().unwrap();
+    let app = TestApp::start(App).unwrap();
     app.service().start().await.unwrap();
     assert_eq!(app.get("/counts/running").await.text(), "true");
     let mut live = app.sse("/counts").await;

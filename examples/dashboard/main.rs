@@ -37,7 +37,7 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use helios::RingLimits;
+use helios::HistoryLimits;
 use helios::prelude::{Duration, Helios, server};
 
 use board::Board;
@@ -60,7 +60,7 @@ pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
         // The newest figures are all that a page shows; a page that was away for longer is given those.
         let events = metrics::KEPT;
         let age = Duration::from_secs(120);
-        sse.keep_topic(metrics::TOPIC, RingLimits { events, age });
+        sse.keep_topic(metrics::TOPIC, HistoryLimits { events, age });
         sse.connections.total = 1_000;
         sse.connections.per_address = Some(100);
     });

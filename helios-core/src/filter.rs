@@ -44,7 +44,7 @@ use crate::request::RequestContext;
 /// # #[server(controllers = [Shop])]
 /// # struct App;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// # let app = helios::testing::TestApp::new(App).start().unwrap();
+/// # let app = helios::testing::TestApp::start(App).unwrap();
 /// # assert_eq!(app.post("/shop/buy").await.text(), "try 3 instead");
 /// # }
 /// ```

@@ -34,7 +34,7 @@ use crate::request::RequestContext;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let app = Helios::new(App).provide(ApiKey("sesame".into()));
-/// # let app = helios::testing::TestApp::new(app).start().unwrap();
+/// # let app = helios::testing::TestApp::start(app).unwrap();
 /// # assert_eq!(app.get("/vault").await.status(), 401);
 /// # assert_eq!(app.get("/vault").header("x-api-key", "sesame").await.text(), "gold");
 /// # }

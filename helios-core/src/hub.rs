@@ -16,6 +16,6 @@ pub use frame::{FRAME_BYTES, Frame};
 pub use id::{EventId, EventIdError};
 pub use limits::{Bucket, Tally};
 pub use liveness::{Liveness, Patience, Verdict};
-pub use outbox::{Kind, Outbox, OutboxLimits};
-pub use ring::{Cursor, Entry, Lag, Overtaken, Ring, RingLimits};
+pub use outbox::{BacklogLimits, Kind, Outbox};
+pub use ring::{Cursor, Entry, HistoryLimits, Lag, Overtaken, Ring};
 pub use subscriber::{Left, Log, Start, Subscriber, Subscription};

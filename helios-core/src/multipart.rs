@@ -34,7 +34,7 @@ use crate::error::HttpError;
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// # let app = helios::testing::TestApp::new(App).start().unwrap();
+/// # let app = helios::testing::TestApp::start(App).unwrap();
 /// let body = "--b\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--b--\r\n";
 /// let uploaded = app.post("/files").content("multipart/form-data; boundary=b", body).await;
 /// assert_eq!(uploaded.text(), "5 bytes");

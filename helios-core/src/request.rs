@@ -34,7 +34,7 @@ const LONGEST_EVENT_ID: usize = 1_024;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// # use helios::testing::TestApp;
 ///
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let echo = app.get("/echo/b%20c").header("user-agent", "curl").await;
 /// assert_eq!(echo.text(), "GET /echo/{word}: curl says b c");
 /// # }
@@ -215,7 +215,7 @@ impl RequestContext {
     /// # #[server(controllers = [Feed], sse(enabled = true))]
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
     /// # assert_eq!(app.sse("/feed").await.next().await.unwrap().data, "welcome, newcomer");
     /// # let mut back = app.sse("/feed").last_event_id("7").await;
     /// # assert_eq!(back.next().await.unwrap().event, "helios:end");

@@ -32,7 +32,7 @@ use crate::event::EventError;
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let events = app.sse("/once").await.rest().await;
 /// assert_eq!(events.last().unwrap().id, END_MARK);
 /// let again = app.get("/once").header("last-event-id", END_MARK).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use helios_core::encode::Numberable;
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    FRAME_BYTES, Frame, Lag, Left, Log, OutboxLimits, Overtaken, Ring, RingLimits, Subscriber,
+    BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Lag, Left, Log, Overtaken, Ring, Subscriber,
     Subscription,
 };
 use helios_core::sse::ClientId;
@@ -224,7 +224,7 @@ struct World {
 
 impl World {
     fn new(events: usize) -> Self {
-        let limits = RingLimits {
+        let limits = HistoryLimits {
             events,
             age: Duration::from_secs(30),
         };
@@ -279,7 +279,7 @@ impl World {
     ) -> Client {
         self.connections += 1;
         let id = ClientId::from_random_bytes([self.connections; 16]);
-        let mut reader = Subscriber::new(id, OutboxLimits::default());
+        let mut reader = Subscriber::new(id, BacklogLimits::default());
         let mut joins = Vec::new();
         for (place, (topic, back)) in topics.iter().enumerate() {
             let log = self.topics[*topic].clone();
@@ -483,7 +483,7 @@ impl World {
         }
         let last = self.topics[topic].with(|ring| ring.last());
         self.forgotten = self.forgotten.max(last);
-        let limits = RingLimits {
+        let limits = HistoryLimits {
             events: 8,
             age: Duration::from_secs(30),
         };

@@ -275,7 +275,7 @@ impl Helios {
     /// });
     /// let app = Helios::new(App).mount("/v1", legacy);
     /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
-    /// # let app = helios::testing::TestApp::new(app).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(app).unwrap();
     /// # assert_eq!(app.get("/v1/users").await.text(), "/users was here");
     /// # }
     /// # run(app);
@@ -353,7 +353,7 @@ impl Helios {
     ///     .error_format(|error| (error.status(), error.title().to_owned()).into_response());
     /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
     /// # use helios::testing::TestApp;
-    /// # let app = TestApp::new(app).start().unwrap();
+    /// # let app = TestApp::start(app).unwrap();
     /// assert_eq!(app.get("/nowhere").await.text(), "Not Found");
     /// # }
     /// # run(app);

@@ -34,7 +34,7 @@ use crate::controller::{Controller, ControllerEntry};
 ///
 /// let app = Helios::new(App).module(blog("news", "News")).module(blog("team", "Team"));
 /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
-/// # let app = helios::testing::TestApp::new(app).start().unwrap();
+/// # let app = helios::testing::TestApp::start(app).unwrap();
 /// assert_eq!(app.get("/team/blog").await.text(), "Team");
 /// # }
 /// # run(app);

@@ -31,7 +31,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! // in a test: #[tokio::test]
-//! let app = TestApp::new(App).start().unwrap();
+//! let app = TestApp::start(App).unwrap();
 //! assert_eq!(app.get("/clock/Oslo").await.text(), "it is late in Oslo");
 //! let mut ticks = app.sse("/clock/ticks").await;
 //! assert_eq!(ticks.next().await.unwrap().data, "1");
@@ -95,7 +95,7 @@ use http::Method;
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(app())
+/// let app = TestApp::builder(app())
 ///     .override_provider::<dyn Mailer>(Arc::new(Broken))
 ///     .configure(|app| app.body_limit(1024))
 ///     .start()
@@ -160,7 +160,7 @@ impl TestAppBuilder {
 /// struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// assert_eq!(app.get("/nowhere").await.status(), 404);
 /// assert_eq!(app.request("PURGE".parse().unwrap(), "/nowhere").await.status(), 404);
 /// assert_eq!(app.sse_service().stats().connections, 0);
@@ -173,9 +173,18 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// An app to be tested: a `#[server]` type or a [`Helios`].
-    #[allow(clippy::new_ret_no_self)]
-    pub fn new(app: impl Into<Helios>) -> TestAppBuilder {
+    /// Assembles an app as it is: a `#[server]` type or a [`Helios`]. Short for [`builder`](Self::builder) and
+    /// [`start`](TestAppBuilder::start).
+    ///
+    /// # Errors
+    ///
+    /// As [`Helios::into_service`].
+    pub fn start(app: impl Into<Helios>) -> Result<Self, Error> {
+        Self::builder(app).start()
+    }
+
+    /// Begins with an app of which something is replaced or changed for the test.
+    pub fn builder(app: impl Into<Helios>) -> TestAppBuilder {
         TestAppBuilder(app.into())
     }
 

@@ -63,7 +63,7 @@ use proc_macro::TokenStream;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// # use helios::testing::TestApp;
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// assert_eq!(app.get("/user/7").await.text(), r#"{"data":{"id":7}}"#);
 /// let mut updates = app.sse("/user/updates").last_event_id("4").await;
 /// assert_eq!(updates.next().await.unwrap().id, "5");
@@ -135,7 +135,7 @@ pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// # use helios::testing::TestApp;
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// assert_eq!(app.get("/api/user").await.text(), "ann, bob");
 /// # }
 /// ```
@@ -312,7 +312,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.get("/orders/7").await.text(), "a lamp");
     /// assert_eq!(app.get("/orders/8").await.status(), 404);
     /// # }
@@ -340,7 +340,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let created = app.post("/orders").json(&json!({ "item": "lamp" })).await;
     /// assert_eq!((created.status(), created.text()), (StatusCode::CREATED, "one lamp".to_owned()));
     /// # }
@@ -367,7 +367,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let replaced = app.put("/orders/7").json(&json!({ "item": "lamp" })).await;
     /// assert_eq!(replaced.text(), "7 is one lamp");
     /// # }
@@ -394,7 +394,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.patch("/orders/7").json(&json!({})).await.text(), "nothing to do");
     /// # }
     /// ```
@@ -421,7 +421,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.delete("/orders/7").await.status(), 204);
     /// assert_eq!(app.delete("/orders/8").await.status(), 404);
     /// # }
@@ -446,7 +446,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.request("HEAD".parse().unwrap(), "/orders/7").await.status(), 200);
     /// # }
     /// ```
@@ -468,7 +468,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let abilities = app.request("OPTIONS".parse().unwrap(), "/orders").await;
     /// assert_eq!(abilities.header("accept-patch"), "application/json");
     /// # }
@@ -492,7 +492,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.put("/v1/orders/7").await.status(), 410);
     /// # }
     /// ```
@@ -537,7 +537,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let mut answer = app.sse("/ask").post_json(&json!({ "text": "who is it" })).await;
     /// assert_eq!(answer.next().await.unwrap().data, "who");
     /// # }
@@ -570,7 +570,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.get("/chat").await.status(), 401);
     /// let mut stream = app.sse("/chat").header("cookie", "session=1").await;
     /// assert_eq!(stream.next().await.unwrap().data, "welcome");
@@ -604,7 +604,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let events = app.sse("/chat").await.rest().await;
     /// assert_eq!((&*events[1].data, &*events[2].event), ("sorry", "error"));
     /// # }
@@ -639,7 +639,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// let mut events = app.sse("/prices").last_event_id("long-ago-1").await;
     /// assert_eq!(events.next().await.unwrap().event, "helios:ready");
     /// assert_eq!(events.next().await.unwrap().event, "helios:reset");
@@ -687,7 +687,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.post("/orders").await.status(), 202);
     /// # }
     /// ```
@@ -720,7 +720,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.get("/orders").await.status(), 401);
     /// # }
     /// ```
@@ -756,7 +756,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.get("/orders").await.text(), r#"{"data":["a lamp"]}"#);
     /// # }
     /// ```
@@ -799,7 +799,7 @@ method_attributes! {
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use helios::testing::TestApp;
-    /// let app = TestApp::new(App).start().unwrap();
+    /// let app = TestApp::start(App).unwrap();
     /// assert_eq!(app.post("/orders").await.text(), "take 3");
     /// # }
     /// ```

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use axum_core::response::{IntoResponse, Response};
-use helios::RingLimits;
+use helios::HistoryLimits;
 use helios::prelude::*;
 use http::HeaderValue;
 use tower_http::cors::CorsLayer;
@@ -31,7 +31,7 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
         let events = 4;
         sse.keep_topic(
             "brief",
-            RingLimits {
+            HistoryLimits {
                 events,
                 ..sse.history
             },

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use helios::decode::DecodedEvent;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestStream};
-use helios::{OutboxLimits, ResetReason, RingLimits, SlowClients, SseOptions};
+use helios::{BacklogLimits, HistoryLimits, ResetReason, SlowClients, SseOptions};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -124,12 +124,11 @@ impl Snap {
 struct App;
 
 fn start(gate: &Arc<Gate>, change: impl FnOnce(&mut SseOptions)) -> TestApp {
-    TestApp::new(
+    TestApp::start(
         Helios::new(App)
             .provide_as(Arc::clone(gate))
             .sse_options(change),
     )
-    .start()
     .unwrap()
 }
 
@@ -173,7 +172,7 @@ async fn a_reset_is_not_dropped_with_what_is_oldest() {
     let gate = Gate::new();
     let app = start(&gate, |o| {
         o.slow_clients = SlowClients::DropOldest;
-        o.backlog = OutboxLimits {
+        o.backlog = BacklogLimits {
             events: 10,
             bytes: 1 << 20,
         };
@@ -206,7 +205,7 @@ async fn a_burst_larger_than_a_short_history_does_not_disconnect_healthy_readers
     let app = start(&gate, |o| {
         o.keep_topic(
             "prices:*",
-            RingLimits {
+            HistoryLimits {
                 events: 16,
                 age: Duration::from_secs(10),
             },
@@ -285,7 +284,7 @@ async fn reset_hooks_end_with_their_connection() {
     let service = Helios::new(App)
         .provide_as(Arc::clone(&gate))
         .sse_options(|o| o.connections.total = 1);
-    let app = TestApp::new(service).start().unwrap();
+    let app = TestApp::start(service).unwrap();
     for _ in 0..50 {
         let mut stream = app.sse("/s/a").last_event_id("dead-1").await;
         all_now(&mut stream).await;
@@ -343,13 +342,13 @@ async fn a_closing_stream_gives_no_position_behind_a_hole() {
     let gate = Gate::new();
     let app = start(&gate, |o| {
         o.slow_clients = SlowClients::DropOldest;
-        o.backlog = OutboxLimits {
+        o.backlog = BacklogLimits {
             events: 10,
             bytes: 1 << 20,
         };
         o.keep_topic(
             "b",
-            RingLimits {
+            HistoryLimits {
                 events: 2,
                 age: Duration::from_secs(300),
             },
@@ -419,7 +418,7 @@ async fn drop_oldest_bounds_all_topics_together() {
     let gate = Gate::new();
     let app = start(&gate, |o| {
         o.slow_clients = SlowClients::DropOldest;
-        o.backlog = OutboxLimits {
+        o.backlog = BacklogLimits {
             events: 10,
             bytes: 1 << 20,
         };

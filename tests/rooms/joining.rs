@@ -475,7 +475,7 @@ async fn a_topic_disappears_once_nobody_is_in_it_and_its_history_has_expired() {
         sse.history.age = age;
         sse.stuck_after = age * 10;
     });
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     let sse = app.sse_service();
     let mut client = app.sse("/r/topics?topic=a&topic=b").await;
     sse.publish("a", "x").await.unwrap();

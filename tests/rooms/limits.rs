@@ -367,7 +367,7 @@ async fn who_is_refused_for_the_user_does_not_use_up_the_address() {
 #[tokio::test(start_paused = true)]
 async fn so_many_new_connections_a_second_and_no_more() {
     let (app, _) = app(|limits| limits.per_second = Some(3.0));
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     let mut clients = Vec::new();
     let mut admitted = async |tries| {
         let before = app.sse_service().stats().connections;

@@ -94,7 +94,7 @@ fn aging() -> (TestApp, Journal, Arc<Mutex<Vec<Instant>>>) {
         sse.max_age = Some(MAX_AGE);
         sse.closing_grace = Duration::from_secs(7);
     });
-    (TestApp::new(app).start().unwrap(), journal, ended)
+    (TestApp::start(app).unwrap(), journal, ended)
 }
 
 async fn open(app: &TestApp, path: &str) -> TestStream {
@@ -145,7 +145,7 @@ async fn age_ends_a_busy_stream_too_and_not_before_its_time() {
 #[tokio::test(start_paused = true)]
 async fn connections_do_not_age_unless_so_configured() {
     let (app, journal, _) = app();
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     tokio::spawn(words(
         open(&app, "/w/silent").await.with_deadline(Duration::MAX),
     ));

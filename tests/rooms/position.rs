@@ -105,7 +105,7 @@ async fn server() -> TestServer {
     let app = Helios::new(App).sse_options(|sse| {
         sse.keep_topic(
             "short",
-            helios::RingLimits {
+            helios::HistoryLimits {
                 events: 3,
                 ..Default::default()
             },

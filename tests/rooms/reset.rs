@@ -3,7 +3,7 @@
 use helios::decode::DecodedEvent;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestStream};
-use helios::{EventId, ResetReason, RingLimits, SlowClients};
+use helios::{EventId, HistoryLimits, ResetReason, SlowClients};
 use tokio::sync::Notify;
 
 use super::app::{app, come_back, json, path, seq, server, subscribe, until};
@@ -76,10 +76,10 @@ fn answers() -> (Helios, Journal, Arc<Notify>) {
     )
 }
 
-fn last(events: usize) -> RingLimits {
-    RingLimits {
+fn last(events: usize) -> HistoryLimits {
+    HistoryLimits {
         events,
-        ..RingLimits::default()
+        ..HistoryLimits::default()
     }
 }
 
@@ -231,7 +231,7 @@ async fn only_the_topics_that_are_gone_are_reset_and_before_what_the_others_miss
 fn forgetful() -> TestApp {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history.age = Duration::from_secs(60));
-    TestApp::new(app).start().unwrap()
+    TestApp::start(app).unwrap()
 }
 
 async fn back_in(app: &TestApp, topics: &[&str], last: EventId) -> (bool, TestStream) {
@@ -397,7 +397,7 @@ async fn a_client_whose_hook_fails_or_panics_is_sent_away_and_reset_again() {
 async fn a_hook_that_never_returns_is_given_up_and_its_client_sent_away() {
     let (app, ..) = answers();
     let app = app.sse_options(|sse| sse.hook_timeout = Duration::from_secs(5));
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     let sse = app.sse_service();
     let gone = overflow(sse, "a").await;
     let request = app.sse("/h/topics?topic=a&mode=hangs").last_event_id(&gone);
@@ -416,7 +416,7 @@ async fn a_client_that_lost_events_because_it_was_slow_gets_a_snapshot_too() {
         sse.slow_clients = SlowClients::DropOldest;
         sse.backlog.events = 4;
     });
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     let sse = app.sse_service();
     let mut client = app.sse("/h/topics?topic=a&topic=b&mode=snapshot").await;
     assert_eq!(client.next().await.unwrap().event, "helios:ready");

@@ -314,7 +314,7 @@ async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_every
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_at_the_head_of_many_topics_sees_everything_in_order() {
-    let app = TestApp::new(app().0).start().unwrap();
+    let app = TestApp::start(app().0).unwrap();
     let mut client = app.sse(&path(&TOPICS)).await;
     let seen = [Arc::new(AtomicU64::new(0))];
     for round in 0..8 {
@@ -365,7 +365,7 @@ async fn who_joins_and_leaves_while_all_publish_sees_each_stay_whole() {
 async fn history_within_its_age_is_resumed_and_an_expired_event_that_was_seen_is_no_loss() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history.age = Duration::from_secs(60));
-    let app = TestApp::new(app).start().unwrap();
+    let app = TestApp::start(app).unwrap();
     let sse = app.sse_service();
     let first = sse.publish("a", "1").await.unwrap();
     sleep(Duration::from_secs(40)).await;

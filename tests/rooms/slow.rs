@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios::decode::{Decoded, DecodedEvent, Decoder};
 use helios::prelude::*;
 use helios::testing::TestApp;
-use helios::{EventId, RingLimits, SlowClients, SseOptions};
+use helios::{EventId, HistoryLimits, SlowClients, SseOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -211,10 +211,7 @@ async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newes
 /// An app without a socket: nobody reads for a client but the test.
 fn in_process(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal) {
     let (app, journal) = app();
-    (
-        TestApp::new(app.sse_options(change)).start().unwrap(),
-        journal,
-    )
+    (TestApp::start(app.sse_options(change)).unwrap(), journal)
 }
 
 #[tokio::test(start_paused = true)]
@@ -587,9 +584,9 @@ async fn an_event_over_the_limit_is_an_error_of_its_publisher_and_nobody_s_else(
 #[tokio::test]
 async fn a_topic_is_kept_as_the_first_pattern_that_fits_its_name_says() {
     let (app, _) = app();
-    let keep = |events| RingLimits {
+    let keep = |events| HistoryLimits {
         events,
-        ..RingLimits::default()
+        ..HistoryLimits::default()
     };
     let server = TestServer::start(app.sse_options(|sse| {
         sse.keep_topic("prices:all", keep(50));

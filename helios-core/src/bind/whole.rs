@@ -47,7 +47,7 @@ wrappers! {
     /// # #[server(controllers = [Files])]
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
     ///
     /// assert_eq!(app.get("/files/2024/plan").await.text(), "plan of 2024");
     /// # }
@@ -79,7 +79,7 @@ wrappers! {
     /// # #[server(controllers = [Posts])]
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
     ///
     /// assert_eq!(app.get("/posts?tag=a&tag=b").await.text(), r#"20 of ["a", "b"]"#);
     /// # }
@@ -111,7 +111,7 @@ wrappers! {
     /// # #[server(controllers = [Points])]
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
     ///
     /// let mirrored = app.post("/points/mirrored").json(&json!({ "x": 1, "y": 2 })).await;
     /// assert_eq!(mirrored.text(), r#"{"x":2,"y":1}"#);
@@ -143,7 +143,7 @@ wrappers! {
     /// # #[server(controllers = [Accounts])]
     /// # struct App;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// # let app = helios::testing::TestApp::new(App).start().unwrap();
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
     ///
     /// let form = "application/x-www-form-urlencoded";
     /// let signed_up = app.post("/accounts").content(form, "name=ann+lee").await;

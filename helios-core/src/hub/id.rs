@@ -16,7 +16,7 @@ use std::str::FromStr;
 /// # #[server(controllers = [], sse(enabled = true))]
 /// # struct App;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let first = app.sse_service().publish("news", "one").await.unwrap();
 /// let second = app.sse_service().publish("news", "two").await.unwrap();
 /// assert!(first < second);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Lag, OutboxLimits};
+use super::{BacklogLimits, Lag};
 
 /// The limits of patience with a client.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,7 @@ pub struct Patience {
     /// A client that has something to read and does not for this long is stuck. `None` where a server notices that itself.
     pub stuck_after: Option<Duration>,
     /// Who is further behind than this from one look to the next, and comes no nearer, is too slow.
-    pub backlog: OutboxLimits,
+    pub backlog: BacklogLimits,
 }
 
 /// What is to be done about a client.
@@ -135,7 +135,7 @@ mod tests {
         Patience {
             keep_alive: Some(Duration::from_secs(15)),
             stuck_after: Some(Duration::from_secs(30)),
-            backlog: OutboxLimits {
+            backlog: BacklogLimits {
                 events: 10,
                 bytes: 100,
             },

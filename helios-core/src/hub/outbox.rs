@@ -13,7 +13,7 @@ use crate::sse::SseError;
 /// to the client's topics and what is sent to it alone together.
 ///
 /// ```
-/// use helios::OutboxLimits;
+/// use helios::BacklogLimits;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -21,19 +21,19 @@ use crate::sse::SseError;
 ///
 /// let app = Helios::new(App).sse_options(|sse| {
 ///     // Small events, and clients on bad lines: let them be further behind.
-///     sse.backlog = OutboxLimits { events: 5_000, ..OutboxLimits::default() };
+///     sse.backlog = BacklogLimits { events: 5_000, ..BacklogLimits::default() };
 /// });
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct OutboxLimits {
+pub struct BacklogLimits {
     /// Events. Default: 1,000.
     pub events: usize,
     /// Bytes, encoded. Default: 1 MiB.
     pub bytes: usize,
 }
 
-impl Default for OutboxLimits {
+impl Default for BacklogLimits {
     fn default() -> Self {
         Self {
             events: 1_000,
@@ -50,7 +50,7 @@ pub struct Outbox {
     batch: Batch,
     events: usize,
     bytes: usize,
-    limits: OutboxLimits,
+    limits: BacklogLimits,
 }
 
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub enum Kind {
 impl Outbox {
     /// An empty queue.
     #[must_use]
-    pub fn new(limits: OutboxLimits) -> Self {
+    pub fn new(limits: BacklogLimits) -> Self {
         Self {
             queue: VecDeque::new(),
             batch: Batch::default(),
@@ -95,7 +95,7 @@ impl Outbox {
     }
 
     /// Puts other limits in force; what waits already stays.
-    pub fn set_limits(&mut self, limits: OutboxLimits) {
+    pub fn set_limits(&mut self, limits: BacklogLimits) {
         self.limits = limits;
     }
 
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_queue_at_its_limit_refuses_and_takes_again_once_read() {
-        let mut outbox = Outbox::new(OutboxLimits {
+        let mut outbox = Outbox::new(BacklogLimits {
             events: 2,
             bytes: 100,
         });
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn events_are_taken_in_the_order_of_their_stamps() {
-        let mut outbox = Outbox::new(OutboxLimits::default());
+        let mut outbox = Outbox::new(BacklogLimits::default());
         for (after, text) in [(3, "b"), (5, "d"), (3, "c"), (1, "a")] {
             outbox
                 .push(after, Bytes::from_static(text.as_bytes()), false)
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_joined_but_not_past_what_comes_between() {
-        let mut outbox = Outbox::new(OutboxLimits::default());
+        let mut outbox = Outbox::new(BacklogLimits::default());
         for (after, text) in [(1, "a"), (1, "b"), (2, "d"), (2, "e")] {
             let event = SseEvent::text(text);
             assert!(outbox.write(after, &event, 9).unwrap());
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_is_written_makes_frames_of_the_usual_size() {
-        let mut outbox = Outbox::new(OutboxLimits::default());
+        let mut outbox = Outbox::new(BacklogLimits::default());
         let event = SseEvent::text("x".repeat(1000));
         for _ in 0..40 {
             assert!(outbox.write(0, &event, 2000).unwrap());
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_or_is_too_large_is_not_written() {
-        let mut outbox = Outbox::new(OutboxLimits {
+        let mut outbox = Outbox::new(BacklogLimits {
             events: 9,
             bytes: 20,
         });
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn one_event_over_the_byte_limit_still_fits_an_empty_queue() {
-        let mut outbox = Outbox::new(OutboxLimits {
+        let mut outbox = Outbox::new(BacklogLimits {
             events: 2,
             bytes: 3,
         });

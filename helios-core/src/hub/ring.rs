@@ -14,28 +14,28 @@ use crate::sse::ClientId;
 /// client that comes back to less than it has missed is told by a `helios:reset`.
 ///
 /// ```
-/// use helios::RingLimits;
+/// use helios::HistoryLimits;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
 /// struct App;
 ///
 /// let app = Helios::new(App).sse_options(|sse| {
-///     sse.history = RingLimits { events: 500, age: Duration::from_secs(3600) };
+///     sse.history = HistoryLimits { events: 500, age: Duration::from_secs(3600) };
 ///     // The newest price is all that somebody needs.
-///     sse.keep_topic("price:*", RingLimits { events: 1, ..RingLimits::default() });
+///     sse.keep_topic("price:*", HistoryLimits { events: 1, ..HistoryLimits::default() });
 /// });
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingLimits {
+pub struct HistoryLimits {
     /// Events. Default: 4,096. The newest one is kept whatever this says.
     pub events: usize,
     /// Age. Default: 5 minutes.
     pub age: Duration,
 }
 
-impl Default for RingLimits {
+impl Default for HistoryLimits {
     fn default() -> Self {
         Self {
             events: 4_096,
@@ -142,9 +142,9 @@ pub struct Ring {
     doubt: Option<Doubt>,
     /// Cursors before this one have missed what never arrived.
     lost: Cursor,
-    limits: RingLimits,
+    limits: HistoryLimits,
     /// What is kept beyond the limits for those who are reading, and not for those who resume.
-    for_readers: RingLimits,
+    for_readers: HistoryLimits,
     /// How many of the entries are beyond the limits.
     expired: usize,
     /// What readers have joined since the ring changed last.
@@ -154,7 +154,7 @@ pub struct Ring {
 impl Ring {
     /// An empty ring of a topic of which nothing up to the number `floor` is known.
     #[must_use]
-    pub fn new(limits: RingLimits, floor: u64) -> Self {
+    pub fn new(limits: HistoryLimits, floor: u64) -> Self {
         Self {
             entries: VecDeque::new(),
             first: u64::MAX / 2,
@@ -166,7 +166,7 @@ impl Ring {
             doubt: None,
             lost: Cursor::default(),
             limits,
-            for_readers: RingLimits {
+            for_readers: HistoryLimits {
                 events: 0,
                 age: Duration::ZERO,
             },
@@ -178,7 +178,7 @@ impl Ring {
     /// Keeps events this long, and so many, for readers that are about to read them, although history is shorter: a
     /// burst longer than history is no fault of theirs.
     #[must_use]
-    pub fn keeping_for_readers(mut self, limits: RingLimits) -> Self {
+    pub fn keeping_for_readers(mut self, limits: HistoryLimits) -> Self {
         self.for_readers = limits;
         self
     }
@@ -206,7 +206,7 @@ impl Ring {
     }
 
     /// Puts other limits in force, from the next event on.
-    pub fn set_limits(&mut self, limits: RingLimits, for_readers: RingLimits) {
+    pub fn set_limits(&mut self, limits: HistoryLimits, for_readers: HistoryLimits) {
         self.limits = limits;
         self.for_readers = for_readers;
     }
@@ -527,7 +527,7 @@ mod tests {
     }
 
     fn ring(events: usize) -> Ring {
-        let limits = RingLimits {
+        let limits = HistoryLimits {
             events,
             age: Duration::from_secs(10),
         };
@@ -599,7 +599,7 @@ mod tests {
 
     #[test]
     fn history_put_before_the_first_event_is_read_by_who_resumes_there() {
-        let mut ring = Ring::new(RingLimits::default(), 10);
+        let mut ring = Ring::new(HistoryLimits::default(), 10);
         ring.push(12, event(1), None, Duration::ZERO);
         let live = ring.after(10).unwrap();
         assert_eq!(ring.after(5), None);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::ring::{Cursor, Lag, Overtaken, Ring};
 use super::runs::Wanted;
-use super::{Frame, Kind, Outbox, OutboxLimits};
+use super::{BacklogLimits, Frame, Kind, Outbox};
 use crate::sse::{ClientId, ResetReason};
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.
@@ -215,7 +215,7 @@ pub struct Subscriber<L> {
 impl<L: Log> Subscriber<L> {
     /// A subscriber of nothing.
     #[must_use]
-    pub fn new(id: ClientId, limits: OutboxLimits) -> Self {
+    pub fn new(id: ClientId, limits: BacklogLimits) -> Self {
         Self {
             id,
             subscriptions: SmallVec::new(),
@@ -587,7 +587,7 @@ mod tests {
     use super::*;
     use crate::encode::Numberable;
     use crate::event::SseEvent;
-    use crate::hub::RingLimits;
+    use crate::hub::HistoryLimits;
 
     /// Of one reader, which waits or does not.
     #[derive(Clone)]
@@ -615,7 +615,7 @@ mod tests {
 
     impl Topic {
         fn new() -> Self {
-            let ring = Ring::new(RingLimits::default(), 0);
+            let ring = Ring::new(HistoryLimits::default(), 0);
             Self(Rc::new(RefCell::new(ring)), Rc::default())
         }
 
@@ -629,7 +629,7 @@ mod tests {
 
     fn reader(topic: &Topic, head: u64, last: Option<u64>) -> Subscriber<Topic> {
         let id = ClientId::from_random_bytes([1; 16]);
-        let mut reader = Subscriber::new(id, OutboxLimits::default());
+        let mut reader = Subscriber::new(id, BacklogLimits::default());
         reader.join(Subscription::new(topic.clone(), || head));
         reader.start(last);
         reader
@@ -667,7 +667,7 @@ mod tests {
         let (first, second) = (Topic::new(), Topic::new());
         let mut reader = Subscriber::new(
             ClientId::from_random_bytes([1; 16]),
-            OutboxLimits::default(),
+            BacklogLimits::default(),
         );
         second.arrive(1);
         reader.join(Subscription::new(first, || 1));

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use helios_core::hub::{Liveness, OutboxLimits, Subscriber};
+use helios_core::hub::{BacklogLimits, Liveness, Subscriber};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
 
@@ -80,7 +80,7 @@ impl Client {
                 task: Task::default(),
                 head_wanted: false,
                 head_left: false,
-                reader: Subscriber::new(id, OutboxLimits::default()),
+                reader: Subscriber::new(id, BacklogLimits::default()),
                 liveness: Liveness::default(),
                 life: Life::detached(),
                 deferred: Deferred::default(),

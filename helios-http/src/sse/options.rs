@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::network::Network;
 use crate::controller::SseTable;
-use helios_core::hub::{OutboxLimits, Patience, Ring, RingLimits};
+use helios_core::hub::{BacklogLimits, HistoryLimits, Patience, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::{RingLimits, SlowClients};
+/// use helios::{HistoryLimits, SlowClients};
 ///
 /// #[server(controllers = [], sse(enabled = true, retry = "1s"))]
 /// struct App;
@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///     sse.keep_alive = Some(Duration::from_secs(30));
 ///     sse.max_age = Some(Duration::from_secs(3600));
 ///     sse.slow_clients = SlowClients::DropOldest;
-///     sse.keep_topic("prices:*", RingLimits { events: 16, age: Duration::from_secs(10) });
+///     sse.keep_topic("prices:*", HistoryLimits { events: 16, age: Duration::from_secs(10) });
 ///     sse.connections.total = 10_000;
 /// });
 /// # assert!(app.into_service().is_ok());
@@ -53,12 +53,12 @@ pub struct SseOptions {
     pub max_event_bytes: usize,
     /// How far one connection may be behind, what is published and what is sent to it alone taken together. Default:
     /// 1,000 events or 1 MiB. It may be further behind for the moment of a burst.
-    pub backlog: OutboxLimits,
+    pub backlog: BacklogLimits,
     /// What becomes of a connection that is further behind. Default: it is closed, and resumes.
     pub slow_clients: SlowClients,
     /// How much of each topic is kept for those who resume. Default: 4,096 events or 5 minutes.
-    pub history: RingLimits,
-    topic_history: Vec<(String, RingLimits)>,
+    pub history: HistoryLimits,
+    topic_history: Vec<(String, HistoryLimits)>,
     /// What the histories of all topics may hold together, in bytes, with their bookkeeping. The oldest events go first.
     /// Default: 64 MiB.
     pub history_bytes: u64,
@@ -223,7 +223,7 @@ pub enum ProxyHeader {
 ///         sse.connections.total = 0;
 ///         sse.connections.answer = answer;
 ///     });
-///     TestApp::new(app).start().unwrap()
+///     TestApp::start(app).unwrap()
 /// };
 /// let event = full(Overload::Event).sse("/news").await.next().await.unwrap();
 /// assert_eq!(event.event, "helios:overloaded");
@@ -252,9 +252,9 @@ impl Default for SseOptions {
             welcome: false,
             control_prefix: "helios:".to_owned(),
             max_event_bytes: 256 * 1024,
-            backlog: OutboxLimits::default(),
+            backlog: BacklogLimits::default(),
             slow_clients: SlowClients::default(),
-            history: RingLimits::default(),
+            history: HistoryLimits::default(),
             topic_history: Vec::new(),
             history_bytes: 64 << 20,
             max_topics: 100_000,
@@ -300,19 +300,19 @@ impl SseOptions {
     /// pattern that fits counts; a topic that none fits is kept by `history`.
     ///
     /// ```
-    /// use helios::{RingLimits, SseOptions};
+    /// use helios::{HistoryLimits, SseOptions};
     ///
-    /// let kept = |events| RingLimits { events, ..RingLimits::default() };
+    /// let kept = |events| HistoryLimits { events, ..HistoryLimits::default() };
     /// let mut options = SseOptions::default();
     /// options.keep_topic("user:admin", kept(1_000)); // before the pattern that fits it, too
     /// options.keep_topic("user:*", kept(50));
     /// ```
-    pub fn keep_topic(&mut self, pattern: impl Into<String>, limits: RingLimits) {
+    pub fn keep_topic(&mut self, pattern: impl Into<String>, limits: HistoryLimits) {
         self.topic_history.push((pattern.into(), limits));
     }
 
-    pub(super) fn history_of(&self, topic: &str) -> RingLimits {
-        let fits = |(pattern, _): &&(String, RingLimits)| match pattern.strip_suffix('*') {
+    pub(super) fn history_of(&self, topic: &str) -> HistoryLimits {
+        let fits = |(pattern, _): &&(String, HistoryLimits)| match pattern.strip_suffix('*') {
             Some(start) => topic.starts_with(start),
             None => topic == pattern,
         };
@@ -325,8 +325,8 @@ impl SseOptions {
         Ring::new(self.history_of(topic), floor).keeping_for_readers(self.for_readers())
     }
 
-    pub(super) fn for_readers(&self) -> RingLimits {
-        RingLimits {
+    pub(super) fn for_readers(&self) -> HistoryLimits {
+        HistoryLimits {
             events: self.backlog.events,
             age: Duration::from_secs(2),
         }
@@ -376,9 +376,9 @@ mod tests {
 
     #[test]
     fn the_first_pattern_that_fits_a_topic_counts() {
-        let limits = |events| RingLimits {
+        let limits = |events| HistoryLimits {
             events,
-            ..RingLimits::default()
+            ..HistoryLimits::default()
         };
         let mut options = SseOptions::default();
         options.keep_topic("user:7", limits(7));

@@ -43,7 +43,7 @@ use super::topics::{EVERYONE, check_name};
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let mut tea = app.sse("/rooms/tea").await;
 /// assert_eq!(tea.next().await.unwrap().event, "helios:ready");
 /// app.post("/rooms/tea").json(&"hello").await;

@@ -58,7 +58,7 @@ use super::hub::{Hub, until};
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let events = app.sse("/downloads/produced").await.rest().await;
 /// assert_eq!(events[1].data, "100");
 /// let events = app.sse("/downloads/driven").await.rest().await;

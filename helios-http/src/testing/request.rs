@@ -32,7 +32,7 @@ use crate::controller::BoxFuture;
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let echo = app.post("/echo").header("x-user", "ann").json(&json!([1, 2])).await;
 /// assert_eq!(echo.text(), "ann: [1,2]");
 /// let form = app.post("/echo").header("x-user", "bob");
@@ -137,7 +137,7 @@ impl IntoFuture for TestRequest {
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let request = app.sse("/words").header("x-user", "ann").post_json(&"who is it");
 /// let mut words = request.last_event_id("1").await;
 /// assert_eq!(words.next().await.unwrap().data, "it");

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 /// # struct App;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let response = app.get("/numbers").await;
 /// assert_eq!((response.status(), response.header("content-type")), (StatusCode::OK, "application/json"));
 /// assert_eq!(response.json::<Vec<u32>>(), [1, 2]);

@@ -37,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// tokio::time::pause(); // in a test: #[tokio::test(start_paused = true)]
-/// let app = TestApp::new(App).start().unwrap();
+/// let app = TestApp::start(App).unwrap();
 /// let mut prices = app.sse("/prices").await.with_deadline(Duration::from_secs(120));
 /// assert_eq!(prices.headers()["content-type"], "text/event-stream");
 /// // comments and the reconnection time come here too

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use helios::prelude::*;
-use helios::{OutboxLimits, RingLimits, SseOptions};
+use helios::{BacklogLimits, HistoryLimits, SseOptions};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpSocket;
 
@@ -20,7 +20,7 @@ pub(crate) const RETENTION: Duration = Duration::from_secs(20);
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-const BACKLOG: OutboxLimits = OutboxLimits {
+const BACKLOG: BacklogLimits = BacklogLimits {
     events: 200,
     bytes: 512 * 1024,
 };
@@ -216,9 +216,9 @@ fn set(options: &mut SseOptions) {
     options.keep_alive = Some(Duration::from_secs(3));
     options.stuck_after = STUCK_AFTER;
     options.backlog = BACKLOG;
-    options.history = RingLimits {
+    options.history = HistoryLimits {
         age: RETENTION,
-        ..RingLimits::default()
+        ..HistoryLimits::default()
     };
 }
 

@@ -3,7 +3,7 @@
 use std::mem;
 
 use helios_core::event::SseEvent;
-use helios_core::hub::OutboxLimits;
+use helios_core::hub::BacklogLimits;
 use helios_core::sse::{SseError, SseReset};
 
 use super::{JoinAt, Origin};
@@ -43,7 +43,7 @@ impl Deferred {
         origin: Origin,
         size: usize,
     ) -> Result<(), SseError> {
-        let limits = OutboxLimits::default();
+        let limits = BacklogLimits::default();
         let kept = self.kept();
         if kept.events.len() >= limits.events || kept.bytes + size > limits.bytes {
             return Err(SseError::Full);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn events_are_bounded_by_number_and_by_bytes() {
-        let limits = OutboxLimits::default();
+        let limits = BacklogLimits::default();
         let mut many = Deferred::default();
         for _ in 0..limits.events {
             push(&mut many, 1).unwrap();

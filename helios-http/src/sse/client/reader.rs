@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
-use helios_core::hub::{Frame, Lag, OutboxLimits, Overtaken, Verdict};
+use helios_core::hub::{BacklogLimits, Frame, Lag, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::reset::PendingReset;
@@ -233,7 +233,7 @@ const EVERYTHING: Lag = Lag {
 };
 
 /// Who is too far behind is brought well below the limit, or it would lose a little all the time.
-fn half(limits: OutboxLimits) -> Lag {
+fn half(limits: BacklogLimits) -> Lag {
     Lag {
         events: limits.events as u64 / 2,
         bytes: limits.bytes as u64 / 2,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use helios_core::event::SseEvent;
-use helios_core::hub::{EventId, Frame, OutboxLimits, RingLimits};
+use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
 use helios_core::sse::CloseReason;
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
@@ -146,11 +146,11 @@ impl World {
     fn new(routes: Vec<Route>, events: usize, slow_clients: SlowClients) -> Self {
         let hub = Hub::new();
         let mut options = SseOptions::default();
-        options.history = RingLimits {
+        options.history = HistoryLimits {
             events,
-            ..RingLimits::default()
+            ..HistoryLimits::default()
         };
-        options.backlog = OutboxLimits {
+        options.backlog = BacklogLimits {
             events: 4,
             bytes: 4096,
         };
