@@ -28,12 +28,12 @@ pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
 pub use helios_core::sse::{CloseReason, SseError, SseReset};
 pub use helios_core::validate::{validated_body, validated_whole};
-pub use helios_http::controller::{
+pub use helios_http::rt::{
     BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, HookNeeds, Hooks,
-    InjectEntry, PipelineTable, Route, Server, ServerTable, SseTable,
+    InjectEntry, Outcome, PipelineTable, Route, Server, ServerTable, SseCall, SseTable, field_sse,
+    filter, guard, hook_argument, inject_sse, interceptor, set_header,
 };
-pub use helios_http::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
-pub use helios_http::sse::{Outcome, SseCall, SseService, SseStream, hook_argument};
+pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
 };

@@ -1,5 +1,12 @@
 //! [`Helios`]: an app being put together.
 
+mod assemble;
+mod module;
+mod settings;
+pub(crate) mod table;
+
+pub use module::Module;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +21,16 @@ use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::assemble::{Assembled, assemble};
-use crate::controller::{Controller, ControllerEntry, Server, ServerTable};
+use crate::app::assemble::{Assembled, assemble};
+use crate::app::settings::Settings;
+use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
-use crate::module::Module;
-use crate::mount::{self, BoxedService, Mount};
 use crate::panics;
-use crate::router::{Router, Routes};
-use crate::service::{BoxedLayer, ErrorFormat, HeliosService, RouteService, Shared, Stack};
-use crate::settings::Settings;
+use crate::routing::mount::{self, BoxedService, Mount};
+use crate::routing::router::{Router, Routes};
+use crate::routing::service::{
+    BoxedLayer, ErrorFormat, HeliosService, RouteService, Shared, Stack,
+};
 use crate::sse::backplane::Backplane;
 use crate::sse::{Hub, Relay, SseOptions, SseService};
 

@@ -31,9 +31,6 @@ pub use helios_core::container::InjectError;
 pub use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
 
-pub use crate::assemble::Place;
-use crate::sse::backplane::BackplaneError;
-
 /// Why `listen` or `into_service` gave up. Its text is for the person who starts the server, and `{:?}` gives the same
 /// text: it is what Rust prints for a `main` that returns the error.
 ///
@@ -79,7 +76,7 @@ pub enum Error {
     },
     /// The backplane did not connect.
     #[error("the backplane did not connect: {0}")]
-    Backplane(#[source] BackplaneError),
+    Backplane(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A service's start hook failed.
     #[error(transparent)]
     Start(StartError),
@@ -213,6 +210,49 @@ fn collision(first: &Place, second: &Place, verb: Verb, path: &str) -> String {
         );
     }
     format!("{first} and {second} both answer {verb} {path}: change one of the paths or methods")
+}
+
+/// A handler, for error messages.
+///
+/// ```
+/// use helios::error::{Error, Place, StartupFault};
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct User;
+///
+/// #[controller(prefix = "user")]
+/// impl User {
+///     #[sse]
+///     fn updates(&self) -> SseStream { SseStream::new() }
+/// }
+///
+/// #[server(controllers = [User])] // without `sse(enabled = true)`
+/// struct App;
+///
+/// fn first_place(error: &Error) -> Option<Place> {
+///     let Error::Startup(faults) = error else { return None };
+///     faults.0.iter().find_map(|fault| match fault {
+///         StartupFault::SseDisabled { place, .. } => Some(*place),
+///         _ => None,
+///     })
+/// }
+/// let error = Helios::new(App).into_service().err().unwrap();
+/// assert_eq!(first_place(&error).unwrap().to_string(), "`User::updates`");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The controller's name.
+    pub controller: &'static str,
+    /// The method's name.
+    pub handler: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}::{}`", self.controller, self.handler)
+    }
 }
 
 #[cfg(test)]

@@ -2,37 +2,29 @@
 //!
 //! Applications depend on the `helios` crate, which re-exports what they need.
 
-mod answer;
 mod app;
-mod assemble;
-mod body;
-pub mod controller;
-mod endpoint;
 pub mod error;
-mod module;
-mod mount;
+mod future;
+mod head;
 mod panics;
 mod peer;
-mod pipeline;
 mod progress;
 mod remote_addr;
+mod routing;
 #[doc(hidden)]
-pub mod resolve;
-mod router;
+pub mod rt;
 mod server;
-mod service;
-mod settings;
 pub mod sse;
+mod sync;
+mod table;
 pub mod testing;
 mod trace;
 
-pub use app::{BoxedRoutes, Helios};
-pub use assemble::Assembly;
-pub use module::Module;
+pub use app::{BoxedRoutes, Helios, Module};
 pub use remote_addr::RemoteAddr;
-pub use router::{RouteInfo, Routes};
+pub use routing::router::{RouteInfo, Routes};
+pub use routing::service::HeliosService;
 pub use server::Listener;
-pub use service::HeliosService;
 
 #[doc(hidden)]
 pub use helios_core::reply::{Opened as __Opened, Shape as __Shape};

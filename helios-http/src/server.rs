@@ -1,13 +1,11 @@
 //! Serving: the accept loop, and the drain.
 
 mod connection;
-mod handover;
 mod listener;
 mod progress;
 mod signals;
-mod stream;
+mod takeover;
 mod timer;
-mod wire;
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;
@@ -23,10 +21,10 @@ pub use listener::Listener;
 pub(crate) use listener::bind;
 
 use crate::app::{Checked, Helios};
-use crate::controller::BoxFuture;
 use crate::error::Error;
+use crate::future::BoxFuture;
 use crate::peer::Peer;
-use crate::service::HeliosService;
+use crate::routing::service::HeliosService;
 use connection::Connections;
 use signals::Signals;
 

@@ -1,25 +1,22 @@
 //! Server-Sent Events: the handle, the hub behind it, and the body that turns cursors into frames.
 
 mod address;
+pub(crate) mod answer;
 pub mod backplane;
-mod call;
-mod client;
-mod connection;
+pub(crate) mod call;
 mod control;
 mod drain;
 mod heartbeat;
-mod hooks;
+pub(crate) mod hooks;
 mod hub;
+mod limiter;
 mod network;
-mod options;
-mod output;
-mod relay;
-mod seats;
+pub(crate) mod open;
+pub(crate) mod options;
+pub(crate) mod output;
 mod service;
 mod standalone;
 mod stream;
-mod topics;
-mod waiting;
 
 pub use call::{Finished, Outcome, Refusal, SseCall};
 pub use hooks::{HookArgument, HookPlace, hook_argument, hook_ladder, hook_result};
@@ -28,12 +25,10 @@ pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptio
 pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};
 pub use standalone::SseHub;
-pub use stream::SseStream;
+pub use stream::handle::SseStream;
 
-pub(crate) use call::{Around, Opening};
-pub(crate) use client::Piece;
-pub(crate) use connection::{Connection, Opened};
-pub(crate) use hooks::{ControllerHooks, SseHooks};
+pub(crate) use backplane::replication::Relay;
+pub(crate) use hooks::SseHooks;
 pub(crate) use hub::Hub;
-pub(crate) use relay::Relay;
-pub(crate) use seats::Overloaded;
+pub(crate) use stream::running::Connection;
+pub(crate) use stream::state::Piece;

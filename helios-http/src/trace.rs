@@ -9,7 +9,7 @@ use http::Method;
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::answer::Answer;
+use crate::sse::answer::Answer;
 
 /// Times one request from its routing to its response head, if anybody listens.
 pub(crate) struct RequestTrace {

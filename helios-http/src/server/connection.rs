@@ -23,14 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::BoxError;
 
-use super::handover::{Answered, Handover};
-use super::progress::{H2Stream, Pieces, StreamExecutor, WriteDeadline};
-use super::stream::EventStream;
-use super::timer::HeadTimer;
-use super::wire::Wire;
-use crate::controller::BoxFuture;
+use crate::future::BoxFuture;
 use crate::peer::Peer;
-use crate::service::{HeliosService, Stack};
+use crate::routing::service::{HeliosService, Stack};
+use crate::server::progress::{H2Stream, Pieces, StreamExecutor, WriteDeadline};
+use crate::server::takeover::capture::Wire;
+use crate::server::takeover::handover::{Answered, Handover};
+use crate::server::takeover::stream::EventStream;
+use crate::server::timer::HeadTimer;
 
 /// hyper's buffer for reading a head and for gathering writes. A larger one would hide what a slow client has not read.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -379,8 +379,8 @@ mod tests {
     use tokio::runtime;
 
     use super::*;
-    use crate::mount::boxed;
-    use crate::router::Routes;
+    use crate::routing::mount::boxed;
+    use crate::routing::router::Routes;
     use crate::sse::Hub;
 
     fn nothing() -> HeliosService {

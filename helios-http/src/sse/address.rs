@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use helios_core::request::RequestContext;
 use http::HeaderMap;
 
-use super::options::{ConnectionLimits, ProxyHeader};
+use crate::sse::options::{ConnectionLimits, ProxyHeader};
 
 /// The address of the client: the peer's own, or if that is a trusted proxy, the last one before it that is not.
-pub(super) fn client_address(
+pub(crate) fn client_address(
     request: &RequestContext,
     limits: &ConnectionLimits,
 ) -> Option<IpAddr> {

@@ -1,5 +1,7 @@
 //! What joins the hubs of several servers.
 
+pub(crate) mod replication;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -7,8 +9,8 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use helios_core::hub::EventId;
 
-use super::hub::Hub;
-pub use crate::controller::BoxFuture;
+pub use crate::future::BoxFuture;
+use crate::sse::hub::Hub;
 
 /// What a backplane gives when it fails: any error.
 ///
@@ -286,7 +288,7 @@ pub struct BackplaneSink {
 }
 
 impl BackplaneSink {
-    pub(super) fn new(hub: &Arc<Hub>) -> Self {
+    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
         Self {
             hub: Arc::downgrade(hub),
         }

@@ -19,13 +19,13 @@ use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
 use pin_project_lite::pin_project;
 
-use super::client::{Attachment, EventMapper};
-use super::hooks::SseHooks;
-use super::hub::Hub;
-use super::seats::Seat;
-use super::stream::SseStream;
-use crate::controller::BoxFuture;
+use crate::future::BoxFuture;
 use crate::peer::Peer;
+use crate::sse::hooks::SseHooks;
+use crate::sse::hub::Hub;
+use crate::sse::limiter::Seat;
+use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::state::{Attachment, EventMapper};
 
 /// How long a producer may run before its response head leaves without an event.
 const HEAD_GRACE: Duration = Duration::from_millis(250);
@@ -58,15 +58,15 @@ impl<E: Into<SseError>> From<E> for Refusal {
 }
 
 /// What a generator yields, its type forgotten: one way of running it is compiled, not one for each.
-pub(super) type EventStream<'a> =
+pub(crate) type EventStream<'a> =
     Pin<Box<dyn Stream<Item = Result<SseEvent, SseError>> + Send + 'a>>;
 
 pin_project! {
     /// A stream of anything that can be sent, as events.
-    pub(super) struct Items<S: Stream> {
+    pub(crate) struct Items<S: Stream> {
         #[pin]
-        pub(super) stream: S,
-        pub(super) event: fn(S::Item) -> Result<SseEvent, SseError>,
+        pub(crate) stream: S,
+        pub(crate) event: fn(S::Item) -> Result<SseEvent, SseError>,
     }
 }
 
@@ -81,7 +81,7 @@ impl<S: Stream> Stream for Items<S> {
 
 /// Given to an async method that was a producer and has run to its end.
 #[derive(Debug)]
-pub struct Finished(pub(super) Outcome);
+pub struct Finished(pub(crate) Outcome);
 
 /// What a route puts around its streams.
 #[derive(Default)]
@@ -93,16 +93,16 @@ pub(crate) struct Around {
 
 /// What the call of a route and the connection that it opens have in common.
 pub(crate) struct Opening {
-    pub(super) hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     around: Around,
     peer: Option<Arc<Peer>>,
     /// Given up when the connection is over.
     _seat: Seat,
     /// The handle that was attached.
-    pub(super) client: OnceLock<SseStream>,
-    pub(super) head: ResponseHead,
+    pub(crate) client: OnceLock<SseStream>,
+    pub(crate) head: ResponseHead,
     /// The source has been polled, or need not be: the head may leave.
-    pub(super) ready: AtomicBool,
+    pub(crate) ready: AtomicBool,
 }
 
 impl Opening {
@@ -128,19 +128,19 @@ impl Opening {
         self.ready.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 }
 
 /// A call's own handle, made when it is asked for: a method that gives another has no need of it.
-pub(super) struct OwnHandle {
+pub(crate) struct OwnHandle {
     hub: Arc<Hub>,
     handle: OnceLock<SseStream>,
 }
 
 impl OwnHandle {
-    pub(super) fn get(&self) -> SseStream {
+    pub(crate) fn get(&self) -> SseStream {
         let make = || SseStream::known_to(&self.hub);
         self.handle.get_or_init(make).clone()
     }
@@ -205,7 +205,7 @@ impl SseCall {
     }
 
     /// Runs a stream: opens the connection, polls the stream once, and sends what it yields.
-    pub(super) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
+    pub(crate) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
         let (client, opening) = self.open(None).await?;
         let mut held: Option<SseEvent> = None;
         poll_fn(|cx| {
@@ -231,7 +231,7 @@ impl SseCall {
     }
 
     /// Runs a producer: opens the connection, then the method's own future.
-    pub(super) async fn produce(
+    pub(crate) async fn produce(
         self,
         mut producer: BoxFuture<'_, Result<(), HttpError>>,
     ) -> Outcome {
@@ -252,7 +252,7 @@ impl SseCall {
     }
 
     /// Attaches the handle that the method returned.
-    pub(super) async fn attach(self, handle: SseStream) -> Outcome {
+    pub(crate) async fn attach(self, handle: SseStream) -> Outcome {
         let (_, opening) = self.open(Some(handle)).await?;
         opening.set_ready();
         Ok(Ended::Handle)

@@ -10,16 +10,16 @@ use helios_core::event::SseEvent;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 use serde::Serialize;
 
-use super::hub::Hub;
-use super::options::SseOptions;
+use crate::sse::hub::Hub;
+use crate::sse::options::SseOptions;
 
 /// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
-pub(super) fn end(options: &SseOptions) -> Bytes {
+pub(crate) fn end(options: &SseOptions) -> Bytes {
     encoded(&SseEvent::text("").event(name(options, "end")).id(END_MARK))
 }
 
 /// `<prefix>reconnect`: come back after `retry`.
-pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReason) -> Bytes {
+pub(crate) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReason) -> Bytes {
     let data = serde_json::json!({ "reason": reason.as_str() });
     encoded(
         &SseEvent::json(data)
@@ -30,7 +30,7 @@ pub(super) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
 /// event comes back to it. If it has to be reset first, that is the id that it has brought.
-pub(super) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bool) -> Bytes {
+pub(crate) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bool) -> Bytes {
     #[derive(Serialize)]
     struct Ready {
         client: ClientId,
@@ -41,7 +41,7 @@ pub(super) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bo
 }
 
 /// `<prefix>reset`: events of these topics are missing. The id is the one that the client has already.
-pub(super) fn reset(hub: &Hub, id: Option<String>, reset: &SseReset) -> Bytes {
+pub(crate) fn reset(hub: &Hub, id: Option<String>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
     let event = SseEvent::json(data).event(name(hub.options(), "reset"));
     encoded(&with_id(event, id))
@@ -58,7 +58,7 @@ fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
 }
 
 /// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.
-pub(super) fn overloaded(options: &SseOptions, last_event_id: Option<String>) -> Bytes {
+pub(crate) fn overloaded(options: &SseOptions, last_event_id: Option<String>) -> Bytes {
     let retry = jittered(options.connections.retry);
     let event = SseEvent::json(serde_json::json!({ "retry": retry.as_millis() as u64 }))
         .event(name(options, "overloaded"))
@@ -68,14 +68,14 @@ pub(super) fn overloaded(options: &SseOptions, last_event_id: Option<String>) ->
 }
 
 /// `error`: the stream failed. A 5xx tells nothing but its status.
-pub(super) fn error(error: &SseError) -> Bytes {
+pub(crate) fn error(error: &SseError) -> Bytes {
     let problem = HttpError::from(error.clone()).to_problem_json();
     encoded(&SseEvent::text(problem).event("error"))
 }
 
 /// What goes out with the head. The comment makes Firefox open; `retry` has no blank line after it, so that it
 /// belongs to the first event's block: clients ignore it in a block without data.
-pub(super) fn preamble(options: &SseOptions, client: ClientId) -> Bytes {
+pub(crate) fn preamble(options: &SseOptions, client: ClientId) -> Bytes {
     let mut bytes = format!(":\nretry: {}\n", options.retry.as_millis()).into_bytes();
     if options.welcome {
         let data = serde_json::json!({ "uuid": client });
@@ -85,7 +85,7 @@ pub(super) fn preamble(options: &SseOptions, client: ClientId) -> Bytes {
 }
 
 /// A retry time spread over half its length more, so that clients sent away together do not return together.
-pub(super) fn jittered(retry: Duration) -> Duration {
+pub(crate) fn jittered(retry: Duration) -> Duration {
     retry.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
 

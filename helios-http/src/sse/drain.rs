@@ -7,9 +7,9 @@ use std::time::Duration;
 use helios_core::sse::CloseReason;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::client::{Client, Ending, Farewell};
-use super::control;
-use super::hub::Hub;
+use crate::sse::control;
+use crate::sse::hub::Hub;
+use crate::sse::stream::state::{Client, Ending, Farewell};
 
 impl Hub {
     /// Ends every connection with a word to reconnect, at least 1,000 a second and all within half of `window`, then
@@ -41,12 +41,12 @@ impl Hub {
         }
     }
 
-    pub(super) fn shutdown_ending(&self) -> Ending {
+    pub(crate) fn shutdown_ending(&self) -> Ending {
         self.reconnect_ending(CloseReason::Shutdown)
     }
 
     /// An end after which the client comes back, not all at once.
-    pub(super) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
+    pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
         let retry = control::jittered(self.options().retry);
         Ending {
             reason,

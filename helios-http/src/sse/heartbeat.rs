@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::hub::Hub;
-use super::topics::Topic;
 use crate::panics::{caught, caught_in};
+use crate::sse::hub::Hub;
+use crate::sse::hub::topics::Topic;
 
 /// Beats until the app is dropped.
-pub(super) async fn run(hub: Weak<Hub>, tick: Duration) {
+pub(crate) async fn run(hub: Weak<Hub>, tick: Duration) {
     let _beating = Beating(Weak::clone(&hub));
     let mut ticks = interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -13,11 +13,58 @@ use helios_core::sse::{CloseReason, SseError, SseReset};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::client::Attachment;
-use super::hub::Hub;
-use super::stream::SseStream;
-use crate::controller::{BoxFuture, Controller, Hooks};
+use crate::future::BoxFuture;
 use crate::panics::caught_in;
+use crate::sse::hub::Hub;
+use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::state::Attachment;
+use crate::table::HookNeeds;
+
+/// The hidden function of `#[on_sse_connection]`.
+pub type ConnectionHook<C> =
+    for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Result<(), HttpError>>;
+
+/// The hidden function of `#[on_sse_error]`.
+pub type ErrorHook<C> =
+    for<'a> fn(&'a C, SseStream, &'a SseError) -> BoxFuture<'a, Result<(), HttpError>>;
+
+/// The hidden function of `#[on_sse_reset]`.
+pub type ResetHook<C> =
+    for<'a> fn(&'a C, SseStream, &'a SseReset) -> BoxFuture<'a, Result<(), HttpError>>;
+
+/// The hidden function of `#[on_sse_close]`.
+pub type CloseHook<C> =
+    for<'a> fn(&'a C, SseStream, CloseReason) -> BoxFuture<'a, Result<(), HttpError>>;
+
+/// The hidden functions of a controller's SSE hooks.
+pub struct Hooks<C: 'static> {
+    /// `#[on_sse_connection]`
+    pub connection: Option<ConnectionHook<C>>,
+    /// `#[on_sse_error]`
+    pub error: Option<ErrorHook<C>>,
+    /// `#[on_sse_reset]`
+    pub reset: Option<ResetHook<C>>,
+    /// `#[on_sse_close]`
+    pub close: Option<CloseHook<C>>,
+    /// What their arguments need, for the check at start-up.
+    pub needs: &'static [HookNeeds],
+}
+
+impl<C> Hooks<C> {
+    /// No hooks at all.
+    pub const NONE: Self = Self {
+        connection: None,
+        error: None,
+        reset: None,
+        close: None,
+        needs: &[],
+    };
+
+    pub(crate) const fn is_none(&self) -> bool {
+        let closing = self.error.is_none() && self.reset.is_none() && self.close.is_none();
+        self.connection.is_none() && closing
+    }
+}
 
 /// A hook that runs when the request is long over, and what it is told.
 pub trait HookPlace {
@@ -111,21 +158,16 @@ pub(crate) struct ControllerHooks<C: 'static> {
     hooks: &'static Hooks<C>,
 }
 
-impl<C: Controller> ControllerHooks<C> {
-    /// `None` if the controller has no hooks at all.
-    pub(crate) fn of(controller: &Arc<C>) -> Option<Arc<dyn SseHooks>> {
-        // Decided when it is compiled: without hooks, nothing of the following is.
-        if const { C::TABLE.hooks.is_none() } {
-            return None;
-        }
-        Some(Arc::new(Self {
+impl<C: Send + Sync + 'static> ControllerHooks<C> {
+    pub(crate) fn of(controller: &Arc<C>, hooks: &'static Hooks<C>) -> Arc<dyn SseHooks> {
+        Arc::new(Self {
             controller: Arc::clone(controller),
-            hooks: const { &C::TABLE.hooks },
-        }))
+            hooks,
+        })
     }
 }
 
-impl<C: Controller> SseHooks for ControllerHooks<C> {
+impl<C: Send + Sync + 'static> SseHooks for ControllerHooks<C> {
     fn connection<'a>(
         &'a self,
         call: &'a mut Call,
@@ -164,7 +206,7 @@ impl<C: Controller> SseHooks for ControllerHooks<C> {
 
 /// Runs the close hooks of the controllers that accepted the connection, innermost first, in a task of their own: the
 /// connection's may be gone with its client.
-pub(super) fn spawn_close(client: SseStream, attachment: &Attachment, reason: CloseReason) {
+pub(crate) fn spawn_close(client: SseStream, attachment: &Attachment, reason: CloseReason) {
     let accepted = attachment.accepted.load(Ordering::Acquire);
     let hooks: Vec<_> = attachment.hooks.iter().take(accepted).cloned().collect();
     let (Some(runtime), false) = (attachment.hub.runtime(), hooks.is_empty()) else {
@@ -190,7 +232,7 @@ pub(super) fn spawn_close(client: SseStream, attachment: &Attachment, reason: Cl
 }
 
 /// Runs the error hooks, innermost first, and waits for them.
-pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error: &SseError) {
+pub(crate) async fn run_error(client: &SseStream, attachment: &Attachment, error: &SseError) {
     for hook in attachment.hooks.iter().rev() {
         let (hook, client, error) = (Arc::clone(hook), client.clone(), error.clone());
         let call = async move {
@@ -205,7 +247,7 @@ pub(super) async fn run_error(client: &SseStream, attachment: &Attachment, error
 
 /// Runs the reset hooks, innermost first, in a task of their own that ends with the connection, and then lets the client
 /// read on.
-pub(super) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
+pub(crate) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
     let Some(runtime) = attachment.hub.runtime() else {
         client.client.reset_failed();
         return;

@@ -3,9 +3,12 @@
 //!
 //! Lock order: a client's state, then a topic. Nothing is woken and no user code runs under either.
 
+pub(crate) mod topics;
+pub(crate) mod waiters;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,31 +21,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::client::Client;
-use super::heartbeat;
-use super::options::SseOptions;
-use super::relay::Relay;
-use super::seats::Seats;
-use super::topics::{Membership, Topics};
-use super::waiting::Woken;
-
-/// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Asks until there is an answer, each time after a signal. A signal between asking and waiting is not missed.
-pub(super) async fn until<T>(signal: &Notify, mut ask: impl FnMut() -> Option<T>) -> T {
-    loop {
-        let signalled = signal.notified();
-        tokio::pin!(signalled);
-        signalled.as_mut().enable();
-        match ask() {
-            Some(answer) => return answer,
-            None => signalled.await,
-        }
-    }
-}
+use crate::sse::backplane::replication::Relay;
+use crate::sse::heartbeat;
+use crate::sse::hub::topics::{Membership, Topics};
+use crate::sse::hub::waiters::Woken;
+use crate::sse::limiter::Seats;
+use crate::sse::options::SseOptions;
+use crate::sse::stream::state::Client;
+use crate::sync::{lock, until};
 
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
@@ -51,28 +37,28 @@ pub(crate) struct Hub {
     epoch: AtomicU64,
     /// The highest sequence number given out.
     head: AtomicU64,
-    pub(super) topics: Topics,
+    pub(crate) topics: Topics,
     clients: Mutex<HashMap<ClientId, Weak<Client>>>,
-    pub(super) seats: Arc<Seats>,
-    pub(super) counters: Counters,
-    pub(super) closing: AtomicBool,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) counters: Counters,
+    pub(crate) closing: AtomicBool,
     /// Signalled when the last live connection has ended.
     quiet: Notify,
-    pub(super) beating: AtomicBool,
+    pub(crate) beating: AtomicBool,
     /// Where it beats.
     heartbeat: Mutex<Option<Handle>>,
-    pub(super) hook_tasks: TaskTracker,
+    pub(crate) hook_tasks: TaskTracker,
     relay: OnceLock<Relay>,
 }
 
 #[derive(Default)]
-pub(super) struct Counters {
-    pub(super) live: AtomicUsize,
-    pub(super) published: AtomicU64,
-    pub(super) delivered: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) slow_closes: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) live: AtomicUsize,
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) slow_closes: AtomicU64,
 }
 
 impl Hub {
@@ -117,26 +103,26 @@ impl Hub {
         self.relay.get()
     }
 
-    pub(super) fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
-    pub(super) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
     /// The id of the event with this number.
-    pub(super) fn id(&self, seq: u64) -> EventId {
+    pub(crate) fn id(&self, seq: u64) -> EventId {
         EventId::new(self.epoch(), seq)
     }
 
     /// Goes on from this id, which somebody else has given out.
-    pub(super) fn advance_to(&self, id: EventId) {
+    pub(crate) fn advance_to(&self, id: EventId) {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);
     }
 
     /// Begins anew at an id of another sequence.
-    pub(super) fn restart_at(&self, id: EventId) {
+    pub(crate) fn restart_at(&self, id: EventId) {
         // Who sees the new epoch sees a head of it, too.
         self.head.store(id.seq(), Ordering::Release);
         self.epoch.store(id.epoch(), Ordering::Release);
@@ -144,24 +130,24 @@ impl Hub {
         woken.into_iter().for_each(Woken::wake);
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Makes the client known by its id, before it is live.
-    pub(super) fn register(&self, client: &Arc<Client>) {
+    pub(crate) fn register(&self, client: &Arc<Client>) {
         lock(&self.clients).insert(client.id, Arc::downgrade(client));
     }
 
-    pub(super) fn unregister(&self, id: ClientId) {
+    pub(crate) fn unregister(&self, id: ClientId) {
         lock(&self.clients).remove(&id);
     }
 
-    pub(super) fn find(&self, id: ClientId) -> Option<Arc<Client>> {
+    pub(crate) fn find(&self, id: ClientId) -> Option<Arc<Client>> {
         lock(&self.clients).get(&id)?.upgrade()
     }
 
-    pub(super) fn live_clients(&self) -> Vec<Arc<Client>> {
+    pub(crate) fn live_clients(&self) -> Vec<Arc<Client>> {
         let clients: Vec<_> = lock(&self.clients)
             .values()
             .filter_map(Weak::upgrade)
@@ -174,7 +160,7 @@ impl Hub {
 
     /// Counts a connection as live, and sees to it that the heartbeat runs: on the first runtime that serves the hub, and
     /// on another when that one is gone.
-    pub(super) fn connected(self: &Arc<Self>) {
+    pub(crate) fn connected(self: &Arc<Self>) {
         self.counters.live.fetch_add(1, Ordering::Relaxed);
         self.keep_beating();
     }
@@ -183,7 +169,7 @@ impl Hub {
         self.beating.load(Ordering::Acquire)
     }
 
-    pub(super) fn keep_beating(self: &Arc<Self>) {
+    pub(crate) fn keep_beating(self: &Arc<Self>) {
         if self.is_beating() {
             return;
         }
@@ -198,20 +184,20 @@ impl Hub {
         }
     }
 
-    pub(super) fn disconnected(&self) {
+    pub(crate) fn disconnected(&self) {
         if self.counters.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.quiet.notify_waiters();
         }
     }
 
     /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
-    pub(super) fn runtime(&self) -> Option<Handle> {
+    pub(crate) fn runtime(&self) -> Option<Handle> {
         let heartbeat = || lock(&self.heartbeat).clone();
         Handle::try_current().ok().or_else(heartbeat)
     }
 
     /// The bytes of an event that may be sent to one connection.
-    pub(super) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
+    pub(crate) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
         self.check_reserved(event)?;
         let bytes = encode(event)?;
         self.check_size(&bytes)?;
@@ -229,7 +215,7 @@ impl Hub {
         Ok(numberable)
     }
 
-    pub(super) fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
+    pub(crate) fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
         let prefix = &self.options().control_prefix;
         let name = event.name().filter(|name| name.starts_with(prefix));
         let id = event.event_id().filter(|id| is_end_mark(id));
@@ -247,13 +233,13 @@ impl Hub {
         Ok(())
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 
     /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of
     /// publishes does not starve the readers.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         self: &Arc<Self>,
         topic: &str,
         event: &SseEvent,
@@ -299,7 +285,7 @@ impl Hub {
     }
 
     /// A place in a topic, which is made if there is none. The backplane's events reach it from then on.
-    pub(super) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
+    pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
         self.keep_beating();
         loop {
             let topic = self.topics.open(name, self.options())?;
@@ -321,7 +307,7 @@ impl Hub {
     }
 
     /// Counts a frame that is about to be written.
-    pub(super) fn count(&self, frame: Frame) -> Bytes {
+    pub(crate) fn count(&self, frame: Frame) -> Bytes {
         let (events, bytes) = (frame.events(), frame.len() as u64);
         self.counters.delivered.fetch_add(events, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -329,7 +315,7 @@ impl Hub {
     }
 
     /// Waits until no connection is live.
-    pub(super) async fn wait_until_quiet(&self) {
+    pub(crate) async fn wait_until_quiet(&self) {
         let live = || self.counters.live.load(Ordering::Acquire);
         until(&self.quiet, || (live() == 0).then_some(())).await;
     }
@@ -341,7 +327,7 @@ impl Hub {
     }
 
     /// Appends to a topic's ring. The caller wakes who waits once it has released the lock.
-    pub(super) fn push(
+    pub(crate) fn push(
         &self,
         ring: &mut Ring,
         seq: u64,
@@ -355,7 +341,7 @@ impl Hub {
     }
 
     /// What is to be done when a topic is unlocked again.
-    pub(super) fn appended(&self, woken: Woken) {
+    pub(crate) fn appended(&self, woken: Woken) {
         woken.wake();
         self.topics.trim(self.options().history_bytes);
     }

@@ -6,8 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::network::Network;
-use crate::controller::SseTable;
+use crate::sse::network::Network;
 use helios_core::hub::{BacklogLimits, HistoryLimits, Patience, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
@@ -77,7 +76,7 @@ pub struct SseOptions {
     /// A connection that is older is ended and comes back, so that connections spread over servers again and what a
     /// guard allowed long ago is asked anew. Each connection's own limit is up to a tenth less, by chance. Default: none.
     pub max_age: Option<Duration>,
-    /// How long a producer that watches [`SseStream::closing`](super::SseStream::closing) has for its last word.
+    /// How long a producer that watches [`SseStream::closing`](crate::sse::SseStream::closing) has for its last word.
     /// Default: 1 s.
     pub closing_grace: Duration,
     /// How many connections there may be. Default: 100,000 in all, see [`ConnectionLimits`].
@@ -244,6 +243,21 @@ pub enum Overload {
     Status(StatusCode),
 }
 
+/// What `sse(..)` of `#[server]` writes down. Durations are in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SseTable {
+    /// Whether SSE routes are served.
+    pub enabled: bool,
+    /// Silence after which a comment is sent; 0 turns it off.
+    pub keep_alive: Option<u64>,
+    /// How long a client should wait before it reconnects.
+    pub retry: Option<u64>,
+    /// Whether every connection starts with `event: welcome` and its id.
+    pub welcome: bool,
+    /// What the names of control events begin with.
+    pub control_prefix: Option<&'static str>,
+}
+
 impl Default for SseOptions {
     fn default() -> Self {
         Self {
@@ -311,7 +325,7 @@ impl SseOptions {
         self.topic_history.push((pattern.into(), limits));
     }
 
-    pub(super) fn history_of(&self, topic: &str) -> HistoryLimits {
+    pub(crate) fn history_of(&self, topic: &str) -> HistoryLimits {
         let fits = |(pattern, _): &&(String, HistoryLimits)| match pattern.strip_suffix('*') {
             Some(start) => topic.starts_with(start),
             None => topic == pattern,
@@ -321,11 +335,11 @@ impl SseOptions {
     }
 
     /// The log of a new topic. A burst may be longer than its history: who reads it as it comes is not overtaken.
-    pub(super) fn ring(&self, topic: &str, floor: u64) -> Ring {
+    pub(crate) fn ring(&self, topic: &str, floor: u64) -> Ring {
         Ring::new(self.history_of(topic), floor).keeping_for_readers(self.for_readers())
     }
 
-    pub(super) fn for_readers(&self) -> HistoryLimits {
+    pub(crate) fn for_readers(&self) -> HistoryLimits {
         HistoryLimits {
             events: self.backlog.events,
             age: Duration::from_secs(2),
@@ -348,7 +362,7 @@ impl SseOptions {
         options
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(crate) fn patience(&self) -> Patience {
         Patience {
             keep_alive: self.keep_alive,
             stuck_after: Some(self.stuck_after),
@@ -357,13 +371,13 @@ impl SseOptions {
     }
 
     /// The limit of a new connection's age: not the same for all, or all that came together would go together.
-    pub(super) fn jittered_max_age(&self) -> Option<Duration> {
+    pub(crate) fn jittered_max_age(&self) -> Option<Duration> {
         let age = self.max_age?;
         Some(age.mul_f64(1.0 - fastrand::f64() / 10.0))
     }
 
     /// How often clients are looked at: fine enough for the shortest of their silences.
-    pub(super) fn tick(&self) -> Duration {
+    pub(crate) fn tick(&self) -> Duration {
         let shortest = self.keep_alive.unwrap_or(self.stuck_after);
         let shortest = shortest.min(self.stuck_after) / 8;
         shortest.clamp(TICK, Duration::from_secs(1))

@@ -84,7 +84,7 @@ mod rungs {
     use helios_core::reply::Shape;
 
     use super::{ProducerError, SseOutput};
-    use crate::controller::BoxFuture;
+    use crate::future::BoxFuture;
     use crate::sse::call::{EventStream, Items};
     use crate::sse::{Finished, Outcome, SseCall, SseStream};
 

@@ -8,9 +8,9 @@ use helios_core::event::IntoSseEvent;
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, SseError};
 
-use super::hub::Hub;
-use super::stream::SseStream;
-use super::topics::{EVERYONE, check_name};
+use crate::sse::hub::Hub;
+use crate::sse::hub::topics::{EVERYONE, check_name};
+use crate::sse::stream::handle::SseStream;
 
 /// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
@@ -52,7 +52,7 @@ use super::topics::{EVERYONE, check_name};
 /// ```
 #[derive(Clone)]
 pub struct SseService {
-    pub(super) hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl fmt::Debug for SseService {

@@ -13,15 +13,15 @@ use helios_core::sse::CloseReason;
 use http::request::Parts;
 use tokio::time::timeout;
 
-use super::call::Around;
-use super::hub::Hub;
-use super::options::SseOptions;
-use super::service::SseService;
-use super::stream::SseStream;
 use crate::error::Error;
 use crate::peer::Peer;
-use crate::pipeline;
 use crate::remote_addr::RemoteAddr;
+use crate::sse::call::Around;
+use crate::sse::hub::Hub;
+use crate::sse::open::open;
+use crate::sse::options::SseOptions;
+use crate::sse::service::SseService;
+use crate::sse::stream::handle::SseStream;
 
 /// Streams for handlers without controllers, of plain hyper, axum or whatever else answers with an [`http::Response`]. All
 /// that is promised of streams holds, but for what is a controller's: hooks, interceptors, and guards.
@@ -121,8 +121,8 @@ impl SseHub {
         let request = RequestContext::new(head, route, Vec::new(), addr);
         let call = Call::new(request, Body::empty(), 0, Arc::default());
         let handle = stream.clone();
-        let source = |call: super::SseCall| Box::pin(call.attach(handle)) as _;
-        let answered = pipeline::open(&self.0.hub, call, Around::default(), peer, source).await;
+        let source = |call: crate::sse::SseCall| Box::pin(call.attach(handle)) as _;
+        let answered = open(&self.0.hub, call, Around::default(), peer, source).await;
         if stream.client.attachment.get().is_none() {
             stream.client.finish(CloseReason::Rejected);
         }

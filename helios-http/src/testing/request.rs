@@ -7,10 +7,10 @@ use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::response::TestResponse;
-use super::stream::TestStream;
 use crate::HeliosService;
-use crate::controller::BoxFuture;
+use crate::future::BoxFuture;
+use crate::testing::response::TestResponse;
+use crate::testing::stream::TestStream;
 
 /// A request, sent when it is awaited.
 ///

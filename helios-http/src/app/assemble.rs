@@ -1,0 +1,268 @@
+//! Start-up: walks the tables, resolves every instance, and gathers every fault before anything is served.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use helios_core::container::{Container, Resolver};
+use helios_core::lifecycle::Services;
+use helios_core::route::{PathParam, RouteKind, RouteMeta, Template};
+use http::StatusCode;
+
+use crate::app::module::Module;
+use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
+use crate::error::{Place, StartupFault};
+use crate::routing::endpoint::{Endpoint, Pipeline};
+use crate::sse::SseHooks;
+use crate::table::{HookNeeds, InjectEntry, PipelineTable};
+
+/// What the table walk has found so far, and the enclosing scopes of the place where it is.
+struct Assembly<'a> {
+    resolver: Resolver<'a>,
+    endpoints: Vec<Endpoint>,
+    faults: Vec<StartupFault>,
+    sse_enabled: bool,
+    scopes: Vec<Scope>,
+}
+
+/// What the server, a module or a controller adds to everything below it.
+struct Scope {
+    controller: Option<TypeId>,
+    prefix: String,
+    pipeline: Pipeline,
+    hooks: Option<Arc<dyn SseHooks>>,
+}
+
+/// Everything that the walk gives.
+#[derive(Default)]
+pub(crate) struct Assembled {
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// In the order in which they are started.
+    pub(crate) services: Vec<Services>,
+    pub(crate) faults: Vec<StartupFault>,
+}
+
+/// Every endpoint of the app, and everything that is wrong with it. A module sees what the app was provided with, but
+/// not what was built for the app.
+pub(crate) fn assemble(
+    table: &ServerTable,
+    provided: Container,
+    controllers: &[ControllerEntry],
+    modules: Vec<Module>,
+) -> Assembled {
+    let mut assembled = Assembled::default();
+    let sse_enabled = table.sse.is_some_and(|sse| sse.enabled);
+    let mut around = Pipeline::default();
+    let unmade = provided.unmade();
+    assembled.walk(provided.clone(), sse_enabled, |assembly| {
+        around = around.with("the server", &table.pipeline, &mut assembly.resolver);
+        let scope = Scope::outermost(table.prefix.to_owned(), around.clone());
+        assembly.within(scope, |assembly| {
+            assembly.mount_all(table.controllers);
+            assembly.mount_all(controllers);
+        });
+        assembly.resolver.check_unmade(&unmade);
+    });
+    for module in modules {
+        let of_module = module.providers.into_container();
+        let unmade = of_module.unmade();
+        let mut container = provided.clone();
+        container.extend(of_module);
+        assembled.walk(container, sse_enabled, |assembly| {
+            let prefix = format!("{}/{}", table.prefix, module.prefix);
+            let scope = Scope::outermost(prefix, around.clone());
+            assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
+            assembly.resolver.check_unmade(&unmade);
+        });
+    }
+    assembled
+}
+
+impl Assembled {
+    /// Walks what shares one container.
+    fn walk(
+        &mut self,
+        mut container: Container,
+        sse_enabled: bool,
+        visit: impl FnOnce(&mut Assembly<'_>),
+    ) {
+        let mut assembly = Assembly {
+            resolver: Resolver::new(&mut container),
+            endpoints: Vec::new(),
+            faults: Vec::new(),
+            sse_enabled,
+            scopes: Vec::new(),
+        };
+        visit(&mut assembly);
+        let Assembly {
+            resolver,
+            endpoints,
+            faults,
+            ..
+        } = assembly;
+        let missing = resolver.into_errors().into_iter().map(StartupFault::Inject);
+        self.faults.extend(faults.into_iter().chain(missing));
+        self.services.push(container.services().clone());
+        let container = Arc::new(container);
+        self.endpoints
+            .extend(endpoints.into_iter().map(|endpoint| Endpoint {
+                container: Arc::clone(&container),
+                ..endpoint
+            }));
+    }
+}
+
+impl Scope {
+    fn outermost(prefix: String, pipeline: Pipeline) -> Self {
+        Self {
+            controller: None,
+            prefix,
+            pipeline,
+            hooks: None,
+        }
+    }
+}
+
+impl Assembly<'_> {
+    fn within(&mut self, scope: Scope, visit: impl FnOnce(&mut Self)) {
+        self.scopes.push(scope);
+        visit(self);
+        self.scopes.pop();
+    }
+
+    fn mount_all(&mut self, controllers: &[ControllerEntry]) {
+        for entry in controllers {
+            self.mount(entry);
+        }
+    }
+
+    fn mount(&mut self, entry: &ControllerEntry) {
+        let (id, name) = ((entry.id)(), entry.name);
+        if self.is_nested_in_itself(id, name) {
+            return;
+        }
+        let OpenedTable {
+            prefix,
+            controllers,
+            pipeline,
+            routes,
+            hooks,
+            hook_needs,
+        } = (entry.open)(&mut self.resolver);
+        let scope = Scope {
+            controller: Some(id),
+            prefix: prefix.to_owned(),
+            pipeline: self.pipeline(name, pipeline),
+            hooks,
+        };
+        self.within(scope, |assembly| {
+            assembly.check_hooks(name, hook_needs);
+            for route in routes {
+                assembly.add(name, route);
+            }
+            assembly.mount_all(controllers);
+        });
+    }
+
+    fn is_nested_in_itself(&mut self, id: TypeId, name: &'static str) -> bool {
+        let nested = self.scopes.iter().any(|scope| scope.controller == Some(id));
+        if nested {
+            self.faults.push(StartupFault::NestedInItself(name));
+        }
+        nested
+    }
+
+    /// Without a target the route is only checked.
+    fn add(&mut self, controller: &'static str, route: OpenedRoute) {
+        let OpenedRoute {
+            meta,
+            pipeline,
+            injects,
+            target,
+        } = route;
+        let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
+        let template = Arc::new(Template::join(prefixes.chain([meta.path])));
+        let place = Place {
+            controller,
+            handler: meta.handler,
+        };
+        self.check(meta, &template, place);
+        let who = format!("{controller}::{}", meta.handler);
+        self.check_injects(&who, injects);
+        let pipeline = self.pipeline(&who, pipeline);
+        let Some(target) = target else { return };
+        self.endpoints.push(Endpoint {
+            meta: *meta,
+            container: Arc::default(),
+            controller,
+            template,
+            status: meta.status.and_then(|code| StatusCode::from_u16(code).ok()),
+            pipeline,
+            hooks: self
+                .scopes
+                .iter()
+                .filter_map(|scope| scope.hooks.clone())
+                .collect(),
+            target,
+        });
+    }
+
+    fn check(&mut self, meta: &RouteMeta, template: &Template, place: Place) {
+        if matches!(meta.kind, RouteKind::Sse { .. }) && !self.sse_enabled {
+            let path = template.as_str().to_owned();
+            self.faults.push(StartupFault::SseDisabled { place, path });
+        }
+        self.check_outer(meta.params, template, place);
+        for (n, name) in template.params().iter().enumerate() {
+            if template.params()[..n].contains(name) {
+                self.faults.push(StartupFault::RepeatedParam {
+                    place,
+                    name: name.clone(),
+                    path: template.as_str().to_owned(),
+                });
+            }
+        }
+    }
+
+    fn check_hooks(&mut self, controller: &'static str, hooks: &[HookNeeds]) {
+        for needs in hooks {
+            self.check_hook(controller, needs);
+        }
+    }
+
+    /// A hook runs for every stream below its controller: only what is in the prefixes is always there.
+    fn check_hook(&mut self, controller: &'static str, needs: &HookNeeds) {
+        let template = Template::join(self.scopes.iter().map(|scope| scope.prefix.as_str()));
+        let place = Place {
+            controller,
+            handler: needs.handler,
+        };
+        self.check_outer(needs.params, &template, place);
+        self.check_injects(&format!("{controller}::{}", needs.handler), needs.injects);
+    }
+
+    fn check_outer(&mut self, params: &[PathParam], template: &Template, place: Place) {
+        for param in params.iter().filter(|param| param.outer) {
+            if !template.params().iter().any(|known| known == param.name) {
+                self.faults.push(StartupFault::NoOuterParam {
+                    place,
+                    name: param.name,
+                    path: template.as_str().to_owned(),
+                });
+            }
+        }
+    }
+
+    fn check_injects(&mut self, who: &str, injects: &[InjectEntry]) {
+        for inject in injects {
+            self.resolver
+                .needed_by(who, |resolver| (inject.check)(resolver));
+        }
+    }
+
+    /// The pipeline of the enclosing scopes with what `table` adds.
+    fn pipeline(&mut self, who: &str, table: &PipelineTable) -> Pipeline {
+        let outer = self.scopes.last().map(|scope| scope.pipeline.clone());
+        let outer = outer.unwrap_or_default();
+        outer.with(who, table, &mut self.resolver)
+    }
+}

@@ -1,0 +1,121 @@
+//! How an app is served: builder over environment over `#[server]` over defaults.
+
+use std::env;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::app::table::ServerTable;
+use crate::error::Error;
+
+pub(crate) struct Settings {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) body_limit: Option<usize>,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) drain_deadline: Duration,
+    pub(crate) shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pub(crate) banner: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: None,
+            port: None,
+            body_limit: None,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            drain_deadline: Duration::from_secs(10),
+            shutdown: None,
+            banner: true,
+        }
+    }
+}
+
+/// Bytes of a request body that are bound, if nothing says otherwise.
+const BODY_LIMIT: usize = 2 << 20;
+
+impl Settings {
+    pub(crate) fn body_limit(&self, table: &ServerTable) -> usize {
+        self.body_limit.or(table.body_limit).unwrap_or(BODY_LIMIT)
+    }
+
+    /// Host and port, with what the builder left open taken from the environment, `#[server]`, or the defaults.
+    pub(crate) fn address(&self, table: &ServerTable) -> Result<(String, u16), Error> {
+        self.address_in(table, |name| env::var(name).ok())
+    }
+
+    fn address_in(
+        &self,
+        table: &ServerTable,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<(String, u16), Error> {
+        let host = self.host.clone().or_else(|| env("HELIOS_HOST"));
+        let host = host.unwrap_or_else(|| table.host.unwrap_or("127.0.0.1").to_owned());
+        let port = match (self.port, env("HELIOS_PORT")) {
+            (Some(port), _) => port,
+            (None, Some(text)) => text.parse().map_err(|_| Error::Setting {
+                name: "HELIOS_PORT",
+                value: text,
+                expected: "a number from 0 to 65535",
+            })?,
+            (None, None) => table.port.unwrap_or(3000),
+        };
+        Ok((host, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::PipelineTable;
+
+    const TABLE: ServerTable = ServerTable {
+        prefix: "",
+        controllers: &[],
+        pipeline: PipelineTable::EMPTY,
+        body_limit: None,
+        host: Some("::1"),
+        port: Some(4000),
+        sse: None,
+    };
+
+    fn env(name: &str) -> Option<String> {
+        Some(
+            if name == "HELIOS_PORT" {
+                "5000"
+            } else {
+                "0.0.0.0"
+            }
+            .to_owned(),
+        )
+    }
+
+    #[test]
+    fn builder_over_environment_over_attribute_over_default() {
+        let mut settings = Settings::default();
+        let bare = ServerTable {
+            host: None,
+            port: None,
+            ..TABLE
+        };
+        let address = |settings: &Settings, table, env: fn(&str) -> Option<String>| {
+            settings.address_in(table, env).unwrap()
+        };
+        assert_eq!(
+            address(&settings, &bare, |_| None),
+            ("127.0.0.1".into(), 3000)
+        );
+        assert_eq!(address(&settings, &TABLE, |_| None), ("::1".into(), 4000));
+        assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 5000));
+        settings.port = Some(6000);
+        assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 6000));
+    }
+
+    #[test]
+    fn a_port_that_is_no_number_is_an_error_that_names_the_variable() {
+        let error = Settings::default().address_in(&TABLE, |_| Some("x".into()));
+        assert!(error.unwrap_err().to_string().contains("HELIOS_PORT"));
+    }
+}

@@ -1,0 +1,119 @@
+//! One route with everything that it needs, its controller's type forgotten.
+
+use std::sync::Arc;
+
+use helios_core::call::Call;
+use helios_core::container::{Container, Resolver};
+use helios_core::filter::DynFilter;
+use helios_core::guard::DynGuard;
+use helios_core::interceptor::{DynInterceptor, MapData};
+use helios_core::reply::Reply;
+use helios_core::route::{RouteMeta, Template};
+use http::StatusCode;
+
+use crate::future::BoxFuture;
+use crate::sse::{Outcome, SseCall, SseHooks};
+use crate::table::{Entry, PipelineTable};
+
+pub(crate) struct Endpoint {
+    pub(crate) meta: RouteMeta,
+    pub(crate) controller: &'static str,
+    pub(crate) template: Arc<Template>,
+    /// Of the app or the module that the route belongs to.
+    pub(crate) container: Arc<Container>,
+    /// The status of successful responses, if it is not the handler's own.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) pipeline: Pipeline,
+    /// Of the controllers above, outermost first.
+    pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
+    pub(crate) target: Target,
+}
+
+/// What stands around a handler, each list outer to inner.
+#[derive(Clone, Default)]
+pub(crate) struct Pipeline {
+    pub(crate) guards: Vec<Arc<dyn DynGuard>>,
+    pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    pub(crate) filters: Vec<Arc<dyn DynFilter>>,
+}
+
+impl Pipeline {
+    /// This pipeline, with what `table` adds inside of it.
+    pub(crate) fn with(
+        &self,
+        who: &str,
+        table: &PipelineTable,
+        resolver: &mut Resolver<'_>,
+    ) -> Self {
+        let mut pipeline = self.clone();
+        pipeline.guards.extend(resolve(who, table.guards, resolver));
+        pipeline
+            .interceptors
+            .extend(resolve(who, table.interceptors, resolver));
+        pipeline.mappers = self.mappers.iter().chain(table.mappers).copied().collect();
+        pipeline
+            .filters
+            .extend(resolve(who, table.filters, resolver));
+        pipeline
+    }
+}
+
+fn resolve<T: ?Sized>(who: &str, entries: &[Entry<T>], resolver: &mut Resolver<'_>) -> Vec<Arc<T>> {
+    let entries = entries.iter();
+    entries
+        .filter_map(|entry| resolver.needed_by(who, |resolver| (entry.resolve)(resolver)))
+        .collect()
+}
+
+/// The hidden function of a plain route.
+pub type HttpHandler<C> = for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Reply>;
+
+/// The hidden function of an SSE route. The future is the whole stream: it binds, calls, opens and forwards.
+pub type SseHandler<C> = fn(Arc<C>, SseCall) -> BoxFuture<'static, Outcome>;
+
+/// The hidden function behind a route.
+pub enum Handler<C: 'static> {
+    /// Gives one response.
+    Http(HttpHandler<C>),
+    /// Opens a stream.
+    Sse(SseHandler<C>),
+}
+
+/// The handler with its instance.
+pub(crate) enum Target {
+    Http(Box<dyn CallHttp>),
+    Sse(Box<dyn CallSse>),
+}
+
+impl Target {
+    pub(crate) fn new<C: Send + Sync + 'static>(controller: &Arc<C>, handler: &Handler<C>) -> Self {
+        let controller = Arc::clone(controller);
+        match handler {
+            Handler::Http(call) => Self::Http(Box::new(Bound(controller, *call))),
+            Handler::Sse(call) => Self::Sse(Box::new(Bound(controller, *call))),
+        }
+    }
+}
+
+struct Bound<C, F>(Arc<C>, F);
+
+pub(crate) trait CallHttp: Send + Sync {
+    fn call<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Reply>;
+}
+
+impl<C: Send + Sync + 'static> CallHttp for Bound<C, HttpHandler<C>> {
+    fn call<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Reply> {
+        (self.1)(&self.0, call)
+    }
+}
+
+pub(crate) trait CallSse: Send + Sync {
+    fn call(&self, call: SseCall) -> BoxFuture<'static, Outcome>;
+}
+
+impl<C: Send + Sync + 'static> CallSse for Bound<C, SseHandler<C>> {
+    fn call(&self, call: SseCall) -> BoxFuture<'static, Outcome> {
+        (self.1)(Arc::clone(&self.0), call)
+    }
+}

@@ -1,0 +1,211 @@
+//! One request through one endpoint: guards, interceptors, binding, handler, filters, head.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use helios_core::call::Call;
+use helios_core::error::HttpError;
+use helios_core::interceptor::{Handle, Next, ReplyFuture, map_through};
+use helios_core::reply::Reply;
+use helios_core::request::RequestContext;
+use helios_core::route::RouteKind;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt;
+
+use crate::panics::caught_in;
+use crate::peer::Peer;
+use crate::routing::endpoint::{CallHttp, Endpoint, Target};
+use crate::routing::service::Shared;
+use crate::sse::answer::Answer;
+use crate::sse::call::Around;
+use crate::sse::open::open;
+
+/// Answers a request, whatever happens.
+pub(crate) async fn run(
+    endpoint: &Endpoint,
+    request: RequestContext,
+    body: Body,
+    app: &Shared,
+    peer: Option<Arc<Peer>>,
+) -> Answer {
+    // Pinned where it stands: to move a future is to copy all that it may ever hold.
+    let reply = pin!(reply(endpoint, request, body, app, peer));
+    let panicked = || Err(HttpError::internal("the handler panicked"));
+    let reply = caught_in("a handler", reply).await;
+    let reply = reply.unwrap_or_else(panicked);
+    reply.unwrap_or_else(|error| refuse(endpoint, app, &error).into())
+}
+
+/// Guards, interceptors around binding and handler, filters for what fails.
+async fn reply(
+    endpoint: &Endpoint,
+    mut request: RequestContext,
+    body: Body,
+    app: &Shared,
+    peer: Option<Arc<Peer>>,
+) -> Result<Answer, HttpError> {
+    if let Err(error) = admit(endpoint, &mut request).await {
+        return filtered(endpoint, error, &request).await;
+    }
+    // The handler takes the request, so filters get a copy.
+    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+    let mut handler = Innermost {
+        endpoint,
+        body,
+        app,
+        peer,
+    };
+    let reply = match endpoint.pipeline.interceptors.as_slice() {
+        [] => handler.call(request).await.0,
+        interceptors => {
+            let next = Next::new(interceptors, &mut handler);
+            next.run(&mut request).await.map(Into::into)
+        }
+    };
+    match (reply, kept) {
+        (Err(error), Some(request)) => filtered(endpoint, error, &request).await,
+        (reply, _) => reply,
+    }
+}
+
+async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), HttpError> {
+    for guard in &endpoint.pipeline.guards {
+        guard.check(request).await?;
+    }
+    Ok(())
+}
+
+/// The answer of the first filter that knows the error, inner ones first; else the error.
+async fn filtered(
+    endpoint: &Endpoint,
+    error: HttpError,
+    request: &RequestContext,
+) -> Result<Answer, HttpError> {
+    let mut filters = endpoint.pipeline.filters.iter().rev();
+    if let Some(reply) = filters.find_map(|filter| filter.catch(&error, request)) {
+        return reply.await.map(Into::into);
+    }
+    Err(error)
+}
+
+/// Binding and the handler: what interceptors wrap.
+struct Innermost<'a> {
+    endpoint: &'a Endpoint,
+    body: Body,
+    app: &'a Shared,
+    peer: Option<Arc<Peer>>,
+}
+
+impl Innermost<'_> {
+    /// The reply, and the request if the handler is done with it.
+    async fn call(
+        &mut self,
+        request: RequestContext,
+    ) -> (Result<Answer, HttpError>, Option<RequestContext>) {
+        let body = std::mem::take(&mut self.body);
+        let container = Arc::clone(&self.endpoint.container);
+        let mut call = Call::new(request, body, self.app.body_limit, container);
+        match &self.endpoint.target {
+            Target::Http(handler) => {
+                let reply = reply_of(self.endpoint, handler.as_ref(), &mut call).await;
+                (reply.map(Into::into), Some(call.request))
+            }
+            Target::Sse(handler) => {
+                let around = Around {
+                    hooks: Arc::clone(&self.endpoint.hooks),
+                    mappers: Arc::clone(&self.endpoint.pipeline.mappers),
+                    restart: matches!(self.endpoint.meta.kind, RouteKind::Sse { restart: true }),
+                };
+                let peer = self.peer.take();
+                let reply = open(&self.app.hub, call, around, peer, |call| handler.call(call));
+                (Box::pin(reply).await, None)
+            }
+        }
+    }
+}
+
+impl Handle for Innermost<'_> {
+    fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a> {
+        Box::pin(async move {
+            let taken = match self.endpoint.target {
+                Target::Http(_) => request.take(),
+                Target::Sse(_) => request.clone(),
+            };
+            let (reply, back) = self.call(taken).await;
+            if let Some(back) = back {
+                *request = back;
+            }
+            reply.map(Into::into)
+        })
+    }
+}
+
+/// What a plain handler answers, with what is put over it.
+async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
+    let mut response = handler.call(call).await?;
+    if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
+        *response.status_mut() = status;
+    }
+    if !endpoint.pipeline.mappers.is_empty() && is_json(&response) {
+        response = Box::pin(map_json(endpoint, call, response)).await?;
+    }
+    if let Some(head) = call.take_response_head() {
+        let (mut parts, body) = response.into_parts();
+        head.apply_to(&mut parts.status, &mut parts.headers);
+        response = Response::from_parts(parts, body);
+    }
+    Ok(response)
+}
+
+/// Only what succeeded is mapped; a handler's own error response passes by.
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status().is_success()
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> Reply {
+    let failed = |what: &'static str| HttpError::internal(what);
+    let (mut parts, body) = response.into_parts();
+    let json = body
+        .collect()
+        .await
+        .map_err(|error| failed("the response broke off").with_source(error))?;
+    let data = serde_json::from_slice(&json.to_bytes())
+        .map_err(|error| failed("the response is not JSON").with_source(error))?;
+    let mut head = call.response_head();
+    let mapped = map_through(&endpoint.pipeline.mappers, data, &call.request, &mut head);
+    let json = serde_json::to_vec(&mapped)
+        .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(json)))
+}
+
+fn refuse(endpoint: &Endpoint, app: &Shared, error: &HttpError) -> Response {
+    if error.status().is_server_error() {
+        let source = std::error::Error::source(error);
+        tracing::error!(
+            route = endpoint.template.as_str(),
+            handler = endpoint.meta.handler,
+            %error,
+            source,
+            "a request failed"
+        );
+    }
+    app.render(error)
+}
+
+/// Drops the body of a response to HEAD, and keeps what its headers say of it.
+pub(crate) fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let length = http_body::Body::size_hint(&body)
+        .exact()
+        .filter(|length| *length > 0);
+    if let (Some(length), false) = (length, parts.headers.contains_key(CONTENT_LENGTH)) {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,361 @@
+//! The assembled app as a `tower::Service`.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
+use helios_core::error::HttpError;
+use helios_core::lifecycle::Services;
+use helios_core::request::RequestContext;
+use http::header::ALLOW;
+use http::{Method, Request, StatusCode};
+use tokio::time::timeout;
+use tower::{BoxError, ServiceExt};
+use tower_service::Service;
+use tracing::Instrument;
+
+use crate::error::Error;
+use crate::future::BoxFuture;
+use crate::peer::Peer;
+use crate::progress::TimedBody;
+use crate::remote_addr::RemoteAddr;
+use crate::routing::endpoint::Endpoint;
+use crate::routing::mount::{self, BoxedService, Mount};
+use crate::routing::pipeline;
+use crate::routing::router::{Matched, Router, Routes};
+use crate::sse::Hub;
+use crate::sse::answer::Answer;
+use crate::trace::RequestTrace;
+
+/// The routes of an app, without the layers around them.
+#[derive(Clone)]
+pub(crate) struct RouteService {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) body_limit: usize,
+    pub(crate) error_format: Option<ErrorFormat>,
+}
+
+/// How errors are written, if not as problem JSON.
+pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError) -> Response + Send + Sync>;
+
+impl Shared {
+    pub(crate) fn render(&self, error: &HttpError) -> Response {
+        match &self.error_format {
+            Some(format) => format(error),
+            None => error.clone().into_response(),
+        }
+    }
+}
+
+impl RouteService {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Routes at once, so that the future of an endpoint holds no more than it needs.
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Answer> {
+        let shared = Arc::clone(&self.shared);
+        match shared.router.find(request.method(), request.uri().path()) {
+            Ok(Matched::Endpoint(endpoint, params)) => {
+                let (parts, body) = request.into_parts();
+                let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+                let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
+                let template = Arc::clone(&endpoint.template);
+                let request = RequestContext::new(parts, template, params, addr);
+                Box::pin(run(shared, endpoint, request, body, peer))
+            }
+            Ok(Matched::Options(allow)) => {
+                let response = (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
+                Box::pin(ready(response.into()))
+            }
+            Err(error) => Box::pin(miss(shared, request, error)),
+        }
+    }
+}
+
+impl Service<Request<Body>> for RouteService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Responding;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Responding {
+        Responding(self.answer(request))
+    }
+}
+
+/// An answer in the making, for those who take a response.
+pub(crate) struct Responding(BoxFuture<'static, Answer>);
+
+impl Future for Responding {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(|answer| Ok(answer.into()))
+    }
+}
+
+/// Wraps what is inside of it.
+pub(crate) type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+
+/// The routes, the layers around them, and outermost the deadline of a request's body.
+#[derive(Clone)]
+pub(crate) struct Stack {
+    service: Layered,
+    body_timeout: Duration,
+}
+
+/// Without layers a request is spared the boxes that hide their types.
+#[derive(Clone)]
+enum Layered {
+    Not(RouteService),
+    By(BoxedService),
+}
+
+impl Stack {
+    /// The layers are given from the innermost outwards.
+    pub(crate) fn new(
+        routes: RouteService,
+        layers: Vec<BoxedLayer>,
+        body_timeout: Duration,
+    ) -> Self {
+        let wrap = |inner, layer: BoxedLayer| layer(inner);
+        let service = match layers.is_empty() {
+            true => Layered::Not(routes),
+            false => Layered::By(layers.into_iter().fold(BoxedService::new(routes), wrap)),
+        };
+        Self {
+            service,
+            body_timeout,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(service: BoxedService) -> Self {
+        Self {
+            service: Layered::By(service),
+            body_timeout: Duration::MAX,
+        }
+    }
+
+    /// The answer to a request; with layers, it is a response that they may have put anything around.
+    pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
+        let request = self.timed(request);
+        match self.service {
+            Layered::Not(service) => service.answer(request),
+            Layered::By(service) => Box::pin(async move {
+                let Ok(response) = service.oneshot(request).await;
+                response.into()
+            }),
+        }
+    }
+
+    /// The request with the deadline on its body.
+    fn timed(&self, request: Request<Body>) -> Request<Body> {
+        request.map(|body| TimedBody::around(body, self.body_timeout))
+    }
+}
+
+impl Service<Request<Body>> for Stack {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        match &mut self.service {
+            Layered::Not(_) => Poll::Ready(Ok(())),
+            Layered::By(service) => service.poll_ready(cx),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let request = self.timed(request);
+        match &mut self.service {
+            Layered::Not(service) => Box::pin(service.call(request)),
+            Layered::By(service) => service.call(request),
+        }
+    }
+}
+
+/// What an endpoint answers.
+async fn run(
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    request: RequestContext,
+    body: Body,
+    peer: Option<Arc<Peer>>,
+) -> Answer {
+    let is_head = request.method() == Method::HEAD;
+    let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
+    let running = pin!(pipeline::run(&endpoint, request, body, &shared, peer));
+    let answer = running.instrument(trace.span()).await;
+    trace.answered(&answer);
+    match answer {
+        Answer::Response(response) if is_head => pipeline::without_body(response).into(),
+        // The pipeline opens none for HEAD.
+        answer => answer,
+    }
+}
+
+/// The answer to a request that no endpoint is there for.
+async fn miss(shared: Arc<Shared>, request: Request<Body>, error: HttpError) -> Answer {
+    let is_head = request.method() == Method::HEAD;
+    let answered = match error.status() {
+        StatusCode::NOT_FOUND => mount::answer(&shared.mounts, request).await.ok(),
+        _ => None,
+    };
+    let response = answered.unwrap_or_else(|| shared.render(&error));
+    match is_head {
+        true => pipeline::without_body(response).into(),
+        false => response.into(),
+    }
+}
+
+/// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test. Clones are cheap
+/// and mean the same app. Whoever runs it starts its services, and shuts it down:
+///
+/// ```
+/// use helios::axum_core::body::Body;
+/// use helios::prelude::*;
+/// use tower::ServiceExt;
+///
+/// #[derive(Injectable)]
+/// struct Hello;
+///
+/// #[controller(prefix = "hello")]
+/// impl Hello {
+///     #[get]
+///     fn hello(&self) -> &str { "hello" }
+/// }
+///
+/// #[server(controllers = [Hello])]
+/// struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = Helios::new(App).into_service()?;
+/// service.start().await?;
+/// let request = http::Request::get("/hello").body(Body::empty())?;
+/// let response = service.clone().oneshot(request).await?;
+/// assert_eq!(response.status(), 200);
+/// service.shutdown(Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct HeliosService {
+    stack: Stack,
+    routes: Arc<Routes>,
+    services: Arc<[Services]>,
+    hub: Arc<Hub>,
+}
+
+impl HeliosService {
+    pub(crate) fn new(
+        stack: Stack,
+        routes: Routes,
+        services: Vec<Services>,
+        hub: Arc<Hub>,
+    ) -> Self {
+        Self {
+            stack,
+            routes: Arc::new(routes),
+            services: services.into(),
+            hub,
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What answers one request: cheaper to clone than all of it.
+    pub(crate) fn stack(&self) -> Stack {
+        self.stack.clone()
+    }
+
+    /// The routes that it answers. What is mounted is not among them.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Connects the backplane, if there is one, and runs the start hooks of the services, in the order in which they
+    /// depend on each other. `listen` does it itself.
+    ///
+    /// Not cancel-safe: what a dropped future has started is not stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started before it are stopped again.
+    pub async fn start(&self) -> Result<(), Error> {
+        if let Some(relay) = self.hub.relay() {
+            let started = relay.start(&self.hub).await;
+            started.map_err(Error::Backplane)?;
+        }
+        for (n, services) in self.services.iter().enumerate() {
+            if let Err(error) = services.start().await {
+                stop(&self.services[..n]).await;
+                return Err(Error::Start(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and then runs
+    /// the stop hooks of the services, which have no deadline. `listen` does it itself.
+    ///
+    /// Not cancel-safe: after a dropped future streams may be open and services not stopped. Call it again.
+    pub async fn shutdown(&self, deadline: Duration) {
+        if timeout(deadline, self.hub.drain(deadline)).await.is_err() {
+            tracing::warn!("the drain deadline has passed with streams open");
+        }
+        self.stop().await;
+    }
+
+    pub(crate) async fn stop(&self) {
+        stop(&self.services).await;
+    }
+}
+
+async fn stop(services: &[Services]) {
+    for services in services.iter().rev() {
+        for (service, error) in services.stop().await {
+            tracing::error!(service, error, "a service did not stop well");
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for HeliosService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.stack.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.stack.call(request.map(Body::new))
+    }
+}

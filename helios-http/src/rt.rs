@@ -1,0 +1,16 @@
+//! What generated code names, by way of the facade's `__rt`.
+
+pub use crate::app::table::{
+    Controller, ControllerEntry, ControllerTable, Route, Server, ServerTable,
+};
+pub use crate::future::BoxFuture;
+pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
+pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
+pub use crate::sse::call::{Finished, Outcome, Refusal, SseCall};
+pub use crate::sse::hooks::{
+    CloseHook, ConnectionHook, ErrorHook, HookArgument, HookOutput, HookPlace, Hooks, ResetHook,
+    hook_argument, hook_ladder, hook_result,
+};
+pub use crate::sse::options::SseTable;
+pub use crate::sse::output::{SseOutput, ladder};
+pub use crate::table::{Entry, HookNeeds, InjectEntry, PipelineTable};

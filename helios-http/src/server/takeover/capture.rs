@@ -1,0 +1,93 @@
+//! A connection's socket: what was read of it too early is read again, and what hyper writes can be kept back.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::server::takeover::handover::Handover;
+
+pub(crate) struct Wire<I> {
+    io: I,
+    unread: Vec<u8>,
+    handover: Option<Arc<Handover>>,
+}
+
+impl<I> Wire<I> {
+    /// A socket of which this was read already.
+    pub(crate) fn new(io: I, unread: Vec<u8>) -> Self {
+        Self {
+            io,
+            unread,
+            handover: None,
+        }
+    }
+
+    /// From now on what is written may be handed over instead.
+    pub(crate) fn with(mut self, handover: Arc<Handover>) -> Self {
+        self.handover = Some(handover);
+        self
+    }
+
+    /// The socket, and what is still to be read before it.
+    pub(crate) fn into_parts(self) -> (I, Vec<u8>) {
+        (self.io, self.unread)
+    }
+
+    fn begun(&self) -> Option<&Handover> {
+        self.handover
+            .as_deref()
+            .filter(|handover| handover.has_begun())
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.begun().is_some() {
+            // The stream will read; it is polled next.
+            return Poll::Pending;
+        }
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..count]);
+        self.unread.drain(..count);
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(handover) = self.begun() {
+            handover.write(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(handover) = self.begun() {
+            handover.flush();
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

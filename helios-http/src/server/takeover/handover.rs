@@ -1,0 +1,229 @@
+//! How an event stream is taken over from hyper: hyper writes its head, and no more.
+//!
+//! hyper is given the head with a body that is never ready. It encodes the head, and writes it behind whatever it still had
+//! to write; [`Wire`](crate::server::takeover::capture::Wire) keeps all of that. When hyper has flushed, it holds nothing that the client is owed,
+//! and the connection can be taken from it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRAILER, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{Method, Request, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::future::BoxFuture;
+use crate::head::asks_to_close;
+use crate::routing::service::Stack;
+use crate::server::takeover::stream::StreamBody;
+use crate::sse::answer::Answer;
+
+/// What the parts of one connection tell each other. It belongs to hyper's time on the connection, and ends with it.
+#[derive(Default)]
+pub(crate) struct Handover {
+    /// The body of the request in hand has been read to its end, or it has none.
+    request_read: AtomicBool,
+    begun: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stream: Option<Taken>,
+    flushed: bool,
+}
+
+/// A response whose body hyper does not write.
+pub(crate) struct Taken {
+    /// What hyper has written: the head, and before it what the socket had not taken yet.
+    pub(crate) written: Vec<u8>,
+    pub(crate) body: StreamBody,
+    pub(crate) framing: Framing,
+}
+
+/// What the request says of how a stream is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Framing {
+    /// In chunks; otherwise as it is, until the connection ends.
+    pub(crate) chunked: bool,
+    /// The connection ends with this response.
+    pub(crate) last: bool,
+}
+
+impl Handover {
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        if let Some(stream) = &mut self.state().stream {
+            stream.written.extend_from_slice(bytes);
+        }
+    }
+
+    pub(crate) fn flush(&self) {
+        self.state().flushed = true;
+    }
+
+    /// What was taken over, when hyper is done with it.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        if !self.has_begun() {
+            return None;
+        }
+        let mut state = self.state();
+        state.flushed.then(|| state.stream.take()).flatten()
+    }
+
+    /// Keeps the body aside.
+    fn begin(&self, head: Parts, body: StreamBody, mut framing: Framing) -> Response {
+        framing.last |= asks_to_close(&head.headers);
+        self.state().stream = Some(Taken {
+            written: Vec::new(),
+            body,
+            framing,
+        });
+        self.begun.store(true, Ordering::Relaxed);
+        Response::from_parts(head, Body::new(Held))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The response to one request, as hyper sees it: of an event stream the head alone.
+pub(crate) struct Answered {
+    answer: BoxFuture<'static, Answer>,
+    handover: Arc<Handover>,
+    /// None if a stream would be hyper's to write.
+    framing: Option<Framing>,
+}
+
+impl Answered {
+    pub(crate) fn new(stack: Stack, request: Request<Incoming>, handover: &Arc<Handover>) -> Self {
+        let (framing, read) = (framing(&request), request.body().is_end_stream());
+        handover.request_read.store(read, Ordering::Relaxed);
+        let request = request.map(|body| match read {
+            true => Body::empty(),
+            false => Body::new(RequestBody {
+                body,
+                handover: Arc::clone(handover),
+            }),
+        });
+        Self {
+            answer: stack.answer(request),
+            handover: Arc::clone(handover),
+            framing,
+        }
+    }
+}
+
+impl Future for Answered {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.answer.as_mut().poll(cx));
+        // What is unread of a request's body must not be taken for the next request.
+        let read = self.handover.request_read.load(Ordering::Relaxed);
+        Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
+            (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
+                let (head, connection) = stream.into_parts();
+                let body = StreamBody::Connection(connection);
+                self.handover.begin(head, body, framing)
+            }
+            (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {
+                let (head, body) = response.into_parts();
+                self.handover.begin(head, StreamBody::Other(body), framing)
+            }
+            (answer, _) => answer.into(),
+        }))
+    }
+}
+
+fn framing(request: &Request<Incoming>) -> Option<Framing> {
+    let (headers, bodiless) = (request.headers(), [Method::HEAD, Method::CONNECT]);
+    // hyper ends a connection whose request has both a length and an encoding, which cannot be seen here.
+    if bodiless.contains(request.method()) || headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    let chunked = request.version() == Version::HTTP_11;
+    let last = !chunked || asks_to_close(headers);
+    Some(Framing { chunked, last })
+}
+
+/// Whether it is an event stream, of a length that nobody knows.
+fn may_be_taken(response: &Response) -> bool {
+    let body = response.body();
+    response.status() == StatusCode::OK
+        && says_event_stream(response.headers())
+        && is_unframed(response)
+        && !body.is_end_stream()
+        && body.size_hint().exact().is_none()
+}
+
+/// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
+fn is_unframed<B>(response: &http::Response<B>) -> bool {
+    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+    let says = |name| response.headers().contains_key(name);
+    response.version() == Version::HTTP_11 && !framed.iter().any(says)
+}
+
+fn says_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// Notes when a request's body has been read to its end.
+struct RequestBody {
+    body: Incoming,
+    handover: Arc<Handover>,
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.handover.request_read.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body that hyper sees of a stream that is taken over.
+struct Held;
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}

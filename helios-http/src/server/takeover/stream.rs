@@ -1,0 +1,407 @@
+//! An event stream on a socket: each frame of its body is a chunk (RFC 9112, section 7.1), written as it comes. To an
+//! HTTP/1.0 client the body is written as it is, and ends with the connection.
+//!
+//! Between two events a connection owns no buffer. Frames are put together in one that all connections of a thread share;
+//! only what a full socket leaves over is kept, and until it is written the body is not polled.
+
+use std::cell::Cell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum_core::body::Body;
+use bytes::{Buf, Bytes};
+use http_body::Body as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
+
+use crate::server::takeover::handover::{Framing, Taken};
+use crate::sse::{Connection, Piece};
+
+/// Frames are gathered up to this before they are written.
+const GATHERED_BYTES: usize = 32 * 1024;
+
+/// A buffer that has grown larger, by a large event, is not kept.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// What a client may send while its stream runs: its next requests. More is left in the socket.
+const UNREAD_BYTES: usize = 4 * 1024;
+
+thread_local! {
+    static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+pub(crate) struct EventStream<I> {
+    io: I,
+    unread: Vec<u8>,
+    body: StreamBody,
+    framing: Framing,
+    unwritten: Bytes,
+    /// The socket is full, or has not been flushed.
+    blocked: bool,
+    end: Option<End>,
+}
+
+/// What is written. A connection of the app's own is at hand, not behind the pointer that another body is.
+pub(crate) enum StreamBody {
+    Connection(Connection),
+    Other(Body),
+}
+
+impl StreamBody {
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, axum_core::Error>>> {
+        let body = match self {
+            Self::Connection(connection) => {
+                return connection.poll_piece(cx).map(|piece| piece.map(Ok));
+            }
+            Self::Other(body) => body,
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            Ok(Piece {
+                // Trailers, which nobody has announced, are passed over.
+                bytes: frame?.into_data().unwrap_or_default(),
+                waits: false,
+            })
+        }))
+    }
+}
+
+/// How the body has ended.
+#[derive(Clone, Copy)]
+enum End {
+    Complete,
+    Failed,
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
+    /// A stream on a socket of which `unread` was read already.
+    pub(crate) fn new(io: I, unread: Vec<u8>, taken: Taken) -> Self {
+        Self {
+            io,
+            unread,
+            body: taken.body,
+            framing: taken.framing,
+            unwritten: taken.written.into(),
+            blocked: false,
+            end: None,
+        }
+    }
+
+    /// The connection ends with this stream.
+    pub(crate) fn is_last(&self) -> bool {
+        self.framing.last
+    }
+
+    /// The socket, with what was read of it meanwhile.
+    pub(crate) fn into_parts(self) -> (I, Vec<u8>) {
+        (self.io, self.unread)
+    }
+
+    /// Writes the body to its end.
+    ///
+    /// # Errors
+    ///
+    /// Of the socket, of a client that has gone away, and of a body that broke off.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // First: who says no more may still read what is ready, as with every other response.
+        let written = self.poll_body(cx);
+        if written.is_pending() {
+            self.read(cx)?;
+        }
+        written
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.blocked {
+                ready!(self.poll_unwritten(cx))?;
+            }
+            match self.end {
+                None => {}
+                Some(End::Complete) => return Poll::Ready(Ok(())),
+                Some(End::Failed) => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+            }
+            ready!(self.poll_frames(cx))?;
+            // Neither a body that is always ready nor a socket that takes everything may keep the thread.
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
+    }
+
+    /// Notices that the client has gone away.
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.unread.len() < UNREAD_BYTES {
+            let mut space = [MaybeUninit::uninit(); 512];
+            let mut read = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut self.io).poll_read(cx, &mut read)? {
+                Poll::Pending => break,
+                Poll::Ready(()) if read.filled().is_empty() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Poll::Ready(()) => self.unread.extend_from_slice(read.filled()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is ready; pending if the body, or the socket, has to be waited for.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut gathered = GATHERED.take();
+        gathered.extend_from_slice(&std::mem::take(&mut self.unwritten));
+        let more = self.gather(cx, &mut gathered);
+        let written = match gathered.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_write(cx, &gathered),
+        };
+        if gathered.capacity() <= KEPT_BYTES {
+            gathered.clear();
+            GATHERED.set(gathered);
+        }
+        ready!(written)?;
+        more.map(Ok)
+    }
+
+    /// Pending if the body is to be waited for.
+    fn gather(&mut self, cx: &mut Context<'_>, gathered: &mut Vec<u8>) -> Poll<()> {
+        while gathered.len() < GATHERED_BYTES {
+            match ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) => {
+                    self.push(gathered, &piece.bytes);
+                    if piece.waits {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "an event stream broke off");
+                    self.end = Some(End::Failed);
+                }
+                None => {
+                    if self.framing.chunked {
+                        gathered.extend_from_slice(b"0\r\n\r\n");
+                    }
+                    self.end = Some(End::Complete);
+                }
+            }
+            break;
+        }
+        Poll::Ready(())
+    }
+
+    fn push(&self, gathered: &mut Vec<u8>, data: &[u8]) {
+        // An empty chunk would end the body.
+        let chunked = self.framing.chunked && !data.is_empty();
+        if chunked {
+            push_size(gathered, data.len());
+        }
+        gathered.extend_from_slice(data);
+        if chunked {
+            gathered.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Writes all of it, and keeps what the socket does not take.
+    fn poll_write(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Poll<io::Result<()>> {
+        self.blocked = true;
+        while !bytes.is_empty() {
+            match write(&mut self.io, cx, bytes)? {
+                Poll::Ready(count) => bytes = &bytes[count..],
+                Poll::Pending => {
+                    self.unwritten = Bytes::copy_from_slice(bytes);
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.poll_flush(cx)
+    }
+
+    fn poll_unwritten(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unwritten.is_empty() {
+            let count = ready!(write(&mut self.io, cx, &self.unwritten))?;
+            self.unwritten.advance(count);
+        }
+        // Its memory, which it keeps to the last.
+        self.unwritten = Bytes::new();
+        self.poll_flush(cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.blocked = false;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A chunk's size, as hexadecimal digits. `write!` would take as long as all the rest of a small chunk.
+fn push_size(gathered: &mut Vec<u8>, size: usize) {
+    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4);
+    let digit = |place| b"0123456789abcdef"[size >> (4 * place) & 0xf];
+    gathered.extend((0..digits).rev().map(digit));
+    gathered.extend_from_slice(b"\r\n");
+}
+
+fn write(
+    io: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    match ready!(Pin::new(io).poll_write(cx, bytes))? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        count => Poll::Ready(Ok(count)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body::Frame;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    async fn run(stream: &mut EventStream<DuplexStream>) -> io::Result<()> {
+        poll_fn(|cx| stream.poll(cx)).await
+    }
+
+    /// Frames that are all there, and how often they were asked for.
+    struct Frames(
+        VecDeque<Result<&'static str, &'static str>>,
+        Arc<AtomicUsize>,
+    );
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let frame = self.0.pop_front();
+            Poll::Ready(frame.map(|frame| frame.map(|data| Frame::data(data.into()))))
+        }
+    }
+
+    fn stream(
+        frames: impl IntoIterator<Item = Result<&'static str, &'static str>>,
+        chunked: bool,
+        socket_bytes: usize,
+    ) -> (EventStream<DuplexStream>, DuplexStream, Arc<AtomicUsize>) {
+        let (io, client) = duplex(socket_bytes);
+        let polls = Arc::new(AtomicUsize::new(0));
+        let frames = Frames(frames.into_iter().collect(), Arc::clone(&polls));
+        let last = !chunked;
+        let taken = Taken {
+            written: b"head ".to_vec(),
+            body: StreamBody::Other(Body::new(frames)),
+            framing: Framing { chunked, last },
+        };
+        (EventStream::new(io, Vec::new(), taken), client, polls)
+    }
+
+    async fn written(
+        frames: impl IntoIterator<Item = Result<&'static str, &'static str>>,
+        chunked: bool,
+        socket_bytes: usize,
+    ) -> (String, bool) {
+        let (mut stream, mut client, _) = stream(frames, chunked, socket_bytes);
+        let mut text = String::new();
+        let run = async move { run(&mut stream).await.is_ok() };
+        let (ended_well, read) = tokio::join!(run, client.read_to_string(&mut text));
+        read.unwrap();
+        (text, ended_well)
+    }
+
+    #[tokio::test]
+    async fn each_frame_is_a_chunk_however_little_the_socket_takes() {
+        for socket_bytes in [1, 2, 7, 4096] {
+            let frames = [Ok("one"), Ok(""), Ok("sixteen letters.")];
+            let (text, ended_well) = written(frames, true, socket_bytes).await;
+            assert_eq!(text, "head 3\r\none\r\n10\r\nsixteen letters.\r\n0\r\n\r\n");
+            assert!(ended_well);
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_chunk_is_written_as_the_standard_library_writes_it() {
+        for size in [1, 9, 0xa, 0xf, 0x10, 0xfff, 0x1000, 0x8000, usize::MAX] {
+            let mut written = Vec::new();
+            push_size(&mut written, size);
+            assert_eq!(written, format!("{size:x}\r\n").into_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn without_chunks_frames_are_written_as_they_are() {
+        let (text, _) = written([Ok("one"), Ok("two")], false, 4).await;
+        assert_eq!(text, "head onetwo");
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_failure_is_written_and_the_body_is_not_ended() {
+        let (text, ended_well) = written([Ok("one"), Err("broken")], true, 4).await;
+        assert_eq!(text, "head 3\r\none\r\n");
+        assert!(!ended_well);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_polled_while_its_socket_is_full() {
+        let frame = "x".repeat(GATHERED_BYTES).leak();
+        let (mut stream, mut client, polls) = stream([Ok(&*frame), Ok("last")], true, 16);
+        // The socket is closed with the stream, not when its task is joined.
+        let running = tokio::spawn(async move { run(&mut stream).await });
+        let mut some = vec![0; GATHERED_BYTES];
+        client.read_exact(&mut some).await.unwrap();
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with("x\r\n4\r\nlast\r\n0\r\n\r\n"), "{rest}");
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_client_sends_meanwhile_is_given_back_and_no_more_is_read_than_that() {
+        let frame = "x".repeat(GATHERED_BYTES).leak();
+        let (mut stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
+        let running =
+            tokio::spawn(async move { run(&mut stream).await.map(|()| stream.into_parts()) });
+        // As much is read, and as much again fits into the socket.
+        let sent = vec![b'r'; 2 * UNREAD_BYTES];
+        client.write_all(&sent).await.unwrap();
+        let mut read = vec![0; GATHERED_BYTES];
+        client.read_exact(&mut read).await.unwrap();
+        let mut end = Vec::new();
+        let (ended, _) = tokio::join!(running, async {
+            while !end.ends_with(b"0\r\n\r\n") {
+                end.push(client.read_u8().await.unwrap());
+            }
+        });
+        let (mut io, unread) = ended.unwrap().unwrap();
+        assert_eq!(unread.len(), UNREAD_BYTES);
+        let mut rest = vec![0; UNREAD_BYTES];
+        io.read_exact(&mut rest).await.unwrap();
+        assert!(rest.iter().chain(&unread).all(|byte| *byte == b'r'));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_will_say_no_more_is_given_what_is_ready() {
+        let (mut stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
+        client.shutdown().await.unwrap();
+        assert!(run(&mut stream).await.is_ok());
+        drop(stream);
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "head 3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
+    }
+}

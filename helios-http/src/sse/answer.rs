@@ -1,0 +1,68 @@
+//! What answers a request.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body as HttpBody, Frame};
+
+use crate::sse::Connection;
+
+/// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
+pub(crate) enum Answer {
+    Response(Response),
+    Stream(Box<http::Response<Connection>>),
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status(),
+            Self::Stream(stream) => stream.status(),
+        }
+    }
+
+    /// How many bytes follow the head, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Response(response) => response.body().size_hint().exact(),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Response(response) => response,
+            Answer::Stream(stream) => stream.map(|connection| Body::new(SseBody(connection))),
+        }
+    }
+}
+
+/// A stream as an HTTP body.
+struct SseBody(Connection);
+
+impl HttpBody for SseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_piece(cx)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece.bytes))))
+    }
+}

@@ -1,0 +1,674 @@
+//! A hub behind a [`Backplane`]: what arrives is put into the rings, and what is missing is fetched.
+//!
+//! The backplane hands events over in the order of their ids. So the hub's head means: everything up to it that is for a
+//! topic watched here is in its ring, or the topic is [`Behind`] and holds its readers. What is found missing only later,
+//! below the head, leaves a doubt about who has read past it.
+//!
+//! Lock order: `order`, then a topic. Whatever raises the head or begins a hold has `order`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use helios_core::encode::Numberable;
+use helios_core::hub::{EventId, Ring};
+use helios_core::sse::{ClientId, CloseReason, SseError};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::panics::caught_in;
+use crate::sse::backplane::{
+    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, History, PastEvent,
+};
+use crate::sse::hub::Hub;
+use crate::sse::hub::topics::{Topic, TopicState};
+use crate::sse::hub::waiters::Woken;
+use crate::sync::lock;
+
+/// How long the backplane may take to tell what is missing, or to unwatch. Readers wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What may arrive while earlier events are fetched; what is more is fetched afterwards.
+const LONGEST_WAITING: usize = 512;
+
+/// Topics that are caught up with at the same time.
+const FETCHES: usize = 64;
+
+pub(crate) struct Relay {
+    backplane: Arc<dyn Backplane>,
+    /// Where it was started.
+    runtime: OnceLock<Handle>,
+    /// Arrivals are taken one after the other: the head must not pass an event that is not in its ring yet.
+    order: Mutex<()>,
+    fetches: Semaphore,
+}
+
+/// An event from the backplane.
+struct Arrival {
+    seq: u64,
+    prev: Option<u64>,
+    event: Numberable,
+    except: Option<ClientId>,
+}
+
+/// What becomes of a topic's events that arrive.
+pub(crate) enum Link {
+    /// They are for nobody: the topic is not watched, or not any more.
+    Off,
+    /// They are put into the ring.
+    On,
+    /// They wait: the watch is not answered yet, or earlier ones are missing.
+    Behind(Behind),
+}
+
+/// A topic that waits for what is missing. Its readers read nothing above the newest event that it has.
+pub(crate) struct Behind {
+    /// The hub's head when the readers were held: what turns up now and is not above it is late.
+    since: u64,
+    arrivals: VecDeque<Arrival>,
+    /// More may be missing than what was asked for last.
+    torn: bool,
+}
+
+impl Behind {
+    fn new(since: u64, first: Option<Arrival>) -> Self {
+        Self {
+            since,
+            arrivals: first.into_iter().collect(),
+            torn: false,
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self, Self::Behind(_))
+    }
+
+    /// The number up to which events are missing before the first one that waits.
+    fn first_missing(&self) -> Option<u64> {
+        let Self::Behind(behind) = self else {
+            return None;
+        };
+        let first = behind.arrivals.front()?;
+        Some(first.prev.unwrap_or(first.seq.saturating_sub(1)))
+    }
+
+    /// Takes what waits, if there is something to wait for, and waits no more.
+    fn go_on(&mut self) -> Option<Behind> {
+        match std::mem::replace(self, Self::On) {
+            Self::Behind(behind) => Some(behind),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
+    pub(crate) fn restart(&mut self) {
+        if let Self::Behind(behind) = self {
+            *behind = Behind::new(0, None);
+            behind.torn = true;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the backplane is not started yet: `listen` does it, or `HeliosService::start`")]
+struct NotStarted;
+
+impl Relay {
+    pub(crate) fn new(backplane: Arc<dyn Backplane>) -> Self {
+        Self {
+            backplane,
+            runtime: OnceLock::new(),
+            order: Mutex::default(),
+            fetches: Semaphore::new(FETCHES),
+        }
+    }
+
+    pub(crate) async fn start(&self, hub: &Arc<Hub>) -> Result<(), BackplaneError> {
+        let head = self.backplane.start(BackplaneSink::new(hub)).await?;
+        hub.restart_at(head);
+        // A second start does not exist.
+        let _ = self.runtime.set(Handle::current());
+        let everyone = Arc::clone(&hub.topics.everyone);
+        self.watch(hub, &everyone).await?;
+        Ok(())
+    }
+
+    /// The backplane, once it is started: it is promised that nothing is asked of it before.
+    fn started(&self) -> Result<&dyn Backplane, SseError> {
+        match self.runtime.get() {
+            Some(_) => Ok(&*self.backplane),
+            None => Err(failed(NotStarted.into())),
+        }
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        topic: &str,
+        event: &Numberable,
+        except: Option<ClientId>,
+    ) -> Result<EventId, SseError> {
+        let bytes = pack(event, except);
+        let published = self.started()?.publish(topic, bytes).await;
+        published.map_err(failed)
+    }
+
+    /// Asks for the topic's events, unless that was done before.
+    pub(crate) async fn watch(&self, hub: &Arc<Hub>, topic: &Arc<Topic>) -> Result<(), SseError> {
+        let backplane = self.started()?;
+        let ask = || self.ask(backplane, hub, topic);
+        topic.watched.get_or_try_init(ask).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        backplane: &dyn Backplane,
+        hub: &Arc<Hub>,
+        topic: &Arc<Topic>,
+    ) -> Result<(), BackplaneError> {
+        let mut asking = Asking::begin(topic);
+        loop {
+            let epoch = hub.epoch();
+            let id = backplane.watch(&topic.name).await?;
+            if self.watched(hub, topic, epoch, id) {
+                asking.answered = true;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The topic is watched, from the event behind `id` on. False if that has become void since it was asked for.
+    fn watched(&self, hub: &Arc<Hub>, topic: &Arc<Topic>, asked_in: u64, id: EventId) -> bool {
+        let _order = lock(&self.order);
+        if id.epoch() != hub.epoch() {
+            if hub.epoch() != asked_in {
+                return false;
+            }
+            begin_anew(hub, id);
+        }
+        hub.advance_to(id);
+        let mut state = topic.lock();
+        let woken = topic.begin_round(&mut state);
+        let ring = hub.options().ring(&topic.name, id.seq());
+        hub.topics.change(&mut state.ring, |old| *old = ring);
+        let settled = settle(hub, &mut state);
+        drop(state);
+        hub.appended(woken);
+        if !settled {
+            self.spawn_catch_up(hub, Arc::clone(topic));
+        }
+        true
+    }
+
+    pub(crate) async fn unwatch(&self, topic: &Topic) {
+        let Ok(backplane) = self.started() else {
+            return;
+        };
+        match timeout(PATIENCE, backplane.unwatch(&topic.name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(topic = &*topic.name, error, "the backplane did not unwatch");
+            }
+            Err(_) => tracing::warn!(
+                topic = &*topic.name,
+                "the backplane's unwatch took too long"
+            ),
+        }
+    }
+
+    pub(crate) fn accept(&self, hub: &Arc<Hub>, event: BackplaneEvent) {
+        let _order = lock(&self.order);
+        match event {
+            BackplaneEvent::Torn { newest } => self.missed(hub, hub.topics.all(), newest),
+            BackplaneEvent::Gap { topic, newest } => {
+                self.missed(hub, hub.topics.find(&topic), newest);
+            }
+            BackplaneEvent::Event {
+                topic,
+                id,
+                prev,
+                bytes,
+            } => {
+                if id.epoch() != hub.epoch() {
+                    begin_anew(hub, EventId::new(id.epoch(), id.seq().saturating_sub(1)));
+                }
+                if let Some(topic) = hub.topics.find(&topic) {
+                    self.arrived(hub, topic, id, prev, &bytes);
+                }
+            }
+        }
+    }
+
+    /// Up to this id events of these topics may be missing.
+    fn missed(
+        &self,
+        hub: &Arc<Hub>,
+        topics: impl IntoIterator<Item = Arc<Topic>>,
+        newest: EventId,
+    ) {
+        if newest.epoch() != hub.epoch() {
+            begin_anew(hub, newest);
+        }
+        for topic in topics {
+            self.catch_up(hub, topic);
+        }
+        // With all of them held.
+        hub.advance_to(newest);
+    }
+
+    fn arrived(
+        &self,
+        hub: &Arc<Hub>,
+        topic: Arc<Topic>,
+        id: EventId,
+        prev: Option<EventId>,
+        bytes: &Bytes,
+    ) {
+        let Some((event, except)) = unpack(bytes) else {
+            tracing::error!(
+                topic = &*topic.name,
+                "the backplane gave what no hub has published"
+            );
+            self.catch_up(hub, topic);
+            return;
+        };
+        let arrival = Arrival {
+            seq: id.seq(),
+            prev: prev.map(EventId::seq),
+            event,
+            except,
+        };
+        let mut guard = topic.lock();
+        let state = &mut *guard;
+        let before = hub.head();
+        let woken = match state.link {
+            Link::On => topic.begin_round(state),
+            // Readers have been held before.
+            Link::Off | Link::Behind(_) => Woken::default(),
+        };
+        hub.advance_to(id);
+        match &mut state.link {
+            Link::Off => {}
+            Link::Behind(behind) if behind.arrivals.len() < LONGEST_WAITING => {
+                behind.arrivals.push_back(arrival);
+            }
+            Link::Behind(behind) => behind.torn = true,
+            Link::On if follows(&state.ring, &arrival) => {
+                append(hub, state, &arrival, before);
+                drop(guard);
+                hub.appended(woken);
+            }
+            Link::On => {
+                hold(state, before, Some(arrival));
+                drop(guard);
+                woken.wake();
+                self.spawn_catch_up(hub, topic);
+            }
+        }
+    }
+
+    /// Holds the topic's readers, and fetches what is missing.
+    fn catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
+        let mut state = topic.lock();
+        match &mut state.link {
+            Link::Off => {}
+            // What is fetched now may have been looked up before this loss.
+            Link::Behind(behind) => behind.torn = true,
+            Link::On => {
+                let woken = topic.begin_round(&mut state);
+                hold(&mut state, hub.head(), None);
+                drop(state);
+                woken.wake();
+                self.spawn_catch_up(hub, topic);
+            }
+        }
+    }
+
+    fn spawn_catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
+        let hub = Arc::clone(hub);
+        let Some(runtime) = Handle::try_current().ok().or(self.runtime.get().cloned()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            let Some(relay) = hub.relay() else { return };
+            while let Some(asked) = relay.look(&hub, &topic) {
+                let missing = relay.missing(&topic, asked.after).await;
+                if relay.fill(&hub, &topic, &asked, missing) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// What there is to ask for; `None` when nothing is missing any more.
+    fn look(&self, hub: &Hub, topic: &Topic) -> Option<Asked> {
+        let _order = lock(&self.order);
+        let mut state = topic.lock();
+        let last = state.ring.last();
+        let Link::Behind(behind) = &mut state.link else {
+            return None;
+        };
+        behind.torn = false;
+        Some(Asked {
+            after: hub.id(last),
+            wanted: behind.arrivals.front().and_then(|next| next.prev),
+        })
+    }
+
+    /// What was published to a topic after this id; `None` if that cannot be had.
+    async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
+        let _permit = self.fetches.acquire().await;
+        let history = timeout(PATIENCE, self.history(topic, after));
+        let history = caught_in("a backplane's `history`", history).await?;
+        history.unwrap_or_else(|_| {
+            tracing::warn!(
+                topic = &*topic.name,
+                "the backplane's history took too long"
+            );
+            None
+        })
+    }
+
+    async fn history(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
+        match self.backplane.history(&topic.name, after).await {
+            Ok(History::Events(events)) => {
+                let of_one_sequence = events.iter().all(|event| event.id.epoch() == after.epoch());
+                of_one_sequence.then_some(events)
+            }
+            Ok(History::Gone) => None,
+            Err(error) => {
+                let topic = &*topic.name;
+                tracing::warn!(topic, error, "the backplane's history failed");
+                None
+            }
+        }
+    }
+
+    /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
+    /// missing any more.
+    fn fill(
+        &self,
+        hub: &Hub,
+        topic: &Topic,
+        asked: &Asked,
+        missing: Option<Vec<PastEvent>>,
+    ) -> bool {
+        let _order = lock(&self.order);
+        let mut state = topic.lock();
+        let woken = topic.begin_round(&mut state);
+        // What is of a sequence that is over is void.
+        if asked.after.epoch() == hub.epoch() {
+            match missing {
+                Some(events) => {
+                    // The link itself will hand over what is newer, at its place among the events of other topics.
+                    let head = hub.head();
+                    for event in events.iter().filter(|event| event.id.seq() <= head) {
+                        append_past(hub, &mut state, event);
+                    }
+                    // It was there before history was asked, so that history should have known what is before it.
+                    if let Some(wanted) = asked.wanted.filter(|seq| *seq > state.ring.last()) {
+                        lose(hub, &mut state, wanted);
+                    }
+                }
+                None => {
+                    let upto = state.link.first_missing().unwrap_or_else(|| hub.head());
+                    lose(hub, &mut state, upto);
+                }
+            }
+        }
+        let settled = settle(hub, &mut state);
+        drop(state);
+        hub.appended(woken);
+        settled
+    }
+
+    /// Makes the histories of these topics reach back to this id, as far as the backplane remembers, and is quick enough.
+    pub(crate) async fn reach_back(&self, hub: &Hub, topics: &[Arc<Topic>], after: EventId) {
+        let reach = async {
+            for topic in topics {
+                self.reach_back_in(hub, topic, after).await;
+            }
+        };
+        if timeout(PATIENCE, reach).await.is_err() {
+            tracing::warn!("the backplane's history took too long for a client that came back");
+        }
+    }
+
+    async fn reach_back_in(&self, hub: &Hub, topic: &Topic, after: EventId) {
+        let reaches = || topic.lock().ring.floor() <= after.seq();
+        if reaches() {
+            return;
+        }
+        let _one_by_one = topic.reaching_back.lock().await;
+        if reaches() {
+            return;
+        }
+        let last = topic.lock().ring.last();
+        let Some(events) = self.history(topic, after).await else {
+            return;
+        };
+        let mut state = topic.lock();
+        let newest = events.last().map_or(last, |event| event.id.seq().max(last));
+        // What came and went meanwhile would be a hole between what was fetched and what is held.
+        if after.epoch() == hub.epoch() && state.ring.floor() <= newest {
+            prepend(hub, &mut state.ring, &events, after.seq());
+        }
+        drop(state);
+        hub.appended(Woken::default());
+    }
+}
+
+/// A topic of which the backplane's watch is asked for. If nothing comes of it, nothing waits for the answer.
+struct Asking<'a> {
+    topic: &'a Topic,
+    answered: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(topic: &'a Topic) -> Self {
+        // What arrives before the answer has to wait for it.
+        topic.lock().link = Link::Behind(Behind::new(0, None));
+        Self {
+            topic,
+            answered: false,
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.topic.lock().link = Link::Off;
+        }
+    }
+}
+
+/// A question for a topic's history.
+struct Asked {
+    after: EventId,
+    /// An event that is before one that has arrived.
+    wanted: Option<u64>,
+}
+
+fn failed(error: BackplaneError) -> SseError {
+    SseError::Backplane(error.into())
+}
+
+/// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
+fn begin_anew(hub: &Arc<Hub>, floor: EventId) {
+    tracing::warn!("the backplane began a new sequence; all clients are asked to reconnect");
+    let end_all = || {
+        for client in hub.live_clients() {
+            client.end(hub.reconnect_ending(CloseReason::ServerClosed));
+        }
+    };
+    end_all();
+    hub.restart_at(floor);
+    // Who went live meanwhile; who does later sees to it itself.
+    end_all();
+}
+
+/// Readers read nothing more until what is missing has arrived.
+fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
+    state.ring.catch_up();
+    state.link = Link::Behind(Behind::new(since, first));
+}
+
+/// Whether nothing is missing before this event.
+fn follows(ring: &Ring, arrival: &Arrival) -> bool {
+    arrival.prev.is_none_or(|prev| prev <= ring.last())
+}
+
+/// Appends an event, which is late if its number is not above `since`: readers may have been past it by then.
+fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
+    let seq = arrival.seq;
+    if seq <= state.ring.last() {
+        return;
+    }
+    if seq <= since {
+        state.ring.doubt(seq, since.saturating_add(1));
+    }
+    hub.push(&mut state.ring, seq, &arrival.event, arrival.except);
+}
+
+fn append_past(hub: &Hub, state: &mut TopicState, past: &PastEvent) {
+    let seq = past.id.seq();
+    let (Link::Behind(Behind { since, .. }), true) = (&state.link, seq > state.ring.last()) else {
+        return;
+    };
+    let since = *since;
+    let Some((event, except)) = unpack(&past.bytes) else {
+        lose(hub, state, seq);
+        return;
+    };
+    let arrival = Arrival {
+        seq,
+        prev: None,
+        event,
+        except,
+    };
+    append(hub, state, &arrival, since);
+}
+
+/// Gives up what is missing up to this number: readers are told.
+fn lose(hub: &Hub, state: &mut TopicState, upto: u64) {
+    hub.topics
+        .change(&mut state.ring, |ring| ring.lost_up_to(upto));
+}
+
+/// Appends what has waited. True if nothing is missing before or behind it.
+fn settle(hub: &Hub, state: &mut TopicState) -> bool {
+    let Some(mut behind) = state.link.go_on() else {
+        return true;
+    };
+    while let Some(next) = behind.arrivals.front() {
+        if !follows(&state.ring, next) {
+            break;
+        }
+        append(hub, state, next, behind.since);
+        behind.arrivals.pop_front();
+    }
+    let settled = behind.arrivals.is_empty() && !behind.torn;
+    if settled {
+        state.ring.caught_up();
+    } else {
+        state.ring.catch_up();
+        state.link = Link::Behind(behind);
+    }
+    settled
+}
+
+/// Puts before the rest what a client that comes back has missed.
+fn prepend(hub: &Hub, ring: &mut Ring, events: &[PastEvent], after: u64) {
+    let oldest = ring.oldest();
+    let known = oldest.unwrap_or_else(|| ring.last().saturating_add(1));
+    let unknown = |event: &&PastEvent| (after + 1..known).contains(&event.id.seq());
+    for past in events.iter().rev().filter(unknown) {
+        let Some((event, except)) = unpack(&past.bytes) else {
+            return;
+        };
+        let seq = past.id.seq();
+        let event = event.with_id(&hub.id(seq).to_string());
+        let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, hub.now());
+        if !hub.topics.change(ring, prepend) {
+            return;
+        }
+    }
+    ring.reaches_back_to(after);
+}
+
+/// What travels through the backplane: whom it is not for, where its id belongs, and the event without it.
+fn pack(event: &Numberable, except: Option<ClientId>) -> Bytes {
+    let (bytes, id_at) = event.parts();
+    let mut packed = BytesMut::with_capacity(bytes.len() + 25);
+    match except {
+        Some(client) => {
+            packed.put_u8(1);
+            packed.put_slice(client.as_bytes());
+        }
+        None => packed.put_u8(0),
+    }
+    packed.put_u64(id_at.map_or(u64::MAX, |at| at as u64));
+    packed.put_slice(bytes);
+    packed.freeze()
+}
+
+/// `None` for what [`pack`] has not made.
+fn unpack(packed: &Bytes) -> Option<(Numberable, Option<ClientId>)> {
+    let mut rest = packed.clone();
+    let except = match rest.try_get_u8().ok()? {
+        0 => None,
+        1 => {
+            let mut id = [0; 16];
+            rest.try_copy_to_slice(&mut id).ok()?;
+            Some(ClientId::from_bytes(id))
+        }
+        _ => return None,
+    };
+    let id_at = match rest.try_get_u64().ok()? {
+        u64::MAX => None,
+        at => Some(usize::try_from(at).ok()?),
+    };
+    Some((Numberable::from_parts(rest, id_at)?, except))
+}
+
+#[cfg(test)]
+mod tests {
+    use helios_core::event::SseEvent;
+
+    use super::*;
+
+    #[test]
+    fn an_event_survives_the_journey() {
+        let client = ClientId::from_random_bytes([7; 16]);
+        let event = Numberable::new(&SseEvent::text("x").event("n")).unwrap();
+        for except in [None, Some(client)] {
+            let (unpacked, to) = unpack(&pack(&event, except)).unwrap();
+            assert_eq!(to, except);
+            assert_eq!(unpacked.parts(), event.parts());
+        }
+        let comment = Numberable::new(&SseEvent::default().comment("c")).unwrap();
+        assert_eq!(unpack(&pack(&comment, None)).unwrap().0.parts().1, None);
+    }
+
+    #[test]
+    fn what_no_hub_has_published_is_refused() {
+        let whole = pack(&Numberable::new(&SseEvent::text("x")).unwrap(), None);
+        for bad in [
+            Bytes::new(),
+            Bytes::from_static(&[2]),
+            Bytes::from_static(&[1, 2, 3]),
+            whole.slice(..5),
+            Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 9, b'x']),
+        ] {
+            assert!(unpack(&bad).is_none(), "{bad:?}");
+        }
+    }
+}

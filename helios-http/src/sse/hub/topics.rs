@@ -1,0 +1,333 @@
+//! The topics of a hub: each behind a lock of its own, found by name without a lock that publishers would share.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use helios_core::hub::{Left, Log, Overtaken, Ring};
+use helios_core::sse::SseError;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::Instant;
+
+use crate::sse::backplane::replication::Link;
+use crate::sse::hub::waiters::{Slot, Waiting, Woken};
+use crate::sse::options::SseOptions;
+use crate::sync::lock;
+
+/// The name of the topic that every connection is in.
+pub(crate) const EVERYONE: &str = "*";
+
+const LONGEST_NAME: usize = 256;
+
+/// Whether connections may join, and publishers name, a topic of this name.
+pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name == EVERYONE {
+        return Err(SseError::InvalidTopic(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// One topic: a ring, and who reads it.
+pub(crate) struct Topic {
+    pub(crate) name: Arc<str>,
+    state: Mutex<TopicState>,
+    /// That of `waiting`, for readers to look at without the lock.
+    round: AtomicU64,
+    /// The backplane was asked to send its events here.
+    pub(crate) watched: OnceCell<()>,
+    /// Held by who asks the backplane for history, so that many who resume at once ask once.
+    pub(crate) reaching_back: tokio::sync::Mutex<()>,
+    /// Signalled when a removed topic may be made anew.
+    pub(crate) gone: Notify,
+}
+
+pub(crate) struct TopicState {
+    pub(crate) ring: Ring,
+    waiting: Waiting,
+    /// Connections that are in it.
+    members: usize,
+    /// Places given so far.
+    places: u64,
+    /// When it was made, or the last of them has left.
+    idle_since: Instant,
+    /// It is no longer the topic of its name.
+    pub(crate) removed: bool,
+    /// What becomes of the backplane's events.
+    pub(crate) link: Link,
+}
+
+impl Topic {
+    fn new(name: &str, ring: Ring) -> Self {
+        Self {
+            name: name.into(),
+            state: Mutex::new(TopicState {
+                ring,
+                waiting: Waiting::default(),
+                members: 0,
+                places: 0,
+                idle_since: Instant::now(),
+                removed: false,
+                link: Link::Off,
+            }),
+            round: AtomicU64::new(0),
+            watched: OnceCell::new(),
+            reaching_back: tokio::sync::Mutex::default(),
+            gone: Notify::new(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, TopicState> {
+        lock(&self.state)
+    }
+
+    /// Something is about to change for the topic's readers. This comes first, and before the hub's head says so: a reader
+    /// that finds the round unchanged looks no further.
+    pub(crate) fn begin_round(&self, state: &mut TopicState) -> Woken {
+        let woken = state.waiting.take();
+        self.round.store(state.waiting.round(), Ordering::Release);
+        woken
+    }
+}
+
+/// A connection's place in a topic, given up when it is dropped.
+pub(crate) struct Membership {
+    pub(crate) topic: Arc<Topic>,
+    place: u64,
+    slot: Option<Slot>,
+}
+
+impl Membership {
+    /// `None` if the topic has been removed meanwhile.
+    pub(crate) fn new(topic: Arc<Topic>) -> Option<Self> {
+        let place = {
+            let mut state = topic.lock();
+            if state.removed {
+                return None;
+            }
+            state.members += 1;
+            state.places += 1;
+            state.places
+        };
+        Some(Self {
+            topic,
+            place,
+            slot: None,
+        })
+    }
+}
+
+impl Log for Membership {
+    fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
+        look(&mut self.topic.lock().ring)
+    }
+
+    fn read_or_wait(
+        &mut self,
+        reader: &Waker,
+        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
+    ) -> Result<Left, Overtaken> {
+        let mut state = self.topic.lock();
+        let left = read(&mut state.ring)?;
+        if left == Left::Nothing {
+            state.waiting.register(self.place, &mut self.slot, reader);
+        }
+        Ok(left)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let round = self.topic.round.load(Ordering::Acquire);
+        self.slot.as_ref().is_some_and(|slot| slot.is_of(round))
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut state = lock(&self.topic.state);
+        state.members -= 1;
+        state.idle_since = Instant::now();
+        state.waiting.cancel(&mut self.slot);
+    }
+}
+
+/// All topics by name.
+pub(crate) struct Topics {
+    by_name: papaya::HashMap<Arc<str>, Arc<Topic>>,
+    pub(crate) everyone: Arc<Topic>,
+    count: AtomicUsize,
+    /// Of removed topics nothing up to this number can be resumed.
+    forgotten: AtomicU64,
+    /// What all rings hold, in bytes.
+    held: AtomicU64,
+    /// Whoever holds it drops what is oldest.
+    trimming: Mutex<()>,
+}
+
+impl Topics {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_name: papaya::HashMap::new(),
+            everyone: Arc::new(Topic::new(
+                EVERYONE,
+                SseOptions::default().ring(EVERYONE, 0),
+            )),
+            count: AtomicUsize::new(0),
+            forgotten: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            trimming: Mutex::default(),
+        }
+    }
+
+    /// Puts the limits of `options` in force for topics that were published to before.
+    pub(crate) fn configure(&self, options: &SseOptions) {
+        for topic in self.all() {
+            let limits = options.history_of(&topic.name);
+            let ring = &mut topic.lock().ring;
+            ring.set_limits(limits, options.for_readers());
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Topic>> {
+        if name == EVERYONE {
+            return Some(Arc::clone(&self.everyone));
+        }
+        self.by_name.pin().get(name).cloned()
+    }
+
+    /// The topic of this name, made if there is none.
+    pub(crate) fn open(&self, name: &str, options: &SseOptions) -> Result<Arc<Topic>, SseError> {
+        if let Some(topic) = self.find(name) {
+            return Ok(topic);
+        }
+        check_name(name)?;
+        let limit = options.max_topics;
+        if self.count.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            return Err(SseError::TooManyTopics { limit });
+        }
+        let make = || {
+            // Loaded after a topic of this name was taken out, so that its floor covers that one's events.
+            let floor = self.forgotten.load(Ordering::Acquire);
+            Arc::new(Topic::new(name, options.ring(name, floor)))
+        };
+        match self.by_name.pin().try_insert_with(name.into(), make) {
+            Ok(made) => Ok(Arc::clone(made)),
+            Err(known) => {
+                self.count.fetch_sub(1, Ordering::AcqRel);
+                Ok(Arc::clone(known))
+            }
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether this is the topic of its name: removed or not, until it is forgotten.
+    pub(crate) fn holds(&self, topic: &Arc<Topic>) -> bool {
+        let known = self.find(&topic.name);
+        known.is_some_and(|known| Arc::ptr_eq(&known, topic))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
+        let named = self.by_name.pin();
+        let mut all: Vec<_> = named.values().cloned().collect();
+        all.push(Arc::clone(&self.everyone));
+        all
+    }
+
+    /// Changes a ring, and keeps count of what all rings hold.
+    pub(crate) fn change<T>(&self, ring: &mut Ring, change: impl FnOnce(&mut Ring) -> T) -> T {
+        let before = ring.size();
+        let result = change(ring);
+        let grown = ring.size().wrapping_sub(before);
+        self.held.fetch_add(grown, Ordering::AcqRel);
+        result
+    }
+
+    /// Drops what has expired, and gives the topics that nobody is in and that hold nothing. They are removed: the
+    /// caller calls [`Topics::forget`] when their names may be used anew.
+    pub(crate) fn sweep(&self, now: Duration, options: &SseOptions) -> Vec<Arc<Topic>> {
+        let mut removed = Vec::new();
+        for topic in self.all() {
+            let mut state = topic.lock();
+            self.change(&mut state.ring, |ring| ring.expire(now));
+            // As long as its history would be kept: who comes back to a quiet topic has missed nothing.
+            let kept = state.idle_since.elapsed() < options.history_of(&topic.name).age;
+            let empty = state.ring.is_empty() && !state.link.is_behind();
+            let unused = state.members == 0 && empty && !kept;
+            if unused && !state.removed && *topic.name != *EVERYONE {
+                state.removed = true;
+                // What still arrives would be held by a ring that nobody drops anything from.
+                state.link = Link::Off;
+                let last = state.ring.last();
+                self.forgotten.fetch_max(last, Ordering::AcqRel);
+                drop(state);
+                removed.push(topic);
+            }
+        }
+        removed
+    }
+
+    /// Takes a removed topic out, so that its name may be used anew.
+    pub(crate) fn forget(&self, topic: &Arc<Topic>) {
+        let topics = self.by_name.pin();
+        let removed = topics.remove_if(&topic.name, |_, known| Arc::ptr_eq(known, topic));
+        if matches!(removed, Ok(Some(_))) {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+        topic.gone.notify_waiters();
+    }
+
+    /// Begins anew: nothing that was published up to the number `floor` is known. Gives who is to be woken to learn it.
+    pub(crate) fn restart(&self, floor: u64) -> Vec<Woken> {
+        self.forgotten.store(floor, Ordering::Release);
+        let mut woken = Vec::new();
+        for topic in self.all() {
+            let mut state = topic.lock();
+            woken.push(topic.begin_round(&mut state));
+            self.change(&mut state.ring, |ring| ring.restart(floor));
+            if state.link.is_behind() {
+                state.link.restart();
+                state.ring.catch_up();
+            }
+        }
+        woken
+    }
+
+    /// Keeps what all rings hold together below `limit` bytes: the oldest events go first.
+    pub(crate) fn trim(&self, limit: u64) {
+        if self.held.load(Ordering::Acquire) <= limit {
+            return;
+        }
+        // Another publisher that trims already does it for all.
+        let Ok(_trimming) = self.trimming.try_lock() else {
+            return;
+        };
+        let target = limit - limit / 8;
+        let all = self.all();
+        let oldest = |topic: &Arc<Topic>| topic.lock().ring.oldest();
+        let mut by_age: BinaryHeap<_> = all
+            .iter()
+            .enumerate()
+            .filter_map(|(place, topic)| Some(Reverse((oldest(topic)?, place))))
+            .collect();
+        while self.held.load(Ordering::Acquire) > target {
+            let Some(Reverse((_, place))) = by_age.pop() else {
+                return;
+            };
+            let until = by_age.peek().map_or(u64::MAX, |Reverse((seq, _))| *seq);
+            let mut state = all[place].lock();
+            while state.ring.oldest().is_some_and(|seq| seq <= until)
+                && self.held.load(Ordering::Acquire) > target
+            {
+                self.change(&mut state.ring, Ring::drop_oldest);
+            }
+            if let Some(seq) = state.ring.oldest() {
+                by_age.push(Reverse((seq, place)));
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! [`SseStream`]: one SSE connection as handlers, hooks and tasks see it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_core::extract::FromRequestParts;
+use helios_core::bind::{Cx, OnConnection, Sse};
+use helios_core::error::HttpError;
+use helios_core::event::{IntoSseEvent, SseEvent};
+use helios_core::hub::EventId;
+use helios_core::sse::{ClientId, CloseReason, SseError};
+use http::request::Parts;
+use serde::Serialize;
+
+use crate::sse::call::OwnHandle;
+use crate::sse::hub::Hub;
+use crate::sse::stream::state::{Client, Ending, Farewell, JoinAt, Origin};
+use crate::sync::until;
+
+/// A handle of one SSE connection. Clones are cheap and mean the same connection.
+///
+/// A new handle is *detached*: what is sent is queued up to the limits. Returning it from an `#[sse]` method attaches
+/// it, once, to that request. Dropping handles never closes an attached stream; dropping the last handle of a detached
+/// one discards it.
+///
+/// After the end every method still works: sends give [`SseError::Closed`], `close` does nothing,
+/// [`SseStream::closed`] gives the reason at once.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::testing::TestApp;
+///
+/// #[derive(Injectable)]
+/// struct Downloads;
+///
+/// #[controller(prefix = "downloads")]
+/// impl Downloads {
+///     /// A producer gets the handle of its own connection.
+///     #[sse("produced")]
+///     async fn produced(&self, stream: SseStream) -> Result<(), SseError> {
+///         stream.send(SseEvent::json(50).event("percent")).await?;
+///         stream.send(SseEvent::json(100).event("percent")).await
+///     }
+///
+///     /// Or a handle is made, kept by whatever drives it, and returned.
+///     #[sse("driven")]
+///     fn driven(&self) -> SseStream {
+///         let stream = SseStream::new();
+///         let driver = stream.clone();
+///         tokio::spawn(async move {
+///             driver.send_data(100).await?;
+///             driver.close_with(SseEvent::text("done").event("end"))
+///         });
+///         stream
+///     }
+/// }
+/// # #[server(controllers = [Downloads], sse(enabled = true))]
+/// # struct App;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let app = TestApp::start(App).unwrap();
+/// let events = app.sse("/downloads/produced").await.rest().await;
+/// assert_eq!(events[1].data, "100");
+/// let events = app.sse("/downloads/driven").await.rest().await;
+/// assert_eq!(events[1].data, "done");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SseStream {
+    pub(crate) client: Arc<Client>,
+    /// What is sent through this handle comes right behind this number, not behind what was published until now.
+    after: Option<u64>,
+}
+
+impl fmt::Debug for SseStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SseStream")
+            .field("id", &self.id())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for SseStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SseStream {
+    pub(crate) fn of(client: Arc<Client>) -> Self {
+        Self {
+            client,
+            after: None,
+        }
+    }
+
+    /// The handle of a reset hook: what it sends comes right behind the reset.
+    pub(crate) fn at_reset(client: Arc<Client>, at: u64) -> Self {
+        Self {
+            client,
+            after: Some(at),
+        }
+    }
+
+    /// A detached handle that the hub can find by its id.
+    pub(crate) fn known_to(hub: &Arc<Hub>) -> Self {
+        let stream = Self::new();
+        stream.client.register_at(hub);
+        stream
+    }
+
+    /// A detached handle with a fresh id.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Arc::new(Client::new()))
+    }
+
+    /// The connection's id: a random UUID. It stays the same after the end.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.client.id
+    }
+
+    /// Sends an event, and waits for room while the client has much to read, 32 KiB of events to it alone: that is a
+    /// producer's back-pressure. `Ok` means that it is queued, behind everything that was published until now. Through the
+    /// handle of a reset hook it comes right behind the reset.
+    ///
+    /// Cancel-safe: a dropped future has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Closed`] after the end, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an
+    /// event that cannot be written, [`SseError::OwnId`] for one with an id if the connection has joined topics,
+    /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
+    pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
+        let push = || self.client.push_if_room(&prepared, self.after);
+        until(&self.client.room, push).await
+    }
+
+    /// Sends an event if there is room for it now, up to the `backlog`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`]; [`SseError::Full`] at the limit also when attached.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// /// A reading every millisecond: who does not keep up misses some.
+    /// fn measured(stream: &SseStream, volts: f64) -> Result<(), SseError> {
+    ///     match stream.try_send(SseEvent::json(volts)) {
+    ///         Err(SseError::Full) => Ok(()),
+    ///         sent => sent,
+    ///     }
+    /// }
+    /// ```
+    pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
+        self.client.push(&prepared, self.after)
+    }
+
+    /// Sends a value as the JSON data of an event without a name. Waits and is cancel-safe as [`SseStream::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`].
+    pub async fn send_data(&self, data: impl Serialize) -> Result<(), SseError> {
+        self.send(SseEvent::json(data)).await
+    }
+
+    /// Sends a comment, which clients ignore. Waits and is cancel-safe as [`SseStream::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::send`].
+    pub async fn send_comment(&self, text: impl Into<String>) -> Result<(), SseError> {
+        self.send(SseEvent::default().comment(text)).await
+    }
+
+    /// Lets the response head leave before the first event. An error after this is told as an event, not a status. Without
+    /// it, the head of a producer leaves with its first event or after 250 ms.
+    pub fn open(&self) {
+        self.client.request_head();
+    }
+
+    /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204. A
+    /// generator or producer of the connection is dropped at its next await.
+    pub fn close(&self) {
+        self.client.end(Ending {
+            reason: CloseReason::ServerClosed,
+            farewell: Farewell::End,
+        });
+    }
+
+    /// Sends a last event and finishes the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::try_send`]; the stream is finished all the same.
+    pub fn close_with(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
+        let sent = self.try_send(event);
+        self.close();
+        sent
+    }
+
+    /// Ends this connection and asks the client to come back after `delay`. The stream itself is not finished.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// /// The other servers are idle.
+    /// fn spread(sse: &SseService) {
+    ///     for client in sse.clients().iter().take(1_000) {
+    ///         client.reconnect_after(Duration::from_secs(1));
+    ///     }
+    /// }
+    /// ```
+    pub fn reconnect_after(&self, delay: Duration) {
+        self.client.end(Ending {
+            reason: CloseReason::ServerClosed,
+            farewell: Farewell::Reconnect(delay),
+        });
+    }
+
+    /// Waits until the connection is about to end, and gives the reason. Until the end is decided, a moment later (at most
+    /// `closing_grace`), the stream's producer may still send a last word; it then returns, and the client is asked
+    /// to come back, not told that the stream is finished. Cancel-safe.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn work(stream: SseStream) -> Result<(), SseError> {
+    ///     loop {
+    ///         tokio::select! {
+    ///             _ = stream.closing() => return stream.send("until soon").await,
+    ///             () = sleep(Duration::from_secs(1)) => stream.send("working").await?,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn closing(&self) -> CloseReason {
+        let reason = || self.client.closing_reason();
+        until(&self.client.closing, reason).await
+    }
+
+    /// Joins a topic: what is published to it from now on reaches this connection, numbered with the hub's ids. What was
+    /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
+    /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
+    ///
+    /// A handle that was made without the [`SseService`](crate::sse::SseService) joins when it is attached.
+    ///
+    /// Cancel-safe: a dropped future has joined or has not.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], [`SseError::TooManyJoined`]; [`SseError::Closed`]
+    /// after the end; [`SseError::Backplane`] if there is one and it fails.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(u64); // put there by a guard
+    ///
+    /// #[derive(Injectable)]
+    /// struct Account;
+    ///
+    /// #[controller(prefix = "account", controllers = [Orders])]
+    /// impl Account {
+    ///     /// Every stream below `/account` is reached by `sse.publish("user:7", ..)`.
+    ///     #[on_sse_connection]
+    ///     async fn opened(&self, client: SseStream, #[req] request: &RequestContext) -> Result<(), HttpError> {
+    ///         let user = request.extensions().get::<User>().ok_or_else(|| HttpError::unauthorized("who are you?"))?;
+    ///         Ok(client.join(format!("user:{}", user.0)).await?)
+    ///     }
+    /// }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Orders;
+    ///
+    /// #[controller(prefix = "orders")]
+    /// impl Orders {
+    ///     #[sse]
+    ///     fn orders(&self) -> SseStream {
+    ///         SseStream::new()
+    ///     }
+    /// }
+    /// ```
+    pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
+        self.client.join(topic.as_ref(), JoinAt::Head).await
+    }
+
+    /// Joins a topic, and begins with what was published to it after `id`. If history does not reach back there, the client is
+    /// told by a `helios:reset`. Does nothing on a topic that it is in. Cancel-safe as `join` is.
+    ///
+    /// Before the response head leaves, the stream begins at the earliest of such ids, and one that the client has brought
+    /// overrules them all. In a stream that is running, events older than the client's position come without an id.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::join`].
+    ///
+    /// ```
+    /// use helios::EventId;
+    /// use helios::prelude::*;
+    ///
+    /// /// What was loaded holds all changes up to `since`.
+    /// async fn follow(client: &SseStream, document: u64, since: EventId) -> Result<(), SseError> {
+    ///     client.join_from(format!("document:{document}"), since).await
+    /// }
+    /// ```
+    pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
+        self.client.join(topic.as_ref(), JoinAt::After(id)).await
+    }
+
+    /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
+    /// not joined does nothing.
+    ///
+    /// # Errors
+    ///
+    /// None today; a backplane may have some.
+    pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
+        self.client.leave(topic.as_ref());
+        Ok(())
+    }
+
+    /// The topics that were joined, `*` not among them. None after the end: keep in the data bag what a close hook needs.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.client.topics()
+    }
+
+    /// Keeps a value with the connection, by its type; gives back the one that was there before.
+    ///
+    /// ```
+    /// use helios::SseStream;
+    ///
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct UserId(u64);
+    ///
+    /// let client = SseStream::new();
+    /// client.insert(UserId(7));
+    /// assert_eq!(client.get::<UserId>(), Some(UserId(7)));
+    /// ```
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        self.client.bag.insert(value)
+    }
+
+    /// A copy of the value of this type that is kept with the connection. Wrap in an `Arc` what is large.
+    #[must_use]
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.client.bag.get()
+    }
+
+    /// Takes the value of this type away from the connection.
+    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.client.bag.remove()
+    }
+
+    /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
+    /// not block; a panic in it is logged. Do not keep a handle of the same connection in it: until the stream is attached,
+    /// they would keep each other alive.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// let stream = SseStream::new();
+    /// let timer = tokio::runtime::Runtime::new().unwrap().spawn(std::future::pending::<()>());
+    /// stream.on_close(move |_reason| timer.abort());
+    /// ```
+    pub fn on_close(&self, callback: impl FnOnce(CloseReason) + Send + 'static) {
+        self.client.on_close(Box::new(callback));
+    }
+
+    /// Nothing can be sent any more. What was sent before may still be on its way.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Waits until the connection is over, and gives the reason. Cancel-safe.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn watch(stream: SseStream) {
+    ///     tokio::select! {
+    ///         reason = stream.closed() => println!("over: {reason}"),
+    ///         () = sleep(Duration::from_secs(60)) => stream.close(),
+    ///     }
+    /// }
+    /// ```
+    pub async fn closed(&self) -> CloseReason {
+        until(&self.client.over, || self.client.finished()).await
+    }
+
+    /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query
+    /// `lastEventId`. `None` on a detached handle.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<String> {
+        self.client.attachment.get()?.last_event_id.clone()
+    }
+}
+
+impl FromRequestParts<Cx<Sse>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<Sse>) -> Result<Self, HttpError> {
+        let own = cx.client::<OwnHandle>().ok_or_else(no_connection)?;
+        Ok(own.get())
+    }
+}
+
+impl FromRequestParts<Cx<OnConnection>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<OnConnection>) -> Result<Self, HttpError> {
+        let client = cx.client::<Client>().ok_or_else(no_connection)?;
+        Ok(Self::of(client))
+    }
+}
+
+fn no_connection() -> HttpError {
+    HttpError::internal("there is no SSE connection here")
+}

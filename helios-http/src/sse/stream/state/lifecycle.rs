@@ -1,0 +1,364 @@
+//! The life of a connection: where it stands, and what may end it. It knows neither lock nor clock: what follows from a step
+//! is for the caller to do. Endings are lent to it, since the caller's lock may be no place to drop an application's error.
+
+use std::mem;
+use std::time::Duration;
+
+use helios_core::sse::{CloseReason, SseError};
+
+/// Runs when the connection is over.
+pub(crate) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
+
+/// How a connection ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) reason: CloseReason,
+    pub(crate) farewell: Farewell,
+}
+
+/// The last word to the client.
+#[derive(Clone, Debug)]
+pub(crate) enum Farewell {
+    End,
+    Reconnect(Duration),
+    Error(SseError),
+}
+
+pub(crate) struct Life {
+    stage: Stage,
+    /// An end that is not decided yet, and when it is at the latest.
+    announced: Option<(Ending, Duration)>,
+    /// Somebody wants to know of an end before it is decided.
+    is_watched: bool,
+    callbacks: Vec<CloseCallback>,
+}
+
+enum Stage {
+    /// Not returned from a method, or not accepted by the hooks yet. An end is kept until it is live.
+    Detached(Option<Ending>),
+    Live,
+    /// The source has failed, and the error hooks run: only the error ends it.
+    Failing,
+    /// The end is decided: what was sent before is written, and the farewell.
+    Closing(CloseReason),
+    Finished(CloseReason),
+}
+
+/// What comes of an end.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Another one counts.
+    Refused,
+    /// It is decided, and is told once the connection is live.
+    Kept,
+    /// It is decided, and is to be told to the client now.
+    Closes(Ending),
+}
+
+/// What is left to do for a life that is over.
+pub(crate) struct Finished {
+    pub(crate) reason: CloseReason,
+    pub(crate) was_live: bool,
+    pub(crate) callbacks: Vec<CloseCallback>,
+}
+
+impl Life {
+    pub(crate) fn detached() -> Self {
+        Self {
+            stage: Stage::Detached(None),
+            announced: None,
+            is_watched: false,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Is live from now on. Gives the end that was decided before, which is to be decided anew.
+    pub(crate) fn go_live(&mut self) -> Option<Ending> {
+        match mem::replace(&mut self.stage, Stage::Live) {
+            Stage::Detached(ending) => ending,
+            _ => None,
+        }
+    }
+
+    /// The source has failed. An end that is decided already stays.
+    pub(crate) fn fail(&mut self) {
+        if matches!(self.stage, Stage::Live) {
+            self.stage = Stage::Failing;
+        }
+    }
+
+    /// Announces an end, for `until` at the latest, to those who watch for it. False if nobody does: then it is to be decided
+    /// at once. The first one that is announced counts.
+    pub(crate) fn announce(&mut self, ending: &Ending, until: Duration) -> bool {
+        if self.announced.is_none() && self.is_watched && self.is_open() {
+            self.announced = Some((ending.clone(), until));
+        }
+        self.announced.is_some()
+    }
+
+    /// The announced end, if it is to be decided by now.
+    pub(crate) fn overdue(&self, now: Duration) -> Option<Ending> {
+        let overdue = self.announced.as_ref().filter(|(_, until)| *until <= now);
+        overdue.map(|(ending, _)| ending.clone())
+    }
+
+    /// Decides the end. The first one counts.
+    pub(crate) fn decide(&mut self, ending: &Ending) -> Decision {
+        match &mut self.stage {
+            Stage::Detached(kept @ None) => {
+                *kept = Some(ending.clone());
+                Decision::Kept
+            }
+            Stage::Live => self.close(ending),
+            Stage::Failing if ending.reason == CloseReason::Error => self.close(ending),
+            _ => Decision::Refused,
+        }
+    }
+
+    fn close(&mut self, ending: &Ending) -> Decision {
+        // Who had a moment for a last word has not finished the stream with it.
+        let ending = match (self.announced.take(), ending.reason) {
+            (Some((announced, _)), CloseReason::Completed) => announced,
+            _ => ending.clone(),
+        };
+        self.stage = Stage::Closing(ending.reason);
+        Decision::Closes(ending)
+    }
+
+    /// It is over; `reason` counts if no end was decided before. `None` if it was over already.
+    pub(crate) fn finish(&mut self, reason: CloseReason) -> Option<Finished> {
+        if self.finished_reason().is_some() {
+            return None;
+        }
+        let was_live = self.is_live();
+        let reason = self.closed_reason().unwrap_or(reason);
+        self.stage = Stage::Finished(reason);
+        Some(Finished {
+            reason,
+            was_live,
+            callbacks: mem::take(&mut self.callbacks),
+        })
+    }
+
+    /// Keeps a callback until it is over. If it is already, gives it back with the reason.
+    pub(crate) fn on_close(
+        &mut self,
+        callback: CloseCallback,
+    ) -> Option<(CloseCallback, CloseReason)> {
+        match self.stage {
+            Stage::Finished(reason) => Some((callback, reason)),
+            _ => {
+                self.callbacks.push(callback);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        matches!(self.stage, Stage::Detached(_))
+    }
+
+    /// From the moment when it begins until the last byte is taken.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Failing | Stage::Closing(_))
+    }
+
+    /// It is live, and may still be sent to.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Failing)
+    }
+
+    /// Nothing ends it yet, so it may be found too slow. Later its last words are owed to it.
+    pub(crate) fn is_well(&self) -> bool {
+        matches!(self.stage, Stage::Live)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing(_))
+    }
+
+    /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
+    pub(crate) fn watch(&mut self) -> Option<CloseReason> {
+        self.is_watched = true;
+        let announced = self.announced.as_ref().map(|(ending, _)| ending.reason);
+        announced.or_else(|| self.closed_reason())
+    }
+
+    /// The reason, once the end is decided: no more can be sent.
+    pub(crate) fn closed_reason(&self) -> Option<CloseReason> {
+        match &self.stage {
+            Stage::Detached(ending) => ending.as_ref().map(|ending| ending.reason),
+            Stage::Live | Stage::Failing => None,
+            Stage::Closing(reason) | Stage::Finished(reason) => Some(*reason),
+        }
+    }
+
+    /// The reason, once it is over.
+    pub(crate) fn finished_reason(&self) -> Option<CloseReason> {
+        match self.stage {
+            Stage::Finished(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use CloseReason::{
+        ClientDisconnected, Completed, Error, MaxAge, Rejected, ServerClosed, Shutdown, SlowClient,
+    };
+
+    use super::*;
+
+    const LATER: Duration = Duration::from_secs(1);
+
+    fn ending(reason: CloseReason) -> Ending {
+        Ending {
+            reason,
+            farewell: Farewell::End,
+        }
+    }
+
+    fn live() -> Life {
+        let mut life = Life::detached();
+        assert!(life.go_live().is_none());
+        life
+    }
+
+    fn announced(reason: CloseReason) -> Life {
+        let mut life = live();
+        assert_eq!(life.watch(), None);
+        assert!(life.announce(&ending(reason), LATER));
+        life
+    }
+
+    /// What is to be told to the client.
+    fn told(decision: Decision) -> Option<CloseReason> {
+        match decision {
+            Decision::Closes(ending) => Some(ending.reason),
+            Decision::Kept | Decision::Refused => None,
+        }
+    }
+
+    fn is_refused(life: &mut Life, reason: CloseReason) -> bool {
+        matches!(life.decide(&ending(reason)), Decision::Refused)
+    }
+
+    fn finish(life: &mut Life, reason: CloseReason) -> Option<(CloseReason, bool)> {
+        let finished = life.finish(reason)?;
+        Some((finished.reason, finished.was_live))
+    }
+
+    #[test]
+    fn it_is_detached_then_live_then_closing_then_finished() {
+        let mut life = Life::detached();
+        assert!(life.is_detached() && !life.is_live());
+        assert!(life.go_live().is_none());
+        assert!(life.is_live() && life.is_open() && life.is_well());
+        assert_eq!(life.closed_reason(), None);
+        assert_eq!(told(life.decide(&ending(Completed))), Some(Completed));
+        assert!(life.is_live() && life.is_closing() && !life.is_open());
+        assert_eq!(life.closed_reason(), Some(Completed));
+        assert_eq!(life.finished_reason(), None);
+        assert_eq!(finish(&mut life, SlowClient), Some((Completed, true)));
+        assert!(!life.is_live() && !life.is_detached());
+        assert_eq!(life.finished_reason(), Some(Completed));
+    }
+
+    #[test]
+    fn the_first_end_counts_and_a_failure_does_not_undo_it() {
+        let mut life = live();
+        let decision = life.decide(&ending(ServerClosed));
+        assert_eq!(told(decision), Some(ServerClosed));
+        life.fail();
+        assert!(is_refused(&mut life, Error));
+        assert_eq!(life.closed_reason(), Some(ServerClosed));
+    }
+
+    #[test]
+    fn an_end_before_it_is_live_is_kept_until_then() {
+        let mut life = Life::detached();
+        let decision = life.decide(&ending(ServerClosed));
+        assert!(matches!(decision, Decision::Kept));
+        assert!(is_refused(&mut life, Rejected));
+        assert_eq!(life.closed_reason(), Some(ServerClosed));
+        let kept = life.go_live().unwrap();
+        assert_eq!(told(life.decide(&kept)), Some(ServerClosed));
+    }
+
+    #[test]
+    fn what_was_never_live_is_finished_as_it_was_ended() {
+        let mut dropped = Life::detached();
+        assert_eq!(finish(&mut dropped, Rejected), Some((Rejected, false)));
+        let mut closed = Life::detached();
+        assert_eq!(told(closed.decide(&ending(ServerClosed))), None);
+        assert_eq!(finish(&mut closed, Rejected), Some((ServerClosed, false)));
+    }
+
+    #[test]
+    fn it_is_finished_once_and_not_ended_any_more() {
+        let mut life = live();
+        let finished = finish(&mut life, ClientDisconnected);
+        assert_eq!(finished, Some((ClientDisconnected, true)));
+        assert_eq!(finish(&mut life, Error), None);
+        assert!(is_refused(&mut life, Error));
+        assert_eq!(life.finished_reason(), Some(ClientDisconnected));
+    }
+
+    #[test]
+    fn only_its_error_ends_what_has_failed() {
+        let mut life = live();
+        life.fail();
+        assert!(life.is_open() && !life.is_well());
+        for other in [SlowClient, Shutdown, Completed] {
+            assert!(is_refused(&mut life, other));
+        }
+        assert_eq!(told(life.decide(&ending(Error))), Some(Error));
+    }
+
+    #[test]
+    fn an_end_is_announced_only_to_those_who_watch_and_only_while_it_is_live() {
+        assert!(!live().announce(&ending(Shutdown), LATER));
+        let mut life = Life::detached();
+        assert_eq!(life.watch(), None);
+        assert!(!life.announce(&ending(Shutdown), LATER));
+        assert!(life.go_live().is_none());
+        assert!(life.announce(&ending(Shutdown), LATER));
+    }
+
+    #[test]
+    fn an_announced_end_is_not_decided_until_it_is_overdue() {
+        let mut life = announced(MaxAge);
+        assert!(life.announce(&ending(Shutdown), LATER));
+        assert_eq!(life.watch(), Some(MaxAge));
+        assert_eq!(life.closed_reason(), None);
+        assert!(life.overdue(Duration::ZERO).is_none());
+        let overdue = life.overdue(LATER).map(|ending| ending.reason);
+        assert_eq!(overdue, Some(MaxAge));
+    }
+
+    #[test]
+    fn a_source_that_ends_after_an_announcement_ends_as_was_announced() {
+        let mut life = announced(MaxAge);
+        assert_eq!(told(life.decide(&ending(Completed))), Some(MaxAge));
+        assert!(life.overdue(LATER).is_none());
+    }
+
+    #[test]
+    fn any_other_end_comes_before_the_announced_one() {
+        let mut life = announced(MaxAge);
+        let decision = life.decide(&ending(ServerClosed));
+        assert_eq!(told(decision), Some(ServerClosed));
+        assert_eq!(life.watch(), Some(ServerClosed));
+    }
+
+    #[test]
+    fn a_callback_is_given_back_once_when_it_is_over() {
+        let mut life = live();
+        assert!(life.on_close(Box::new(|_| {})).is_none());
+        let finished = life.finish(Completed);
+        assert_eq!(finished.map(|finished| finished.callbacks.len()), Some(1));
+        let late = life.on_close(Box::new(|_| {}));
+        assert_eq!(late.map(|(_, reason)| reason), Some(Completed));
+    }
+}

@@ -1,0 +1,145 @@
+//! Where a client begins, and which ids it is told.
+//!
+//! A client that is cut brings back the last id that it was told. So an id is told only if, for every topic that is
+//! resumed, the client has everything up to it, from where that topic began for it, or has been told otherwise. These are
+//! all the places that tell one, and why each is true:
+//!
+//! 1. **`ready`, the first event** ([`State::start`]). It is the earliest number at which any topic begins, and nothing has
+//!    been written before it. Each topic's own beginning is at or above it and is exact: the head is loaded under the
+//!    topic's lock ([`Subscription::new`](helios_core::hub::Subscription::new)). It is worked out when the response head
+//!    leaves, when no further join can change it. A client that is reset at once is told no id that would hide that if
+//!    it were cut before the reset: it keeps the one that it has brought, or has none until then.
+//! 2. **Published events.** A reader merges its topics by number and never writes an event above the hub's head that it
+//!    loaded before it looked at them, so that what is written with an id comes after everything below that id. What turns
+//!    up below the position, a late replay or an event that had to be fetched, is written without its id.
+//! 3. **`reset`** ([`State::reset`]). It is told before all that is still to be read and has the position: the client has
+//!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
+//!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has brought; one that has brought none gets its
+//!    first with the last reset.
+//! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
+//!    written when everything up to that number has been and the reset hooks have answered
+//!    ([`Kind::Position`](helios_core::hub::Kind)). It is taken back if an end comes first.
+//! 5. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
+//!
+//! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
+//! connection.
+//!
+//! Private events, `reconnect` and `error` have no id. All ids of one client are of the sequence in which it joined its
+//! first topic ([`State::id`]): where another begins, they stay true there, and the next connection is reset.
+
+#[cfg(test)]
+mod tests;
+
+use helios_core::hub::EventId;
+use helios_core::sse::{ResetReason, SseReset};
+
+use super::{Attachment, Client, State};
+use crate::sse::control;
+use crate::sse::hub::Hub;
+use crate::sse::stream::state::reset::PendingReset;
+
+impl Attachment {
+    /// The number after which the client wants to go on, or why that cannot be.
+    fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
+        let id = self.last_event_id.as_deref()?;
+        let id = id.parse().map_err(|_| ResetReason::Unknown);
+        Some(id.and_then(|id| self.hub.position_of(id)))
+    }
+}
+
+impl Hub {
+    /// The number after which somebody wants to go on, or why that cannot be.
+    pub(crate) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
+        if id.epoch() != self.epoch() {
+            return Err(ResetReason::Epoch);
+        }
+        // Another server may have given out what has not arrived here yet.
+        if id.seq() > self.head() && self.relay().is_none() {
+            return Err(ResetReason::Unknown);
+        }
+        Ok(id.seq())
+    }
+}
+
+impl State {
+    /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
+    /// head leaves now: what is joined from here on begins when it is joined.
+    pub(crate) fn start(
+        &mut self,
+        client: &Client,
+        attachment: &Attachment,
+    ) -> Option<PendingReset> {
+        self.head_left = true;
+        let hub = &attachment.hub;
+        if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
+            return None;
+        }
+        let last = attachment.resumes_at();
+        let start = self.reader.start(last.and_then(Result::ok));
+        let (missed, id) = match last {
+            Some(Err(reason)) => {
+                let all = 0..self.reader.logs().count();
+                let missed = all.map(|place| (place, reason)).collect();
+                (missed, attachment.last_event_id.clone())
+            }
+            _ => {
+                let id = self.id(hub, start.position).to_string();
+                (start.missed, Some(id))
+            }
+        };
+        let resumed = matches!(last, Some(Ok(_))) && missed.is_empty();
+        let mut resets = self.by_reason(&missed);
+        resets.extend(self.deferred.take_resets());
+        // A client without an id gets its first one with the last of these.
+        let early = id.clone().filter(|_| last.is_some() || resets.is_empty());
+        let mut told = vec![control::ready(hub, client.id, early.clone(), resumed)];
+        for (n, reset) in resets.iter().enumerate() {
+            let is_last = n + 1 == resets.len();
+            let id = if is_last { &id } else { &early };
+            told.push(control::reset(hub, id.clone(), reset));
+        }
+        self.reader.tell_first(told);
+        let pending = resets
+            .into_iter()
+            .filter_map(|reset| self.behind_reset(client, attachment, reset));
+        // Only the first is to be answered now; the others follow it.
+        pending.fold(None, |first, next| first.or(Some(next)))
+    }
+
+    /// The id behind which what is joined before the response head leaves begins.
+    pub(crate) fn begins_after(
+        &self,
+        hub: &Hub,
+        attachment: Option<&Attachment>,
+    ) -> Option<EventId> {
+        let last = attachment.and_then(|attachment| attachment.resumes_at()?.ok());
+        let seq = last.or_else(|| self.reader.first_join())?;
+        Some(hub.id(seq))
+    }
+
+    /// The id of a position of this client.
+    pub(crate) fn id(&self, hub: &Hub, seq: u64) -> EventId {
+        EventId::new(self.joined_in.unwrap_or_else(|| hub.epoch()), seq)
+    }
+
+    /// Whether another sequence began since the first topic was joined: its places there mean nothing now.
+    pub(crate) fn is_of_another_epoch(&self, hub: &Hub) -> bool {
+        self.joined_in.is_some_and(|epoch| epoch != hub.epoch())
+    }
+
+    /// One reset for all topics that are missed for the same reason.
+    fn by_reason(&self, missed: &[(usize, ResetReason)]) -> Vec<SseReset> {
+        let mut reasons: Vec<ResetReason> = Vec::new();
+        for (_, reason) in missed {
+            if !reasons.contains(reason) {
+                reasons.push(*reason);
+            }
+        }
+        let places = |reason| {
+            let missed = missed.iter().filter(move |(_, of)| *of == reason);
+            missed.map(|(place, _)| *place).collect::<Vec<_>>()
+        };
+        let reset = |reason| SseReset::new(reason, self.names(&places(reason)));
+        reasons.into_iter().map(reset).collect()
+    }
+}

@@ -1,0 +1,415 @@
+//! A client that knows nothing but its last id, cut anywhere: it has every event from where it began, or was told.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use helios_core::event::SseEvent;
+use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
+use helios_core::sse::CloseReason;
+use proptest::prelude::*;
+use tokio::runtime::{self, Runtime};
+
+use crate::sse::hub::Hub;
+use crate::sse::options::{SlowClients, SseOptions};
+use crate::sse::stream::state::{Attachment, Client, JoinAt, Origin, attachment_to};
+
+/// The last of them is in all connections.
+const TOPICS: [&str; 4] = ["a", "b", "c", "*"];
+const EVERYONE: usize = 3;
+const CLIENTS: usize = 2;
+
+/// When a topic is joined, in the order in which that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum When {
+    Handler,
+    Hook,
+    Producer,
+    /// The response head has left. It is not resumed.
+    Late,
+}
+
+/// Where a topic is to begin.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Head,
+    Back(u64),
+    OtherEpoch,
+}
+
+/// What a route does with each of its connections.
+type Route = Vec<(When, usize, At)>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        topic: usize,
+    },
+    Private {
+        client: usize,
+    },
+    /// A connection takes its next step, from its making to reading what there is.
+    Go {
+        client: usize,
+    },
+    /// It breaks behind so many events of what it is written next.
+    Cut {
+        client: usize,
+        events: usize,
+    },
+    /// Another sequence begins, at this number.
+    Restart {
+        head: u64,
+    },
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let when = prop_oneof![
+        3 => Just(When::Handler),
+        1 => Just(When::Hook),
+        2 => Just(When::Producer),
+        1 => Just(When::Late),
+    ];
+    let at = prop_oneof![
+        3 => Just(At::Head),
+        3 => (0..9_u64).prop_map(At::Back),
+        1 => Just(At::OtherEpoch),
+    ];
+    proptest::collection::vec((when, 0..EVERYONE, at), 1..5).prop_map(|mut route: Route| {
+        route.sort_by_key(|(when, ..)| *when);
+        let mut topics = HashSet::new();
+        route.retain(|(_, topic, _)| topics.insert(*topic));
+        route
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = 0..CLIENTS;
+    prop_oneof![
+        8 => (0..TOPICS.len()).prop_map(|topic| Step::Publish { topic }),
+        1 => client.clone().prop_map(|client| Step::Private { client }),
+        10 => client.clone().prop_map(|client| Step::Go { client }),
+        3 => (client, 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
+        1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
+    ]
+}
+
+struct Published {
+    topic: usize,
+    id: EventId,
+}
+
+/// One page: its connections come one after the other.
+struct Page {
+    route: Route,
+    /// The id that it brings back.
+    last: Option<String>,
+    connection: Option<Connection>,
+    /// For each topic the place in the log from which on its events are owed.
+    begins: [Option<usize>; TOPICS.len()],
+    /// For each topic the place in the log before which events may be missing, as it was told.
+    excused: [usize; TOPICS.len()],
+    had: HashSet<usize>,
+}
+
+impl Page {
+    /// The route has done what it does before that.
+    fn head_may_leave(&self) -> bool {
+        let joins_more = |joined: usize| {
+            let next = self.route.get(joined);
+            next.is_some_and(|(when, ..)| *when < When::Late)
+        };
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.is_live && !joins_more(connection.joined))
+    }
+}
+
+struct Connection {
+    client: Arc<Client>,
+    /// What of the route has been done.
+    joined: usize,
+    is_live: bool,
+    /// The place in the log at which the first topic was joined.
+    first_join: Option<usize>,
+    begins: [Option<usize>; TOPICS.len()],
+    had: HashSet<usize>,
+}
+
+struct World {
+    runtime: Runtime,
+    hub: Arc<Hub>,
+    log: Vec<Published>,
+    pages: Vec<Page>,
+}
+
+impl World {
+    fn new(routes: Vec<Route>, events: usize, slow_clients: SlowClients) -> Self {
+        let hub = Hub::new();
+        let mut options = SseOptions::default();
+        options.history = HistoryLimits {
+            events,
+            ..HistoryLimits::default()
+        };
+        options.backlog = BacklogLimits {
+            events: 4,
+            bytes: 4096,
+        };
+        options.slow_clients = slow_clients;
+        hub.configure(options);
+        let page = |route| Page {
+            route,
+            last: None,
+            connection: None,
+            begins: [None; TOPICS.len()],
+            excused: [0; TOPICS.len()],
+            had: HashSet::new(),
+        };
+        Self {
+            runtime: runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap(),
+            hub,
+            log: Vec::new(),
+            pages: routes.into_iter().map(page).collect(),
+        }
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Publish { topic } => {
+                let event = SseEvent::text(self.log.len().to_string());
+                let id = self.hub.publish(TOPICS[topic], &event, None);
+                let id = self.runtime.block_on(id).unwrap();
+                self.log.push(Published { topic, id });
+            }
+            Step::Private { client } => {
+                if let Some(connection) = &self.pages[client].connection {
+                    // A queue that is full refuses it, which is not what is tried here.
+                    let event = SseEvent::text("private");
+                    let sent = connection.client.prepare(event, Origin::ById);
+                    let _ = sent.and_then(|event| connection.client.push(&event, None));
+                }
+            }
+            Step::Go { client } => self.go(client)?,
+            Step::Cut { client, events } => self.cut(client, events)?,
+            Step::Restart { head } => self.restart(head),
+        }
+        Ok(())
+    }
+
+    /// As the relay does it.
+    fn restart(&mut self, head: u64) {
+        let end_all = || {
+            for client in self.hub.live_clients() {
+                client.end(self.hub.reconnect_ending(CloseReason::ServerClosed));
+            }
+        };
+        end_all();
+        self.hub
+            .restart_at(EventId::new(self.hub.epoch() + 1, head));
+        end_all();
+    }
+
+    /// How much of the log is up to this id.
+    fn place(&self, id: EventId) -> usize {
+        let is_before =
+            |event: &Published| (event.id.epoch(), event.id.seq()) <= (id.epoch(), id.seq());
+        self.log.partition_point(is_before)
+    }
+
+    fn go(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let page = &mut self.pages[client];
+        let connection = page.connection.get_or_insert_with(|| Connection {
+            client: Arc::new(Client::new()),
+            joined: 0,
+            is_live: false,
+            first_join: None,
+            begins: [None; TOPICS.len()],
+            had: HashSet::new(),
+        });
+        connection.client.register_at(&self.hub);
+        let next = page.route.get(connection.joined).copied();
+        let (is_attached, is_live) = (
+            connection.client.attachment.get().is_some(),
+            connection.is_live,
+        );
+        match next {
+            Some((When::Handler, topic, at)) => self.join(client, topic, at),
+            _ if !is_attached => {
+                let attachment = Attachment {
+                    last_event_id: page.last.clone(),
+                    ..attachment_to(&self.hub)
+                };
+                prop_assert!(connection.client.attach(attachment).is_ok());
+            }
+            Some((When::Hook, topic, at)) => self.join(client, topic, at),
+            _ if !is_live => {
+                connection.is_live = true;
+                let _runtime = self.runtime.enter();
+                let attachment = connection.client.attachment.get().unwrap();
+                connection.client.go_live(attachment);
+                connection.first_join.get_or_insert(self.log.len());
+                connection.begins[EVERYONE] = connection.first_join;
+            }
+            Some((When::Producer, topic, at)) => self.join(client, topic, at),
+            Some((When::Late, topic, at)) if page.last.is_some() => self.join(client, topic, at),
+            _ => return self.read(client, usize::MAX),
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, client: usize, topic: usize, at: At) {
+        let (here, head) = (self.log.len(), self.hub.head());
+        let (at, begins) = match at {
+            At::Head => (JoinAt::Head, None),
+            At::Back(events) => {
+                let id = self.hub.id(head.saturating_sub(events));
+                (JoinAt::After(id), Some(self.place(id)))
+            }
+            At::OtherEpoch => (JoinAt::After(EventId::new(1, 1)), None),
+        };
+        let page = &mut self.pages[client];
+        let Some(connection) = &mut page.connection else {
+            return;
+        };
+        let when = page.route[connection.joined].0;
+        connection.joined += 1;
+        // One that is ended does not join any more.
+        let _ = self
+            .runtime
+            .block_on(connection.client.join(TOPICS[topic], at));
+        if when < When::Late {
+            let first_join = *connection.first_join.get_or_insert(here);
+            connection.begins[topic] = begins.or(Some(first_join));
+        }
+    }
+
+    fn cut(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
+        if self.pages[client].head_may_leave() {
+            self.read(client, events)?;
+        }
+        if let Some(connection) = self.pages[client].connection.take() {
+            let _runtime = self.runtime.enter();
+            connection.client.finish(CloseReason::ClientDisconnected);
+        }
+        Ok(())
+    }
+
+    /// Reads one frame, of which so many events reach the client.
+    fn read(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
+        let _runtime = self.runtime.enter();
+        let Some(connection) = &self.pages[client].connection else {
+            return Ok(());
+        };
+        let context = Context::from_waker(Waker::noop());
+        let polled = connection
+            .client
+            .poll_piece(&self.hub, Frame::default(), &context);
+        match polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => {
+                connection.client.finish(CloseReason::Completed);
+                self.pages[client].connection = None;
+            }
+            Poll::Ready(Some(piece)) => {
+                let text = str::from_utf8(&piece.bytes).unwrap();
+                for event in text.split_terminator("\n\n").take(events) {
+                    self.take(client, event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One event reaches the client.
+    fn take(&mut self, client: usize, event: &str) -> Result<(), TestCaseError> {
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+        let here = self.log.len();
+        let page = &mut self.pages[client];
+        let connection = page.connection.as_mut().unwrap();
+        let data = field("data: ").unwrap_or_default();
+        match field("event: ") {
+            Some("helios:reset") => {
+                let reset: serde_json::Value = serde_json::from_str(data).unwrap();
+                for (topic, name) in TOPICS.iter().enumerate() {
+                    let topics = reset["topics"].as_array().unwrap();
+                    if topics.iter().any(|topic| topic == name) {
+                        page.excused[topic] = here;
+                    }
+                }
+            }
+            None if data != "private" => {
+                let event = data.parse().unwrap();
+                prop_assert!(connection.had.insert(event), "{event} comes twice");
+                page.had.insert(event);
+            }
+            _ => {}
+        }
+        let Some(id) = field("id: ") else {
+            return Ok(());
+        };
+        if page.last.is_none() {
+            page.begins = connection.begins;
+        }
+        let is_new = page.last.as_deref() != Some(id);
+        page.last = Some(id.to_owned());
+        match id.parse() {
+            Ok(id) if is_new => self.has_all_up_to(client, self.place(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The page has everything that is owed to it, up to this place in the log.
+    fn has_all_up_to(&self, client: usize, place: usize) -> Result<(), TestCaseError> {
+        let page = &self.pages[client];
+        for (n, event) in self.log.iter().enumerate().take(place) {
+            let is_owed = page.begins[event.topic].is_some_and(|begins| n >= begins);
+            let is_known = page.had.contains(&n) || n < page.excused[event.topic];
+            prop_assert!(
+                !is_owed || is_known,
+                "{n} of {} is lost: {:?} was told",
+                TOPICS[event.topic],
+                page.last
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads until there is nothing more, whatever that takes.
+    fn settle(&mut self, client: usize) -> Result<(), TestCaseError> {
+        for _ in 0..40 + self.log.len() {
+            self.go(client)?;
+        }
+        let page = &self.pages[client];
+        prop_assert!(
+            page.connection.is_some() && page.last.is_some()
+                || page.route.iter().all(|(when, ..)| *when == When::Late)
+        );
+        self.has_all_up_to(client, self.log.len())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_client_cut_anywhere_has_everything_or_was_told(
+        routes in proptest::collection::vec(route(), CLIENTS),
+        steps in proptest::collection::vec(step(), 1..120),
+        events in 2_usize..12,
+        drops_oldest: bool,
+    ) {
+        let slow_clients = match drops_oldest {
+            true => SlowClients::DropOldest,
+            false => SlowClients::Disconnect,
+        };
+        let mut world = World::new(routes, events, slow_clients);
+        for step in &steps {
+            world.apply(step)?;
+        }
+        for client in 0..CLIENTS {
+            world.settle(client)?;
+        }
+    }
+}

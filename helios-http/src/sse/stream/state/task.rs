@@ -1,0 +1,34 @@
+//! The task that polls a connection.
+
+use std::task::Waker;
+
+/// Whoever polled last. It is woken only if it waits.
+#[derive(Default)]
+pub(crate) struct Task {
+    waker: Option<Waker>,
+    waits: bool,
+}
+
+impl Task {
+    /// Polls. True if it was another task before, or none.
+    pub(crate) fn is_polled_by(&mut self, waker: &Waker) -> bool {
+        self.waits = false;
+        let known = self.waker.as_ref();
+        let is_new = !known.is_some_and(|known| known.will_wake(waker));
+        if is_new {
+            self.waker = Some(waker.clone());
+        }
+        is_new
+    }
+
+    /// Has been given all there is.
+    pub(crate) fn waits(&mut self) {
+        self.waits = true;
+    }
+
+    /// Who is to be woken, once the client's state is unlocked.
+    pub(crate) fn wake(&mut self) -> Option<Waker> {
+        let waits = std::mem::take(&mut self.waits);
+        self.waker.as_ref().filter(|_| waits).cloned()
+    }
+}
