@@ -14,9 +14,8 @@ use crate::request::{RequestContext, ResponseHead};
 pub struct Call {
     /// The request's head.
     pub request: RequestContext,
-    /// What gives the handle of the SSE connection in hand, for [`crate::bind::argument`]: in a hook the connection itself,
-    /// in an `#[sse]` method what makes its handle.
-    pub client: Option<Arc<dyn Any + Send + Sync>>,
+    /// The runtime's own of the stream that this call opens, for [`crate::bind::argument`]: it gives the stream's handle.
+    pub stream: Option<Arc<dyn Any + Send + Sync>>,
     head: Option<ResponseHead>,
     container: Arc<Container>,
     body: Option<Body>,
@@ -36,7 +35,7 @@ impl Call {
     ) -> Self {
         Self {
             request,
-            client: None,
+            stream: None,
             head: None,
             container,
             body: Some(body),
@@ -63,13 +62,13 @@ impl Call {
         &self.container
     }
 
-    /// A bodiless call for a hook that sees the same request and connection.
+    /// A bodiless call for a hook that sees the same request and stream.
     #[must_use]
-    pub fn for_hook(&self, client: Arc<dyn Any + Send + Sync>) -> Self {
+    pub fn for_hook(&self) -> Self {
         let body = Body::empty();
         let container = Arc::clone(&self.container);
         let mut call = Self::new(self.request.clone(), body, self.body_limit, container);
-        call.client = Some(client);
+        call.stream.clone_from(&self.stream);
         call
     }
 

@@ -32,7 +32,7 @@ use crate::routing::service::{
     BoxedLayer, ErrorFormat, HeliosService, RouteService, Shared, Stack,
 };
 use crate::sse::backplane::Backplane;
-use crate::sse::{Hub, Relay, SseOptions, SseService};
+use crate::sse::{SseOptions, SseService, Streams};
 
 /// Longer than anybody waits: a week.
 const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -84,7 +84,7 @@ pub struct Helios {
     layers: Vec<BoxedLayer>,
     mounts: Vec<Mount>,
     error_format: Option<ErrorFormat>,
-    hub: Arc<Hub>,
+    streams: Arc<Streams>,
     sse: SseOptions,
     pub(crate) settings: Settings,
 }
@@ -94,9 +94,9 @@ impl Helios {
     pub fn new<S: Server>(_server: S) -> Self {
         let table = const { &S::TABLE };
         panics::keep_backtraces();
-        let hub = Hub::new();
+        let streams = Streams::new();
         let mut providers = Providers::default();
-        providers.provide(Arc::new(SseService::new(Arc::clone(&hub))));
+        providers.provide(Arc::new(SseService::new(Arc::clone(&streams))));
         Self {
             table,
             providers,
@@ -105,7 +105,7 @@ impl Helios {
             layers: Vec::new(),
             mounts: Vec::new(),
             error_format: None,
-            hub,
+            streams,
             sse: table
                 .sse
                 .as_ref()
@@ -324,7 +324,7 @@ impl Helios {
 
     /// Joins the SSE hub with those of other servers. **Unstable**, see [`Backplane`].
     pub fn backplane(self, backplane: impl Backplane) -> Self {
-        self.hub.set_relay(Relay::new(Arc::new(backplane)));
+        self.streams.set_backplane(Arc::new(backplane));
         self
     }
 
@@ -449,7 +449,7 @@ impl Helios {
     /// ```
     #[must_use]
     pub fn sse(&self) -> SseService {
-        SseService::new(Arc::clone(&self.hub))
+        SseService::new(Arc::clone(&self.streams))
     }
 
     /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
@@ -465,7 +465,7 @@ impl Helios {
 
     pub(crate) fn assemble(self) -> Result<Checked, Error> {
         self.sse.check()?;
-        self.hub.configure(self.sse);
+        self.streams.hub.configure(self.sse);
         let Assembled {
             endpoints,
             services,
@@ -475,6 +475,7 @@ impl Helios {
             self.providers.into_container(),
             &self.controllers,
             self.modules,
+            &self.streams,
         );
         let router = Router::new(endpoints, &mut faults);
         if !faults.is_empty() {
@@ -484,13 +485,12 @@ impl Helios {
         let service = RouteService::new(Shared {
             router,
             mounts: self.mounts,
-            hub: Arc::clone(&self.hub),
             body_limit: self.settings.body_limit(self.table),
             error_format: self.error_format,
         });
         let stack = Stack::new(service, self.layers, self.settings.body_timeout);
         Ok(Checked {
-            service: HeliosService::new(stack, routes, services, self.hub),
+            service: HeliosService::new(stack, routes, services, self.streams),
             table: self.table,
             settings: self.settings,
         })

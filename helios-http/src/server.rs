@@ -152,9 +152,9 @@ async fn drain(
     tracing::info!(open = connections.len(), "draining");
     let end = Instant::now() + deadline;
     let grace = CUT_GRACE.min(deadline / 4);
-    let hub = service.hub();
+    let streams = service.streams();
     let drained = async {
-        tokio::join!(hub.drain(deadline - grace), connections.drain());
+        tokio::join!(streams.drain(deadline - grace), connections.drain());
     };
     tokio::select! {
         drained = timeout_at(end - grace, drained) => if drained.is_err() {
@@ -165,7 +165,7 @@ async fn drain(
     let cut = timeout_at(end - grace / 2, async {
         connections.cut().await;
         // The close hooks of what was cut.
-        hub.hooks_done().await;
+        streams.hooks_done().await;
     });
     if cut.await.is_err() {
         tracing::error!("a handler blocks, or a close hook hangs; giving it up");

@@ -1,4 +1,4 @@
-//! Server-Sent Events: the handle, the hub behind it, and the body that turns cursors into frames.
+//! Server-Sent Events: how a request becomes a stream, the stream, the hub that it reads, and the backplane behind that.
 
 mod address;
 pub(crate) mod answer;
@@ -16,19 +16,14 @@ pub(crate) mod options;
 pub(crate) mod output;
 mod service;
 mod standalone;
-mod stream;
+pub(crate) mod stream;
+mod streams;
 
-pub use call::{Finished, Outcome, Refusal, SseCall};
-pub use hooks::{HookArgument, HookPlace, hook_argument, hook_ladder, hook_result};
 pub use network::{Network, NetworkError};
 pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, UserKey};
-pub use output::{SseOutput, ladder};
 pub use service::{SseService, SseStats};
 pub use standalone::SseHub;
 pub use stream::handle::SseStream;
 
-pub(crate) use backplane::replication::Relay;
 pub(crate) use hooks::SseHooks;
-pub(crate) use hub::Hub;
-pub(crate) use stream::running::Connection;
-pub(crate) use stream::state::Piece;
+pub(crate) use streams::Streams;

@@ -19,7 +19,7 @@ use crate::support::{SseClient, call, within};
 async fn answer(hub: &SseHub, journal: &Journal, request: Request<Incoming>) -> Response {
     let (head, _) = request.into_parts();
     if let Some(topic) = head.uri.path().strip_prefix("/topic/") {
-        return match hub.subscribe([topic]).await {
+        return match hub.sse().subscribe([topic]).await {
             Ok(client) => hub.respond(head, client).await,
             Err(error) => HttpError::from(error).into_response(),
         };
@@ -81,10 +81,10 @@ async fn topics_are_resumed_without_an_app() {
     let server = serve(&hub, &Journal::default()).await;
     let mut client = SseClient::of(get(server, "/topic/news", "").await);
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
-    let one = hub.publish("news", "one").await.unwrap();
+    let one = hub.sse().publish("news", "one").await.unwrap();
     assert_eq!(client.next().await.unwrap().data, "one");
     drop(client);
-    hub.publish("news", "two").await.unwrap();
+    hub.sse().publish("news", "two").await.unwrap();
 
     let mut client = SseClient::of(get(server, "/topic/news", &one.to_string()).await);
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
@@ -121,7 +121,7 @@ async fn a_handle_is_answered_with_once() {
 #[tokio::test]
 async fn a_handle_of_another_hub_is_refused() {
     let (hub, other) = (SseHub::new(), SseHub::new());
-    let stream = other.create_connection();
+    let stream = other.sse().create_connection();
     let (head, ()) = Request::new(()).into_parts();
     assert_eq!(hub.respond(head, stream.clone()).await.status(), 500);
     assert!(stream.is_closed());
@@ -130,7 +130,7 @@ async fn a_handle_of_another_hub_is_refused() {
 #[tokio::test]
 async fn a_handle_that_is_over_is_refused() {
     let (hub, other) = (SseHub::new(), SseHub::new());
-    let stream = hub.create_connection();
+    let stream = hub.sse().create_connection();
     let head = || Request::new(()).into_parts().0;
     assert_eq!(other.respond(head(), stream.clone()).await.status(), 500);
     assert_eq!(hub.respond(head(), stream.clone()).await.status(), 500);

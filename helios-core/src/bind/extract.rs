@@ -28,7 +28,7 @@ use crate::request::PathParams;
 /// misplaced one is a compile error.
 #[derive(Debug)]
 pub struct Cx<P> {
-    client: Option<Arc<dyn Any + Send + Sync>>,
+    stream: Option<Arc<dyn Any + Send + Sync>>,
     path: PathParams,
     place: PhantomData<fn() -> P>,
 }
@@ -37,7 +37,7 @@ impl<P> Cx<P> {
     /// The place of an argument of this call.
     fn of(call: &Call) -> Self {
         Self {
-            client: call.client.clone(),
+            stream: call.stream.clone(),
             path: call.request.path_params(),
             place: PhantomData,
         }
@@ -48,10 +48,10 @@ impl<P> Cx<P> {
         &self.path
     }
 
-    /// What gives the handle of the connection in hand, if the place has one: [`Call::client`].
+    /// The runtime's own of the stream in hand, if the place has one: [`Call::stream`].
     #[must_use]
-    pub fn client<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.client.clone()?.downcast().ok()
+    pub fn stream<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.stream.clone()?.downcast().ok()
     }
 }
 

@@ -227,6 +227,12 @@ impl<L: Log> Subscriber<L> {
         }
     }
 
+    /// Returns the id of the client that reads.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
     /// Takes up a topic. What it holds that is older than what was written before comes without its id.
     pub fn join(&mut self, subscription: Subscription<L>) {
         self.subscriptions.push(subscription);

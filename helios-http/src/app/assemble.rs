@@ -11,13 +11,16 @@ use http::StatusCode;
 use crate::app::module::Module;
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
-use crate::routing::endpoint::{Endpoint, Pipeline};
-use crate::sse::SseHooks;
+use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
+use crate::sse::Streams;
+use crate::sse::hooks::SseHooks;
+use crate::sse::stream::route::StreamRoute;
 use crate::table::{HookNeeds, InjectEntry, PipelineTable};
 
 /// What the table walk has found so far, and the enclosing scopes of the place where it is.
 struct Assembly<'a> {
     resolver: Resolver<'a>,
+    streams: &'a Arc<Streams>,
     endpoints: Vec<Endpoint>,
     faults: Vec<StartupFault>,
     sse_enabled: bool,
@@ -48,12 +51,13 @@ pub(crate) fn assemble(
     provided: Container,
     controllers: &[ControllerEntry],
     modules: Vec<Module>,
+    streams: &Arc<Streams>,
 ) -> Assembled {
     let mut assembled = Assembled::default();
     let sse_enabled = table.sse.is_some_and(|sse| sse.enabled);
     let mut around = Pipeline::default();
     let unmade = provided.unmade();
-    assembled.walk(provided.clone(), sse_enabled, |assembly| {
+    assembled.walk(provided.clone(), (streams, sse_enabled), |assembly| {
         around = around.with("the server", &table.pipeline, &mut assembly.resolver);
         let scope = Scope::outermost(table.prefix.to_owned(), around.clone());
         assembly.within(scope, |assembly| {
@@ -67,7 +71,7 @@ pub(crate) fn assemble(
         let unmade = of_module.unmade();
         let mut container = provided.clone();
         container.extend(of_module);
-        assembled.walk(container, sse_enabled, |assembly| {
+        assembled.walk(container, (streams, sse_enabled), |assembly| {
             let prefix = format!("{}/{}", table.prefix, module.prefix);
             let scope = Scope::outermost(prefix, around.clone());
             assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
@@ -82,11 +86,12 @@ impl Assembled {
     fn walk(
         &mut self,
         mut container: Container,
-        sse_enabled: bool,
+        (streams, sse_enabled): (&Arc<Streams>, bool),
         visit: impl FnOnce(&mut Assembly<'_>),
     ) {
         let mut assembly = Assembly {
             resolver: Resolver::new(&mut container),
+            streams,
             endpoints: Vec::new(),
             faults: Vec::new(),
             sse_enabled,
@@ -171,13 +176,13 @@ impl Assembly<'_> {
         nested
     }
 
-    /// Without a target the route is only checked.
+    /// Without a handler the route is only checked.
     fn add(&mut self, controller: &'static str, route: OpenedRoute) {
         let OpenedRoute {
             meta,
             pipeline,
             injects,
-            target,
+            handler,
         } = route;
         let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
         let template = Arc::new(Template::join(prefixes.chain([meta.path])));
@@ -189,7 +194,11 @@ impl Assembly<'_> {
         let who = format!("{controller}::{}", meta.handler);
         self.check_injects(&who, injects);
         let pipeline = self.pipeline(&who, pipeline);
-        let Some(target) = target else { return };
+        let Some(handler) = handler else { return };
+        let target = match handler {
+            BoundHandler::Http(handler) => Target::Http(handler),
+            BoundHandler::Sse(handler) => Target::Sse(handler, self.stream_route(meta, &pipeline)),
+        };
         self.endpoints.push(Endpoint {
             meta: *meta,
             container: Arc::default(),
@@ -197,13 +206,18 @@ impl Assembly<'_> {
             template,
             status: meta.status.and_then(|code| StatusCode::from_u16(code).ok()),
             pipeline,
-            hooks: self
-                .scopes
-                .iter()
-                .filter_map(|scope| scope.hooks.clone())
-                .collect(),
             target,
         });
+    }
+
+    fn stream_route(&self, meta: &RouteMeta, pipeline: &Pipeline) -> Arc<StreamRoute> {
+        let scopes = self.scopes.iter();
+        Arc::new(StreamRoute {
+            streams: Arc::clone(self.streams),
+            hooks: scopes.filter_map(|scope| scope.hooks.clone()).collect(),
+            mappers: Arc::clone(&pipeline.mappers),
+            restart: matches!(meta.kind, RouteKind::Sse { restart: true }),
+        })
     }
 
     fn check(&mut self, meta: &RouteMeta, template: &Template, place: Place) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use helios_core::container::Resolver;
 use helios_core::route::RouteMeta;
 
-use crate::routing::endpoint::{Handler, Target};
+use crate::routing::endpoint::{BoundHandler, Handler};
 use crate::sse::SseHooks;
 use crate::sse::hooks::{ControllerHooks, Hooks};
 use crate::sse::options::SseTable;
@@ -78,7 +78,7 @@ pub(crate) struct OpenedRoute {
     pub(crate) pipeline: &'static PipelineTable,
     pub(crate) injects: &'static [InjectEntry],
     /// `None` if the controller has no instance.
-    pub(crate) target: Option<Target>,
+    pub(crate) handler: Option<BoundHandler>,
 }
 
 impl ControllerEntry {
@@ -102,9 +102,9 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
         meta: &route.meta,
         pipeline: &route.pipeline,
         injects: route.injects,
-        target: controller
+        handler: controller
             .as_ref()
-            .map(|it| Target::new(it, &route.handler)),
+            .map(|it| BoundHandler::new(it, &route.handler)),
     };
     let hooks = match const { C::TABLE.hooks.is_none() } {
         true => None,

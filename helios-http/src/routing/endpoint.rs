@@ -12,7 +12,8 @@ use helios_core::route::{RouteMeta, Template};
 use http::StatusCode;
 
 use crate::future::BoxFuture;
-use crate::sse::{Outcome, SseCall, SseHooks};
+use crate::sse::call::{Outcome, SseCall};
+use crate::sse::stream::route::StreamRoute;
 use crate::table::{Entry, PipelineTable};
 
 pub(crate) struct Endpoint {
@@ -24,8 +25,6 @@ pub(crate) struct Endpoint {
     /// The status of successful responses, if it is not the handler's own.
     pub(crate) status: Option<StatusCode>,
     pub(crate) pipeline: Pipeline,
-    /// Of the controllers above, outermost first.
-    pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
     pub(crate) target: Target,
 }
 
@@ -80,13 +79,19 @@ pub enum Handler<C: 'static> {
     Sse(SseHandler<C>),
 }
 
-/// The handler with its instance.
+/// The handler with its instance, and what it needs to open a stream.
 pub(crate) enum Target {
+    Http(Box<dyn CallHttp>),
+    Sse(Box<dyn CallSse>, Arc<StreamRoute>),
+}
+
+/// The hidden function with its instance, the controller's type forgotten.
+pub(crate) enum BoundHandler {
     Http(Box<dyn CallHttp>),
     Sse(Box<dyn CallSse>),
 }
 
-impl Target {
+impl BoundHandler {
     pub(crate) fn new<C: Send + Sync + 'static>(controller: &Arc<C>, handler: &Handler<C>) -> Self {
         let controller = Arc::clone(controller);
         match handler {

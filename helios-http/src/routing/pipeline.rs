@@ -10,7 +10,6 @@ use helios_core::error::HttpError;
 use helios_core::interceptor::{Handle, Next, ReplyFuture, map_through};
 use helios_core::reply::Reply;
 use helios_core::request::RequestContext;
-use helios_core::route::RouteKind;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
@@ -20,7 +19,6 @@ use crate::peer::Peer;
 use crate::routing::endpoint::{CallHttp, Endpoint, Target};
 use crate::routing::service::Shared;
 use crate::sse::answer::Answer;
-use crate::sse::call::Around;
 use crate::sse::open::open;
 
 /// Answers a request, whatever happens.
@@ -113,14 +111,8 @@ impl Innermost<'_> {
                 let reply = reply_of(self.endpoint, handler.as_ref(), &mut call).await;
                 (reply.map(Into::into), Some(call.request))
             }
-            Target::Sse(handler) => {
-                let around = Around {
-                    hooks: Arc::clone(&self.endpoint.hooks),
-                    mappers: Arc::clone(&self.endpoint.pipeline.mappers),
-                    restart: matches!(self.endpoint.meta.kind, RouteKind::Sse { restart: true }),
-                };
-                let peer = self.peer.take();
-                let reply = open(&self.app.hub, call, around, peer, |call| handler.call(call));
+            Target::Sse(handler, route) => {
+                let reply = open(route, call, self.peer.take(), |call| handler.call(call));
                 (Box::pin(reply).await, None)
             }
         }
@@ -132,7 +124,7 @@ impl Handle for Innermost<'_> {
         Box::pin(async move {
             let taken = match self.endpoint.target {
                 Target::Http(_) => request.take(),
-                Target::Sse(_) => request.clone(),
+                Target::Sse(..) => request.clone(),
             };
             let (reply, back) = self.call(taken).await;
             if let Some(back) = back {

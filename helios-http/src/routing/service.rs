@@ -29,7 +29,7 @@ use crate::routing::endpoint::Endpoint;
 use crate::routing::mount::{self, BoxedService, Mount};
 use crate::routing::pipeline;
 use crate::routing::router::{Matched, Router, Routes};
-use crate::sse::Hub;
+use crate::sse::Streams;
 use crate::sse::answer::Answer;
 use crate::trace::RequestTrace;
 
@@ -42,7 +42,6 @@ pub(crate) struct RouteService {
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) mounts: Vec<Mount>,
-    pub(crate) hub: Arc<Hub>,
     pub(crate) body_limit: usize,
     pub(crate) error_format: Option<ErrorFormat>,
 }
@@ -263,7 +262,7 @@ pub struct HeliosService {
     stack: Stack,
     routes: Arc<Routes>,
     services: Arc<[Services]>,
-    hub: Arc<Hub>,
+    streams: Arc<Streams>,
 }
 
 impl HeliosService {
@@ -271,18 +270,18 @@ impl HeliosService {
         stack: Stack,
         routes: Routes,
         services: Vec<Services>,
-        hub: Arc<Hub>,
+        streams: Arc<Streams>,
     ) -> Self {
         Self {
             stack,
             routes: Arc::new(routes),
             services: services.into(),
-            hub,
+            streams,
         }
     }
 
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What answers one request: cheaper to clone than all of it.
@@ -305,8 +304,8 @@ impl HeliosService {
     ///
     /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
-        if let Some(relay) = self.hub.relay() {
-            let started = relay.start(&self.hub).await;
+        if let Some(replication) = self.streams.replication() {
+            let started = replication.start().await;
             started.map_err(Error::Backplane)?;
         }
         for (n, services) in self.services.iter().enumerate() {
@@ -323,7 +322,10 @@ impl HeliosService {
     ///
     /// Not cancel-safe: after a dropped future streams may be open and services not stopped. Call it again.
     pub async fn shutdown(&self, deadline: Duration) {
-        if timeout(deadline, self.hub.drain(deadline)).await.is_err() {
+        if timeout(deadline, self.streams.drain(deadline))
+            .await
+            .is_err()
+        {
             tracing::warn!("the drain deadline has passed with streams open");
         }
         self.stop().await;

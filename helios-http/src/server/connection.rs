@@ -64,7 +64,7 @@ impl Connections {
             shared: Arc::new(Shared {
                 http1: http1(header_timeout),
                 header_timeout,
-                stuck_after: service.hub().options().stuck_after,
+                stuck_after: service.streams().hub.options().stuck_after,
                 service,
                 draining: CancellationToken::new(),
                 open: Mutex::default(),
@@ -381,7 +381,7 @@ mod tests {
     use super::*;
     use crate::routing::mount::boxed;
     use crate::routing::router::Routes;
-    use crate::sse::Hub;
+    use crate::sse::Streams;
 
     fn nothing() -> HeliosService {
         let empty = tower::service_fn(|_: Request<Body>| async {
@@ -391,7 +391,7 @@ mod tests {
             Stack::of(boxed(empty)),
             Routes(Vec::new()),
             Vec::new(),
-            Hub::new(),
+            Streams::new(),
         )
     }
 

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as HttpBody, Frame};
 
-use crate::sse::Connection;
+use crate::sse::stream::running::RunningStream;
 
 /// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
 pub(crate) enum Answer {
     Response(Response),
-    Stream(Box<http::Response<Connection>>),
+    Stream(Box<http::Response<RunningStream>>),
 }
 
 impl Answer {
@@ -45,13 +45,13 @@ impl From<Answer> for Response {
     fn from(answer: Answer) -> Self {
         match answer {
             Answer::Response(response) => response,
-            Answer::Stream(stream) => stream.map(|connection| Body::new(SseBody(connection))),
+            Answer::Stream(stream) => stream.map(|running| Body::new(SseBody(running))),
         }
     }
 }
 
 /// A stream as an HTTP body.
-struct SseBody(Connection);
+struct SseBody(RunningStream);
 
 impl HttpBody for SseBody {
     type Data = Bytes;
@@ -62,7 +62,7 @@ impl HttpBody for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0
-            .poll_piece(cx)
-            .map(|piece| piece.map(|piece| Ok(Frame::data(piece.bytes))))
+            .poll_chunk(cx)
+            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk.bytes))))
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use helios_core::hub::EventId;
 
 pub use crate::future::BoxFuture;
-use crate::sse::hub::Hub;
+use crate::sse::backplane::replication::Replication;
 
 /// What a backplane gives when it fails: any error.
 ///
@@ -284,24 +284,22 @@ pub enum BackplaneEvent {
 /// ```
 #[derive(Clone)]
 pub struct BackplaneSink {
-    hub: Weak<Hub>,
+    replication: Weak<Replication>,
 }
 
 impl BackplaneSink {
-    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+    pub(crate) fn new(replication: &Arc<Replication>) -> Self {
         Self {
-            hub: Arc::downgrade(hub),
+            replication: Arc::downgrade(replication),
         }
     }
 
     /// Takes an event in. It never waits, and calls nothing of the backplane before it returns. False when the hub is gone, and the link may end.
     pub fn accept(&self, event: BackplaneEvent) -> bool {
-        let Some(hub) = self.hub.upgrade() else {
+        let Some(replication) = self.replication.upgrade() else {
             return false;
         };
-        if let Some(relay) = hub.relay() {
-            relay.accept(&hub, event);
-        }
+        replication.accept(event);
         true
     }
 }

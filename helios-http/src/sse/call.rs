@@ -1,31 +1,30 @@
-//! An `#[sse]` call: from the bound arguments to a live connection.
+//! An `#[sse]` call: from the bound arguments to a live stream.
 
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
 use futures_core::Stream;
+use helios_core::bind::{Cx, OnConnection, Sse};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::interceptor::MapData;
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::sse::SseError;
+use http::request::Parts;
 use pin_project_lite::pin_project;
 
 use crate::future::BoxFuture;
 use crate::peer::Peer;
-use crate::sse::hooks::SseHooks;
-use crate::sse::hub::Hub;
-use crate::sse::limiter::Seat;
 use crate::sse::stream::handle::SseStream;
-use crate::sse::stream::state::{Attachment, EventMapper};
+use crate::sse::stream::route::{EventMapper, StreamRequest, StreamRoute};
 
 /// How long a producer may run before its response head leaves without an event.
 const HEAD_GRACE: Duration = Duration::from_millis(250);
@@ -83,74 +82,89 @@ impl<S: Stream> Stream for Items<S> {
 #[derive(Debug)]
 pub struct Finished(pub(crate) Outcome);
 
-/// What a route puts around its streams.
-#[derive(Default)]
-pub(crate) struct Around {
-    pub(crate) hooks: Arc<[Arc<dyn SseHooks>]>,
-    pub(crate) mappers: Arc<[&'static dyn MapData]>,
-    pub(crate) restart: bool,
-}
-
-/// What the call of a route and the connection that it opens have in common.
+/// A request on its way to a stream: what the call of a route and the running stream that it opens tell each other. When
+/// the head has left, nobody needs it any more.
 pub(crate) struct Opening {
-    pub(crate) hub: Arc<Hub>,
-    around: Around,
-    peer: Option<Arc<Peer>>,
-    /// Given up when the connection is over.
-    _seat: Seat,
-    /// The handle that was attached.
-    pub(crate) client: OnceLock<SseStream>,
+    pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
-    /// The source has been polled, or need not be: the head may leave.
-    pub(crate) ready: AtomicBool,
+    peer: Option<Arc<Peer>>,
+    /// Made when it is asked for: a method that gives another handle has no need of it.
+    own: OnceLock<SseStream>,
+    /// The handle that was attached, the call's own or another.
+    attached: OnceLock<SseStream>,
 }
 
 impl Opening {
     pub(crate) fn new(
-        hub: Arc<Hub>,
-        around: Around,
-        peer: Option<Arc<Peer>>,
+        route: Arc<StreamRoute>,
         head: ResponseHead,
-        seat: Seat,
+        peer: Option<Arc<Peer>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            hub,
-            around,
-            peer,
-            _seat: seat,
-            client: OnceLock::new(),
+            route,
             head,
-            ready: AtomicBool::new(false),
+            peer,
+            own: OnceLock::new(),
+            attached: OnceLock::new(),
         })
     }
 
-    fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    pub(crate) fn attached(&self) -> Option<&SseStream> {
+        self.attached.get()
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+    /// The handle of this request's stream.
+    fn handle(&self) -> SseStream {
+        let own = || SseStream::known_to(&self.route.streams);
+        let attached = self.attached();
+        attached
+            .unwrap_or_else(|| self.own.get_or_init(own))
+            .clone()
+    }
+
+    fn request(&self, request: &RequestContext) -> StreamRequest {
+        let mappers = &self.route.mappers;
+        let mapper = (!mappers.is_empty()).then(|| EventMapper {
+            mappers: Arc::clone(mappers),
+            request: request.clone(),
+            head: self.head.snapshot(),
+        });
+        StreamRequest {
+            route: Arc::clone(&self.route),
+            accepted: AtomicUsize::new(0),
+            mapper,
+            last_event_id: request.last_event_id(),
+            peer: self.peer.clone(),
+        }
     }
 }
 
-/// A call's own handle, made when it is asked for: a method that gives another has no need of it.
-pub(crate) struct OwnHandle {
-    hub: Arc<Hub>,
-    handle: OnceLock<SseStream>,
+impl FromRequestParts<Cx<Sse>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<Sse>) -> Result<Self, HttpError> {
+        handle_of(cx)
+    }
 }
 
-impl OwnHandle {
-    pub(crate) fn get(&self) -> SseStream {
-        let make = || SseStream::known_to(&self.hub);
-        self.handle.get_or_init(make).clone()
+impl FromRequestParts<Cx<OnConnection>> for SseStream {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(_: &mut Parts, cx: &Cx<OnConnection>) -> Result<Self, HttpError> {
+        handle_of(cx)
     }
+}
+
+fn handle_of<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
+    let opening = cx.stream::<Opening>();
+    let opening = opening.ok_or_else(|| HttpError::internal("there is no SSE stream here"))?;
+    Ok(opening.handle())
 }
 
 /// The call of an `#[sse]` method. It binds like any [`Call`]; what the method gives is then run by it.
 pub struct SseCall {
     call: Box<Call>,
     opening: Arc<Opening>,
-    own: Arc<OwnHandle>,
 }
 
 impl Deref for SseCall {
@@ -169,12 +183,8 @@ impl DerefMut for SseCall {
 
 impl SseCall {
     pub(crate) fn new(mut call: Box<Call>, opening: Arc<Opening>) -> Self {
-        let own = Arc::new(OwnHandle {
-            hub: Arc::clone(&opening.hub),
-            handle: OnceLock::new(),
-        });
-        call.client = Some(Arc::clone(&own) as _);
-        Self { call, opening, own }
+        call.stream = Some(Arc::clone(&opening) as _);
+        Self { call, opening }
     }
 
     /// The outcome of a call whose arguments could not be bound.
@@ -204,45 +214,46 @@ impl SseCall {
         }
     }
 
-    /// Runs a stream: opens the connection, polls the stream once, and sends what it yields.
-    pub(crate) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
-        let (client, opening) = self.open(None).await?;
+    /// Runs a stream: opens it, polls it once, and sends what it yields.
+    pub(super) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
+        let handle = self.open(None).await?;
+        let state = &handle.state;
         let mut held: Option<SseEvent> = None;
+        state.let_head_leave();
         poll_fn(|cx| {
-            opening.set_ready();
-            if client.is_closed() {
+            if state.is_closed() {
                 return Poll::Pending;
             }
             loop {
                 if let Some(event) = &held {
-                    // The connection polls its source again after each frame, so waiting for room needs no waker.
-                    if !client.client.write(event)? {
+                    // The running stream polls its source again after each frame, so waiting for room needs no waker.
+                    if !state.write(event)? {
                         return Poll::Pending;
                     }
                     held = None;
                 }
                 match ready!(stream.as_mut().poll_next(cx)) {
                     None => return Poll::Ready(Ok(Ended::Completed)),
-                    Some(item) => held = Some(client.client.map(item?)),
+                    Some(item) => held = Some(state.map(item?)),
                 }
             }
         })
         .await
     }
 
-    /// Runs a producer: opens the connection, then the method's own future.
-    pub(crate) async fn produce(
+    /// Runs a producer: opens the stream, then polls the method's own future.
+    pub(super) async fn produce(
         self,
         mut producer: BoxFuture<'_, Result<(), HttpError>>,
     ) -> Outcome {
-        let (_client, opening) = self.open(None).await?;
+        let handle = self.open(None).await?;
         let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
         poll_fn(|cx| {
-            let over =
+            let is_over =
                 |sleep: &mut Pin<Box<tokio::time::Sleep>>| sleep.as_mut().poll(cx).is_ready();
-            if grace.as_mut().is_some_and(over) || opening.is_ready() {
+            if grace.as_mut().is_some_and(is_over) {
                 grace = None;
-                opening.set_ready();
+                handle.state.let_head_leave();
             }
             producer.as_mut().poll(cx)
         })
@@ -252,59 +263,41 @@ impl SseCall {
     }
 
     /// Attaches the handle that the method returned.
-    pub(crate) async fn attach(self, handle: SseStream) -> Outcome {
-        let (_, opening) = self.open(Some(handle)).await?;
-        opening.set_ready();
+    pub(super) async fn attach(self, handle: SseStream) -> Outcome {
+        let handle = self.open(Some(handle)).await?;
+        handle.state.let_head_leave();
         Ok(Ended::Handle)
     }
 
     /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
-    async fn open(self, handle: Option<SseStream>) -> Result<(SseStream, Arc<Opening>), Refusal> {
-        let Self {
-            mut call,
-            opening,
-            own,
-        } = self;
-        let client = handle.unwrap_or_else(|| own.get());
-        drop(own);
-        let mapper = (!opening.around.mappers.is_empty()).then(|| EventMapper {
-            mappers: Arc::clone(&opening.around.mappers),
-            request: call.request.clone(),
-            head: opening.head.snapshot(),
-        });
-        client.client.attach(Attachment {
-            hub: Arc::clone(&opening.hub),
-            hooks: Arc::clone(&opening.around.hooks),
-            accepted: AtomicUsize::new(0),
-            mapper,
-            last_event_id: call.request.last_event_id(),
-            restart: opening.around.restart,
-            peer: opening.peer.clone(),
-        })?;
+    async fn open(self, handle: Option<SseStream>) -> Result<SseStream, Refusal> {
+        let Self { mut call, opening } = self;
+        let handle = handle.unwrap_or_else(|| opening.handle());
+        handle.state.attach(opening.request(&call.request))?;
         // Set once: `open` takes the call.
-        let _ = opening.client.set(client.clone());
-        client.client.join_wanted().await?;
-        accept(&mut call, &client).await?;
-        drop(call);
-        if let Some(attachment) = client.client.attachment.get() {
-            client.client.reach_back(attachment).await;
-            client.client.go_live(attachment);
+        let _ = opening.attached.set(handle.clone());
+        handle.state.join_wanted().await?;
+        accept(&mut call, &handle).await?;
+        drop((call, opening));
+        if let Some(request) = handle.state.request() {
+            handle.state.reach_back(request).await;
+            handle.state.go_live(request);
         }
-        Ok((client, opening))
+        Ok(handle)
     }
 }
 
 /// Runs the connection hooks. An error rejects; the controllers asked before are owed their close hooks.
-async fn accept(call: &mut Call, client: &SseStream) -> Result<(), HttpError> {
-    let Some(attachment) = client.client.attachment.get() else {
+async fn accept(call: &mut Call, handle: &SseStream) -> Result<(), HttpError> {
+    let Some(request) = handle.state.request() else {
         return Ok(());
     };
-    for hooks in attachment.hooks.iter() {
-        let mut hook_call = call.for_hook(Arc::clone(&client.client) as _);
+    for hooks in &request.route.hooks {
+        let mut hook_call = call.for_hook();
         if let Some(hook) = hooks.connection(&mut hook_call) {
-            hook.await.inspect_err(|_| client.client.reject())?;
+            hook.await.inspect_err(|_| handle.state.reject())?;
         }
-        attachment.accepted.fetch_add(1, Ordering::AcqRel);
+        request.accepted.fetch_add(1, Ordering::AcqRel);
     }
     Ok(())
 }

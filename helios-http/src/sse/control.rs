@@ -10,7 +10,6 @@ use helios_core::event::SseEvent;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 use serde::Serialize;
 
-use crate::sse::hub::Hub;
 use crate::sse::options::SseOptions;
 
 /// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
@@ -30,20 +29,25 @@ pub(crate) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
 
 /// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
 /// event comes back to it. If it has to be reset first, that is the id that it has brought.
-pub(crate) fn ready(hub: &Hub, client: ClientId, id: Option<String>, resumed: bool) -> Bytes {
+pub(crate) fn ready(
+    options: &SseOptions,
+    client: ClientId,
+    id: Option<String>,
+    resumed: bool,
+) -> Bytes {
     #[derive(Serialize)]
     struct Ready {
         client: ClientId,
         resumed: bool,
     }
-    let event = SseEvent::json(Ready { client, resumed }).event(name(hub.options(), "ready"));
+    let event = SseEvent::json(Ready { client, resumed }).event(name(options, "ready"));
     encoded(&with_id(event, id))
 }
 
 /// `<prefix>reset`: events of these topics are missing. The id is the one that the client has already.
-pub(crate) fn reset(hub: &Hub, id: Option<String>, reset: &SseReset) -> Bytes {
+pub(crate) fn reset(options: &SseOptions, id: Option<String>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
-    let event = SseEvent::json(data).event(name(hub.options(), "reset"));
+    let event = SseEvent::json(data).event(name(options, "reset"));
     encoded(&with_id(event, id))
 }
 

@@ -1,4 +1,4 @@
-//! The end of all connections when the server goes down.
+//! The end of all streams when the server goes down.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,50 +7,36 @@ use std::time::Duration;
 use helios_core::sse::CloseReason;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::sse::control;
-use crate::sse::hub::Hub;
-use crate::sse::stream::state::{Client, Ending, Farewell};
+use crate::sse::stream::state::StreamState;
+use crate::sse::streams::Streams;
 
-impl Hub {
-    /// Ends every connection with a word to reconnect, at least 1,000 a second and all within half of `window`, then
-    /// waits until their close hooks have run. Who watches `SseStream::closing` has a moment for a last word.
+impl Streams {
+    /// Ends every stream with a word to reconnect, at least 1,000 a second and all within half of `window`, then
+    /// waits until their close hooks have run. A producer that watches `SseStream::closing` has a moment for a last word.
     pub(crate) async fn drain(&self, window: Duration) {
         self.closing.store(true, Ordering::Release);
-        let clients = self.live_clients();
-        self.announce(&clients, window / 2).await;
-        let grace = self.options().closing_grace.min(window / 4);
+        let streams = self.live();
+        self.announce(&streams, window / 2).await;
+        let grace = self.hub.options().closing_grace.min(window / 4);
         if timeout(grace, self.wait_until_quiet()).await.is_err() {
-            for client in &clients {
-                client.end(self.shutdown_ending());
+            for stream in &streams {
+                stream.end(&self.reconnect_ending(CloseReason::Shutdown));
             }
         }
-        drop(clients);
+        drop(streams);
         self.wait_until_quiet().await;
         self.hooks_done().await;
     }
 
-    async fn announce(&self, clients: &[Arc<Client>], window: Duration) {
-        let per_second = (clients.len() as f64 / window.as_secs_f64()).max(1_000.0);
+    async fn announce(&self, streams: &[Arc<StreamState>], window: Duration) {
+        let per_second = (streams.len() as f64 / window.as_secs_f64()).max(1_000.0);
         let started = Instant::now();
-        for (n, client) in clients.iter().enumerate() {
+        for (n, stream) in streams.iter().enumerate() {
             let due = started + Duration::from_secs_f64(n as f64 / per_second);
             if due > Instant::now() {
                 sleep_until(due).await;
             }
-            client.announce_end(self, self.shutdown_ending());
-        }
-    }
-
-    pub(crate) fn shutdown_ending(&self) -> Ending {
-        self.reconnect_ending(CloseReason::Shutdown)
-    }
-
-    /// An end after which the client comes back, not all at once.
-    pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
-        let retry = control::jittered(self.options().retry);
-        Ending {
-            reason,
-            farewell: Farewell::Reconnect(retry),
+            stream.announce_end(&self.hub, self.reconnect_ending(CloseReason::Shutdown));
         }
     }
 }

@@ -1,23 +1,15 @@
-//! A controller's SSE hooks, its type forgotten.
+//! The SSE hooks of controllers: their table, what they take and return, and how their type is forgotten.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use helios_core::bind::{OnClose, OnError, OnReset};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
 use helios_core::sse::{CloseReason, SseError, SseReset};
-use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 
 use crate::future::BoxFuture;
-use crate::panics::caught_in;
-use crate::sse::hub::Hub;
 use crate::sse::stream::handle::SseStream;
-use crate::sse::stream::state::Attachment;
 use crate::table::HookNeeds;
 
 /// The hidden function of `#[on_sse_connection]`.
@@ -204,126 +196,6 @@ impl<C: Send + Sync + 'static> SseHooks for ControllerHooks<C> {
     }
 }
 
-/// Runs the close hooks of the controllers that accepted the connection, innermost first, in a task of their own: the
-/// connection's may be gone with its client.
-pub(crate) fn spawn_close(client: SseStream, attachment: &Attachment, reason: CloseReason) {
-    let accepted = attachment.accepted.load(Ordering::Acquire);
-    let hooks: Vec<_> = attachment.hooks.iter().take(accepted).cloned().collect();
-    let (Some(runtime), false) = (attachment.hub.runtime(), hooks.is_empty()) else {
-        return;
-    };
-    let hub = Arc::clone(&attachment.hub);
-    let tasks = hub.hook_tasks.clone();
-    tasks.spawn_on(
-        async move {
-            for hook in hooks.into_iter().rev() {
-                let client = client.clone();
-                let call = async move {
-                    match hook.close(client, reason) {
-                        Some(hook) => hook.await,
-                        None => Ok(()),
-                    }
-                };
-                run(&hub, "on_sse_close", call).await;
-            }
-        },
-        &runtime,
-    );
-}
-
-/// Runs the error hooks, innermost first, and waits for them.
-pub(crate) async fn run_error(client: &SseStream, attachment: &Attachment, error: &SseError) {
-    for hook in attachment.hooks.iter().rev() {
-        let (hook, client, error) = (Arc::clone(hook), client.clone(), error.clone());
-        let call = async move {
-            match hook.error(client, &error) {
-                Some(hook) => hook.await,
-                None => Ok(()),
-            }
-        };
-        run(&attachment.hub, "on_sse_error", call).await;
-    }
-}
-
-/// Runs the reset hooks, innermost first, in a task of their own that ends with the connection, and then lets the client
-/// read on.
-pub(crate) fn spawn_reset(client: SseStream, attachment: &Attachment, reset: SseReset) {
-    let Some(runtime) = attachment.hub.runtime() else {
-        client.client.reset_failed();
-        return;
-    };
-    let hooks = Arc::clone(&attachment.hooks);
-    let hub = Arc::clone(&attachment.hub);
-    let tasks = hub.hook_tasks.clone();
-    tasks.spawn_on(
-        async move {
-            tokio::select! {
-                _ = client.closed() => {}
-                answered = answer_reset(&hub, &hooks, &client, &reset) => match answered {
-                    true => client.client.reset_answered(),
-                    false => client.client.reset_failed(),
-                },
-            }
-        },
-        &runtime,
-    );
-}
-
-/// False if a hook failed.
-async fn answer_reset(
-    hub: &Hub,
-    hooks: &[Arc<dyn SseHooks>],
-    client: &SseStream,
-    reset: &SseReset,
-) -> bool {
-    for hook in hooks.iter().rev() {
-        if let Some(hook) = hook.reset(client.clone(), reset) {
-            let limit = hub.options().hook_timeout;
-            let result = caught_in("on_sse_reset", timeout(limit, hook)).await;
-            if !succeeded("on_sse_reset", limit, result) {
-                return false;
-            }
-        }
-    }
-    true
-}
-
-/// A hook runs in its own task: it ends even if the connection is dropped meanwhile, and its panic stays its own.
-async fn run(
-    hub: &Hub,
-    name: &'static str,
-    hook: impl Future<Output = Result<(), HttpError>> + Send + 'static,
-) {
-    let Some(runtime) = hub.runtime() else { return };
-    let limit = hub.options().hook_timeout;
-    let task = hub
-        .hook_tasks
-        .spawn_on(caught_in(name, timeout(limit, hook)), &runtime);
-    // A task is cancelled only when its runtime is.
-    if let Ok(result) = task.await {
-        succeeded(name, limit, result);
-    }
-}
-
-/// Whether a hook did what it was to do; if not, it is in the log.
-fn succeeded(
-    name: &'static str,
-    limit: Duration,
-    result: Option<Result<Result<(), HttpError>, Elapsed>>,
-) -> bool {
-    match result {
-        Some(Ok(Ok(()))) => return true,
-        Some(Ok(Err(error))) => {
-            let source = Error::source(&error);
-            tracing::warn!(hook = name, %error, source, "an SSE hook failed");
-        }
-        Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
-        // Its panic is in the log.
-        None => {}
-    }
-    false
-}
-
 /// What a hook may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a hook",
@@ -337,12 +209,12 @@ pub trait HookOutput {}
 #[doc(hidden)]
 macro_rules! __hook_result {
     ($out:expr) => {{
-        use $crate::sse::hook_ladder::*;
-        use $crate::sse::ladder::*;
+        use $crate::rt::hook_ladder::*;
+        use $crate::rt::ladder::*;
         let out = $out;
         let opened = (&&&&$crate::__Shape::of(&out)).open_result(out);
         let opened = opened.map(|out| (&&$crate::__Shape::of(&out)).done(out));
-        $crate::sse::hook_result(opened)
+        $crate::rt::hook_result(opened)
     }};
 }
 

@@ -1,14 +1,17 @@
-//! The hub of one app: its topics, its connections, and its clock. The rules are `helios_core::hub`'s; here are the
-//! locks and wakers.
+//! The hub of one app: the one sequence of its events, and the topics that hold them. The rules are `helios_core::hub`'s;
+//! here are the locks and wakers. It knows nothing of streams.
 //!
-//! Lock order: a client's state, then a topic. Nothing is woken and no user code runs under either.
+//! # Locks
+//!
+//! A stream's state, then a topic. A replication's order is before both. Nothing is woken and no user code runs under a
+//! stream's state or a topic.
 
+pub(crate) mod feed;
 pub(crate) mod topics;
 pub(crate) mod waiters;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,19 +19,11 @@ use helios_core::encode::{Numberable, encode};
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Frame, Ring};
 use helios_core::sse::{ClientId, SseError, is_end_mark};
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-use crate::sse::backplane::replication::Relay;
-use crate::sse::heartbeat;
-use crate::sse::hub::topics::{Membership, Topics};
-use crate::sse::hub::waiters::Woken;
-use crate::sse::limiter::Seats;
+use crate::sse::hub::topics::Topics;
+use crate::sse::hub::waiters::Wakers;
 use crate::sse::options::SseOptions;
-use crate::sse::stream::state::Client;
-use crate::sync::{lock, until};
 
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
@@ -38,22 +33,11 @@ pub(crate) struct Hub {
     /// The highest sequence number given out.
     head: AtomicU64,
     pub(crate) topics: Topics,
-    clients: Mutex<HashMap<ClientId, Weak<Client>>>,
-    pub(crate) seats: Arc<Seats>,
     pub(crate) counters: Counters,
-    pub(crate) closing: AtomicBool,
-    /// Signalled when the last live connection has ended.
-    quiet: Notify,
-    pub(crate) beating: AtomicBool,
-    /// Where it beats.
-    heartbeat: Mutex<Option<Handle>>,
-    pub(crate) hook_tasks: TaskTracker,
-    relay: OnceLock<Relay>,
 }
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) live: AtomicUsize,
     pub(crate) published: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -62,27 +46,19 @@ pub(crate) struct Counters {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new() -> Self {
+        Self {
             options: OnceLock::new(),
             started: Instant::now(),
             // 48 bits: short to write, and no two runs of a server will share them.
             epoch: AtomicU64::new(fastrand::u64(1..1 << 48)),
             head: AtomicU64::new(0),
             topics: Topics::new(),
-            clients: Mutex::default(),
-            seats: Arc::default(),
             counters: Counters::default(),
-            closing: AtomicBool::new(false),
-            quiet: Notify::new(),
-            beating: AtomicBool::new(false),
-            heartbeat: Mutex::default(),
-            hook_tasks: TaskTracker::new(),
-            relay: OnceLock::new(),
-        })
+        }
     }
 
-    /// Takes the options over, before the first connection; until then the defaults are in force.
+    /// Takes the options over, before the first stream; until then the defaults are in force.
     pub(crate) fn configure(&self, options: SseOptions) {
         self.topics.configure(&options);
         // A second app on the same hub does not exist, so the first value is the only one.
@@ -92,15 +68,6 @@ impl Hub {
     pub(crate) fn options(&self) -> &SseOptions {
         static DEFAULTS: LazyLock<SseOptions> = LazyLock::new(SseOptions::default);
         self.options.get().unwrap_or(&DEFAULTS)
-    }
-
-    /// Puts a backplane before this hub. Only the first counts.
-    pub(crate) fn set_relay(&self, relay: Relay) {
-        let _ = self.relay.set(relay);
-    }
-
-    pub(crate) fn relay(&self) -> Option<&Relay> {
-        self.relay.get()
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -123,80 +90,19 @@ impl Hub {
 
     /// Begins anew at an id of another sequence.
     pub(crate) fn restart_at(&self, id: EventId) {
-        // Who sees the new epoch sees a head of it, too.
+        // A reader that sees the new epoch sees a head of it, too.
         self.head.store(id.seq(), Ordering::Release);
         self.epoch.store(id.epoch(), Ordering::Release);
         let woken = self.topics.restart(id.seq());
-        woken.into_iter().for_each(Woken::wake);
+        woken.into_iter().for_each(Wakers::wake);
     }
 
+    /// The time since the hub was made.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Makes the client known by its id, before it is live.
-    pub(crate) fn register(&self, client: &Arc<Client>) {
-        lock(&self.clients).insert(client.id, Arc::downgrade(client));
-    }
-
-    pub(crate) fn unregister(&self, id: ClientId) {
-        lock(&self.clients).remove(&id);
-    }
-
-    pub(crate) fn find(&self, id: ClientId) -> Option<Arc<Client>> {
-        lock(&self.clients).get(&id)?.upgrade()
-    }
-
-    pub(crate) fn live_clients(&self) -> Vec<Arc<Client>> {
-        let clients: Vec<_> = lock(&self.clients)
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
-        clients
-            .into_iter()
-            .filter(|client| client.is_live())
-            .collect()
-    }
-
-    /// Counts a connection as live, and sees to it that the heartbeat runs: on the first runtime that serves the hub, and
-    /// on another when that one is gone.
-    pub(crate) fn connected(self: &Arc<Self>) {
-        self.counters.live.fetch_add(1, Ordering::Relaxed);
-        self.keep_beating();
-    }
-
-    fn is_beating(&self) -> bool {
-        self.beating.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn keep_beating(self: &Arc<Self>) {
-        if self.is_beating() {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            tracing::error!("an SSE hub outside of a tokio runtime has no heartbeat");
-            return;
-        };
-        let mut running = lock(&self.heartbeat);
-        if !self.beating.swap(true, Ordering::AcqRel) {
-            runtime.spawn(heartbeat::run(Arc::downgrade(self), self.options().tick()));
-            *running = Some(runtime);
-        }
-    }
-
-    pub(crate) fn disconnected(&self) {
-        if self.counters.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.quiet.notify_waiters();
-        }
-    }
-
-    /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
-    pub(crate) fn runtime(&self) -> Option<Handle> {
-        let heartbeat = || lock(&self.heartbeat).clone();
-        Handle::try_current().ok().or_else(heartbeat)
-    }
-
-    /// The bytes of an event that may be sent to one connection.
+    /// The bytes of an event that may be sent to one stream.
     pub(crate) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
         self.check_reserved(event)?;
         let bytes = encode(event)?;
@@ -205,7 +111,7 @@ impl Hub {
     }
 
     /// The bytes of an event that may be published.
-    fn encode_numberable(&self, event: &SseEvent) -> Result<Numberable, SseError> {
+    pub(crate) fn encode_numberable(&self, event: &SseEvent) -> Result<Numberable, SseError> {
         self.check_reserved(event)?;
         let numberable = Numberable::new(event)?;
         if let Some(id) = event.event_id() {
@@ -233,30 +139,9 @@ impl Hub {
         Ok(())
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
-
-    /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of
-    /// publishes does not starve the readers.
-    pub(crate) async fn publish(
-        self: &Arc<Self>,
-        topic: &str,
-        event: &SseEvent,
-        except: Option<ClientId>,
-    ) -> Result<EventId, SseError> {
-        let event = self.encode_numberable(event)?;
-        tokio::task::consume_budget().await;
-        let id = match self.relay() {
-            Some(relay) => relay.publish(topic, &event, except).await?,
-            None => self.append(topic, &event, except)?,
-        };
-        self.counters.published.fetch_add(1, Ordering::Relaxed);
-        Ok(id)
-    }
-
-    fn append(
-        self: &Arc<Self>,
+    /// Numbers an event and puts it into its topic.
+    pub(crate) fn append(
+        &self,
         name: &str,
         event: &Numberable,
         except: Option<ClientId>,
@@ -277,56 +162,10 @@ impl Hub {
             break (seq, woken);
         };
         self.appended(woken);
-        // History has to expire even if nobody ever connects.
-        if !self.is_beating() && Handle::try_current().is_ok() {
-            self.keep_beating();
-        }
         Ok(self.id(seq))
     }
 
-    /// A place in a topic, which is made if there is none. The backplane's events reach it from then on.
-    pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
-        self.keep_beating();
-        loop {
-            let topic = self.topics.open(name, self.options())?;
-            let gone = topic.gone.notified();
-            tokio::pin!(gone);
-            gone.as_mut().enable();
-            match (Membership::new(Arc::clone(&topic)), self.relay()) {
-                (Some(membership), None) => return Ok(membership),
-                (Some(membership), Some(relay)) => {
-                    relay.watch(self, &topic).await?;
-                    return Ok(membership);
-                }
-                (None, None) => self.topics.forget(&topic),
-                // It may have been forgotten before this began to listen.
-                (None, Some(_)) if self.topics.holds(&topic) => gone.await,
-                (None, Some(_)) => {}
-            }
-        }
-    }
-
-    /// Counts a frame that is about to be written.
-    pub(crate) fn count(&self, frame: Frame) -> Bytes {
-        let (events, bytes) = (frame.events(), frame.len() as u64);
-        self.counters.delivered.fetch_add(events, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
-        frame.into_bytes()
-    }
-
-    /// Waits until no connection is live.
-    pub(crate) async fn wait_until_quiet(&self) {
-        let live = || self.counters.live.load(Ordering::Acquire);
-        until(&self.quiet, || (live() == 0).then_some(())).await;
-    }
-
-    /// Waits until no hook runs.
-    pub(crate) async fn hooks_done(&self) {
-        self.hook_tasks.close();
-        self.hook_tasks.wait().await;
-    }
-
-    /// Appends to a topic's ring. The caller wakes who waits once it has released the lock.
+    /// Appends to a topic's ring. The caller wakes the readers once it has released the lock.
     pub(crate) fn push(
         &self,
         ring: &mut Ring,
@@ -340,9 +179,17 @@ impl Hub {
             .change(ring, |ring| ring.push(seq, event, except, now));
     }
 
-    /// What is to be done when a topic is unlocked again.
-    pub(crate) fn appended(&self, woken: Woken) {
+    /// Does what is left to be done when a topic is unlocked again.
+    pub(crate) fn appended(&self, woken: Wakers) {
         woken.wake();
         self.topics.trim(self.options().history_bytes);
+    }
+
+    /// Counts a frame that is about to be written.
+    pub(crate) fn count(&self, frame: Frame) -> Bytes {
+        let (events, bytes) = (frame.events(), frame.len() as u64);
+        self.counters.delivered.fetch_add(events, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        frame.into_bytes()
     }
 }

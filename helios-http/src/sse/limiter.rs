@@ -1,27 +1,23 @@
-//! Admission: how many connections there are, of whom, and whether there is room for one more.
+//! Admission: how many streams are open, whose they are, and whether there is room for one more.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use helios_core::hub::{Bucket, Tally};
 use helios_core::request::RequestContext;
-use http::StatusCode;
 
 use crate::sse::address::client_address;
-use crate::sse::control;
-use crate::sse::hub::Hub;
-use crate::sse::options::{ConnectionLimits, Overload};
+use crate::sse::options::ConnectionLimits;
 use crate::sync::lock;
 
 #[derive(Default)]
-pub(crate) struct Seats {
-    taken: Mutex<Taken>,
+pub(crate) struct Limiter {
+    admitted: Mutex<Admitted>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct Admitted {
     total: usize,
     addresses: Tally<IpAddr>,
     users: Tally<String>,
@@ -29,21 +25,27 @@ struct Taken {
     rate: Option<Bucket>,
 }
 
-/// A connection's place, given up when it is dropped.
-pub(crate) struct Seat {
-    seats: Arc<Seats>,
+/// The permission for one stream, given back when it is dropped.
+pub(crate) struct Permit {
+    limiter: Arc<Limiter>,
+    /// Boxed, as most apps do not ask whose their streams are.
+    owner: Option<Box<Owner>>,
+}
+
+/// Whose stream it is, as far as that is limited.
+struct Owner {
     address: Option<IpAddr>,
     user: Option<String>,
 }
 
-impl Seats {
-    /// A place for the connection that this request asks for; `None` if that is over a limit.
-    pub(crate) fn take(
+impl Limiter {
+    /// A permit for the stream that this request asks for; `None` if that is over a limit.
+    pub(crate) fn admit(
         self: &Arc<Self>,
         limits: &ConnectionLimits,
         request: &RequestContext,
         now: Duration,
-    ) -> Option<Seat> {
+    ) -> Option<Permit> {
         let address = limits.per_address.and_then(|limit| {
             let address = client_address(request, limits)?;
             Some((network(address), limit))
@@ -52,38 +54,47 @@ impl Seats {
             let key = limits.user.as_ref()?;
             Some((key(request)?, limit))
         });
-        let mut taken = lock(&self.taken);
-        if taken.total >= limits.total {
+        let mut admitted = lock(&self.admitted);
+        if admitted.total >= limits.total {
             return None;
         }
         if let Some((address, limit)) = &address
-            && !taken.addresses.add(address, *limit)
+            && !admitted.addresses.add(address, *limit)
         {
             return None;
         }
         let fits = user
             .as_ref()
-            .is_none_or(|(user, limit)| taken.users.add(user, *limit));
-        // Last: who is over a limit of its own takes nothing of what all share.
-        if !fits || !taken.fits_rate(limits.per_second, now) {
-            if let Some((address, _)) = &address {
-                taken.addresses.remove(address);
-            }
-            if let Some((user, _)) = user.as_ref().filter(|_| fits) {
-                taken.users.remove(user);
-            }
+            .is_none_or(|(user, limit)| admitted.users.add(user, *limit));
+        // Last: a client over a limit of its own takes nothing of what all share.
+        let is_admitted = fits && admitted.fits_rate(limits.per_second, now);
+        let owner = Owner {
+            address: address.map(|(address, _)| address),
+            user: user.filter(|_| fits).map(|(user, _)| user),
+        };
+        if !is_admitted {
+            admitted.remove(&owner);
             return None;
         }
-        taken.total += 1;
-        Some(Seat {
-            seats: Arc::clone(self),
-            address: address.map(|(address, _)| address),
-            user: user.map(|(user, _)| user),
+        admitted.total += 1;
+        let is_counted = owner.address.is_some() || owner.user.is_some();
+        Some(Permit {
+            limiter: Arc::clone(self),
+            owner: is_counted.then(|| Box::new(owner)),
         })
     }
 }
 
-impl Taken {
+impl Admitted {
+    fn remove(&mut self, owner: &Owner) {
+        if let Some(address) = &owner.address {
+            self.addresses.remove(address);
+        }
+        if let Some(user) = &owner.user {
+            self.users.remove(user);
+        }
+    }
+
     fn fits_rate(&mut self, per_second: Option<f64>, now: Duration) -> bool {
         let Some(per_second) = per_second else {
             return true;
@@ -95,45 +106,12 @@ impl Taken {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = lock(&self.seats.taken);
-        taken.total -= 1;
-        if let Some(address) = &self.address {
-            taken.addresses.remove(address);
-        }
-        if let Some(user) = &self.user {
-            taken.users.remove(user);
-        }
-    }
-}
-
-/// What who is one too many is answered.
-pub(crate) enum Overloaded {
-    /// A stream with nothing but a word to come back.
-    Events(Bytes),
-    /// A status, and the seconds to wait.
-    Status(StatusCode, u64),
-}
-
-impl Hub {
-    /// A place for the connection that this request asks for; `None` if that is over a limit.
-    pub(crate) fn seat(&self, request: &RequestContext) -> Option<Seat> {
-        let limits = &self.options().connections;
-        self.seats.take(limits, request, self.now())
-    }
-
-    /// The answer to this request if there is no seat for it.
-    pub(crate) fn overload(&self, request: &RequestContext) -> Overloaded {
-        let options = self.options();
-        match options.connections.answer {
-            Overload::Event => {
-                Overloaded::Events(control::overloaded(options, request.last_event_id()))
-            }
-            Overload::Status(status) => {
-                let retry = control::jittered(options.connections.retry);
-                Overloaded::Status(status, retry.as_secs_f64().ceil() as u64)
-            }
+        let mut admitted = lock(&self.limiter.admitted);
+        admitted.total -= 1;
+        if let Some(owner) = &self.owner {
+            admitted.remove(owner);
         }
     }
 }

@@ -18,21 +18,23 @@ use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::peer::Peer;
 use crate::sse::answer::Answer;
-use crate::sse::call::{Around, Opening, Outcome, SseCall};
+use crate::sse::call::{Opening, Outcome, SseCall};
+use crate::sse::control;
 use crate::sse::hub::Hub;
-use crate::sse::limiter::Overloaded;
-use crate::sse::stream::running::{Connection, Opened};
+use crate::sse::options::Overload;
+use crate::sse::stream::route::StreamRoute;
+use crate::sse::stream::running::{Opened, RunningStream};
 
 /// Opens a stream: runs its source until the head may leave.
 pub(crate) async fn open(
-    hub: &Arc<Hub>,
+    route: &Arc<StreamRoute>,
     mut call: Call,
-    around: Around,
     peer: Option<Arc<Peer>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
+    let (streams, hub) = (&route.streams, route.hub());
     let last_event_id = call.request.last_event_id();
-    if !around.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
+    if !route.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
         return Ok(StatusCode::NO_CONTENT.into_response().into());
     }
     let version = call.request.version();
@@ -41,16 +43,16 @@ pub(crate) async fn open(
         let head = event_stream(keep_alive, &ResponseHead::default(), Body::empty());
         return Ok(head.into());
     }
-    let Some(seat) = hub.seat(&call.request) else {
+    let limits = &hub.options().connections;
+    let Some(permit) = streams.limiter.admit(limits, &call.request, hub.now()) else {
         return Ok(overloaded(hub, &call.request, keep_alive).into());
     };
-    let head = call.response_head();
-    let opening = Opening::new(Arc::clone(hub), around, peer, head, seat);
+    let opening = Opening::new(Arc::clone(route), call.response_head(), peer);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
-    let mut connection = Connection::new(opening, source(call));
-    match poll_fn(|cx| connection.poll_open(cx)).await {
+    let mut running = RunningStream::new(opening, source(call), permit);
+    match poll_fn(|cx| running.poll_open(cx)).await {
         Opened::Stream(head) => {
-            let stream = event_stream(keep_alive, &head, connection);
+            let stream = event_stream(keep_alive, &head, running);
             Ok(Answer::Stream(Box::new(stream)))
         }
         Opened::Refused(response) => Ok(response.into()),
@@ -58,13 +60,17 @@ pub(crate) async fn open(
     }
 }
 
-/// The answer to who is one too many.
+/// The answer to a client for whom there is no room.
 fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response {
-    match hub.overload(request) {
-        Overloaded::Events(events) => {
+    let options = hub.options();
+    match options.connections.answer {
+        Overload::Event => {
+            let events = control::overloaded(options, request.last_event_id());
             event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
         }
-        Overloaded::Status(status, seconds) => {
+        Overload::Status(status) => {
+            let retry = control::jittered(options.connections.retry);
+            let seconds = retry.as_secs_f64().ceil() as u64;
             (status, [(RETRY_AFTER, seconds.to_string())]).into_response()
         }
     }

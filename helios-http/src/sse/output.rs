@@ -23,7 +23,7 @@ pub trait ProducerError {}
 #[doc(hidden)]
 macro_rules! __stream {
     ($call:expr, $out:expr) => {{
-        use $crate::sse::ladder::*;
+        use $crate::rt::ladder::*;
         let (call, out) = ($crate::__Option::Some($call), $out);
         $crate::__run_output!(call, out)
     }};
@@ -34,7 +34,7 @@ macro_rules! __stream {
 #[doc(hidden)]
 macro_rules! __stream_async {
     ($call:expr, $out:expr) => {{
-        use $crate::sse::ladder::*;
+        use $crate::rt::ladder::*;
         let (mut call, out) = ($crate::__Option::Some($call), $out);
         let out = (&&&&$crate::__Shape::of(&out)).settle(out);
         let out = out.run(&mut call).await;
@@ -47,9 +47,9 @@ macro_rules! __stream_async {
 macro_rules! __run_output {
     ($call:ident, $out:ident) => {
         match (&&&&$crate::__Shape::of(&$out)).open_result($out) {
-            $crate::__Result::Err(reply) => $crate::sse::SseCall::replied(*reply),
+            $crate::__Result::Err(reply) => $crate::rt::SseCall::replied(*reply),
             $crate::__Result::Ok(out) => match (&&$crate::__Shape::of(&out)).open_option(out) {
-                $crate::__Result::Err(reply) => $crate::sse::SseCall::replied(*reply),
+                $crate::__Result::Err(reply) => $crate::rt::SseCall::replied(*reply),
                 $crate::__Result::Ok(out) => {
                     let source = (&&&&$crate::__Shape::of(&out)).source(out);
                     source.run($call).await
@@ -85,8 +85,9 @@ mod rungs {
 
     use super::{ProducerError, SseOutput};
     use crate::future::BoxFuture;
+    use crate::sse::SseStream;
     use crate::sse::call::{EventStream, Items};
-    use crate::sse::{Finished, Outcome, SseCall, SseStream};
+    use crate::sse::call::{Finished, Outcome, SseCall};
 
     type Slot = Option<SseCall>;
 

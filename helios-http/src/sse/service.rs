@@ -8,9 +8,9 @@ use helios_core::event::IntoSseEvent;
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, SseError};
 
-use crate::sse::hub::Hub;
 use crate::sse::hub::topics::{EVERYONE, check_name};
 use crate::sse::stream::handle::SseStream;
+use crate::sse::streams::Streams;
 
 /// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
@@ -52,7 +52,7 @@ use crate::sse::stream::handle::SseStream;
 /// ```
 #[derive(Clone)]
 pub struct SseService {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 impl fmt::Debug for SseService {
@@ -101,8 +101,8 @@ pub struct SseStats {
 }
 
 impl SseService {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub }
+    pub(crate) fn new(streams: Arc<Streams>) -> Self {
+        Self { streams }
     }
 
     /// A detached handle that [`SseService::send_to_client`] reaches by its id. Return it from an `#[sse]` method to
@@ -129,7 +129,7 @@ impl SseService {
     /// ```
     #[must_use]
     pub fn create_connection(&self) -> SseStream {
-        SseStream::known_to(&self.hub)
+        SseStream::known_to(&self.streams)
     }
 
     /// The connection with this id, detached or attached, on this server. `None` once it is over.
@@ -145,7 +145,7 @@ impl SseService {
     /// ```
     #[must_use]
     pub fn client(&self, id: ClientId) -> Option<SseStream> {
-        self.hub.find(id).map(SseStream::of)
+        self.streams.find(id).map(SseStream::of)
     }
 
     /// All attached connections on this server, in no order. It makes a list of them: for all to be told something, use
@@ -162,7 +162,7 @@ impl SseService {
     /// ```
     #[must_use]
     pub fn clients(&self) -> Vec<SseStream> {
-        let clients = self.hub.live_clients().into_iter();
+        let clients = self.streams.live().into_iter();
         clients.map(SseStream::of).collect()
     }
 
@@ -192,7 +192,7 @@ impl SseService {
         id: ClientId,
         event: impl IntoSseEvent,
     ) -> Result<(), SseError> {
-        let client = self.hub.find(id).ok_or(SseError::NoSuchClient(id))?;
+        let client = self.streams.find(id).ok_or(SseError::NoSuchClient(id))?;
         tokio::task::consume_budget().await;
         client.send_by_id(event.into_sse_event())
     }
@@ -227,7 +227,7 @@ impl SseService {
         let topic = topic.as_ref();
         check_name(topic)?;
         let event = event.into_sse_event();
-        self.hub.publish(topic, &event, None).await
+        self.streams.publish(topic, &event, None).await
     }
 
     /// A handle that has joined these topics. An `#[sse]` method may just return it.
@@ -278,7 +278,7 @@ impl SseService {
     #[must_use]
     pub fn clients_in(&self, topic: impl AsRef<str>) -> Vec<SseStream> {
         let topic = topic.as_ref();
-        let clients = self.hub.live_clients().into_iter();
+        let clients = self.streams.live().into_iter();
         let members = clients.filter(|client| client.is_in(topic));
         members.map(SseStream::of).collect()
     }
@@ -300,7 +300,7 @@ impl SseService {
     /// ```
     pub async fn broadcast(&self, event: impl IntoSseEvent) -> Result<EventId, SseError> {
         let event = event.into_sse_event();
-        self.hub.publish(EVERYONE, &event, None).await
+        self.streams.publish(EVERYONE, &event, None).await
     }
 
     /// Sends an event to every attached connection but one, such as the one that caused it. A client that comes back is
@@ -324,7 +324,7 @@ impl SseService {
         event: impl IntoSseEvent,
     ) -> Result<EventId, SseError> {
         let event = event.into_sse_event();
-        self.hub.publish(EVERYONE, &event, Some(except)).await
+        self.streams.publish(EVERYONE, &event, Some(except)).await
     }
 
     /// Counts of this app, on this server.
@@ -341,10 +341,11 @@ impl SseService {
     /// ```
     #[must_use]
     pub fn stats(&self) -> SseStats {
-        let counters = &self.hub.counters;
+        let hub = &self.streams.hub;
+        let counters = &hub.counters;
         SseStats {
-            connections: counters.live.load(Ordering::Acquire),
-            topics: self.hub.topics.count(),
+            connections: self.streams.live_count(),
+            topics: self.streams.hub.topics.count(),
             published: counters.published.load(Ordering::Relaxed),
             delivered: counters.delivered.load(Ordering::Relaxed),
             dropped: counters.dropped.load(Ordering::Relaxed),

@@ -1,6 +1,6 @@
 //! [`SseHub`]: streams without an app.
 
-use std::ops::Deref;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use tokio::time::timeout;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::remote_addr::RemoteAddr;
-use crate::sse::call::Around;
-use crate::sse::hub::Hub;
+use crate::sse::call::SseCall;
 use crate::sse::open::open;
 use crate::sse::options::SseOptions;
 use crate::sse::service::SseService;
 use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::route::StreamRoute;
+use crate::sse::streams::Streams;
 
 /// Streams for handlers without controllers, of plain hyper, axum or whatever else answers with an [`http::Response`]. All
 /// that is promised of streams holds, but for what is a controller's: hooks, interceptors, and guards.
 ///
-/// It is an [`SseService`] too. Clones are cheap and mean the same hub. Whoever runs the server calls
+/// [`SseHub::sse`] gives its [`SseService`]. Clones are cheap and mean the same hub. Whoever runs the server calls
 /// [`SseHub::shutdown`].
 ///
 /// ```
@@ -35,7 +36,7 @@ use crate::sse::stream::handle::SseStream;
 /// use helios::SseHub;
 ///
 /// async fn news(hub: SseHub, request: http::Request<Body>) -> Result<Response, SseError> {
-///     let client = hub.subscribe(["news"]).await?;
+///     let client = hub.sse().subscribe(["news"]).await?;
 ///     let (head, _body) = request.into_parts();
 ///     Ok(hub.respond(head, client).await)
 /// }
@@ -46,13 +47,22 @@ use crate::sse::stream::handle::SseStream;
 /// let response = news(hub.clone(), http::Request::get("/news").body(Body::empty())?).await?;
 /// assert_eq!(response.headers()["content-type"], "text/event-stream");
 ///
-/// hub.publish("news", "it rains").await?;
+/// hub.sse().publish("news", "it rains").await?;
 /// hub.shutdown(Duration::from_secs(10)).await;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct SseHub(SseService);
+#[derive(Clone)]
+pub struct SseHub {
+    sse: SseService,
+    route: Arc<StreamRoute>,
+}
+
+impl fmt::Debug for SseHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SseHub").field(&self.sse).finish()
+    }
+}
 
 impl Default for SseHub {
     fn default() -> Self {
@@ -64,7 +74,11 @@ impl SseHub {
     /// A hub with the default options.
     #[must_use]
     pub fn new() -> Self {
-        Self(SseService::new(Hub::new()))
+        let streams = Streams::new();
+        Self {
+            sse: SseService::new(Arc::clone(&streams)),
+            route: StreamRoute::bare(streams),
+        }
     }
 
     /// A hub with options of its own.
@@ -86,8 +100,14 @@ impl SseHub {
         change(&mut options);
         options.check()?;
         let hub = Self::new();
-        hub.0.hub.configure(options);
+        hub.route.hub().configure(options);
         Ok(hub)
+    }
+
+    /// Returns the way to its streams: it makes handles, publishes, and sends to clients.
+    #[must_use]
+    pub fn sse(&self) -> &SseService {
+        &self.sse
     }
 
     /// The response that is the stream of this handle. A client that has seen the end of its stream is answered 204, one
@@ -121,10 +141,10 @@ impl SseHub {
         let request = RequestContext::new(head, route, Vec::new(), addr);
         let call = Call::new(request, Body::empty(), 0, Arc::default());
         let handle = stream.clone();
-        let source = |call: crate::sse::SseCall| Box::pin(call.attach(handle)) as _;
-        let answered = open(&self.0.hub, call, Around::default(), peer, source).await;
-        if stream.client.attachment.get().is_none() {
-            stream.client.finish(CloseReason::Rejected);
+        let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
+        let answered = open(&self.route, call, peer, source).await;
+        if stream.state.request().is_none() {
+            stream.state.finish(CloseReason::Rejected);
         }
         match answered {
             Ok(answer) => answer.into(),
@@ -140,16 +160,11 @@ impl SseHub {
     ///
     /// A server that shuts down gracefully waits for its connections: call it first.
     pub async fn shutdown(&self, deadline: Duration) {
-        if timeout(deadline, self.0.hub.drain(deadline)).await.is_err() {
+        if timeout(deadline, self.route.streams.drain(deadline))
+            .await
+            .is_err()
+        {
             tracing::warn!("the drain deadline has passed with streams open");
         }
-    }
-}
-
-impl Deref for SseHub {
-    type Target = SseService;
-
-    fn deref(&self) -> &SseService {
-        &self.0
     }
 }

@@ -134,8 +134,8 @@ impl Future for Answered {
         let read = self.handover.request_read.load(Ordering::Relaxed);
         Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
-                let (head, connection) = stream.into_parts();
-                let body = StreamBody::Connection(connection);
+                let (head, running) = stream.into_parts();
+                let body = StreamBody::Own(running);
                 self.handover.begin(head, body, framing)
             }
             (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {

@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
 use crate::server::takeover::handover::{Framing, Taken};
-use crate::sse::{Connection, Piece};
+use crate::sse::stream::running::RunningStream;
+use crate::sse::stream::state::Chunk;
 
 /// Frames are gathered up to this before they are written.
 const GATHERED_BYTES: usize = 32 * 1024;
@@ -45,24 +46,24 @@ pub(crate) struct EventStream<I> {
 
 /// What is written. A connection of the app's own is at hand, not behind the pointer that another body is.
 pub(crate) enum StreamBody {
-    Connection(Connection),
+    Own(RunningStream),
     Other(Body),
 }
 
 impl StreamBody {
-    fn poll_piece(
+    fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Piece, axum_core::Error>>> {
+    ) -> Poll<Option<Result<Chunk, axum_core::Error>>> {
         let body = match self {
-            Self::Connection(connection) => {
-                return connection.poll_piece(cx).map(|piece| piece.map(Ok));
+            Self::Own(stream) => {
+                return stream.poll_chunk(cx).map(|chunk| chunk.map(Ok));
             }
             Self::Other(body) => body,
         };
         let frame = ready!(Pin::new(body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
-            Ok(Piece {
+            Ok(Chunk {
                 // Trailers, which nobody has announced, are passed over.
                 bytes: frame?.into_data().unwrap_or_default(),
                 waits: false,
@@ -170,10 +171,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
     /// Pending if the body is to be waited for.
     fn gather(&mut self, cx: &mut Context<'_>, gathered: &mut Vec<u8>) -> Poll<()> {
         while gathered.len() < GATHERED_BYTES {
-            match ready!(self.body.poll_piece(cx)) {
-                Some(Ok(piece)) => {
-                    self.push(gathered, &piece.bytes);
-                    if piece.waits {
+            match ready!(self.body.poll_chunk(cx)) {
+                Some(Ok(chunk)) => {
+                    self.push(gathered, &chunk.bytes);
+                    if chunk.waits {
                         return Poll::Pending;
                     }
                     continue;

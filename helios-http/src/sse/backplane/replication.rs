@@ -6,14 +6,13 @@
 //!
 //! Lock order: `order`, then a topic. Whatever raises the head or begins a hold has `order`.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use helios_core::encode::Numberable;
 use helios_core::hub::{EventId, Ring};
-use helios_core::sse::{ClientId, CloseReason, SseError};
+use helios_core::sse::{ClientId, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,12 +22,13 @@ use crate::sse::backplane::{
     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, History, PastEvent,
 };
 use crate::sse::hub::Hub;
+use crate::sse::hub::feed::{Arrival, Behind, Feed};
 use crate::sse::hub::topics::{Topic, TopicState};
-use crate::sse::hub::waiters::Woken;
+use crate::sse::hub::waiters::Wakers;
 use crate::sync::lock;
 
 /// How long the backplane may take to tell what is missing, or to unwatch. Readers wait for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What may arrive while earlier events are fetched; what is more is fetched afterwards.
 const LONGEST_WAITING: usize = 512;
@@ -36,107 +36,46 @@ const LONGEST_WAITING: usize = 512;
 /// Topics that are caught up with at the same time.
 const FETCHES: usize = 64;
 
-pub(crate) struct Relay {
+pub(crate) struct Replication {
+    hub: Arc<Hub>,
     backplane: Arc<dyn Backplane>,
     /// Where it was started.
     runtime: OnceLock<Handle>,
     /// Arrivals are taken one after the other: the head must not pass an event that is not in its ring yet.
     order: Mutex<()>,
     fetches: Semaphore,
-}
-
-/// An event from the backplane.
-struct Arrival {
-    seq: u64,
-    prev: Option<u64>,
-    event: Numberable,
-    except: Option<ClientId>,
-}
-
-/// What becomes of a topic's events that arrive.
-pub(crate) enum Link {
-    /// They are for nobody: the topic is not watched, or not any more.
-    Off,
-    /// They are put into the ring.
-    On,
-    /// They wait: the watch is not answered yet, or earlier ones are missing.
-    Behind(Behind),
-}
-
-/// A topic that waits for what is missing. Its readers read nothing above the newest event that it has.
-pub(crate) struct Behind {
-    /// The hub's head when the readers were held: what turns up now and is not above it is late.
-    since: u64,
-    arrivals: VecDeque<Arrival>,
-    /// More may be missing than what was asked for last.
-    torn: bool,
-}
-
-impl Behind {
-    fn new(since: u64, first: Option<Arrival>) -> Self {
-        Self {
-            since,
-            arrivals: first.into_iter().collect(),
-            torn: false,
-        }
-    }
-}
-
-impl Link {
-    pub(crate) fn is_behind(&self) -> bool {
-        matches!(self, Self::Behind(_))
-    }
-
-    /// The number up to which events are missing before the first one that waits.
-    fn first_missing(&self) -> Option<u64> {
-        let Self::Behind(behind) = self else {
-            return None;
-        };
-        let first = behind.arrivals.front()?;
-        Some(first.prev.unwrap_or(first.seq.saturating_sub(1)))
-    }
-
-    /// Takes what waits, if there is something to wait for, and waits no more.
-    fn go_on(&mut self) -> Option<Behind> {
-        match std::mem::replace(self, Self::On) {
-            Self::Behind(behind) => Some(behind),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-
-    /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
-    pub(crate) fn restart(&mut self) {
-        if let Self::Behind(behind) = self {
-            *behind = Behind::new(0, None);
-            behind.torn = true;
-        }
-    }
+    /// Asks the clients of all streams to come back: another sequence begins.
+    send_away: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("the backplane is not started yet: `listen` does it, or `HeliosService::start`")]
 struct NotStarted;
 
-impl Relay {
-    pub(crate) fn new(backplane: Arc<dyn Backplane>) -> Self {
+impl Replication {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        backplane: Arc<dyn Backplane>,
+        send_away: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
         Self {
+            hub,
             backplane,
             runtime: OnceLock::new(),
             order: Mutex::default(),
             fetches: Semaphore::new(FETCHES),
+            send_away,
         }
     }
 
-    pub(crate) async fn start(&self, hub: &Arc<Hub>) -> Result<(), BackplaneError> {
-        let head = self.backplane.start(BackplaneSink::new(hub)).await?;
+    pub(crate) async fn start(self: &Arc<Self>) -> Result<(), BackplaneError> {
+        let hub = &self.hub;
+        let head = self.backplane.start(BackplaneSink::new(self)).await?;
         hub.restart_at(head);
         // A second start does not exist.
         let _ = self.runtime.set(Handle::current());
         let everyone = Arc::clone(&hub.topics.everyone);
-        self.watch(hub, &everyone).await?;
+        self.watch(&everyone).await?;
         Ok(())
     }
 
@@ -160,24 +99,24 @@ impl Relay {
     }
 
     /// Asks for the topic's events, unless that was done before.
-    pub(crate) async fn watch(&self, hub: &Arc<Hub>, topic: &Arc<Topic>) -> Result<(), SseError> {
+    pub(crate) async fn watch(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), SseError> {
         let backplane = self.started()?;
-        let ask = || self.ask(backplane, hub, topic);
+        let ask = || self.ask(backplane, topic);
         topic.watched.get_or_try_init(ask).await.map_err(failed)?;
         Ok(())
     }
 
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         backplane: &dyn Backplane,
-        hub: &Arc<Hub>,
         topic: &Arc<Topic>,
     ) -> Result<(), BackplaneError> {
+        let hub = &self.hub;
         let mut asking = Asking::begin(topic);
         loop {
             let epoch = hub.epoch();
             let id = backplane.watch(&topic.name).await?;
-            if self.watched(hub, topic, epoch, id) {
+            if self.watched(topic, epoch, id) {
                 asking.answered = true;
                 return Ok(());
             }
@@ -185,13 +124,14 @@ impl Relay {
     }
 
     /// The topic is watched, from the event behind `id` on. False if that has become void since it was asked for.
-    fn watched(&self, hub: &Arc<Hub>, topic: &Arc<Topic>, asked_in: u64, id: EventId) -> bool {
+    fn watched(self: &Arc<Self>, topic: &Arc<Topic>, asked_in: u64, id: EventId) -> bool {
+        let hub = &self.hub;
         let _order = lock(&self.order);
         if id.epoch() != hub.epoch() {
             if hub.epoch() != asked_in {
                 return false;
             }
-            begin_anew(hub, id);
+            self.begin_anew(id);
         }
         hub.advance_to(id);
         let mut state = topic.lock();
@@ -202,7 +142,7 @@ impl Relay {
         drop(state);
         hub.appended(woken);
         if !settled {
-            self.spawn_catch_up(hub, Arc::clone(topic));
+            self.spawn_catch_up(Arc::clone(topic));
         }
         true
     }
@@ -211,7 +151,7 @@ impl Relay {
         let Ok(backplane) = self.started() else {
             return;
         };
-        match timeout(PATIENCE, backplane.unwatch(&topic.name)).await {
+        match timeout(TIMEOUT, backplane.unwatch(&topic.name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(topic = &*topic.name, error, "the backplane did not unwatch");
@@ -223,12 +163,13 @@ impl Relay {
         }
     }
 
-    pub(crate) fn accept(&self, hub: &Arc<Hub>, event: BackplaneEvent) {
+    pub(crate) fn accept(self: &Arc<Self>, event: BackplaneEvent) {
+        let hub = &self.hub;
         let _order = lock(&self.order);
         match event {
-            BackplaneEvent::Torn { newest } => self.missed(hub, hub.topics.all(), newest),
+            BackplaneEvent::Torn { newest } => self.missed(self.hub.topics.all(), newest),
             BackplaneEvent::Gap { topic, newest } => {
-                self.missed(hub, hub.topics.find(&topic), newest);
+                self.missed(self.hub.topics.find(&topic), newest);
             }
             BackplaneEvent::Event {
                 topic,
@@ -237,46 +178,42 @@ impl Relay {
                 bytes,
             } => {
                 if id.epoch() != hub.epoch() {
-                    begin_anew(hub, EventId::new(id.epoch(), id.seq().saturating_sub(1)));
+                    self.begin_anew(EventId::new(id.epoch(), id.seq().saturating_sub(1)));
                 }
                 if let Some(topic) = hub.topics.find(&topic) {
-                    self.arrived(hub, topic, id, prev, &bytes);
+                    self.arrived(topic, id, prev, &bytes);
                 }
             }
         }
     }
 
     /// Up to this id events of these topics may be missing.
-    fn missed(
-        &self,
-        hub: &Arc<Hub>,
-        topics: impl IntoIterator<Item = Arc<Topic>>,
-        newest: EventId,
-    ) {
+    fn missed(self: &Arc<Self>, topics: impl IntoIterator<Item = Arc<Topic>>, newest: EventId) {
+        let hub = &self.hub;
         if newest.epoch() != hub.epoch() {
-            begin_anew(hub, newest);
+            self.begin_anew(newest);
         }
         for topic in topics {
-            self.catch_up(hub, topic);
+            self.catch_up(topic);
         }
         // With all of them held.
         hub.advance_to(newest);
     }
 
     fn arrived(
-        &self,
-        hub: &Arc<Hub>,
+        self: &Arc<Self>,
         topic: Arc<Topic>,
         id: EventId,
         prev: Option<EventId>,
         bytes: &Bytes,
     ) {
+        let hub = &self.hub;
         let Some((event, except)) = unpack(bytes) else {
             tracing::error!(
                 topic = &*topic.name,
                 "the backplane gave what no hub has published"
             );
-            self.catch_up(hub, topic);
+            self.catch_up(topic);
             return;
         };
         let arrival = Arrival {
@@ -288,59 +225,68 @@ impl Relay {
         let mut guard = topic.lock();
         let state = &mut *guard;
         let before = hub.head();
-        let woken = match state.link {
-            Link::On => topic.begin_round(state),
+        let woken = match state.feed {
+            Feed::Live => topic.begin_round(state),
             // Readers have been held before.
-            Link::Off | Link::Behind(_) => Woken::default(),
+            Feed::Off | Feed::Behind(_) => Wakers::default(),
         };
         hub.advance_to(id);
-        match &mut state.link {
-            Link::Off => {}
-            Link::Behind(behind) if behind.arrivals.len() < LONGEST_WAITING => {
+        match &mut state.feed {
+            Feed::Off => {}
+            Feed::Behind(behind) if behind.arrivals.len() < LONGEST_WAITING => {
                 behind.arrivals.push_back(arrival);
             }
-            Link::Behind(behind) => behind.torn = true,
-            Link::On if follows(&state.ring, &arrival) => {
+            Feed::Behind(behind) => behind.torn = true,
+            Feed::Live if follows(&state.ring, &arrival) => {
                 append(hub, state, &arrival, before);
                 drop(guard);
                 hub.appended(woken);
             }
-            Link::On => {
+            Feed::Live => {
                 hold(state, before, Some(arrival));
                 drop(guard);
                 woken.wake();
-                self.spawn_catch_up(hub, topic);
+                self.spawn_catch_up(topic);
             }
         }
     }
 
+    /// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
+    fn begin_anew(&self, floor: EventId) {
+        tracing::warn!("the backplane began a new sequence; all clients are asked to reconnect");
+        (self.send_away)();
+        self.hub.restart_at(floor);
+        // A stream may have gone live meanwhile; one that does later sees to it itself.
+        (self.send_away)();
+    }
+
     /// Holds the topic's readers, and fetches what is missing.
-    fn catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
+    fn catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
+        let hub = &self.hub;
         let mut state = topic.lock();
-        match &mut state.link {
-            Link::Off => {}
+        match &mut state.feed {
+            Feed::Off => {}
             // What is fetched now may have been looked up before this loss.
-            Link::Behind(behind) => behind.torn = true,
-            Link::On => {
+            Feed::Behind(behind) => behind.torn = true,
+            Feed::Live => {
                 let woken = topic.begin_round(&mut state);
                 hold(&mut state, hub.head(), None);
                 drop(state);
                 woken.wake();
-                self.spawn_catch_up(hub, topic);
+                self.spawn_catch_up(topic);
             }
         }
     }
 
-    fn spawn_catch_up(&self, hub: &Arc<Hub>, topic: Arc<Topic>) {
-        let hub = Arc::clone(hub);
+    fn spawn_catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
+        let this = Arc::clone(self);
         let Some(runtime) = Handle::try_current().ok().or(self.runtime.get().cloned()) else {
             return;
         };
         runtime.spawn(async move {
-            let Some(relay) = hub.relay() else { return };
-            while let Some(asked) = relay.look(&hub, &topic) {
-                let missing = relay.missing(&topic, asked.after).await;
-                if relay.fill(&hub, &topic, &asked, missing) {
+            while let Some(asked) = this.look(&topic) {
+                let missing = this.missing(&topic, asked.after).await;
+                if this.fill(&topic, &asked, missing) {
                     return;
                 }
             }
@@ -348,11 +294,12 @@ impl Relay {
     }
 
     /// What there is to ask for; `None` when nothing is missing any more.
-    fn look(&self, hub: &Hub, topic: &Topic) -> Option<Asked> {
+    fn look(&self, topic: &Topic) -> Option<Asked> {
+        let hub = &self.hub;
         let _order = lock(&self.order);
         let mut state = topic.lock();
         let last = state.ring.last();
-        let Link::Behind(behind) = &mut state.link else {
+        let Feed::Behind(behind) = &mut state.feed else {
             return None;
         };
         behind.torn = false;
@@ -365,7 +312,7 @@ impl Relay {
     /// What was published to a topic after this id; `None` if that cannot be had.
     async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
         let _permit = self.fetches.acquire().await;
-        let history = timeout(PATIENCE, self.history(topic, after));
+        let history = timeout(TIMEOUT, self.history(topic, after));
         let history = caught_in("a backplane's `history`", history).await?;
         history.unwrap_or_else(|_| {
             tracing::warn!(
@@ -393,13 +340,8 @@ impl Relay {
 
     /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
     /// missing any more.
-    fn fill(
-        &self,
-        hub: &Hub,
-        topic: &Topic,
-        asked: &Asked,
-        missing: Option<Vec<PastEvent>>,
-    ) -> bool {
+    fn fill(&self, topic: &Topic, asked: &Asked, missing: Option<Vec<PastEvent>>) -> bool {
+        let hub = &self.hub;
         let _order = lock(&self.order);
         let mut state = topic.lock();
         let woken = topic.begin_round(&mut state);
@@ -418,7 +360,7 @@ impl Relay {
                     }
                 }
                 None => {
-                    let upto = state.link.first_missing().unwrap_or_else(|| hub.head());
+                    let upto = state.feed.first_missing().unwrap_or_else(|| hub.head());
                     lose(hub, &mut state, upto);
                 }
             }
@@ -430,18 +372,19 @@ impl Relay {
     }
 
     /// Makes the histories of these topics reach back to this id, as far as the backplane remembers, and is quick enough.
-    pub(crate) async fn reach_back(&self, hub: &Hub, topics: &[Arc<Topic>], after: EventId) {
+    pub(crate) async fn reach_back(&self, topics: &[Arc<Topic>], after: EventId) {
         let reach = async {
             for topic in topics {
-                self.reach_back_in(hub, topic, after).await;
+                self.reach_back_in(topic, after).await;
             }
         };
-        if timeout(PATIENCE, reach).await.is_err() {
+        if timeout(TIMEOUT, reach).await.is_err() {
             tracing::warn!("the backplane's history took too long for a client that came back");
         }
     }
 
-    async fn reach_back_in(&self, hub: &Hub, topic: &Topic, after: EventId) {
+    async fn reach_back_in(&self, topic: &Topic, after: EventId) {
+        let hub = &self.hub;
         let reaches = || topic.lock().ring.floor() <= after.seq();
         if reaches() {
             return;
@@ -461,7 +404,7 @@ impl Relay {
             prepend(hub, &mut state.ring, &events, after.seq());
         }
         drop(state);
-        hub.appended(Woken::default());
+        hub.appended(Wakers::default());
     }
 }
 
@@ -474,7 +417,7 @@ struct Asking<'a> {
 impl<'a> Asking<'a> {
     fn begin(topic: &'a Topic) -> Self {
         // What arrives before the answer has to wait for it.
-        topic.lock().link = Link::Behind(Behind::new(0, None));
+        topic.lock().feed = Feed::Behind(Behind::new(0, None));
         Self {
             topic,
             answered: false,
@@ -485,7 +428,7 @@ impl<'a> Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.topic.lock().link = Link::Off;
+            self.topic.lock().feed = Feed::Off;
         }
     }
 }
@@ -501,24 +444,10 @@ fn failed(error: BackplaneError) -> SseError {
     SseError::Backplane(error.into())
 }
 
-/// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
-fn begin_anew(hub: &Arc<Hub>, floor: EventId) {
-    tracing::warn!("the backplane began a new sequence; all clients are asked to reconnect");
-    let end_all = || {
-        for client in hub.live_clients() {
-            client.end(hub.reconnect_ending(CloseReason::ServerClosed));
-        }
-    };
-    end_all();
-    hub.restart_at(floor);
-    // Who went live meanwhile; who does later sees to it itself.
-    end_all();
-}
-
 /// Readers read nothing more until what is missing has arrived.
 fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
     state.ring.catch_up();
-    state.link = Link::Behind(Behind::new(since, first));
+    state.feed = Feed::Behind(Behind::new(since, first));
 }
 
 /// Whether nothing is missing before this event.
@@ -540,7 +469,7 @@ fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
 
 fn append_past(hub: &Hub, state: &mut TopicState, past: &PastEvent) {
     let seq = past.id.seq();
-    let (Link::Behind(Behind { since, .. }), true) = (&state.link, seq > state.ring.last()) else {
+    let (Feed::Behind(Behind { since, .. }), true) = (&state.feed, seq > state.ring.last()) else {
         return;
     };
     let since = *since;
@@ -565,7 +494,7 @@ fn lose(hub: &Hub, state: &mut TopicState, upto: u64) {
 
 /// Appends what has waited. True if nothing is missing before or behind it.
 fn settle(hub: &Hub, state: &mut TopicState) -> bool {
-    let Some(mut behind) = state.link.go_on() else {
+    let Some(mut behind) = state.feed.go_on() else {
         return true;
     };
     while let Some(next) = behind.arrivals.front() {
@@ -580,7 +509,7 @@ fn settle(hub: &Hub, state: &mut TopicState) -> bool {
         state.ring.caught_up();
     } else {
         state.ring.catch_up();
-        state.link = Link::Behind(behind);
+        state.feed = Feed::Behind(behind);
     }
     settled
 }

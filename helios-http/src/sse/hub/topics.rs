@@ -12,8 +12,8 @@ use helios_core::sse::SseError;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 
-use crate::sse::backplane::replication::Link;
-use crate::sse::hub::waiters::{Slot, Waiting, Woken};
+use crate::sse::hub::feed::Feed;
+use crate::sse::hub::waiters::{Registration, Waiters, Wakers};
 use crate::sse::options::SseOptions;
 use crate::sync::lock;
 
@@ -34,7 +34,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     state: Mutex<TopicState>,
-    /// That of `waiting`, for readers to look at without the lock.
+    /// That of `waiters`, for readers to look at without the lock.
     round: AtomicU64,
     /// The backplane was asked to send its events here.
     pub(crate) watched: OnceCell<()>,
@@ -46,17 +46,17 @@ pub(crate) struct Topic {
 
 pub(crate) struct TopicState {
     pub(crate) ring: Ring,
-    waiting: Waiting,
+    waiters: Waiters,
     /// Connections that are in it.
     members: usize,
-    /// Places given so far.
-    places: u64,
+    /// Turns given so far.
+    turns: u64,
     /// When it was made, or the last of them has left.
     idle_since: Instant,
     /// It is no longer the topic of its name.
     pub(crate) removed: bool,
-    /// What becomes of the backplane's events.
-    pub(crate) link: Link,
+    /// What the backplane gives it.
+    pub(crate) feed: Feed,
 }
 
 impl Topic {
@@ -65,12 +65,12 @@ impl Topic {
             name: name.into(),
             state: Mutex::new(TopicState {
                 ring,
-                waiting: Waiting::default(),
+                waiters: Waiters::default(),
                 members: 0,
-                places: 0,
+                turns: 0,
                 idle_since: Instant::now(),
                 removed: false,
-                link: Link::Off,
+                feed: Feed::Off,
             }),
             round: AtomicU64::new(0),
             watched: OnceCell::new(),
@@ -85,36 +85,37 @@ impl Topic {
 
     /// Something is about to change for the topic's readers. This comes first, and before the hub's head says so: a reader
     /// that finds the round unchanged looks no further.
-    pub(crate) fn begin_round(&self, state: &mut TopicState) -> Woken {
-        let woken = state.waiting.take();
-        self.round.store(state.waiting.round(), Ordering::Release);
+    pub(crate) fn begin_round(&self, state: &mut TopicState) -> Wakers {
+        let woken = state.waiters.take();
+        self.round.store(state.waiters.round(), Ordering::Release);
         woken
     }
 }
 
-/// A connection's place in a topic, given up when it is dropped.
+/// A stream's membership of a topic, given up when it is dropped.
 pub(crate) struct Membership {
     pub(crate) topic: Arc<Topic>,
-    place: u64,
-    slot: Option<Slot>,
+    /// Its turn to be woken among the topic's readers.
+    turn: u64,
+    registration: Option<Registration>,
 }
 
 impl Membership {
     /// `None` if the topic has been removed meanwhile.
     pub(crate) fn new(topic: Arc<Topic>) -> Option<Self> {
-        let place = {
+        let turn = {
             let mut state = topic.lock();
             if state.removed {
                 return None;
             }
             state.members += 1;
-            state.places += 1;
-            state.places
+            state.turns += 1;
+            state.turns
         };
         Some(Self {
             topic,
-            place,
-            slot: None,
+            turn,
+            registration: None,
         })
     }
 }
@@ -132,14 +133,16 @@ impl Log for Membership {
         let mut state = self.topic.lock();
         let left = read(&mut state.ring)?;
         if left == Left::Nothing {
-            state.waiting.register(self.place, &mut self.slot, reader);
+            state
+                .waiters
+                .register(self.turn, &mut self.registration, reader);
         }
         Ok(left)
     }
 
     fn is_waited_for(&self) -> bool {
         let round = self.topic.round.load(Ordering::Acquire);
-        self.slot.as_ref().is_some_and(|slot| slot.is_of(round))
+        self.registration.as_ref().is_some_and(|it| it.is_of(round))
     }
 }
 
@@ -148,7 +151,7 @@ impl Drop for Membership {
         let mut state = lock(&self.topic.state);
         state.members -= 1;
         state.idle_since = Instant::now();
-        state.waiting.cancel(&mut self.slot);
+        state.waiters.cancel(&mut self.registration);
     }
 }
 
@@ -256,12 +259,12 @@ impl Topics {
             self.change(&mut state.ring, |ring| ring.expire(now));
             // As long as its history would be kept: who comes back to a quiet topic has missed nothing.
             let kept = state.idle_since.elapsed() < options.history_of(&topic.name).age;
-            let empty = state.ring.is_empty() && !state.link.is_behind();
+            let empty = state.ring.is_empty() && !state.feed.is_behind();
             let unused = state.members == 0 && empty && !kept;
             if unused && !state.removed && *topic.name != *EVERYONE {
                 state.removed = true;
                 // What still arrives would be held by a ring that nobody drops anything from.
-                state.link = Link::Off;
+                state.feed = Feed::Off;
                 let last = state.ring.last();
                 self.forgotten.fetch_max(last, Ordering::AcqRel);
                 drop(state);
@@ -282,15 +285,15 @@ impl Topics {
     }
 
     /// Begins anew: nothing that was published up to the number `floor` is known. Gives who is to be woken to learn it.
-    pub(crate) fn restart(&self, floor: u64) -> Vec<Woken> {
+    pub(crate) fn restart(&self, floor: u64) -> Vec<Wakers> {
         self.forgotten.store(floor, Ordering::Release);
         let mut woken = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
             woken.push(topic.begin_round(&mut state));
             self.change(&mut state.ring, |ring| ring.restart(floor));
-            if state.link.is_behind() {
-                state.link.restart();
+            if state.feed.is_behind() {
+                state.feed.restart();
                 state.ring.catch_up();
             }
         }

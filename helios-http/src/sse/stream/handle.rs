@@ -4,18 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_core::extract::FromRequestParts;
-use helios_core::bind::{Cx, OnConnection, Sse};
-use helios_core::error::HttpError;
 use helios_core::event::{IntoSseEvent, SseEvent};
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, SseError};
-use http::request::Parts;
 use serde::Serialize;
 
-use crate::sse::call::OwnHandle;
-use crate::sse::hub::Hub;
-use crate::sse::stream::state::{Client, Ending, Farewell, JoinAt, Origin};
+use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
+use crate::sse::stream::state::StreamState;
+use crate::sse::streams::Streams;
 use crate::sync::until;
 
 /// A handle of one SSE connection. Clones are cheap and mean the same connection.
@@ -68,7 +65,7 @@ use crate::sync::until;
 /// ```
 #[derive(Clone)]
 pub struct SseStream {
-    pub(crate) client: Arc<Client>,
+    pub(crate) state: Arc<StreamState>,
     /// What is sent through this handle comes right behind this number, not behind what was published until now.
     after: Option<u64>,
 }
@@ -89,38 +86,35 @@ impl Default for SseStream {
 }
 
 impl SseStream {
-    pub(crate) fn of(client: Arc<Client>) -> Self {
-        Self {
-            client,
-            after: None,
-        }
+    pub(crate) fn of(state: Arc<StreamState>) -> Self {
+        Self { state, after: None }
     }
 
     /// The handle of a reset hook: what it sends comes right behind the reset.
-    pub(crate) fn at_reset(client: Arc<Client>, at: u64) -> Self {
+    pub(crate) fn at_reset(state: Arc<StreamState>, at: u64) -> Self {
         Self {
-            client,
+            state,
             after: Some(at),
         }
     }
 
     /// A detached handle that the hub can find by its id.
-    pub(crate) fn known_to(hub: &Arc<Hub>) -> Self {
+    pub(crate) fn known_to(streams: &Arc<Streams>) -> Self {
         let stream = Self::new();
-        stream.client.register_at(hub);
+        stream.state.register_with(streams);
         stream
     }
 
     /// A detached handle with a fresh id.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Arc::new(Client::new()))
+        Self::of(Arc::new(StreamState::new()))
     }
 
     /// The connection's id: a random UUID. It stays the same after the end.
     #[must_use]
     pub fn id(&self) -> ClientId {
-        self.client.id
+        self.state.id
     }
 
     /// Sends an event, and waits for room while the client has much to read, 32 KiB of events to it alone: that is a
@@ -135,9 +129,9 @@ impl SseStream {
     /// event that cannot be written, [`SseError::OwnId`] for one with an id if the connection has joined topics,
     /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
-        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
-        let push = || self.client.push_if_room(&prepared, self.after);
-        until(&self.client.room, push).await
+        let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
+        let push = || self.state.push_if_room(&prepared, self.after);
+        until(&self.state.room, push).await
     }
 
     /// Sends an event if there is room for it now, up to the `backlog`.
@@ -158,8 +152,8 @@ impl SseStream {
     /// }
     /// ```
     pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
-        let prepared = self.client.prepare(event.into_sse_event(), Origin::Own)?;
-        self.client.push(&prepared, self.after)
+        let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
+        self.state.push(&prepared, self.after)
     }
 
     /// Sends a value as the JSON data of an event without a name. Waits and is cancel-safe as [`SseStream::send`].
@@ -183,15 +177,15 @@ impl SseStream {
     /// Lets the response head leave before the first event. An error after this is told as an event, not a status. Without
     /// it, the head of a producer leaves with its first event or after 250 ms.
     pub fn open(&self) {
-        self.client.request_head();
+        self.state.request_head();
     }
 
     /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204. A
     /// generator or producer of the connection is dropped at its next await.
     pub fn close(&self) {
-        self.client.end(Ending {
+        self.state.end(&Ending {
             reason: CloseReason::ServerClosed,
-            farewell: Farewell::End,
+            event: EndEvent::End,
         });
     }
 
@@ -219,9 +213,9 @@ impl SseStream {
     /// }
     /// ```
     pub fn reconnect_after(&self, delay: Duration) {
-        self.client.end(Ending {
+        self.state.end(&Ending {
             reason: CloseReason::ServerClosed,
-            farewell: Farewell::Reconnect(delay),
+            event: EndEvent::Reconnect(delay),
         });
     }
 
@@ -242,8 +236,8 @@ impl SseStream {
     /// }
     /// ```
     pub async fn closing(&self) -> CloseReason {
-        let reason = || self.client.closing_reason();
-        until(&self.client.closing, reason).await
+        let reason = || self.state.closing_reason();
+        until(&self.state.closing, reason).await
     }
 
     /// Joins a topic: what is published to it from now on reaches this connection, numbered with the hub's ids. What was
@@ -290,7 +284,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
-        self.client.join(topic.as_ref(), JoinAt::Head).await
+        self.state.join(topic.as_ref(), JoinAt::Head).await
     }
 
     /// Joins a topic, and begins with what was published to it after `id`. If history does not reach back there, the client is
@@ -313,7 +307,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
-        self.client.join(topic.as_ref(), JoinAt::After(id)).await
+        self.state.join(topic.as_ref(), JoinAt::After(id)).await
     }
 
     /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
@@ -323,14 +317,14 @@ impl SseStream {
     ///
     /// None today; a backplane may have some.
     pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
-        self.client.leave(topic.as_ref());
+        self.state.leave(topic.as_ref());
         Ok(())
     }
 
     /// The topics that were joined, `*` not among them. None after the end: keep in the data bag what a close hook needs.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
-        self.client.topics()
+        self.state.topics()
     }
 
     /// Keeps a value with the connection, by its type; gives back the one that was there before.
@@ -346,18 +340,18 @@ impl SseStream {
     /// assert_eq!(client.get::<UserId>(), Some(UserId(7)));
     /// ```
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        self.client.bag.insert(value)
+        self.state.data.insert(value)
     }
 
     /// A copy of the value of this type that is kept with the connection. Wrap in an `Arc` what is large.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.client.bag.get()
+        self.state.data.get()
     }
 
     /// Takes the value of this type away from the connection.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.client.bag.remove()
+        self.state.data.remove()
     }
 
     /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
@@ -372,13 +366,13 @@ impl SseStream {
     /// stream.on_close(move |_reason| timer.abort());
     /// ```
     pub fn on_close(&self, callback: impl FnOnce(CloseReason) + Send + 'static) {
-        self.client.on_close(Box::new(callback));
+        self.state.on_close(Box::new(callback));
     }
 
     /// Nothing can be sent any more. What was sent before may still be on its way.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.state.is_closed()
     }
 
     /// Waits until the connection is over, and gives the reason. Cancel-safe.
@@ -394,35 +388,13 @@ impl SseStream {
     /// }
     /// ```
     pub async fn closed(&self) -> CloseReason {
-        until(&self.client.over, || self.client.finished()).await
+        until(&self.state.over, || self.state.finished()).await
     }
 
     /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query
     /// `lastEventId`. `None` on a detached handle.
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
-        self.client.attachment.get()?.last_event_id.clone()
+        self.state.request()?.last_event_id.clone()
     }
-}
-
-impl FromRequestParts<Cx<Sse>> for SseStream {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(_: &mut Parts, cx: &Cx<Sse>) -> Result<Self, HttpError> {
-        let own = cx.client::<OwnHandle>().ok_or_else(no_connection)?;
-        Ok(own.get())
-    }
-}
-
-impl FromRequestParts<Cx<OnConnection>> for SseStream {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(_: &mut Parts, cx: &Cx<OnConnection>) -> Result<Self, HttpError> {
-        let client = cx.client::<Client>().ok_or_else(no_connection)?;
-        Ok(Self::of(client))
-    }
-}
-
-fn no_connection() -> HttpError {
-    HttpError::internal("there is no SSE connection here")
 }

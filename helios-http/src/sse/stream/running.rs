@@ -1,5 +1,5 @@
-//! A connection from its first poll to its end: the source and the client's queues, turned into frames. It knows
-//! nothing of hyper: `server/stream.rs` writes its pieces, or [`crate::sse::body`] hands them on.
+//! A stream from its first poll to its end: the source and the queues of its state, turned into chunks. It knows nothing of
+//! hyper: `server/takeover/stream.rs` writes its chunks, or an HTTP body hands them on.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,25 +15,31 @@ use helios_core::sse::{CloseReason, SseError};
 use crate::future::BoxFuture;
 use crate::panics::caught;
 use crate::sse::call::{Ended, Opening, Outcome, Refusal};
-use crate::sse::hub::Hub;
+use crate::sse::control;
+use crate::sse::limiter::Permit;
 use crate::sse::stream::handle::SseStream;
-use crate::sse::stream::state::{Ending, Farewell, Piece};
-use crate::sse::{control, hooks};
+use crate::sse::stream::hook_tasks;
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
+use crate::sse::stream::route::StreamRoute;
+use crate::sse::stream::state::Chunk;
 use crate::trace::StreamTrace;
 
-/// Dropping it, at any moment, ends the connection: with `SlowClient` if the server cuts it because the client does not read,
+/// Dropping it, at any moment, ends the stream: with `SlowClient` if the server cuts it because the client does not read,
 /// and else with `ClientDisconnected`, unless an end was decided before.
-pub(crate) struct Connection {
-    opening: Arc<Opening>,
-    /// The opening's, at hand for each event.
-    hub: Arc<Hub>,
-    /// The opening's, once it has one.
-    client: Option<SseStream>,
+pub(crate) struct RunningStream {
+    /// At hand for each event.
+    route: Arc<StreamRoute>,
+    /// Until the head leaves.
+    opening: Option<Arc<Opening>>,
+    /// The handle, once one is attached.
+    stream: Option<SseStream>,
     source: Option<BoxFuture<'static, Outcome>>,
     preamble: Option<Bytes>,
     /// The source is the error hooks' now.
     failing: bool,
     trace: StreamTrace,
+    /// Given back when the stream is over.
+    _permit: Permit,
 }
 
 /// How the attempt to open a stream ended.
@@ -46,53 +52,55 @@ pub(crate) enum Opened {
     Failed(HttpError),
 }
 
-impl Connection {
-    pub(crate) fn new(opening: Arc<Opening>, source: BoxFuture<'static, Outcome>) -> Self {
+impl RunningStream {
+    pub(crate) fn new(
+        opening: Arc<Opening>,
+        source: BoxFuture<'static, Outcome>,
+        permit: Permit,
+    ) -> Self {
         Self {
-            hub: Arc::clone(&opening.hub),
-            opening,
-            client: None,
+            route: Arc::clone(&opening.route),
+            opening: Some(opening),
+            stream: None,
             source: Some(source),
             preamble: None,
             failing: false,
             trace: StreamTrace::start(),
+            _permit: permit,
         }
-    }
-
-    fn client(&self) -> Option<&SseStream> {
-        self.client.as_ref()
     }
 
     /// Runs the source until the head may leave, or until it is clear that it will not.
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
         match self.poll_source(cx) {
             Poll::Pending => {
-                let wanted = self
-                    .client()
-                    .is_some_and(|client| client.client.poll_head(cx));
-                if !wanted && !self.opening.is_ready() {
+                let may_leave = |stream: &SseStream| stream.state.poll_head(cx);
+                if !self.stream.as_ref().is_some_and(may_leave) {
                     return Poll::Pending;
                 }
             }
             Poll::Ready(Ok(ending)) => self.source_ended(ending),
             Poll::Ready(Err(refusal)) => {
-                let live = self.client().filter(|client| client.client.is_live());
-                if live.is_none_or(|client| !client.client.has_sent()) {
+                let is_told =
+                    |stream: &SseStream| stream.state.is_live() && stream.state.has_sent();
+                if !self.stream.as_ref().is_some_and(is_told) {
                     return Poll::Ready(self.refuse(refusal));
                 }
                 self.fail(refusal);
             }
         }
-        if let Some(client) = self.client() {
-            self.trace.opened(client.id());
-            let options = self.hub.options();
-            self.preamble = Some(control::preamble(options, client.id()));
+        if let Some(stream) = &self.stream {
+            self.trace.opened(stream.id());
+            let options = self.route.hub().options();
+            self.preamble = Some(control::preamble(options, stream.id()));
         }
-        Poll::Ready(Opened::Stream(self.opening.head.clone()))
+        let opening = self.opening.take();
+        let head = opening.map(|opening| opening.head.clone());
+        Poll::Ready(Opened::Stream(head.unwrap_or_default()))
     }
 
-    /// The next piece of the stream; `None` is its end.
-    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+    /// The next chunk of the stream; `None` is its end.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
         while self.source_goes_on() {
             match self.poll_source(cx) {
                 Poll::Pending => break,
@@ -100,19 +108,17 @@ impl Connection {
                 Poll::Ready(Err(refusal)) => self.fail(refusal),
             }
         }
-        let Some(client) = &self.client else {
+        let Some(stream) = &self.stream else {
             return Poll::Ready(None);
         };
-        let frame = self
-            .preamble
-            .take()
-            .map_or_else(Frame::default, Frame::opening);
-        let mut polled = client.client.poll_piece(&self.hub, frame, cx);
+        let preamble = self.preamble.take();
+        let frame = preamble.map_or_else(Frame::default, Frame::opening);
+        let mut polled = stream.state.poll_chunk(self.route.hub(), frame, cx);
         match &mut polled {
-            Poll::Ready(Some(piece)) => {
-                self.trace.wrote(piece.bytes.len());
+            Poll::Ready(Some(chunk)) => {
+                self.trace.wrote(chunk.bytes.len());
                 // A source waits for room, if it does, until it is polled again.
-                piece.waits &= self.source.is_none();
+                chunk.waits &= self.source.is_none();
             }
             Poll::Ready(None) => self.end(CloseReason::Completed),
             Poll::Pending => {}
@@ -121,7 +127,7 @@ impl Connection {
     }
 
     fn source_goes_on(&self) -> bool {
-        let is_closed = || self.client().is_none_or(SseStream::is_closed);
+        let is_closed = || self.stream.as_ref().is_none_or(SseStream::is_closed);
         self.source.is_some() && (self.failing || !is_closed())
     }
 
@@ -131,8 +137,8 @@ impl Connection {
         };
         let polled = caught("an SSE stream", || source.as_mut().poll(cx))
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
-        if self.client.is_none() {
-            self.client = self.opening.client.get().cloned();
+        if let (None, Some(opening)) = (&self.stream, &self.opening) {
+            self.stream = opening.attached().cloned();
         }
         if polled.is_ready() {
             self.drop_source();
@@ -141,10 +147,10 @@ impl Connection {
     }
 
     fn source_ended(&self, ending: Ended) {
-        if let (Ended::Completed, Some(client)) = (ending, self.client()) {
-            client.client.end(Ending {
+        if let (Ended::Completed, Some(stream)) = (ending, &self.stream) {
+            stream.state.end(&Ending {
                 reason: CloseReason::Completed,
-                farewell: Farewell::End,
+                event: EndEvent::End,
             });
         }
     }
@@ -160,7 +166,7 @@ impl Connection {
 
     /// The head has left: the error hooks run, the client is told, and the stream ends without an end mark.
     fn fail(&mut self, refusal: Refusal) {
-        let Some(client) = self.client().cloned() else {
+        let Some(stream) = self.stream.clone() else {
             return;
         };
         let error = match refusal {
@@ -171,16 +177,16 @@ impl Connection {
             }
         };
         let source = Error::source(&error);
-        tracing::warn!(client = %client.id(), %error, source, "an SSE stream failed");
-        client.client.fail();
+        tracing::warn!(client = %stream.id(), %error, source, "an SSE stream failed");
+        stream.state.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {
-            if let Some(attachment) = client.client.attachment.get() {
-                hooks::run_error(&client, attachment, &error).await;
+            if let Some(request) = stream.state.request() {
+                hook_tasks::run_error(&stream, request, &error).await;
             }
-            client.client.end(Ending {
+            stream.state.end(&Ending {
                 reason: CloseReason::Error,
-                farewell: Farewell::Error(error),
+                event: EndEvent::Error(error),
             });
             Ok(Ended::Handle)
         }));
@@ -195,13 +201,13 @@ impl Connection {
 
     fn end(&mut self, reason: CloseReason) {
         self.drop_source();
-        let Some(client) = self.client() else { return };
-        let finished = match client.client.is_cut_as_stuck() {
-            true => client.client.end_as_stuck(),
-            false => client.client.finish(reason),
+        let Some(stream) = &self.stream else { return };
+        let finished = match stream.state.is_cut_as_stuck() {
+            true => stream.state.end_as_stuck(),
+            false => stream.state.finish(reason),
         };
         if let Some(reason) = finished {
-            self.trace.closed(client.id(), reason);
+            self.trace.closed(stream.id(), reason);
         }
     }
 }
@@ -215,7 +221,7 @@ fn is_of_closed(error: &SseError) -> bool {
     matches!(cause, Some(SseError::Closed(_)))
 }
 
-impl Drop for Connection {
+impl Drop for RunningStream {
     fn drop(&mut self) {
         self.end(CloseReason::ClientDisconnected);
     }

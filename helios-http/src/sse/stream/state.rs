@@ -1,20 +1,32 @@
-//! The state of one SSE connection, from its handle's making to its last byte: its lock, how it begins and how it ends.
+//! The state of one stream, from its handle's making to its last byte: how it begins and how it ends.
+//!
+//! [`StreamState`] is what all handles of a stream share. What changes is in [`Parts`], behind one lock. Its parts know
+//! neither the lock nor each other's tasks: their methods say what follows ([`Effects`]), and [`StreamState::change`] does
+//! that when the lock is open again.
+//!
+//! Its stages are those of [`Lifecycle`]:
+//!
+//! ```text
+//! Detached --returned from a method, hooks accept--> Live ----------- end decided ----------> Closing --last byte taken--> Finished
+//!     \                                                \--source fails--> Failing --hooks done--/                           /
+//!      \--dropped, refused------------------------------------------- stream dropped, cut ---------------------------------/
+//! ```
+//!
+//! An end that is decided while it is detached is kept, and written as soon as it is live. While it is failing the error
+//! hooks run, and only the error ends it. The end is decided once ([`StreamState::end`]), written after what was sent before
+//! it, and reported once ([`StreamState::finish`]).
 
-mod attachment;
-mod data;
-mod deferred;
+mod effects;
 mod joining;
-mod lifecycle;
 mod position;
 #[cfg(test)]
 mod races;
 mod reading;
 mod reset;
 mod sending;
-mod task;
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::{Context, Waker};
+use std::task::Context;
 
 use bytes::Bytes;
 use helios_core::hub::{BacklogLimits, Liveness, Subscriber};
@@ -22,238 +34,252 @@ use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
 
 use crate::panics::caught;
-use crate::sse::hooks;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
+use crate::sse::stream::data::Data;
+use crate::sse::stream::deferred::Deferred;
 use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::hook_tasks;
+use crate::sse::stream::lifecycle::{
+    CloseCallback, Decision, EndEvent, Ending, Finished, Lifecycle,
+};
+use crate::sse::stream::route::StreamRequest;
+use crate::sse::stream::task::PollTask;
+use crate::sse::streams::Streams;
 use crate::sync::lock;
-use data::Bag;
-use deferred::Deferred;
-use lifecycle::{Decision, Finished, Life};
+use effects::Effects;
 use reset::PendingReset;
-use task::Task;
 
-pub(crate) use attachment::{Attachment, EventMapper};
-pub(crate) use joining::JoinAt;
-pub(crate) use lifecycle::{CloseCallback, Ending, Farewell};
-pub(crate) use reading::Piece;
-pub(crate) use sending::Origin;
+pub(crate) use reading::Chunk;
 
-/// Its fields lie in memory in this order, and so do those of its state: what each event looks at comes first.
+/// Its fields lie in memory in this order, and so do those of its parts: what each event looks at comes first.
 #[repr(C)]
-pub(crate) struct Client {
-    state: Mutex<State>,
+pub(crate) struct StreamState {
+    parts: Mutex<Parts>,
     pub(crate) id: ClientId,
-    /// Set when the hub knows the id.
-    hub: OnceLock<Weak<Hub>>,
-    pub(crate) attachment: OnceLock<Attachment>,
+    /// Set when the stream is known by its id.
+    streams: OnceLock<Weak<Streams>>,
+    /// Set when it is returned from a method.
+    request: OnceLock<StreamRequest>,
     /// Signalled when the outbox has been read from.
     pub(crate) room: Notify,
     /// Signalled when the end is announced.
     pub(crate) closing: Notify,
-    /// Signalled when the connection is over.
+    /// Signalled when the stream is over.
     pub(crate) over: Notify,
-    pub(crate) bag: Bag,
+    pub(crate) data: Data,
 }
 
 #[repr(C)]
-struct State {
-    task: Task,
-    /// The response head may leave.
-    head_wanted: bool,
-    /// The response head has left: what is joined from now on is not resumed.
-    head_left: bool,
+struct Parts {
+    task: PollTask,
+    head: Head,
     reader: Subscriber<Membership>,
     liveness: Liveness,
-    life: Life,
+    lifecycle: Lifecycle,
     deferred: Deferred,
-    /// The hub's epoch when the first topic was joined.
-    joined_in: Option<u64>,
+    /// The hub's epoch when the first topic was joined: that of every position of this stream.
+    epoch: Option<u64>,
     /// A reset that came while another one is being answered.
     next_reset: Option<PendingReset>,
 }
 
-impl Client {
+/// How far the response head has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Head {
+    /// An error may still become an ordinary answer.
+    Held,
+    /// The source has nothing to say yet, and the head need not wait for it any longer.
+    MayLeave,
+    /// Something was sent: an error comes too late for a status.
+    Wanted,
+    /// What is joined from now on is not resumed.
+    Left,
+}
+
+impl StreamState {
     pub(crate) fn new() -> Self {
         let id = ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes());
         Self {
-            state: Mutex::new(State {
-                task: Task::default(),
-                head_wanted: false,
-                head_left: false,
+            parts: Mutex::new(Parts {
+                task: PollTask::default(),
+                head: Head::Held,
                 reader: Subscriber::new(id, BacklogLimits::default()),
                 liveness: Liveness::default(),
-                life: Life::detached(),
+                lifecycle: Lifecycle::detached(),
                 deferred: Deferred::default(),
-                joined_in: None,
+                epoch: None,
                 next_reset: None,
             }),
             id,
-            hub: OnceLock::new(),
-            attachment: OnceLock::new(),
+            streams: OnceLock::new(),
+            request: OnceLock::new(),
             room: Notify::new(),
             closing: Notify::new(),
             over: Notify::new(),
-            bag: Bag::default(),
+            data: Data::default(),
         }
     }
 
-    /// Lets the hub find the client by its id.
-    pub(crate) fn register_at(self: &Arc<Self>, hub: &Arc<Hub>) {
-        if self.hub.set(Arc::downgrade(hub)).is_ok() {
-            hub.register(self);
+    /// Changes the state under its lock, and does what follows when the lock is open again.
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Parts, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let result = change(&mut lock(&self.parts), &mut effects);
+        effects.carry_out(self);
+        result
+    }
+
+    /// Lets the stream be found by its id.
+    pub(crate) fn register_with(self: &Arc<Self>, streams: &Arc<Streams>) {
+        if self.streams.set(Arc::downgrade(streams)).is_ok() {
+            streams.register(self);
         }
     }
 
-    fn known_hub(&self) -> Option<Arc<Hub>> {
-        self.hub.get().and_then(Weak::upgrade)
+    fn streams(&self) -> Option<Arc<Streams>> {
+        self.streams.get().and_then(Weak::upgrade)
     }
 
-    /// Binds the connection to its request.
-    pub(crate) fn attach(self: &Arc<Self>, attachment: Attachment) -> Result<(), SseError> {
+    /// What the stream has learnt from its request; `None` as long as it is detached.
+    pub(crate) fn request(&self) -> Option<&StreamRequest> {
+        self.request.get()
+    }
+
+    /// Binds the stream to its request.
+    pub(crate) fn attach(self: &Arc<Self>, request: StreamRequest) -> Result<(), SseError> {
         if let Some(reason) = self.finished() {
             return Err(SseError::Closed(reason));
         }
-        let hub = Arc::clone(&attachment.hub);
-        if self
-            .hub
-            .get()
-            .is_some_and(|known| !known.ptr_eq(&Arc::downgrade(&hub)))
-        {
+        let streams = Arc::clone(&request.route.streams);
+        let is_of_another = |known: &Weak<Streams>| !known.ptr_eq(&Arc::downgrade(&streams));
+        if self.streams.get().is_some_and(is_of_another) {
             return Err(SseError::OtherApp);
         }
-        self.attachment
-            .set(attachment)
-            .map_err(|_| SseError::AlreadyAttached)?;
-        self.register_at(&hub);
+        let attached = self.request.set(request);
+        attached.map_err(|_| SseError::AlreadyAttached)?;
+        self.register_with(&streams);
         Ok(())
     }
 
     /// Is live from now on: what is broadcast reaches it, and what was queued is written.
-    pub(crate) fn go_live(self: &Arc<Self>, attachment: &Attachment) {
-        let hub = &attachment.hub;
+    pub(crate) fn go_live(self: &Arc<Self>, request: &StreamRequest) {
+        let streams = &request.route.streams;
+        let hub = &*streams.hub;
         self.join_everyone(hub);
         let ending = loop {
-            let queued = lock(&self.state).deferred.take_events();
-            let encode = |(event, origin)| self.encode_for(attachment, event, origin);
+            let queued = lock(&self.parts).deferred.take_events();
+            let encode = |(event, origin)| self.encode_for(request, event, origin);
             let encoded: Vec<_> = queued.into_iter().map(encode).collect();
-            let mut state = lock(&self.state);
-            state.take_over(hub, encoded);
-            if !state.deferred.has_events() {
-                break state.go_live(hub);
+            let mut parts = lock(&self.parts);
+            parts.take_over(hub, encoded);
+            if !parts.deferred.has_events() {
+                break parts.go_live(streams);
             }
         };
-        hub.connected();
+        streams.went_live();
         if let Some(ending) = ending {
-            self.end(ending);
+            self.end(&ending);
         }
     }
 
     /// No more can be sent.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.state).life.closed_reason().is_some()
+        lock(&self.parts).lifecycle.closed_reason().is_some()
     }
 
-    /// The reason, once the connection is over.
+    /// The reason, once the stream is over.
     pub(crate) fn finished(&self) -> Option<CloseReason> {
-        lock(&self.state).life.finished_reason()
+        lock(&self.parts).lifecycle.finished_reason()
     }
 
     /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
     pub(crate) fn closing_reason(&self) -> Option<CloseReason> {
-        lock(&self.state).life.watch()
+        lock(&self.parts).lifecycle.watch()
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        lock(&self.state).life.is_live()
+        lock(&self.parts).lifecycle.is_live()
     }
 
-    pub(crate) fn request_head(&self) {
-        let waker = {
-            let mut state = lock(&self.state);
-            state.head_wanted = true;
-            state.task.wake()
-        };
-        waker.into_iter().for_each(Waker::wake);
+    /// The head need not wait for what the source says first.
+    pub(crate) fn let_head_leave(&self) {
+        lock(&self.parts).raise_head(Head::MayLeave);
     }
 
-    /// Whether the response head may leave; else `waker` is woken when it may.
+    /// The head is to leave now.
+    pub(crate) fn request_head(self: &Arc<Self>) {
+        self.change(|parts, effects| {
+            parts.raise_head(Head::Wanted);
+            effects.wake(&mut parts.task);
+        });
+    }
+
+    /// Whether the response head may leave; else the task of `cx` is woken when it may.
     pub(crate) fn poll_head(&self, cx: &Context<'_>) -> bool {
-        let mut state = lock(&self.state);
-        if state.life.is_detached() {
+        let mut parts = lock(&self.parts);
+        if parts.lifecycle.is_detached() {
             return false;
         }
-        if !state.head_wanted {
-            state.task.is_polled_by(cx.waker());
-            state.task.waits();
+        let may_leave = parts.head >= Head::MayLeave;
+        if !may_leave {
+            parts.task.is_polled_by(cx.waker());
+            parts.task.waits();
         }
-        state.head_wanted
+        may_leave
     }
 
     /// Whether something was sent, so that an error comes too late for a status.
     pub(crate) fn has_sent(&self) -> bool {
-        lock(&self.state).head_wanted
+        lock(&self.parts).head >= Head::Wanted
     }
 
     pub(crate) fn on_close(&self, callback: CloseCallback) {
-        let late = lock(&self.state).life.on_close(callback);
+        let late = lock(&self.parts).lifecycle.on_close(callback);
         if let Some((callback, reason)) = late {
             caught("an `on_close` callback", || callback(reason));
         }
     }
 
-    /// Says that the connection is to end. Who watches for that may still send until it is decided: by the end of the
-    /// stream's own source, or when the grace is over. If nobody does it is decided at once.
-    pub(crate) fn announce_end(&self, hub: &Hub, ending: Ending) {
+    /// Says that the stream is to end. Those who watch for that may still send until it is decided: by the end of the
+    /// stream's own source, or when the grace is over. If nobody watches it is decided at once.
+    pub(crate) fn announce_end(self: &Arc<Self>, hub: &Hub, ending: Ending) {
         let until = hub.now().saturating_add(hub.options().closing_grace);
-        let is_announced = lock(&self.state).life.announce(&ending, until);
-        match is_announced {
-            true => self.closing.notify_waiters(),
-            false => self.end(ending),
+        let is_announced = self.change(|parts, effects| {
+            effects.closing = parts.lifecycle.announce(&ending, until);
+            effects.closing
+        });
+        if !is_announced {
+            self.end(&ending);
         }
     }
 
-    /// Decides the end: the farewell is written after what was sent. The first ending counts.
-    pub(crate) fn end(&self, ending: Ending) {
-        let waker = {
-            let mut state = lock(&self.state);
-            if !state.end(self.attachment.get(), &ending) {
-                return;
-            }
-            state.task.wake()
-        };
-        self.ended(waker);
-    }
-
-    /// What is to be done when an end is decided and the state is unlocked.
-    fn ended(&self, waker: Option<Waker>) {
-        self.room.notify_waiters();
-        self.closing.notify_waiters();
-        waker.into_iter().for_each(Waker::wake);
+    /// Decides the end: its event is written after what was sent. The first ending counts.
+    pub(crate) fn end(self: &Arc<Self>, ending: &Ending) {
+        self.change(|parts, effects| parts.end(self.request(), ending, effects));
     }
 
     /// The stream has failed: error hooks may still send, but not decide another end.
     pub(crate) fn fail(&self) {
-        lock(&self.state).life.fail();
+        lock(&self.parts).lifecycle.fail();
     }
 
     /// A connection hook refused: what follows is an ordinary answer.
     pub(crate) fn reject(&self) {
-        lock(&self.state).life.decide(&Ending {
+        lock(&self.parts).lifecycle.decide(&Ending {
             reason: CloseReason::Rejected,
-            farewell: Farewell::End,
+            event: EndEvent::End,
         });
     }
 
-    /// The connection is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
+    /// The stream is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
     /// hooks in a task of their own. Only the first call does anything, and gives the final reason.
     pub(crate) fn finish(self: &Arc<Self>, reason: CloseReason) -> Option<CloseReason> {
         let (reason, was_live) = self.settle(reason)?;
-        let attachment = self.attachment.get()?;
-        hooks::spawn_close(SseStream::of(Arc::clone(self)), attachment, reason);
-        // Last, so that a drain which sees no live connection finds the hooks' task.
+        let request = self.request()?;
+        hook_tasks::spawn_close(SseStream::of(Arc::clone(self)), request, reason);
+        // Last, so that a drain which sees no live stream finds the hooks' task.
         if was_live {
-            attachment.hub.disconnected();
+            request.route.streams.ended();
         }
         Some(reason)
     }
@@ -264,21 +290,25 @@ impl Client {
             reason,
             was_live,
             callbacks,
-        } = lock(&self.state).finish(reason)?;
+        } = lock(&self.parts).finish(reason)?;
         self.room.notify_waiters();
         self.closing.notify_waiters();
         self.over.notify_waiters();
         for callback in callbacks {
             caught("an `on_close` callback", || callback(reason));
         }
-        if let Some(hub) = self.known_hub() {
-            hub.unregister(self.id);
+        if let Some(streams) = self.streams() {
+            streams.unregister(self.id);
         }
         Some((reason, was_live))
     }
 }
 
-impl State {
+impl Parts {
+    fn raise_head(&mut self, head: Head) {
+        self.head = self.head.max(head);
+    }
+
     /// Takes over what was sent before it is live.
     fn take_over(&mut self, hub: &Hub, encoded: Vec<Result<Bytes, SseError>>) {
         let head = hub.head();
@@ -287,9 +317,9 @@ impl State {
                 Ok(bytes) => self.reader.tell(head, bytes),
                 // A handle made without its app could not check against the app's options when it was sent to.
                 Err(error) => {
-                    self.life.decide(&Ending {
+                    self.lifecycle.decide(&Ending {
                         reason: CloseReason::Error,
-                        farewell: Farewell::Error(error),
+                        event: EndEvent::Error(error),
                     });
                 }
             }
@@ -297,50 +327,53 @@ impl State {
     }
 
     /// Is live from now on. Gives an end that is to be decided at once.
-    fn go_live(&mut self, hub: &Hub) -> Option<Ending> {
+    fn go_live(&mut self, streams: &Streams) -> Option<Ending> {
+        let hub = &streams.hub;
         let options = hub.options();
         self.reader.outbox.set_limits(options.backlog);
         self.liveness = Liveness::new(hub.now(), options.jittered_max_age());
-        match self.life.go_live() {
-            None if hub.is_closing() => Some(hub.shutdown_ending()),
-            // Who is live when another sequence begins is ended by that.
+        match self.lifecycle.go_live() {
+            None if streams.is_closing() => Some(streams.reconnect_ending(CloseReason::Shutdown)),
+            // What is live when another sequence begins is ended by that.
             None if self.is_of_another_epoch(hub) => {
-                Some(hub.reconnect_ending(CloseReason::ServerClosed))
+                Some(streams.reconnect_ending(CloseReason::ServerClosed))
             }
             ending => ending,
         }
     }
 
-    /// Decides the end. False if another one counts.
-    fn end(&mut self, attachment: Option<&Attachment>, ending: &Ending) -> bool {
-        match (self.life.decide(ending), attachment) {
-            (Decision::Refused, _) => return false,
-            (Decision::Closes(ending), Some(attachment)) => {
-                let at = attachment.hub.head();
+    /// Decides the end, unless another one counts.
+    fn end(&mut self, request: Option<&StreamRequest>, ending: &Ending, effects: &mut Effects) {
+        match (self.lifecycle.decide(ending), request) {
+            (Decision::Refused, _) => return,
+            (Decision::Closes(ending), Some(StreamRequest { route, .. })) => {
+                let at = route.hub().head();
                 self.reader.end_at(at);
-                if let Some(farewell) = attachment.farewell(&ending) {
-                    self.reader.tell(at, farewell);
+                if let Some(event) = route.end_event(&ending) {
+                    self.reader.tell(at, event);
                 }
             }
-            // It is told when the connection is live.
-            _ => {}
+            // It is told when the stream is live.
+            (Decision::Closes(_) | Decision::Kept, _) => {}
         }
-        self.head_wanted = true;
-        true
+        self.raise_head(Head::Wanted);
+        effects.made_room = true;
+        effects.closing = true;
+        effects.wake(&mut self.task);
     }
 
     /// Is over: what waits is not written any more. `None` if it was over before.
     fn finish(&mut self, reason: CloseReason) -> Option<Finished> {
-        let finished = self.life.finish(reason)?;
+        let finished = self.lifecycle.finish(reason)?;
         self.reader.outbox.clear();
         self.reader.leave_all().for_each(drop);
         self.deferred.take_events();
-        self.task = Task::default();
+        self.task = PollTask::default();
         Some(finished)
     }
 }
 
-impl Drop for Client {
+impl Drop for StreamState {
     /// A handle that was never attached tells its callbacks that nothing came of it.
     fn drop(&mut self) {
         self.settle(CloseReason::Rejected);
@@ -348,22 +381,20 @@ impl Drop for Client {
 }
 
 #[cfg(test)]
-fn attachment_to(hub: &Arc<Hub>) -> Attachment {
-    Attachment {
-        hub: Arc::clone(hub),
-        hooks: Arc::new([]),
+fn request_to(streams: &Arc<Streams>) -> StreamRequest {
+    StreamRequest {
+        route: crate::sse::stream::route::StreamRoute::bare(Arc::clone(streams)),
         accepted: Default::default(),
         mapper: None,
         last_event_id: None,
-        restart: false,
         peer: None,
     }
 }
 
 #[cfg(test)]
-fn live_client(hub: &Arc<Hub>) -> Arc<Client> {
-    let client = Arc::new(Client::new());
-    assert!(client.attach(attachment_to(hub)).is_ok());
-    client.go_live(client.attachment.get().unwrap());
-    client
+fn live_stream(streams: &Arc<Streams>) -> Arc<StreamState> {
+    let stream = Arc::new(StreamState::new());
+    assert!(stream.attach(request_to(streams)).is_ok());
+    stream.go_live(stream.request().unwrap());
+    stream
 }

@@ -1,46 +1,42 @@
-//! The topics of a connection: joining and leaving.
+//! The topics of a stream: joining and leaving.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
-use super::{Attachment, Client, State};
+use super::effects::Effects;
+use super::{Head, Parts, StreamState};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::{EVERYONE, Membership, check_name};
-use crate::sse::stream::state::reset::PendingReset;
+use crate::sse::stream::deferred::JoinAt;
+use crate::sse::stream::route::StreamRequest;
+use crate::sse::streams::Streams;
 use crate::sync::lock;
 
-/// Where a topic begins. `Head` is now; before the response head has left it is where the client has left off, if it has.
-#[derive(Clone, Copy)]
-pub(crate) enum JoinAt {
-    Head,
-    After(EventId),
-}
-
-impl Client {
-    /// Joins a topic. A topic that the connection is in already is left as it is.
+impl StreamState {
+    /// Joins a topic. A topic that the stream is in already is left as it is.
     pub(crate) async fn join(self: &Arc<Self>, topic: &str, at: JoinAt) -> Result<(), SseError> {
         check_name(topic)?;
-        let Some(hub) = self.known_hub() else {
-            return lock(&self.state).deferred.want(topic, at);
+        let Some(streams) = self.streams() else {
+            return lock(&self.parts).deferred.want(topic, at);
         };
-        if !lock(&self.state).may_join(&hub, topic)? {
+        if !lock(&self.parts).may_join(&streams.hub, topic)? {
             return Ok(());
         }
-        let membership = hub.enter(topic).await?;
-        if let (Some(relay), Some(id)) = (hub.relay(), self.goes_back_to(&hub, at)) {
-            let topics = [&membership.topic, &hub.topics.everyone].map(Arc::clone);
-            relay.reach_back(&hub, &topics, id).await;
+        let membership = streams.enter(topic).await?;
+        let reaches_back_to = self.goes_back_to(&streams.hub, at);
+        if let (Some(replication), Some(id)) = (streams.replication(), reaches_back_to) {
+            let topics = [&membership.topic, &streams.hub.topics.everyone].map(Arc::clone);
+            replication.reach_back(&topics, id).await;
         }
-        self.take_up(&hub, membership, at)
+        self.take_up(&streams, membership, at)
     }
 
     /// Joins what was wanted before the hub was known.
     pub(crate) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
-        let wanted = lock(&self.state).deferred.take_wanted();
+        let wanted = lock(&self.parts).deferred.take_wanted();
         for (topic, at) in wanted {
             match self.join(&topic, at).await {
                 // It was closed already, and still has to say so.
@@ -51,104 +47,99 @@ impl Client {
         Ok(())
     }
 
-    /// The id behind which a topic begins, if that is not the head. What is joined before the connection is live is
-    /// looked after by [`Client::reach_back`].
+    /// The id behind which a topic begins, if that is not the head. What is joined before the stream is live is
+    /// looked after by [`StreamState::reach_back`].
     fn goes_back_to(&self, hub: &Hub, at: JoinAt) -> Option<EventId> {
         match at {
             JoinAt::After(id) => Some(id),
             JoinAt::Head => {
-                let state = lock(&self.state);
-                let is_before_head = state.life.is_live() && !state.head_left;
-                is_before_head.then(|| state.begins_after(hub, self.attachment.get()))?
+                let parts = lock(&self.parts);
+                let is_before_head = parts.lifecycle.is_live() && parts.head < Head::Left;
+                is_before_head.then(|| parts.begins_after(hub, self.request()))?
             }
         }
     }
 
     fn take_up(
         self: &Arc<Self>,
-        hub: &Hub,
+        streams: &Streams,
         membership: Membership,
         at: JoinAt,
     ) -> Result<(), SseError> {
-        let (waker, reset) = {
-            let mut state = lock(&self.state);
+        self.change(|parts, effects| {
+            let hub = &streams.hub;
             // Another task may have joined or ended meanwhile. A client of another epoch is about to be sent away.
-            if !state.may_join(hub, &membership.topic.name)? || state.is_of_another_epoch(hub) {
+            if !parts.may_join(hub, &membership.topic.name)? || parts.is_of_another_epoch(hub) {
                 return Ok(());
             }
-            let reset = match self.attachment.get() {
-                Some(attachment) if state.head_left => {
-                    state.join_late(self, attachment, membership, at)
+            match self.request() {
+                Some(request) if parts.head == Head::Left => {
+                    parts.join_late(request, membership, at, effects);
                 }
                 // What it misses is told with where it begins.
-                _ => {
-                    state.take_in(hub, membership, at);
-                    None
-                }
-            };
-            (state.task.wake(), reset)
-        };
-        waker.into_iter().for_each(Waker::wake);
-        reset.into_iter().for_each(|reset| reset.run(self));
-        Ok(())
+                _ => drop(parts.take_in(streams, membership, at)),
+            }
+            effects.wake(&mut parts.task);
+            Ok(())
+        })
     }
 
     /// Leaves a topic. What was published to it and is not written yet is not written any more.
-    pub(crate) fn leave(&self, topic: &str) {
-        let waker = {
-            let mut state = lock(&self.state);
-            state.deferred.leave(topic);
+    pub(crate) fn leave(self: &Arc<Self>, topic: &str) {
+        self.change(|parts, effects| {
+            parts.deferred.leave(topic);
             if topic != EVERYONE {
-                state.reader.leave(|place| *place.topic.name == *topic);
+                parts.reader.leave(|joined| *joined.topic.name == *topic);
             }
             // Other topics may have waited for this one to catch up.
-            state.task.wake()
-        };
-        waker.into_iter().for_each(Waker::wake);
+            effects.wake(&mut parts.task);
+        });
     }
 
     pub(crate) fn topics(&self) -> Vec<String> {
-        let state = lock(&self.state);
-        let joined = state.joined().map(|place| place.topic.name.to_string());
-        let wanted = state.deferred.wanted().map(str::to_owned);
+        let parts = lock(&self.parts);
+        let joined = parts.joined().map(|joined| joined.topic.name.to_string());
+        let wanted = parts.deferred.wanted().map(str::to_owned);
         joined.chain(wanted).collect()
     }
 
     pub(crate) fn is_in(&self, topic: &str) -> bool {
-        lock(&self.state).is_in(topic)
+        lock(&self.parts).is_in(topic)
     }
 
     /// Makes the histories of the topics reach back to where the client begins, as far as the backplane remembers.
-    pub(crate) async fn reach_back(&self, attachment: &Attachment) {
-        let hub = &attachment.hub;
-        let Some(relay) = hub.relay() else { return };
+    pub(crate) async fn reach_back(&self, request: &StreamRequest) {
+        let streams = &request.route.streams;
+        let Some(replication) = streams.replication() else {
+            return;
+        };
         let (after, mut topics) = {
-            let state = lock(&self.state);
-            let joined = state.joined().map(|place| Arc::clone(&place.topic));
+            let parts = lock(&self.parts);
+            let joined = parts.joined().map(|joined| Arc::clone(&joined.topic));
             let topics: Vec<_> = joined.collect();
-            (state.begins_after(hub, Some(attachment)), topics)
+            (parts.begins_after(&streams.hub, Some(request)), topics)
         };
         if let Some(after) = after.filter(|_| !topics.is_empty()) {
-            topics.push(Arc::clone(&hub.topics.everyone));
-            relay.reach_back(hub, &topics, after).await;
+            topics.push(Arc::clone(&streams.hub.topics.everyone));
+            replication.reach_back(&topics, after).await;
         }
     }
 
-    /// Every connection is in the topic of what is broadcast.
-    pub(crate) fn join_everyone(&self, hub: &Hub) {
-        // Only a topic that is removed has no place, and this one never is.
+    /// Every stream is in the topic of what is broadcast.
+    pub(super) fn join_everyone(&self, hub: &Hub) {
+        // Only a topic that is removed takes no member, and this one never is.
         if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
-            let mut state = lock(&self.state);
+            let mut parts = lock(&self.parts);
             let everyone = Subscription::new(everyone, || hub.head());
-            state.reader.join(everyone);
+            parts.reader.join(everyone);
         }
     }
 }
 
-impl State {
-    /// False if the connection is in the topic already.
+impl Parts {
+    /// False if the stream is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
-        if let Some(reason) = self.life.closed_reason() {
+        if let Some(reason) = self.lifecycle.closed_reason() {
             return Err(SseError::Closed(reason));
         }
         if self.is_in(topic) {
@@ -164,51 +155,59 @@ impl State {
     /// Joins a topic while the stream is running.
     fn join_late(
         &mut self,
-        client: &Client,
-        attachment: &Attachment,
+        request: &StreamRequest,
         membership: Membership,
         at: JoinAt,
-    ) -> Option<PendingReset> {
-        let hub = &attachment.hub;
+        effects: &mut Effects,
+    ) {
+        let streams = &request.route.streams;
+        let hub = &streams.hub;
         if !self.reader.uses_ids() {
             let head = hub.head();
-            self.joined_in.get_or_insert(hub.epoch());
+            self.epoch.get_or_insert(hub.epoch());
             self.reader.use_ids_from(head);
-            let id = self.id(hub, head).to_string();
-            let ready = control::ready(hub, client.id, Some(id), false);
+            let id = Some(self.id_of(hub, head).to_string());
+            let ready = control::ready(hub.options(), self.reader.id(), id, false);
             self.reader.tell_position(head, ready);
         }
         let topic = membership.topic.name.to_string();
-        let missed = self.take_in(hub, membership, at)?;
-        let reset = SseReset::new(missed, vec![topic]);
-        self.reset(client, attachment, reset)
+        if let Some(missed) = self.take_in(streams, membership, at) {
+            self.reset(request, SseReset::new(missed, vec![topic]), effects);
+        }
     }
 
     /// Takes up a topic, and gives the reason if it cannot begin where it is asked to.
-    fn take_in(&mut self, hub: &Hub, membership: Membership, at: JoinAt) -> Option<ResetReason> {
-        self.joined_in.get_or_insert(hub.epoch());
+    fn take_in(
+        &mut self,
+        streams: &Streams,
+        membership: Membership,
+        at: JoinAt,
+    ) -> Option<ResetReason> {
+        let hub = &streams.hub;
+        self.epoch.get_or_insert(hub.epoch());
         let mut subscription = Subscription::new(membership, || hub.head());
         let missed = match at {
             JoinAt::Head => None,
-            JoinAt::After(id) => subscription.replay(hub.position_of(id)).err(),
+            JoinAt::After(id) => subscription.replay(streams.position_of(id)).err(),
         };
         self.reader.join(subscription);
         missed
     }
 
     /// The topics that were joined.
-    pub(crate) fn joined(&self) -> impl Iterator<Item = &Membership> {
-        let places = self.reader.logs();
-        places.filter(|place| *place.topic.name != *EVERYONE)
+    pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
+        let all = self.reader.logs();
+        all.filter(|joined| *joined.topic.name != *EVERYONE)
     }
 
     fn is_in(&self, topic: &str) -> bool {
-        self.joined().any(|place| *place.topic.name == *topic)
+        self.joined().any(|joined| *joined.topic.name == *topic)
     }
 
-    pub(crate) fn names(&self, places: &[usize]) -> Vec<String> {
+    /// The names of the topics with these indexes.
+    pub(super) fn names(&self, indexes: &[usize]) -> Vec<String> {
         let named = self.reader.logs().enumerate();
-        let named = named.filter(|(place, _)| places.contains(place));
+        let named = named.filter(|(index, _)| indexes.contains(index));
         named.map(|(_, log)| log.topic.name.to_string()).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! resumed, the client has everything up to it, from where that topic began for it, or has been told otherwise. These are
 //! all the places that tell one, and why each is true:
 //!
-//! 1. **`ready`, the first event** ([`State::start`]). It is the earliest number at which any topic begins, and nothing has
+//! 1. **`ready`, the first event** ([`Parts::start`]). It is the earliest number at which any topic begins, and nothing has
 //!    been written before it. Each topic's own beginning is at or above it and is exact: the head is loaded under the
 //!    topic's lock ([`Subscription::new`](helios_core::hub::Subscription::new)). It is worked out when the response head
 //!    leaves, when no further join can change it. A client that is reset at once is told no id that would hide that if
@@ -12,7 +12,7 @@
 //! 2. **Published events.** A reader merges its topics by number and never writes an event above the hub's head that it
 //!    loaded before it looked at them, so that what is written with an id comes after everything below that id. What turns
 //!    up below the position, a late replay or an event that had to be fetched, is written without its id.
-//! 3. **`reset`** ([`State::reset`]). It is told before all that is still to be read and has the position: the client has
+//! 3. **`reset`** ([`Parts::reset`]). It is told before all that is still to be read and has the position: the client has
 //!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
 //!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has brought; one that has brought none gets its
 //!    first with the last reset.
@@ -25,7 +25,7 @@
 //! connection.
 //!
 //! Private events, `reconnect` and `error` have no id. All ids of one client are of the sequence in which it joined its
-//! first topic ([`State::id`]): where another begins, they stay true there, and the next connection is reset.
+//! first topic ([`Parts::id_of`]): where another begins, they stay true there, and the next connection is reset.
 
 #[cfg(test)]
 mod tests;
@@ -33,57 +33,55 @@ mod tests;
 use helios_core::hub::EventId;
 use helios_core::sse::{ResetReason, SseReset};
 
-use super::{Attachment, Client, State};
+use super::effects::Effects;
+use super::{Head, Parts};
 use crate::sse::control;
 use crate::sse::hub::Hub;
-use crate::sse::stream::state::reset::PendingReset;
+use crate::sse::stream::route::StreamRequest;
+use crate::sse::streams::Streams;
 
-impl Attachment {
+impl StreamRequest {
     /// The number after which the client wants to go on, or why that cannot be.
     fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
         let id = self.last_event_id.as_deref()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
-        Some(id.and_then(|id| self.hub.position_of(id)))
+        Some(id.and_then(|id| self.route.streams.position_of(id)))
     }
 }
 
-impl Hub {
+impl Streams {
     /// The number after which somebody wants to go on, or why that cannot be.
-    pub(crate) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
-        if id.epoch() != self.epoch() {
+    pub(super) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
+        if id.epoch() != self.hub.epoch() {
             return Err(ResetReason::Epoch);
         }
         // Another server may have given out what has not arrived here yet.
-        if id.seq() > self.head() && self.relay().is_none() {
+        if id.seq() > self.hub.head() && self.replication().is_none() {
             return Err(ResetReason::Unknown);
         }
         Ok(id.seq())
     }
 }
 
-impl State {
+impl Parts {
     /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
     /// head leaves now: what is joined from here on begins when it is joined.
-    pub(crate) fn start(
-        &mut self,
-        client: &Client,
-        attachment: &Attachment,
-    ) -> Option<PendingReset> {
-        self.head_left = true;
-        let hub = &attachment.hub;
+    pub(super) fn start(&mut self, request: &StreamRequest, effects: &mut Effects) {
+        self.head = Head::Left;
+        let hub = request.route.hub();
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
-            return None;
+            return;
         }
-        let last = attachment.resumes_at();
+        let last = request.resumes_at();
         let start = self.reader.start(last.and_then(Result::ok));
         let (missed, id) = match last {
             Some(Err(reason)) => {
                 let all = 0..self.reader.logs().count();
-                let missed = all.map(|place| (place, reason)).collect();
-                (missed, attachment.last_event_id.clone())
+                let missed = all.map(|topic| (topic, reason)).collect();
+                (missed, request.last_event_id.clone())
             }
-            _ => {
-                let id = self.id(hub, start.position).to_string();
+            Some(Ok(_)) | None => {
+                let id = self.id_of(hub, start.position).to_string();
                 (start.missed, Some(id))
             }
         };
@@ -92,39 +90,39 @@ impl State {
         resets.extend(self.deferred.take_resets());
         // A client without an id gets its first one with the last of these.
         let early = id.clone().filter(|_| last.is_some() || resets.is_empty());
-        let mut told = vec![control::ready(hub, client.id, early.clone(), resumed)];
+        let (options, client) = (hub.options(), self.reader.id());
+        let mut first = vec![control::ready(options, client, early.clone(), resumed)];
         for (n, reset) in resets.iter().enumerate() {
             let is_last = n + 1 == resets.len();
             let id = if is_last { &id } else { &early };
-            told.push(control::reset(hub, id.clone(), reset));
+            first.push(control::reset(options, id.clone(), reset));
         }
-        self.reader.tell_first(told);
-        let pending = resets
-            .into_iter()
-            .filter_map(|reset| self.behind_reset(client, attachment, reset));
-        // Only the first is to be answered now; the others follow it.
-        pending.fold(None, |first, next| first.or(Some(next)))
+        self.reader.tell_first(first);
+        // The first is answered now; the others follow it.
+        for reset in resets {
+            self.behind_reset(request, reset, effects);
+        }
     }
 
     /// The id behind which what is joined before the response head leaves begins.
     pub(crate) fn begins_after(
         &self,
         hub: &Hub,
-        attachment: Option<&Attachment>,
+        request: Option<&StreamRequest>,
     ) -> Option<EventId> {
-        let last = attachment.and_then(|attachment| attachment.resumes_at()?.ok());
+        let last = request.and_then(|request| request.resumes_at()?.ok());
         let seq = last.or_else(|| self.reader.first_join())?;
         Some(hub.id(seq))
     }
 
-    /// The id of a position of this client.
-    pub(crate) fn id(&self, hub: &Hub, seq: u64) -> EventId {
-        EventId::new(self.joined_in.unwrap_or_else(|| hub.epoch()), seq)
+    /// The id of a position of this stream.
+    pub(super) fn id_of(&self, hub: &Hub, seq: u64) -> EventId {
+        EventId::new(self.epoch.unwrap_or_else(|| hub.epoch()), seq)
     }
 
-    /// Whether another sequence began since the first topic was joined: its places there mean nothing now.
+    /// Whether another sequence began since the first topic was joined: its numbers mean nothing now.
     pub(crate) fn is_of_another_epoch(&self, hub: &Hub) -> bool {
-        self.joined_in.is_some_and(|epoch| epoch != hub.epoch())
+        self.epoch.is_some_and(|epoch| epoch != hub.epoch())
     }
 
     /// One reset for all topics that are missed for the same reason.
@@ -135,11 +133,11 @@ impl State {
                 reasons.push(*reason);
             }
         }
-        let places = |reason| {
+        let topics = |reason| {
             let missed = missed.iter().filter(move |(_, of)| *of == reason);
-            missed.map(|(place, _)| *place).collect::<Vec<_>>()
+            missed.map(|(topic, _)| *topic).collect::<Vec<_>>()
         };
-        let reset = |reason| SseReset::new(reason, self.names(&places(reason)));
+        let reset = |reason| SseReset::new(reason, self.names(&topics(reason)));
         reasons.into_iter().map(reset).collect()
     }
 }

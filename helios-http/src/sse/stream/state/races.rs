@@ -11,13 +11,15 @@ use helios_core::hub::Frame;
 use helios_core::sse::CloseReason;
 use tokio::runtime;
 
-use super::{Client, JoinAt, live_client};
+use super::{StreamState, live_stream};
 use crate::sse::hub::Hub;
+use crate::sse::stream::deferred::JoinAt;
+use crate::sse::streams::Streams;
 
 const TOPICS: [&str; 2] = ["a", "b"];
 const READERS: usize = 3;
 const ROUNDS: u64 = 10_000;
-const PATIENCE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Unpark(Thread);
 
@@ -41,15 +43,15 @@ struct Seen {
 
 impl Seen {
     /// Reads to the end, and sleeps whenever there is nothing to read until it is woken.
-    fn read(&self, hub: &Hub, client: &Arc<Client>) {
+    fn read(&self, hub: &Hub, stream: &Arc<StreamState>) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let context = Context::from_waker(&waker);
         let mut last = 0;
         loop {
-            match client.poll_piece(hub, Frame::default(), &context) {
-                Poll::Ready(Some(piece)) => {
-                    self.take(&piece.bytes, &mut last);
-                    if piece.waits {
+            match stream.poll_chunk(hub, Frame::default(), &context) {
+                Poll::Ready(Some(chunk)) => {
+                    self.take(&chunk.bytes, &mut last);
+                    if chunk.waits {
                         thread::park();
                     }
                 }
@@ -78,13 +80,13 @@ impl Seen {
 }
 
 /// Publishes one event of each round, which ends when everybody has everything: each event may be the last for long.
-async fn publish(hub: &Arc<Hub>, topic: &str, seen: &[Seen]) -> Result<(), String> {
+async fn publish(streams: &Arc<Streams>, topic: &str, seen: &[Seen]) -> Result<(), String> {
     let event = SseEvent::text("x");
     for round in 0..ROUNDS {
-        let published = hub.publish(topic, &event, None).await;
+        let published = streams.publish(topic, &event, None).await;
         published.map_err(|error| error.to_string())?;
         let due = (round + 1) * TOPICS.len() as u64;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while seen
             .iter()
             .any(|seen| seen.events.load(Ordering::Acquire) < due)
@@ -100,22 +102,23 @@ async fn publish(hub: &Arc<Hub>, topic: &str, seen: &[Seen]) -> Result<(), Strin
 
 #[test]
 fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
-    let hub = Hub::new();
+    let streams = Streams::new();
     let seen: [Seen; READERS] = Default::default();
-    let clients: [_; READERS] = std::array::from_fn(|_| live_client(&hub));
-    for client in &clients {
+    let all: [_; READERS] = std::array::from_fn(|_| live_stream(&streams));
+    for stream in &all {
         for topic in TOPICS {
-            block_on(client.join(topic, JoinAt::Head)).unwrap();
+            block_on(stream.join(topic, JoinAt::Head)).unwrap();
         }
     }
     thread::scope(|scope| {
-        for (client, seen) in clients.iter().zip(&seen) {
-            scope.spawn(|| seen.read(&hub, client));
+        for (stream, seen) in all.iter().zip(&seen) {
+            scope.spawn(|| seen.read(&streams.hub, stream));
         }
-        let publishers = TOPICS.map(|topic| scope.spawn(|| block_on(publish(&hub, topic, &seen))));
+        let publishers =
+            TOPICS.map(|topic| scope.spawn(|| block_on(publish(&streams, topic, &seen))));
         let done = publishers.map(|publisher| publisher.join().unwrap());
-        for client in &clients {
-            client.end(hub.reconnect_ending(CloseReason::ServerClosed));
+        for stream in &all {
+            stream.end(&streams.reconnect_ending(CloseReason::ServerClosed));
         }
         assert_eq!(done, [Ok(()), Ok(())]);
     });

@@ -1,206 +1,84 @@
-//! A connection's reading: what is written next, and what becomes of a client that does not keep up.
+//! A stream's reading: what is written next, and what becomes of a client that does not keep up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
 use helios_core::hub::{BacklogLimits, Frame, Lag, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
-use super::{Attachment, Client, State};
+use super::effects::Effects;
+use super::{Head, Parts, StreamState};
 use crate::sse::hub::Hub;
 use crate::sse::options::SlowClients;
-use crate::sse::stream::state::reset::PendingReset;
+use crate::sse::stream::lifecycle::Ending;
+use crate::sse::stream::route::StreamRequest;
 use crate::sync::lock;
 
 /// What is written next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     /// That is all for now: whoever polled is woken when there is more, and need not poll again before.
     pub(crate) waits: bool,
 }
 
-impl Client {
+impl StreamState {
     /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
-    pub(crate) fn poll_piece(
+    pub(crate) fn poll_chunk(
         self: &Arc<Self>,
         hub: &Hub,
         mut frame: Frame,
         cx: &Context<'_>,
-    ) -> Poll<Option<Piece>> {
-        let mut state = lock(&self.state);
-        if !state.life.is_live() {
-            return Poll::Ready(None);
-        }
-        if !state.head_left
-            && let Some(attachment) = self.attachment.get()
-            && let Some(reset) = state.start(self, attachment)
-        {
-            drop(state);
-            reset.run(self);
-            return self.poll_piece(hub, frame, cx);
-        }
-        state.liveness.polled();
-        if state.task.is_polled_by(cx.waker()) {
-            state.reader.wait_anew();
-        }
-        let private = state.reader.outbox.len();
-        loop {
-            let head = hub.head();
-            match state.reader.gather(head, cx.waker(), &mut frame) {
-                // An event came between this head and the look at its topic, where the reader waits for a later one. What
-                // came elsewhere is no reason to look again: it may come without end.
-                Ok(()) if frame.is_empty() && state.has_missed(hub, head) => {}
-                Ok(()) => break,
-                Err(overtaken) => {
-                    let Some(attachment) = self.attachment.get() else {
-                        return Poll::Ready(None);
-                    };
-                    if let Some(after) = self.overtaken(attachment, &mut state, overtaken) {
-                        drop(state);
-                        after.run(self);
-                        return self.poll_piece(hub, frame, cx);
-                    }
-                }
+    ) -> Poll<Option<Chunk>> {
+        let mut effects = Effects::default();
+        let polled = {
+            let mut parts = lock(&self.parts);
+            if !parts.lifecycle.is_live() {
+                return Poll::Ready(None);
             }
-        }
-        if frame.is_empty() && state.liveness.take_keep_alive() {
-            frame = Frame::opening(KEEP_ALIVE);
-        }
-        if !frame.is_empty() {
-            state.liveness.wrote();
-            let made_room = state.reader.outbox.len() < private;
-            let waits = state.reader.has_read_all() && !state.life.is_closing();
-            if waits {
-                state.wait();
-            }
-            drop(state);
-            if made_room {
-                self.room.notify_waiters();
-            }
+            parts.read(hub, self.request(), &mut frame, cx, &mut effects);
+            parts.poll_frame(&frame)
+        };
+        effects.carry_out(self);
+        polled.map(|waits| {
             let bytes = hub.count(frame);
-            return Poll::Ready(Some(Piece { bytes, waits }));
-        }
-        if state.life.is_closing() {
-            return Poll::Ready(None);
-        }
-        state.wait();
-        Poll::Pending
+            waits.map(|waits| Chunk { bytes, waits })
+        })
     }
 
-    /// The history has gone on without the reader. Gives what is to be done without the lock.
-    fn overtaken(
-        self: &Arc<Self>,
-        attachment: &Attachment,
-        state: &mut State,
-        overtaken: Overtaken,
-    ) -> Option<Unlocked> {
-        let options = attachment.hub.options();
-        if !state.life.is_well() {
-            // What was sent to this client alone is still owed to it; it will resume the rest.
-            state.reader.abandon().for_each(drop);
-            return None;
-        }
-        let reason = match (overtaken.lost, options.slow_clients) {
-            (true, _) => ResetReason::Gap,
-            (false, SlowClients::DropOldest) if state.reader.held_at().is_none() => {
-                ResetReason::Slow
-            }
-            (false, _) => return Some(Unlocked::EndAsSlow),
-        };
-        let keep = match reason {
-            ResetReason::Slow => half(options.backlog),
-            _ => EVERYTHING,
-        };
-        state
-            .skip(self, attachment, keep, reason)
-            .map(Unlocked::Reset)
-    }
-
-    /// Ends a live connection whose client is too far behind: it resumes what was published. One that is ending already,
+    /// Ends a live stream whose client is too far behind: it resumes what was published. One that is ending already,
     /// or has failed, keeps its last words.
-    pub(crate) fn end_as_slow(&self) {
-        let Some(attachment) = self.attachment.get() else {
-            return;
-        };
-        let hub = &attachment.hub;
-        let waker = {
-            let mut state = lock(&self.state);
-            if !state.life.is_well() {
-                return;
-            }
-            let dropped = state.reader.outbox.len() as u64;
-            state.reader.outbox.clear();
-            // Nothing may be written behind a hole: its id would hide the hole from the next connection.
-            state.reader.abandon().for_each(drop);
-            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            hub.counters.slow_closes.fetch_add(1, Ordering::Relaxed);
-            let ending = hub.reconnect_ending(CloseReason::SlowClient);
-            state.end(Some(attachment), &ending);
-            state.task.wake()
-        };
-        self.ended(waker);
+    pub(super) fn end_as_slow(self: &Arc<Self>) {
+        if let Some(request) = self.request() {
+            self.change(|parts, effects| parts.end_as_slow(request, effects));
+        }
     }
 
     /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
-    pub(crate) fn beat(self: &Arc<Self>, hub: &Hub) {
-        let Some(attachment) = self.attachment.get() else {
+    pub(crate) fn beat(self: &Arc<Self>) {
+        let Some(request) = self.request() else {
             return;
         };
-        let (verdict, overdue, waker) = {
-            let mut state = lock(&self.state);
-            let now = hub.now();
-            // Who waits for the hooks of its reset, or for another server, is not slow itself.
-            let lag = match state.reader.is_blocked() {
-                true => Lag::default(),
-                false => state.lag(),
-            };
-            let mut patience = hub.options().patience();
-            // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
-            if attachment.peer.is_some() {
-                patience.stuck_after = None;
-            }
-            let verdict = state.liveness.look(now, lag, &patience);
-            let overdue = state.life.overdue(now);
-            let wakes = verdict == Verdict::KeepAlive;
-            let waker = wakes.then(|| state.task.wake()).flatten();
-            (verdict, overdue, waker)
-        };
+        let streams = &request.route.streams;
+        let (verdict, overdue) = self.change(|parts, effects| parts.judge(request, effects));
         if let Some(ending) = overdue {
-            self.end(ending);
+            self.end(&ending);
         }
         match verdict {
             Verdict::Fine | Verdict::KeepAlive => {}
             Verdict::Stuck => drop(self.end_as_stuck()),
-            Verdict::Slow => self.fell_behind(attachment),
-            Verdict::Aged => self.announce_end(hub, hub.reconnect_ending(CloseReason::MaxAge)),
-        }
-        waker.into_iter().for_each(Waker::wake);
-    }
-
-    fn fell_behind(self: &Arc<Self>, attachment: &Attachment) {
-        let options = attachment.hub.options();
-        if options.slow_clients == SlowClients::Disconnect {
-            self.end_as_slow();
-            return;
-        }
-        let skipped = {
-            let mut state = lock(&self.state);
-            if !state.life.is_well() || state.reader.held_at().is_some() {
-                return;
+            Verdict::Slow => self.change(|parts, effects| parts.fell_behind(request, effects)),
+            Verdict::Aged => {
+                let ending = streams.reconnect_ending(CloseReason::MaxAge);
+                self.announce_end(&streams.hub, ending);
             }
-            let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
-            (skipped, state.task.wake())
-        };
-        let (reset, waker) = skipped;
-        waker.into_iter().for_each(Waker::wake);
-        reset.into_iter().for_each(|reset| reset.run(self));
+        }
     }
 
-    /// Ends a connection that nobody polls any more. Gives the final reason, as [`Client::finish`] does.
+    /// Ends a stream that nobody polls any more. Gives the final reason, as [`StreamState::finish`] does.
     pub(crate) fn end_as_stuck(self: &Arc<Self>) -> Option<CloseReason> {
         self.end_as_slow();
         self.finish(CloseReason::SlowClient)
@@ -208,40 +86,133 @@ impl Client {
 
     /// Helios' own server cuts it, since the peer does not read.
     pub(crate) fn is_cut_as_stuck(&self) -> bool {
-        let peer = self.attachment.get().and_then(|it| it.peer.as_ref());
+        let peer = self.request().and_then(|request| request.peer.as_ref());
         peer.is_some_and(|peer| peer.is_stuck())
     }
 }
 
-/// What has to wait until the client's state is unlocked.
-enum Unlocked {
-    EndAsSlow,
-    Reset(PendingReset),
-}
+impl Parts {
+    /// Moves into the frame what is to be written now.
+    fn read(
+        &mut self,
+        hub: &Hub,
+        request: Option<&StreamRequest>,
+        frame: &mut Frame,
+        cx: &Context<'_>,
+        effects: &mut Effects,
+    ) {
+        if let Some(request) = request.filter(|_| self.head < Head::Left) {
+            self.start(request, effects);
+        }
+        self.liveness.polled();
+        if self.task.is_polled_by(cx.waker()) {
+            self.reader.wait_anew();
+        }
+        let private = self.reader.outbox.len();
+        loop {
+            let head = hub.head();
+            match (self.reader.gather(head, cx.waker(), frame), request) {
+                // An event came between this head and the look at its topic, where the reader waits for a later one. What
+                // came elsewhere is no reason to look again: it may come without end.
+                (Ok(()), _) if frame.is_empty() && self.has_missed(hub, head) => {}
+                (Err(overtaken), Some(request)) => self.overtaken(request, overtaken, effects),
+                (Ok(()), _) | (Err(_), None) => break,
+            }
+        }
+        if frame.is_empty() && self.liveness.take_keep_alive() {
+            *frame = Frame::opening(KEEP_ALIVE);
+        }
+        effects.made_room |= self.reader.outbox.len() < private;
+    }
 
-impl Unlocked {
-    fn run(self, client: &Arc<Client>) {
-        match self {
-            Self::EndAsSlow => client.end_as_slow(),
-            Self::Reset(reset) => reset.run(client),
+    /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
+    fn poll_frame(&mut self, frame: &Frame) -> Poll<Option<bool>> {
+        let is_closing = self.lifecycle.is_closing();
+        if frame.is_empty() && is_closing {
+            return Poll::Ready(None);
+        }
+        if frame.is_empty() {
+            self.wait();
+            return Poll::Pending;
+        }
+        self.liveness.wrote();
+        let waits = self.reader.has_read_all() && !is_closing;
+        if waits {
+            self.wait();
+        }
+        Poll::Ready(Some(waits))
+    }
+
+    /// The history has gone on without the reader.
+    fn overtaken(&mut self, request: &StreamRequest, overtaken: Overtaken, effects: &mut Effects) {
+        let options = request.route.hub().options();
+        if !self.lifecycle.is_well() {
+            // What was sent to this client alone is still owed to it; it will resume the rest.
+            self.reader.abandon().for_each(drop);
+            return;
+        }
+        match (overtaken.lost, options.slow_clients) {
+            (true, _) => self.skip(request, EVERYTHING, ResetReason::Gap, effects),
+            (false, SlowClients::DropOldest) if self.reader.held_at().is_none() => {
+                self.skip(request, half(options.backlog), ResetReason::Slow, effects);
+            }
+            (false, SlowClients::DropOldest | SlowClients::Disconnect) => {
+                self.end_as_slow(request, effects);
+            }
         }
     }
-}
 
-const EVERYTHING: Lag = Lag {
-    events: u64::MAX,
-    bytes: u64::MAX,
-};
-
-/// Who is too far behind is brought well below the limit, or it would lose a little all the time.
-fn half(limits: BacklogLimits) -> Lag {
-    Lag {
-        events: limits.events as u64 / 2,
-        bytes: limits.bytes as u64 / 2,
+    fn end_as_slow(&mut self, request: &StreamRequest, effects: &mut Effects) {
+        if !self.lifecycle.is_well() {
+            return;
+        }
+        let streams = &request.route.streams;
+        let dropped = self.reader.outbox.len() as u64;
+        self.reader.outbox.clear();
+        // Nothing may be written behind a hole: its id would hide the hole from the next connection.
+        self.reader.abandon().for_each(drop);
+        let counters = &streams.hub.counters;
+        counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+        counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+        let ending = streams.reconnect_ending(CloseReason::SlowClient);
+        self.end(Some(request), &ending, effects);
     }
-}
 
-impl State {
+    /// What is to be done about the client, and an announced end that is due.
+    fn judge(
+        &mut self,
+        request: &StreamRequest,
+        effects: &mut Effects,
+    ) -> (Verdict, Option<Ending>) {
+        let hub = request.route.hub();
+        let now = hub.now();
+        // A client that waits for the hooks of its reset, or for another server, is not slow itself.
+        let lag = match self.reader.is_blocked() {
+            true => Lag::default(),
+            false => self.lag(),
+        };
+        let mut patience = hub.options().patience();
+        // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
+        if request.peer.is_some() {
+            patience.stuck_after = None;
+        }
+        let verdict = self.liveness.look(now, lag, &patience);
+        if verdict == Verdict::KeepAlive {
+            effects.wake(&mut self.task);
+        }
+        (verdict, self.lifecycle.overdue(now))
+    }
+
+    fn fell_behind(&mut self, request: &StreamRequest, effects: &mut Effects) {
+        let options = request.route.hub().options();
+        if options.slow_clients == SlowClients::Disconnect {
+            self.end_as_slow(request, effects);
+        } else if self.lifecycle.is_well() && self.reader.held_at().is_none() {
+            self.skip(request, half(options.backlog), ResetReason::Slow, effects);
+            effects.wake(&mut self.task);
+        }
+    }
+
     /// There is nothing to be read: whoever polled is to be woken when there is.
     fn wait(&mut self) {
         if self.reader.held_at().is_none() {
@@ -258,7 +229,7 @@ impl State {
     /// How far the client is behind; it has yet to see its end, too.
     fn lag(&self) -> Lag {
         let mut lag = self.reader.lag();
-        if self.life.is_closing() {
+        if self.lifecycle.is_closing() {
             lag.events = lag.events.max(1);
         }
         lag
@@ -267,48 +238,65 @@ impl State {
     /// Gives up what is oldest and what is gone, and tells the client.
     fn skip(
         &mut self,
-        client: &Client,
-        attachment: &Attachment,
+        request: &StreamRequest,
         keep: Lag,
         reason: ResetReason,
-    ) -> Option<PendingReset> {
+        effects: &mut Effects,
+    ) {
         let before = self.reader.lag().events;
-        let places = self.reader.skip_ahead(keep);
-        if places.is_empty() {
-            return None;
+        let topics = self.reader.skip_ahead(keep);
+        if topics.is_empty() {
+            return;
         }
         let skipped = before.saturating_sub(self.reader.lag().events);
-        let dropped = &attachment.hub.counters.dropped;
+        let dropped = &request.route.hub().counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
-        let reset = SseReset::new(reason, self.names(&places));
-        self.reset(client, attachment, reset)
+        let reset = SseReset::new(reason, self.names(&topics));
+        self.reset(request, reset, effects);
+    }
+}
+
+const EVERYTHING: Lag = Lag {
+    events: u64::MAX,
+    bytes: u64::MAX,
+};
+
+/// A client that is too far behind is brought well below the limit, or it would lose a little all the time.
+fn half(limits: BacklogLimits) -> Lag {
+    Lag {
+        events: limits.events as u64 / 2,
+        bytes: limits.bytes as u64 / 2,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
     use std::thread;
 
     use helios_core::encode::Numberable;
     use helios_core::event::SseEvent;
 
     use super::*;
-    use crate::sse::stream::state::{Origin, live_client};
+    use crate::sse::stream::deferred::Origin;
+    use crate::sse::stream::state::live_stream;
+    use crate::sse::streams::Streams;
 
     /// Woken or not, the reader must not register behind an event that it has not seen.
     #[test]
     fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
-        let hub = Hub::new();
-        let client = live_client(&hub);
+        let streams = Streams::new();
+        let stream = live_stream(&streams);
+        let hub = Arc::clone(&streams.hub);
         let mut topic = hub.topics.everyone.lock();
         let reader = {
-            let (hub, client) = (Arc::clone(&hub), Arc::clone(&client));
+            let (hub, stream) = (Arc::clone(&hub), Arc::clone(&stream));
             thread::spawn(move || {
-                client.poll_piece(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
+                stream.poll_chunk(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
             })
         };
         // Until the reader has its own state; it then has ample time to come to wait for the topic.
-        while client.state.try_lock().is_ok() {
+        while stream.parts.try_lock().is_ok() {
             thread::yield_now();
         }
         for _ in 0..1_000 {
@@ -321,7 +309,7 @@ mod tests {
         let polled = reader.join().unwrap();
         assert_eq!(
             polled,
-            Poll::Ready(Some(Piece {
+            Poll::Ready(Some(Chunk {
                 bytes: Bytes::from_static(b"data: x\n\n"),
                 waits: true,
             }))
@@ -330,22 +318,26 @@ mod tests {
 
     #[test]
     fn a_failed_stream_that_is_behind_keeps_its_last_words() {
-        let hub = Hub::new();
-        let client = live_client(&hub);
-        client.fail();
-        let apology = client
+        let streams = Streams::new();
+        let stream = live_stream(&streams);
+        stream.fail();
+        let apology = stream
             .prepare(SseEvent::text("sorry"), Origin::Own)
             .unwrap();
-        client.push(&apology, None).unwrap();
-        client.end_as_slow();
-        let polled = client.poll_piece(&hub, Frame::default(), &Context::from_waker(Waker::noop()));
+        stream.push(&apology, None).unwrap();
+        stream.end_as_slow();
+        let polled = stream.poll_chunk(
+            &streams.hub,
+            Frame::default(),
+            &Context::from_waker(Waker::noop()),
+        );
         assert_eq!(
             polled,
-            Poll::Ready(Some(Piece {
+            Poll::Ready(Some(Chunk {
                 bytes: Bytes::from_static(b"data: sorry\n\n"),
                 waits: true,
             }))
         );
-        assert_eq!(hub.counters.slow_closes.load(Ordering::Relaxed), 0);
+        assert_eq!(streams.hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }
 }

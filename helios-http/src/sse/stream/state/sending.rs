@@ -1,8 +1,7 @@
-//! Sending to one connection: what may be sent, in which form, and whether there is room.
+//! Sending to one stream: what may be sent, in which form, and whether there is room.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 
 use bytes::Bytes;
 use helios_core::encode::encode;
@@ -10,19 +9,15 @@ use helios_core::event::SseEvent;
 use helios_core::hub::FRAME_BYTES;
 use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
-use super::{Attachment, Client, State};
+use super::effects::Effects;
+use super::{Head, Parts, StreamState};
 use crate::sse::options::SlowClients;
+use crate::sse::stream::deferred::Origin;
+use crate::sse::stream::route::StreamRequest;
 use crate::sync::lock;
 
 /// Bytes that wait before `send` waits too: about two frames keep the socket busy.
 const HIGH_WATER: usize = 2 * FRAME_BYTES;
-
-/// Who sends an event: closure interceptors map only what the route itself sends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Own,
-    ById,
-}
 
 /// Whether a sender that does not wait may go over the limits for a moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,23 +26,23 @@ enum Manner {
     Burst,
 }
 
-/// An event checked and, if the connection is live, encoded.
+/// An event checked and, if the stream is live, encoded.
 pub(crate) enum Prepared {
     Deferred(SseEvent, Origin, usize),
     Encoded(Bytes),
 }
 
-impl Client {
+impl StreamState {
     /// Checks and encodes outside of the lock: interceptors are user code.
     pub(crate) fn prepare(&self, event: SseEvent, origin: Origin) -> Result<Prepared, SseError> {
-        match self.attachment.get() {
-            Some(attachment) if self.is_live() => self
-                .encode_for(attachment, event, origin)
+        match self.request() {
+            Some(request) if self.is_live() => self
+                .encode_for(request, event, origin)
                 .map(Prepared::Encoded),
             _ => {
                 self.check_id(&event)?;
-                let encoded = match self.known_hub() {
-                    Some(hub) => hub.encode(&event)?,
+                let encoded = match self.streams() {
+                    Some(streams) => streams.hub.encode(&event)?,
                     None => encode(&event)?,
                 };
                 Ok(Prepared::Deferred(event, origin, encoded.len()))
@@ -55,10 +50,10 @@ impl Client {
         }
     }
 
-    /// The bytes of an event as this connection gets it.
-    pub(crate) fn encode_for(
+    /// The bytes of an event as this stream's client gets it.
+    pub(super) fn encode_for(
         &self,
-        attachment: &Attachment,
+        request: &StreamRequest,
         event: SseEvent,
         origin: Origin,
     ) -> Result<Bytes, SseError> {
@@ -67,94 +62,79 @@ impl Client {
             Origin::Own => self.map(event),
             Origin::ById => event,
         };
-        attachment.hub.encode(&event)
+        request.route.hub().encode(&event)
     }
 
     /// An event of the route's own, as its closure interceptors leave it.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
-        let attachment = self.attachment.get();
-        match attachment.and_then(|attachment| attachment.mapper.as_ref()) {
+        match self.request().and_then(|request| request.mapper.as_ref()) {
             Some(mapper) => mapper.map(event),
             None => event,
         }
     }
 
-    /// Sends what the connection's own source gives, in the task that is going to poll for it. False if that has to wait for
+    /// Sends what the stream's own source gives, in the task that is going to poll for it. False if that has to wait for
     /// room, or is in vain.
     pub(crate) fn write(&self, event: &SseEvent) -> Result<bool, SseError> {
-        let Some(Attachment { hub, .. }) = self.attachment.get() else {
+        let Some(StreamRequest { route, .. }) = self.request() else {
             return Ok(false);
         };
+        let hub = route.hub();
         hub.check_reserved(event)?;
-        let mut state = lock(&self.state);
-        if state.life.closed_reason().is_some() {
+        let mut parts = lock(&self.parts);
+        if parts.lifecycle.closed_reason().is_some() {
             return Ok(false);
         }
-        state.check_id(event)?;
-        let outbox = &mut state.reader.outbox;
+        parts.check_id(event)?;
+        let outbox = &mut parts.reader.outbox;
         let written = outbox.has_room(HIGH_WATER)
             && outbox.write(hub.head(), event, hub.options().max_event_bytes)?;
-        state.head_wanted |= written;
+        if written {
+            parts.raise_head(Head::Wanted);
+        }
         Ok(written)
-    }
-
-    /// Whether `send` need not wait: there is room, or waiting would be in vain.
-    fn has_room(&self) -> bool {
-        let state = lock(&self.state);
-        !state.life.is_open() || state.reader.outbox.has_room(HIGH_WATER)
     }
 
     /// Puts an event into the queue, to be written after everything that was published until now. What answers a reset is
     /// written `after` that.
-    pub(crate) fn push(&self, prepared: &Prepared, after: Option<u64>) -> Result<(), SseError> {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        after: Option<u64>,
+    ) -> Result<(), SseError> {
         self.push_as(prepared, after, Manner::Steady)
     }
 
     fn push_as(
-        &self,
+        self: &Arc<Self>,
         prepared: &Prepared,
         after: Option<u64>,
         manner: Manner,
     ) -> Result<(), SseError> {
-        let waker = {
-            let mut state = lock(&self.state);
-            if let Some(reason) = state.life.closed_reason() {
-                return Err(SseError::Closed(reason));
+        let pushed = self.change(|parts, effects| {
+            let pushed = parts.push(self.request(), prepared, after, manner)?;
+            if pushed {
+                parts.raise_head(Head::Wanted);
+                effects.wake(&mut parts.task);
             }
-            match (prepared, state.life.is_detached()) {
-                (Prepared::Deferred(event, origin, size), true) => {
-                    state.deferred.push(event.clone(), *origin, *size)?;
-                }
-                (Prepared::Encoded(bytes), _) => match state.answers(after) {
-                    Some(at) => state.reader.tell(at, bytes.clone()),
-                    None => {
-                        let burst = manner == Manner::Burst;
-                        let outbox = &mut state.reader.outbox;
-                        outbox.push(self.head(), bytes.clone(), burst)?;
-                    }
-                },
-                // It went live between `prepare` and here.
-                (Prepared::Deferred(event, origin, _), false) => {
-                    drop(state);
-                    return self.push_as(&self.prepare(event.clone(), *origin)?, after, manner);
-                }
+            Ok::<_, SseError>(pushed)
+        });
+        match (pushed?, prepared) {
+            // It went live between `prepare` and here.
+            (false, Prepared::Deferred(event, origin, _)) => {
+                self.push_as(&self.prepare(event.clone(), *origin)?, after, manner)
             }
-            state.head_wanted = true;
-            state.task.wake()
-        };
-        waker.into_iter().for_each(Waker::wake);
-        Ok(())
+            _ => Ok(()),
+        }
     }
 
     /// Pushes for `send().await`; `None` if it has to wait for the client to read.
     pub(crate) fn push_if_room(
-        &self,
+        self: &Arc<Self>,
         prepared: &Prepared,
         after: Option<u64>,
     ) -> Option<Result<(), SseError>> {
-        // What belongs to a reset is waited for by everything else, so it does not wait itself.
-        let answers = lock(&self.state).answers(after).is_some();
-        if !answers && !self.has_room() {
+        if !lock(&self.parts).takes_now(after) {
             return None;
         }
         match self.push(prepared, after) {
@@ -170,53 +150,77 @@ impl Client {
             Err(SseError::Full) if self.is_live() => {}
             sent => return sent,
         }
-        let Some(attachment) = self.attachment.get() else {
+        let Some(request) = self.request() else {
             return Err(SseError::Full);
         };
-        if lock(&self.state).reader.is_blocked() {
+        if lock(&self.parts).reader.is_blocked() {
             // It cannot read, for a reason that is not its own.
             return Err(SseError::Full);
         }
-        if attachment.hub.options().slow_clients == SlowClients::Disconnect {
+        if request.route.hub().options().slow_clients == SlowClients::Disconnect {
             self.end_as_slow();
             return Err(SseError::Closed(CloseReason::SlowClient));
         }
-        self.make_room(attachment);
+        self.change(|parts, effects| parts.make_room(request, effects));
         self.push(&prepared, None)
     }
 
-    /// Drops the older half of what waits for this client alone.
-    fn make_room(self: &Arc<Self>, attachment: &Attachment) {
-        let hub = &attachment.hub;
-        let reset = {
-            let mut state = lock(&self.state);
-            let backlog = hub.options().backlog;
-            let dropped = state
-                .reader
-                .outbox
-                .make_room(backlog.events / 2, backlog.bytes / 2);
-            hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-            let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
-            state.reset(self, attachment, nothing_published)
-        };
-        reset.into_iter().for_each(|reset| reset.run(self));
-    }
-
-    fn head(&self) -> u64 {
-        let attachment = self.attachment.get();
-        attachment.map_or(0, |attachment| attachment.hub.head())
-    }
-
-    /// The hub numbers the events of a connection that has joined topics.
+    /// The hub numbers the events of a stream that has joined topics.
     fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         match event.event_id() {
-            Some(_) => lock(&self.state).check_id(event),
+            Some(_) => lock(&self.parts).check_id(event),
             None => Ok(()),
         }
     }
 }
 
-impl State {
+impl Parts {
+    /// False if the event is of a form that came too late.
+    fn push(
+        &mut self,
+        request: Option<&StreamRequest>,
+        prepared: &Prepared,
+        after: Option<u64>,
+        manner: Manner,
+    ) -> Result<bool, SseError> {
+        if let Some(reason) = self.lifecycle.closed_reason() {
+            return Err(SseError::Closed(reason));
+        }
+        match (prepared, self.lifecycle.is_detached()) {
+            (Prepared::Deferred(event, origin, size), true) => {
+                self.deferred.push(event.clone(), *origin, *size)?;
+            }
+            (Prepared::Encoded(bytes), _) => match self.answers(after) {
+                Some(at) => self.reader.tell(at, bytes.clone()),
+                None => {
+                    let head = request.map_or(0, |request| request.route.hub().head());
+                    let burst = manner == Manner::Burst;
+                    self.reader.outbox.push(head, bytes.clone(), burst)?;
+                }
+            },
+            (Prepared::Deferred(..), false) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Whether `send` need not wait: there is room, or waiting would be in vain. What belongs to a reset is waited for by
+    /// everything else, so it does not wait itself.
+    fn takes_now(&self, after: Option<u64>) -> bool {
+        let is_answer = self.answers(after).is_some();
+        is_answer || !self.lifecycle.is_open() || self.reader.outbox.has_room(HIGH_WATER)
+    }
+
+    /// Drops the older half of what waits for this client alone.
+    fn make_room(&mut self, request: &StreamRequest, effects: &mut Effects) {
+        let hub = request.route.hub();
+        let backlog = hub.options().backlog;
+        let outbox = &mut self.reader.outbox;
+        let dropped = outbox.make_room(backlog.events / 2, backlog.bytes / 2);
+        hub.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+        let nothing_published = SseReset::new(ResetReason::Slow, Vec::new());
+        self.reset(request, nothing_published, effects);
+    }
+
     fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         let Some(id) = event.event_id() else {
             return Ok(());

@@ -10,9 +10,11 @@ use helios_core::sse::CloseReason;
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
 
-use crate::sse::hub::Hub;
 use crate::sse::options::{SlowClients, SseOptions};
-use crate::sse::stream::state::{Attachment, Client, JoinAt, Origin, attachment_to};
+use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::route::StreamRequest;
+use crate::sse::stream::state::{StreamState, request_to};
+use crate::sse::streams::Streams;
 
 /// The last of them is in all connections.
 const TOPICS: [&str; 4] = ["a", "b", "c", "*"];
@@ -125,7 +127,7 @@ impl Page {
 }
 
 struct Connection {
-    client: Arc<Client>,
+    stream: Arc<StreamState>,
     /// What of the route has been done.
     joined: usize,
     is_live: bool,
@@ -137,14 +139,14 @@ struct Connection {
 
 struct World {
     runtime: Runtime,
-    hub: Arc<Hub>,
+    streams: Arc<Streams>,
     log: Vec<Published>,
     pages: Vec<Page>,
 }
 
 impl World {
     fn new(routes: Vec<Route>, events: usize, slow_clients: SlowClients) -> Self {
-        let hub = Hub::new();
+        let streams = Streams::new();
         let mut options = SseOptions::default();
         options.history = HistoryLimits {
             events,
@@ -155,7 +157,7 @@ impl World {
             bytes: 4096,
         };
         options.slow_clients = slow_clients;
-        hub.configure(options);
+        streams.hub.configure(options);
         let page = |route| Page {
             route,
             last: None,
@@ -169,7 +171,7 @@ impl World {
                 .enable_time()
                 .build()
                 .unwrap(),
-            hub,
+            streams,
             log: Vec::new(),
             pages: routes.into_iter().map(page).collect(),
         }
@@ -179,7 +181,7 @@ impl World {
         match *step {
             Step::Publish { topic } => {
                 let event = SseEvent::text(self.log.len().to_string());
-                let id = self.hub.publish(TOPICS[topic], &event, None);
+                let id = self.streams.publish(TOPICS[topic], &event, None);
                 let id = self.runtime.block_on(id).unwrap();
                 self.log.push(Published { topic, id });
             }
@@ -187,8 +189,8 @@ impl World {
                 if let Some(connection) = &self.pages[client].connection {
                     // A queue that is full refuses it, which is not what is tried here.
                     let event = SseEvent::text("private");
-                    let sent = connection.client.prepare(event, Origin::ById);
-                    let _ = sent.and_then(|event| connection.client.push(&event, None));
+                    let sent = connection.stream.prepare(event, Origin::ById);
+                    let _ = sent.and_then(|event| connection.stream.push(&event, None));
                 }
             }
             Step::Go { client } => self.go(client)?,
@@ -198,16 +200,17 @@ impl World {
         Ok(())
     }
 
-    /// As the relay does it.
+    /// As a replication does it.
     fn restart(&mut self, head: u64) {
         let end_all = || {
-            for client in self.hub.live_clients() {
-                client.end(self.hub.reconnect_ending(CloseReason::ServerClosed));
+            for client in self.streams.live() {
+                client.end(&self.streams.reconnect_ending(CloseReason::ServerClosed));
             }
         };
         end_all();
-        self.hub
-            .restart_at(EventId::new(self.hub.epoch() + 1, head));
+        self.streams
+            .hub
+            .restart_at(EventId::new(self.streams.hub.epoch() + 1, head));
         end_all();
     }
 
@@ -221,34 +224,31 @@ impl World {
     fn go(&mut self, client: usize) -> Result<(), TestCaseError> {
         let page = &mut self.pages[client];
         let connection = page.connection.get_or_insert_with(|| Connection {
-            client: Arc::new(Client::new()),
+            stream: Arc::new(StreamState::new()),
             joined: 0,
             is_live: false,
             first_join: None,
             begins: [None; TOPICS.len()],
             had: HashSet::new(),
         });
-        connection.client.register_at(&self.hub);
+        connection.stream.register_with(&self.streams);
         let next = page.route.get(connection.joined).copied();
-        let (is_attached, is_live) = (
-            connection.client.attachment.get().is_some(),
-            connection.is_live,
-        );
+        let (is_attached, is_live) = (connection.stream.request().is_some(), connection.is_live);
         match next {
             Some((When::Handler, topic, at)) => self.join(client, topic, at),
             _ if !is_attached => {
-                let attachment = Attachment {
+                let request = StreamRequest {
                     last_event_id: page.last.clone(),
-                    ..attachment_to(&self.hub)
+                    ..request_to(&self.streams)
                 };
-                prop_assert!(connection.client.attach(attachment).is_ok());
+                prop_assert!(connection.stream.attach(request).is_ok());
             }
             Some((When::Hook, topic, at)) => self.join(client, topic, at),
             _ if !is_live => {
                 connection.is_live = true;
                 let _runtime = self.runtime.enter();
-                let attachment = connection.client.attachment.get().unwrap();
-                connection.client.go_live(attachment);
+                let request = connection.stream.request().unwrap();
+                connection.stream.go_live(request);
                 connection.first_join.get_or_insert(self.log.len());
                 connection.begins[EVERYONE] = connection.first_join;
             }
@@ -260,11 +260,11 @@ impl World {
     }
 
     fn join(&mut self, client: usize, topic: usize, at: At) {
-        let (here, head) = (self.log.len(), self.hub.head());
+        let (here, head) = (self.log.len(), self.streams.hub.head());
         let (at, begins) = match at {
             At::Head => (JoinAt::Head, None),
             At::Back(events) => {
-                let id = self.hub.id(head.saturating_sub(events));
+                let id = self.streams.hub.id(head.saturating_sub(events));
                 (JoinAt::After(id), Some(self.place(id)))
             }
             At::OtherEpoch => (JoinAt::After(EventId::new(1, 1)), None),
@@ -278,7 +278,7 @@ impl World {
         // One that is ended does not join any more.
         let _ = self
             .runtime
-            .block_on(connection.client.join(TOPICS[topic], at));
+            .block_on(connection.stream.join(TOPICS[topic], at));
         if when < When::Late {
             let first_join = *connection.first_join.get_or_insert(here);
             connection.begins[topic] = begins.or(Some(first_join));
@@ -291,7 +291,7 @@ impl World {
         }
         if let Some(connection) = self.pages[client].connection.take() {
             let _runtime = self.runtime.enter();
-            connection.client.finish(CloseReason::ClientDisconnected);
+            connection.stream.finish(CloseReason::ClientDisconnected);
         }
         Ok(())
     }
@@ -304,16 +304,16 @@ impl World {
         };
         let context = Context::from_waker(Waker::noop());
         let polled = connection
-            .client
-            .poll_piece(&self.hub, Frame::default(), &context);
+            .stream
+            .poll_chunk(&self.streams.hub, Frame::default(), &context);
         match polled {
             Poll::Pending => {}
             Poll::Ready(None) => {
-                connection.client.finish(CloseReason::Completed);
+                connection.stream.finish(CloseReason::Completed);
                 self.pages[client].connection = None;
             }
-            Poll::Ready(Some(piece)) => {
-                let text = str::from_utf8(&piece.bytes).unwrap();
+            Poll::Ready(Some(chunk)) => {
+                let text = str::from_utf8(&chunk.bytes).unwrap();
                 for event in text.split_terminator("\n\n").take(events) {
                     self.take(client, event)?;
                 }

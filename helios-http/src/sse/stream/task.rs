@@ -1,15 +1,15 @@
-//! The task that polls a connection.
+//! The task that polls a stream.
 
 use std::task::Waker;
 
-/// Whoever polled last. It is woken only if it waits.
+/// The task that has polled last. It is woken only if it waits.
 #[derive(Default)]
-pub(crate) struct Task {
+pub(crate) struct PollTask {
     waker: Option<Waker>,
     waits: bool,
 }
 
-impl Task {
+impl PollTask {
     /// Polls. True if it was another task before, or none.
     pub(crate) fn is_polled_by(&mut self, waker: &Waker) -> bool {
         self.waits = false;
@@ -26,7 +26,7 @@ impl Task {
         self.waits = true;
     }
 
-    /// Who is to be woken, once the client's state is unlocked.
+    /// The waker of a task that waits, to be woken once the stream's state is unlocked.
     pub(crate) fn wake(&mut self) -> Option<Waker> {
         let waits = std::mem::take(&mut self.waits);
         self.waker.as_ref().filter(|_| waits).cloned()

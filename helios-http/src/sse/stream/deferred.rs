@@ -1,17 +1,29 @@
-//! What is asked of a handle, and found out, before its connection is live.
+//! What is asked of a handle, and found out, before its stream is live.
 
 use std::mem;
 
 use helios_core::event::SseEvent;
-use helios_core::hub::BacklogLimits;
+use helios_core::hub::{BacklogLimits, EventId};
 use helios_core::sse::{SseError, SseReset};
 
-use super::{JoinAt, Origin};
+/// Where a topic begins. `Head` is now; before the response head has left it is where the client has left off, if it has.
+#[derive(Clone, Copy)]
+pub(crate) enum JoinAt {
+    Head,
+    After(EventId),
+}
+
+/// Who sends an event: closure interceptors map only what the route itself sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Own,
+    ById,
+}
 
 /// How many topics are kept in mind, as long as nobody knows the app's limit.
 const MAX_WANTED: usize = 100;
 
-/// Most connections defer nothing, so that this is no larger than a pointer.
+/// Most streams defer nothing, so that this is no larger than a pointer.
 #[derive(Default)]
 pub(crate) struct Deferred(Option<Box<Kept>>);
 

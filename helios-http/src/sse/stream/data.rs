@@ -1,4 +1,4 @@
-//! What the application keeps with a connection.
+//! What the app keeps with a stream.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ type Value = Arc<dyn Any + Send + Sync>;
 
 /// One value of each type. No code of theirs, such as `Clone` or `Drop`, runs under its lock.
 #[derive(Default)]
-pub(crate) struct Bag {
+pub(crate) struct Data {
     values: Mutex<HashMap<TypeId, Value>>,
 }
 
-impl Bag {
+impl Data {
     pub(crate) fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         let before = lock(&self.values).insert(TypeId::of::<T>(), Arc::new(value));
         owned(before?)

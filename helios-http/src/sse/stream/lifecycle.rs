@@ -1,4 +1,4 @@
-//! The life of a connection: where it stands, and what may end it. It knows neither lock nor clock: what follows from a step
+//! The lifecycle of a stream: where it stands, and what may end it. It knows neither lock nor clock: what follows from a step
 //! is for the caller to do. Endings are lent to it, since the caller's lock may be no place to drop an application's error.
 
 use std::mem;
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use helios_core::sse::{CloseReason, SseError};
 
-/// Runs when the connection is over.
+/// Runs when the stream is over.
 pub(crate) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
 
-/// How a connection ends.
+/// How a stream ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
     pub(crate) reason: CloseReason,
-    pub(crate) farewell: Farewell,
+    pub(crate) event: EndEvent,
 }
 
-/// The last word to the client.
+/// The event that tells the client of the end.
 #[derive(Clone, Debug)]
-pub(crate) enum Farewell {
+pub(crate) enum EndEvent {
     End,
     Reconnect(Duration),
     Error(SseError),
 }
 
-pub(crate) struct Life {
+pub(crate) struct Lifecycle {
     stage: Stage,
     /// An end that is not decided yet, and when it is at the latest.
     announced: Option<(Ending, Duration)>,
@@ -39,7 +39,7 @@ enum Stage {
     Live,
     /// The source has failed, and the error hooks run: only the error ends it.
     Failing,
-    /// The end is decided: what was sent before is written, and the farewell.
+    /// The end is decided: what was sent before is written, and the end event.
     Closing(CloseReason),
     Finished(CloseReason),
 }
@@ -49,20 +49,20 @@ enum Stage {
 pub(crate) enum Decision {
     /// Another one counts.
     Refused,
-    /// It is decided, and is told once the connection is live.
+    /// It is decided, and is told once the stream is live.
     Kept,
     /// It is decided, and is to be told to the client now.
     Closes(Ending),
 }
 
-/// What is left to do for a life that is over.
+/// What is left to do for a stream that is over.
 pub(crate) struct Finished {
     pub(crate) reason: CloseReason,
     pub(crate) was_live: bool,
     pub(crate) callbacks: Vec<CloseCallback>,
 }
 
-impl Life {
+impl Lifecycle {
     pub(crate) fn detached() -> Self {
         Self {
             stage: Stage::Detached(None),
@@ -116,7 +116,7 @@ impl Life {
     }
 
     fn close(&mut self, ending: &Ending) -> Decision {
-        // Who had a moment for a last word has not finished the stream with it.
+        // A source that had a moment for a last word has not finished the stream with it.
         let ending = match (self.announced.take(), ending.reason) {
             (Some((announced, _)), CloseReason::Completed) => announced,
             _ => ending.clone(),
@@ -215,21 +215,21 @@ mod tests {
     fn ending(reason: CloseReason) -> Ending {
         Ending {
             reason,
-            farewell: Farewell::End,
+            event: EndEvent::End,
         }
     }
 
-    fn live() -> Life {
-        let mut life = Life::detached();
-        assert!(life.go_live().is_none());
-        life
+    fn live() -> Lifecycle {
+        let mut lifecycle = Lifecycle::detached();
+        assert!(lifecycle.go_live().is_none());
+        lifecycle
     }
 
-    fn announced(reason: CloseReason) -> Life {
-        let mut life = live();
-        assert_eq!(life.watch(), None);
-        assert!(life.announce(&ending(reason), LATER));
-        life
+    fn announced(reason: CloseReason) -> Lifecycle {
+        let mut lifecycle = live();
+        assert_eq!(lifecycle.watch(), None);
+        assert!(lifecycle.announce(&ending(reason), LATER));
+        lifecycle
     }
 
     /// What is to be told to the client.
@@ -240,125 +240,125 @@ mod tests {
         }
     }
 
-    fn is_refused(life: &mut Life, reason: CloseReason) -> bool {
-        matches!(life.decide(&ending(reason)), Decision::Refused)
+    fn is_refused(lifecycle: &mut Lifecycle, reason: CloseReason) -> bool {
+        matches!(lifecycle.decide(&ending(reason)), Decision::Refused)
     }
 
-    fn finish(life: &mut Life, reason: CloseReason) -> Option<(CloseReason, bool)> {
-        let finished = life.finish(reason)?;
+    fn finish(lifecycle: &mut Lifecycle, reason: CloseReason) -> Option<(CloseReason, bool)> {
+        let finished = lifecycle.finish(reason)?;
         Some((finished.reason, finished.was_live))
     }
 
     #[test]
     fn it_is_detached_then_live_then_closing_then_finished() {
-        let mut life = Life::detached();
-        assert!(life.is_detached() && !life.is_live());
-        assert!(life.go_live().is_none());
-        assert!(life.is_live() && life.is_open() && life.is_well());
-        assert_eq!(life.closed_reason(), None);
-        assert_eq!(told(life.decide(&ending(Completed))), Some(Completed));
-        assert!(life.is_live() && life.is_closing() && !life.is_open());
-        assert_eq!(life.closed_reason(), Some(Completed));
-        assert_eq!(life.finished_reason(), None);
-        assert_eq!(finish(&mut life, SlowClient), Some((Completed, true)));
-        assert!(!life.is_live() && !life.is_detached());
-        assert_eq!(life.finished_reason(), Some(Completed));
+        let mut lifecycle = Lifecycle::detached();
+        assert!(lifecycle.is_detached() && !lifecycle.is_live());
+        assert!(lifecycle.go_live().is_none());
+        assert!(lifecycle.is_live() && lifecycle.is_open() && lifecycle.is_well());
+        assert_eq!(lifecycle.closed_reason(), None);
+        assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(Completed));
+        assert!(lifecycle.is_live() && lifecycle.is_closing() && !lifecycle.is_open());
+        assert_eq!(lifecycle.closed_reason(), Some(Completed));
+        assert_eq!(lifecycle.finished_reason(), None);
+        assert_eq!(finish(&mut lifecycle, SlowClient), Some((Completed, true)));
+        assert!(!lifecycle.is_live() && !lifecycle.is_detached());
+        assert_eq!(lifecycle.finished_reason(), Some(Completed));
     }
 
     #[test]
     fn the_first_end_counts_and_a_failure_does_not_undo_it() {
-        let mut life = live();
-        let decision = life.decide(&ending(ServerClosed));
+        let mut lifecycle = live();
+        let decision = lifecycle.decide(&ending(ServerClosed));
         assert_eq!(told(decision), Some(ServerClosed));
-        life.fail();
-        assert!(is_refused(&mut life, Error));
-        assert_eq!(life.closed_reason(), Some(ServerClosed));
+        lifecycle.fail();
+        assert!(is_refused(&mut lifecycle, Error));
+        assert_eq!(lifecycle.closed_reason(), Some(ServerClosed));
     }
 
     #[test]
     fn an_end_before_it_is_live_is_kept_until_then() {
-        let mut life = Life::detached();
-        let decision = life.decide(&ending(ServerClosed));
+        let mut lifecycle = Lifecycle::detached();
+        let decision = lifecycle.decide(&ending(ServerClosed));
         assert!(matches!(decision, Decision::Kept));
-        assert!(is_refused(&mut life, Rejected));
-        assert_eq!(life.closed_reason(), Some(ServerClosed));
-        let kept = life.go_live().unwrap();
-        assert_eq!(told(life.decide(&kept)), Some(ServerClosed));
+        assert!(is_refused(&mut lifecycle, Rejected));
+        assert_eq!(lifecycle.closed_reason(), Some(ServerClosed));
+        let kept = lifecycle.go_live().unwrap();
+        assert_eq!(told(lifecycle.decide(&kept)), Some(ServerClosed));
     }
 
     #[test]
     fn what_was_never_live_is_finished_as_it_was_ended() {
-        let mut dropped = Life::detached();
+        let mut dropped = Lifecycle::detached();
         assert_eq!(finish(&mut dropped, Rejected), Some((Rejected, false)));
-        let mut closed = Life::detached();
+        let mut closed = Lifecycle::detached();
         assert_eq!(told(closed.decide(&ending(ServerClosed))), None);
         assert_eq!(finish(&mut closed, Rejected), Some((ServerClosed, false)));
     }
 
     #[test]
     fn it_is_finished_once_and_not_ended_any_more() {
-        let mut life = live();
-        let finished = finish(&mut life, ClientDisconnected);
+        let mut lifecycle = live();
+        let finished = finish(&mut lifecycle, ClientDisconnected);
         assert_eq!(finished, Some((ClientDisconnected, true)));
-        assert_eq!(finish(&mut life, Error), None);
-        assert!(is_refused(&mut life, Error));
-        assert_eq!(life.finished_reason(), Some(ClientDisconnected));
+        assert_eq!(finish(&mut lifecycle, Error), None);
+        assert!(is_refused(&mut lifecycle, Error));
+        assert_eq!(lifecycle.finished_reason(), Some(ClientDisconnected));
     }
 
     #[test]
     fn only_its_error_ends_what_has_failed() {
-        let mut life = live();
-        life.fail();
-        assert!(life.is_open() && !life.is_well());
+        let mut lifecycle = live();
+        lifecycle.fail();
+        assert!(lifecycle.is_open() && !lifecycle.is_well());
         for other in [SlowClient, Shutdown, Completed] {
-            assert!(is_refused(&mut life, other));
+            assert!(is_refused(&mut lifecycle, other));
         }
-        assert_eq!(told(life.decide(&ending(Error))), Some(Error));
+        assert_eq!(told(lifecycle.decide(&ending(Error))), Some(Error));
     }
 
     #[test]
     fn an_end_is_announced_only_to_those_who_watch_and_only_while_it_is_live() {
         assert!(!live().announce(&ending(Shutdown), LATER));
-        let mut life = Life::detached();
-        assert_eq!(life.watch(), None);
-        assert!(!life.announce(&ending(Shutdown), LATER));
-        assert!(life.go_live().is_none());
-        assert!(life.announce(&ending(Shutdown), LATER));
+        let mut lifecycle = Lifecycle::detached();
+        assert_eq!(lifecycle.watch(), None);
+        assert!(!lifecycle.announce(&ending(Shutdown), LATER));
+        assert!(lifecycle.go_live().is_none());
+        assert!(lifecycle.announce(&ending(Shutdown), LATER));
     }
 
     #[test]
     fn an_announced_end_is_not_decided_until_it_is_overdue() {
-        let mut life = announced(MaxAge);
-        assert!(life.announce(&ending(Shutdown), LATER));
-        assert_eq!(life.watch(), Some(MaxAge));
-        assert_eq!(life.closed_reason(), None);
-        assert!(life.overdue(Duration::ZERO).is_none());
-        let overdue = life.overdue(LATER).map(|ending| ending.reason);
+        let mut lifecycle = announced(MaxAge);
+        assert!(lifecycle.announce(&ending(Shutdown), LATER));
+        assert_eq!(lifecycle.watch(), Some(MaxAge));
+        assert_eq!(lifecycle.closed_reason(), None);
+        assert!(lifecycle.overdue(Duration::ZERO).is_none());
+        let overdue = lifecycle.overdue(LATER).map(|ending| ending.reason);
         assert_eq!(overdue, Some(MaxAge));
     }
 
     #[test]
     fn a_source_that_ends_after_an_announcement_ends_as_was_announced() {
-        let mut life = announced(MaxAge);
-        assert_eq!(told(life.decide(&ending(Completed))), Some(MaxAge));
-        assert!(life.overdue(LATER).is_none());
+        let mut lifecycle = announced(MaxAge);
+        assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(MaxAge));
+        assert!(lifecycle.overdue(LATER).is_none());
     }
 
     #[test]
     fn any_other_end_comes_before_the_announced_one() {
-        let mut life = announced(MaxAge);
-        let decision = life.decide(&ending(ServerClosed));
+        let mut lifecycle = announced(MaxAge);
+        let decision = lifecycle.decide(&ending(ServerClosed));
         assert_eq!(told(decision), Some(ServerClosed));
-        assert_eq!(life.watch(), Some(ServerClosed));
+        assert_eq!(lifecycle.watch(), Some(ServerClosed));
     }
 
     #[test]
     fn a_callback_is_given_back_once_when_it_is_over() {
-        let mut life = live();
-        assert!(life.on_close(Box::new(|_| {})).is_none());
-        let finished = life.finish(Completed);
+        let mut lifecycle = live();
+        assert!(lifecycle.on_close(Box::new(|_| {})).is_none());
+        let finished = lifecycle.finish(Completed);
         assert_eq!(finished.map(|finished| finished.callbacks.len()), Some(1));
-        let late = life.on_close(Box::new(|_| {}));
+        let late = lifecycle.on_close(Box::new(|_| {}));
         assert_eq!(late.map(|(_, reason)| reason), Some(Completed));
     }
 }

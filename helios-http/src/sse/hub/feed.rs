@@ -1,0 +1,77 @@
+//! What a backplane gives a topic, as far as the topic remembers it.
+
+use std::collections::VecDeque;
+
+use helios_core::encode::Numberable;
+use helios_core::sse::ClientId;
+
+/// An event from the backplane.
+pub(crate) struct Arrival {
+    pub(crate) seq: u64,
+    pub(crate) prev: Option<u64>,
+    pub(crate) event: Numberable,
+    pub(crate) except: Option<ClientId>,
+}
+
+/// What becomes of a topic's events that arrive.
+pub(crate) enum Feed {
+    /// They are for nobody: the topic is not watched, or not any more.
+    Off,
+    /// They are put into the ring.
+    Live,
+    /// They wait: the watch is not answered yet, or earlier ones are missing.
+    Behind(Behind),
+}
+
+/// A topic that waits for what is missing. Its readers read nothing above the newest event that it has.
+pub(crate) struct Behind {
+    /// The hub's head when the readers were held: what turns up now and is not above it is late.
+    pub(crate) since: u64,
+    pub(crate) arrivals: VecDeque<Arrival>,
+    /// More may be missing than what was asked for last.
+    pub(crate) torn: bool,
+}
+
+impl Behind {
+    pub(crate) fn new(since: u64, first: Option<Arrival>) -> Self {
+        Self {
+            since,
+            arrivals: first.into_iter().collect(),
+            torn: false,
+        }
+    }
+}
+
+impl Feed {
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self, Self::Behind(_))
+    }
+
+    /// The number up to which events are missing before the first arrival that waits.
+    pub(crate) fn first_missing(&self) -> Option<u64> {
+        let Self::Behind(behind) = self else {
+            return None;
+        };
+        let first = behind.arrivals.front()?;
+        Some(first.prev.unwrap_or(first.seq.saturating_sub(1)))
+    }
+
+    /// Takes what waits, if there is something to wait for, and waits no more.
+    pub(crate) fn go_on(&mut self) -> Option<Behind> {
+        match std::mem::replace(self, Self::Live) {
+            Self::Behind(behind) => Some(behind),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
+    pub(crate) fn restart(&mut self) {
+        if let Self::Behind(behind) = self {
+            *behind = Behind::new(0, None);
+            behind.torn = true;
+        }
+    }
+}

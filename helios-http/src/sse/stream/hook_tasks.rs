@@ -1,0 +1,135 @@
+//! Runs the hooks that are called when the request is over: of an error, a reset, the close. Those of the connection are
+//! run by the call itself.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use helios_core::error::HttpError;
+use helios_core::sse::{CloseReason, SseError, SseReset};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use crate::panics::caught_in;
+use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::route::{StreamRequest, StreamRoute};
+use crate::sse::streams::Streams;
+
+/// Runs the close hooks of the controllers that accepted the stream, innermost first, in a task of their own: the
+/// stream's may be gone with its client.
+pub(crate) fn spawn_close(client: SseStream, request: &StreamRequest, reason: CloseReason) {
+    let streams = Arc::clone(&request.route.streams);
+    let accepted = request.accepted.load(Ordering::Acquire);
+    let hooks: Vec<_> = request.route.hooks.iter().take(accepted).cloned().collect();
+    let (Some(runtime), false) = (streams.runtime(), hooks.is_empty()) else {
+        return;
+    };
+    let tasks = streams.hook_tasks.clone();
+    tasks.spawn_on(
+        async move {
+            for hook in hooks.into_iter().rev() {
+                let client = client.clone();
+                let call = async move {
+                    match hook.close(client, reason) {
+                        Some(hook) => hook.await,
+                        None => Ok(()),
+                    }
+                };
+                run_in_task(&streams, "on_sse_close", call).await;
+            }
+        },
+        &runtime,
+    );
+}
+
+/// Runs the error hooks, innermost first, and waits for them.
+pub(crate) async fn run_error(client: &SseStream, request: &StreamRequest, error: &SseError) {
+    let streams = &request.route.streams;
+    for hook in request.route.hooks.iter().rev() {
+        let (hook, client, error) = (Arc::clone(hook), client.clone(), error.clone());
+        let call = async move {
+            match hook.error(client, &error) {
+                Some(hook) => hook.await,
+                None => Ok(()),
+            }
+        };
+        run_in_task(streams, "on_sse_error", call).await;
+    }
+}
+
+/// Runs the reset hooks, innermost first, in a task of their own that ends with the stream, and then lets the client
+/// read on.
+pub(crate) fn spawn_reset(client: SseStream, request: &StreamRequest, reset: SseReset) {
+    let streams = &request.route.streams;
+    let Some(runtime) = streams.runtime() else {
+        client.state.reset_failed();
+        return;
+    };
+    let route = Arc::clone(&request.route);
+    let tasks = streams.hook_tasks.clone();
+    tasks.spawn_on(
+        async move {
+            tokio::select! {
+                _ = client.closed() => {}
+                answered = answer_reset(&route, &client, &reset) => match answered {
+                    true => client.state.reset_answered(),
+                    false => client.state.reset_failed(),
+                },
+            }
+        },
+        &runtime,
+    );
+}
+
+/// False if a hook failed.
+async fn answer_reset(route: &StreamRoute, client: &SseStream, reset: &SseReset) -> bool {
+    for hook in route.hooks.iter().rev() {
+        if let Some(hook) = hook.reset(client.clone(), reset) {
+            let limit = route.hub().options().hook_timeout;
+            let result = caught_in("on_sse_reset", timeout(limit, hook)).await;
+            if !succeeded("on_sse_reset", limit, result) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// A hook runs in its own task: it ends even if the stream is dropped meanwhile, and its panic stays its own.
+async fn run_in_task(
+    streams: &Streams,
+    name: &'static str,
+    hook: impl Future<Output = Result<(), HttpError>> + Send + 'static,
+) {
+    let Some(runtime) = streams.runtime() else {
+        return;
+    };
+    let limit = streams.hub.options().hook_timeout;
+    let task = streams
+        .hook_tasks
+        .spawn_on(caught_in(name, timeout(limit, hook)), &runtime);
+    // A task is cancelled only when its runtime is.
+    if let Ok(result) = task.await {
+        succeeded(name, limit, result);
+    }
+}
+
+/// Whether a hook did what it was to do; if not, it is in the log.
+fn succeeded(
+    name: &'static str,
+    limit: Duration,
+    result: Option<Result<Result<(), HttpError>, Elapsed>>,
+) -> bool {
+    match result {
+        Some(Ok(Ok(()))) => return true,
+        Some(Ok(Err(error))) => {
+            let source = Error::source(&error);
+            tracing::warn!(hook = name, %error, source, "an SSE hook failed");
+        }
+        Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
+        // Its panic is in the log.
+        None => {}
+    }
+    false
+}

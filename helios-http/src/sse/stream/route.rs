@@ -1,0 +1,81 @@
+//! What a route fixes for all of its streams, and what one stream learns from the request that it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use bytes::Bytes;
+use helios_core::event::SseEvent;
+use helios_core::interceptor::{MapData, map_through};
+use helios_core::request::{RequestContext, ResponseHead};
+
+use crate::peer::Peer;
+use crate::sse::control;
+use crate::sse::hooks::SseHooks;
+use crate::sse::hub::Hub;
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
+use crate::sse::streams::Streams;
+
+/// The same for all streams of a route.
+pub(crate) struct StreamRoute {
+    pub(crate) streams: Arc<Streams>,
+    /// Of the controllers above the route, outermost first.
+    pub(crate) hooks: Vec<Arc<dyn SseHooks>>,
+    /// The closure interceptors around it.
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    /// A client that has seen the end may have it all again.
+    pub(crate) restart: bool,
+}
+
+impl StreamRoute {
+    /// A route that has nothing around it.
+    pub(crate) fn bare(streams: Arc<Streams>) -> Arc<Self> {
+        Arc::new(Self {
+            streams,
+            hooks: Vec::new(),
+            mappers: Arc::new([]),
+            restart: false,
+        })
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.streams.hub
+    }
+
+    pub(crate) fn answers_resets(&self) -> bool {
+        self.hooks.iter().any(|hooks| hooks.answers_resets())
+    }
+
+    /// The bytes of the event that tells a client of this end.
+    pub(crate) fn end_event(&self, ending: &Ending) -> Option<Bytes> {
+        let options = self.hub().options();
+        match &ending.event {
+            EndEvent::End => (!self.restart).then(|| control::end(options)),
+            EndEvent::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
+            EndEvent::Error(error) => Some(control::error(error)),
+        }
+    }
+}
+
+/// What a stream learns from its request.
+pub(crate) struct StreamRequest {
+    pub(crate) route: Arc<StreamRoute>,
+    /// How many of the route's hooks have accepted the stream, and are owed their close hook.
+    pub(crate) accepted: AtomicUsize,
+    pub(crate) mapper: Option<EventMapper>,
+    pub(crate) last_event_id: Option<String>,
+    pub(crate) peer: Option<Arc<Peer>>,
+}
+
+/// The closure interceptors of the route, with the request that they are shown.
+pub(crate) struct EventMapper {
+    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    pub(crate) request: RequestContext,
+    pub(crate) head: ResponseHead,
+}
+
+impl EventMapper {
+    pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
+        let mut head = self.head.clone();
+        event.map_data(|data| map_through(&self.mappers, data, &self.request, &mut head))
+    }
+}

@@ -1,0 +1,206 @@
+//! The streams of one app: which are open, the hub that they read, and the backplane behind it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use helios_core::encode::Numberable;
+use helios_core::event::SseEvent;
+use helios_core::hub::EventId;
+use helios_core::sse::{ClientId, CloseReason, SseError};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::sse::backplane::Backplane;
+use crate::sse::backplane::replication::Replication;
+use crate::sse::control;
+use crate::sse::hub::Hub;
+use crate::sse::hub::topics::Membership;
+use crate::sse::limiter::Limiter;
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
+use crate::sse::stream::state::StreamState;
+use crate::sync::{lock, until};
+
+pub(crate) struct Streams {
+    pub(crate) hub: Arc<Hub>,
+    replication: OnceLock<Arc<Replication>>,
+    by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
+    live: AtomicUsize,
+    /// Signalled when the last live stream has ended.
+    quiet: Notify,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) hook_tasks: TaskTracker,
+    pub(crate) heartbeat: HeartbeatState,
+    /// The server is going down.
+    pub(crate) closing: AtomicBool,
+}
+
+#[derive(Default)]
+pub(crate) struct HeartbeatState {
+    pub(crate) is_running: AtomicBool,
+    /// Where it runs.
+    pub(crate) runtime: Mutex<Option<Handle>>,
+}
+
+impl Streams {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            hub: Arc::new(Hub::new()),
+            replication: OnceLock::new(),
+            by_id: Mutex::default(),
+            live: AtomicUsize::new(0),
+            quiet: Notify::new(),
+            limiter: Arc::default(),
+            hook_tasks: TaskTracker::new(),
+            heartbeat: HeartbeatState::default(),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Puts a backplane behind the hub. Only the first counts.
+    pub(crate) fn set_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
+        let streams = Arc::downgrade(self);
+        let send_away = move || {
+            if let Some(streams) = streams.upgrade() {
+                streams.send_away();
+            }
+        };
+        let replication = Replication::new(Arc::clone(&self.hub), backplane, Box::new(send_away));
+        let _ = self.replication.set(Arc::new(replication));
+    }
+
+    pub(crate) fn replication(&self) -> Option<&Arc<Replication>> {
+        self.replication.get()
+    }
+
+    /// Ends all streams, whose clients are to come back at once: their ids mean nothing here now.
+    pub(crate) fn send_away(&self) {
+        for stream in self.live() {
+            stream.end(&self.reconnect_ending(CloseReason::ServerClosed));
+        }
+    }
+
+    /// Makes a stream known by its id, before it is live.
+    pub(crate) fn register(&self, stream: &Arc<StreamState>) {
+        lock(&self.by_id).insert(stream.id, Arc::downgrade(stream));
+    }
+
+    pub(crate) fn unregister(&self, id: ClientId) {
+        lock(&self.by_id).remove(&id);
+    }
+
+    pub(crate) fn find(&self, id: ClientId) -> Option<Arc<StreamState>> {
+        lock(&self.by_id).get(&id)?.upgrade()
+    }
+
+    /// The streams that are live.
+    pub(crate) fn live(&self) -> Vec<Arc<StreamState>> {
+        let known = lock(&self.by_id);
+        let mut streams: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
+        // The last reference to a stream may be one of these: its callbacks must not run under the lock.
+        drop(known);
+        streams.retain(|stream| stream.is_live());
+        streams
+    }
+
+    pub(crate) fn live_count(&self) -> usize {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Counts a stream as live.
+    pub(crate) fn went_live(self: &Arc<Self>) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+        self.keep_beating();
+    }
+
+    pub(crate) fn ended(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.quiet.notify_waiters();
+        }
+    }
+
+    /// Waits until no stream is live.
+    pub(crate) async fn wait_until_quiet(&self) {
+        until(&self.quiet, || (self.live_count() == 0).then_some(())).await;
+    }
+
+    /// Waits until no hook runs.
+    pub(crate) async fn hooks_done(&self) {
+        self.hook_tasks.close();
+        self.hook_tasks.wait().await;
+    }
+
+    /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        let heartbeat = || lock(&self.heartbeat.runtime).clone();
+        Handle::try_current().ok().or_else(heartbeat)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// An end after which the client comes back, not all at once.
+    pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
+        let retry = control::jittered(self.hub.options().retry);
+        Ending {
+            reason,
+            event: EndEvent::Reconnect(retry),
+        }
+    }
+
+    /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of
+    /// publishes does not starve the readers.
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        topic: &str,
+        event: &SseEvent,
+        except: Option<ClientId>,
+    ) -> Result<EventId, SseError> {
+        let event = self.hub.encode_numberable(event)?;
+        tokio::task::consume_budget().await;
+        let id = match self.replication() {
+            Some(replication) => replication.publish(topic, &event, except).await?,
+            None => self.append(topic, &event, except)?,
+        };
+        self.hub.counters.published.fetch_add(1, Ordering::Relaxed);
+        Ok(id)
+    }
+
+    fn append(
+        self: &Arc<Self>,
+        topic: &str,
+        event: &Numberable,
+        except: Option<ClientId>,
+    ) -> Result<EventId, SseError> {
+        let id = self.hub.append(topic, event, except)?;
+        // History has to expire even if nobody ever connects.
+        if !self.is_beating() && Handle::try_current().is_ok() {
+            self.keep_beating();
+        }
+        Ok(id)
+    }
+
+    /// A membership of a topic, which is made if there is none. The backplane's events reach it from then on.
+    pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
+        self.keep_beating();
+        loop {
+            let topic = self.hub.topics.open(name, self.hub.options())?;
+            let gone = topic.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            match (Membership::new(Arc::clone(&topic)), self.replication()) {
+                (Some(membership), None) => return Ok(membership),
+                (Some(membership), Some(replication)) => {
+                    replication.watch(&topic).await?;
+                    return Ok(membership);
+                }
+                (None, None) => self.hub.topics.forget(&topic),
+                // It may have been forgotten before this began to listen.
+                (None, Some(_)) if self.hub.topics.holds(&topic) => gone.await,
+                (None, Some(_)) => {}
+            }
+        }
+    }
+}
