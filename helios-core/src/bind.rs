@@ -23,7 +23,6 @@ pub use extract::{
     Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, OnReset, Sse, argument,
     last_argument,
 };
-pub(crate) use whole::json_response;
 pub use whole::{Form, Json, Path, Query};
 
 use crate::bounded::bounded;
@@ -32,9 +31,6 @@ use crate::error::{Fault, HttpError, LONGEST_GOT, Location};
 use crate::sse::is_end_mark;
 use mismatch::{A_VALID_VALUE, Mismatch};
 use values::{Scalar, ValueError};
-
-/// The longest that a type may say of a value, in bytes: it may quote it.
-const LONGEST_MESSAGE: usize = 200;
 
 /// A type that can be read from one named value of a request: everything that serde can deserialise from a text,
 /// `Option` of it, and `Vec` of it for repeated names.

@@ -26,11 +26,10 @@ use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::panics;
+use crate::routing::context::{AppContext, ErrorFormat};
 use crate::routing::mount::{self, BoxedService, Mount};
 use crate::routing::router::{Router, Routes};
-use crate::routing::service::{
-    BoxedLayer, ErrorFormat, HeliosService, RouteService, Shared, Stack,
-};
+use crate::routing::service::{BoxedLayer, HeliosService, RouteService, Routing, Stack};
 use crate::sse::backplane::Backplane;
 use crate::sse::{SseOptions, SseService, Streams};
 
@@ -482,11 +481,13 @@ impl Helios {
             return Err(Error::Startup(StartupFaults(faults)));
         }
         let routes = Routes::of(&router);
-        let service = RouteService::new(Shared {
+        let service = RouteService::new(Routing {
             router,
             mounts: self.mounts,
-            body_limit: self.settings.body_limit(self.table),
-            error_format: self.error_format,
+            context: AppContext {
+                body_limit: self.settings.body_limit(self.table),
+                error_format: self.error_format,
+            },
         });
         let stack = Stack::new(service, self.layers, self.settings.body_timeout);
         Ok(Checked {

@@ -1,5 +1,6 @@
 //! From a request to an endpoint's answer: the router, and what stands around a handler.
 
+pub(crate) mod context;
 pub(crate) mod endpoint;
 pub(crate) mod mount;
 pub(crate) mod pipeline;

@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use helios_core::sse::{ClientId, CloseReason};
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
-
-use crate::sse::answer::Answer;
 
 /// Times one request from its routing to its response head, if anybody listens.
 pub(crate) struct RequestTrace {
@@ -29,9 +27,10 @@ impl RequestTrace {
         self.span.clone()
     }
 
-    pub(crate) fn answered(&self, answer: &Answer) {
+    /// Notes the response's status, and its length if that is known.
+    pub(crate) fn answered(&self, status: StatusCode, bytes: Option<u64>) {
         let Some(started) = self.started else { return };
-        let (status, bytes) = (answer.status().as_u16(), answer.length());
+        let status = status.as_u16();
         self.span.record("status", status);
         let duration_ms = millis(started.elapsed());
         self.span

@@ -2,6 +2,7 @@
 //! `cargo xtask soak` wears out.
 
 mod against;
+mod arrows;
 mod examples;
 mod tools;
 
@@ -46,6 +47,7 @@ const TEST: &[Step] = &[
         env: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     step("examples", &["xtask", "examples"]),
+    step("arrows", &["xtask", "arrows"]),
     Step {
         name: "tests",
         args: &["test", "--workspace", PEERS],
@@ -86,6 +88,7 @@ usage: cargo xtask test                              run every check, as CI does
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event
+       cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 
 /// All programs of the package first: the one that measures calls the other.
@@ -154,13 +157,18 @@ const SOAK: [Step; 1] = [step(
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
         Some("test") => test(),
-        Some("examples") => match examples::check() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(missing) => fail(&missing),
-        },
+        Some("arrows") => checked(arrows::check()),
+        Some("examples") => checked(examples::check()),
         Some("bench") => bench(),
         Some("soak") => program(&SOAK, env::args().skip(2)),
         _ => fail(USAGE),
+    }
+}
+
+fn checked(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
     }
 }
 

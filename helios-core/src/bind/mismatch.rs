@@ -12,9 +12,11 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::LONGEST_MESSAGE;
 use crate::bounded::bounded;
 use crate::error::{LONGEST_EXPECTED, LONGEST_NAME, Location};
+
+/// The longest that a type may say of a value, in bytes: it may quote it.
+pub(super) const LONGEST_MESSAGE: usize = 200;
 
 /// Reads a value from what `inner` reads.
 pub(super) fn deserialize<'de, T: Deserialize<'de>>(

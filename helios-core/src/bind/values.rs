@@ -9,8 +9,7 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, Visitor,
 };
 
-use super::LONGEST_MESSAGE;
-use super::mismatch::{A_VALID_VALUE, one_of};
+use super::mismatch::{A_VALID_VALUE, LONGEST_MESSAGE, one_of};
 use crate::bounded::bounded;
 
 /// All texts of one name: none, one, or several.

@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use axum_core::RequestExt;
-use axum_core::body::Body;
 use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -19,7 +17,7 @@ use super::{echoed, fault, from_pairs, mismatch, query, unsupported_media_type};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
-use crate::reply::Reply;
+use crate::reply::json_response;
 
 macro_rules! wrappers {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -225,25 +223,4 @@ impl<T: Serialize> IntoSseEvent for Json<T> {
     fn into_sse_event(self) -> SseEvent {
         SseEvent::json(self.0)
     }
-}
-
-/// A value as a JSON response.
-///
-/// # Errors
-///
-/// 500 if the value does not serialise.
-pub(crate) fn json_response<T: Serialize + ?Sized>(value: &T) -> Reply {
-    json_reply(serde_json::to_vec(value))
-}
-
-/// All of it that does not depend on the type.
-fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
-    let json = json.map_err(|error| {
-        HttpError::internal("the response does not serialise").with_source(error)
-    })?;
-    let mut response = Response::new(Body::from(json));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
 }

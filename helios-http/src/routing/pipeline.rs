@@ -16,8 +16,8 @@ use http_body_util::BodyExt;
 
 use crate::panics::caught_in;
 use crate::peer::Peer;
+use crate::routing::context::AppContext;
 use crate::routing::endpoint::{CallHttp, Endpoint, Target};
-use crate::routing::service::Shared;
 use crate::sse::answer::Answer;
 use crate::sse::open::open;
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(
     endpoint: &Endpoint,
     request: RequestContext,
     body: Body,
-    app: &Shared,
+    app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Answer {
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
@@ -42,7 +42,7 @@ async fn reply(
     endpoint: &Endpoint,
     mut request: RequestContext,
     body: Body,
-    app: &Shared,
+    app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
     if let Err(error) = admit(endpoint, &mut request).await {
@@ -93,7 +93,7 @@ async fn filtered(
 struct Innermost<'a> {
     endpoint: &'a Endpoint,
     body: Body,
-    app: &'a Shared,
+    app: &'a AppContext,
     peer: Option<Arc<Peer>>,
 }
 
@@ -176,7 +176,7 @@ async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> R
     Ok(Response::from_parts(parts, Body::from(json)))
 }
 
-fn refuse(endpoint: &Endpoint, app: &Shared, error: &HttpError) -> Response {
+fn refuse(endpoint: &Endpoint, app: &AppContext, error: &HttpError) -> Response {
     if error.status().is_server_error() {
         let source = std::error::Error::source(error);
         tracing::error!(

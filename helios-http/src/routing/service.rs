@@ -25,6 +25,7 @@ use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::progress::TimedBody;
 use crate::remote_addr::RemoteAddr;
+use crate::routing::context::AppContext;
 use crate::routing::endpoint::Endpoint;
 use crate::routing::mount::{self, BoxedService, Mount};
 use crate::routing::pipeline;
@@ -36,52 +37,40 @@ use crate::trace::RequestTrace;
 /// The routes of an app, without the layers around them.
 #[derive(Clone)]
 pub(crate) struct RouteService {
-    shared: Arc<Shared>,
+    routing: Arc<Routing>,
 }
 
-pub(crate) struct Shared {
+/// What is routed to, and what all routes share.
+pub(crate) struct Routing {
     pub(crate) router: Router,
     pub(crate) mounts: Vec<Mount>,
-    pub(crate) body_limit: usize,
-    pub(crate) error_format: Option<ErrorFormat>,
-}
-
-/// How errors are written, if not as problem JSON.
-pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError) -> Response + Send + Sync>;
-
-impl Shared {
-    pub(crate) fn render(&self, error: &HttpError) -> Response {
-        match &self.error_format {
-            Some(format) => format(error),
-            None => error.clone().into_response(),
-        }
-    }
+    pub(crate) context: AppContext,
 }
 
 impl RouteService {
-    pub(crate) fn new(shared: Shared) -> Self {
+    pub(crate) fn new(routing: Routing) -> Self {
         Self {
-            shared: Arc::new(shared),
+            routing: Arc::new(routing),
         }
     }
 
     /// Routes at once, so that the future of an endpoint holds no more than it needs.
     fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Answer> {
-        let shared = Arc::clone(&self.shared);
-        match shared.router.find(request.method(), request.uri().path()) {
+        let routing = Arc::clone(&self.routing);
+        match routing.router.find(request.method(), request.uri().path()) {
             Ok(Matched::Endpoint(endpoint, params)) => {
                 let (parts, body) = request.into_parts();
                 let peer = parts.extensions.get::<Arc<Peer>>().cloned();
                 let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
                 let template = Arc::clone(&endpoint.template);
                 let request = RequestContext::new(parts, template, params, addr);
-                Box::pin(run(shared, endpoint, request, body, peer))
+                Box::pin(run_endpoint(routing, endpoint, request, body, peer))
             }
             Ok(Matched::Options(allow)) => {
                 let response = (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
                 Box::pin(ready(response.into()))
             }
-            Err(error) => Box::pin(miss(shared, request, error)),
+            Err(error) => Box::pin(miss(routing, request, error)),
         }
     }
 }
@@ -194,8 +183,8 @@ impl Service<Request<Body>> for Stack {
 }
 
 /// What an endpoint answers.
-async fn run(
-    shared: Arc<Shared>,
+async fn run_endpoint(
+    routing: Arc<Routing>,
     endpoint: Arc<Endpoint>,
     request: RequestContext,
     body: Body,
@@ -203,9 +192,15 @@ async fn run(
 ) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
-    let running = pin!(pipeline::run(&endpoint, request, body, &shared, peer));
+    let running = pin!(pipeline::run(
+        &endpoint,
+        request,
+        body,
+        &routing.context,
+        peer
+    ));
     let answer = running.instrument(trace.span()).await;
-    trace.answered(&answer);
+    trace.answered(answer.status(), answer.length());
     match answer {
         Answer::Response(response) if is_head => pipeline::without_body(response).into(),
         // The pipeline opens none for HEAD.
@@ -214,13 +209,13 @@ async fn run(
 }
 
 /// The answer to a request that no endpoint is there for.
-async fn miss(shared: Arc<Shared>, request: Request<Body>, error: HttpError) -> Answer {
+async fn miss(routing: Arc<Routing>, request: Request<Body>, error: HttpError) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let answered = match error.status() {
-        StatusCode::NOT_FOUND => mount::answer(&shared.mounts, request).await.ok(),
+        StatusCode::NOT_FOUND => mount::answer(&routing.mounts, request).await.ok(),
         _ => None,
     };
-    let response = answered.unwrap_or_else(|| shared.render(&error));
+    let response = answered.unwrap_or_else(|| routing.context.render(&error));
     match is_head {
         true => pipeline::without_body(response).into(),
         false => response.into(),
