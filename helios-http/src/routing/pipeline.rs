@@ -22,7 +22,7 @@ use crate::sse::answer::Answer;
 use crate::sse::open::open;
 
 /// Answers a request, whatever happens.
-pub(crate) async fn run(
+pub(crate) async fn answer(
     endpoint: &Endpoint,
     request: RequestContext,
     body: Body,

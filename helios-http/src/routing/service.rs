@@ -192,14 +192,14 @@ async fn run_endpoint(
 ) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
-    let running = pin!(pipeline::run(
+    let answering = pin!(pipeline::answer(
         &endpoint,
         request,
         body,
         &routing.context,
         peer
     ));
-    let answer = running.instrument(trace.span()).await;
+    let answer = answering.instrument(trace.span()).await;
     trace.answered(answer.status(), answer.length());
     match answer {
         Answer::Response(response) if is_head => pipeline::without_body(response).into(),

@@ -26,10 +26,10 @@ use tower::BoxError;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::{HeliosService, Stack};
-use crate::server::progress::{H2Stream, Pieces, StreamExecutor, WriteDeadline};
-use crate::server::takeover::capture::Wire;
+use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody, WriteDeadline};
+use crate::server::takeover::capture::CapturedIo;
 use crate::server::takeover::handover::{Answered, Handover};
-use crate::server::takeover::stream::EventStream;
+use crate::server::takeover::stream::StreamWriter;
 use crate::server::timer::HeadTimer;
 
 /// hyper's buffer for reading a head and for gathering writes. A larger one would hide what a slow client has not read.
@@ -43,11 +43,11 @@ const FIRST_READ_BYTES: usize = 1024;
 
 /// The connections of a server.
 pub(super) struct Connections {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
 }
 
 /// What all connections have in common.
-struct Shared {
+struct ServerState {
     http1: http1::Builder,
     header_timeout: Duration,
     stuck_after: Duration,
@@ -61,7 +61,7 @@ struct Shared {
 impl Connections {
     pub(super) fn new(service: HeliosService, header_timeout: Duration) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(ServerState {
                 http1: http1(header_timeout),
                 header_timeout,
                 stuck_after: service.streams().hub.options().stuck_after,
@@ -112,7 +112,7 @@ impl Connections {
     }
 }
 
-impl Shared {
+impl ServerState {
     fn open(&self) -> MutexGuard<'_, Slab<Arc<Peer>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,7 +126,7 @@ impl Shared {
 
 /// A connection among the open ones.
 struct Registered {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     place: usize,
 }
 
@@ -171,8 +171,8 @@ struct Served<I> {
 )]
 enum Phase<I> {
     /// Boxed, to be freed while a stream runs.
-    Requests(BoxFuture<'static, Result<Option<EventStream<I>>, BoxError>>),
-    Stream(EventStream<I>),
+    Requests(BoxFuture<'static, Result<Option<StreamWriter<I>>, BoxError>>),
+    Stream(StreamWriter<I>),
     Closing(I),
     Over,
 }
@@ -241,19 +241,19 @@ where
     }
 }
 
-impl Shared {
+impl ServerState {
     /// Answers requests, until the connection ends or an event stream begins.
     async fn requests<I>(
         self: Arc<Self>,
         mut io: I,
         read: Option<Vec<u8>>,
         peer: Arc<Peer>,
-    ) -> Result<Option<EventStream<I>>, BoxError>
+    ) -> Result<Option<StreamWriter<I>>, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if let Some(unread) = read {
-            return self.http1(Wire::new(io, unread), &peer).await;
+            return self.http1(CapturedIo::new(io, unread), &peer).await;
         }
         let read = tokio::select! {
             biased;
@@ -261,16 +261,19 @@ impl Shared {
             () = self.draining.cancelled() => return Ok(None),
         };
         match read.starts_with(HTTP_2_PREFACE) {
-            true => self.http2(Wire::new(io, read), &peer).await.map(|()| None),
-            false => self.http1(Wire::new(io, read), &peer).await,
+            true => self
+                .http2(CapturedIo::new(io, read), &peer)
+                .await
+                .map(|()| None),
+            false => self.http1(CapturedIo::new(io, read), &peer).await,
         }
     }
 
     async fn http1<I>(
         &self,
-        wire: Wire<I>,
+        io: CapturedIo<I>,
         peer: &Arc<Peer>,
-    ) -> Result<Option<EventStream<I>>, BoxError>
+    ) -> Result<Option<StreamWriter<I>>, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -279,10 +282,10 @@ impl Shared {
             request.extensions_mut().insert(Arc::clone(peer));
             Answered::new(self.service.stack(), request, &handover)
         });
-        let wire = TokioIo::new(wire.with(Arc::clone(&handover)));
+        let io = TokioIo::new(io.with(Arc::clone(&handover)));
         let mut http1 = self.http1.clone();
         http1.timer(HeadTimer::default());
-        let mut served = http1.serve_connection(wire, answer);
+        let mut served = http1.serve_connection(io, answer);
         let mut draining = pin!(self.draining.cancelled());
         let mut told = false;
         let taken = poll_fn(|cx| {
@@ -306,10 +309,10 @@ impl Shared {
         let parts = served.into_parts();
         let (io, mut unread) = parts.io.into_inner().into_parts();
         unread.splice(..0, parts.read_buf);
-        Ok(Some(EventStream::new(io, unread, taken)))
+        Ok(Some(StreamWriter::new(io, unread, taken)))
     }
 
-    async fn http2<I>(&self, wire: Wire<I>, peer: &Arc<Peer>) -> Result<(), BoxError>
+    async fn http2<I>(&self, io: CapturedIo<I>, peer: &Arc<Peer>) -> Result<(), BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -325,7 +328,7 @@ impl Shared {
         let tasks = self.tasks.clone();
         let executor = StreamExecutor::new(Arc::clone(peer), self.stuck_after, tasks);
         let http2 = http2(executor);
-        let mut served = pin!(http2.serve_connection(TokioIo::new(wire), answer));
+        let mut served = pin!(http2.serve_connection(TokioIo::new(io), answer));
         tokio::select! {
             result = served.as_mut() => result?,
             // hyper waits without a limit for the first request.
@@ -344,11 +347,11 @@ async fn http2_answer(
     stack: Stack,
     mut request: Request<Incoming>,
     connection: Arc<Peer>,
-) -> Result<http::Response<Pieces>, Infallible> {
+) -> Result<http::Response<WatchedBody>, Infallible> {
     let stream = H2Stream::current(&connection);
     request.extensions_mut().insert(stream.peer());
     let response = Response::from(stack.answer(request.map(Body::new)).await);
-    Ok(response.map(|body| Pieces::new(body, stream)))
+    Ok(response.map(|body| WatchedBody::new(body, stream)))
 }
 
 /// What a client says first, as much as is needed to tell the version of HTTP.

@@ -2,7 +2,7 @@
 //!
 //! An HTTP/2 stream whose window is closed waits inside of hyper, which polls neither the body nor anything else of ours. So
 //! its task is ours: hyper spawns the future of each stream with [`StreamExecutor`]. That task watches the body's hand-over
-//! of pieces ([`Pieces`]): a piece that was taken, after which none is asked for, waits for the peer. When the task ends, the
+//! of chunks ([`WatchedBody`]): a chunk that was taken, after which none is asked for, waits for the peer. When the task ends, the
 //! future is dropped with all that it holds, and h2 resets the stream.
 
 use std::io;
@@ -25,9 +25,9 @@ use tokio_util::task::TaskTracker;
 use crate::peer::Peer;
 use crate::progress::Deadline;
 
-/// hyper gives h2 a piece as soon as one byte of it fits into the window, and then asks for the next. Of what is larger,
+/// hyper gives h2 a chunk as soon as one byte of it fits into the window, and then asks for the next. Of what is larger,
 /// nobody could tell whether it is read.
-const PIECE_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 16 * 1024;
 
 /// A socket that fails when it takes no byte for `stuck_after`, though there are some to write.
 pub(super) struct WriteDeadline<I> {
@@ -114,9 +114,9 @@ tokio::task_local! {
 /// What the parts of one HTTP/2 stream tell each other.
 pub(super) struct H2Stream {
     peer: Arc<Peer>,
-    /// The last piece was taken, and the next has not been asked for.
+    /// The last chunk was taken, and the next has not been asked for.
     waits: AtomicBool,
-    /// The body has been asked for a piece since the last look.
+    /// The body has been asked for a chunk since the last look.
     asked: AtomicBool,
 }
 
@@ -208,15 +208,15 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
     }
 }
 
-/// The body of an answer on HTTP/2, in pieces, which tells the stream's task what becomes of them.
-pub(super) struct Pieces {
+/// The body of an answer on HTTP/2, in chunks, which tells the stream's task what becomes of them.
+pub(super) struct WatchedBody {
     body: Body,
-    /// Of the last frame, what is more than a piece.
+    /// Of the last frame, what is more than a chunk.
     rest: Bytes,
     stream: Arc<H2Stream>,
 }
 
-impl Pieces {
+impl WatchedBody {
     pub(super) fn new(body: Body, stream: Arc<H2Stream>) -> Self {
         Self {
             body,
@@ -238,12 +238,12 @@ impl Pieces {
                 ended => return Poll::Ready(ended),
             }
         }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let chunk = self.rest.split_to(self.rest.len().min(CHUNK_BYTES));
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 }
 
-impl http_body::Body for Pieces {
+impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = axum_core::Error;
 
@@ -346,8 +346,8 @@ mod tests {
         (task, stream)
     }
 
-    /// Takes two pieces, the second after some time, as hyper does when the window is opened once.
-    async fn take_two(mut body: Pieces) {
+    /// Takes two chunks, the second after some time, as hyper does when the window is opened once.
+    async fn take_two(mut body: WatchedBody) {
         body.frame().await.unwrap().unwrap();
         sleep(STUCK_AFTER - SECOND).await;
         body.frame().await.unwrap().unwrap();
@@ -355,13 +355,13 @@ mod tests {
     }
 
     fn large() -> Body {
-        Body::from(vec![b'x'; 10 * PIECE_BYTES])
+        Body::from(vec![b'x'; 10 * CHUNK_BYTES])
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_when_its_last_piece_has_waited_for_the_whole_time() {
         let connection = Arc::new(Peer::new(None));
-        let (task, stream) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let (task, stream) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
         let begin = Instant::now();
         task.await;
         let waited = begin.elapsed().as_secs();
@@ -375,7 +375,7 @@ mod tests {
         let connection = Arc::new(Peer::new(None));
         let (task, _) = stream_task(&connection, |stream| async {
             let silent = http_body_util::StreamBody::new(Silence);
-            let mut body = Pieces::new(Body::new(silent), stream);
+            let mut body = WatchedBody::new(Body::new(silent), stream);
             body.frame().await;
         });
         assert!(timeout(10 * STUCK_AFTER, task).await.is_err());
@@ -395,7 +395,7 @@ mod tests {
     async fn a_stream_is_not_blamed_while_its_connection_s_socket_is_full() {
         let connection = Arc::new(Peer::new(None));
         connection.set_full(true);
-        let (task, _) = stream_task(&connection, |it| take_two(Pieces::new(large(), it)));
+        let (task, _) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
         let mut task = Box::pin(task);
         assert!(timeout(10 * STUCK_AFTER, &mut task).await.is_err());
         connection.set_full(false);
@@ -404,17 +404,17 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_are_small_and_together_they_are_the_body() {
-        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 10 * PIECE_BYTES + 7] {
+        for length in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 10 * CHUNK_BYTES + 7] {
             let text: Vec<_> = (0..length).map(|n| n as u8).collect();
             let stream = H2Stream::new(&Arc::new(Peer::new(None)));
-            let mut body = Pieces::new(Body::new(Full::from(text.clone())), stream);
+            let mut body = WatchedBody::new(Body::new(Full::from(text.clone())), stream);
             let mut read = Vec::new();
             while !body.is_end_stream() {
                 let left = (length - read.len()) as u64;
                 assert_eq!(body.size_hint().exact(), Some(left));
-                let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
-                assert!(piece.len() <= PIECE_BYTES);
-                read.extend_from_slice(&piece);
+                let chunk = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!(chunk.len() <= CHUNK_BYTES);
+                read.extend_from_slice(&chunk);
             }
             assert_eq!(read, text);
         }

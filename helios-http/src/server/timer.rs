@@ -12,10 +12,10 @@ use std::time::Duration;
 use hyper::rt;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-type Shared = Arc<Mutex<Option<Pin<Box<Sleep>>>>>;
+type TimerState = Arc<Mutex<Option<Pin<Box<Sleep>>>>>;
 
 #[derive(Default)]
-pub(super) struct HeadTimer(Shared);
+pub(super) struct HeadTimer(TimerState);
 
 impl rt::Timer for HeadTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
@@ -35,7 +35,7 @@ impl rt::Timer for HeadTimer {
 }
 
 struct HeadDeadline {
-    shared: Shared,
+    shared: TimerState,
     deadline: Instant,
 }
 

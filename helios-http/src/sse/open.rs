@@ -23,7 +23,7 @@ use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::options::Overload;
 use crate::sse::stream::route::StreamRoute;
-use crate::sse::stream::running::{Opened, RunningStream};
+use crate::sse::stream::running::{OpenOutcome, RunningStream};
 
 /// Opens a stream: runs its source until the head may leave.
 pub(crate) async fn open(
@@ -51,12 +51,12 @@ pub(crate) async fn open(
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
     match poll_fn(|cx| running.poll_open(cx)).await {
-        Opened::Stream(head) => {
+        OpenOutcome::Stream(head) => {
             let stream = event_stream(keep_alive, &head, running);
             Ok(Answer::Stream(Box::new(stream)))
         }
-        Opened::Refused(response) => Ok(response.into()),
-        Opened::Failed(error) => Err(error),
+        OpenOutcome::Refused(response) => Ok(response.into()),
+        OpenOutcome::Failed(error) => Err(error),
     }
 }
 

@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::takeover::handover::Handover;
 
-pub(crate) struct Wire<I> {
+pub(crate) struct CapturedIo<I> {
     io: I,
     unread: Vec<u8>,
     handover: Option<Arc<Handover>>,
 }
 
-impl<I> Wire<I> {
+impl<I> CapturedIo<I> {
     /// A socket of which this was read already.
     pub(crate) fn new(io: I, unread: Vec<u8>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl<I> Wire<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for CapturedIo<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for CapturedIo<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,7 +1,7 @@
 //! How an event stream is taken over from hyper: hyper writes its head, and no more.
 //!
 //! hyper is given the head with a body that is never ready. It encodes the head, and writes it behind whatever it still had
-//! to write; [`Wire`](crate::server::takeover::capture::Wire) keeps all of that. When hyper has flushed, it holds nothing that the client is owed,
+//! to write; [`CapturedIo`](crate::server::takeover::capture::CapturedIo) keeps all of that. When hyper has flushed, it holds nothing that the client is owed,
 //! and the connection can be taken from it.
 
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::routing::service::Stack;
-use crate::server::takeover::stream::StreamBody;
+use crate::server::takeover::stream::TakenBody;
 use crate::sse::answer::Answer;
 
 /// What the parts of one connection tell each other. It belongs to hyper's time on the connection, and ends with it.
@@ -31,20 +31,20 @@ pub(crate) struct Handover {
     /// The body of the request in hand has been read to its end, or it has none.
     request_read: AtomicBool,
     begun: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<HandoverState>,
 }
 
 #[derive(Default)]
-struct State {
-    stream: Option<Taken>,
+struct HandoverState {
+    stream: Option<TakenOver>,
     flushed: bool,
 }
 
 /// A response whose body hyper does not write.
-pub(crate) struct Taken {
+pub(crate) struct TakenOver {
     /// What hyper has written: the head, and before it what the socket had not taken yet.
     pub(crate) written: Vec<u8>,
-    pub(crate) body: StreamBody,
+    pub(crate) body: TakenBody,
     pub(crate) framing: Framing,
 }
 
@@ -73,7 +73,7 @@ impl Handover {
     }
 
     /// What was taken over, when hyper is done with it.
-    pub(crate) fn take(&self) -> Option<Taken> {
+    pub(crate) fn take(&self) -> Option<TakenOver> {
         if !self.has_begun() {
             return None;
         }
@@ -82,9 +82,9 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, head: Parts, body: StreamBody, mut framing: Framing) -> Response {
+    fn begin(&self, head: Parts, body: TakenBody, mut framing: Framing) -> Response {
         framing.last |= asks_to_close(&head.headers);
-        self.state().stream = Some(Taken {
+        self.state().stream = Some(TakenOver {
             written: Vec::new(),
             body,
             framing,
@@ -93,7 +93,7 @@ impl Handover {
         Response::from_parts(head, Body::new(Held))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HandoverState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,12 +135,12 @@ impl Future for Answered {
         Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
                 let (head, running) = stream.into_parts();
-                let body = StreamBody::Own(running);
+                let body = TakenBody::Own(running);
                 self.handover.begin(head, body, framing)
             }
             (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {
                 let (head, body) = response.into_parts();
-                self.handover.begin(head, StreamBody::Other(body), framing)
+                self.handover.begin(head, TakenBody::Other(body), framing)
             }
             (answer, _) => answer.into(),
         }))

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
-use crate::server::takeover::handover::{Framing, Taken};
+use crate::server::takeover::handover::{Framing, TakenOver};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::Chunk;
 
@@ -33,10 +33,10 @@ thread_local! {
     static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-pub(crate) struct EventStream<I> {
+pub(crate) struct StreamWriter<I> {
     io: I,
     unread: Vec<u8>,
-    body: StreamBody,
+    body: TakenBody,
     framing: Framing,
     unwritten: Bytes,
     /// The socket is full, or has not been flushed.
@@ -45,12 +45,12 @@ pub(crate) struct EventStream<I> {
 }
 
 /// What is written. A connection of the app's own is at hand, not behind the pointer that another body is.
-pub(crate) enum StreamBody {
+pub(crate) enum TakenBody {
     Own(RunningStream),
     Other(Body),
 }
 
-impl StreamBody {
+impl TakenBody {
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -79,9 +79,9 @@ enum End {
     Failed,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> EventStream<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
     /// A stream on a socket of which `unread` was read already.
-    pub(crate) fn new(io: I, unread: Vec<u8>, taken: Taken) -> Self {
+    pub(crate) fn new(io: I, unread: Vec<u8>, taken: TakenOver) -> Self {
         Self {
             io,
             unread,
@@ -270,7 +270,7 @@ mod tests {
 
     use super::*;
 
-    async fn run(stream: &mut EventStream<DuplexStream>) -> io::Result<()> {
+    async fn run(stream: &mut StreamWriter<DuplexStream>) -> io::Result<()> {
         poll_fn(|cx| stream.poll(cx)).await
     }
 
@@ -298,17 +298,17 @@ mod tests {
         frames: impl IntoIterator<Item = Result<&'static str, &'static str>>,
         chunked: bool,
         socket_bytes: usize,
-    ) -> (EventStream<DuplexStream>, DuplexStream, Arc<AtomicUsize>) {
+    ) -> (StreamWriter<DuplexStream>, DuplexStream, Arc<AtomicUsize>) {
         let (io, client) = duplex(socket_bytes);
         let polls = Arc::new(AtomicUsize::new(0));
         let frames = Frames(frames.into_iter().collect(), Arc::clone(&polls));
         let last = !chunked;
-        let taken = Taken {
+        let taken = TakenOver {
             written: b"head ".to_vec(),
-            body: StreamBody::Other(Body::new(frames)),
+            body: TakenBody::Other(Body::new(frames)),
             framing: Framing { chunked, last },
         };
-        (EventStream::new(io, Vec::new(), taken), client, polls)
+        (StreamWriter::new(io, Vec::new(), taken), client, polls)
     }
 
     async fn written(

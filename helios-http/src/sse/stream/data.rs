@@ -10,11 +10,11 @@ type Value = Arc<dyn Any + Send + Sync>;
 
 /// One value of each type. No code of theirs, such as `Clone` or `Drop`, runs under its lock.
 #[derive(Default)]
-pub(crate) struct Data {
+pub(crate) struct StreamData {
     values: Mutex<HashMap<TypeId, Value>>,
 }
 
-impl Data {
+impl StreamData {
     pub(crate) fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         let before = lock(&self.values).insert(TypeId::of::<T>(), Arc::new(value));
         owned(before?)

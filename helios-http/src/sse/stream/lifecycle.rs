@@ -24,7 +24,7 @@ pub(crate) enum EndEvent {
     Error(SseError),
 }
 
-pub(crate) struct Lifecycle {
+pub(crate) struct StreamLifecycle {
     stage: Stage,
     /// An end that is not decided yet, and when it is at the latest.
     announced: Option<(Ending, Duration)>,
@@ -56,13 +56,13 @@ pub(crate) enum Decision {
 }
 
 /// What is left to do for a stream that is over.
-pub(crate) struct Finished {
+pub(crate) struct Finish {
     pub(crate) reason: CloseReason,
     pub(crate) was_live: bool,
     pub(crate) callbacks: Vec<CloseCallback>,
 }
 
-impl Lifecycle {
+impl StreamLifecycle {
     pub(crate) fn detached() -> Self {
         Self {
             stage: Stage::Detached(None),
@@ -126,14 +126,14 @@ impl Lifecycle {
     }
 
     /// It is over; `reason` counts if no end was decided before. `None` if it was over already.
-    pub(crate) fn finish(&mut self, reason: CloseReason) -> Option<Finished> {
+    pub(crate) fn finish(&mut self, reason: CloseReason) -> Option<Finish> {
         if self.finished_reason().is_some() {
             return None;
         }
         let was_live = self.is_live();
         let reason = self.closed_reason().unwrap_or(reason);
         self.stage = Stage::Finished(reason);
-        Some(Finished {
+        Some(Finish {
             reason,
             was_live,
             callbacks: mem::take(&mut self.callbacks),
@@ -219,13 +219,13 @@ mod tests {
         }
     }
 
-    fn live() -> Lifecycle {
-        let mut lifecycle = Lifecycle::detached();
+    fn live() -> StreamLifecycle {
+        let mut lifecycle = StreamLifecycle::detached();
         assert!(lifecycle.go_live().is_none());
         lifecycle
     }
 
-    fn announced(reason: CloseReason) -> Lifecycle {
+    fn announced(reason: CloseReason) -> StreamLifecycle {
         let mut lifecycle = live();
         assert_eq!(lifecycle.watch(), None);
         assert!(lifecycle.announce(&ending(reason), LATER));
@@ -240,18 +240,18 @@ mod tests {
         }
     }
 
-    fn is_refused(lifecycle: &mut Lifecycle, reason: CloseReason) -> bool {
+    fn is_refused(lifecycle: &mut StreamLifecycle, reason: CloseReason) -> bool {
         matches!(lifecycle.decide(&ending(reason)), Decision::Refused)
     }
 
-    fn finish(lifecycle: &mut Lifecycle, reason: CloseReason) -> Option<(CloseReason, bool)> {
+    fn finish(lifecycle: &mut StreamLifecycle, reason: CloseReason) -> Option<(CloseReason, bool)> {
         let finished = lifecycle.finish(reason)?;
         Some((finished.reason, finished.was_live))
     }
 
     #[test]
     fn it_is_detached_then_live_then_closing_then_finished() {
-        let mut lifecycle = Lifecycle::detached();
+        let mut lifecycle = StreamLifecycle::detached();
         assert!(lifecycle.is_detached() && !lifecycle.is_live());
         assert!(lifecycle.go_live().is_none());
         assert!(lifecycle.is_live() && lifecycle.is_open() && lifecycle.is_well());
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_end_before_it_is_live_is_kept_until_then() {
-        let mut lifecycle = Lifecycle::detached();
+        let mut lifecycle = StreamLifecycle::detached();
         let decision = lifecycle.decide(&ending(ServerClosed));
         assert!(matches!(decision, Decision::Kept));
         assert!(is_refused(&mut lifecycle, Rejected));
@@ -288,9 +288,9 @@ mod tests {
 
     #[test]
     fn what_was_never_live_is_finished_as_it_was_ended() {
-        let mut dropped = Lifecycle::detached();
+        let mut dropped = StreamLifecycle::detached();
         assert_eq!(finish(&mut dropped, Rejected), Some((Rejected, false)));
-        let mut closed = Lifecycle::detached();
+        let mut closed = StreamLifecycle::detached();
         assert_eq!(told(closed.decide(&ending(ServerClosed))), None);
         assert_eq!(finish(&mut closed, Rejected), Some((ServerClosed, false)));
     }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn an_end_is_announced_only_to_those_who_watch_and_only_while_it_is_live() {
         assert!(!live().announce(&ending(Shutdown), LATER));
-        let mut lifecycle = Lifecycle::detached();
+        let mut lifecycle = StreamLifecycle::detached();
         assert_eq!(lifecycle.watch(), None);
         assert!(!lifecycle.announce(&ending(Shutdown), LATER));
         assert!(lifecycle.go_live().is_none());

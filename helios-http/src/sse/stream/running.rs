@@ -43,7 +43,7 @@ pub(crate) struct RunningStream {
 }
 
 /// How the attempt to open a stream ended.
-pub(crate) enum Opened {
+pub(crate) enum OpenOutcome {
     /// The head may leave.
     Stream(ResponseHead),
     /// An ordinary response instead.
@@ -71,7 +71,7 @@ impl RunningStream {
     }
 
     /// Runs the source until the head may leave, or until it is clear that it will not.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<OpenOutcome> {
         match self.poll_source(cx) {
             Poll::Pending => {
                 let may_leave = |stream: &SseStream| stream.state.poll_head(cx);
@@ -96,7 +96,7 @@ impl RunningStream {
         }
         let opening = self.opening.take();
         let head = opening.map(|opening| opening.head.clone());
-        Poll::Ready(Opened::Stream(head.unwrap_or_default()))
+        Poll::Ready(OpenOutcome::Stream(head.unwrap_or_default()))
     }
 
     /// The next chunk of the stream; `None` is its end.
@@ -156,11 +156,11 @@ impl RunningStream {
     }
 
     /// Nothing has left yet: the client gets an ordinary answer.
-    fn refuse(&mut self, refusal: Refusal) -> Opened {
+    fn refuse(&mut self, refusal: Refusal) -> OpenOutcome {
         self.end(CloseReason::Error);
         match refusal {
-            Refusal::Response(response) => Opened::Refused(*response),
-            Refusal::Error(error) => Opened::Failed(error.into()),
+            Refusal::Response(response) => OpenOutcome::Refused(*response),
+            Refusal::Error(error) => OpenOutcome::Failed(error.into()),
         }
     }
 

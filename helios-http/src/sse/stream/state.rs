@@ -4,7 +4,7 @@
 //! neither the lock nor each other's tasks: their methods say what follows ([`Effects`]), and [`StreamState::change`] does
 //! that when the lock is open again.
 //!
-//! Its stages are those of [`Lifecycle`]:
+//! Its stages are those of [`StreamLifecycle`]:
 //!
 //! ```text
 //! Detached --returned from a method, hooks accept--> Live ----------- end decided ----------> Closing --last byte taken--> Finished
@@ -36,12 +36,12 @@ use tokio::sync::Notify;
 use crate::panics::caught;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
-use crate::sse::stream::data::Data;
+use crate::sse::stream::data::StreamData;
 use crate::sse::stream::deferred::Deferred;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks;
 use crate::sse::stream::lifecycle::{
-    CloseCallback, Decision, EndEvent, Ending, Finished, Lifecycle,
+    CloseCallback, Decision, EndEvent, Ending, Finish, StreamLifecycle,
 };
 use crate::sse::stream::route::StreamRequest;
 use crate::sse::stream::task::PollTask;
@@ -67,16 +67,16 @@ pub(crate) struct StreamState {
     pub(crate) closing: Notify,
     /// Signalled when the stream is over.
     pub(crate) over: Notify,
-    pub(crate) data: Data,
+    pub(crate) data: StreamData,
 }
 
 #[repr(C)]
 struct Parts {
     task: PollTask,
-    head: Head,
+    head: HeadStage,
     reader: Subscriber<Membership>,
     liveness: Liveness,
-    lifecycle: Lifecycle,
+    lifecycle: StreamLifecycle,
     deferred: Deferred,
     /// The hub's epoch when the first topic was joined: that of every position of this stream.
     epoch: Option<u64>,
@@ -86,7 +86,7 @@ struct Parts {
 
 /// How far the response head has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Head {
+enum HeadStage {
     /// An error may still become an ordinary answer.
     Held,
     /// The source has nothing to say yet, and the head need not wait for it any longer.
@@ -103,10 +103,10 @@ impl StreamState {
         Self {
             parts: Mutex::new(Parts {
                 task: PollTask::default(),
-                head: Head::Held,
+                head: HeadStage::Held,
                 reader: Subscriber::new(id, BacklogLimits::default()),
                 liveness: Liveness::default(),
-                lifecycle: Lifecycle::detached(),
+                lifecycle: StreamLifecycle::detached(),
                 deferred: Deferred::default(),
                 epoch: None,
                 next_reset: None,
@@ -117,7 +117,7 @@ impl StreamState {
             room: Notify::new(),
             closing: Notify::new(),
             over: Notify::new(),
-            data: Data::default(),
+            data: StreamData::default(),
         }
     }
 
@@ -203,13 +203,13 @@ impl StreamState {
 
     /// The head need not wait for what the source says first.
     pub(crate) fn let_head_leave(&self) {
-        lock(&self.parts).raise_head(Head::MayLeave);
+        lock(&self.parts).raise_head(HeadStage::MayLeave);
     }
 
     /// The head is to leave now.
     pub(crate) fn request_head(self: &Arc<Self>) {
         self.change(|parts, effects| {
-            parts.raise_head(Head::Wanted);
+            parts.raise_head(HeadStage::Wanted);
             effects.wake(&mut parts.task);
         });
     }
@@ -220,7 +220,7 @@ impl StreamState {
         if parts.lifecycle.is_detached() {
             return false;
         }
-        let may_leave = parts.head >= Head::MayLeave;
+        let may_leave = parts.head >= HeadStage::MayLeave;
         if !may_leave {
             parts.task.is_polled_by(cx.waker());
             parts.task.waits();
@@ -230,7 +230,7 @@ impl StreamState {
 
     /// Whether something was sent, so that an error comes too late for a status.
     pub(crate) fn has_sent(&self) -> bool {
-        lock(&self.parts).head >= Head::Wanted
+        lock(&self.parts).head >= HeadStage::Wanted
     }
 
     pub(crate) fn on_close(&self, callback: CloseCallback) {
@@ -286,7 +286,7 @@ impl StreamState {
 
     /// Ends the state and runs the callbacks. `None` if that was done before.
     fn settle(&self, reason: CloseReason) -> Option<(CloseReason, bool)> {
-        let Finished {
+        let Finish {
             reason,
             was_live,
             callbacks,
@@ -305,7 +305,7 @@ impl StreamState {
 }
 
 impl Parts {
-    fn raise_head(&mut self, head: Head) {
+    fn raise_head(&mut self, head: HeadStage) {
         self.head = self.head.max(head);
     }
 
@@ -356,14 +356,14 @@ impl Parts {
             // It is told when the stream is live.
             (Decision::Closes(_) | Decision::Kept, _) => {}
         }
-        self.raise_head(Head::Wanted);
+        self.raise_head(HeadStage::Wanted);
         effects.made_room = true;
         effects.closing = true;
         effects.wake(&mut self.task);
     }
 
     /// Is over: what waits is not written any more. `None` if it was over before.
-    fn finish(&mut self, reason: CloseReason) -> Option<Finished> {
+    fn finish(&mut self, reason: CloseReason) -> Option<Finish> {
         let finished = self.lifecycle.finish(reason)?;
         self.reader.outbox.clear();
         self.reader.leave_all().for_each(drop);

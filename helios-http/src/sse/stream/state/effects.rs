@@ -36,7 +36,7 @@ impl Effects {
             waker.wake();
         }
         if let Some(reset) = self.reset {
-            reset.run(stream);
+            reset.answer(stream);
         }
     }
 }

@@ -6,7 +6,7 @@ use helios_core::hub::{EventId, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
 use super::effects::Effects;
-use super::{Head, Parts, StreamState};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::{EVERYONE, Membership, check_name};
@@ -54,7 +54,7 @@ impl StreamState {
             JoinAt::After(id) => Some(id),
             JoinAt::Head => {
                 let parts = lock(&self.parts);
-                let is_before_head = parts.lifecycle.is_live() && parts.head < Head::Left;
+                let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
                 is_before_head.then(|| parts.begins_after(hub, self.request()))?
             }
         }
@@ -73,7 +73,7 @@ impl StreamState {
                 return Ok(());
             }
             match self.request() {
-                Some(request) if parts.head == Head::Left => {
+                Some(request) if parts.head == HeadStage::Left => {
                     parts.join_late(request, membership, at, effects);
                 }
                 // What it misses is told with where it begins.

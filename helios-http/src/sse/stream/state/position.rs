@@ -34,7 +34,7 @@ use helios_core::hub::EventId;
 use helios_core::sse::{ResetReason, SseReset};
 
 use super::effects::Effects;
-use super::{Head, Parts};
+use super::{HeadStage, Parts};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::stream::route::StreamRequest;
@@ -67,7 +67,7 @@ impl Parts {
     /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
     /// head leaves now: what is joined from here on begins when it is joined.
     pub(super) fn start(&mut self, request: &StreamRequest, effects: &mut Effects) {
-        self.head = Head::Left;
+        self.head = HeadStage::Left;
         let hub = request.route.hub();
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
             return;

@@ -10,7 +10,7 @@ use helios_core::hub::{BacklogLimits, Frame, Lag, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::effects::Effects;
-use super::{Head, Parts, StreamState};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::hub::Hub;
 use crate::sse::options::SlowClients;
 use crate::sse::stream::lifecycle::Ending;
@@ -101,7 +101,7 @@ impl Parts {
         cx: &Context<'_>,
         effects: &mut Effects,
     ) {
-        if let Some(request) = request.filter(|_| self.head < Head::Left) {
+        if let Some(request) = request.filter(|_| self.head < HeadStage::Left) {
             self.start(request, effects);
         }
         self.liveness.polled();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use helios_core::sse::{CloseReason, SseReset};
 
 use super::effects::Effects;
-use super::{Head, Parts, StreamState};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::stream::handle::SseStream;
@@ -34,7 +34,7 @@ impl PendingReset {
         }
     }
 
-    pub(super) fn run(self, stream: &Arc<StreamState>) {
+    pub(super) fn answer(self, stream: &Arc<StreamState>) {
         if let Some(request) = stream.request() {
             let handle = SseStream::at_reset(Arc::clone(stream), self.at);
             hook_tasks::spawn_reset(handle, request, self.reset);
@@ -72,7 +72,7 @@ impl Parts {
         reset: SseReset,
         effects: &mut Effects,
     ) {
-        if self.head < Head::Left && self.joined().next().is_some() {
+        if self.head < HeadStage::Left && self.joined().next().is_some() {
             self.deferred.reset(reset);
             return;
         }

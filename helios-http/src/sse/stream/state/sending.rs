@@ -10,7 +10,7 @@ use helios_core::hub::FRAME_BYTES;
 use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
 use super::effects::Effects;
-use super::{Head, Parts, StreamState};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::options::SlowClients;
 use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::route::StreamRequest;
@@ -90,7 +90,7 @@ impl StreamState {
         let written = outbox.has_room(HIGH_WATER)
             && outbox.write(hub.head(), event, hub.options().max_event_bytes)?;
         if written {
-            parts.raise_head(Head::Wanted);
+            parts.raise_head(HeadStage::Wanted);
         }
         Ok(written)
     }
@@ -114,7 +114,7 @@ impl StreamState {
         let pushed = self.change(|parts, effects| {
             let pushed = parts.push(self.request(), prepared, after, manner)?;
             if pushed {
-                parts.raise_head(Head::Wanted);
+                parts.raise_head(HeadStage::Wanted);
                 effects.wake(&mut parts.task);
             }
             Ok::<_, SseError>(pushed)
