@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, parse_quote};
 
-use crate::args::Args;
+use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::runtime::{Runtime, option, quiet};
 use crate::types;
@@ -29,6 +29,21 @@ struct Settings {
     on_start: Option<Path>,
     on_stop: Option<Path>,
 }
+
+const KEYS: [Key<Settings>; 3] = [
+    ("on_start", |settings, arg, errors| {
+        settings.on_start = arg.path("on_start = connect", errors);
+    }),
+    ("on_stop", |settings, arg, errors| {
+        settings.on_stop = arg.path("on_stop = flush", errors);
+    }),
+    ("crate", |settings, arg, errors| {
+        settings.runtime = Runtime::given(arg, errors);
+    }),
+];
+
+/// Whether every key of a field is written as it should be.
+const FIELD_KEYS: [Key<bool>; 1] = [("default", |right, arg, errors| *right &= arg.flag(errors))];
 
 /// Expands the derive.
 pub(crate) fn injectable(item: TokenStream) -> TokenStream {
@@ -58,16 +73,7 @@ impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
         for args in Args::of_helpers("inject", attributes, "on_start = connect", errors) {
-            for arg in args.known("inject", &["on_start", "on_stop", "crate"], errors) {
-                match arg.name().as_str() {
-                    "on_start" => settings.on_start = arg.path("on_start = connect", errors),
-                    "on_stop" => settings.on_stop = arg.path("on_stop = flush", errors),
-                    _ => {
-                        let facade = arg.path("crate = path::to::helios", errors);
-                        settings.runtime = Runtime::new(facade);
-                    }
-                }
-            }
+            args.set(&mut settings, "inject", &KEYS, errors);
         }
         settings
     }
@@ -131,13 +137,11 @@ fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
     }
     let helpers = Args::of_helpers("inject", &field.attrs, "default", errors);
     if !helpers.is_empty() {
-        let args = helpers.into_iter();
-        let known = args.flat_map(|args| args.known("inject", &["default"], errors));
-        let known: Vec<_> = known.collect();
-        return known
-            .iter()
-            .all(|arg| arg.flag(errors))
-            .then_some(Source::Default);
+        let mut right = true;
+        for args in helpers {
+            args.set(&mut right, "inject", &FIELD_KEYS, errors);
+        }
+        return right.then_some(Source::Default);
     }
     if types::is_named(&field.ty, "SseService") {
         return Some(Source::SseService);

@@ -3,12 +3,14 @@
 //! They generate tables and calls, not logic: what a macro writes down is walked by the runtime.
 
 mod args;
+mod attribute;
 mod controller;
 mod diagnostics;
 mod duration;
 mod http_error;
 mod injectable;
 mod misplaced;
+mod names;
 mod path;
 mod pipeline;
 mod runtime;
