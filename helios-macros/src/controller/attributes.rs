@@ -111,19 +111,6 @@ pub(super) fn is_exported(attribute: &Attribute) -> bool {
     short_name(attribute) != HEADER
 }
 
-/// The names of the attributes that are exported as macros.
-#[cfg(test)]
-pub(crate) fn exported() -> Vec<String> {
-    let verbs = Verb::ALL.into_iter().map(Verb::attribute);
-    let hooks = HOOKS.iter().map(|hook| hook.attribute.to_owned());
-    let extras = EXTRAS.iter().map(|(name, _)| (*name).to_owned());
-    verbs
-        .chain([SSE.to_owned()])
-        .chain(hooks)
-        .chain(extras.filter(|name| name != HEADER))
-        .collect()
-}
-
 /// `#[get("path")]`
 pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {
     let args = attribute::args(attribute, errors);
@@ -311,4 +298,22 @@ fn response_header(extras: &mut Extras, attribute: &Attribute, errors: &mut Erro
 
 fn is_visible(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_is_a_macro_too_and_every_macro_an_attribute() {
+        let verbs = Verb::ALL.into_iter().map(Verb::attribute);
+        let hooks = HOOKS.iter().map(|hook| hook.attribute.to_owned());
+        let extras = EXTRAS.iter().map(|(name, _)| (*name).to_owned());
+        let all = verbs.chain([SSE.to_owned()]).chain(hooks).chain(extras);
+        let mut attributes: Vec<_> = all.filter(|name| name != HEADER).collect();
+        let mut macros = crate::METHOD_ATTRIBUTES.to_vec();
+        attributes.sort_unstable();
+        macros.sort_unstable();
+        assert_eq!(attributes, macros);
+    }
 }

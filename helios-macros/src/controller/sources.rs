@@ -224,3 +224,16 @@ fn without_arc(argument: &Argument, _: &mut Source, errors: &mut Errors) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_is_documented() {
+        let page = include_str!("../docs/controller.md");
+        for (name, _) in &SOURCES {
+            assert!(page.contains(&format!("\n| `#[{name}]`")), "{name}");
+        }
+    }
+}
