@@ -12,7 +12,7 @@ use syn::{
 use crate::diagnostics::{Errors, similar};
 use crate::types::Listed;
 
-/// What stands in an attribute's parentheses.
+/// The values in an attribute's parentheses.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     pub(crate) positional: Vec<Expr>,
@@ -29,7 +29,7 @@ pub(crate) struct Arg {
 /// A key of an attribute, and what takes its value.
 pub(crate) type Key<T> = (&'static str, fn(&mut T, &Arg, &mut Errors));
 
-/// What a key is given.
+/// The value that a key is given.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// `key`
@@ -43,7 +43,7 @@ pub(crate) enum Value {
 }
 
 impl Args {
-    /// Parses a whole list; what stands before a syntax error is kept.
+    /// Parses a whole list, and keeps the values before a syntax error.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self::default();
         let parsed = (|input: ParseStream<'_>| args.fill(input)).parse2(tokens);
@@ -65,7 +65,7 @@ impl Args {
         Ok(())
     }
 
-    /// What stands in the helper attributes `#[name(..)]` of a derive.
+    /// Reads the helper attributes `#[name(..)]` of a derive.
     pub(crate) fn of_helpers(
         name: &str,
         attributes: &[Attribute],

@@ -10,11 +10,11 @@ use syn::{
 
 use crate::args::{Arg, Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, cfgs, option, quiet};
+use crate::runtime::{Runtime, allow_lints, cfgs, option};
 
 const EXAMPLE: &str = "status = 404";
 
-/// What `#[http(..)]` says.
+/// The keys that `#[http(..)]` gives.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -204,11 +204,11 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = bounded(item);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::From<#name #type_generics> for #rt::HttpError #where_clause {
             fn from(error: #name #type_generics) -> Self {

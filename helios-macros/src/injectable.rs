@@ -7,14 +7,14 @@ use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, 
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, option, quiet};
+use crate::runtime::{Runtime, allow_lints, option};
 use crate::types;
 
 const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
 
 const BARE: &str = "an `Arc<T>` is injected without an attribute: remove it, or write `#[inject(default)]` to fill the field with its `Default`";
 
-/// Where the value of a field comes from.
+/// The origin of a field's value.
 enum Source<'a> {
     /// The type inside an `Arc`.
     Container(&'a Type),
@@ -22,7 +22,7 @@ enum Source<'a> {
     Default,
 }
 
-/// What `#[inject(..)]` on the struct says.
+/// The keys that `#[inject(..)]` on the struct gives.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -42,7 +42,7 @@ const KEYS: [Key<Settings>; 3] = [
     }),
 ];
 
-/// Whether every key of a field is written as it should be.
+/// The keys of a field. They clear the flag if one is not written as it should be.
 const FIELD_KEYS: [Key<bool>; 1] = [("default", |right, arg, errors| *right &= arg.flag(errors))];
 
 /// Expands the derive.
@@ -95,7 +95,7 @@ impl Settings {
     }
 }
 
-/// Calls a hook. A mere name is that of a method; what cannot be one is blamed on it.
+/// Calls a hook. A mere name is that of a method, and errors point at it.
 fn hook(runtime: &Runtime, path: &Path) -> TokenStream {
     let span = path.span();
     let (rt, this) = (runtime.at(span), Ident::new("this", Span::mixed_site()));
@@ -207,12 +207,12 @@ fn implementation(
     body: &TokenStream,
     lifecycle: Option<TokenStream>,
 ) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = types::shared(&item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let resolver = Ident::new("resolver", Span::mixed_site());
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::Injectable for #name #type_generics #where_clause {
             fn build(#resolver: &mut #rt::Resolver<'_>) -> #rt::Option<Self> {

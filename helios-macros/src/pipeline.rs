@@ -1,4 +1,4 @@
-//! What stands around handlers: guards, interceptors and filters of a server, a controller or a route.
+//! Guards, interceptors and filters: the pipeline around the handlers of a server, a controller or a route.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -49,7 +49,7 @@ impl Parse for Interceptor {
     }
 }
 
-/// What is neither a type nor a closure is told so; what is nearly a type keeps its own error.
+/// Chooses the error for an element that is no interceptor. Something that is nearly a type keeps its own error.
 fn interceptor_error(input: ParseStream<'_>, error: &Error) -> Error {
     match input.fork().parse::<Expr>() {
         Ok(Expr::Call(_) | Expr::Struct(_) | Expr::Path(_)) | Err(_) => error.clone(),

@@ -70,8 +70,8 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     cfgs.cloned().collect()
 }
 
-/// What keeps the lints of users away from generated code.
-pub(crate) fn quiet() -> TokenStream {
+/// Keeps the lints of users away from generated code.
+pub(crate) fn allow_lints() -> TokenStream {
     quote! {
         #[allow(
             unused, deprecated, unused_qualifications, single_use_lifetimes, non_snake_case,

@@ -10,10 +10,10 @@ use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Variant
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, cfgs, quiet};
+use crate::runtime::{Runtime, allow_lints, cfgs};
 use case::Case;
 
-/// What `#[sse(..)]` on the enum says.
+/// The keys that `#[sse(..)]` on the enum gives.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -164,11 +164,11 @@ fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = bounded(&rt, &item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::IntoSseEvent for #name #type_generics #where_clause {
             fn into_sse_event(self) -> #rt::SseEvent {

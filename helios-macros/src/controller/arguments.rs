@@ -13,7 +13,7 @@ use crate::attribute::refuse_cfg_attr;
 use crate::diagnostics::{Errors, similar};
 use crate::types;
 
-/// What rustc itself allows on an argument.
+/// The attributes that rustc itself allows on an argument.
 const BUILT_IN: [&str; 7] = [
     "allow", "expect", "warn", "deny", "forbid", "doc", "cfg_attr",
 ];
@@ -55,7 +55,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
     argument
 }
 
-/// Refuses the attributes of Helios on the arguments of an ordinary method, which nobody binds.
+/// Refuses the attributes of Helios on the arguments of an ordinary method, for Helios does not call it.
 pub(super) fn refuse(sig: &mut Signature, errors: &mut Errors) {
     for input in &mut sig.inputs {
         let FnArg::Typed(item) = input else { continue };
@@ -143,7 +143,7 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
     }
 }
 
-/// What is lent to a method ends with its call.
+/// Refuses `&'static`: the argument is lent for the call only.
 fn refuse_static(declared: &Type, errors: &mut Errors) {
     let Type::Reference(reference) = declared else {
         return;

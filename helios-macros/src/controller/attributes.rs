@@ -1,4 +1,5 @@
-//! The attributes of methods: routes, hooks, and what can stand beside them.
+//! The attributes of methods: routes, hooks, and those beside them. A verb is a new variant of `Verb`, a hook a new row of
+//! [`HOOKS`], and another attribute beside a route a new row of [`EXTRAS`].
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -18,7 +19,7 @@ const SSE: &str = "sse";
 /// A response header; not exported, because arguments use the name for request headers.
 const HEADER: &str = "header";
 
-/// What can stand beside a route's own attribute, and what reads it.
+/// The attributes that can stand beside a route's own, each with the function that reads it.
 const EXTRAS: [(&str, ReadExtra); 5] = [
     ("http_code", http_code),
     ("use_guards", |extras, attribute, errors| {
@@ -38,7 +39,7 @@ type ReadExtra = fn(&mut Extras, &Attribute, &mut Errors);
 /// The attributes of Helios on one method, by what they do.
 #[derive(Default)]
 pub(super) struct MethodAttributes {
-    /// What makes it a route or a hook.
+    /// Those that make it a route or a hook.
     pub(super) roles: Vec<Role>,
     pub(super) extras: Vec<Extra>,
 }
@@ -85,7 +86,7 @@ pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Meth
     taken
 }
 
-/// What an attribute of Helios does, whatever path leads to it.
+/// Finds out what an attribute does if it is one of Helios, whatever path leads to it.
 fn meaning(path: &Path) -> Option<Meaning> {
     let name = path.segments.last()?.ident.to_string();
     if name == HEADER && path.get_ident().is_none() {
@@ -106,7 +107,7 @@ fn role(name: &str) -> Option<RoleKind> {
         .or(hook.map(RoleKind::Hook))
 }
 
-/// Whether an attribute is exported as a macro, so that its import must count as used.
+/// Returns whether an attribute is exported as a macro, so that its import must count as used.
 pub(super) fn is_exported(attribute: &Attribute) -> bool {
     short_name(attribute) != HEADER
 }
@@ -127,7 +128,7 @@ pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiter
     }
 }
 
-/// What `#[sse(..)]` says beside its path.
+/// The keys that `#[sse(..)]` gives beside its path.
 struct SseArgs {
     verb: Verb,
     restart: bool,

@@ -12,12 +12,12 @@ use super::model::{Argument, Binding, Lent, Passed, TakesBody};
 use crate::runtime::Runtime;
 use crate::types;
 
-/// Where arguments are bound.
+/// The method whose arguments are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The runtime's type for it, which decides what a type without an attribute may be.
     pub(super) marker: &'static str,
-    /// Whether an argument may take the body.
+    /// True if an argument may take the body.
     pub(super) takes_body: bool,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Binder<'a> {
     pub(super) generics: &'a Generics,
     /// An expression for the `&mut Call`.
     pub(super) call: TokenStream,
-    /// What to return when an argument could not be bound.
+    /// Returned when an argument could not be bound.
     pub(super) refusal: TokenStream,
 }
 
@@ -63,7 +63,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Whoever takes the body comes last: the others only read the head.
+    /// The argument that takes the body comes last, for the others only read the head.
     fn order(&self) -> impl Iterator<Item = (usize, &Argument)> {
         let bound = || {
             self.arguments
@@ -166,7 +166,7 @@ impl Binder<'_> {
         }
     }
 
-    /// What a value with a default is bound as: it may be absent.
+    /// The type to bind. A value with a default may be absent.
     fn bound_type(&self, argument: &Argument) -> TokenStream {
         let ty = &argument.bound;
         let span = ty.span();
@@ -178,8 +178,8 @@ impl Binder<'_> {
     }
 }
 
-/// Lends the request and the response's head to whoever takes them. A wrong type is blamed on itself: the value gets
-/// there under a name with the type's span.
+/// Lends the request and the response's head to the arguments that borrow them. Errors point at a wrong type, because the
+/// value is passed under a name with the type's span.
 pub(super) fn lend(
     arguments: &[Argument],
     request: &TokenStream,
@@ -205,7 +205,7 @@ pub(super) fn lend(
     lent.collect()
 }
 
-/// What the method is called with.
+/// The arguments of the call.
 pub(super) fn passed(arguments: &[Argument]) -> Vec<TokenStream> {
     let passed = arguments.iter().enumerate().map(|(index, argument)| {
         let local = local(index);

@@ -1,4 +1,4 @@
-//! What only shows when paths, arguments and routes are seen together.
+//! Mistakes that only show when paths, arguments and routes are seen together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -28,7 +28,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_single(hook, &controller.hooks[..index], errors);
         check_hook(controller, hook, errors);
     }
-    // What was refused may have been a stream.
+    // A method that was refused may have been a stream.
     if errors.is_empty() {
         check_hooks_have_streams(controller, errors);
     }
@@ -78,7 +78,7 @@ fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     }
 }
 
-/// Whether one of the arguments is the parameter, or could be if its name had not been refused.
+/// Returns whether one of the arguments is the parameter, or could be if its name had not been refused.
 fn may_take(method: &Method, param: &str) -> bool {
     takes_whole_path(method)
         || method
@@ -251,7 +251,7 @@ fn gives_unit(output: Option<&Type>) -> bool {
     gives_nothing(output.map(types::in_result))
 }
 
-/// Whether one of the arguments is an `SseStream`, by whatever name.
+/// Returns whether one of the arguments may be an `SseStream`. The type may be an alias, so any unmarked one may be.
 fn may_send(method: &Method) -> bool {
     method.arguments.iter().any(Argument::is_unmarked)
 }

@@ -9,7 +9,7 @@ use syn::{Attribute, Generics, parse_quote_spanned};
 use super::handlers::{self, hidden};
 use super::hooks::{Given, HOOKS, HookKind};
 use super::model::{Controller, Metadata, Method, Route, RouteKind};
-use crate::runtime::{option, quiet};
+use crate::runtime::{allow_lints, option};
 use crate::types;
 
 /// The hidden functions, the table, and the touches.
@@ -25,10 +25,10 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
         .map(|hook| handlers::hook(controller, hook));
     let generics = shared_generics(controller);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    let (quiet, table, touches) = (quiet(), table(controller), touches(controller));
+    let (allow_lints, table, touches) = (allow_lints(), table(controller), touches(controller));
     quote! {
         #(#cfgs)*
-        #quiet
+        #allow_lints
         impl #impl_generics #self_ty #where_clause {
             #(#routes)*
             #(#hooks)*
@@ -84,12 +84,16 @@ fn table(controller: &Controller) -> TokenStream {
 }
 
 fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
-    let (rt, self_ty, quiet) = (controller.runtime.path(), &controller.self_ty, quiet());
+    let (rt, self_ty, allow_lints) = (
+        controller.runtime.path(),
+        &controller.self_ty,
+        allow_lints(),
+    );
     let (generics, cfgs) = (shared_generics(controller), &controller.cfgs);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #(#cfgs)*
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::Controller for #self_ty #where_clause {
             const TABLE: #rt::ControllerTable<Self> = #rt::ControllerTable { #table };
@@ -192,7 +196,7 @@ fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
     quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
 }
 
-/// What the arguments of those hooks need that are given the request.
+/// Lists the parameters and services that the arguments of hooks need. Only a hook that is given the request needs any.
 fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
     let rt = controller.runtime.path();
     let hooks = controller.hooks.iter();

@@ -1,4 +1,5 @@
-//! The hooks that run around streams. A row of [`HOOKS`] is all that the macro knows of one.
+//! The hooks that run around streams. A new hook is a new row of [`HOOKS`]: parsing, checks, expansion and messages read
+//! the rows, and know no hook by name.
 
 /// One kind of hook.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(crate) struct HookKind {
     pub(crate) given: Given,
 }
 
-/// What a hook is given, from which its arguments are bound.
+/// The things that a hook is given, and its arguments are bound from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Given {
     /// The request that opens the stream. The arguments are those of a route.

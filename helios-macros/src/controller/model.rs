@@ -1,4 +1,4 @@
-//! What the parser found out about a controller.
+//! The parsed controller.
 
 mod argument;
 
@@ -39,7 +39,7 @@ pub(crate) struct Used {
 
 /// A path template and where it stands.
 pub(crate) struct TemplateLiteral {
-    /// Nothing, if it was refused: then nothing follows from what it lacks.
+    /// `None` if it was refused. Then nothing follows from what it lacks.
     pub(crate) template: Option<Template>,
     /// The literal, or the attribute that it would stand in.
     pub(crate) span: Span,
@@ -91,7 +91,7 @@ pub(crate) enum RouteKind {
     Sse { restart: bool },
 }
 
-/// What the attributes beside a route's own say.
+/// The settings that the attributes beside a route's own give.
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) status: Option<Status>,
@@ -170,7 +170,7 @@ pub(crate) struct Hook {
     pub(crate) method: Method,
 }
 
-/// What routes and hooks have in common.
+/// The part that routes and hooks have in common.
 pub(crate) struct Method {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
@@ -188,6 +188,7 @@ impl Method {
             .filter_map(|source| Some((source.name.as_ref()?, source.outer)))
     }
 
+    /// Returns whether an argument borrows this.
     pub(crate) fn borrows(&self, lent: Lent) -> bool {
         let mut arguments = self.arguments.iter();
         arguments.any(|argument| argument.source.kind.binding == Binding::Lent(lent))

@@ -10,7 +10,7 @@ use crate::attribute::{self, short_name};
 use crate::diagnostics::{Errors, similar};
 use crate::types;
 
-/// What the attribute says, which is of this kind.
+/// Reads an attribute of this kind.
 pub(super) fn read(
     argument: &Argument,
     attribute: &Attribute,

@@ -210,7 +210,7 @@ fn method(sig: &mut Signature, cfgs: Vec<Attribute>, errors: &mut Errors) -> Met
     }
 }
 
-/// What Helios can call: `fn name(&self, ..)`, as it stands.
+/// Refuses methods that Helios cannot call as `name(&self, ..)`.
 fn signature(sig: &Signature, errors: &mut Errors) {
     match sig.receiver() {
         None => errors.at(

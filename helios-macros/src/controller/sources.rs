@@ -1,4 +1,5 @@
-//! The attributes of arguments. A row of [`SOURCES`] is all that the macro knows of one.
+//! The attributes of arguments. A new attribute is a new row of [`SOURCES`]: parsing, checks, expansion and messages
+//! read the rows, and know no attribute by name.
 
 use quote::ToTokens;
 
@@ -122,7 +123,7 @@ pub(super) static UNMARKED: SourceKind = SourceKind {
 /// A `#[header("last-event-id")]` that may be absent, and is if it cannot be read.
 static LAST_EVENT_ID: SourceKind = bound(Binding::Inside("last_event_id"));
 
-/// What most kinds have in common.
+/// A row of an attribute that takes nothing, and works wherever the request is at hand.
 const fn bound(binding: Binding) -> SourceKind {
     SourceKind {
         parentheses: Parentheses::Nothing,

@@ -1,4 +1,4 @@
-//! An argument, and what there is to know about the ways in which one can be bound.
+//! An argument of a method, and the description of the ways in which one can be bound.
 
 use proc_macro2::{Ident, Span};
 use syn::{Expr, LitStr, Path, Type};
@@ -28,19 +28,19 @@ pub(crate) enum Passed {
     Mutable,
 }
 
-/// Where an argument comes from: its kind, and what its attribute says.
+/// The source of an argument: its kind, and the details that its attribute gives.
 pub(crate) struct Source {
     pub(crate) kind: &'static SourceKind,
     /// Of a kind with [`Parentheses::Name`].
     pub(crate) name: Option<Name>,
     /// The type inside the argument's own, of a kind with [`Binding::Inside`].
     pub(crate) inner: Option<Type>,
-    /// What fills in an absent value.
+    /// Fills in an absent value.
     pub(crate) default: Option<Expr>,
-    /// Whether the parameter is one of an enclosing prefix.
+    /// True if the parameter is one of an enclosing prefix.
     pub(crate) outer: bool,
     pub(crate) unvalidated: bool,
-    /// Where `allow_get` stands, if it does.
+    /// The span of `allow_get`, if it is given.
     pub(crate) allow_get: Option<Span>,
 }
 
@@ -52,30 +52,28 @@ pub(crate) struct Name {
 
 /// How one kind of argument is written, checked and bound.
 pub(crate) struct SourceKind {
-    /// What its attribute takes.
     pub(crate) parentheses: Parentheses,
     /// Refuses types that it does not give.
     pub(crate) check: fn(&Argument, &mut Source, &mut Errors),
     pub(crate) binding: Binding,
     pub(crate) takes_body: TakesBody,
-    /// What the runtime is told of it before a request comes.
     pub(crate) metadata: Metadata,
-    /// Why a method cannot have two, if it cannot.
+    /// The message for a second one, if a method can take one at most.
     pub(crate) at_most_once: Option<&'static str>,
-    /// Why a hook that is given the request cannot take it, if it cannot.
+    /// The message for a hook that is given the request, if such a hook cannot take it.
     pub(crate) refused_with_request: Option<&'static str>,
-    /// Why a hook that runs after the request cannot take it, if it cannot.
+    /// The message for a hook that runs after the request, if such a hook cannot take it.
     pub(crate) refused_after_request: Option<&'static str>,
 }
 
-/// What the attribute of an argument takes.
+/// The values that the attribute of an argument takes.
 pub(crate) enum Parentheses {
     /// `#[req]`
     Nothing,
     /// `#[body(unvalidated)]`
     Keys {
         keys: &'static [Key<Source>],
-        /// What is said of a value without a key.
+        /// The message for a value without a key.
         no_value: &'static str,
     },
     /// `#[query("name", default = 20)]`
@@ -106,17 +104,18 @@ pub(crate) enum Binding {
     Body,
     /// The type binds itself, as extractors do.
     ByType,
-    /// Nothing is bound: the method borrows what is there.
+    /// Nothing is bound. The method borrows what is there.
     Lent(Lent),
 }
 
-/// What is lent to a method for its call.
+/// The things that a method can borrow for its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lent {
     Request,
     ResponseHead,
 }
 
+/// Whether an argument of a kind takes the request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TakesBody {
     Never,
@@ -125,6 +124,7 @@ pub(crate) enum TakesBody {
     ByType,
 }
 
+/// The part of the route's metadata that lists the argument, for the checks at start-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metadata {
     Nothing,
