@@ -12,7 +12,7 @@ use syn::{
 use crate::diagnostics::{Errors, similar};
 use crate::types::Listed;
 
-/// What stands in an attribute's parentheses.
+/// The values in an attribute's parentheses.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     pub(crate) positional: Vec<Expr>,
@@ -20,14 +20,17 @@ pub(crate) struct Args {
 }
 
 /// `key = value`, `key(..)` or `key`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arg {
     pub(crate) key: Ident,
     pub(crate) value: Value,
 }
 
-/// What a key is given.
-#[derive(Debug)]
+/// A key of an attribute, and what takes its value.
+pub(crate) type Key<T> = (&'static str, fn(&mut T, &Arg, &mut Errors));
+
+/// The value that a key is given.
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// `key`
     Nothing,
@@ -40,7 +43,7 @@ pub(crate) enum Value {
 }
 
 impl Args {
-    /// Parses a whole list; what stands before a syntax error is kept.
+    /// Parses a whole list, and keeps the values before a syntax error.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self::default();
         let parsed = (|input: ParseStream<'_>| args.fill(input)).parse2(tokens);
@@ -62,7 +65,7 @@ impl Args {
         Ok(())
     }
 
-    /// What stands in the helper attributes `#[name(..)]` of a derive.
+    /// Reads the helper attributes `#[name(..)]` of a derive.
     pub(crate) fn of_helpers(
         name: &str,
         attributes: &[Attribute],
@@ -82,17 +85,31 @@ impl Args {
         args.collect()
     }
 
-    /// The named values, without unknown and repeated ones.
-    pub(crate) fn known(self, attribute: &str, keys: &[&str], errors: &mut Errors) -> Vec<Arg> {
-        let mut known: Vec<Arg> = Vec::new();
+    /// Hands each named value to its key, but for unknown and repeated ones.
+    pub(crate) fn set<T>(
+        self,
+        target: &mut T,
+        attribute: &str,
+        keys: &[Key<T>],
+        errors: &mut Errors,
+    ) {
+        for (arg, set) in self.known(attribute, keys, errors) {
+            set(target, &arg, errors);
+        }
+    }
+
+    fn known<T>(self, attribute: &str, keys: &[Key<T>], errors: &mut Errors) -> Vec<Known<T>> {
+        let mut known: Vec<Known<T>> = Vec::new();
         for arg in self.named {
-            let key = arg.name();
-            if !keys.contains(&key.as_str()) {
-                errors.at(&arg.key, unknown(attribute, &key, keys));
-            } else if known.iter().any(|other| other.key == arg.key) {
-                errors.at(&arg.key, format_args!("`{key}` is given twice"));
+            let name = arg.name();
+            let Some((_, set)) = keys.iter().find(|(key, _)| *key == name) else {
+                errors.at(&arg.key, unknown(attribute, &name, &names(keys)));
+                continue;
+            };
+            if known.iter().any(|(other, _)| other.key == arg.key) {
+                errors.at(&arg.key, format_args!("`{name}` is given twice"));
             } else {
-                known.push(arg);
+                known.push((arg, *set));
             }
         }
         known
@@ -108,6 +125,14 @@ impl Args {
         }
         self
     }
+}
+
+/// A value whose key is known, and what takes it.
+type Known<T> = (Arg, fn(&mut T, &Arg, &mut Errors));
+
+/// The names of keys, for messages.
+pub(crate) fn names<T>(keys: &[Key<T>]) -> Vec<&'static str> {
+    keys.iter().map(|(name, _)| *name).collect()
 }
 
 fn unknown(attribute: &str, key: &str, keys: &[&str]) -> String {

@@ -6,11 +6,12 @@ mod bind;
 mod check;
 mod expand;
 mod handlers;
+mod hooks;
 mod model;
+mod parentheses;
 mod parse;
 mod sources;
 
-pub(crate) use attributes::list;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::spanned::Spanned;

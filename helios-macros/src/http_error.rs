@@ -4,24 +4,46 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Fields, Generics, Index, LitInt, LitStr, Member, Path,
+    Attribute, Data, DeriveInput, Fields, Generics, Index, LitInt, LitStr, Member,
     parse_quote_spanned,
 };
 
-use crate::args::{Arg, Args};
+use crate::args::{Arg, Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, cfgs, option, quiet};
+use crate::runtime::{Runtime, allow_lints, cfgs, option};
 
 const EXAMPLE: &str = "status = 404";
 
-/// What `#[http(..)]` says.
+/// The keys that `#[http(..)]` gives.
 #[derive(Default)]
 struct Settings {
-    facade: Option<Path>,
+    runtime: Runtime,
     status: Option<Arg>,
     title: Option<Arg>,
     transparent: Option<Arg>,
 }
+
+/// The keys of a variant.
+const VARIANT_KEYS: [Key<Settings>; 3] = [
+    ("status", |settings, arg, errors| {
+        set(&mut settings.status, arg, errors);
+    }),
+    ("title", |settings, arg, errors| {
+        set(&mut settings.title, arg, errors);
+    }),
+    ("transparent", |settings, arg, errors| {
+        set(&mut settings.transparent, arg, errors);
+    }),
+];
+
+/// The keys of the type.
+const KEYS: [Key<Settings>; 4] = {
+    let [status, title, transparent] = VARIANT_KEYS;
+    let facade: Key<Settings> = ("crate", |settings, arg, errors| {
+        settings.runtime = Runtime::given(arg, errors);
+    });
+    [status, title, transparent, facade]
+};
 
 /// How one variant, or the struct, is answered.
 enum Answer {
@@ -48,50 +70,27 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
             "the log and the filters get this error when the request is over: it cannot borrow";
         errors.at(lifetime, message);
     }
-    let settings = Settings::parse(
-        &item.attrs,
-        &["status", "title", "transparent", "crate"],
-        &mut errors,
-    );
-    let runtime = Runtime::new(settings.facade.clone());
-    let arms = arms(&runtime, &item, &settings, &mut errors);
+    let settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
+    let runtime = &settings.runtime;
+    let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
-        return implementation(&runtime, &item, &quote!(match error { #(#arms)* }));
+        return implementation(runtime, &item, &quote!(match error { #(#arms)* }));
     }
     let mut output = errors.compile_errors();
     if item.generics.lifetimes().next().is_none() {
         let body = quote!(::core::unreachable!());
-        output.extend(implementation(&runtime, &item, &body));
+        output.extend(implementation(runtime, &item, &body));
     }
     output
 }
 
 impl Settings {
-    fn parse(attributes: &[Attribute], keys: &[&str], errors: &mut Errors) -> Self {
+    fn parse(attributes: &[Attribute], keys: &[Key<Self>], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
         for args in Args::of_helpers("http", attributes, EXAMPLE, errors) {
-            for arg in args.known("http", keys, errors) {
-                settings.set(arg, errors);
-            }
+            args.set(&mut settings, "http", keys, errors);
         }
         settings
-    }
-
-    fn set(&mut self, arg: Arg, errors: &mut Errors) {
-        let name = arg.name();
-        let place = match name.as_str() {
-            "status" => &mut self.status,
-            "title" => &mut self.title,
-            "transparent" => &mut self.transparent,
-            _ => {
-                self.facade = arg.path("crate = path::to::helios", errors);
-                return;
-            }
-        };
-        if place.is_some() {
-            errors.at(&arg.key, format_args!("`{name}` is given twice"));
-        }
-        *place = Some(arg);
     }
 
     /// The settings that are there and say how to answer.
@@ -141,6 +140,14 @@ impl Settings {
     }
 }
 
+/// Keeps a value, of which all `#[http(..)]` of one item give one at most.
+fn set(place: &mut Option<Arg>, arg: &Arg, errors: &mut Errors) {
+    if place.is_some() {
+        errors.at(&arg.key, format_args!("`{}` is given twice", arg.key));
+    }
+    *place = Some(arg.clone());
+}
+
 fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {
     let parsed = code.base10_parse().ok();
     let status = parsed.filter(|status| (400..=599).contains(status));
@@ -151,13 +158,8 @@ fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {
     status
 }
 
-fn arms(
-    runtime: &Runtime,
-    item: &DeriveInput,
-    settings: &Settings,
-    errors: &mut Errors,
-) -> Vec<TokenStream> {
-    let name = &item.ident;
+fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<TokenStream> {
+    let (name, runtime) = (&item.ident, &settings.runtime);
     match &item.data {
         Data::Struct(data) => {
             let answer = settings.answer(name, &data.fields, errors);
@@ -170,8 +172,7 @@ fn arms(
                 errors.at(&arg.key, message);
             }
             let arms = data.variants.iter().filter_map(|variant| {
-                let keys = ["status", "title", "transparent"];
-                let settings = Settings::parse(&variant.attrs, &keys, errors);
+                let settings = Settings::parse(&variant.attrs, &VARIANT_KEYS, errors);
                 let answer = settings.answer(&variant.ident, &variant.fields, errors)?;
                 let (cfgs, ident) = (cfgs(&variant.attrs), &variant.ident);
                 let arm = arm(runtime, quote!(#name::#ident), &answer);
@@ -203,11 +204,11 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = bounded(item);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::From<#name #type_generics> for #rt::HttpError #where_clause {
             fn from(error: #name #type_generics) -> Self {

@@ -5,16 +5,16 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, parse_quote};
 
-use crate::args::Args;
+use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, option, quiet};
+use crate::runtime::{Runtime, allow_lints, option};
 use crate::types;
 
 const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
 
 const BARE: &str = "an `Arc<T>` is injected without an attribute: remove it, or write `#[inject(default)]` to fill the field with its `Default`";
 
-/// Where the value of a field comes from.
+/// The origin of a field's value.
 enum Source<'a> {
     /// The type inside an `Arc`.
     Container(&'a Type),
@@ -22,13 +22,28 @@ enum Source<'a> {
     Default,
 }
 
-/// What `#[inject(..)]` on the struct says.
+/// The keys that `#[inject(..)]` on the struct gives.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
     on_start: Option<Path>,
     on_stop: Option<Path>,
 }
+
+const KEYS: [Key<Settings>; 3] = [
+    ("on_start", |settings, arg, errors| {
+        settings.on_start = arg.path("on_start = connect", errors);
+    }),
+    ("on_stop", |settings, arg, errors| {
+        settings.on_stop = arg.path("on_stop = flush", errors);
+    }),
+    ("crate", |settings, arg, errors| {
+        settings.runtime = Runtime::given(arg, errors);
+    }),
+];
+
+/// The keys of a field. They clear the flag if one is not written as it should be.
+const FIELD_KEYS: [Key<bool>; 1] = [("default", |right, arg, errors| *right &= arg.flag(errors))];
 
 /// Expands the derive.
 pub(crate) fn injectable(item: TokenStream) -> TokenStream {
@@ -58,16 +73,7 @@ impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
         for args in Args::of_helpers("inject", attributes, "on_start = connect", errors) {
-            for arg in args.known("inject", &["on_start", "on_stop", "crate"], errors) {
-                match arg.name().as_str() {
-                    "on_start" => settings.on_start = arg.path("on_start = connect", errors),
-                    "on_stop" => settings.on_stop = arg.path("on_stop = flush", errors),
-                    _ => {
-                        let facade = arg.path("crate = path::to::helios", errors);
-                        settings.runtime = Runtime::new(facade);
-                    }
-                }
-            }
+            args.set(&mut settings, "inject", &KEYS, errors);
         }
         settings
     }
@@ -89,7 +95,7 @@ impl Settings {
     }
 }
 
-/// Calls a hook. A mere name is that of a method; what cannot be one is blamed on it.
+/// Calls a hook. A mere name is that of a method, and errors point at it.
 fn hook(runtime: &Runtime, path: &Path) -> TokenStream {
     let span = path.span();
     let (rt, this) = (runtime.at(span), Ident::new("this", Span::mixed_site()));
@@ -131,13 +137,11 @@ fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
     }
     let helpers = Args::of_helpers("inject", &field.attrs, "default", errors);
     if !helpers.is_empty() {
-        let args = helpers.into_iter();
-        let known = args.flat_map(|args| args.known("inject", &["default"], errors));
-        let known: Vec<_> = known.collect();
-        return known
-            .iter()
-            .all(|arg| arg.flag(errors))
-            .then_some(Source::Default);
+        let mut right = true;
+        for args in helpers {
+            args.set(&mut right, "inject", &FIELD_KEYS, errors);
+        }
+        return right.then_some(Source::Default);
     }
     if types::is_named(&field.ty, "SseService") {
         return Some(Source::SseService);
@@ -203,12 +207,12 @@ fn implementation(
     body: &TokenStream,
     lifecycle: Option<TokenStream>,
 ) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = types::shared(&item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let resolver = Ident::new("resolver", Span::mixed_site());
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::Injectable for #name #type_generics #where_clause {
             fn build(#resolver: &mut #rt::Resolver<'_>) -> #rt::Option<Self> {

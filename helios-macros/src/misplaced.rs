@@ -1,9 +1,9 @@
-//! The attributes of methods as macros of their own: they run when no `#[controller]` took them off.
+//! The attributes of methods as macros of their own. They run if no `#[controller]` took them off.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-/// What `#[controller]` passes to show that an attribute was used, so that its import is not reported as unused.
+/// `#[controller]` passes this to show that an attribute was used. Otherwise rustc would report its import as unused.
 const TOUCH: &str = "__touch";
 
 /// Refuses the attribute and gives the item back; gives nothing for a mere touch.

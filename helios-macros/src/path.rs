@@ -15,7 +15,7 @@ pub(crate) struct Param {
 }
 
 impl Template {
-    /// Reads a template, or tells everything that is wrong with it.
+    /// Reads a template, or lists everything that is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut params: Vec<Param> = Vec::new();
         let mut mistakes = character_mistakes(text);
@@ -42,7 +42,7 @@ impl Template {
         Err(mistakes)
     }
 
-    /// What two templates have in common when they match the same requests: names and outer slashes do not matter.
+    /// The template without names and outer slashes. Two templates with the same shape match the same requests.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();
         let mut rest = self.text.trim_matches('/');

@@ -1,4 +1,4 @@
-//! What stands around handlers: guards, interceptors and filters of a server, a controller or a route.
+//! Guards, interceptors and filters: the pipeline around the handlers of a server, a controller or a route.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -7,13 +7,10 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, Token, Type};
 
 use crate::args::Arg;
-use crate::controller::list;
+use crate::attribute::list;
 use crate::diagnostics::Errors;
 use crate::runtime::Runtime;
 use crate::types::{Listed, name};
-
-/// The attributes of routes that [`Pipeline::extend`] knows.
-pub(crate) const ATTRIBUTES: [&str; 3] = ["use_guards", "use_interceptors", "use_filters"];
 
 const CLOSURE: &str = "|data, request, response| data";
 
@@ -52,7 +49,7 @@ impl Parse for Interceptor {
     }
 }
 
-/// What is neither a type nor a closure is told so; what is nearly a type keeps its own error.
+/// Chooses the error for an element that is no interceptor. Something that is nearly a type keeps its own error.
 fn interceptor_error(input: ParseStream<'_>, error: &Error) -> Error {
     match input.fork().parse::<Expr>() {
         Ok(Expr::Call(_) | Expr::Struct(_) | Expr::Path(_)) | Err(_) => error.clone(),
@@ -67,31 +64,41 @@ fn expected() -> String {
 }
 
 impl Pipeline {
-    /// Takes the value of `guards`, `interceptor`, `interceptors` or `filters`.
-    pub(crate) fn set(&mut self, arg: &Arg, errors: &mut Errors) {
-        match arg.name().as_str() {
-            "guards" => self.guards = arg.types("guards = [AuthGuard]", errors),
-            "filters" => self.filters = arg.types("filters = [NotFoundFilter]", errors),
-            "interceptor" => {
-                let example = format!("interceptor = {CLOSURE}");
-                let found = arg.expression(&example, errors);
-                let parsed = found.map(|found| syn::parse2(quote!(#found)));
-                self.add(parsed.and_then(|parsed| errors.take(parsed)));
-            }
-            _ => {
-                let example = format!("interceptors = [{CLOSURE}]");
-                self.add(arg.elements("a list", &example, errors));
-            }
-        }
+    /// `guards = [..]`
+    pub(crate) fn set_guards(&mut self, arg: &Arg, errors: &mut Errors) {
+        self.guards = arg.types("guards = [AuthGuard]", errors);
     }
 
-    /// Takes the elements of one of [`ATTRIBUTES`].
-    pub(crate) fn extend(&mut self, name: &str, attribute: &Attribute, errors: &mut Errors) {
-        match name {
-            "use_guards" => self.guards.extend(types(attribute, errors)),
-            "use_filters" => self.filters.extend(types(attribute, errors)),
-            _ => self.add(list(attribute, errors)),
-        }
+    /// `interceptor = ..`
+    pub(crate) fn set_interceptor(&mut self, arg: &Arg, errors: &mut Errors) {
+        let found = arg.expression(&format!("interceptor = {CLOSURE}"), errors);
+        let parsed = found.map(|found| syn::parse2(quote!(#found)));
+        self.add(parsed.and_then(|parsed| errors.take(parsed)));
+    }
+
+    /// `interceptors = [..]`
+    pub(crate) fn set_interceptors(&mut self, arg: &Arg, errors: &mut Errors) {
+        self.add(arg.elements("a list", &format!("interceptors = [{CLOSURE}]"), errors));
+    }
+
+    /// `filters = [..]`
+    pub(crate) fn set_filters(&mut self, arg: &Arg, errors: &mut Errors) {
+        self.filters = arg.types("filters = [NotFoundFilter]", errors);
+    }
+
+    /// `#[use_guards(..)]`
+    pub(crate) fn use_guards(&mut self, attribute: &Attribute, errors: &mut Errors) {
+        self.guards.extend(types(attribute, errors));
+    }
+
+    /// `#[use_interceptors(..)]`
+    pub(crate) fn use_interceptors(&mut self, attribute: &Attribute, errors: &mut Errors) {
+        self.add(list(attribute, errors));
+    }
+
+    /// `#[use_filters(..)]`
+    pub(crate) fn use_filters(&mut self, attribute: &Attribute, errors: &mut Errors) {
+        self.filters.extend(types(attribute, errors));
     }
 
     fn add(&mut self, interceptors: impl IntoIterator<Item = Interceptor>) {

@@ -5,6 +5,9 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Path, Type};
 
+use crate::args::Arg;
+use crate::diagnostics::Errors;
+
 /// The facade's hidden module, `::helios::__rt` unless `crate = path` says otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Runtime {
@@ -14,6 +17,11 @@ pub(crate) struct Runtime {
 impl Runtime {
     pub(crate) fn new(facade: Option<Path>) -> Self {
         Self { facade }
+    }
+
+    /// `crate = path`
+    pub(crate) fn given(arg: &Arg, errors: &mut Errors) -> Self {
+        Self::new(arg.path("crate = path::to::helios", errors))
     }
 
     /// The module's path.
@@ -62,8 +70,8 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     cfgs.cloned().collect()
 }
 
-/// What keeps the lints of users away from generated code.
-pub(crate) fn quiet() -> TokenStream {
+/// Keeps the lints of users away from generated code.
+pub(crate) fn allow_lints() -> TokenStream {
     quote! {
         #[allow(
             unused, deprecated, unused_qualifications, single_use_lifetimes, non_snake_case,

@@ -5,32 +5,71 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Item, ItemStruct, LitInt, LitStr, Type};
 
-use crate::args::Args;
+use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::duration;
 use crate::path::Template;
 use crate::pipeline::Pipeline;
-use crate::runtime::{Runtime, cfgs, option, quiet};
+use crate::runtime::{Runtime, allow_lints, cfgs, option};
 
-const KEYS: [&str; 11] = [
-    "prefix",
-    "controllers",
-    "guards",
-    "interceptor",
-    "interceptors",
-    "filters",
-    "body_limit",
-    "sse",
-    "host",
-    "port",
-    "crate",
+const KEYS: [Key<Settings>; 11] = [
+    ("prefix", |settings, arg, errors| {
+        settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors);
+    }),
+    ("controllers", |settings, arg, errors| {
+        settings.controllers = arg.types("controllers = [User]", errors);
+    }),
+    ("guards", |settings, arg, errors| {
+        settings.pipeline.set_guards(arg, errors);
+    }),
+    ("interceptor", |settings, arg, errors| {
+        settings.pipeline.set_interceptor(arg, errors);
+    }),
+    ("interceptors", |settings, arg, errors| {
+        settings.pipeline.set_interceptors(arg, errors);
+    }),
+    ("filters", |settings, arg, errors| {
+        settings.pipeline.set_filters(arg, errors);
+    }),
+    ("body_limit", |settings, arg, errors| {
+        let limit = arg.integer("body_limit = 1_048_576", errors);
+        settings.body_limit = limit.and_then(|limit| errors.take(limit.base10_parse()));
+    }),
+    ("sse", |settings, arg, errors| {
+        let group = arg.group("sse(enabled = true)", errors);
+        settings.sse = group.map(|group| SseSettings::parse(group, errors));
+    }),
+    ("host", |settings, arg, errors| {
+        settings.host = arg.string("host = \"127.0.0.1\"", errors);
+    }),
+    ("port", |settings, arg, errors| {
+        let port = arg.integer("port = 3000", errors);
+        settings.port = port.and_then(|port| port_in(&port, errors));
+    }),
+    ("crate", |settings, arg, errors| {
+        settings.runtime = Runtime::given(arg, errors);
+    }),
 ];
-const SSE_KEYS: [&str; 5] = [
-    "enabled",
-    "keep_alive",
-    "retry",
-    "welcome",
-    "control_prefix",
+
+const SSE_KEYS: [Key<SseSettings>; 5] = [
+    ("enabled", |settings, arg, errors| {
+        let enabled = arg.boolean("enabled = true", errors);
+        settings.enabled = enabled.is_none_or(|on| on.value);
+    }),
+    ("keep_alive", |settings, arg, errors| {
+        settings.keep_alive = duration::or_off(arg, errors);
+    }),
+    ("retry", |settings, arg, errors| {
+        settings.retry = duration::parse(arg, "retry = \"3s\"", errors);
+    }),
+    ("welcome", |settings, arg, errors| {
+        let welcome = arg.boolean("welcome = true", errors);
+        settings.welcome = welcome.is_some_and(|on| on.value);
+    }),
+    ("control_prefix", |settings, arg, errors| {
+        let text = arg.string("control_prefix = \"app:\"", errors);
+        settings.control_prefix = control_prefix(text, errors);
+    }),
 ];
 
 /// The settings of `#[server(..)]`.
@@ -92,38 +131,12 @@ impl Settings {
     fn parse(args: TokenStream, errors: &mut Errors) -> Self {
         let mut settings = Self::default();
         let args = Args::parse(args, errors).only_named("server", errors);
-        for arg in args.known("server", &KEYS, errors) {
-            match arg.name().as_str() {
-                "controllers" => settings.controllers = arg.types("controllers = [User]", errors),
-                "prefix" => {
-                    settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors);
-                }
-                "body_limit" => {
-                    settings.body_limit = arg
-                        .integer("body_limit = 1_048_576", errors)
-                        .and_then(|limit| errors.take(limit.base10_parse()));
-                }
-                "sse" => {
-                    let group = arg.group("sse(enabled = true)", errors);
-                    settings.sse = group.map(|group| SseSettings::parse(group, errors));
-                }
-                "host" => settings.host = arg.string("host = \"127.0.0.1\"", errors),
-                "port" => {
-                    settings.port = arg
-                        .integer("port = 3000", errors)
-                        .and_then(|port| port_in(&port, errors));
-                }
-                "crate" => {
-                    settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
-                }
-                _ => settings.pipeline.set(&arg, errors),
-            }
-        }
+        args.set(&mut settings, "server", &KEYS, errors);
         settings
     }
 
     fn expand(&self, item: &ItemStruct) -> TokenStream {
-        let (rt, name, quiet) = (self.runtime.path(), &item.ident, quiet());
+        let (rt, name, allow_lints) = (self.runtime.path(), &item.ident, allow_lints());
         let cfgs = cfgs(&item.attrs);
         let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
         let controllers = self.runtime.controllers(&self.controllers);
@@ -134,7 +147,7 @@ impl Settings {
         let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
         quote! {
             #(#cfgs)*
-            #quiet
+            #allow_lints
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {
                 const TABLE: #rt::ServerTable = #rt::ServerTable {
@@ -161,26 +174,7 @@ impl SseSettings {
             control_prefix: None,
         };
         let args = Args::parse(tokens, errors).only_named("server(sse(..))", errors);
-        for arg in args.known("server(sse(..))", &SSE_KEYS, errors) {
-            match arg.name().as_str() {
-                "enabled" => {
-                    settings.enabled = arg
-                        .boolean("enabled = true", errors)
-                        .is_none_or(|on| on.value);
-                }
-                "welcome" => {
-                    settings.welcome = arg
-                        .boolean("welcome = true", errors)
-                        .is_some_and(|on| on.value);
-                }
-                "keep_alive" => settings.keep_alive = duration::or_off(&arg, errors),
-                "retry" => settings.retry = duration::parse(&arg, "retry = \"3s\"", errors),
-                _ => {
-                    settings.control_prefix =
-                        control_prefix(arg.string("control_prefix = \"app:\"", errors), errors);
-                }
-            }
-        }
+        args.set(&mut settings, "server(sse(..))", &SSE_KEYS, errors);
         settings
     }
 

@@ -8,17 +8,36 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Variant, parse_quote};
 
-use crate::args::Args;
+use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, cfgs, quiet};
+use crate::runtime::{Runtime, allow_lints, cfgs};
 use case::Case;
 
-/// What `#[sse(..)]` on the enum says.
+/// The keys that `#[sse(..)]` on the enum gives.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
     case: Option<Case>,
 }
+
+const KEYS: [Key<Settings>; 2] = [
+    ("rename_all", |settings, arg, errors| {
+        if let Some(case) = arg.string("rename_all = \"snake_case\"", errors) {
+            settings.case = Case::parse(&case, errors);
+        }
+    }),
+    ("crate", |settings, arg, errors| {
+        settings.runtime = Runtime::given(arg, errors);
+    }),
+];
+
+/// The keys of a variant set the name of its event.
+const VARIANT_KEYS: [Key<String>; 1] = [("rename", |name, arg, errors| {
+    if let Some(text) = arg.string("rename = \"tick\"", errors) {
+        check_name(&text, errors);
+        *name = text.value();
+    }
+})];
 
 /// Expands the derive.
 pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
@@ -42,13 +61,7 @@ impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
         for args in Args::of_helpers("sse", attributes, "rename_all = \"snake_case\"", errors) {
-            for arg in args.known("sse", &["rename_all", "crate"], errors) {
-                if arg.key == "crate" {
-                    settings.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
-                } else if let Some(case) = arg.string("rename_all = \"snake_case\"", errors) {
-                    settings.case = Case::parse(&case, errors);
-                }
-            }
+            args.set(&mut settings, "sse", &KEYS, errors);
         }
         settings
     }
@@ -83,12 +96,7 @@ fn name(variant: &Variant, case: Option<Case>, errors: &mut Errors) -> String {
     let own = variant.ident.unraw().to_string();
     let mut name = case.map_or_else(|| own.clone(), |case| case.apply(&own));
     for args in Args::of_helpers("sse", &variant.attrs, "rename = \"tick\"", errors) {
-        for arg in args.known("sse", &["rename"], errors) {
-            if let Some(text) = arg.string("rename = \"tick\"", errors) {
-                check_name(&text, errors);
-                name = text.value();
-            }
-        }
+        args.set(&mut name, "sse", &VARIANT_KEYS, errors);
     }
     name
 }
@@ -156,11 +164,11 @@ fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, quiet) = (runtime.path(), &item.ident, quiet());
+    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
     let generics = bounded(&rt, &item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::IntoSseEvent for #name #type_generics #where_clause {
             fn into_sse_event(self) -> #rt::SseEvent {

@@ -1,4 +1,4 @@
-//! What the macros write down, as a person would read it.
+//! Snapshots of generated code, formatted.
 
 use insta::assert_snapshot;
 use proc_macro2::TokenStream;

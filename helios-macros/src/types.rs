@@ -1,4 +1,4 @@
-//! What can be seen of a type without knowing what its names mean.
+//! Questions about a type that can be answered without knowing what its names mean.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -84,7 +84,7 @@ pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     finder.0
 }
 
-/// Whether a type depends on a type parameter of the impl, be it through `Self`.
+/// Returns whether a type depends on a type parameter of the impl, be it through `Self`.
 pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     struct Finder {
         params: Vec<Ident>,
@@ -113,7 +113,7 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     finder.found
 }
 
-/// What the container holds is shared by all threads for as long as the app lives, and so is what it is made of.
+/// Bounds every type parameter as the container's services are bounded: all threads share them for as long as the app lives.
 pub(crate) fn shared(generics: &Generics) -> Generics {
     let mut generics = generics.clone();
     for param in generics.type_params_mut() {

@@ -6,25 +6,14 @@ use syn::{
     Attribute, FnArg, Ident, Lifetime, Pat, PatType, Path, Signature, Type, parse_quote_spanned,
 };
 
-use super::model::{Argument, Passed, Source};
-use super::{attributes, sources};
+use super::model::{Argument, Passed, Source, SourceKind};
+use super::parentheses;
+use super::sources::{SOURCES, UNMARKED};
+use crate::attribute::refuse_cfg_attr;
 use crate::diagnostics::{Errors, similar};
 use crate::types;
 
-/// The attributes that say where an argument comes from.
-const BINDINGS: [&str; 9] = [
-    "param",
-    "query",
-    "header",
-    "cookie",
-    "body",
-    "req",
-    "res",
-    "inject",
-    "inject_sse",
-];
-
-/// What rustc itself allows on an argument.
+/// The attributes that rustc itself allows on an argument.
 const BUILT_IN: [&str; 7] = [
     "allow", "expect", "warn", "deny", "forbid", "doc", "cfg_attr",
 ];
@@ -38,7 +27,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
             "Helios calls this method itself, so it needs the type: write it out",
         );
     }
-    for second in attributes.iter().skip(1) {
+    for (second, _) in attributes.iter().skip(1) {
         let name = item.pat.to_token_stream();
         errors.at(
             second.path(),
@@ -51,25 +40,27 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
     let (bound, passed) = bound_type(&declared);
     let mut argument = Argument {
         name: name_of(&item.pat),
-        attribute: attributes.first().map(|attribute| attribute.path().clone()),
+        attribute: attributes
+            .first()
+            .map(|(attribute, _)| attribute.path().clone()),
         declared,
         bound,
         passed,
-        source: Source::Unmarked,
+        source: Source::of(&UNMARKED),
     };
-    if let Some(attribute) = attributes.first() {
-        argument.source = sources::read(&argument, attribute, errors);
+    if let Some((attribute, kind)) = attributes.first() {
+        argument.source = parentheses::read(&argument, attribute, kind, errors);
         refuse_mutable(&argument, errors);
     }
     argument
 }
 
-/// Refuses the attributes of Helios on the arguments of an ordinary method, which nobody binds.
+/// Refuses the attributes of Helios on the arguments of an ordinary method, for Helios does not call it.
 pub(super) fn refuse(sig: &mut Signature, errors: &mut Errors) {
     for input in &mut sig.inputs {
         let FnArg::Typed(item) = input else { continue };
         item.attrs.retain(|attribute| {
-            let ours = is_binding(attribute.path());
+            let ours = kind_of(attribute.path()).is_some();
             if ours {
                 let (path, name) = (attribute.path(), attribute.path().to_token_stream());
                 let message = format!(
@@ -83,36 +74,47 @@ pub(super) fn refuse(sig: &mut Signature, errors: &mut Errors) {
     }
 }
 
-fn is_binding(path: &Path) -> bool {
-    BINDINGS.iter().any(|name| path.is_ident(name))
+/// The kind of source that an attribute names.
+fn kind_of(path: &Path) -> Option<&'static SourceKind> {
+    let found = SOURCES.iter().find(|(name, _)| path.is_ident(name));
+    found.map(|(_, kind)| kind)
 }
 
-fn take(item: &mut PatType, errors: &mut Errors) -> Vec<Attribute> {
-    let attributes = std::mem::take(&mut item.attrs).into_iter();
-    let (ours, others): (Vec<_>, Vec<_>) = attributes.partition(|attr| is_binding(attr.path()));
-    for attribute in others {
-        if attribute.path().is_ident("cfg") {
-            errors.at(
-                attribute.path(),
-                "an argument cannot come and go: put `#[cfg]` on the method",
-            );
-        } else if BUILT_IN.iter().any(|name| attribute.path().is_ident(name)) {
-            attributes::refuse_cfg_attr(&attribute, is_binding, errors);
-            item.attrs.push(attribute);
-        } else {
-            errors.at(attribute.path(), unknown(attribute.path()));
+/// Takes the attributes of Helios off an argument.
+fn take(item: &mut PatType, errors: &mut Errors) -> Vec<(Attribute, &'static SourceKind)> {
+    let mut ours = Vec::new();
+    for attribute in std::mem::take(&mut item.attrs) {
+        match kind_of(attribute.path()) {
+            Some(kind) => ours.push((attribute, kind)),
+            None => keep(item, attribute, errors),
         }
     }
     ours
 }
 
+/// Leaves an attribute on its argument, or refuses it.
+fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) {
+    if attribute.path().is_ident("cfg") {
+        errors.at(
+            attribute.path(),
+            "an argument cannot come and go: put `#[cfg]` on the method",
+        );
+    } else if BUILT_IN.iter().any(|name| attribute.path().is_ident(name)) {
+        refuse_cfg_attr(&attribute, |path| kind_of(path).is_some(), errors);
+        item.attrs.push(attribute);
+    } else {
+        errors.at(attribute.path(), unknown(attribute.path()));
+    }
+}
+
 fn unknown(path: &Path) -> String {
     let name = path.to_token_stream().to_string();
-    match similar(&name, &BINDINGS) {
+    let known = SOURCES.each_ref().map(|(known, _)| *known);
+    match similar(&name, &known) {
         Some(similar) => format!("unknown attribute `#[{name}]`: did you mean `#[{similar}]`?"),
         None => format!(
             "unknown attribute `#[{name}]`: an argument takes `#[{}]`",
-            BINDINGS.join("]`, `#[")
+            known.join("]`, `#[")
         ),
     }
 }
@@ -141,7 +143,7 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
     }
 }
 
-/// What is lent to a method ends with its call.
+/// Refuses `&'static`: the argument is lent for the call only.
 fn refuse_static(declared: &Type, errors: &mut Errors) {
     let Type::Reference(reference) = declared else {
         return;
@@ -168,9 +170,7 @@ fn owned(target: &Type) -> Type {
 }
 
 fn refuse_mutable(argument: &Argument, errors: &mut Errors) {
-    if argument.passed == Passed::Mutable
-        && !matches!(argument.source, Source::Response | Source::Request)
-    {
+    if argument.passed == Passed::Mutable && !argument.is_lent() {
         errors.at(
             &argument.declared,
             "take it by value: the method can declare it `mut` itself",

@@ -1,157 +1,120 @@
-//! The attributes of methods: routes, hooks, and what can stand beside them.
+//! The attributes of methods: routes, hooks, and those beside them. A verb is a new variant of `Verb`, a hook a new row of
+//! [`HOOKS`], and another attribute beside a route a new row of [`EXTRAS`].
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::parse::Parser;
-use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Lit, LitStr, Meta, Path, Token};
+use syn::{Attribute, Lit, LitStr, Meta, Path};
 
-use super::model::{Extras, HookKind, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
-use crate::args::{Args, literal, string_literal};
+use super::hooks::{HOOKS, HookKind};
+use super::model::{Extras, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
+use crate::args::{Args, Key, literal, string_literal};
+use crate::attribute::{self, refuse_cfg_attr, short_name};
 use crate::diagnostics::Errors;
+use crate::names;
 use crate::path::Template;
-use crate::pipeline;
 
-/// The attributes of methods that are exported as macros too.
-const EXPORTED: [&str; 17] = [
-    "get",
-    "post",
-    "put",
-    "patch",
-    "delete",
-    "head",
-    "options",
-    "any",
-    "sse",
-    "on_sse_connection",
-    "on_sse_error",
-    "on_sse_reset",
-    "on_sse_close",
-    "http_code",
-    "use_guards",
-    "use_interceptors",
-    "use_filters",
-];
+const SSE: &str = "sse";
 
 /// A response header; not exported, because arguments use the name for request headers.
 const HEADER: &str = "header";
 
+/// The attributes that can stand beside a route's own, each with the function that reads it.
+const EXTRAS: [(&str, ReadExtra); 5] = [
+    ("http_code", http_code),
+    ("use_guards", |extras, attribute, errors| {
+        extras.pipeline.use_guards(attribute, errors);
+    }),
+    ("use_interceptors", |extras, attribute, errors| {
+        extras.pipeline.use_interceptors(attribute, errors);
+    }),
+    ("use_filters", |extras, attribute, errors| {
+        extras.pipeline.use_filters(attribute, errors);
+    }),
+    (HEADER, response_header),
+];
+
+type ReadExtra = fn(&mut Extras, &Attribute, &mut Errors);
+
 /// The attributes of Helios on one method, by what they do.
 #[derive(Default)]
 pub(super) struct MethodAttributes {
-    /// What makes it a route or a hook.
+    /// Those that make it a route or a hook.
     pub(super) roles: Vec<Role>,
-    pub(super) extras: Vec<Attribute>,
+    pub(super) extras: Vec<Extra>,
 }
 
-/// What an attribute makes of a method.
+/// An attribute that makes a method a route or a hook.
 pub(super) struct Role {
     pub(super) attribute: Attribute,
     pub(super) kind: RoleKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// An attribute beside that of a route.
+pub(super) struct Extra {
+    pub(super) attribute: Attribute,
+    read: ReadExtra,
+}
+
+#[derive(Clone, Copy)]
 pub(super) enum RoleKind {
     Route(Verb),
     Sse,
-    Hook(HookKind),
+    Hook(&'static HookKind),
+}
+
+enum Meaning {
+    Role(RoleKind),
+    Extra(ReadExtra),
 }
 
 /// Takes the attributes of Helios off a method.
 pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> MethodAttributes {
     let mut taken = MethodAttributes::default();
     attributes.retain(|attribute| {
-        let Some(name) = name_of(attribute.path()) else {
-            refuse_cfg_attr(attribute, |path| name_of(path).is_some(), errors);
+        let Some(meaning) = meaning(attribute.path()) else {
+            refuse_cfg_attr(attribute, |path| meaning(path).is_some(), errors);
             return true;
         };
-        match role_of(&name) {
-            Some(kind) => taken.roles.push(Role {
-                attribute: attribute.clone(),
-                kind,
-            }),
-            None => taken.extras.push(attribute.clone()),
+        let attribute = attribute.clone();
+        match meaning {
+            Meaning::Role(kind) => taken.roles.push(Role { attribute, kind }),
+            Meaning::Extra(read) => taken.extras.push(Extra { attribute, read }),
         }
         false
     });
     taken
 }
 
-/// The name of an attribute of Helios, whatever path leads to it.
-fn name_of(path: &Path) -> Option<String> {
+/// Finds out what an attribute does if it is one of Helios, whatever path leads to it.
+fn meaning(path: &Path) -> Option<Meaning> {
     let name = path.segments.last()?.ident.to_string();
-    let is_ours = EXPORTED.contains(&name.as_str()) || name == HEADER && path.get_ident().is_some();
-    is_ours.then_some(name)
-}
-
-/// Whether an attribute is exported as a macro, so that its import must count as used.
-pub(super) fn is_exported(path: &Path) -> bool {
-    name_of(path).is_some_and(|name| name != HEADER)
-}
-
-fn role_of(name: &str) -> Option<RoleKind> {
-    if name == "sse" {
-        return Some(RoleKind::Sse);
+    if name == HEADER && path.get_ident().is_none() {
+        return None;
     }
+    let extra = || EXTRAS.iter().find(|(extra, _)| *extra == name);
+    role(&name)
+        .map(Meaning::Role)
+        .or_else(|| extra().map(|(_, read)| Meaning::Extra(*read)))
+}
+
+fn role(name: &str) -> Option<RoleKind> {
     let verb = Verb::ALL.into_iter().find(|verb| verb.attribute() == name);
-    let hook = HookKind::ALL
-        .into_iter()
-        .find(|hook| hook.attribute() == name);
-    verb.map(RoleKind::Route).or(hook.map(RoleKind::Hook))
+    let hook = HOOKS.iter().find(|hook| hook.attribute == name);
+    let sse = (name == SSE).then_some(RoleKind::Sse);
+    verb.map(RoleKind::Route)
+        .or(sse)
+        .or(hook.map(RoleKind::Hook))
 }
 
-/// `cfg_attr` is resolved after this macro has run, so it would hide our attributes from it.
-pub(super) fn refuse_cfg_attr(
-    attribute: &Attribute,
-    is_ours: impl Fn(&Path) -> bool,
-    errors: &mut Errors,
-) {
-    if !attribute.path().is_ident("cfg_attr") {
-        return;
-    }
-    let parsed = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
-    let held = parsed.into_iter().flatten().skip(1);
-    for meta in held.filter(|meta| is_ours(meta.path())) {
-        let name = meta.path().to_token_stream();
-        errors.at(
-            meta.path(),
-            format_args!("`cfg_attr` cannot hold `#[{name}]`: put `#[cfg(..)]` on the method"),
-        );
-    }
-}
-
-/// The parentheses of an attribute; nothing, if it has none.
-fn tokens_of(attribute: &Attribute, errors: &mut Errors) -> TokenStream {
-    match &attribute.meta {
-        Meta::Path(_) => TokenStream::new(),
-        Meta::List(list) => list.tokens.clone(),
-        Meta::NameValue(pair) => {
-            let name = pair.path.to_token_stream();
-            let value = pair.value.to_token_stream();
-            errors.at(&pair.value, format_args!("write `#[{name}({value})]`"));
-            value
-        }
-    }
-}
-
-pub(super) fn args_of(attribute: &Attribute, errors: &mut Errors) -> Args {
-    let tokens = tokens_of(attribute, errors);
-    Args::parse(tokens, errors)
-}
-
-/// The name of an attribute without the path to it.
-pub(super) fn short_name(attribute: &Attribute) -> String {
-    attribute
-        .path()
-        .segments
-        .last()
-        .map_or_else(String::new, |last| last.ident.to_string())
+/// Returns whether an attribute is exported as a macro, so that its import must count as used.
+pub(super) fn is_exported(attribute: &Attribute) -> bool {
+    short_name(attribute) != HEADER
 }
 
 /// `#[get("path")]`
 pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {
-    let args = args_of(attribute, errors);
+    let args = attribute::args(attribute, errors);
     let name = short_name(attribute);
     for arg in &args.named {
         errors.at(
@@ -165,21 +128,36 @@ pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiter
     }
 }
 
+/// The keys that `#[sse(..)]` gives beside its path.
+struct SseArgs {
+    verb: Verb,
+    restart: bool,
+}
+
+const SSE_KEYS: [Key<SseArgs>; 2] = [
+    ("method", |sse, arg, errors| {
+        if let Some(method) = arg.string("method = \"POST\"", errors) {
+            sse.verb = method_named(&method, errors).unwrap_or(Verb::Any);
+        }
+    }),
+    ("restart", |sse, arg, errors| {
+        sse.restart = arg.flag(errors);
+    }),
+];
+
 /// `#[sse("path", method = "POST", restart)]`
 pub(super) fn sse(
     attribute: &Attribute,
     errors: &mut Errors,
 ) -> (TemplateLiteral, Verb, RouteKind) {
-    let args = args_of(attribute, errors);
+    let args = attribute::args(attribute, errors);
     let path = path_of(&args, attribute, errors);
-    let (mut verb, mut restart) = (Verb::Get, false);
-    for arg in args.known("sse", &["method", "restart"], errors) {
-        if arg.name() == "restart" {
-            restart = arg.flag(errors);
-        } else if let Some(method) = arg.string("method = \"POST\"", errors) {
-            verb = method_named(&method, errors).unwrap_or(Verb::Any);
-        }
-    }
+    let mut sse = SseArgs {
+        verb: Verb::Get,
+        restart: false,
+    };
+    args.set(&mut sse, SSE, &SSE_KEYS, errors);
+    let SseArgs { verb, restart } = sse;
     (path, verb, RouteKind::Sse { restart })
 }
 
@@ -247,45 +225,23 @@ pub(super) fn hook(attribute: &Attribute, errors: &mut Errors) {
     }
 }
 
-/// What stands beside a route's own attribute.
-pub(super) fn extras(attributes: &[Attribute], errors: &mut Errors) -> Extras {
+/// Reads what stands beside a route's own attribute.
+pub(super) fn extras(taken: &[Extra], errors: &mut Errors) -> Extras {
     let mut extras = Extras::default();
-    for attribute in attributes {
-        match short_name(attribute).as_str() {
-            "http_code" => http_code(attribute, &mut extras, errors),
-            name if pipeline::ATTRIBUTES.contains(&name) => {
-                extras.pipeline.extend(name, attribute, errors);
-            }
-            _ => extras.headers.extend(response_header(attribute, errors)),
-        }
+    for extra in taken {
+        (extra.read)(&mut extras, &extra.attribute, errors);
     }
     extras
 }
 
-pub(crate) fn list<T: syn::parse::Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<T> {
-    let tokens = tokens_of(attribute, errors);
-    let Some(list) = errors.take(Punctuated::<T, Token![,]>::parse_terminated.parse2(tokens))
-    else {
-        return Vec::new();
-    };
-    if list.is_empty() {
-        let name = short_name(attribute);
-        errors.at(
-            attribute.path(),
-            format_args!("`#[{name}(..)]` takes a list, which is missing"),
-        );
-    }
-    list.into_iter().collect()
-}
-
-fn http_code(attribute: &Attribute, extras: &mut Extras, errors: &mut Errors) {
+fn http_code(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
     if extras.status.is_some() {
         return errors.at(
             attribute.path(),
             "the status is set already: remove this one",
         );
     }
-    match status_in(tokens_of(attribute, errors)) {
+    match status_in(attribute::tokens(attribute, errors)) {
         Some(code) => {
             extras.status = Some(Status {
                 code,
@@ -316,8 +272,8 @@ fn argument_or_path(attribute: &Attribute) -> TokenStream {
 }
 
 /// `#[header("name", "value")]`
-fn response_header(attribute: &Attribute, errors: &mut Errors) -> Option<ResponseHeader> {
-    let args = args_of(attribute, errors);
+fn response_header(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
+    let args = attribute::args(attribute, errors);
     let texts: Vec<_> = args
         .positional
         .iter()
@@ -329,51 +285,36 @@ fn response_header(attribute: &Attribute, errors: &mut Errors) -> Option<Respons
     ) else {
         let message =
             "on a method it sets a response header: `#[header(\"cache-control\", \"no-store\")]`";
-        errors.at(argument_or_path(attribute), message);
-        return None;
+        return errors.at(argument_or_path(attribute), message);
     };
-    let name = header_name(name, errors)?;
-    if !value
-        .value()
-        .bytes()
-        .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
-    {
-        errors.at(value, "the value of a header is visible ASCII");
-        return None;
+    let Some(name) = names::header(name, errors) else {
+        return;
+    };
+    if !value.value().bytes().all(is_visible) {
+        return errors.at(value, "the value of a header is visible ASCII");
     }
-    Some(ResponseHeader {
-        name,
-        value: value.clone(),
-    })
+    let value = value.clone();
+    extras.headers.push(ResponseHeader { name, value });
 }
 
-/// A header's name in lower case.
-pub(super) fn header_name(text: &LitStr, errors: &mut Errors) -> Option<LitStr> {
-    let name = text.value().to_ascii_lowercase();
-    if name.is_empty() || !name.bytes().all(is_token) {
-        errors.at(
-            text,
-            "the name of a header is made of letters, digits and `-`",
-        );
-        return None;
-    }
-    Some(LitStr::new(&name, text.span()))
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t')
 }
 
-/// A cookie of another name is never sent: it would always be absent.
-pub(super) fn cookie_name(text: LitStr, errors: &mut Errors) -> Option<LitStr> {
-    let name = text.value();
-    if name.is_empty() || !name.bytes().all(is_token) {
-        errors.at(
-            text,
-            "the name of a cookie is made of letters, digits, `-` and `_`",
-        );
-        return None;
-    }
-    Some(text)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// [RFC 9110 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    #[test]
+    fn every_attribute_is_a_macro_too_and_every_macro_an_attribute() {
+        let verbs = Verb::ALL.into_iter().map(Verb::attribute);
+        let hooks = HOOKS.iter().map(|hook| hook.attribute.to_owned());
+        let extras = EXTRAS.iter().map(|(name, _)| (*name).to_owned());
+        let all = verbs.chain([SSE.to_owned()]).chain(hooks).chain(extras);
+        let mut attributes: Vec<_> = all.filter(|name| name != HEADER).collect();
+        let mut macros = crate::METHOD_ATTRIBUTES.to_vec();
+        attributes.sort_unstable();
+        macros.sort_unstable();
+        assert_eq!(attributes, macros);
+    }
 }

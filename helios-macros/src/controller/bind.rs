@@ -6,40 +6,19 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Generics, Type};
+use syn::{Generics, Type};
 
-use super::model::{Argument, Name, Passed, Source};
+use super::model::{Argument, Binding, Lent, Passed, TakesBody};
 use crate::runtime::Runtime;
 use crate::types;
 
-/// Where arguments are bound: it decides what a type without an attribute may be.
+/// The method whose arguments are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Http,
-    /// `takes_body`: whether the request may bring one.
-    Sse {
-        takes_body: bool,
-    },
-    OnConnection,
-}
-
-impl Place {
-    fn marker(self, span: Span) -> Ident {
-        let name = match self {
-            Self::Http => "Http",
-            Self::Sse { .. } => "Sse",
-            Self::OnConnection => "OnConnection",
-        };
-        Ident::new(name, span)
-    }
-
-    fn takes_body(self) -> bool {
-        match self {
-            Self::Http => true,
-            Self::Sse { takes_body } => takes_body,
-            Self::OnConnection => false,
-        }
-    }
+pub(super) struct Place {
+    /// The runtime's type for it, which decides what a type without an attribute may be.
+    pub(super) marker: &'static str,
+    /// True if an argument may take the body.
+    pub(super) takes_body: bool,
 }
 
 const WHOLE: [&str; 4] = ["Json", "Form", "Query", "Path"];
@@ -53,7 +32,7 @@ pub(super) struct Binder<'a> {
     pub(super) generics: &'a Generics,
     /// An expression for the `&mut Call`.
     pub(super) call: TokenStream,
-    /// What to return when an argument could not be bound.
+    /// Returned when an argument could not be bound.
     pub(super) refusal: TokenStream,
 }
 
@@ -84,13 +63,13 @@ impl Binder<'_> {
         }
     }
 
-    /// Whoever takes the body comes last: the others only read the head.
+    /// The argument that takes the body comes last, for the others only read the head.
     fn order(&self) -> impl Iterator<Item = (usize, &Argument)> {
         let bound = || {
             self.arguments
                 .iter()
                 .enumerate()
-                .filter(|(_, argument)| is_bound(argument))
+                .filter(|(_, argument)| !argument.is_lent())
         };
         let body = self.body();
         let others = bound().filter(move |(index, _)| Some(*index) != body);
@@ -102,37 +81,46 @@ impl Binder<'_> {
         let marked = self
             .arguments
             .iter()
-            .position(|argument| matches!(argument.source, Source::Body { .. }));
+            .position(|argument| argument.source.kind.takes_body == TakesBody::Always);
         let unmarked = || self.arguments.iter().rposition(Argument::is_unmarked);
-        marked.or_else(|| unmarked().filter(|_| self.place.takes_body()))
+        marked.or_else(|| unmarked().filter(|_| self.place.takes_body))
     }
 
     fn binding(&self, index: usize, argument: &Argument) -> TokenStream {
         let (span, local) = (argument.bound.span(), local(index));
         let (rt, call, ty) = (self.runtime.at(span), &self.call, self.bound_type(argument));
-        let validation = self.validation(index, argument);
-        let value = match &argument.source {
-            Source::Param { name, .. } => named(&rt, "param", &ty, call, name),
-            Source::Query { name, .. } => named(&rt, "query", &ty, call, name),
-            Source::Header { name, .. } => named(&rt, "header", &ty, call, name),
-            Source::Cookie { name, .. } => named(&rt, "cookie", &ty, call, name),
-            Source::LastEventId { inner, .. } => {
-                quote_spanned!(span=> #rt::last_event_id::<#inner>(#call))
+        let name = argument.source.name.iter().map(|name| &name.text);
+        let value = match argument.source.kind.binding {
+            Binding::Value(function) => {
+                let function = Ident::new(function, span);
+                quote_spanned!(span=> #rt::#function::<#ty>(#call #(, #name)*))
             }
-            Source::Inject(inner) => quote_spanned!(span=> #rt::inject::<#inner>(#call)),
-            Source::InjectSse => quote_spanned!(span=> #rt::inject_sse(#call)),
-            Source::Body { .. } => {
-                let raw = format_ident!("raw{}", index, span = span);
-                return quote_spanned! {span=>
-                    let #raw = #rt::read_body(#call).await;
-                    let #local: #rt::Option<#ty> = #rt::body(#call, #raw);
-                    #validation
-                };
+            Binding::Inside(function) => {
+                let (function, inner) = (Ident::new(function, span), argument.asked());
+                quote_spanned!(span=> #rt::#function::<#inner>(#call))
             }
-            Source::Unmarked => self.unmarked(index, span),
-            Source::Request | Source::Response => return TokenStream::new(),
+            Binding::Handle(function) => {
+                let function = Ident::new(function, span);
+                quote_spanned!(span=> #rt::#function(#call))
+            }
+            Binding::Body => return self.body_binding(index, argument),
+            Binding::ByType => self.by_type(index, span),
+            Binding::Lent(_) => return TokenStream::new(),
         };
+        let validation = self.validation(index, argument);
         quote_spanned!(span=> let #local: #rt::Option<#ty> = #value; #validation)
+    }
+
+    fn body_binding(&self, index: usize, argument: &Argument) -> TokenStream {
+        let (ty, span, local) = (&argument.bound, argument.bound.span(), local(index));
+        let (rt, call) = (self.runtime.at(span), &self.call);
+        let raw = format_ident!("raw{}", index, span = span);
+        let validation = self.validation(index, argument);
+        quote_spanned! {span=>
+            let #raw = #rt::read_body(#call).await;
+            let #local: #rt::Option<#ty> = #rt::body(#call, #raw);
+            #validation
+        }
     }
 
     /// Validates what may hold a whole part of the request. Of a type that depends on a type parameter only the bounds
@@ -141,18 +129,15 @@ impl Binder<'_> {
         let (ty, span, local) = (&argument.bound, argument.bound.span(), local(index));
         let (rt, call) = (self.runtime.at(span), &self.call);
         let is_generic = types::mentions_param(ty, self.generics);
-        match argument.source {
-            Source::Body {
-                unvalidated: false, ..
-            } if is_generic => {
+        match argument.source.kind.binding {
+            Binding::Body if argument.source.unvalidated => TokenStream::new(),
+            Binding::Body if is_generic => {
                 quote_spanned!(span=> let #local = #rt::validated_body::<#ty>(#call, #local);)
             }
-            Source::Body {
-                unvalidated: false, ..
-            } => {
+            Binding::Body => {
                 quote_spanned!(span=> let #local = #rt::validated!(body, #call, #local);)
             }
-            Source::Unmarked if is_generic && is_whole(ty) => {
+            Binding::ByType if is_generic && is_whole(ty) => {
                 // The bound is one of what is inside, so that rustc blames the value instead of the type.
                 let bound = format_ident!("bound{}", index, span = span);
                 quote_spanned! {span=>
@@ -160,17 +145,20 @@ impl Binder<'_> {
                     let #local = #rt::validated_whole(#call, #bound);
                 }
             }
-            Source::Unmarked if !is_generic => {
+            Binding::ByType if is_generic => TokenStream::new(),
+            Binding::ByType => {
                 quote_spanned!(span=> let #local = #rt::validated!(argument, #call, #local);)
             }
-            _ => TokenStream::new(),
+            Binding::Value(_) | Binding::Inside(_) | Binding::Handle(_) | Binding::Lent(_) => {
+                TokenStream::new()
+            }
         }
     }
 
     /// The type is left to the annotation: a bound on the type argument of an async function is reported twice.
-    fn unmarked(&self, index: usize, span: Span) -> TokenStream {
+    fn by_type(&self, index: usize, span: Span) -> TokenStream {
         let (rt, call) = (self.runtime.at(span), &self.call);
-        let place = self.place.marker(span);
+        let place = Ident::new(self.place.marker, span);
         if self.body() == Some(index) {
             quote_spanned!(span=> #rt::last_argument::<#rt::#place, _, _>(#call).await)
         } else {
@@ -178,43 +166,34 @@ impl Binder<'_> {
         }
     }
 
-    /// What a value with a default is bound as: it may be absent.
+    /// The type to bind. A value with a default may be absent.
     fn bound_type(&self, argument: &Argument) -> TokenStream {
         let ty = &argument.bound;
         let span = ty.span();
         let rt = self.runtime.at(span);
-        match default_of(argument) {
+        match argument.source.default {
             Some(_) => quote_spanned!(span=> #rt::Option<#ty>),
             None => quote!(#ty),
         }
     }
 }
 
-/// Binds one value by its name.
-fn named(
-    rt: &TokenStream,
-    binder: &str,
-    ty: &TokenStream,
-    call: &TokenStream,
-    name: &Name,
-) -> TokenStream {
-    let span = rt.span();
-    let (binder, name) = (Ident::new(binder, span), &name.text);
-    quote_spanned!(span=> #rt::#binder::<#ty>(#call, #name))
-}
-
-/// Lends the request and the response's head to whoever takes them. A wrong type is blamed on itself: the value gets
-/// there under a name with the type's span.
+/// Lends the request and the response's head to the arguments that borrow them. Errors point at a wrong type, because the
+/// value is passed under a name with the type's span.
 pub(super) fn lend(
     arguments: &[Argument],
     request: &TokenStream,
     head: &TokenStream,
 ) -> TokenStream {
     let lent = arguments.iter().enumerate().map(|(index, argument)| {
-        let value = match argument.source {
-            Source::Request => request,
-            Source::Response => head,
-            _ => return TokenStream::new(),
+        let value = match argument.source.kind.binding {
+            Binding::Lent(Lent::Request) => request,
+            Binding::Lent(Lent::ResponseHead) => head,
+            Binding::Value(_)
+            | Binding::Inside(_)
+            | Binding::Handle(_)
+            | Binding::Body
+            | Binding::ByType => return TokenStream::new(),
         };
         let (local, ty) = (local(index), &argument.declared);
         let lent = format_ident!("lent{}", index, span = ty.span());
@@ -226,14 +205,14 @@ pub(super) fn lend(
     lent.collect()
 }
 
-/// What the method is called with.
+/// The arguments of the call.
 pub(super) fn passed(arguments: &[Argument]) -> Vec<TokenStream> {
     let passed = arguments.iter().enumerate().map(|(index, argument)| {
         let local = local(index);
         match argument.passed {
-            Passed::Shared if is_bound(argument) => quote!(&#local),
-            Passed::Mutable if is_bound(argument) => quote!(&mut #local),
-            _ => quote!(#local),
+            Passed::Shared if !argument.is_lent() => quote!(&#local),
+            Passed::Mutable if !argument.is_lent() => quote!(&mut #local),
+            Passed::Owned | Passed::Shared | Passed::Mutable => quote!(#local),
         }
     });
     passed.collect()
@@ -251,20 +230,6 @@ pub(super) fn mutability(argument: &Argument) -> TokenStream {
     }
 }
 
-fn is_bound(argument: &Argument) -> bool {
-    !matches!(argument.source, Source::Request | Source::Response)
-}
-
-fn default_of(argument: &Argument) -> Option<&Expr> {
-    match &argument.source {
-        Source::Query { default, .. }
-        | Source::Header { default, .. }
-        | Source::Cookie { default, .. }
-        | Source::LastEventId { default, .. } => default.as_ref(),
-        _ => None,
-    }
-}
-
 /// Helios' own wrappers of a whole part of the request, as they are usually written, or a `Result` of one.
 fn is_whole(ty: &Type) -> bool {
     let ty = types::in_result(ty);
@@ -273,7 +238,7 @@ fn is_whole(ty: &Type) -> bool {
 
 /// Fills in what is absent.
 fn default(index: usize, argument: &Argument) -> TokenStream {
-    let Some(value) = default_of(argument) else {
+    let Some(value) = &argument.source.default else {
         return TokenStream::new();
     };
     let (local, ty) = (local(index), &argument.bound);

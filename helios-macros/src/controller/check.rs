@@ -1,11 +1,12 @@
-//! What only shows when paths, arguments and routes are seen together.
+//! Mistakes that only show when paths, arguments and routes are seen together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::Type;
 
+use super::hooks::Given;
 use super::model::{
-    Argument, Controller, Hook, HookKind, Method, Name, Route, RouteKind, Source, TemplateLiteral,
+    Argument, Controller, Hook, Method, Route, RouteKind, SourceKind, TakesBody, TemplateLiteral,
     Verb,
 };
 use crate::diagnostics::{Errors, similar};
@@ -17,6 +18,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_path(controller, route, errors);
         check_params(controller, route, errors);
         check_body(route, errors);
+        check_once(&route.method, errors);
         if let RouteKind::Sse { .. } = route.kind {
             check_sse(route, errors);
         }
@@ -26,7 +28,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_single(hook, &controller.hooks[..index], errors);
         check_hook(controller, hook, errors);
     }
-    // What was refused may have been a stream.
+    // A method that was refused may have been a stream.
     if errors.is_empty() {
         check_hooks_have_streams(controller, errors);
     }
@@ -76,33 +78,25 @@ fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     }
 }
 
-/// Whether one of the arguments is the parameter, or could be if its name had not been refused.
+/// Returns whether one of the arguments is the parameter, or could be if its name had not been refused.
 fn may_take(method: &Method, param: &str) -> bool {
     takes_whole_path(method)
-        || params(method).any(|(name, _)| name.text == param || name.text.is_empty())
+        || method
+            .params()
+            .any(|(name, _)| name.text == param || name.text.is_empty())
 }
 
 /// A `Path<T>` argument takes every parameter.
 fn takes_whole_path(method: &Method) -> bool {
-    method.arguments.iter().any(|argument| {
-        matches!(argument.source, Source::Unmarked) && types::is_named(&argument.bound, "Path")
-    })
-}
-
-/// The `#[param]` arguments, and whether they are marked `outer`.
-fn params(method: &Method) -> impl Iterator<Item = (&Name, bool)> {
     method
         .arguments
         .iter()
-        .filter_map(|argument| match &argument.source {
-            Source::Param { name, outer } => Some((name, *outer)),
-            _ => None,
-        })
+        .any(|argument| argument.is_unmarked() && types::is_named(&argument.bound, "Path"))
 }
 
 fn check_params(controller: &Controller, route: &Route, errors: &mut Errors) {
     let (prefix, path) = (&controller.prefix, &route.path);
-    for (name, outer) in params(&route.method) {
+    for (name, outer) in route.method.params() {
         let text = &name.text;
         if outer && (prefix.has(text) || path.has(text)) {
             errors.at_span(name.span, not_outer(text));
@@ -135,7 +129,7 @@ fn missing_param(param: &str, prefix: &TemplateLiteral, path: &TemplateLiteral) 
 
 fn check_twice(method: &Method, errors: &mut Errors) {
     let mut taken: Vec<&str> = Vec::new();
-    for (name, _) in params(method).filter(|(name, _)| !name.text.is_empty()) {
+    for (name, _) in method.params().filter(|(name, _)| !name.text.is_empty()) {
         if taken.contains(&name.text.as_str()) {
             errors.at_span(
                 name.span,
@@ -150,53 +144,55 @@ fn check_body(route: &Route, errors: &mut Errors) {
     let arguments = &route.method.arguments;
     for argument in arguments.iter().filter(|arg| takes_body(arg)).skip(1) {
         errors.at(
-            place_of(argument),
+            attribute_or_type(argument),
             "a request has one body: take it once, as a struct with all its fields",
         );
     }
     for argument in arguments {
         check_method_of_body(route, argument, errors);
     }
-    let heads = arguments
-        .iter()
-        .filter(|argument| matches!(argument.source, Source::Response));
-    for argument in heads.skip(1) {
-        errors.at(&argument.attribute, "a response has one head: take it once");
-    }
 }
 
 /// GET and HEAD have a body only where the route says that they may.
 fn check_method_of_body(route: &Route, argument: &Argument, errors: &mut Errors) {
     let has_body = route.verb.has_body();
-    match argument.source {
-        Source::Body {
-            allow_get: Some(span),
-            ..
-        } if has_body => {
+    match argument.source.allow_get {
+        Some(span) if has_body => {
             let method = route.verb.method();
             let message = format!("`allow_get` does nothing here: {method} may have a body");
             errors.at_span(span, message);
         }
-        Source::Body {
-            allow_get: Some(_), ..
-        } => {}
-        _ if !has_body && takes_body(argument) => {
-            errors.at(place_of(argument), no_body(route));
+        None if !has_body && takes_body(argument) => {
+            errors.at(attribute_or_type(argument), no_body(route));
         }
-        _ => {}
+        Some(_) | None => {}
     }
 }
 
 fn takes_body(argument: &Argument) -> bool {
-    match argument.source {
-        Source::Body { .. } => true,
-        Source::Unmarked => is_whole_body(&argument.bound),
-        _ => false,
+    match argument.source.kind.takes_body {
+        TakesBody::Always => true,
+        TakesBody::ByType => is_whole_body(&argument.bound),
+        TakesBody::Never => false,
     }
 }
 
-/// The attribute of an argument, or its type.
-fn place_of(argument: &Argument) -> TokenStream {
+/// Refuses a second argument of a kind of which there can be one.
+fn check_once(method: &Method, errors: &mut Errors) {
+    let mut seen: Vec<&SourceKind> = Vec::new();
+    for argument in &method.arguments {
+        let kind = argument.source.kind;
+        let Some(why) = kind.at_most_once else {
+            continue;
+        };
+        if seen.iter().any(|other| std::ptr::eq(*other, kind)) {
+            errors.at(attribute_or_type(argument), why);
+        }
+        seen.push(kind);
+    }
+}
+
+fn attribute_or_type(argument: &Argument) -> TokenStream {
     match &argument.attribute {
         Some(attribute) => attribute.to_token_stream(),
         None => argument.declared.to_token_stream(),
@@ -255,7 +251,7 @@ fn gives_unit(output: Option<&Type>) -> bool {
     gives_nothing(output.map(types::in_result))
 }
 
-/// Whether one of the arguments is an `SseStream`, by whatever name.
+/// Returns whether one of the arguments may be an `SseStream`. The type may be an alias, so any unmarked one may be.
 fn may_send(method: &Method) -> bool {
     method.arguments.iter().any(Argument::is_unmarked)
 }
@@ -295,7 +291,7 @@ fn collision(first: &Route, second: &Route) -> String {
 
 fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
     if let Some(first) = earlier.iter().find(|other| other.kind == hook.kind) {
-        let (name, first) = (hook.kind.attribute(), &first.method.name);
+        let (name, first) = (hook.kind.attribute, &first.method.name);
         errors.at(
             &hook.attribute,
             format_args!("`{first}` is `#[{name}]` already: call this method from there"),
@@ -305,41 +301,25 @@ fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
 
 fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     for argument in &hook.method.arguments {
-        let message = match hook.kind {
-            HookKind::Connection => refused_on_connection(argument),
-            HookKind::Error | HookKind::Reset | HookKind::Close => refused_late(argument),
+        let source = argument.source.kind;
+        let refused = match hook.kind.given {
+            Given::Request => source.refused_with_request,
+            Given::Event { .. } => source.refused_after_request,
         };
-        if let Some(message) = message {
-            errors.at(&argument.attribute, message);
+        if let Some(why) = refused {
+            errors.at(&argument.attribute, why);
         }
     }
-    if hook.kind == HookKind::Connection {
-        check_hook_params(controller, hook, errors);
-    }
-}
-
-fn refused_on_connection(argument: &Argument) -> Option<&'static str> {
-    match argument.source {
-        Source::Body { .. } => Some("the route has read the body: a hook cannot take it"),
-        Source::Response => Some("a hook cannot change the response: use `#[res]` on the route"),
-        _ => None,
-    }
-}
-
-fn refused_late(argument: &Argument) -> Option<&'static str> {
-    match argument.source {
-        Source::Unmarked => None,
-        Source::Inject(_) | Source::InjectSse => {
-            Some("there is nothing to inject by then: take it as a field of the controller")
-        }
-        _ => Some("the request is over: keep what you need of it from `#[on_sse_connection]`"),
+    match hook.kind.given {
+        Given::Request => check_hook_params(controller, hook, errors),
+        Given::Event { .. } => {}
     }
 }
 
 /// A hook runs for the routes of nested controllers too, so that only the prefix is always there.
 fn check_hook_params(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     let prefix = &controller.prefix;
-    for (name, outer) in params(&hook.method) {
+    for (name, outer) in hook.method.params() {
         let text = &name.text;
         if outer && prefix.has(text) {
             errors.at_span(name.span, not_outer(text));

@@ -7,8 +7,9 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Generics, parse_quote_spanned};
 
 use super::handlers::{self, hidden};
-use super::model::{Controller, HookKind, Method, Route, RouteKind, Source};
-use crate::runtime::{option, quiet};
+use super::hooks::{Given, HOOKS, HookKind};
+use super::model::{Controller, Metadata, Method, Route, RouteKind};
+use crate::runtime::{allow_lints, option};
 use crate::types;
 
 /// The hidden functions, the table, and the touches.
@@ -24,10 +25,10 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
         .map(|hook| handlers::hook(controller, hook));
     let generics = shared_generics(controller);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    let (quiet, table, touches) = (quiet(), table(controller), touches(controller));
+    let (allow_lints, table, touches) = (allow_lints(), table(controller), touches(controller));
     quote! {
         #(#cfgs)*
-        #quiet
+        #allow_lints
         impl #impl_generics #self_ty #where_clause {
             #(#routes)*
             #(#hooks)*
@@ -66,7 +67,7 @@ fn table(controller: &Controller) -> TokenStream {
     let controllers = runtime.controllers(&controller.controllers);
     let pipeline = controller.pipeline.expand(runtime);
     let routes = controller.routes.iter().map(|route| row(controller, route));
-    let hooks = HookKind::ALL.map(|kind| hook(controller, kind));
+    let hooks = HOOKS.iter().map(|kind| hook(controller, kind));
     let needs = needs(controller);
     let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
     let resolver = Ident::new("resolver", Span::mixed_site());
@@ -83,12 +84,16 @@ fn table(controller: &Controller) -> TokenStream {
 }
 
 fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
-    let (rt, self_ty, quiet) = (controller.runtime.path(), &controller.self_ty, quiet());
+    let (rt, self_ty, allow_lints) = (
+        controller.runtime.path(),
+        &controller.self_ty,
+        allow_lints(),
+    );
     let (generics, cfgs) = (shared_generics(controller), &controller.cfgs);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #(#cfgs)*
-        #quiet
+        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::Controller for #self_ty #where_clause {
             const TABLE: #rt::ControllerTable<Self> = #rt::ControllerTable { #table };
@@ -151,25 +156,19 @@ fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
 }
 
 fn params(rt: &TokenStream, method: &Method) -> TokenStream {
-    let params = method
-        .arguments
-        .iter()
-        .filter_map(|argument| match &argument.source {
-            Source::Param { name, outer } => {
-                let name = &name.text;
-                Some(quote!(#rt::PathParam { name: #name, outer: #outer }))
-            }
-            _ => None,
-        });
+    let params = method.params().map(|(name, outer)| {
+        let name = &name.text;
+        quote!(#rt::PathParam { name: #name, outer: #outer })
+    });
     quote!(&[#(#params),*])
 }
 
 fn injects(controller: &Controller, method: &Method) -> TokenStream {
     let rt = controller.runtime.path();
-    let entries = method.arguments.iter().filter_map(|argument| {
-        let Source::Inject(inner) = &argument.source else {
-            return None;
-        };
+    let arguments = method.arguments.iter();
+    let injected = arguments.filter(|argument| argument.source.kind.metadata == Metadata::Inject);
+    let entries = injected.map(|argument| {
+        let inner = argument.asked();
         let name = argument
             .name
             .as_ref()
@@ -177,20 +176,15 @@ fn injects(controller: &Controller, method: &Method) -> TokenStream {
         let span = argument.declared.span();
         let resolver = Ident::new("resolver", span);
         let resolved = controller.runtime.resolved(inner, span);
-        Some(quote!(#rt::InjectEntry { name: #name, check: |#resolver| #resolved.is_some() }))
+        quote!(#rt::InjectEntry { name: #name, check: |#resolver| #resolved.is_some() })
     });
     quote!(&[#(#entries),*])
 }
 
 /// A field of `Hooks`; a hook under `#[cfg]` leaves a hole where it is off.
-fn hook(controller: &Controller, kind: HookKind) -> TokenStream {
+fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
     let rt = controller.runtime.path();
-    let field = match kind {
-        HookKind::Connection => quote!(connection),
-        HookKind::Error => quote!(error),
-        HookKind::Reset => quote!(reset),
-        HookKind::Close => quote!(close),
-    };
+    let field = Ident::new(kind.field, Span::call_site());
     let Some(hook) = controller.hooks.iter().find(|hook| hook.kind == kind) else {
         return quote!(#field: #rt::None,);
     };
@@ -202,12 +196,12 @@ fn hook(controller: &Controller, kind: HookKind) -> TokenStream {
     quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
 }
 
-/// What the hooks' arguments need; only the connection hook's come from the request and the container.
+/// Lists the parameters and services that the arguments of hooks need. Only a hook that is given the request needs any.
 fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
     let rt = controller.runtime.path();
     let hooks = controller.hooks.iter();
-    let opening = hooks.filter(|hook| hook.kind == HookKind::Connection);
-    opening.map(move |hook| {
+    let with_request = hooks.filter(|hook| hook.kind.given == Given::Request);
+    with_request.map(move |hook| {
         let (method, cfgs) = (&hook.method, &hook.method.cfgs);
         let handler = method.name.unraw().to_string();
         let (params, injects) = (params(&rt, method), injects(controller, method));

@@ -7,7 +7,8 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::bind::{Binder, Place, lend, local, mutability, passed};
-use super::model::{Controller, Hook, HookKind, Method, ResponseHeader, Route, RouteKind, Source};
+use super::hooks::{Given, HookKind};
+use super::model::{Controller, Hook, Lent, Method, ResponseHeader, Route, RouteKind};
 use crate::runtime::Runtime;
 
 /// The name of a method's hidden function.
@@ -29,11 +30,9 @@ pub(super) fn route(controller: &Controller, route: &Route) -> TokenStream {
 
 pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
     let writer = Writer::new(controller, &hook.method);
-    match hook.kind {
-        HookKind::Connection => writer.connection_hook(),
-        HookKind::Error => writer.error_hook(),
-        HookKind::Reset => writer.reset_hook(),
-        HookKind::Close => writer.close_hook(),
+    match hook.kind.given {
+        Given::Request => writer.hook_with_request(hook.kind),
+        Given::Event { ty, by_value } => writer.hook_after_request(hook.kind, ty, by_value),
     }
 }
 
@@ -69,11 +68,12 @@ impl<'a> Writer<'a> {
             this,
             ..
         } = self;
-        let bindings = self.bindings(
-            Place::Http,
-            quote!(#call),
-            quote!(#rt::Err(#call.refusal())),
-        );
+        let place = Place {
+            marker: "Http",
+            takes_body: true,
+        };
+        let refusal = quote!(#rt::Err(#call.refusal()));
+        let bindings = self.bindings(place, quote!(#call), refusal);
         let headers = self.set_headers(&route.extras.headers, &quote!(#call));
         let response = self.response_head();
         let lent = self.lend(&quote!(&#call.request), &quote!(&mut #head));
@@ -91,15 +91,17 @@ impl<'a> Writer<'a> {
             this,
             ..
         } = self;
-        let takes_body = route.verb.has_body();
+        let place = Place {
+            marker: "Sse",
+            takes_body: route.verb.has_body(),
+        };
         let refusal = quote!(#call.refused());
-        let bindings = self.bindings(Place::Sse { takes_body }, quote!(&mut #call), refusal);
+        let bindings = self.bindings(place, quote!(&mut #call), refusal);
         let headers = self.set_headers(&route.extras.headers, &quote!(&mut #call));
         let response = self.response_head();
         let request = variable("request");
-        let shared = self
-            .takes(|source| matches!(source, Source::Request))
-            .then(|| quote!(let #request = #call.shared_request();));
+        let borrows = self.method.borrows(Lent::Request);
+        let shared = borrows.then(|| quote!(let #request = #call.shared_request();));
         let lent = self.lend(&quote!(&#request), &quote!(&mut #head));
         let called = self.called(&quote!(&#this));
         let run = match self.method.is_async {
@@ -114,50 +116,37 @@ impl<'a> Writer<'a> {
         self.function(&signature, &body)
     }
 
-    fn connection_hook(&self) -> TokenStream {
+    fn hook_with_request(&self, kind: &HookKind) -> TokenStream {
         let Self { rt, call, .. } = self;
+        let place = Place {
+            marker: kind.place,
+            takes_body: false,
+        };
         let refusal = quote!(#rt::Err(#call.refusal()));
-        let bindings = self.bindings(Place::OnConnection, quote!(#call), refusal);
+        let bindings = self.bindings(place, quote!(#call), refusal);
         let lent = self.lend(&quote!(&#call.request), &TokenStream::new());
         self.hook(&quote!(#call: &'h mut #rt::Call), &quote!(#bindings #lent))
     }
 
-    fn error_hook(&self) -> TokenStream {
-        let (rt, event) = (&self.rt, variable("event"));
-        let bindings = self.late_bindings("OnError", &quote!(#event));
-        self.late_hook(&quote!(#event: &'h #rt::SseError), &bindings)
-    }
-
-    fn reset_hook(&self) -> TokenStream {
-        let (rt, event) = (&self.rt, variable("event"));
-        let bindings = self.late_bindings("OnReset", &quote!(#event));
-        self.late_hook(&quote!(#event: &'h #rt::SseReset), &bindings)
-    }
-
-    fn close_hook(&self) -> TokenStream {
-        let (rt, event) = (&self.rt, variable("event"));
-        let bindings = self.late_bindings("OnClose", &quote!(&#event));
-        self.late_hook(&quote!(#event: #rt::CloseReason), &bindings)
-    }
-
-    /// The arguments of a hook that runs when the request is over.
-    fn late_bindings(&self, place: &str, event: &TokenStream) -> TokenStream {
-        let client = variable("client");
+    fn hook_after_request(&self, kind: &HookKind, ty: &str, by_value: bool) -> TokenStream {
+        let (rt, client, event) = (&self.rt, variable("client"), variable("event"));
+        let ty = Ident::new(ty, Span::call_site());
+        let (input, borrowed) = match by_value {
+            true => (quote!(#rt::#ty), quote!(&#event)),
+            false => (quote!(&'h #rt::#ty), quote!(#event)),
+        };
         let arguments = self.method.arguments.iter().enumerate();
         let bindings = arguments.map(|(index, argument)| {
             let span = argument.bound.span();
             let (local, mutability, ty) = (local(index), mutability(argument), &argument.bound);
-            let (rt, place) = (self.runtime.at(span), Ident::new(place, span));
-            let bound =
-                quote_spanned!(span=> #rt::hook_argument::<#rt::#place, #ty>(&#client, #event));
+            let (rt, place) = (self.runtime.at(span), Ident::new(kind.place, span));
+            let bound = quote_spanned! {span=>
+                #rt::hook_argument::<#rt::#place, #ty>(&#client, #borrowed)
+            };
             quote!(let #mutability #local = #bound;)
         });
-        bindings.collect()
-    }
-
-    fn late_hook(&self, event: &TokenStream, bindings: &TokenStream) -> TokenStream {
-        let (rt, client) = (&self.rt, variable("client"));
-        self.hook(&quote!(#client: #rt::SseStream, #event), bindings)
+        let inputs = quote!(#client: #rt::SseStream, #event: #input);
+        self.hook(&inputs, &quote!(#(#bindings)*))
     }
 
     fn hook(&self, inputs: &TokenStream, bindings: &TokenStream) -> TokenStream {
@@ -205,13 +194,8 @@ impl<'a> Writer<'a> {
     /// A handle on the response's head, if the method takes it.
     fn response_head(&self) -> Option<TokenStream> {
         let Self { call, head, .. } = self;
-        let taken = self.takes(|source| matches!(source, Source::Response));
-        taken.then(|| quote!(let mut #head = #call.response_head();))
-    }
-
-    fn takes(&self, is: impl Fn(&Source) -> bool) -> bool {
-        let mut arguments = self.method.arguments.iter();
-        arguments.any(|argument| is(&argument.source))
+        let borrows = self.method.borrows(Lent::ResponseHead);
+        borrows.then(|| quote!(let mut #head = #call.response_head();))
     }
 
     fn lend(&self, request: &TokenStream, head: &TokenStream) -> TokenStream {

@@ -1,8 +1,15 @@
-//! What the parser found out about a controller.
+//! The parsed controller.
 
+mod argument;
+
+pub(crate) use argument::{
+    Argument, Binding, Lent, Metadata, Name, Naming, Parentheses, Passed, Source, SourceKind,
+    TakesBody,
+};
 use proc_macro2::{Ident, Span};
-use syn::{Attribute, Expr, Generics, LitStr, Path, Type};
+use syn::{Attribute, Generics, LitStr, Path, Type};
 
+use super::hooks::HookKind;
 use crate::path::{Param, Template};
 use crate::pipeline::Pipeline;
 use crate::runtime::Runtime;
@@ -32,7 +39,7 @@ pub(crate) struct Used {
 
 /// A path template and where it stands.
 pub(crate) struct TemplateLiteral {
-    /// Nothing, if it was refused: then nothing follows from what it lacks.
+    /// `None` if it was refused. Then nothing follows from what it lacks.
     pub(crate) template: Option<Template>,
     /// The literal, or the attribute that it would stand in.
     pub(crate) span: Span,
@@ -84,7 +91,7 @@ pub(crate) enum RouteKind {
     Sse { restart: bool },
 }
 
-/// What the attributes beside a route's own say.
+/// The settings that the attributes beside a route's own give.
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) status: Option<Status>,
@@ -159,32 +166,11 @@ impl Verb {
 /// A method marked `#[on_sse_..]`.
 pub(crate) struct Hook {
     pub(crate) attribute: Path,
-    pub(crate) kind: HookKind,
+    pub(crate) kind: &'static HookKind,
     pub(crate) method: Method,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HookKind {
-    Connection,
-    Error,
-    Reset,
-    Close,
-}
-
-impl HookKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Connection, Self::Error, Self::Reset, Self::Close];
-
-    pub(crate) fn attribute(self) -> &'static str {
-        match self {
-            Self::Connection => "on_sse_connection",
-            Self::Error => "on_sse_error",
-            Self::Reset => "on_sse_reset",
-            Self::Close => "on_sse_close",
-        }
-    }
-}
-
-/// What routes and hooks have in common.
+/// The part that routes and hooks have in common.
 pub(crate) struct Method {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
@@ -193,74 +179,18 @@ pub(crate) struct Method {
     pub(crate) arguments: Vec<Argument>,
 }
 
-/// One argument of a route or hook.
-pub(crate) struct Argument {
-    /// The argument's own name, if its pattern is one.
-    pub(crate) name: Option<Ident>,
-    /// The attribute that says where it comes from.
-    pub(crate) attribute: Option<Path>,
-    /// The type as it is written.
-    pub(crate) declared: Type,
-    /// The type that is bound: what `declared` refers to, if it is a reference.
-    pub(crate) bound: Type,
-    pub(crate) passed: Passed,
-    pub(crate) source: Source,
-}
+impl Method {
+    /// The arguments that are parameters of the path, and whether they are marked `outer`.
+    pub(crate) fn params(&self) -> impl Iterator<Item = (&Name, bool)> {
+        let arguments = self.arguments.iter().map(|argument| &argument.source);
+        arguments
+            .filter(|source| source.kind.metadata == Metadata::PathParam)
+            .filter_map(|source| Some((source.name.as_ref()?, source.outer)))
+    }
 
-/// How a bound value reaches the method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passed {
-    Owned,
-    Shared,
-    Mutable,
-}
-
-/// Where an argument comes from.
-pub(crate) enum Source {
-    Param {
-        name: Name,
-        outer: bool,
-    },
-    Query {
-        name: Name,
-        default: Option<Expr>,
-    },
-    Header {
-        name: Name,
-        default: Option<Expr>,
-    },
-    Cookie {
-        name: Name,
-        default: Option<Expr>,
-    },
-    /// The lenient header; the type inside the `Option`.
-    LastEventId {
-        inner: Type,
-        default: Option<Expr>,
-    },
-    Body {
-        unvalidated: bool,
-        /// Where `allow_get` stands, if it does.
-        allow_get: Option<Span>,
-    },
-    Request,
-    Response,
-    /// The type inside the `Arc`.
-    Inject(Type),
-    InjectSse,
-    /// No attribute: the type binds itself.
-    Unmarked,
-}
-
-/// The name of a value of the request, and the token that gives it.
-#[derive(Clone)]
-pub(crate) struct Name {
-    pub(crate) text: String,
-    pub(crate) span: Span,
-}
-
-impl Argument {
-    pub(crate) fn is_unmarked(&self) -> bool {
-        matches!(self.source, Source::Unmarked)
+    /// Returns whether an argument borrows this.
+    pub(crate) fn borrows(&self, lent: Lent) -> bool {
+        let mut arguments = self.arguments.iter();
+        arguments.any(|argument| argument.source.kind.binding == Binding::Lent(lent))
     }
 }

@@ -8,21 +8,37 @@ use syn::{
 };
 
 use super::arguments;
-use super::attributes::{self, MethodAttributes, Role, RoleKind};
-use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, Used};
-use crate::args::Args;
+use super::attributes::{self, Extra, MethodAttributes, Role, RoleKind};
+use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, Used, Verb};
+use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs};
 
-const KEYS: [&str; 7] = [
-    "prefix",
-    "controllers",
-    "guards",
-    "interceptor",
-    "interceptors",
-    "filters",
-    "crate",
+const KEYS: [Key<Controller>; 7] = [
+    ("prefix", |controller, arg, errors| {
+        if let Some(text) = arg.string("prefix = \"user\"", errors) {
+            controller.prefix = attributes::template(&text, errors);
+        }
+    }),
+    ("controllers", |controller, arg, errors| {
+        controller.controllers = arg.types("controllers = [Posts]", errors);
+    }),
+    ("guards", |controller, arg, errors| {
+        controller.pipeline.set_guards(arg, errors);
+    }),
+    ("interceptor", |controller, arg, errors| {
+        controller.pipeline.set_interceptor(arg, errors);
+    }),
+    ("interceptors", |controller, arg, errors| {
+        controller.pipeline.set_interceptors(arg, errors);
+    }),
+    ("filters", |controller, arg, errors| {
+        controller.pipeline.set_filters(arg, errors);
+    }),
+    ("crate", |controller, arg, errors| {
+        controller.runtime = Runtime::given(arg, errors);
+    }),
 ];
 
 /// Reads the whole impl.
@@ -40,7 +56,8 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         used: Vec::new(),
     };
     head(item, errors);
-    settings(&mut controller, args, errors);
+    let args = Args::parse(args, errors).only_named("controller", errors);
+    args.set(&mut controller, "controller", &KEYS, errors);
     for item in &mut item.items {
         if let ImplItem::Fn(method) = item {
             controller.method(method, errors);
@@ -67,24 +84,6 @@ fn head(item: &ItemImpl, errors: &mut Errors) {
     }
 }
 
-fn settings(controller: &mut Controller, args: TokenStream, errors: &mut Errors) {
-    let args = Args::parse(args, errors).only_named("controller", errors);
-    for arg in args.known("controller", &KEYS, errors) {
-        match arg.name().as_str() {
-            "prefix" => {
-                if let Some(text) = arg.string("prefix = \"user\"", errors) {
-                    controller.prefix = attributes::template(&text, errors);
-                }
-            }
-            "controllers" => controller.controllers = arg.types("controllers = [Posts]", errors),
-            "crate" => {
-                controller.runtime = Runtime::new(arg.path("crate = path::to::helios", errors));
-            }
-            _ => controller.pipeline.set(&arg, errors),
-        }
-    }
-}
-
 impl Controller {
     fn method(&mut self, item: &mut ImplItemFn, errors: &mut Errors) {
         let taken = attributes::take(&mut item.attrs, errors);
@@ -95,28 +94,53 @@ impl Controller {
         };
         refuse_second_role(&item.sig, role, others, errors);
         let method = method(&mut item.sig, cfgs, errors);
+        let attribute = &role.attribute;
         match role.kind {
+            RoleKind::Route(verb) => {
+                let path = attributes::route(attribute, errors);
+                let opened = (path, verb, RouteKind::Http);
+                self.route(attribute, opened, &taken.extras, method, errors);
+            }
+            RoleKind::Sse => {
+                let opened = attributes::sse(attribute, errors);
+                self.route(attribute, opened, &taken.extras, method, errors);
+            }
             RoleKind::Hook(kind) => {
-                attributes::hook(&role.attribute, errors);
+                attributes::hook(attribute, errors);
                 refuse_extras(&item.sig, &taken.extras, errors);
                 self.hooks.push(Hook {
-                    attribute: role.attribute.path().clone(),
+                    attribute: attribute.path().clone(),
                     kind,
                     method,
                 });
             }
-            RoleKind::Route(_) | RoleKind::Sse => {
-                self.routes.push(route(role, &taken.extras, method, errors));
-            }
         }
     }
 
+    fn route(
+        &mut self,
+        attribute: &Attribute,
+        (path, verb, kind): (TemplateLiteral, Verb, RouteKind),
+        extras: &[Extra],
+        method: Method,
+        errors: &mut Errors,
+    ) {
+        self.routes.push(Route {
+            attribute: attribute.path().clone(),
+            verb,
+            path,
+            kind,
+            extras: attributes::extras(extras, errors),
+            method,
+        });
+    }
+
     fn note_used(&mut self, taken: &MethodAttributes, cfgs: &[Attribute]) {
-        let roles = taken.roles.iter().map(|role| role.attribute.path());
-        let paths = roles.chain(taken.extras.iter().map(Attribute::path));
-        for path in paths.filter(|path| attributes::is_exported(path)) {
+        let roles = taken.roles.iter().map(|role| &role.attribute);
+        let all = roles.chain(taken.extras.iter().map(|extra| &extra.attribute));
+        for attribute in all.filter(|attribute| attributes::is_exported(attribute)) {
             let used = Used {
-                path: path.clone(),
+                path: attribute.path().clone(),
                 cfgs: cfgs.to_vec(),
             };
             if !self.used.contains(&used) {
@@ -126,31 +150,14 @@ impl Controller {
     }
 }
 
-fn route(role: &Role, extras: &[Attribute], method: Method, errors: &mut Errors) -> Route {
-    let attribute = &role.attribute;
-    let (path, verb, kind) = match role.kind {
-        RoleKind::Route(verb) => (attributes::route(attribute, errors), verb, RouteKind::Http),
-        _ => attributes::sse(attribute, errors),
-    };
-    let extras = attributes::extras(extras, errors);
-    Route {
-        attribute: attribute.path().clone(),
-        verb,
-        path,
-        kind,
-        extras,
-        method,
-    }
-}
-
 /// An ordinary method of the impl: nothing of Helios may stand on it.
 fn without_role(item: &mut ImplItemFn, taken: &MethodAttributes, errors: &mut Errors) {
     refuse_extras(&item.sig, &taken.extras, errors);
     arguments::refuse(&mut item.sig, errors);
 }
 
-fn refuse_extras(sig: &Signature, extras: &[Attribute], errors: &mut Errors) {
-    for attribute in extras {
+fn refuse_extras(sig: &Signature, extras: &[Extra], errors: &mut Errors) {
+    for Extra { attribute, .. } in extras {
         let (path, name) = (attribute.path(), attribute.path().to_token_stream());
         let message = format!(
             "`#[{name}]` does nothing here: `{}` has no route attribute such as `#[get]`",
@@ -203,7 +210,7 @@ fn method(sig: &mut Signature, cfgs: Vec<Attribute>, errors: &mut Errors) -> Met
     }
 }
 
-/// What Helios can call: `fn name(&self, ..)`, as it stands.
+/// Refuses methods that Helios cannot call as `name(&self, ..)`.
 fn signature(sig: &Signature, errors: &mut Errors) {
     match sig.receiver() {
         None => errors.at(

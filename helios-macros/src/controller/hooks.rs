@@ -1,0 +1,62 @@
+//! The hooks that run around streams. A new hook is a new row of [`HOOKS`]: parsing, checks, expansion and messages read
+//! the rows, and know no hook by name.
+
+/// One kind of hook.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HookKind {
+    pub(crate) attribute: &'static str,
+    /// The field of the runtime's `Hooks` that holds its hidden function.
+    pub(crate) field: &'static str,
+    /// The runtime's type that stands for the place of its arguments.
+    pub(crate) place: &'static str,
+    pub(crate) given: Given,
+}
+
+/// The things that a hook is given, and its arguments are bound from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// The request that opens the stream. The arguments are those of a route.
+    Request,
+    /// The stream and this event, for the request is over.
+    Event {
+        /// The event's type in the runtime.
+        ty: &'static str,
+        by_value: bool,
+    },
+}
+
+pub(crate) static HOOKS: [HookKind; 4] = [
+    HookKind {
+        attribute: "on_sse_connection",
+        field: "connection",
+        place: "OnConnection",
+        given: Given::Request,
+    },
+    HookKind {
+        attribute: "on_sse_error",
+        field: "error",
+        place: "OnError",
+        given: Given::Event {
+            ty: "SseError",
+            by_value: false,
+        },
+    },
+    HookKind {
+        attribute: "on_sse_reset",
+        field: "reset",
+        place: "OnReset",
+        given: Given::Event {
+            ty: "SseReset",
+            by_value: false,
+        },
+    },
+    HookKind {
+        attribute: "on_sse_close",
+        field: "close",
+        place: "OnClose",
+        given: Given::Event {
+            ty: "CloseReason",
+            by_value: true,
+        },
+    },
+];
