@@ -84,8 +84,4 @@ pub use helios_http::sse::{
 pub use helios_http::{
     BoxedRoutes, Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
 };
-pub use helios_macros::{
-    HttpError, Injectable, SseEvents, any, controller, delete, get, head, http_code, on_sse_close,
-    on_sse_connection, on_sse_error, on_sse_reset, options, patch, post, put, server, sse,
-    use_filters, use_guards, use_interceptors,
-};
+pub use helios_macros::*;

@@ -27,7 +27,7 @@ pub use tokio::time::sleep;
 pub use crate::{
     ClientId, CloseReason, Filter, Form, Guard, Helios, HttpError, Injectable, Interceptor,
     IntoSseEvent, Json, Module, Next, Path, Query, Reply, RequestContext, ResponseHead, SseError,
-    SseEvent, SseEvents, SseReset, SseService, SseStream, any, controller, delete, get, head,
-    http_code, on_sse_close, on_sse_connection, on_sse_error, on_sse_reset, options, patch, post,
-    put, server, sse, use_filters, use_guards, use_interceptors,
+    SseEvent, SseReset, SseService, SseStream,
 };
+
+pub use helios_macros::*;

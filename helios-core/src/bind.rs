@@ -19,10 +19,7 @@ use serde::de::DeserializeOwned;
 #[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
 pub(crate) use body::unreadable;
 pub use body::{BodyTimeout, FromBody, RawBody, body, read_body};
-pub use extract::{
-    Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, OnReset, Sse, argument,
-    last_argument,
-};
+pub use extract::{Argument, Cx, Http, LastArgument, OnConnection, Sse, argument, last_argument};
 pub use whole::{Form, Json, Path, Query};
 
 use crate::bounded::bounded;

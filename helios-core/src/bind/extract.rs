@@ -68,12 +68,6 @@ places! {
     Sse,
     /// The arguments of an `#[on_sse_connection]` hook.
     OnConnection,
-    /// The arguments of an `#[on_sse_error]` hook.
-    OnError,
-    /// The arguments of an `#[on_sse_reset]` hook.
-    OnReset,
-    /// The arguments of an `#[on_sse_close]` hook.
-    OnClose,
 }
 
 /// An argument without an attribute, at the place `P`.

@@ -1,7 +1,6 @@
 //! An `#[sse]` call: from the bound arguments to a live stream.
 
 use std::future::poll_fn;
-use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -161,24 +160,11 @@ fn handle_of<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
     Ok(opening.handle())
 }
 
-/// The call of an `#[sse]` method. It binds like any [`Call`]; what the method gives is then run by it.
+/// The call of an `#[sse]` method. What the method gives is run by it.
 pub struct SseCall {
-    call: Box<Call>,
+    /// What its arguments are bound from.
+    pub call: Box<Call>,
     opening: Arc<Opening>,
-}
-
-impl Deref for SseCall {
-    type Target = Call;
-
-    fn deref(&self) -> &Call {
-        &self.call
-    }
-}
-
-impl DerefMut for SseCall {
-    fn deref_mut(&mut self) -> &mut Call {
-        &mut self.call
-    }
 }
 
 impl SseCall {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use helios_core::bind::{OnClose, OnError, OnReset};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
@@ -58,24 +57,6 @@ impl<C> Hooks<C> {
     }
 }
 
-/// A hook that runs when the request is long over, and what it is told.
-pub trait HookPlace {
-    /// The error or the reason.
-    type Event;
-}
-
-impl HookPlace for OnError {
-    type Event = SseError;
-}
-
-impl HookPlace for OnClose {
-    type Event = CloseReason;
-}
-
-impl HookPlace for OnReset {
-    type Event = SseReset;
-}
-
 /// An argument of an `#[on_sse_error]`, `#[on_sse_reset]` or `#[on_sse_close]` hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this hook",
@@ -83,37 +64,37 @@ impl HookPlace for OnReset {
     note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`, `#[on_sse_reset]` an `SseStream` and an `&SseReset`, `#[on_sse_close]` an `SseStream` and a `CloseReason`",
     note = "the request is over by then: keep what you need of it from `#[on_sse_connection]`"
 )]
-pub trait HookArgument<P: HookPlace> {
+pub trait HookArgument<E> {
     #[doc(hidden)]
-    fn of(client: &SseStream, event: &P::Event) -> Self;
+    fn of(client: &SseStream, event: &E) -> Self;
 }
 
-impl<P: HookPlace> HookArgument<P> for SseStream {
-    fn of(client: &SseStream, _: &P::Event) -> Self {
+impl<E> HookArgument<E> for SseStream {
+    fn of(client: &SseStream, _: &E) -> Self {
         client.clone()
     }
 }
 
-impl HookArgument<OnError> for SseError {
+impl HookArgument<SseError> for SseError {
     fn of(_: &SseStream, event: &SseError) -> Self {
         event.clone()
     }
 }
 
-impl HookArgument<OnReset> for SseReset {
+impl HookArgument<SseReset> for SseReset {
     fn of(_: &SseStream, event: &SseReset) -> Self {
         event.clone()
     }
 }
 
-impl HookArgument<OnClose> for CloseReason {
+impl HookArgument<CloseReason> for CloseReason {
     fn of(_: &SseStream, event: &CloseReason) -> Self {
         *event
     }
 }
 
 /// Binds an argument of an error or close hook.
-pub fn hook_argument<P: HookPlace, T: HookArgument<P>>(client: &SseStream, event: &P::Event) -> T {
+pub fn hook_argument<E, T: HookArgument<E>>(client: &SseStream, event: &E) -> T {
     T::of(client, event)
 }
 

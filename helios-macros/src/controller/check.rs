@@ -303,7 +303,7 @@ fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     for argument in &hook.method.arguments {
         let source = argument.source.kind;
         let refused = match hook.kind.given {
-            Given::Request => source.refused_with_request,
+            Given::Request { .. } => source.refused_with_request,
             Given::Event { .. } => source.refused_after_request,
         };
         if let Some(why) = refused {
@@ -311,7 +311,7 @@ fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
         }
     }
     match hook.kind.given {
-        Given::Request => check_hook_params(controller, hook, errors),
+        Given::Request { .. } => check_hook_params(controller, hook, errors),
         Given::Event { .. } => {}
     }
 }

@@ -200,7 +200,7 @@ fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
 fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
     let rt = controller.runtime.path();
     let hooks = controller.hooks.iter();
-    let with_request = hooks.filter(|hook| hook.kind.given == Given::Request);
+    let with_request = hooks.filter(|hook| matches!(hook.kind.given, Given::Request { .. }));
     with_request.map(move |hook| {
         let (method, cfgs) = (&hook.method, &hook.method.cfgs);
         let handler = method.name.unraw().to_string();

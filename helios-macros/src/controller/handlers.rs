@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::bind::{Binder, Place, lend, local, mutability, passed};
-use super::hooks::{Given, HookKind};
+use super::hooks::Given;
 use super::model::{Controller, Hook, Lent, Method, ResponseHeader, Route, RouteKind};
 use crate::runtime::Runtime;
 
@@ -31,8 +31,8 @@ pub(super) fn route(controller: &Controller, route: &Route) -> TokenStream {
 pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
     let writer = Writer::new(controller, &hook.method);
     match hook.kind.given {
-        Given::Request => writer.hook_with_request(hook.kind),
-        Given::Event { ty, by_value } => writer.hook_after_request(hook.kind, ty, by_value),
+        Given::Request { place } => writer.hook_with_request(place),
+        Given::Event { ty, by_value } => writer.hook_after_request(ty, by_value),
     }
 }
 
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
         let refusal = quote!(#rt::Err(#call.refusal()));
         let bindings = self.bindings(place, quote!(#call), refusal);
         let headers = self.set_headers(&route.extras.headers, &quote!(#call));
-        let response = self.response_head();
+        let response = self.response_head(&quote!(#call));
         let lent = self.lend(&quote!(&#call.request), &quote!(&mut #head));
         let result = self.result("reply", &self.awaited());
         let body = self.boxed(&quote!(#bindings #headers #response #lent #result));
@@ -96,9 +96,10 @@ impl<'a> Writer<'a> {
             takes_body: route.verb.has_body(),
         };
         let refusal = quote!(#call.refused());
-        let bindings = self.bindings(place, quote!(&mut #call), refusal);
-        let headers = self.set_headers(&route.extras.headers, &quote!(&mut #call));
-        let response = self.response_head();
+        let bound = quote!(&mut #call.call);
+        let bindings = self.bindings(place, bound.clone(), refusal);
+        let headers = self.set_headers(&route.extras.headers, &bound);
+        let response = self.response_head(&quote!(#call.call));
         let request = variable("request");
         let borrows = self.method.borrows(Lent::Request);
         let shared = borrows.then(|| quote!(let #request = #call.shared_request();));
@@ -116,10 +117,10 @@ impl<'a> Writer<'a> {
         self.function(&signature, &body)
     }
 
-    fn hook_with_request(&self, kind: &HookKind) -> TokenStream {
+    fn hook_with_request(&self, place: &'static str) -> TokenStream {
         let Self { rt, call, .. } = self;
         let place = Place {
-            marker: kind.place,
+            marker: place,
             takes_body: false,
         };
         let refusal = quote!(#rt::Err(#call.refusal()));
@@ -128,9 +129,9 @@ impl<'a> Writer<'a> {
         self.hook(&quote!(#call: &'h mut #rt::Call), &quote!(#bindings #lent))
     }
 
-    fn hook_after_request(&self, kind: &HookKind, ty: &str, by_value: bool) -> TokenStream {
+    fn hook_after_request(&self, event_type: &str, by_value: bool) -> TokenStream {
         let (rt, client, event) = (&self.rt, variable("client"), variable("event"));
-        let ty = Ident::new(ty, Span::call_site());
+        let ty = Ident::new(event_type, Span::call_site());
         let (input, borrowed) = match by_value {
             true => (quote!(#rt::#ty), quote!(&#event)),
             false => (quote!(&'h #rt::#ty), quote!(#event)),
@@ -139,9 +140,9 @@ impl<'a> Writer<'a> {
         let bindings = arguments.map(|(index, argument)| {
             let span = argument.bound.span();
             let (local, mutability, ty) = (local(index), mutability(argument), &argument.bound);
-            let (rt, place) = (self.runtime.at(span), Ident::new(kind.place, span));
+            let (rt, event_type) = (self.runtime.at(span), Ident::new(event_type, span));
             let bound = quote_spanned! {span=>
-                #rt::hook_argument::<#rt::#place, #ty>(&#client, #borrowed)
+                #rt::hook_argument::<#rt::#event_type, #ty>(&#client, #borrowed)
             };
             quote!(let #mutability #local = #bound;)
         });
@@ -192,8 +193,8 @@ impl<'a> Writer<'a> {
     }
 
     /// A handle on the response's head, if the method takes it.
-    fn response_head(&self) -> Option<TokenStream> {
-        let Self { call, head, .. } = self;
+    fn response_head(&self, call: &TokenStream) -> Option<TokenStream> {
+        let head = &self.head;
         let borrows = self.method.borrows(Lent::ResponseHead);
         borrows.then(|| quote!(let mut #head = #call.response_head();))
     }

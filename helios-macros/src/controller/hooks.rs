@@ -7,8 +7,6 @@ pub(crate) struct HookKind {
     pub(crate) attribute: &'static str,
     /// The field of the runtime's `Hooks` that holds its hidden function.
     pub(crate) field: &'static str,
-    /// The runtime's type that stands for the place of its arguments.
-    pub(crate) place: &'static str,
     pub(crate) given: Given,
 }
 
@@ -16,7 +14,10 @@ pub(crate) struct HookKind {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Given {
     /// The request that opens the stream. The arguments are those of a route.
-    Request,
+    Request {
+        /// The runtime's type that stands for the place of its arguments.
+        place: &'static str,
+    },
     /// The stream and this event, for the request is over.
     Event {
         /// The event's type in the runtime.
@@ -29,13 +30,13 @@ pub(crate) static HOOKS: [HookKind; 4] = [
     HookKind {
         attribute: "on_sse_connection",
         field: "connection",
-        place: "OnConnection",
-        given: Given::Request,
+        given: Given::Request {
+            place: "OnConnection",
+        },
     },
     HookKind {
         attribute: "on_sse_error",
         field: "error",
-        place: "OnError",
         given: Given::Event {
             ty: "SseError",
             by_value: false,
@@ -44,7 +45,6 @@ pub(crate) static HOOKS: [HookKind; 4] = [
     HookKind {
         attribute: "on_sse_reset",
         field: "reset",
-        place: "OnReset",
         given: Given::Event {
             ty: "SseReset",
             by_value: false,
@@ -53,7 +53,6 @@ pub(crate) static HOOKS: [HookKind; 4] = [
     HookKind {
         attribute: "on_sse_close",
         field: "close",
-        place: "OnClose",
         given: Given::Event {
             ty: "CloseReason",
             by_value: true,
