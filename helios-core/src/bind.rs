@@ -6,7 +6,6 @@
 mod body;
 mod extract;
 mod mismatch;
-pub(crate) mod query;
 mod values;
 mod whole;
 
@@ -23,7 +22,6 @@ pub use extract::{
     Argument, Cx, Http, LastArgument, OnClose, OnConnection, OnError, OnReset, Sse, argument,
     last_argument,
 };
-pub(crate) use whole::json_response;
 pub use whole::{Form, Json, Path, Query};
 
 use crate::bounded::bounded;

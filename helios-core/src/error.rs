@@ -13,7 +13,6 @@ use http::{Extensions, StatusCode};
 use serde::Serialize;
 
 use crate::bounded::{bounded, cut, width};
-use crate::sse::SseError;
 
 /// The longest answer, in bytes.
 const LONGEST_PROBLEM: usize = 4_096;
@@ -515,29 +514,6 @@ impl From<StatusCode> for HttpError {
 impl From<Infallible> for HttpError {
     fn from(never: Infallible) -> Self {
         match never {}
-    }
-}
-
-impl From<SseError> for HttpError {
-    fn from(error: SseError) -> Self {
-        match error {
-            SseError::Failed(error) => Self::clone(&error),
-            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the event hub is not available",
-            )
-            .with_source(full),
-            // A name or an id may come from a body, and is not repeated.
-            SseError::InvalidTopic(_) => {
-                Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
-                    .with_source(error)
-            }
-            SseError::NoSuchClient(_) => {
-                Self::not_found("no client has this id").with_source(error)
-            }
-            SseError::TooManyJoined { .. } => Self::bad_request(error.to_string()),
-            other => Self::internal("a stream failed").with_source(other),
-        }
     }
 }
 

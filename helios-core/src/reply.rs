@@ -7,10 +7,11 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
-use crate::bind::json_response;
 use crate::error::HttpError;
 
 /// What a handler's call gives: a response, or the error that is rendered as one. It is what an interceptor returns.
@@ -222,6 +223,27 @@ mod rungs {
             Err(HttpError::internal(""))
         }
     }
+}
+
+/// A value as a JSON response.
+///
+/// # Errors
+///
+/// 500 if the value does not serialise.
+pub(crate) fn json_response<T: Serialize + ?Sized>(value: &T) -> Reply {
+    json_reply(serde_json::to_vec(value))
+}
+
+/// All of it that does not depend on the type.
+fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
+    let json = json.map_err(|error| {
+        HttpError::internal("the response does not serialise").with_source(error)
+    })?;
+    let mut response = Response::new(Body::from(json));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
 #[cfg(test)]

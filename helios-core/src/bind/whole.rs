@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use axum_core::RequestExt;
-use axum_core::body::Body;
 use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -15,11 +13,12 @@ use serde::de::DeserializeOwned;
 use super::body::{BROKE_OFF, Format, unreadable};
 use super::extract::Cx;
 use super::values::Named;
-use super::{echoed, fault, from_pairs, mismatch, query, unsupported_media_type};
+use super::{echoed, fault, from_pairs, mismatch, unsupported_media_type};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
-use crate::reply::Reply;
+use crate::query_string;
+use crate::reply::json_response;
 
 macro_rules! wrappers {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -186,7 +185,7 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
 /// The values of the key that the path to a fault begins with: `tags` for `tags[1]`.
 fn query_values(query: &str, path: &str) -> Option<String> {
     let name = path.split('[').next()?;
-    let pairs = query::parse(query).ok()?.into_iter();
+    let pairs = query_string::parse(query).ok()?.into_iter();
     let values = pairs.filter_map(|(key, value)| (key == name).then_some(Cow::Owned(value)));
     echoed(&values.collect::<Vec<_>>())
 }
@@ -225,25 +224,4 @@ impl<T: Serialize> IntoSseEvent for Json<T> {
     fn into_sse_event(self) -> SseEvent {
         SseEvent::json(self.0)
     }
-}
-
-/// A value as a JSON response.
-///
-/// # Errors
-///
-/// 500 if the value does not serialise.
-pub(crate) fn json_response<T: Serialize + ?Sized>(value: &T) -> Reply {
-    json_reply(serde_json::to_vec(value))
-}
-
-/// All of it that does not depend on the type.
-fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
-    let json = json.map_err(|error| {
-        HttpError::internal("the response does not serialise").with_source(error)
-    })?;
-    let mut response = Response::new(Body::from(json));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
 }

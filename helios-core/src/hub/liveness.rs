@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{BacklogLimits, Lag};
+use super::entry::Lag;
+use super::outbox::BacklogLimits;
 
 /// The limits of patience with a client.
 #[derive(Clone, Copy, Debug)]

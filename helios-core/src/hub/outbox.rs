@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{FRAME_BYTES, Frame};
+use super::frame::{FRAME_BYTES, Frame};
 use crate::encode::encode_into;
 use crate::event::SseEvent;
 use crate::sse::SseError;

@@ -1,11 +1,9 @@
 //! The bounded log of one topic.
 
 use std::collections::VecDeque;
-use std::mem::size_of;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::entry::{Cursor, Entry, Lag};
 use super::runs::{Run, Runs, Wanted};
 use crate::encode::WithId;
 use crate::sse::ClientId;
@@ -42,63 +40,6 @@ impl Default for HistoryLimits {
             age: Duration::from_secs(300),
         }
     }
-}
-
-/// One published event.
-#[derive(Debug)]
-pub struct Entry {
-    /// Its place in the hub's one sequence. Ascending within a ring, but not without gaps.
-    pub seq: u64,
-    /// A client that does not get it.
-    pub except: Option<ClientId>,
-    event: WithId,
-    /// The event without its id, made for the first reader that wants it so.
-    plain: Option<Bytes>,
-    at: Duration,
-    /// Bytes published to this topic before this event.
-    offset: u64,
-}
-
-impl Entry {
-    /// The event as it is written: with its id, or on streams that do not use the hub's ids, without.
-    pub fn bytes(&mut self, with_id: bool) -> &Bytes {
-        if with_id {
-            return self.event.bytes();
-        }
-        self.plain.get_or_insert_with(|| self.event.without_id())
-    }
-
-    /// What keeping it costs.
-    fn size(&self) -> u64 {
-        (self.event.bytes().len() + size_of::<Self>()) as u64
-    }
-}
-
-/// A subscriber's place in a [`Ring`]: the number, counted from the topic's first event, of the next event to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    next: u64,
-}
-
-impl Cursor {
-    pub(super) fn advance(&mut self) {
-        self.next += 1;
-    }
-
-    pub(super) fn plus(self, events: u64) -> Self {
-        Self {
-            next: self.next + events,
-        }
-    }
-}
-
-/// How far a reader is behind the newest event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Events not read yet.
-    pub events: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// The ring has dropped events that the cursor had not reached.
@@ -514,6 +455,7 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

@@ -5,7 +5,7 @@ use std::collections::vec_deque::IterMut;
 
 use bytes::{Bytes, BytesMut};
 
-use super::ring::{Cursor, Entry};
+use super::entry::{Cursor, Entry};
 use crate::sse::ClientId;
 
 /// What a reader wants of the events at its cursor.

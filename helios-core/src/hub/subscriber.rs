@@ -5,9 +5,11 @@ use std::task::Waker;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::ring::{Cursor, Lag, Overtaken, Ring};
+use super::entry::{Cursor, Lag};
+use super::frame::Frame;
+use super::outbox::{BacklogLimits, Kind, Outbox};
+use super::ring::{Overtaken, Ring};
 use super::runs::Wanted;
-use super::{BacklogLimits, Frame, Kind, Outbox};
 use crate::sse::{ClientId, ResetReason};
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.

@@ -1,0 +1,66 @@
+//! One event in a ring, a place between two of them, and the distance from there to the newest.
+
+use std::mem::size_of;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::encode::WithId;
+use crate::sse::ClientId;
+
+/// One published event.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its place in the hub's one sequence. Ascending within a ring, but not without gaps.
+    pub seq: u64,
+    /// A client that does not get it.
+    pub except: Option<ClientId>,
+    pub(super) event: WithId,
+    /// The event without its id, made for the first reader that wants it so.
+    pub(super) plain: Option<Bytes>,
+    pub(super) at: Duration,
+    /// Bytes published to this topic before this event.
+    pub(super) offset: u64,
+}
+
+impl Entry {
+    /// The event as it is written: with its id, or on streams that do not use the hub's ids, without.
+    pub fn bytes(&mut self, with_id: bool) -> &Bytes {
+        if with_id {
+            return self.event.bytes();
+        }
+        self.plain.get_or_insert_with(|| self.event.without_id())
+    }
+
+    /// What keeping it costs.
+    pub(super) fn size(&self) -> u64 {
+        (self.event.bytes().len() + size_of::<Self>()) as u64
+    }
+}
+
+/// A subscriber's place in a [`Ring`]: the number, counted from the topic's first event, of the next event to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    pub(super) next: u64,
+}
+
+impl Cursor {
+    pub(super) fn advance(&mut self) {
+        self.next += 1;
+    }
+
+    pub(super) fn plus(self, events: u64) -> Self {
+        Self {
+            next: self.next + events,
+        }
+    }
+}
+
+/// How far a reader is behind the newest event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Events not read yet.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
