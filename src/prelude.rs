@@ -24,10 +24,25 @@ pub use http::StatusCode;
 pub use serde_json::json;
 pub use tokio::time::sleep;
 
-pub use crate::{
-    ClientId, CloseReason, Filter, Form, Guard, Helios, HttpError, Injectable, Interceptor,
-    IntoSseEvent, Json, Module, Next, Path, Query, Reply, RequestContext, ResponseHead, SseError,
-    SseEvent, SseEvents, SseReset, SseService, SseStream, any, controller, delete, get, head,
-    http_code, on_sse_close, on_sse_connection, on_sse_error, on_sse_reset, options, patch, post,
-    put, server, sse, use_filters, use_guards, use_interceptors,
+#[doc(no_inline)]
+pub use crate::di::Injectable;
+#[doc(no_inline)]
+pub use crate::http::{
+    Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
+    ResponseHead,
+};
+#[doc(no_inline)]
+pub use crate::sse::{
+    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReset, SseService,
+    SseStream,
+};
+#[doc(no_inline)]
+pub use crate::{Helios, Module};
+
+// From their own crate: `helios::sse` is a module, too, and a prelude must bring no module, least of all one that hides a crate.
+#[doc(no_inline)]
+pub use helios_macros::{
+    any, controller, delete, get, head, http_code, on_sse_close, on_sse_connection, on_sse_error,
+    on_sse_reset, options, patch, post, put, server, sse, use_filters, use_guards,
+    use_interceptors,
 };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Extensions, StatusCode};
 use serde::Serialize;
 
 use crate::bounded::{bounded, cut, width};
@@ -76,7 +76,7 @@ struct Inner {
 /// Where in a request a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
 ///
 /// ```
-/// use helios::Location;
+/// use helios::http::Location;
 ///
 /// assert_eq!(serde_json::to_string(&Location::Header)?, r#""header""#);
 /// # Ok::<(), serde_json::Error>(())
@@ -104,7 +104,7 @@ pub enum Location {
 /// string.
 ///
 /// ```
-/// use helios::{Fault, HttpError, Location};
+/// use helios::http::{Fault, HttpError, Location};
 ///
 /// let mut fault = Fault::new(Location::Query, "size", "at most 100");
 /// fault.got = Some("5000".into());
@@ -283,7 +283,7 @@ impl HttpError {
     /// All faults together have at most 2,560 bytes of JSON. Those that do not fit are only counted, in the member `omitted`.
     ///
     /// ```
-    /// use helios::{Fault, HttpError, Location};
+    /// use helios::http::{Fault, HttpError, Location};
     ///
     /// let faults = (0..100).map(|n| Fault::new(Location::Body, format!("lines[{n}]"), "a number"));
     /// let error = faults.fold(HttpError::unprocessable("wrong lines"), HttpError::with_fault);
@@ -409,19 +409,20 @@ impl HttpError {
         serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
     }
 
-    /// Takes the error that a response was made from out of its extensions, if it was made from one: for a layer or an
-    /// interceptor that wants to know why.
+    /// Takes the error out of a response that was made from one. A layer or an interceptor learns so why a request failed.
+    ///
+    /// It is gone from the response's extensions then; the response is sent as it is.
     ///
     /// ```
     /// use helios::{HttpError, axum_core::response::IntoResponse};
     ///
     /// let mut response = HttpError::gone("moved to /v2").into_response();
-    /// let error = HttpError::of_response(response.extensions_mut());
-    /// assert_eq!(error.unwrap().detail(), "moved to /v2");
+    /// let error = HttpError::take_from(&mut response).unwrap();
+    /// assert_eq!((error.detail(), response.status().as_u16()), ("moved to /v2", 410));
+    /// assert!(HttpError::take_from(&mut response).is_none());
     /// ```
-    #[must_use]
-    pub fn of_response(extensions: &mut Extensions) -> Option<Self> {
-        extensions.remove()
+    pub fn take_from<B>(response: &mut Response<B>) -> Option<Self> {
+        response.extensions_mut().remove()
     }
 }
 

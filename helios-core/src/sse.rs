@@ -15,7 +15,7 @@ use crate::event::EventError;
 /// everything: it is answered 204, which stops an `EventSource` for good. No event of an app may have this id.
 ///
 /// ```
-/// use helios::END_MARK;
+/// use helios::sse::END_MARK;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///
@@ -112,7 +112,7 @@ impl fmt::Debug for ClientId {
 /// A text that is not a [`ClientId`].
 ///
 /// ```
-/// use helios::{ClientId, ClientIdError};
+/// use helios::sse::{ClientId, ClientIdError};
 ///
 /// let error: ClientIdError = "7".parse::<ClientId>().unwrap_err();
 /// assert!(error.to_string().starts_with("a client id is a UUID"));
@@ -204,7 +204,7 @@ impl fmt::Display for CloseReason {
 /// Why a client has to fetch anew what it shows: events are missing between what it has seen and what it will see.
 ///
 /// ```
-/// use helios::ResetReason;
+/// use helios::sse::ResetReason;
 /// use helios::prelude::*;
 ///
 /// #[derive(Injectable)]

@@ -8,11 +8,10 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::encode::Numberable;
 use helios_core::event::SseEvent;
 use helios_core::hub::{
     BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Lag, Left, Log, Overtaken, Ring, Subscriber,
-    Subscription,
+    Subscription, UnnumberedEvent,
 };
 use helios_core::sse::ClientId;
 use proptest::prelude::*;
@@ -248,7 +247,7 @@ impl World {
     fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
         self.head += 1;
         let data = format!("{}:{}", self.head, "x".repeat(size));
-        let event = Numberable::new(&SseEvent::text(data)).unwrap();
+        let event = UnnumberedEvent::new(&SseEvent::text(data)).unwrap();
         let event = event.with_id(&self.head.to_string());
         let now = Duration::from_secs(self.now);
         self.topics[topic].change(|ring| ring.push(self.head, event, except, now));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::encode::WithId;
+use super::numbered::NumberedEvent;
 use crate::sse::ClientId;
 
 /// One published event.
@@ -15,7 +15,7 @@ pub struct Entry {
     pub seq: u64,
     /// A client that does not get it.
     pub except: Option<ClientId>,
-    pub(super) event: WithId,
+    pub(super) event: NumberedEvent,
     /// The event without its id, made for the first reader that wants it so.
     pub(super) plain: Option<Bytes>,
     pub(super) at: Duration,
@@ -38,7 +38,7 @@ impl Entry {
     }
 }
 
-/// A subscriber's place in a [`Ring`]: the number, counted from the topic's first event, of the next event to read.
+/// A subscriber's place in a topic's ring: the number, counted from the topic's first event, of the next event to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub(super) next: u64,

@@ -13,7 +13,7 @@ use crate::sse::SseError;
 /// to the client's topics and what is sent to it alone together.
 ///
 /// ```
-/// use helios::BacklogLimits;
+/// use helios::sse::BacklogLimits;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]

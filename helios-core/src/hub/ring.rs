@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::entry::{Cursor, Entry, Lag};
+use super::numbered::NumberedEvent;
 use super::runs::{Run, Runs, Wanted};
-use crate::encode::WithId;
 use crate::sse::ClientId;
 
 /// How much of a topic is kept for those who come back: whichever limit is reached first. The oldest events go first. A
 /// client that comes back to less than it has missed is told by a `helios:reset`.
 ///
 /// ```
-/// use helios::HistoryLimits;
+/// use helios::sse::HistoryLimits;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -126,7 +126,13 @@ impl Ring {
 
     /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits. A number that is not
     /// above the newest one is known already, and ignored.
-    pub fn push(&mut self, seq: u64, event: WithId, except: Option<ClientId>, now: Duration) {
+    pub fn push(
+        &mut self,
+        seq: u64,
+        event: NumberedEvent,
+        except: Option<ClientId>,
+        now: Duration,
+    ) {
         if seq <= self.last {
             return;
         }
@@ -157,7 +163,7 @@ impl Ring {
     pub fn prepend(
         &mut self,
         seq: u64,
-        event: WithId,
+        event: NumberedEvent,
         except: Option<ClientId>,
         now: Duration,
     ) -> bool {
@@ -459,13 +465,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::encode::Numberable;
     use crate::event::SseEvent;
+    use crate::hub::UnnumberedEvent;
 
     /// An event whose data make `n` bytes.
-    fn event(n: usize) -> WithId {
+    fn event(n: usize) -> NumberedEvent {
         let event = SseEvent::text("x".repeat(n));
-        Numberable::new(&event).unwrap().with_id("1-1")
+        UnnumberedEvent::new(&event).unwrap().with_id("1-1")
     }
 
     fn ring(events: usize) -> Ring {

@@ -587,9 +587,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::encode::Numberable;
     use crate::event::SseEvent;
-    use crate::hub::HistoryLimits;
+    use crate::hub::{HistoryLimits, UnnumberedEvent};
 
     /// Of one reader, which waits or does not.
     #[derive(Clone)]
@@ -622,7 +621,8 @@ mod tests {
         }
 
         fn arrive(&self, seq: u64) {
-            let event = Numberable::new(&SseEvent::default().retry(Duration::from_millis(seq)));
+            let event =
+                UnnumberedEvent::new(&SseEvent::default().retry(Duration::from_millis(seq)));
             let event = event.unwrap().with_id(&seq.to_string());
             self.1.set(false);
             self.with(|ring| ring.push(seq, event, None, Duration::ZERO));

@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::encode::{Numberable, encode};
+use helios_core::encode::encode;
 use helios_core::event::SseEvent;
-use helios_core::hub::{EventId, Frame, Ring};
+use helios_core::hub::{EventId, Frame, Ring, UnnumberedEvent};
 use helios_core::sse::{ClientId, SseError, is_end_mark};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -219,14 +219,14 @@ impl Hub {
     }
 
     /// The bytes of an event that may be published.
-    fn encode_numberable(&self, event: &SseEvent) -> Result<Numberable, SseError> {
+    fn encode_unnumbered(&self, event: &SseEvent) -> Result<UnnumberedEvent, SseError> {
         self.check_reserved(event)?;
-        let numberable = Numberable::new(event)?;
+        let unnumbered = UnnumberedEvent::new(event)?;
         if let Some(id) = event.event_id() {
             return Err(SseError::OwnId(id.to_owned()));
         }
-        self.check_size(numberable.parts().0)?;
-        Ok(numberable)
+        self.check_size(unnumbered.parts().0)?;
+        Ok(unnumbered)
     }
 
     pub(super) fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
@@ -259,7 +259,7 @@ impl Hub {
         event: &SseEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
-        let event = self.encode_numberable(event)?;
+        let event = self.encode_unnumbered(event)?;
         tokio::task::consume_budget().await;
         let id = match self.relay() {
             Some(relay) => relay.publish(topic, &event, except).await?,
@@ -272,7 +272,7 @@ impl Hub {
     fn append(
         self: &Arc<Self>,
         name: &str,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let (seq, woken) = loop {
@@ -345,7 +345,7 @@ impl Hub {
         &self,
         ring: &mut Ring,
         seq: u64,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) {
         let event = event.with_id(&self.id(seq).to_string());

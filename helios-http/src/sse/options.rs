@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::{HistoryLimits, SlowClients};
+/// use helios::sse::{HistoryLimits, SlowClients};
 ///
 /// #[server(controllers = [], sse(enabled = true, retry = "1s"))]
 /// struct App;
@@ -88,7 +88,7 @@ pub struct SseOptions {
 /// most, or that a topic's history has overtaken.
 ///
 /// ```
-/// use helios::SlowClients;
+/// use helios::sse::SlowClients;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -115,7 +115,7 @@ pub enum SlowClients {
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::UserKey;
+/// use helios::sse::UserKey;
 ///
 /// /// A guard has put it among the request's extensions.
 /// #[derive(Clone)]
@@ -136,7 +136,7 @@ pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 /// with a `retry`: any other status than 200 stops an `EventSource` for good.
 ///
 /// ```
-/// use helios::ConnectionLimits;
+/// use helios::sse::ConnectionLimits;
 /// use std::sync::Arc;
 ///
 /// let mut limits = ConnectionLimits::default();
@@ -173,7 +173,7 @@ pub struct ConnectionLimits {
 /// one can be trusted. Entries are read from the last to the first, as long as a trusted proxy wrote them.
 ///
 /// ```
-/// use helios::ProxyHeader;
+/// use helios::sse::ProxyHeader;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -200,7 +200,7 @@ pub enum ProxyHeader {
 /// The answer to a connection that is one too many.
 ///
 /// ```
-/// use helios::Overload;
+/// use helios::sse::Overload;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///
@@ -300,7 +300,7 @@ impl SseOptions {
     /// pattern that fits counts; a topic that none fits is kept by `history`.
     ///
     /// ```
-    /// use helios::{HistoryLimits, SseOptions};
+    /// use helios::sse::{HistoryLimits, SseOptions};
     ///
     /// let kept = |events| HistoryLimits { events, ..HistoryLimits::default() };
     /// let mut options = SseOptions::default();

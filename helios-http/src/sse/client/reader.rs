@@ -288,8 +288,8 @@ impl State {
 mod tests {
     use std::thread;
 
-    use helios_core::encode::Numberable;
     use helios_core::event::SseEvent;
+    use helios_core::hub::UnnumberedEvent;
 
     use super::*;
     use crate::sse::client::{Origin, live_client};
@@ -313,7 +313,7 @@ mod tests {
         for _ in 0..1_000 {
             thread::yield_now();
         }
-        let event = Numberable::new(&SseEvent::text("x")).unwrap();
+        let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();
         hub.advance_to(hub.id(1));
         hub.push(&mut topic.ring, 1, &event, None);
         drop(topic);
