@@ -1,4 +1,4 @@
-//! One event in a ring, a place between two of them, and the distance from there to the newest.
+//! An event in a ring, a reader's place among the events, and how far that is behind the newest.
 
 use std::mem::size_of;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::sse::ClientId;
 /// One published event.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its place in the hub's one sequence. Ascending within a ring, but not without gaps.
+    /// Its place in the hub's one sequence. Numbers ascend within a ring, with gaps: other topics have the numbers between.
     pub seq: u64,
     /// A client that does not get it.
     pub except: Option<ClientId>,
@@ -24,7 +24,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The event as it is written: with its id, or on streams that do not use the hub's ids, without.
+    /// Returns the event as it is written: with its id, or without on streams that do not use the hub's ids.
     pub fn bytes(&mut self, with_id: bool) -> &Bytes {
         if with_id {
             return self.event.bytes();
@@ -32,7 +32,7 @@ impl Entry {
         self.plain.get_or_insert_with(|| self.event.without_id())
     }
 
-    /// What keeping it costs.
+    /// Returns the bytes that keeping it costs.
     pub(super) fn size(&self) -> u64 {
         (self.event.bytes().len() + size_of::<Self>()) as u64
     }
@@ -58,7 +58,7 @@ impl Cursor {
 
 /// How far a reader is behind the newest event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lag {
+pub struct Backlog {
     /// Events not read yet.
     pub events: u64,
     /// Their bytes.

@@ -283,7 +283,7 @@ impl State {
         let head = hub.head();
         for encoded in encoded {
             match encoded {
-                Ok(bytes) => self.reader.tell(head, bytes),
+                Ok(bytes) => self.reader.push_control(head, bytes),
                 // A handle made without its app could not check against the app's options when it was sent to.
                 Err(error) => {
                     self.life.decide(&Ending {
@@ -318,7 +318,7 @@ impl State {
                 let at = attachment.hub.head();
                 self.reader.end_at(at);
                 if let Some(farewell) = attachment.farewell(&ending) {
-                    self.reader.tell(at, farewell);
+                    self.reader.push_control(at, farewell);
                 }
             }
             // It is told when the connection is live.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::network::Network;
 use crate::controller::SseTable;
-use helios_core::hub::{BacklogLimits, HistoryLimits, Patience, Ring};
+use helios_core::hub::{BacklogLimits, HistoryLimits, LivenessLimits, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
@@ -348,8 +348,8 @@ impl SseOptions {
         options
     }
 
-    pub(super) fn patience(&self) -> Patience {
-        Patience {
+    pub(super) fn liveness_limits(&self) -> LivenessLimits {
+        LivenessLimits {
             keep_alive: self.keep_alive,
             stuck_after: Some(self.stuck_after),
             backlog: self.backlog,

@@ -531,7 +531,7 @@ fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
         return;
     }
     if seq <= since {
-        state.ring.doubt(seq, since.saturating_add(1));
+        state.ring.mark_uncertain(seq, since.saturating_add(1));
     }
     hub.push(&mut state.ring, seq, &arrival.event, arrival.except);
 }

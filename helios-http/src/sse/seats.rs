@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::hub::{Bucket, Tally};
+use helios_core::hub::{KeyedLimiter, TokenBucket};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
@@ -22,10 +22,10 @@ pub(super) struct Seats {
 #[derive(Default)]
 struct Taken {
     total: usize,
-    addresses: Tally<IpAddr>,
-    users: Tally<String>,
+    addresses: KeyedLimiter<IpAddr>,
+    users: KeyedLimiter<String>,
     /// Made at the first connection, full.
-    rate: Option<Bucket>,
+    rate: Option<TokenBucket>,
 }
 
 /// A connection's place, given up when it is dropped.
@@ -56,20 +56,20 @@ impl Seats {
             return None;
         }
         if let Some((address, limit)) = &address
-            && !taken.addresses.add(address, *limit)
+            && !taken.addresses.acquire(address, *limit)
         {
             return None;
         }
         let fits = user
             .as_ref()
-            .is_none_or(|(user, limit)| taken.users.add(user, *limit));
+            .is_none_or(|(user, limit)| taken.users.acquire(user, *limit));
         // Last: who is over a limit of its own takes nothing of what all share.
         if !fits || !taken.fits_rate(limits.per_second, now) {
             if let Some((address, _)) = &address {
-                taken.addresses.remove(address);
+                taken.addresses.release(address);
             }
             if let Some((user, _)) = user.as_ref().filter(|_| fits) {
-                taken.users.remove(user);
+                taken.users.release(user);
             }
             return None;
         }
@@ -89,7 +89,7 @@ impl Taken {
         };
         let bucket = self
             .rate
-            .get_or_insert_with(|| Bucket::full(per_second, now));
+            .get_or_insert_with(|| TokenBucket::full(per_second, now));
         bucket.take(per_second, now)
     }
 }
@@ -99,10 +99,10 @@ impl Drop for Seat {
         let mut taken = lock(&self.seats.taken);
         taken.total -= 1;
         if let Some(address) = &self.address {
-            taken.addresses.remove(address);
+            taken.addresses.release(address);
         }
         if let Some(user) = &self.user {
-            taken.users.remove(user);
+            taken.users.release(user);
         }
     }
 }

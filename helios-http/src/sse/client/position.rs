@@ -18,7 +18,7 @@
 //!    first with the last reset.
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
 //!    written when everything up to that number has been and the reset hooks have answered
-//!    ([`Kind::Position`](helios_core::hub::Kind)). It is taken back if an end comes first.
+//!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
 //! 5. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
 //!
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
@@ -78,7 +78,7 @@ impl State {
         let start = self.reader.start(last.and_then(Result::ok));
         let (missed, id) = match last {
             Some(Err(reason)) => {
-                let all = 0..self.reader.logs().count();
+                let all = 0..self.reader.topics().count();
                 let missed = all.map(|place| (place, reason)).collect();
                 (missed, attachment.last_event_id.clone())
             }
@@ -98,7 +98,7 @@ impl State {
             let id = if is_last { &id } else { &early };
             told.push(control::reset(hub, id.clone(), reset));
         }
-        self.reader.tell_first(told);
+        self.reader.push_control_first(told);
         let pending = resets
             .into_iter()
             .filter_map(|reset| self.behind_reset(client, attachment, reset));

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
-use helios_core::hub::{BacklogLimits, Frame, Lag, Overtaken, Verdict};
+use helios_core::hub::{Backlog, BacklogLimits, Frame, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::reset::PendingReset;
@@ -105,7 +105,7 @@ impl Client {
         }
         let reason = match (overtaken.lost, options.slow_clients) {
             (true, _) => ResetReason::Gap,
-            (false, SlowClients::DropOldest) if state.reader.held_at().is_none() => {
+            (false, SlowClients::DropOldest) if state.reader.paused_at().is_none() => {
                 ResetReason::Slow
             }
             (false, _) => return Some(Unlocked::EndAsSlow),
@@ -153,16 +153,16 @@ impl Client {
             let mut state = lock(&self.state);
             let now = hub.now();
             // Who waits for the hooks of its reset, or for another server, is not slow itself.
-            let lag = match state.reader.is_blocked() {
-                true => Lag::default(),
-                false => state.lag(),
+            let backlog = match state.reader.is_blocked() {
+                true => Backlog::default(),
+                false => state.backlog(),
             };
-            let mut patience = hub.options().patience();
+            let mut limits = hub.options().liveness_limits();
             // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
             if attachment.peer.is_some() {
-                patience.stuck_after = None;
+                limits.stuck_after = None;
             }
-            let verdict = state.liveness.look(now, lag, &patience);
+            let verdict = state.liveness.check(now, backlog, &limits);
             let overdue = state.life.overdue(now);
             let wakes = verdict == Verdict::KeepAlive;
             let waker = wakes.then(|| state.task.wake()).flatten();
@@ -188,7 +188,7 @@ impl Client {
         }
         let skipped = {
             let mut state = lock(&self.state);
-            if !state.life.is_well() || state.reader.held_at().is_some() {
+            if !state.life.is_well() || state.reader.paused_at().is_some() {
                 return;
             }
             let skipped = state.skip(self, attachment, half(options.backlog), ResetReason::Slow);
@@ -227,14 +227,14 @@ impl Unlocked {
     }
 }
 
-const EVERYTHING: Lag = Lag {
+const EVERYTHING: Backlog = Backlog {
     events: u64::MAX,
     bytes: u64::MAX,
 };
 
 /// Who is too far behind is brought well below the limit, or it would lose a little all the time.
-fn half(limits: BacklogLimits) -> Lag {
-    Lag {
+fn half(limits: BacklogLimits) -> Backlog {
+    Backlog {
         events: limits.events as u64 / 2,
         bytes: limits.bytes as u64 / 2,
     }
@@ -243,7 +243,7 @@ fn half(limits: BacklogLimits) -> Lag {
 impl State {
     /// There is nothing to be read: whoever polled is to be woken when there is.
     fn wait(&mut self) {
-        if self.reader.held_at().is_none() {
+        if self.reader.paused_at().is_none() {
             self.liveness.caught_up();
         }
         self.task.waits();
@@ -255,12 +255,12 @@ impl State {
     }
 
     /// How far the client is behind; it has yet to see its end, too.
-    fn lag(&self) -> Lag {
-        let mut lag = self.reader.lag();
+    fn backlog(&self) -> Backlog {
+        let mut backlog = self.reader.backlog();
         if self.life.is_closing() {
-            lag.events = lag.events.max(1);
+            backlog.events = backlog.events.max(1);
         }
-        lag
+        backlog
     }
 
     /// Gives up what is oldest and what is gone, and tells the client.
@@ -268,15 +268,15 @@ impl State {
         &mut self,
         client: &Client,
         attachment: &Attachment,
-        keep: Lag,
+        keep: Backlog,
         reason: ResetReason,
     ) -> Option<PendingReset> {
-        let before = self.reader.lag().events;
+        let before = self.reader.backlog().events;
         let places = self.reader.skip_ahead(keep);
         if places.is_empty() {
             return None;
         }
-        let skipped = before.saturating_sub(self.reader.lag().events);
+        let skipped = before.saturating_sub(self.reader.backlog().events);
         let dropped = &attachment.hub.counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&places));

@@ -44,10 +44,10 @@ impl Client {
     pub(in crate::sse) fn reset_answered(self: &Arc<Self>) {
         let (waker, next) = {
             let mut state = lock(&self.state);
-            state.reader.go_on();
+            state.reader.unpause();
             let next = state.next_reset.take();
             if let Some(next) = &next {
-                state.reader.hold_at(next.at);
+                state.reader.pause_at(next.at);
             }
             (state.task.wake(), next)
         };
@@ -86,7 +86,7 @@ impl State {
         let id = self.id(hub, self.reader.position()).to_string();
         let id = Some(id).filter(|_| self.reader.uses_ids());
         let told = control::reset(hub, id, &reset);
-        self.reader.tell(self.told_at(hub), told);
+        self.reader.push_control(self.told_at(hub), told);
         self.behind_reset(client, attachment, reset)
     }
 
@@ -109,7 +109,7 @@ impl State {
             let head = hub.head();
             let id = self.id(hub, self.reader.position().max(head)).to_string();
             let ready = control::ready(hub, client.id, Some(id), false);
-            self.reader.tell_position(head, ready);
+            self.reader.push_position(head, ready);
         }
         let at = self.told_at(hub);
         match attachment.has_reset_hooks() {
@@ -120,8 +120,8 @@ impl State {
 
     /// Nothing that follows is read until the reset has been answered, which is when those before it have been.
     fn hold_for(&mut self, reset: PendingReset) -> Option<PendingReset> {
-        if self.reader.held_at().is_none() {
-            self.reader.hold_at(reset.at);
+        if self.reader.paused_at().is_none() {
+            self.reader.pause_at(reset.at);
             return Some(reset);
         }
         self.next_reset = Some(match self.next_reset.take() {
@@ -133,6 +133,6 @@ impl State {
 
     /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
     pub(super) fn answers(&self, after: Option<u64>) -> Option<u64> {
-        after.filter(|_| self.reader.held_at() == after)
+        after.filter(|_| self.reader.paused_at() == after)
     }
 }

@@ -179,7 +179,7 @@ impl State {
             self.reader.use_ids_from(head);
             let id = self.id(hub, head).to_string();
             let ready = control::ready(hub, client.id, Some(id), false);
-            self.reader.tell_position(head, ready);
+            self.reader.push_position(head, ready);
         }
         let topic = membership.topic.name.to_string();
         let missed = self.take_in(hub, membership, at)?;
@@ -201,7 +201,7 @@ impl State {
 
     /// The topics that were joined.
     pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
-        let places = self.reader.logs();
+        let places = self.reader.topics();
         places.filter(|place| *place.topic.name != *EVERYONE)
     }
 
@@ -210,7 +210,7 @@ impl State {
     }
 
     pub(super) fn names(&self, places: &[usize]) -> Vec<String> {
-        let named = self.reader.logs().enumerate();
+        let named = self.reader.topics().enumerate();
         let named = named.filter(|(place, _)| places.contains(place));
         named.map(|(_, log)| log.topic.name.to_string()).collect()
     }

@@ -134,7 +134,7 @@ impl Client {
                     state.deferred.push(event.clone(), *origin, *size)?;
                 }
                 (Prepared::Encoded(bytes), _) => match state.answers(after) {
-                    Some(at) => state.reader.tell(at, bytes.clone()),
+                    Some(at) => state.reader.push_control(at, bytes.clone()),
                     None => {
                         let burst = manner == Manner::Burst;
                         let outbox = &mut state.reader.outbox;
