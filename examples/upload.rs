@@ -5,7 +5,7 @@
 //! curl -F note=hello -F file=@Cargo.toml http://127.0.0.1:3000/files
 //! ```
 
-use helios::Multipart;
+use helios::http::Multipart;
 use helios::prelude::*;
 use serde::Serialize;
 

@@ -36,6 +36,19 @@
 //! The [`guide`] begins with [the first app](guide::first_app); if you know NestJS, Dwex, HeliosJS, Danet, S42Core or axum, begin with
 //! [`guide::coming_from`]. When something is not as expected, look into [`guide::troubleshooting`].
 //!
+//! # Where names are
+//!
+//! What almost every file needs stands at the root, and in the [`prelude`]; all else stands in the module of its theme only:
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`mod@sse`] | events, streams, topics, their options and limits; reading and writing the wire format |
+//! | [`http`] | requests, answers, arguments, guards, interceptors, filters, uploads, listeners |
+//! | [`di`] | what the container builds, and async factories |
+//! | [`error`] | why an app does not start |
+//! | [`backplane`] | several servers as one hub |
+//! | [`testing`] | an app in process, without a socket |
+//!
 //! # Features
 //!
 //! Both are on by default.
@@ -43,7 +56,7 @@
 //! | feature | gives |
 //! | --- | --- |
 //! | `validate` | validation with garde of bodies, queries, paths and forms; `helios::garde` |
-//! | `multipart` | uploads: `Multipart`, `Part` |
+//! | `multipart` | uploads: `http::Multipart`, `http::Part` |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
@@ -59,29 +72,67 @@ struct Readme;
 pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
-pub use helios_core::bind::{Form, Json, Path, Query};
-pub use helios_core::container::{Factory, Injectable};
-pub use helios_core::error::{Fault, HttpError, Location};
-pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
-pub use helios_core::filter::Filter;
-pub use helios_core::guard::Guard;
-pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
-pub use helios_core::interceptor::{Interceptor, Next};
-#[cfg(feature = "multipart")]
-pub use helios_core::multipart::{Multipart, Part};
-pub use helios_core::reply::Reply;
-pub use helios_core::request::{RequestContext, ResponseHead};
-pub use helios_core::route::{RouteKind, Verb};
-pub use helios_core::sse::{
-    ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
-};
-pub use helios_core::{decode, encode};
-pub use helios_http::error::{self, Error};
-pub use helios_http::sse::{
-    ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
-    SseOptions, SseService, SseStats, SseStream, UserKey, backplane,
-};
-pub use helios_http::{
-    BoxedRoutes, Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
-};
+pub use helios_http::error;
+pub use helios_http::sse::backplane;
+pub use helios_http::testing;
+pub use helios_http::{Helios, Module};
 pub use helios_macros::*;
+
+#[doc(no_inline)]
+pub use self::di::Injectable;
+#[doc(no_inline)]
+pub use self::error::Error;
+#[doc(no_inline)]
+pub use self::http::{
+    Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
+    ResponseHead,
+};
+#[doc(no_inline)]
+pub use self::sse::{
+    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub, SseOptions,
+    SseReset, SseService, SseStream,
+};
+
+/// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
+///
+/// The guide has a chapter on [streams](crate::guide::streams) and one on [topics](crate::guide::rooms).
+pub mod sse {
+    pub use helios_core::decode::{DecodeError, Decoded, DecodedEvent, Decoder};
+    pub use helios_core::encode::{KEEP_ALIVE, encode, encode_into};
+    pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
+    pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
+    pub use helios_core::sse::{
+        ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
+    };
+    pub use helios_http::sse::{
+        ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
+        SseOptions, SseService, SseStats, SseStream, UserKey,
+    };
+    pub use helios_macros::SseEvents;
+}
+
+/// Requests and answers: what a handler is given, what it returns, what stands around it, and how an app is served.
+///
+/// It is not the crate `http`, which is named `::http` where both could be meant.
+pub mod http {
+    pub use helios_core::bind::{Form, Json, Path, Query};
+    pub use helios_core::error::{Fault, HttpError, Location};
+    pub use helios_core::filter::Filter;
+    pub use helios_core::guard::Guard;
+    pub use helios_core::interceptor::{Interceptor, Next};
+    #[cfg(feature = "multipart")]
+    pub use helios_core::multipart::{Multipart, Part};
+    pub use helios_core::reply::Reply;
+    pub use helios_core::request::{RequestContext, ResponseHead};
+    pub use helios_core::route::{RouteKind, Verb};
+    pub use helios_http::{BoxedRoutes, HeliosService, Listener, RemoteAddr, RouteInfo, Routes};
+    pub use helios_macros::HttpError;
+}
+
+/// The container: the types that it builds, and the factories of those that must be awaited.
+///
+/// The guide has a chapter on [services](crate::guide::services).
+pub mod di {
+    pub use helios_core::container::{Factory, Injectable};
+    pub use helios_macros::Injectable;
+}

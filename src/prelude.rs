@@ -24,10 +24,21 @@ pub use http::StatusCode;
 pub use serde_json::json;
 pub use tokio::time::sleep;
 
-pub use crate::{
-    ClientId, CloseReason, Filter, Form, Guard, Helios, HttpError, Injectable, Interceptor,
-    IntoSseEvent, Json, Module, Next, Path, Query, Reply, RequestContext, ResponseHead, SseError,
-    SseEvent, SseReset, SseService, SseStream,
+#[doc(no_inline)]
+pub use crate::di::Injectable;
+#[doc(no_inline)]
+pub use crate::http::{
+    Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
+    ResponseHead,
 };
+#[doc(no_inline)]
+pub use crate::sse::{
+    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReset, SseService,
+    SseStream,
+};
+#[doc(no_inline)]
+pub use crate::{Helios, Module};
 
+// From their own crate: `helios::sse` is a module, too, and a prelude must bring no module, least of all one that hides a crate.
+#[doc(no_inline)]
 pub use helios_macros::*;

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use helios::backplane::{Backplane, BackplaneError, BackplaneSink, BoxFuture, History};
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
-use helios::{EventId, HistoryLimits, SseOptions};
+use helios::sse::{DecodedEvent, EventId, HistoryLimits, SseOptions};
 use http::Method;
 use support::backplane::{Link, Log, Weather};
 use support::{DEADLINE, SseClient, TestServer, eventually, within};

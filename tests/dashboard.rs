@@ -6,8 +6,8 @@
 mod dashboard;
 mod support;
 
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::DecodedEvent;
 use helios::testing::{TestApp, TestResponse, TestStream};
 use http::Method;
 use serde_json::Value;

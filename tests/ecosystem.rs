@@ -16,7 +16,7 @@ use axum_extra::TypedHeader;
 use axum_extra::extract::CookieJar;
 use axum_extra::headers::UserAgent;
 use bytes::Bytes;
-use helios::RemoteAddr;
+use helios::http::RemoteAddr;
 use helios::prelude::*;
 use http::Method;
 use support::journal::Journal;

@@ -645,7 +645,7 @@ mod modules {
 
 mod uploads {
     use super::*;
-    use helios::Multipart;
+    use helios::http::Multipart;
     use helios::testing::TestApp;
 
     #[derive(Injectable)]

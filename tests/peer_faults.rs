@@ -5,8 +5,8 @@ mod support;
 
 use std::collections::HashSet;
 
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::DecodedEvent;
 use support::journal::Journal;
 use support::{SseClient, TestServer, eventually, read_to_end, within};
 use tokio::sync::Semaphore;

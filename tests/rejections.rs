@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use garde::Validate;
-use helios::Multipart;
+use helios::http::Multipart;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestRequest};
 use http::Method;

@@ -9,8 +9,8 @@ mod sse {
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios::decode::{Decoded, DecodedEvent};
 use helios::prelude::*;
+use helios::sse::{Decoded, DecodedEvent};
 use helios::testing::TestApp;
 use http::Method;
 use support::journal::Journal;
@@ -346,7 +346,7 @@ async fn end(client: &mut SseClient) -> DecodedEvent {
     let end = client.next().await.unwrap();
     assert_eq!(
         (end.event.as_str(), end.data.as_str(), end.id.as_str()),
-        ("helios:end", "", helios::END_MARK)
+        ("helios:end", "", helios::sse::END_MARK)
     );
     assert!(client.next().await.is_none());
     end
@@ -753,7 +753,7 @@ mod finished {
     async fn a_client_that_brings_the_end_mark_back_is_answered_204() {
         let (server, journal) = server().await;
         for path in ["/s/generator", "/s/producer/not-a-number"] {
-            let headers = [("last-event-id", helios::END_MARK)];
+            let headers = [("last-event-id", helios::sse::END_MARK)];
             let answer = server.send(Method::GET, path, &headers, "").await;
             assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
         }
@@ -763,7 +763,7 @@ mod finished {
     #[tokio::test]
     async fn a_restarting_route_has_no_end() {
         let (server, _) = server().await;
-        let headers = [("last-event-id", helios::END_MARK)];
+        let headers = [("last-event-id", helios::sse::END_MARK)];
         let mut client = server
             .sse_with(Method::GET, "/s/restart", &headers, "")
             .await;
@@ -871,7 +871,7 @@ mod handles {
         ));
         for reserved in [
             SseEvent::text("x").event("helios:end"),
-            SseEvent::text("x").id(helios::END_MARK),
+            SseEvent::text("x").id(helios::sse::END_MARK),
         ] {
             assert!(matches!(
                 server.sse.broadcast(reserved).await,

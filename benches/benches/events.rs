@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 
 use axum::body::Body;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use helios::encode::encode;
 use helios::prelude::*;
+use helios::sse::encode;
 use helios_benches::sse::helios::app;
 use http::Request;
 use http_body_util::BodyExt;

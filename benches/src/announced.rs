@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use helios::Listener;
+use helios::http::Listener;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Prints where a server listens, and how many microseconds it took to start.

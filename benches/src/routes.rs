@@ -1,7 +1,7 @@
 //! An app of as many routes as wanted, in groups of ten.
 
 use axum::body::Body;
-use helios::HeliosService;
+use helios::http::HeliosService;
 use helios::prelude::*;
 use http::{Method, Request, Uri};
 use tower_service::Service;

@@ -37,8 +37,8 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use helios::HistoryLimits;
 use helios::prelude::{Duration, Helios, server};
+use helios::sse::HistoryLimits;
 
 use board::Board;
 use chat::Messages;

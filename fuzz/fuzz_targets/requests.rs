@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use garde::Validate;
 use helios::prelude::*;
-use helios::{HeliosService, Multipart};
+use helios::http::{HeliosService, Multipart};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;

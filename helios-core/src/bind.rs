@@ -6,7 +6,6 @@
 mod body;
 mod extract;
 mod mismatch;
-pub(crate) mod query;
 mod values;
 mod whole;
 

@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use crate::container::Container;
 use crate::error::HttpError;
+use crate::query_string;
 use crate::request::{RequestContext, ResponseHead};
 
 /// What binders take arguments from. Failures gather here, so that a request is refused with all of them at once.
@@ -108,7 +109,7 @@ impl Call {
     pub(crate) fn query(&mut self) -> Result<&[(String, String)], HttpError> {
         if self.query.is_none() {
             let text = self.request.uri().query().unwrap_or_default();
-            self.query = Some(crate::bind::query::parse(text)?);
+            self.query = Some(query_string::parse(text)?);
         }
         Ok(self.query.as_deref().unwrap_or_default())
     }

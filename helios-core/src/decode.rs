@@ -3,7 +3,7 @@
 //! size.
 //!
 //! ```
-//! use helios::decode::{Decoded, Decoder};
+//! use helios::sse::{Decoded, Decoder};
 //!
 //! let mut decoder = Decoder::new();
 //! decoder.feed(b"data: 21.5\n\n")?;
@@ -12,7 +12,7 @@
 //!         assert_eq!(event.data, "21.5");
 //!     }
 //! }
-//! # Ok::<(), helios::decode::DecodeError>(())
+//! # Ok::<(), helios::sse::DecodeError>(())
 //! ```
 
 use std::collections::VecDeque;
@@ -25,12 +25,12 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 /// What a [`Decoder`] found in the stream.
 ///
 /// ```
-/// use helios::decode::{Decoded, Decoder};
+/// use helios::sse::{Decoded, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// decoder.feed(b": hello\n")?;
 /// assert_eq!(decoder.next_item(), Some(Decoded::Comment("hello".into())));
-/// # Ok::<(), helios::decode::DecodeError>(())
+/// # Ok::<(), helios::sse::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,13 +46,13 @@ pub enum Decoded {
 /// An event as a client dispatches it.
 ///
 /// ```
-/// use helios::decode::{Decoded, DecodedEvent, Decoder};
+/// use helios::sse::{Decoded, DecodedEvent, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// decoder.feed(b"id: 1\ndata: a\ndata: b\n\n")?;
 /// let event = DecodedEvent { event: "message".into(), data: "a\nb".into(), id: "1".into() };
 /// assert_eq!(decoder.next_item(), Some(Decoded::Event(event)));
-/// # Ok::<(), helios::decode::DecodeError>(())
+/// # Ok::<(), helios::sse::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecodedEvent {
@@ -67,7 +67,7 @@ pub struct DecodedEvent {
 /// Why decoding stopped.
 ///
 /// ```
-/// use helios::decode::{DecodeError, Decoder};
+/// use helios::sse::{DecodeError, Decoder};
 ///
 /// let mut decoder = Decoder::with_limit(8);
 /// assert_eq!(decoder.feed(b"data: too long"), Err(DecodeError::TooLarge { limit: 8 }));
@@ -90,7 +90,7 @@ pub enum DecodeError {
 /// cuts off is never reported.
 ///
 /// ```
-/// use helios::decode::{Decoded, Decoder};
+/// use helios::sse::{Decoded, Decoder};
 ///
 /// let mut decoder = Decoder::new();
 /// for chunk in ["event: gree", "ting\nda", "ta: hi\n\n"] {
@@ -100,7 +100,7 @@ pub enum DecodeError {
 ///     panic!("an event");
 /// };
 /// assert_eq!((&*event.event, &*event.data), ("greeting", "hi"));
-/// # Ok::<(), helios::decode::DecodeError>(())
+/// # Ok::<(), helios::sse::DecodeError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -128,14 +128,14 @@ impl Decoder {
     /// The limit of [`Decoder::new`]: 16 MiB, in bytes.
     ///
     /// ```
-    /// assert_eq!(helios::decode::Decoder::DEFAULT_LIMIT, 16_777_216);
+    /// assert_eq!(helios::sse::Decoder::DEFAULT_LIMIT, 16_777_216);
     /// ```
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
     /// A decoder at the start of a stream, with the [default limit](Self::DEFAULT_LIMIT).
     ///
     /// ```
-    /// use helios::decode::Decoder;
+    /// use helios::sse::Decoder;
     ///
     /// assert_eq!(Decoder::new().next_item(), None);
     /// ```
@@ -147,7 +147,7 @@ impl Decoder {
     /// A decoder whose unfinished line and collected data may hold `max_event_bytes` together.
     ///
     /// ```
-    /// use helios::decode::Decoder;
+    /// use helios::sse::Decoder;
     ///
     /// assert!(Decoder::with_limit(7).feed(b"data: x\n\n").is_ok());
     /// assert!(Decoder::with_limit(6).feed(b"data: x\n\n").is_err());
@@ -177,14 +177,14 @@ impl Decoder {
     /// can still be taken, but the stream is lost: every later call fails too.
     ///
     /// ```
-    /// use helios::decode::Decoder;
+    /// use helios::sse::Decoder;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"data: x\n")?;
     /// assert!(decoder.next_item().is_none());
     /// decoder.feed(b"\n")?;
     /// assert!(decoder.next_item().is_some());
-    /// # Ok::<(), helios::decode::DecodeError>(())
+    /// # Ok::<(), helios::sse::DecodeError>(())
     /// ```
     pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
         if self.failed {
@@ -209,14 +209,14 @@ impl Decoder {
     /// Takes the oldest item that has not been taken yet.
     ///
     /// ```
-    /// use helios::decode::{Decoded, Decoder};
+    /// use helios::sse::{Decoded, Decoder};
     /// use std::time::Duration;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"retry: 5\n")?;
     /// assert_eq!(decoder.next_item(), Some(Decoded::Retry(Duration::from_millis(5))));
     /// assert_eq!(decoder.next_item(), None);
-    /// # Ok::<(), helios::decode::DecodeError>(())
+    /// # Ok::<(), helios::sse::DecodeError>(())
     /// ```
     #[must_use]
     pub fn next_item(&mut self) -> Option<Decoded> {
@@ -233,12 +233,12 @@ impl Decoder {
     /// 9.2.6), and whether or not its event has been taken.
     ///
     /// ```
-    /// use helios::decode::Decoder;
+    /// use helios::sse::Decoder;
     ///
     /// let mut decoder = Decoder::new();
     /// decoder.feed(b"id: 7\n\nid: 8\n")?;
     /// assert_eq!(decoder.last_event_id(), "7");
-    /// # Ok::<(), helios::decode::DecodeError>(())
+    /// # Ok::<(), helios::sse::DecodeError>(())
     /// ```
     #[must_use]
     pub fn last_event_id(&self) -> &str {
@@ -248,7 +248,7 @@ impl Decoder {
     /// The last reconnection time that was read, in whole milliseconds.
     ///
     /// ```
-    /// use helios::decode::Decoder;
+    /// use helios::sse::Decoder;
     ///
     /// assert_eq!(Decoder::new().retry(), None);
     /// ```

@@ -1,7 +1,5 @@
 //! From an event to its bytes: the wire format of WHATWG HTML section 9.2.5.
 
-use std::ops::Range;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr2;
 
@@ -71,107 +69,7 @@ pub fn encode_into(event: &SseEvent, buffer: &mut BytesMut) -> Result<(), EventE
     Ok(())
 }
 
-/// An event encoded without an id, for the hub to number.
-///
-/// ```
-/// use helios::SseEvent;
-/// use helios::encode::Numberable;
-///
-/// let event = Numberable::new(&SseEvent::text("a").event("note"))?;
-/// assert_eq!(event.with_id("7").bytes(), "event: note\nid: 7\ndata: a\n\n");
-/// # Ok::<(), helios::EventError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Numberable {
-    bytes: Bytes,
-    /// Where the id belongs; `None` in a comment alone, which is no event.
-    id_at: Option<usize>,
-}
-
-impl Numberable {
-    /// Writes an event that has no id of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`EventError`] if the event fails [`SseEvent::validate`].
-    pub fn new(event: &SseEvent) -> Result<Self, EventError> {
-        let bytes = encode(event)?;
-        let mut before = 0;
-        each_field(event, |name, value| {
-            if matches!(name, "" | "event") {
-                before += line_length(name, value);
-            }
-        });
-        let id_at = has_fields(event).then_some(before);
-        Ok(Self { bytes, id_at })
-    }
-
-    /// The parts as [`Numberable::parts`] gave them; `None` if they do not fit together.
-    #[must_use]
-    pub fn from_parts(bytes: Bytes, id_at: Option<usize>) -> Option<Self> {
-        let fits = id_at.is_none_or(|at| at <= bytes.len());
-        fits.then_some(Self { bytes, id_at })
-    }
-
-    /// The event without an id, and where an id belongs in it.
-    #[must_use]
-    pub fn parts(&self) -> (&Bytes, Option<usize>) {
-        (&self.bytes, self.id_at)
-    }
-
-    /// Puts the id in. It must not hold a line break.
-    #[must_use]
-    pub fn with_id(&self, id: &str) -> WithId {
-        let Some(at) = self.id_at else {
-            return WithId {
-                bytes: self.bytes.clone(),
-                id: 0..0,
-            };
-        };
-        let length = line_length("id", id);
-        let mut buffer = BytesMut::with_capacity(self.bytes.len() + length);
-        buffer.put_slice(&self.bytes[..at]);
-        put_field(&mut buffer, "id", id);
-        buffer.put_slice(&self.bytes[at..]);
-        WithId {
-            bytes: buffer.freeze(),
-            id: at..at + length,
-        }
-    }
-}
-
-/// An encoded event with its id, which can also be had without.
-///
-/// ```
-/// use helios::SseEvent;
-/// use helios::encode::Numberable;
-///
-/// let event = Numberable::new(&SseEvent::text("a"))?.with_id("7");
-/// assert_eq!(event.without_id(), "data: a\n\n");
-/// # Ok::<(), helios::EventError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct WithId {
-    bytes: Bytes,
-    id: Range<usize>,
-}
-
-impl WithId {
-    /// The event with its id.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// A copy of the event without its id.
-    #[must_use]
-    pub fn without_id(&self) -> Bytes {
-        let parts = [&self.bytes[..self.id.start], &self.bytes[self.id.end..]];
-        parts.concat().into()
-    }
-}
-
-fn has_fields(event: &SseEvent) -> bool {
+pub(crate) fn has_fields(event: &SseEvent) -> bool {
     event.data().is_some()
         || event.name().is_some()
         || event.event_id().is_some()
@@ -179,7 +77,7 @@ fn has_fields(event: &SseEvent) -> bool {
 }
 
 /// Calls `write` with the name and value of every line, in wire order; a comment's name is empty.
-fn each_field(event: &SseEvent, mut write: impl FnMut(&str, &str)) {
+pub(crate) fn each_field(event: &SseEvent, mut write: impl FnMut(&str, &str)) {
     if let Some(comment) = event.comment_text() {
         each_line(comment, |line| write("", line));
     }
@@ -212,11 +110,11 @@ fn each_line(mut text: &str, mut write: impl FnMut(&str)) {
 }
 
 /// `name: value` and the line's end.
-fn line_length(name: &str, value: &str) -> usize {
+pub(crate) fn line_length(name: &str, value: &str) -> usize {
     name.len() + value.len() + 3
 }
 
-fn put_field(buffer: &mut BytesMut, name: &str, value: &str) {
+pub(crate) fn put_field(buffer: &mut BytesMut, name: &str, value: &str) {
     buffer.put_slice(name.as_bytes());
     buffer.put_slice(b": ");
     buffer.put_slice(value.as_bytes());
@@ -282,26 +180,6 @@ mod tests {
     #[test]
     fn leading_space_and_unicode_survive() {
         assert_eq!(wire(&SseEvent::text(" \u{feff}ä")), "data:  \u{feff}ä\n\n");
-    }
-
-    #[test]
-    fn an_event_is_numbered_where_its_id_belongs_and_read_back_without() {
-        let event = SseEvent::text("d")
-            .event("n")
-            .comment("a\nb")
-            .retry(Duration::from_secs(1));
-        let plain = encode(&event).unwrap();
-        let numbered = Numberable::new(&event).unwrap().with_id("e-7");
-        assert_eq!(numbered.bytes(), &encode(&event.id("e-7")).unwrap());
-        assert_eq!(numbered.without_id(), plain);
-    }
-
-    #[test]
-    fn a_comment_alone_is_not_numbered() {
-        let comment = Numberable::new(&SseEvent::default().comment("c")).unwrap();
-        let numbered = comment.with_id("e-7");
-        assert_eq!(numbered.bytes(), ": c\n");
-        assert_eq!(numbered.without_id(), ": c\n");
     }
 
     #[test]

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Extensions, StatusCode};
 use serde::Serialize;
 
 use crate::bounded::{bounded, cut, width};
-use crate::sse::SseError;
 
 /// The longest answer, in bytes.
 const LONGEST_PROBLEM: usize = 4_096;
@@ -77,7 +76,7 @@ struct Inner {
 /// Where in a request a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
 ///
 /// ```
-/// use helios::Location;
+/// use helios::http::Location;
 ///
 /// assert_eq!(serde_json::to_string(&Location::Header)?, r#""header""#);
 /// # Ok::<(), serde_json::Error>(())
@@ -105,7 +104,7 @@ pub enum Location {
 /// string.
 ///
 /// ```
-/// use helios::{Fault, HttpError, Location};
+/// use helios::http::{Fault, HttpError, Location};
 ///
 /// let mut fault = Fault::new(Location::Query, "size", "at most 100");
 /// fault.got = Some("5000".into());
@@ -284,7 +283,7 @@ impl HttpError {
     /// All faults together have at most 2,560 bytes of JSON. Those that do not fit are only counted, in the member `omitted`.
     ///
     /// ```
-    /// use helios::{Fault, HttpError, Location};
+    /// use helios::http::{Fault, HttpError, Location};
     ///
     /// let faults = (0..100).map(|n| Fault::new(Location::Body, format!("lines[{n}]"), "a number"));
     /// let error = faults.fold(HttpError::unprocessable("wrong lines"), HttpError::with_fault);
@@ -410,19 +409,20 @@ impl HttpError {
         serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
     }
 
-    /// Takes the error that a response was made from out of its extensions, if it was made from one: for a layer or an
-    /// interceptor that wants to know why.
+    /// Takes the error out of a response that was made from one. A layer or an interceptor learns so why a request failed.
+    ///
+    /// It is gone from the response's extensions then; the response is sent as it is.
     ///
     /// ```
     /// use helios::{HttpError, axum_core::response::IntoResponse};
     ///
     /// let mut response = HttpError::gone("moved to /v2").into_response();
-    /// let error = HttpError::of_response(response.extensions_mut());
-    /// assert_eq!(error.unwrap().detail(), "moved to /v2");
+    /// let error = HttpError::take_from(&mut response).unwrap();
+    /// assert_eq!((error.detail(), response.status().as_u16()), ("moved to /v2", 410));
+    /// assert!(HttpError::take_from(&mut response).is_none());
     /// ```
-    #[must_use]
-    pub fn of_response(extensions: &mut Extensions) -> Option<Self> {
-        extensions.remove()
+    pub fn take_from<B>(response: &mut Response<B>) -> Option<Self> {
+        response.extensions_mut().remove()
     }
 }
 
@@ -515,29 +515,6 @@ impl From<StatusCode> for HttpError {
 impl From<Infallible> for HttpError {
     fn from(never: Infallible) -> Self {
         match never {}
-    }
-}
-
-impl From<SseError> for HttpError {
-    fn from(error: SseError) -> Self {
-        match error {
-            SseError::Failed(error) => Self::clone(&error),
-            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the event hub is not available",
-            )
-            .with_source(full),
-            // A name or an id may come from a body, and is not repeated.
-            SseError::InvalidTopic(_) => {
-                Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
-                    .with_source(error)
-            }
-            SseError::NoSuchClient(_) => {
-                Self::not_found("no client has this id").with_source(error)
-            }
-            SseError::TooManyJoined { .. } => Self::bad_request(error.to_string()),
-            other => Self::internal("a stream failed").with_source(other),
-        }
     }
 }
 

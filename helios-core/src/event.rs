@@ -17,14 +17,14 @@ use serde_json::Value;
 /// [`validate`](Self::validate) and [`encode`](crate::encode::encode).
 ///
 /// ```
-/// use helios::{SseEvent, encode::encode};
+/// use helios::sse::{SseEvent, encode};
 ///
 /// let event = SseEvent::text("21.5 °C").event("temperature").id(7);
 /// assert_eq!(
 ///     encode(&event)?,
 ///     "event: temperature\nid: 7\ndata: 21.5 °C\n\n"
 /// );
-/// # Ok::<(), helios::EventError>(())
+/// # Ok::<(), helios::sse::EventError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseEvent {
@@ -253,7 +253,7 @@ impl SseEvent {
     /// other fields, and clients ignore an id with a NUL (WHATWG HTML section 9.2.6).
     ///
     /// ```
-    /// use helios::{EventError, SseEvent};
+    /// use helios::sse::{EventError, SseEvent};
     ///
     /// assert_eq!(SseEvent::text("a\r\nb").id(1).validate(), Ok(()));
     /// assert_eq!(SseEvent::default().validate(), Err(EventError::Empty));
@@ -299,7 +299,7 @@ impl SseEvent {
 /// Why an event cannot be sent.
 ///
 /// ```
-/// use helios::{EventError, SseEvent, encode::encode};
+/// use helios::sse::{EventError, SseEvent, encode};
 ///
 /// let error = encode(&SseEvent::text("x").event("a\nid: 9")).unwrap_err();
 /// assert_eq!(error, EventError::InvalidName("a\nid: 9".into()));

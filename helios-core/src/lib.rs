@@ -20,6 +20,7 @@ pub mod item;
 pub mod lifecycle;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+mod query_string;
 pub mod reply;
 pub mod request;
 pub mod route;

@@ -4,19 +4,11 @@ mod hook;
 
 use std::error::Error;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::container::Injectable;
-pub use hook::LifecycleOutput;
 #[doc(hidden)]
 pub use hook::ladder;
-
-/// The result of a lifecycle hook: any error will do.
-pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
-
-/// The future of a lifecycle hook.
-pub type HookFuture<'a> = Pin<Box<dyn Future<Output = HookResult> + Send + 'a>>;
+pub use hook::{HookFuture, HookResult, LifecycleOutput};
 
 /// What a service wants to do before the first request and after the last one:
 /// `#[inject(on_start = connect, on_stop = flush)]` beside `#[derive(Injectable)]`.
@@ -34,7 +26,7 @@ impl<T> Lifecycle<T> {
         on_stop: None,
     };
 
-    const fn is_none(&self) -> bool {
+    pub(crate) const fn is_none(&self) -> bool {
         self.on_start.is_none() && self.on_stop.is_none()
     }
 }
@@ -75,15 +67,16 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    pub(crate) fn add<T: Injectable>(&mut self, name: String, value: &Arc<T>) {
-        // Decided when it is compiled: most types have no hooks, and then nothing of the following is.
-        if const { T::LIFECYCLE.is_none() } {
-            return;
-        }
-        self.0.push(Arc::new(Bound {
+    pub(crate) fn add<T: Send + Sync + 'static>(
+        &mut self,
+        name: String,
+        value: Arc<T>,
+        lifecycle: Lifecycle<T>,
+    ) {
+        self.0.push(Arc::new(BoundService {
             name,
-            value: Arc::clone(value),
-            lifecycle: T::LIFECYCLE,
+            value,
+            lifecycle,
         }));
     }
 
@@ -126,13 +119,13 @@ trait Service: Send + Sync {
     fn stop(&self) -> HookFuture<'_>;
 }
 
-struct Bound<T> {
+struct BoundService<T> {
     name: String,
     value: Arc<T>,
     lifecycle: Lifecycle<T>,
 }
 
-impl<T: Send + Sync> Service for Bound<T> {
+impl<T: Send + Sync> Service for BoundService<T> {
     fn name(&self) -> &str {
         &self.name
     }

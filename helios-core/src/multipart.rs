@@ -12,7 +12,8 @@ use crate::error::HttpError;
 /// The app's body limit bounds the whole body.
 ///
 /// ```
-/// use helios::{Multipart, prelude::*};
+/// use helios::http::Multipart;
+/// use helios::prelude::*;
 ///
 /// #[derive(Injectable)]
 /// struct Files;
@@ -59,7 +60,7 @@ impl Multipart {
 /// One part: a field of the form, or a file. It is dropped before [`Multipart::next`] is called again.
 ///
 /// ```
-/// use helios::{HttpError, Multipart};
+/// use helios::http::{HttpError, Multipart};
 ///
 /// /// The text of the field `title`, and the sizes of the PNG files.
 /// async fn gallery(mut parts: Multipart) -> Result<(String, Vec<usize>), HttpError> {

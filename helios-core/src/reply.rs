@@ -213,7 +213,7 @@ mod rungs {
     impl<T: IntoResponse> ReplyResponse<T> for &&Shape<T> {
         fn reply(&self, out: T) -> Reply {
             let mut response = out.into_response();
-            match HttpError::of_response(response.extensions_mut()) {
+            match HttpError::take_from(&mut response) {
                 Some(error) => Err(error),
                 None => Ok(response),
             }

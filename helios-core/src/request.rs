@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
-use crate::bind::query;
+use crate::query_string;
 use crate::route::Template;
 
 /// The longest `Last-Event-ID` that is looked at, in bytes.
@@ -181,7 +181,7 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = query::parse(self.0.parts.uri.query()?).ok()?;
+        let pairs = query_string::parse(self.0.parts.uri.query()?).ok()?;
         let found = pairs.into_iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value)
     }

@@ -7,7 +7,7 @@ use http::Method;
 /// The method that a route answers to.
 ///
 /// ```
-/// use helios::Verb;
+/// use helios::http::Verb;
 ///
 /// assert_eq!(Verb::of(&http::Method::PATCH), Some(Verb::Patch));
 /// assert_eq!(Verb::of(&"PURGE".parse()?), None);
@@ -76,7 +76,7 @@ impl fmt::Display for Verb {
 /// What a route gives.
 ///
 /// ```
-/// use helios::RouteKind;
+/// use helios::http::RouteKind;
 ///
 /// assert_eq!(RouteKind::Http.to_string(), "http");
 /// assert_eq!(RouteKind::Sse { restart: false }.to_string(), "sse");

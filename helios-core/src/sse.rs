@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::event::EventError;
 /// everything: it is answered 204, which stops an `EventSource` for good. No event of an app may have this id.
 ///
 /// ```
-/// use helios::END_MARK;
+/// use helios::sse::END_MARK;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///
@@ -111,7 +112,7 @@ impl fmt::Debug for ClientId {
 /// A text that is not a [`ClientId`].
 ///
 /// ```
-/// use helios::{ClientId, ClientIdError};
+/// use helios::sse::{ClientId, ClientIdError};
 ///
 /// let error: ClientIdError = "7".parse::<ClientId>().unwrap_err();
 /// assert!(error.to_string().starts_with("a client id is a UUID"));
@@ -203,7 +204,7 @@ impl fmt::Display for CloseReason {
 /// Why a client has to fetch anew what it shows: events are missing between what it has seen and what it will see.
 ///
 /// ```
-/// use helios::ResetReason;
+/// use helios::sse::ResetReason;
 /// use helios::prelude::*;
 ///
 /// #[derive(Injectable)]
@@ -381,5 +382,28 @@ pub enum SseError {
 impl From<HttpError> for SseError {
     fn from(error: HttpError) -> Self {
         Self::Failed(Arc::new(error))
+    }
+}
+
+impl From<SseError> for HttpError {
+    fn from(error: SseError) -> Self {
+        match error {
+            SseError::Failed(error) => Self::clone(&error),
+            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the event hub is not available",
+            )
+            .with_source(full),
+            // A name or an id may come from a body, and is not repeated.
+            SseError::InvalidTopic(_) => {
+                Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
+                    .with_source(error)
+            }
+            SseError::NoSuchClient(_) => {
+                Self::not_found("no client has this id").with_source(error)
+            }
+            SseError::TooManyJoined { .. } => Self::bad_request(error.to_string()),
+            other => Self::internal("a stream failed").with_source(other),
+        }
     }
 }

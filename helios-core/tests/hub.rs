@@ -8,11 +8,10 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::encode::Numberable;
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Lag, Left, Log, Overtaken, Ring, Subscriber,
-    Subscription,
+    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Subscriber,
+    Subscription, TopicRing, UnnumberedEvent, Unread,
 };
 use helios_core::sse::ClientId;
 use proptest::prelude::*;
@@ -45,7 +44,7 @@ impl Topic {
     }
 }
 
-impl Log for Topic {
+impl TopicRing for Topic {
     fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
         look(&mut self.ring.borrow_mut())
     }
@@ -53,10 +52,10 @@ impl Log for Topic {
     fn read_or_wait(
         &mut self,
         _: &Waker,
-        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
-    ) -> Result<Left, Overtaken> {
+        read: impl FnOnce(&mut Ring) -> Result<Unread, Overtaken>,
+    ) -> Result<Unread, Overtaken> {
         let left = self.with(read)?;
-        if left == Left::Nothing {
+        if left == Unread::Nothing {
             self.waits_since = Some(self.round.get());
         }
         Ok(left)
@@ -248,7 +247,7 @@ impl World {
     fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
         self.head += 1;
         let data = format!("{}:{}", self.head, "x".repeat(size));
-        let event = Numberable::new(&SseEvent::text(data)).unwrap();
+        let event = UnnumberedEvent::new(&SseEvent::text(data)).unwrap();
         let event = event.with_id(&self.head.to_string());
         let now = Duration::from_secs(self.now);
         self.topics[topic].change(|ring| ring.push(self.head, event, except, now));
@@ -260,7 +259,7 @@ impl World {
             debt: Debt::Owed,
         };
         for client in &mut self.clients {
-            let joined = client.reader.logs().any(|log| log.name == topic);
+            let joined = client.reader.topics().any(|log| log.name == topic);
             if except == Some(client.id) {
                 client.spared = self.head;
             }
@@ -327,7 +326,9 @@ impl World {
             left: Vec::new(),
         };
         if !start.missed.is_empty() {
-            client.reader.tell_first(vec!["data: reset\n\n".into()]);
+            client
+                .reader
+                .push_control_first(vec!["data: reset\n\n".into()]);
         }
         client
     }
@@ -421,7 +422,7 @@ impl World {
     fn join(&mut self, client: usize, topic: usize) {
         let subscription = Subscription::new(self.topics[topic].clone(), || self.head);
         let client = &mut self.clients[client];
-        if !client.ended && client.reader.logs().all(|log| log.name != topic) {
+        if !client.ended && client.reader.topics().all(|log| log.name != topic) {
             client.reader.join(subscription);
         }
     }
@@ -430,7 +431,7 @@ impl World {
         let from = self.head.saturating_sub(back);
         let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
         let reader = &mut self.clients[client];
-        let joined = reader.reader.logs().any(|log| log.name == topic);
+        let joined = reader.reader.topics().any(|log| log.name == topic);
         if reader.ended || joined || subscription.replay(Ok(from)).is_err() {
             return;
         }
@@ -456,7 +457,7 @@ impl World {
         meanwhile: &[usize],
     ) -> Result<(), TestCaseError> {
         let before = &self.clients[client];
-        let joined = before.reader.logs().map(|log| log.name);
+        let joined = before.reader.topics().map(|log| log.name);
         let topics = joined.chain(before.left.iter().copied());
         let topics: Vec<_> = topics.map(|topic| (topic, replays[topic])).collect();
         let fresh = fresh || before.without_id;
@@ -477,7 +478,7 @@ impl World {
 
     /// An unused topic disappears with its history.
     fn forget(&mut self, topic: usize) {
-        let used = |client: &Client| client.reader.logs().any(|log| log.name == topic);
+        let used = |client: &Client| client.reader.topics().any(|log| log.name == topic);
         if self.clients.iter().any(used) {
             return;
         }
@@ -503,7 +504,7 @@ impl Client {
 
     /// Drops what is oldest and what is gone, and tells so.
     fn skip(&mut self) {
-        let keep = Lag {
+        let keep = Backlog {
             events: 2,
             bytes: u64::MAX,
         };
@@ -517,7 +518,7 @@ impl Client {
         if places.is_empty() {
             return;
         }
-        let names: Vec<usize> = self.reader.logs().map(|log| log.name).collect();
+        let names: Vec<usize> = self.reader.topics().map(|log| log.name).collect();
         for promise in &mut self.owed {
             let skipped = places.iter().any(|place| names[*place] == promise.topic);
             if skipped && promise.debt == Debt::Owed {
@@ -530,7 +531,7 @@ impl Client {
     /// As the runtime does it: before all that is still to be read.
     fn reset(&mut self) {
         let at = self.reader.position();
-        self.reader.tell(at, "data: reset\n\n".into());
+        self.reader.push_control(at, "data: reset\n\n".into());
     }
 
     /// It reads that events are missing.

@@ -515,7 +515,7 @@ pub(crate) struct Checked {
 ///
 /// ```
 /// use helios::axum_core::body::Body;
-/// use helios::{BoxedRoutes, Helios};
+/// use helios::{Helios, http::BoxedRoutes};
 /// use http::Request;
 /// use tower::ServiceExt;
 ///

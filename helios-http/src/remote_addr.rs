@@ -20,7 +20,7 @@ use crate::peer::Peer;
 /// ```
 /// use std::net::{IpAddr, SocketAddr};
 ///
-/// use helios::RemoteAddr;
+/// use helios::http::RemoteAddr;
 /// use helios::prelude::*;
 /// use tower::util::MapRequestLayer;
 ///

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use axum_core::response::{IntoResponse, Response};
-use helios::HistoryLimits;
 use helios::prelude::*;
+use helios::sse::HistoryLimits;
 use http::HeaderValue;
 use tower_http::cors::CorsLayer;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::process::Stdio;
 
 use helios::prelude::*;
-use helios::{Overload, SseOptions};
+use helios::sse::{Overload, SseOptions};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;

@@ -1,8 +1,7 @@
 //! The app that most tests here use: one route that joins whatever topics it is asked for.
 
-use helios::EventId;
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::{DecodedEvent, EventId};
 use http::Method;
 
 use crate::support::journal::Journal;

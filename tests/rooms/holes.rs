@@ -4,10 +4,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::DecodedEvent;
+use helios::sse::{BacklogLimits, HistoryLimits, ResetReason, SlowClients, SseOptions};
 use helios::testing::{TestApp, TestStream};
-use helios::{BacklogLimits, HistoryLimits, ResetReason, SlowClients, SseOptions};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;

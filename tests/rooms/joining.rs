@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use helios::EventId;
 use helios::prelude::*;
+use helios::sse::EventId;
 use helios::testing::TestApp;
 
 use super::app::{app, json, next, seq, server, subscribe, until};

@@ -2,10 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use helios::decode::Decoded;
 use helios::prelude::*;
+use helios::sse::{ConnectionLimits, Decoded, Overload, ProxyHeader};
 use helios::testing::TestApp;
-use helios::{ConnectionLimits, Overload, ProxyHeader};
 use http::Method;
 
 use crate::support::journal::Journal;
@@ -185,7 +184,7 @@ async fn what_is_no_stream_takes_no_place() {
     assert_eq!(server.get("/w/plain").await.text(), "always");
     let head = server.send(Method::HEAD, LIVE, &[], "").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
-    let end = [("last-event-id", helios::END_MARK)];
+    let end = [("last-event-id", helios::sse::END_MARK)];
     let finished: Answer = server.send(Method::GET, LIVE, &end, "").await;
     assert_eq!(finished.status, 204);
 }

@@ -104,7 +104,7 @@ async fn open(app: &TestApp, path: &str) -> TestStream {
 /// What the stream says until its end, the data of its own events, the names of others.
 async fn words(mut stream: TestStream) -> Vec<String> {
     let events = stream.rest().await.into_iter();
-    let word = |event: helios::decode::DecodedEvent| match event.event.as_str() {
+    let word = |event: helios::sse::DecodedEvent| match event.event.as_str() {
         "message" => event.data,
         "helios:reconnect" => format!("reconnect: {}", json(&event)["reason"]),
         _ => event.event,

@@ -1,8 +1,7 @@
 //! Where a stream begins, and that its ids hide nothing.
 
-use helios::EventId;
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::{DecodedEvent, EventId};
 use http::Method;
 
 use super::app::{json, until};
@@ -105,7 +104,7 @@ async fn server() -> TestServer {
     let app = Helios::new(App).sse_options(|sse| {
         sse.keep_topic(
             "short",
-            helios::HistoryLimits {
+            helios::sse::HistoryLimits {
                 events: 3,
                 ..Default::default()
             },

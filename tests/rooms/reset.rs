@@ -1,9 +1,8 @@
 //! Where history does not reach: the client is told, and its application answers.
 
-use helios::decode::DecodedEvent;
 use helios::prelude::*;
+use helios::sse::{DecodedEvent, EventId, HistoryLimits, ResetReason, SlowClients};
 use helios::testing::{TestApp, TestStream};
-use helios::{EventId, HistoryLimits, ResetReason, SlowClients};
 use tokio::sync::Notify;
 
 use super::app::{app, come_back, json, path, seq, server, subscribe, until};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use helios::EventId;
 use helios::prelude::*;
+use helios::sse::EventId;
 use helios::testing::TestApp;
 use tokio::task::JoinHandle;
 

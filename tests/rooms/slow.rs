@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use helios::decode::{Decoded, DecodedEvent, Decoder};
 use helios::prelude::*;
+use helios::sse::{Decoded, DecodedEvent, Decoder};
+use helios::sse::{EventId, HistoryLimits, SlowClients, SseOptions};
 use helios::testing::TestApp;
-use helios::{EventId, HistoryLimits, SlowClients, SseOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 

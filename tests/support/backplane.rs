@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios::EventId;
 use helios::backplane::{
     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, History, PastEvent,
 };
+use helios::sse::EventId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 

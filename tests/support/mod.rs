@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios::decode::{Decoded, DecodedEvent, Decoder};
 use helios::prelude::*;
+use helios::sse::{Decoded, DecodedEvent, Decoder};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

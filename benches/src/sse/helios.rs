@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use helios::Listener;
+use helios::http::Listener;
 use helios::prelude::*;
 
 use super::command::{Publisher, publish};

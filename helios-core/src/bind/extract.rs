@@ -190,12 +190,12 @@ impl http_body::Body for Noting {
 
 /// A foreign rejection keeps its status and headers. Its text becomes the detail, unless the extractor has read the body:
 /// then the text may quote it, and is kept as the source.
-async fn error_of(rejection: Response, body_was_read: bool) -> HttpError {
+async fn error_of(mut rejection: Response, body_was_read: bool) -> HttpError {
     const LONGEST: usize = 4 * 1024;
-    let (mut parts, body) = rejection.into_parts();
-    if let Some(own) = HttpError::of_response(&mut parts.extensions) {
+    if let Some(own) = HttpError::take_from(&mut rejection) {
         return own;
     }
+    let (parts, body) = rejection.into_parts();
     let text = match Limited::new(body, LONGEST).collect().await {
         Ok(text) => String::from_utf8_lossy(&text.to_bytes()).into_owned(),
         Err(_) => String::new(),

@@ -13,10 +13,11 @@ use serde::de::DeserializeOwned;
 use super::body::{BROKE_OFF, Format, unreadable};
 use super::extract::Cx;
 use super::values::Named;
-use super::{echoed, fault, from_pairs, mismatch, query, unsupported_media_type};
+use super::{echoed, fault, from_pairs, mismatch, unsupported_media_type};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
+use crate::query_string;
 use crate::reply::json_response;
 
 macro_rules! wrappers {
@@ -184,7 +185,7 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
 /// The values of the key that the path to a fault begins with: `tags` for `tags[1]`.
 fn query_values(query: &str, path: &str) -> Option<String> {
     let name = path.split('[').next()?;
-    let pairs = query::parse(query).ok()?.into_iter();
+    let pairs = query_string::parse(query).ok()?.into_iter();
     let values = pairs.filter_map(|(key, value)| (key == name).then_some(Cow::Owned(value)));
     echoed(&values.collect::<Vec<_>>())
 }

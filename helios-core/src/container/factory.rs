@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Container, Key, Stored};
+use super::store::{Container, Key, Stored, Unmade};
 
 /// An async function, or closure, that makes a value from others in the container: it takes up to six `Arc`s, and gives
 /// a `Result` with any error.
@@ -94,17 +94,6 @@ struct Pending {
 }
 
 type Make = Box<dyn FnOnce(&Container) -> Option<Making<Stored>> + Send>;
-
-/// Why a value that a factory makes is not there.
-#[derive(Clone, Debug)]
-pub(super) enum Unmade {
-    /// The factory's error, with its sources.
-    Failed(String),
-    /// Some of this is not there either.
-    Lacking(Vec<Key>),
-    /// Nobody ran it.
-    Pending,
-}
 
 impl fmt::Debug for Factories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::factory::{Factories, Factory};
-use super::{Container, Key};
+use super::store::{Container, Key};
 
 /// Values by type, and factories that have not run yet. Of each type there is one or the other: what comes later
 /// replaces what was there.

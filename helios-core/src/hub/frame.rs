@@ -52,11 +52,11 @@ impl Frame {
 
     /// Takes an event in, if the frame has room for it and it is not large. An empty frame takes anything.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
-        self.push_run(bytes.clone(), 1)
+        self.push_batch(bytes.clone(), 1)
     }
 
     /// Takes so many events in that are joined already, as [`Frame::push`] does one.
-    pub fn push_run(&mut self, bytes: Bytes, events: u64) -> bool {
+    pub fn push_batch(&mut self, bytes: Bytes, events: u64) -> bool {
         if self.is_empty() {
             self.first = bytes;
         } else if bytes.len() >= LARGE || self.len() + bytes.len() > FRAME_BYTES {

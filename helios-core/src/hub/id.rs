@@ -9,7 +9,7 @@ use std::str::FromStr;
 /// sequence the greater is the later. Sequences differ by their `epoch`: a hub begins another at each start of the process.
 ///
 /// ```
-/// use helios::EventId;
+/// use helios::sse::EventId;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///
@@ -60,7 +60,7 @@ impl fmt::Display for EventId {
 /// A text that is not an [`EventId`].
 ///
 /// ```
-/// use helios::{EventId, EventIdError};
+/// use helios::sse::{EventId, EventIdError};
 ///
 /// let error: EventIdError = "7".parse::<EventId>().unwrap_err();
 /// assert_eq!(error.to_string(), "not the id of a published event");

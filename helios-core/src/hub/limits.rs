@@ -1,121 +1,70 @@
-//! Counting connections against limits.
+//! How much is kept of a topic, and how much may wait for a client: two options of an app.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::time::Duration;
 
-/// How many connections each key has.
-#[derive(Debug)]
-pub struct Tally<K> {
-    counts: HashMap<K, usize>,
+/// How much of a topic is kept for those who come back: whichever limit is reached first. The oldest events go first. A
+/// client that comes back to less than it has missed is told by a `helios:reset`.
+///
+/// ```
+/// use helios::sse::HistoryLimits;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     sse.history = HistoryLimits { events: 500, age: Duration::from_secs(3600) };
+///     // The newest price is all that somebody needs.
+///     sse.keep_topic("price:*", HistoryLimits { events: 1, ..HistoryLimits::default() });
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Events. Default: 4,096. The newest one is kept whatever this says.
+    pub events: usize,
+    /// Age. Default: 5 minutes.
+    pub age: Duration,
 }
 
-impl<K> Default for Tally<K> {
+impl Default for HistoryLimits {
     fn default() -> Self {
         Self {
-            counts: HashMap::new(),
+            events: 4_096,
+            age: Duration::from_secs(300),
         }
     }
 }
 
-impl<K: Eq + Hash + Clone> Tally<K> {
-    /// Counts one more of `key`, unless it has `limit` already.
-    pub fn add(&mut self, key: &K, limit: usize) -> bool {
-        let count = self.counts.get(key).copied().unwrap_or(0);
-        let fits = count < limit;
-        if fits {
-            self.counts.insert(key.clone(), count + 1);
-        }
-        fits
-    }
-
-    /// Counts one less. Keys without a connection are forgotten.
-    pub fn remove(&mut self, key: &K) {
-        if let Some(count) = self.counts.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(key);
-            }
-        }
-    }
-
-    /// Keys that have a connection.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.counts.len()
-    }
-
-    /// Nobody has a connection.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
-    }
+/// How much may wait for one client: whichever limit is reached first. Of the option `backlog` it counts what is published
+/// to the client's topics and what is sent to it alone together.
+///
+/// ```
+/// use helios::sse::BacklogLimits;
+/// use helios::prelude::*;
+///
+/// #[server(controllers = [], sse(enabled = true))]
+/// struct App;
+///
+/// let app = Helios::new(App).sse_options(|sse| {
+///     // Small events, and clients on bad lines: let them be further behind.
+///     sse.backlog = BacklogLimits { events: 5_000, ..BacklogLimits::default() };
+/// });
+/// # assert!(app.into_service().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BacklogLimits {
+    /// Events. Default: 1,000.
+    pub events: usize,
+    /// Bytes, encoded. Default: 1 MiB.
+    pub bytes: usize,
 }
 
-/// A token bucket: a rate that may be exceeded for a moment. It holds one second's worth, at least one.
-#[derive(Debug)]
-pub struct Bucket {
-    tokens: f64,
-    at: Duration,
-}
-
-impl Bucket {
-    /// A full bucket at time `now`.
-    #[must_use]
-    pub fn full(per_second: f64, now: Duration) -> Self {
+impl Default for BacklogLimits {
+    fn default() -> Self {
         Self {
-            tokens: per_second.max(1.0),
-            at: now,
+            events: 1_000,
+            bytes: 1 << 20,
         }
-    }
-
-    /// Takes a token, if there is one.
-    pub fn take(&mut self, per_second: f64, now: Duration) -> bool {
-        let passed = now.saturating_sub(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed * per_second).min(per_second.max(1.0));
-        self.at = now;
-        let any = self.tokens >= 1.0;
-        if any {
-            self.tokens -= 1.0;
-        }
-        any
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_at_its_limit_is_refused_until_one_of_its_own_leaves() {
-        let mut tally = Tally::default();
-        assert!(tally.add(&"a", 2));
-        assert!(tally.add(&"a", 2));
-        assert!(!tally.add(&"a", 2));
-        assert!(tally.add(&"b", 2));
-        tally.remove(&"a");
-        assert!(tally.add(&"a", 2));
-        for key in ["a", "a", "b", "never there"] {
-            tally.remove(&key);
-        }
-        assert!(tally.is_empty());
-    }
-
-    #[test]
-    fn a_bucket_gives_a_second_s_worth_at_once_and_then_its_rate() {
-        let mut bucket = Bucket::full(3.0, Duration::ZERO);
-        let mut take = |millis| bucket.take(3.0, Duration::from_millis(millis));
-        assert_eq!([0, 0, 0, 0].map(&mut take), [true, true, true, false]);
-        assert!(!take(300));
-        assert!(take(340));
-        assert!(!take(350));
-    }
-
-    #[test]
-    fn a_rate_below_one_a_second_still_gives_a_token_now_and_then() {
-        let mut bucket = Bucket::full(0.5, Duration::ZERO);
-        assert!(bucket.take(0.5, Duration::ZERO));
-        assert!(!bucket.take(0.5, Duration::from_secs(1)));
-        assert!(bucket.take(0.5, Duration::from_secs(2)));
     }
 }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::{BacklogLimits, Lag};
+use super::entry::Backlog;
+use super::limits::BacklogLimits;
 
-/// The limits of patience with a client.
+/// How long a client may be silent, and how far behind it may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// A word is due after this much silence.
+pub struct LivenessLimits {
+    /// A comment is due after this much silence.
     pub keep_alive: Option<Duration>,
     /// A client that has something to read and does not for this long is stuck. `None` where a server notices that itself.
     pub stuck_after: Option<Duration>,
-    /// Who is further behind than this from one look to the next, and comes no nearer, is too slow.
+    /// A client that is further behind than this at two checks, and comes no nearer between them, is too slow.
     pub backlog: BacklogLimits,
 }
 
@@ -35,21 +36,21 @@ pub enum Verdict {
 pub struct Liveness {
     /// When it is to reconnect.
     ages_at: Option<Duration>,
-    /// The first look after something was written.
+    /// The first check after something was written.
     last_write: Duration,
-    /// It has asked for something to write since the last look.
+    /// It has asked for something to write since the last check.
     polled: bool,
     /// Something was written since then.
     written: bool,
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
-    /// How far it was behind at the last look, if that was too far, and it has not caught up since.
-    behind: Option<Lag>,
+    /// How far it was behind at the last check, if that was too far, and it has not caught up since.
+    behind: Option<Backlog>,
 }
 
 impl Liveness {
-    /// A connection that begins at `now`, and is old enough after `max_age`.
+    /// Returns the liveness of a connection that begins at `now` and reaches its age at `max_age`.
     #[must_use]
     pub fn new(now: Duration, max_age: Option<Duration>) -> Self {
         Self {
@@ -59,44 +60,45 @@ impl Liveness {
         }
     }
 
-    /// It asks for something to write.
+    /// Notes that it asks for something to write.
     pub fn polled(&mut self) {
         self.polled = true;
     }
 
-    /// It has read everything there was.
+    /// Notes that it has read everything there was.
     pub fn caught_up(&mut self) {
         self.behind = None;
     }
 
-    /// Something is written. When, is taken down at the next look: an event is spared the look at the clock.
+    /// Notes that something is written. The time is taken at the next check, so that no event costs a look at the clock.
     pub fn wrote(&mut self) {
         self.written = true;
         self.keep_alive_due = false;
     }
 
-    /// Whether a comment is due; asking takes the due off.
+    /// Returns whether a comment is due, and takes that back.
     pub fn take_keep_alive(&mut self) -> bool {
         std::mem::take(&mut self.keep_alive_due)
     }
 
-    /// Looks at a client that is `lag` behind.
+    /// Judges a client that is `backlog` behind.
     ///
-    /// A burst is not held against a client that reads, nor much to resume: too far behind is who was so at the last look,
-    /// too, has not caught up in between, and has come no nearer.
-    pub fn look(&mut self, now: Duration, lag: Lag, patience: &Patience) -> Verdict {
+    /// A client that reads is not blamed for a burst, nor for a long history that it resumes. It is too slow only if it was
+    /// too far behind at the last check already, has not caught up since, and has come no nearer.
+    pub fn check(&mut self, now: Duration, backlog: Backlog, limits: &LivenessLimits) -> Verdict {
         if std::mem::take(&mut self.written) {
             self.last_write = now;
         }
         let silent = now.saturating_sub(self.last_write);
-        if patience.keep_alive.is_some_and(|after| silent >= after) {
+        if limits.keep_alive.is_some_and(|after| silent >= after) {
             self.keep_alive_due = true;
         }
-        let over = lag.events > patience.backlog.events as u64
-            || lag.bytes > patience.backlog.bytes as u64;
-        let before = std::mem::replace(&mut self.behind, over.then_some(lag));
-        let nearer = |before: Lag| lag.events < before.events || lag.bytes < before.bytes;
-        let waits = lag.events > 0 || self.keep_alive_due;
+        let over = backlog.events > limits.backlog.events as u64
+            || backlog.bytes > limits.backlog.bytes as u64;
+        let before = std::mem::replace(&mut self.behind, over.then_some(backlog));
+        let nearer =
+            |before: Backlog| backlog.events < before.events || backlog.bytes < before.bytes;
+        let waits = backlog.events > 0 || self.keep_alive_due;
         if std::mem::take(&mut self.polled) || !waits {
             self.waits_since = None;
         } else {
@@ -104,7 +106,7 @@ impl Liveness {
         }
         let waited = self.waits_since.map(|since| now.saturating_sub(since));
         let stuck = |(waited, after)| waited >= after;
-        if waited.zip(patience.stuck_after).is_some_and(stuck) {
+        if waited.zip(limits.stuck_after).is_some_and(stuck) {
             Verdict::Stuck
         } else if over && before.is_some_and(|before| !nearer(before)) {
             Verdict::Slow
@@ -122,17 +124,17 @@ impl Liveness {
 mod tests {
     use super::*;
 
-    const NOTHING: Lag = Lag {
+    const NOTHING: Backlog = Backlog {
         events: 0,
         bytes: 0,
     };
-    const MUCH: Lag = Lag {
+    const MUCH: Backlog = Backlog {
         events: 11,
         bytes: 0,
     };
 
-    fn patience() -> Patience {
-        Patience {
+    fn limits() -> LivenessLimits {
+        LivenessLimits {
             keep_alive: Some(Duration::from_secs(15)),
             stuck_after: Some(Duration::from_secs(30)),
             backlog: BacklogLimits {
@@ -142,8 +144,8 @@ mod tests {
         }
     }
 
-    fn look(client: &mut Liveness, second: u64, lag: Lag) -> Verdict {
-        client.look(Duration::from_secs(second), lag, &patience())
+    fn look(client: &mut Liveness, second: u64, backlog: Backlog) -> Verdict {
+        client.check(Duration::from_secs(second), backlog, &limits())
     }
 
     #[test]
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn who_has_something_to_read_and_never_asks_is_stuck() {
-        let one = Lag {
+        let one = Backlog {
             events: 1,
             bytes: 9,
         };
@@ -185,10 +187,10 @@ mod tests {
     #[test]
     fn who_comes_nearer_is_given_time() {
         let mut client = Liveness::default();
-        let lag = |events| Lag { events, bytes: 0 };
+        let backlog = |events| Backlog { events, bytes: 0 };
         let mut look = |second, events| {
             client.polled();
-            look(&mut client, second, lag(events))
+            look(&mut client, second, backlog(events))
         };
         for (second, events) in [(1, 50), (2, 49), (3, 20)] {
             assert_eq!(look(second, events), Verdict::Fine);

@@ -4,80 +4,48 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{FRAME_BYTES, Frame};
+use super::frame::{FRAME_BYTES, Frame};
+use super::limits::BacklogLimits;
 use crate::encode::encode_into;
 use crate::event::SseEvent;
 use crate::sse::SseError;
 
-/// How much may wait for one client: whichever limit is reached first. Of the option `backlog` it counts what is published
-/// to the client's topics and what is sent to it alone together.
-///
-/// ```
-/// use helios::BacklogLimits;
-/// use helios::prelude::*;
-///
-/// #[server(controllers = [], sse(enabled = true))]
-/// struct App;
-///
-/// let app = Helios::new(App).sse_options(|sse| {
-///     // Small events, and clients on bad lines: let them be further behind.
-///     sse.backlog = BacklogLimits { events: 5_000, ..BacklogLimits::default() };
-/// });
-/// # assert!(app.into_service().is_ok());
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct BacklogLimits {
-    /// Events. Default: 1,000.
-    pub events: usize,
-    /// Bytes, encoded. Default: 1 MiB.
-    pub bytes: usize,
-}
-
-impl Default for BacklogLimits {
-    fn default() -> Self {
-        Self {
-            events: 1_000,
-            bytes: 1 << 20,
-        }
-    }
-}
-
 /// The queue of private events of one client.
 #[derive(Debug)]
 pub struct Outbox {
-    queue: VecDeque<Stamped>,
+    queue: VecDeque<Queued>,
     /// What was written last, which comes behind all of the queue that was sent before.
-    batch: Batch,
+    batch: OpenBatch,
     events: usize,
     bytes: usize,
     limits: BacklogLimits,
 }
 
 #[derive(Debug)]
-struct Stamped {
-    /// The hub's head when the events were sent.
+struct Queued {
+    /// The hub's head when the events were sent: they come behind everything up to it.
     after: u64,
-    kind: Kind,
+    kind: QueuedKind,
     events: usize,
     bytes: Bytes,
 }
 
 /// Events of the same stamp that were encoded one behind the other.
 #[derive(Debug, Default)]
-struct Batch {
+struct OpenBatch {
     after: u64,
     events: usize,
     bytes: BytesMut,
 }
 
-/// What becomes of a private event when there is too much, or an end comes first.
+/// Says what becomes of a private event when there is too much, or an end comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It may be dropped, if the client is told.
+pub enum QueuedKind {
+    /// An event of the app. It may be dropped if the client is told.
     Event,
-    /// It has to be told.
-    Told,
-    /// It gives the client a position, which is true only when everything up to its stamp has been written.
+    /// A control event. It is never dropped.
+    Control,
+    /// A control event that gives the client a position. That is true only when everything up to its stamp has been written.
     Position,
 }
 
@@ -87,7 +55,7 @@ impl Outbox {
     pub fn new(limits: BacklogLimits) -> Self {
         Self {
             queue: VecDeque::new(),
-            batch: Batch::default(),
+            batch: OpenBatch::default(),
             events: 0,
             bytes: 0,
             limits,
@@ -116,7 +84,7 @@ impl Outbox {
         if self.is_full(bytes.len(), factor) && !self.is_empty() {
             return Err(SseError::Full);
         }
-        self.insert(after, Kind::Event, bytes);
+        self.insert(after, QueuedKind::Event, bytes);
         Ok(())
     }
 
@@ -170,15 +138,15 @@ impl Outbox {
     /// Puts what was written into the queue: something else comes behind it.
     pub(super) fn close_batch(&mut self) {
         if self.batch.events > 0 {
-            let Batch {
+            let OpenBatch {
                 after,
                 events,
                 bytes,
             } = std::mem::take(&mut self.batch);
             self.batch.after = after;
-            self.enqueue(Stamped {
+            self.enqueue(Queued {
                 after,
-                kind: Kind::Event,
+                kind: QueuedKind::Event,
                 events,
                 bytes: bytes.freeze(),
             });
@@ -187,11 +155,11 @@ impl Outbox {
 
     /// Takes in an event past the limits: one of the framework itself, or one that everything else waits for. Events are
     /// kept in the order of their stamps, those of the same stamp in the order of their coming, and a position last.
-    pub fn insert(&mut self, after: u64, kind: Kind, bytes: Bytes) {
+    pub fn insert(&mut self, after: u64, kind: QueuedKind, bytes: Bytes) {
         self.close_batch();
         self.events += 1;
         self.bytes += bytes.len();
-        self.enqueue(Stamped {
+        self.enqueue(Queued {
             after,
             kind,
             events: 1,
@@ -200,27 +168,27 @@ impl Outbox {
     }
 
     /// Takes in what comes before everything else, in this order.
-    pub fn insert_first(&mut self, told: Vec<Bytes>) {
-        for bytes in told.into_iter().rev() {
+    pub fn insert_first(&mut self, events: Vec<Bytes>) {
+        for bytes in events.into_iter().rev() {
             self.events += 1;
             self.bytes += bytes.len();
-            self.queue.push_front(Stamped {
+            self.queue.push_front(Queued {
                 after: 0,
-                kind: Kind::Told,
+                kind: QueuedKind::Control,
                 events: 1,
                 bytes,
             });
         }
     }
 
-    fn enqueue(&mut self, next: Stamped) {
-        let key = |event: &Stamped| (event.after, event.kind == Kind::Position);
+    fn enqueue(&mut self, next: Queued) {
+        let key = |event: &Queued| (event.after, event.kind == QueuedKind::Position);
         let place = self.queue.partition_point(|event| key(event) <= key(&next));
         self.queue.insert(place, next);
     }
 
-    /// Drops the oldest events until no more than these many events and bytes are left, but nothing that has to be told.
-    /// Gives how many those were.
+    /// Drops the oldest events of the app until no more than these many events and bytes are left. Control events stay.
+    /// Returns how many were dropped.
     pub fn make_room(&mut self, events: usize, bytes: usize) -> u64 {
         self.close_batch();
         let (mut over, mut over_bytes) = (
@@ -229,7 +197,7 @@ impl Outbox {
         );
         let before = self.events;
         self.queue.retain(|event| {
-            let drop = (over > 0 || over_bytes > 0) && event.kind == Kind::Event;
+            let drop = (over > 0 || over_bytes > 0) && event.kind == QueuedKind::Event;
             if drop {
                 over = over.saturating_sub(event.events);
                 over_bytes = over_bytes.saturating_sub(event.bytes.len());
@@ -240,11 +208,11 @@ impl Outbox {
         (before - self.events) as u64
     }
 
-    /// Takes back positions that the client will not come to, chosen by their stamps.
+    /// Drops the positions that the client will not come to, chosen by their stamps.
     pub fn drop_positions(&mut self, is_void: impl Fn(u64) -> bool) {
         self.close_batch();
         self.queue
-            .retain(|event| event.kind != Kind::Position || !is_void(event.after));
+            .retain(|event| event.kind != QueuedKind::Position || !is_void(event.after));
         self.count();
     }
 
@@ -260,7 +228,7 @@ impl Outbox {
 
     /// The stamp and the kind of the first event in the queue.
     #[must_use]
-    pub fn peek(&self) -> Option<(u64, Kind)> {
+    pub fn peek(&self) -> Option<(u64, QueuedKind)> {
         self.queue.front().map(|event| (event.after, event.kind))
     }
 
@@ -269,7 +237,7 @@ impl Outbox {
         let Some(event) = self.queue.front() else {
             return false;
         };
-        if !frame.push_run(event.bytes.clone(), event.events as u64) {
+        if !frame.push_batch(event.bytes.clone(), event.events as u64) {
             return false;
         }
         self.events -= event.events;
@@ -281,7 +249,7 @@ impl Outbox {
         true
     }
 
-    /// An idle connection keeps no buffer of a burst long gone.
+    /// Frees the memory of a burst long gone: an idle connection keeps none.
     fn shrink(&mut self) {
         const KEPT: usize = 16;
         if self.queue.capacity() > KEPT {

@@ -1,105 +1,13 @@
 //! The bounded log of one topic.
 
 use std::collections::VecDeque;
-use std::mem::size_of;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::runs::{Run, Runs, Wanted};
-use crate::encode::WithId;
+use super::batch::{Batch, BatchCache, BatchRequest};
+use super::entry::{Backlog, Cursor, Entry};
+use super::limits::HistoryLimits;
+use super::numbered::NumberedEvent;
 use crate::sse::ClientId;
-
-/// How much of a topic is kept for those who come back: whichever limit is reached first. The oldest events go first. A
-/// client that comes back to less than it has missed is told by a `helios:reset`.
-///
-/// ```
-/// use helios::HistoryLimits;
-/// use helios::prelude::*;
-///
-/// #[server(controllers = [], sse(enabled = true))]
-/// struct App;
-///
-/// let app = Helios::new(App).sse_options(|sse| {
-///     sse.history = HistoryLimits { events: 500, age: Duration::from_secs(3600) };
-///     // The newest price is all that somebody needs.
-///     sse.keep_topic("price:*", HistoryLimits { events: 1, ..HistoryLimits::default() });
-/// });
-/// # assert!(app.into_service().is_ok());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HistoryLimits {
-    /// Events. Default: 4,096. The newest one is kept whatever this says.
-    pub events: usize,
-    /// Age. Default: 5 minutes.
-    pub age: Duration,
-}
-
-impl Default for HistoryLimits {
-    fn default() -> Self {
-        Self {
-            events: 4_096,
-            age: Duration::from_secs(300),
-        }
-    }
-}
-
-/// One published event.
-#[derive(Debug)]
-pub struct Entry {
-    /// Its place in the hub's one sequence. Ascending within a ring, but not without gaps.
-    pub seq: u64,
-    /// A client that does not get it.
-    pub except: Option<ClientId>,
-    event: WithId,
-    /// The event without its id, made for the first reader that wants it so.
-    plain: Option<Bytes>,
-    at: Duration,
-    /// Bytes published to this topic before this event.
-    offset: u64,
-}
-
-impl Entry {
-    /// The event as it is written: with its id, or on streams that do not use the hub's ids, without.
-    pub fn bytes(&mut self, with_id: bool) -> &Bytes {
-        if with_id {
-            return self.event.bytes();
-        }
-        self.plain.get_or_insert_with(|| self.event.without_id())
-    }
-
-    /// What keeping it costs.
-    fn size(&self) -> u64 {
-        (self.event.bytes().len() + size_of::<Self>()) as u64
-    }
-}
-
-/// A subscriber's place in a [`Ring`]: the number, counted from the topic's first event, of the next event to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    next: u64,
-}
-
-impl Cursor {
-    pub(super) fn advance(&mut self) {
-        self.next += 1;
-    }
-
-    pub(super) fn plus(self, events: u64) -> Self {
-        Self {
-            next: self.next + events,
-        }
-    }
-}
-
-/// How far a reader is behind the newest event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Events not read yet.
-    pub events: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// The ring has dropped events that the cursor had not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,14 +22,14 @@ pub struct Overtaken {
 /// Ids from `from` on and below `to` were given out while an event between them had not arrived yet: who has seen such
 /// an id may or may not have seen that event.
 #[derive(Clone, Copy, Debug)]
-struct Doubt {
+struct Uncertain {
     from: u64,
     to: u64,
 }
 
 /// How far the numbering of events jumps over what never arrived: further than history can be put before the rest, so that
-/// nobody's place from before the hole is ever a place behind it.
-const HOLE: u64 = 1 << 32;
+/// nobody's place from before the gap is ever a place behind it.
+const GAP: u64 = 1 << 32;
 
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
@@ -139,7 +47,7 @@ pub struct Ring {
     size: u64,
     /// Events may be missing after `last`: nothing above it is to be read until they have arrived.
     catching_up: bool,
-    doubt: Option<Doubt>,
+    uncertain: Option<Uncertain>,
     /// Cursors before this one have missed what never arrived.
     lost: Cursor,
     limits: HistoryLimits,
@@ -148,7 +56,7 @@ pub struct Ring {
     /// How many of the entries are beyond the limits.
     expired: usize,
     /// What readers have joined since the ring changed last.
-    runs: Runs,
+    batches: BatchCache,
 }
 
 impl Ring {
@@ -163,7 +71,7 @@ impl Ring {
             end_offset: u64::MAX / 2,
             size: 0,
             catching_up: false,
-            doubt: None,
+            uncertain: None,
             lost: Cursor::default(),
             limits,
             for_readers: HistoryLimits {
@@ -171,7 +79,7 @@ impl Ring {
                 age: Duration::ZERO,
             },
             expired: 0,
-            runs: Runs::default(),
+            batches: BatchCache::default(),
         }
     }
 
@@ -185,7 +93,13 @@ impl Ring {
 
     /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits. A number that is not
     /// above the newest one is known already, and ignored.
-    pub fn push(&mut self, seq: u64, event: WithId, except: Option<ClientId>, now: Duration) {
+    pub fn push(
+        &mut self,
+        seq: u64,
+        event: NumberedEvent,
+        except: Option<ClientId>,
+        now: Duration,
+    ) {
         if seq <= self.last {
             return;
         }
@@ -216,7 +130,7 @@ impl Ring {
     pub fn prepend(
         &mut self,
         seq: u64,
-        event: WithId,
+        event: NumberedEvent,
         except: Option<ClientId>,
         now: Duration,
     ) -> bool {
@@ -248,7 +162,7 @@ impl Ring {
 
     /// Drops what is over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
-        self.runs.clear();
+        self.batches.clear();
         let age = |entry: &Entry| now.saturating_sub(entry.at);
         let over = self.entries.len().saturating_sub(self.limits.events.max(1));
         self.expired = self.expired.max(over);
@@ -275,7 +189,7 @@ impl Ring {
 
     /// Drops the oldest event, and gives what keeping it cost.
     pub fn drop_oldest(&mut self) -> u64 {
-        self.runs.clear();
+        self.batches.clear();
         let Some(entry) = self.entries.pop_front() else {
             return 0;
         };
@@ -307,13 +221,13 @@ impl Ring {
     }
 
     /// What was published after the newest event held, up to the number `floor`, never arrived. What was held before it
-    /// goes too: nobody may read on as if there were no hole.
+    /// goes too: nobody may read on as if there were no gap.
     pub fn lost_up_to(&mut self, floor: u64) {
         let tail = self.tail().next;
         self.lost = Cursor { next: tail + 1 };
-        self.first = tail + HOLE;
+        self.first = tail + GAP;
         self.entries.clear();
-        self.runs.clear();
+        self.batches.clear();
         self.expired = 0;
         self.size = 0;
         self.last = self.last.max(floor);
@@ -321,20 +235,20 @@ impl Ring {
     }
 
     /// Begins anew with another sequence, of which nothing up to the number `floor` is known. To its readers what comes
-    /// next is behind a hole.
+    /// next is behind a gap.
     pub fn restart(&mut self, floor: u64) {
         self.lost_up_to(floor);
         self.last = floor;
         self.floor = floor;
         self.catching_up = false;
-        self.doubt = None;
+        self.uncertain = None;
     }
 
     /// The event `from` arrives late: who has seen an id from there on and below `to` may have missed it.
-    pub fn doubt(&mut self, from: u64, to: u64) {
-        let doubt = self.doubt.get_or_insert(Doubt { from, to });
-        doubt.from = doubt.from.min(from);
-        doubt.to = doubt.to.max(to);
+    pub fn mark_uncertain(&mut self, from: u64, to: u64) {
+        let uncertain = self.uncertain.get_or_insert(Uncertain { from, to });
+        uncertain.from = uncertain.from.min(from);
+        uncertain.to = uncertain.to.max(to);
     }
 
     /// Nothing above this number is to be read.
@@ -358,7 +272,7 @@ impl Ring {
     /// The cursor of a subscriber that has seen everything up to the number `seq`; `None` if something after it is gone.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
-        if seq < self.floor || self.is_in_doubt(seq) {
+        if seq < self.floor || self.is_uncertain(seq) {
             return None;
         }
         Some(self.behind(seq))
@@ -374,16 +288,16 @@ impl Ring {
     /// Whether who has seen everything up to the number `seq`, here or on another server, may have missed what came late
     /// here.
     #[must_use]
-    pub fn is_in_doubt(&self, seq: u64) -> bool {
-        let holds = |doubt: &Doubt| doubt.from <= seq && seq < doubt.to;
-        self.doubt.as_ref().is_some_and(holds)
+    pub fn is_uncertain(&self, seq: u64) -> bool {
+        let holds = |uncertain: &Uncertain| uncertain.from <= seq && seq < uncertain.to;
+        self.uncertain.as_ref().is_some_and(holds)
     }
 
     /// Moves a cursor that resumed after the number `seq` past all that may or may not have been seen. False if there is
     /// nothing of it.
-    pub fn skip_doubtful(&self, cursor: &mut Cursor, seq: u64) -> bool {
+    pub fn skip_uncertain(&self, cursor: &mut Cursor, seq: u64) -> bool {
         let behind = self.behind(seq);
-        let skips = self.is_in_doubt(seq) && behind > *cursor;
+        let skips = self.is_uncertain(seq) && behind > *cursor;
         if skips {
             *cursor = behind;
         }
@@ -391,7 +305,7 @@ impl Ring {
     }
 
     /// Moves a cursor forward so that at most the newest `keep` are before it. False if it need not move.
-    pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Lag) -> bool {
+    pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Backlog) -> bool {
         let start = cursor.next.max(self.first);
         let mut index = usize::try_from(start - self.first).unwrap_or(usize::MAX);
         while let Some(entry) = self.entries.get(index) {
@@ -423,9 +337,13 @@ impl Ring {
     /// # Errors
     ///
     /// [`Overtaken`] if it has been dropped already.
-    pub(super) fn run(&mut self, cursor: Cursor, wanted: Wanted) -> Result<Option<Run>, Overtaken> {
-        if let Some(run) = self.runs.find(cursor, wanted) {
-            return Ok(Some(run.clone()));
+    pub(super) fn batch(
+        &mut self,
+        cursor: Cursor,
+        wanted: BatchRequest,
+    ) -> Result<Option<Batch>, Overtaken> {
+        if let Some(batch) = self.batches.find(cursor, wanted) {
+            return Ok(Some(batch.clone()));
         }
         let index = self.index(cursor)?.min(self.entries.len());
         let (mut count, mut length) = (0, 0);
@@ -438,7 +356,7 @@ impl Ring {
             (count, length) = (count + 1, longer);
         }
         let entries = self.entries.range_mut(index..index + count);
-        Ok(self.runs.join(cursor, wanted.with_ids, length, entries))
+        Ok(self.batches.join(cursor, wanted.with_ids, length, entries))
     }
 
     fn index(&self, cursor: Cursor) -> Result<usize, Overtaken> {
@@ -458,7 +376,7 @@ impl Ring {
 
     /// How far the cursor is behind, counting what is gone already by number only.
     #[must_use]
-    pub fn lag(&self, cursor: Cursor) -> Lag {
+    pub fn backlog(&self, cursor: Cursor) -> Backlog {
         let (next, events) = match self.index(cursor) {
             Ok(index) => {
                 let events = self.tail().next.saturating_sub(cursor.next);
@@ -469,7 +387,7 @@ impl Ring {
                 (self.entries.front(), events)
             }
         };
-        Lag {
+        Backlog {
             events,
             bytes: next.map_or(0, |entry| self.end_offset - entry.offset),
         }
@@ -514,16 +432,17 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::encode::Numberable;
     use crate::event::SseEvent;
+    use crate::hub::UnnumberedEvent;
 
     /// An event whose data make `n` bytes.
-    fn event(n: usize) -> WithId {
+    fn event(n: usize) -> NumberedEvent {
         let event = SseEvent::text("x".repeat(n));
-        Numberable::new(&event).unwrap().with_id("1-1")
+        UnnumberedEvent::new(&event).unwrap().with_id("1-1")
     }
 
     fn ring(events: usize) -> Ring {
@@ -559,9 +478,9 @@ mod tests {
         ring.push(5, event(2), None, Duration::ZERO);
         assert_eq!(ring.peek(cursor).unwrap().unwrap().seq, 5);
         let bytes = event(2).bytes().len() as u64;
-        assert_eq!(ring.lag(cursor), Lag { events: 1, bytes });
+        assert_eq!(ring.backlog(cursor), Backlog { events: 1, bytes });
         cursor.advance();
-        assert_eq!(ring.lag(cursor), Lag::default());
+        assert_eq!(ring.backlog(cursor), Backlog::default());
     }
 
     #[test]
@@ -641,7 +560,7 @@ mod tests {
         let mut ring = filled(9, [1, 2]);
         let up_to_date = ring.tail();
         ring.lost_up_to(5);
-        assert_eq!(ring.lag(up_to_date).events, 1);
+        assert_eq!(ring.backlog(up_to_date).events, 1);
         for seq in [5, 4, 3] {
             assert!(ring.prepend(seq, event(1), None, Duration::ZERO));
         }
@@ -678,9 +597,9 @@ mod tests {
     }
 
     #[test]
-    fn who_resumes_where_an_event_came_late_is_in_doubt() {
+    fn who_resumes_where_an_event_came_late_is_uncertain() {
         let mut ring = filled(9, [1, 10, 12]);
-        ring.doubt(10, 50);
+        ring.mark_uncertain(10, 50);
         assert!(ring.after(9).is_some());
         assert_eq!(ring.after(10), None);
         assert_eq!(ring.after(49), None);
@@ -691,31 +610,31 @@ mod tests {
     fn a_reader_skips_to_the_newest() {
         let ring = filled(9, 1..=9);
         let mut cursor = ring.after(0).unwrap();
-        let keep = |events| Lag {
+        let keep = |events| Backlog {
             events,
             bytes: u64::MAX,
         };
         assert!(ring.skip_to_newest(&mut cursor, keep(4)));
-        assert_eq!(ring.lag(cursor).events, 4);
+        assert_eq!(ring.backlog(cursor).events, 4);
         assert!(!ring.skip_to_newest(&mut cursor, keep(4)));
         assert!(ring.skip_to_newest(&mut cursor, keep(0)));
-        assert_eq!(ring.lag(cursor).events, 0);
+        assert_eq!(ring.backlog(cursor).events, 0);
     }
 
     #[test]
     fn an_overtaken_reader_skips_what_is_gone() {
         let ring = filled(2, 1..=9);
         let mut cursor = Cursor { next: u64::MAX / 2 };
-        let all = Lag {
+        let all = Backlog {
             events: 100,
             bytes: u64::MAX,
         };
         assert!(ring.skip_to_newest(&mut cursor, all));
-        assert_eq!(ring.lag(cursor).events, 2);
+        assert_eq!(ring.backlog(cursor).events, 2);
     }
 
-    fn anybody() -> Wanted {
-        Wanted {
+    fn anybody() -> BatchRequest {
+        BatchRequest {
             reader: ClientId::from_random_bytes([0; 16]),
             limit: u64::MAX,
             room: usize::MAX,
@@ -723,19 +642,19 @@ mod tests {
         }
     }
 
-    fn run(ring: &mut Ring, wanted: Wanted) -> (u64, Bytes) {
-        let run = ring.run(ring.after(0).unwrap(), wanted).unwrap().unwrap();
-        (run.events, run.bytes)
+    fn batch(ring: &mut Ring, wanted: BatchRequest) -> (u64, Bytes) {
+        let batch = ring.batch(ring.after(0).unwrap(), wanted).unwrap().unwrap();
+        (batch.events, batch.bytes)
     }
 
     #[test]
     fn readers_at_the_same_place_share_what_one_of_them_has_joined() {
         let mut ring = filled(9, 1..=3);
-        let (events, bytes) = run(&mut ring, anybody());
+        let (events, bytes) = batch(&mut ring, anybody());
         assert_eq!((events, &bytes[..]), (3, &event(1).bytes().repeat(3)[..]));
-        assert_eq!(run(&mut ring, anybody()).1.as_ptr(), bytes.as_ptr());
+        assert_eq!(batch(&mut ring, anybody()).1.as_ptr(), bytes.as_ptr());
         ring.push(4, event(1), None, Duration::ZERO);
-        assert_eq!(run(&mut ring, anybody()).0, 4);
+        assert_eq!(batch(&mut ring, anybody()).0, 4);
     }
 
     #[test]
@@ -743,46 +662,46 @@ mod tests {
         let someone = ClientId::from_random_bytes([1; 16]);
         let mut ring = filled(9, 1..=2);
         ring.push(3, event(1), Some(someone), Duration::ZERO);
-        let all = run(&mut ring, anybody());
+        let all = batch(&mut ring, anybody());
         let length = event(1).bytes().len();
         for (wanted, events) in [
             (
-                Wanted {
+                BatchRequest {
                     reader: someone,
                     ..anybody()
                 },
                 2,
             ),
             (
-                Wanted {
+                BatchRequest {
                     limit: 2,
                     ..anybody()
                 },
                 2,
             ),
             (
-                Wanted {
+                BatchRequest {
                     room: 3 * length - 1,
                     ..anybody()
                 },
                 2,
             ),
             (
-                Wanted {
+                BatchRequest {
                     room: 1,
                     ..anybody()
                 },
                 1,
             ),
         ] {
-            assert_eq!(run(&mut ring, wanted).0, events, "{wanted:?}");
+            assert_eq!(batch(&mut ring, wanted).0, events, "{wanted:?}");
         }
-        let plain = Wanted {
+        let plain = BatchRequest {
             with_ids: false,
             ..anybody()
         };
-        assert_eq!(run(&mut ring, plain).1, event(1).without_id().repeat(3));
-        assert_eq!(run(&mut ring, anybody()), all);
+        assert_eq!(batch(&mut ring, plain).1, event(1).without_id().repeat(3));
+        assert_eq!(batch(&mut ring, anybody()), all);
     }
 
     proptest! {

@@ -5,13 +5,16 @@ use std::task::Waker;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::ring::{Cursor, Lag, Overtaken, Ring};
-use super::runs::Wanted;
-use super::{BacklogLimits, Frame, Kind, Outbox};
+use super::batch::BatchRequest;
+use super::entry::{Backlog, Cursor};
+use super::frame::Frame;
+use super::limits::BacklogLimits;
+use super::outbox::{Outbox, QueuedKind};
+use super::ring::{Overtaken, Ring};
 use crate::sse::{ClientId, ResetReason};
 
 /// A topic's [`Ring`], wherever it is kept and however it is locked.
-pub trait Log {
+pub trait TopicRing {
     /// Calls `look` with the ring.
     fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R;
 
@@ -24,8 +27,8 @@ pub trait Log {
     fn read_or_wait(
         &mut self,
         reader: &Waker,
-        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
-    ) -> Result<Left, Overtaken>;
+        read: impl FnOnce(&mut Ring) -> Result<Unread, Overtaken>,
+    ) -> Result<Unread, Overtaken>;
 
     /// Whether the reader still waits: the ring is as it was left, but for what it has dropped. Who publishes sees to it
     /// that this is false before the hub's head says so.
@@ -34,7 +37,7 @@ pub trait Log {
 
 /// What a reader has left in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum Unread {
     /// Nothing that may be read now.
     Nothing,
     /// Something.
@@ -43,9 +46,9 @@ pub enum Left {
 
 /// One topic of a subscriber.
 #[derive(Debug)]
-pub struct Subscription<L> {
+pub struct Subscription<T> {
     /// The topic.
-    pub log: L,
+    pub topic: T,
     /// The hub's head when it was joined.
     joined_at: u64,
     /// The number after which it was asked to begin instead, or why it cannot.
@@ -63,13 +66,13 @@ pub struct Subscription<L> {
     moved: bool,
 }
 
-impl<L: Log> Subscription<L> {
+impl<T: TopicRing> Subscription<T> {
     /// A subscription to what comes from now on. `head` gives the hub's head; it is called while the topic is locked, so
     /// that exactly the topic's events above it are still to be read.
-    pub fn new(log: L, head: impl FnOnce() -> u64) -> Self {
-        let (joined_at, cursor) = log.with(|ring| (head(), ring.tail()));
+    pub fn new(topic: T, head: impl FnOnce() -> u64) -> Self {
+        let (joined_at, cursor) = topic.with(|ring| (head(), ring.tail()));
         Self {
-            log,
+            topic,
             joined_at,
             replay: None,
             cursor,
@@ -113,7 +116,7 @@ impl<L: Log> Subscription<L> {
         if seq == self.joined_at {
             return true;
         }
-        let Some(cursor) = self.log.with(|ring| ring.after(seq)) else {
+        let Some(cursor) = self.topic.with(|ring| ring.after(seq)) else {
             return false;
         };
         self.cursor = cursor;
@@ -124,7 +127,7 @@ impl<L: Log> Subscription<L> {
 
     /// Goes back, or forward, to what comes after the number `seq`. False if history does not reach there.
     pub fn resume_after(&mut self, seq: u64) -> bool {
-        let cursor = self.log.with(|ring| ring.after(seq));
+        let cursor = self.topic.with(|ring| ring.after(seq));
         self.seen = match cursor {
             Some(_) => seq,
             // It begins where it was to, as far as the client had not come further elsewhere.
@@ -146,7 +149,7 @@ impl<L: Log> Subscription<L> {
 
     /// What comes next is known: nothing has changed since the reader began to wait.
     fn is_known(&self) -> bool {
-        !self.moved && self.log.is_waited_for()
+        !self.moved && self.topic.is_waited_for()
     }
 
     /// Everything in it has been read, and the reader waits for more.
@@ -161,14 +164,14 @@ impl<L: Log> Subscription<L> {
         waker: &Waker,
         take: impl FnOnce(&mut Ring, &mut Cursor) -> Result<(), Overtaken>,
     ) -> Result<(), Overtaken> {
-        let Self { log, cursor, .. } = self;
-        log.read_or_wait(waker, |ring| {
+        let Self { topic, cursor, .. } = self;
+        topic.read_or_wait(waker, |ring| {
             take(ring, cursor)?;
             self.next = ring.peek(*cursor)?.map(|entry| entry.seq);
             self.readable_to = ring.readable_to();
             match self.next {
-                Some(seq) if seq <= head => Ok(Left::Something),
-                _ => Ok(Left::Nothing),
+                Some(seq) if seq <= head => Ok(Unread::Something),
+                _ => Ok(Unread::Nothing),
             }
         })?;
         self.moved = false;
@@ -196,10 +199,10 @@ pub struct Start {
 /// What it reads comes in the order of the hub's one sequence. A private event was stamped with the hub's head when it
 /// was sent, and comes after everything up to that.
 #[derive(Debug)]
-pub struct Subscriber<L> {
+pub struct Subscriber<T> {
     id: ClientId,
     /// Most readers have one topic beside the one that everybody is in.
-    subscriptions: SmallVec<[Subscription<L>; 2]>,
+    subscriptions: SmallVec<[Subscription<T>; 2]>,
     /// What is sent to this client alone.
     pub outbox: Outbox,
     /// Up to where everything has been written.
@@ -207,12 +210,12 @@ pub struct Subscriber<L> {
     /// Whether events are written with the hub's ids.
     with_ids: bool,
     /// Nothing above this number is read for now.
-    hold: Option<u64>,
+    paused_at: Option<u64>,
     /// Nothing above this number is read any more.
     end: Option<u64>,
 }
 
-impl<L: Log> Subscriber<L> {
+impl<T: TopicRing> Subscriber<T> {
     /// A subscriber of nothing.
     #[must_use]
     pub fn new(id: ClientId, limits: BacklogLimits) -> Self {
@@ -222,7 +225,7 @@ impl<L: Log> Subscriber<L> {
             outbox: Outbox::new(limits),
             position: 0,
             with_ids: false,
-            hold: None,
+            paused_at: None,
             end: None,
         }
     }
@@ -234,35 +237,35 @@ impl<L: Log> Subscriber<L> {
     }
 
     /// Takes up a topic. What it holds that is older than what was written before comes without its id.
-    pub fn join(&mut self, subscription: Subscription<L>) {
+    pub fn join(&mut self, subscription: Subscription<T>) {
         self.subscriptions.push(subscription);
     }
 
     /// Gives up the first topic of which `is` is true.
-    pub fn leave(&mut self, is: impl Fn(&L) -> bool) -> Option<L> {
+    pub fn leave(&mut self, is: impl Fn(&T) -> bool) -> Option<T> {
         let mut subscriptions = self.subscriptions.iter();
-        let place = subscriptions.position(|subscription| is(&subscription.log))?;
-        Some(self.subscriptions.remove(place).log)
+        let place = subscriptions.position(|subscription| is(&subscription.topic))?;
+        Some(self.subscriptions.remove(place).topic)
     }
 
     /// Gives up all topics.
-    pub fn leave_all(&mut self) -> impl Iterator<Item = L> {
+    pub fn leave_all(&mut self) -> impl Iterator<Item = T> {
         let subscriptions = std::mem::take(&mut self.subscriptions);
         subscriptions
             .into_iter()
-            .map(|subscription| subscription.log)
+            .map(|subscription| subscription.topic)
     }
 
     /// The topics.
-    pub fn subscriptions(&mut self) -> &mut [Subscription<L>] {
+    pub fn subscriptions(&mut self) -> &mut [Subscription<T>] {
         &mut self.subscriptions
     }
 
     /// The topics, to be looked at.
-    pub fn logs(&self) -> impl Iterator<Item = &L> {
+    pub fn topics(&self) -> impl Iterator<Item = &T> {
         self.subscriptions
             .iter()
-            .map(|subscription| &subscription.log)
+            .map(|subscription| &subscription.topic)
     }
 
     /// From here on events are written with the hub's ids.
@@ -314,20 +317,20 @@ impl<L: Log> Subscriber<L> {
         self.position
     }
 
-    /// Reads nothing above the number `seq` until [`Subscriber::go_on`].
-    pub fn hold_at(&mut self, seq: u64) {
-        self.hold = Some(seq);
+    /// Reads nothing above the number `seq` until [`Subscriber::unpause`].
+    pub fn pause_at(&mut self, seq: u64) {
+        self.paused_at = Some(seq);
     }
 
     /// The number above which nothing is read for now.
     #[must_use]
-    pub fn held_at(&self) -> Option<u64> {
-        self.hold
+    pub fn paused_at(&self) -> Option<u64> {
+        self.paused_at
     }
 
     /// Ends a hold.
-    pub fn go_on(&mut self) {
-        self.hold = None;
+    pub fn unpause(&mut self) {
+        self.paused_at = None;
     }
 
     /// Whether a topic holds an event above this `head`, with which it was gathered last: that topic wakes the reader for
@@ -347,14 +350,14 @@ impl<L: Log> Subscriber<L> {
     /// Whether something else keeps it from reading on: a hold, or a topic that is catching up.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        let catching_up = |log: &L| log.with(|ring| ring.readable_to()) < u64::MAX;
-        self.hold.is_some() || self.logs().any(catching_up)
+        let catching_up = |topic: &T| topic.with(|ring| ring.readable_to()) < u64::MAX;
+        self.paused_at.is_some() || self.topics().any(catching_up)
     }
 
     /// Reads nothing that is published after the hub's `head` of now, nor anything above a hold, and waits for nothing any
     /// more. The first end counts.
     pub fn end_at(&mut self, head: u64) {
-        let hold = self.hold.take();
+        let hold = self.paused_at.take();
         let end = *self.end.get_or_insert(head.min(hold.unwrap_or(u64::MAX)));
         match hold {
             // What it was held for has not come.
@@ -365,8 +368,8 @@ impl<L: Log> Subscriber<L> {
 
     /// Gives up all topics, of which it has not read everything: their next reader goes on from the last id that was
     /// written.
-    pub fn abandon(&mut self) -> impl Iterator<Item = L> {
-        let (position, held) = (self.position, self.hold.is_some());
+    pub fn abandon(&mut self) -> impl Iterator<Item = T> {
+        let (position, held) = (self.position, self.paused_at.is_some());
         self.outbox.drop_positions(|after| held || after > position);
         self.leave_all()
     }
@@ -387,7 +390,7 @@ impl<L: Log> Subscriber<L> {
     /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
     pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
         if let Some(place) = self.only_changed()
-            && !self.take_run(place, (self.bound(head), head), waker, frame)?
+            && !self.take_batches(place, (self.bound(head), head), waker, frame)?
         {
             return Ok(());
         }
@@ -400,7 +403,7 @@ impl<L: Log> Subscriber<L> {
                 (Some(seq), after) if after.is_none_or(|after| seq <= after) => {
                     let others = self.earliest_but(place, upto);
                     let limit = upto.min(others).min(after.unwrap_or(u64::MAX));
-                    if !self.take_run(place, (limit, head), waker, frame)? {
+                    if !self.take_batches(place, (limit, head), waker, frame)? {
                         return Ok(());
                     }
                 }
@@ -418,9 +421,9 @@ impl<L: Log> Subscriber<L> {
 
     /// Whether the next private event is due: all before it has been read, or will not be. A position is not, as long as
     /// something is awaited.
-    fn may_take(&self, private: Option<(u64, Kind)>, upto: u64) -> bool {
+    fn may_take(&self, private: Option<(u64, QueuedKind)>, upto: u64) -> bool {
         private.is_some_and(|(after, kind)| {
-            let awaited = kind == Kind::Position && self.hold.is_some();
+            let awaited = kind == QueuedKind::Position && self.paused_at.is_some();
             !awaited && (after <= upto || self.end.is_some())
         })
     }
@@ -439,7 +442,7 @@ impl<L: Log> Subscriber<L> {
 
     /// Nothing above this number may be read, whatever the topics say.
     fn bound(&self, head: u64) -> u64 {
-        head.min(self.hold.unwrap_or(u64::MAX))
+        head.min(self.paused_at.unwrap_or(u64::MAX))
             .min(self.end.unwrap_or(u64::MAX))
     }
 
@@ -455,7 +458,7 @@ impl<L: Log> Subscriber<L> {
 
     /// The topic whose next event is the earliest, and that event's number.
     fn earliest(&self, upto: u64) -> (usize, Option<u64>) {
-        let next = |(place, topic): (usize, &Subscription<L>)| Some((topic.next?, place));
+        let next = |(place, topic): (usize, &Subscription<T>)| Some((topic.next?, place));
         let all = self.subscriptions.iter().enumerate().filter_map(next);
         match all.min().filter(|(seq, _)| *seq <= upto) {
             Some((seq, place)) => (place, Some(seq)),
@@ -471,7 +474,7 @@ impl<L: Log> Subscriber<L> {
     }
 
     /// Takes events of one topic up to the number `limit`, and as far as the topic may be read. False if the frame is full.
-    fn take_run(
+    fn take_batches(
         &mut self,
         place: usize,
         (limit, head): (u64, u64),
@@ -486,14 +489,14 @@ impl<L: Log> Subscriber<L> {
         let mut full = false;
         topic.read(head, waker, |ring, cursor| {
             let limit = limit.min(ring.readable_to());
-            let in_doubt = resumed && ring.is_in_doubt(seen);
+            let uncertain = resumed && ring.is_uncertain(seen);
             let next = |ring: &mut Ring, cursor| {
                 let entry = ring.peek(cursor)?;
                 Ok(entry.map(|entry| entry.seq).filter(|seq| *seq <= limit))
             };
             while let Some(seq) = next(ring, *cursor)? {
                 if seq <= seen {
-                    if in_doubt {
+                    if uncertain {
                         return Err(MAYBE_MISSED);
                     }
                     cursor.advance();
@@ -501,27 +504,27 @@ impl<L: Log> Subscriber<L> {
                 }
                 // What comes late must not take the client's position back.
                 let is_late = seq <= *position;
-                let run = ring.run(
+                let batch = ring.batch(
                     *cursor,
-                    Wanted {
+                    BatchRequest {
                         reader: id,
                         limit: if is_late { limit.min(*position) } else { limit },
                         room: frame.room(),
                         with_ids: with_ids && !is_late,
                     },
                 )?;
-                let Some(run) = run else {
+                let Some(batch) = batch else {
                     // For everybody but this client.
                     *position = (*position).max(seq);
                     cursor.advance();
                     continue;
                 };
-                if !frame.push_run(run.bytes, run.events) {
+                if !frame.push_batch(batch.bytes, batch.events) {
                     full = true;
                     break;
                 }
-                *position = (*position).max(run.last);
-                *cursor = cursor.plus(run.events);
+                *position = (*position).max(batch.last);
+                *cursor = cursor.plus(batch.events);
             }
             Ok(())
         })?;
@@ -530,20 +533,23 @@ impl<L: Log> Subscriber<L> {
 
     /// Gives up what is oldest, so that at most `keep` of all topics is left, the same of each that is behind, and what is
     /// gone already. Gives the places of the topics in question.
-    pub fn skip_ahead(&mut self, keep: Lag) -> Vec<usize> {
-        let behind =
-            |topic: &&Subscription<L>| topic.log.with(|ring| ring.lag(topic.cursor).events > 0);
+    pub fn skip_ahead(&mut self, keep: Backlog) -> Vec<usize> {
+        let behind = |topic: &&Subscription<T>| {
+            topic
+                .topic
+                .with(|ring| ring.backlog(topic.cursor).events > 0)
+        };
         let topics = self.subscriptions.iter().filter(behind).count().max(1) as u64;
-        let keep = Lag {
+        let keep = Backlog {
             events: keep.events / topics,
             bytes: keep.bytes / topics,
         };
         let mut moved = Vec::new();
         for (place, topic) in self.subscriptions.iter_mut().enumerate() {
             let (cursor, seen) = (&mut topic.cursor, topic.resumed.then_some(topic.seen));
-            let skips = topic.log.with(|ring| {
+            let skips = topic.topic.with(|ring| {
                 let skips = ring.skip_to_newest(cursor, keep);
-                seen.is_some_and(|seen| ring.skip_doubtful(cursor, seen)) || skips
+                seen.is_some_and(|seen| ring.skip_uncertain(cursor, seen)) || skips
             });
             if skips {
                 topic.moved = true;
@@ -555,32 +561,32 @@ impl<L: Log> Subscriber<L> {
 
     /// How far it is behind, topics and private queue together.
     #[must_use]
-    pub fn lag(&self) -> Lag {
-        let mut lag = Lag {
+    pub fn backlog(&self) -> Backlog {
+        let mut backlog = Backlog {
             events: self.outbox.len() as u64,
             bytes: self.outbox.bytes() as u64,
         };
         for topic in &self.subscriptions {
-            let behind = topic.log.with(|ring| ring.lag(topic.cursor));
-            lag.events += behind.events;
-            lag.bytes += behind.bytes;
+            let behind = topic.topic.with(|ring| ring.backlog(topic.cursor));
+            backlog.events += behind.events;
+            backlog.bytes += behind.bytes;
         }
-        lag
+        backlog
     }
 
     /// Takes in what the client has to be told, past the limits of the queue.
-    pub fn tell(&mut self, after: u64, bytes: Bytes) {
-        self.outbox.insert(after, Kind::Told, bytes);
+    pub fn push_control(&mut self, after: u64, bytes: Bytes) {
+        self.outbox.insert(after, QueuedKind::Control, bytes);
     }
 
     /// Takes in what the client has to be told before everything else, in this order.
-    pub fn tell_first(&mut self, told: Vec<Bytes>) {
+    pub fn push_control_first(&mut self, told: Vec<Bytes>) {
         self.outbox.insert_first(told);
     }
 
     /// Takes in what gives the client a position when everything up to `after` has been written.
-    pub fn tell_position(&mut self, after: u64, bytes: Bytes) {
-        self.outbox.insert(after, Kind::Position, bytes);
+    pub fn push_position(&mut self, after: u64, bytes: Bytes) {
+        self.outbox.insert(after, QueuedKind::Position, bytes);
     }
 }
 
@@ -591,15 +597,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::encode::Numberable;
     use crate::event::SseEvent;
-    use crate::hub::HistoryLimits;
+    use crate::hub::{HistoryLimits, UnnumberedEvent};
 
     /// Of one reader, which waits or does not.
     #[derive(Clone)]
     struct Topic(Rc<RefCell<Ring>>, Rc<Cell<bool>>);
 
-    impl Log for Topic {
+    impl TopicRing for Topic {
         fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
             look(&mut self.0.borrow_mut())
         }
@@ -607,10 +612,10 @@ mod tests {
         fn read_or_wait(
             &mut self,
             _: &Waker,
-            read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
-        ) -> Result<Left, Overtaken> {
+            read: impl FnOnce(&mut Ring) -> Result<Unread, Overtaken>,
+        ) -> Result<Unread, Overtaken> {
             let left = self.with(read)?;
-            self.1.set(left == Left::Nothing);
+            self.1.set(left == Unread::Nothing);
             Ok(left)
         }
 
@@ -626,7 +631,8 @@ mod tests {
         }
 
         fn arrive(&self, seq: u64) {
-            let event = Numberable::new(&SseEvent::default().retry(Duration::from_millis(seq)));
+            let event =
+                UnnumberedEvent::new(&SseEvent::default().retry(Duration::from_millis(seq)));
             let event = event.unwrap().with_id(&seq.to_string());
             self.1.set(false);
             self.with(|ring| ring.push(seq, event, None, Duration::ZERO));
@@ -688,7 +694,7 @@ mod tests {
     fn what_is_late_for_a_fresh_client_was_published_before_it_came() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 5, None);
-        topic.with(|ring| ring.doubt(3, 6));
+        topic.with(|ring| ring.mark_uncertain(3, 6));
         for seq in [3, 6] {
             topic.arrive(seq);
         }
@@ -699,12 +705,12 @@ mod tests {
     fn who_may_have_missed_a_late_event_is_told_and_goes_on() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 5, Some(5));
-        topic.with(|ring| ring.doubt(3, 6));
+        topic.with(|ring| ring.mark_uncertain(3, 6));
         for seq in [3, 6] {
             topic.arrive(seq);
         }
         assert_eq!(events(&mut reader, 6), Err(MAYBE_MISSED));
-        let everything = Lag {
+        let everything = Backlog {
             events: u64::MAX,
             bytes: u64::MAX,
         };
@@ -717,7 +723,7 @@ mod tests {
     fn an_id_never_goes_back_behind_a_position_that_was_told() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 0, None);
-        reader.tell_position(9, Bytes::from_static(b"event: ready\nid: 9\n\n"));
+        reader.push_position(9, Bytes::from_static(b"event: ready\nid: 9\n\n"));
         assert_eq!(events(&mut reader, 9), Ok(1));
         topic.arrive(7);
         let mut frame = Frame::default();

@@ -2,8 +2,13 @@
 //! handlers: a hook may be async or not, and give `()` or a `Result`.
 
 use std::error::Error;
+use std::pin::Pin;
 
-use super::HookResult;
+/// The result of a lifecycle hook: any error will do.
+pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The future of a lifecycle hook.
+pub type HookFuture<'a> = Pin<Box<dyn Future<Output = HookResult> + Send + 'a>>;
 
 /// What a start or stop hook may return.
 #[diagnostic::on_unimplemented(
@@ -29,7 +34,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> LifecycleOutput for Result<(), E> {
     }
 }
 
-/// Turns what a hook returned into a [`HookFuture`](super::HookFuture).
+/// Turns what a hook returned into a [`HookFuture`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __lifecycle_hook {
@@ -50,8 +55,7 @@ pub mod ladder {
 mod rungs {
     use std::future::ready;
 
-    use super::LifecycleOutput;
-    use crate::lifecycle::HookFuture;
+    use super::{HookFuture, LifecycleOutput};
     use crate::reply::Shape;
 
     pub trait HookAsync<F: Future> {

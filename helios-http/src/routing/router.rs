@@ -195,7 +195,7 @@ fn decoded(value: &str) -> Result<String, HttpError> {
 /// A route as it is listed.
 ///
 /// ```
-/// use helios::{RouteInfo, RouteKind, Routes};
+/// use helios::http::{RouteInfo, RouteKind, Routes};
 ///
 /// fn streams(routes: &Routes) -> Vec<&RouteInfo> {
 ///     let is_stream = |route: &&RouteInfo| matches!(route.kind, RouteKind::Sse { .. });

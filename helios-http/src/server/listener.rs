@@ -44,7 +44,7 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
 /// ```
 /// use std::{io, net::SocketAddr};
 ///
-/// use helios::Listener;
+/// use helios::http::Listener;
 /// use tokio::net::{TcpListener, TcpStream};
 ///
 /// /// Drops who does not come from this machine.

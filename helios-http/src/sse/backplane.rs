@@ -51,7 +51,7 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, History, PastEvent,
 /// };
 /// use helios::prelude::*;
-/// use helios::EventId;
+/// use helios::sse::EventId;
 /// use std::collections::{HashMap, HashSet};
 /// use std::sync::Mutex;
 ///
@@ -191,7 +191,7 @@ pub trait Backplane: Send + Sync + 'static {
 /// What a backplane remembers of a topic.
 ///
 /// ```
-/// use helios::EventId;
+/// use helios::sse::EventId;
 /// use helios::backplane::{History, PastEvent};
 ///
 /// fn after(log: &[PastEvent], forgotten: EventId, after: EventId) -> History {
@@ -214,7 +214,7 @@ pub enum History {
 /// An event of a [`History`].
 ///
 /// ```
-/// use helios::EventId;
+/// use helios::sse::EventId;
 /// use helios::backplane::PastEvent;
 ///
 /// let event = PastEvent { id: EventId::new(1, 7), bytes: "as it was published".into() };
@@ -231,7 +231,7 @@ pub struct PastEvent {
 /// What a backplane hands to a hub.
 ///
 /// ```
-/// use helios::EventId;
+/// use helios::sse::EventId;
 /// use helios::backplane::BackplaneEvent;
 ///
 /// // The link was torn, and is up again.

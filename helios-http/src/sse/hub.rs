@@ -15,9 +15,9 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::encode::{Numberable, encode};
+use helios_core::encode::encode;
 use helios_core::event::SseEvent;
-use helios_core::hub::{EventId, Frame, Ring};
+use helios_core::hub::{EventId, Frame, Ring, UnnumberedEvent};
 use helios_core::sse::{ClientId, SseError, is_end_mark};
 use tokio::time::Instant;
 
@@ -111,14 +111,14 @@ impl Hub {
     }
 
     /// The bytes of an event that may be published.
-    pub(crate) fn encode_numberable(&self, event: &SseEvent) -> Result<Numberable, SseError> {
+    pub(crate) fn encode_unnumbered(&self, event: &SseEvent) -> Result<UnnumberedEvent, SseError> {
         self.check_reserved(event)?;
-        let numberable = Numberable::new(event)?;
+        let unnumbered = UnnumberedEvent::new(event)?;
         if let Some(id) = event.event_id() {
             return Err(SseError::OwnId(id.to_owned()));
         }
-        self.check_size(numberable.parts().0)?;
-        Ok(numberable)
+        self.check_size(unnumbered.parts().0)?;
+        Ok(unnumbered)
     }
 
     pub(crate) fn check_reserved(&self, event: &SseEvent) -> Result<(), SseError> {
@@ -143,7 +143,7 @@ impl Hub {
     pub(crate) fn append(
         &self,
         name: &str,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let (seq, woken) = loop {
@@ -170,7 +170,7 @@ impl Hub {
         &self,
         ring: &mut Ring,
         seq: u64,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) {
         let event = event.with_id(&self.id(seq).to_string());

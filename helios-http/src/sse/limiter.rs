@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use helios_core::hub::{Bucket, Tally};
+use helios_core::hub::{KeyedLimiter, TokenBucket};
 use helios_core::request::RequestContext;
 
 use crate::sse::address::client_address;
@@ -19,10 +19,10 @@ pub(crate) struct Limiter {
 #[derive(Default)]
 struct Admitted {
     total: usize,
-    addresses: Tally<IpAddr>,
-    users: Tally<String>,
+    addresses: KeyedLimiter<IpAddr>,
+    users: KeyedLimiter<String>,
     /// Made at the first connection, full.
-    rate: Option<Bucket>,
+    rate: Option<TokenBucket>,
 }
 
 /// The permission for one stream, given back when it is dropped.
@@ -59,13 +59,13 @@ impl Limiter {
             return None;
         }
         if let Some((address, limit)) = &address
-            && !admitted.addresses.add(address, *limit)
+            && !admitted.addresses.acquire(address, *limit)
         {
             return None;
         }
         let fits = user
             .as_ref()
-            .is_none_or(|(user, limit)| admitted.users.add(user, *limit));
+            .is_none_or(|(user, limit)| admitted.users.acquire(user, *limit));
         // Last: a client over a limit of its own takes nothing of what all share.
         let is_admitted = fits && admitted.fits_rate(limits.per_second, now);
         let owner = Owner {
@@ -88,10 +88,10 @@ impl Limiter {
 impl Admitted {
     fn remove(&mut self, owner: &Owner) {
         if let Some(address) = &owner.address {
-            self.addresses.remove(address);
+            self.addresses.release(address);
         }
         if let Some(user) = &owner.user {
-            self.users.remove(user);
+            self.users.release(user);
         }
     }
 
@@ -101,7 +101,7 @@ impl Admitted {
         };
         let bucket = self
             .rate
-            .get_or_insert_with(|| Bucket::full(per_second, now));
+            .get_or_insert_with(|| TokenBucket::full(per_second, now));
         bucket.take(per_second, now)
     }
 }

@@ -9,13 +9,13 @@ use ipnet::IpNet;
 /// A network, such as `10.0.0.0/8` or `fd00::/8`. An address without a prefix length is a network of one.
 ///
 /// ```
-/// use helios::Network;
+/// use helios::sse::Network;
 ///
 /// let network: Network = "10.1.0.0/16".parse()?;
 /// assert!(network.contains([10, 1, 2, 3].into()));
 /// assert!(!network.contains([10, 2, 0, 0].into()));
 /// assert_eq!("127.0.0.1".parse::<Network>()?.to_string(), "127.0.0.1/32");
-/// # Ok::<(), helios::NetworkError>(())
+/// # Ok::<(), helios::sse::NetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
@@ -56,7 +56,7 @@ impl FromStr for Network {
 /// A text that is not a [`Network`].
 ///
 /// ```
-/// use helios::{Network, NetworkError};
+/// use helios::sse::{Network, NetworkError};
 ///
 /// let error: NetworkError = "10.0.0.0/33".parse::<Network>().unwrap_err();
 /// assert_eq!(error.to_string(), "a network is written as 10.0.0.0/8 or fd00::/8");

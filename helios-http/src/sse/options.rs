@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sse::network::Network;
-use helios_core::hub::{BacklogLimits, HistoryLimits, Patience, Ring};
+use helios_core::hub::{BacklogLimits, HistoryLimits, LivenessLimits, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::{HistoryLimits, SlowClients};
+/// use helios::sse::{HistoryLimits, SlowClients};
 ///
 /// #[server(controllers = [], sse(enabled = true, retry = "1s"))]
 /// struct App;
@@ -87,7 +87,7 @@ pub struct SseOptions {
 /// most, or that a topic's history has overtaken.
 ///
 /// ```
-/// use helios::SlowClients;
+/// use helios::sse::SlowClients;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -114,7 +114,7 @@ pub enum SlowClients {
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::UserKey;
+/// use helios::sse::UserKey;
 ///
 /// /// A guard has put it among the request's extensions.
 /// #[derive(Clone)]
@@ -135,7 +135,7 @@ pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 /// with a `retry`: any other status than 200 stops an `EventSource` for good.
 ///
 /// ```
-/// use helios::ConnectionLimits;
+/// use helios::sse::ConnectionLimits;
 /// use std::sync::Arc;
 ///
 /// let mut limits = ConnectionLimits::default();
@@ -172,7 +172,7 @@ pub struct ConnectionLimits {
 /// one can be trusted. Entries are read from the last to the first, as long as a trusted proxy wrote them.
 ///
 /// ```
-/// use helios::ProxyHeader;
+/// use helios::sse::ProxyHeader;
 /// use helios::prelude::*;
 ///
 /// #[server(controllers = [], sse(enabled = true))]
@@ -199,7 +199,7 @@ pub enum ProxyHeader {
 /// The answer to a connection that is one too many.
 ///
 /// ```
-/// use helios::Overload;
+/// use helios::sse::Overload;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///
@@ -314,7 +314,7 @@ impl SseOptions {
     /// pattern that fits counts; a topic that none fits is kept by `history`.
     ///
     /// ```
-    /// use helios::{HistoryLimits, SseOptions};
+    /// use helios::sse::{HistoryLimits, SseOptions};
     ///
     /// let kept = |events| HistoryLimits { events, ..HistoryLimits::default() };
     /// let mut options = SseOptions::default();
@@ -362,8 +362,8 @@ impl SseOptions {
         options
     }
 
-    pub(crate) fn patience(&self) -> Patience {
-        Patience {
+    pub(crate) fn liveness_limits(&self) -> LivenessLimits {
+        LivenessLimits {
             keep_alive: self.keep_alive,
             stuck_after: Some(self.stuck_after),
             backlog: self.backlog,

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use helios_core::encode::Numberable;
 use helios_core::event::SseEvent;
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, UnnumberedEvent};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -158,7 +157,7 @@ impl Streams {
         event: &SseEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
-        let event = self.hub.encode_numberable(event)?;
+        let event = self.hub.encode_unnumbered(event)?;
         tokio::task::consume_budget().await;
         let id = match self.replication() {
             Some(replication) => replication.publish(topic, &event, except).await?,
@@ -171,7 +170,7 @@ impl Streams {
     fn append(
         self: &Arc<Self>,
         topic: &str,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let id = self.hub.append(topic, event, except)?;

@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A stream in the hands of a client. Dropping it is the client's going away.
 ///
 /// ```
-/// use helios::decode::Decoded;
+/// use helios::sse::Decoded;
 /// use helios::prelude::*;
 /// use helios::testing::TestApp;
 ///

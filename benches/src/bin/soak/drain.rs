@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use helios::decode::Decoded;
+use helios::sse::Decoded;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use helios::EventId;
+use helios::sse::EventId;
 
 use crate::post::{EVERYONE, Mark, Post, Told};
 

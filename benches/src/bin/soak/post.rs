@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use helios::EventId;
+use helios::sse::EventId;
 use serde::{Deserialize, Serialize};
 
 /// The topic of what is broadcast, as resets name it.

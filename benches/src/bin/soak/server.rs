@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use helios::prelude::*;
-use helios::{BacklogLimits, HistoryLimits, SseOptions};
+use helios::sse::{BacklogLimits, HistoryLimits, SseOptions};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpSocket;
 

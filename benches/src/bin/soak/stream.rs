@@ -3,8 +3,7 @@
 use std::io::{self, Error, ErrorKind};
 use std::net::SocketAddr;
 
-use helios::EventId;
-use helios::decode::{Decoded, Decoder};
+use helios::sse::{Decoded, Decoder, EventId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 

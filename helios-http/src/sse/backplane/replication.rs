@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use helios_core::encode::Numberable;
-use helios_core::hub::{EventId, Ring};
+use helios_core::hub::{EventId, Ring, UnnumberedEvent};
 use helios_core::sse::{ClientId, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -90,7 +89,7 @@ impl Replication {
     pub(crate) async fn publish(
         &self,
         topic: &str,
-        event: &Numberable,
+        event: &UnnumberedEvent,
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let bytes = pack(event, except);
@@ -462,7 +461,7 @@ fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
         return;
     }
     if seq <= since {
-        state.ring.doubt(seq, since.saturating_add(1));
+        state.ring.mark_uncertain(seq, since.saturating_add(1));
     }
     hub.push(&mut state.ring, seq, &arrival.event, arrival.except);
 }
@@ -534,7 +533,7 @@ fn prepend(hub: &Hub, ring: &mut Ring, events: &[PastEvent], after: u64) {
 }
 
 /// What travels through the backplane: whom it is not for, where its id belongs, and the event without it.
-fn pack(event: &Numberable, except: Option<ClientId>) -> Bytes {
+fn pack(event: &UnnumberedEvent, except: Option<ClientId>) -> Bytes {
     let (bytes, id_at) = event.parts();
     let mut packed = BytesMut::with_capacity(bytes.len() + 25);
     match except {
@@ -550,7 +549,7 @@ fn pack(event: &Numberable, except: Option<ClientId>) -> Bytes {
 }
 
 /// `None` for what [`pack`] has not made.
-fn unpack(packed: &Bytes) -> Option<(Numberable, Option<ClientId>)> {
+fn unpack(packed: &Bytes) -> Option<(UnnumberedEvent, Option<ClientId>)> {
     let mut rest = packed.clone();
     let except = match rest.try_get_u8().ok()? {
         0 => None,
@@ -565,7 +564,7 @@ fn unpack(packed: &Bytes) -> Option<(Numberable, Option<ClientId>)> {
         u64::MAX => None,
         at => Some(usize::try_from(at).ok()?),
     };
-    Some((Numberable::from_parts(rest, id_at)?, except))
+    Some((UnnumberedEvent::from_parts(rest, id_at)?, except))
 }
 
 #[cfg(test)]
@@ -577,19 +576,19 @@ mod tests {
     #[test]
     fn an_event_survives_the_journey() {
         let client = ClientId::from_random_bytes([7; 16]);
-        let event = Numberable::new(&SseEvent::text("x").event("n")).unwrap();
+        let event = UnnumberedEvent::new(&SseEvent::text("x").event("n")).unwrap();
         for except in [None, Some(client)] {
             let (unpacked, to) = unpack(&pack(&event, except)).unwrap();
             assert_eq!(to, except);
             assert_eq!(unpacked.parts(), event.parts());
         }
-        let comment = Numberable::new(&SseEvent::default().comment("c")).unwrap();
+        let comment = UnnumberedEvent::new(&SseEvent::default().comment("c")).unwrap();
         assert_eq!(unpack(&pack(&comment, None)).unwrap().0.parts().1, None);
     }
 
     #[test]
     fn what_no_hub_has_published_is_refused() {
-        let whole = pack(&Numberable::new(&SseEvent::text("x")).unwrap(), None);
+        let whole = pack(&UnnumberedEvent::new(&SseEvent::text("x")).unwrap(), None);
         for bad in [
             Bytes::new(),
             Bytes::from_static(&[2]),

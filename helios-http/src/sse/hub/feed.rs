@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use helios_core::encode::Numberable;
+use helios_core::hub::UnnumberedEvent;
 use helios_core::sse::ClientId;
 
 /// An event from the backplane.
 pub(crate) struct Arrival {
     pub(crate) seq: u64,
     pub(crate) prev: Option<u64>,
-    pub(crate) event: Numberable,
+    pub(crate) event: UnnumberedEvent,
     pub(crate) except: Option<ClientId>,
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::hub::{Left, Log, Overtaken, Ring};
+use helios_core::hub::{Overtaken, Ring, TopicRing, Unread};
 use helios_core::sse::SseError;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
@@ -120,7 +120,7 @@ impl Membership {
     }
 }
 
-impl Log for Membership {
+impl TopicRing for Membership {
     fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R {
         look(&mut self.topic.lock().ring)
     }
@@ -128,11 +128,11 @@ impl Log for Membership {
     fn read_or_wait(
         &mut self,
         reader: &Waker,
-        read: impl FnOnce(&mut Ring) -> Result<Left, Overtaken>,
-    ) -> Result<Left, Overtaken> {
+        read: impl FnOnce(&mut Ring) -> Result<Unread, Overtaken>,
+    ) -> Result<Unread, Overtaken> {
         let mut state = self.topic.lock();
         let left = read(&mut state.ring)?;
-        if left == Left::Nothing {
+        if left == Unread::Nothing {
             state
                 .waiters
                 .register(self.turn, &mut self.registration, reader);

@@ -298,7 +298,7 @@ impl SseStream {
     /// As [`SseStream::join`].
     ///
     /// ```
-    /// use helios::EventId;
+    /// use helios::sse::EventId;
     /// use helios::prelude::*;
     ///
     /// /// What was loaded holds all changes up to `since`.

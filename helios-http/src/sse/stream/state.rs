@@ -314,7 +314,7 @@ impl Parts {
         let head = hub.head();
         for encoded in encoded {
             match encoded {
-                Ok(bytes) => self.reader.tell(head, bytes),
+                Ok(bytes) => self.reader.push_control(head, bytes),
                 // A handle made without its app could not check against the app's options when it was sent to.
                 Err(error) => {
                     self.lifecycle.decide(&Ending {
@@ -350,7 +350,7 @@ impl Parts {
                 let at = route.hub().head();
                 self.reader.end_at(at);
                 if let Some(event) = route.end_event(&ending) {
-                    self.reader.tell(at, event);
+                    self.reader.push_control(at, event);
                 }
             }
             // It is told when the stream is live.

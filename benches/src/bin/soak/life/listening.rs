@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use helios::EventId;
-use helios::decode::{Decoded, DecodedEvent};
+use helios::sse::{Decoded, DecodedEvent, EventId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};

@@ -168,7 +168,7 @@ impl Parts {
             self.reader.use_ids_from(head);
             let id = Some(self.id_of(hub, head).to_string());
             let ready = control::ready(hub.options(), self.reader.id(), id, false);
-            self.reader.tell_position(head, ready);
+            self.reader.push_position(head, ready);
         }
         let topic = membership.topic.name.to_string();
         if let Some(missed) = self.take_in(streams, membership, at) {
@@ -196,7 +196,7 @@ impl Parts {
 
     /// The topics that were joined.
     pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
-        let all = self.reader.logs();
+        let all = self.reader.topics();
         all.filter(|joined| *joined.topic.name != *EVERYONE)
     }
 
@@ -206,7 +206,7 @@ impl Parts {
 
     /// The names of the topics with these indexes.
     pub(super) fn names(&self, indexes: &[usize]) -> Vec<String> {
-        let named = self.reader.logs().enumerate();
+        let named = self.reader.topics().enumerate();
         let named = named.filter(|(index, _)| indexes.contains(index));
         named.map(|(_, log)| log.topic.name.to_string()).collect()
     }

@@ -18,7 +18,7 @@
 //!    first with the last reset.
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
 //!    written when everything up to that number has been and the reset hooks have answered
-//!    ([`Kind::Position`](helios_core::hub::Kind)). It is taken back if an end comes first.
+//!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
 //! 5. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
 //!
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
@@ -76,7 +76,7 @@ impl Parts {
         let start = self.reader.start(last.and_then(Result::ok));
         let (missed, id) = match last {
             Some(Err(reason)) => {
-                let all = 0..self.reader.logs().count();
+                let all = 0..self.reader.topics().count();
                 let missed = all.map(|topic| (topic, reason)).collect();
                 (missed, request.last_event_id.clone())
             }
@@ -97,7 +97,7 @@ impl Parts {
             let id = if is_last { &id } else { &early };
             first.push(control::reset(options, id.clone(), reset));
         }
-        self.reader.tell_first(first);
+        self.reader.push_control_first(first);
         // The first is answered now; the others follow it.
         for reset in resets {
             self.behind_reset(request, reset, effects);

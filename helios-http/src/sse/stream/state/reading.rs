@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
-use helios_core::hub::{BacklogLimits, Frame, Lag, Overtaken, Verdict};
+use helios_core::hub::{Backlog, BacklogLimits, Frame, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::effects::Effects;
@@ -153,7 +153,7 @@ impl Parts {
         }
         match (overtaken.lost, options.slow_clients) {
             (true, _) => self.skip(request, EVERYTHING, ResetReason::Gap, effects),
-            (false, SlowClients::DropOldest) if self.reader.held_at().is_none() => {
+            (false, SlowClients::DropOldest) if self.reader.paused_at().is_none() => {
                 self.skip(request, half(options.backlog), ResetReason::Slow, effects);
             }
             (false, SlowClients::DropOldest | SlowClients::Disconnect) => {
@@ -187,16 +187,16 @@ impl Parts {
         let hub = request.route.hub();
         let now = hub.now();
         // A client that waits for the hooks of its reset, or for another server, is not slow itself.
-        let lag = match self.reader.is_blocked() {
-            true => Lag::default(),
-            false => self.lag(),
+        let backlog = match self.reader.is_blocked() {
+            true => Backlog::default(),
+            false => self.backlog(),
         };
-        let mut patience = hub.options().patience();
+        let mut limits = hub.options().liveness_limits();
         // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
         if request.peer.is_some() {
-            patience.stuck_after = None;
+            limits.stuck_after = None;
         }
-        let verdict = self.liveness.look(now, lag, &patience);
+        let verdict = self.liveness.check(now, backlog, &limits);
         if verdict == Verdict::KeepAlive {
             effects.wake(&mut self.task);
         }
@@ -207,7 +207,7 @@ impl Parts {
         let options = request.route.hub().options();
         if options.slow_clients == SlowClients::Disconnect {
             self.end_as_slow(request, effects);
-        } else if self.lifecycle.is_well() && self.reader.held_at().is_none() {
+        } else if self.lifecycle.is_well() && self.reader.paused_at().is_none() {
             self.skip(request, half(options.backlog), ResetReason::Slow, effects);
             effects.wake(&mut self.task);
         }
@@ -215,7 +215,7 @@ impl Parts {
 
     /// There is nothing to be read: whoever polled is to be woken when there is.
     fn wait(&mut self) {
-        if self.reader.held_at().is_none() {
+        if self.reader.paused_at().is_none() {
             self.liveness.caught_up();
         }
         self.task.waits();
@@ -227,28 +227,28 @@ impl Parts {
     }
 
     /// How far the client is behind; it has yet to see its end, too.
-    fn lag(&self) -> Lag {
-        let mut lag = self.reader.lag();
+    fn backlog(&self) -> Backlog {
+        let mut backlog = self.reader.backlog();
         if self.lifecycle.is_closing() {
-            lag.events = lag.events.max(1);
+            backlog.events = backlog.events.max(1);
         }
-        lag
+        backlog
     }
 
     /// Gives up what is oldest and what is gone, and tells the client.
     fn skip(
         &mut self,
         request: &StreamRequest,
-        keep: Lag,
+        keep: Backlog,
         reason: ResetReason,
         effects: &mut Effects,
     ) {
-        let before = self.reader.lag().events;
+        let before = self.reader.backlog().events;
         let topics = self.reader.skip_ahead(keep);
         if topics.is_empty() {
             return;
         }
-        let skipped = before.saturating_sub(self.reader.lag().events);
+        let skipped = before.saturating_sub(self.reader.backlog().events);
         let dropped = &request.route.hub().counters.dropped;
         dropped.fetch_add(skipped, Ordering::Relaxed);
         let reset = SseReset::new(reason, self.names(&topics));
@@ -256,14 +256,14 @@ impl Parts {
     }
 }
 
-const EVERYTHING: Lag = Lag {
+const EVERYTHING: Backlog = Backlog {
     events: u64::MAX,
     bytes: u64::MAX,
 };
 
 /// A client that is too far behind is brought well below the limit, or it would lose a little all the time.
-fn half(limits: BacklogLimits) -> Lag {
-    Lag {
+fn half(limits: BacklogLimits) -> Backlog {
+    Backlog {
         events: limits.events as u64 / 2,
         bytes: limits.bytes as u64 / 2,
     }
@@ -274,8 +274,8 @@ mod tests {
     use std::task::Waker;
     use std::thread;
 
-    use helios_core::encode::Numberable;
     use helios_core::event::SseEvent;
+    use helios_core::hub::UnnumberedEvent;
 
     use super::*;
     use crate::sse::stream::deferred::Origin;
@@ -302,7 +302,7 @@ mod tests {
         for _ in 0..1_000 {
             thread::yield_now();
         }
-        let event = Numberable::new(&SseEvent::text("x")).unwrap();
+        let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();
         hub.advance_to(hub.id(1));
         hub.push(&mut topic.ring, 1, &event, None);
         drop(topic);

@@ -46,10 +46,10 @@ impl StreamState {
     /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
     pub(crate) fn reset_answered(self: &Arc<Self>) {
         self.change(|parts, effects| {
-            parts.reader.go_on();
+            parts.reader.unpause();
             effects.reset = parts.next_reset.take();
             if let Some(next) = &effects.reset {
-                parts.reader.hold_at(next.at);
+                parts.reader.pause_at(next.at);
             }
             effects.wake(&mut parts.task);
         });
@@ -80,7 +80,7 @@ impl Parts {
         let id = self.id_of(hub, self.reader.position()).to_string();
         let id = Some(id).filter(|_| self.reader.uses_ids());
         let told = control::reset(hub.options(), id, &reset);
-        self.reader.tell(self.reset_at(hub), told);
+        self.reader.push_control(self.reset_at(hub), told);
         self.behind_reset(request, reset, effects);
     }
 
@@ -104,7 +104,7 @@ impl Parts {
             let id = self.id_of(hub, self.reader.position().max(head));
             let id = Some(id.to_string());
             let ready = control::ready(hub.options(), self.reader.id(), id, false);
-            self.reader.tell_position(head, ready);
+            self.reader.push_position(head, ready);
         }
         let at = self.reset_at(hub);
         if request.route.answers_resets() {
@@ -114,8 +114,8 @@ impl Parts {
 
     /// Nothing that follows is read until the reset has been answered, which is when those before it have been.
     fn hold_for(&mut self, reset: PendingReset, effects: &mut Effects) {
-        if self.reader.held_at().is_none() {
-            self.reader.hold_at(reset.at);
+        if self.reader.paused_at().is_none() {
+            self.reader.pause_at(reset.at);
             effects.reset = Some(reset);
             return;
         }
@@ -127,6 +127,6 @@ impl Parts {
 
     /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
     pub(super) fn answers(&self, after: Option<u64>) -> Option<u64> {
-        after.filter(|_| self.reader.held_at() == after)
+        after.filter(|_| self.reader.paused_at() == after)
     }
 }

@@ -191,7 +191,7 @@ impl Parts {
                 self.deferred.push(event.clone(), *origin, *size)?;
             }
             (Prepared::Encoded(bytes), _) => match self.answers(after) {
-                Some(at) => self.reader.tell(at, bytes.clone()),
+                Some(at) => self.reader.push_control(at, bytes.clone()),
                 None => {
                     let head = request.map_or(0, |request| request.route.hub().head());
                     let burst = manner == Manner::Burst;

@@ -1,17 +1,20 @@
-//! Events of one topic joined for the readers that are at the same place, so that they are joined once.
+//! Events of one topic that are joined for one write.
+//!
+//! Readers that keep up are at the same place in a topic, and want the same of it. So the first one joins the events and
+//! leaves the batch here for the others, who share its bytes. A change of the ring empties the cache.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::IterMut;
 
 use bytes::{Bytes, BytesMut};
 
-use super::ring::{Cursor, Entry};
+use super::entry::{Cursor, Entry};
 use crate::sse::ClientId;
 
-/// What a reader wants of the events at its cursor.
+/// How much a reader takes of the events at its cursor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    /// What is not for it ends a run.
+pub(super) struct BatchRequest {
+    /// An event that is not for this reader ends the batch.
     pub(super) reader: ClientId,
     /// Nothing above this number.
     pub(super) limit: u64,
@@ -22,83 +25,83 @@ pub(super) struct Wanted {
 
 /// Consecutive events as they are written, one after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub(super) struct Batch {
     pub(super) events: u64,
     /// The number of the last event.
     pub(super) last: u64,
     pub(super) bytes: Bytes,
 }
 
-/// The runs that were joined last.
+/// The batches that were joined last.
 #[derive(Debug, Default)]
-pub(super) struct Runs(VecDeque<Joined>);
+pub(super) struct BatchCache(VecDeque<CachedBatch>);
 
 #[derive(Debug)]
-struct Joined {
+struct CachedBatch {
     from: Cursor,
     with_ids: bool,
-    /// Who does not get all of it.
+    /// Clients for whom one of the events is not.
     except: Vec<ClientId>,
-    run: Run,
+    batch: Batch,
 }
 
-impl Joined {
-    fn serves(&self, cursor: Cursor, wanted: Wanted) -> bool {
+impl CachedBatch {
+    fn serves(&self, cursor: Cursor, wanted: BatchRequest) -> bool {
         self.from == cursor
             && self.with_ids == wanted.with_ids
-            && self.run.last <= wanted.limit
-            && self.run.bytes.len() <= wanted.room
+            && self.batch.last <= wanted.limit
+            && self.batch.bytes.len() <= wanted.room
             && !self.except.contains(&wanted.reader)
     }
 }
 
-impl Runs {
+impl BatchCache {
     /// Enough for readers that go through a history of several frames, one behind the other.
     const KEPT: usize = 4;
 
-    pub(super) fn find(&self, cursor: Cursor, wanted: Wanted) -> Option<&Run> {
-        let mut runs = self.0.iter();
-        let found = runs.find(|joined| joined.serves(cursor, wanted))?;
-        Some(&found.run)
+    pub(super) fn find(&self, cursor: Cursor, wanted: BatchRequest) -> Option<&Batch> {
+        let mut batches = self.0.iter();
+        let found = batches.find(|joined| joined.serves(cursor, wanted))?;
+        Some(&found.batch)
     }
 
-    /// Joins these events, and keeps them for who comes next. A single one is passed on without copying.
+    /// Joins these events, and keeps the batch for the next reader. A single event is passed on without copying.
     pub(super) fn join(
         &mut self,
         from: Cursor,
         with_ids: bool,
         length: usize,
         mut entries: IterMut<'_, Entry>,
-    ) -> Option<Run> {
+    ) -> Option<Batch> {
         let first = entries.next()?;
-        let mut run = Run {
+        let mut batch = Batch {
             events: 1,
             last: first.seq,
             bytes: first.bytes(with_ids).clone(),
         };
         if entries.len() == 0 {
-            return Some(run);
+            return Some(batch);
         }
         let mut except = Vec::from_iter(first.except);
         let mut joined = BytesMut::with_capacity(length);
-        joined.extend_from_slice(&run.bytes);
+        joined.extend_from_slice(&batch.bytes);
         for entry in entries {
             joined.extend_from_slice(entry.bytes(with_ids));
             except.extend(entry.except);
-            run.events += 1;
-            run.last = entry.seq;
+            batch.events += 1;
+            batch.last = entry.seq;
         }
-        run.bytes = joined.freeze();
-        self.keep(Joined {
+        batch.bytes = joined.freeze();
+        self.keep(CachedBatch {
             from,
             with_ids,
             except,
-            run: run.clone(),
+            batch: batch.clone(),
         });
-        Some(run)
+        Some(batch)
     }
 
-    fn keep(&mut self, joined: Joined) {
+    fn keep(&mut self, joined: CachedBatch) {
         if self.0.len() == Self::KEPT {
             self.0.pop_front();
         }

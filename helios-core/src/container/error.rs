@@ -1,0 +1,90 @@
+//! Why a dependency could not be resolved, for people to read.
+
+/// Why a dependency could not be resolved, with the way that led to it.
+///
+/// ```
+/// use helios::error::{InjectError, StartupFault};
+///
+/// fn wanted(fault: &StartupFault) -> Option<&str> {
+///     match fault {
+///         StartupFault::Inject(InjectError::Missing { wanted, .. }) => Some(wanted),
+///         _ => None,
+///     }
+/// }
+/// # let _ = wanted;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// Nothing provides the type.
+    #[error(
+        "nothing provides `{wanted}`{}: call {}",
+        needed_by(.path),
+        hint(.wanted, *.shared, *.by_factory)
+    )]
+    Missing {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
+        /// An `Arc` of the type was provided as a value.
+        shared: bool,
+        /// An async factory takes it.
+        by_factory: bool,
+    },
+    /// The async factory that makes the type failed.
+    #[error("`{wanted}` could not be made{}: {reason}", needed_by(.path))]
+    Failed {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
+        /// The factory's error, with its sources.
+        reason: String,
+    },
+    /// The type is made by an async factory, and nobody ran it.
+    #[error(
+        "`{wanted}` is made by an async factory{}: call `.prepare().await` on the app before it becomes a service",
+        needed_by(.path)
+    )]
+    NotPrepared {
+        /// The type's name.
+        wanted: String,
+        /// Who needs it, outermost first.
+        path: Vec<String>,
+    },
+    /// Building the type needs the type itself.
+    #[error("a cycle of dependencies: {}; break it with `.provide(..)` for one of them", chain(.path))]
+    Cycle {
+        /// The types, ending with the one that it starts with.
+        path: Vec<String>,
+    },
+}
+
+fn chain(path: &[String]) -> String {
+    let quoted: Vec<_> = path.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" -> ")
+}
+
+fn needed_by(path: &[String]) -> String {
+    match path {
+        [] => String::new(),
+        path => format!(", needed by {}", chain(path)),
+    }
+}
+
+fn hint(wanted: &str, shared: bool, by_factory: bool) -> String {
+    if shared {
+        return format!(
+            "`.provide(..)` with a value (an `Arc<{wanted}>` was provided: hand it in with `.provide_as(..)`)"
+        );
+    }
+    if wanted.starts_with("dyn ") {
+        return format!("`.provide_as::<{wanted}>(Arc::new(..))` with what implements it");
+    }
+    let or = match by_factory {
+        true => "with a factory, as what derives `Injectable` is built after the factories ran",
+        false => "derive `Injectable` on the type",
+    };
+    format!("`.provide(..)` with a value or {or}")
+}

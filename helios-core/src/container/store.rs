@@ -1,0 +1,123 @@
+//! The singletons by type, and what is known of those that are not there.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::lifecycle::Services;
+
+/// A value, kept by the key `T`: behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
+pub(super) type Stored = Arc<dyn Any + Send + Sync>;
+
+/// The singletons of one app, or of one module of it.
+#[derive(Clone, Default)]
+pub struct Container {
+    pub(super) values: HashMap<TypeId, Stored>,
+    /// What factories should have made.
+    pub(super) unmade: Vec<(Key, Unmade)>,
+    pub(super) services: Services,
+}
+
+/// A type in the container.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(super) id: TypeId,
+    /// That of an `Arc` of the type.
+    pub(super) shared: TypeId,
+    pub(super) name: String,
+}
+
+impl Key {
+    pub(super) fn of<T: ?Sized + 'static>() -> Self {
+        Self {
+            id: TypeId::of::<T>(),
+            shared: TypeId::of::<Arc<T>>(),
+            name: short_name(type_name::<T>()),
+        }
+    }
+}
+
+impl fmt::Debug for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Container")
+            .field("values", &self.values.len())
+            .finish()
+    }
+}
+
+impl Container {
+    /// Hands in a value; a later one of the same type replaces it.
+    pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        self.values.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// The singleton of this type, if it was provided or has been built.
+    #[must_use]
+    pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.values.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// Takes the values of `other` over; they replace those of the same types.
+    pub fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
+        self.unmade.extend(other.unmade);
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.values.remove(&key.id);
+    }
+
+    /// The types that factories should have made, and did not.
+    #[must_use]
+    pub fn unmade(&self) -> Vec<Key> {
+        let unmade = self.unmade.iter().map(|(key, _)| key.clone());
+        unmade.filter(|key| !self.holds(key)).collect()
+    }
+
+    /// The services that were built and have start or stop hooks.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn holds(&self, key: &Key) -> bool {
+        self.values.contains_key(&key.id)
+    }
+
+    pub(super) fn why_unmade(&self, id: TypeId) -> Option<&Unmade> {
+        let mut unmade = self.unmade.iter();
+        unmade
+            .find(|(key, _)| key.id == id)
+            .map(|(_, reason)| reason)
+    }
+}
+
+/// Why a value that a factory makes is not there.
+#[derive(Clone, Debug)]
+pub(super) enum Unmade {
+    /// The factory's error, with its sources.
+    Failed(String),
+    /// Some of this is not there either.
+    Lacking(Vec<Key>),
+    /// Nobody ran it.
+    Pending,
+}
+
+/// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
+fn short_name(name: &str) -> String {
+    let mut short = String::new();
+    let mut word = String::new();
+    for c in name.chars() {
+        match c {
+            ':' => word.clear(),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            c => {
+                short.push_str(&std::mem::take(&mut word));
+                short.push(c);
+            }
+        }
+    }
+    short + &word
+}
