@@ -32,6 +32,11 @@ impl Entry {
         self.plain.get_or_insert_with(|| self.event.without_id())
     }
 
+    /// Returns how long it has been here at time `now`.
+    pub(super) fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.at)
+    }
+
     /// Returns the bytes that keeping it costs.
     pub(super) fn size(&self) -> u64 {
         (self.event.bytes().len() + size_of::<Self>()) as u64
