@@ -23,7 +23,7 @@ mod ring;
 mod subscriber;
 mod subscription;
 
-pub use entry::{Backlog, Cursor, Entry};
+pub use entry::{Backlog, Cursor, RingEntry};
 pub use frame::{FRAME_BYTES, Frame};
 pub use id::{EventId, EventIdError};
 pub use limiter::{KeyedLimiter, TokenBucket};

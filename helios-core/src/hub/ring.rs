@@ -18,7 +18,7 @@
 //!
 //! # How history is trimmed under readers
 //!
-//! 1. The ring waits for nobody. The oldest event goes when a limit says so, whoever has yet to read it.
+//! 1. The ring waits for nobody. The oldest event goes when a limit says so, also if somebody has yet to read it.
 //! 2. Trimming tells no reader. The reader finds its cursor before `first` when it reads next, and is [`Overtaken`]: nothing is
 //!    missed silently, and trimming costs the same for one reader and for thousands.
 //! 3. There are two bounds. `limits` say how much history can be resumed; `for_readers` say how much is kept beyond that for
@@ -48,7 +48,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::batch::{Batch, BatchCache, BatchRequest};
-use super::entry::{Backlog, Cursor, Entry};
+use super::entry::{Backlog, Cursor, RingEntry};
 use super::limits::HistoryLimits;
 use super::numbered::NumberedEvent;
 use crate::sse::ClientId;
@@ -71,14 +71,14 @@ struct Uncertain {
     to: u64,
 }
 
-/// How far indices jump over what never arrived. It is further than history can be put before the rest, so an index from
+/// The jump of indices over what never arrived. It is further than history can be put before the rest, so an index from
 /// before the gap is never one behind it.
 const GAP: u64 = 1 << 32;
 
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
 pub struct Ring {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<RingEntry>,
     /// The index of the first entry held. It begins in the middle of the range, so that history can be put before it.
     first: u64,
     /// Everything above this number is held. What is up to it may be gone.
@@ -95,7 +95,7 @@ pub struct Ring {
     /// Cursors before this one have missed something that never arrived, and were not too slow.
     lost: Cursor,
     limits: HistoryLimits,
-    /// What is kept beyond the limits for connected readers, and cannot be resumed.
+    /// The bounds of what is kept beyond the limits for connected readers, and cannot be resumed.
     for_readers: HistoryLimits,
     /// How many of the oldest entries are beyond the limits.
     expired: usize,
@@ -149,7 +149,7 @@ impl Ring {
         self.last = seq;
         let offset = self.end_offset;
         self.end_offset += event.bytes().len() as u64;
-        let entry = Entry {
+        let entry = RingEntry {
             seq,
             except,
             event,
@@ -183,7 +183,7 @@ impl Ring {
             return false;
         }
         let offset = front.map_or(self.end_offset, |entry| entry.offset);
-        let entry = Entry {
+        let entry = RingEntry {
             seq,
             except,
             plain: None,
@@ -371,7 +371,7 @@ impl Ring {
     /// # Errors
     ///
     /// [`Overtaken`] if it has been dropped already.
-    pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut Entry>, Overtaken> {
+    pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut RingEntry>, Overtaken> {
         let index = self.index(cursor)?;
         Ok(self.entries.get_mut(index))
     }

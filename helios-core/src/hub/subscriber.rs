@@ -57,14 +57,14 @@ pub struct Start {
 
 /// A subscriber: a cursor into each of its topics, and the queue of what is sent to it alone.
 ///
-/// What it reads comes in the order of the hub's one sequence. A private event was stamped with the hub's head when it
+/// It reads in the order of the hub's one sequence. A private event was stamped with the hub's head when it
 /// was sent, and comes after everything up to that.
 #[derive(Debug)]
 pub struct Subscriber<T> {
     id: ClientId,
     /// Most readers have one topic beside the one that everybody is in.
     subscriptions: SmallVec<[Subscription<T>; 2]>,
-    /// What is sent to this client alone.
+    /// The events that are sent to this client alone.
     pub outbox: Outbox,
     /// The number up to which everything has been written.
     position: u64,

@@ -34,7 +34,7 @@ use crate::sse::{ClientId, ResetReason};
 ///    head anew, and reads again if that has moved.
 /// 3. The reader took no lock because it was still registered. Then either the publisher has yet to come and will take the
 ///    waker, or it has the waker and is about to wake it. The event cannot be at or below the loaded head: its round began
-///    before the head was raised, so whoever has loaded that head sees that it is registered no more.
+///    before the head was raised, so a reader that has loaded that head sees that it is registered no more.
 ///
 /// Rounds and the head are atomics with acquire and release. No other state is shared on this path.
 pub trait TopicRing {
@@ -58,7 +58,7 @@ pub trait TopicRing {
     fn is_waited_for(&self) -> bool;
 }
 
-/// What a reader has left in a ring.
+/// Says whether a reader has left something in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     /// Nothing that may be read now.
@@ -96,7 +96,7 @@ const MAYBE_MISSED: Overtaken = Overtaken {
     lost: true,
 };
 
-/// Who reads from a topic, and how far.
+/// The reader of a topic, and the bounds of its reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     pub(super) id: ClientId,
@@ -189,12 +189,12 @@ impl<T: TopicRing> Subscription<T> {
         }
     }
 
-    /// What comes next is known: nothing has changed since the reader began to wait.
+    /// Whether the next event is known, as nothing has changed since the reader began to wait.
     fn is_known(&self) -> bool {
         !self.moved && self.topic.is_waited_for()
     }
 
-    /// Everything in it has been read, and the reader waits for more.
+    /// Whether everything in it has been read, and the reader waits for more.
     pub(super) fn is_read(&self) -> bool {
         self.next.is_none() && self.readable_to == u64::MAX && self.is_known()
     }
