@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// What stands for the rest of a text that was cut.
+/// The mark that stands for the rest of a text that was cut.
 const ELLIPSIS: char = '…';
 
 /// Returns the text of `source`, cut to `most` bytes at a character; a text that was cut ends in `…`. No more of a long text is
@@ -46,7 +46,7 @@ struct Cut {
     text: String,
     most: usize,
     width: usize,
-    /// How much of the text can be kept if it must be cut: there is room for the ellipsis behind it.
+    /// The bytes that can be kept if the text must be cut, with room for the ellipsis behind them.
     keep: usize,
 }
 

@@ -11,7 +11,7 @@ use crate::error::HttpError;
 use crate::query_string;
 use crate::request::{RequestContext, ResponseHead};
 
-/// What binders take arguments from. Failures gather here, so that a request is refused with all of them at once.
+/// The source from which binders take arguments. Failures gather here, so that a request is refused with all of them at once.
 pub struct Call {
     /// The request's head.
     pub request: RequestContext,
@@ -46,12 +46,12 @@ impl Call {
         }
     }
 
-    /// What the handler sets on its response: a handle, made on first use.
+    /// Returns the handle with which the handler sets its response's head. It is made on first use.
     pub fn response_head(&mut self) -> ResponseHead {
         self.head.get_or_insert_default().clone()
     }
 
-    /// What was set on the response, if anything asked for it.
+    /// Takes what was set on the response, if anything asked for it.
     #[must_use]
     pub fn take_response_head(&mut self) -> Option<ResponseHead> {
         self.head.take()

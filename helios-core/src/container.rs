@@ -9,9 +9,9 @@ mod store;
 pub use error::InjectError;
 pub use factory::Factory;
 #[doc(hidden)]
-pub use factory::Making;
+pub use factory::FactoryFuture;
 pub use providers::Providers;
 pub use resolver::{Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver};
 pub use store::Container;
 #[doc(hidden)]
-pub use store::Key;
+pub use store::TypeKey;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// What a [`Decoder`] found in the stream.
+/// One item that a [`Decoder`] found in the stream.
 ///
 /// ```
 /// use helios::sse::{Decoded, Decoder};

@@ -16,7 +16,7 @@ use crate::bounded::{bounded, cut, width};
 
 /// The longest answer, in bytes.
 const LONGEST_PROBLEM: usize = 4_096;
-/// What every problem has, without its texts and faults: the names of all members, the status, and a count.
+/// The bytes of a problem without its texts and faults: the names of all members, the status, and a count.
 const SKELETON: usize = 160;
 /// The longest title, in bytes of JSON as all that follow.
 const LONGEST_TITLE: usize = 200;
@@ -73,7 +73,7 @@ struct Inner {
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// Where in a request a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
+/// The part of a request in which a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
 ///
 /// ```
 /// use helios::http::Location;
@@ -120,16 +120,16 @@ pub struct Fault {
     pub location: Location,
     /// The name of the value in that part.
     pub name: Cow<'static, str>,
-    /// What would have been accepted.
+    /// A text that says what would have been accepted.
     pub expected: String,
-    /// What was there instead. Echoed for path and query only: headers and bodies may hold secrets.
+    /// The value that was there instead. It is echoed for path and query only: headers and bodies may hold secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub got: Option<String>,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}", self.place(), self.expected)
+        write!(f, "{}: expected {}", self.description(), self.expected)
     }
 }
 
@@ -171,8 +171,8 @@ impl Fault {
         SKELETON + width(&self.name) + width(&self.expected) + width(got)
     }
 
-    /// Where it is, for people to read.
-    pub(crate) fn place(&self) -> String {
+    /// Describes the value at fault for people.
+    pub(crate) fn description(&self) -> String {
         let name = &self.name;
         match self.location {
             Location::Path if name.is_empty() => "path".to_owned(),
@@ -426,7 +426,7 @@ impl HttpError {
     }
 }
 
-/// What `#[derive(HttpError)]` answers with.
+/// Makes the answer of a type with `#[derive(HttpError)]`.
 #[doc(hidden)]
 pub fn problem<E: Error + Send + Sync + 'static>(
     status: u16,

@@ -1,4 +1,4 @@
-//! What an application sends: one Server-Sent Event, and the values that can stand for one.
+//! One Server-Sent Event as an application sends it, and the values that can stand for one.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -41,7 +41,7 @@ enum Data {
     Absent,
     Text(String),
     Json(String),
-    /// Why the value did not serialise: told where the event is sent, not where it is built.
+    /// The reason why the value did not serialise. It is told where the event is sent, not where it is built.
     Failed(String),
 }
 

@@ -107,12 +107,12 @@ impl<I: Interceptor> DynInterceptor for I {
 }
 
 /// The innermost part of a pipeline: binding and the handler.
-pub trait Handle: Send {
+pub trait InnerHandler: Send {
     /// Answers the request. Called at most once.
     fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a>;
 }
 
-/// What an interceptor wraps. It can be run once, or not at all:
+/// The rest of the pipeline, which an interceptor wraps. It can be run once, or not at all:
 ///
 /// ```
 /// use helios::axum_core::response::IntoResponse;
@@ -136,13 +136,16 @@ pub trait Handle: Send {
 /// ```
 pub struct Next<'a> {
     rest: &'a [Arc<dyn DynInterceptor>],
-    handler: &'a mut dyn Handle,
+    handler: &'a mut dyn InnerHandler,
 }
 
 impl<'a> Next<'a> {
     /// `interceptors`, outer to inner, around `handler`.
     #[doc(hidden)]
-    pub fn new(interceptors: &'a [Arc<dyn DynInterceptor>], handler: &'a mut dyn Handle) -> Self {
+    pub fn new(
+        interceptors: &'a [Arc<dyn DynInterceptor>],
+        handler: &'a mut dyn InnerHandler,
+    ) -> Self {
         Self {
             rest: interceptors,
             handler,
@@ -153,7 +156,7 @@ impl<'a> Next<'a> {
     ///
     /// # Errors
     ///
-    /// What an inner interceptor, a binder or the handler gave.
+    /// The error of an inner interceptor, a binder or the handler.
     pub async fn run(self, request: &mut RequestContext) -> Reply {
         match self.rest.split_first() {
             Some((next, rest)) => {

@@ -1,4 +1,4 @@
-//! What a stream may yield: events, values that become events, and errors.
+//! The items that a stream may yield: events, values that become events, and errors.
 
 use crate::error::HttpError;
 use crate::event::{IntoSseEvent, SseEvent};

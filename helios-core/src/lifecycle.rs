@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use hook::ladder;
 pub use hook::{HookFuture, HookResult, LifecycleOutput};
 
-/// What a service wants to do before the first request and after the last one:
+/// The hooks of a service, which run before the first request and after the last one:
 /// `#[inject(on_start = connect, on_stop = flush)]` beside `#[derive(Injectable)]`.
 pub struct Lifecycle<T> {
     /// Runs before the app takes requests, after that of every service that this one was built from.
@@ -50,7 +50,7 @@ impl<T> Lifecycle<T> {
 pub struct StartError {
     /// Its name.
     pub service: String,
-    /// What its hook gave.
+    /// The error of its hook.
     pub source: Box<dyn Error + Send + Sync>,
 }
 
@@ -131,15 +131,15 @@ impl<T: Send + Sync> Service for BoundService<T> {
     }
 
     fn start(&self) -> HookFuture<'_> {
-        run(self.lifecycle.on_start, &self.value)
+        run_hook(self.lifecycle.on_start, &self.value)
     }
 
     fn stop(&self) -> HookFuture<'_> {
-        run(self.lifecycle.on_stop, &self.value)
+        run_hook(self.lifecycle.on_stop, &self.value)
     }
 }
 
-fn run<T>(hook: Option<for<'a> fn(&'a T) -> HookFuture<'a>>, value: &T) -> HookFuture<'_> {
+fn run_hook<T>(hook: Option<for<'a> fn(&'a T) -> HookFuture<'a>>, value: &T) -> HookFuture<'_> {
     match hook {
         Some(hook) => hook(value),
         None => Box::pin(std::future::ready(Ok(()))),

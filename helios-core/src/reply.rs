@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::error::HttpError;
 
-/// What a handler's call gives: a response, or the error that is rendered as one. It is what an interceptor returns.
+/// The result of a handler's call: a response, or the error that is rendered as one. An interceptor returns it, too.
 ///
 /// ```
 /// use helios::axum_core::response::IntoResponse;
@@ -52,7 +52,7 @@ fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
     Ok(response)
 }
 
-/// What an opened `Result` or `Option` holds, or the finished reply.
+/// The value in an opened `Result` or `Option`, or the finished reply.
 pub type Opened<T> = Result<T, Box<Reply>>;
 
 /// Carries a type, for choosing a rung.

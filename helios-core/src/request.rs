@@ -1,4 +1,4 @@
-//! What a handler sees of its request and sets on its response.
+//! The request as a handler sees it, and the head of its response.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,10 +186,11 @@ impl RequestContext {
         found.map(|(_, value)| value)
     }
 
-    /// Where a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the `lastEventId` key
-    /// of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent ([WHATWG
-    /// HTML, section 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)),
-    /// and so does one of more than 1 KiB.
+    /// Returns the id at which a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the
+    /// `lastEventId` key of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent
+    /// ([WHATWG HTML, section
+    /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)), and so does one of
+    /// more than 1 KiB.
     ///
     /// ```
     /// use helios::prelude::*;

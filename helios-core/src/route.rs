@@ -73,7 +73,7 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What a route gives.
+/// The kind of a route's answer.
 ///
 /// ```
 /// use helios::http::RouteKind;
@@ -120,7 +120,7 @@ pub struct RouteMeta {
     pub path: &'static str,
     /// The handler's name.
     pub handler: &'static str,
-    /// What it gives.
+    /// The kind of its answer.
     pub kind: RouteKind,
     /// The status of its successful responses, from `#[http_code]`.
     pub status: Option<u16>,

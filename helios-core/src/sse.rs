@@ -254,7 +254,7 @@ impl ResetReason {
     }
 }
 
-/// What an `#[on_sse_reset]` hook is told: some events of these topics will never reach the client.
+/// Tells an `#[on_sse_reset]` hook that some events of these topics will never reach the client.
 ///
 /// ```
 /// use helios_core::sse::{ResetReason, SseReset};
@@ -266,7 +266,7 @@ impl ResetReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseReset {
-    /// Why.
+    /// The reason.
     pub reason: ResetReason,
     /// The topics; `*` stands for what is broadcast to all.
     pub topics: Vec<String>,

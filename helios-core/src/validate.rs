@@ -14,7 +14,7 @@ use crate::bounded::bounded;
 use crate::call::Call;
 use crate::error::{Fault, HttpError, LONGEST_DETAIL, LONGEST_EXPECTED, LONGEST_NAME, Location};
 
-/// How many of a report's entries are looked at: no more faults than this fit an answer.
+/// The most entries of a report that are looked at. No more faults than this fit an answer.
 const MOST_FAULTS: usize = 100;
 
 /// A type that is known to be validated, although it depends on a type parameter.
@@ -36,7 +36,7 @@ impl<T: Validate<Context: ValidationContext>> Validated for T {
     }
 }
 
-/// What a validation is given from outside: here, nothing but the default.
+/// The context of a validation, which is always its default here.
 #[diagnostic::on_unimplemented(
     message = "the validation context `{Self}` has no `Default`",
     label = "Helios cannot validate this",
@@ -53,11 +53,11 @@ impl<T: Default> ValidationContext for T {}
     label = "Helios cannot validate what is in it"
 )]
 pub trait Whole {
-    /// What is in it.
+    /// The type of its value.
     type Inner;
     /// The part of the request.
     const LOCATION: Location;
-    /// What is in it, if it could be bound.
+    /// Returns its value, if it could be bound.
     fn inner(&self) -> Option<&Self::Inner>;
 }
 
@@ -221,7 +221,7 @@ fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> 
     let faults: Vec<_> = faults.collect();
     let texts: Vec<_> = faults
         .iter()
-        .map(|fault| format!("{}: {}", fault.place(), fault.expected))
+        .map(|fault| format!("{}: {}", fault.description(), fault.expected))
         .collect();
     let refusal = HttpError::unprocessable(bounded(texts.join("; "), LONGEST_DETAIL));
     let refusal = faults.into_iter().fold(refusal, HttpError::with_fault);

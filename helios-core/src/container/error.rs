@@ -1,4 +1,4 @@
-//! Why a dependency could not be resolved, for people to read.
+//! The errors of the container, for people to read.
 
 /// Why a dependency could not be resolved, with the way that led to it.
 ///
@@ -25,7 +25,7 @@ pub enum InjectError {
     Missing {
         /// The type's name.
         wanted: String,
-        /// Who needs it, outermost first.
+        /// The types that need it, outermost first.
         path: Vec<String>,
         /// An `Arc` of the type was provided as a value.
         shared: bool,
@@ -37,7 +37,7 @@ pub enum InjectError {
     Failed {
         /// The type's name.
         wanted: String,
-        /// Who needs it, outermost first.
+        /// The types that need it, outermost first.
         path: Vec<String>,
         /// The factory's error, with its sources.
         reason: String,
@@ -50,7 +50,7 @@ pub enum InjectError {
     NotPrepared {
         /// The type's name.
         wanted: String,
-        /// Who needs it, outermost first.
+        /// The types that need it, outermost first.
         path: Vec<String>,
     },
     /// Building the type needs the type itself.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::store::{Container, Key, Stored, Unmade};
+use super::store::{Container, Stored, TypeKey, Unmade};
 
 /// An async function, or closure, that makes a value from others in the container: it takes up to six `Arc`s, and gives
 /// a `Result` with any error.
 ///
-/// What it takes must be provided, or made by another factory; types that the container builds on demand come later.
+/// Its arguments must be provided, or made by another factory. Types that the container builds on demand come later.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -34,20 +34,21 @@ use super::store::{Container, Key, Stored, Unmade};
     note = "its future must be `Send`: hold no `Rc` and no lock's guard across an `.await`"
 )]
 pub trait Factory<Args>: Send + 'static {
-    /// What it makes.
+    /// The type that it makes.
     type Output: Send + 'static;
 
     #[doc(hidden)]
-    fn needs() -> Vec<Key>;
+    fn needs() -> Vec<TypeKey>;
 
     /// Starts, if all that it needs is there.
     #[doc(hidden)]
-    fn make(self, container: &Container) -> Option<Making<Self::Output>>;
+    fn make(self, container: &Container) -> Option<FactoryFuture<Self::Output>>;
 }
 
 /// A value that is being made.
 #[doc(hidden)]
-pub type Making<T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
+pub type FactoryFuture<T> =
+    Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
 
 macro_rules! factory_of {
     ($($arg:ident)*) => {
@@ -63,11 +64,11 @@ macro_rules! factory_of {
         {
             type Output = T;
 
-            fn needs() -> Vec<Key> {
-                vec![$(Key::of::<$arg>(),)*]
+            fn needs() -> Vec<TypeKey> {
+                vec![$(TypeKey::of::<$arg>(),)*]
             }
 
-            fn make(self, container: &Container) -> Option<Making<T>> {
+            fn make(self, container: &Container) -> Option<FactoryFuture<T>> {
                 let made = self($(container.get::<$arg>()?,)*);
                 Some(Box::pin(async move { made.await.map_err(Into::into) }))
             }
@@ -88,12 +89,12 @@ factory_of!(A B C D G H);
 pub(super) struct Factories(Vec<Pending>);
 
 struct Pending {
-    makes: Key,
-    needs: Vec<Key>,
+    makes: TypeKey,
+    needs: Vec<TypeKey>,
     make: Make,
 }
 
-type Make = Box<dyn FnOnce(&Container) -> Option<Making<Stored>> + Send>;
+type Make = Box<dyn FnOnce(&Container) -> Option<FactoryFuture<Stored>> + Send>;
 
 impl fmt::Debug for Factories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,11 +111,11 @@ impl Factories {
         factory: F,
         share: fn(F::Output) -> Arc<T>,
     ) {
-        let makes = Key::of::<T>();
+        let makes = TypeKey::of::<T>();
         self.remove(&makes);
         let make = move |container: &Container| {
             let making = factory.make(container)?;
-            let making: Making<Stored> =
+            let making: FactoryFuture<Stored> =
                 Box::pin(async move { Ok(Arc::new(share(making.await?)) as _) });
             Some(making)
         };
@@ -126,13 +127,13 @@ impl Factories {
     }
 
     /// Forgets the factory of a type, as something else provides it.
-    pub(super) fn remove(&mut self, key: &Key) {
+    pub(super) fn remove(&mut self, key: &TypeKey) {
         self.0.retain(|pending| pending.makes.id != key.id);
     }
 
     /// Runs all, one after the other, each as soon as what it needs is there. Gives what was made, and remembers why
     /// the rest was not.
-    pub(super) async fn run(mut self, provided: &Container) -> Container {
+    pub(super) async fn run_all(mut self, provided: &Container) -> Container {
         let (mut all, mut made) = (provided.clone(), Container::default());
         while let Some(Pending { makes, make, .. }) = self.next_ready(&all) {
             let Some(making) = make(&all) else { continue };

@@ -1,9 +1,9 @@
-//! What an app, or a module, is provided with: values, and the factories of those that must be awaited.
+//! The values that an app or a module is provided with, and the factories of those that must be awaited.
 
 use std::sync::Arc;
 
 use super::factory::{Factories, Factory};
-use super::store::{Container, Key};
+use super::store::{Container, TypeKey};
 
 /// Values by type, and factories that have not run yet. Of each type there is one or the other: what comes later
 /// replaces what was there.
@@ -16,7 +16,7 @@ pub struct Providers {
 impl Providers {
     /// Hands in a value.
     pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        self.factories.remove(&Key::of::<T>());
+        self.factories.remove(&TypeKey::of::<T>());
         self.values.provide(value);
     }
 
@@ -26,7 +26,7 @@ impl Providers {
         factory: F,
         share: fn(F::Output) -> Arc<T>,
     ) {
-        self.values.remove(&Key::of::<T>());
+        self.values.remove(&TypeKey::of::<T>());
         self.factories.add(factory, share);
     }
 
@@ -35,7 +35,7 @@ impl Providers {
         let mut provided = outer.clone();
         provided.extend(self.values.clone());
         let factories = std::mem::take(&mut self.factories);
-        self.values.extend(factories.run(&provided).await);
+        self.values.extend(factories.run_all(&provided).await);
     }
 
     /// The values.

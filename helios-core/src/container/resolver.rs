@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::error::InjectError;
-use super::store::{Container, Key, Unmade};
+use super::store::{Container, TypeKey, Unmade};
 use crate::lifecycle::Lifecycle;
 
 /// A type that the container can build, from other things in the container.
@@ -43,7 +43,7 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     /// before giving up, so that one start-up reports every fault.
     fn build(resolver: &mut Resolver<'_>) -> Option<Self>;
 
-    /// What it does before the first request and after the last one.
+    /// Its hooks, which run before the first request and after the last one.
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
@@ -72,20 +72,20 @@ impl<'a> Resolver<'a> {
     pub fn provided<T: ?Sized + Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
         let found = self.container.get();
         if found.is_none() {
-            self.lacks(&Key::of::<T>(), false);
+            self.lacks(&TypeKey::of::<T>(), false);
         }
         found
     }
 
     /// Notes why factories did not make these types, whether anybody needs them or not.
-    pub fn check_unmade(&mut self, keys: &[Key]) {
+    pub fn check_unmade(&mut self, keys: &[TypeKey]) {
         for key in keys {
             self.lacks(key, false);
         }
     }
 
     /// Notes why a type is not there, once.
-    fn lacks(&mut self, key: &Key, by_factory: bool) {
+    fn lacks(&mut self, key: &TypeKey, by_factory: bool) {
         if self.is_cycle(key) || !self.failed.insert(key.id) {
             return;
         }
@@ -110,7 +110,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Notes what the factory of `key` lacks.
-    fn lacks_for(&mut self, key: &Key, needs: &[Key]) {
+    fn lacks_for(&mut self, key: &TypeKey, needs: &[TypeKey]) {
         self.building.push((key.id, key.name.clone()));
         for need in needs {
             if !self.container.holds(need) {
@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
         if let Some(found) = self.container.get() {
             return Some(found);
         }
-        let key = Key::of::<T>();
+        let key = TypeKey::of::<T>();
         if !self.begin(&key) {
             return None;
         }
@@ -142,7 +142,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether there is any use in building a type; if not, why is noted.
-    fn begin(&mut self, key: &Key) -> bool {
+    fn begin(&mut self, key: &TypeKey) -> bool {
         if self.container.why_unmade(key.id).is_some() {
             self.lacks(key, false);
             return false;
@@ -154,14 +154,14 @@ impl<'a> Resolver<'a> {
         true
     }
 
-    fn finish(&mut self, key: &Key, built: bool) {
+    fn finish(&mut self, key: &TypeKey, built: bool) {
         self.building.pop();
         if !built {
             self.failed.insert(key.id);
         }
     }
 
-    fn is_cycle(&mut self, key: &Key) -> bool {
+    fn is_cycle(&mut self, key: &TypeKey) -> bool {
         let Some(start) = self.building.iter().position(|(known, _)| *known == key.id) else {
             return false;
         };

@@ -14,22 +14,22 @@ pub(super) type Stored = Arc<dyn Any + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Container {
     pub(super) values: HashMap<TypeId, Stored>,
-    /// What factories should have made.
-    pub(super) unmade: Vec<(Key, Unmade)>,
+    /// The types that factories should have made, and why they did not.
+    pub(super) unmade: Vec<(TypeKey, Unmade)>,
     pub(super) services: Services,
 }
 
 /// A type in the container.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct TypeKey {
     pub(super) id: TypeId,
     /// That of an `Arc` of the type.
     pub(super) shared: TypeId,
     pub(super) name: String,
 }
 
-impl Key {
+impl TypeKey {
     pub(super) fn of<T: ?Sized + 'static>() -> Self {
         Self {
             id: TypeId::of::<T>(),
@@ -65,13 +65,13 @@ impl Container {
         self.unmade.extend(other.unmade);
     }
 
-    pub(super) fn remove(&mut self, key: &Key) {
+    pub(super) fn remove(&mut self, key: &TypeKey) {
         self.values.remove(&key.id);
     }
 
     /// The types that factories should have made, and did not.
     #[must_use]
-    pub fn unmade(&self) -> Vec<Key> {
+    pub fn unmade(&self) -> Vec<TypeKey> {
         let unmade = self.unmade.iter().map(|(key, _)| key.clone());
         unmade.filter(|key| !self.holds(key)).collect()
     }
@@ -82,7 +82,7 @@ impl Container {
         &self.services
     }
 
-    pub(super) fn holds(&self, key: &Key) -> bool {
+    pub(super) fn holds(&self, key: &TypeKey) -> bool {
         self.values.contains_key(&key.id)
     }
 
@@ -100,7 +100,7 @@ pub(super) enum Unmade {
     /// The factory's error, with its sources.
     Failed(String),
     /// Some of this is not there either.
-    Lacking(Vec<Key>),
+    Lacking(Vec<TypeKey>),
     /// Nobody ran it.
     Pending,
 }

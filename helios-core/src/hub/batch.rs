@@ -8,10 +8,10 @@ use std::collections::vec_deque::IterMut;
 
 use bytes::{Bytes, BytesMut};
 
-use super::entry::{Cursor, Entry};
+use super::entry::{Cursor, RingEntry};
 use crate::sse::ClientId;
 
-/// How much a reader takes of the events at its cursor.
+/// The part of the events at its cursor that a reader takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchRequest {
     /// An event that is not for this reader ends the batch.
@@ -71,7 +71,7 @@ impl BatchCache {
         from: Cursor,
         with_ids: bool,
         length: usize,
-        mut entries: IterMut<'_, Entry>,
+        mut entries: IterMut<'_, RingEntry>,
     ) -> Option<Batch> {
         let first = entries.next()?;
         let mut batch = Batch {

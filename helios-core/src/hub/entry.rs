@@ -10,7 +10,7 @@ use crate::sse::ClientId;
 
 /// One published event.
 #[derive(Debug)]
-pub struct Entry {
+pub struct RingEntry {
     /// Its place in the hub's one sequence. Numbers ascend within a ring, with gaps: other topics have the numbers between.
     pub seq: u64,
     /// A client that does not get it.
@@ -23,13 +23,18 @@ pub struct Entry {
     pub(super) offset: u64,
 }
 
-impl Entry {
+impl RingEntry {
     /// Returns the event as it is written: with its id, or without on streams that do not use the hub's ids.
     pub fn bytes(&mut self, with_id: bool) -> &Bytes {
         if with_id {
             return self.event.bytes();
         }
         self.plain.get_or_insert_with(|| self.event.without_id())
+    }
+
+    /// Returns how long it has been here at time `now`.
+    pub(super) fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.at)
     }
 
     /// Returns the bytes that keeping it costs.
@@ -56,7 +61,7 @@ impl Cursor {
     }
 }
 
-/// How far a reader is behind the newest event.
+/// The distance of a reader from the newest event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Events not read yet.

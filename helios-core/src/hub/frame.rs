@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// How many bytes of gathered events leave as one frame, unless a single event is larger.
+/// The most bytes of a frame, unless a single event is larger.
 pub const FRAME_BYTES: usize = 16 * 1024;
 
 /// Events of this size are not copied behind others: another frame costs less.
@@ -17,7 +17,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame that opens a connection with these bytes, which are not an event.
+    /// Returns a frame that opens a connection with these bytes, which are not an event.
     #[must_use]
     pub fn opening(preamble: Bytes) -> Self {
         Self {
@@ -26,36 +26,37 @@ impl Frame {
         }
     }
 
-    /// Bytes gathered so far.
+    /// Returns the bytes gathered so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.first.len() + self.joined.len()
     }
 
-    /// Nothing gathered yet.
+    /// Whether nothing is gathered yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Events gathered so far.
+    /// Returns how many events are gathered so far.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// How many bytes there is room for. An empty frame has room for anything all the same.
+    /// Returns how many bytes there is room for. An empty frame has room for a larger event all the same.
     #[must_use]
     pub fn room(&self) -> usize {
         FRAME_BYTES.saturating_sub(self.len())
     }
 
-    /// Takes an event in, if the frame has room for it and it is not large. An empty frame takes anything.
+    /// Takes an event in, if the frame has room for it and it is not large. Returns false if not. An empty frame takes
+    /// anything.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
         self.push_batch(bytes.clone(), 1)
     }
 
-    /// Takes so many events in that are joined already, as [`Frame::push`] does one.
+    /// Takes in events that are joined already, as [`Frame::push`] does one.
     pub fn push_batch(&mut self, bytes: Bytes, events: u64) -> bool {
         if self.is_empty() {
             self.first = bytes;
@@ -74,7 +75,7 @@ impl Frame {
         true
     }
 
-    /// The bytes to write.
+    /// Returns the bytes to write.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         if self.joined.is_empty() {

@@ -1,9 +1,9 @@
-//! How much is kept of a topic, and how much may wait for a client: two options of an app.
+//! Two options of an app: the history of a topic, and the backlog of a client.
 
 use std::time::Duration;
 
-/// How much of a topic is kept for those who come back: whichever limit is reached first. The oldest events go first. A
-/// client that comes back to less than it has missed is told by a `helios:reset`.
+/// Limits the history of a topic, which is kept for clients that come back. The limit that is reached first counts, and the
+/// oldest events go first. A client that comes back to less than it has missed is told by a `helios:reset`.
 ///
 /// ```
 /// use helios::sse::HistoryLimits;
@@ -36,8 +36,8 @@ impl Default for HistoryLimits {
     }
 }
 
-/// How much may wait for one client: whichever limit is reached first. Of the option `backlog` it counts what is published
-/// to the client's topics and what is sent to it alone together.
+/// Limits the events that wait for one client. The limit that is reached first counts. The option `backlog` counts what is
+/// published to the client's topics and what is sent to it alone together.
 ///
 /// ```
 /// use helios::sse::BacklogLimits;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::entry::Backlog;
 use super::limits::BacklogLimits;
 
-/// How long a client may be silent, and how far behind it may be.
+/// The silence and the backlog that a client is allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct LivenessLimits {
     /// A comment is due after this much silence.
@@ -16,7 +16,7 @@ pub struct LivenessLimits {
     pub backlog: BacklogLimits,
 }
 
-/// What is to be done about a client.
+/// The judgement of a client at one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing.
@@ -31,10 +31,10 @@ pub enum Verdict {
     Aged,
 }
 
-/// What is known of a client's reading.
+/// The state of a client's reading.
 #[derive(Debug, Default)]
 pub struct Liveness {
-    /// When it is to reconnect.
+    /// The time at which it is to reconnect.
     ages_at: Option<Duration>,
     /// The first check after something was written.
     last_write: Duration,
@@ -45,7 +45,7 @@ pub struct Liveness {
     keep_alive_due: bool,
     /// It has something to read, and has not asked for it since then.
     waits_since: Option<Duration>,
-    /// How far it was behind at the last check, if that was too far, and it has not caught up since.
+    /// Its backlog at the last check, if that was too much and it has not caught up since.
     behind: Option<Backlog>,
 }
 

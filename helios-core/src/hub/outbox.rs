@@ -1,4 +1,4 @@
-//! What one client alone has been sent and has not yet read.
+//! The queue of one client: events that were sent to it alone, and that it has not yet read.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::sse::SseError;
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Queued>,
-    /// What was written last, which comes behind all of the queue that was sent before.
+    /// The events that are being encoded one behind the other. They come behind the queue.
     batch: OpenBatch,
     events: usize,
     bytes: usize,

@@ -1,10 +1,54 @@
-//! The bounded log of one topic.
+//! The bounded log of one topic, and what is known of the events that it does not hold.
+//!
+//! Events are counted in two ways. The **number** of an event is its place in the hub's one sequence: it orders the events of
+//! all topics, and leaves gaps within one. The **index** of an event counts the events of this topic alone, without gaps. Ids
+//! and limits are numbers, a [`Cursor`] is an index. A reader thus moves by as many events as it has read, and what it has
+//! yet to read is a subtraction.
+//!
+//! # Why a cursor is never ahead of the ring
+//!
+//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], behind an event
+//!    that is held or before the first one. Neither is beyond the tail.
+//! 2. A reader moves its cursor only past events that [`Ring::peek`] or [`Ring::batch`] has given it, and these give what is
+//!    held.
+//! 3. The tail, `first + entries.len()`, never goes back. A push raises it. Dropping the oldest event raises `first` and takes
+//!    an entry; history put before the rest lowers `first` and adds one. A loss raises it by [`GAP`].
+//!
+//! So a cursor at the tail has read everything, and one before `first` has been overtaken. There is no third case.
+//!
+//! # How history is trimmed under readers
+//!
+//! 1. The ring waits for nobody. The oldest event goes when a limit says so, also if somebody has yet to read it.
+//! 2. Trimming tells no reader. The reader finds its cursor before `first` when it reads next, and is [`Overtaken`]: nothing is
+//!    missed silently, and trimming costs the same for one reader and for thousands.
+//! 3. There are two bounds. `limits` say how much history can be resumed; `for_readers` say how much is kept beyond that for
+//!    those that are connected, as a burst longer than history is no fault of theirs. The first `expired` entries are kept for
+//!    readers alone. `floor` is the newest number of what cannot be resumed, `first` the index of what can be read.
+//!
+//! # What can be resumed
+//!
+//! 1. All that was published above `floor` is held, so a client that has seen everything up to a number at or above it can go
+//!    on. Below it something may be gone, and [`Ring::after`] refuses.
+//! 2. History that is fetched from elsewhere is put before the rest, newest first, and `floor` is lowered when it is complete.
+//!    An event that does not join on would leave a hole that no reader could see.
+//! 3. A late event makes ids uncertain. Events may cross between servers so that one arrives behind others with greater
+//!    numbers. Clients were told ids up to the newest of these while it was missing here. A client that brings such an id may
+//!    have seen the late event on another server, or not, so it is reset ([`Ring::mark_uncertain`]).
+//! 4. What never arrives is a loss ([`Ring::lost_up_to`]). Everything held before it goes, and the indices jump by [`GAP`], so
+//!    that every reader from before is overtaken and no one reads on as if nothing were missing.
+//!
+//! # What an epoch is here
+//!
+//! Numbers can be compared only within one epoch, and the ring holds no epochs: the hub compares that of an id with its own
+//! before it asks for the number. When the hub goes on in another epoch it restarts the ring ([`Ring::restart`]). Numbers begin
+//! anew, indices go on behind a gap, so a cursor from before is overtaken although the new numbers may be smaller than those
+//! that its reader has seen.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::batch::{Batch, BatchCache, BatchRequest};
-use super::entry::{Backlog, Cursor, Entry};
+use super::entry::{Backlog, Cursor, RingEntry};
 use super::limits::HistoryLimits;
 use super::numbered::NumberedEvent;
 use crate::sse::ClientId;
@@ -13,49 +57,49 @@ use crate::sse::ClientId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the subscriber was overtaken: {missed} events are gone")]
 pub struct Overtaken {
-    /// Events that this cursor will never see, at least.
+    /// How many events this cursor will never see, at least.
     pub missed: u64,
-    /// They never arrived; else the subscriber was too slow for them.
+    /// Whether they never arrived. If not, the subscriber was too slow for them.
     pub lost: bool,
 }
 
-/// Ids from `from` on and below `to` were given out while an event between them had not arrived yet: who has seen such
-/// an id may or may not have seen that event.
+/// The numbers, from `from` on and below `to`, that were given out as ids while an event among them had not arrived yet. A
+/// client with such an id may or may not have seen that event.
 #[derive(Clone, Copy, Debug)]
 struct Uncertain {
     from: u64,
     to: u64,
 }
 
-/// How far the numbering of events jumps over what never arrived: further than history can be put before the rest, so that
-/// nobody's place from before the gap is ever a place behind it.
+/// The jump of indices over what never arrived. It is further than history can be put before the rest, so an index from
+/// before the gap is never one behind it.
 const GAP: u64 = 1 << 32;
 
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
 pub struct Ring {
-    entries: VecDeque<Entry>,
-    /// The number of the first entry still held. Counted from the middle, so that history can be put before it.
+    entries: VecDeque<RingEntry>,
+    /// The index of the first entry held. It begins in the middle of the range, so that history can be put before it.
     first: u64,
-    /// What was published up to this number may be gone; what comes after it is held.
+    /// Everything above this number is held. What is up to it may be gone.
     floor: u64,
     /// The newest number, whether held or not.
     last: u64,
-    /// Bytes ever published.
+    /// The bytes ever published. The difference of two offsets is the bytes between them, without a sum over entries.
     end_offset: u64,
-    /// What the entries cost together.
+    /// The bytes that keeping the entries costs.
     size: u64,
-    /// Events may be missing after `last`: nothing above it is to be read until they have arrived.
+    /// Whether events may be missing after `last`. Nothing above it is read until they have arrived.
     catching_up: bool,
     uncertain: Option<Uncertain>,
-    /// Cursors before this one have missed what never arrived.
+    /// Cursors before this one have missed something that never arrived, and were not too slow.
     lost: Cursor,
     limits: HistoryLimits,
-    /// What is kept beyond the limits for those who are reading, and not for those who resume.
+    /// The bounds of what is kept beyond the limits for connected readers, and cannot be resumed.
     for_readers: HistoryLimits,
-    /// How many of the entries are beyond the limits.
+    /// How many of the oldest entries are beyond the limits.
     expired: usize,
-    /// What readers have joined since the ring changed last.
+    /// The batches that readers have joined since the ring changed last.
     batches: BatchCache,
 }
 
@@ -83,16 +127,15 @@ impl Ring {
         }
     }
 
-    /// Keeps events this long, and so many, for readers that are about to read them, although history is shorter: a
-    /// burst longer than history is no fault of theirs.
+    /// Keeps events for connected readers up to these limits, although history is shorter.
     #[must_use]
     pub fn keeping_for_readers(mut self, limits: HistoryLimits) -> Self {
         self.for_readers = limits;
         self
     }
 
-    /// Appends an event at time `now` (counted from any fixed start) and drops what is over the limits. A number that is not
-    /// above the newest one is known already, and ignored.
+    /// Appends an event at time `now`, which is counted from any fixed start, and drops what is over the limits. An event
+    /// whose number is not above the newest one is known already, and ignored.
     pub fn push(
         &mut self,
         seq: u64,
@@ -106,7 +149,7 @@ impl Ring {
         self.last = seq;
         let offset = self.end_offset;
         self.end_offset += event.bytes().len() as u64;
-        let entry = Entry {
+        let entry = RingEntry {
             seq,
             except,
             event,
@@ -125,8 +168,8 @@ impl Ring {
         self.for_readers = for_readers;
     }
 
-    /// Puts an older event before all others at time `now`, if the limits leave room for it. The caller sees to it that
-    /// nothing between it and the first one is missing.
+    /// Puts an older event before all others at time `now`. Returns false if the limits leave no room for it. The caller
+    /// sees to it that nothing between it and the first one is missing.
     pub fn prepend(
         &mut self,
         seq: u64,
@@ -140,11 +183,12 @@ impl Ring {
             return false;
         }
         let offset = front.map_or(self.end_offset, |entry| entry.offset);
-        let entry = Entry {
+        let entry = RingEntry {
             seq,
             except,
             plain: None,
-            // As old as it is here: else what somebody fetched to resume with would expire before it is read.
+            // It is as old as it is here. If its true age counted, what was fetched for somebody who resumes would
+            // expire before it is read.
             at: front.map_or(now, |entry| entry.at),
             offset: offset - event.bytes().len() as u64,
             event,
@@ -155,7 +199,7 @@ impl Ring {
         true
     }
 
-    /// Says that history now reaches back to what comes after `floor`.
+    /// Notes that history is complete now from behind the number `floor` on.
     pub fn reaches_back_to(&mut self, floor: u64) {
         self.floor = self.floor.min(floor);
     }
@@ -163,31 +207,32 @@ impl Ring {
     /// Drops what is over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
         self.batches.clear();
-        let age = |entry: &Entry| now.saturating_sub(entry.at);
-        let over = self.entries.len().saturating_sub(self.limits.events.max(1));
-        self.expired = self.expired.max(over);
-        while let Some(entry) = self.entries.get(self.expired)
-            && age(entry) > self.limits.age
-        {
-            self.expired += 1;
-        }
-        if let Some(last) = self
-            .expired
-            .checked_sub(1)
-            .and_then(|n| self.entries.get(n))
-        {
-            self.floor = self.floor.max(last.seq);
-        }
+        self.expire_history(now);
         let longest = self.limits.events.max(self.for_readers.events).max(1);
         while self.expired > 0
             && let Some(oldest) = self.entries.front()
-            && (age(oldest) > self.for_readers.age || self.entries.len() > longest)
+            && (oldest.age(now) > self.for_readers.age || self.entries.len() > longest)
         {
             self.drop_oldest();
         }
     }
 
-    /// Drops the oldest event, and gives what keeping it cost.
+    /// Raises the floor over what can be resumed no more. The entries stay for connected readers.
+    fn expire_history(&mut self, now: Duration) {
+        let over = self.entries.len().saturating_sub(self.limits.events.max(1));
+        self.expired = self.expired.max(over);
+        while let Some(entry) = self.entries.get(self.expired)
+            && entry.age(now) > self.limits.age
+        {
+            self.expired += 1;
+        }
+        let last = self.expired.checked_sub(1);
+        if let Some(entry) = last.and_then(|last| self.entries.get(last)) {
+            self.floor = self.floor.max(entry.seq);
+        }
+    }
+
+    /// Drops the oldest event, and returns the bytes that keeping it cost.
     pub fn drop_oldest(&mut self) -> u64 {
         self.batches.clear();
         let Some(entry) = self.entries.pop_front() else {
@@ -202,7 +247,7 @@ impl Ring {
         size
     }
 
-    /// A topic keeps no buffer of a burst long gone.
+    /// Frees the memory of a burst long gone: a quiet topic keeps none.
     fn shrink(&mut self) {
         let (length, capacity) = (self.entries.len(), self.entries.capacity());
         if capacity > 64 && length < capacity / 4 {
@@ -210,18 +255,18 @@ impl Ring {
         }
     }
 
-    /// Nothing more is read from here until [`Ring::caught_up`]: events are missing after the newest one.
+    /// Lets nothing more be read until [`Ring::caught_up`]: events are missing after the newest one.
     pub fn catch_up(&mut self) {
         self.catching_up = true;
     }
 
-    /// What was missing has arrived, or is known to be lost.
+    /// Lets readers go on: the missing events have arrived, or are known to be lost.
     pub fn caught_up(&mut self) {
         self.catching_up = false;
     }
 
-    /// What was published after the newest event held, up to the number `floor`, never arrived. What was held before it
-    /// goes too: nobody may read on as if there were no gap.
+    /// Notes that what was published after the newest event held, up to the number `floor`, never arrives. Everything held
+    /// before goes too, since nobody may read on as if nothing were missing.
     pub fn lost_up_to(&mut self, floor: u64) {
         let tail = self.tail().next;
         self.lost = Cursor { next: tail + 1 };
@@ -234,8 +279,7 @@ impl Ring {
         self.floor = self.last;
     }
 
-    /// Begins anew with another sequence, of which nothing up to the number `floor` is known. To its readers what comes
-    /// next is behind a gap.
+    /// Begins another epoch, of which nothing up to the number `floor` is known. All readers are overtaken.
     pub fn restart(&mut self, floor: u64) {
         self.lost_up_to(floor);
         self.last = floor;
@@ -244,14 +288,14 @@ impl Ring {
         self.uncertain = None;
     }
 
-    /// The event `from` arrives late: who has seen an id from there on and below `to` may have missed it.
+    /// Notes that the event `from` arrives late: clients with an id from there on and below `to` may have missed it.
     pub fn mark_uncertain(&mut self, from: u64, to: u64) {
         let uncertain = self.uncertain.get_or_insert(Uncertain { from, to });
         uncertain.from = uncertain.from.min(from);
         uncertain.to = uncertain.to.max(to);
     }
 
-    /// Nothing above this number is to be read.
+    /// Returns the number above which nothing may be read.
     #[must_use]
     pub fn readable_to(&self) -> u64 {
         if self.catching_up {
@@ -261,7 +305,7 @@ impl Ring {
         }
     }
 
-    /// The cursor of a subscriber that sees what comes from now on.
+    /// Returns the cursor of a subscriber that sees what comes from now on.
     #[must_use]
     pub fn tail(&self) -> Cursor {
         Cursor {
@@ -269,7 +313,8 @@ impl Ring {
         }
     }
 
-    /// The cursor of a subscriber that has seen everything up to the number `seq`; `None` if something after it is gone.
+    /// Returns the cursor of a subscriber that has seen everything up to the number `seq`, or `None` if something after it is
+    /// gone.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
         if seq < self.floor || self.is_uncertain(seq) {
@@ -285,16 +330,16 @@ impl Ring {
         }
     }
 
-    /// Whether who has seen everything up to the number `seq`, here or on another server, may have missed what came late
-    /// here.
+    /// Whether a client with everything up to the number `seq`, from here or from another server, may have missed what came
+    /// late here.
     #[must_use]
     pub fn is_uncertain(&self, seq: u64) -> bool {
         let holds = |uncertain: &Uncertain| uncertain.from <= seq && seq < uncertain.to;
         self.uncertain.as_ref().is_some_and(holds)
     }
 
-    /// Moves a cursor that resumed after the number `seq` past all that may or may not have been seen. False if there is
-    /// nothing of it.
+    /// Moves a cursor that resumed after the number `seq` past what may or may not have been seen. Returns false if there is
+    /// nothing to skip.
     pub fn skip_uncertain(&self, cursor: &mut Cursor, seq: u64) -> bool {
         let behind = self.behind(seq);
         let skips = self.is_uncertain(seq) && behind > *cursor;
@@ -304,7 +349,7 @@ impl Ring {
         skips
     }
 
-    /// Moves a cursor forward so that at most the newest `keep` are before it. False if it need not move.
+    /// Moves a cursor forward so that at most the newest `keep` are left to it. Returns false if it need not move.
     pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Backlog) -> bool {
         let start = cursor.next.max(self.first);
         let mut index = usize::try_from(start - self.first).unwrap_or(usize::MAX);
@@ -321,18 +366,18 @@ impl Ring {
         moves
     }
 
-    /// The event at the cursor; `None` if there is none yet.
+    /// Returns the event at the cursor, or `None` if there is none yet.
     ///
     /// # Errors
     ///
     /// [`Overtaken`] if it has been dropped already.
-    pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut Entry>, Overtaken> {
+    pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut RingEntry>, Overtaken> {
         let index = self.index(cursor)?;
         Ok(self.entries.get_mut(index))
     }
 
-    /// The events at the cursor that are `wanted`, joined. Readers that want the same share them. `None` if the first of them
-    /// is not to be had.
+    /// Returns the events at the cursor, joined as far as they are `wanted`. Readers that want the same share the bytes. It is
+    /// `None` if the first event is not wanted.
     ///
     /// # Errors
     ///
@@ -374,7 +419,7 @@ impl Ring {
         }
     }
 
-    /// How far the cursor is behind, counting what is gone already by number only.
+    /// Returns how far the cursor is behind. Of what is gone already it counts the events, and not their bytes.
     #[must_use]
     pub fn backlog(&self, cursor: Cursor) -> Backlog {
         let (next, events) = match self.index(cursor) {
@@ -393,37 +438,37 @@ impl Ring {
         }
     }
 
-    /// The newest number, whether the event is still held or not.
+    /// Returns the newest number, whether the event is still held or not.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// What was published up to this number may be gone.
+    /// Returns the number up to which events may be gone.
     #[must_use]
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// The number of the oldest event that is held.
+    /// Returns the number of the oldest event that is held.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
         self.entries.front().map(|entry| entry.seq)
     }
 
-    /// What keeping the events costs, in bytes.
+    /// Returns the bytes that keeping the events costs.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Events held.
+    /// Returns how many events are held.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// No event is held.
+    /// Whether no event is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

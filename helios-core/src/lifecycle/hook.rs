@@ -10,7 +10,7 @@ pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// The future of a lifecycle hook.
 pub type HookFuture<'a> = Pin<Box<dyn Future<Output = HookResult> + Send + 'a>>;
 
-/// What a start or stop hook may return.
+/// A return value of a start or stop hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a start or stop hook",
     label = "neither `()` nor a `Result<(), E>` with an error",

@@ -7,7 +7,7 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::call::Call;
 use helios_core::error::HttpError;
-use helios_core::interceptor::{Handle, Next, ReplyFuture, map_through};
+use helios_core::interceptor::{InnerHandler, Next, ReplyFuture, map_through};
 use helios_core::reply::Reply;
 use helios_core::request::RequestContext;
 use http::StatusCode;
@@ -119,7 +119,7 @@ impl Innermost<'_> {
     }
 }
 
-impl Handle for Innermost<'_> {
+impl InnerHandler for Innermost<'_> {
     fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a> {
         Box::pin(async move {
             let taken = match self.endpoint.target {
