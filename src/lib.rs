@@ -38,12 +38,11 @@
 //!
 //! # Features
 //!
-//! Both are on by default.
-//!
-//! | feature | gives |
-//! | --- | --- |
-//! | `validate` | validation with garde of bodies, queries, paths and forms; `helios::garde` |
-//! | `multipart` | uploads: `Multipart`, `Part` |
+//! | feature | by default | gives |
+//! | --- | --- | --- |
+//! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
+//! | `multipart` | on | uploads: `Multipart`, `Part` |
+//! | `unstable-backplane` | off | several servers as one hub: `helios::backplane`, `Helios::backplane`; may change in any release |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
@@ -77,9 +76,11 @@ pub use helios_core::sse::{
 };
 pub use helios_core::{decode, encode};
 pub use helios_http::error::{self, Error};
+#[cfg(feature = "unstable-backplane")]
+pub use helios_http::sse::backplane;
 pub use helios_http::sse::{
     ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
-    SseOptions, SseService, SseStats, SseStream, UserKey, backplane,
+    SseOptions, SseService, SseStats, SseStream, UserKey,
 };
 pub use helios_http::{
     BoxedRoutes, Helios, HeliosService, Listener, Module, RemoteAddr, RouteInfo, Routes, testing,
