@@ -1,8 +1,6 @@
 //! Several servers behind one backplane, whose links delay, drop and tear: to clients they are one.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -4,7 +4,6 @@
 #[path = "../examples/dashboard/main.rs"]
 #[allow(dead_code)]
 mod dashboard;
-mod support;
 
 use helios::decode::DecodedEvent;
 use helios::prelude::*;

@@ -1,8 +1,6 @@
 //! Rooms over a real socket: topics, resume, resets, slow clients, limits and the end of a connection's time.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod rooms {
     mod app;
     mod holes;

@@ -1,8 +1,6 @@
 //! Streams over a real socket: the four ways to write one, and the life of a connection from its head to its end.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod sse {
     mod wire;
 }

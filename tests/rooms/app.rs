@@ -5,8 +5,8 @@ use helios::decode::DecodedEvent;
 use helios::prelude::*;
 use http::Method;
 
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer};
+use support::journal::Journal;
+use support::{SseClient, TestServer};
 
 #[derive(Injectable)]
 pub(super) struct Rooms {

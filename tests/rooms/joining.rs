@@ -7,8 +7,8 @@ use helios::prelude::*;
 use helios::testing::TestApp;
 
 use super::app::{app, json, next, seq, server, subscribe, until};
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer, eventually, within};
+use support::journal::Journal;
+use support::{SseClient, TestServer, eventually, within};
 
 #[derive(Clone, Debug, PartialEq)]
 struct UserId(u64);

@@ -8,8 +8,8 @@ use helios::testing::TestApp;
 use helios::{ConnectionLimits, Overload, ProxyHeader};
 use http::Method;
 
-use crate::support::journal::Journal;
-use crate::support::{Answer, SseClient, TestServer, eventually};
+use support::journal::Journal;
+use support::{Answer, SseClient, TestServer, eventually};
 
 /// All the ways in which a connection ends.
 #[derive(Injectable)]

@@ -6,7 +6,7 @@ use helios::prelude::*;
 use http::Method;
 
 use super::app::{json, until};
-use crate::support::{SseClient, TestServer, within};
+use support::{SseClient, TestServer, within};
 
 #[derive(Injectable)]
 struct Streams {

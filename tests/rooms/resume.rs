@@ -9,7 +9,7 @@ use helios::testing::TestApp;
 use tokio::task::JoinHandle;
 
 use super::app::{app, come_back, json, next, path, seq, server, subscribe, until};
-use crate::support::{SseClient, TestServer, within};
+use support::{SseClient, TestServer, within};
 
 /// Publishes these to the topic, and gives the last one's id.
 async fn publish(server: &TestServer, topic: &str, events: &[&str]) -> String {

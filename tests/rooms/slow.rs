@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::app::{app, come_back, json, path, seq, server, subscribe, until};
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer, eventually, within};
+use support::journal::Journal;
+use support::{SseClient, TestServer, eventually, within};
 
 /// A client that reads only when it is asked to, and whose socket takes little. It speaks HTTP/1.0, whose bodies are not
 /// in chunks.
