@@ -3,12 +3,13 @@
 
 mod rooms {
     mod app;
-    mod holes;
+    mod before_the_head;
     mod joining;
     mod limits;
     mod max_age;
     mod position;
     mod reset;
+    mod reset_hooks;
     mod resume;
     mod slow;
 }
