@@ -46,17 +46,16 @@
 //! | [`http`] | requests, answers, arguments, guards, interceptors, filters, uploads, listeners |
 //! | [`di`] | what the container builds, and async factories |
 //! | [`error`] | why an app does not start |
-//! | [`backplane`] | several servers as one hub |
+//! | `backplane` | several servers as one hub, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
 //! # Features
 //!
-//! Both are on by default.
-//!
-//! | feature | gives |
-//! | --- | --- |
-//! | `validate` | validation with garde of bodies, queries, paths and forms; `helios::garde` |
-//! | `multipart` | uploads: `http::Multipart`, `http::Part` |
+//! | feature | by default | gives |
+//! | --- | --- | --- |
+//! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
+//! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
+//! | `unstable-backplane` | off | several servers as one hub: `helios::backplane`, `Helios::backplane`; may change in any release |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
@@ -73,6 +72,7 @@ pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
 pub use helios_http::error;
+#[cfg(feature = "unstable-backplane")]
 pub use helios_http::sse::backplane;
 pub use helios_http::testing;
 pub use helios_http::{Helios, Module};

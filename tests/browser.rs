@@ -7,7 +7,6 @@
 #[path = "../examples/chat.rs"]
 #[allow(dead_code)]
 mod chat;
-mod support;
 #[path = "../examples/user.rs"]
 #[allow(dead_code)]
 mod user;

@@ -3,8 +3,6 @@
 //! `cargo xtask test` runs them. The table says what each of them does otherwise; the guide's chapter shows it.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod clients {
     pub(crate) mod kit;
     pub(crate) mod pages;

@@ -4,7 +4,6 @@
 #[path = "../examples/dashboard/main.rs"]
 #[allow(dead_code)]
 mod dashboard;
-mod support;
 
 use helios::prelude::*;
 use helios::sse::DecodedEvent;

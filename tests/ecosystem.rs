@@ -2,8 +2,6 @@
 //! as it is, and none of it harms a stream.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod ecosystem {
     mod standalone;
 }
@@ -174,7 +172,7 @@ async fn the_app_s_body_limit_is_in_force_for_extractors_too() {
 #[tokio::test]
 async fn static_files_are_served_where_no_route_is() {
     let (app, _) = app();
-    let server = TestServer::start(app.mount("/static", ServeDir::new("examples"))).await;
+    let server = TestServer::start(app.mount("/static", ServeDir::new("../examples"))).await;
     let page = server.get("/static/user.html").await;
     assert_eq!(
         (page.status, page.header("content-type")),

@@ -1,8 +1,6 @@
 //! Values that are made by async factories before the app is resolved.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io;
 
 use helios::prelude::*;

@@ -1,8 +1,6 @@
 //! Plain routes over a real socket: routing, binding, bodies, errors, limits, guards, interceptors, start-up checks.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use helios::prelude::*;

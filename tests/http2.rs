@@ -1,8 +1,6 @@
 //! Streams that share one connection.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use bytes::Bytes;
 use helios::prelude::*;
 use http::{Request, Response};

@@ -1,8 +1,6 @@
 //! Faults that users of other frameworks suffer from, one test each.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::HashSet;
 
 use helios::prelude::*;

@@ -1,8 +1,6 @@
 //! Guards, interceptors and filters: their order, what each may change, and that streams pass through them too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::Instant;
 
 use axum_core::response::{IntoResponse, Response};

@@ -1,8 +1,6 @@
 //! The examples of five other systems, ported: what a client on a socket gets, byte for byte.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod ports {
     mod danet;
     mod dwex;
@@ -10,7 +8,7 @@ mod ports {
     mod nestjs;
     mod s42core;
 
-    use crate::support::SseClient;
+    use support::SseClient;
 
     /// What a finished stream ends with.
     const END: &str = "event: helios:end\nid: helios:end\ndata: \n\n";

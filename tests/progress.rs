@@ -1,8 +1,6 @@
 //! A peer that neither reads nor sends is cut, on every protocol, and one that is merely slow is not.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;

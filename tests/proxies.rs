@@ -3,8 +3,6 @@
 //! The configurations are those of the guide's chapter on deployment.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod proxies {
     mod app;
     mod browser;

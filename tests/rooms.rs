@@ -1,16 +1,15 @@
 //! Rooms over a real socket: topics, resume, resets, slow clients, limits and the end of a connection's time.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 mod rooms {
     mod app;
-    mod holes;
+    mod before_the_head;
     mod joining;
     mod limits;
     mod max_age;
     mod position;
     mod reset;
+    mod reset_hooks;
     mod resume;
     mod slow;
 }

@@ -1,8 +1,6 @@
 //! Start and stop hooks of services, on a server that really listens.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::convert::Infallible;
 use std::io;
 

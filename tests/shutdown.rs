@@ -1,8 +1,6 @@
 //! How a server ends: signals to a process of its own, and what cannot end by itself.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::pending;
 use std::net::SocketAddr;
 

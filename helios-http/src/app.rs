@@ -322,8 +322,15 @@ impl Helios {
     }
 
     /// Joins the SSE hub with those of other servers. **Unstable**, see [`Backplane`].
+    #[cfg(feature = "unstable-backplane")]
     pub fn backplane(self, backplane: impl Backplane) -> Self {
-        self.streams.set_backplane(Arc::new(backplane));
+        self.behind(Arc::new(backplane))
+    }
+
+    /// Always compiled, so that what only a backplane needs is never dead code.
+    #[cfg_attr(not(feature = "unstable-backplane"), expect(dead_code))]
+    fn behind(self, backplane: Arc<dyn Backplane>) -> Self {
+        self.streams.set_backplane(backplane);
         self
     }
 

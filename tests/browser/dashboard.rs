@@ -12,11 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::seen;
-use crate::support::TestServer;
-use crate::support::browser::Browser;
-use crate::support::folder::Folder;
-use crate::support::journal::Journal;
-use crate::support::network::{cut, network};
+use support::TestServer;
+use support::browser::Browser;
+use support::folder::Folder;
+use support::journal::Journal;
+use support::network::{cut, network};
 
 #[path = "../../examples/dashboard/main.rs"]
 #[allow(dead_code)]

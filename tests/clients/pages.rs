@@ -9,8 +9,8 @@ use helios::prelude::*;
 
 use super::seen::{Seen, patiently};
 use super::site;
-use crate::support::TestServer;
-use crate::support::browser::Browser;
+use support::TestServer;
+use support::browser::Browser;
 
 pub(crate) struct Frameset {
     server: TestServer,

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::seen::patiently;
 use super::site;
-use crate::support::{read_to_end, within};
+use support::{read_to_end, within};
 
 /// The environment variable that makes this program the server.
 pub(crate) const SERVE: &str = "SERVE_CLIENTS";

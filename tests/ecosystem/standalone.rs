@@ -12,8 +12,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::support::journal::Journal;
-use crate::support::{SseClient, call, within};
+use support::journal::Journal;
+use support::{SseClient, call, within};
 
 /// Answers `/topic/{name}` with what is published to it, all else with a handle that a task keeps for ever.
 async fn answer(hub: &SseHub, journal: &Journal, request: Request<Incoming>) -> Response {

@@ -1,4 +1,4 @@
-use crate::support::TestServer;
+use support::TestServer;
 
 use super::{END, whole};
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use http::Method;
 
-use crate::support::TestServer;
+use support::TestServer;
 
 use super::{END, first, whole};
 

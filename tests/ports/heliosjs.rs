@@ -1,5 +1,5 @@
-use crate::support::TestServer;
-use crate::support::journal::Journal;
+use support::TestServer;
+use support::journal::Journal;
 
 use super::{first, whole};
 

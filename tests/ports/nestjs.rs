@@ -1,5 +1,5 @@
-use crate::support::TestServer;
 use http::Method;
+use support::TestServer;
 
 use super::{END, first, whole};
 

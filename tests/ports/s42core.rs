@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 
-use crate::support::{SseClient, TestServer, call};
 use helios::SseHub;
 use http::Method;
+use support::{SseClient, TestServer, call};
 
 use super::{END, whole};
 

@@ -13,8 +13,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer, within};
+use support::journal::Journal;
+use support::{SseClient, TestServer, within};
 
 #[derive(Injectable)]
 pub(super) struct News {

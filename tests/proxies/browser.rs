@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::app::Site;
 use super::nginx::NGINX;
 use super::process::{Kind, Proxy, Setup};
-use crate::support::browser::Browser;
+use support::browser::Browser;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -12,8 +12,8 @@ use tokio::process::Command;
 use super::app::{AS_A_BROWSER, Site, ask, ask_from, join, open};
 pub(super) use super::browser::ten_streams_of_a_page_survive_a_restart;
 use super::process::{Kind, Proxy, Setup};
-use crate::support::network::{cut, network};
-use crate::support::{SseClient, within};
+use support::network::{cut, network};
+use support::{SseClient, within};
 
 /// A test for each check, through this proxy: those that hold for all, and some that do not.
 macro_rules! through {

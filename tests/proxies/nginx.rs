@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::app::{Site, app, join, open};
 use super::process::{Addresses, Kind, Setup, replace};
-use crate::support::folder::Folder;
-use crate::support::journal::Journal;
+use support::folder::Folder;
+use support::journal::Journal;
 
 const SITE: &str = include_str!("nginx.conf");
 

@@ -9,8 +9,8 @@ use std::process::Stdio;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::support::folder::Folder;
-use crate::support::{DEADLINE, within};
+use support::folder::Folder;
+use support::{DEADLINE, within};
 
 /// What a test changes in a proxy's configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::app::{Site, join};
 use super::checks::comes_back;
 use super::nginx::NGINX;
 use super::process::{Kind, Setup, replace};
-use crate::support::backplane::Log;
+use support::backplane::Log;
 
 /// nginx before two servers, of which it is given the addresses in two words.
 const BEFORE_TWO: Kind = Kind {

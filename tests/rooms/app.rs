@@ -1,11 +1,15 @@
 //! The app that most tests here use: one route that joins whatever topics it is asked for.
 
+use helios::SseOptions;
 use helios::prelude::*;
-use helios::sse::{DecodedEvent, EventId};
+use helios::sse::DecodedEvent;
+use helios::sse::EventId;
+use helios::testing::{TestApp, TestStream};
 use http::Method;
+use tokio::time::timeout;
 
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer};
+use support::journal::Journal;
+use support::{SseClient, TestServer};
 
 #[derive(Injectable)]
 pub(super) struct Rooms {
@@ -90,4 +94,19 @@ pub(super) fn json(event: &DecodedEvent) -> serde_json::Value {
 
 pub(super) fn seq(id: &str) -> u64 {
     id.parse::<EventId>().unwrap().seq()
+}
+
+/// An app without a socket: nobody reads for a client but the test.
+pub(super) fn in_process(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal) {
+    let (app, journal) = app();
+    (TestApp::start(app.sse_options(change)).unwrap(), journal)
+}
+
+/// What there is to read, on a paused clock.
+pub(super) async fn all_now(stream: &mut TestStream) -> Vec<DecodedEvent> {
+    let mut all = Vec::new();
+    while let Ok(Some(event)) = timeout(Duration::from_millis(5), stream.next()).await {
+        all.push(event);
+    }
+    all
 }

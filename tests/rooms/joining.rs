@@ -6,9 +6,9 @@ use helios::prelude::*;
 use helios::sse::EventId;
 use helios::testing::TestApp;
 
-use super::app::{app, json, next, seq, server, subscribe, until};
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer, eventually, within};
+use super::app::{all_now, app, in_process, json, next, path, seq, server, subscribe, until};
+use support::journal::Journal;
+use support::{SseClient, TestServer, eventually, within};
 
 #[derive(Clone, Debug, PartialEq)]
 struct UserId(u64);
@@ -523,4 +523,28 @@ async fn who_caused_a_broadcast_does_not_get_it_and_all_others_do() {
     server.sse.publish("a", "next").await.unwrap();
     assert!(until(&mut author, "next").await.is_empty());
     assert_eq!(until(&mut other, "next").await, ["edited"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_history_still_delivers() {
+    let (app, _) = in_process(|sse| sse.history.age = Duration::ZERO);
+    let sse = app.sse_service().clone();
+    let mut first = app.sse(&path(&["x"])).await;
+    all_now(&mut first).await;
+    sse.publish("x", "1").await.unwrap();
+    tokio::time::advance(Duration::from_micros(2)).await;
+    sse.publish("x", "2").await.unwrap();
+    let got = all_now(&mut first).await;
+    assert_eq!([&*got[0].data, &*got[1].data], ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unused_topics_disappear_also_before_the_first_connection() {
+    let (app, _) = in_process(|sse| sse.max_topics = 100);
+    let sse = app.sse_service();
+    for n in 0..100 {
+        drop(sse.subscribe([format!("x{n}")]).await.unwrap());
+    }
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(sse.stats().topics, 0);
 }

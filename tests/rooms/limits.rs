@@ -7,8 +7,9 @@ use helios::sse::{ConnectionLimits, Decoded, Overload, ProxyHeader};
 use helios::testing::TestApp;
 use http::Method;
 
-use crate::support::journal::Journal;
-use crate::support::{Answer, SseClient, TestServer, eventually};
+use super::app::{in_process, path};
+use support::journal::Journal;
+use support::{Answer, SseClient, TestServer, eventually};
 
 /// All the ways in which a connection ends.
 #[derive(Injectable)]
@@ -401,4 +402,20 @@ async fn a_limit_by_address_counts_each_interface_on_its_own() {
     };
     let _clients = [from(2).await, from(3).await, from(2).await];
     eventually(|| server.sse.stats().connections == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_over_an_own_limit_takes_nothing_of_the_rate_of_all() {
+    let (app, _) = in_process(|sse| {
+        sse.connections.per_second = Some(1.0);
+        sse.connections.per_user = Some(1);
+        sse.connections.user = Some(Arc::new(|r| r.header("x-user").map(str::to_owned)));
+    });
+    let mut alice = app.sse(&path(&["x"])).header("x-user", "alice").await;
+    assert_eq!(alice.next().await.unwrap().event, "helios:ready");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let mut again = app.sse(&path(&["x"])).header("x-user", "alice").await;
+    assert_eq!(again.next().await.unwrap().event, "helios:overloaded");
+    let mut bob = app.sse(&path(&["x"])).header("x-user", "bob").await;
+    assert_eq!(bob.next().await.unwrap().event, "helios:ready");
 }

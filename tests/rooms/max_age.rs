@@ -7,8 +7,8 @@ use helios::testing::{TestApp, TestStream};
 use tokio::time::Instant;
 
 use super::app::json;
-use crate::support::journal::Journal;
-use crate::support::{TestServer, within};
+use support::journal::Journal;
+use support::{TestServer, within};
 
 /// Streams that do, or do not, say a last word.
 #[derive(Injectable)]

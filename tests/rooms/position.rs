@@ -5,7 +5,7 @@ use helios::sse::{DecodedEvent, EventId};
 use http::Method;
 
 use super::app::{json, until};
-use crate::support::{SseClient, TestServer, within};
+use support::{SseClient, TestServer, within};
 
 #[derive(Injectable)]
 struct Streams {

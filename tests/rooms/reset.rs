@@ -6,8 +6,8 @@ use helios::testing::{TestApp, TestStream};
 use tokio::sync::Notify;
 
 use super::app::{app, come_back, json, path, seq, server, subscribe, until};
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer};
+use support::journal::Journal;
+use support::{SseClient, TestServer};
 
 /// What the reset hook of a connection does.
 #[derive(Clone)]

@@ -7,9 +7,12 @@ use helios::prelude::*;
 use helios::sse::EventId;
 use helios::testing::TestApp;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::app::{app, come_back, json, next, path, seq, server, subscribe, until};
-use crate::support::{SseClient, TestServer, within};
+use super::app::{
+    all_now, app, come_back, in_process, json, next, path, seq, server, subscribe, until,
+};
+use support::{SseClient, TestServer, within};
 
 /// Publishes these to the topic, and gives the last one's id.
 async fn publish(server: &TestServer, topic: &str, events: &[&str]) -> String {
@@ -377,4 +380,24 @@ async fn history_within_its_age_is_resumed_and_an_expired_event_that_was_seen_is
         .await;
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     assert_eq!(client.next().await.unwrap().data, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_missed_nothing_within_retention_is_not_reset() {
+    let (app, _) = in_process(|_| {});
+    let sse = app.sse_service();
+    let mut first = app
+        .sse(&path(&["user:7"]))
+        .await
+        .with_deadline(Duration::from_secs(3600));
+    let ready = first.next().await.unwrap();
+    sse.publish("other", "x").await.unwrap();
+    // The other topic disappears, six minutes later the client's connection breaks, and it is back in two seconds.
+    let silence = timeout(Duration::from_secs(400), first.next()).await;
+    assert!(silence.is_err());
+    drop(first);
+    sleep(Duration::from_secs(2)).await;
+    let mut second = app.sse(&path(&["user:7"])).last_event_id(&ready.id).await;
+    let got = all_now(&mut second).await;
+    assert!(!got.iter().any(|event| event.event == "helios:reset"));
 }

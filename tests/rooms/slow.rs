@@ -1,18 +1,20 @@
 //! Clients that do not keep up, and what is kept for whom.
 
+mod drop_oldest;
+
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use helios::SseOptions;
 use helios::prelude::*;
 use helios::sse::{Decoded, DecodedEvent, Decoder};
-use helios::sse::{EventId, HistoryLimits, SlowClients, SseOptions};
-use helios::testing::TestApp;
+use helios::sse::{EventId, HistoryLimits, SlowClients};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::app::{app, come_back, json, path, seq, server, subscribe, until};
-use crate::support::journal::Journal;
-use crate::support::{SseClient, TestServer, eventually, within};
+use super::app::{all_now, app, come_back, in_process, json, path, seq, server, subscribe, until};
+use support::journal::Journal;
+use support::{SseClient, TestServer, eventually, within};
 
 /// A client that reads only when it is asked to, and whose socket takes little. It speaks HTTP/1.0, whose bodies are not
 /// in chunks.
@@ -173,47 +175,6 @@ async fn a_client_that_its_topic_has_overtaken_is_closed_and_reset_when_it_comes
     );
 }
 
-#[tokio::test]
-async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newest() {
-    let (server, journal) = watchful_server(|sse| {
-        sse.backlog.events = 100;
-        sse.slow_clients = SlowClients::DropOldest;
-    })
-    .await;
-    let mut client = Stalled::connect(&server, &["a"]).await;
-    server.wait_for_connections(1).await;
-    flood(&server.sse, "a", 1..=MANY).await;
-    eventually(|| server.sse.stats().dropped > 0).await;
-    assert_eq!(client.next().await.unwrap().event, "helios:ready");
-    let (mut expected, mut missing, mut told) = (1, 0, false);
-    while expected <= MANY {
-        let event = client.next().await.unwrap();
-        match event.event.as_str() {
-            "helios:reset" => {
-                assert_eq!(json(&event), json!({ "reason": "slow", "topics": ["a"] }));
-                told = true;
-            }
-            "helios:ready" => {}
-            _ => {
-                let next = number(&event);
-                assert!(next == expected || told, "{expected} is missing untold");
-                missing += next - expected;
-                (expected, told) = (next + 1, false);
-            }
-        }
-    }
-    assert_eq!(missing, server.sse.stats().dropped);
-    let stats = server.sse.stats();
-    assert_eq!((stats.connections, stats.slow_closes), (1, 0));
-    assert!(journal.notes().is_empty());
-}
-
-/// An app without a socket: nobody reads for a client but the test.
-fn in_process(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal) {
-    let (app, journal) = app();
-    (TestApp::start(app.sse_options(change)).unwrap(), journal)
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_is_published_and_what_is_sent_to_a_client_count_together() {
     let (app, journal) = in_process(|sse| sse.backlog.events = 100);
@@ -274,27 +235,6 @@ async fn a_client_with_much_to_resume_that_reads_on_is_not_slow() {
         let stats = sse.stats();
         assert_eq!((stats.slow_closes, stats.dropped), (0, 0));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_drop_oldest_a_client_that_its_topic_has_overtaken_goes_on_with_the_newest() {
-    let (app, _) = in_process(|sse| {
-        sse.history.events = 20;
-        sse.backlog.events = 10;
-        sse.slow_clients = SlowClients::DropOldest;
-    });
-    let sse = app.sse_service();
-    let mut client = app.sse(&path(&["a", "b"])).await;
-    assert_eq!(client.next().await.unwrap().event, "helios:ready");
-    for n in 0..100 {
-        sse.publish("a", n.to_string()).await.unwrap();
-    }
-    let reset = client.next().await.unwrap();
-    assert_eq!(json(&reset), json!({ "reason": "slow", "topics": ["a"] }));
-    for n in 95..100 {
-        assert_eq!(client.next().await.unwrap().data, n.to_string());
-    }
-    assert_eq!(sse.stats().dropped, 95);
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,45 +301,6 @@ async fn to_send_by_id_to_a_client_that_does_not_read_closes_it_and_never_waits(
     }
     assert_eq!(last.event, "helios:reconnect");
     journal.wait_for("closed: slow_client").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_drop_oldest_what_was_sent_by_id_gives_way_to_what_is_newer() {
-    let (app, _) = in_process(|sse| {
-        sse.backlog.events = 10;
-        sse.slow_clients = SlowClients::DropOldest;
-    });
-    let sse = app.sse_service();
-    let mut client = app.sse(&path(&["a"])).await;
-    assert_eq!(client.next().await.unwrap().event, "helios:ready");
-    let id = sse.clients()[0].id();
-    // A burst may be four times as long as the backlog.
-    for n in 0..42 {
-        sse.send_to_client(id, n.to_string()).await.unwrap();
-    }
-    sse.publish("a", "live").await.unwrap();
-    let mut seen = Vec::new();
-    while seen.last().is_none_or(|data| data != "live") {
-        let event = client.next().await.unwrap();
-        if event.event == "helios:reset" {
-            assert_eq!(json(&event)["reason"], "slow");
-            seen.push("reset".into());
-        } else {
-            seen.push(event.data);
-        }
-    }
-    let kept: Vec<_> = seen
-        .iter()
-        .filter_map(|data| data.parse::<u64>().ok())
-        .collect();
-    assert_eq!(kept.last(), Some(&41));
-    assert!(kept.len() >= 5, "only the older half gives way: {seen:?}");
-    assert!(
-        kept.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-        "{seen:?}"
-    );
-    assert_eq!(kept.len() as u64 + sse.stats().dropped, 42);
-    assert!(seen.contains(&"reset".to_owned()));
 }
 
 #[tokio::test]
@@ -604,4 +505,51 @@ async fn a_topic_is_kept_as_the_first_pattern_that_fits_its_name_says() {
         assert_eq!(resumes(&server, topic, id(15)).await, kept >= 50, "{topic}");
         assert!(resumes(&server, topic, id(58)).await, "{topic}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_larger_than_a_short_history_does_not_disconnect_healthy_readers() {
+    let (app, _) = in_process(|sse| {
+        sse.keep_topic(
+            "prices:*",
+            HistoryLimits {
+                events: 16,
+                age: Duration::from_secs(10),
+            },
+        );
+    });
+    let sse = app.sse_service().clone();
+    let mut first = app.sse(&path(&["prices:x"])).await;
+    all_now(&mut first).await;
+    for n in 1..=20 {
+        sse.publish("prices:x", format!("{n}")).await.unwrap();
+    }
+    assert_eq!(all_now(&mut first).await.len(), 20);
+    assert_eq!(sse.stats().slow_closes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_by_id_reaches_a_client_that_reads() {
+    let (app, _) = in_process(|_| {});
+    let sse = app.sse_service().clone();
+    let mut first = app.sse(&path(&["x"])).await;
+    all_now(&mut first).await;
+    let id = sse.clients()[0].id();
+    let large = "x".repeat(64 * 1024);
+    for _ in 0..50 {
+        sse.send_to_client(id, large.as_str()).await.unwrap();
+    }
+    assert_eq!(all_now(&mut first).await.len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_stream_that_is_not_polled_ends() {
+    let (app, _) = in_process(|sse| sse.keep_alive = None);
+    let sse = app.sse_service();
+    let mut first = app.sse(&path(&["a"])).await;
+    all_now(&mut first).await;
+    sse.clients()[0].reconnect_after(Duration::from_secs(1));
+    assert_eq!(first.next().await.unwrap().event, "helios:reconnect");
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(sse.stats().connections, 0);
 }

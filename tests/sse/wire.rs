@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tower::util::MapResponseLayer;
 
-use crate::support::journal::Journal;
-use crate::support::{TestServer, eventually, read_to_end, within};
+use support::journal::Journal;
+use support::{TestServer, eventually, read_to_end, within};
 
 #[derive(Injectable)]
 struct Wire {

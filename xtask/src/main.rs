@@ -26,7 +26,7 @@ const fn step(name: &'static str, args: &'static [&'static str]) -> Step {
     }
 }
 
-/// All with the same features, so that nothing is built twice.
+/// All but one with the same features, so that nothing is built twice.
 const TEST: &[Step] = &[
     step("format", &["fmt", "--all", "--check"]),
     step(
@@ -36,6 +36,20 @@ const TEST: &[Step] = &[
             "--workspace",
             PEERS,
             "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    step(
+        "without features",
+        &[
+            "clippy",
+            "--package",
+            "helios-rs",
+            "--package",
+            "helios-rs-http",
+            "--no-default-features",
             "--",
             "-D",
             "warnings",

@@ -1,5 +1,6 @@
 //! Generic controllers, `#[cfg]`, controllers out of `macro_rules`, shadowed names.
 #![deny(warnings)]
+#![allow(unreachable_pub)]
 
 use helios::prelude::*;
 
@@ -135,6 +136,9 @@ enum Payload<T> {
 }
 
 fn main() {
-    let _ = (Payload::One(1).into_sse_event(), Payload::Named { value: 1 }.into_sse_event());
+    let _ = (
+        Payload::One(1).into_sse_event(),
+        Payload::Named { value: 1 }.into_sse_event(),
+    );
     let _ = Helios::new(App).provide(Memory);
 }

@@ -1,5 +1,6 @@
 //! Without the prelude: each import counts as used, and any path to a macro or to the facade will do.
 #![deny(warnings)]
+#![allow(unreachable_pub)]
 
 mod named {
     use helios::{Injectable, controller, get, http_code, sse};

@@ -55,7 +55,12 @@ struct Jobs(Arc<Queue>);
 #[controller(prefix = "jobs")]
 impl Jobs {
     #[post]
-    fn add(&self, #[cookie] session: Option<String>, #[cookie("lang", default = "en")] lang: &str, #[body(unvalidated)] job: Draft) -> Result<(), QueueError> {
+    fn add(
+        &self,
+        #[cookie] session: Option<String>,
+        #[cookie("lang", default = "en")] lang: &str,
+        #[body(unvalidated)] job: Draft,
+    ) -> Result<(), QueueError> {
         let _ = (&self.0, session, lang, job.title);
         Err(QueueError::Full(7))
     }
@@ -102,7 +107,11 @@ struct Posts {
     sse: SseService,
 }
 
-fn wrapped(data: serde_json::Value, _request: &RequestContext, _response: &mut ResponseHead) -> serde_json::Value {
+fn wrapped(
+    data: serde_json::Value,
+    _request: &RequestContext,
+    _response: &mut ResponseHead,
+) -> serde_json::Value {
     data
 }
 
@@ -126,7 +135,11 @@ impl Posts {
     }
 
     #[get]
-    fn list(&self, #[query(default = 20)] size: usize, #[query("tag")] tags: Vec<String>) -> String {
+    fn list(
+        &self,
+        #[query(default = 20)] size: usize,
+        #[query("tag")] tags: Vec<String>,
+    ) -> String {
         format!("{} {}", self.page(size), tags.len())
     }
 
@@ -150,10 +163,19 @@ impl Posts {
         #[res] res: &mut ResponseHead,
         headers: &HeaderMap,
     ) -> Result<Post, HttpError> {
-        let _ = (user_agent, words, sse, req.uri(), headers.get(header::ACCEPT), counter);
+        let _ = (
+            user_agent,
+            words,
+            sse,
+            req.uri(),
+            headers.get(header::ACCEPT),
+            counter,
+        );
         mailer.send(lang);
         res.set_status(StatusCode::ACCEPTED);
-        Ok(Post { title: format!("{blog} {id}") })
+        Ok(Post {
+            title: format!("{blog} {id}"),
+        })
     }
 
     #[post]
@@ -165,7 +187,9 @@ impl Posts {
     #[put("{id}")]
     async fn replace(&self, #[param] id: u64, mut headers: HeaderMap, body: Bytes) -> Option<Post> {
         headers.clear();
-        (id > 0 && !body.is_empty()).then(|| Post { title: self.counter.clock.to_string() })
+        (id > 0 && !body.is_empty()).then(|| Post {
+            title: self.counter.clock.to_string(),
+        })
     }
 
     #[delete("{id}")]
@@ -184,7 +208,10 @@ impl Posts {
     }
 
     #[sse("updates")]
-    fn updates(&self, #[header("Last-Event-ID")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+    fn updates(
+        &self,
+        #[header("Last-Event-ID")] last: Option<u64>,
+    ) -> impl Stream<Item = SseEvent> {
         stream! {
             for i in last.map_or(0, |n| n.saturating_add(1))..10 {
                 yield SseEvent::json(json!({ "count": i })).id(i);
@@ -205,7 +232,12 @@ impl Posts {
 
     #[sse("ask", method = "POST", restart)]
     #[use_guards(AuthGuard)]
-    async fn ask(&self, #[body] draft: Draft, #[res] res: &mut ResponseHead, stream: SseStream) -> Result<(), HttpError> {
+    async fn ask(
+        &self,
+        #[body] draft: Draft,
+        #[res] res: &mut ResponseHead,
+        stream: SseStream,
+    ) -> Result<(), HttpError> {
         res.set_header(header::ETAG, header::HeaderValue::from_static("x"));
         stream.send(SseEvent::text(draft.title)).await?;
         Ok(())
@@ -280,7 +312,10 @@ struct App;
 #[sse(rename_all = "snake_case")]
 enum Progress {
     JobStarted,
-    Step { done: u32, of: u32 },
+    Step {
+        done: u32,
+        of: u32,
+    },
     Pair(u32, String),
     #[sse(rename = "finish")]
     Done(Post),
@@ -290,9 +325,17 @@ fn main() {
     let _ = Helios::new(App);
     let names = [
         (Progress::JobStarted, "job_started", "null"),
-        (Progress::Step { done: 1, of: 2 }, "step", r#"{"done":1,"of":2}"#),
+        (
+            Progress::Step { done: 1, of: 2 },
+            "step",
+            r#"{"done":1,"of":2}"#,
+        ),
         (Progress::Pair(1, "a".into()), "pair", r#"[1,"a"]"#),
-        (Progress::Done(Post { title: "x".into() }), "finish", r#"{"title":"x"}"#),
+        (
+            Progress::Done(Post { title: "x".into() }),
+            "finish",
+            r#"{"title":"x"}"#,
+        ),
     ];
     for (progress, name, data) in names {
         let event = progress.into_sse_event();

@@ -1,5 +1,10 @@
 //! A server on a real socket, and clients that talk to it over one.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used
+)]
 
 pub mod backplane;
 pub mod browser;

@@ -1,5 +1,6 @@
 //! What stands on a handler stays on it, and is respected: documentation, deprecation, lints, `#[cfg]`.
 #![deny(warnings, unfulfilled_lint_expectations)]
+#![allow(clippy::non_minimal_cfg)]
 
 use helios::prelude::*;
 
@@ -25,14 +26,23 @@ impl Notes {
         id
     }
 
-    #[expect(unused_variables, reason = "the lint is looked for in the method's own body")]
+    #[expect(
+        unused_variables,
+        reason = "the lint is looked for in the method's own body"
+    )]
     #[post]
     async fn create(&self, #[body] text: String) {
         let unused = 1;
     }
 
     #[put]
-    fn replace(&self, #[allow(unused_variables)] #[body] text: String) {}
+    fn replace(
+        &self,
+        #[allow(unused_variables)]
+        #[body]
+        text: String,
+    ) {
+    }
 
     #[cfg(any())]
     #[cfg_attr(all(), doc = "gone")]

@@ -1,0 +1,156 @@
+//! What is lost or late on the way is fetched, and told if it cannot be.
+
+use http::Method;
+use support::backplane::{Log, Weather};
+
+use super::node::{Node, data, pair, read, reset};
+
+#[tokio::test]
+async fn an_event_lost_on_the_way_is_fetched_when_the_next_one_shows_it() {
+    let (_log, one, two) = pair().await;
+    let mut client = two.client("x").await;
+    two.link.lose(true);
+    let mut all = vec![one.publish("x", "1").await, one.publish("x", "2").await];
+    two.link.flush().await;
+    two.link.lose(false);
+    all.push(one.publish("x", "3").await);
+    let seen = read(&mut client, 3).await;
+    assert_eq!(
+        seen.iter().map(|(data, _)| &**data).collect::<String>(),
+        "123"
+    );
+    assert!(seen.iter().map(|(_, id)| id).eq(&all));
+}
+
+#[tokio::test]
+async fn a_torn_link_is_made_good_before_anything_later_is_read() {
+    let (_log, one, two) = pair().await;
+    let mut client = two.client("x+y").await;
+    two.link.lose(true);
+    for (topic, text) in [("x", "1"), ("y", "2"), ("x", "3"), ("y", "4")] {
+        one.publish(topic, text).await;
+    }
+    two.link.flush().await;
+    two.link.lose(false);
+    two.link.torn();
+    let last = one.publish("x", "5").await;
+    let seen = read(&mut client, 5).await;
+    assert_eq!(
+        seen.iter().map(|(data, _)| &**data).collect::<String>(),
+        "12345"
+    );
+    assert_eq!(seen[4].1, last);
+    // Nobody can have read past what was lost: it is no reason to be told anything.
+    for (n, (_, id)) in seen.iter().enumerate() {
+        let (mut client, ready) = two.resume("x+y", id).await;
+        assert!(ready.data.contains(r#""resumed":true"#), "{n}: {ready:?}");
+        let rest: String = data(&mut client, 4 - n).await.concat();
+        assert_eq!(rest, "12345"[n + 1..]);
+    }
+}
+
+#[tokio::test]
+async fn a_gap_while_history_is_fetched_is_looked_into_as_well() {
+    let (_log, one, two) = pair().await;
+    let mut client = two.client("x").await;
+    // The first answer knows nothing of what is lost later.
+    let slow = Weather {
+        slow: 20_000,
+        ..Weather::default()
+    };
+    two.link.set_weather(slow);
+    for n in 1..=20 {
+        two.link.lose(true);
+        one.publish("x", &n.to_string()).await;
+        two.link.flush().await;
+        two.link.lose(false);
+        two.link.gap("x");
+    }
+    let all: Vec<_> = (1..=20).map(|n| n.to_string()).collect();
+    assert_eq!(data(&mut client, 20).await, all);
+}
+
+#[tokio::test]
+async fn a_loss_that_history_cannot_make_good_is_told() {
+    let (_log, one, two) = pair().await;
+    let mut client = two.client("x+y").await;
+    two.link.mute(true);
+    two.link.lose(true);
+    one.publish("x", "lost").await;
+    two.link.flush().await;
+    two.link.lose(false);
+    let next = one.publish("x", "next").await;
+    assert_eq!(
+        reset(&mut client).await,
+        ("gap".to_owned(), vec!["x".to_owned()])
+    );
+    assert_eq!(read(&mut client, 1).await, [("next".to_owned(), next)]);
+}
+
+#[tokio::test]
+async fn a_history_that_does_not_reach_back_is_told() {
+    let log = Log::new(2);
+    let one = Node::start(&log, 1).await;
+    let two = Node::start(&log, 2).await;
+    let mut client = one.client("x+y").await;
+    let last = one.publish("x", "0").await;
+    data(&mut client, 1).await;
+    drop(client);
+    for n in 1..=3 {
+        one.publish("x", &n.to_string()).await;
+    }
+    one.publish("y", "4").await;
+    let (mut client, ready) = two.resume("x+y", &last).await;
+    assert!(ready.data.contains(r#""resumed":false"#), "{ready:?}");
+    // At once: who is cut behind what `y` has missed must have been told.
+    assert_eq!(
+        reset(&mut client).await,
+        ("expired".to_owned(), vec!["x".to_owned()])
+    );
+    assert_eq!(data(&mut client, 1).await, ["4"]);
+}
+
+#[tokio::test]
+async fn an_event_that_came_late_leaves_who_read_past_it_told() {
+    let (_log, one, two) = pair().await;
+    // Keeps the topic watched: a loss is noticed by who watches.
+    let _other = two.client("x").await;
+    let mut client = two.client("x+y").await;
+    two.link.lose(true);
+    one.publish("x", "1").await;
+    two.link.flush().await;
+    two.link.lose(false);
+    let past = one.publish("y", "2").await;
+    assert_eq!(data(&mut client, 1).await, ["2"]);
+    drop(client);
+    // Whether it was here or elsewhere that it read past "1" cannot be known.
+    let (mut early, _) = two.resume("x+y", &past).await;
+    one.publish("x", "3").await;
+    assert_eq!(
+        reset(&mut early).await,
+        ("gap".to_owned(), vec!["x".to_owned()])
+    );
+    assert_eq!(data(&mut early, 1).await, ["3"]);
+    let (mut late, _) = two.resume("x+y", &past).await;
+    assert_eq!(
+        reset(&mut late).await,
+        ("expired".to_owned(), vec!["x".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_topic_joined_from_an_id_that_has_not_arrived_here_yet_begins_behind_it() {
+    let (_log, one, two) = pair().await;
+    let mut client = two.client("x").await;
+    let _watches = two.client("y").await;
+    two.link.pause();
+    let from = one.publish("y", "1").await;
+    let joined = two
+        .server
+        .send(Method::POST, &format!("/join/y/{from}"), &[], "")
+        .await;
+    assert_eq!(joined.status, 200);
+    two.link.resume();
+    one.publish("y", "2").await;
+    assert_eq!(data(&mut client, 1).await, ["2"]);
+}
