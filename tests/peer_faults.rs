@@ -268,7 +268,7 @@ async fn close_during_send_gives_its_error_to_the_sender() {
     .await;
     server.sse.clients()[0].close();
     journal
-        .wait_for("send gave: the connection is closed (server_closed)")
+        .wait_for("send gave: the stream is closed (server_closed)")
         .await;
     read_to_end(&mut unread).await;
     journal.wait_for("closed: server_closed").await;

@@ -1,4 +1,4 @@
-//! Names shared by everything that speaks of one SSE connection: its id, its end, and what can go wrong.
+//! Names shared by everything that speaks of one stream: its id, its end, and what can go wrong.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,8 +48,8 @@ pub fn is_end_mark(id: &str) -> bool {
     id == END_MARK
 }
 
-/// The identity of one SSE connection: a random UUID, version 4. A client that comes back is another connection, with
-/// another id. Whoever knows it can be let act for the connection, so show it to its own client only; that finds it in
+/// The identity of one stream: a random UUID, version 4. A client that comes back is another stream, with
+/// another id. Whoever knows it can be let act for the stream, so show it to its own client only; that finds it in
 /// the data of `helios:ready` (`client`) and of `welcome` (`uuid`).
 ///
 /// ```
@@ -130,7 +130,7 @@ impl FromStr for ClientId {
     }
 }
 
-/// Why an SSE connection ended: what `#[on_sse_close]` hooks, [`SseError::Closed`] and `SseStream::closed` tell. The first
+/// Why a stream ended: what `#[on_sse_close]` hooks, [`SseError::Closed`] and `SseStream::closed` tell. The first
 /// reason that is decided is the one that counts.
 ///
 /// ```
@@ -146,7 +146,7 @@ impl FromStr for ClientId {
 ///         SseStream::new()
 ///     }
 ///
-///     /// Once for each connection that the connection hook let in.
+///     /// Once for each stream that the connection hook let in.
 ///     #[on_sse_close]
 ///     async fn gone(&self, client: SseStream, reason: CloseReason) {
 ///         match reason {
@@ -286,7 +286,7 @@ impl SseReset {
     }
 }
 
-/// What can go wrong on an SSE connection, or when something is published.
+/// What can go wrong on a stream, or when something is published.
 ///
 /// In a handler `?` turns it into an [`HttpError`]. A producer that passes on [`SseError::Closed`] has not failed: nobody
 /// was there any more.
@@ -306,16 +306,16 @@ impl SseReset {
 /// let stream = SseStream::new();
 /// stream.close();
 /// let error = stream.send("too late").await.unwrap_err();
-/// assert_eq!(error.to_string(), "the connection is closed (server_closed)");
+/// assert_eq!(error.to_string(), "the stream is closed (server_closed)");
 /// # }
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SseError {
-    /// The connection is closed; nothing can be sent any more.
-    #[error("the connection is closed ({0})")]
+    /// The stream is closed; nothing can be sent any more.
+    #[error("the stream is closed ({0})")]
     Closed(CloseReason),
-    /// The client's queue is at its limit, `backlog`. `send().await` waits for room once the connection is attached.
+    /// The client's queue is at its limit, `backlog`. `send().await` waits for room once the stream is attached.
     #[error("the client's queue is full; wait with `send().await`, or drop the event")]
     Full,
     /// The event is larger than `max_event_bytes`.
@@ -334,11 +334,11 @@ pub enum SseError {
         "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
     )]
     Reserved(String),
-    /// The event has an id of its own, but published events, and all events of a connection that has joined topics, are
+    /// The event has an id of its own, but published events, and all events of a stream that has joined topics, are
     /// numbered by the hub.
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
-    /// A topic's name is empty, longer than 256 bytes, or `*`, which stands for all connections.
+    /// A topic's name is empty, longer than 256 bytes, or `*`, which stands for all streams.
     #[error(
         "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes, such as `user:7`, and `broadcast` for everybody"
     )]
@@ -349,9 +349,9 @@ pub enum SseError {
         /// The limit.
         limit: usize,
     },
-    /// The connection is in as many topics as `max_topics_per_connection` allows.
+    /// The stream is in as many topics as `max_topics_per_connection` allows.
     #[error(
-        "the connection is in {limit} topics already; leave one, or raise `max_topics_per_connection`"
+        "the stream is in {limit} topics already; leave one, or raise `max_topics_per_connection`"
     )]
     TooManyJoined {
         /// The limit.
@@ -360,7 +360,7 @@ pub enum SseError {
     /// The backplane could not be reached, or did not do what it was asked for.
     #[error("the backplane failed")]
     Backplane(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// No connection has this id here.
+    /// No stream has this id here.
     #[error("no client has the id {0}")]
     NoSuchClient(ClientId),
     /// The handle was returned from a second handler.

@@ -17,7 +17,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Returns a frame that opens a connection with these bytes, which are not an event.
+    /// Returns a frame that opens a stream with these bytes, which are not an event.
     #[must_use]
     pub fn opening(preamble: Bytes) -> Self {
         Self {

@@ -1,10 +1,10 @@
-//! Limiters of connections: how many there are for a key, and how many come in a second.
+//! Limiters of streams: how many there are for a key, and how many come in a second.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// Limits how many connections each key has.
+/// Limits how many streams each key has.
 #[derive(Debug)]
 pub struct KeyedLimiter<K> {
     counts: HashMap<K, usize>,
@@ -19,7 +19,7 @@ impl<K> Default for KeyedLimiter<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
-    /// Counts one more connection of `key`. Returns false, and counts nothing, if it has `limit` already.
+    /// Counts one more stream of `key`. Returns false, and counts nothing, if it has `limit` already.
     pub fn acquire(&mut self, key: &K, limit: usize) -> bool {
         let count = self.counts.get(key).copied().unwrap_or(0);
         let fits = count < limit;
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
         fits
     }
 
-    /// Counts one less. A key without a connection takes no memory.
+    /// Counts one less. A key without a stream takes no memory.
     pub fn release(&mut self, key: &K) {
         if let Some(count) = self.counts.get_mut(key) {
             *count -= 1;
@@ -39,13 +39,13 @@ impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
         }
     }
 
-    /// Returns how many keys have a connection.
+    /// Returns how many keys have a stream.
     #[must_use]
     pub fn len(&self) -> usize {
         self.counts.len()
     }
 
-    /// Whether nobody has a connection.
+    /// Whether nobody has a stream.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()

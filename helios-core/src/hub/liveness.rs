@@ -50,7 +50,7 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Returns the liveness of a connection that begins at `now` and reaches its age at `max_age`.
+    /// Returns the liveness of a stream that begins at `now` and reaches its age at `max_age`.
     #[must_use]
     pub fn new(now: Duration, max_age: Option<Duration>) -> Self {
         Self {

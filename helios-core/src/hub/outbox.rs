@@ -249,7 +249,7 @@ impl Outbox {
         true
     }
 
-    /// Frees the memory of a burst long gone: an idle connection keeps none.
+    /// Frees the memory of a burst long gone: an idle stream keeps none.
     fn shrink(&mut self) {
         const KEPT: usize = 16;
         if self.queue.capacity() > KEPT {

@@ -1,9 +1,23 @@
-//! Answers that nobody reads are cut: where they wait for the socket, and where they wait for the window of an HTTP/2 stream.
+//! Answers that nobody reads are cut. Each deadline stands at the edge of the app, so that layers and mounts are inside of it.
 //!
-//! An HTTP/2 stream whose window is closed waits inside of hyper, which polls neither the body nor anything else of ours. So
-//! its task is ours: hyper spawns the future of each stream with [`StreamExecutor`]. That task watches the body's hand-over
-//! of chunks ([`WatchedBody`]): a chunk that was taken, after which none is asked for, waits for the peer. When the task ends, the
-//! future is dropped with all that it holds, and h2 resets the stream.
+//! * **The socket.** [`WriteDeadline`] is put around it when it is accepted. So what hyper writes, streams that are taken over
+//!   and HTTP/2's connection go through it. It fails a write of which no byte leaves for `stuck_after`. There is a timer only
+//!   while a write waits.
+//! * **The window of an HTTP/2 stream.** With a closed window hyper polls neither the body nor anything else of ours.
+//!   1. hyper spawns the future of each stream with [`StreamExecutor`], so its task is ours.
+//!   2. hyper calls the service before it hands the stream to the executor. A task-local value tells the service which stream
+//!      it answers.
+//!   3. The body ([`WatchedBody`]) notes when a chunk is taken. A chunk that was taken, after which none is asked for, waits
+//!      for the peer.
+//!   4. When it has waited for `stuck_after` the task ends. The stream's future is dropped with all that it holds, and h2 resets
+//!      the stream.
+//!   5. While the connection's socket is full no stream is blamed: the socket's own deadline judges.
+//!
+//! Before a cut the [`Peer`], which travels in the request's extensions, is marked. A running stream that is dropped looks
+//! there, and closes as `SlowClient`. The heartbeat calls no stream stuck that has a [`Peer`]: only one of the two may judge, and
+//! the server sees each byte. The heartbeat judges where another server writes the stream.
+//!
+//! The deadline of a request's body is in [`crate::progress`].
 
 use std::io;
 use std::pin::Pin;

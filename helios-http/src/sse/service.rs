@@ -1,4 +1,4 @@
-//! [`SseService`]: the way to the connections of one app, from handlers and from outside.
+//! [`SseService`]: the way to the streams of one app, from handlers and from outside.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::sse::hub::topics::{EVERYONE, check_name};
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
-/// Makes connections, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
+/// Makes streams, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
 /// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
 ///
-/// The connections are those of one app: two apps in one process do not share them.
+/// The streams are those of one app: two apps in one process do not share them.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -84,19 +84,19 @@ impl fmt::Debug for SseService {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseStats {
-    /// Connections open now.
+    /// Streams open now.
     pub connections: usize,
     /// Topics that somebody is in or that hold history.
     pub topics: usize,
-    /// Events published to topics, and broadcast. What is sent to one connection is not counted.
+    /// Events published to topics, and broadcast. What is sent to one stream is not counted.
     pub published: u64,
-    /// Events handed to connections for writing: one for each that gets it.
+    /// Events handed to streams for writing: one for each that gets it.
     pub delivered: u64,
-    /// Events that could not be delivered to a connection.
+    /// Events that could not be delivered to a stream.
     pub dropped: u64,
-    /// Connections closed because their clients did not read.
+    /// Streams closed because their clients did not read.
     pub slow_closes: u64,
-    /// Bytes handed to connections for writing.
+    /// Bytes handed to streams for writing.
     pub bytes: u64,
 }
 
@@ -132,7 +132,7 @@ impl SseService {
         SseStream::known_to(&self.streams)
     }
 
-    /// The connection with this id, detached or attached, on this server. `None` once it is over.
+    /// The stream with this id, detached or attached, on this server. `None` once it is over.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -148,7 +148,7 @@ impl SseService {
         self.streams.find(id).map(SseStream::of)
     }
 
-    /// All attached connections on this server, in no order. It makes a list of them: for all to be told something, use
+    /// All attached streams on this server, in no order. It makes a list of them: for all to be told something, use
     /// [`SseService::broadcast`].
     ///
     /// ```
@@ -166,7 +166,7 @@ impl SseService {
         clients.map(SseStream::of).collect()
     }
 
-    /// Sends an event to one connection, as it is: interceptors of its route do not see it. It never waits for the
+    /// Sends an event to one stream, as it is: interceptors of its route do not see it. It never waits for the
     /// client; one that is too far behind is closed, or with `SlowClients::DropOldest` loses what is oldest. `Ok` means that
     /// it is queued, behind everything that was published until now. It is not resumed: a client that is cut before it has
     /// read the event does not get it again.
@@ -175,7 +175,7 @@ impl SseService {
     ///
     /// # Errors
     ///
-    /// [`SseError::NoSuchClient`] if no connection has this id, [`SseError::Closed`] if it has ended or was just
+    /// [`SseError::NoSuchClient`] if no stream has this id, [`SseError::Closed`] if it has ended or was just
     /// closed as too slow, [`SseError::Full`] if it is detached, or waits for a reset hook, and is at its limit, [`SseError::OwnId`] for an event with an
     /// id if it has joined topics, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an event
     /// that cannot be written.
@@ -261,7 +261,7 @@ impl SseService {
         Ok(client)
     }
 
-    /// The attached connections that are in the topic, on this server. It looks at each connection of the app, so it is for
+    /// The attached streams that are in the topic, on this server. It looks at each stream of the app, so it is for
     /// lists that people ask for, not for each event.
     ///
     /// ```
@@ -283,7 +283,7 @@ impl SseService {
         members.map(SseStream::of).collect()
     }
 
-    /// Sends an event to every attached connection, as [`SseService::publish`] does to those of a topic. On a connection
+    /// Sends an event to every attached stream, as [`SseService::publish`] does to those of a topic. On a stream
     /// that has joined no topic it is written without an id, and is not resumed. Cancel-safe as `publish` is.
     ///
     /// # Errors
@@ -303,8 +303,8 @@ impl SseService {
         self.streams.publish(EVERYONE, &event, None).await
     }
 
-    /// Sends an event to every attached connection but one, such as the one that caused it. A client that comes back is
-    /// another connection, and if it resumes may get the event then.
+    /// Sends an event to every attached stream but one, such as the one that caused it. A client that comes back is
+    /// another stream, and if it resumes may get the event then.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A connection's socket: what was read of it too early is read again, and what hyper writes can be kept back.
+//! Step 3 of the [takeover](super): a socket that can keep what hyper writes, and gives back what was read of it too early.
 
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,4 @@
-//! How an event stream is taken over from hyper: hyper writes its head, and no more.
-//!
-//! hyper is given the head with a body that is never ready. It encodes the head, and writes it behind whatever it still had
-//! to write; [`CapturedIo`](crate::server::takeover::capture::CapturedIo) keeps all of that. When hyper has flushed, it holds nothing that the client is owed,
-//! and the connection can be taken from it.
+//! Steps 1 and 2 of the [takeover](super): the service that hyper asks, and the place where a stream's body waits for it.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,8 +1,5 @@
-//! An event stream on a socket: each frame of its body is a chunk (RFC 9112, section 7.1), written as it comes. To an
-//! HTTP/1.0 client the body is written as it is, and ends with the connection.
-//!
-//! Between two events a connection owns no buffer. Frames are put together in one that all connections of a thread share;
-//! only what a full socket leaves over is kept, and until it is written the body is not polled.
+//! Step 5 of the [takeover](super): an event stream on a socket. Each frame of its body is a chunk (RFC 9112, section 7.1),
+//! written as it comes. To an HTTP/1.0 client the body is written as it is, and ends with the connection.
 
 use std::cell::Cell;
 use std::io;

@@ -1,10 +1,26 @@
-//! A hub behind a [`Backplane`]: what arrives is put into the rings, and what is missing is fetched.
+//! A hub with a [`Backplane`] behind it: what arrives is put into the rings, and what is missing is fetched.
 //!
-//! The backplane hands events over in the order of their ids. So the hub's head means: everything up to it that is for a
-//! topic watched here is in its ring, or the topic is [`Behind`] and holds its readers. What is found missing only later,
-//! below the head, leaves a doubt about who has read past it.
+//! # Why no event is lost or comes out of order
 //!
-//! Lock order: `order`, then a topic. Whatever raises the head or begins a hold has `order`.
+//! 1. The backplane numbers events for all servers, and hands them to each hub in the order of their ids.
+//! 2. So the hub's head means this: every event up to it that is for a topic watched here is in the topic's ring, or the topic
+//!    is [`Behind`] and holds its readers.
+//! 3. An event names the one before it in its topic (`prev`). If that is not known here, or the backplane says that it was
+//!    interrupted (`Torn`) or has lost something (`Gap`), the topic's readers are held and its history is fetched.
+//! 4. Only what cannot be had is told, by a `helios:reset` of reason `gap`. It has no id: it must not take the client past a
+//!    gap in another topic that is found next. A client that comes back at once is given what was lost, if history has it by then.
+//! 5. The answer to `watch`, `Torn` and `Gap` have their place in the order, and carry the newest id of that place. Else the
+//!    head could neither pass events that are for others only, nor could what is lost be told from what is on its way.
+//! 6. `Torn` is one event and not a gap for each topic: all topics must be held before the first of them has caught up.
+//! 7. What history gives beyond the head is left to the backplane, which hands it over at its place: else it would overtake
+//!    the events of other topics.
+//! 8. An event that turns up at or below the head at which its topic was held is late: readers may have been given ids after it
+//!    without it. The ring marks that as uncertain. What turns up above that head is not late, since nobody could read past it.
+//! 9. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
+//!
+//! # Locks
+//!
+//! `order`, then a topic. Whatever raises the head, or begins a hold, has `order`.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! [`SseStream`]: one SSE connection as handlers, hooks and tasks see it.
+//! [`SseStream`]: one stream as handlers, hooks and tasks see it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
 use crate::sync::until;
 
-/// A handle of one SSE connection. Clones are cheap and mean the same connection.
+/// A handle of one stream. Clones are cheap and mean the same stream.
 ///
 /// A new handle is *detached*: what is sent is queued up to the limits. Returning it from an `#[sse]` method attaches
 /// it, once, to that request. Dropping handles never closes an attached stream; dropping the last handle of a detached
@@ -33,7 +33,7 @@ use crate::sync::until;
 ///
 /// #[controller(prefix = "downloads")]
 /// impl Downloads {
-///     /// A producer gets the handle of its own connection.
+///     /// A producer gets the handle of its own stream.
 ///     #[sse("produced")]
 ///     async fn produced(&self, stream: SseStream) -> Result<(), SseError> {
 ///         stream.send(SseEvent::json(50).event("percent")).await?;
@@ -111,7 +111,7 @@ impl SseStream {
         Self::of(Arc::new(StreamState::new()))
     }
 
-    /// The connection's id: a random UUID. It stays the same after the end.
+    /// The stream's id: a random UUID. It stays the same after the end.
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.state.id
@@ -126,7 +126,7 @@ impl SseStream {
     /// # Errors
     ///
     /// [`SseError::Closed`] after the end, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an
-    /// event that cannot be written, [`SseError::OwnId`] for one with an id if the connection has joined topics,
+    /// event that cannot be written, [`SseError::OwnId`] for one with an id if the stream has joined topics,
     /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
@@ -181,7 +181,7 @@ impl SseStream {
     }
 
     /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204. A
-    /// generator or producer of the connection is dropped at its next await.
+    /// generator or producer of the stream is dropped at its next await.
     pub fn close(&self) {
         self.state.end(&Ending {
             reason: CloseReason::ServerClosed,
@@ -219,7 +219,7 @@ impl SseStream {
         });
     }
 
-    /// Waits until the connection is about to end, and gives the reason. Until the end is decided, a moment later (at most
+    /// Waits until the stream is about to end, and gives the reason. Until the end is decided, a moment later (at most
     /// `closing_grace`), the stream's producer may still send a last word; it then returns, and the client is asked
     /// to come back, not told that the stream is finished. Cancel-safe.
     ///
@@ -240,7 +240,7 @@ impl SseStream {
         until(&self.state.closing, reason).await
     }
 
-    /// Joins a topic: what is published to it from now on reaches this connection, numbered with the hub's ids. What was
+    /// Joins a topic: what is published to it from now on reaches this stream, numbered with the hub's ids. What was
     /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
     /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
     ///
@@ -327,7 +327,7 @@ impl SseStream {
         self.state.topics()
     }
 
-    /// Keeps a value with the connection, by its type; gives back the one that was there before.
+    /// Keeps a value with the stream, by its type; gives back the one that was there before.
     ///
     /// ```
     /// use helios::SseStream;
@@ -343,19 +343,19 @@ impl SseStream {
         self.state.data.insert(value)
     }
 
-    /// A copy of the value of this type that is kept with the connection. Wrap in an `Arc` what is large.
+    /// A copy of the value of this type that is kept with the stream. Wrap in an `Arc` what is large.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.state.data.get()
     }
 
-    /// Takes the value of this type away from the connection.
+    /// Takes the value of this type away from the stream.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.state.data.remove()
     }
 
-    /// Calls `callback` once when the connection is over, whatever ended it; at once if it is over already. It must
-    /// not block; a panic in it is logged. Do not keep a handle of the same connection in it: until the stream is attached,
+    /// Calls `callback` once when the stream is over, whatever ended it; at once if it is over already. It must
+    /// not block; a panic in it is logged. Do not keep a handle of the same stream in it: until the stream is attached,
     /// they would keep each other alive.
     ///
     /// ```
@@ -375,7 +375,7 @@ impl SseStream {
         self.state.is_closed()
     }
 
-    /// Waits until the connection is over, and gives the reason. Cancel-safe.
+    /// Waits until the stream is over, and gives the reason. Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;
