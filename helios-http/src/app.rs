@@ -387,8 +387,8 @@ impl Helios {
     }
 
     /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
-    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`], and [`Helios::prepare`] before. What is said of sockets and of the drain is not in
-    /// force then.
+    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`], and [`Helios::prepare`] before. What is said of
+    /// sockets and of the drain is not in force then.
     ///
     /// # Errors
     ///

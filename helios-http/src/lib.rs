@@ -1,4 +1,4 @@
-//! The runtime of the Helios framework: router, pipeline, hyper server, SSE service and bodies.
+//! The runtime of the Helios framework, on hyper, tokio and tower.
 //!
 //! Applications depend on the `helios` crate, which re-exports what they need.
 

@@ -1,4 +1,4 @@
-//! What generated code names, by way of the facade's `__rt`.
+//! The names that generated code uses by way of the facade's `__rt`, and the types in their signatures.
 
 pub use crate::app::table::{
     Controller, ControllerEntry, ControllerTable, Route, Server, ServerTable,

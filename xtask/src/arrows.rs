@@ -1,7 +1,7 @@
 //! Imports run downward: `cargo xtask arrows` reads which file of a crate names which other, and knows what is allowed.
 //!
 //! An arrow leads from the file that names an item to the file that defines it, wherever it is re-exported. Tests do not
-//! count, and neither does a re-export itself.
+//! count, and neither does a re-export itself. A name inside of a macro's call is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,6 +52,8 @@ struct Names {
     paths: BTreeSet<Vec<String>>,
     /// What it re-exports: a name, and the path of the item.
     exports: BTreeMap<String, Vec<String>>,
+    /// Its modules that are only compiled for tests.
+    tests: Vec<Module>,
 }
 
 type Arrows = BTreeMap<Module, BTreeSet<Module>>;
@@ -146,12 +148,18 @@ fn name(module: &Module) -> String {
 fn arrows(src: &Path) -> Result<Arrows, String> {
     let mut names = BTreeMap::new();
     read(src, &mut Vec::new(), &mut names)?;
+    without_tests(&mut names);
     let mut arrows = Arrows::new();
     for (from, said) in &names {
         let to = said.paths.iter().filter_map(|path| home(path, &names));
         arrows.insert(from.clone(), to.filter(|to| to != from).collect());
     }
     Ok(arrows)
+}
+
+fn without_tests(names: &mut BTreeMap<Module, Names>) {
+    let tests: Vec<Module> = names.values().flat_map(|said| said.tests.clone()).collect();
+    names.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
 }
 
 /// The module in which an item is defined, by way of re-exports.
@@ -276,6 +284,10 @@ impl<'ast> Visit<'ast> for Reader {
             _ => return visit::visit_item(self, item),
         };
         if is_test(attributes) {
+            if let Item::Mod(test) = item {
+                let test = [&self.module[..], &[test.ident.to_string()]].concat();
+                self.names.tests.push(test);
+            }
             return;
         }
         match item {
@@ -329,7 +341,7 @@ mod tests {
     }
 
     fn arrows_of(files: &[(&str, &str)]) -> Arrows {
-        let names: BTreeMap<_, _> = files
+        let mut names: BTreeMap<_, _> = files
             .iter()
             .map(|(path, text)| {
                 let (module, file) = (module(path), syn::parse_file(text).unwrap());
@@ -337,6 +349,7 @@ mod tests {
                 (module, said)
             })
             .collect();
+        without_tests(&mut names);
         let to = |said: &Names, from: &Module| {
             let homes = said.paths.iter().filter_map(|path| home(path, &names));
             homes.filter(|to| to != from).collect()
@@ -385,5 +398,8 @@ mod tests {
         let test = "#[cfg(test)] mod tests { use crate::a::A; }";
         let no_circle = arrows_of(&[("a", "use crate::b::B;"), ("b", test)]);
         assert!(circles(&RULE, &no_circle).is_empty());
+        let file = [("a", "use crate::b::B;"), ("b", "#[cfg(test)] mod tests;")];
+        let tests = arrows_of(&[&file[..], &[("b::tests", "use crate::a::A;")]].concat());
+        assert!(!tests.contains_key(&module("b::tests")));
     }
 }

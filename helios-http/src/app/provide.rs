@@ -35,8 +35,8 @@ macro_rules! provider_methods {
         /// `provide_async(connect)` with `async fn connect(settings: Arc<Settings>) -> Result<Pool, E>`.
         ///
         /// Factories run before anything else is resolved, in the order in which they need each other. `listen` lets them
-        /// run, [`Helios::prepare`](crate::Helios::prepare) for an app that does not listen; what fails is told with everything else that keeps the
-        /// app from starting. Of a type that is provided again later, the factory does not run.
+        /// run, [`Helios::prepare`](crate::Helios::prepare) for an app that does not listen; what fails is told with everything
+        /// else that keeps the app from starting. Of a type that is provided again later, the factory does not run.
         ///
         /// ```
         /// use std::io;
@@ -69,7 +69,8 @@ macro_rules! provider_methods {
             self
         }
 
-        /// As [`provide_async`](Self::provide_async), for a factory that gives an `Arc`, also of a trait: `Result<Arc<dyn Store>, E>`.
+        /// As [`provide_async`](Self::provide_async), for a factory that gives an `Arc`, also of a trait:
+        /// `Result<Arc<dyn Store>, E>`.
         pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
         where
             F: Factory<Args, Output = Arc<T>>,

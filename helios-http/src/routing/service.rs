@@ -297,7 +297,8 @@ impl HeliosService {
     ///
     /// # Errors
     ///
-    /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started before it are stopped again.
+    /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started
+    /// before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
         if let Some(replication) = self.streams.replication() {
             let started = replication.start().await;

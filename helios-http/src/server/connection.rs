@@ -211,7 +211,7 @@ where
         }
     }
 
-    /// More requests, unless the stream was the last. It is dropped first, so that who sees the end finds its seat free.
+    /// More requests, unless the stream was the last. It is dropped first, so that whoever sees the end finds the permit given back.
     fn behind_stream(&mut self) -> Phase<I> {
         let Phase::Stream(stream) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Phase::Over;

@@ -13,17 +13,17 @@
 //! 4. **hyper flushes.** Now it holds nothing that the client is owed. The connection is taken apart
 //!    (`server/connection.rs`), which frees its buffers.
 //! 5. **The stream is written.** [`stream::StreamWriter`] writes the bytes that were kept, polls the body with all layers
-//!    around it, and makes each frame a chunk. A stream that neither a layer nor an interceptor has touched is polled as it is
-//!    ([`Answer::Stream`](crate::sse::answer::Answer)), without the box that a body is.
+//!    around it, and makes each frame a chunk. A stream that no layer and no interceptor has touched
+//!    ([`Answer::Stream`](crate::sse::answer::Answer)) is polled directly, without a boxed body.
 //! 6. **The stream ends.** The socket goes back to hyper for the next request, with what was read meanwhile, unless the
 //!    connection was to end with this response.
 //!
-//! # What follows
+//! # Consequences
 //!
 //! * Frames are gathered in a buffer that the streams of a thread share. Only the bytes that a full socket leaves over are kept.
 //! * While some are left over the body is not polled. That is the back-pressure by which the hub tells a slow client.
-//! * A response stays hyper's if the request's body has not been read to its end. It also stays hyper's if the request came
-//!   with a `transfer-encoding`: beside a length, of which hyper does not tell, that ends the connection.
+//! * A response stays hyper's if the request's body has not been read to its end. It also stays hyper's if the request has a
+//!   `transfer-encoding`: hyper closes the connection if there is a length as well, and does not tell us so.
 //! * HTTP/2 stays hyper's from beginning to end, but for the tasks of its streams (`server/progress.rs`).
 //! * No cache holds thousands of connections from one event to the next. So an event looks at little, and that lies together:
 //!   a connection's task is a future written by hand that holds the stream itself, a stream's state begins with the fields

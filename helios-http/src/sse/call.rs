@@ -77,12 +77,11 @@ impl<S: Stream> Stream for Items<S> {
     }
 }
 
-/// Given to an async method that was a producer and has run to its end.
+/// The outcome of an async method that was a producer.
 #[derive(Debug)]
 pub struct Finished(pub(crate) Outcome);
 
-/// A request on its way to a stream: what the call of a route and the running stream that it opens tell each other. When
-/// the head has left, nobody needs it any more.
+/// Shared by a route's call and its running stream while the stream opens. It is dropped when the head leaves.
 pub(crate) struct Opening {
     pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
@@ -160,7 +159,7 @@ fn handle_of<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
     Ok(opening.handle())
 }
 
-/// The call of an `#[sse]` method. What the method gives is run by it.
+/// The call of an `#[sse]` method. It runs what the method returns.
 pub struct SseCall {
     /// What its arguments are bound from.
     pub call: Box<Call>,
@@ -208,6 +207,7 @@ impl SseCall {
         state.let_head_leave();
         poll_fn(|cx| {
             if state.is_closed() {
+                // The running stream drops this future at its next poll.
                 return Poll::Pending;
             }
             loop {

@@ -1,5 +1,5 @@
-//! The framework's own events. They are named, carry data, and keep the client's id, because clients lose what does
-//! not: a block without data is dropped by several of them, with its `id` and `retry`.
+//! The framework's own events. They are named and carry data: several clients drop a block without data, with its `id` and
+//! `retry`.
 
 use std::time::Duration;
 
@@ -44,14 +44,15 @@ pub(crate) fn ready(
     encoded(&with_id(event, id))
 }
 
-/// `<prefix>reset`: events of these topics are missing. The id is the one that the client has already.
+/// `<prefix>reset`: events of these topics are missing. The id is the client's own; one that has none gets its first with
+/// the last reset.
 pub(crate) fn reset(options: &SseOptions, id: Option<String>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
     let event = SseEvent::json(data).event(name(options, "reset"));
     encoded(&with_id(event, id))
 }
 
-/// Several clients take an event without an id to mean that they have none any more: each gives the client's back. One
+/// Several clients forget their id if the first event of a connection has none: each of these events gives it back. One
 /// that cannot be written was none of an event.
 fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
     let can_be_written = |id: &String| SseEvent::default().id(id).validate().is_ok();

@@ -52,8 +52,15 @@ impl<C> Hooks<C> {
     };
 
     pub(crate) const fn is_none(&self) -> bool {
-        let closing = self.error.is_none() && self.reset.is_none() && self.close.is_none();
-        self.connection.is_none() && closing
+        // By pattern, so that a new hook cannot be left out: then it would never run where it is the only one.
+        let Self {
+            connection,
+            error,
+            reset,
+            close,
+            needs: _,
+        } = self;
+        connection.is_none() && error.is_none() && reset.is_none() && close.is_none()
     }
 }
 
@@ -93,7 +100,7 @@ impl HookArgument<CloseReason> for CloseReason {
     }
 }
 
-/// Binds an argument of an error or close hook.
+/// Binds an argument of a hook that is given an event.
 pub fn hook_argument<E, T: HookArgument<E>>(client: &SseStream, event: &E) -> T {
     T::of(client, event)
 }

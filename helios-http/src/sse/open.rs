@@ -76,7 +76,7 @@ fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response
     }
 }
 
-/// The head of every stream. What a handler sets comes before the framework's own, which cannot be overridden.
+/// The head of every stream. The handler's headers are set first, so they cannot override the framework's.
 fn event_stream<B>(keep_alive: bool, own: &ResponseHead, body: B) -> http::Response<B> {
     let mut response = http::Response::new(body);
     let mut ignored = StatusCode::OK;

@@ -6,7 +6,8 @@
 //! | `route` | what a route fixes for its streams, and what a stream learns from its request |
 //! | `running` | the source and the queues of a stream as one future, which gives chunks |
 //! | `state` | the state behind all handles: one lock, and what is done when it is open again |
-//! | `lifecycle`, `deferred`, `task`, `data` | the parts of that state, which know neither lock nor clock |
+//! | `lifecycle`, `deferred`, `task` | the parts of that state, which know neither lock nor clock |
+//! | `data` | the app's own values, behind a lock of their own |
 //! | `hook_tasks` | runs the hooks of error, reset and close |
 
 pub(crate) mod data;

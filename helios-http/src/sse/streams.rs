@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, UnnumberedEvent};
-use helios_core::sse::{ClientId, CloseReason, SseError};
+use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -73,7 +73,7 @@ impl Streams {
         self.replication.get()
     }
 
-    /// Ends all streams, whose clients are to come back at once: their ids mean nothing here now.
+    /// Ends all live streams and asks their clients to come back: their ids mean nothing here now.
     pub(crate) fn send_away(&self) {
         for stream in self.live() {
             stream.end(&self.reconnect_ending(CloseReason::ServerClosed));
@@ -130,7 +130,7 @@ impl Streams {
         self.hook_tasks.wait().await;
     }
 
-    /// Where hooks run: the runtime in hand, or the heartbeat's for what is dropped outside of one.
+    /// The runtime for hooks: the current one, or the heartbeat's if a stream is dropped outside of any.
     pub(crate) fn runtime(&self) -> Option<Handle> {
         let heartbeat = || lock(&self.heartbeat.runtime).clone();
         Handle::try_current().ok().or_else(heartbeat)
@@ -147,6 +147,18 @@ impl Streams {
             reason,
             event: EndEvent::Reconnect(retry),
         }
+    }
+
+    /// The number after which somebody wants to go on, or why that cannot be.
+    pub(crate) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
+        if id.epoch() != self.hub.epoch() {
+            return Err(ResetReason::Epoch);
+        }
+        // Another server may have given out what has not arrived here yet.
+        if id.seq() > self.hub.head() && self.replication().is_none() {
+            return Err(ResetReason::Unknown);
+        }
+        Ok(id.seq())
     }
 
     /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of

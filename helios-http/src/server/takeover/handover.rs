@@ -21,7 +21,7 @@ use crate::routing::service::Stack;
 use crate::server::takeover::stream::TakenBody;
 use crate::sse::answer::Answer;
 
-/// What the parts of one connection tell each other. It belongs to hyper's time on the connection, and ends with it.
+/// Shared by the parts of one connection while hyper serves it.
 #[derive(Default)]
 pub(crate) struct Handover {
     /// The body of the request in hand has been read to its end, or it has none.

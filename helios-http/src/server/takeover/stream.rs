@@ -41,7 +41,7 @@ pub(crate) struct StreamWriter<I> {
     end: Option<End>,
 }
 
-/// What is written. A connection of the app's own is at hand, not behind the pointer that another body is.
+/// The body of a stream that was taken over. The app's own is held inline, any other behind a pointer.
 pub(crate) enum TakenBody {
     Own(RunningStream),
     Other(Body),
@@ -106,7 +106,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
     ///
     /// Of the socket, of a client that has gone away, and of a body that broke off.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // First: who says no more may still read what is ready, as with every other response.
+        // Writing comes first: a client that has shut down its sending side may still read what is ready.
         let written = self.poll_body(cx);
         if written.is_pending() {
             self.read(cx)?;
@@ -224,7 +224,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
             let count = ready!(write(&mut self.io, cx, &self.unwritten))?;
             self.unwritten.advance(count);
         }
-        // Its memory, which it keeps to the last.
+        // Frees the memory, which `advance` keeps.
         self.unwritten = Bytes::new();
         self.poll_flush(cx)
     }

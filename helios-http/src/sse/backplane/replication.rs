@@ -7,8 +7,9 @@
 //!    is [`Behind`] and holds its readers.
 //! 3. An event names the one before it in its topic (`prev`). If that is not known here, or the backplane says that it was
 //!    interrupted (`Torn`) or has lost something (`Gap`), the topic's readers are held and its history is fetched.
-//! 4. Only what cannot be had is told, by a `helios:reset` of reason `gap`. It has no id: it must not take the client past a
-//!    gap in another topic that is found next. A client that comes back at once is given what was lost, if history has it by then.
+//! 4. Only what cannot be had is told, by a `helios:reset` of reason `gap`. It has the id that the client has already, so it does
+//!    not take the client past a gap in another topic that is found next. A client that comes back at once is given what
+//!    was lost, if history has it by then.
 //! 5. The answer to `watch`, `Torn` and `Gap` have their place in the order, and carry the newest id of that place. Else the
 //!    head could neither pass events that are for others only, nor could what is lost be told from what is on its way.
 //! 6. `Torn` is one event and not a gap for each topic: all topics must be held before the first of them has caught up.

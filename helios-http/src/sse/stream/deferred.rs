@@ -6,10 +6,10 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{BacklogLimits, EventId};
 use helios_core::sse::{SseError, SseReset};
 
-/// Where a topic begins. `Head` is now; before the response head has left it is where the client has left off, if it has.
+/// Where a topic begins. `Now` is the hub's head. Before the response head leaves, it is where the client has left off, if it has.
 #[derive(Clone, Copy)]
 pub(crate) enum JoinAt {
-    Head,
+    Now,
     After(EventId),
 }
 
@@ -150,14 +150,14 @@ mod tests {
     fn topics_are_wanted_once_until_they_are_left_and_up_to_a_limit() {
         let mut deferred = Deferred::default();
         for topic in ["a", "b", "a"] {
-            deferred.want(topic, JoinAt::Head).unwrap();
+            deferred.want(topic, JoinAt::Now).unwrap();
         }
         deferred.leave("a");
         assert!(deferred.wanted().eq(["b"]));
         for n in 1..MAX_WANTED {
-            deferred.want(&n.to_string(), JoinAt::Head).unwrap();
+            deferred.want(&n.to_string(), JoinAt::Now).unwrap();
         }
-        let refused = deferred.want("c", JoinAt::Head);
+        let refused = deferred.want("c", JoinAt::Now);
         assert!(matches!(
             refused,
             Err(SseError::TooManyJoined { limit: MAX_WANTED })

@@ -284,7 +284,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
-        self.state.join(topic.as_ref(), JoinAt::Head).await
+        self.state.join(topic.as_ref(), JoinAt::Now).await
     }
 
     /// Joins a topic, and begins with what was published to it after `id`. If history does not reach back there, the client is

@@ -34,7 +34,7 @@ pub(crate) struct StreamLifecycle {
 }
 
 enum Stage {
-    /// Not returned from a method, or not accepted by the hooks yet. An end is kept until it is live.
+    /// Not attached yet, or not accepted by the hooks. An end is kept until it is live.
     Detached(Option<Ending>),
     Live,
     /// The source has failed, and the error hooks run: only the error ends it.
@@ -177,7 +177,7 @@ impl StreamLifecycle {
         matches!(self.stage, Stage::Closing(_))
     }
 
-    /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
+    /// Returns the reason once the end is announced or decided. Until then, notes that somebody watches for it.
     pub(crate) fn watch(&mut self) -> Option<CloseReason> {
         self.is_watched = true;
         let announced = self.announced.as_ref().map(|(ending, _)| ending.reason);

@@ -120,7 +120,7 @@ impl RunningStream {
                 // A source waits for room, if it does, until it is polled again.
                 chunk.waits &= self.source.is_none();
             }
-            Poll::Ready(None) => self.end(CloseReason::Completed),
+            Poll::Ready(None) => self.finish(CloseReason::Completed),
             Poll::Pending => {}
         }
         polled
@@ -157,7 +157,7 @@ impl RunningStream {
 
     /// Nothing has left yet: the client gets an ordinary answer.
     fn refuse(&mut self, refusal: Refusal) -> OpenOutcome {
-        self.end(CloseReason::Error);
+        self.finish(CloseReason::Error);
         match refusal {
             Refusal::Response(response) => OpenOutcome::Refused(*response),
             Refusal::Error(error) => OpenOutcome::Failed(error.into()),
@@ -199,7 +199,7 @@ impl RunningStream {
         }
     }
 
-    fn end(&mut self, reason: CloseReason) {
+    fn finish(&mut self, reason: CloseReason) {
         self.drop_source();
         let Some(stream) = &self.stream else { return };
         let finished = match stream.state.is_cut_as_stuck() {
@@ -223,7 +223,7 @@ fn is_of_closed(error: &SseError) -> bool {
 
 impl Drop for RunningStream {
     fn drop(&mut self) {
-        self.end(CloseReason::ClientDisconnected);
+        self.finish(CloseReason::ClientDisconnected);
     }
 }
 

@@ -1,15 +1,14 @@
 //! The state of one stream, from its handle's making to its last byte: how it begins and how it ends.
 //!
-//! [`StreamState`] is what all handles of a stream share. What changes is in [`Parts`], behind one lock. Its parts know
-//! neither the lock nor each other's tasks: their methods say what follows ([`Effects`]), and [`StreamState::change`] does
-//! that when the lock is open again.
+//! All handles of a stream share its [`StreamState`]. [`Parts`] holds what changes, behind one lock. The methods of `Parts` say
+//! what follows ([`Effects`]); it is done when the lock is open again.
 //!
 //! Its stages are those of [`StreamLifecycle`]:
 //!
 //! ```text
-//! Detached --returned from a method, hooks accept--> Live ----------- end decided ----------> Closing --last byte taken--> Finished
-//!     \                                                \--source fails--> Failing --hooks done--/                           /
-//!      \--dropped, refused------------------------------------------- stream dropped, cut ---------------------------------/
+//! Detached --attached, hooks accept--> Live ----------- end decided ----------> Closing --last byte taken--> Finished
+//!     \                                   \--source fails--> Failing --hooks done--/                             /
+//!      \--dropped, refused------------------------------ stream dropped, cut -----------------------------------/
 //! ```
 //!
 //! An end that is decided while it is detached is kept, and written as soon as it is live. While it is failing the error
@@ -59,11 +58,11 @@ pub(crate) struct StreamState {
     pub(crate) id: ClientId,
     /// Set when the stream is known by its id.
     streams: OnceLock<Weak<Streams>>,
-    /// Set when it is returned from a method.
+    /// Set when the stream is attached to its request.
     request: OnceLock<StreamRequest>,
     /// Signalled when the outbox has been read from.
     pub(crate) room: Notify,
-    /// Signalled when the end is announced.
+    /// Signalled when the end is announced or decided.
     pub(crate) closing: Notify,
     /// Signalled when the stream is over.
     pub(crate) over: Notify,
@@ -192,7 +191,7 @@ impl StreamState {
         lock(&self.parts).lifecycle.finished_reason()
     }
 
-    /// The reason, once the end is announced or decided; until then somebody is known to watch for it.
+    /// Returns the reason once the end is announced or decided. Until then, notes that somebody watches for it.
     pub(crate) fn closing_reason(&self) -> Option<CloseReason> {
         lock(&self.parts).lifecycle.watch()
     }
@@ -272,7 +271,7 @@ impl StreamState {
     }
 
     /// The stream is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
-    /// hooks in a task of their own. Only the first call does anything, and gives the final reason.
+    /// hooks in a task of their own. Only the first call does anything. It returns the final reason if the stream was attached.
     pub(crate) fn finish(self: &Arc<Self>, reason: CloseReason) -> Option<CloseReason> {
         let (reason, was_live) = self.settle(reason)?;
         let request = self.request()?;

@@ -2,7 +2,8 @@
 
 use std::task::Waker;
 
-/// The task that has polled last. It is woken only if it waits.
+/// The task that has polled last. It is woken only if it waits. A reader begins to wait, and a sender looks whether it waits,
+/// under the lock of the stream's state. So no wake-up for a private event is lost.
 #[derive(Default)]
 pub(crate) struct PollTask {
     waker: Option<Waker>,

@@ -47,12 +47,12 @@ impl StreamState {
         Ok(())
     }
 
-    /// The id behind which a topic begins, if that is not the head. What is joined before the stream is live is
-    /// looked after by [`StreamState::reach_back`].
+    /// The id behind which a topic begins, if that is not the head. [`StreamState::reach_back`] looks after topics that are
+    /// joined before the stream is live.
     fn goes_back_to(&self, hub: &Hub, at: JoinAt) -> Option<EventId> {
         match at {
             JoinAt::After(id) => Some(id),
-            JoinAt::Head => {
+            JoinAt::Now => {
                 let parts = lock(&self.parts);
                 let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
                 is_before_head.then(|| parts.begins_after(hub, self.request()))?
@@ -187,7 +187,7 @@ impl Parts {
         self.epoch.get_or_insert(hub.epoch());
         let mut subscription = Subscription::new(membership, || hub.head());
         let missed = match at {
-            JoinAt::Head => None,
+            JoinAt::Now => None,
             JoinAt::After(id) => subscription.replay(streams.position_of(id)).err(),
         };
         self.reader.join(subscription);

@@ -14,8 +14,8 @@
 //!    up below the position, a late replay or an event that had to be fetched, is written without its id.
 //! 3. **`reset`** ([`Parts::reset`]). It is told before all that is still to be read and has the position: the client has
 //!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
-//!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has brought; one that has brought none gets its
-//!    first with the last reset.
+//!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
+//!    brought; one that has brought none gets its first with the last reset.
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
 //!    written when everything up to that number has been and the reset hooks have answered
 //!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
@@ -38,7 +38,6 @@ use super::{HeadStage, Parts};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::stream::route::StreamRequest;
-use crate::sse::streams::Streams;
 
 impl StreamRequest {
     /// The number after which the client wants to go on, or why that cannot be.
@@ -46,20 +45,6 @@ impl StreamRequest {
         let id = self.last_event_id.as_deref()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
         Some(id.and_then(|id| self.route.streams.position_of(id)))
-    }
-}
-
-impl Streams {
-    /// The number after which somebody wants to go on, or why that cannot be.
-    pub(super) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
-        if id.epoch() != self.hub.epoch() {
-            return Err(ResetReason::Epoch);
-        }
-        // Another server may have given out what has not arrived here yet.
-        if id.seq() > self.hub.head() && self.replication().is_none() {
-            return Err(ResetReason::Unknown);
-        }
-        Ok(id.seq())
     }
 }
 

@@ -107,7 +107,7 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
     let all: [_; READERS] = std::array::from_fn(|_| live_stream(&streams));
     for stream in &all {
         for topic in TOPICS {
-            block_on(stream.join(topic, JoinAt::Head)).unwrap();
+            block_on(stream.join(topic, JoinAt::Now)).unwrap();
         }
     }
     thread::scope(|scope| {

@@ -49,8 +49,8 @@ impl StreamState {
         })
     }
 
-    /// Ends a live stream whose client is too far behind: it resumes what was published. One that is ending already,
-    /// or has failed, keeps its last words.
+    /// Ends a live stream whose client is too far behind; the client resumes what was published. A stream that is ending or
+    /// has failed keeps its last words.
     pub(super) fn end_as_slow(self: &Arc<Self>) {
         if let Some(request) = self.request() {
             self.change(|parts, effects| parts.end_as_slow(request, effects));
@@ -147,7 +147,7 @@ impl Parts {
     fn overtaken(&mut self, request: &StreamRequest, overtaken: Overtaken, effects: &mut Effects) {
         let options = request.route.hub().options();
         if !self.lifecycle.is_well() {
-            // What was sent to this client alone is still owed to it; it will resume the rest.
+            // The client is still owed its private events; it will resume the rest.
             self.reader.abandon().for_each(drop);
             return;
         }

@@ -73,8 +73,8 @@ impl StreamState {
         }
     }
 
-    /// Sends what the stream's own source gives, in the task that is going to poll for it. False if that has to wait for
-    /// room, or is in vain.
+    /// Sends an event of the stream's own source, in the task that polls for it. False if there is no room, or the stream is
+    /// closed.
     pub(crate) fn write(&self, event: &SseEvent) -> Result<bool, SseError> {
         let Some(StreamRequest { route, .. }) = self.request() else {
             return Ok(false);
@@ -95,8 +95,8 @@ impl StreamState {
         Ok(written)
     }
 
-    /// Puts an event into the queue, to be written after everything that was published until now. What answers a reset is
-    /// written `after` that.
+    /// Puts an event into the queue, to be written after everything that was published until now. An answer to a reset is
+    /// written right behind `after`.
     pub(crate) fn push(
         self: &Arc<Self>,
         prepared: &Prepared,
@@ -203,8 +203,8 @@ impl Parts {
         Ok(true)
     }
 
-    /// Whether `send` need not wait: there is room, or waiting would be in vain. What belongs to a reset is waited for by
-    /// everything else, so it does not wait itself.
+    /// Whether `send` need not wait: there is room, or waiting would be in vain. Everything else waits for the answer to a
+    /// reset, so the answer itself does not wait.
     fn takes_now(&self, after: Option<u64>) -> bool {
         let is_answer = self.answers(after).is_some();
         is_answer || !self.lifecycle.is_open() || self.reader.outbox.has_room(HIGH_WATER)

@@ -262,7 +262,7 @@ impl World {
     fn join(&mut self, client: usize, topic: usize, at: At) {
         let (here, head) = (self.log.len(), self.streams.hub.head());
         let (at, begins) = match at {
-            At::Head => (JoinAt::Head, None),
+            At::Head => (JoinAt::Now, None),
             At::Back(events) => {
                 let id = self.streams.hub.id(head.saturating_sub(events));
                 (JoinAt::After(id), Some(self.place(id)))
