@@ -503,6 +503,27 @@ mod start_up {
             .to_string()
     }
 
+    #[derive(Injectable)]
+    struct Ouroboros;
+
+    #[controller(prefix = "tail", controllers = [Ouroboros])]
+    impl Ouroboros {
+        #[get]
+        fn head(&self) {}
+    }
+
+    #[server(controllers = [Ouroboros])]
+    struct Circular;
+
+    #[test]
+    fn a_controller_that_is_nested_in_itself_is_a_fault_at_start_up() {
+        let text = faults(Helios::new(Circular));
+        assert!(
+            text.contains("the controller `Ouroboros` is nested in itself"),
+            "{text}"
+        );
+    }
+
     #[test]
     fn every_missing_provider_is_listed_with_who_needs_it() {
         let text = faults(Helios::new(Unprovided));

@@ -28,9 +28,9 @@ impl RequestTrace {
     }
 
     /// Notes the response's status, and its length if that is known.
-    pub(crate) fn answered(&self, status: StatusCode, bytes: Option<u64>) {
+    pub(crate) fn answered(&self, status: StatusCode, bytes: impl FnOnce() -> Option<u64>) {
         let Some(started) = self.started else { return };
-        let status = status.as_u16();
+        let (status, bytes) = (status.as_u16(), bytes());
         self.span.record("status", status);
         let duration_ms = millis(started.elapsed());
         self.span

@@ -141,7 +141,7 @@ impl Assembly<'_> {
     }
 
     fn mount(&mut self, entry: &ControllerEntry) {
-        let (id, name) = ((entry.id)(), entry.name);
+        let (id, name) = ((entry.id)(), (entry.name)());
         if self.is_nested_in_itself(id, name) {
             return;
         }

@@ -57,7 +57,8 @@ pub struct Route<C: 'static> {
 #[derive(Clone, Copy)]
 pub struct ControllerEntry {
     pub(crate) id: fn() -> TypeId,
-    pub(crate) name: &'static str,
+    /// Not the name itself: the table of a controller that is nested in itself would need itself to be built.
+    pub(crate) name: fn() -> &'static str,
     pub(crate) open: fn(&mut Resolver<'_>) -> OpenedTable,
 }
 
@@ -87,7 +88,7 @@ impl ControllerEntry {
     pub const fn of<C: Controller>() -> Self {
         Self {
             id: TypeId::of::<C>,
-            name: C::TABLE.name,
+            name: || C::TABLE.name,
             open: open::<C>,
         }
     }

@@ -200,7 +200,7 @@ async fn run_endpoint(
         peer
     ));
     let answer = answering.instrument(trace.span()).await;
-    trace.answered(answer.status(), answer.length());
+    trace.answered(answer.status(), || answer.length());
     match answer {
         Answer::Response(response) if is_head => pipeline::without_body(response).into(),
         // The pipeline opens none for HEAD.

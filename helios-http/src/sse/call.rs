@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{EventMapper, StreamRequest, StreamRoute};
+use crate::sync::lock;
 
 /// How long a producer may run before its response head leaves without an event.
 const HEAD_GRACE: Duration = Duration::from_millis(250);
@@ -87,7 +88,7 @@ pub(crate) struct Opening {
     pub(crate) head: ResponseHead,
     peer: Option<Arc<Peer>>,
     /// Made when it is asked for: a method that gives another handle has no need of it.
-    own: OnceLock<SseStream>,
+    own: Mutex<Option<SseStream>>,
     /// The handle that was attached, the call's own or another.
     attached: OnceLock<SseStream>,
 }
@@ -102,7 +103,7 @@ impl Opening {
             route,
             head,
             peer,
-            own: OnceLock::new(),
+            own: Mutex::default(),
             attached: OnceLock::new(),
         })
     }
@@ -113,11 +114,12 @@ impl Opening {
 
     /// The handle of this request's stream.
     fn handle(&self) -> SseStream {
-        let own = || SseStream::known_to(&self.route.streams);
-        let attached = self.attached();
-        attached
-            .unwrap_or_else(|| self.own.get_or_init(own))
-            .clone()
+        if let Some(attached) = self.attached() {
+            return attached.clone();
+        }
+        let mut own = lock(&self.own);
+        let own = own.get_or_insert_with(|| SseStream::known_to(&self.route.streams));
+        own.clone()
     }
 
     fn request(&self, request: &RequestContext) -> StreamRequest {
@@ -262,6 +264,9 @@ impl SseCall {
         handle.state.attach(opening.request(&call.request))?;
         // Set once: `open` takes the call.
         let _ = opening.attached.set(handle.clone());
+        // If another handle was attached, nothing comes of this one. It is dropped when it is no longer locked.
+        let own = lock(&opening.own).take();
+        drop(own);
         handle.state.join_wanted().await?;
         accept(&mut call, &handle).await?;
         drop((call, opening));

@@ -27,6 +27,8 @@ use crate::trace::StreamTrace;
 /// Dropping it, at any moment, ends the stream: with `SlowClient` if the server cuts it because the client does not read,
 /// and else with `ClientDisconnected`, unless an end was decided before.
 pub(crate) struct RunningStream {
+    /// Given back when the stream is over, before the app's values of the stream are dropped.
+    _permit: Permit,
     /// At hand for each event.
     route: Arc<StreamRoute>,
     /// Until the head leaves.
@@ -38,8 +40,6 @@ pub(crate) struct RunningStream {
     /// The source is the error hooks' now.
     failing: bool,
     trace: StreamTrace,
-    /// Given back when the stream is over.
-    _permit: Permit,
 }
 
 /// How the attempt to open a stream ended.
@@ -59,6 +59,7 @@ impl RunningStream {
         permit: Permit,
     ) -> Self {
         Self {
+            _permit: permit,
             route: Arc::clone(&opening.route),
             opening: Some(opening),
             stream: None,
@@ -66,7 +67,6 @@ impl RunningStream {
             preamble: None,
             failing: false,
             trace: StreamTrace::start(),
-            _permit: permit,
         }
     }
 

@@ -108,10 +108,13 @@ impl Parts {
         if self.task.is_polled_by(cx.waker()) {
             self.reader.wait_anew();
         }
-        let private = self.reader.outbox.len();
         loop {
             let head = hub.head();
-            match (self.reader.gather(head, cx.waker(), frame), request) {
+            let private = self.reader.outbox.len();
+            let gathered = self.reader.gather(head, cx.waker(), frame);
+            // At once: a reset below queues events of its own.
+            effects.made_room |= self.reader.outbox.len() < private;
+            match (gathered, request) {
                 // An event came between this head and the look at its topic, where the reader waits for a later one. What
                 // came elsewhere is no reason to look again: it may come without end.
                 (Ok(()), _) if frame.is_empty() && self.has_missed(hub, head) => {}
@@ -122,7 +125,6 @@ impl Parts {
         if frame.is_empty() && self.liveness.take_keep_alive() {
             *frame = Frame::opening(KEEP_ALIVE);
         }
-        effects.made_room |= self.reader.outbox.len() < private;
     }
 
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
@@ -197,10 +199,12 @@ impl Parts {
             limits.stuck_after = None;
         }
         let verdict = self.liveness.check(now, backlog, &limits);
-        if verdict == Verdict::KeepAlive {
+        let overdue = self.lifecycle.overdue(now);
+        // An end wakes the task itself.
+        if verdict == Verdict::KeepAlive && overdue.is_none() {
             effects.wake(&mut self.task);
         }
-        (verdict, self.lifecycle.overdue(now))
+        (verdict, overdue)
     }
 
     fn fell_behind(&mut self, request: &StreamRequest, effects: &mut Effects) {
@@ -274,12 +278,20 @@ mod tests {
     use std::task::Waker;
     use std::thread;
 
+    use helios_core::call::Call;
+    use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
     use helios_core::hub::UnnumberedEvent;
+    use helios_core::sse::SseError;
 
     use super::*;
-    use crate::sse::stream::deferred::Origin;
-    use crate::sse::stream::state::live_stream;
+    use crate::future::BoxFuture;
+    use crate::sse::hooks::SseHooks;
+    use crate::sse::options::SseOptions;
+    use crate::sse::stream::deferred::{JoinAt, Origin};
+    use crate::sse::stream::handle::SseStream;
+    use crate::sse::stream::route::StreamRoute;
+    use crate::sse::stream::state::{live_stream, request_to};
     use crate::sse::streams::Streams;
 
     /// Woken or not, the reader must not register behind an event that it has not seen.
@@ -339,5 +351,80 @@ mod tests {
             }))
         );
         assert_eq!(streams.hub.counters.slow_closes.load(Ordering::Relaxed), 0);
+    }
+
+    type HookFuture<'a> = BoxFuture<'a, Result<(), HttpError>>;
+
+    /// Its reset hook is still running.
+    struct Answering;
+
+    impl SseHooks for Answering {
+        fn connection<'a>(&'a self, _: &'a mut Call) -> Option<HookFuture<'a>> {
+            None
+        }
+
+        fn error<'a>(&'a self, _: SseStream, _: &'a SseError) -> Option<HookFuture<'a>> {
+            None
+        }
+
+        fn reset<'a>(&'a self, _: SseStream, _: &'a SseReset) -> Option<HookFuture<'a>> {
+            None
+        }
+
+        fn close(&self, _: SseStream, _: CloseReason) -> Option<HookFuture<'_>> {
+            None
+        }
+
+        fn answers_resets(&self) -> bool {
+            true
+        }
+    }
+
+    /// What is told about the reset takes the place of what was read, and the sender would wait for the hooks.
+    #[tokio::test]
+    async fn a_sender_learns_of_room_though_a_reset_is_told_in_the_same_read() {
+        let streams = Streams::new();
+        let mut options = SseOptions::default();
+        options.slow_clients = SlowClients::DropOldest;
+        options.history.events = 1;
+        options.backlog.events = 1;
+        streams.hub.configure(options);
+        let stream = Arc::new(StreamState::new());
+        let request = StreamRequest {
+            route: Arc::new(StreamRoute {
+                streams: Arc::clone(&streams),
+                hooks: vec![Arc::new(Answering)],
+                mappers: Arc::new([]),
+                restart: false,
+            }),
+            ..request_to(&streams)
+        };
+        assert!(stream.attach(request).is_ok());
+        stream.go_live(stream.request().unwrap());
+        stream.join("a", JoinAt::Now).await.unwrap();
+        let context = Context::from_waker(Waker::noop());
+        assert!(
+            stream
+                .poll_chunk(&streams.hub, Frame::default(), &context)
+                .is_ready()
+        );
+        let private = stream.prepare(SseEvent::text("x"), Origin::Own).unwrap();
+        stream.push(&private, None).unwrap();
+        let event = SseEvent::text("x");
+        for _ in 0..3 {
+            streams.publish("a", &event, None).await.unwrap();
+        }
+        let mut effects = Effects::default();
+        let mut frame = Frame::default();
+        let mut parts = lock(&stream.parts);
+        parts.read(
+            &streams.hub,
+            stream.request(),
+            &mut frame,
+            &context,
+            &mut effects,
+        );
+        assert!(effects.reset.is_some() && !frame.is_empty());
+        assert!(effects.made_room);
     }
 }
