@@ -82,6 +82,9 @@ pub use helios_macros::*;
 pub use self::di::Injectable;
 #[doc(no_inline)]
 pub use self::error::Error;
+#[cfg(feature = "multipart")]
+#[doc(no_inline)]
+pub use self::http::Multipart;
 #[doc(no_inline)]
 pub use self::http::{
     Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
@@ -89,8 +92,8 @@ pub use self::http::{
 };
 #[doc(no_inline)]
 pub use self::sse::{
-    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub, SseOptions,
-    SseReset, SseService, SseStream,
+    ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
+    SseOptions, SseReset, SseService, SseStream,
 };
 
 /// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
