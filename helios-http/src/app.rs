@@ -2,7 +2,6 @@
 
 mod assemble;
 mod module;
-mod provide;
 mod settings;
 pub(crate) mod table;
 
@@ -23,7 +22,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::app::assemble::{Assembled, assemble};
-use crate::app::provide::provider_methods;
 use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
@@ -116,7 +114,81 @@ impl Helios {
         }
     }
 
-    provider_methods!();
+    /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself. A later one of the
+    /// same type replaces it.
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.provide_as(Arc::new(value))
+    }
+
+    /// Hands in a value that is shared already, or one behind a trait, as the type that it is asked for by.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// trait Mailer: Send + Sync {}
+    ///
+    /// struct Smtp;
+    /// impl Mailer for Smtp {}
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Smtp));
+    /// # assert!(app.into_service().is_ok());
+    /// ```
+    pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.providers.provide(value);
+        self
+    }
+
+    /// Hands in a value that must be awaited to be made, such as a pool of connections. The factory is an async
+    /// function, or closure, that takes up to six `Arc`s of what is provided or made by other factories:
+    /// `provide_async(connect)` with `async fn connect(settings: Arc<Settings>) -> Result<Pool, E>`.
+    ///
+    /// Factories run before anything else is resolved, in the order in which they need each other. `listen` lets them
+    /// run, [`Helios::prepare`] for an app that does not listen; what fails is told with everything else that keeps the
+    /// app from starting. Of a type that is provided again later, the factory does not run.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// struct Settings { url: String }
+    /// struct Pool;
+    ///
+    /// async fn connect(settings: Arc<Settings>) -> Result<Pool, io::Error> {
+    ///     Err(io::Error::other(format!("{} does not answer", settings.url)))
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let app = Helios::new(App)
+    ///     .provide_async(connect)
+    ///     .provide_async(async || Ok::<_, io::Error>(Settings { url: "db:1".into() }));
+    /// let error = app.prepare().await.into_service().err().unwrap();
+    /// assert!(error.to_string().contains("`Pool` could not be made: db:1 does not answer"));
+    /// # });
+    /// ```
+    pub fn provide_async<Args, F>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output: Sync>,
+    {
+        self.providers.provide_async(factory, Arc::new);
+        self
+    }
+
+    /// As [`Helios::provide_async`], for a factory that gives an `Arc`, also of a trait: `Result<Arc<dyn Store>, E>`.
+    pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output = Arc<T>>,
+        T: ?Sized + Send + Sync + 'static,
+    {
+        self.providers.provide_async(factory, |value| value);
+        self
+    }
 
     /// Lets the factories of [`Helios::provide_async`] run, those of modules too. What they could not make is told by
     /// [`Helios::into_service`], with everything else that is wrong.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use helios_core::container::{Factory, Providers};
 
-use crate::app::provide::provider_methods;
 use crate::app::table::{Controller, ControllerEntry};
 
 /// A set of controllers below a path, with values of their own. A plain function makes one, from its settings, and an
@@ -60,7 +59,35 @@ impl Module {
         }
     }
 
-    provider_methods!();
+    /// Hands in a value that this module's controllers, guards and services get as `Arc<T>`.
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.provide_as(Arc::new(value))
+    }
+
+    /// Hands in a value that is shared already, or one behind a trait, as [`Helios::provide_as`](crate::Helios::provide_as).
+    pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.providers.provide(value);
+        self
+    }
+
+    /// Hands in a value that must be awaited to be made, as [`Helios::provide_async`](crate::Helios::provide_async).
+    pub fn provide_async<Args, F>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output: Sync>,
+    {
+        self.providers.provide_async(factory, Arc::new);
+        self
+    }
+
+    /// As [`Module::provide_async`], for a factory that gives an `Arc`, also of a trait.
+    pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
+    where
+        F: Factory<Args, Output = Arc<T>>,
+        T: ?Sized + Send + Sync + 'static,
+    {
+        self.providers.provide_async(factory, |value| value);
+        self
+    }
 
     /// Adds a controller, below the module's prefix.
     pub fn controller<C: Controller>(mut self) -> Self {
