@@ -20,6 +20,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::SseEvent;
+
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// One item that a [`Decoder`] found in the stream.
@@ -50,8 +52,10 @@ pub enum Decoded {
 ///
 /// let mut decoder = Decoder::new();
 /// decoder.feed(b"id: 1\ndata: a\ndata: b\n\n")?;
-/// let event = DecodedEvent { event: "message".into(), data: "a\nb".into(), id: "1".into() };
-/// assert_eq!(decoder.next_item(), Some(Decoded::Event(event)));
+/// let Some(Decoded::Event(event)) = decoder.next_item() else {
+///     panic!("an event");
+/// };
+/// assert_eq!((&*event.event, &*event.data, &*event.id), ("message", "a\nb", "1"));
 /// # Ok::<(), helios::sse::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +66,35 @@ pub struct DecodedEvent {
     pub data: String,
     /// The last event id in force, which an earlier event may have set; empty when there is none.
     pub id: String,
+    /// Whether an `id` field has come since the event before: the id is this event's own.
+    pub has_own_id: bool,
+}
+
+/// Passes an event of another stream on: its name unless it is `message`, its data as text, and its id if it brought one.
+///
+/// ```
+/// use helios::SseEvent;
+/// use helios::sse::{Decoded, Decoder};
+///
+/// let mut upstream = Decoder::new();
+/// upstream.feed(b"id: 7\nevent: tick\ndata: 1\n\n")?;
+/// let Some(Decoded::Event(event)) = upstream.next_item() else {
+///     panic!("an event");
+/// };
+/// assert_eq!(SseEvent::from(event), SseEvent::text("1").event("tick").id(7));
+/// # Ok::<(), helios::sse::DecodeError>(())
+/// ```
+impl From<DecodedEvent> for SseEvent {
+    fn from(decoded: DecodedEvent) -> Self {
+        let mut event = Self::text(decoded.data);
+        if decoded.event != "message" {
+            event = event.event(decoded.event);
+        }
+        match decoded.has_own_id {
+            true => event.id(decoded.id),
+            false => event,
+        }
+    }
 }
 
 /// Why decoding stopped.
@@ -112,6 +145,8 @@ pub struct Decoder {
     data: String,
     name: String,
     id: Arc<str>,
+    /// An `id` field has come since the last event.
+    has_own_id: bool,
     last_event_id: Arc<str>,
     retry: Option<Duration>,
     /// Events wait here with their id shared, so that a long id is not copied for each of them.
@@ -163,6 +198,7 @@ impl Decoder {
             data: String::new(),
             name: String::new(),
             id: Arc::default(),
+            has_own_id: false,
             last_event_id: Arc::default(),
             retry: None,
             ready: VecDeque::new(),
@@ -286,7 +322,10 @@ impl Decoder {
             b"" => self.push(Decoded::Comment(value.into_owned())),
             b"data" => self.data.extend([&*value, "\n"]),
             b"event" => self.name = value.into_owned(),
-            b"id" if !value.contains('\0') => self.id = value.into(),
+            b"id" if !value.contains('\0') => {
+                self.id = value.into();
+                self.has_own_id = true;
+            }
             b"retry" => self.read_retry(&value),
             _ => {}
         }
@@ -311,8 +350,13 @@ impl Decoder {
         } else {
             name
         };
-        let id = String::new();
-        self.push(Decoded::Event(DecodedEvent { event, data, id }));
+        let has_own_id = mem::take(&mut self.has_own_id);
+        self.push(Decoded::Event(DecodedEvent {
+            event,
+            data,
+            id: String::new(),
+            has_own_id,
+        }));
     }
 
     fn push(&mut self, item: Decoded) {
@@ -352,11 +396,13 @@ mod tests {
         std::iter::from_fn(|| decoder.next_item()).collect()
     }
 
+    /// An event that has an id of its own if there is one.
     fn event(name: &str, data: &str, id: &str) -> Decoded {
         Decoded::Event(DecodedEvent {
             event: name.into(),
             data: data.into(),
             id: id.into(),
+            has_own_id: !id.is_empty(),
         })
     }
 
@@ -364,8 +410,41 @@ mod tests {
         event("message", data, "")
     }
 
+    /// An event whose id is an earlier one's, or is empty though it is its own.
+    fn message_with(data: &str, id: &str, has_own_id: bool) -> Decoded {
+        Decoded::Event(DecodedEvent {
+            event: "message".into(),
+            data: data.into(),
+            id: id.into(),
+            has_own_id,
+        })
+    }
+
     fn retry(millis: u64) -> Decoded {
         Decoded::Retry(Duration::from_millis(millis))
+    }
+
+    /// What a relay makes of these bytes.
+    fn relayed(bytes: &[u8]) -> Vec<SseEvent> {
+        let events = decode(&[bytes]).into_iter().filter_map(|item| match item {
+            Decoded::Event(event) => Some(event.into()),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    #[test]
+    fn a_relay_gives_an_id_only_to_the_event_that_brought_it() {
+        let text = SseEvent::text;
+        assert_eq!(
+            relayed(b"id: 1\ndata: a\n\ndata: b\n\nid: 1\ndata: c\n\n"),
+            [text("a").id(1), text("b"), text("c").id(1)]
+        );
+        // An id without data is the next event's, and an empty one takes the client's id away.
+        assert_eq!(
+            relayed(b"id: 2\n\ndata: a\n\nid\ndata: b\n\nevent: x\ndata: c\n\n"),
+            [text("a").id(2), text("b").id(""), text("c").event("x")]
+        );
     }
 
     #[test]
@@ -435,7 +514,10 @@ mod tests {
     fn field_without_colon_has_an_empty_value() {
         assert_eq!(decode(&[b"data\n\n"]), [message("")]);
         assert_eq!(decode(&[b"data\ndata\n\n"]), [message("\n")]);
-        assert_eq!(decode(&[b"id: 1\nid\ndata\n\n"]), [message("")]);
+        assert_eq!(
+            decode(&[b"id: 1\nid\ndata\n\n"]),
+            [message_with("", "", true)]
+        );
     }
 
     #[test]
@@ -459,9 +541,9 @@ mod tests {
         assert_eq!(
             decode(&[b"id: 1\ndata: a\n\ndata: b\n\nid:\ndata: c\n\n"]),
             [
-                event("message", "a", "1"),
-                event("message", "b", "1"),
-                message("c")
+                message_with("a", "1", true),
+                message_with("b", "1", false),
+                message_with("c", "", true)
             ]
         );
     }

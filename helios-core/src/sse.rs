@@ -174,6 +174,8 @@ pub enum CloseReason {
     Rejected,
     /// It reached `max_age`, and is asked to come back.
     MaxAge,
+    /// What it was let in with has expired, see `SseStream::expire_at`. The client is asked to come back with something new.
+    CredentialExpired,
     /// The server is going down; the client is asked to come back.
     Shutdown,
 }
@@ -190,6 +192,7 @@ impl CloseReason {
             Self::Error => "error",
             Self::Rejected => "rejected",
             Self::MaxAge => "max_age",
+            Self::CredentialExpired => "credential_expired",
             Self::Shutdown => "shutdown",
         }
     }
@@ -338,9 +341,9 @@ pub enum SseError {
     /// numbered by the hub.
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
-    /// A topic's name is empty, longer than 256 bytes, or `*`, which stands for all streams.
+    /// A topic's name is empty, longer than 256 bytes, or has a `*`: names are no patterns, and `*` stands for all streams.
     #[error(
-        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes, such as `user:7`, and `broadcast` for everybody"
+        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes without `*`, such as `user:7`, and `broadcast` for everybody"
     )]
     InvalidTopic(String),
     /// There are as many topics as `max_topics` allows. One disappears when nobody is in it and its history has expired.

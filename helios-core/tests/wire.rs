@@ -1,5 +1,6 @@
 //! Encoder and decoder against each other, and the decoder against a naive reading of the specification.
 
+use std::mem;
 use std::time::Duration;
 
 use helios_core::decode::{Decoded, DecodedEvent, Decoder};
@@ -142,7 +143,7 @@ impl Fields {
         empty.then_some(EventError::Empty)
     }
 
-    fn expect(&self, (items, id, retry): &mut Observed) {
+    fn expect(&self, (items, id, retry): &mut Observed, has_own_id: &mut bool) {
         if let Some(comment) = &self.comment {
             let lines = normal(comment);
             items.extend(lines.split('\n').map(|line| Decoded::Comment(line.into())));
@@ -153,6 +154,7 @@ impl Fields {
         }
         if let Some(new) = &self.id {
             id.clone_from(new);
+            *has_own_id = true;
         }
         if let Some(data) = &self.data {
             let name = self.name.clone().filter(|name| !name.is_empty());
@@ -160,6 +162,7 @@ impl Fields {
                 event: name.unwrap_or_else(|| "message".into()),
                 data: normal(data),
                 id: id.clone(),
+                has_own_id: mem::take(has_own_id),
             }));
         }
     }
@@ -179,6 +182,7 @@ fn reference(bytes: &[u8]) -> Observed {
     lines.pop(); // what no line end follows is not a line
 
     let (mut items, mut last_event_id, mut reconnection_time) = (vec![], String::new(), None);
+    let mut has_own_id = false;
     let (mut data, mut event_type, mut id) = (String::new(), String::new(), String::new());
     for line in lines {
         if line.is_empty() {
@@ -191,6 +195,7 @@ fn reference(bytes: &[u8]) -> Observed {
                         .unwrap_or(message),
                     data: data.to_owned(),
                     id: id.clone(),
+                    has_own_id: mem::take(&mut has_own_id),
                 }));
             }
             (data, event_type) = (String::new(), String::new());
@@ -206,6 +211,7 @@ fn reference(bytes: &[u8]) -> Observed {
             data = data + value + "\n";
         } else if field == "id" && !value.contains('\0') {
             id = value.into();
+            has_own_id = true;
         } else if field == "retry" && !value.is_empty() && value.chars().all(|c| c.is_ascii_digit())
         {
             let digits = value.trim_start_matches('0');
@@ -229,7 +235,7 @@ proptest! {
         match (encode(&fields.event()), fields.error()) {
             (Ok(bytes), None) => {
                 let mut expected = Observed::default();
-                fields.expect(&mut expected);
+                fields.expect(&mut expected, &mut false);
                 prop_assert_eq!(observe([&*bytes]), expected);
             }
             (result, error) => prop_assert_eq!(result.err(), error),
@@ -239,11 +245,11 @@ proptest! {
     #[test]
     fn events_in_a_row_stay_apart(sequence in vec(fields(), 0..8)) {
         let mut buffer = bytes::BytesMut::new();
-        let mut expected = Observed::default();
+        let (mut expected, mut has_own_id) = (Observed::default(), false);
         for fields in &sequence {
             let length = buffer.len();
             if encode_into(&fields.event(), &mut buffer).is_ok() {
-                fields.expect(&mut expected);
+                fields.expect(&mut expected, &mut has_own_id);
             } else {
                 prop_assert!(fields.error().is_some());
                 prop_assert_eq!(buffer.len(), length);

@@ -1,6 +1,7 @@
 //! Connections whose time is up: by age, or because the server goes down.
 
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use helios::prelude::*;
 use helios::testing::{TestApp, TestStream};
@@ -67,6 +68,18 @@ impl Words {
         SseStream::new()
     }
 
+    /// Lets its client in for so many seconds, and then for so many more.
+    #[sse("expires/{seconds}/{more}")]
+    fn expires(&self, #[param] seconds: u64, #[param] more: u64) -> SseStream {
+        let stream = SseStream::new();
+        let after = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+        stream.expire_at(after(seconds));
+        if more > 0 {
+            stream.expire_at(after(seconds + more));
+        }
+        stream
+    }
+
     #[on_sse_close]
     fn closed(&self, reason: CloseReason) {
         self.ended.lock().unwrap().push(Instant::now());
@@ -131,6 +144,29 @@ async fn a_connection_that_is_old_is_asked_to_come_back() {
     assert!(youngest >= MAX_AGE.mul_f64(0.9), "{youngest:?}");
     assert!(oldest <= MAX_AGE + Duration::from_secs(2), "{oldest:?}");
     assert!(oldest - youngest > MAX_AGE / 50, "not all at the same time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_what_its_client_was_let_in_with_expires() {
+    for (path, seconds) in [("0/0", 0), ("30/0", 30), ("30/60", 90)] {
+        let (app, journal, ended) = aging();
+        let began = Instant::now();
+        let words = words(open(&app, &format!("/w/expires/{path}")).await).await;
+        assert_eq!(words, ["reconnect: \"credential_expired\""]);
+        journal.wait_for("closed: credential_expired").await;
+        let lived = ended.lock().unwrap().pop().unwrap() - began;
+        let late = lived.as_secs_f64() - f64::from(seconds);
+        assert!((-0.1..2.0).contains(&late), "{path}: {lived:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_no_clock_can_tell_ends_nothing() {
+    let stream = SseStream::new();
+    stream.expire_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+    let (app, ..) = aging();
+    let words = words(open(&app, "/w/expires/900000000000/0").await).await;
+    assert_eq!(words, ["reconnect: \"max_age\""]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,8 @@ const LONGEST_NAME: usize = 256;
 
 /// Whether connections may join, and publishers name, a topic of this name.
 pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name == EVERYONE {
+    // A star stands for everybody, or looks like a pattern, which a name is not.
+    if name.is_empty() || name.len() > LONGEST_NAME || name.contains('*') {
         return Err(SseError::InvalidTopic(name.to_owned()));
     }
     Ok(())

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use helios_core::event::{IntoSseEvent, SseEvent};
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::sse::stream::deferred::{JoinAt, Origin};
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
@@ -217,6 +218,49 @@ impl SseStream {
             reason: CloseReason::ServerClosed,
             event: EndEvent::Reconnect(delay),
         });
+    }
+
+    /// Ends the stream when what its client was let in with expires, such as at a token's `exp`: the client is asked to come
+    /// back, and the guard lets it in again or does not. Until then a later call may set another time, earlier or later.
+    ///
+    /// The time is looked at with the heartbeat, at least once a second. It is reckoned from the moment of the call, so later
+    /// changes of the system's clock do not count. A time that has passed ends the stream at the next heartbeat.
+    ///
+    /// The close reason is [`CloseReason::CredentialExpired`]. A guard that answers 401 then stops an `EventSource` for
+    /// good: a page that can get a new token in time does so before.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Claims { exp: u64 } // put there by a guard
+    ///
+    /// #[derive(Injectable)]
+    /// struct Inbox;
+    ///
+    /// #[controller(prefix = "inbox")]
+    /// impl Inbox {
+    ///     #[sse]
+    ///     fn inbox(&self) -> SseStream {
+    ///         SseStream::new()
+    ///     }
+    ///
+    ///     #[on_sse_connection]
+    ///     fn opened(&self, client: SseStream, #[req] request: &RequestContext) {
+    ///         let claims = request.extensions().get();
+    ///         let exp = claims.and_then(|Claims { exp }| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(*exp)));
+    ///         if let Some(exp) = exp {
+    ///             client.expire_at(exp);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn expire_at(&self, at: SystemTime) {
+        let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+        // Beyond what the clock can tell is never.
+        self.state.expire_at(Instant::now().checked_add(left));
     }
 
     /// Waits until the stream is about to end, and gives the reason. Until the end is decided, a moment later (at most

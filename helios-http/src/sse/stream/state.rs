@@ -31,6 +31,7 @@ use bytes::Bytes;
 use helios_core::hub::{BacklogLimits, Liveness, Subscriber};
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::panics::caught;
 use crate::sse::hub::Hub;
@@ -81,6 +82,8 @@ struct Parts {
     epoch: Option<u64>,
     /// A reset that came while another one is being answered.
     next_reset: Option<PendingReset>,
+    /// When what the client was let in with expires.
+    expires_at: Option<Instant>,
 }
 
 /// How far the response head has come.
@@ -109,6 +112,7 @@ impl StreamState {
                 deferred: Deferred::default(),
                 epoch: None,
                 next_reset: None,
+                expires_at: None,
             }),
             id,
             streams: OnceLock::new(),
@@ -237,6 +241,11 @@ impl StreamState {
         if let Some((callback, reason)) = late {
             caught("an `on_close` callback", || callback(reason));
         }
+    }
+
+    /// The stream is to end then, unless another time is set before.
+    pub(crate) fn expire_at(&self, at: Option<Instant>) {
+        lock(&self.parts).expires_at = at;
     }
 
     /// Says that the stream is to end. Those who watch for that may still send until it is decided: by the end of the

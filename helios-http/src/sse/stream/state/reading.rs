@@ -8,6 +8,7 @@ use bytes::Bytes;
 use helios_core::encode::KEEP_ALIVE;
 use helios_core::hub::{Backlog, BacklogLimits, Frame, Overtaken, Verdict};
 use helios_core::sse::{CloseReason, ResetReason, SseReset};
+use tokio::time::Instant;
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
@@ -23,6 +24,15 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     /// That is all for now: whoever polled is woken when there is more, and need not poll again before.
     pub(crate) waits: bool,
+}
+
+/// What a heartbeat finds.
+struct Judgement {
+    verdict: Verdict,
+    /// An announced end that is due.
+    overdue: Option<Ending>,
+    /// What the client was let in with has expired.
+    has_expired: bool,
 }
 
 impl StreamState {
@@ -63,18 +73,22 @@ impl StreamState {
             return;
         };
         let streams = &request.route.streams;
-        let (verdict, overdue) = self.change(|parts, effects| parts.judge(request, effects));
-        if let Some(ending) = overdue {
+        let announce = |reason| {
+            let ending = streams.reconnect_ending(reason);
+            self.announce_end(&streams.hub, ending);
+        };
+        let judgement = self.change(|parts, effects| parts.judge(request, effects));
+        if let Some(ending) = judgement.overdue {
             self.end(&ending);
         }
-        match verdict {
+        if judgement.has_expired {
+            announce(CloseReason::CredentialExpired);
+        }
+        match judgement.verdict {
             Verdict::Fine | Verdict::KeepAlive => {}
             Verdict::Stuck => drop(self.end_as_stuck()),
             Verdict::Slow => self.change(|parts, effects| parts.fell_behind(request, effects)),
-            Verdict::Aged => {
-                let ending = streams.reconnect_ending(CloseReason::MaxAge);
-                self.announce_end(&streams.hub, ending);
-            }
+            Verdict::Aged => announce(CloseReason::MaxAge),
         }
     }
 
@@ -180,12 +194,7 @@ impl Parts {
         self.end(Some(request), &ending, effects);
     }
 
-    /// What is to be done about the client, and an announced end that is due.
-    fn judge(
-        &mut self,
-        request: &StreamRequest,
-        effects: &mut Effects,
-    ) -> (Verdict, Option<Ending>) {
+    fn judge(&mut self, request: &StreamRequest, effects: &mut Effects) -> Judgement {
         let hub = request.route.hub();
         let now = hub.now();
         // A client that waits for the hooks of its reset, or for another server, is not slow itself.
@@ -204,7 +213,11 @@ impl Parts {
         if verdict == Verdict::KeepAlive && overdue.is_none() {
             effects.wake(&mut self.task);
         }
-        (verdict, overdue)
+        Judgement {
+            verdict,
+            overdue,
+            has_expired: self.expires_at.is_some_and(|at| at <= Instant::now()),
+        }
     }
 
     fn fell_behind(&mut self, request: &StreamRequest, effects: &mut Effects) {
