@@ -148,13 +148,18 @@ fn name(module: &Module) -> String {
 fn arrows(src: &Path) -> Result<Arrows, String> {
     let mut names = BTreeMap::new();
     read(src, &mut Vec::new(), &mut names)?;
+    Ok(between(names))
+}
+
+/// The arrows between the files that say this.
+fn between(mut names: BTreeMap<Module, Names>) -> Arrows {
     without_tests(&mut names);
     let mut arrows = Arrows::new();
     for (from, said) in &names {
         let to = said.paths.iter().filter_map(|path| home(path, &names));
         arrows.insert(from.clone(), to.filter(|to| to != from).collect());
     }
-    Ok(arrows)
+    arrows
 }
 
 fn without_tests(names: &mut BTreeMap<Module, Names>) {
@@ -341,23 +346,12 @@ mod tests {
     }
 
     fn arrows_of(files: &[(&str, &str)]) -> Arrows {
-        let mut names: BTreeMap<_, _> = files
-            .iter()
-            .map(|(path, text)| {
-                let (module, file) = (module(path), syn::parse_file(text).unwrap());
-                let said = said(&module, &file);
-                (module, said)
-            })
-            .collect();
-        without_tests(&mut names);
-        let to = |said: &Names, from: &Module| {
-            let homes = said.paths.iter().filter_map(|path| home(path, &names));
-            homes.filter(|to| to != from).collect()
-        };
-        names
-            .iter()
-            .map(|(from, said)| (from.clone(), to(said, from)))
-            .collect()
+        let names = files.iter().map(|(path, text)| {
+            let (module, file) = (module(path), syn::parse_file(text).unwrap());
+            let said = said(&module, &file);
+            (module, said)
+        });
+        between(names.collect())
     }
 
     const RULE: Rule = Rule {

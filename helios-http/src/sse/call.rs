@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::sse::stream::handle::SseStream;
-use crate::sse::stream::route::{EventMapper, StreamRequest, StreamRoute};
+use crate::sse::stream::route::{Shown, StreamRequest, StreamRoute};
 use crate::sync::lock;
 
 /// How long a producer may run before its response head leaves without an event.
@@ -123,16 +123,14 @@ impl Opening {
     }
 
     fn request(&self, request: &RequestContext) -> StreamRequest {
-        let mappers = &self.route.mappers;
-        let mapper = (!mappers.is_empty()).then(|| EventMapper {
-            mappers: Arc::clone(mappers),
+        let shown = (!self.route.mappers.is_empty()).then(|| Shown {
             request: request.clone(),
             head: self.head.snapshot(),
         });
         StreamRequest {
             route: Arc::clone(&self.route),
             accepted: AtomicUsize::new(0),
-            mapper,
+            shown,
             last_event_id: request.last_event_id(),
             peer: self.peer.clone(),
         }

@@ -1,11 +1,21 @@
 //! Slow clients that stay: they lose the oldest events, and are told so.
 
+use helios::SseOptions;
 use helios::prelude::*;
 use helios::sse::{BacklogLimits, HistoryLimits, SlowClients};
 
 use super::super::app::{all_now, in_process, json, path};
 use super::{MANY, Stalled, flood, number, watchful_server};
 use support::eventually;
+
+/// A client that is behind by more than ten events loses the oldest.
+fn keep_the_newest_ten(sse: &mut SseOptions) {
+    sse.slow_clients = SlowClients::DropOldest;
+    sse.backlog = BacklogLimits {
+        events: 10,
+        bytes: 1 << 20,
+    };
+}
 
 #[tokio::test]
 async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newest() {
@@ -104,13 +114,7 @@ async fn with_drop_oldest_what_was_sent_by_id_gives_way_to_what_is_newer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_is_not_dropped_with_what_is_oldest() {
-    let (app, _) = in_process(|sse| {
-        sse.slow_clients = SlowClients::DropOldest;
-        sse.backlog = BacklogLimits {
-            events: 10,
-            bytes: 1 << 20,
-        };
-    });
+    let (app, _) = in_process(keep_the_newest_ten);
     let sse = app.sse_service();
     let mut first = app.sse(&path(&["a"])).await;
     all_now(&mut first).await;
@@ -137,11 +141,7 @@ async fn a_reset_is_not_dropped_with_what_is_oldest() {
 #[tokio::test(start_paused = true)]
 async fn a_closing_stream_gives_no_position_behind_a_gap() {
     let (app, _) = in_process(|sse| {
-        sse.slow_clients = SlowClients::DropOldest;
-        sse.backlog = BacklogLimits {
-            events: 10,
-            bytes: 1 << 20,
-        };
+        keep_the_newest_ten(sse);
         sse.keep_topic(
             "b",
             HistoryLimits {
@@ -178,13 +178,7 @@ async fn a_closing_stream_gives_no_position_behind_a_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn drop_oldest_bounds_all_topics_together() {
-    let (app, _) = in_process(|sse| {
-        sse.slow_clients = SlowClients::DropOldest;
-        sse.backlog = BacklogLimits {
-            events: 10,
-            bytes: 1 << 20,
-        };
-    });
+    let (app, _) = in_process(keep_the_newest_ten);
     let sse = app.sse_service();
     let names: Vec<String> = (0..20).map(|n| format!("t{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -67,7 +67,7 @@ use crate::sync::until;
 #[derive(Clone)]
 pub struct SseStream {
     pub(crate) state: Arc<StreamState>,
-    /// What is sent through this handle comes right behind this number, not behind what was published until now.
+    /// Events that are sent through this handle come right behind this number, not behind all that was published until now.
     after: Option<u64>,
 }
 

@@ -61,21 +61,25 @@ pub(crate) struct StreamRequest {
     pub(crate) route: Arc<StreamRoute>,
     /// How many of the route's hooks have accepted the stream, and are owed their close hook.
     pub(crate) accepted: AtomicUsize,
-    pub(crate) mapper: Option<EventMapper>,
+    /// `None` if the route maps no events.
+    pub(crate) shown: Option<Shown>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) peer: Option<Arc<Peer>>,
 }
 
-/// The closure interceptors of the route, with the request that they are shown.
-pub(crate) struct EventMapper {
-    pub(crate) mappers: Arc<[&'static dyn MapData]>,
+/// The request that the closure interceptors of the route are shown.
+pub(crate) struct Shown {
     pub(crate) request: RequestContext,
     pub(crate) head: ResponseHead,
 }
 
-impl EventMapper {
+impl StreamRequest {
+    /// Returns an event of the route's own, as its closure interceptors leave it.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
-        let mut head = self.head.clone();
-        event.map_data(|data| map_through(&self.mappers, data, &self.request, &mut head))
+        let Some(Shown { request, head }) = &self.shown else {
+            return event;
+        };
+        let mut head = head.clone();
+        event.map_data(|data| map_through(&self.route.mappers, data, request, &mut head))
     }
 }

@@ -95,7 +95,7 @@ enum HeadStage {
     MayLeave,
     /// Something was sent: an error comes too late for a status.
     Wanted,
-    /// What is joined from now on is not resumed.
+    /// A topic that is joined from now on is not resumed.
     Left,
 }
 
@@ -393,7 +393,7 @@ fn request_to(streams: &Arc<Streams>) -> StreamRequest {
     StreamRequest {
         route: crate::sse::stream::route::StreamRoute::bare(Arc::clone(streams)),
         accepted: Default::default(),
-        mapper: None,
+        shown: None,
         last_event_id: None,
         peer: None,
     }

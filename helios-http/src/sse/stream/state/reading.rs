@@ -393,7 +393,7 @@ mod tests {
         }
     }
 
-    /// What is told about the reset takes the place of what was read, and the sender would wait for the hooks.
+    /// The events that tell the reset take the place of the one that was read, and the sender would wait for the hooks.
     #[tokio::test]
     async fn a_sender_learns_of_room_though_a_reset_is_told_in_the_same_read() {
         let streams = Streams::new();

@@ -20,7 +20,7 @@ use crate::sse::stream::route::StreamRequest;
 /// A reset whose hooks have to be run, once the stream's state is unlocked.
 pub(super) struct PendingReset {
     reset: SseReset,
-    /// What the hooks send is written right behind this number, and before what comes after it.
+    /// The answers of the hooks are written right behind this number, and before everything after it.
     at: u64,
 }
 

@@ -59,7 +59,7 @@ impl StreamState {
     ) -> Result<Bytes, SseError> {
         self.check_id(&event)?;
         let event = match origin {
-            Origin::Own => self.map(event),
+            Origin::Own => request.map(event),
             Origin::ById => event,
         };
         request.route.hub().encode(&event)
@@ -67,8 +67,8 @@ impl StreamState {
 
     /// An event of the route's own, as its closure interceptors leave it.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
-        match self.request().and_then(|request| request.mapper.as_ref()) {
-            Some(mapper) => mapper.map(event),
+        match self.request() {
+            Some(request) => request.map(event),
             None => event,
         }
     }
