@@ -108,8 +108,8 @@ pub mod sse {
         ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
     };
     pub use helios_http::sse::{
-        ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
-        SseOptions, SseService, SseStats, SseStream, UserKey,
+        ConnectionLimits, Drain, Network, NetworkError, OnError, Overload, ProxyHeader,
+        SlowClients, SseHub, SseOptions, SseService, SseStats, SseStream, StreamOptions, UserKey,
     };
     pub use helios_macros::SseEvents;
 }

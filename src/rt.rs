@@ -29,9 +29,10 @@ pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
 pub use helios_core::sse::{CloseReason, SseError, SseReset};
 pub use helios_core::validate::{validated_body, validated_whole};
 pub use helios_http::rt::{
-    BoxFuture, Controller, ControllerEntry, ControllerTable, Entry, Handler, HookNeeds, Hooks,
-    InjectEntry, Outcome, PipelineTable, Route, Server, ServerTable, SseCall, SseTable, field_sse,
-    filter, guard, hook_argument, inject_sse, interceptor, set_header,
+    BoxFuture, Controller, ControllerEntry, ControllerTable, Drain, Entry, Handler, HookNeeds,
+    Hooks, InjectEntry, OnError, Outcome, PipelineTable, Route, Server, ServerTable, SseCall,
+    SseTable, StreamTable, field_sse, filter, guard, hook_argument, inject_sse, interceptor,
+    set_header,
 };
 pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{

@@ -79,7 +79,7 @@ impl fmt::Display for Verb {
 /// use helios::http::RouteKind;
 ///
 /// assert_eq!(RouteKind::Http.to_string(), "http");
-/// assert_eq!(RouteKind::Sse { restart: false }.to_string(), "sse");
+/// assert_eq!(RouteKind::Sse.to_string(), "sse");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,17 +87,14 @@ pub enum RouteKind {
     /// One response.
     Http,
     /// An event stream.
-    Sse {
-        /// A finished stream starts anew when its client reconnects, instead of being answered 204.
-        restart: bool,
-    },
+    Sse,
 }
 
 impl fmt::Display for RouteKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Http => "http",
-            Self::Sse { .. } => "sse",
+            Self::Sse => "sse",
         })
     }
 }

@@ -396,7 +396,7 @@ impl Helios {
     /// How long a shutdown may take before what is left is cut. Default: 10 s.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
         // The clock does not reach as far as `Duration::MAX`.
-        self.settings.drain_deadline = limit.min(LONGEST_DRAIN);
+        self.settings.drain_deadline = Some(limit.min(LONGEST_DRAIN));
         self
     }
 

@@ -197,6 +197,14 @@ pub enum StartupFault {
         /// The handler's whole path.
         path: String,
     },
+    /// The options of an SSE route cannot be used together.
+    #[error("{place} cannot stream as it is set: {mistake}")]
+    StreamOptions {
+        /// The handler.
+        place: Place,
+        /// What is wrong, and what to write.
+        mistake: &'static str,
+    },
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),

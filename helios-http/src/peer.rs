@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     /// Its socket takes nothing at the moment.
     is_full: AtomicBool,
     is_stuck: AtomicBool,
+    /// Its connection is to end so that the peer cannot take that for the end of an answer.
+    is_broken_off: AtomicBool,
 }
 
 impl Peer {
@@ -27,6 +29,7 @@ impl Peer {
             task: OnceLock::new(),
             is_full: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
+            is_broken_off: AtomicBool::new(false),
         }
     }
 
@@ -44,11 +47,21 @@ impl Peer {
         let _ = self.task.set(task);
     }
 
-    /// Drops the connection.
+    /// Drops the connection, whatever it is in the middle of.
     pub(crate) fn cut(&self) {
+        self.break_off();
         if let Some(task) = self.task.get() {
             task.abort();
         }
+    }
+
+    /// Lets the connection be reset where it ends.
+    pub(crate) fn break_off(&self) {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_full(&self, is_full: bool) {

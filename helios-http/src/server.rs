@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use listener::Listener;
@@ -25,11 +25,16 @@ use crate::error::Error;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::HeliosService;
+use crate::sse::SseOptions;
+use crate::sse::options::DrainTimes;
 use connection::Connections;
 use signals::Signals;
 
 /// How long to wait after `accept` failed, as it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a drain may take, if nothing says otherwise.
+const USUAL_DRAIN: Duration = Duration::from_secs(10);
 
 /// How long close hooks may run for connections that were cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -106,6 +111,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         service, settings, ..
     } = app;
     let address = listener.address()?;
+    let limits = DrainLimits::new(settings.drain_deadline, service.streams().hub.options())?;
     service.start().await?;
     if settings.banner {
         print_banner(&format!("{}\n\nlistening on {address}", service.routes()));
@@ -125,13 +131,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         }
     };
     accept_until(shutdown, listener, &connections).await;
-    drain(
-        &service,
-        &connections,
-        settings.drain_deadline,
-        &mut signals,
-    )
-    .await;
+    drain(&service, &connections, limits, &mut signals).await;
     Ok(())
 }
 
@@ -142,27 +142,65 @@ async fn next_of(signals: &mut Option<Signals>) {
     }
 }
 
-/// Ends within the deadline, of which the last part is for what had to be cut and for services to stop.
+/// How long a drain may take.
+#[derive(Clone, Copy)]
+struct DrainLimits {
+    /// If no stream may finish.
+    usual: Duration,
+    longest: Duration,
+    /// The last part of either, in which what is left is cut and services stop.
+    cut: Duration,
+    streams: DrainTimes,
+}
+
+impl DrainLimits {
+    /// Without a deadline it is the usual one, and longer as long as streams may finish.
+    fn new(deadline: Option<Duration>, options: &SseOptions) -> Result<Self, Error> {
+        let usual = deadline.unwrap_or(USUAL_DRAIN);
+        let cut = CUT_GRACE.min(usual / 4);
+        let longest = match deadline {
+            Some(deadline) => deadline,
+            None => usual.max(options.longest_drain() + cut),
+        };
+        options.check_drain(usual - cut, longest - cut)?;
+        let of_usual = options.drain_times(usual - cut);
+        let DrainTimes { finish, .. } = options.drain_times(longest - cut);
+        Ok(Self {
+            usual,
+            longest,
+            cut,
+            streams: DrainTimes { finish, ..of_usual },
+        })
+    }
+}
+
 async fn drain(
     service: &HeliosService,
     connections: &Connections,
-    deadline: Duration,
+    limits: DrainLimits,
     signals: &mut Option<Signals>,
 ) {
     tracing::info!(open = connections.len(), "draining");
-    let end = Instant::now() + deadline;
-    let grace = CUT_GRACE.min(deadline / 4);
+    let started = Instant::now();
     let streams = service.streams();
     let drained = async {
-        tokio::join!(streams.drain(deadline - grace), connections.drain());
+        tokio::join!(streams.drain(limits.streams), connections.drain());
+    };
+    let is_over = async {
+        sleep_until(started + limits.usual - limits.cut).await;
+        let longest = started + limits.longest - limits.cut;
+        // Whoever may still finish is told of the end of that by the streams' own drain.
+        let _ = timeout_at(longest, streams.wait_until_finished()).await;
     };
     tokio::select! {
-        drained = timeout_at(end - grace, drained) => if drained.is_err() {
+        () = drained => {}
+        () = is_over => {
             tracing::warn!(open = connections.len(), "cutting what is left before the drain deadline");
-        },
+        }
         () = next_of(signals) => tracing::warn!("a second signal; cutting what is left"),
     }
-    let cut = timeout_at(end - grace / 2, async {
+    let end = (started + limits.usual).max(Instant::now() + limits.cut);
+    let cut = timeout_at(end - limits.cut / 2, async {
         connections.cut().await;
         // The close hooks of what was cut.
         streams.hooks_done().await;
@@ -202,11 +240,11 @@ fn give_on(ended: JoinError) {
     }
 }
 
-async fn accept(listener: impl Listener, connections: Arc<Connections>) {
+async fn accept<L: Listener>(listener: L, connections: Arc<Connections>) {
     loop {
         match listener.accept().await {
             Ok((io, addr)) => {
-                connections.serve(io, Arc::new(Peer::new(addr)));
+                connections.serve(io, L::reset, Arc::new(Peer::new(addr)));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

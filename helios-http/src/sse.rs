@@ -20,7 +20,10 @@ pub(crate) mod stream;
 mod streams;
 
 pub use network::{Network, NetworkError};
-pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, UserKey};
+pub use options::{
+    ConnectionLimits, Drain, OnError, Overload, ProxyHeader, SlowClients, SseOptions,
+    StreamOptions, UserKey,
+};
 pub use service::{SseService, SseStats};
 pub use standalone::SseHub;
 pub use stream::handle::SseStream;

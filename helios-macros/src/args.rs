@@ -273,6 +273,17 @@ impl Arg {
         alone
     }
 
+    /// `key`, `key = true` or `key = false`.
+    pub(crate) fn switch(&self, errors: &mut Errors) -> Option<bool> {
+        match self.value {
+            Value::Nothing => Some(true),
+            _ => {
+                let example = format!("{} = false", self.key);
+                self.boolean(&example, errors).map(|on| on.value)
+            }
+        }
+    }
+
     /// The elements of `key = [a, b]`.
     pub(crate) fn elements<T: Parse>(
         &self,

@@ -11,6 +11,7 @@ mod model;
 mod parentheses;
 mod parse;
 mod sources;
+mod stream_options;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;

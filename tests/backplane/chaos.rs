@@ -56,6 +56,10 @@ impl Reader {
     }
 
     fn take(&mut self, event: &DecodedEvent, world: &World, log: &Log) {
+        if event.event == "helios:overloaded" {
+            // Its topics could not be watched.
+            return;
+        }
         let id: EventId = event.id.parse().unwrap();
         match &*event.event {
             "helios:ready" => {

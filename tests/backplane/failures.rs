@@ -15,7 +15,8 @@ async fn a_backplane_that_fails_is_an_error_to_the_caller() {
     one.link.refuse(true);
     let answer = one.server.post("/publish/x", "application/json", "1").await;
     assert_eq!(answer.status, 503);
-    assert_eq!(one.server.get("/rooms/new").await.problem()["status"], 503);
+    let mut refused = one.server.sse("/rooms/new").await;
+    assert_eq!(refused.names().await, ["helios:overloaded"]);
     one.link.refuse(false);
     // What failed before does not stand in the way.
     let mut other = one.client("new").await;

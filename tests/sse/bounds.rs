@@ -74,7 +74,7 @@ async fn options_hold_although_something_was_published_before_the_start() {
 
 #[tokio::test]
 async fn options_with_which_nothing_could_be_sent_are_refused() {
-    let change: [fn(&mut helios::SseOptions); 13] = [
+    let change: [fn(&mut helios::SseOptions); 15] = [
         |sse| sse.backlog.events = 0,
         |sse| sse.stuck_after = Duration::ZERO,
         |sse| sse.retry = Duration::MAX,
@@ -84,7 +84,9 @@ async fn options_with_which_nothing_could_be_sent_are_refused() {
         |sse| sse.history_bytes = 0,
         |sse| sse.max_age = Some(Duration::ZERO),
         |sse| sse.max_age = Some(Duration::MAX),
-        |sse| sse.closing_grace = Duration::MAX,
+        |sse| sse.closing_grace = Some(Duration::MAX),
+        |sse| sse.finish_within = Some(Duration::MAX),
+        |sse| sse.head_after = Some(Duration::MAX),
         |sse| sse.connections.retry = Duration::MAX,
         |sse| sse.connections.per_second = Some(f64::NAN),
         |sse| sse.connections.per_second = Some(0.0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use helios_core::container::{Container, Resolver};
 use helios_core::lifecycle::Services;
-use helios_core::route::{PathParam, RouteKind, RouteMeta, Template};
+use helios_core::route::{PathParam, RouteKind, RouteMeta, Template, Verb};
 use http::StatusCode;
 
 use crate::app::module::Module;
@@ -14,6 +14,7 @@ use crate::error::{Place, StartupFault};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::sse::Streams;
 use crate::sse::hooks::SseHooks;
+use crate::sse::options::{StreamOptions, StreamTable};
 use crate::sse::stream::route::StreamRoute;
 use crate::table::{HookNeeds, InjectEntry, PipelineTable};
 
@@ -197,7 +198,10 @@ impl Assembly<'_> {
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),
-            BoundHandler::Sse(handler) => Target::Sse(handler, self.stream_route(meta, &pipeline)),
+            BoundHandler::Sse(handler, options) => {
+                let route = self.stream_route((meta.verb, options), &pipeline, place);
+                Target::Sse(handler, route)
+            }
         };
         self.endpoints.push(Endpoint {
             meta: *meta,
@@ -210,18 +214,29 @@ impl Assembly<'_> {
         });
     }
 
-    fn stream_route(&self, meta: &RouteMeta, pipeline: &Pipeline) -> Arc<StreamRoute> {
+    fn stream_route(
+        &mut self,
+        (verb, table): (Verb, &StreamTable),
+        pipeline: &Pipeline,
+        place: Place,
+    ) -> Arc<StreamRoute> {
+        let options = StreamOptions::new(table, verb, self.streams.hub.options());
+        if let Some(mistake) = table.mistake(&options, verb) {
+            self.faults
+                .push(StartupFault::StreamOptions { place, mistake });
+        }
+        self.streams.beat_for(options.keep_alive);
         let scopes = self.scopes.iter();
         Arc::new(StreamRoute {
             streams: Arc::clone(self.streams),
             hooks: scopes.filter_map(|scope| scope.hooks.clone()).collect(),
             mappers: Arc::clone(&pipeline.mappers),
-            restart: matches!(meta.kind, RouteKind::Sse { restart: true }),
+            options,
         })
     }
 
     fn check(&mut self, meta: &RouteMeta, template: &Template, place: Place) {
-        if matches!(meta.kind, RouteKind::Sse { .. }) && !self.sse_enabled {
+        if matches!(meta.kind, RouteKind::Sse) && !self.sse_enabled {
             let path = template.as_str().to_owned();
             self.faults.push(StartupFault::SseDisabled { place, path });
         }

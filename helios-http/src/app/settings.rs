@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     pub(crate) body_limit: Option<usize>,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
-    pub(crate) drain_deadline: Duration,
+    pub(crate) drain_deadline: Option<Duration>,
     pub(crate) shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) banner: bool,
 }
@@ -26,7 +26,7 @@ impl Default for Settings {
             body_limit: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            drain_deadline: Duration::from_secs(10),
+            drain_deadline: None,
             shutdown: None,
             banner: true,
         }

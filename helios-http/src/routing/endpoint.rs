@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use crate::future::BoxFuture;
 use crate::sse::call::{Outcome, SseCall};
+use crate::sse::options::{StreamOptions, StreamTable};
 use crate::sse::stream::route::StreamRoute;
 use crate::table::{Entry, PipelineTable};
 
@@ -26,6 +27,15 @@ pub(crate) struct Endpoint {
     pub(crate) status: Option<StatusCode>,
     pub(crate) pipeline: Pipeline,
     pub(crate) target: Target,
+}
+
+impl Endpoint {
+    pub(crate) fn stream_options(&self) -> Option<&StreamOptions> {
+        match &self.target {
+            Target::Http(_) => None,
+            Target::Sse(_, route) => Some(&route.options),
+        }
+    }
 }
 
 /// What stands around a handler, each list outer to inner.
@@ -75,8 +85,8 @@ pub type SseHandler<C> = fn(Arc<C>, SseCall) -> BoxFuture<'static, Outcome>;
 pub enum Handler<C: 'static> {
     /// Gives one response.
     Http(HttpHandler<C>),
-    /// Opens a stream.
-    Sse(SseHandler<C>),
+    /// Opens a stream, which has these options.
+    Sse(SseHandler<C>, StreamTable),
 }
 
 /// The handler with its instance, and what it needs to open a stream.
@@ -88,15 +98,18 @@ pub(crate) enum Target {
 /// The hidden function with its instance, the controller's type forgotten.
 pub(crate) enum BoundHandler {
     Http(Box<dyn CallHttp>),
-    Sse(Box<dyn CallSse>),
+    Sse(Box<dyn CallSse>, &'static StreamTable),
 }
 
 impl BoundHandler {
-    pub(crate) fn new<C: Send + Sync + 'static>(controller: &Arc<C>, handler: &Handler<C>) -> Self {
+    pub(crate) fn new<C: Send + Sync + 'static>(
+        controller: &Arc<C>,
+        handler: &'static Handler<C>,
+    ) -> Self {
         let controller = Arc::clone(controller);
         match handler {
             Handler::Http(call) => Self::Http(Box::new(Bound(controller, *call))),
-            Handler::Sse(call) => Self::Sse(Box::new(Bound(controller, *call))),
+            Handler::Sse(call, options) => Self::Sse(Box::new(Bound(controller, *call)), options),
         }
     }
 }

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Place, StartupFault};
 use crate::routing::endpoint::Endpoint;
+use crate::sse::options::StreamOptions;
 
 /// The longest path that is told not to be there, in bytes.
 const LONGEST_PATH: usize = 200;
@@ -198,7 +199,7 @@ fn decoded(value: &str) -> Result<String, HttpError> {
 /// use helios::http::{RouteInfo, RouteKind, Routes};
 ///
 /// fn streams(routes: &Routes) -> Vec<&RouteInfo> {
-///     let is_stream = |route: &&RouteInfo| matches!(route.kind, RouteKind::Sse { .. });
+///     let is_stream = |route: &&RouteInfo| matches!(route.kind, RouteKind::Sse);
 ///     routes.0.iter().filter(is_stream).collect()
 /// }
 /// ```
@@ -213,6 +214,8 @@ pub struct RouteInfo {
     pub handler: String,
     /// What it gives.
     pub kind: RouteKind,
+    /// The options of its streams, if it gives any.
+    pub stream: Option<StreamOptions>,
 }
 
 /// The routes of an app, by path and method, from [`HeliosService::routes`](crate::HeliosService::routes). Its `Display` is
@@ -258,6 +261,7 @@ impl Routes {
                 path: endpoint.template.as_str().to_owned(),
                 handler: format!("{}::{}", endpoint.controller, endpoint.meta.handler),
                 kind: endpoint.meta.kind,
+                stream: endpoint.stream_options().cloned(),
             })
             .collect();
         routes.sort_by(|a, b| (&a.path, a.verb).cmp(&(&b.path, b.verb)));
@@ -284,6 +288,11 @@ impl std::fmt::Display for Routes {
                 "\n{verb:<7}  {:<path$}  {:<handler$}  {kind}",
                 route.path, route.handler
             )?;
+            if let Some(options) = route.stream.as_ref().map(ToString::to_string)
+                && !options.is_empty()
+            {
+                write!(f, "   {options}")?;
+            }
         }
         Ok(())
     }

@@ -15,7 +15,6 @@ use helios_core::lifecycle::Services;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
-use tokio::time::timeout;
 use tower::{BoxError, ServiceExt};
 use tower_service::Service;
 use tracing::Instrument;
@@ -313,17 +312,12 @@ impl HeliosService {
         Ok(())
     }
 
-    /// Ends the open streams with a word to reconnect, waits for their close hooks, at most for `deadline`, and then runs
-    /// the stop hooks of the services, which have no deadline. `listen` does it itself.
+    /// Ends the open streams with a word to reconnect, lets those finish that may, waits for their close hooks, at most for
+    /// `deadline`, and then runs the stop hooks of the services, which have no deadline. `listen` does it itself.
     ///
     /// Not cancel-safe: after a dropped future streams may be open and services not stopped. Call it again.
     pub async fn shutdown(&self, deadline: Duration) {
-        if timeout(deadline, self.streams.drain(deadline))
-            .await
-            .is_err()
-        {
-            tracing::warn!("the drain deadline has passed with streams open");
-        }
+        self.streams.drain_within(deadline).await;
         self.stop().await;
     }
 

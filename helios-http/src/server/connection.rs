@@ -96,7 +96,8 @@ impl Connections {
         self.shared.over().await;
     }
 
-    pub(super) fn serve<I>(&self, io: I, peer: Arc<Peer>)
+    /// Serves a connection in a task of its own. `reset` lets it be reset when it is closed.
+    pub(super) fn serve<I>(&self, io: I, reset: fn(&I), peer: Arc<Peer>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -105,7 +106,7 @@ impl Connections {
             shared: Arc::clone(&self.shared),
             place,
         };
-        let io = WriteDeadline::new(io, Arc::clone(&peer), self.shared.stuck_after);
+        let io = WriteDeadline::new(io, reset, Arc::clone(&peer), self.shared.stuck_after);
         let served = Served::new(registered, io, Arc::clone(&peer));
         // Nothing is locked: a runtime that is shut down drops it on the spot.
         peer.served_by(self.shared.tasks.spawn(served).abort_handle());
@@ -199,7 +200,12 @@ where
                     None => Phase::Over,
                 },
                 Phase::Stream(stream) => {
-                    ready!(stream.poll(cx))?;
+                    let written = ready!(stream.poll(cx));
+                    if written.is_err() && !stream.is_chunked() {
+                        // Its end would be that of the answer.
+                        self.peer.break_off();
+                    }
+                    written?;
                     self.behind_stream()
                 }
                 Phase::Closing(io) => {
@@ -291,6 +297,9 @@ impl ServerState {
         let taken = poll_fn(|cx| {
             loop {
                 if let Poll::Ready(ended) = Pin::new(&mut served).poll(cx) {
+                    if ended.is_err() && handover.ends_with_connection() {
+                        peer.break_off();
+                    }
                     return Poll::Ready(ended.map(|()| None));
                 }
                 if let Some(taken) = handover.take() {
@@ -408,7 +417,7 @@ mod tests {
         let (served, is_served) = mpsc::channel();
         thread::spawn(move || {
             let _runtime = handle.enter();
-            connections.serve(duplex(64).0, Arc::new(Peer::new(None)));
+            connections.serve(duplex(64).0, |_| {}, Arc::new(Peer::new(None)));
             served.send(connections.shared.open().len())
         });
         let open = is_served.recv_timeout(Duration::from_secs(10));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
@@ -86,6 +87,12 @@ pub trait Listener: Send + Sync + 'static {
     ///
     /// The operating system's.
     fn address(&self) -> io::Result<String>;
+
+    /// Lets a connection be reset when it is dropped, which is next. An answer to HTTP/1.0 ends with its connection: only a
+    /// reset tells its client that it broke off. By default the connection is just closed.
+    fn reset(io: &Self::Io) {
+        let _ = io;
+    }
 }
 
 impl Listener for TcpListener {
@@ -101,6 +108,12 @@ impl Listener for TcpListener {
 
     fn address(&self) -> io::Result<String> {
         Ok(format!("http://{}", self.local_addr()?))
+    }
+
+    fn reset(stream: &TcpStream) {
+        if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a connection is closed instead of reset");
+        }
     }
 }
 
@@ -144,7 +157,7 @@ mod tests {
         let clients = most.trim().parse().unwrap_or(300).min(300);
         let listener = bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = std::time::Duration::from_secs(5);
+        let patience = Duration::from_secs(5);
         let connected: Vec<_> = (0..clients)
             .map(|_| std::net::TcpStream::connect_timeout(&address, patience).unwrap())
             .collect();

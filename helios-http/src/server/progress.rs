@@ -43,9 +43,12 @@ use crate::progress::Deadline;
 /// nobody could tell whether it is read.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write.
+/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write. It is reset where an answer
+/// breaks off that ends with its connection.
 pub(super) struct WriteDeadline<I> {
     io: I,
+    /// Lets the socket be reset when it is closed.
+    reset: fn(&I),
     peer: Arc<Peer>,
     deadline: Deadline,
 }
@@ -56,9 +59,10 @@ pub(super) struct WriteDeadline<I> {
 struct Stuck(Duration);
 
 impl<I> WriteDeadline<I> {
-    pub(super) fn new(io: I, peer: Arc<Peer>, stuck_after: Duration) -> Self {
+    pub(super) fn new(io: I, reset: fn(&I), peer: Arc<Peer>, stuck_after: Duration) -> Self {
         Self {
             io,
+            reset,
             peer,
             deadline: Deadline::new(stuck_after),
         }
@@ -85,6 +89,14 @@ impl<I> WriteDeadline<I> {
             io::ErrorKind::TimedOut,
             Stuck(stuck_after),
         )))
+    }
+}
+
+impl<I> Drop for WriteDeadline<I> {
+    fn drop(&mut self) {
+        if self.peer.is_broken_off() {
+            (self.reset)(&self.io);
+        }
     }
 }
 
@@ -305,7 +317,7 @@ mod tests {
     fn socket(bytes: usize) -> (WriteDeadline<DuplexStream>, DuplexStream, Arc<Peer>) {
         let (io, client) = duplex(bytes);
         let peer = Arc::new(Peer::new(None));
-        let socket = WriteDeadline::new(io, Arc::clone(&peer), STUCK_AFTER);
+        let socket = WriteDeadline::new(io, |_| {}, Arc::clone(&peer), STUCK_AFTER);
         (socket, client, peer)
     }
 

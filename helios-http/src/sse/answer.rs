@@ -1,8 +1,7 @@
 //! What answers a request.
 
-use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
 use axum_core::response::Response;
@@ -11,6 +10,7 @@ use http::StatusCode;
 use http_body::{Body as HttpBody, Frame};
 
 use crate::sse::stream::running::RunningStream;
+use crate::sse::stream::state::BrokenOff;
 
 /// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
 pub(crate) enum Answer {
@@ -55,14 +55,13 @@ struct SseBody(RunningStream);
 
 impl HttpBody for SseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_chunk(cx)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk.bytes))))
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let chunk = ready!(self.0.poll_chunk(cx));
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk?.bytes))))
     }
 }

@@ -10,7 +10,7 @@ use helios_core::event::SseEvent;
 use helios_core::sse::{ClientId, CloseReason, END_MARK, SseError, SseReset};
 use serde::Serialize;
 
-use crate::sse::options::SseOptions;
+use crate::sse::options::{SseOptions, StreamOptions};
 
 /// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
 pub(crate) fn end(options: &SseOptions) -> Bytes {
@@ -79,9 +79,12 @@ pub(crate) fn error(error: &SseError) -> Bytes {
 }
 
 /// What goes out with the head. The comment makes Firefox open; `retry` has no blank line after it, so that it
-/// belongs to the first event's block: clients ignore it in a block without data.
-pub(crate) fn preamble(options: &SseOptions, client: ClientId) -> Bytes {
-    let mut bytes = format!(":\nretry: {}\n", options.retry.as_millis()).into_bytes();
+/// belongs to the first event's block: clients ignore it in a block without data. A plain stream begins with the comment alone.
+pub(crate) fn preamble(options: &SseOptions, of_route: &StreamOptions, client: ClientId) -> Bytes {
+    if of_route.plain {
+        return Bytes::from_static(b":\n");
+    }
+    let mut bytes = format!(":\nretry: {}\n", of_route.retry.as_millis()).into_bytes();
     if options.welcome {
         let data = serde_json::json!({ "uuid": client });
         bytes.extend_from_slice(&encoded(&SseEvent::json(data).event("welcome")));

@@ -7,36 +7,69 @@ use std::time::Duration;
 use helios_core::sse::CloseReason;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::sse::options::{Drain, DrainTimes};
 use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
 
 impl Streams {
-    /// Ends every stream with a word to reconnect, at least 1,000 a second and all within half of `window`, then
-    /// waits until their close hooks have run. A producer that watches `SseStream::closing` has a moment for a last word.
-    pub(crate) async fn drain(&self, window: Duration) {
+    /// Ends every stream, and waits until their close hooks have run. Most are sent to another server, at least 1,000 a second;
+    /// others may finish. Whoever watches [`SseStream::closing`](crate::sse::SseStream::closing) has a moment for a last word.
+    pub(crate) async fn drain(&self, times: DrainTimes) {
         self.closing.store(true, Ordering::Release);
-        let streams = self.live();
-        self.announce(&streams, window / 2).await;
-        let grace = self.hub.options().closing_grace.min(window / 4);
-        if timeout(grace, self.wait_until_quiet()).await.is_err() {
-            for stream in &streams {
-                stream.end(&self.reconnect_ending(CloseReason::Shutdown));
-            }
-        }
-        drop(streams);
+        let may_finish = |stream: &Arc<StreamState>| stream.drains_as(Drain::Finish);
+        let (finishing, leaving): (Vec<_>, Vec<_>) = self.live().into_iter().partition(may_finish);
+        tokio::join!(finish(finishing, times.finish), leave(leaving, times));
         self.wait_until_quiet().await;
         self.hooks_done().await;
     }
 
-    async fn announce(&self, streams: &[Arc<StreamState>], window: Duration) {
-        let per_second = (streams.len() as f64 / window.as_secs_f64()).max(1_000.0);
-        let started = Instant::now();
-        for (n, stream) in streams.iter().enumerate() {
-            let due = started + Duration::from_secs_f64(n as f64 / per_second);
-            if due > Instant::now() {
-                sleep_until(due).await;
-            }
-            stream.announce_end(&self.hub, self.reconnect_ending(CloseReason::Shutdown));
+    /// The same within `deadline`, for whoever has none of its own.
+    pub(crate) async fn drain_within(&self, deadline: Duration) {
+        let times = self.hub.options().drain_times(deadline);
+        if timeout(deadline, self.drain(times)).await.is_err() {
+            tracing::warn!("the drain deadline has passed with streams open");
         }
+    }
+
+    /// Waits until no stream is live that may finish.
+    pub(crate) async fn wait_until_finished(&self) {
+        let mut streams = self.live();
+        streams.retain(|stream| stream.drains_as(Drain::Finish));
+        all_over(&streams).await;
+    }
+}
+
+async fn finish(streams: Vec<Arc<StreamState>>, within: Duration) {
+    for stream in &streams {
+        stream.let_finish(within);
+    }
+    end_after(within, &streams).await;
+}
+
+async fn leave(streams: Vec<Arc<StreamState>>, times: DrainTimes) {
+    let per_second = (streams.len() as f64 / times.announce.as_secs_f64()).max(1_000.0);
+    let started = Instant::now();
+    for (n, stream) in streams.iter().enumerate() {
+        let due = started + Duration::from_secs_f64(n as f64 / per_second);
+        if due > Instant::now() {
+            sleep_until(due).await;
+        }
+        stream.announce_end(CloseReason::Shutdown, times.grace);
+    }
+    end_after(times.grace, &streams).await;
+}
+
+/// Ends the streams that have not come to their end within this time.
+async fn end_after(time: Duration, streams: &[Arc<StreamState>]) {
+    if timeout(time, all_over(streams)).await.is_err() {
+        for stream in streams {
+            stream.send_away(CloseReason::Shutdown);
+        }
+    }
+}
+
+async fn all_over(streams: &[Arc<StreamState>]) {
+    for stream in streams {
+        stream.wait_until_over().await;
     }
 }

@@ -29,7 +29,7 @@ impl Streams {
         };
         let mut running = lock(&self.heartbeat.runtime);
         if !self.heartbeat.is_running.swap(true, Ordering::AcqRel) {
-            let tick = self.hub.options().tick();
+            let tick = self.tick();
             runtime.spawn(beat_until_dropped(Arc::downgrade(self), tick));
             *running = Some(runtime);
         }

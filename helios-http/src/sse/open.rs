@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
-use helios_core::error::HttpError;
-use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::is_end_mark;
+use helios_core::error::{HttpError, find_cause};
+use helios_core::request::ResponseHead;
+use helios_core::sse::{SseError, is_end_mark};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use http::{Method, StatusCode, Version};
 
@@ -20,7 +21,6 @@ use crate::peer::Peer;
 use crate::sse::answer::Answer;
 use crate::sse::call::{Opening, Outcome, SseCall};
 use crate::sse::control;
-use crate::sse::hub::Hub;
 use crate::sse::options::Overload;
 use crate::sse::stream::route::StreamRoute;
 use crate::sse::stream::running::{OpenOutcome, RunningStream};
@@ -34,7 +34,7 @@ pub(crate) async fn open(
 ) -> Result<Answer, HttpError> {
     let (streams, hub) = (&route.streams, route.hub());
     let last_event_id = call.request.last_event_id();
-    if !route.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
+    if !route.options.restart && last_event_id.as_deref().is_some_and(is_end_mark) {
         return Ok(StatusCode::NO_CONTENT.into_response().into());
     }
     let version = call.request.version();
@@ -44,28 +44,51 @@ pub(crate) async fn open(
         return Ok(head.into());
     }
     let limits = &hub.options().connections;
-    let Some(permit) = streams.limiter.admit(limits, &call.request, hub.now()) else {
-        return Ok(overloaded(hub, &call.request, keep_alive).into());
+    let overloaded = || overloaded(route, last_event_id.clone(), keep_alive);
+    let refused = route.options.plain && streams.is_closing();
+    let admit = || streams.limiter.admit(limits, &call.request, hub.now());
+    let Some(permit) = (!refused).then(admit).flatten() else {
+        return Ok(overloaded().into());
     };
     let opening = Opening::new(Arc::clone(route), call.response_head(), peer);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
     match poll_fn(|cx| running.poll_open(cx)).await {
-        OpenOutcome::Stream(head) => {
-            let stream = event_stream(keep_alive, &head, running);
+        OpenOutcome::Stream(head, position) => {
+            let mut stream = event_stream(keep_alive, &head, running);
+            let position = position.and_then(|id| HeaderValue::try_from(id.to_string()).ok());
+            stream
+                .headers_mut()
+                .extend(position.map(|id| (POSITION, id)));
             Ok(Answer::Stream(Box::new(stream)))
         }
         OpenOutcome::Refused(response) => Ok(response.into()),
+        OpenOutcome::Failed(error) if is_for_now(&error) => {
+            let source = std::error::Error::source(&error);
+            tracing::warn!(%error, source, "a stream was refused for now");
+            Ok(overloaded().into())
+        }
         OpenOutcome::Failed(error) => Err(error),
     }
 }
 
+/// The position from which a plain stream begins.
+const POSITION: HeaderName = HeaderName::from_static("helios-position");
+
+/// Whether a stream was refused for a reason that passes: any status but 200 would stop an `EventSource` for good.
+fn is_for_now(error: &HttpError) -> bool {
+    matches!(
+        find_cause(error),
+        Some(SseError::TooManyTopics { .. } | SseError::Backplane(_))
+    )
+}
+
 /// The answer to a client for whom there is no room.
-fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response {
-    let options = hub.options();
-    match options.connections.answer {
+fn overloaded(route: &StreamRoute, last_event_id: Option<String>, keep_alive: bool) -> Response {
+    let options = route.hub().options();
+    match route.options.overload {
         Overload::Event => {
-            let events = control::overloaded(options, request.last_event_id());
+            let events = control::overloaded(options, last_event_id);
             event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
         }
         Overload::Status(status) => {

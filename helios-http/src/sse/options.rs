@@ -1,6 +1,8 @@
 //! Settings of the SSE side of a server.
 
 mod check;
+mod drain;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +13,13 @@ use helios_core::hub::{BacklogLimits, HistoryLimits, LivenessLimits, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
+pub(crate) use drain::DrainTimes;
+pub use stream::{Drain, OnError, StreamOptions, StreamTable};
+
 /// The hub looks at its clients no more often than this.
 const TICK: Duration = Duration::from_millis(10);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How connections are kept, bounded and ended. [`SseOptions::default`] gives the documented defaults; change them with
 /// [`Helios::sse_options`](crate::Helios::sse_options), which starts with what `sse(..)` of `#[server]` says. They hold for
@@ -76,9 +83,26 @@ pub struct SseOptions {
     /// A connection that is older is ended and comes back, so that connections spread over servers again and what a
     /// guard allowed long ago is asked anew. Each connection's own limit is up to a tenth less, by chance. Default: none.
     pub max_age: Option<Duration>,
-    /// How long a producer that watches [`SseStream::closing`](crate::sse::SseStream::closing) has for its last word.
-    /// Default: 1 s.
-    pub closing_grace: Duration,
+    /// How long a stream whose app watches [`SseStream::closing`](crate::sse::SseStream::closing) has for its last word. When the
+    /// server goes down that is a part of `drain_deadline`; more than half of it is an error at start-up. Default: 1 s, and less
+    /// where a shorter `drain_deadline` leaves less.
+    pub closing_grace: Option<Duration>,
+    /// Whether streams write nothing but the app's events and comments, unless their routes say otherwise. Default: those
+    /// of `method = "POST"` do.
+    pub plain: Option<bool>,
+    /// What becomes of streams when the server goes down, unless their routes say otherwise. Default: plain ones finish, others
+    /// reconnect.
+    pub drain: Option<Drain>,
+    /// How long a stream that may finish has for that when the server goes down; then it breaks off. The drain takes as long if
+    /// there is such a stream, and no `drain_deadline` is set. It has to fit into one that is set, or the server does not
+    /// start. Default: 25 s, and less where `drain_deadline` leaves less.
+    pub finish_within: Option<Duration>,
+    /// How long the response head waits for the first event, an error or the end, unless a route says otherwise. Default: 250 ms
+    /// for producers and for generators of `Result`s; others do not wait.
+    pub head_after: Option<Duration>,
+    /// What a client is told of an error that no filter answers, unless its route says otherwise. Default: `event: error`, and on
+    /// plain streams a break-off.
+    pub on_error: Option<OnError>,
     /// How many connections there may be. Default: 100,000 in all, see [`ConnectionLimits`].
     pub connections: ConnectionLimits,
 }
@@ -276,7 +300,12 @@ impl Default for SseOptions {
             stuck_after: Duration::from_secs(30),
             hook_timeout: Duration::from_secs(30),
             max_age: None,
-            closing_grace: Duration::from_secs(1),
+            closing_grace: None,
+            plain: None,
+            drain: None,
+            finish_within: None,
+            head_after: None,
+            on_error: None,
             connections: ConnectionLimits::default(),
         }
     }
@@ -362,9 +391,9 @@ impl SseOptions {
         options
     }
 
-    pub(crate) fn liveness_limits(&self) -> LivenessLimits {
+    pub(crate) fn liveness_limits(&self, keep_alive: Option<Duration>) -> LivenessLimits {
         LivenessLimits {
-            keep_alive: self.keep_alive,
+            keep_alive,
             stuck_after: Some(self.stuck_after),
             backlog: self.backlog,
         }
@@ -376,10 +405,15 @@ impl SseOptions {
         Some(age.mul_f64(1.0 - fastrand::f64() / 10.0))
     }
 
-    /// How often clients are looked at: fine enough for the shortest of their silences.
-    pub(crate) fn tick(&self) -> Duration {
-        let shortest = self.keep_alive.unwrap_or(self.stuck_after);
-        let shortest = shortest.min(self.stuck_after) / 8;
+    /// The time that a stream has for its last word, if the server does not go down.
+    pub(crate) fn closing_grace(&self) -> Duration {
+        self.closing_grace.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// How often clients are looked at: fine enough for the shortest of their silences, of which one may be a route's own.
+    pub(crate) fn tick(&self, of_routes: Option<Duration>) -> Duration {
+        let silences = [self.keep_alive, of_routes].into_iter().flatten();
+        let shortest = silences.fold(self.stuck_after, Duration::min) / 8;
         shortest.clamp(TICK, Duration::from_secs(1))
     }
 }

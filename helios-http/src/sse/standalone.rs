@@ -8,10 +8,9 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
 use helios_core::request::RequestContext;
-use helios_core::route::Template;
+use helios_core::route::{Template, Verb};
 use helios_core::sse::CloseReason;
 use http::request::Parts;
-use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::peer::Peer;
@@ -55,7 +54,6 @@ use crate::sse::streams::Streams;
 #[derive(Clone)]
 pub struct SseHub {
     sse: SseService,
-    route: Arc<StreamRoute>,
 }
 
 impl fmt::Debug for SseHub {
@@ -74,10 +72,8 @@ impl SseHub {
     /// A hub with the default options.
     #[must_use]
     pub fn new() -> Self {
-        let streams = Streams::new();
         Self {
-            sse: SseService::new(Arc::clone(&streams)),
-            route: StreamRoute::bare(streams),
+            sse: SseService::new(Streams::new()),
         }
     }
 
@@ -100,7 +96,7 @@ impl SseHub {
         change(&mut options);
         options.check()?;
         let hub = Self::new();
-        hub.route.hub().configure(options);
+        hub.sse.streams.hub.configure(options);
         Ok(hub)
     }
 
@@ -137,12 +133,14 @@ impl SseHub {
     pub async fn respond(&self, head: Parts, stream: SseStream) -> Response {
         let peer = head.extensions.get::<Arc<Peer>>().cloned();
         let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
-        let route = Arc::new(Template::join([head.uri.path()]));
-        let request = RequestContext::new(head, route, Vec::new(), addr);
+        let verb = Verb::of(&head.method).unwrap_or(Verb::Any);
+        let route = StreamRoute::bare(Arc::clone(&self.sse.streams), verb);
+        let template = Arc::new(Template::join([head.uri.path()]));
+        let request = RequestContext::new(head, template, Vec::new(), addr);
         let call = Call::new(request, Body::empty(), 0, Arc::default());
         let handle = stream.clone();
         let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
-        let answered = open(&self.route, call, peer, source).await;
+        let answered = open(&route, call, peer, source).await;
         if stream.state.request().is_none() {
             stream.state.finish(CloseReason::Rejected);
         }
@@ -156,15 +154,11 @@ impl SseHub {
         }
     }
 
-    /// Ends the open streams with a word to reconnect, at most within `deadline`. Streams that are opened later end at once.
+    /// Ends the open streams with a word to reconnect, and lets those finish that may, at most within `deadline`. Streams that
+    /// are opened later end at once.
     ///
     /// A server that shuts down gracefully waits for its connections: call it first.
     pub async fn shutdown(&self, deadline: Duration) {
-        if timeout(deadline, self.route.streams.drain(deadline))
-            .await
-            .is_err()
-        {
-            tracing::warn!("the drain deadline has passed with streams open");
-        }
+        self.sse.streams.drain_within(deadline).await;
     }
 }

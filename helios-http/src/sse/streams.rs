@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, UnnumberedEvent};
@@ -13,11 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::sse::backplane::Backplane;
 use crate::sse::backplane::replication::Replication;
-use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
 use crate::sse::limiter::Limiter;
-use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
 
@@ -38,6 +37,8 @@ pub(crate) struct Streams {
 #[derive(Default)]
 pub(crate) struct HeartbeatState {
     pub(crate) is_running: AtomicBool,
+    /// The shortest silence after which a route wants a comment.
+    shortest: Mutex<Option<Duration>>,
     /// Where it runs.
     pub(crate) runtime: Mutex<Option<Handle>>,
 }
@@ -76,7 +77,7 @@ impl Streams {
     /// Ends all live streams and asks their clients to come back: their ids mean nothing here now.
     pub(crate) fn send_away(&self) {
         for stream in self.live() {
-            stream.end(&self.reconnect_ending(CloseReason::ServerClosed));
+            stream.send_away(CloseReason::ServerClosed);
         }
     }
 
@@ -140,13 +141,16 @@ impl Streams {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// An end after which the client comes back, not all at once.
-    pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
-        let retry = control::jittered(self.hub.options().retry);
-        Ending {
-            reason,
-            event: EndEvent::Reconnect(retry),
-        }
+    /// Lets the heartbeat be fine enough for a route's silence.
+    pub(crate) fn beat_for(&self, silence: Option<Duration>) {
+        let mut shortest = lock(&self.heartbeat.shortest);
+        *shortest = [*shortest, silence].into_iter().flatten().min();
+    }
+
+    /// How often the heartbeat looks at the streams.
+    pub(crate) fn tick(&self) -> Duration {
+        let shortest = *lock(&self.heartbeat.shortest);
+        self.hub.options().tick(shortest)
     }
 
     /// The number after which somebody wants to go on, or why that cannot be.

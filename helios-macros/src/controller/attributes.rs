@@ -8,13 +8,12 @@ use syn::{Attribute, Lit, LitStr, Meta, Path};
 
 use super::hooks::{HOOKS, HookKind};
 use super::model::{Extras, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
-use crate::args::{Args, Key, literal, string_literal};
+use super::stream_options::{self, SSE};
+use crate::args::{Args, literal, string_literal};
 use crate::attribute::{self, refuse_cfg_attr, short_name};
 use crate::diagnostics::Errors;
 use crate::names;
 use crate::path::Template;
-
-const SSE: &str = "sse";
 
 /// A response header; not exported, because arguments use the name for request headers.
 const HEADER: &str = "header";
@@ -128,23 +127,6 @@ pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiter
     }
 }
 
-/// The keys that `#[sse(..)]` gives beside its path.
-struct SseArgs {
-    verb: Verb,
-    restart: bool,
-}
-
-const SSE_KEYS: [Key<SseArgs>; 2] = [
-    ("method", |sse, arg, errors| {
-        if let Some(method) = arg.string("method = \"POST\"", errors) {
-            sse.verb = method_named(&method, errors).unwrap_or(Verb::Any);
-        }
-    }),
-    ("restart", |sse, arg, errors| {
-        sse.restart = arg.flag(errors);
-    }),
-];
-
 /// `#[sse("path", method = "POST", restart)]`
 pub(super) fn sse(
     attribute: &Attribute,
@@ -152,27 +134,8 @@ pub(super) fn sse(
 ) -> (TemplateLiteral, Verb, RouteKind) {
     let args = attribute::args(attribute, errors);
     let path = path_of(&args, attribute, errors);
-    let mut sse = SseArgs {
-        verb: Verb::Get,
-        restart: false,
-    };
-    args.set(&mut sse, SSE, &SSE_KEYS, errors);
-    let SseArgs { verb, restart } = sse;
-    (path, verb, RouteKind::Sse { restart })
-}
-
-fn method_named(text: &LitStr, errors: &mut Errors) -> Option<Verb> {
-    let found = Verb::ALL
-        .into_iter()
-        .find(|verb| verb.method() == text.value());
-    if found.is_none() {
-        let methods = Verb::ALL.map(Verb::method).join("`, `");
-        errors.at(
-            text,
-            format_args!("unknown method: write one of `{methods}`"),
-        );
-    }
-    found
+    let (verb, options) = stream_options::parse(args, errors);
+    (path, verb, RouteKind::Sse(options))
 }
 
 fn path_of(args: &Args, attribute: &Attribute, errors: &mut Errors) -> TemplateLiteral {

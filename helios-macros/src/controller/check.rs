@@ -19,7 +19,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_params(controller, route, errors);
         check_body(route, errors);
         check_once(&route.method, errors);
-        if let RouteKind::Sse { .. } = route.kind {
+        if let RouteKind::Sse(_) = route.kind {
             check_sse(route, errors);
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
 /// Hooks run for the streams of their own controller and of those nested in it. One under `#[cfg]` may be there for other
 /// builds.
 fn check_hooks_have_streams(controller: &Controller, errors: &mut Errors) {
-    let is_stream = |route: &Route| matches!(route.kind, RouteKind::Sse { .. });
+    let is_stream = |route: &Route| matches!(route.kind, RouteKind::Sse(_));
     if controller.routes.iter().any(is_stream) || !controller.controllers.is_empty() {
         return;
     }
@@ -210,7 +210,7 @@ fn no_body(route: &Route) -> String {
     let method = route.verb.method();
     let instead = match route.kind {
         RouteKind::Http => "`#[post]`",
-        RouteKind::Sse { .. } => "`#[sse(.., method = \"POST\")]`",
+        RouteKind::Sse(_) => "`#[sse(.., method = \"POST\")]`",
     };
     format!(
         "a {method} request has no body: use `#[query]`, or {instead}; if your clients do send one, write \
@@ -234,34 +234,21 @@ fn check_sse(route: &Route, errors: &mut Errors) {
             );
         }
     }
-    if !method.is_async && gives_nothing(method.output.as_ref()) {
+    if !method.is_async && method.gives_nothing() {
         let message = "a sync method that gives `()` streams nothing: return `impl Stream<Item = SseEvent>` or an \
                        `SseStream`, or make it `async` and take an `SseStream` argument";
         errors.at(&method.name, message);
     }
-    if method.is_async && gives_unit(method.output.as_ref()) && !may_send(method) {
+    if method.is_async && method.gives_unit() && !may_send(method) {
         let message = "a producer sends its events on a stream, and this one has none: take an `SseStream` argument, \
                        or return `impl Stream<Item = SseEvent>`";
         errors.at(&method.name, message);
     }
 }
 
-/// `()`, or a `Result` of it.
-fn gives_unit(output: Option<&Type>) -> bool {
-    gives_nothing(output.map(types::in_result))
-}
-
 /// Returns whether one of the arguments may be an `SseStream`. The type may be an alias, so any unmarked one may be.
 fn may_send(method: &Method) -> bool {
     method.arguments.iter().any(Argument::is_unmarked)
-}
-
-fn gives_nothing(output: Option<&Type>) -> bool {
-    match output {
-        None => true,
-        Some(Type::Tuple(tuple)) => tuple.elems.is_empty(),
-        Some(_) => false,
-    }
 }
 
 /// Two routes that match the same requests. Those under `#[cfg]` are left to the check at start-up.

@@ -119,9 +119,12 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     let (meta, cfgs, name) = (meta(&rt, route), &route.method.cfgs, hidden(&route.method));
     let pipeline = route.extras.pipeline.expand(runtime);
     let injects = injects(controller, &route.method);
-    let handler = match route.kind {
-        RouteKind::Http => quote!(Http),
-        RouteKind::Sse { .. } => quote!(Sse),
+    let handler = match &route.kind {
+        RouteKind::Http => quote!(Http(Self::#name)),
+        RouteKind::Sse(options) => {
+            let options = options.expand(&rt, may_join(&route.method));
+            quote!(Sse(Self::#name, #options))
+        }
     };
     quote! {
         #(#cfgs)*
@@ -129,17 +132,23 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
             meta: #meta,
             pipeline: #pipeline,
             injects: #injects,
-            handler: #rt::Handler::#handler(Self::#name),
+            handler: #rt::Handler::#handler,
         }
     }
+}
+
+/// Whether the method may return a handle, which may be in topics: it is neither a generator nor a producer.
+fn may_join(method: &Method) -> bool {
+    let is_generator = |output| types::impl_trait(output).is_some();
+    !method.gives_unit() && !method.output.as_ref().is_some_and(is_generator)
 }
 
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {
     let (verb, path) = (format_ident!("{}", route.verb.variant()), route.path.text());
     let handler = route.method.name.unraw().to_string();
-    let kind = match route.kind {
+    let kind = match &route.kind {
         RouteKind::Http => quote!(Http),
-        RouteKind::Sse { restart } => quote!(Sse { restart: #restart }),
+        RouteKind::Sse(_) => quote!(Sse),
     };
     let status = option(rt, route.extras.status.map(|status| status.code));
     let params = params(rt, &route.method);

@@ -24,7 +24,7 @@ pub(super) fn route(controller: &Controller, route: &Route) -> TokenStream {
     let writer = Writer::new(controller, &route.method);
     match route.kind {
         RouteKind::Http => writer.http(route),
-        RouteKind::Sse { .. } => writer.sse(route),
+        RouteKind::Sse(_) => writer.sse(route),
     }
 }
 

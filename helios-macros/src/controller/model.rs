@@ -1,18 +1,21 @@
 //! The parsed controller.
 
 mod argument;
+mod stream;
 
 pub(crate) use argument::{
     Argument, Binding, Lent, Metadata, Name, Naming, Parentheses, Passed, Source, SourceKind,
     TakesBody,
 };
 use proc_macro2::{Ident, Span};
+pub(crate) use stream::{Setting, StreamOptions};
 use syn::{Attribute, Generics, LitStr, Path, Type};
 
 use super::hooks::HookKind;
 use crate::path::{Param, Template};
 use crate::pipeline::Pipeline;
 use crate::runtime::Runtime;
+use crate::types;
 
 /// An impl marked `#[controller]`.
 pub(crate) struct Controller {
@@ -85,10 +88,10 @@ pub(crate) struct Route {
     pub(crate) method: Method,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum RouteKind {
     Http,
-    Sse { restart: bool },
+    Sse(StreamOptions),
 }
 
 /// The settings that the attributes beside a route's own give.
@@ -188,9 +191,27 @@ impl Method {
             .filter_map(|source| Some((source.name.as_ref()?, source.outer)))
     }
 
+    /// Returns whether it gives `()`.
+    pub(crate) fn gives_nothing(&self) -> bool {
+        is_nothing(self.output.as_ref())
+    }
+
+    /// Returns whether it gives `()`, or a `Result` of it.
+    pub(crate) fn gives_unit(&self) -> bool {
+        is_nothing(self.output.as_ref().map(types::in_result))
+    }
+
     /// Returns whether an argument borrows this.
     pub(crate) fn borrows(&self, lent: Lent) -> bool {
         let mut arguments = self.arguments.iter();
         arguments.any(|argument| argument.source.kind.binding == Binding::Lent(lent))
+    }
+}
+
+fn is_nothing(output: Option<&Type>) -> bool {
+    match output {
+        None => true,
+        Some(Type::Tuple(tuple)) => tuple.elems.is_empty(),
+        Some(_) => false,
     }
 }

@@ -26,6 +26,8 @@ use crate::sse::answer::Answer;
 pub(crate) struct Handover {
     /// The body of the request in hand has been read to its end, or it has none.
     request_read: AtomicBool,
+    /// The request is of HTTP/1.0, which tells the end of an answer by that of the connection.
+    ends_with_connection: AtomicBool,
     begun: AtomicBool,
     state: Mutex<HandoverState>,
 }
@@ -56,6 +58,10 @@ pub(crate) struct Framing {
 impl Handover {
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection.load(Ordering::Relaxed)
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) {
@@ -106,6 +112,10 @@ impl Answered {
     pub(crate) fn new(stack: Stack, request: Request<Incoming>, handover: &Arc<Handover>) -> Self {
         let (framing, read) = (framing(&request), request.body().is_end_stream());
         handover.request_read.store(read, Ordering::Relaxed);
+        let is_http_10 = request.version() == Version::HTTP_10;
+        handover
+            .ends_with_connection
+            .store(is_http_10, Ordering::Relaxed);
         let request = request.map(|body| match read {
             true => Body::empty(),
             false => Body::new(RequestBody {

@@ -54,7 +54,8 @@ impl TakenBody {
     ) -> Poll<Option<Result<Chunk, axum_core::Error>>> {
         let body = match self {
             Self::Own(stream) => {
-                return stream.poll_chunk(cx).map(|chunk| chunk.map(Ok));
+                let chunk = ready!(stream.poll_chunk(cx));
+                return Poll::Ready(chunk.map(|chunk| chunk.map_err(axum_core::Error::new)));
             }
             Self::Other(body) => body,
         };
@@ -88,6 +89,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
             blocked: false,
             end: None,
         }
+    }
+
+    /// Each frame is a chunk; otherwise the body ends with the connection.
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.framing.chunked
     }
 
     /// The connection ends with this stream.

@@ -3,10 +3,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::{SseOptions, TICK};
+use super::{DAY, DrainTimes, SseOptions, TICK};
 use crate::error::Error;
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An option's name, whether it is wrong, its value, and what would be right.
 type Row<'a> = (&'static str, bool, &'a dyn Debug, &'static str);
@@ -17,10 +15,30 @@ impl SseOptions {
         refuse(&self.bounds())
     }
 
-    fn times(&self) -> [Row<'_>; 7] {
+    /// Refuses times that do not fit into a drain: into its `usual` length, or the `longest`.
+    pub(crate) fn check_drain(&self, usual: Duration, longest: Duration) -> Result<(), Error> {
+        let over = |time: Option<Duration>, most| time.is_some_and(|time| time > most);
+        refuse(&[
+            (
+                "closing_grace",
+                over(self.closing_grace, DrainTimes::most(usual).grace),
+                &self.closing_grace,
+                "a second less than half of `drain_deadline`: raise that, or shorten this",
+            ),
+            (
+                "finish_within",
+                over(self.finish_within, DrainTimes::most(longest).finish),
+                &self.finish_within,
+                "two seconds less than `drain_deadline`: raise that, or shorten this",
+            ),
+        ])
+    }
+
+    fn times(&self) -> [Row<'_>; 9] {
         let at_least = |time: Option<Duration>| time.is_none_or(|time| time >= TICK);
         let (age, retry) = (self.max_age, self.connections.retry);
         let too_old = age.is_some_and(|age| age > 3_650 * DAY);
+        let too_long = |time: Option<Duration>| time.is_some_and(|time| time > DAY);
         let alive = &self.keep_alive;
         let short = self.stuck_after < TICK;
         let hook = self.hook_timeout.is_zero();
@@ -47,8 +65,20 @@ impl SseOptions {
             ),
             (
                 "closing_grace",
-                self.closing_grace > DAY,
+                too_long(self.closing_grace),
                 &self.closing_grace,
+                "a day at the most",
+            ),
+            (
+                "finish_within",
+                too_long(self.finish_within),
+                &self.finish_within,
+                "a day at the most",
+            ),
+            (
+                "head_after",
+                too_long(self.head_after),
+                &self.head_after,
                 "a day at the most",
             ),
             (

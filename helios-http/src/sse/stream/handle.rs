@@ -432,7 +432,7 @@ impl SseStream {
     /// }
     /// ```
     pub async fn closed(&self) -> CloseReason {
-        until(&self.state.over, || self.state.finished()).await
+        self.state.wait_until_over().await
     }
 
     /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query

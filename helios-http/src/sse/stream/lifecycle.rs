@@ -26,11 +26,19 @@ pub(crate) enum EndEvent {
 
 pub(crate) struct StreamLifecycle {
     stage: Stage,
-    /// An end that is not decided yet, and when it is at the latest.
-    announced: Option<(Ending, Duration)>,
+    announced: Option<Announced>,
     /// Somebody wants to know of an end before it is decided.
     is_watched: bool,
     callbacks: Vec<CloseCallback>,
+}
+
+/// An end that is not decided yet.
+struct Announced {
+    ending: Ending,
+    /// When it is decided at the latest.
+    until: Duration,
+    /// The stream may come to its own end before.
+    may_finish: bool,
 }
 
 enum Stage {
@@ -90,16 +98,32 @@ impl StreamLifecycle {
     /// Announces an end, for `until` at the latest, to those who watch for it. False if nobody does: then it is to be decided
     /// at once. The first one that is announced counts.
     pub(crate) fn announce(&mut self, ending: &Ending, until: Duration) -> bool {
-        if self.announced.is_none() && self.is_watched && self.is_open() {
-            self.announced = Some((ending.clone(), until));
+        if self.is_watched {
+            self.announce_as(ending, until, false);
         }
         self.announced.is_some()
     }
 
+    /// Announces an end for `until`, unless the stream comes to its own before that.
+    pub(crate) fn let_finish(&mut self, ending: &Ending, until: Duration) {
+        self.announce_as(ending, until, true);
+    }
+
+    fn announce_as(&mut self, ending: &Ending, until: Duration, may_finish: bool) {
+        if self.announced.is_none() && self.is_open() {
+            let ending = ending.clone();
+            self.announced = Some(Announced {
+                ending,
+                until,
+                may_finish,
+            });
+        }
+    }
+
     /// The announced end, if it is to be decided by now.
     pub(crate) fn overdue(&self, now: Duration) -> Option<Ending> {
-        let overdue = self.announced.as_ref().filter(|(_, until)| *until <= now);
-        overdue.map(|(ending, _)| ending.clone())
+        let overdue = self.announced.as_ref().filter(|end| end.until <= now);
+        overdue.map(|end| end.ending.clone())
     }
 
     /// Decides the end. The first one counts.
@@ -118,7 +142,7 @@ impl StreamLifecycle {
     fn close(&mut self, ending: &Ending) -> Decision {
         // A source that had a moment for a last word has not finished the stream with it.
         let ending = match (self.announced.take(), ending.reason) {
-            (Some((announced, _)), CloseReason::Completed) => announced,
+            (Some(announced), CloseReason::Completed) if !announced.may_finish => announced.ending,
             _ => ending.clone(),
         };
         self.stage = Stage::Closing(ending.reason);
@@ -180,7 +204,7 @@ impl StreamLifecycle {
     /// Returns the reason once the end is announced or decided. Until then, notes that somebody watches for it.
     pub(crate) fn watch(&mut self) -> Option<CloseReason> {
         self.is_watched = true;
-        let announced = self.announced.as_ref().map(|(ending, _)| ending.reason);
+        let announced = self.announced.as_ref().map(|end| end.ending.reason);
         announced.or_else(|| self.closed_reason())
     }
 
@@ -342,6 +366,17 @@ mod tests {
         let mut lifecycle = announced(MaxAge);
         assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(MaxAge));
         assert!(lifecycle.overdue(LATER).is_none());
+    }
+
+    #[test]
+    fn a_source_that_may_finish_ends_as_it_does_itself_or_as_announced_when_its_time_is_over() {
+        let mut lifecycle = live();
+        lifecycle.let_finish(&ending(Shutdown), LATER);
+        assert_eq!(lifecycle.watch(), Some(Shutdown));
+        assert!(lifecycle.overdue(Duration::ZERO).is_none());
+        let overdue = lifecycle.overdue(LATER).map(|ending| ending.reason);
+        assert_eq!(overdue, Some(Shutdown));
+        assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(Completed));
     }
 
     #[test]

@@ -7,11 +7,14 @@ use bytes::Bytes;
 use helios_core::event::SseEvent;
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::route::Verb;
+use helios_core::sse::CloseReason;
 
 use crate::peer::Peer;
 use crate::sse::control;
 use crate::sse::hooks::SseHooks;
 use crate::sse::hub::Hub;
+use crate::sse::options::{OnError, StreamOptions, StreamTable};
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::streams::Streams;
 
@@ -22,18 +25,28 @@ pub(crate) struct StreamRoute {
     pub(crate) hooks: Vec<Arc<dyn SseHooks>>,
     /// The closure interceptors around it.
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
-    /// A client that has seen the end may have it all again.
-    pub(crate) restart: bool,
+    pub(crate) options: StreamOptions,
+}
+
+/// How a client is told of an end, behind everything that was sent before it.
+pub(crate) enum EndForm {
+    /// By the event whose id says that the client has seen everything.
+    Mark(Bytes),
+    Event(Bytes),
+    /// By the end of the response alone.
+    Complete,
+    /// The response breaks off, which its protocol tells.
+    BreakOff,
 }
 
 impl StreamRoute {
-    /// A route that has nothing around it.
-    pub(crate) fn bare(streams: Arc<Streams>) -> Arc<Self> {
+    /// A route that has nothing around it, for the requests of this method.
+    pub(crate) fn bare(streams: Arc<Streams>, verb: Verb) -> Arc<Self> {
         Arc::new(Self {
+            options: StreamOptions::new(&StreamTable::EMPTY, verb, streams.hub.options()),
             streams,
             hooks: Vec::new(),
             mappers: Arc::new([]),
-            restart: false,
         })
     }
 
@@ -45,13 +58,34 @@ impl StreamRoute {
         self.hooks.iter().any(|hooks| hooks.answers_resets())
     }
 
-    /// The bytes of the event that tells a client of this end.
-    pub(crate) fn end_event(&self, ending: &Ending) -> Option<Bytes> {
+    /// An end after which the client comes back, not all at once.
+    pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
+        let retry = control::jittered(self.options.retry);
+        Ending {
+            reason,
+            event: EndEvent::Reconnect(retry),
+        }
+    }
+
+    /// How a client of this route is told of an end. One of a plain stream knows no control events.
+    pub(crate) fn end_form(&self, ending: &Ending) -> EndForm {
+        let StreamOptions {
+            plain,
+            restart,
+            on_error,
+            ..
+        } = self.options;
         let options = self.hub().options();
-        match &ending.event {
-            EndEvent::End => (!self.restart).then(|| control::end(options)),
-            EndEvent::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
-            EndEvent::Error(error) => Some(control::error(error)),
+        match (&ending.event, plain) {
+            (EndEvent::End, false) if !restart => EndForm::Mark(control::end(options)),
+            (EndEvent::End, _) => EndForm::Complete,
+            (EndEvent::Reconnect(retry), false) => {
+                EndForm::Event(control::reconnect(options, *retry, ending.reason))
+            }
+            (EndEvent::Error(error), _) if on_error == OnError::Event => {
+                EndForm::Event(control::error(error))
+            }
+            (EndEvent::Reconnect(_) | EndEvent::Error(_), _) => EndForm::BreakOff,
         }
     }
 }

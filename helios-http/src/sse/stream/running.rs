@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use helios_core::error::{HttpError, find_cause};
-use helios_core::hub::Frame;
+use helios_core::hub::{EventId, Frame};
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
+
+use http::StatusCode;
 
 use crate::future::BoxFuture;
 use crate::panics::caught;
@@ -21,7 +23,7 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::route::StreamRoute;
-use crate::sse::stream::state::Chunk;
+use crate::sse::stream::state::{Beginning, BrokenOff, Chunk};
 use crate::trace::StreamTrace;
 
 /// Dropping it, at any moment, ends the stream: with `SlowClient` if the server cuts it because the client does not read,
@@ -44,8 +46,8 @@ pub(crate) struct RunningStream {
 
 /// How the attempt to open a stream ended.
 pub(crate) enum OpenOutcome {
-    /// The head may leave.
-    Stream(ResponseHead),
+    /// The head may leave, with the position that it tells.
+    Stream(ResponseHead, Option<EventId>),
     /// An ordinary response instead.
     Refused(Response),
     /// An ordinary error instead.
@@ -89,18 +91,35 @@ impl RunningStream {
                 self.fail(refusal);
             }
         }
+        Poll::Ready(self.begin())
+    }
+
+    /// The head leaves.
+    fn begin(&mut self) -> OpenOutcome {
+        let mut position = None;
         if let Some(stream) = &self.stream {
+            match stream.state.begin() {
+                Beginning::Open(at) => position = at,
+                Beginning::Gone => {
+                    self.finish(CloseReason::Rejected);
+                    return OpenOutcome::Failed(gone());
+                }
+            }
             self.trace.opened(stream.id());
             let options = self.route.hub().options();
-            self.preamble = Some(control::preamble(options, stream.id()));
+            let preamble = control::preamble(options, &self.route.options, stream.id());
+            self.preamble = Some(preamble);
         }
         let opening = self.opening.take();
         let head = opening.map(|opening| opening.head.clone());
-        Poll::Ready(OpenOutcome::Stream(head.unwrap_or_default()))
+        OpenOutcome::Stream(head.unwrap_or_default(), position)
     }
 
     /// The next chunk of the stream; `None` is its end.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
         while self.source_goes_on() {
             match self.poll_source(cx) {
                 Poll::Pending => break,
@@ -115,12 +134,12 @@ impl RunningStream {
         let frame = preamble.map_or_else(Frame::default, Frame::opening);
         let mut polled = stream.state.poll_chunk(self.route.hub(), frame, cx);
         match &mut polled {
-            Poll::Ready(Some(chunk)) => {
+            Poll::Ready(Some(Ok(chunk))) => {
                 self.trace.wrote(chunk.bytes.len());
                 // A source waits for room, if it does, until it is polled again.
                 chunk.waits &= self.source.is_none();
             }
-            Poll::Ready(None) => self.finish(CloseReason::Completed),
+            Poll::Ready(None | Some(Err(BrokenOff))) => self.finish(CloseReason::Completed),
             Poll::Pending => {}
         }
         polled
@@ -210,6 +229,12 @@ impl RunningStream {
             self.trace.closed(stream.id(), reason);
         }
     }
+}
+
+/// The answer to a client that cannot go on where it has left off, and that no event can tell.
+fn gone() -> HttpError {
+    let detail = "history does not reach back to where this stream would begin; load anew and come back without an id";
+    HttpError::new(StatusCode::GONE, detail)
 }
 
 /// A producer that gives the error of its last `send` has not failed.

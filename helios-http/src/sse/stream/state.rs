@@ -26,6 +26,7 @@ mod sending;
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::hub::{BacklogLimits, Liveness, Subscriber};
@@ -36,6 +37,7 @@ use tokio::time::Instant;
 use crate::panics::caught;
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
+use crate::sse::options::Drain;
 use crate::sse::stream::data::StreamData;
 use crate::sse::stream::deferred::Deferred;
 use crate::sse::stream::handle::SseStream;
@@ -43,14 +45,15 @@ use crate::sse::stream::hook_tasks;
 use crate::sse::stream::lifecycle::{
     CloseCallback, Decision, EndEvent, Ending, Finish, StreamLifecycle,
 };
-use crate::sse::stream::route::StreamRequest;
+use crate::sse::stream::route::{EndForm, StreamRequest, StreamRoute};
 use crate::sse::stream::task::PollTask;
 use crate::sse::streams::Streams;
-use crate::sync::lock;
+use crate::sync::{lock, until};
 use effects::Effects;
 use reset::PendingReset;
 
-pub(crate) use reading::Chunk;
+pub(crate) use position::Beginning;
+pub(crate) use reading::{BrokenOff, Chunk};
 
 /// Its fields lie in memory in this order, and so do those of its parts: what each event looks at comes first.
 #[repr(C)]
@@ -84,6 +87,8 @@ struct Parts {
     next_reset: Option<PendingReset>,
     /// When what the client was let in with expires.
     expires_at: Option<Instant>,
+    /// The response breaks off behind what is still to be written.
+    breaks_off: bool,
 }
 
 /// How far the response head has come.
@@ -113,6 +118,7 @@ impl StreamState {
                 epoch: None,
                 next_reset: None,
                 expires_at: None,
+                breaks_off: false,
             }),
             id,
             streams: OnceLock::new(),
@@ -168,7 +174,7 @@ impl StreamState {
     pub(crate) fn go_live(self: &Arc<Self>, request: &StreamRequest) {
         let streams = &request.route.streams;
         let hub = &*streams.hub;
-        self.join_everyone(hub);
+        self.join_everyone(request);
         let ending = loop {
             let queued = lock(&self.parts).deferred.take_events();
             let encode = |(event, origin)| self.encode_for(request, event, origin);
@@ -176,7 +182,7 @@ impl StreamState {
             let mut parts = lock(&self.parts);
             parts.take_over(hub, encoded);
             if !parts.deferred.has_events() {
-                break parts.go_live(streams);
+                break parts.go_live(&request.route);
             }
         };
         streams.went_live();
@@ -248,10 +254,15 @@ impl StreamState {
         lock(&self.parts).expires_at = at;
     }
 
-    /// Says that the stream is to end. Those who watch for that may still send until it is decided: by the end of the
-    /// stream's own source, or when the grace is over. If nobody watches it is decided at once.
-    pub(crate) fn announce_end(self: &Arc<Self>, hub: &Hub, ending: Ending) {
-        let until = hub.now().saturating_add(hub.options().closing_grace);
+    /// Says that the stream is to end for this reason, and its client to come back. Those who watch for that may still send
+    /// until it is decided: by the end of the stream's own source, or when the `grace` is over. If nobody watches it is
+    /// decided at once.
+    pub(crate) fn announce_end(self: &Arc<Self>, reason: CloseReason, grace: Duration) {
+        let Some(StreamRequest { route, .. }) = self.request() else {
+            return;
+        };
+        let ending = route.reconnect_ending(reason);
+        let until = route.hub().now().saturating_add(grace);
         let is_announced = self.change(|parts, effects| {
             effects.closing = parts.lifecycle.announce(&ending, until);
             effects.closing
@@ -259,6 +270,36 @@ impl StreamState {
         if !is_announced {
             self.end(&ending);
         }
+    }
+
+    /// Says that the server goes down, and that the stream may come to its own end within this time.
+    pub(crate) fn let_finish(self: &Arc<Self>, within: Duration) {
+        if let Some(StreamRequest { route, .. }) = self.request() {
+            let ending = route.reconnect_ending(CloseReason::Shutdown);
+            let until = route.hub().now().saturating_add(within);
+            self.change(|parts, effects| {
+                parts.lifecycle.let_finish(&ending, until);
+                effects.closing = true;
+            });
+        }
+    }
+
+    /// Whether this becomes of the stream when the server goes down.
+    pub(crate) fn drains_as(&self, drain: Drain) -> bool {
+        let request = self.request();
+        request.is_some_and(|request| request.route.options.drain == drain)
+    }
+
+    /// Ends the stream, and its client is to come back.
+    pub(crate) fn send_away(self: &Arc<Self>, reason: CloseReason) {
+        if let Some(StreamRequest { route, .. }) = self.request() {
+            self.end(&route.reconnect_ending(reason));
+        }
+    }
+
+    /// Waits until the stream is over.
+    pub(crate) async fn wait_until_over(&self) -> CloseReason {
+        until(&self.over, || self.finished()).await
     }
 
     /// Decides the end: its event is written after what was sent. The first ending counts.
@@ -335,16 +376,16 @@ impl Parts {
     }
 
     /// Is live from now on. Gives an end that is to be decided at once.
-    fn go_live(&mut self, streams: &Streams) -> Option<Ending> {
-        let hub = &streams.hub;
+    fn go_live(&mut self, route: &StreamRoute) -> Option<Ending> {
+        let (streams, hub) = (&route.streams, route.hub());
         let options = hub.options();
         self.reader.outbox.set_limits(options.backlog);
         self.liveness = Liveness::new(hub.now(), options.jittered_max_age());
         match self.lifecycle.go_live() {
-            None if streams.is_closing() => Some(streams.reconnect_ending(CloseReason::Shutdown)),
+            None if streams.is_closing() => Some(route.reconnect_ending(CloseReason::Shutdown)),
             // What is live when another sequence begins is ended by that.
             None if self.is_of_another_epoch(hub) => {
-                Some(streams.reconnect_ending(CloseReason::ServerClosed))
+                Some(route.reconnect_ending(CloseReason::ServerClosed))
             }
             ending => ending,
         }
@@ -357,8 +398,11 @@ impl Parts {
             (Decision::Closes(ending), Some(StreamRequest { route, .. })) => {
                 let at = route.hub().head();
                 self.reader.end_at(at);
-                if let Some(event) = route.end_event(&ending) {
-                    self.reader.push_control(at, event);
+                match route.end_form(&ending) {
+                    EndForm::Mark(event) => self.reader.push_position(at, event),
+                    EndForm::Event(event) => self.reader.push_control(at, event),
+                    EndForm::Complete => {}
+                    EndForm::BreakOff => self.breaks_off = true,
                 }
             }
             // It is told when the stream is live.
@@ -391,7 +435,7 @@ impl Drop for StreamState {
 #[cfg(test)]
 fn request_to(streams: &Arc<Streams>) -> StreamRequest {
     StreamRequest {
-        route: crate::sse::stream::route::StreamRoute::bare(Arc::clone(streams)),
+        route: StreamRoute::bare(Arc::clone(streams), helios_core::route::Verb::Get),
         accepted: Default::default(),
         shown: None,
         last_event_id: None,

@@ -79,6 +79,9 @@ impl StreamState {
                 // What it misses is told with where it begins.
                 _ => drop(parts.take_in(streams, membership, at)),
             }
+            if parts.lifecycle.is_live() {
+                parts.join_everyone(hub);
+            }
             effects.wake(&mut parts.task);
             Ok(())
         })
@@ -125,13 +128,12 @@ impl StreamState {
         }
     }
 
-    /// Every stream is in the topic of what is broadcast.
-    pub(super) fn join_everyone(&self, hub: &Hub) {
-        // Only a topic that is removed takes no member, and this one never is.
-        if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
-            let mut parts = lock(&self.parts);
-            let everyone = Subscription::new(everyone, || hub.head());
-            parts.reader.join(everyone);
+    /// Every stream is in the topic of what is broadcast, but for a plain one that has joined no topic: whoever reads it takes
+    /// all events for its answer.
+    pub(super) fn join_everyone(&self, request: &StreamRequest) {
+        let mut parts = lock(&self.parts);
+        if !request.route.options.plain || parts.joined().next().is_some() {
+            parts.join_everyone(request.route.hub());
         }
     }
 }
@@ -152,6 +154,18 @@ impl Parts {
         Ok(true)
     }
 
+    /// Joins the topic of what is broadcast, unless the stream is in it.
+    fn join_everyone(&mut self, hub: &Hub) {
+        let is_everyone = |joined: &Membership| *joined.topic.name == *EVERYONE;
+        if self.reader.topics().any(is_everyone) {
+            return;
+        }
+        // Only a topic that is removed takes no member, and this one never is.
+        if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
+            self.reader.join(Subscription::new(everyone, || hub.head()));
+        }
+    }
+
     /// Joins a topic while the stream is running.
     fn join_late(
         &mut self,
@@ -166,9 +180,11 @@ impl Parts {
             let head = hub.head();
             self.epoch.get_or_insert(hub.epoch());
             self.reader.use_ids_from(head);
-            let id = Some(self.id_of(hub, head).to_string());
-            let ready = control::ready(hub.options(), self.reader.id(), id, false);
-            self.reader.push_position(head, ready);
+            if !request.route.options.plain {
+                let id = Some(self.id_of(hub, head).to_string());
+                let ready = control::ready(hub.options(), self.reader.id(), id, false);
+                self.reader.push_position(head, ready);
+            }
         }
         let topic = membership.topic.name.to_string();
         if let Some(missed) = self.take_in(streams, membership, at) {

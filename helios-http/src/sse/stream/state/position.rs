@@ -4,7 +4,7 @@
 //! resumed, the client has everything up to it, from where that topic began for it, or has been told otherwise. These are
 //! all the places that tell one, and why each is true:
 //!
-//! 1. **`ready`, the first event** ([`Parts::start`]). It is the earliest number at which any topic begins, and nothing has
+//! 1. **`ready`, the first event, or `helios-position`, a header of a plain stream** ([`Parts::begin`]). It is the earliest number at which any topic begins, and nothing has
 //!    been written before it. Each topic's own beginning is at or above it and is exact: the head is loaded under the
 //!    topic's lock ([`Subscription::new`](helios_core::hub::Subscription::new)). It is worked out when the response head
 //!    leaves, when no further join can change it. A client that is reset at once is told no id that would hide that if
@@ -30,11 +30,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use helios_core::hub::EventId;
 use helios_core::sse::{ResetReason, SseReset};
 
 use super::effects::Effects;
-use super::{HeadStage, Parts};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::stream::route::StreamRequest;
@@ -48,14 +50,33 @@ impl StreamRequest {
     }
 }
 
+/// What comes of a stream when its head may leave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It opens. A plain one tells its position in the head.
+    Open(Option<EventId>),
+    /// The client of a plain stream is to begin anew: history does not reach back to where it would go on.
+    Gone,
+}
+
+impl StreamState {
+    /// The response head leaves now.
+    pub(crate) fn begin(self: &Arc<Self>) -> Beginning {
+        match self.request() {
+            Some(request) => self.change(|parts, effects| parts.begin(request, effects)),
+            None => Beginning::Open(None),
+        }
+    }
+}
+
 impl Parts {
     /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
     /// head leaves now: what is joined from here on begins when it is joined.
-    pub(super) fn start(&mut self, request: &StreamRequest, effects: &mut Effects) {
+    fn begin(&mut self, request: &StreamRequest, effects: &mut Effects) -> Beginning {
         self.head = HeadStage::Left;
         let hub = request.route.hub();
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
-            return;
+            return Beginning::Open(None);
         }
         let last = request.resumes_at();
         let start = self.reader.start(last.and_then(Result::ok));
@@ -73,6 +94,12 @@ impl Parts {
         let resumed = matches!(last, Some(Ok(_))) && missed.is_empty();
         let mut resets = self.by_reason(&missed);
         resets.extend(self.deferred.take_resets());
+        if request.route.options.plain {
+            return match resets.is_empty() {
+                true => Beginning::Open(Some(self.id_of(hub, start.position))),
+                false => Beginning::Gone,
+            };
+        }
         // A client without an id gets its first one with the last of these.
         let early = id.clone().filter(|_| last.is_some() || resets.is_empty());
         let (options, client) = (hub.options(), self.reader.id());
@@ -87,6 +114,7 @@ impl Parts {
         for reset in resets {
             self.behind_reset(request, reset, effects);
         }
+        Beginning::Open(None)
     }
 
     /// The id behind which what is joined before the response head leaves begins.

@@ -49,13 +49,13 @@ impl Seen {
         let mut last = 0;
         loop {
             match stream.poll_chunk(hub, Frame::default(), &context) {
-                Poll::Ready(Some(chunk)) => {
+                Poll::Ready(Some(Ok(chunk))) => {
                     self.take(&chunk.bytes, &mut last);
                     if chunk.waits {
                         thread::park();
                     }
                 }
-                Poll::Ready(None) => return,
+                Poll::Ready(None | Some(Err(_))) => return,
                 Poll::Pending => thread::park(),
             }
         }
@@ -109,6 +109,7 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
         for topic in TOPICS {
             block_on(stream.join(topic, JoinAt::Now)).unwrap();
         }
+        stream.begin();
     }
     thread::scope(|scope| {
         for (stream, seen) in all.iter().zip(&seen) {
@@ -118,7 +119,7 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
             TOPICS.map(|topic| scope.spawn(|| block_on(publish(&streams, topic, &seen))));
         let done = publishers.map(|publisher| publisher.join().unwrap());
         for stream in &all {
-            stream.end(&streams.reconnect_ending(CloseReason::ServerClosed));
+            stream.send_away(CloseReason::ServerClosed);
         }
         assert_eq!(done, [Ok(()), Ok(())]);
     });

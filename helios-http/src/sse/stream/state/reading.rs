@@ -11,7 +11,7 @@ use helios_core::sse::{CloseReason, ResetReason, SseReset};
 use tokio::time::Instant;
 
 use super::effects::Effects;
-use super::{HeadStage, Parts, StreamState};
+use super::{Parts, StreamState};
 use crate::sse::hub::Hub;
 use crate::sse::options::SlowClients;
 use crate::sse::stream::lifecycle::Ending;
@@ -25,6 +25,11 @@ pub(crate) struct Chunk {
     /// That is all for now: whoever polled is woken when there is more, and need not poll again before.
     pub(crate) waits: bool,
 }
+
+/// The stream breaks off: its client has not been given everything, and is to learn that from the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event stream broke off")]
+pub(crate) struct BrokenOff;
 
 /// What a heartbeat finds.
 struct Judgement {
@@ -42,20 +47,26 @@ impl StreamState {
         hub: &Hub,
         mut frame: Frame,
         cx: &Context<'_>,
-    ) -> Poll<Option<Chunk>> {
+    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
         let mut effects = Effects::default();
         let polled = {
             let mut parts = lock(&self.parts);
             if !parts.lifecycle.is_live() {
-                return Poll::Ready(None);
+                // Its end was decided without its reader, who was owed something.
+                return Poll::Ready(Some(Err(BrokenOff)));
             }
             parts.read(hub, self.request(), &mut frame, cx, &mut effects);
             parts.poll_frame(&frame)
         };
         effects.carry_out(self);
-        polled.map(|waits| {
+        polled.map(|read| {
             let bytes = hub.count(frame);
-            waits.map(|waits| Chunk { bytes, waits })
+            read.map(|waits| {
+                Ok(Chunk {
+                    bytes,
+                    waits: waits?,
+                })
+            })
         })
     }
 
@@ -72,23 +83,19 @@ impl StreamState {
         let Some(request) = self.request() else {
             return;
         };
-        let streams = &request.route.streams;
-        let announce = |reason| {
-            let ending = streams.reconnect_ending(reason);
-            self.announce_end(&streams.hub, ending);
-        };
+        let grace = request.route.hub().options().closing_grace();
         let judgement = self.change(|parts, effects| parts.judge(request, effects));
         if let Some(ending) = judgement.overdue {
             self.end(&ending);
         }
         if judgement.has_expired {
-            announce(CloseReason::CredentialExpired);
+            self.announce_end(CloseReason::CredentialExpired, grace);
         }
         match judgement.verdict {
             Verdict::Fine | Verdict::KeepAlive => {}
             Verdict::Stuck => drop(self.end_as_stuck()),
             Verdict::Slow => self.change(|parts, effects| parts.fell_behind(request, effects)),
-            Verdict::Aged => announce(CloseReason::MaxAge),
+            Verdict::Aged => self.announce_end(CloseReason::MaxAge, grace),
         }
     }
 
@@ -115,9 +122,6 @@ impl Parts {
         cx: &Context<'_>,
         effects: &mut Effects,
     ) {
-        if let Some(request) = request.filter(|_| self.head < HeadStage::Left) {
-            self.start(request, effects);
-        }
         self.liveness.polled();
         if self.task.is_polled_by(cx.waker()) {
             self.reader.wait_anew();
@@ -142,10 +146,10 @@ impl Parts {
     }
 
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
-    fn poll_frame(&mut self, frame: &Frame) -> Poll<Option<bool>> {
+    fn poll_frame(&mut self, frame: &Frame) -> Poll<Option<Result<bool, BrokenOff>>> {
         let is_closing = self.lifecycle.is_closing();
         if frame.is_empty() && is_closing {
-            return Poll::Ready(None);
+            return Poll::Ready(self.breaks_off.then_some(Err(BrokenOff)));
         }
         if frame.is_empty() {
             self.wait();
@@ -156,15 +160,16 @@ impl Parts {
         if waits {
             self.wait();
         }
-        Poll::Ready(Some(waits))
+        Poll::Ready(Some(Ok(waits)))
     }
 
     /// The history has gone on without the reader.
     fn overtaken(&mut self, request: &StreamRequest, overtaken: Overtaken, effects: &mut Effects) {
         let options = request.route.hub().options();
         if !self.lifecycle.is_well() {
-            // The client is still owed its private events; it will resume the rest.
+            // The client is still owed its private events; it will resume the rest, and must not take this for all.
             self.reader.abandon().for_each(drop);
+            self.breaks_off = true;
             return;
         }
         match (overtaken.lost, options.slow_clients) {
@@ -182,15 +187,25 @@ impl Parts {
         if !self.lifecycle.is_well() {
             return;
         }
-        let streams = &request.route.streams;
+        let counters = &request.route.hub().counters;
+        counters.slow_closes.fetch_add(1, Ordering::Relaxed);
+        self.end_at_hole(request, CloseReason::SlowClient, effects);
+    }
+
+    /// Ends the stream before what its client cannot be given, and the client is to come back.
+    pub(super) fn end_at_hole(
+        &mut self,
+        request: &StreamRequest,
+        reason: CloseReason,
+        effects: &mut Effects,
+    ) {
         let dropped = self.reader.outbox.len() as u64;
         self.reader.outbox.clear();
         // Nothing may be written behind a hole: its id would hide the hole from the next connection.
         self.reader.abandon().for_each(drop);
-        let counters = &streams.hub.counters;
+        let counters = &request.route.hub().counters;
         counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-        counters.slow_closes.fetch_add(1, Ordering::Relaxed);
-        let ending = streams.reconnect_ending(CloseReason::SlowClient);
+        let ending = request.route.reconnect_ending(reason);
         self.end(Some(request), &ending, effects);
     }
 
@@ -202,7 +217,9 @@ impl Parts {
             true => Backlog::default(),
             false => self.backlog(),
         };
-        let mut limits = hub.options().liveness_limits();
+        let mut limits = hub
+            .options()
+            .liveness_limits(request.route.options.keep_alive);
         // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
         if request.peer.is_some() {
             limits.stuck_after = None;
@@ -295,12 +312,13 @@ mod tests {
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
     use helios_core::hub::UnnumberedEvent;
+    use helios_core::route::Verb;
     use helios_core::sse::SseError;
 
     use super::*;
     use crate::future::BoxFuture;
     use crate::sse::hooks::SseHooks;
-    use crate::sse::options::SseOptions;
+    use crate::sse::options::{SseOptions, StreamOptions, StreamTable};
     use crate::sse::stream::deferred::{JoinAt, Origin};
     use crate::sse::stream::handle::SseStream;
     use crate::sse::stream::route::StreamRoute;
@@ -334,10 +352,10 @@ mod tests {
         let polled = reader.join().unwrap();
         assert_eq!(
             polled,
-            Poll::Ready(Some(Chunk {
+            Poll::Ready(Some(Ok(Chunk {
                 bytes: Bytes::from_static(b"data: x\n\n"),
                 waits: true,
-            }))
+            })))
         );
     }
 
@@ -358,10 +376,10 @@ mod tests {
         );
         assert_eq!(
             polled,
-            Poll::Ready(Some(Chunk {
+            Poll::Ready(Some(Ok(Chunk {
                 bytes: Bytes::from_static(b"data: sorry\n\n"),
                 waits: true,
-            }))
+            })))
         );
         assert_eq!(streams.hub.counters.slow_closes.load(Ordering::Relaxed), 0);
     }
@@ -408,13 +426,14 @@ mod tests {
                 streams: Arc::clone(&streams),
                 hooks: vec![Arc::new(Answering)],
                 mappers: Arc::new([]),
-                restart: false,
+                options: StreamOptions::new(&StreamTable::EMPTY, Verb::Get, streams.hub.options()),
             }),
             ..request_to(&streams)
         };
         assert!(stream.attach(request).is_ok());
         stream.go_live(stream.request().unwrap());
         stream.join("a", JoinAt::Now).await.unwrap();
+        stream.begin();
         let context = Context::from_waker(Waker::noop());
         assert!(
             stream

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use helios_core::sse::{CloseReason, SseReset};
+use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
@@ -57,9 +57,7 @@ impl StreamState {
 
     /// A hook could not answer a reset: the client is to come back, and to be reset again.
     pub(crate) fn reset_failed(self: &Arc<Self>) {
-        if let Some(StreamRequest { route, .. }) = self.request() {
-            self.end(&route.streams.reconnect_ending(CloseReason::Error));
-        }
+        self.send_away(CloseReason::Error);
     }
 }
 
@@ -76,6 +74,9 @@ impl Parts {
             self.deferred.reset(reset);
             return;
         }
+        if request.route.options.plain {
+            return self.end_at_hole(request, close_reason(reset.reason), effects);
+        }
         let hub = request.route.hub();
         let id = self.id_of(hub, self.reader.position()).to_string();
         let id = Some(id).filter(|_| self.reader.uses_ids());
@@ -91,7 +92,7 @@ impl Parts {
     }
 
     /// Behind a reset come what the hooks answer, and the new position when all that was published until now has been
-    /// written.
+    /// written. A stream that ends does not come to it.
     pub(super) fn behind_reset(
         &mut self,
         request: &StreamRequest,
@@ -99,7 +100,8 @@ impl Parts {
         effects: &mut Effects,
     ) {
         let hub = request.route.hub();
-        if self.reader.uses_ids() && !self.is_of_another_epoch(hub) {
+        let ends = self.lifecycle.is_closing();
+        if self.reader.uses_ids() && !ends && !self.is_of_another_epoch(hub) {
             let head = hub.head();
             let id = self.id_of(hub, self.reader.position().max(head));
             let id = Some(id.to_string());
@@ -128,5 +130,13 @@ impl Parts {
     /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
     pub(super) fn answers(&self, after: Option<u64>) -> Option<u64> {
         after.filter(|_| self.reader.paused_at() == after)
+    }
+}
+
+/// Why a plain stream, which cannot tell a reset, ends instead.
+fn close_reason(reason: ResetReason) -> CloseReason {
+    match reason {
+        ResetReason::Slow => CloseReason::SlowClient,
+        _ => CloseReason::Error,
     }
 }

@@ -1,4 +1,5 @@
-//! A client that knows nothing but its last id, cut anywhere: it has every event from where it began, or was told.
+//! A client that knows nothing but its last id, cut anywhere: it has every event from where it began, or was told. One of a plain
+//! stream knows statuses and ends, and no control event.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,14 +7,16 @@ use std::task::{Context, Poll, Waker};
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
+use helios_core::route::Verb;
 use helios_core::sse::CloseReason;
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
 
 use crate::sse::options::{SlowClients, SseOptions};
 use crate::sse::stream::deferred::{JoinAt, Origin};
-use crate::sse::stream::route::StreamRequest;
-use crate::sse::stream::state::{StreamState, request_to};
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
+use crate::sse::stream::route::{StreamRequest, StreamRoute};
+use crate::sse::stream::state::{Beginning, BrokenOff, StreamState, request_to};
 use crate::sse::streams::Streams;
 
 /// The last of them is in all connections.
@@ -59,6 +62,10 @@ enum Step {
         client: usize,
         events: usize,
     },
+    /// The app says that the stream is through.
+    Close {
+        client: usize,
+    },
     /// Another sequence begins, at this number.
     Restart {
         head: u64,
@@ -91,7 +98,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..TOPICS.len()).prop_map(|topic| Step::Publish { topic }),
         1 => client.clone().prop_map(|client| Step::Private { client }),
         10 => client.clone().prop_map(|client| Step::Go { client }),
-        3 => (client, 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
+        3 => (client.clone(), 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
+        1 => client.prop_map(|client| Step::Close { client }),
         1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
     ]
 }
@@ -104,6 +112,9 @@ struct Published {
 /// One page: its connections come one after the other.
 struct Page {
     route: Route,
+    is_plain: bool,
+    /// Its last connection was refused: a topic cannot begin where the route wants it to.
+    is_refused: bool,
     /// The id that it brings back.
     last: Option<String>,
     connection: Option<Connection>,
@@ -115,6 +126,12 @@ struct Page {
 }
 
 impl Page {
+    /// It knows of nothing any more.
+    fn begin_anew(&mut self) {
+        self.last = None;
+        self.begins = [None; TOPICS.len()];
+    }
+
     /// The route has done what it does before that.
     fn head_may_leave(&self) -> bool {
         let joins_more = |joined: usize| {
@@ -131,10 +148,14 @@ struct Connection {
     /// What of the route has been done.
     joined: usize,
     is_live: bool,
+    /// The response head has left.
+    has_begun: bool,
     /// The place in the log at which the first topic was joined.
     first_join: Option<usize>,
     begins: [Option<usize>; TOPICS.len()],
     had: HashSet<usize>,
+    /// The place in the log at which the app closed it.
+    closed_at: Option<usize>,
 }
 
 struct World {
@@ -145,7 +166,7 @@ struct World {
 }
 
 impl World {
-    fn new(routes: Vec<Route>, events: usize, slow_clients: SlowClients) -> Self {
+    fn new(routes: Vec<(Route, bool)>, events: usize, slow_clients: SlowClients) -> Self {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.history = HistoryLimits {
@@ -158,8 +179,10 @@ impl World {
         };
         options.slow_clients = slow_clients;
         streams.hub.configure(options);
-        let page = |route| Page {
+        let page = |(route, is_plain)| Page {
             route,
+            is_plain,
+            is_refused: false,
             last: None,
             connection: None,
             begins: [None; TOPICS.len()],
@@ -195,16 +218,31 @@ impl World {
             }
             Step::Go { client } => self.go(client)?,
             Step::Cut { client, events } => self.cut(client, events)?,
+            Step::Close { client } => self.close(client),
             Step::Restart { head } => self.restart(head),
         }
         Ok(())
+    }
+
+    /// Whatever was published before is written before the end.
+    fn close(&mut self, client: usize) {
+        let (here, page) = (self.log.len(), &mut self.pages[client]);
+        // What is not joined yet is not owed by this connection.
+        let may_close = page.head_may_leave();
+        if let Some(connection) = page.connection.as_mut().filter(|_| may_close) {
+            connection.closed_at.get_or_insert(here);
+            connection.stream.end(&Ending {
+                reason: CloseReason::ServerClosed,
+                event: EndEvent::End,
+            });
+        }
     }
 
     /// As a replication does it.
     fn restart(&mut self, head: u64) {
         let end_all = || {
             for client in self.streams.live() {
-                client.end(&self.streams.reconnect_ending(CloseReason::ServerClosed));
+                client.send_away(CloseReason::ServerClosed);
             }
         };
         end_all();
@@ -227,9 +265,11 @@ impl World {
             stream: Arc::new(StreamState::new()),
             joined: 0,
             is_live: false,
+            has_begun: false,
             first_join: None,
             begins: [None; TOPICS.len()],
             had: HashSet::new(),
+            closed_at: None,
         });
         connection.stream.register_with(&self.streams);
         let next = page.route.get(connection.joined).copied();
@@ -237,7 +277,9 @@ impl World {
         match next {
             Some((When::Handler, topic, at)) => self.join(client, topic, at),
             _ if !is_attached => {
+                let verb = if page.is_plain { Verb::Post } else { Verb::Get };
                 let request = StreamRequest {
+                    route: StreamRoute::bare(Arc::clone(&self.streams), verb),
                     last_event_id: page.last.clone(),
                     ..request_to(&self.streams)
                 };
@@ -249,7 +291,9 @@ impl World {
                 let _runtime = self.runtime.enter();
                 let request = connection.stream.request().unwrap();
                 connection.stream.go_live(request);
-                connection.first_join.get_or_insert(self.log.len());
+                if !page.is_plain {
+                    connection.first_join.get_or_insert(self.log.len());
+                }
                 connection.begins[EVERYONE] = connection.first_join;
             }
             Some((When::Producer, topic, at)) => self.join(client, topic, at),
@@ -276,12 +320,14 @@ impl World {
         let when = page.route[connection.joined].0;
         connection.joined += 1;
         // One that is ended does not join any more.
-        let _ = self
+        let joined = self
             .runtime
             .block_on(connection.stream.join(TOPICS[topic], at));
-        if when < When::Late {
+        if when < When::Late && joined.is_ok() {
             let first_join = *connection.first_join.get_or_insert(here);
             connection.begins[topic] = begins.or(Some(first_join));
+            // A plain stream is in the topic of everybody from its first join on.
+            connection.begins[EVERYONE] = Some(first_join);
         }
     }
 
@@ -298,6 +344,7 @@ impl World {
 
     /// Reads one frame, of which so many events reach the client.
     fn read(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
+        self.begin(client)?;
         let _runtime = self.runtime.enter();
         let Some(connection) = &self.pages[client].connection else {
             return Ok(());
@@ -308,17 +355,59 @@ impl World {
             .poll_chunk(&self.streams.hub, Frame::default(), &context);
         match polled {
             Poll::Pending => {}
-            Poll::Ready(None) => {
+            Poll::Ready(Some(Err(BrokenOff))) => {
                 connection.stream.finish(CloseReason::Completed);
                 self.pages[client].connection = None;
             }
-            Poll::Ready(Some(chunk)) => {
+            Poll::Ready(None) => {
+                connection.stream.finish(CloseReason::Completed);
+                if self.pages[client].is_plain {
+                    self.has_all(client)?;
+                }
+                self.pages[client].connection = None;
+            }
+            Poll::Ready(Some(Ok(chunk))) => {
                 let text = str::from_utf8(&chunk.bytes).unwrap();
+                let control = text.contains("event: helios:") || text.contains("retry:");
+                prop_assert!(!control || !self.pages[client].is_plain, "{text}");
                 for event in text.split_terminator("\n\n").take(events) {
                     self.take(client, event)?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The response head reaches the client.
+    fn begin(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let _runtime = self.runtime.enter();
+        let page = &mut self.pages[client];
+        let connection = page.connection.as_mut();
+        let Some(connection) = connection.filter(|connection| !connection.has_begun) else {
+            return Ok(());
+        };
+        connection.has_begun = true;
+        match connection.stream.begin() {
+            Beginning::Open(None) => {}
+            Beginning::Open(Some(id)) => return self.is_told(client, &id.to_string()),
+            Beginning::Gone => {
+                prop_assert!(page.is_plain);
+                connection.stream.finish(CloseReason::Rejected);
+                page.connection = None;
+                page.is_refused = true;
+                page.begin_anew();
+            }
+        }
+        Ok(())
+    }
+
+    /// The client is told that there is no more. Then it has everything from before the end.
+    fn has_all(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let connection = self.pages[client].connection.as_ref().unwrap();
+        let closed_at = connection.closed_at;
+        prop_assert!(closed_at.is_some(), "it ends as if it were complete");
+        self.has_all_up_to(client, closed_at.unwrap_or_default())?;
+        self.pages[client].begin_anew();
         Ok(())
     }
 
@@ -344,11 +433,19 @@ impl World {
                 prop_assert!(connection.had.insert(event), "{event} comes twice");
                 page.had.insert(event);
             }
+            Some("helios:end") => return self.has_all(client),
             _ => {}
         }
-        let Some(id) = field("id: ") else {
-            return Ok(());
-        };
+        match field("id: ") {
+            Some(id) => self.is_told(client, id),
+            None => Ok(()),
+        }
+    }
+
+    /// The client is told an id.
+    fn is_told(&mut self, client: usize, id: &str) -> Result<(), TestCaseError> {
+        let page = &mut self.pages[client];
+        let connection = page.connection.as_mut().unwrap();
         if page.last.is_none() {
             page.begins = connection.begins;
         }
@@ -384,6 +481,7 @@ impl World {
         let page = &self.pages[client];
         prop_assert!(
             page.connection.is_some() && page.last.is_some()
+                || page.is_refused
                 || page.route.iter().all(|(when, ..)| *when == When::Late)
         );
         self.has_all_up_to(client, self.log.len())
@@ -395,7 +493,7 @@ proptest! {
 
     #[test]
     fn a_client_cut_anywhere_has_everything_or_was_told(
-        routes in proptest::collection::vec(route(), CLIENTS),
+        routes in proptest::collection::vec((route(), any::<bool>()), CLIENTS),
         steps in proptest::collection::vec(step(), 1..120),
         events in 2_usize..12,
         drops_oldest: bool,

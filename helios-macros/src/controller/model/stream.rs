@@ -1,0 +1,53 @@
+//! The options of an SSE route.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+
+/// The options of a route's streams, each as the field of the runtime's `StreamTable` that it sets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamOptions {
+    pub(crate) settings: Vec<(&'static str, Setting)>,
+}
+
+/// A value that an option is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Setting {
+    Flag(bool),
+    Millis(u64),
+    Status(u16),
+    /// A variant of the runtime's enum.
+    Choice(&'static str, &'static str),
+}
+
+impl StreamOptions {
+    /// The runtime's `StreamTable`. Whatever is not written is left to the server's options.
+    pub(crate) fn expand(&self, rt: &TokenStream, may_join: bool) -> TokenStream {
+        let fields = self.settings.iter().map(|(field, setting)| {
+            let field = Ident::new(field, Span::call_site());
+            match setting {
+                Setting::Flag(on) if field == "restart" => quote!(#field: #on,),
+                setting => {
+                    let value = setting.expand(rt);
+                    quote!(#field: #rt::Some(#value),)
+                }
+            }
+        });
+        quote! {
+            #rt::StreamTable { may_join: #may_join, #(#fields)* ..#rt::StreamTable::EMPTY }
+        }
+    }
+}
+
+impl Setting {
+    fn expand(self, rt: &TokenStream) -> TokenStream {
+        match self {
+            Self::Flag(on) => on.to_token_stream(),
+            Self::Millis(millis) => millis.to_token_stream(),
+            Self::Status(status) => status.to_token_stream(),
+            Self::Choice(ty, variant) => {
+                let [ty, variant] = [ty, variant].map(|name| Ident::new(name, Span::call_site()));
+                quote!(#rt::#ty::#variant)
+            }
+        }
+    }
+}
