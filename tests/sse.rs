@@ -12,6 +12,7 @@ mod sse {
     mod hooks;
     mod hostile_clients;
     mod options;
+    mod plain;
     mod service;
     mod snapshots;
     mod wire;

@@ -235,6 +235,15 @@ impl SseClient {
         Some(())
     }
 
+    /// Reads to the end of the response, and says whether it ended as its framing says that it does.
+    pub async fn finish(&mut self) -> Result<(), hyper::Error> {
+        while let Some(frame) = within(self.body.frame()).await {
+            let bytes = frame?.into_data().unwrap();
+            self.raw.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
     /// The names of the events up to the end of the stream.
     pub async fn names(&mut self) -> Vec<String> {
         let mut names = Vec::new();

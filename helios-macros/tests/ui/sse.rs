@@ -8,13 +8,18 @@ struct User;
 
 #[controller(prefix = "user")]
 impl User {
-    #[sse("a", methd = "POST", retry = "3s")]
+    #[sse("a", methd = "POST", retry = 3)]
     fn keys(&self) -> SseStream {
         SseStream::new()
     }
 
     #[sse("b", method = "post", restart = true)]
     fn values(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[sse("b2", plain = 1, drain = "wait", overload = 200, on_error = "nothing", keep_alive = "0s", head_after = false)]
+    fn options(&self) -> SseStream {
         SseStream::new()
     }
 

@@ -218,9 +218,12 @@ impl RunningStream {
         }
     }
 
+    /// Whoever polls it again finds nothing more.
     fn finish(&mut self, reason: CloseReason) {
         self.drop_source();
-        let Some(stream) = &self.stream else { return };
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
         let finished = match stream.state.is_cut_as_stuck() {
             true => stream.state.end_as_stuck(),
             false => stream.state.finish(reason),
