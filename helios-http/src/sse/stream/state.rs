@@ -48,7 +48,7 @@ use crate::sse::stream::task::PollTask;
 use crate::sse::streams::Streams;
 use crate::sync::lock;
 use effects::Effects;
-use reset::PendingReset;
+use reset::PendingAnswer;
 
 pub(crate) use reading::Chunk;
 
@@ -80,8 +80,10 @@ struct Parts {
     deferred: Deferred,
     /// The hub's epoch when the first topic was joined: that of every position of this stream.
     epoch: Option<u64>,
-    /// A reset that came while another one is being answered.
-    next_reset: Option<PendingReset>,
+    /// What the hooks are to answer behind what they are answering.
+    next_answer: Option<PendingAnswer>,
+    /// It is told no position before its snapshot.
+    awaits_snapshot: bool,
     /// When what the client was let in with expires.
     expires_at: Option<Instant>,
 }
@@ -111,7 +113,8 @@ impl StreamState {
                 lifecycle: StreamLifecycle::detached(),
                 deferred: Deferred::default(),
                 epoch: None,
-                next_reset: None,
+                next_answer: None,
+                awaits_snapshot: false,
                 expires_at: None,
             }),
             id,

@@ -19,7 +19,12 @@
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
 //!    written when everything up to that number has been and the reset hooks have answered
 //!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
-//! 5. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
+//! 5. **`ready` behind the snapshot of a fresh client** ([`Parts::begin_with_snapshot`]). It tells what the first `ready` would
+//!    have told: where the earliest topic begins. Nothing published has been written before it, as the reader is paused
+//!    there. Until then the client is told no id at all, and it is told this one only when the hooks have answered
+//!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)): whoever has it has had the snapshot, which was taken after that
+//!    number was the head, and an end that comes first takes it back. A reset that is told meanwhile has no id either.
+//! 6. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
 //!
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
 //! connection.
@@ -73,6 +78,10 @@ impl Parts {
         let resumed = matches!(last, Some(Ok(_))) && missed.is_empty();
         let mut resets = self.by_reason(&missed);
         resets.extend(self.deferred.take_resets());
+        if last.is_none() && request.route.sends_snapshots() {
+            self.begin_with_snapshot(request, start.position, resets, effects);
+            return;
+        }
         // A client without an id gets its first one with the last of these.
         let early = id.clone().filter(|_| last.is_some() || resets.is_empty());
         let (options, client) = (hub.options(), self.reader.id());
