@@ -2,17 +2,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
 use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
-use helios_core::sse::CloseReason;
+use helios_core::sse::{CloseReason, SseSnapshot};
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
+use tokio::task::yield_now;
 
+use crate::sse::hooks::{ControllerHooks, Hooks};
 use crate::sse::options::{SlowClients, SseOptions};
 use crate::sse::stream::deferred::{JoinAt, Origin};
-use crate::sse::stream::route::StreamRequest;
+use crate::sse::stream::handle::SseStream;
+use crate::sse::stream::route::{StreamRequest, StreamRoute};
 use crate::sse::stream::state::{StreamState, request_to};
 use crate::sse::streams::Streams;
 
@@ -59,6 +64,8 @@ enum Step {
         client: usize,
         events: usize,
     },
+    /// The hooks that wait for the runtime have it.
+    Hooks,
     /// Another sequence begins, at this number.
     Restart {
         head: u64,
@@ -92,8 +99,26 @@ fn step() -> impl Strategy<Value = Step> {
         1 => client.clone().prop_map(|client| Step::Private { client }),
         10 => client.clone().prop_map(|client| Step::Go { client }),
         3 => (client, 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
+        3 => Just(Step::Hooks),
         1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
     ]
+}
+
+/// The truth, of which its snapshot hook sends a snapshot: how much has been published.
+struct Truth(AtomicUsize);
+
+static SNAPSHOTS: Hooks<Truth> = Hooks {
+    snapshot: Some(|truth, client, snapshot| Box::pin(truth.send(client, snapshot))),
+    ..Hooks::NONE
+};
+
+impl Truth {
+    async fn send(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), HttpError> {
+        let taken = self.0.load(Ordering::Relaxed);
+        yield_now().await;
+        let text = format!("{taken} {}", snapshot.topics.join(" "));
+        Ok(client.send(SseEvent::text(text).event("snapshot")).await?)
+    }
 }
 
 struct Published {
@@ -104,6 +129,8 @@ struct Published {
 /// One page: its connections come one after the other.
 struct Page {
     route: Route,
+    /// It knows only what a snapshot shows and what comes behind: a reset excuses nothing.
+    has_snapshots: bool,
     /// The id that it brings back.
     last: Option<String>,
     connection: Option<Connection>,
@@ -131,6 +158,7 @@ struct Connection {
     /// What of the route has been done.
     joined: usize,
     is_live: bool,
+    has_read: bool,
     /// The place in the log at which the first topic was joined.
     first_join: Option<usize>,
     begins: [Option<usize>; TOPICS.len()],
@@ -140,12 +168,13 @@ struct Connection {
 struct World {
     runtime: Runtime,
     streams: Arc<Streams>,
+    truth: Arc<Truth>,
     log: Vec<Published>,
     pages: Vec<Page>,
 }
 
 impl World {
-    fn new(routes: Vec<Route>, events: usize, slow_clients: SlowClients) -> Self {
+    fn new(routes: Vec<(Route, bool)>, events: usize, slow_clients: SlowClients) -> Self {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.history = HistoryLimits {
@@ -158,8 +187,9 @@ impl World {
         };
         options.slow_clients = slow_clients;
         streams.hub.configure(options);
-        let page = |route| Page {
+        let page = |(route, has_snapshots)| Page {
             route,
+            has_snapshots,
             last: None,
             connection: None,
             begins: [None; TOPICS.len()],
@@ -172,6 +202,7 @@ impl World {
                 .build()
                 .unwrap(),
             streams,
+            truth: Arc::new(Truth(AtomicUsize::new(0))),
             log: Vec::new(),
             pages: routes.into_iter().map(page).collect(),
         }
@@ -184,6 +215,7 @@ impl World {
                 let id = self.streams.publish(TOPICS[topic], &event, None);
                 let id = self.runtime.block_on(id).unwrap();
                 self.log.push(Published { topic, id });
+                self.truth.0.store(self.log.len(), Ordering::Relaxed);
             }
             Step::Private { client } => {
                 if let Some(connection) = &self.pages[client].connection {
@@ -195,13 +227,35 @@ impl World {
             }
             Step::Go { client } => self.go(client)?,
             Step::Cut { client, events } => self.cut(client, events)?,
+            Step::Hooks => self.run_hooks(),
             Step::Restart { head } => self.restart(head),
         }
         Ok(())
     }
 
+    fn run_hooks(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        });
+    }
+
+    fn route(&self, has_snapshots: bool) -> Arc<StreamRoute> {
+        if !has_snapshots {
+            return StreamRoute::bare(Arc::clone(&self.streams));
+        }
+        Arc::new(StreamRoute {
+            streams: Arc::clone(&self.streams),
+            hooks: vec![ControllerHooks::of(&self.truth, &SNAPSHOTS)],
+            mappers: Arc::new([]),
+            restart: false,
+        })
+    }
+
     /// As a replication does it.
     fn restart(&mut self, head: u64) {
+        let _runtime = self.runtime.enter();
         let end_all = || {
             for client in self.streams.live() {
                 client.end(&self.streams.reconnect_ending(CloseReason::ServerClosed));
@@ -222,11 +276,13 @@ impl World {
     }
 
     fn go(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let route = self.route(self.pages[client].has_snapshots);
         let page = &mut self.pages[client];
         let connection = page.connection.get_or_insert_with(|| Connection {
             stream: Arc::new(StreamState::new()),
             joined: 0,
             is_live: false,
+            has_read: false,
             first_join: None,
             begins: [None; TOPICS.len()],
             had: HashSet::new(),
@@ -238,6 +294,7 @@ impl World {
             Some((When::Handler, topic, at)) => self.join(client, topic, at),
             _ if !is_attached => {
                 let request = StreamRequest {
+                    route,
                     last_event_id: page.last.clone(),
                     ..request_to(&self.streams)
                 };
@@ -253,7 +310,11 @@ impl World {
                 connection.begins[EVERYONE] = connection.first_join;
             }
             Some((When::Producer, topic, at)) => self.join(client, topic, at),
-            Some((When::Late, topic, at)) if page.last.is_some() => self.join(client, topic, at),
+            Some((When::Late, topic, at))
+                if page.last.is_some() || page.has_snapshots && connection.has_read =>
+            {
+                self.join(client, topic, at);
+            }
             _ => return self.read(client, usize::MAX),
         }
         Ok(())
@@ -299,9 +360,10 @@ impl World {
     /// Reads one frame, of which so many events reach the client.
     fn read(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
         let _runtime = self.runtime.enter();
-        let Some(connection) = &self.pages[client].connection else {
+        let Some(connection) = &mut self.pages[client].connection else {
             return Ok(());
         };
+        connection.has_read = true;
         let context = Context::from_waker(Waker::noop());
         let polled = connection
             .stream
@@ -330,7 +392,14 @@ impl World {
         let connection = page.connection.as_mut().unwrap();
         let data = field("data: ").unwrap_or_default();
         match field("event: ") {
-            Some("helios:reset") => {
+            Some("snapshot") => {
+                let (taken, topics) = data.split_once(' ').unwrap();
+                for topic in topics.split(' ') {
+                    let topic = TOPICS.iter().position(|name| *name == topic).unwrap();
+                    page.excused[topic] = page.excused[topic].max(taken.parse().unwrap());
+                }
+            }
+            Some("helios:reset") if !page.has_snapshots => {
                 let reset: serde_json::Value = serde_json::from_str(data).unwrap();
                 for (topic, name) in TOPICS.iter().enumerate() {
                     let topics = reset["topics"].as_array().unwrap();
@@ -350,7 +419,11 @@ impl World {
             return Ok(());
         };
         if page.last.is_none() {
-            page.begins = connection.begins;
+            let all = |begins: Option<usize>| begins.map(|_| 0);
+            page.begins = match page.has_snapshots {
+                true => connection.begins.map(all),
+                false => connection.begins,
+            };
         }
         let is_new = page.last.as_deref() != Some(id);
         page.last = Some(id.to_owned());
@@ -379,6 +452,7 @@ impl World {
     /// Reads until there is nothing more, whatever that takes.
     fn settle(&mut self, client: usize) -> Result<(), TestCaseError> {
         for _ in 0..40 + self.log.len() {
+            self.run_hooks();
             self.go(client)?;
         }
         let page = &self.pages[client];
@@ -395,7 +469,7 @@ proptest! {
 
     #[test]
     fn a_client_cut_anywhere_has_everything_or_was_told(
-        routes in proptest::collection::vec(route(), CLIENTS),
+        routes in proptest::collection::vec((route(), any::<bool>()), CLIENTS),
         steps in proptest::collection::vec(step(), 1..120),
         events in 2_usize..12,
         drops_oldest: bool,
