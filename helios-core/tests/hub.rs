@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Subscriber,
+    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Start, Subscriber,
     Subscription, TopicRing, UnnumberedEvent, Unread,
 };
 use helios_core::sse::ClientId;
@@ -351,15 +351,7 @@ impl World {
             ended: false,
             left: Vec::new(),
         };
-        let mut first = Vec::new();
-        if snapshots && last.is_none() && !topics.is_empty() {
-            first.push("data: ready\n\n".into());
-            client.await_position(start.position);
-        }
-        if !start.missed.is_empty() {
-            first.push("data: reset\n\n".into());
-        }
-        client.reader.push_control_first(first);
+        client.begin(&start, snapshots && last.is_none() && !topics.is_empty());
         client
     }
 
@@ -533,13 +525,21 @@ impl Client {
         self.reader.outbox.push(head, event.into(), false).unwrap();
     }
 
-    /// As the runtime does it for a fresh client whose snapshot is to come.
-    fn await_position(&mut self, position: u64) {
-        let ready = format!("id: {position}\ndata: position\n\n");
-        self.reader.push_position(position, ready.into());
-        self.reader.pause_at(position);
-        self.without_id = true;
-        self.awaits_position = true;
+    /// As the runtime does it: where a snapshot is to come, the position comes behind it.
+    fn begin(&mut self, start: &Start, with_snapshot: bool) {
+        let mut first = Vec::new();
+        if with_snapshot {
+            let position = start.position;
+            let ready = format!("id: {position}\ndata: position\n\n");
+            self.reader.push_position(position, ready.into());
+            self.reader.pause_at(position);
+            (self.without_id, self.awaits_position) = (true, true);
+            first.push("data: ready\n\n".into());
+        }
+        if !start.missed.is_empty() {
+            first.push("data: reset\n\n".into());
+        }
+        self.reader.push_control_first(first);
     }
 
     fn send_snapshot(&mut self) {

@@ -17,13 +17,13 @@
 //!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
 //!    brought; one that has brought none gets its first with the last reset.
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
-//!    written when everything up to that number has been and the reset hooks have answered
+//!    written when everything up to that number has been and the hooks have answered
 //!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
 //! 5. **`ready` behind the snapshot of a fresh client** ([`Parts::begin_with_snapshot`]). It tells what the first `ready` would
 //!    have told: where the earliest topic begins. Nothing published has been written before it, as the reader is paused
-//!    there. Until then the client is told no id at all, and it is told this one only when the hooks have answered
-//!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)): whoever has it has had the snapshot, which was taken after that
-//!    number was the head, and an end that comes first takes it back. A reset that is told meanwhile has no id either.
+//!    there. The client is told no id before, not even with a reset that comes meanwhile, and this one only when the hooks have
+//!    answered ([`QueuedKind::Position`](helios_core::hub::QueuedKind)); an end that comes first takes it back. So a client that
+//!    has an id has had its snapshot, and that was taken when the position was reached.
 //! 6. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
 //!
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next

@@ -63,7 +63,7 @@ impl PendingAnswer {
 
     pub(super) fn ask(self, stream: &Arc<StreamState>) {
         if let Some(request) = stream.request() {
-            let handle = SseStream::at_reset(Arc::clone(stream), self.at);
+            let handle = SseStream::at_pause(Arc::clone(stream), self.at);
             hook_tasks::spawn_answer(handle, request, self.snapshot, self.reset);
         }
     }
