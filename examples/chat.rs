@@ -5,8 +5,8 @@
 //! curl -N 'http://127.0.0.1:3000/rooms/tea?name=ann'
 //! ```
 //!
-//! What a page has missed comes from the hub's history. Where that does not reach, after a restart for one, the hub
-//! resets the page, and it gets the last messages that the app itself keeps, in `chat.json`.
+//! What a page has missed comes from the hub's history. A new page, and one that history does not reach, after a restart for
+//! one, gets the last messages that the app itself keeps, in `chat.json`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -132,18 +132,17 @@ impl Rooms {
 
     #[on_sse_connection]
     async fn entered(&self, client: SseStream) -> Result<(), HttpError> {
-        // Who has been here before resumes, or is reset.
-        if client.last_event_id().is_none() {
-            self.send_last(&client).await?;
-        }
         self.change(&client, |people, guest| people.insert(client.id(), guest))
             .await
     }
 
     /// Comes before everything that the page will see next.
-    #[on_sse_reset]
-    async fn reset(&self, client: SseStream) -> Result<(), HttpError> {
-        self.send_last(&client).await
+    #[on_sse_snapshot]
+    async fn last_messages(&self, client: SseStream) -> Result<(), HttpError> {
+        for message in self.store.last(guest(&client)?.room) {
+            client.send(said(&message)).await?;
+        }
+        Ok(())
     }
 
     #[on_sse_close]
@@ -154,13 +153,6 @@ impl Rooms {
 }
 
 impl Rooms {
-    async fn send_last(&self, client: &SseStream) -> Result<(), HttpError> {
-        for message in self.store.last(guest(client)?.room) {
-            client.send(said(&message)).await?;
-        }
-        Ok(())
-    }
-
     /// Tells the room who is in it. The lock is held meanwhile: the lists go out in the order of the changes.
     async fn change<T>(
         &self,

@@ -93,7 +93,7 @@ pub use self::http::{
 #[doc(no_inline)]
 pub use self::sse::{
     ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
-    SseOptions, SseReset, SseService, SseStream,
+    SseOptions, SseReset, SseService, SseSnapshot, SseStream,
 };
 
 /// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
@@ -105,7 +105,8 @@ pub mod sse {
     pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
     pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
     pub use helios_core::sse::{
-        ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
+        ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SnapshotReason, SseError,
+        SseReset, SseSnapshot,
     };
     pub use helios_http::sse::{
         ConnectionLimits, Drain, Network, NetworkError, OnError, Overload, ProxyHeader,

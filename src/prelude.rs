@@ -34,7 +34,7 @@ pub use crate::http::{
 #[doc(no_inline)]
 pub use crate::sse::{
     ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReset, SseService,
-    SseStream,
+    SseSnapshot, SseStream,
 };
 #[doc(no_inline)]
 pub use crate::{Helios, Module};

@@ -26,7 +26,7 @@ pub use helios_core::interceptor::data_mapper;
 pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;
 pub use helios_core::route::{PathParam, RouteKind, RouteMeta, Verb};
-pub use helios_core::sse::{CloseReason, SseError, SseReset};
+pub use helios_core::sse::{CloseReason, SseError, SseReset, SseSnapshot};
 pub use helios_core::validate::{validated_body, validated_whole};
 pub use helios_http::rt::{
     BoxFuture, Controller, ControllerEntry, ControllerTable, Drain, Entry, Handler, HookNeeds,

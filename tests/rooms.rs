@@ -12,4 +12,5 @@ mod rooms {
     mod reset_hooks;
     mod resume;
     mod slow;
+    mod snapshot;
 }

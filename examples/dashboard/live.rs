@@ -31,41 +31,30 @@ impl Live {
         self.sse.subscribe(topics).await
     }
 
-    /// Who is new gets everything. Who has been here before gets what it has missed, or is reset.
+    /// Behind all that was published until now: here a page that resumes is up to date. Any other one is when its second
+    /// `helios:ready` comes.
     #[on_sse_connection]
-    async fn opened(&self, client: SseStream) -> Result<(), SseError> {
-        if client.last_event_id().is_none() {
-            self.send_all(&client, |_| true).await?;
+    fn opened(&self, client: SseStream) -> Result<(), SseError> {
+        match client.last_event_id() {
+            Some(_) => client.try_send(SseEvent::json(()).event("caught-up")),
+            None => Ok(()),
         }
-        // Behind all that was published until now: here a page that resumes is up to date. One that is reset is when its
-        // second `helios:ready` comes.
-        client.try_send(SseEvent::json(()).event("caught-up"))
     }
 
-    /// What was missed is not to be had: after a restart all of it, after a long sleep perhaps only the metrics.
-    #[on_sse_reset]
-    async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
-        self.send_all(&client, |topic| reset.concerns(topic)).await
-    }
-}
-
-impl Live {
-    async fn send_all(
-        &self,
-        client: &SseStream,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), SseError> {
-        if wanted(metrics::TOPIC) {
-            self.metrics.send_all(client)?;
+    /// A new page needs everything. So does every page after a restart; after a long sleep perhaps only the metrics.
+    #[on_sse_snapshot]
+    async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
+        if snapshot.concerns(metrics::TOPIC) {
+            self.metrics.send_all(&client)?;
         }
-        if wanted(Board::TOPIC) {
-            self.board.send_all(client).await?;
+        if snapshot.concerns(Board::TOPIC) {
+            self.board.send_all(&client).await?;
         }
-        if wanted(Messages::TOPIC) {
-            self.messages.send_all(client).await?;
+        if snapshot.concerns(Messages::TOPIC) {
+            self.messages.send_all(&client).await?;
         }
-        if wanted(Notices::TOPIC) {
-            self.notices.send_all(client).await?;
+        if snapshot.concerns(Notices::TOPIC) {
+            self.notices.send_all(&client).await?;
         }
         Ok(())
     }

@@ -289,6 +289,76 @@ impl SseReset {
     }
 }
 
+/// Why a client is to be sent a snapshot of what its topics show.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::sse::{ResetReason, SnapshotReason};
+///
+/// #[derive(Injectable)]
+/// struct Prices {
+///     sse: SseService,
+/// }
+///
+/// #[controller(prefix = "prices")]
+/// impl Prices {
+///     #[sse]
+///     async fn prices(&self) -> Result<SseStream, SseError> {
+///         self.sse.subscribe(["prices"]).await
+///     }
+///
+///     #[on_sse_snapshot]
+///     async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
+///         // A client that is too slow for the events need not be sent more than the newest.
+///         let rows = match snapshot.reason {
+///             SnapshotReason::Reset(ResetReason::Slow) => 1,
+///             _ => 100,
+///         };
+///         client.send(SseEvent::json(json!({ "rows": rows })).event("snapshot")).await
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SnapshotReason {
+    /// The client has no position in its topics yet: it is new, or was cut before it had its snapshot.
+    Fresh,
+    /// The client has missed events that it will never get.
+    Reset(ResetReason),
+}
+
+/// Tells an `#[on_sse_snapshot]` hook which topics the client needs a snapshot of.
+///
+/// ```
+/// use helios_core::sse::{SnapshotReason, SseSnapshot};
+///
+/// let snapshot = SseSnapshot::new(SnapshotReason::Fresh, vec!["orders".to_owned()]);
+/// assert!(snapshot.concerns("orders"));
+/// assert!(!snapshot.concerns("prices"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SseSnapshot {
+    /// The reason.
+    pub reason: SnapshotReason,
+    /// The topics; `*` stands for what is broadcast to all.
+    pub topics: Vec<String>,
+}
+
+impl SseSnapshot {
+    /// A snapshot of these topics.
+    #[must_use]
+    pub fn new(reason: SnapshotReason, topics: Vec<String>) -> Self {
+        Self { reason, topics }
+    }
+
+    /// Whether the topic is among them.
+    #[must_use]
+    pub fn concerns(&self, topic: &str) -> bool {
+        self.topics.iter().any(|name| name == topic)
+    }
+}
+
 /// What can go wrong on a stream, or when something is published.
 ///
 /// In a handler `?` turns it into an [`HttpError`]. A producer that passes on [`SseError::Closed`] has not failed: nobody

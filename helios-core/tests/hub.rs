@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Subscriber,
+    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Start, Subscriber,
     Subscription, TopicRing, UnnumberedEvent, Unread,
 };
 use helios_core::sse::ClientId;
@@ -107,6 +107,14 @@ enum Step {
         /// What is published to before each of its topics is joined.
         meanwhile: Vec<usize>,
     },
+    /// The hook of a fresh client sends a part of its snapshot.
+    Snapshot {
+        client: usize,
+    },
+    /// The hook is done.
+    Answered {
+        client: usize,
+    },
     Expire {
         seconds: u64,
     },
@@ -162,6 +170,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(client, topic)| Step::Leave { client, topic }),
         8 => client.clone().prop_map(|client| Step::Read { client }),
         3 => reconnect(),
+        2 => client.clone().prop_map(|client| Step::Snapshot { client }),
+        1 => client.clone().prop_map(|client| Step::Answered { client }),
         1 => (1..20_u64).prop_map(|seconds| Step::Expire { seconds }),
         1 => topic.clone().prop_map(|topic| Step::Forget { topic }),
         1 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
@@ -201,6 +211,13 @@ struct Client {
     last: u64,
     /// It has no id yet: it is given its first one with the reset of what it misses.
     without_id: bool,
+    /// A snapshot comes before its position, and nothing published does.
+    awaits_position: bool,
+    /// It was ended before its snapshot was through.
+    is_cut_short: bool,
+    /// The parts of its snapshot that were sent, and that it has read.
+    sent: u64,
+    shown: u64,
     /// Up to where it may be past events that it was not given: they were for everyone else, or a private event came
     /// behind them.
     spared: u64,
@@ -218,11 +235,13 @@ struct World {
     topics: Vec<Topic>,
     log: BTreeMap<u64, (usize, Option<ClientId>)>,
     clients: Vec<Client>,
+    /// Whether a client that has no id is sent a snapshot.
+    snapshots: [bool; CLIENTS],
     connections: u8,
 }
 
 impl World {
-    fn new(events: usize) -> Self {
+    fn new(events: usize, snapshots: [bool; CLIENTS]) -> Self {
         let limits = HistoryLimits {
             events,
             age: Duration::from_secs(30),
@@ -235,10 +254,11 @@ impl World {
             topics: (0..TOPICS).map(topic).collect(),
             log: BTreeMap::new(),
             clients: Vec::new(),
+            snapshots,
             connections: 0,
         };
         for _ in 0..CLIENTS {
-            let client = world.connect(&[], &[], None);
+            let client = world.connect(&[], &[], None, false);
             world.clients.push(client);
         }
         world
@@ -269,12 +289,14 @@ impl World {
         }
     }
 
-    /// A new connection in these topics, each from so many events back. The client has seen everything up to `last`.
+    /// A new connection in these topics, each from so many events back. The client has seen everything up to `last`. One that
+    /// has seen nothing may be sent a snapshot.
     fn connect(
         &mut self,
         topics: &[(usize, Option<u64>)],
         meanwhile: &[usize],
         last: Option<u64>,
+        snapshots: bool,
     ) -> Client {
         self.connections += 1;
         let id = ClientId::from_random_bytes([self.connections; 16]);
@@ -319,17 +341,17 @@ impl World {
             owed,
             last: start.position,
             without_id: last.is_none() && !start.missed.is_empty(),
+            awaits_position: false,
+            is_cut_short: false,
+            sent: 0,
+            shown: 0,
             spared: 0,
             privates: 0,
             privates_read: 0,
             ended: false,
             left: Vec::new(),
         };
-        if !start.missed.is_empty() {
-            client
-                .reader
-                .push_control_first(vec!["data: reset\n\n".into()]);
-        }
+        client.begin(&start, snapshots && last.is_none() && !topics.is_empty());
         client
     }
 
@@ -395,6 +417,8 @@ impl World {
                 self.read_events(client, events)?;
                 self.reconnect(client, fresh, replays, meanwhile)?;
             }
+            Step::Snapshot { client } => self.clients[client].send_snapshot(),
+            Step::Answered { client } => self.clients[client].reader.unpause(),
             Step::Expire { seconds } => {
                 self.now += seconds;
                 for topic in &self.topics {
@@ -412,8 +436,7 @@ impl World {
             Step::Skip { client } => self.clients[client].skip(),
             Step::End { client } => {
                 let head = self.head;
-                self.clients[client].reader.end_at(head);
-                self.clients[client].ended = true;
+                self.clients[client].end(head);
             }
         }
         Ok(())
@@ -463,7 +486,7 @@ impl World {
         let fresh = fresh || before.without_id;
         let last = (!fresh).then_some(before.last);
         let owed_before = std::mem::take(&mut self.clients[client].owed);
-        let after = self.connect(&topics, meanwhile, last);
+        let after = self.connect(&topics, meanwhile, last, self.snapshots[client]);
         for before in owed_before.iter().filter(|_| !fresh) {
             let same = |after: &Promise| after.seq == before.seq;
             let known = before.late || before.debt == Debt::Told;
@@ -502,6 +525,40 @@ impl Client {
         self.reader.outbox.push(head, event.into(), false).unwrap();
     }
 
+    /// As the runtime does it: where a snapshot is to come, the position comes behind it.
+    fn begin(&mut self, start: &Start, with_snapshot: bool) {
+        let mut first = Vec::new();
+        if with_snapshot {
+            let position = start.position;
+            let ready = format!("id: {position}\ndata: position\n\n");
+            self.reader.push_position(position, ready.into());
+            self.reader.pause_at(position);
+            (self.without_id, self.awaits_position) = (true, true);
+            first.push("data: ready\n\n".into());
+        }
+        if !start.missed.is_empty() {
+            first.push("data: reset\n\n".into());
+        }
+        self.reader.push_control_first(first);
+    }
+
+    fn send_snapshot(&mut self) {
+        if let Some(at) = self.reader.paused_at() {
+            self.sent += 1;
+            self.reader.push_control(at, "data: snapshot\n\n".into());
+        }
+    }
+
+    fn end(&mut self, head: u64) {
+        if let Some(at) = self.reader.paused_at() {
+            // Without an id it is fresh again, and all it is owed is another snapshot.
+            self.owed.retain(|promise| promise.seq <= at);
+            self.is_cut_short = true;
+        }
+        self.reader.end_at(head);
+        self.ended = true;
+    }
+
     /// Drops what is oldest and what is gone, and tells so.
     fn skip(&mut self) {
         let keep = Backlog {
@@ -536,7 +593,7 @@ impl Client {
 
     /// It reads that events are missing.
     fn told(&mut self) {
-        self.without_id = false;
+        self.without_id = self.awaits_position;
         for promise in &mut self.owed {
             if promise.debt == Debt::Skipped {
                 promise.debt = Debt::Told;
@@ -550,6 +607,25 @@ impl Client {
             if data == "reset" {
                 self.told();
                 continue;
+            }
+            match data.as_str() {
+                "ready" => {
+                    prop_assert!(self.awaits_position && self.shown == 0 && id.is_none());
+                    continue;
+                }
+                "snapshot" => {
+                    prop_assert!(self.awaits_position && id.is_none());
+                    self.shown += 1;
+                    continue;
+                }
+                "position" => {
+                    prop_assert_eq!(*id, Some(self.last));
+                    prop_assert!(self.awaits_position && !self.is_cut_short);
+                    prop_assert_eq!(self.shown, self.sent);
+                    (self.without_id, self.awaits_position) = (false, false);
+                    continue;
+                }
+                _ => {}
             }
             if let Some(private) = data.strip_prefix("private ") {
                 let (n, after) = private.split_once(" after ").unwrap();
@@ -569,6 +645,11 @@ impl Client {
             let place = self.owed.iter().position(|promise| promise.seq == seq);
             prop_assert!(place.is_some(), "{seq} was not owed");
             let passed: Vec<_> = self.owed.drain(..=place.unwrap()).collect();
+            let is_late = passed.last().is_some_and(|promise| promise.late);
+            prop_assert!(
+                !self.awaits_position || is_late,
+                "{seq} came before the position"
+            );
             let due = passed.iter().find(|promise| promise.debt == Debt::Owed);
             prop_assert!(
                 due.is_none_or(|due| due.seq == seq),
@@ -611,8 +692,9 @@ proptest! {
     fn a_reader_is_given_exactly_what_it_is_owed(
         steps in proptest::collection::vec(step(), 1..120),
         events in 2_usize..12,
+        snapshots: [bool; CLIENTS],
     ) {
-        let mut world = World::new(events);
+        let mut world = World::new(events, snapshots);
         for step in &steps {
             world.apply(step)?;
         }
@@ -620,6 +702,8 @@ proptest! {
             topic.change(Ring::caught_up);
         }
         for client in 0..CLIENTS {
+            world.clients[client].send_snapshot();
+            world.clients[client].reader.unpause();
             for _ in 0..2 * steps.len() + 10 {
                 world.read(client)?;
             }
@@ -628,6 +712,7 @@ proptest! {
             let due = client.owed.iter().find(|promise| promise.debt != Debt::Told);
             prop_assert!(resumes || due.is_none(), "neither given nor told: {due:?}");
             prop_assert_eq!(client.privates_read, client.privates);
+            prop_assert!(client.ended || !client.awaits_position, "no position");
         }
     }
 }

@@ -8,7 +8,7 @@ pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
 pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
 pub use crate::sse::call::{Finished, Outcome, Refusal, SseCall};
 pub use crate::sse::hooks::{
-    CloseHook, ConnectionHook, ErrorHook, HookArgument, HookOutput, Hooks, ResetHook,
+    CloseHook, ConnectionHook, ErrorHook, HookArgument, HookOutput, Hooks, ResetHook, SnapshotHook,
     hook_argument, hook_ladder, hook_result,
 };
 pub use crate::sse::options::{Drain, OnError, SseTable, StreamTable};

@@ -84,6 +84,7 @@ method_attributes! {
     on_sse_connection
     on_sse_error
     on_sse_reset
+    on_sse_snapshot
     on_sse_close
     http_code
     use_guards

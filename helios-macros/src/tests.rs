@@ -83,6 +83,11 @@ fn an_sse_controller() {
             #[on_sse_error]
             async fn failed(&self, client: &SseStream, error: &SseError) {}
 
+            #[on_sse_snapshot]
+            async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
+                Ok(())
+            }
+
             #[cfg(feature = "close")]
             #[on_sse_close]
             fn closed(&self, reason: CloseReason) {}

@@ -75,6 +75,11 @@ impl Jobs {
         let _ = queue;
         Ok(())
     }
+
+    #[on_sse_snapshot]
+    async fn snapshot(&self, snapshot: &SseSnapshot, client: SseStream) -> Result<(), SseError> {
+        client.send(format!("{:?}", snapshot.topics)).await
+    }
 }
 
 #[derive(Injectable)]

@@ -8,7 +8,7 @@ const REASONS = { epoch: 'reloaded, the server was restarted', expired: 'reloade
 
 export function connect(url, topics, tell) {
   const state = { phase: 'connecting', detail: '', events: 0, connections: 0, caughtUp: 0, lastId: '', topics: Object.keys(topics) };
-  let source, again, missed = 0, resumed = false, reason = '', excuse = '';
+  let source, again, missed = 0, isNew = false, resumed = false, reason = '', excuse = '';
 
   const change = news => tell(Object.assign(state, news));
 
@@ -22,7 +22,11 @@ export function connect(url, topics, tell) {
       on(topic, item => { state.events++; missed++; part.put(item, state.phase === 'live'); });
       on(`${topic}:all`, items => { state.events++; part.all(items); });
     }
-    on('helios:ready', ready => { resumed = ready.resumed; if (reason) upToDate(); });
+    on('helios:ready', ready => {
+      resumed = ready.resumed;
+      if (reason || isNew) upToDate();
+      isNew = !state.lastId; // What it shows comes first, then the position.
+    });
     on('helios:reset', reset => { reason = reset.reason; });
     on('helios:reconnect', () => { excuse = 'the server is restarting'; });
     on('helios:overloaded', full => { excuse = `the server is full, again in ${Math.ceil(full.retry / 1000)} s`; });
@@ -38,7 +42,7 @@ export function connect(url, topics, tell) {
   }
 
   function opened() {
-    [missed, resumed, reason, excuse] = [0, false, '', ''];
+    [missed, isNew, resumed, reason, excuse] = [0, false, false, '', ''];
     change({ phase: 'catching-up', detail: '', connections: state.connections + 1 });
   }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::reply::Opened;
-use helios_core::sse::{CloseReason, SseError, SseReset};
+use helios_core::sse::{CloseReason, SseError, SseReset, SseSnapshot};
 
 use crate::future::BoxFuture;
 use crate::sse::stream::handle::SseStream;
@@ -23,6 +23,10 @@ pub type ErrorHook<C> =
 pub type ResetHook<C> =
     for<'a> fn(&'a C, SseStream, &'a SseReset) -> BoxFuture<'a, Result<(), HttpError>>;
 
+/// The hidden function of `#[on_sse_snapshot]`.
+pub type SnapshotHook<C> =
+    for<'a> fn(&'a C, SseStream, &'a SseSnapshot) -> BoxFuture<'a, Result<(), HttpError>>;
+
 /// The hidden function of `#[on_sse_close]`.
 pub type CloseHook<C> =
     for<'a> fn(&'a C, SseStream, CloseReason) -> BoxFuture<'a, Result<(), HttpError>>;
@@ -35,6 +39,8 @@ pub struct Hooks<C: 'static> {
     pub error: Option<ErrorHook<C>>,
     /// `#[on_sse_reset]`
     pub reset: Option<ResetHook<C>>,
+    /// `#[on_sse_snapshot]`
+    pub snapshot: Option<SnapshotHook<C>>,
     /// `#[on_sse_close]`
     pub close: Option<CloseHook<C>>,
     /// What their arguments need, for the check at start-up.
@@ -47,6 +53,7 @@ impl<C> Hooks<C> {
         connection: None,
         error: None,
         reset: None,
+        snapshot: None,
         close: None,
         needs: &[],
     };
@@ -57,18 +64,20 @@ impl<C> Hooks<C> {
             connection,
             error,
             reset,
+            snapshot,
             close,
             needs: _,
         } = self;
-        connection.is_none() && error.is_none() && reset.is_none() && close.is_none()
+        let answers_none = reset.is_none() && snapshot.is_none();
+        connection.is_none() && error.is_none() && answers_none && close.is_none()
     }
 }
 
-/// An argument of an `#[on_sse_error]`, `#[on_sse_reset]` or `#[on_sse_close]` hook.
+/// An argument of an `#[on_sse_error]`, `#[on_sse_reset]`, `#[on_sse_snapshot]` or `#[on_sse_close]` hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this hook",
     label = "not something this hook is called with",
-    note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`, `#[on_sse_reset]` an `SseStream` and an `&SseReset`, `#[on_sse_close]` an `SseStream` and a `CloseReason`",
+    note = "`#[on_sse_error]` gets an `SseStream` and an `&SseError`, `#[on_sse_reset]` an `SseStream` and an `&SseReset`, `#[on_sse_snapshot]` an `SseStream` and an `&SseSnapshot`, `#[on_sse_close]` an `SseStream` and a `CloseReason`",
     note = "the request is over by then: keep what you need of it from `#[on_sse_connection]`"
 )]
 pub trait HookArgument<E> {
@@ -90,6 +99,12 @@ impl HookArgument<SseError> for SseError {
 
 impl HookArgument<SseReset> for SseReset {
     fn of(_: &SseStream, event: &SseReset) -> Self {
+        event.clone()
+    }
+}
+
+impl HookArgument<SseSnapshot> for SseSnapshot {
+    fn of(_: &SseStream, event: &SseSnapshot) -> Self {
         event.clone()
     }
 }
@@ -122,6 +137,12 @@ pub(crate) trait SseHooks: Send + Sync {
         reset: &'a SseReset,
     ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
 
+    fn snapshot<'a>(
+        &'a self,
+        client: SseStream,
+        snapshot: &'a SseSnapshot,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>>;
+
     fn close(
         &self,
         client: SseStream,
@@ -130,6 +151,9 @@ pub(crate) trait SseHooks: Send + Sync {
 
     /// Whether there is a reset hook.
     fn answers_resets(&self) -> bool;
+
+    /// Whether there is a snapshot hook.
+    fn sends_snapshots(&self) -> bool;
 }
 
 /// The hooks of `C`, with the instance that they run on.
@@ -171,6 +195,14 @@ impl<C: Send + Sync + 'static> SseHooks for ControllerHooks<C> {
         Some((self.hooks.reset?)(&self.controller, client, reset))
     }
 
+    fn snapshot<'a>(
+        &'a self,
+        client: SseStream,
+        snapshot: &'a SseSnapshot,
+    ) -> Option<BoxFuture<'a, Result<(), HttpError>>> {
+        Some((self.hooks.snapshot?)(&self.controller, client, snapshot))
+    }
+
     fn close(
         &self,
         client: SseStream,
@@ -181,6 +213,10 @@ impl<C: Send + Sync + 'static> SseHooks for ControllerHooks<C> {
 
     fn answers_resets(&self) -> bool {
         self.hooks.reset.is_some()
+    }
+
+    fn sends_snapshots(&self) -> bool {
+        self.hooks.snapshot.is_some()
     }
 }
 

@@ -78,7 +78,7 @@ pub struct SseOptions {
     /// closed as [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Another server, such as axum's, cuts nobody: there
     /// the stream is only closed. Default: 30 s.
     pub stuck_after: Duration,
-    /// A close, error or reset hook that runs longer than this is dropped. Default: 30 s.
+    /// A close, error, reset or snapshot hook that runs longer than this is dropped. Default: 30 s.
     pub hook_timeout: Duration,
     /// A connection that is older is ended and comes back, so that connections spread over servers again and what a
     /// guard allowed long ago is asked anew. Each connection's own limit is up to a tenth less, by chance. Default: none.

@@ -176,7 +176,7 @@ impl SseService {
     /// # Errors
     ///
     /// [`SseError::NoSuchClient`] if no stream has this id, [`SseError::Closed`] if it has ended or was just
-    /// closed as too slow, [`SseError::Full`] if it is detached, or waits for a reset hook, and is at its limit,
+    /// closed as too slow, [`SseError::Full`] if it is detached, or waits for a reset or snapshot hook, and is at its limit,
     /// [`SseError::OwnId`] for an event with an id if it has joined topics, [`SseError::Event`], [`SseError::Reserved`] or
     /// [`SseError::TooLarge`] for an event that cannot be written.
     ///

@@ -26,6 +26,7 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
     check_collisions(&controller.routes, errors);
     for (index, hook) in controller.hooks.iter().enumerate() {
         check_single(hook, &controller.hooks[..index], errors);
+        check_included(hook, &controller.hooks, errors);
         check_hook(controller, hook, errors);
     }
     // A method that was refused may have been a stream.
@@ -283,6 +284,20 @@ fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
             &hook.attribute,
             format_args!("`{first}` is `#[{name}]` already: call this method from there"),
         );
+    }
+}
+
+/// Refuses a hook beside another one that does its work.
+fn check_included(hook: &Hook, all: &[Hook], errors: &mut Errors) {
+    let included = hook.kind.attribute;
+    let includes = |other: &&Hook| other.kind.includes == Some(included);
+    if let Some(other) = all.iter().find(includes) {
+        let (by, does, method) = (other.kind.attribute, &other.method.name, &hook.method.name);
+        let message = format!(
+            "`{does}` is `#[{by}]`, which runs whenever `#[{included}]` does: do the work of `{method}` there, and remove \
+             this attribute"
+        );
+        errors.at(&hook.attribute, message);
     }
 }
 

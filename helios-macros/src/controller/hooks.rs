@@ -8,6 +8,8 @@ pub(crate) struct HookKind {
     /// The field of the runtime's `Hooks` that holds its hidden function.
     pub(crate) field: &'static str,
     pub(crate) given: Given,
+    /// The attribute of another hook whose work it does too. A controller has one of the two.
+    pub(crate) includes: Option<&'static str>,
 }
 
 /// The things that a hook is given, and its arguments are bound from.
@@ -26,13 +28,14 @@ pub(crate) enum Given {
     },
 }
 
-pub(crate) static HOOKS: [HookKind; 4] = [
+pub(crate) static HOOKS: [HookKind; 5] = [
     HookKind {
         attribute: "on_sse_connection",
         field: "connection",
         given: Given::Request {
             place: "OnConnection",
         },
+        includes: None,
     },
     HookKind {
         attribute: "on_sse_error",
@@ -41,6 +44,7 @@ pub(crate) static HOOKS: [HookKind; 4] = [
             ty: "SseError",
             by_value: false,
         },
+        includes: None,
     },
     HookKind {
         attribute: "on_sse_reset",
@@ -49,6 +53,16 @@ pub(crate) static HOOKS: [HookKind; 4] = [
             ty: "SseReset",
             by_value: false,
         },
+        includes: None,
+    },
+    HookKind {
+        attribute: "on_sse_snapshot",
+        field: "snapshot",
+        given: Given::Event {
+            ty: "SseSnapshot",
+            by_value: false,
+        },
+        includes: Some("on_sse_reset"),
     },
     HookKind {
         attribute: "on_sse_close",
@@ -57,5 +71,6 @@ pub(crate) static HOOKS: [HookKind; 4] = [
             ty: "CloseReason",
             by_value: true,
         },
+        includes: None,
     },
 ];

@@ -1,4 +1,4 @@
-//! `#[on_sse_connection]`, `#[on_sse_error]` and `#[on_sse_close]`.
+//! `#[on_sse_connection]`, `#[on_sse_error]`, `#[on_sse_close]`, and `#[on_sse_snapshot]` beside `#[on_sse_reset]`.
 #![allow(unused)]
 
 use helios::prelude::*;
@@ -58,6 +58,23 @@ impl Notes {
 
     #[on_sse_close]
     fn closed(&self) {}
+}
+
+#[derive(Injectable)]
+struct Prices;
+
+#[controller(prefix = "prices")]
+impl Prices {
+    #[sse]
+    fn watch(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[on_sse_reset]
+    fn missed(&self, client: SseStream) {}
+
+    #[on_sse_snapshot]
+    fn snapshot(&self, client: SseStream, #[req] req: &RequestContext) {}
 }
 
 fn main() {}

@@ -56,4 +56,18 @@ impl User {
     fn closed(&self, stream: SseStream, error: &SseError, a: NotDe) {}
 }
 
+#[derive(Injectable)]
+struct Snapshots;
+
+#[controller(prefix = "snapshots")]
+impl Snapshots {
+    #[sse]
+    fn stream(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    #[on_sse_snapshot]
+    fn snapshot(&self, stream: SseStream, snapshot: &SseSnapshot, reset: &SseReset) {}
+}
+
 fn main() {}

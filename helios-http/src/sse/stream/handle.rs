@@ -91,8 +91,8 @@ impl SseStream {
         Self { state, after: None }
     }
 
-    /// The handle of a reset hook: what it sends comes right behind the reset.
-    pub(crate) fn at_reset(state: Arc<StreamState>, at: u64) -> Self {
+    /// The handle of a reset or snapshot hook: what it sends comes right where the reader is held for it.
+    pub(crate) fn at_pause(state: Arc<StreamState>, at: u64) -> Self {
         Self {
             state,
             after: Some(at),
@@ -120,7 +120,7 @@ impl SseStream {
 
     /// Sends an event, and waits for room while the client has much to read, 32 KiB of events to it alone: that is a
     /// producer's back-pressure. `Ok` means that it is queued, behind everything that was published until now. Through the
-    /// handle of a reset hook it comes right behind the reset.
+    /// handle of a reset or snapshot hook it comes before everything newer.
     ///
     /// Cancel-safe: a dropped future has sent nothing.
     ///

@@ -1,4 +1,4 @@
-//! Runs the hooks that are called when the request is over: of an error, a reset, the close. Those of the connection are
+//! Runs the hooks that are called when the request is over: of an error, a reset, a snapshot, the close. Those of the connection are
 //! run by the call itself.
 
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use helios_core::error::HttpError;
-use helios_core::sse::{CloseReason, SseError, SseReset};
+use helios_core::sse::{CloseReason, SseError, SseReset, SseSnapshot};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -58,12 +58,17 @@ pub(crate) async fn run_error(client: &SseStream, request: &StreamRequest, error
     }
 }
 
-/// Runs the reset hooks, innermost first, in a task of their own that ends with the stream, and then lets the client
-/// read on.
-pub(crate) fn spawn_reset(client: SseStream, request: &StreamRequest, reset: SseReset) {
+/// Runs the reset and snapshot hooks, innermost first, in a task of their own that ends with the stream, and then lets the
+/// client read on.
+pub(crate) fn spawn_answer(
+    client: SseStream,
+    request: &StreamRequest,
+    snapshot: SseSnapshot,
+    reset: Option<SseReset>,
+) {
     let streams = &request.route.streams;
     let Some(runtime) = streams.runtime() else {
-        client.state.reset_failed();
+        client.state.hook_failed();
         return;
     };
     let route = Arc::clone(&request.route);
@@ -72,9 +77,9 @@ pub(crate) fn spawn_reset(client: SseStream, request: &StreamRequest, reset: Sse
         async move {
             tokio::select! {
                 _ = client.closed() => {}
-                answered = answer_reset(&route, &client, &reset) => match answered {
-                    true => client.state.reset_answered(),
-                    false => client.state.reset_failed(),
+                answered = answer(&route, &client, &snapshot, reset.as_ref()) => match answered {
+                    true => client.state.hooks_answered(),
+                    false => client.state.hook_failed(),
                 },
             }
         },
@@ -83,14 +88,25 @@ pub(crate) fn spawn_reset(client: SseStream, request: &StreamRequest, reset: Sse
 }
 
 /// False if a hook failed.
-async fn answer_reset(route: &StreamRoute, client: &SseStream, reset: &SseReset) -> bool {
+async fn answer(
+    route: &StreamRoute,
+    client: &SseStream,
+    snapshot: &SseSnapshot,
+    reset: Option<&SseReset>,
+) -> bool {
+    let limit = route.hub().options().hook_timeout;
     for hook in route.hooks.iter().rev() {
-        if let Some(hook) = hook.reset(client.clone(), reset) {
-            let limit = route.hub().options().hook_timeout;
-            let result = caught_in("on_sse_reset", timeout(limit, hook)).await;
-            if !succeeded("on_sse_reset", limit, result) {
-                return false;
-            }
+        // A controller has one of them.
+        let asked = match hook.snapshot(client.clone(), snapshot) {
+            Some(hook) => Some(("on_sse_snapshot", hook)),
+            None => reset
+                .and_then(|reset| hook.reset(client.clone(), reset))
+                .map(|hook| ("on_sse_reset", hook)),
+        };
+        let Some((name, hook)) = asked else { continue };
+        let result = caught_in(name, timeout(limit, hook)).await;
+        if !succeeded(name, limit, result) {
+            return false;
         }
     }
     true

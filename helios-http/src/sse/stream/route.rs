@@ -54,8 +54,15 @@ impl StreamRoute {
         &self.streams.hub
     }
 
+    /// Whether a reset is answered by a hook. A snapshot hook answers resets too.
     pub(crate) fn answers_resets(&self) -> bool {
-        self.hooks.iter().any(|hooks| hooks.answers_resets())
+        let answers = |hooks: &Arc<dyn SseHooks>| hooks.answers_resets() || hooks.sends_snapshots();
+        self.hooks.iter().any(answers)
+    }
+
+    /// Whether a client that has no position yet is sent a snapshot.
+    pub(crate) fn sends_snapshots(&self) -> bool {
+        self.hooks.iter().any(|hooks| hooks.sends_snapshots())
     }
 
     /// An end after which the client comes back, not all at once.

@@ -50,7 +50,7 @@ use crate::sse::stream::task::PollTask;
 use crate::sse::streams::Streams;
 use crate::sync::{lock, until};
 use effects::Effects;
-use reset::PendingReset;
+use reset::PendingAnswer;
 
 pub(crate) use position::Beginning;
 pub(crate) use reading::{BrokenOff, Chunk};
@@ -83,8 +83,10 @@ struct Parts {
     deferred: Deferred,
     /// The hub's epoch when the first topic was joined: that of every position of this stream.
     epoch: Option<u64>,
-    /// A reset that came while another one is being answered.
-    next_reset: Option<PendingReset>,
+    /// What the hooks are to answer behind what they are answering.
+    next_answer: Option<PendingAnswer>,
+    /// It is told no position before its snapshot.
+    awaits_snapshot: bool,
     /// When what the client was let in with expires.
     expires_at: Option<Instant>,
     /// The response breaks off behind what is still to be written.
@@ -116,7 +118,8 @@ impl StreamState {
                 lifecycle: StreamLifecycle::detached(),
                 deferred: Deferred::default(),
                 epoch: None,
-                next_reset: None,
+                next_answer: None,
+                awaits_snapshot: false,
                 expires_at: None,
                 breaks_off: false,
             }),
@@ -397,8 +400,11 @@ impl Parts {
             (Decision::Refused, _) => return,
             (Decision::Closes(ending), Some(StreamRequest { route, .. })) => {
                 let at = route.hub().head();
+                // What is behind a pause will not be written.
+                let is_paused = self.reader.paused_at().is_some();
                 self.reader.end_at(at);
                 match route.end_form(&ending) {
+                    EndForm::Mark(_) | EndForm::Complete if is_paused => self.breaks_off = true,
                     EndForm::Mark(event) => self.reader.push_position(at, event),
                     EndForm::Event(event) => self.reader.push_control(at, event),
                     EndForm::Complete => {}

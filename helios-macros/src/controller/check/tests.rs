@@ -217,6 +217,20 @@ fn hooks_are_single_and_take_what_is_there() {
         },
         "`a` is `#[on_sse_close]` already",
     );
+    let (reset, snapshot) = (
+        quote!(
+            #[on_sse_reset]
+            fn a(&self) {}
+        ),
+        quote!(
+            #[on_sse_snapshot]
+            fn b(&self) {}
+        ),
+    );
+    for both in [quote!(#reset #snapshot), quote!(#snapshot #reset)] {
+        let found = "`b` is `#[on_sse_snapshot]`, which runs whenever `#[on_sse_reset]` does";
+        mistake("user", &both, found);
+    }
     mistake(
         "user",
         &quote!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::StreamState;
-use super::reset::PendingReset;
+use super::reset::PendingAnswer;
 use crate::sse::stream::task::PollTask;
 
 /// What is to be done when the state is unlocked: nothing is woken, and no hook starts, under its lock.
@@ -16,8 +16,8 @@ pub(super) struct Effects {
     pub(super) made_room: bool,
     /// The end is announced or decided: those who watch for it are told.
     pub(super) closing: bool,
-    /// The reset hooks are run.
-    pub(super) reset: Option<PendingReset>,
+    /// The reset and snapshot hooks are run.
+    pub(super) answer: Option<PendingAnswer>,
 }
 
 impl Effects {
@@ -35,8 +35,8 @@ impl Effects {
         if let Some(waker) = self.waker {
             waker.wake();
         }
-        if let Some(reset) = self.reset {
-            reset.answer(stream);
+        if let Some(pending) = self.answer {
+            pending.ask(stream);
         }
     }
 }

@@ -176,19 +176,27 @@ impl Parts {
     ) {
         let streams = &request.route.streams;
         let hub = &streams.hub;
-        if !self.reader.uses_ids() {
-            let head = hub.head();
+        let (head, is_first) = (hub.head(), !self.reader.uses_ids());
+        if is_first {
             self.epoch.get_or_insert(hub.epoch());
             self.reader.use_ids_from(head);
-            if !request.route.options.plain {
-                let id = Some(self.id_of(hub, head).to_string());
-                let ready = control::ready(hub.options(), self.reader.id(), id, false);
-                self.reader.push_position(head, ready);
-            }
         }
         let topic = membership.topic.name.to_string();
-        if let Some(missed) = self.take_in(streams, membership, at) {
-            self.reset(request, SseReset::new(missed, vec![topic]), effects);
+        let missed = self.take_in(streams, membership, at);
+        let reset = missed.map(|missed| SseReset::new(missed, vec![topic]));
+        let plain = request.route.options.plain;
+        if is_first && request.route.sends_snapshots() && !(plain && reset.is_some()) {
+            let resets = reset.into_iter().collect();
+            self.begin_with_snapshot(request, head, resets, effects);
+            return;
+        }
+        if is_first && !plain {
+            let id = Some(self.id_of(hub, head).to_string());
+            let ready = control::ready(hub.options(), self.reader.id(), id, false);
+            self.reader.push_position(head, ready);
+        }
+        if let Some(reset) = reset {
+            self.reset(request, reset, effects);
         }
     }
 

@@ -17,9 +17,14 @@
 //!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
 //!    brought; one that has brought none gets its first with the last reset.
 //! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
-//!    written when everything up to that number has been and the reset hooks have answered
+//!    written when everything up to that number has been and the hooks have answered
 //!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
-//! 5. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
+//! 5. **`ready` behind the snapshot of a fresh client** ([`Parts::begin_with_snapshot`]). It tells what the first `ready` would
+//!    have told: where the earliest topic begins. Nothing published has been written before it, as the reader is paused
+//!    there. The client is told no id before, not even with a reset that comes meanwhile, and this one only when the hooks have
+//!    answered ([`QueuedKind::Position`](helios_core::hub::QueuedKind)); an end that comes first takes it back. So a client that
+//!    has an id has had its snapshot, and that was taken when the position was reached.
+//! 6. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
 //!
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
 //! connection.
@@ -94,11 +99,16 @@ impl Parts {
         let resumed = matches!(last, Some(Ok(_))) && missed.is_empty();
         let mut resets = self.by_reason(&missed);
         resets.extend(self.deferred.take_resets());
-        if request.route.options.plain {
-            return match resets.is_empty() {
-                true => Beginning::Open(Some(self.id_of(hub, start.position))),
-                false => Beginning::Gone,
-            };
+        let plain = request.route.options.plain;
+        if plain && !resets.is_empty() {
+            return Beginning::Gone;
+        }
+        if last.is_none() && request.route.sends_snapshots() {
+            self.begin_with_snapshot(request, start.position, resets, effects);
+            return Beginning::Open(None);
+        }
+        if plain {
+            return Beginning::Open(Some(self.id_of(hub, start.position)));
         }
         // A client without an id gets its first one with the last of these.
         let early = id.clone().filter(|_| last.is_some() || resets.is_empty());

@@ -313,7 +313,7 @@ mod tests {
     use helios_core::event::SseEvent;
     use helios_core::hub::UnnumberedEvent;
     use helios_core::route::Verb;
-    use helios_core::sse::SseError;
+    use helios_core::sse::{SseError, SseSnapshot};
 
     use super::*;
     use crate::future::BoxFuture;
@@ -402,12 +402,20 @@ mod tests {
             None
         }
 
+        fn snapshot<'a>(&'a self, _: SseStream, _: &'a SseSnapshot) -> Option<HookFuture<'a>> {
+            None
+        }
+
         fn close(&self, _: SseStream, _: CloseReason) -> Option<HookFuture<'_>> {
             None
         }
 
         fn answers_resets(&self) -> bool {
             true
+        }
+
+        fn sends_snapshots(&self) -> bool {
+            false
         }
     }
 
@@ -456,7 +464,7 @@ mod tests {
             &context,
             &mut effects,
         );
-        assert!(effects.reset.is_some() && !frame.is_empty());
+        assert!(effects.answer.is_some() && !frame.is_empty());
         assert!(effects.made_room);
     }
 }

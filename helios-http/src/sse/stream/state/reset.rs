@@ -1,13 +1,16 @@
-//! Resets: a client that has missed events is told so, and the reset hooks answer before it reads on.
+//! Resets and snapshots: a client that has missed events is told so, and the hooks answer before it reads on. So they do for
+//! a client that has no position yet.
 //!
 //! 1. A reset is told as soon as it is known, before all that is still to be read.
 //! 2. If there are hooks, the reader is held there. They run in a task of their own (`hook_tasks.rs`).
 //! 3. Their answers are written right behind the reset, and only then comes what follows.
 //! 4. Resets that come meanwhile are told at once too, and answered together, as the next one.
+//! 5. A fresh client of a route with a snapshot hook is held where it begins. It is told no id until its snapshot is
+//!    written, by a reset that comes meanwhile neither: cut before, it is fresh again, and gets the snapshot anew.
 
 use std::sync::Arc;
 
-use helios_core::sse::{CloseReason, ResetReason, SseReset};
+use helios_core::sse::{CloseReason, ResetReason, SnapshotReason, SseReset, SseSnapshot};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
@@ -17,46 +20,82 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks;
 use crate::sse::stream::route::StreamRequest;
 
-/// A reset whose hooks have to be run, once the stream's state is unlocked.
-pub(super) struct PendingReset {
-    reset: SseReset,
+/// What the hooks have to answer, once the stream's state is unlocked.
+pub(super) struct PendingAnswer {
+    /// For the snapshot hooks.
+    snapshot: SseSnapshot,
+    /// For the reset hooks.
+    reset: Option<SseReset>,
     /// The answers of the hooks are written right behind this number, and before everything after it.
     at: u64,
 }
 
-impl PendingReset {
-    /// Both in one.
-    fn and(mut self, later: Self) -> Self {
-        self.reset.topics.extend(later.reset.topics);
+impl PendingAnswer {
+    fn of(reset: SseReset, at: u64) -> Self {
+        let reason = SnapshotReason::Reset(reset.reason);
         Self {
-            reset: SseReset::new(later.reset.reason, self.reset.topics),
-            ..later
+            snapshot: SseSnapshot::new(reason, reset.topics.clone()),
+            reset: Some(reset),
+            at,
         }
     }
 
-    pub(super) fn answer(self, stream: &Arc<StreamState>) {
+    /// Both in one. A fresh client needs all of its topics, whatever else it is told of some.
+    fn and(self, later: Self) -> Self {
+        let reason = match self.snapshot.reason {
+            SnapshotReason::Fresh => SnapshotReason::Fresh,
+            _ => later.snapshot.reason,
+        };
+        let topics = all_of(self.snapshot.topics, later.snapshot.topics);
+        let reset = match (self.reset, later.reset) {
+            (Some(before), Some(later)) => {
+                let topics = all_of(before.topics, later.topics);
+                Some(SseReset::new(later.reason, topics))
+            }
+            (before, later) => before.or(later),
+        };
+        Self {
+            snapshot: SseSnapshot::new(reason, topics),
+            reset,
+            at: later.at,
+        }
+    }
+
+    pub(super) fn ask(self, stream: &Arc<StreamState>) {
         if let Some(request) = stream.request() {
-            let handle = SseStream::at_reset(Arc::clone(stream), self.at);
-            hook_tasks::spawn_reset(handle, request, self.reset);
+            let handle = SseStream::at_pause(Arc::clone(stream), self.at);
+            hook_tasks::spawn_answer(handle, request, self.snapshot, self.reset);
         }
     }
 }
 
+/// Each of these names once.
+fn all_of(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 impl StreamState {
-    /// The hooks of a reset are done. If another reset came meanwhile it is theirs now, else what follows may be read.
-    pub(crate) fn reset_answered(self: &Arc<Self>) {
+    /// The hooks have answered. If a reset came meanwhile it is theirs now, else what follows may be read.
+    pub(crate) fn hooks_answered(self: &Arc<Self>) {
         self.change(|parts, effects| {
             parts.reader.unpause();
-            effects.reset = parts.next_reset.take();
-            if let Some(next) = &effects.reset {
-                parts.reader.pause_at(next.at);
+            effects.answer = parts.next_answer.take();
+            match &effects.answer {
+                Some(next) => parts.reader.pause_at(next.at),
+                // Its position is the next that it is told.
+                None => parts.awaits_snapshot = false,
             }
             effects.wake(&mut parts.task);
         });
     }
 
-    /// A hook could not answer a reset: the client is to come back, and to be reset again.
-    pub(crate) fn reset_failed(self: &Arc<Self>) {
+    /// A hook could not answer: the client is to come back, and to be reset, or fresh, again.
+    pub(crate) fn hook_failed(self: &Arc<Self>) {
         self.send_away(CloseReason::Error);
     }
 }
@@ -79,10 +118,33 @@ impl Parts {
         }
         let hub = request.route.hub();
         let id = self.id_of(hub, self.reader.position()).to_string();
-        let id = Some(id).filter(|_| self.reader.uses_ids());
+        let id = Some(id).filter(|_| self.reader.uses_ids() && !self.awaits_snapshot);
         let told = control::reset(hub.options(), id, &reset);
         self.reader.push_control(self.reset_at(hub), told);
         self.behind_reset(request, reset, effects);
+    }
+
+    /// Begins behind `position` with a snapshot. `resets` say what of that position cannot be had.
+    pub(super) fn begin_with_snapshot(
+        &mut self,
+        request: &StreamRequest,
+        position: u64,
+        resets: Vec<SseReset>,
+        effects: &mut Effects,
+    ) {
+        if !request.route.options.plain {
+            self.tell_of_snapshot(request.route.hub(), position, &resets);
+        }
+        let names = self.reader.topics().map(|log| log.topic.name.to_string());
+        let fresh = PendingAnswer {
+            snapshot: SseSnapshot::new(SnapshotReason::Fresh, names.collect()),
+            reset: None,
+            at: position,
+        };
+        // One run answers it all: each topic has one snapshot.
+        let resets = resets.into_iter();
+        let resets = resets.map(|reset| PendingAnswer::of(reset, position));
+        self.hold_for(resets.fold(fresh, PendingAnswer::and), effects);
     }
 
     /// The number behind which a reset is told.
@@ -110,24 +172,37 @@ impl Parts {
         }
         let at = self.reset_at(hub);
         if request.route.answers_resets() {
-            self.hold_for(PendingReset { reset, at }, effects);
+            self.hold_for(PendingAnswer::of(reset, at), effects);
         }
     }
 
-    /// Nothing that follows is read until the reset has been answered, which is when those before it have been.
-    fn hold_for(&mut self, reset: PendingReset, effects: &mut Effects) {
+    /// Tells what is missing, and behind the snapshot the position.
+    fn tell_of_snapshot(&mut self, hub: &Hub, position: u64, resets: &[SseReset]) {
+        let (options, client) = (hub.options(), self.reader.id());
+        let mut first = vec![control::ready(options, client, None, false)];
+        let told = resets.iter();
+        first.extend(told.map(|reset| control::reset(options, None, reset)));
+        self.reader.push_control_first(first);
+        let id = Some(self.id_of(hub, position).to_string());
+        let ready = control::ready(options, client, id, false);
+        self.reader.push_position(position, ready);
+        self.awaits_snapshot = true;
+    }
+
+    /// Nothing that follows is read until the hooks have answered, which is when they have answered what came before.
+    fn hold_for(&mut self, pending: PendingAnswer, effects: &mut Effects) {
         if self.reader.paused_at().is_none() {
-            self.reader.pause_at(reset.at);
-            effects.reset = Some(reset);
+            self.reader.pause_at(pending.at);
+            effects.answer = Some(pending);
             return;
         }
-        self.next_reset = Some(match self.next_reset.take() {
-            Some(before) => before.and(reset),
-            None => reset,
+        self.next_answer = Some(match self.next_answer.take() {
+            Some(before) => before.and(pending),
+            None => pending,
         });
     }
 
-    /// The number behind which an answer to a reset comes, as long as the reader is held there for it.
+    /// The number behind which an answer of the hooks comes, as long as the reader is held there for it.
     pub(super) fn answers(&self, after: Option<u64>) -> Option<u64> {
         after.filter(|_| self.reader.paused_at() == after)
     }

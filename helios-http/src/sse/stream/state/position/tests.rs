@@ -3,17 +3,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
 use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
 use helios_core::route::Verb;
-use helios_core::sse::CloseReason;
+use helios_core::sse::{CloseReason, SseSnapshot};
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
+use tokio::task::yield_now;
 
+use crate::sse::hooks::{ControllerHooks, Hooks};
 use crate::sse::options::{SlowClients, SseOptions};
 use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::route::{StreamRequest, StreamRoute};
 use crate::sse::stream::state::{Beginning, BrokenOff, StreamState, request_to};
@@ -66,6 +71,8 @@ enum Step {
     Close {
         client: usize,
     },
+    /// The hooks that wait for the runtime have it.
+    Hooks,
     /// Another sequence begins, at this number.
     Restart {
         head: u64,
@@ -100,8 +107,26 @@ fn step() -> impl Strategy<Value = Step> {
         10 => client.clone().prop_map(|client| Step::Go { client }),
         3 => (client.clone(), 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
         1 => client.prop_map(|client| Step::Close { client }),
+        3 => Just(Step::Hooks),
         1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
     ]
+}
+
+/// The truth, of which its snapshot hook sends a snapshot: how much has been published.
+struct Truth(AtomicUsize);
+
+static SNAPSHOTS: Hooks<Truth> = Hooks {
+    snapshot: Some(|truth, client, snapshot| Box::pin(truth.send(client, snapshot))),
+    ..Hooks::NONE
+};
+
+impl Truth {
+    async fn send(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), HttpError> {
+        let taken = self.0.load(Ordering::Relaxed);
+        yield_now().await;
+        let text = format!("{taken} {}", snapshot.topics.join(" "));
+        Ok(client.send(SseEvent::text(text).event("snapshot")).await?)
+    }
 }
 
 struct Published {
@@ -115,6 +140,8 @@ struct Page {
     is_plain: bool,
     /// Its last connection was refused: a topic cannot begin where the route wants it to.
     is_refused: bool,
+    /// It knows only what a snapshot shows and what comes behind: a reset excuses nothing.
+    has_snapshots: bool,
     /// The id that it brings back.
     last: Option<String>,
     connection: Option<Connection>,
@@ -161,12 +188,13 @@ struct Connection {
 struct World {
     runtime: Runtime,
     streams: Arc<Streams>,
+    truth: Arc<Truth>,
     log: Vec<Published>,
     pages: Vec<Page>,
 }
 
 impl World {
-    fn new(routes: Vec<(Route, bool)>, events: usize, slow_clients: SlowClients) -> Self {
+    fn new(routes: Vec<(Route, bool, bool)>, events: usize, slow_clients: SlowClients) -> Self {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.history = HistoryLimits {
@@ -179,10 +207,11 @@ impl World {
         };
         options.slow_clients = slow_clients;
         streams.hub.configure(options);
-        let page = |(route, is_plain)| Page {
+        let page = |(route, is_plain, has_snapshots)| Page {
             route,
             is_plain,
             is_refused: false,
+            has_snapshots,
             last: None,
             connection: None,
             begins: [None; TOPICS.len()],
@@ -195,6 +224,7 @@ impl World {
                 .build()
                 .unwrap(),
             streams,
+            truth: Arc::new(Truth(AtomicUsize::new(0))),
             log: Vec::new(),
             pages: routes.into_iter().map(page).collect(),
         }
@@ -207,6 +237,7 @@ impl World {
                 let id = self.streams.publish(TOPICS[topic], &event, None);
                 let id = self.runtime.block_on(id).unwrap();
                 self.log.push(Published { topic, id });
+                self.truth.0.store(self.log.len(), Ordering::Relaxed);
             }
             Step::Private { client } => {
                 if let Some(connection) = &self.pages[client].connection {
@@ -219,6 +250,7 @@ impl World {
             Step::Go { client } => self.go(client)?,
             Step::Cut { client, events } => self.cut(client, events)?,
             Step::Close { client } => self.close(client),
+            Step::Hooks => self.run_hooks(),
             Step::Restart { head } => self.restart(head),
         }
         Ok(())
@@ -238,8 +270,31 @@ impl World {
         }
     }
 
+    fn run_hooks(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        });
+    }
+
+    fn route(&self, is_plain: bool, has_snapshots: bool) -> Arc<StreamRoute> {
+        let verb = if is_plain { Verb::Post } else { Verb::Get };
+        let bare = StreamRoute::bare(Arc::clone(&self.streams), verb);
+        if !has_snapshots {
+            return bare;
+        }
+        Arc::new(StreamRoute {
+            streams: Arc::clone(&self.streams),
+            hooks: vec![ControllerHooks::of(&self.truth, &SNAPSHOTS)],
+            mappers: Arc::new([]),
+            options: bare.options.clone(),
+        })
+    }
+
     /// As a replication does it.
     fn restart(&mut self, head: u64) {
+        let _runtime = self.runtime.enter();
         let end_all = || {
             for client in self.streams.live() {
                 client.send_away(CloseReason::ServerClosed);
@@ -260,6 +315,8 @@ impl World {
     }
 
     fn go(&mut self, client: usize) -> Result<(), TestCaseError> {
+        let page = &self.pages[client];
+        let route = self.route(page.is_plain, page.has_snapshots);
         let page = &mut self.pages[client];
         let connection = page.connection.get_or_insert_with(|| Connection {
             stream: Arc::new(StreamState::new()),
@@ -277,9 +334,8 @@ impl World {
         match next {
             Some((When::Handler, topic, at)) => self.join(client, topic, at),
             _ if !is_attached => {
-                let verb = if page.is_plain { Verb::Post } else { Verb::Get };
                 let request = StreamRequest {
-                    route: StreamRoute::bare(Arc::clone(&self.streams), verb),
+                    route,
                     last_event_id: page.last.clone(),
                     ..request_to(&self.streams)
                 };
@@ -297,7 +353,11 @@ impl World {
                 connection.begins[EVERYONE] = connection.first_join;
             }
             Some((When::Producer, topic, at)) => self.join(client, topic, at),
-            Some((When::Late, topic, at)) if page.last.is_some() => self.join(client, topic, at),
+            Some((When::Late, topic, at))
+                if page.last.is_some() || page.has_snapshots && connection.has_begun =>
+            {
+                self.join(client, topic, at);
+            }
             _ => return self.read(client, usize::MAX),
         }
         Ok(())
@@ -419,7 +479,14 @@ impl World {
         let connection = page.connection.as_mut().unwrap();
         let data = field("data: ").unwrap_or_default();
         match field("event: ") {
-            Some("helios:reset") => {
+            Some("snapshot") => {
+                let (taken, topics) = data.split_once(' ').unwrap();
+                for topic in topics.split(' ') {
+                    let topic = TOPICS.iter().position(|name| *name == topic).unwrap();
+                    page.excused[topic] = page.excused[topic].max(taken.parse().unwrap());
+                }
+            }
+            Some("helios:reset") if !page.has_snapshots => {
                 let reset: serde_json::Value = serde_json::from_str(data).unwrap();
                 for (topic, name) in TOPICS.iter().enumerate() {
                     let topics = reset["topics"].as_array().unwrap();
@@ -447,7 +514,11 @@ impl World {
         let page = &mut self.pages[client];
         let connection = page.connection.as_mut().unwrap();
         if page.last.is_none() {
-            page.begins = connection.begins;
+            let all = |begins: Option<usize>| begins.map(|_| 0);
+            page.begins = match page.has_snapshots {
+                true => connection.begins.map(all),
+                false => connection.begins,
+            };
         }
         let is_new = page.last.as_deref() != Some(id);
         page.last = Some(id.to_owned());
@@ -476,12 +547,15 @@ impl World {
     /// Reads until there is nothing more, whatever that takes.
     fn settle(&mut self, client: usize) -> Result<(), TestCaseError> {
         for _ in 0..40 + self.log.len() {
+            self.run_hooks();
             self.go(client)?;
         }
         let page = &self.pages[client];
         prop_assert!(
             page.connection.is_some() && page.last.is_some()
                 || page.is_refused
+                // It is told no position before the first event.
+                || page.is_plain && page.has_snapshots
                 || page.route.iter().all(|(when, ..)| *when == When::Late)
         );
         self.has_all_up_to(client, self.log.len())
@@ -493,7 +567,7 @@ proptest! {
 
     #[test]
     fn a_client_cut_anywhere_has_everything_or_was_told(
-        routes in proptest::collection::vec((route(), any::<bool>()), CLIENTS),
+        routes in proptest::collection::vec((route(), any::<bool>(), any::<bool>()), CLIENTS),
         steps in proptest::collection::vec(step(), 1..120),
         events in 2_usize..12,
         drops_oldest: bool,
