@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
@@ -25,9 +24,6 @@ use crate::peer::Peer;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{Shown, StreamRequest, StreamRoute};
 use crate::sync::lock;
-
-/// How long a producer may run before its response head leaves without an event.
-const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// What became of a stream's source.
 pub type Outcome = Result<Ended, Refusal>;
@@ -199,12 +195,11 @@ impl SseCall {
         }
     }
 
-    /// Runs a stream: opens it, polls it once, and sends what it yields.
-    pub(super) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
-        let handle = self.open(None).await?;
+    /// Runs a stream: opens it, and sends what it yields.
+    pub(super) async fn forward(self, mut stream: EventStream<'_>, may_fail: bool) -> Outcome {
+        let handle = self.open(None, may_fail).await?;
         let state = &handle.state;
         let mut held: Option<SseEvent> = None;
-        state.let_head_leave();
         poll_fn(|cx| {
             if state.is_closed() {
                 // The running stream drops this future at its next poll.
@@ -228,35 +223,21 @@ impl SseCall {
     }
 
     /// Runs a producer: opens the stream, then polls the method's own future.
-    pub(super) async fn produce(
-        self,
-        mut producer: BoxFuture<'_, Result<(), HttpError>>,
-    ) -> Outcome {
-        let handle = self.open(None).await?;
-        let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
-        poll_fn(|cx| {
-            let is_over =
-                |sleep: &mut Pin<Box<tokio::time::Sleep>>| sleep.as_mut().poll(cx).is_ready();
-            if grace.as_mut().is_some_and(is_over) {
-                grace = None;
-                handle.state.let_head_leave();
-            }
-            producer.as_mut().poll(cx)
-        })
-        .await
-        .map(|()| Ended::Completed)
-        .map_err(Refusal::from)
+    pub(super) async fn produce(self, producer: BoxFuture<'_, Result<(), HttpError>>) -> Outcome {
+        self.open(None, true).await?;
+        producer.await?;
+        Ok(Ended::Completed)
     }
 
     /// Attaches the handle that the method returned.
     pub(super) async fn attach(self, handle: SseStream) -> Outcome {
-        let handle = self.open(Some(handle)).await?;
-        handle.state.let_head_leave();
+        self.open(Some(handle), false).await?;
         Ok(Ended::Handle)
     }
 
-    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
-    async fn open(self, handle: Option<SseStream>) -> Result<SseStream, Refusal> {
+    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first. The
+    /// head of a stream that may fail waits for what comes first.
+    async fn open(self, handle: Option<SseStream>, may_fail: bool) -> Result<SseStream, Refusal> {
         let Self { mut call, opening } = self;
         let handle = handle.unwrap_or_else(|| opening.handle());
         handle.state.attach(opening.request(&call.request))?;
@@ -271,6 +252,9 @@ impl SseCall {
         if let Some(request) = handle.state.request() {
             handle.state.reach_back(request).await;
             handle.state.go_live(request);
+            if request.route.head_wait(may_fail).is_zero() {
+                handle.state.let_head_leave();
+            }
         }
         Ok(handle)
     }

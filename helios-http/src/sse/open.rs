@@ -23,7 +23,7 @@ use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::options::Overload;
 use crate::sse::stream::route::StreamRoute;
-use crate::sse::stream::running::{OpenOutcome, RunningStream};
+use crate::sse::stream::running::{HeadTimer, OpenOutcome, RunningStream};
 
 /// Opens a stream: runs its source until the head may leave.
 pub(crate) async fn open(
@@ -50,7 +50,8 @@ pub(crate) async fn open(
     let opening = Opening::new(Arc::clone(route), call.response_head(), peer);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
-    match poll_fn(|cx| running.poll_open(cx)).await {
+    let mut timer = HeadTimer::default();
+    match poll_fn(|cx| running.poll_open(&mut timer, cx)).await {
         OpenOutcome::Stream(head) => {
             let stream = event_stream(keep_alive, &head, running);
             Ok(Answer::Stream(Box::new(stream)))

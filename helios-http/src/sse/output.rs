@@ -188,11 +188,14 @@ mod rungs {
     }
 
     /// A stream of things that can be sent, its type forgotten.
-    pub struct Events<'a>(EventStream<'a>);
+    pub struct Events<'a> {
+        stream: EventStream<'a>,
+        may_fail: bool,
+    }
 
     impl<'a> Events<'a> {
         pub fn run(self, call: Slot) -> BoxFuture<'a, Outcome> {
-            Box::pin(async move { taken(call)?.forward(self.0).await })
+            Box::pin(async move { taken(call)?.forward(self.stream, self.may_fail).await })
         }
     }
 
@@ -230,7 +233,10 @@ mod rungs {
             S::Item: StreamItem,
         {
             let event = S::Item::into_event;
-            Events(Box::pin(Items { stream, event }))
+            Events {
+                stream: Box::pin(Items { stream, event }),
+                may_fail: S::Item::MAY_FAIL,
+            }
         }
     }
 

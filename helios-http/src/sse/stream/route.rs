@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::event::SseEvent;
@@ -14,6 +15,9 @@ use crate::sse::hooks::SseHooks;
 use crate::sse::hub::Hub;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::streams::Streams;
+
+/// How long a source that may fail has before its response head leaves without an event.
+const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// The same for all streams of a route.
 pub(crate) struct StreamRoute {
@@ -43,6 +47,21 @@ impl StreamRoute {
 
     pub(crate) fn answers_resets(&self) -> bool {
         self.hooks.iter().any(|hooks| hooks.answers_resets())
+    }
+
+    /// How long the response head waits at most for the first event, the error or the end; zero if it leaves as soon as the
+    /// source waits.
+    pub(crate) fn head_wait(&self, may_fail: bool) -> Duration {
+        let by_default = match may_fail {
+            true => HEAD_GRACE,
+            false => Duration::ZERO,
+        };
+        self.head_after().unwrap_or(by_default)
+    }
+
+    /// What the route itself says of that.
+    fn head_after(&self) -> Option<Duration> {
+        None
     }
 
     /// The bytes of the event that tells a client of this end.

@@ -2,8 +2,10 @@
 //! hyper: `server/takeover/stream.rs` writes its chunks, or an HTTP body hands them on.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use helios_core::error::{HttpError, find_cause};
 use helios_core::hub::Frame;
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
+use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
 use crate::panics::caught;
@@ -52,6 +55,18 @@ pub(crate) enum OpenOutcome {
     Failed(HttpError),
 }
 
+/// How long the response head has waited. It is dropped when the head leaves.
+#[derive(Default)]
+pub(crate) struct HeadTimer(Option<Pin<Box<Sleep>>>);
+
+impl HeadTimer {
+    /// Starts at the first call.
+    fn has_passed(&mut self, wait: Duration, cx: &mut Context<'_>) -> bool {
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep(wait)));
+        timer.as_mut().poll(cx).is_ready()
+    }
+}
+
 impl RunningStream {
     pub(crate) fn new(
         opening: Arc<Opening>,
@@ -71,14 +86,13 @@ impl RunningStream {
     }
 
     /// Runs the source until the head may leave, or until it is clear that it will not.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<OpenOutcome> {
+    pub(crate) fn poll_open(
+        &mut self,
+        timer: &mut HeadTimer,
+        cx: &mut Context<'_>,
+    ) -> Poll<OpenOutcome> {
         match self.poll_source(cx) {
-            Poll::Pending => {
-                let may_leave = |stream: &SseStream| stream.state.poll_head(cx);
-                if !self.stream.as_ref().is_some_and(may_leave) {
-                    return Poll::Pending;
-                }
-            }
+            Poll::Pending => {}
             Poll::Ready(Ok(ending)) => self.source_ended(ending),
             Poll::Ready(Err(refusal)) => {
                 let is_told =
@@ -89,6 +103,9 @@ impl RunningStream {
                 self.fail(refusal);
             }
         }
+        if !self.head_may_leave(timer, cx) {
+            return Poll::Pending;
+        }
         if let Some(stream) = &self.stream {
             self.trace.opened(stream.id());
             let options = self.route.hub().options();
@@ -97,6 +114,18 @@ impl RunningStream {
         let opening = self.opening.take();
         let head = opening.map(|opening| opening.head.clone());
         Poll::Ready(OpenOutcome::Stream(head.unwrap_or_default()))
+    }
+
+    /// The first event, the error and the end let the head leave, and so does the time that it waits at most.
+    fn head_may_leave(&self, timer: &mut HeadTimer, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &self.stream else {
+            return self.source.is_none();
+        };
+        if stream.state.poll_head(cx) {
+            return true;
+        }
+        // A source that may not fail waits only where the route says for how long.
+        stream.state.is_live() && timer.has_passed(self.route.head_wait(true), cx)
     }
 
     /// The next chunk of the stream; `None` is its end.
