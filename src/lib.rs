@@ -120,7 +120,7 @@ pub mod sse {
 pub mod http {
     pub use helios_core::bind::{Form, Json, Path, Query};
     pub use helios_core::error::{Fault, HttpError, Location};
-    pub use helios_core::filter::Filter;
+    pub use helios_core::filter::{Filter, StreamAnswer};
     pub use helios_core::guard::Guard;
     pub use helios_core::interceptor::{Interceptor, Next};
     #[cfg(feature = "multipart")]

@@ -216,6 +216,7 @@ impl Assembly<'_> {
             streams: Arc::clone(self.streams),
             hooks: scopes.filter_map(|scope| scope.hooks.clone()).collect(),
             mappers: Arc::clone(&pipeline.mappers),
+            filters: pipeline.filters.clone(),
             restart: matches!(meta.kind, RouteKind::Sse { restart: true }),
         })
     }

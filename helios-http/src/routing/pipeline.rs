@@ -7,6 +7,7 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::call::Call;
 use helios_core::error::HttpError;
+use helios_core::filter::first_answer;
 use helios_core::interceptor::{InnerHandler, Next, ReplyFuture, map_through};
 use helios_core::reply::Reply;
 use helios_core::request::RequestContext;
@@ -48,13 +49,14 @@ async fn reply(
     if let Err(error) = admit(endpoint, &mut request).await {
         return filtered(endpoint, error, &request).await;
     }
-    // The handler takes the request, so filters get a copy.
-    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+    // The handler takes the request, so filters get a copy, which a stream keeps.
+    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| Arc::new(request.clone()));
     let mut handler = Innermost {
         endpoint,
         body,
         app,
         peer,
+        kept: kept.clone(),
     };
     let reply = match endpoint.pipeline.interceptors.as_slice() {
         [] => handler.call(request).await.0,
@@ -82,8 +84,8 @@ async fn filtered(
     error: HttpError,
     request: &RequestContext,
 ) -> Result<Answer, HttpError> {
-    let mut filters = endpoint.pipeline.filters.iter().rev();
-    if let Some(reply) = filters.find_map(|filter| filter.catch(&error, request)) {
+    let filters = &endpoint.pipeline.filters;
+    if let Some(reply) = first_answer(filters, |filter| filter.catch(&error, request)) {
         return reply.await.map(Into::into);
     }
     Err(error)
@@ -95,6 +97,8 @@ struct Innermost<'a> {
     body: Body,
     app: &'a AppContext,
     peer: Option<Arc<Peer>>,
+    /// The request for the filters, if there are any.
+    kept: Option<Arc<RequestContext>>,
 }
 
 impl Innermost<'_> {
@@ -112,7 +116,8 @@ impl Innermost<'_> {
                 (reply.map(Into::into), Some(call.request))
             }
             Target::Sse(handler, route) => {
-                let reply = open(route, call, self.peer.take(), |call| handler.call(call));
+                let (peer, kept) = (self.peer.take(), self.kept.take());
+                let reply = open(route, call, peer, kept, |call| handler.call(call));
                 (Box::pin(reply).await, None)
             }
         }

@@ -1,6 +1,5 @@
 //! What answers a request.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as HttpBody, Frame};
 
-use crate::sse::stream::running::RunningStream;
+use crate::sse::stream::running::{BrokenOff, RunningStream};
 
 /// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
 pub(crate) enum Answer {
@@ -55,14 +54,13 @@ struct SseBody(RunningStream);
 
 impl HttpBody for SseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_chunk(cx)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk.bytes))))
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let polled = self.0.poll_chunk(cx);
+        polled.map(|chunk| chunk.map(|chunk| chunk.map(|chunk| Frame::data(chunk.bytes))))
     }
 }

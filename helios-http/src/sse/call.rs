@@ -83,6 +83,7 @@ pub(crate) struct Opening {
     pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
     peer: Option<Arc<Peer>>,
+    kept: Option<Arc<RequestContext>>,
     /// Made when it is asked for: a method that gives another handle has no need of it.
     own: Mutex<Option<SseStream>>,
     /// The handle that was attached, the call's own or another.
@@ -94,11 +95,13 @@ impl Opening {
         route: Arc<StreamRoute>,
         head: ResponseHead,
         peer: Option<Arc<Peer>>,
+        kept: Option<Arc<RequestContext>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             route,
             head,
             peer,
+            kept,
             own: Mutex::default(),
             attached: OnceLock::new(),
         })
@@ -129,6 +132,7 @@ impl Opening {
             shown,
             last_event_id: request.last_event_id(),
             peer: self.peer.clone(),
+            kept: self.kept.clone(),
         }
     }
 }

@@ -30,6 +30,7 @@ pub(crate) async fn open(
     route: &Arc<StreamRoute>,
     mut call: Call,
     peer: Option<Arc<Peer>>,
+    kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
     let (streams, hub) = (&route.streams, route.hub());
@@ -47,7 +48,7 @@ pub(crate) async fn open(
     let Some(permit) = streams.limiter.admit(limits, &call.request, hub.now()) else {
         return Ok(overloaded(hub, &call.request, keep_alive).into());
     };
-    let opening = Opening::new(Arc::clone(route), call.response_head(), peer);
+    let opening = Opening::new(Arc::clone(route), call.response_head(), peer, kept);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
     let mut timer = HeadTimer::default();

@@ -142,7 +142,7 @@ impl SseHub {
         let call = Call::new(request, Body::empty(), 0, Arc::default());
         let handle = stream.clone();
         let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
-        let answered = open(&self.route, call, peer, source).await;
+        let answered = open(&self.route, call, peer, None, source).await;
         if stream.state.request().is_none() {
             stream.state.finish(CloseReason::Rejected);
         }

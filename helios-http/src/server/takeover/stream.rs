@@ -54,7 +54,8 @@ impl TakenBody {
     ) -> Poll<Option<Result<Chunk, axum_core::Error>>> {
         let body = match self {
             Self::Own(stream) => {
-                return stream.poll_chunk(cx).map(|chunk| chunk.map(Ok));
+                let polled = stream.poll_chunk(cx);
+                return polled.map(|chunk| chunk.map(|chunk| chunk.map_err(axum_core::Error::new)));
             }
             Self::Other(body) => body,
         };

@@ -4,6 +4,7 @@
 use std::mem;
 use std::time::Duration;
 
+use bytes::Bytes;
 use helios_core::sse::{CloseReason, SseError};
 
 /// Runs when the stream is over.
@@ -22,6 +23,10 @@ pub(crate) enum EndEvent {
     End,
     Reconnect(Duration),
     Error(SseError),
+    /// One that a filter of the app has chosen.
+    Event(Bytes),
+    /// None: the body breaks off, and does not end.
+    BreakOff,
 }
 
 pub(crate) struct StreamLifecycle {
@@ -30,6 +35,8 @@ pub(crate) struct StreamLifecycle {
     announced: Option<(Ending, Duration)>,
     /// Somebody wants to know of an end before it is decided.
     is_watched: bool,
+    /// Its end is none: what was sent is written, and then its body fails.
+    breaks_off: bool,
     callbacks: Vec<CloseCallback>,
 }
 
@@ -68,6 +75,7 @@ impl StreamLifecycle {
             stage: Stage::Detached(None),
             announced: None,
             is_watched: false,
+            breaks_off: false,
             callbacks: Vec::new(),
         }
     }
@@ -122,6 +130,7 @@ impl StreamLifecycle {
             _ => ending.clone(),
         };
         self.stage = Stage::Closing(ending.reason);
+        self.breaks_off = matches!(ending.event, EndEvent::BreakOff);
         Decision::Closes(ending)
     }
 
@@ -171,6 +180,10 @@ impl StreamLifecycle {
     /// Nothing ends it yet, so it may be found too slow. Later its last words are owed to it.
     pub(crate) fn is_well(&self) -> bool {
         matches!(self.stage, Stage::Live)
+    }
+
+    pub(crate) fn breaks_off(&self) -> bool {
+        self.breaks_off
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::event::SseEvent;
+use helios_core::filter::DynFilter;
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
 
@@ -26,6 +27,8 @@ pub(crate) struct StreamRoute {
     pub(crate) hooks: Vec<Arc<dyn SseHooks>>,
     /// The closure interceptors around it.
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    /// The filters around it, outer to inner.
+    pub(crate) filters: Vec<Arc<dyn DynFilter>>,
     /// A client that has seen the end may have it all again.
     pub(crate) restart: bool,
 }
@@ -37,6 +40,7 @@ impl StreamRoute {
             streams,
             hooks: Vec::new(),
             mappers: Arc::new([]),
+            filters: Vec::new(),
             restart: false,
         })
     }
@@ -71,6 +75,8 @@ impl StreamRoute {
             EndEvent::End => (!self.restart).then(|| control::end(options)),
             EndEvent::Reconnect(retry) => Some(control::reconnect(options, *retry, ending.reason)),
             EndEvent::Error(error) => Some(control::error(error)),
+            EndEvent::Event(event) => Some(event.clone()),
+            EndEvent::BreakOff => None,
         }
     }
 }
@@ -84,6 +90,8 @@ pub(crate) struct StreamRequest {
     pub(crate) shown: Option<Shown>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) peer: Option<Arc<Peer>>,
+    /// What the filters are shown; `None` if there are none.
+    pub(crate) kept: Option<Arc<RequestContext>>,
 }
 
 /// The request that the closure interceptors of the route are shown.

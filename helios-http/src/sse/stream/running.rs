@@ -1,7 +1,6 @@
 //! A stream from its first poll to its end: the source and the queues of its state, turned into chunks. It knows nothing of
 //! hyper: `server/takeover/stream.rs` writes its chunks, or an HTTP body hands them on.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +12,7 @@ use helios_core::error::{HttpError, find_cause};
 use helios_core::hub::Frame;
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
+use thiserror::Error;
 use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
@@ -20,6 +20,7 @@ use crate::panics::caught;
 use crate::sse::call::{Ended, Opening, Outcome, Refusal};
 use crate::sse::control;
 use crate::sse::limiter::Permit;
+use crate::sse::stream::failure;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
@@ -44,6 +45,11 @@ pub(crate) struct RunningStream {
     failing: bool,
     trace: StreamTrace,
 }
+
+/// The error of a body that breaks off, as a filter said.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the stream has failed, and breaks off")]
+pub(crate) struct BrokenOff;
 
 /// How the attempt to open a stream ended.
 pub(crate) enum OpenOutcome {
@@ -129,7 +135,10 @@ impl RunningStream {
     }
 
     /// The next chunk of the stream; `None` is its end.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
         while self.source_goes_on() {
             match self.poll_source(cx) {
                 Poll::Pending => break,
@@ -149,10 +158,14 @@ impl RunningStream {
                 // A source waits for room, if it does, until it is polled again.
                 chunk.waits &= self.source.is_none();
             }
-            Poll::Ready(None) => self.finish(CloseReason::Completed),
+            Poll::Ready(None) => {
+                let breaks_off = stream.state.breaks_off();
+                self.finish(CloseReason::Completed);
+                return Poll::Ready(breaks_off.then_some(Err(BrokenOff)));
+            }
             Poll::Pending => {}
         }
-        polled
+        polled.map(|chunk| chunk.map(Ok))
     }
 
     fn source_goes_on(&self) -> bool {
@@ -205,17 +218,21 @@ impl RunningStream {
                 HttpError::from(response.into_response().status()).into()
             }
         };
-        let source = Error::source(&error);
+        let source = std::error::Error::source(&error);
         tracing::warn!(client = %stream.id(), %error, source, "an SSE stream failed");
         stream.state.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {
-            if let Some(request) = stream.state.request() {
-                hook_tasks::run_error(&stream, request, &error).await;
-            }
+            let event = match stream.state.request() {
+                Some(request) => {
+                    hook_tasks::run_error(&stream, request, &error).await;
+                    failure::end_event(&stream, request, error).await
+                }
+                None => EndEvent::Error(error),
+            };
             stream.state.end(&Ending {
                 reason: CloseReason::Error,
-                event: EndEvent::Error(error),
+                event,
             });
             Ok(Ended::Handle)
         }));

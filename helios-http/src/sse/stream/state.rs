@@ -271,6 +271,11 @@ impl StreamState {
         lock(&self.parts).lifecycle.fail();
     }
 
+    /// Whether it ends without an end: its body breaks off.
+    pub(crate) fn breaks_off(&self) -> bool {
+        lock(&self.parts).lifecycle.breaks_off()
+    }
+
     /// A connection hook refused: what follows is an ordinary answer.
     pub(crate) fn reject(&self) {
         lock(&self.parts).lifecycle.decide(&Ending {
@@ -396,6 +401,7 @@ fn request_to(streams: &Arc<Streams>) -> StreamRequest {
         shown: None,
         last_event_id: None,
         peer: None,
+        kept: None,
     }
 }
 

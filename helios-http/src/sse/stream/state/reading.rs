@@ -408,6 +408,7 @@ mod tests {
                 streams: Arc::clone(&streams),
                 hooks: vec![Arc::new(Answering)],
                 mappers: Arc::new([]),
+                filters: Vec::new(),
                 restart: false,
             }),
             ..request_to(&streams)
