@@ -93,7 +93,7 @@ pub use self::http::{
 #[doc(no_inline)]
 pub use self::sse::{
     ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
-    SseOptions, SseReset, SseService, SseStream,
+    SseOptions, SseReply, SseReset, SseService, SseStream,
 };
 
 /// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
@@ -109,7 +109,7 @@ pub mod sse {
     };
     pub use helios_http::sse::{
         ConnectionLimits, Network, NetworkError, Overload, ProxyHeader, SlowClients, SseHub,
-        SseOptions, SseService, SseStats, SseStream, UserKey,
+        SseOptions, SseReply, SseService, SseStats, SseStream, UserKey,
     };
     pub use helios_macros::SseEvents;
 }

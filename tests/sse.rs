@@ -13,6 +13,7 @@ mod sse {
     mod hooks;
     mod hostile_clients;
     mod options;
+    mod reply;
     mod service;
     mod snapshots;
     mod wire;

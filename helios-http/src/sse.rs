@@ -14,6 +14,7 @@ mod network;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod output;
+mod reply;
 mod service;
 mod standalone;
 pub(crate) mod stream;
@@ -21,6 +22,7 @@ mod streams;
 
 pub use network::{Network, NetworkError};
 pub use options::{ConnectionLimits, Overload, ProxyHeader, SlowClients, SseOptions, UserKey};
+pub use reply::SseReply;
 pub use service::{SseService, SseStats};
 pub use standalone::SseHub;
 pub use stream::handle::SseStream;

@@ -197,7 +197,9 @@ impl Assembly<'_> {
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),
-            BoundHandler::Sse(handler) => Target::Sse(handler, self.stream_route(meta, &pipeline)),
+            BoundHandler::Sse { call, may_reply } => {
+                Target::Sse(call, self.stream_route(meta, &pipeline, may_reply))
+            }
         };
         self.endpoints.push(Endpoint {
             meta: *meta,
@@ -210,7 +212,12 @@ impl Assembly<'_> {
         });
     }
 
-    fn stream_route(&self, meta: &RouteMeta, pipeline: &Pipeline) -> Arc<StreamRoute> {
+    fn stream_route(
+        &self,
+        meta: &RouteMeta,
+        pipeline: &Pipeline,
+        may_reply: bool,
+    ) -> Arc<StreamRoute> {
         let scopes = self.scopes.iter();
         Arc::new(StreamRoute {
             streams: Arc::clone(self.streams),
@@ -218,6 +225,7 @@ impl Assembly<'_> {
             mappers: Arc::clone(&pipeline.mappers),
             filters: pipeline.filters.clone(),
             restart: matches!(meta.kind, RouteKind::Sse { restart: true }),
+            may_reply,
         })
     }
 

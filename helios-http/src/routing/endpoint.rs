@@ -77,6 +77,8 @@ pub enum Handler<C: 'static> {
     Http(HttpHandler<C>),
     /// Opens a stream.
     Sse(SseHandler<C>),
+    /// Opens a stream, or gives a response: its method returns an `SseReply`.
+    SseReply(SseHandler<C>),
 }
 
 /// The handler with its instance, and what it needs to open a stream.
@@ -88,7 +90,10 @@ pub(crate) enum Target {
 /// The hidden function with its instance, the controller's type forgotten.
 pub(crate) enum BoundHandler {
     Http(Box<dyn CallHttp>),
-    Sse(Box<dyn CallSse>),
+    Sse {
+        call: Box<dyn CallSse>,
+        may_reply: bool,
+    },
 }
 
 impl BoundHandler {
@@ -96,7 +101,10 @@ impl BoundHandler {
         let controller = Arc::clone(controller);
         match handler {
             Handler::Http(call) => Self::Http(Box::new(Bound(controller, *call))),
-            Handler::Sse(call) => Self::Sse(Box::new(Bound(controller, *call))),
+            Handler::Sse(call) | Handler::SseReply(call) => Self::Sse {
+                call: Box::new(Bound(controller, *call)),
+                may_reply: matches!(handler, Handler::SseReply(_)),
+            },
         }
     }
 }

@@ -13,14 +13,17 @@ use helios_core::bind::{Cx, OnConnection, Sse};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::reply::Reply;
+use helios_core::reply::{Reply, from_response};
 use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::SseError;
+use helios_core::sse::{CloseReason, SseError};
 use http::request::Parts;
 use pin_project_lite::pin_project;
 
 use crate::future::BoxFuture;
 use crate::peer::Peer;
+use crate::reply::mapped;
+use crate::sse::limiter::Permit;
+use crate::sse::reply::SseReply;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{Shown, StreamRequest, StreamRoute};
 use crate::sync::lock;
@@ -44,6 +47,10 @@ pub enum Refusal {
     Error(SseError),
     /// A finished response of a handler's own error type.
     Response(Box<Response>),
+    /// The response that a method answers with, in place of a stream.
+    Reply(Box<Response>),
+    /// There is no room for another stream.
+    Overloaded,
 }
 
 impl<E: Into<SseError>> From<E> for Refusal {
@@ -84,6 +91,8 @@ pub(crate) struct Opening {
     pub(crate) head: ResponseHead,
     peer: Option<Arc<Peer>>,
     kept: Option<Arc<RequestContext>>,
+    /// That of a stream which was admitted when it was attached.
+    permit: Mutex<Option<Permit>>,
     /// Made when it is asked for: a method that gives another handle has no need of it.
     own: Mutex<Option<SseStream>>,
     /// The handle that was attached, the call's own or another.
@@ -102,6 +111,7 @@ impl Opening {
             head,
             peer,
             kept,
+            permit: Mutex::default(),
             own: Mutex::default(),
             attached: OnceLock::new(),
         })
@@ -109,6 +119,21 @@ impl Opening {
 
     pub(crate) fn attached(&self) -> Option<&SseStream> {
         self.attached.get()
+    }
+
+    pub(crate) fn take_permit(&self) -> Option<Permit> {
+        lock(&self.permit).take()
+    }
+
+    /// Finds out whether there is room for the stream, where the route has left that until now.
+    fn admit(&self, request: &RequestContext) -> bool {
+        if !self.route.may_reply {
+            return true;
+        }
+        let permit = self.route.admit(request);
+        let is_admitted = permit.is_some();
+        *lock(&self.permit) = permit;
+        is_admitted
     }
 
     /// The handle of this request's stream.
@@ -166,6 +191,9 @@ pub struct SseCall {
     opening: Arc<Opening>,
 }
 
+/// The call, until something takes it.
+pub(crate) type Slot = Option<SseCall>;
+
 impl SseCall {
     pub(crate) fn new(mut call: Box<Call>, opening: Arc<Opening>) -> Self {
         call.stream = Some(Arc::clone(&opening) as _);
@@ -187,16 +215,18 @@ impl SseCall {
         Arc::new(self.call.request.clone())
     }
 
-    /// The outcome of a method whose `Result` or `Option` held no stream.
-    ///
-    /// # Errors
-    ///
-    /// Always.
-    pub fn replied(reply: Reply) -> Outcome {
-        match reply {
-            Ok(response) => Err(Refusal::Response(Box::new(response))),
-            Err(error) => Err(error.into()),
-        }
+    /// The outcome of a method that gave no stream, but an error or a response.
+    pub fn replied(call: Slot, reply: Reply) -> BoxFuture<'static, Outcome> {
+        Box::pin(async {
+            let response = reply?;
+            let Some(Self { call, opening }) = call else {
+                return Err(Refusal::Response(Box::new(response)));
+            };
+            let mut head = opening.head.clone();
+            let mappers = &opening.route.mappers;
+            let response = mapped(response, mappers, &call.request, &mut head).await?;
+            Err(Refusal::Response(Box::new(response)))
+        })
     }
 
     /// Runs a stream: opens it, and sends what it yields.
@@ -227,10 +257,25 @@ impl SseCall {
     }
 
     /// Runs a producer: opens the stream, then polls the method's own future.
-    pub(super) async fn produce(self, producer: BoxFuture<'_, Result<(), HttpError>>) -> Outcome {
-        self.open(None, true).await?;
-        producer.await?;
-        Ok(Ended::Completed)
+    pub(super) async fn produce(
+        self,
+        producer: BoxFuture<'_, Result<SseReply<()>, HttpError>>,
+    ) -> Outcome {
+        let maps = !self.opening.route.mappers.is_empty();
+        let head = maps.then(|| self.opening.head.clone());
+        let handle = self.open(None, true).await?;
+        let response = match producer.await? {
+            SseReply::Stream(()) => return Ok(Ended::Completed),
+            SseReply::Response(response) => from_response(response)?,
+        };
+        let shown = handle.state.request().and_then(StreamRequest::shown);
+        let response = match (head, shown) {
+            (Some(mut head), Some((mappers, request))) => {
+                mapped(response, mappers, request, &mut head).await?
+            }
+            _ => response,
+        };
+        Err(Refusal::Reply(Box::new(response)))
     }
 
     /// Attaches the handle that the method returned.
@@ -244,6 +289,10 @@ impl SseCall {
     async fn open(self, handle: Option<SseStream>, may_fail: bool) -> Result<SseStream, Refusal> {
         let Self { mut call, opening } = self;
         let handle = handle.unwrap_or_else(|| opening.handle());
+        if !opening.admit(&call.request) {
+            handle.state.finish(CloseReason::Rejected);
+            return Err(Refusal::Overloaded);
+        }
         handle.state.attach(opening.request(&call.request))?;
         // Set once: `open` takes the call.
         let _ = opening.attached.set(handle.clone());

@@ -8,20 +8,24 @@ use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::is_end_mark;
+use helios_core::route::Template;
+use helios_core::sse::{CloseReason, is_end_mark};
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
+use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::peer::Peer;
+use crate::remote_addr::RemoteAddr;
 use crate::sse::answer::Answer;
 use crate::sse::call::{Opening, Outcome, SseCall};
 use crate::sse::control;
 use crate::sse::hub::Hub;
 use crate::sse::options::Overload;
+use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::StreamRoute;
 use crate::sse::stream::running::{HeadTimer, OpenOutcome, RunningStream};
 
@@ -33,9 +37,9 @@ pub(crate) async fn open(
     kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
-    let (streams, hub) = (&route.streams, route.hub());
     let last_event_id = call.request.last_event_id();
-    if !route.restart && last_event_id.is_some_and(|id| is_end_mark(&id)) {
+    let has_seen_end = last_event_id.as_deref().is_some_and(is_end_mark);
+    if !route.restart && has_seen_end {
         return Ok(StatusCode::NO_CONTENT.into_response().into());
     }
     let version = call.request.version();
@@ -44,9 +48,13 @@ pub(crate) async fn open(
         let head = event_stream(keep_alive, &ResponseHead::default(), Body::empty());
         return Ok(head.into());
     }
-    let limits = &hub.options().connections;
-    let Some(permit) = streams.limiter.admit(limits, &call.request, hub.now()) else {
-        return Ok(overloaded(hub, &call.request, keep_alive).into());
+    // A method that may answer with a response is called first.
+    let permit = match route.may_reply {
+        true => None,
+        false => match route.admit(&call.request) {
+            None => return Ok(overloaded(route.hub(), last_event_id, keep_alive).into()),
+            permit => permit,
+        },
     };
     let opening = Opening::new(Arc::clone(route), call.response_head(), peer, kept);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
@@ -58,16 +66,40 @@ pub(crate) async fn open(
             Ok(Answer::Stream(Box::new(stream)))
         }
         OpenOutcome::Refused(response) => Ok(response.into()),
+        OpenOutcome::Overloaded => Ok(overloaded(route.hub(), last_event_id, keep_alive).into()),
         OpenOutcome::Failed(error) => Err(error),
     }
 }
 
+/// Answers a request that no route of streams has taken with the stream of this handle.
+pub(crate) async fn respond(route: &Arc<StreamRoute>, head: Parts, stream: SseStream) -> Response {
+    let peer = head.extensions.get::<Arc<Peer>>().cloned();
+    let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
+    let template = Arc::new(Template::join([head.uri.path()]));
+    let request = RequestContext::new(head, template, Vec::new(), addr);
+    let call = Call::new(request, Body::empty(), 0, Arc::default());
+    let handle = stream.clone();
+    let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
+    let answered = open(route, call, peer, None, source).await;
+    if stream.state.request().is_none() {
+        stream.state.finish(CloseReason::Rejected);
+    }
+    match answered {
+        Ok(answer) => answer.into(),
+        Err(error) => {
+            let source = std::error::Error::source(&error);
+            tracing::warn!(%error, source, "a stream was not opened");
+            error.into_response()
+        }
+    }
+}
+
 /// The answer to a client for whom there is no room.
-fn overloaded(hub: &Hub, request: &RequestContext, keep_alive: bool) -> Response {
+fn overloaded(hub: &Hub, last_event_id: Option<String>, keep_alive: bool) -> Response {
     let options = hub.options();
     match options.connections.answer {
         Overload::Event => {
-            let events = control::overloaded(options, request.last_event_id());
+            let events = control::overloaded(options, last_event_id);
             event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
         }
         Overload::Status(status) => {

@@ -121,6 +121,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     let injects = injects(controller, &route.method);
     let handler = match route.kind {
         RouteKind::Http => quote!(Http),
+        RouteKind::Sse { .. } if may_reply(&route.method) => quote!(SseReply),
         RouteKind::Sse { .. } => quote!(Sse),
     };
     quote! {
@@ -132,6 +133,12 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
             handler: #rt::Handler::#handler(Self::#name),
         }
     }
+}
+
+/// Returns whether the method may answer with a response in place of its stream. An alias hides that.
+fn may_reply(method: &Method) -> bool {
+    let output = method.output.as_ref();
+    output.is_some_and(|ty| types::mentions(ty, "SseReply"))
 }
 
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {

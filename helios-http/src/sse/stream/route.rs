@@ -14,6 +14,7 @@ use crate::peer::Peer;
 use crate::sse::control;
 use crate::sse::hooks::SseHooks;
 use crate::sse::hub::Hub;
+use crate::sse::limiter::Permit;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::streams::Streams;
 
@@ -31,6 +32,8 @@ pub(crate) struct StreamRoute {
     pub(crate) filters: Vec<Arc<dyn DynFilter>>,
     /// A client that has seen the end may have it all again.
     pub(crate) restart: bool,
+    /// Its method may answer with a response in place of a stream, so it is called before a stream is admitted.
+    pub(crate) may_reply: bool,
 }
 
 impl StreamRoute {
@@ -42,11 +45,19 @@ impl StreamRoute {
             mappers: Arc::new([]),
             filters: Vec::new(),
             restart: false,
+            may_reply: false,
         })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.streams.hub
+    }
+
+    /// A permit for one more stream; `None` if there is no room for it.
+    pub(crate) fn admit(&self, request: &RequestContext) -> Option<Permit> {
+        let hub = self.hub();
+        let limits = &hub.options().connections;
+        self.streams.limiter.admit(limits, request, hub.now())
     }
 
     pub(crate) fn answers_resets(&self) -> bool {
@@ -101,6 +112,12 @@ pub(crate) struct Shown {
 }
 
 impl StreamRequest {
+    /// The closure interceptors of the route, and the request that they are shown.
+    pub(crate) fn shown(&self) -> Option<(&[&'static dyn MapData], &RequestContext)> {
+        let shown = self.shown.as_ref()?;
+        Some((&self.route.mappers, &shown.request))
+    }
+
     /// Returns an event of the route's own, as its closure interceptors leave it.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
         let Some(Shown { request, head }) = &self.shown else {

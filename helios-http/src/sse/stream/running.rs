@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
 use crate::panics::caught;
+use crate::reply::with_head;
 use crate::sse::call::{Ended, Opening, Outcome, Refusal};
 use crate::sse::control;
 use crate::sse::limiter::Permit;
@@ -32,7 +33,7 @@ use crate::trace::StreamTrace;
 /// and else with `ClientDisconnected`, unless an end was decided before.
 pub(crate) struct RunningStream {
     /// Given back when the stream is over, before the app's values of the stream are dropped.
-    _permit: Permit,
+    permit: Option<Permit>,
     /// At hand for each event.
     route: Arc<StreamRoute>,
     /// Until the head leaves.
@@ -57,6 +58,8 @@ pub(crate) enum OpenOutcome {
     Stream(ResponseHead),
     /// An ordinary response instead.
     Refused(Response),
+    /// There is no room for it.
+    Overloaded,
     /// An ordinary error instead.
     Failed(HttpError),
 }
@@ -77,10 +80,10 @@ impl RunningStream {
     pub(crate) fn new(
         opening: Arc<Opening>,
         source: BoxFuture<'static, Outcome>,
-        permit: Permit,
+        permit: Option<Permit>,
     ) -> Self {
         Self {
-            _permit: permit,
+            permit,
             route: Arc::clone(&opening.route),
             opening: Some(opening),
             stream: None,
@@ -181,6 +184,7 @@ impl RunningStream {
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
         if let (None, Some(opening)) = (&self.stream, &self.opening) {
             self.stream = opening.attached().cloned();
+            self.permit = self.permit.take().or_else(|| opening.take_permit());
         }
         if polled.is_ready() {
             self.drop_source();
@@ -199,10 +203,20 @@ impl RunningStream {
 
     /// Nothing has left yet: the client gets an ordinary answer.
     fn refuse(&mut self, refusal: Refusal) -> OpenOutcome {
-        self.finish(CloseReason::Error);
+        self.finish(match refusal {
+            // A producer has done what it was to do.
+            Refusal::Reply(_) => CloseReason::Completed,
+            _ => CloseReason::Error,
+        });
         match refusal {
-            Refusal::Response(response) => OpenOutcome::Refused(*response),
+            Refusal::Response(response) | Refusal::Reply(response) => {
+                OpenOutcome::Refused(match &self.opening {
+                    Some(opening) => with_head(*response, &opening.head),
+                    None => *response,
+                })
+            }
             Refusal::Error(error) => OpenOutcome::Failed(error.into()),
+            Refusal::Overloaded => OpenOutcome::Overloaded,
         }
     }
 
@@ -217,6 +231,11 @@ impl RunningStream {
             Refusal::Response(response) => {
                 HttpError::from(response.into_response().status()).into()
             }
+            Refusal::Reply(_) => {
+                HttpError::internal("a response came when the stream had begun").into()
+            }
+            // That is known before the head leaves.
+            Refusal::Overloaded => return,
         };
         let source = std::error::Error::source(&error);
         tracing::warn!(client = %stream.id(), %error, source, "an SSE stream failed");

@@ -410,6 +410,7 @@ mod tests {
                 mappers: Arc::new([]),
                 filters: Vec::new(),
                 restart: false,
+                may_reply: false,
             }),
             ..request_to(&streams)
         };
