@@ -118,7 +118,7 @@ impl Replies {
     }
 
     #[sse("c")]
-    async fn in_result(&self) -> Result<Option<helios::SseReply<SseStream>>, HttpError> {
+    async fn in_result(&self) -> Result<Option<SseReply<SseStream>>, HttpError> {
         Ok(Some(SseReply::Stream(SseStream::new())))
     }
 
