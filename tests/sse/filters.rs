@@ -11,6 +11,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::journal::Journal;
 use support::{TestServer, read_to_end, within};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// What the request asks the filters to do.
@@ -259,6 +260,18 @@ async fn over_http_1_a_stream_that_breaks_off_has_no_last_chunk() {
         .await;
     let text = read_to_end(&mut socket).await;
     assert!(text.ends_with("0\r\n\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn over_http_1_0_the_connection_of_a_stream_that_breaks_off_is_reset() {
+    let (app, _) = app();
+    let server = TestServer::start(app).await;
+    for (wish, is_whole) in [("break", false), ("named", true)] {
+        let request = format!("GET /decided?{wish} HTTP/1.0\r\n\r\n");
+        let mut socket = server.raw(&request).await;
+        let read = within(socket.read_to_end(&mut Vec::new())).await;
+        assert_eq!(read.is_ok(), is_whole, "{wish}: {read:?}");
+    }
 }
 
 #[tokio::test]

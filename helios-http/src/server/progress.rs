@@ -19,6 +19,7 @@
 //!
 //! The deadline of a request's body is in [`crate::progress`].
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::task::futures::TaskLocalFuture;
 use tokio_util::task::TaskTracker;
 
@@ -85,6 +87,16 @@ impl<I> WriteDeadline<I> {
             io::ErrorKind::TimedOut,
             Stuck(stuck_after),
         )))
+    }
+}
+
+/// Lets the socket be reset when it is dropped, where it is a TCP socket of ours.
+pub(super) fn reset_when_dropped<I: 'static>(io: &I) {
+    let io: &dyn Any = io;
+    if let Some(tcp) = io.downcast_ref::<WriteDeadline<TcpStream>>()
+        && let Err(error) = tcp.io.set_zero_linger()
+    {
+        tracing::debug!(%error, "a connection is not reset");
     }
 }
 

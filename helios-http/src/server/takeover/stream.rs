@@ -13,6 +13,7 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
+use crate::server::progress::reset_when_dropped;
 use crate::server::takeover::handover::{Framing, TakenOver};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::Chunk;
@@ -77,7 +78,7 @@ enum End {
     Failed,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
     /// A stream on a socket of which `unread` was read already.
     pub(crate) fn new(io: I, unread: Vec<u8>, taken: TakenOver) -> Self {
         Self {
@@ -124,6 +125,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
                 None => {}
                 Some(End::Complete) => return Poll::Ready(Ok(())),
                 Some(End::Failed) => {
+                    // Without chunks a connection that just ends would say that the body is complete.
+                    if !self.framing.chunked {
+                        reset_when_dropped(&self.io);
+                    }
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
             }
