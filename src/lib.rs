@@ -93,7 +93,7 @@ pub use self::http::{
 #[doc(no_inline)]
 pub use self::sse::{
     ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
-    SseOptions, SseReset, SseService, SseSnapshot, SseStream,
+    SseOptions, SseReply, SseReset, SseService, SseSnapshot, SseStream,
 };
 
 /// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
@@ -110,7 +110,8 @@ pub mod sse {
     };
     pub use helios_http::sse::{
         ConnectionLimits, Drain, Network, NetworkError, OnError, Overload, ProxyHeader,
-        SlowClients, SseHub, SseOptions, SseService, SseStats, SseStream, StreamOptions, UserKey,
+        SlowClients, SseHub, SseOptions, SseReply, SseService, SseStats, SseStream, StreamOptions,
+        UserKey,
     };
     pub use helios_macros::SseEvents;
 }
@@ -121,7 +122,7 @@ pub mod sse {
 pub mod http {
     pub use helios_core::bind::{Form, Json, Path, Query};
     pub use helios_core::error::{Fault, HttpError, Location};
-    pub use helios_core::filter::Filter;
+    pub use helios_core::filter::{Filter, StreamAnswer};
     pub use helios_core::guard::Guard;
     pub use helios_core::interceptor::{Interceptor, Next};
     #[cfg(feature = "multipart")]

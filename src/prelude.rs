@@ -33,8 +33,8 @@ pub use crate::http::{
 };
 #[doc(no_inline)]
 pub use crate::sse::{
-    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReset, SseService,
-    SseSnapshot, SseStream,
+    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReply, SseReset,
+    SseService, SseSnapshot, SseStream,
 };
 #[doc(no_inline)]
 pub use crate::{Helios, Module};

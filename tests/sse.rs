@@ -6,6 +6,7 @@ mod sse {
     mod before_the_head;
     mod bounds;
     mod close_reasons;
+    mod filters;
     mod finished;
     mod four_ways;
     mod handles;
@@ -13,6 +14,7 @@ mod sse {
     mod hostile_clients;
     mod options;
     mod plain;
+    mod reply;
     mod service;
     mod snapshots;
     mod wire;

@@ -1,16 +1,19 @@
-//! Filters: from the error of a route to a response.
+//! Filters: from the error of a route to a response, or to the end of a stream that has begun.
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum_core::response::Response;
 
 use crate::error::{HttpError, find_cause};
-use crate::reply::Reply;
+use crate::event::SseEvent;
+use crate::interceptor::ReplyFuture;
 use crate::request::RequestContext;
 
 /// Answers the errors of one type. The first filter that knows an error answers it, inner ones first; what none knows
-/// is answered as problem JSON.
+/// is answered as problem JSON. When a stream has begun, the same filters decide how it ends
+/// ([`Filter::catch_in_stream`]).
 ///
 /// ```
 /// use helios::axum_core::response::{IntoResponse, Response};
@@ -68,7 +71,111 @@ pub trait Filter: Send + Sync + 'static {
         error: &Self::Error,
         request: &RequestContext,
     ) -> impl Future<Output = Result<Response, HttpError>> + Send;
+
+    /// The answer to an error of a stream that has begun: its head has left, so there is no status any more. By default
+    /// the client is told what [`Filter::catch`] answers, as `event: error`.
+    ///
+    /// It runs after the `#[on_sse_error]` hooks, has as much time as a hook (`hook_timeout`), and is dropped at an await if
+    /// the client goes away. The stream ends with what it answers, as [`CloseReason::Error`](crate::sse::CloseReason::Error).
+    ///
+    /// # Errors
+    ///
+    /// Another error, of which the client is told instead.
+    ///
+    /// ```
+    /// use helios::axum_core::response::{IntoResponse, Response};
+    /// use helios::http::StreamAnswer;
+    /// use helios::prelude::*;
+    ///
+    /// /// Tells of every error as the clients of language models expect it.
+    /// #[derive(Injectable)]
+    /// struct LlmErrors;
+    ///
+    /// fn error_object(error: &HttpError) -> serde_json::Value {
+    ///     json!({ "error": { "message": error.title(), "code": error.status().as_u16() } })
+    /// }
+    ///
+    /// impl Filter for LlmErrors {
+    ///     type Error = HttpError;
+    ///
+    ///     async fn catch(&self, error: &HttpError, _: &RequestContext) -> Result<Response, HttpError> {
+    ///         Ok((error.status(), Json(error_object(error))).into_response())
+    ///     }
+    ///
+    ///     async fn catch_in_stream(&self, error: &HttpError, _: &RequestContext) -> Result<StreamAnswer, HttpError> {
+    ///         Ok(StreamAnswer::Event(SseEvent::json(error_object(error))))
+    ///     }
+    /// }
+    /// # #[derive(Injectable)]
+    /// # struct Llm;
+    ///
+    /// #[controller(filters = [LlmErrors])]
+    /// impl Llm {
+    ///     #[sse("words")]
+    ///     fn words(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+    ///         try_stream! {
+    ///             yield SseEvent::text("Hello");
+    ///             Err(HttpError::new(StatusCode::BAD_GATEWAY, "the model is gone"))?;
+    ///         }
+    ///     }
+    /// }
+    /// # #[server(controllers = [Llm], sse(enabled = true))]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let app = helios::testing::TestApp::start(App).unwrap();
+    /// # let told = app.sse("/words").await.rest().await;
+    /// # assert_eq!(told[1].data, r#"{"error":{"code":502,"message":"Bad Gateway"}}"#);
+    /// # assert_eq!(told[1].event, "message");
+    /// # }
+    /// ```
+    fn catch_in_stream(
+        &self,
+        error: &Self::Error,
+        request: &RequestContext,
+    ) -> impl Future<Output = Result<StreamAnswer, HttpError>> + Send {
+        async { self.catch(error, request).await.map(StreamAnswer::Response) }
+    }
 }
+
+/// How a stream that has failed ends, as a [`Filter`] says.
+///
+/// ```
+/// use helios::http::StreamAnswer;
+/// use helios::prelude::*;
+///
+/// fn answer_to(error: &HttpError) -> StreamAnswer {
+///     match error.status() {
+///         StatusCode::GONE => StreamAnswer::Event(SseEvent::text("there is no more").event("gone")),
+///         _ => StreamAnswer::BreakOff,
+///     }
+/// }
+/// # assert!(matches!(answer_to(&HttpError::internal("x")), StreamAnswer::BreakOff));
+/// # assert!(matches!(answer_to(&HttpError::gone("x")), StreamAnswer::Event(_)));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamAnswer {
+    /// `event: error` whose data is the body of this response if it is JSON or text, and no larger than `max_event_bytes`; else
+    /// problem JSON of its status.
+    Response(Response),
+    /// This event and no other, named or not. It is checked as every event is; closure interceptors do not see it.
+    Event(SseEvent),
+    /// No event. The body does not end, it breaks off: no client takes what it has got for all.
+    BreakOff,
+}
+
+/// The answer of the first filter that has one, inner ones first. `filters` are listed outer to inner.
+pub fn first_answer<'a, T>(
+    filters: &'a [Arc<dyn DynFilter>],
+    mut ask: impl FnMut(&'a dyn DynFilter) -> Option<T>,
+) -> Option<T> {
+    let mut inner_first = filters.iter().rev();
+    inner_first.find_map(|filter| ask(&**filter))
+}
+
+/// The future of a [`StreamAnswer`].
+pub type StreamAnswerFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<StreamAnswer, HttpError>> + Send + 'a>>;
 
 /// [`Filter`] behind a pointer, as the runtime keeps it.
 pub trait DynFilter: Send + Sync {
@@ -77,7 +184,14 @@ pub trait DynFilter: Send + Sync {
         &'a self,
         error: &'a HttpError,
         request: &'a RequestContext,
-    ) -> Option<Pin<Box<dyn Future<Output = Reply> + Send + 'a>>>;
+    ) -> Option<ReplyFuture<'a>>;
+
+    /// See [`Filter::catch_in_stream`]; `None` if the error is not of the filter's type.
+    fn catch_in_stream<'a>(
+        &'a self,
+        error: &'a HttpError,
+        request: &'a RequestContext,
+    ) -> Option<StreamAnswerFuture<'a>>;
 }
 
 impl<F: Filter> DynFilter for F {
@@ -85,8 +199,17 @@ impl<F: Filter> DynFilter for F {
         &'a self,
         error: &'a HttpError,
         request: &'a RequestContext,
-    ) -> Option<Pin<Box<dyn Future<Output = Reply> + Send + 'a>>> {
+    ) -> Option<ReplyFuture<'a>> {
         let error = find_cause::<F::Error>(error)?;
         Some(Box::pin(Filter::catch(self, error, request)))
+    }
+
+    fn catch_in_stream<'a>(
+        &'a self,
+        error: &'a HttpError,
+        request: &'a RequestContext,
+    ) -> Option<StreamAnswerFuture<'a>> {
+        let error = find_cause::<F::Error>(error)?;
+        Some(Box::pin(Filter::catch_in_stream(self, error, request)))
     }
 }

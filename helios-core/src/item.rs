@@ -12,6 +12,10 @@ use crate::sse::SseError;
     note = "`Result<T, E>` of one of these can be yielded too, where `E: Into<HttpError>`"
 )]
 pub trait StreamItem {
+    /// Whether an item may be an error. The response head of a stream of such items waits, since an error may still decide
+    /// the status.
+    const MAY_FAIL: bool;
+
     /// The event, or why the stream ends here.
     ///
     /// # Errors
@@ -22,12 +26,16 @@ pub trait StreamItem {
 
 #[diagnostic::do_not_recommend]
 impl<T: IntoSseEvent> StreamItem for T {
+    const MAY_FAIL: bool = false;
+
     fn into_event(self) -> Result<SseEvent, SseError> {
         Ok(self.into_sse_event())
     }
 }
 
 impl<T: IntoSseEvent, E: Into<HttpError>> StreamItem for Result<T, E> {
+    const MAY_FAIL: bool = true;
+
     fn into_event(self) -> Result<SseEvent, SseError> {
         self.map(IntoSseEvent::into_sse_event)
             .map_err(|error| SseError::from(error.into()))

@@ -55,6 +55,18 @@ fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
 /// The value in an opened `Result` or `Option`, or the finished reply.
 pub type Opened<T> = Result<T, Box<Reply>>;
 
+/// The reply that is this response, or the error that it was made from.
+///
+/// # Errors
+///
+/// That error.
+pub fn from_response(mut response: Response) -> Reply {
+    match HttpError::take_from(&mut response) {
+        Some(error) => Err(error),
+        None => Ok(response),
+    }
+}
+
 /// Carries a type, for choosing a rung.
 #[derive(Debug)]
 pub struct Shape<T>(PhantomData<fn(T)>);
@@ -121,7 +133,7 @@ pub mod ladder {
 mod rungs {
     use super::{
         Cow, HandlerError, HandlerOutput, HttpError, IntoResponse, Opened, Reply, Serialize, Shape,
-        json_response,
+        from_response, json_response,
     };
 
     pub trait OpenOwn<T, E> {
@@ -212,11 +224,7 @@ mod rungs {
 
     impl<T: IntoResponse> ReplyResponse<T> for &&Shape<T> {
         fn reply(&self, out: T) -> Reply {
-            let mut response = out.into_response();
-            match HttpError::take_from(&mut response) {
-                Some(error) => Err(error),
-                None => Ok(response),
-            }
+            from_response(out.into_response())
         }
     }
 

@@ -10,6 +10,7 @@ mod panics;
 mod peer;
 mod progress;
 mod remote_addr;
+mod reply;
 mod routing;
 #[doc(hidden)]
 pub mod rt;

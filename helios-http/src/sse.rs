@@ -14,6 +14,7 @@ mod network;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod output;
+mod reply;
 mod service;
 mod standalone;
 pub(crate) mod stream;
@@ -24,6 +25,7 @@ pub use options::{
     ConnectionLimits, Drain, OnError, Overload, ProxyHeader, SlowClients, SseOptions,
     StreamOptions, UserKey,
 };
+pub use reply::SseReply;
 pub use service::{SseService, SseStats};
 pub use standalone::SseHub;
 pub use stream::handle::SseStream;

@@ -71,7 +71,7 @@ fn an_sse_controller() {
             }
 
             #[sse("subscribe")]
-            async fn subscribe(&self, #[inject_sse] sse: SseService) -> Result<SseStream, HttpError> {
+            async fn subscribe(&self, #[inject_sse] sse: SseService) -> Result<SseReply<SseStream>, HttpError> {
                 Ok(sse.create_connection())
             }
 

@@ -55,6 +55,25 @@ pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
 }
 
+/// Returns whether a type of this name is in a type, at any depth.
+pub(crate) fn mentions(ty: &Type, name: &str) -> bool {
+    struct Finder<'a> {
+        name: &'a str,
+        found: bool,
+    }
+
+    impl VisitMut for Finder<'_> {
+        fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+            self.found |= segment.ident == self.name;
+            visit_mut::visit_path_segment_mut(self, segment);
+        }
+    }
+
+    let mut finder = Finder { name, found: false };
+    finder.visit_type_mut(&mut ty.clone());
+    finder.found
+}
+
 /// A type in a list, where a value is easily written in its place.
 pub(crate) struct Listed(pub(crate) Type);
 
@@ -181,6 +200,16 @@ mod tests {
         assert!(!mentions(parse_quote!([Dto; N])));
         let plain: syn::ItemImpl = parse_quote!(impl User {});
         assert!(!mentions_param(&parse_quote!(Self), &plain.generics));
+    }
+
+    #[test]
+    fn a_name_is_found_at_any_depth() {
+        let mentions = |ty: Type| mentions(&ty, "SseReply");
+        assert!(mentions(parse_quote!(helios::SseReply<SseStream>)));
+        assert!(mentions(parse_quote!(
+            Result<Option<SseReply<impl Stream<Item = String>>>, HttpError>
+        )));
+        assert!(!mentions(parse_quote!(Result<SseStream, HttpError>)));
     }
 
     #[test]

@@ -100,6 +100,48 @@ controllers! {
     Words at "words" gives u16,
 }
 
+type Aliased<S> = Result<SseReply<S>, HttpError>;
+
+#[derive(Injectable)]
+struct Replies;
+
+#[controller(prefix = "replies")]
+impl Replies {
+    #[sse("a")]
+    fn generator(&self) -> SseReply<impl Stream<Item = String>> {
+        SseReply::Stream(stream! { yield String::new(); })
+    }
+
+    #[sse("b")]
+    fn response(&self) -> Option<SseReply<SseStream>> {
+        Some(SseReply::response(StatusCode::ACCEPTED))
+    }
+
+    #[sse("c")]
+    async fn in_result(&self) -> Result<Option<SseReply<SseStream>>, HttpError> {
+        Ok(Some(SseReply::Stream(SseStream::new())))
+    }
+
+    #[sse("d")]
+    async fn aliased(&self) -> Aliased<impl Stream<Item = Result<SseEvent, HttpError>>> {
+        Ok(SseReply::Stream(try_stream! { yield SseEvent::text(""); }))
+    }
+
+    #[sse("e")]
+    async fn producer(&self, stream: SseStream) -> SseReply<()> {
+        match stream.send("").await {
+            Ok(()) => SseReply::Stream(()),
+            Err(_) => SseReply::response(Json(1)),
+        }
+    }
+
+    #[sse("f")]
+    async fn producer_in_result(&self, stream: SseStream) -> Result<SseReply<()>, SseError> {
+        stream.send("").await?;
+        Ok(SseReply::Stream(()))
+    }
+}
+
 mod shadowed {
     #![allow(dead_code, non_camel_case_types)]
     use helios::{Injectable, controller, get};
@@ -126,7 +168,7 @@ mod shadowed {
     }
 }
 
-#[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, shadowed::Shadowed])]
+#[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, Replies, shadowed::Shadowed])]
 struct App;
 
 #[derive(SseEvents)]

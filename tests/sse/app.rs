@@ -120,6 +120,45 @@ impl Streams {
         }
     }
 
+    #[sse("fails-after-a-moment")]
+    fn fails_after_a_moment(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+        stream! {
+            sleep(Duration::from_millis(100)).await;
+            yield Err(HttpError::conflict("not any more"));
+        }
+    }
+
+    #[sse("finds-nothing")]
+    fn finds_nothing(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+        try_stream! {
+            sleep(Duration::from_millis(100)).await;
+            for event in Vec::<SseEvent>::new() {
+                yield event;
+            }
+        }
+    }
+
+    #[sse("may-fail")]
+    fn may_fail(
+        &self,
+        stream: SseStream,
+        #[query] first: Option<String>,
+    ) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+        let sse = self.sse.clone();
+        try_stream! {
+            match first.as_deref() {
+                Some("open") => stream.open(),
+                Some("sent") => drop(tokio::spawn(async move {
+                    sleep(Duration::from_millis(100)).await;
+                    sse.send_to_client(stream.id(), "sent").await.unwrap();
+                })),
+                Some("yield") => yield SseEvent::text("yielded"),
+                _ => {}
+            }
+            std::future::pending::<()>().await;
+        }
+    }
+
     #[sse("fails-in-handler")]
     async fn fails_in_handler(&self) -> Result<SseStream, HttpError> {
         Err(HttpError::not_found("no such stream"))

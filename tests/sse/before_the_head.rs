@@ -12,6 +12,7 @@ async fn an_error_is_an_ordinary_response_with_its_status() {
     let (server, journal) = server().await;
     for (path, status) in [
         ("/s/fails-at-once", 403),
+        ("/s/fails-after-a-moment", 409),
         ("/s/fails-in-handler", 404),
         ("/s/producer/0", 409),
         ("/s/producer/x", 400),
@@ -23,7 +24,7 @@ async fn an_error_is_an_ordinary_response_with_its_status() {
         assert!(!answer.text().contains("secret"));
     }
     assert_eq!(server.sse.stats().connections, 0);
-    eventually(|| journal.count("outer closed: error") == 3).await;
+    eventually(|| journal.count("outer closed: error") == 4).await;
     assert_eq!(
         journal.count("outer closed: rejected"),
         0,
@@ -48,6 +49,28 @@ async fn a_silent_producer_s_head_leaves_after_a_grace_or_when_it_opens() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     let _silent = app.sse("/s/silent-producer").await;
     assert_eq!(start.elapsed().as_millis() / 10, 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_generator_that_may_fail_waits_for_what_comes_first() {
+    let (app, _) = app();
+    let app = TestApp::start(app).unwrap();
+    for (first, waits) in [("open", 0), ("yield", 0), ("sent", 100), ("nothing", 250)] {
+        let start = tokio::time::Instant::now();
+        let _stream = app.sse(&format!("/s/may-fail?first={first}")).await;
+        assert_eq!(start.elapsed().as_millis() / 10, waits / 10, "{first}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generator_that_ends_without_an_item_is_a_finished_stream() {
+    let (app, _) = app();
+    let app = TestApp::start(app).unwrap();
+    let start = tokio::time::Instant::now();
+    let mut stream = app.sse("/s/finds-nothing").await;
+    assert_eq!(start.elapsed().as_millis() / 10, 10);
+    assert_eq!(stream.next().await.unwrap().event, "helios:end");
+    assert_eq!(stream.next().await, None);
 }
 
 #[tokio::test]

@@ -231,6 +231,8 @@ impl Assembly<'_> {
             streams: Arc::clone(self.streams),
             hooks: scopes.filter_map(|scope| scope.hooks.clone()).collect(),
             mappers: Arc::clone(&pipeline.mappers),
+            filters: pipeline.filters.clone(),
+            may_reply: table.may_reply,
             options,
         })
     }

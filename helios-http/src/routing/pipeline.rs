@@ -7,15 +7,16 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::call::Call;
 use helios_core::error::HttpError;
-use helios_core::interceptor::{InnerHandler, Next, ReplyFuture, map_through};
+use helios_core::filter::first_answer;
+use helios_core::interceptor::{InnerHandler, Next, ReplyFuture};
 use helios_core::reply::Reply;
 use helios_core::request::RequestContext;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::BodyExt;
+use http::header::CONTENT_LENGTH;
 
 use crate::panics::caught_in;
 use crate::peer::Peer;
+use crate::reply::{mapped, with_head};
 use crate::routing::context::AppContext;
 use crate::routing::endpoint::{CallHttp, Endpoint, Target};
 use crate::sse::answer::Answer;
@@ -48,13 +49,14 @@ async fn reply(
     if let Err(error) = admit(endpoint, &mut request).await {
         return filtered(endpoint, error, &request).await;
     }
-    // The handler takes the request, so filters get a copy.
-    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| request.clone());
+    // The handler takes the request, so filters get a copy, which a stream keeps.
+    let kept = (!endpoint.pipeline.filters.is_empty()).then(|| Arc::new(request.clone()));
     let mut handler = Innermost {
         endpoint,
         body,
         app,
         peer,
+        kept: kept.clone(),
     };
     let reply = match endpoint.pipeline.interceptors.as_slice() {
         [] => handler.call(request).await.0,
@@ -82,8 +84,8 @@ async fn filtered(
     error: HttpError,
     request: &RequestContext,
 ) -> Result<Answer, HttpError> {
-    let mut filters = endpoint.pipeline.filters.iter().rev();
-    if let Some(reply) = filters.find_map(|filter| filter.catch(&error, request)) {
+    let filters = &endpoint.pipeline.filters;
+    if let Some(reply) = first_answer(filters, |filter| filter.catch(&error, request)) {
         return reply.await.map(Into::into);
     }
     Err(error)
@@ -95,6 +97,8 @@ struct Innermost<'a> {
     body: Body,
     app: &'a AppContext,
     peer: Option<Arc<Peer>>,
+    /// The request for the filters, if there are any.
+    kept: Option<Arc<RequestContext>>,
 }
 
 impl Innermost<'_> {
@@ -112,7 +116,8 @@ impl Innermost<'_> {
                 (reply.map(Into::into), Some(call.request))
             }
             Target::Sse(handler, route) => {
-                let reply = open(route, call, self.peer.take(), |call| handler.call(call));
+                let (peer, kept) = (self.peer.take(), self.kept.take());
+                let reply = open(route, call, peer, kept, |call| handler.call(call));
                 (Box::pin(reply).await, None)
             }
         }
@@ -141,39 +146,15 @@ async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) 
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;
     }
-    if !endpoint.pipeline.mappers.is_empty() && is_json(&response) {
-        response = Box::pin(map_json(endpoint, call, response)).await?;
+    let mappers = &endpoint.pipeline.mappers;
+    if !mappers.is_empty() {
+        let mut head = call.response_head();
+        response = mapped(response, mappers, &call.request, &mut head).await?;
     }
-    if let Some(head) = call.take_response_head() {
-        let (mut parts, body) = response.into_parts();
-        head.apply_to(&mut parts.status, &mut parts.headers);
-        response = Response::from_parts(parts, body);
-    }
-    Ok(response)
-}
-
-/// Only what succeeded is mapped; a handler's own error response passes by.
-fn is_json(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    response.status().is_success()
-        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
-}
-
-async fn map_json(endpoint: &Endpoint, call: &mut Call, response: Response) -> Reply {
-    let failed = |what: &'static str| HttpError::internal(what);
-    let (mut parts, body) = response.into_parts();
-    let json = body
-        .collect()
-        .await
-        .map_err(|error| failed("the response broke off").with_source(error))?;
-    let data = serde_json::from_slice(&json.to_bytes())
-        .map_err(|error| failed("the response is not JSON").with_source(error))?;
-    let mut head = call.response_head();
-    let mapped = map_through(&endpoint.pipeline.mappers, data, &call.request, &mut head);
-    let json = serde_json::to_vec(&mapped)
-        .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
-    parts.headers.remove(CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, Body::from(json)))
+    Ok(match call.take_response_head() {
+        Some(head) => with_head(response, &head),
+        None => response,
+    })
 }
 
 fn refuse(endpoint: &Endpoint, app: &AppContext, error: &HttpError) -> Response {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
@@ -111,7 +110,7 @@ impl Listener for TcpListener {
     }
 
     fn reset(stream: &TcpStream) {
-        if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        if let Err(error) = stream.set_zero_linger() {
             tracing::debug!(%error, "a connection is closed instead of reset");
         }
     }
@@ -157,7 +156,7 @@ mod tests {
         let clients = most.trim().parse().unwrap_or(300).min(300);
         let listener = bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Duration::from_secs(5);
+        let patience = std::time::Duration::from_secs(5);
         let connected: Vec<_> = (0..clients)
             .map(|_| std::net::TcpStream::connect_timeout(&address, patience).unwrap())
             .collect();

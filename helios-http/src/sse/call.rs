@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
@@ -14,20 +13,20 @@ use helios_core::bind::{Cx, OnConnection, Sse};
 use helios_core::call::Call;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::reply::Reply;
+use helios_core::reply::{Reply, from_response};
 use helios_core::request::{RequestContext, ResponseHead};
-use helios_core::sse::SseError;
+use helios_core::sse::{CloseReason, SseError};
 use http::request::Parts;
 use pin_project_lite::pin_project;
 
 use crate::future::BoxFuture;
 use crate::peer::Peer;
+use crate::reply::mapped;
+use crate::sse::limiter::Permit;
+use crate::sse::reply::SseReply;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{Shown, StreamRequest, StreamRoute};
 use crate::sync::lock;
-
-/// How long a producer may run before its response head leaves without an event.
-const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// What became of a stream's source.
 pub type Outcome = Result<Ended, Refusal>;
@@ -48,6 +47,10 @@ pub enum Refusal {
     Error(SseError),
     /// A finished response of a handler's own error type.
     Response(Box<Response>),
+    /// The response that a method answers with, in place of a stream.
+    Reply(Box<Response>),
+    /// There is no room for another stream.
+    Overloaded,
 }
 
 impl<E: Into<SseError>> From<E> for Refusal {
@@ -87,6 +90,9 @@ pub(crate) struct Opening {
     pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
     peer: Option<Arc<Peer>>,
+    kept: Option<Arc<RequestContext>>,
+    /// That of a stream which was admitted when it was attached.
+    permit: Mutex<Option<Permit>>,
     /// Made when it is asked for: a method that gives another handle has no need of it.
     own: Mutex<Option<SseStream>>,
     /// The handle that was attached, the call's own or another.
@@ -98,11 +104,14 @@ impl Opening {
         route: Arc<StreamRoute>,
         head: ResponseHead,
         peer: Option<Arc<Peer>>,
+        kept: Option<Arc<RequestContext>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             route,
             head,
             peer,
+            kept,
+            permit: Mutex::default(),
             own: Mutex::default(),
             attached: OnceLock::new(),
         })
@@ -110,6 +119,21 @@ impl Opening {
 
     pub(crate) fn attached(&self) -> Option<&SseStream> {
         self.attached.get()
+    }
+
+    pub(crate) fn take_permit(&self) -> Option<Permit> {
+        lock(&self.permit).take()
+    }
+
+    /// Finds out whether there is room for the stream, where the route has left that until now.
+    fn admit(&self, request: &RequestContext) -> bool {
+        if !self.route.may_reply {
+            return true;
+        }
+        let permit = self.route.admit(request);
+        let is_admitted = permit.is_some();
+        *lock(&self.permit) = permit;
+        is_admitted
     }
 
     /// The handle of this request's stream.
@@ -133,6 +157,7 @@ impl Opening {
             shown,
             last_event_id: request.last_event_id(),
             peer: self.peer.clone(),
+            kept: self.kept.clone(),
         }
     }
 }
@@ -166,6 +191,9 @@ pub struct SseCall {
     opening: Arc<Opening>,
 }
 
+/// The call, until something takes it.
+pub(crate) type Slot = Option<SseCall>;
+
 impl SseCall {
     pub(crate) fn new(mut call: Box<Call>, opening: Arc<Opening>) -> Self {
         call.stream = Some(Arc::clone(&opening) as _);
@@ -187,24 +215,25 @@ impl SseCall {
         Arc::new(self.call.request.clone())
     }
 
-    /// The outcome of a method whose `Result` or `Option` held no stream.
-    ///
-    /// # Errors
-    ///
-    /// Always.
-    pub fn replied(reply: Reply) -> Outcome {
-        match reply {
-            Ok(response) => Err(Refusal::Response(Box::new(response))),
-            Err(error) => Err(error.into()),
-        }
+    /// The outcome of a method that gave no stream, but an error or a response.
+    pub fn replied(call: Slot, reply: Reply) -> BoxFuture<'static, Outcome> {
+        Box::pin(async {
+            let response = reply?;
+            let Some(Self { call, opening }) = call else {
+                return Err(Refusal::Response(Box::new(response)));
+            };
+            let mut head = opening.head.clone();
+            let mappers = &opening.route.mappers;
+            let response = mapped(response, mappers, &call.request, &mut head).await?;
+            Err(Refusal::Response(Box::new(response)))
+        })
     }
 
-    /// Runs a stream: opens it, polls it once, and sends what it yields.
-    pub(super) async fn forward(self, mut stream: EventStream<'_>) -> Outcome {
-        let handle = self.open(None).await?;
+    /// Runs a stream: opens it, and sends what it yields.
+    pub(super) async fn forward(self, mut stream: EventStream<'_>, may_fail: bool) -> Outcome {
+        let handle = self.open(None, may_fail).await?;
         let state = &handle.state;
         let mut held: Option<SseEvent> = None;
-        state.let_head_leave();
         poll_fn(|cx| {
             if state.is_closed() {
                 // The running stream drops this future at its next poll.
@@ -230,35 +259,40 @@ impl SseCall {
     /// Runs a producer: opens the stream, then polls the method's own future.
     pub(super) async fn produce(
         self,
-        mut producer: BoxFuture<'_, Result<(), HttpError>>,
+        producer: BoxFuture<'_, Result<SseReply<()>, HttpError>>,
     ) -> Outcome {
-        let handle = self.open(None).await?;
-        let mut grace = Some(Box::pin(tokio::time::sleep(HEAD_GRACE)));
-        poll_fn(|cx| {
-            let is_over =
-                |sleep: &mut Pin<Box<tokio::time::Sleep>>| sleep.as_mut().poll(cx).is_ready();
-            if grace.as_mut().is_some_and(is_over) {
-                grace = None;
-                handle.state.let_head_leave();
+        let maps = !self.opening.route.mappers.is_empty();
+        let head = maps.then(|| self.opening.head.clone());
+        let handle = self.open(None, true).await?;
+        let response = match producer.await? {
+            SseReply::Stream(()) => return Ok(Ended::Completed),
+            SseReply::Response(response) => from_response(response)?,
+        };
+        let shown = handle.state.request().and_then(StreamRequest::shown);
+        let response = match (head, shown) {
+            (Some(mut head), Some((mappers, request))) => {
+                mapped(response, mappers, request, &mut head).await?
             }
-            producer.as_mut().poll(cx)
-        })
-        .await
-        .map(|()| Ended::Completed)
-        .map_err(Refusal::from)
+            _ => response,
+        };
+        Err(Refusal::Reply(Box::new(response)))
     }
 
     /// Attaches the handle that the method returned.
     pub(super) async fn attach(self, handle: SseStream) -> Outcome {
-        let handle = self.open(Some(handle)).await?;
-        handle.state.let_head_leave();
+        self.open(Some(handle), false).await?;
         Ok(Ended::Handle)
     }
 
-    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first.
-    async fn open(self, handle: Option<SseStream>) -> Result<SseStream, Refusal> {
+    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first. The
+    /// head of a stream that may fail waits for what comes first.
+    async fn open(self, handle: Option<SseStream>, may_fail: bool) -> Result<SseStream, Refusal> {
         let Self { mut call, opening } = self;
         let handle = handle.unwrap_or_else(|| opening.handle());
+        if !opening.admit(&call.request) {
+            handle.state.finish(CloseReason::Rejected);
+            return Err(Refusal::Overloaded);
+        }
         handle.state.attach(opening.request(&call.request))?;
         // Set once: `open` takes the call.
         let _ = opening.attached.set(handle.clone());
@@ -271,6 +305,9 @@ impl SseCall {
         if let Some(request) = handle.state.request() {
             handle.state.reach_back(request).await;
             handle.state.go_live(request);
+            if request.route.head_wait(may_fail).is_zero() {
+                handle.state.let_head_leave();
+            }
         }
         Ok(handle)
     }

@@ -7,34 +7,40 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use helios_core::call::Call;
 use helios_core::error::{HttpError, find_cause};
-use helios_core::request::ResponseHead;
-use helios_core::sse::{SseError, is_end_mark};
+use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::route::{Template, Verb};
+use helios_core::sse::{CloseReason, SseError, is_end_mark};
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
+use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::peer::Peer;
+use crate::remote_addr::RemoteAddr;
 use crate::sse::answer::Answer;
 use crate::sse::call::{Opening, Outcome, SseCall};
 use crate::sse::control;
 use crate::sse::options::Overload;
+use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::StreamRoute;
-use crate::sse::stream::running::{OpenOutcome, RunningStream};
+use crate::sse::stream::running::{HeadTimer, OpenOutcome, RunningStream};
+use crate::sse::streams::Streams;
 
 /// Opens a stream: runs its source until the head may leave.
 pub(crate) async fn open(
     route: &Arc<StreamRoute>,
     mut call: Call,
     peer: Option<Arc<Peer>>,
+    kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
-    let (streams, hub) = (&route.streams, route.hub());
     let last_event_id = call.request.last_event_id();
-    if !route.options.restart && last_event_id.as_deref().is_some_and(is_end_mark) {
+    let has_seen_end = last_event_id.as_deref().is_some_and(is_end_mark);
+    if !route.options.restart && has_seen_end {
         return Ok(StatusCode::NO_CONTENT.into_response().into());
     }
     let version = call.request.version();
@@ -43,17 +49,23 @@ pub(crate) async fn open(
         let head = event_stream(keep_alive, &ResponseHead::default(), Body::empty());
         return Ok(head.into());
     }
-    let limits = &hub.options().connections;
     let overloaded = || overloaded(route, last_event_id.clone(), keep_alive);
-    let refused = route.options.plain && streams.is_closing();
-    let admit = || streams.limiter.admit(limits, &call.request, hub.now());
-    let Some(permit) = (!refused).then(admit).flatten() else {
+    if route.options.plain && route.streams.is_closing() {
         return Ok(overloaded().into());
+    }
+    // A method that may answer with a response is called first.
+    let permit = match route.may_reply {
+        true => None,
+        false => match route.admit(&call.request) {
+            None => return Ok(overloaded().into()),
+            permit => permit,
+        },
     };
-    let opening = Opening::new(Arc::clone(route), call.response_head(), peer);
+    let opening = Opening::new(Arc::clone(route), call.response_head(), peer, kept);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
-    match poll_fn(|cx| running.poll_open(cx)).await {
+    let mut timer = HeadTimer::default();
+    match poll_fn(|cx| running.poll_open(&mut timer, cx)).await {
         OpenOutcome::Stream(head, position) => {
             let mut stream = event_stream(keep_alive, &head, running);
             let position = position.and_then(|id| HeaderValue::try_from(id.to_string()).ok());
@@ -63,6 +75,7 @@ pub(crate) async fn open(
             Ok(Answer::Stream(Box::new(stream)))
         }
         OpenOutcome::Refused(response) => Ok(response.into()),
+        OpenOutcome::Overloaded => Ok(overloaded().into()),
         OpenOutcome::Failed(error) if is_for_now(&error) => {
             let source = std::error::Error::source(&error);
             tracing::warn!(%error, source, "a stream was refused for now");
@@ -81,6 +94,31 @@ fn is_for_now(error: &HttpError) -> bool {
         find_cause(error),
         Some(SseError::TooManyTopics { .. } | SseError::Backplane(_))
     )
+}
+
+/// Answers a request that no route of streams has taken with the stream of this handle.
+pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStream) -> Response {
+    let peer = head.extensions.get::<Arc<Peer>>().cloned();
+    let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
+    let verb = Verb::of(&head.method).unwrap_or(Verb::Any);
+    let route = StreamRoute::bare(Arc::clone(streams), verb);
+    let template = Arc::new(Template::join([head.uri.path()]));
+    let request = RequestContext::new(head, template, Vec::new(), addr);
+    let call = Call::new(request, Body::empty(), 0, Arc::default());
+    let handle = stream.clone();
+    let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
+    let answered = open(&route, call, peer, None, source).await;
+    if stream.state.request().is_none() {
+        stream.state.finish(CloseReason::Rejected);
+    }
+    match answered {
+        Ok(answer) => answer.into(),
+        Err(error) => {
+            let source = std::error::Error::source(&error);
+            tracing::warn!(%error, source, "a stream was not opened");
+            error.into_response()
+        }
+    }
 }
 
 /// The answer to a client for whom there is no room.

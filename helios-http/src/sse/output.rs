@@ -6,6 +6,7 @@
     message = "`{Self}` cannot be streamed from an `#[sse]` method",
     label = "neither a `Stream` nor an `SseStream`",
     note = "return `impl Stream<Item = SseEvent>` (write it with `stream! {{ .. }}`) or an `SseStream`, or a `Result` of one",
+    note = "a method that may also answer with a response returns an `SseReply` of one of these",
     note = "an `async fn` that takes an `SseStream` argument and returns `()` or `Result<(), E>` is a producer"
 )]
 pub trait SseOutput {}
@@ -47,13 +48,18 @@ macro_rules! __stream_async {
 macro_rules! __run_output {
     ($call:ident, $out:ident) => {
         match (&&&&$crate::__Shape::of(&$out)).open_result($out) {
-            $crate::__Result::Err(reply) => $crate::rt::SseCall::replied(*reply),
+            $crate::__Result::Err(reply) => $crate::rt::SseCall::replied($call, *reply).await,
             $crate::__Result::Ok(out) => match (&&$crate::__Shape::of(&out)).open_option(out) {
-                $crate::__Result::Err(reply) => $crate::rt::SseCall::replied(*reply),
-                $crate::__Result::Ok(out) => {
-                    let source = (&&&&$crate::__Shape::of(&out)).source(out);
-                    source.run($call).await
-                }
+                $crate::__Result::Err(reply) => $crate::rt::SseCall::replied($call, *reply).await,
+                $crate::__Result::Ok(out) => match (&&$crate::__Shape::of(&out)).open_reply(out) {
+                    $crate::__Result::Err(reply) => {
+                        $crate::rt::SseCall::replied($call, *reply).await
+                    }
+                    $crate::__Result::Ok(out) => {
+                        let source = (&&&&$crate::__Shape::of(&out)).source(out);
+                        source.run($call).await
+                    }
+                },
             },
         }
     };
@@ -66,8 +72,9 @@ pub mod ladder {
     pub use helios_core::reply::ladder::*;
 
     pub use super::rungs::{
-        SettleOther as _, SettleProducer as _, SettleRefused as _, SettleTryProducer as _,
-        SourceFinished as _, SourceHandle as _, SourceOther as _, SourceStream as _,
+        OpenReply as _, OpenStream as _, SettleOther as _, SettleProducer as _, SettleRefused as _,
+        SettleTryProducer as _, SourceFinished as _, SourceHandle as _, SourceOther as _,
+        SourceStream as _,
     };
 }
 
@@ -81,22 +88,60 @@ mod rungs {
     use futures_core::Stream;
     use helios_core::error::HttpError;
     use helios_core::item::StreamItem;
-    use helios_core::reply::Shape;
+    use helios_core::reply::{Opened, Shape, from_response};
 
     use super::{ProducerError, SseOutput};
     use crate::future::BoxFuture;
-    use crate::sse::SseStream;
-    use crate::sse::call::{EventStream, Items};
+    use crate::sse::call::{EventStream, Items, Slot};
     use crate::sse::call::{Finished, Outcome, SseCall};
-
-    type Slot = Option<SseCall>;
+    use crate::sse::{SseReply, SseStream};
 
     fn taken(call: Slot) -> Result<SseCall, HttpError> {
         call.ok_or_else(|| HttpError::internal("the call of this stream was taken before"))
     }
 
+    pub trait OpenReply<S> {
+        fn open_reply(&self, out: SseReply<S>) -> Opened<S>;
+    }
+
+    impl<S> OpenReply<S> for &Shape<SseReply<S>> {
+        fn open_reply(&self, out: SseReply<S>) -> Opened<S> {
+            match out {
+                SseReply::Stream(stream) => Ok(stream),
+                SseReply::Response(response) => Err(Box::new(from_response(response))),
+            }
+        }
+    }
+
+    pub trait OpenStream<T> {
+        fn open_reply(&self, out: T) -> Opened<T>;
+    }
+
+    impl<T> OpenStream<T> for Shape<T> {
+        fn open_reply(&self, out: T) -> Opened<T> {
+            Ok(out)
+        }
+    }
+
+    /// What a producer gives when it is done.
+    pub trait Produced: Send {
+        fn reply(self) -> SseReply<()>;
+    }
+
+    impl Produced for () {
+        fn reply(self) -> SseReply<()> {
+            SseReply::Stream(())
+        }
+    }
+
+    impl Produced for SseReply<()> {
+        fn reply(self) -> Self {
+            self
+        }
+    }
+
     /// A future that is the stream.
-    pub struct Producer<'a>(BoxFuture<'a, Result<(), HttpError>>);
+    pub struct Producer<'a>(BoxFuture<'a, Result<SseReply<()>, HttpError>>);
 
     impl<'a> Producer<'a> {
         pub fn run(self, call: &mut Slot) -> BoxFuture<'a, Finished> {
@@ -120,15 +165,12 @@ mod rungs {
             F: Send + 'a;
     }
 
-    impl<F: Future<Output = ()>> SettleProducer<F> for &&&Shape<F> {
+    impl<T: Produced, F: Future<Output = T>> SettleProducer<F> for &&&Shape<F> {
         fn settle<'a>(&self, future: F) -> Producer<'a>
         where
             F: Send + 'a,
         {
-            Producer(Box::pin(async {
-                future.await;
-                Ok(())
-            }))
+            Producer(Box::pin(async { Ok(future.await.reply()) }))
         }
     }
 
@@ -138,12 +180,17 @@ mod rungs {
             F: Send + 'a;
     }
 
-    impl<E: Into<HttpError>, F: Future<Output = Result<(), E>>> SettleTryProducer<F, E> for &&Shape<F> {
+    impl<T: Produced, E: Into<HttpError>, F: Future<Output = Result<T, E>>> SettleTryProducer<F, E>
+        for &&Shape<F>
+    {
         fn settle<'a>(&self, future: F) -> Producer<'a>
         where
             F: Send + 'a,
         {
-            Producer(Box::pin(async { future.await.map_err(Into::into) }))
+            Producer(Box::pin(async {
+                let produced = future.await.map_err(Into::into)?;
+                Ok(produced.reply())
+            }))
         }
     }
 
@@ -153,7 +200,7 @@ mod rungs {
             E: ProducerError;
     }
 
-    impl<E, F: Future<Output = Result<(), E>>> SettleRefused<F, E> for &Shape<F> {
+    impl<T: Produced, E, F: Future<Output = Result<T, E>>> SettleRefused<F, E> for &Shape<F> {
         fn settle(&self, _: F) -> Producer<'static>
         where
             E: ProducerError,
@@ -188,11 +235,14 @@ mod rungs {
     }
 
     /// A stream of things that can be sent, its type forgotten.
-    pub struct Events<'a>(EventStream<'a>);
+    pub struct Events<'a> {
+        stream: EventStream<'a>,
+        may_fail: bool,
+    }
 
     impl<'a> Events<'a> {
         pub fn run(self, call: Slot) -> BoxFuture<'a, Outcome> {
-            Box::pin(async move { taken(call)?.forward(self.0).await })
+            Box::pin(async move { taken(call)?.forward(self.stream, self.may_fail).await })
         }
     }
 
@@ -230,7 +280,10 @@ mod rungs {
             S::Item: StreamItem,
         {
             let event = S::Item::into_event;
-            Events(Box::pin(Items { stream, event }))
+            Events {
+                stream: Box::pin(Items { stream, event }),
+                may_fail: S::Item::MAY_FAIL,
+            }
         }
     }
 

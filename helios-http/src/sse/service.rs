@@ -4,11 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum_core::response::Response;
 use helios_core::event::IntoSseEvent;
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, SseError};
+use http::request::Parts;
 
 use crate::sse::hub::topics::{EVERYONE, check_name};
+use crate::sse::open::respond;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
@@ -228,6 +231,49 @@ impl SseService {
         check_name(topic)?;
         let event = event.into_sse_event();
         self.streams.publish(topic, &event, None).await
+    }
+
+    /// The response that is the stream of this handle, for handlers that are no `#[sse]` methods: `#[get]` and the like, layers,
+    /// mounted services. The request's head is an extractor there. The stream is one of this app's: it resumes, is counted,
+    /// limited and drained as those of `#[sse]` methods are, and has no hooks.
+    ///
+    /// A client that has seen the end of its stream is answered 204, one too many `helios:overloaded`, a HEAD request the head
+    /// alone; the handle is closed then, as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot
+    /// be attached is a 500, as problem JSON. A route that is annotated `#[sse]` says all of that itself: prefer it, with an
+    /// [`SseReply`](crate::sse::SseReply) where it may answer otherwise.
+    ///
+    /// Cancel-safe: a dropped future is a client that has gone away.
+    ///
+    /// ```
+    /// use helios::axum_core::response::Response;
+    /// use helios::prelude::*;
+    /// use helios::testing::TestApp;
+    ///
+    /// #[derive(Injectable)]
+    /// struct News {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "news")]
+    /// impl News {
+    ///     #[get]
+    ///     async fn news(&self, head: http::request::Parts) -> Result<Response, SseError> {
+    ///         let client = self.sse.subscribe(["news"]).await?;
+    ///         Ok(self.sse.respond(head, client).await)
+    ///     }
+    /// }
+    ///
+    /// #[server(controllers = [News])]
+    /// struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = TestApp::start(App).unwrap();
+    /// let mut news = app.sse("/news").await;
+    /// assert_eq!(news.next().await.unwrap().event, "helios:ready");
+    /// # }
+    /// ```
+    pub async fn respond(&self, head: Parts, stream: SseStream) -> Response {
+        respond(&self.streams, head, stream).await
     }
 
     /// A handle that has joined these topics. An `#[sse]` method may just return it.

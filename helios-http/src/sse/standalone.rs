@@ -1,26 +1,15 @@
 //! [`SseHub`]: streams without an app.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum_core::body::Body;
-use axum_core::response::{IntoResponse, Response};
-use helios_core::call::Call;
-use helios_core::request::RequestContext;
-use helios_core::route::{Template, Verb};
-use helios_core::sse::CloseReason;
+use axum_core::response::Response;
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::peer::Peer;
-use crate::remote_addr::RemoteAddr;
-use crate::sse::call::SseCall;
-use crate::sse::open::open;
 use crate::sse::options::SseOptions;
 use crate::sse::service::SseService;
 use crate::sse::stream::handle::SseStream;
-use crate::sse::stream::route::StreamRoute;
 use crate::sse::streams::Streams;
 
 /// Streams for handlers without controllers, of plain hyper, axum or whatever else answers with an [`http::Response`]. All
@@ -108,7 +97,7 @@ impl SseHub {
 
     /// The response that is the stream of this handle. A client that has seen the end of its stream is answered 204, one
     /// too many `helios:overloaded`, a HEAD request the head alone; the handle is closed then, as
-    /// [`CloseReason::Rejected`]. A handle that cannot be attached is a 500, as problem JSON.
+    /// [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot be attached is a 500, as problem JSON.
     ///
     /// Cancel-safe: a dropped future is a client that has gone away.
     ///
@@ -131,27 +120,7 @@ impl SseHub {
     /// }
     /// ```
     pub async fn respond(&self, head: Parts, stream: SseStream) -> Response {
-        let peer = head.extensions.get::<Arc<Peer>>().cloned();
-        let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
-        let verb = Verb::of(&head.method).unwrap_or(Verb::Any);
-        let route = StreamRoute::bare(Arc::clone(&self.sse.streams), verb);
-        let template = Arc::new(Template::join([head.uri.path()]));
-        let request = RequestContext::new(head, template, Vec::new(), addr);
-        let call = Call::new(request, Body::empty(), 0, Arc::default());
-        let handle = stream.clone();
-        let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
-        let answered = open(&route, call, peer, source).await;
-        if stream.state.request().is_none() {
-            stream.state.finish(CloseReason::Rejected);
-        }
-        match answered {
-            Ok(answer) => answer.into(),
-            Err(error) => {
-                let source = std::error::Error::source(&error);
-                tracing::warn!(%error, source, "a stream was not opened");
-                error.into_response()
-            }
-        }
+        self.sse.respond(head, stream).await
     }
 
     /// Ends the open streams with a word to reconnect, and lets those finish that may, at most within `deadline`. Streams that

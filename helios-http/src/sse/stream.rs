@@ -9,9 +9,11 @@
 //! | `lifecycle`, `deferred`, `task` | the parts of that state, which know neither lock nor clock |
 //! | `data` | the app's own values, behind a lock of their own |
 //! | `hook_tasks` | runs the hooks of error, reset and close |
+//! | `failure` | how a stream that has failed ends: as the filters say |
 
 pub(crate) mod data;
 pub(crate) mod deferred;
+mod failure;
 pub(crate) mod handle;
 mod hook_tasks;
 pub(crate) mod lifecycle;

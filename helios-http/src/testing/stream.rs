@@ -54,6 +54,7 @@ pub struct TestStream {
     decoder: Decoder,
     written: Vec<u8>,
     deadline: Duration,
+    broke_off: bool,
 }
 
 impl TestStream {
@@ -70,6 +71,7 @@ impl TestStream {
             decoder: Decoder::new(),
             written: Vec::new(),
             deadline: DEADLINE,
+            broke_off: false,
         }
     }
 
@@ -90,6 +92,60 @@ impl TestStream {
     #[must_use]
     pub fn written(&self) -> &[u8] {
         &self.written
+    }
+
+    /// Whether the stream has broken off, in place of its end: as a filter said with [`StreamAnswer::BreakOff`], or because a
+    /// layer failed. It is known when [`TestStream::next`] has given `None`.
+    ///
+    /// [`StreamAnswer::BreakOff`]: helios_core::filter::StreamAnswer::BreakOff
+    ///
+    /// ```
+    /// use helios::axum_core::response::Response;
+    /// use helios::http::StreamAnswer;
+    /// use helios::prelude::*;
+    /// use helios::testing::TestApp;
+    ///
+    /// #[derive(Injectable)]
+    /// struct BreaksOff;
+    ///
+    /// impl Filter for BreaksOff {
+    ///     type Error = HttpError;
+    ///
+    ///     async fn catch(&self, error: &HttpError, _: &RequestContext) -> Result<Response, HttpError> {
+    ///         Err(error.clone())
+    ///     }
+    ///
+    ///     async fn catch_in_stream(&self, _: &HttpError, _: &RequestContext) -> Result<StreamAnswer, HttpError> {
+    ///         Ok(StreamAnswer::BreakOff)
+    ///     }
+    /// }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Words;
+    ///
+    /// #[controller(filters = [BreaksOff])]
+    /// impl Words {
+    ///     #[sse("words")]
+    ///     fn words(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
+    ///         try_stream! {
+    ///             yield SseEvent::text("once");
+    ///             Err(HttpError::internal("the shelf fell down"))?;
+    ///         }
+    ///     }
+    /// }
+    /// # #[server(controllers = [Words], sse(enabled = true))]
+    /// # struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = TestApp::start(App).unwrap();
+    /// let mut words = app.sse("/words").await;
+    /// assert_eq!(words.rest().await.len(), 1);
+    /// assert!(words.broke_off());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        self.broke_off
     }
 
     /// The next event; `None` at the end of the stream. Cancel-safe.
@@ -131,7 +187,11 @@ impl TestStream {
             };
             let frame =
                 frame.unwrap_or_else(|_| panic!("no event came within {:?}", self.deadline));
-            let bytes = frame?.ok()?.into_data().ok()?;
+            let Ok(frame) = frame? else {
+                self.broke_off = true;
+                return None;
+            };
+            let bytes = frame.into_data().ok()?;
             self.written.extend_from_slice(&bytes);
             self.decoder
                 .feed(&bytes)

@@ -122,7 +122,8 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     let handler = match &route.kind {
         RouteKind::Http => quote!(Http(Self::#name)),
         RouteKind::Sse(options) => {
-            let options = options.expand(&rt, may_join(&route.method));
+            let (may_join, may_reply) = (may_join(&route.method), may_reply(&route.method));
+            let options = options.expand(&rt, may_join, may_reply);
             quote!(Sse(Self::#name, #options))
         }
     };
@@ -141,6 +142,12 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
 fn may_join(method: &Method) -> bool {
     let is_generator = |output| types::impl_trait(output).is_some();
     !method.gives_unit() && !method.output.as_ref().is_some_and(is_generator)
+}
+
+/// Returns whether the method may answer with a response in place of its stream. An alias hides that.
+fn may_reply(method: &Method) -> bool {
+    let output = method.output.as_ref();
+    output.is_some_and(|ty| types::mentions(ty, "SseReply"))
 }
 
 fn meta(rt: &TokenStream, route: &Route) -> TokenStream {

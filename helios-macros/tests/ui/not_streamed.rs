@@ -50,6 +50,16 @@ impl User {
     async fn in_async_result(&self) -> Result<Plain, HttpError> {
         Ok(Plain)
     }
+
+    #[sse("i")]
+    async fn in_reply(&self) -> Result<SseReply<Plain>, HttpError> {
+        Ok(SseReply::Stream(Plain))
+    }
+
+    #[sse("j")]
+    async fn replying_producer(&self, stream: SseStream) -> Result<SseReply<()>, PlainError> {
+        Ok(SseReply::Stream(()))
+    }
 }
 
 fn main() {}

@@ -77,7 +77,7 @@ enum End {
     Failed,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> StreamWriter<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
     /// A stream on a socket of which `unread` was read already.
     pub(crate) fn new(io: I, unread: Vec<u8>, taken: TakenOver) -> Self {
         Self {

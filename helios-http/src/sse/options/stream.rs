@@ -59,6 +59,8 @@ pub struct StreamTable {
     pub restart: bool,
     /// The method may return a handle, which may be in topics.
     pub may_join: bool,
+    /// The method may answer with a response in place of a stream.
+    pub may_reply: bool,
     /// Nothing but the app's events is written.
     pub plain: Option<bool>,
     /// What becomes of it when the server goes down.
@@ -80,6 +82,7 @@ impl StreamTable {
     pub const EMPTY: Self = Self {
         restart: false,
         may_join: true,
+        may_reply: false,
         plain: None,
         drain: None,
         head_after: None,

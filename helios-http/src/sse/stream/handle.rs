@@ -176,7 +176,7 @@ impl SseStream {
     }
 
     /// Lets the response head leave before the first event. An error after this is told as an event, not a status. Without
-    /// it, the head of a producer leaves with its first event or after 250 ms.
+    /// it, the head of a producer, or of a generator whose items are `Result`s, leaves with the first event or after 250 ms.
     pub fn open(&self) {
         self.state.request_head();
     }

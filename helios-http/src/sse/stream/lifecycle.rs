@@ -4,6 +4,7 @@
 use std::mem;
 use std::time::Duration;
 
+use bytes::Bytes;
 use helios_core::sse::{CloseReason, SseError};
 
 /// Runs when the stream is over.
@@ -22,6 +23,10 @@ pub(crate) enum EndEvent {
     End,
     Reconnect(Duration),
     Error(SseError),
+    /// One that a filter of the app has chosen.
+    Event(Bytes),
+    /// None: the body breaks off, and does not end.
+    BreakOff,
 }
 
 pub(crate) struct StreamLifecycle {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::event::SseEvent;
+use helios_core::filter::DynFilter;
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::route::Verb;
@@ -14,9 +16,13 @@ use crate::peer::Peer;
 use crate::sse::control;
 use crate::sse::hooks::SseHooks;
 use crate::sse::hub::Hub;
+use crate::sse::limiter::Permit;
 use crate::sse::options::{OnError, StreamOptions, StreamTable};
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::streams::Streams;
+
+/// How long a source that may fail has before its response head leaves without an event.
+const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// The same for all streams of a route.
 pub(crate) struct StreamRoute {
@@ -25,6 +31,10 @@ pub(crate) struct StreamRoute {
     pub(crate) hooks: Vec<Arc<dyn SseHooks>>,
     /// The closure interceptors around it.
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
+    /// The filters around it, outer to inner.
+    pub(crate) filters: Vec<Arc<dyn DynFilter>>,
+    /// Its method may answer with a response in place of a stream, so it is called before a stream is admitted.
+    pub(crate) may_reply: bool,
     pub(crate) options: StreamOptions,
 }
 
@@ -47,11 +57,20 @@ impl StreamRoute {
             streams,
             hooks: Vec::new(),
             mappers: Arc::new([]),
+            filters: Vec::new(),
+            may_reply: false,
         })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.streams.hub
+    }
+
+    /// A permit for one more stream; `None` if there is no room for it.
+    pub(crate) fn admit(&self, request: &RequestContext) -> Option<Permit> {
+        let hub = self.hub();
+        let limits = &hub.options().connections;
+        self.streams.limiter.admit(limits, request, hub.now())
     }
 
     /// Whether a reset is answered by a hook. A snapshot hook answers resets too.
@@ -63,6 +82,16 @@ impl StreamRoute {
     /// Whether a client that has no position yet is sent a snapshot.
     pub(crate) fn sends_snapshots(&self) -> bool {
         self.hooks.iter().any(|hooks| hooks.sends_snapshots())
+    }
+
+    /// How long the response head waits at most for the first event, the error or the end; zero if it leaves as soon as the
+    /// source waits.
+    pub(crate) fn head_wait(&self, may_fail: bool) -> Duration {
+        let by_default = match may_fail {
+            true => HEAD_GRACE,
+            false => Duration::ZERO,
+        };
+        self.options.head_after.unwrap_or(by_default)
     }
 
     /// An end after which the client comes back, not all at once.
@@ -92,7 +121,10 @@ impl StreamRoute {
             (EndEvent::Error(error), _) if on_error == OnError::Event => {
                 EndForm::Event(control::error(error))
             }
-            (EndEvent::Reconnect(_) | EndEvent::Error(_), _) => EndForm::BreakOff,
+            (EndEvent::Event(event), _) => EndForm::Event(event.clone()),
+            (EndEvent::Reconnect(_) | EndEvent::Error(_) | EndEvent::BreakOff, _) => {
+                EndForm::BreakOff
+            }
         }
     }
 }
@@ -106,6 +138,8 @@ pub(crate) struct StreamRequest {
     pub(crate) shown: Option<Shown>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) peer: Option<Arc<Peer>>,
+    /// What the filters are shown; `None` if there are none.
+    pub(crate) kept: Option<Arc<RequestContext>>,
 }
 
 /// The request that the closure interceptors of the route are shown.
@@ -115,6 +149,12 @@ pub(crate) struct Shown {
 }
 
 impl StreamRequest {
+    /// The closure interceptors of the route, and the request that they are shown.
+    pub(crate) fn shown(&self) -> Option<(&[&'static dyn MapData], &RequestContext)> {
+        let shown = self.shown.as_ref()?;
+        Some((&self.route.mappers, &shown.request))
+    }
+
     /// Returns an event of the route's own, as its closure interceptors leave it.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
         let Some(Shown { request, head }) = &self.shown else {

@@ -1,9 +1,10 @@
 //! A stream from its first poll to its end: the source and the queues of its state, turned into chunks. It knows nothing of
 //! hyper: `server/takeover/stream.rs` writes its chunks, or an HTTP body hands them on.
 
-use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -11,14 +12,17 @@ use helios_core::error::{HttpError, find_cause};
 use helios_core::hub::{EventId, Frame};
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
+use tokio::time::{Sleep, sleep};
 
 use http::StatusCode;
 
 use crate::future::BoxFuture;
 use crate::panics::caught;
+use crate::reply::with_head;
 use crate::sse::call::{Ended, Opening, Outcome, Refusal};
 use crate::sse::control;
 use crate::sse::limiter::Permit;
+use crate::sse::stream::failure;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
@@ -30,7 +34,7 @@ use crate::trace::StreamTrace;
 /// and else with `ClientDisconnected`, unless an end was decided before.
 pub(crate) struct RunningStream {
     /// Given back when the stream is over, before the app's values of the stream are dropped.
-    _permit: Permit,
+    permit: Option<Permit>,
     /// At hand for each event.
     route: Arc<StreamRoute>,
     /// Until the head leaves.
@@ -50,18 +54,32 @@ pub(crate) enum OpenOutcome {
     Stream(ResponseHead, Option<EventId>),
     /// An ordinary response instead.
     Refused(Response),
+    /// There is no room for it.
+    Overloaded,
     /// An ordinary error instead.
     Failed(HttpError),
+}
+
+/// How long the response head has waited. It is dropped when the head leaves.
+#[derive(Default)]
+pub(crate) struct HeadTimer(Option<Pin<Box<Sleep>>>);
+
+impl HeadTimer {
+    /// Starts at the first call.
+    fn has_passed(&mut self, wait: Duration, cx: &mut Context<'_>) -> bool {
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep(wait)));
+        timer.as_mut().poll(cx).is_ready()
+    }
 }
 
 impl RunningStream {
     pub(crate) fn new(
         opening: Arc<Opening>,
         source: BoxFuture<'static, Outcome>,
-        permit: Permit,
+        permit: Option<Permit>,
     ) -> Self {
         Self {
-            _permit: permit,
+            permit,
             route: Arc::clone(&opening.route),
             opening: Some(opening),
             stream: None,
@@ -73,14 +91,13 @@ impl RunningStream {
     }
 
     /// Runs the source until the head may leave, or until it is clear that it will not.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<OpenOutcome> {
+    pub(crate) fn poll_open(
+        &mut self,
+        timer: &mut HeadTimer,
+        cx: &mut Context<'_>,
+    ) -> Poll<OpenOutcome> {
         match self.poll_source(cx) {
-            Poll::Pending => {
-                let may_leave = |stream: &SseStream| stream.state.poll_head(cx);
-                if !self.stream.as_ref().is_some_and(may_leave) {
-                    return Poll::Pending;
-                }
-            }
+            Poll::Pending => {}
             Poll::Ready(Ok(ending)) => self.source_ended(ending),
             Poll::Ready(Err(refusal)) => {
                 let is_told =
@@ -90,6 +107,9 @@ impl RunningStream {
                 }
                 self.fail(refusal);
             }
+        }
+        if !self.head_may_leave(timer, cx) {
+            return Poll::Pending;
         }
         Poll::Ready(self.begin())
     }
@@ -113,6 +133,18 @@ impl RunningStream {
         let opening = self.opening.take();
         let head = opening.map(|opening| opening.head.clone());
         OpenOutcome::Stream(head.unwrap_or_default(), position)
+    }
+
+    /// The first event, the error and the end let the head leave, and so does the time that it waits at most.
+    fn head_may_leave(&self, timer: &mut HeadTimer, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &self.stream else {
+            return self.source.is_none();
+        };
+        if stream.state.poll_head(cx) {
+            return true;
+        }
+        // A source that may not fail waits only where the route says for how long.
+        stream.state.is_live() && timer.has_passed(self.route.head_wait(true), cx)
     }
 
     /// The next chunk of the stream; `None` is its end.
@@ -158,6 +190,7 @@ impl RunningStream {
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
         if let (None, Some(opening)) = (&self.stream, &self.opening) {
             self.stream = opening.attached().cloned();
+            self.permit = self.permit.take().or_else(|| opening.take_permit());
         }
         if polled.is_ready() {
             self.drop_source();
@@ -176,10 +209,20 @@ impl RunningStream {
 
     /// Nothing has left yet: the client gets an ordinary answer.
     fn refuse(&mut self, refusal: Refusal) -> OpenOutcome {
-        self.finish(CloseReason::Error);
+        self.finish(match refusal {
+            // A producer has done what it was to do.
+            Refusal::Reply(_) => CloseReason::Completed,
+            _ => CloseReason::Error,
+        });
         match refusal {
-            Refusal::Response(response) => OpenOutcome::Refused(*response),
+            Refusal::Response(response) | Refusal::Reply(response) => {
+                OpenOutcome::Refused(match &self.opening {
+                    Some(opening) => with_head(*response, &opening.head),
+                    None => *response,
+                })
+            }
             Refusal::Error(error) => OpenOutcome::Failed(error.into()),
+            Refusal::Overloaded => OpenOutcome::Overloaded,
         }
     }
 
@@ -194,18 +237,27 @@ impl RunningStream {
             Refusal::Response(response) => {
                 HttpError::from(response.into_response().status()).into()
             }
+            Refusal::Reply(_) => {
+                HttpError::internal("a response came when the stream had begun").into()
+            }
+            // That is known before the head leaves.
+            Refusal::Overloaded => return,
         };
-        let source = Error::source(&error);
+        let source = std::error::Error::source(&error);
         tracing::warn!(client = %stream.id(), %error, source, "an SSE stream failed");
         stream.state.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {
-            if let Some(request) = stream.state.request() {
-                hook_tasks::run_error(&stream, request, &error).await;
-            }
+            let event = match stream.state.request() {
+                Some(request) => {
+                    hook_tasks::run_error(&stream, request, &error).await;
+                    failure::end_event(&stream, request, error).await
+                }
+                None => EndEvent::Error(error),
+            };
             stream.state.end(&Ending {
                 reason: CloseReason::Error,
-                event: EndEvent::Error(error),
+                event,
             });
             Ok(Ended::Handle)
         }));

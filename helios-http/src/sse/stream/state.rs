@@ -446,6 +446,7 @@ fn request_to(streams: &Arc<Streams>) -> StreamRequest {
         shown: None,
         last_event_id: None,
         peer: None,
+        kept: None,
     }
 }
 

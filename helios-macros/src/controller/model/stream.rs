@@ -21,7 +21,7 @@ pub(crate) enum Setting {
 
 impl StreamOptions {
     /// The runtime's `StreamTable`. Whatever is not written is left to the server's options.
-    pub(crate) fn expand(&self, rt: &TokenStream, may_join: bool) -> TokenStream {
+    pub(crate) fn expand(&self, rt: &TokenStream, may_join: bool, may_reply: bool) -> TokenStream {
         let fields = self.settings.iter().map(|(field, setting)| {
             let field = Ident::new(field, Span::call_site());
             match setting {
@@ -33,7 +33,7 @@ impl StreamOptions {
             }
         });
         quote! {
-            #rt::StreamTable { may_join: #may_join, #(#fields)* ..#rt::StreamTable::EMPTY }
+            #rt::StreamTable { may_join: #may_join, may_reply: #may_reply, #(#fields)* ..#rt::StreamTable::EMPTY }
         }
     }
 }

@@ -434,6 +434,8 @@ mod tests {
                 streams: Arc::clone(&streams),
                 hooks: vec![Arc::new(Answering)],
                 mappers: Arc::new([]),
+                filters: Vec::new(),
+                may_reply: false,
                 options: StreamOptions::new(&StreamTable::EMPTY, Verb::Get, streams.hub.options()),
             }),
             ..request_to(&streams)

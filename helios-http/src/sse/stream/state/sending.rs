@@ -166,7 +166,7 @@ impl StreamState {
     }
 
     /// The hub numbers the events of a stream that has joined topics.
-    fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
+    pub(crate) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         match event.event_id() {
             Some(_) => lock(&self.parts).check_id(event),
             None => Ok(()),

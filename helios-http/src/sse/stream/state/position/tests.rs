@@ -288,6 +288,8 @@ impl World {
             streams: Arc::clone(&self.streams),
             hooks: vec![ControllerHooks::of(&self.truth, &SNAPSHOTS)],
             mappers: Arc::new([]),
+            filters: Vec::new(),
+            may_reply: false,
             options: bare.options.clone(),
         })
     }

@@ -1,0 +1,57 @@
+//! What is put over the response of a handler: what closure interceptors make of its JSON, and the head that was set.
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use helios_core::error::HttpError;
+use helios_core::interceptor::{MapData, map_through};
+use helios_core::reply::Reply;
+use helios_core::request::{RequestContext, ResponseHead};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt;
+
+/// Passes JSON through the mappers. Only what succeeded is mapped; a handler's own error response passes by.
+pub(crate) async fn mapped(
+    response: Response,
+    mappers: &[&'static dyn MapData],
+    request: &RequestContext,
+    head: &mut ResponseHead,
+) -> Reply {
+    match !mappers.is_empty() && is_json(&response) {
+        true => Box::pin(map_json(response, mappers, request, head)).await,
+        false => Ok(response),
+    }
+}
+
+/// Puts what was set on the head over the response's own.
+pub(crate) fn with_head(response: Response, head: &ResponseHead) -> Response {
+    let (mut parts, body) = response.into_parts();
+    head.apply_to(&mut parts.status, &mut parts.headers);
+    Response::from_parts(parts, body)
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status().is_success()
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+async fn map_json(
+    response: Response,
+    mappers: &[&'static dyn MapData],
+    request: &RequestContext,
+    head: &mut ResponseHead,
+) -> Reply {
+    let failed = |what: &'static str| HttpError::internal(what);
+    let (mut parts, body) = response.into_parts();
+    let json = body
+        .collect()
+        .await
+        .map_err(|error| failed("the response broke off").with_source(error))?;
+    let data = serde_json::from_slice(&json.to_bytes())
+        .map_err(|error| failed("the response is not JSON").with_source(error))?;
+    let mapped = map_through(mappers, data, request, head);
+    let json = serde_json::to_vec(&mapped)
+        .map_err(|error| failed("the mapped data does not serialise").with_source(error))?;
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(json)))
+}
