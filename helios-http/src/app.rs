@@ -393,7 +393,8 @@ impl Helios {
         self
     }
 
-    /// How long a shutdown may take before what is left is cut. Default: 10 s.
+    /// How long a shutdown may take before what is left is cut. Default: 10 s, and longer while streams are open that may
+    /// finish, up to `finish_within` of the SSE options and a moment to tell their clients.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
         // The clock does not reach as far as `Duration::MAX`.
         self.settings.drain_deadline = Some(limit.min(LONGEST_DRAIN));

@@ -330,7 +330,8 @@ impl SseService {
     }
 
     /// Sends an event to every attached stream, as [`SseService::publish`] does to those of a topic. On a stream
-    /// that has joined no topic it is written without an id, and is not resumed. Cancel-safe as `publish` is.
+    /// that has joined no topic it is written without an id, and is not resumed; a plain one gets it only if it has joined one.
+    /// Cancel-safe as `publish` is.
     ///
     /// # Errors
     ///

@@ -264,8 +264,9 @@ impl SseStream {
     }
 
     /// Waits until the stream is about to end, and gives the reason. Until the end is decided, a moment later (at most
-    /// `closing_grace`), the stream's producer may still send a last word; it then returns, and the client is asked
-    /// to come back, not told that the stream is finished. Cancel-safe.
+    /// `closing_grace`), the stream's producer or generator may still send a last word; it then returns, and the client is
+    /// asked to come back, not told that the stream is finished. A stream that may finish when the server goes down has
+    /// `finish_within`, and is finished when it returns. Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;
