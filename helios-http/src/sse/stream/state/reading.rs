@@ -321,6 +321,7 @@ mod tests {
     use crate::sse::options::{SseOptions, StreamOptions, StreamTable};
     use crate::sse::stream::deferred::{JoinAt, Origin};
     use crate::sse::stream::handle::SseStream;
+    use crate::sse::stream::lifecycle::EndEvent;
     use crate::sse::stream::route::StreamRoute;
     use crate::sse::stream::state::{live_stream, request_to};
     use crate::sse::streams::Streams;
@@ -419,6 +420,25 @@ mod tests {
         }
     }
 
+    /// A live stream of a route whose reset hooks never answer.
+    fn answering(streams: &Arc<Streams>) -> Arc<StreamState> {
+        let stream = Arc::new(StreamState::new());
+        let request = StreamRequest {
+            route: Arc::new(StreamRoute {
+                streams: Arc::clone(streams),
+                hooks: vec![Arc::new(Answering)],
+                mappers: Arc::new([]),
+                filters: Vec::new(),
+                may_reply: false,
+                options: StreamOptions::new(&StreamTable::EMPTY, Verb::Get, streams.hub.options()),
+            }),
+            ..request_to(streams)
+        };
+        assert!(stream.attach(request).is_ok());
+        stream.go_live(stream.request().unwrap());
+        stream
+    }
+
     /// The events that tell the reset take the place of the one that was read, and the sender would wait for the hooks.
     #[tokio::test]
     async fn a_sender_learns_of_room_though_a_reset_is_told_in_the_same_read() {
@@ -428,20 +448,7 @@ mod tests {
         options.history.events = 1;
         options.backlog.events = 1;
         streams.hub.configure(options);
-        let stream = Arc::new(StreamState::new());
-        let request = StreamRequest {
-            route: Arc::new(StreamRoute {
-                streams: Arc::clone(&streams),
-                hooks: vec![Arc::new(Answering)],
-                mappers: Arc::new([]),
-                filters: Vec::new(),
-                may_reply: false,
-                options: StreamOptions::new(&StreamTable::EMPTY, Verb::Get, streams.hub.options()),
-            }),
-            ..request_to(&streams)
-        };
-        assert!(stream.attach(request).is_ok());
-        stream.go_live(stream.request().unwrap());
+        let stream = answering(&streams);
         stream.join("a", JoinAt::Now).await.unwrap();
         stream.begin();
         let context = Context::from_waker(Waker::noop());
@@ -468,5 +475,35 @@ mod tests {
         );
         assert!(effects.answer.is_some() && !frame.is_empty());
         assert!(effects.made_room);
+    }
+
+    /// The hooks have not answered yet, and what is behind their answer is not written any more.
+    #[tokio::test]
+    async fn a_stream_that_its_app_ends_while_hooks_run_is_not_told_to_be_complete() {
+        let streams = Streams::new();
+        let mut options = SseOptions::default();
+        options.slow_clients = SlowClients::DropOldest;
+        options.history.events = 1;
+        options.backlog.events = 1;
+        streams.hub.configure(options);
+        let stream = answering(&streams);
+        stream.join("a", JoinAt::Now).await.unwrap();
+        stream.begin();
+        let context = Context::from_waker(Waker::noop());
+        let mut poll = || stream.poll_chunk(&streams.hub, Frame::default(), &context);
+        assert!(poll().is_ready());
+        for _ in 0..3 {
+            let event = SseEvent::text("x");
+            streams.publish("a", &event, None).await.unwrap();
+        }
+        let Poll::Ready(Some(Ok(reset))) = poll() else {
+            panic!("the reset is told");
+        };
+        assert!(reset.bytes.starts_with(b"event: helios:reset"));
+        stream.end(&Ending {
+            reason: CloseReason::ServerClosed,
+            event: EndEvent::End,
+        });
+        assert_eq!(poll(), Poll::Ready(Some(Err(BrokenOff))));
     }
 }
