@@ -103,7 +103,7 @@ pub mod sse {
     pub use helios_core::decode::{DecodeError, Decoded, DecodedEvent, Decoder};
     pub use helios_core::encode::{KEEP_ALIVE, encode, encode_into};
     pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
-    pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
+    pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits, Replay};
     pub use helios_core::sse::{
         ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SseError, SseReset,
     };

@@ -8,5 +8,6 @@ mod backplane {
     mod loss;
     mod lost_memory;
     mod node;
+    mod replay;
     mod watching;
 }

@@ -8,6 +8,7 @@ mod rooms {
     mod limits;
     mod max_age;
     mod position;
+    mod replay;
     mod reset;
     mod reset_hooks;
     mod resume;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Subscriber,
-    Subscription, TopicRing, UnnumberedEvent, Unread,
+    Backlog, BacklogLimits, EventId, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Replay, Ring,
+    Subscriber, Subscription, TopicRing, UnnumberedEvent, Unread,
 };
 use helios_core::sse::ClientId;
 use proptest::prelude::*;
@@ -66,6 +66,25 @@ impl TopicRing for Topic {
     }
 }
 
+/// Where a topic is to begin.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Live,
+    /// After the number that is so far back.
+    Back(u64),
+    Last(usize),
+    Earliest,
+}
+
+fn from() -> impl Strategy<Value = From> {
+    prop_oneof![
+        6 => Just(From::Live),
+        3 => (0..20_u64).prop_map(From::Back),
+        1 => (0..6_usize).prop_map(From::Last),
+        1 => Just(From::Earliest),
+    ]
+}
+
 /// What happens to the hub.
 #[derive(Clone, Debug)]
 enum Step {
@@ -87,7 +106,7 @@ enum Step {
     JoinFrom {
         client: usize,
         topic: usize,
-        back: u64,
+        from: From,
     },
     Leave {
         client: usize,
@@ -102,8 +121,8 @@ enum Step {
         events: usize,
         /// It has forgotten its id.
         fresh: bool,
-        /// How far back each topic is to begin, if not where the client has left off.
-        replays: Vec<Option<u64>>,
+        /// Where each topic is to begin, if not where the client has left off.
+        replays: Vec<From>,
         /// What is published to before each of its topics is joined.
         meanwhile: Vec<usize>,
     },
@@ -133,8 +152,7 @@ enum Step {
 const CLIENTS: usize = 3;
 
 fn reconnect() -> impl Strategy<Value = Step> {
-    let replay = prop_oneof![2 => Just(None), 1 => (0..12_u64).prop_map(Some)];
-    let replays = proptest::collection::vec(replay, TOPICS);
+    let replays = proptest::collection::vec(from(), TOPICS);
     let meanwhile = proptest::collection::vec(0..TOPICS, 0..=TOPICS);
     (0..CLIENTS, 0..6_usize, any::<bool>(), replays, meanwhile).prop_map(
         |(client, events, fresh, replays, meanwhile)| Step::Reconnect {
@@ -156,8 +174,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(topic, except)| Step::PublishExcept { topic, except }),
         3 => client.clone().prop_map(|client| Step::Private { client }),
         3 => (client.clone(), topic.clone()).prop_map(|(client, topic)| Step::Join { client, topic }),
-        1 => (client.clone(), topic.clone(), 0..20_u64)
-            .prop_map(|(client, topic, back)| Step::JoinFrom { client, topic, back }),
+        1 => (client.clone(), topic.clone(), from())
+            .prop_map(|(client, topic, from)| Step::JoinFrom { client, topic, from }),
         1 => (client.clone(), topic.clone())
             .prop_map(|(client, topic)| Step::Leave { client, topic }),
         8 => client.clone().prop_map(|client| Step::Read { client }),
@@ -269,10 +287,45 @@ impl World {
         }
     }
 
-    /// A new connection in these topics, each from so many events back. The client has seen everything up to `last`.
+    /// Asks a topic to begin there. Gives the number behind which it is to, if that is not the head; `Err` if it cannot.
+    fn replay(
+        &self,
+        subscription: &mut Subscription<Topic>,
+        from: From,
+    ) -> Result<Option<u64>, u64> {
+        let number = |id: EventId| Ok(id.seq());
+        let count = match from {
+            From::Live => {
+                subscription.replay(Replay::Live, number).unwrap();
+                return Ok(None);
+            }
+            From::Back(back) => {
+                let seq = self.head.saturating_sub(back);
+                let replayed = subscription.replay(Replay::After(EventId::new(0, seq)), number);
+                return replayed.map(|()| Some(seq)).map_err(|_| seq);
+            }
+            From::Last(count) => {
+                subscription.replay(Replay::Last(count), number).unwrap();
+                count
+            }
+            From::Earliest => {
+                subscription.replay(Replay::Earliest, number).unwrap();
+                usize::MAX
+            }
+        };
+        // Nothing that is not held is asked for.
+        let topic = &subscription.topic;
+        let floor = topic.with(|ring| ring.floor());
+        let held = self.log.range(floor + 1..).rev();
+        let held = held.filter(|(_, (of, _))| *of == topic.name);
+        let first = held.take(count).last().map(|(seq, _)| seq - 1);
+        Ok(Some(first.unwrap_or(self.head)).filter(|_| count > 0))
+    }
+
+    /// A new connection in these topics, each from where it is to begin. The client has seen everything up to `last`.
     fn connect(
         &mut self,
-        topics: &[(usize, Option<u64>)],
+        topics: &[(usize, From)],
         meanwhile: &[usize],
         last: Option<u64>,
     ) -> Client {
@@ -280,12 +333,12 @@ impl World {
         let id = ClientId::from_random_bytes([self.connections; 16]);
         let mut reader = Subscriber::new(id, BacklogLimits::default());
         let mut joins = Vec::new();
-        for (place, (topic, back)) in topics.iter().enumerate() {
+        for (place, (topic, from)) in topics.iter().enumerate() {
             let log = self.topics[*topic].clone();
             let mut subscription = Subscription::new(log, || self.head);
-            let from = back.map(|back| self.head.saturating_sub(back));
-            let reached = from.filter(|from| subscription.replay(Ok(*from)).is_ok());
-            joins.push((self.head, from, reached));
+            let reached = self.replay(&mut subscription, *from);
+            let from = reached.unwrap_or_else(Some);
+            joins.push((self.head, from, reached.ok().flatten()));
             reader.join(subscription);
             if let Some(topic) = meanwhile.get(place) {
                 self.publish(*topic, 1, None);
@@ -377,8 +430,8 @@ impl World {
             Step::JoinFrom {
                 client,
                 topic,
-                back,
-            } => self.join_from(client, topic, back),
+                from,
+            } => self.join_from(client, topic, from),
             Step::Leave { client, topic } => {
                 let client = &mut self.clients[client];
                 client.reader.leave(|log| log.name == topic);
@@ -427,15 +480,16 @@ impl World {
         }
     }
 
-    fn join_from(&mut self, client: usize, topic: usize, back: u64) {
-        let from = self.head.saturating_sub(back);
+    fn join_from(&mut self, client: usize, topic: usize, from: From) {
         let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
+        let reached = self.replay(&mut subscription, from);
         let reader = &mut self.clients[client];
         let joined = reader.reader.topics().any(|log| log.name == topic);
-        if reader.ended || joined || subscription.replay(Ok(from)).is_err() {
+        let (false, Ok(from)) = (reader.ended || joined, reached) else {
             return;
-        }
+        };
         reader.reader.join(subscription);
+        let from = from.unwrap_or(self.head);
         let missed = self.log.range(from + 1..);
         let missed = missed.filter(|(_, (of, except))| *of == topic && *except != Some(reader.id));
         let position = reader.reader.position();
@@ -453,7 +507,7 @@ impl World {
         &mut self,
         client: usize,
         fresh: bool,
-        replays: &[Option<u64>],
+        replays: &[From],
         meanwhile: &[usize],
     ) -> Result<(), TestCaseError> {
         let before = &self.clients[client];

@@ -323,11 +323,36 @@ impl Ring {
         Some(self.behind(seq))
     }
 
+    /// Returns the number behind which the newest `count` of the events begin that can be resumed, or all if they are fewer,
+    /// and the cursor of a subscriber that begins there. `None` if there are none.
+    ///
+    /// A client may be told that number even where ids are uncertain: it begins behind it and has nothing to miss before. If it
+    /// brings the number back, it is reset as everybody is.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Option<(u64, Cursor)> {
+        let index = self
+            .read_up_to(self.floor)
+            .max(self.entries.len().saturating_sub(count));
+        let first = self.entries.get(index)?;
+        let next = self.first + index as u64;
+        Some((first.seq.saturating_sub(1), Cursor { next }))
+    }
+
+    /// Returns how many events can be resumed.
+    #[must_use]
+    pub fn resumable(&self) -> usize {
+        self.entries.len() - self.read_up_to(self.floor)
+    }
+
     fn behind(&self, seq: u64) -> Cursor {
-        let read = self.entries.partition_point(|entry| entry.seq <= seq);
         Cursor {
-            next: self.first + read as u64,
+            next: self.first + self.read_up_to(seq) as u64,
         }
+    }
+
+    /// Returns how many of the events held are not above the number `seq`.
+    fn read_up_to(&self, seq: u64) -> usize {
+        self.entries.partition_point(|entry| entry.seq <= seq)
     }
 
     /// Whether a client with everything up to the number `seq`, from here or from another server, may have missed what came
@@ -649,6 +674,40 @@ mod tests {
         assert_eq!(ring.after(10), None);
         assert_eq!(ring.after(49), None);
         assert!(ring.after(50).is_some());
+    }
+
+    #[test]
+    fn the_newest_events_begin_behind_a_number_that_can_be_resumed() {
+        let mut ring = filled(3, [2, 4, 6, 8]);
+        for (count, expected) in [
+            (1, vec![8]),
+            (2, vec![6, 8]),
+            (3, vec![4, 6, 8]),
+            (9, vec![4, 6, 8]),
+            (usize::MAX, vec![4, 6, 8]),
+        ] {
+            let (seq, cursor) = ring.newest(count).unwrap();
+            assert_eq!(rest(&mut ring, cursor), expected, "of {count}");
+            assert_eq!(ring.after(seq), Some(cursor));
+        }
+        assert_eq!((ring.newest(0), ring.resumable()), (None, 3));
+        ring.lost_up_to(9);
+        assert_eq!((ring.newest(9), ring.resumable()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_kept_for_readers_alone_is_not_among_the_newest() {
+        let readers = HistoryLimits {
+            events: 9,
+            age: Duration::from_secs(60),
+        };
+        let mut ring = ring(2).keeping_for_readers(readers);
+        for seq in 1..=5 {
+            ring.push(seq, event(1), None, Duration::ZERO);
+        }
+        let (_, cursor) = ring.newest(usize::MAX).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [4, 5]);
+        assert_eq!((ring.len(), ring.resumable()), (5, 2));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::task::Waker;
 use super::batch::BatchRequest;
 use super::entry::Cursor;
 use super::frame::Frame;
+use super::id::EventId;
+use super::replay::Replay;
 use super::ring::{Overtaken, Ring};
 use crate::sse::{ClientId, ResetReason};
 
@@ -74,7 +76,7 @@ pub struct Subscription<T> {
     pub topic: T,
     /// The hub's head when it was joined.
     pub(super) joined_at: u64,
-    /// The number after which it was asked to begin instead, or why it cannot.
+    /// The number after which it begins, where it was asked to begin elsewhere than now, or why it cannot.
     pub(super) replay: Option<Result<u64, ResetReason>>,
     pub(super) cursor: Cursor,
     /// A late event with a number up to this one is not for this subscriber: it was published before the subscription begins,
@@ -126,19 +128,46 @@ impl<T: TopicRing> Subscription<T> {
         }
     }
 
-    /// Begins after the number `from` instead. If that cannot be, for the reason given or because history does not reach
-    /// back there, it begins as before, and gives the reason.
+    /// Begins as the `replay` says instead. `position_of` gives the number of an id, or why it has none here. If history does
+    /// not reach back to that number, or there is none, it begins as before, and gives the reason.
     ///
     /// # Errors
     ///
-    /// The reason.
-    pub fn replay(&mut self, from: Result<u64, ResetReason>) -> Result<(), ResetReason> {
-        let reached = from.and_then(|seq| match self.resume_after(seq) {
-            true => Ok(seq),
-            false => Err(ResetReason::Expired),
-        });
-        self.replay = Some(reached);
-        reached.map(drop)
+    /// The reason, of [`Replay::After`]. The others ask for what there is.
+    pub fn replay(
+        &mut self,
+        replay: Replay,
+        position_of: impl FnOnce(EventId) -> Result<u64, ResetReason>,
+    ) -> Result<(), ResetReason> {
+        let begins_after = match replay {
+            Replay::Live | Replay::Last(0) => return Ok(()),
+            Replay::After(id) => position_of(id).and_then(|seq| match self.resume_after(seq) {
+                true => Ok(seq),
+                false => Err(ResetReason::Expired),
+            }),
+            Replay::Last(count) => Ok(self.begin_with_newest(count)),
+            Replay::Earliest => Ok(self.begin_with_newest(usize::MAX)),
+        };
+        self.replay = Some(begins_after);
+        begins_after.map(drop)
+    }
+
+    /// Whether it was asked to begin elsewhere than now.
+    #[must_use]
+    pub fn is_asked_to_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Begins with the newest `count` events that can be resumed, and returns the number behind which they begin. What they are
+    /// is looked up under the same lock as where they are. If there are none, it begins as before.
+    fn begin_with_newest(&mut self, count: usize) -> u64 {
+        let Some((seq, cursor)) = self.topic.with(|ring| ring.newest(count)) else {
+            return self.joined_at;
+        };
+        self.cursor = cursor;
+        self.seen = seq;
+        self.moved = true;
+        seq
     }
 
     /// Begins where a client without a position does: where it was asked to, else after the number `live`, which is not

@@ -83,6 +83,13 @@ impl Hub {
         EventId::new(self.epoch(), seq)
     }
 
+    /// The newest id that was given out.
+    pub(crate) fn newest_id(&self) -> EventId {
+        // The epoch first: whoever sees a new one sees a head of it, and an old one means nothing any more.
+        let epoch = self.epoch();
+        EventId::new(epoch, self.head())
+    }
+
     /// Goes on from this id, which somebody else has given out.
     pub(crate) fn advance_to(&self, id: EventId) {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use helios_core::event::IntoSseEvent;
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, Replay};
 use helios_core::sse::{ClientId, SseError};
 
 use crate::sse::hub::topics::{EVERYONE, check_name};
@@ -254,11 +254,78 @@ impl SseService {
         &self,
         topics: impl IntoIterator<Item = T>,
     ) -> Result<SseStream, SseError> {
+        self.subscribe_from(topics, Replay::Live).await
+    }
+
+    /// A handle that has joined these topics, each of which begins as the [`Replay`] says, for a client that brings no id. See
+    /// [`SseStream::join_from`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::join`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::sse::Replay;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Jobs;
+    ///
+    /// #[controller(prefix = "jobs")]
+    /// impl Jobs {
+    ///     #[sse("{job}")]
+    ///     async fn log(&self, #[param] job: u64, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+    ///         sse.subscribe_from([format!("job:{job}")], Replay::Earliest).await
+    ///     }
+    /// }
+    /// ```
+    pub async fn subscribe_from<T: AsRef<str>>(
+        &self,
+        topics: impl IntoIterator<Item = T>,
+        from: impl Into<Replay>,
+    ) -> Result<SseStream, SseError> {
         let client = self.create_connection();
+        let from = from.into();
         for topic in topics {
-            client.join(topic).await?;
+            client.join_from(topic, from).await?;
         }
         Ok(client)
+    }
+
+    /// Returns the newest id that this hub has given out. Take it, then load what a page shows, and let the page's stream join
+    /// from it: nothing that was published meanwhile is missing. A snapshot may hold events behind that id already.
+    ///
+    /// It holds for what is stored before it is published. With a backplane it is the newest id that has arrived here.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Scores {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "scores")]
+    /// impl Scores {
+    ///     #[get]
+    ///     async fn load(&self) -> serde_json::Value {
+    ///         let since = self.sse.newest_id(); // first the id,
+    ///         let scores = read_scores().await; // then the truth
+    ///         json!({ "scores": scores, "since": since.to_string() })
+    ///     }
+    ///
+    ///     #[sse("live")]
+    ///     async fn live(&self, #[query] since: String) -> Result<SseStream, HttpError> {
+    ///         let since: EventId = since.parse().map_err(|_| HttpError::bad_request("`since` is no event id"))?;
+    ///         Ok(self.sse.subscribe_from(["scores"], since).await?)
+    ///     }
+    /// }
+    /// # use helios::EventId;
+    /// # async fn read_scores() -> Vec<u64> { Vec::new() }
+    /// ```
+    #[must_use]
+    pub fn newest_id(&self) -> EventId {
+        self.streams.hub.newest_id()
     }
 
     /// The attached streams that are in the topic, on this server. It looks at each stream of the app, so it is for

@@ -399,14 +399,35 @@ impl Replication {
         }
     }
 
+    /// Makes the history of this topic hold its newest `count` events, as far as the backplane remembers all of it, and is
+    /// quick enough.
+    pub(crate) async fn fetch_newest(&self, topic: &Topic, count: usize) {
+        let start = self.hub.id(0);
+        let room = self.hub.options().history_of(&topic.name).events;
+        let reaches = |ring: &Ring| ring.floor() == 0 || ring.resumable() >= count.min(room);
+        let fetch = self.reach_back_unless(reaches, topic, start);
+        if timeout(TIMEOUT, fetch).await.is_err() {
+            tracing::warn!("the backplane's history took too long for a client that is new");
+        }
+    }
+
     async fn reach_back_in(&self, topic: &Topic, after: EventId) {
+        let reaches = |ring: &Ring| ring.floor() <= after.seq();
+        self.reach_back_unless(reaches, topic, after).await;
+    }
+
+    async fn reach_back_unless(
+        &self,
+        reaches: impl Fn(&Ring) -> bool,
+        topic: &Topic,
+        after: EventId,
+    ) {
         let hub = &self.hub;
-        let reaches = || topic.lock().ring.floor() <= after.seq();
-        if reaches() {
+        if reaches(&topic.lock().ring) {
             return;
         }
         let _one_by_one = topic.reaching_back.lock().await;
-        if reaches() {
+        if reaches(&topic.lock().ring) {
             return;
         }
         let last = topic.lock().ring.last();
@@ -545,6 +566,8 @@ fn prepend(hub: &Hub, ring: &mut Ring, events: &[PastEvent], after: u64) {
         if !hub.topics.change(ring, prepend) {
             return;
         }
+        // There may be no room for those before it.
+        ring.reaches_back_to(seq.saturating_sub(1));
     }
     ring.reaches_back_to(after);
 }

@@ -30,19 +30,34 @@
 #[cfg(test)]
 mod tests;
 
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, Replay};
 use helios_core::sse::{ResetReason, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts};
 use crate::sse::control;
 use crate::sse::hub::Hub;
+use crate::sse::hub::topics::EVERYONE;
 use crate::sse::stream::route::StreamRequest;
 
+/// What a client without an id brings instead, to be given all that there is.
+const EARLIEST: &str = "earliest";
+
 impl StreamRequest {
+    /// The id that the client has seen last.
+    pub(crate) fn last_seen(&self) -> Option<&str> {
+        let id = self.last_event_id.as_deref();
+        id.filter(|id| *id != EARLIEST)
+    }
+
+    /// Whether the topics that it joins begin with the earliest event, unless they were asked to begin elsewhere.
+    pub(super) fn begins_earliest(&self) -> bool {
+        self.last_event_id.as_deref() == Some(EARLIEST)
+    }
+
     /// The number after which the client wants to go on, or why that cannot be.
     fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
-        let id = self.last_event_id.as_deref()?;
+        let id = self.last_seen()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
         Some(id.and_then(|id| self.route.streams.position_of(id)))
     }
@@ -56,6 +71,9 @@ impl Parts {
         let hub = request.route.hub();
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
             return;
+        }
+        if request.begins_earliest() {
+            self.replay_earliest();
         }
         let last = request.resumes_at();
         let start = self.reader.start(last.and_then(Result::ok));
@@ -86,6 +104,17 @@ impl Parts {
         // The first is answered now; the others follow it.
         for reset in resets {
             self.behind_reset(request, reset, effects);
+        }
+    }
+
+    /// Every topic that was joined begins with its earliest event, unless it was asked to begin elsewhere.
+    fn replay_earliest(&mut self) {
+        let all = self.reader.subscriptions().iter_mut();
+        let unasked = all
+            .filter(|joined| *joined.topic.topic.name != *EVERYONE && !joined.is_asked_to_replay());
+        for subscription in unasked {
+            // It asks for what there is, so there is nothing to miss.
+            let _ = subscription.replay(Replay::Earliest, |id| Ok(id.seq()));
         }
     }
 

@@ -294,14 +294,14 @@ mod tests {
     use helios_core::call::Call;
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
-    use helios_core::hub::UnnumberedEvent;
+    use helios_core::hub::{Replay, UnnumberedEvent};
     use helios_core::sse::SseError;
 
     use super::*;
     use crate::future::BoxFuture;
     use crate::sse::hooks::SseHooks;
     use crate::sse::options::SseOptions;
-    use crate::sse::stream::deferred::{JoinAt, Origin};
+    use crate::sse::stream::deferred::Origin;
     use crate::sse::stream::handle::SseStream;
     use crate::sse::stream::route::StreamRoute;
     use crate::sse::stream::state::{live_stream, request_to};
@@ -414,7 +414,7 @@ mod tests {
         };
         assert!(stream.attach(request).is_ok());
         stream.go_live(stream.request().unwrap());
-        stream.join("a", JoinAt::Now).await.unwrap();
+        stream.join("a", Replay::Live).await.unwrap();
         let context = Context::from_waker(Waker::noop());
         assert!(
             stream

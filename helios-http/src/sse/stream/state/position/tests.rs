@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use helios_core::event::SseEvent;
-use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
+use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits, Replay};
 use helios_core::sse::CloseReason;
 use proptest::prelude::*;
 use tokio::runtime::{self, Runtime};
 
 use crate::sse::options::{SlowClients, SseOptions};
-use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::route::StreamRequest;
 use crate::sse::stream::state::{StreamState, request_to};
 use crate::sse::streams::Streams;
@@ -36,6 +36,8 @@ enum When {
 enum At {
     Head,
     Back(u64),
+    Last(usize),
+    Earliest,
     OtherEpoch,
 }
 
@@ -75,6 +77,8 @@ fn route() -> impl Strategy<Value = Route> {
     let at = prop_oneof![
         3 => Just(At::Head),
         3 => (0..9_u64).prop_map(At::Back),
+        1 => (0..6_usize).prop_map(At::Last),
+        1 => Just(At::Earliest),
         1 => Just(At::OtherEpoch),
     ];
     proptest::collection::vec((when, 0..EVERYONE, at), 1..5).prop_map(|mut route: Route| {
@@ -259,15 +263,27 @@ impl World {
         Ok(())
     }
 
+    /// The place in the log of the first of the newest events that the topic holds. `None` if that is the first join.
+    fn newest(&self, topic: usize, count: usize) -> Option<usize> {
+        let held = self.streams.hub.topics.find(TOPICS[topic]);
+        let floor = held.map_or(0, |topic| topic.lock().ring.floor());
+        let above = self.place(self.streams.hub.id(floor));
+        let newest = (above..self.log.len()).rev();
+        let newest = newest.filter(|place| self.log[*place].topic == topic);
+        newest.take(count).last()
+    }
+
     fn join(&mut self, client: usize, topic: usize, at: At) {
         let (here, head) = (self.log.len(), self.streams.hub.head());
         let (at, begins) = match at {
-            At::Head => (JoinAt::Now, None),
+            At::Head => (Replay::Live, None),
             At::Back(events) => {
                 let id = self.streams.hub.id(head.saturating_sub(events));
-                (JoinAt::After(id), Some(self.place(id)))
+                (Replay::After(id), Some(self.place(id)))
             }
-            At::OtherEpoch => (JoinAt::After(EventId::new(1, 1)), None),
+            At::Last(count) => (Replay::Last(count), self.newest(topic, count)),
+            At::Earliest => (Replay::Earliest, self.newest(topic, usize::MAX)),
+            At::OtherEpoch => (Replay::After(EventId::new(1, 1)), None),
         };
         let page = &mut self.pages[client];
         let Some(connection) = &mut page.connection else {
