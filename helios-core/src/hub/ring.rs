@@ -37,6 +37,26 @@
 //! 4. What never arrives is a loss ([`Ring::lost_up_to`]). Everything held before it goes, and the indices jump by [`GAP`], so
 //!    that every reader from before is overtaken and no one reads on as if nothing were missing.
 //!
+//! # How a topic ends
+//!
+//! A topic is finished by a mark, which has a number of its own, and may have a last event of the same number. Everything that
+//! follows is about one question: why does every reader get the last event and the end, and why does nobody hang?
+//!
+//! 1. The mark is set under the topic's lock, where numbers are given out, and readers are woken for it as for an event. So what
+//!    was published before has a lesser number, and nothing is pushed behind it: [`Ring::push`] and [`Ring::prepend`] ignore it.
+//! 2. Every look at a topic notes the mark. A reader is through with a topic when the mark is there and its cursor is at the tail
+//!    ([`Subscriber::has_finished`](super::Subscriber::has_finished)). That stays true, as the tail of a finished ring does not
+//!    move but by a loss, which tells every reader.
+//! 3. Take a reader that joins at that very moment. Its cursor is set under the same lock. If it came before the mark, it was not
+//!    registered yet or is woken: its next look finds the mark. If it came after, its cursor is set **before** the last event
+//!    ([`Ring::last_event`]), and the mark is there at its first look. There is no third case, and neither needs a wake-up that it
+//!    could miss.
+//! 4. The mark does not depend on the head. Where the last event is above the head that a reader has loaded, the reader has not
+//!    read it, and knows that it is there, as of any event.
+//! 5. Trimming may drop the last event, and never the mark. Who should have begun with it is then told by a reset
+//!    ([`ResetReason::Expired`]). A loss keeps the mark too; another epoch clears it.
+//! 6. Who brings a number at or above the mark's has everything, whatever has become of the history.
+//!
 //! # What an epoch is here
 //!
 //! Numbers can be compared only within one epoch, and the ring holds no epochs: the hub compares that of an id with its own
@@ -51,7 +71,7 @@ use super::batch::{Batch, BatchCache, BatchRequest};
 use super::entry::{Backlog, Cursor, RingEntry};
 use super::limits::HistoryLimits;
 use super::numbered::NumberedEvent;
-use crate::sse::ClientId;
+use crate::sse::{ClientId, ResetReason};
 
 /// The ring has dropped events that the cursor had not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +89,15 @@ pub struct Overtaken {
 struct Uncertain {
     from: u64,
     to: u64,
+}
+
+/// The end of a topic.
+#[derive(Clone, Copy, Debug)]
+struct Finish {
+    seq: u64,
+    /// Whether the topic was finished with a last event, which has the same number.
+    has_event: bool,
+    at: Duration,
 }
 
 /// The jump of indices over what never arrived. It is further than history can be put before the rest, so an index from
@@ -92,6 +121,8 @@ pub struct Ring {
     /// Whether events may be missing after `last`. Nothing above it is read until they have arrived.
     catching_up: bool,
     uncertain: Option<Uncertain>,
+    /// Nothing is published any more.
+    finish: Option<Finish>,
     /// Cursors before this one have missed something that never arrived, and were not too slow.
     lost: Cursor,
     limits: HistoryLimits,
@@ -116,6 +147,7 @@ impl Ring {
             size: 0,
             catching_up: false,
             uncertain: None,
+            finish: None,
             lost: Cursor::default(),
             limits,
             for_readers: HistoryLimits {
@@ -135,7 +167,7 @@ impl Ring {
     }
 
     /// Appends an event at time `now`, which is counted from any fixed start, and drops what is over the limits. An event
-    /// whose number is not above the newest one is known already, and ignored.
+    /// whose number is not above the newest one is known already, and ignored; so is what is behind the end of the topic.
     pub fn push(
         &mut self,
         seq: u64,
@@ -143,7 +175,7 @@ impl Ring {
         except: Option<ClientId>,
         now: Duration,
     ) {
-        if seq <= self.last {
+        if seq <= self.last || self.is_finished() {
             return;
         }
         self.last = seq;
@@ -160,6 +192,60 @@ impl Ring {
         self.size += entry.size();
         self.entries.push_back(entry);
         self.expire(now);
+    }
+
+    /// Finishes the topic at time `now`, with a last event or without. Nothing is published to it any more.
+    pub fn finish(&mut self, seq: u64, event: Option<NumberedEvent>, now: Duration) {
+        if seq <= self.last || self.is_finished() {
+            return;
+        }
+        let has_event = event.is_some();
+        match event {
+            Some(event) => self.push(seq, event, None, now),
+            None => self.last = seq,
+        }
+        self.finish = Some(Finish {
+            seq,
+            has_event,
+            at: now,
+        });
+    }
+
+    /// Whether the topic is finished.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Whether the topic is finished, at the number `seq` or before: who has everything up to there has all of it.
+    #[must_use]
+    pub fn is_finished_by(&self, seq: u64) -> bool {
+        self.finish.is_some_and(|finish| finish.seq <= seq)
+    }
+
+    /// Returns how long the topic has been finished at time `now`, if it is.
+    #[must_use]
+    pub fn finished_for(&self, now: Duration) -> Option<Duration> {
+        self.finish.map(|finish| now.saturating_sub(finish.at))
+    }
+
+    /// Returns the number right before the last event of a finished topic, and the cursor there: nobody who comes now may begin
+    /// behind it. `None` if there is no such event.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetReason::Expired`] if there was one, and it is gone.
+    pub fn last_event(&self) -> Result<Option<(u64, Cursor)>, ResetReason> {
+        match self.finish {
+            Some(finish) if finish.has_event && finish.seq <= self.floor => {
+                Err(ResetReason::Expired)
+            }
+            Some(finish) if finish.has_event => {
+                let before = finish.seq.saturating_sub(1);
+                Ok(Some((before, self.behind(before))))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Puts other limits in force, from the next event on.
@@ -286,6 +372,7 @@ impl Ring {
         self.floor = floor;
         self.catching_up = false;
         self.uncertain = None;
+        self.finish = None;
     }
 
     /// Notes that the event `from` arrives late: clients with an id from there on and below `to` may have missed it.
@@ -314,10 +401,11 @@ impl Ring {
     }
 
     /// Returns the cursor of a subscriber that has seen everything up to the number `seq`, or `None` if something after it is
-    /// gone.
+    /// gone. Nothing is behind the end of the topic, so nothing of that is gone.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
-        if seq < self.floor || self.is_uncertain(seq) {
+        let is_gone = seq < self.floor && !self.is_finished_by(seq);
+        if is_gone || self.is_uncertain(seq) {
             return None;
         }
         Some(self.behind(seq))
@@ -708,6 +796,48 @@ mod tests {
         let (_, cursor) = ring.newest(usize::MAX).unwrap();
         assert_eq!(rest(&mut ring, cursor), [4, 5]);
         assert_eq!((ring.len(), ring.resumable()), (5, 2));
+    }
+
+    #[test]
+    fn nothing_is_published_to_a_topic_behind_its_end() {
+        let mut ring = filled(9, [2]);
+        let reader = ring.tail();
+        ring.finish(4, Some(event(1)), Duration::ZERO);
+        ring.push(6, event(1), None, Duration::ZERO);
+        ring.finish(7, None, Duration::ZERO);
+        assert_eq!(rest(&mut ring, reader), [4]);
+        assert!(ring.is_finished_by(4) && !ring.is_finished_by(3));
+        let (before, cursor) = ring.last_event().unwrap().unwrap();
+        assert_eq!((before, rest(&mut ring, cursor)), (3, vec![4]));
+    }
+
+    #[test]
+    fn the_end_of_a_topic_outlives_its_last_event() {
+        for lose in [
+            |ring: &mut Ring| assert!(ring.drop_oldest() > 0),
+            |ring: &mut Ring| ring.lost_up_to(9),
+        ] {
+            let mut ring = filled(9, []);
+            ring.finish(4, Some(event(1)), Duration::from_secs(1));
+            lose(&mut ring);
+            assert_eq!(ring.last_event(), Err(ResetReason::Expired));
+            assert_eq!((ring.after(3), ring.after(4)), (None, Some(ring.tail())));
+            assert_eq!(
+                ring.finished_for(Duration::from_secs(3)),
+                Some(Duration::from_secs(2))
+            );
+            ring.restart(0);
+            assert!(!ring.is_finished() && ring.last_event() == Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_ends_without_an_event_owes_none() {
+        let mut ring = filled(9, [2]);
+        ring.finish(4, None, Duration::ZERO);
+        assert_eq!(ring.last_event(), Ok(None));
+        assert_eq!((ring.last(), ring.len()), (4, 1));
+        assert!(ring.is_finished());
     }
 
     #[test]
