@@ -147,11 +147,10 @@ impl RunningStream {
     }
 
     fn source_ended(&self, ending: Ended) {
-        if let (Ended::Completed, Some(stream)) = (ending, &self.stream) {
-            stream.state.end(&Ending {
-                reason: CloseReason::Completed,
-                event: EndEvent::End,
-            });
+        let Some(stream) = &self.stream else { return };
+        match ending {
+            Ended::Completed => stream.state.end(&Ending::COMPLETED),
+            Ended::Handle => stream.state.leave_to_handles(),
         }
     }
 

@@ -167,7 +167,7 @@ impl Parts {
         if let Some(reason) = self.lifecycle.closed_reason() {
             return Err(SseError::Closed(reason));
         }
-        if self.is_in(topic) {
+        if self.joined().any(|joined| joined.is_of(topic)) {
             return Ok(false);
         }
         let limit = hub.options().max_topics_per_connection;
@@ -212,6 +212,9 @@ impl Parts {
         self.epoch.get_or_insert(hub.epoch());
         let mut subscription = Subscription::new(membership, || hub.head());
         let replayed = subscription.replay(replay, |id| streams.position_of(id));
+        // One that was finished long ago made room for another of its name.
+        let name = Arc::clone(&subscription.topic.topic.name);
+        self.reader.leave(|before| *before.topic.name == *name);
         self.reader.join(subscription);
         replayed.err()
     }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
 use crate::sse::hub::Hub;
+use crate::sse::hub::topics::{EVERYONE, Membership};
 use crate::sse::options::SlowClients;
 use crate::sse::stream::lifecycle::Ending;
 use crate::sse::stream::route::StreamRequest;
@@ -50,6 +51,10 @@ impl StreamState {
                 return Poll::Ready(None);
             }
             parts.read(hub, self.request(), &mut frame, cx, &mut effects);
+            if parts.is_through() && self.is_held_by(1) {
+                parts.end(self.request(), &Ending::COMPLETED, &mut effects);
+                parts.read(hub, self.request(), &mut frame, cx, &mut effects);
+            }
             parts.poll_frame(&frame)
         };
         effects.carry_out(self);
@@ -67,7 +72,13 @@ impl StreamState {
         }
     }
 
-    /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
+    /// Whether so many hold the stream: nobody besides these can send to it, join or close it.
+    fn is_held_by(self: &Arc<Self>, holders: usize) -> bool {
+        Arc::strong_count(self) <= holders
+    }
+
+    /// One heartbeat: keep-alive after silence, the end of a client that does not read, or is old, and that of a stream whose
+    /// last handle was dropped when its topics had been finished.
     pub(crate) fn beat(self: &Arc<Self>) {
         let Some(request) = self.request() else {
             return;
@@ -77,7 +88,13 @@ impl StreamState {
             let ending = streams.reconnect_ending(reason);
             self.announce_end(&streams.hub, ending);
         };
-        let judgement = self.change(|parts, effects| parts.judge(request, effects));
+        let judgement = self.change(|parts, effects| {
+            // It is held by the task that writes it, and by the heartbeat.
+            if parts.is_through() && self.is_held_by(2) {
+                parts.end(Some(request), &Ending::COMPLETED, effects);
+            }
+            parts.judge(request, effects)
+        });
         if let Some(ending) = judgement.overdue {
             self.end(&ending);
         }
@@ -139,6 +156,13 @@ impl Parts {
         if frame.is_empty() && self.liveness.take_keep_alive() {
             *frame = Frame::opening(KEEP_ALIVE);
         }
+    }
+
+    /// Whether the stream lives by its topics, and these are finished and read. It is asked under the lock under which topics are
+    /// joined: one that is joined before goes on, one that comes later finds the stream closed.
+    fn is_through(&self) -> bool {
+        let counts = |joined: &Membership| *joined.topic.name != *EVERYONE;
+        self.is_driven && self.reader.has_finished(counts) && self.lifecycle.is_well()
     }
 
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
@@ -300,6 +324,7 @@ mod tests {
     use super::*;
     use crate::future::BoxFuture;
     use crate::sse::hooks::SseHooks;
+    use crate::sse::hub::Publication;
     use crate::sse::options::SseOptions;
     use crate::sse::stream::deferred::Origin;
     use crate::sse::stream::handle::SseStream;
@@ -329,7 +354,7 @@ mod tests {
         }
         let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();
         hub.advance_to(hub.id(1));
-        hub.push(&mut topic.ring, 1, &event, None);
+        hub.push(&mut topic.ring, 1, &Publication::event(event, None));
         drop(topic);
         let polled = reader.join().unwrap();
         assert_eq!(
