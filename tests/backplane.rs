@@ -5,6 +5,7 @@ mod backplane {
     mod chaos;
     mod delivery;
     mod failures;
+    mod finish;
     mod loss;
     mod lost_memory;
     mod node;
