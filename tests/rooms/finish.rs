@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use helios::SseOptions;
 use helios::prelude::*;
 use helios::sse::{DecodedEvent, END_MARK, HistoryLimits, Replay};
 use helios::testing::{TestApp, TestStream};
+use helios::{SseHub, SseOptions};
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::app::{all_now, json};
@@ -349,6 +350,21 @@ async fn what_was_sent_before_the_end_is_written_before_it() {
         ["1", "private", "to all", "done", "behind it", "helios:end"]
     );
     assert!(sse.send_to_client(id, "too late").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_a_hub_without_an_app_ends_with_its_topics_too() {
+    let hub = SseHub::new();
+    let client = hub.sse().subscribe(["a"]).await.unwrap();
+    let (head, ()) = http::Request::get("/a").body(()).unwrap().into_parts();
+    let response = hub.respond(head, client).await;
+    hub.sse().finish_with("a", "done").await.unwrap();
+    let body = within(response.into_body().collect()).await.unwrap();
+    let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    assert!(
+        text.contains("data: done") && text.contains("event: helios:end"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@
 //!
 //! # Why a cursor is never ahead of the ring
 //!
-//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], behind an event
-//!    that is held or before the first one. Neither is beyond the tail.
+//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], [`Ring::newest`] or
+//!    [`Ring::last_event`], behind an event that is held or before the first one. None of them is beyond the tail.
 //! 2. A reader moves its cursor only past events that [`Ring::peek`] or [`Ring::batch`] has given it, and these give what is
 //!    held.
 //! 3. The tail, `first + entries.len()`, never goes back. A push raises it. Dropping the oldest event raises `first` and takes
@@ -43,7 +43,7 @@
 //! follows is about one question: why does every reader get the last event and the end, and why does nobody hang?
 //!
 //! 1. The mark is set under the topic's lock, where numbers are given out, and readers are woken for it as for an event. So what
-//!    was published before has a lesser number, and nothing is pushed behind it: [`Ring::push`] and [`Ring::prepend`] ignore it.
+//!    was published before has a lesser number, and nothing comes behind it: [`Ring::push`] ignores that.
 //! 2. Every look at a topic notes the mark. A reader is through with a topic when the mark is there and its cursor is at the tail
 //!    ([`Subscriber::has_finished`](super::Subscriber::has_finished)). That stays true, as the tail of a finished ring does not
 //!    move but by a loss, which tells every reader.

@@ -522,6 +522,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_is_through_when_all_topics_that_count_are_finished_and_read() {
+        let (first, second) = (Topic::new(), Topic::new());
+        let mut reader = reader(&first, 0, None);
+        reader.join(Subscription::new(second.clone(), || 0));
+        let is_first = |topic: &Topic| Rc::ptr_eq(&topic.0, &first.0);
+        first.arrive(1);
+        first.1.set(false);
+        first.with(|ring| ring.finish(2, None, Duration::ZERO));
+        assert!(!reader.has_finished(is_first), "it has not looked yet");
+        assert_eq!(events(&mut reader, 0), Ok(0));
+        assert!(!reader.has_finished(is_first), "it is owed an event");
+        assert_eq!(events(&mut reader, 2), Ok(1));
+        assert!(reader.has_finished(is_first));
+        assert!(!reader.has_finished(|_| true) && !reader.has_finished(|_| false));
+        let by = |seq| reader.finished_by(seq, is_first);
+        assert_eq!((by(1), by(2)), (false, true));
+        assert!(!reader.finished_by(2, |_| true) && !reader.finished_by(2, |_| false));
+    }
+
+    #[test]
     fn an_event_above_the_head_is_known_to_be_there_until_it_has_been_read() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 0, None);

@@ -288,6 +288,8 @@ impl SseStream {
     /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
     /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
     ///
+    /// A topic that is [finished](crate::sse::SseService::finish) gives its last event, if it had one.
+    ///
     /// A handle that was made without the [`SseService`](crate::sse::SseService) joins when it is attached.
     ///
     /// Cancel-safe: a dropped future has joined or has not.

@@ -162,7 +162,8 @@ impl Parts {
     /// joined: one that is joined before goes on, one that comes later finds the stream closed.
     fn is_through(&self) -> bool {
         let counts = |joined: &Membership| *joined.topic.name != *EVERYONE;
-        self.is_driven && self.reader.has_finished(counts) && self.lifecycle.is_well()
+        // First what each read has just looked at.
+        self.reader.has_finished(counts) && self.is_driven && self.lifecycle.is_well()
     }
 
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
