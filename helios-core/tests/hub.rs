@@ -387,6 +387,23 @@ impl World {
         Ok(first.or(begins_at.ok()).filter(|_| count > 0))
     }
 
+    fn subscribe(&self, topic: usize, from: From) -> (Subscription<Topic>, Joined) {
+        let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
+        let reached = self.replay(&mut subscription, from);
+        let asked = match reached {
+            Ok(from) => from,
+            // It is owed all of it, and is told what it misses.
+            Err(from) => Some(from).filter(|from| *from < self.head),
+        };
+        let joined = Joined {
+            head: self.head,
+            begins_at: self.begins_at(topic).unwrap_or(self.head),
+            asked,
+            reached: reached.ok().flatten(),
+        };
+        (subscription, joined)
+    }
+
     /// A new connection in these topics, each from where it is to begin. The client has seen everything up to `last`.
     fn connect(
         &mut self,
@@ -399,21 +416,8 @@ impl World {
         let mut reader = Subscriber::new(id, BacklogLimits::default());
         let mut joins = Vec::new();
         for (place, (topic, from)) in topics.iter().enumerate() {
-            let log = self.topics[*topic].clone();
-            let mut subscription = Subscription::new(log, || self.head);
-            let reached = self.replay(&mut subscription, *from);
-            let asked = match reached {
-                Ok(from) => from,
-                // It is owed all of it, and is told what it misses.
-                Err(from) => Some(from).filter(|from| *from < self.head),
-            };
-            let begins_at = self.begins_at(*topic).unwrap_or(self.head);
-            joins.push(Joined {
-                head: self.head,
-                begins_at,
-                asked,
-                reached: reached.ok().flatten(),
-            });
+            let (subscription, joined) = self.subscribe(*topic, *from);
+            joins.push(joined);
             reader.join(subscription);
             if let Some(topic) = meanwhile.get(place) {
                 self.publish(*topic, 1, None);

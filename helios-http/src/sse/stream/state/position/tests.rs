@@ -49,6 +49,9 @@ enum Step {
     Publish {
         topic: usize,
     },
+    Finish {
+        topic: usize,
+    },
     Private {
         client: usize,
     },
@@ -93,6 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS;
     prop_oneof![
         8 => (0..TOPICS.len()).prop_map(|topic| Step::Publish { topic }),
+        1 => (0..EVERYONE).prop_map(|topic| Step::Finish { topic }),
         1 => client.clone().prop_map(|client| Step::Private { client }),
         10 => client.clone().prop_map(|client| Step::Go { client }),
         3 => (client, 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
@@ -144,6 +148,8 @@ struct Connection {
 struct World {
     runtime: Runtime,
     streams: Arc<Streams>,
+    /// For each topic that is finished the place of its last event in the log.
+    finished: [Option<usize>; TOPICS.len()],
     log: Vec<Published>,
     pages: Vec<Page>,
 }
@@ -176,6 +182,7 @@ impl World {
                 .build()
                 .unwrap(),
             streams,
+            finished: [None; TOPICS.len()],
             log: Vec::new(),
             pages: routes.into_iter().map(page).collect(),
         }
@@ -183,6 +190,15 @@ impl World {
 
     fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
+            Step::Publish { topic } if self.finished[topic].is_some() => {}
+            Step::Finish { topic } if self.finished[topic].is_some() => {}
+            Step::Finish { topic } => {
+                let last = SseEvent::text(self.log.len().to_string());
+                let id = self.streams.finish(TOPICS[topic], Some(&last));
+                let id = self.runtime.block_on(id).unwrap();
+                self.finished[topic] = Some(self.log.len());
+                self.log.push(Published { topic, id });
+            }
             Step::Publish { topic } => {
                 let event = SseEvent::text(self.log.len().to_string());
                 let id = self.streams.publish(TOPICS[topic], &event, None);
@@ -206,6 +222,7 @@ impl World {
 
     /// As a replication does it.
     fn restart(&mut self, head: u64) {
+        self.finished = [None; TOPICS.len()];
         let end_all = || {
             for client in self.streams.live() {
                 client.end(&self.streams.reconnect_ending(CloseReason::ServerClosed));
@@ -297,7 +314,9 @@ impl World {
             .block_on(connection.stream.join(TOPICS[topic], at));
         if when < When::Late {
             let first_join = *connection.first_join.get_or_insert(here);
-            connection.begins[topic] = begins.or(Some(first_join));
+            // Nobody begins behind the last event of a topic that is finished.
+            let last_event = self.finished[topic].unwrap_or(first_join);
+            connection.begins[topic] = begins.or(Some(first_join.min(last_event)));
         }
     }
 
