@@ -92,7 +92,7 @@ pub use self::http::{
 };
 #[doc(no_inline)]
 pub use self::sse::{
-    ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
+    ClientId, CloseReason, EventId, IntoSseEvent, Replay, SseError, SseEvent, SseEvents, SseHub,
     SseOptions, SseReset, SseService, SseStream,
 };
 

@@ -33,8 +33,8 @@ pub use crate::http::{
 };
 #[doc(no_inline)]
 pub use crate::sse::{
-    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReset, SseService,
-    SseStream,
+    ClientId, CloseReason, IntoSseEvent, Replay, SseError, SseEvent, SseEvents, SseReset,
+    SseService, SseStream,
 };
 #[doc(no_inline)]
 pub use crate::{Helios, Module};

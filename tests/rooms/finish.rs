@@ -84,7 +84,25 @@ impl Jobs {
     }
 }
 
-#[server(controllers = [Jobs], sse(enabled = true))]
+#[derive(Injectable)]
+struct Hooked {
+    sse: SseService,
+}
+
+#[controller(prefix = "h")]
+impl Hooked {
+    #[sse("{topic}")]
+    async fn follow(&self, #[param] topic: String) -> Result<SseStream, SseError> {
+        self.sse.subscribe([topic]).await
+    }
+
+    #[on_sse_reset]
+    async fn missed(&self, client: SseStream) -> Result<(), SseError> {
+        client.send("snapshot").await
+    }
+}
+
+#[server(controllers = [Jobs, Hooked], sse(enabled = true))]
 struct App;
 
 fn start(change: impl FnOnce(&mut SseOptions)) -> TestApp {
@@ -253,6 +271,15 @@ async fn a_last_event_that_memory_has_no_room_for_is_told_by_a_reset() {
         json(&events[0]),
         json!({ "reason": "expired", "topics": ["a"] })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_topic_waits_for_the_answer_to_a_reset() {
+    let app = start(|_| {});
+    finish(&app, "a", Some("done")).await;
+    let told = rest(app.sse("/h/a").last_event_id("made-up").await).await;
+    let expected = "helios:ready helios:reset snapshot done helios:ready helios:end";
+    assert_eq!(told.join(" "), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -477,7 +504,44 @@ async fn who_subscribes_while_a_topic_ends_is_given_its_last_event_and_its_end()
     }
 }
 
-/// As above, while topics that ended are swept away, so that their names begin anew.
+/// A stream whose only topic ends is closed, or is in the other one: it is never in it and closed all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_join_at_the_moment_of_the_end_is_refused_or_counts() {
+    const ROUNDS: usize = 500;
+    let app = start(|sse| sse.keep_alive = Some(Duration::from_millis(10)));
+    let sse = app.sse_service().clone();
+    let mut joined = 0;
+    for round in 0..ROUNDS {
+        let (topic, other) = (format!("t{round}"), format!("o{round}"));
+        let stream = open(&app, &format!("/j/{topic}")).await;
+        let id = sse.clients().remove(0).id();
+        let reader = tokio::spawn(rest(stream));
+        let finisher = {
+            let (sse, topic) = (sse.clone(), topic.clone());
+            tokio::spawn(async move { sse.finish_with(topic, "done").await })
+        };
+        for _ in 0..round % 5 {
+            tokio::task::yield_now().await;
+        }
+        let join = match sse.client(id) {
+            Some(client) => client.join(&other).await,
+            None => Err(SseError::NoSuchClient(id)),
+        };
+        finisher.await.unwrap().unwrap();
+        let expected = match join {
+            Ok(()) => {
+                joined += 1;
+                sse.finish_with(&other, "other").await.unwrap();
+                vec!["done", "other", "helios:end"]
+            }
+            Err(_) => vec!["done", "helios:end"],
+        };
+        assert_eq!(reader.await.unwrap(), expected, "round {round}");
+    }
+    assert!(joined > 0);
+}
+
+/// Topics that ended are swept away meanwhile, so that their names begin anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_subscribes_while_a_topic_ends_and_expires_is_never_left_hanging() {
     const TIMES: usize = 100;

@@ -11,7 +11,6 @@ use super::id::EventId;
 ///
 /// ```
 /// use helios::prelude::*;
-/// use helios::sse::Replay;
 /// use helios::testing::TestApp;
 ///
 /// #[derive(Injectable)]

@@ -272,7 +272,7 @@ impl SseService {
     /// let early = app.sse("/jobs/7").await;
     /// app.sse_service().finish_with("job:7", "done").await.unwrap();
     /// let late = app.sse("/jobs/7").await;
-    /// for stream in [early, late] {
+    /// for mut stream in [early, late] {
     ///     let events = stream.rest().await;
     ///     let names: Vec<_> = events.iter().map(|event| &*event.event).collect();
     ///     assert_eq!(names, ["helios:ready", "message", "helios:end"]);
@@ -353,7 +353,6 @@ impl SseService {
     ///
     /// ```
     /// use helios::prelude::*;
-    /// use helios::sse::Replay;
     ///
     /// #[derive(Injectable)]
     /// struct Jobs;
