@@ -92,7 +92,7 @@ pub use self::http::{
 };
 #[doc(no_inline)]
 pub use self::sse::{
-    ClientId, CloseReason, EventId, IntoSseEvent, SseError, SseEvent, SseEvents, SseHub,
+    ClientId, CloseReason, EventId, IntoSseEvent, Replay, SseError, SseEvent, SseEvents, SseHub,
     SseOptions, SseReply, SseReset, SseService, SseSnapshot, SseStream,
 };
 
@@ -103,7 +103,7 @@ pub mod sse {
     pub use helios_core::decode::{DecodeError, Decoded, DecodedEvent, Decoder};
     pub use helios_core::encode::{KEEP_ALIVE, encode, encode_into};
     pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
-    pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits};
+    pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits, Replay};
     pub use helios_core::sse::{
         ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SnapshotReason, SseError,
         SseReset, SseSnapshot,

@@ -33,7 +33,7 @@ pub use crate::http::{
 };
 #[doc(no_inline)]
 pub use crate::sse::{
-    ClientId, CloseReason, IntoSseEvent, SseError, SseEvent, SseEvents, SseReply, SseReset,
+    ClientId, CloseReason, IntoSseEvent, Replay, SseError, SseEvent, SseEvents, SseReply, SseReset,
     SseService, SseSnapshot, SseStream,
 };
 #[doc(no_inline)]

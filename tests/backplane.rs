@@ -5,8 +5,10 @@ mod backplane {
     mod chaos;
     mod delivery;
     mod failures;
+    mod finish;
     mod loss;
     mod lost_memory;
     mod node;
+    mod replay;
     mod watching;
 }

@@ -4,10 +4,12 @@
 mod rooms {
     mod app;
     mod before_the_head;
+    mod finish;
     mod joining;
     mod limits;
     mod max_age;
     mod position;
+    mod replay;
     mod reset;
     mod reset_hooks;
     mod resume;

@@ -160,7 +160,8 @@ impl FromStr for ClientId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The generator or producer ran to its end.
+    /// The generator or producer ran to its end, or all topics of a stream that lives by nothing else are finished, see
+    /// `SseService::finish`.
     Completed,
     /// The server ended it through its handle: `close`, or `reconnect_after`, after which it comes back.
     ServerClosed,
@@ -416,6 +417,9 @@ pub enum SseError {
         "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes without `*`, such as `user:7`, and `broadcast` for everybody"
     )]
     InvalidTopic(String),
+    /// The topic is finished: nothing is published to it any more, as long as its history would be kept.
+    #[error("the topic `{0:.64}` is finished; nothing can be published to it any more")]
+    TopicFinished(String),
     /// There are as many topics as `max_topics` allows. One disappears when nobody is in it and its history has expired.
     #[error("there are {limit} topics already; raise `max_topics`, or use fewer")]
     TooManyTopics {
@@ -471,6 +475,9 @@ impl From<SseError> for HttpError {
             SseError::InvalidTopic(_) => {
                 Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
                     .with_source(error)
+            }
+            SseError::TopicFinished(_) => {
+                Self::new(StatusCode::CONFLICT, "the topic is finished").with_source(error)
             }
             SseError::NoSuchClient(_) => {
                 Self::not_found("no client has this id").with_source(error)

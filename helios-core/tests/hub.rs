@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::{
-    Backlog, BacklogLimits, FRAME_BYTES, Frame, HistoryLimits, Overtaken, Ring, Start, Subscriber,
-    Subscription, TopicRing, UnnumberedEvent, Unread,
+    Backlog, BacklogLimits, EventId, FRAME_BYTES, Frame, HistoryLimits, NumberedEvent, Overtaken,
+    Replay, Ring, Start, Subscriber, Subscription, TopicRing, UnnumberedEvent, Unread,
 };
 use helios_core::sse::ClientId;
 use proptest::prelude::*;
@@ -66,6 +66,25 @@ impl TopicRing for Topic {
     }
 }
 
+/// Where a topic is to begin.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Live,
+    /// After the number that is so far back.
+    Back(u64),
+    Last(usize),
+    Earliest,
+}
+
+fn from() -> impl Strategy<Value = From> {
+    prop_oneof![
+        6 => Just(From::Live),
+        3 => (0..20_u64).prop_map(From::Back),
+        1 => (0..6_usize).prop_map(From::Last),
+        1 => Just(From::Earliest),
+    ]
+}
+
 /// What happens to the hub.
 #[derive(Clone, Debug)]
 enum Step {
@@ -87,7 +106,7 @@ enum Step {
     JoinFrom {
         client: usize,
         topic: usize,
-        back: u64,
+        from: From,
     },
     Leave {
         client: usize,
@@ -102,8 +121,8 @@ enum Step {
         events: usize,
         /// It has forgotten its id.
         fresh: bool,
-        /// How far back each topic is to begin, if not where the client has left off.
-        replays: Vec<Option<u64>>,
+        /// Where each topic is to begin, if not where the client has left off.
+        replays: Vec<From>,
         /// What is published to before each of its topics is joined.
         meanwhile: Vec<usize>,
     },
@@ -114,6 +133,14 @@ enum Step {
     /// The hook is done.
     Answered {
         client: usize,
+    },
+    Finish {
+        topic: usize,
+        with_event: bool,
+    },
+    /// Memory is short: the oldest event goes.
+    DropOldest {
+        topic: usize,
     },
     Expire {
         seconds: u64,
@@ -141,8 +168,7 @@ enum Step {
 const CLIENTS: usize = 3;
 
 fn reconnect() -> impl Strategy<Value = Step> {
-    let replay = prop_oneof![2 => Just(None), 1 => (0..12_u64).prop_map(Some)];
-    let replays = proptest::collection::vec(replay, TOPICS);
+    let replays = proptest::collection::vec(from(), TOPICS);
     let meanwhile = proptest::collection::vec(0..TOPICS, 0..=TOPICS);
     (0..CLIENTS, 0..6_usize, any::<bool>(), replays, meanwhile).prop_map(
         |(client, events, fresh, replays, meanwhile)| Step::Reconnect {
@@ -164,14 +190,17 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(topic, except)| Step::PublishExcept { topic, except }),
         3 => client.clone().prop_map(|client| Step::Private { client }),
         3 => (client.clone(), topic.clone()).prop_map(|(client, topic)| Step::Join { client, topic }),
-        1 => (client.clone(), topic.clone(), 0..20_u64)
-            .prop_map(|(client, topic, back)| Step::JoinFrom { client, topic, back }),
+        1 => (client.clone(), topic.clone(), from())
+            .prop_map(|(client, topic, from)| Step::JoinFrom { client, topic, from }),
         1 => (client.clone(), topic.clone())
             .prop_map(|(client, topic)| Step::Leave { client, topic }),
         8 => client.clone().prop_map(|client| Step::Read { client }),
         3 => reconnect(),
         2 => client.clone().prop_map(|client| Step::Snapshot { client }),
         1 => client.clone().prop_map(|client| Step::Answered { client }),
+        2 => (topic.clone(), any::<bool>())
+            .prop_map(|(topic, with_event)| Step::Finish { topic, with_event }),
+        1 => topic.clone().prop_map(|topic| Step::DropOldest { topic }),
         1 => (1..20_u64).prop_map(|seconds| Step::Expire { seconds }),
         1 => topic.clone().prop_map(|topic| Step::Forget { topic }),
         1 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
@@ -228,11 +257,24 @@ struct Client {
     left: Vec<usize>,
 }
 
+/// A topic that was joined before the client began to read.
+struct Joined {
+    head: u64,
+    /// Where it begins if nothing else is asked for.
+    begins_at: u64,
+    /// Where it was asked to begin, whether it can or not.
+    asked: Option<u64>,
+    /// Where it was asked to begin, and can.
+    reached: Option<u64>,
+}
+
 struct World {
     head: u64,
     now: u64,
     forgotten: u64,
     topics: Vec<Topic>,
+    /// The numbers at which topics were finished, and whether with an event.
+    finished: [Option<(u64, bool)>; TOPICS],
     log: BTreeMap<u64, (usize, Option<ClientId>)>,
     clients: Vec<Client>,
     /// Whether a client that has no id is sent a snapshot.
@@ -252,6 +294,7 @@ impl World {
             now: 0,
             forgotten: 0,
             topics: (0..TOPICS).map(topic).collect(),
+            finished: [None; TOPICS],
             log: BTreeMap::new(),
             clients: Vec::new(),
             snapshots,
@@ -264,13 +307,37 @@ impl World {
         world
     }
 
-    fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
+    fn next_event(&mut self, size: usize) -> NumberedEvent {
         self.head += 1;
         let data = format!("{}:{}", self.head, "x".repeat(size));
         let event = UnnumberedEvent::new(&SseEvent::text(data)).unwrap();
-        let event = event.with_id(&self.head.to_string());
-        let now = Duration::from_secs(self.now);
+        event.with_id(&self.head.to_string())
+    }
+
+    fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
+        if self.finished[topic].is_some() {
+            return;
+        }
+        let (event, now) = (self.next_event(size), Duration::from_secs(self.now));
         self.topics[topic].change(|ring| ring.push(self.head, event, except, now));
+        self.published(topic, except);
+    }
+
+    fn finish(&mut self, topic: usize, with_event: bool) {
+        if self.finished[topic].is_some() {
+            return;
+        }
+        let (event, now) = (self.next_event(1), Duration::from_secs(self.now));
+        let event = with_event.then_some(event);
+        self.topics[topic].change(|ring| ring.finish(self.head, event, now));
+        self.finished[topic] = Some((self.head, with_event));
+        if with_event {
+            self.published(topic, None);
+        }
+    }
+
+    /// Who is in the topic is owed the newest event.
+    fn published(&mut self, topic: usize, except: Option<ClientId>) {
         self.log.insert(self.head, (topic, except));
         let promise = Promise {
             seq: self.head,
@@ -289,11 +356,79 @@ impl World {
         }
     }
 
-    /// A new connection in these topics, each from so many events back. The client has seen everything up to `last`. One that
+    /// Where a client that joins this topic now begins, whatever it asks for: at the head, or right before the last event if
+    /// that is held. `Err` if it is gone.
+    fn begins_at(&self, topic: usize) -> Result<u64, u64> {
+        let floor = self.topics[topic].with(|ring| ring.floor());
+        match self.finished[topic] {
+            Some((seq, true)) if floor < seq => Ok(seq - 1),
+            Some((_, true)) => Err(self.head),
+            _ => Ok(self.head),
+        }
+    }
+
+    /// Asks a topic to begin there. Gives the number behind which it is to, if that is not the head; `Err` if it cannot.
+    fn replay(
+        &self,
+        subscription: &mut Subscription<Topic>,
+        from: From,
+    ) -> Result<Option<u64>, u64> {
+        let number = |id: EventId| Ok(id.seq());
+        let begins_at = self.begins_at(subscription.topic.name);
+        let count = match from {
+            From::Live => {
+                let replayed = subscription.replay(Replay::Live, number);
+                assert_eq!(replayed.is_ok(), begins_at.is_ok());
+                return begins_at.map(|_| None);
+            }
+            From::Back(back) => {
+                let seq = self.head.saturating_sub(back);
+                let replayed = subscription.replay(Replay::After(EventId::new(0, seq)), number);
+                return replayed.map(|()| Some(seq)).map_err(|_| seq);
+            }
+            From::Last(count) => {
+                let replayed = subscription.replay(Replay::Last(count), number);
+                assert_eq!(replayed.is_ok(), begins_at.is_ok());
+                count
+            }
+            From::Earliest => {
+                let replayed = subscription.replay(Replay::Earliest, number);
+                assert_eq!(replayed.is_ok(), begins_at.is_ok());
+                usize::MAX
+            }
+        };
+        begins_at?;
+        // Nothing that is not held is asked for.
+        let topic = &subscription.topic;
+        let floor = topic.with(|ring| ring.floor());
+        let held = self.log.range(floor + 1..).rev();
+        let held = held.filter(|(_, (of, _))| *of == topic.name);
+        let first = held.take(count).last().map(|(seq, _)| seq - 1);
+        Ok(first.or(begins_at.ok()).filter(|_| count > 0))
+    }
+
+    fn subscribe(&self, topic: usize, from: From) -> (Subscription<Topic>, Joined) {
+        let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
+        let reached = self.replay(&mut subscription, from);
+        let asked = match reached {
+            Ok(from) => from,
+            // It is owed all of it, and is told what it misses.
+            Err(from) => Some(from).filter(|from| *from < self.head),
+        };
+        let joined = Joined {
+            head: self.head,
+            begins_at: self.begins_at(topic).unwrap_or(self.head),
+            asked,
+            reached: reached.ok().flatten(),
+        };
+        (subscription, joined)
+    }
+
+    /// A new connection in these topics, each from where it is to begin. The client has seen everything up to `last`. One that
     /// has seen nothing may be sent a snapshot.
     fn connect(
         &mut self,
-        topics: &[(usize, Option<u64>)],
+        topics: &[(usize, From)],
         meanwhile: &[usize],
         last: Option<u64>,
         snapshots: bool,
@@ -302,26 +437,24 @@ impl World {
         let id = ClientId::from_random_bytes([self.connections; 16]);
         let mut reader = Subscriber::new(id, BacklogLimits::default());
         let mut joins = Vec::new();
-        for (place, (topic, back)) in topics.iter().enumerate() {
-            let log = self.topics[*topic].clone();
-            let mut subscription = Subscription::new(log, || self.head);
-            let from = back.map(|back| self.head.saturating_sub(back));
-            let reached = from.filter(|from| subscription.replay(Ok(*from)).is_ok());
-            joins.push((self.head, from, reached));
+        for (place, (topic, from)) in topics.iter().enumerate() {
+            let (subscription, joined) = self.subscribe(*topic, *from);
+            joins.push(joined);
             reader.join(subscription);
             if let Some(topic) = meanwhile.get(place) {
                 self.publish(*topic, 1, None);
             }
         }
         let start = reader.start(last);
-        let live = joins.iter().map(|(head, ..)| *head).min().unwrap_or(0);
+        let live = joins.iter().map(|join| join.head).min().unwrap_or(0);
         let mut owed = Vec::new();
         for (place, (topic, _)) in topics.iter().enumerate() {
-            let (joined_at, from, reached) = joins[place];
-            let begins = last.or(from).unwrap_or(live);
+            let join = &joins[place];
+            let begins = last.or(join.asked).unwrap_or(live.min(join.begins_at));
             // What is missed ends where the topic begins then.
             let missed = start.missed.iter().any(|(of, _)| *of == place);
-            let missed_to = missed.then(|| reached.filter(|_| last.is_some()).unwrap_or(joined_at));
+            let reached = join.reached.filter(|_| last.is_some());
+            let missed_to = missed.then(|| reached.unwrap_or(join.begins_at));
             let after = self.log.range(begins + 1..);
             let after = after.filter(|(_, (of, except))| of == topic && *except != Some(id));
             owed.extend(after.map(|(seq, _)| Promise {
@@ -362,6 +495,7 @@ impl World {
     /// Reads a frame, of which so many events reach the client.
     fn read_events(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
         let head = self.head;
+        let finished = self.finished;
         let client = &mut self.clients[client];
         let mut frame = Frame::default();
         let gathered = client.reader.gather(head, Waker::noop(), &mut frame);
@@ -372,6 +506,7 @@ impl World {
         if is_cut {
             return Ok(());
         }
+        client.check_over(finished)?;
         match gathered {
             Ok(()) => {
                 let owed = client.owed.iter().find(|next| next.debt == Debt::Owed);
@@ -399,8 +534,8 @@ impl World {
             Step::JoinFrom {
                 client,
                 topic,
-                back,
-            } => self.join_from(client, topic, back),
+                from,
+            } => self.join_from(client, topic, from),
             Step::Leave { client, topic } => {
                 let client = &mut self.clients[client];
                 client.reader.leave(|log| log.name == topic);
@@ -419,6 +554,10 @@ impl World {
             }
             Step::Snapshot { client } => self.clients[client].send_snapshot(),
             Step::Answered { client } => self.clients[client].reader.unpause(),
+            Step::Finish { topic, with_event } => self.finish(topic, with_event),
+            Step::DropOldest { topic } => {
+                self.topics[topic].with(Ring::drop_oldest);
+            }
             Step::Expire { seconds } => {
                 self.now += seconds;
                 for topic in &self.topics {
@@ -443,22 +582,20 @@ impl World {
     }
 
     fn join(&mut self, client: usize, topic: usize) {
-        let subscription = Subscription::new(self.topics[topic].clone(), || self.head);
-        let client = &mut self.clients[client];
-        if !client.ended && client.reader.topics().all(|log| log.name != topic) {
-            client.reader.join(subscription);
-        }
+        self.join_from(client, topic, From::Live);
     }
 
-    fn join_from(&mut self, client: usize, topic: usize, back: u64) {
-        let from = self.head.saturating_sub(back);
+    fn join_from(&mut self, client: usize, topic: usize, from: From) {
         let mut subscription = Subscription::new(self.topics[topic].clone(), || self.head);
+        let reached = self.replay(&mut subscription, from);
+        let begins_at = self.begins_at(topic).unwrap_or(self.head);
         let reader = &mut self.clients[client];
         let joined = reader.reader.topics().any(|log| log.name == topic);
-        if reader.ended || joined || subscription.replay(Ok(from)).is_err() {
+        let (false, Ok(from)) = (reader.ended || joined, reached) else {
             return;
-        }
+        };
         reader.reader.join(subscription);
+        let from = from.unwrap_or(begins_at);
         let missed = self.log.range(from + 1..);
         let missed = missed.filter(|(_, (of, except))| *of == topic && *except != Some(reader.id));
         let position = reader.reader.position();
@@ -476,7 +613,7 @@ impl World {
         &mut self,
         client: usize,
         fresh: bool,
-        replays: &[Option<u64>],
+        replays: &[From],
         meanwhile: &[usize],
     ) -> Result<(), TestCaseError> {
         let before = &self.clients[client];
@@ -512,6 +649,7 @@ impl World {
             age: Duration::from_secs(30),
         };
         self.topics[topic] = Topic::new(topic, Ring::new(limits, self.forgotten));
+        self.finished[topic] = None;
     }
 }
 
@@ -589,6 +727,18 @@ impl Client {
     fn reset(&mut self) {
         let at = self.reader.position();
         self.reader.push_control(at, "data: reset\n\n".into());
+    }
+
+    /// No reader is told that it is over while it is owed something, or is in a topic that is not finished.
+    fn check_over(&self, finished: [Option<(u64, bool)>; TOPICS]) -> Result<(), TestCaseError> {
+        if !self.reader.has_finished(|_| true) {
+            return Ok(());
+        }
+        let mut topics = self.reader.topics();
+        prop_assert!(topics.all(|log| finished[log.name].is_some()));
+        let owed = self.owed.iter().find(|next| next.debt == Debt::Owed);
+        prop_assert!(owed.is_none(), "over before {owed:?}");
+        Ok(())
     }
 
     /// It reads that events are missing.
@@ -708,6 +858,12 @@ proptest! {
                 world.read(client)?;
             }
             let client = &world.clients[client];
+            // Every reader of topics that are all finished and read is told.
+            let mut topics = client.reader.topics().peekable();
+            let is_over = topics.peek().is_some()
+                && topics.all(|log| world.finished[log.name].is_some());
+            let over = client.reader.has_finished(|_| true);
+            prop_assert!(over == is_over || client.ended, "over: {over}, should be: {is_over}");
             let resumes = !client.left.is_empty();
             let due = client.owed.iter().find(|promise| promise.debt != Debt::Told);
             prop_assert!(resumes || due.is_none(), "neither given nor told: {due:?}");

@@ -31,6 +31,13 @@ impl World {
     fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
+
+    fn note(&self, n: u64, topic: usize, published: Result<EventId, SseError>) {
+        if let Ok(id) = published {
+            let mut published = self.published.lock().unwrap();
+            published.insert(n, (id.seq(), topic));
+        }
+    }
 }
 
 /// One client, over all its connections.
@@ -58,6 +65,11 @@ impl Reader {
     fn take(&mut self, event: &DecodedEvent, world: &World, log: &Log) {
         if event.event == "helios:overloaded" {
             // Its topics could not be watched.
+            return;
+        }
+        if event.event == "helios:end" {
+            let owed = self.owed(world);
+            assert!(owed.is_empty(), "{} ends before {owed:?}", self.names());
             return;
         }
         let id: EventId = event.id.parse().unwrap();
@@ -142,10 +154,14 @@ impl Reader {
 
 async fn publish(node: &Node, world: &World, n: u64, topic: usize) {
     let name = format!("t{topic}");
-    if let Ok(id) = node.server.sse.publish(name, n.to_string()).await {
-        let mut published = world.published.lock().unwrap();
-        published.insert(n, (id.seq(), topic));
-    }
+    let id = node.server.sse.publish(name, n.to_string()).await;
+    world.note(n, topic, id);
+}
+
+async fn finish(node: &Node, world: &World, n: u64, topic: usize) {
+    let name = format!("t{topic}");
+    let id = node.server.sse.finish_with(name, n.to_string()).await;
+    world.note(n, topic, id);
 }
 
 /// What the tasks of one run share.
@@ -210,7 +226,7 @@ impl Chaos {
         }
     }
 
-    /// The weather is fine again, and the last event of each topic shows what was lost before it.
+    /// The weather is fine again, and the end of each topic shows what was lost before it.
     async fn calm(&self) {
         for node in self.nodes.iter() {
             node.link.set_weather(Weather::default());
@@ -219,7 +235,7 @@ impl Chaos {
         self.world.done.store(true, Ordering::Release);
         for topic in 0..TOPICS {
             let last = u64::MAX - topic as u64;
-            publish(&self.nodes[0], &self.world, last, topic).await;
+            finish(&self.nodes[topic % 2], &self.world, last, topic).await;
         }
     }
 }

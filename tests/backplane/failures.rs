@@ -1,7 +1,7 @@
 //! A backplane that fails, panics or talks nonsense harms only the call that needed it.
 
 use bytes::Bytes;
-use helios::backplane::{Backplane, BackplaneError, BackplaneSink, BoxFuture, History};
+use helios::backplane::{Backplane, BackplaneError, BackplaneSink, BoxFuture, History, Watched};
 use helios::prelude::*;
 use helios::sse::EventId;
 use support::TestServer;
@@ -46,7 +46,7 @@ async fn what_no_hub_has_published_harms_nobody() {
         &[0, 0, 0, 0, 0, 0, 0, 1, 0, b'x'],
     ];
     for bytes in bad {
-        log.append("x", Bytes::from_static(bytes));
+        log.append("x", Bytes::from_static(bytes), false).unwrap();
     }
     one.publish("x", "good").await;
     loop {
@@ -78,6 +78,7 @@ impl Backplane for Broken {
         &'a self,
         _: &'a str,
         _: Bytes,
+        _: bool,
     ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
         panic!("publish")
     }
@@ -90,9 +91,15 @@ impl Backplane for Broken {
         panic!("history")
     }
 
-    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
         assert_eq!(topic, "*", "watch");
-        Box::pin(async { Ok(EventId::new(1, u64::MAX)) })
+        let newest = EventId::new(1, u64::MAX);
+        Box::pin(async move {
+            Ok(Watched {
+                newest,
+                finish: None,
+            })
+        })
     }
 
     fn unwatch<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>> {

@@ -3,7 +3,7 @@
 use helios::SseOptions;
 use helios::prelude::*;
 use helios::sse::DecodedEvent;
-use helios::sse::EventId;
+use helios::sse::{EventId, Replay};
 use http::Method;
 use support::backplane::{Link, Log};
 use support::{SseClient, TestServer, within};
@@ -18,6 +18,22 @@ impl Rooms {
     #[sse("rooms/{names}")]
     async fn rooms(&self, #[param] names: String) -> Result<SseStream, SseError> {
         self.sse.subscribe(names.split('+')).await
+    }
+
+    #[sse("last/{count}/{names}")]
+    async fn last(
+        &self,
+        #[param] count: usize,
+        #[param] names: String,
+    ) -> Result<SseStream, SseError> {
+        let from = Replay::Last(count);
+        self.sse.subscribe_from(names.split('+'), from).await
+    }
+
+    #[sse("earliest/{names}")]
+    async fn earliest(&self, #[param] names: String) -> Result<SseStream, SseError> {
+        let names = names.split('+');
+        self.sse.subscribe_from(names, Replay::Earliest).await
     }
 
     /// Joins a second topic when it is told to, from an id.
@@ -76,7 +92,11 @@ impl Node {
 
     /// A client that is past its `helios:ready`.
     pub(super) async fn client(&self, topics: &str) -> SseClient {
-        let mut client = self.server.sse(&format!("/rooms/{topics}")).await;
+        self.client_of(&format!("/rooms/{topics}")).await
+    }
+
+    pub(super) async fn client_of(&self, path: &str) -> SseClient {
+        let mut client = self.server.sse(path).await;
         assert_eq!(event(&mut client).await.event, "helios:ready");
         client
     }

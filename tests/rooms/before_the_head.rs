@@ -1,8 +1,8 @@
 //! Handles that join, are sent to and closed before the response head leaves.
 
-use helios::SseOptions;
 use helios::prelude::*;
 use helios::testing::TestApp;
+use helios::{EventId, SseOptions};
 
 use super::app::all_now;
 
@@ -43,14 +43,18 @@ impl Handles {
     #[sse("from-service/{id}")]
     async fn service_from(&self, #[param] id: String) -> Result<SseStream, SseError> {
         let stream = self.sse.create_connection();
-        stream.join_from("x", id.parse().unwrap()).await?;
+        stream
+            .join_from("x", id.parse::<EventId>().unwrap())
+            .await?;
         Ok(stream)
     }
 
     #[sse("from-own/{id}")]
     async fn own_from(&self, #[param] id: String) -> Result<SseStream, SseError> {
         let stream = SseStream::new();
-        stream.join_from("x", id.parse().unwrap()).await?;
+        stream
+            .join_from("x", id.parse::<EventId>().unwrap())
+            .await?;
         Ok(stream)
     }
 }

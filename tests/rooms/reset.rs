@@ -366,7 +366,10 @@ async fn who_joins_late_from_an_id_that_is_gone_gets_a_snapshot_too() {
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     let gone = overflow(&server.sse, "a").await;
     let handle = server.sse.clients().remove(0);
-    handle.join_from("a", gone.parse().unwrap()).await.unwrap();
+    handle
+        .join_from("a", gone.parse::<EventId>().unwrap())
+        .await
+        .unwrap();
     server.sse.publish("a", "live").await.unwrap();
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     assert_snapshot(&mut client).await;

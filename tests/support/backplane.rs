@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use helios::backplane::{
-    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, History, PastEvent,
+    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, Finished, History,
+    PastEvent, Watched,
 };
 use helios::sse::EventId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,6 +44,7 @@ struct LogState {
     epoch: u64,
     newest: u64,
     topics: HashMap<String, Past>,
+    careless: bool,
     links: Vec<Arc<Wire>>,
 }
 
@@ -50,6 +52,8 @@ struct LogState {
 struct Past {
     events: Vec<PastEvent>,
     last: Option<EventId>,
+    /// What has finished the topic.
+    finish: Option<PastEvent>,
     /// What was forgotten goes up to this number.
     floor: u64,
 }
@@ -82,6 +86,7 @@ impl Log {
                 epoch: 0xe1,
                 newest: 0,
                 topics: HashMap::new(),
+                careless: false,
                 links: Vec::new(),
             }),
             keep,
@@ -128,16 +133,24 @@ impl Log {
     }
 
     /// Numbers an event and sends it to all links in the same order.
-    pub fn append(&self, topic: &str, bytes: Bytes) -> EventId {
+    pub fn append(&self, topic: &str, bytes: Bytes, finishes: bool) -> Result<EventId, Finished> {
         let mut state = self.lock();
+        let is_finished = |past: &Past| past.finish.is_some();
+        if state.topics.get(topic).is_some_and(is_finished) && !state.careless {
+            return Err(Finished);
+        }
         state.newest += 1;
         let id = EventId::new(state.epoch, state.newest);
         let past = state.topics.entry(topic.to_owned()).or_default();
         let prev = past.last.replace(id);
-        past.events.push(PastEvent {
+        let event = PastEvent {
             id,
             bytes: bytes.clone(),
-        });
+        };
+        if finishes {
+            past.finish.get_or_insert_with(|| event.clone());
+        }
+        past.events.push(event);
         if past.events.len() > self.keep {
             past.floor = past.events.remove(0).id.seq();
         }
@@ -151,7 +164,12 @@ impl Log {
                 }));
             }
         }
-        id
+        Ok(id)
+    }
+
+    /// Numbers also what is published behind the end of a topic, as a backplane does that races.
+    pub fn be_careless(&self) {
+        self.lock().careless = true;
     }
 
     fn history(&self, topic: &str, after: EventId) -> History {
@@ -364,12 +382,13 @@ impl Backplane for Link {
         &'a self,
         topic: &'a str,
         bytes: Bytes,
+        finishes: bool,
     ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
         Box::pin(async move {
             let (control, weather) = (&self.0, self.0.weather());
             control.refuses(weather.no_publish / 2.0)?;
             control.dawdle(weather.delay).await;
-            let id = control.log.append(topic, bytes);
+            let id = control.log.append(topic, bytes, finishes)?;
             control.refuses(weather.no_publish / 2.0)?;
             Ok(id)
         })
@@ -394,23 +413,27 @@ impl Backplane for Link {
         })
     }
 
-    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
         Box::pin(async move {
             let (control, weather) = (&self.0, self.0.weather());
             control.note("watch", topic);
             control.refuses(weather.no_watch / 2.0)?;
             let (answer, answered) = oneshot::channel();
-            let newest = {
+            let answer_then = {
                 let state = control.log.lock();
                 let mut watched = control.wire.watched.lock().unwrap();
                 watched.insert(topic.to_owned());
                 let _ = control.wire.queue.send(Item::Answer(answer));
-                EventId::new(state.epoch, state.newest)
+                let past = state.topics.get(topic);
+                Watched {
+                    newest: EventId::new(state.epoch, state.newest),
+                    finish: past.and_then(|past| past.finish.clone()),
+                }
             };
             control.never_if_silent().await;
             answered.await?;
             control.refuses(weather.no_watch / 2.0)?;
-            Ok(newest)
+            Ok(answer_then)
         })
     }
 

@@ -7,8 +7,8 @@
 //!
 //! # Why a cursor is never ahead of the ring
 //!
-//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], behind an event
-//!    that is held or before the first one. Neither is beyond the tail.
+//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], [`Ring::newest`] or
+//!    [`Ring::last_event`], behind an event that is held or before the first one. None of them is beyond the tail.
 //! 2. A reader moves its cursor only past events that [`Ring::peek`] or [`Ring::batch`] has given it, and these give what is
 //!    held.
 //! 3. The tail, `first + entries.len()`, never goes back. A push raises it. Dropping the oldest event raises `first` and takes
@@ -37,6 +37,26 @@
 //! 4. What never arrives is a loss ([`Ring::lost_up_to`]). Everything held before it goes, and the indices jump by [`GAP`], so
 //!    that every reader from before is overtaken and no one reads on as if nothing were missing.
 //!
+//! # How a topic ends
+//!
+//! A topic is finished by a mark, which has a number of its own, and may have a last event of the same number. Everything that
+//! follows is about one question: why does every reader get the last event and the end, and why does nobody hang?
+//!
+//! 1. The mark is set under the topic's lock, where numbers are given out, and readers are woken for it as for an event. So what
+//!    was published before has a lesser number, and nothing comes behind it: [`Ring::push`] ignores that.
+//! 2. Every look at a topic notes the mark. A reader is through with a topic when the mark is there and its cursor is at the tail
+//!    ([`Subscriber::has_finished`](super::Subscriber::has_finished)). That stays true, as the tail of a finished ring does not
+//!    move but by a loss, which tells every reader.
+//! 3. Take a reader that joins at that very moment. Its cursor is set under the same lock. If it came before the mark, it was not
+//!    registered yet or is woken: its next look finds the mark. If it came after, its cursor is set **before** the last event
+//!    ([`Ring::last_event`]), and the mark is there at its first look. There is no third case, and neither needs a wake-up that it
+//!    could miss.
+//! 4. The mark does not depend on the head. Where the last event is above the head that a reader has loaded, the reader has not
+//!    read it, and knows that it is there, as of any event.
+//! 5. Trimming may drop the last event, and never the mark. Who should have begun with it is then told by a reset
+//!    ([`ResetReason::Expired`]). A loss keeps the mark too; another epoch clears it.
+//! 6. Who brings a number at or above the mark's has everything, whatever has become of the history.
+//!
 //! # What an epoch is here
 //!
 //! Numbers can be compared only within one epoch, and the ring holds no epochs: the hub compares that of an id with its own
@@ -51,7 +71,7 @@ use super::batch::{Batch, BatchCache, BatchRequest};
 use super::entry::{Backlog, Cursor, RingEntry};
 use super::limits::HistoryLimits;
 use super::numbered::NumberedEvent;
-use crate::sse::ClientId;
+use crate::sse::{ClientId, ResetReason};
 
 /// The ring has dropped events that the cursor had not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +89,16 @@ pub struct Overtaken {
 struct Uncertain {
     from: u64,
     to: u64,
+}
+
+/// The end of a topic.
+#[derive(Clone, Copy, Debug)]
+struct Finish {
+    /// The number of the last event. Whoever has everything up to it has all that there will ever be.
+    last_event: u64,
+    /// Whether the topic was finished with that event. If not, nobody is owed it for the end's sake.
+    has_event: bool,
+    at: Duration,
 }
 
 /// The jump of indices over what never arrived. It is further than history can be put before the rest, so an index from
@@ -92,6 +122,8 @@ pub struct Ring {
     /// Whether events may be missing after `last`. Nothing above it is read until they have arrived.
     catching_up: bool,
     uncertain: Option<Uncertain>,
+    /// Nothing is published any more.
+    finish: Option<Finish>,
     /// Cursors before this one have missed something that never arrived, and were not too slow.
     lost: Cursor,
     limits: HistoryLimits,
@@ -116,6 +148,7 @@ impl Ring {
             size: 0,
             catching_up: false,
             uncertain: None,
+            finish: None,
             lost: Cursor::default(),
             limits,
             for_readers: HistoryLimits {
@@ -135,7 +168,7 @@ impl Ring {
     }
 
     /// Appends an event at time `now`, which is counted from any fixed start, and drops what is over the limits. An event
-    /// whose number is not above the newest one is known already, and ignored.
+    /// whose number is not above the newest one is known already, and ignored; so is what is behind the end of the topic.
     pub fn push(
         &mut self,
         seq: u64,
@@ -143,7 +176,7 @@ impl Ring {
         except: Option<ClientId>,
         now: Duration,
     ) {
-        if seq <= self.last {
+        if seq <= self.last || self.is_finished() {
             return;
         }
         self.last = seq;
@@ -160,6 +193,64 @@ impl Ring {
         self.size += entry.size();
         self.entries.push_back(entry);
         self.expire(now);
+    }
+
+    /// Finishes the topic at time `now`, with a last event or without. Nothing is published to it any more.
+    pub fn finish(&mut self, seq: u64, event: Option<NumberedEvent>, now: Duration) {
+        if seq <= self.last || self.is_finished() {
+            return;
+        }
+        let has_event = event.is_some();
+        let last_event = match event {
+            Some(event) => {
+                self.push(seq, event, None, now);
+                seq
+            }
+            None => std::mem::replace(&mut self.last, seq),
+        };
+        self.finish = Some(Finish {
+            last_event,
+            has_event,
+            at: now,
+        });
+    }
+
+    /// Whether the topic is finished.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Whether the topic is finished, and its last event has the number `seq` or one before: whoever has everything up to there
+    /// has all of it.
+    #[must_use]
+    pub fn is_finished_by(&self, seq: u64) -> bool {
+        self.finish.is_some_and(|finish| finish.last_event <= seq)
+    }
+
+    /// Returns how long the topic has been finished at time `now`, if it is.
+    #[must_use]
+    pub fn finished_for(&self, now: Duration) -> Option<Duration> {
+        self.finish.map(|finish| now.saturating_sub(finish.at))
+    }
+
+    /// Returns the number right before the last event of a finished topic, and the cursor there: nobody who comes now may begin
+    /// behind it. `None` if there is no such event.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetReason::Expired`] if there was one, and it is gone.
+    pub fn last_event(&self) -> Result<Option<(u64, Cursor)>, ResetReason> {
+        match self.finish {
+            Some(finish) if finish.has_event && finish.last_event <= self.floor => {
+                Err(ResetReason::Expired)
+            }
+            Some(finish) if finish.has_event => {
+                let before = finish.last_event.saturating_sub(1);
+                Ok(Some((before, self.behind(before))))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Puts other limits in force, from the next event on.
@@ -286,6 +377,7 @@ impl Ring {
         self.floor = floor;
         self.catching_up = false;
         self.uncertain = None;
+        self.finish = None;
     }
 
     /// Notes that the event `from` arrives late: clients with an id from there on and below `to` may have missed it.
@@ -314,20 +406,46 @@ impl Ring {
     }
 
     /// Returns the cursor of a subscriber that has seen everything up to the number `seq`, or `None` if something after it is
-    /// gone.
+    /// gone. Nothing is behind the end of the topic, so nothing of that is gone.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
-        if seq < self.floor || self.is_uncertain(seq) {
+        let is_gone = seq < self.floor && !self.is_finished_by(seq);
+        if is_gone || self.is_uncertain(seq) {
             return None;
         }
         Some(self.behind(seq))
     }
 
+    /// Returns the number behind which the newest `count` of the events begin that can be resumed, or all if they are fewer,
+    /// and the cursor of a subscriber that begins there. `None` if there are none.
+    ///
+    /// A client may be told that number even where ids are uncertain: it begins behind it and has nothing to miss before. If it
+    /// brings the number back, it is reset as everybody is.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Option<(u64, Cursor)> {
+        let index = self
+            .read_up_to(self.floor)
+            .max(self.entries.len().saturating_sub(count));
+        let first = self.entries.get(index)?;
+        let next = self.first + index as u64;
+        Some((first.seq.saturating_sub(1), Cursor { next }))
+    }
+
+    /// Returns how many events can be resumed.
+    #[must_use]
+    pub fn resumable(&self) -> usize {
+        self.entries.len() - self.read_up_to(self.floor)
+    }
+
     fn behind(&self, seq: u64) -> Cursor {
-        let read = self.entries.partition_point(|entry| entry.seq <= seq);
         Cursor {
-            next: self.first + read as u64,
+            next: self.first + self.read_up_to(seq) as u64,
         }
+    }
+
+    /// Returns how many of the events held are not above the number `seq`.
+    fn read_up_to(&self, seq: u64) -> usize {
+        self.entries.partition_point(|entry| entry.seq <= seq)
     }
 
     /// Whether a client with everything up to the number `seq`, from here or from another server, may have missed what came
@@ -649,6 +767,82 @@ mod tests {
         assert_eq!(ring.after(10), None);
         assert_eq!(ring.after(49), None);
         assert!(ring.after(50).is_some());
+    }
+
+    #[test]
+    fn the_newest_events_begin_behind_a_number_that_can_be_resumed() {
+        let mut ring = filled(3, [2, 4, 6, 8]);
+        for (count, expected) in [
+            (1, vec![8]),
+            (2, vec![6, 8]),
+            (3, vec![4, 6, 8]),
+            (9, vec![4, 6, 8]),
+            (usize::MAX, vec![4, 6, 8]),
+        ] {
+            let (seq, cursor) = ring.newest(count).unwrap();
+            assert_eq!(rest(&mut ring, cursor), expected, "of {count}");
+            assert_eq!(ring.after(seq), Some(cursor));
+        }
+        assert_eq!((ring.newest(0), ring.resumable()), (None, 3));
+        ring.lost_up_to(9);
+        assert_eq!((ring.newest(9), ring.resumable()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_kept_for_readers_alone_is_not_among_the_newest() {
+        let readers = HistoryLimits {
+            events: 9,
+            age: Duration::from_secs(60),
+        };
+        let mut ring = ring(2).keeping_for_readers(readers);
+        for seq in 1..=5 {
+            ring.push(seq, event(1), None, Duration::ZERO);
+        }
+        let (_, cursor) = ring.newest(usize::MAX).unwrap();
+        assert_eq!(rest(&mut ring, cursor), [4, 5]);
+        assert_eq!((ring.len(), ring.resumable()), (5, 2));
+    }
+
+    #[test]
+    fn nothing_is_published_to_a_topic_behind_its_end() {
+        let mut ring = filled(9, [2]);
+        let reader = ring.tail();
+        ring.finish(4, Some(event(1)), Duration::ZERO);
+        ring.push(6, event(1), None, Duration::ZERO);
+        ring.finish(7, None, Duration::ZERO);
+        assert_eq!(rest(&mut ring, reader), [4]);
+        assert!(ring.is_finished_by(4) && !ring.is_finished_by(3));
+        let (before, cursor) = ring.last_event().unwrap().unwrap();
+        assert_eq!((before, rest(&mut ring, cursor)), (3, vec![4]));
+    }
+
+    #[test]
+    fn the_end_of_a_topic_outlives_its_last_event() {
+        for lose in [
+            |ring: &mut Ring| assert!(ring.drop_oldest() > 0),
+            |ring: &mut Ring| ring.lost_up_to(9),
+        ] {
+            let mut ring = filled(9, []);
+            ring.finish(4, Some(event(1)), Duration::from_secs(1));
+            lose(&mut ring);
+            assert_eq!(ring.last_event(), Err(ResetReason::Expired));
+            assert_eq!((ring.after(3), ring.after(4)), (None, Some(ring.tail())));
+            assert_eq!(
+                ring.finished_for(Duration::from_secs(3)),
+                Some(Duration::from_secs(2))
+            );
+            ring.restart(0);
+            assert!(!ring.is_finished() && ring.last_event() == Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_ends_without_an_event_owes_none() {
+        let mut ring = filled(9, [2]);
+        ring.finish(4, None, Duration::ZERO);
+        assert_eq!(ring.last_event(), Ok(None));
+        assert_eq!((ring.last(), ring.len()), (4, 1));
+        assert!(ring.is_finished_by(2) && !ring.is_finished_by(1));
     }
 
     #[test]

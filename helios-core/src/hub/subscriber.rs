@@ -151,13 +151,14 @@ impl<T: TopicRing> Subscriber<T> {
     /// Starts to write events with the hub's ids. It is called once, before anything has been written.
     ///
     /// A client that has everything up to the number `last` goes on from there in all topics. For any other, each topic
-    /// begins where it was asked to, or at the first join: the live beginnings of one client are one, so that nothing
+    /// begins where it was asked to, or at the first join, and not behind the last event of a finished one: the live beginnings of one client are one, so that nothing
     /// between two joins is skipped. Its position is the earliest of these, since its next connection goes on from it in all
     /// topics alike: that may give it more of some topics, and never less.
     pub fn start(&mut self, last: Option<u64>) -> Start {
         let live = self.first_join().unwrap_or_default();
-        let replays = self.subscriptions.iter().filter_map(|topic| topic.replay);
-        let earliest = replays.filter_map(Result::ok).fold(live, u64::min);
+        let begins = self.subscriptions.iter();
+        let begins = begins.map(|topic| topic.begins_after(live));
+        let earliest = begins.fold(live, u64::min);
         let position = last.unwrap_or(earliest);
         self.use_ids_from(position);
         let mut missed = Vec::new();
@@ -207,6 +208,32 @@ impl<T: TopicRing> Subscriber<T> {
     #[must_use]
     pub fn has_read_all(&self) -> bool {
         self.outbox.is_empty() && self.subscriptions.iter().all(Subscription::is_read)
+    }
+
+    /// Whether there are topics of which `counts` is true, and all of these are finished and read. That does not change any
+    /// more, unless another one is joined or a topic loses what was read.
+    #[must_use]
+    pub fn has_finished(&self, counts: impl Fn(&T) -> bool) -> bool {
+        // Most topics are not finished: the names of few are looked at.
+        let is_over = |subscription: &Subscription<T>| subscription.is_over();
+        if self.paused_at.is_some() || !self.subscriptions.iter().any(is_over) {
+            return false;
+        }
+        let mut counted = self
+            .subscriptions
+            .iter()
+            .filter(|joined| counts(&joined.topic));
+        counted.all(is_over) && self.topics().any(counts)
+    }
+
+    /// Whether there are topics of which `counts` is true, and all of these are finished with no event behind the number
+    /// `seq`: a client that has everything up to there has all that there will ever be. It looks at the topics themselves, so it may be
+    /// asked before anything is read.
+    #[must_use]
+    pub fn finished_by(&self, seq: u64, counts: impl Fn(&T) -> bool) -> bool {
+        let mut counted = self.topics().filter(|topic| counts(topic)).peekable();
+        let is_finished = |topic: &T| topic.with(|ring| ring.is_finished_by(seq));
+        counted.peek().is_some() && counted.all(is_finished)
     }
 
     /// Whether something keeps it from reading on: a pause, or a topic that is catching up.
@@ -492,6 +519,26 @@ mod tests {
             topic.arrive(seq);
         }
         assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn a_reader_is_through_when_all_topics_that_count_are_finished_and_read() {
+        let (first, second) = (Topic::new(), Topic::new());
+        let mut reader = reader(&first, 0, None);
+        reader.join(Subscription::new(second.clone(), || 0));
+        let is_first = |topic: &Topic| Rc::ptr_eq(&topic.0, &first.0);
+        first.arrive(1);
+        first.1.set(false);
+        first.with(|ring| ring.finish(2, None, Duration::ZERO));
+        assert!(!reader.has_finished(is_first), "it has not looked yet");
+        assert_eq!(events(&mut reader, 0), Ok(0));
+        assert!(!reader.has_finished(is_first), "it is owed an event");
+        assert_eq!(events(&mut reader, 2), Ok(1));
+        assert!(reader.has_finished(is_first));
+        assert!(!reader.has_finished(|_| true) && !reader.has_finished(|_| false));
+        let by = |seq| reader.finished_by(seq, is_first);
+        assert_eq!((by(0), by(1)), (false, true), "the mark is no event");
+        assert!(!reader.finished_by(2, |_| true) && !reader.finished_by(2, |_| false));
     }
 
     #[test]

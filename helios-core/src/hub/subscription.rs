@@ -5,6 +5,8 @@ use std::task::Waker;
 use super::batch::BatchRequest;
 use super::entry::Cursor;
 use super::frame::Frame;
+use super::id::EventId;
+use super::replay::Replay;
 use super::ring::{Overtaken, Ring};
 use crate::sse::{ClientId, ResetReason};
 
@@ -35,6 +37,9 @@ use crate::sse::{ClientId, ResetReason};
 /// 3. The reader took no lock because it was still registered. Then either the publisher has yet to come and will take the
 ///    waker, or it has the waker and is about to wake it. The event cannot be at or below the loaded head: its round began
 ///    before the head was raised, so a reader that has loaded that head sees that it is registered no more.
+///
+/// The end of a topic is published in the same way, with or without an event, and a reader that takes the lock after it sees it at
+/// once, whatever head it has loaded (see `ring`).
 ///
 /// Rounds and the head are atomics with acquire and release. No other state is shared on this path.
 pub trait TopicRing {
@@ -74,7 +79,10 @@ pub struct Subscription<T> {
     pub topic: T,
     /// The hub's head when it was joined.
     pub(super) joined_at: u64,
-    /// The number after which it was asked to begin instead, or why it cannot.
+    /// The number after which it begins if nothing else is asked for: that head, or right before the last event of a finished
+    /// topic.
+    begins_at: u64,
+    /// The number after which it begins, where it was asked to begin elsewhere than now, or why it cannot.
     pub(super) replay: Option<Result<u64, ResetReason>>,
     pub(super) cursor: Cursor,
     /// A late event with a number up to this one is not for this subscriber: it was published before the subscription begins,
@@ -88,6 +96,8 @@ pub struct Subscription<T> {
     pub(super) readable_to: u64,
     /// Whether the cursor has been set without a look at what is there.
     pub(super) moved: bool,
+    /// Whether the topic was finished, as of the last look.
+    pub(super) finished: bool,
 }
 
 /// An event came late that the client has seen, if it was on another server, or has not, if it was here.
@@ -109,36 +119,74 @@ pub(super) struct Reader<'a> {
 }
 
 impl<T: TopicRing> Subscription<T> {
-    /// A subscription to what comes from now on. `head` gives the hub's head; it is called while the topic is locked, so
-    /// that exactly the topic's events above it are still to be read.
+    /// A subscription to what comes from now on, and to the last event of a topic that is finished. `head` gives the hub's
+    /// head; it is called while the topic is locked, so that exactly the topic's events above it are still to be read.
     pub fn new(topic: T, head: impl FnOnce() -> u64) -> Self {
-        let (joined_at, cursor) = topic.with(|ring| (head(), ring.tail()));
+        let (joined_at, tail, last) = topic.with(|ring| (head(), ring.tail(), ring.last_event()));
+        let (begins_at, cursor) = last.ok().flatten().unwrap_or((joined_at, tail));
         Self {
             topic,
             joined_at,
-            replay: None,
+            begins_at,
+            replay: last.err().map(Err),
             cursor,
-            seen: joined_at,
+            seen: begins_at,
             resumed: false,
             next: None,
             readable_to: u64::MAX,
             moved: true,
+            finished: false,
         }
     }
 
-    /// Begins after the number `from` instead. If that cannot be, for the reason given or because history does not reach
-    /// back there, it begins as before, and gives the reason.
+    /// Begins as the `replay` says instead. `position_of` gives the number of an id, or why it has none here. If history does
+    /// not reach back to that number, or there is none, it begins as before, and gives the reason.
     ///
     /// # Errors
     ///
-    /// The reason.
-    pub fn replay(&mut self, from: Result<u64, ResetReason>) -> Result<(), ResetReason> {
-        let reached = from.and_then(|seq| match self.resume_after(seq) {
-            true => Ok(seq),
-            false => Err(ResetReason::Expired),
-        });
-        self.replay = Some(reached);
-        reached.map(drop)
+    /// The reason, of [`Replay::After`]. The others ask for what there is, and miss at most the last event of a finished topic.
+    pub fn replay(
+        &mut self,
+        replay: Replay,
+        position_of: impl FnOnce(EventId) -> Result<u64, ResetReason>,
+    ) -> Result<(), ResetReason> {
+        let begins_after = match replay {
+            Replay::Live | Replay::Last(0) => return self.replay.map_or(Ok(()), |it| it.map(drop)),
+            Replay::After(id) => position_of(id).and_then(|seq| match self.resume_after(seq) {
+                true => Ok(seq),
+                false => Err(ResetReason::Expired),
+            }),
+            Replay::Last(count) => self.begin_with_newest(count),
+            Replay::Earliest => self.begin_with_newest(usize::MAX),
+        };
+        self.replay = Some(begins_after);
+        begins_after.map(drop)
+    }
+
+    /// Whether it was asked to begin elsewhere than now.
+    #[must_use]
+    pub fn is_asked_to_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Begins with the newest `count` events that can be resumed, and returns the number behind which they begin. What they are
+    /// is looked up under the same lock as where they are. If there are none, it begins as before.
+    fn begin_with_newest(&mut self, count: usize) -> Result<u64, ResetReason> {
+        let Some((seq, cursor)) = self.topic.with(|ring| ring.newest(count)) else {
+            return self.replay.unwrap_or(Ok(self.begins_at));
+        };
+        self.cursor = cursor;
+        self.seen = seq;
+        self.moved = true;
+        Ok(seq)
+    }
+
+    /// Returns the number after which it begins for a client without a position. Others begin live after the number `live`.
+    pub(super) fn begins_after(&self, live: u64) -> u64 {
+        match self.replay {
+            Some(Ok(seq)) => seq,
+            _ => live.min(self.begins_at),
+        }
     }
 
     /// Begins where a client without a position does: where it was asked to, else after the number `live`, which is not
@@ -153,9 +201,9 @@ impl<T: TopicRing> Subscription<T> {
         unasked.or(expired.then_some(ResetReason::Expired))
     }
 
-    /// Goes back to what comes after the number `seq`, which is not above its join. False if history does not reach there.
+    /// Goes back to what comes after the number `seq`, unless it begins there or before. False if history does not reach there.
     fn go_back_to(&mut self, seq: u64) -> bool {
-        if seq == self.joined_at {
+        if seq >= self.begins_at {
             return true;
         }
         let Some(cursor) = self.topic.with(|ring| ring.after(seq)) else {
@@ -199,6 +247,11 @@ impl<T: TopicRing> Subscription<T> {
         self.next.is_none() && self.readable_to == u64::MAX && self.is_known()
     }
 
+    /// Whether the topic is finished, and everything in it has been read.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished && self.next.is_none() && self.readable_to == u64::MAX && !self.moved
+    }
+
     /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it.
     fn read(
         &mut self,
@@ -211,6 +264,7 @@ impl<T: TopicRing> Subscription<T> {
             take(ring, cursor)?;
             self.next = ring.peek(*cursor)?.map(|entry| entry.seq);
             self.readable_to = ring.readable_to();
+            self.finished = ring.is_finished();
             match self.next {
                 Some(seq) if seq <= head => Ok(Unread::Something),
                 _ => Ok(Unread::Nothing),

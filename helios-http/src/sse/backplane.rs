@@ -34,6 +34,9 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///   to an old one. Then all clients are asked to reconnect, and are told that they have missed something.
 /// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
 ///   have their place in that order.
+/// * **Ends.** What finishes a topic is an event of it, in its place, and the last one. Whatever is published to the topic after
+///   that is refused, with [`Finished`], where ids are given out: for at least as long as any hub keeps history of the topic,
+///   and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end meanwhile.
 /// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
 ///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
 ///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event; who
@@ -48,7 +51,7 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///
 /// ```
 /// use helios::backplane::{
-///     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, History, PastEvent,
+///     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, Finished, History, PastEvent, Watched,
 /// };
 /// use helios::prelude::*;
 /// use helios::sse::EventId;
@@ -64,23 +67,31 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///     newest: u64,
 ///     log: HashMap<String, Vec<PastEvent>>,
 ///     watched: HashSet<String>,
+///     finished: HashMap<String, PastEvent>,
 ///     sink: Option<BackplaneSink>,
 /// }
 ///
 /// impl InMemory {
 ///     /// Numbers and hands over under one lock, so that the order is the same.
-///     fn append(&self, topic: &str, bytes: bytes::Bytes) -> EventId {
+///     fn append(&self, topic: &str, bytes: bytes::Bytes, finishes: bool) -> Result<EventId, Finished> {
 ///         let mut state = self.0.lock().unwrap();
+///         if state.finished.contains_key(topic) {
+///             return Err(Finished);
+///         }
 ///         state.newest += 1;
 ///         let id = EventId::new(state.epoch, state.newest);
+///         let event = PastEvent { id, bytes: bytes.clone() };
+///         if finishes {
+///             state.finished.insert(topic.to_owned(), event.clone());
+///         }
 ///         let log = state.log.entry(topic.to_owned()).or_default();
 ///         let prev = log.last().map(|event| event.id);
-///         log.push(PastEvent { id, bytes: bytes.clone() });
+///         log.push(event);
 ///         if state.watched.contains(topic) {
 ///             let event = BackplaneEvent::Event { topic: topic.to_owned(), id, prev, bytes };
 ///             state.sink.as_ref().map(|sink| sink.accept(event));
 ///         }
-///         id
+///         Ok(id)
 ///     }
 /// }
 ///
@@ -97,8 +108,9 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///         &'a self,
 ///         topic: &'a str,
 ///         bytes: bytes::Bytes,
+///         finishes: bool,
 ///     ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
-///         Box::pin(async move { Ok(self.append(topic, bytes)) })
+///         Box::pin(async move { Ok(self.append(topic, bytes, finishes)?) })
 ///     }
 ///
 ///     fn history<'a>(
@@ -116,11 +128,12 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///         })
 ///     }
 ///
-///     fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+///     fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
 ///         Box::pin(async move {
 ///             let mut state = self.0.lock().unwrap();
 ///             state.watched.insert(topic.to_owned());
-///             Ok(EventId::new(state.epoch, state.newest))
+///             let newest = EventId::new(state.epoch, state.newest);
+///             Ok(Watched { newest, finish: state.finished.get(topic).cloned() })
 ///         })
 ///     }
 ///
@@ -155,11 +168,13 @@ pub trait Backplane: Send + Sync + 'static {
     /// Publishes to all hubs that watch the topic, this one included, and gives the event's id. It may reach the sink
     /// before or after that.
     ///
-    /// An error goes to whoever publishes. It does not say that nothing was published.
+    /// With `finishes` it is the end of the topic. The error [`Finished`] says that this was published before. Any other goes to
+    /// whoever publishes, and does not say that nothing was published.
     fn publish<'a>(
         &'a self,
         topic: &'a str,
         bytes: Bytes,
+        finishes: bool,
     ) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
 
     /// Everything that was published to the topic after this id until now, whether it has been handed to the sink or not.
@@ -175,11 +190,12 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// From now on the topic's events are to be handed to the sink. Gives an id such that every greater one of this topic
     /// will be handed over, and every event up to it, of a topic that was watched before, has been: the newest id given
-    /// out at that place in what the link carries, of whatever topic.
+    /// out at that place in what the link carries, of whatever topic. If the topic is finished, up to that id, it gives what has
+    /// finished it, too.
     ///
     /// An error goes to the client that wanted to join, and the topic counts as not watched; events of it do no harm.
     /// It is asked for again when somebody else joins, or [`unwatch`](Self::unwatch)ed.
-    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
+    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>>;
 
     /// Nobody reads the topic here any more. It is not watched again before this is answered, or has taken 5 seconds. It
     /// may be called for a topic whose watch has failed or was dropped half-way.
@@ -187,6 +203,36 @@ pub trait Backplane: Send + Sync + 'static {
     /// An error is logged.
     fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>>;
 }
+
+/// The answer to [`Backplane::watch`].
+///
+/// ```
+/// use helios::sse::EventId;
+/// use helios::backplane::{PastEvent, Watched};
+///
+/// let end = PastEvent { id: EventId::new(1, 7), bytes: "as it was published".into() };
+/// let watched = Watched { newest: EventId::new(1, 9), finish: Some(end) };
+/// # assert!(watched.finish.is_some_and(|end| end.id.seq() <= watched.newest.seq()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The newest id given out.
+    pub newest: EventId,
+    /// What has finished the topic, as it was published.
+    pub finish: Option<PastEvent>,
+}
+
+/// The error of [`Backplane::publish`] to a topic that is finished.
+///
+/// ```
+/// use helios::backplane::{BackplaneError, Finished};
+///
+/// let refused: BackplaneError = Finished.into();
+/// assert!(refused.is::<Finished>());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the topic is finished")]
+pub struct Finished;
 
 /// What a backplane remembers of a topic.
 ///

@@ -25,6 +25,33 @@ use crate::sse::hub::topics::Topics;
 use crate::sse::hub::waiters::Wakers;
 use crate::sse::options::SseOptions;
 
+/// What is published to a topic: an event, the topic's end, or both in one.
+pub(crate) struct Publication {
+    pub(crate) event: Option<UnnumberedEvent>,
+    /// A client that does not get it.
+    pub(crate) except: Option<ClientId>,
+    /// Nothing comes behind it.
+    pub(crate) finishes: bool,
+}
+
+impl Publication {
+    pub(crate) fn event(event: UnnumberedEvent, except: Option<ClientId>) -> Self {
+        Self {
+            event: Some(event),
+            except,
+            finishes: false,
+        }
+    }
+
+    pub(crate) fn end(last: Option<UnnumberedEvent>) -> Self {
+        Self {
+            event: last,
+            except: None,
+            finishes: true,
+        }
+    }
+}
+
 pub(crate) struct Hub {
     options: OnceLock<SseOptions>,
     started: Instant,
@@ -83,6 +110,13 @@ impl Hub {
         EventId::new(self.epoch(), seq)
     }
 
+    /// The newest id that was given out.
+    pub(crate) fn newest_id(&self) -> EventId {
+        // The epoch first: whoever sees a new one sees a head of it, and an old one means nothing any more.
+        let epoch = self.epoch();
+        EventId::new(epoch, self.head())
+    }
+
     /// Goes on from this id, which somebody else has given out.
     pub(crate) fn advance_to(&self, id: EventId) {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);
@@ -139,12 +173,11 @@ impl Hub {
         Ok(())
     }
 
-    /// Numbers an event and puts it into its topic.
+    /// Numbers an event, or the end of a topic, and puts it into the topic.
     pub(crate) fn append(
         &self,
         name: &str,
-        event: &UnnumberedEvent,
-        except: Option<ClientId>,
+        publication: &Publication,
     ) -> Result<EventId, SseError> {
         let (seq, woken) = loop {
             let topic = self.topics.open(name, self.options())?;
@@ -154,11 +187,14 @@ impl Hub {
                 self.topics.forget(&topic);
                 continue;
             }
+            if state.ring.is_finished() {
+                return Err(SseError::TopicFinished(name.to_owned()));
+            }
             let woken = topic.begin_round(&mut state);
             // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
-            self.push(&mut state.ring, seq, event, except);
+            self.push(&mut state.ring, seq, publication);
             break (seq, woken);
         };
         self.appended(woken);
@@ -166,17 +202,15 @@ impl Hub {
     }
 
     /// Appends to a topic's ring. The caller wakes the readers once it has released the lock.
-    pub(crate) fn push(
-        &self,
-        ring: &mut Ring,
-        seq: u64,
-        event: &UnnumberedEvent,
-        except: Option<ClientId>,
-    ) {
-        let event = event.with_id(&self.id(seq).to_string());
+    pub(crate) fn push(&self, ring: &mut Ring, seq: u64, publication: &Publication) {
+        let event = publication.event.as_ref();
+        let event = event.map(|event| event.with_id(&self.id(seq).to_string()));
         let now = self.now();
-        self.topics
-            .change(ring, |ring| ring.push(seq, event, except, now));
+        self.topics.change(ring, |ring| match event {
+            event if publication.finishes => ring.finish(seq, event, now),
+            Some(event) => ring.push(seq, event, publication.except, now),
+            None => {}
+        });
     }
 
     /// Does what is left to be done when a topic is unlocked again.

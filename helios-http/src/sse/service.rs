@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use axum_core::response::Response;
 use helios_core::event::IntoSseEvent;
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, Replay};
 use helios_core::sse::{ClientId, SseError};
 use http::request::Parts;
 
@@ -209,8 +209,8 @@ impl SseService {
     /// # Errors
     ///
     /// [`SseError::Event`], [`SseError::Reserved`], [`SseError::OwnId`] or [`SseError::TooLarge`] for an event that
-    /// cannot be published; [`SseError::InvalidTopic`] or [`SseError::TooManyTopics`]; [`SseError::Backplane`] if
-    /// there is one and it fails.
+    /// cannot be published; [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], or [`SseError::TopicFinished`];
+    /// [`SseError::Backplane`] if there is one and it fails.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -276,6 +276,93 @@ impl SseService {
         respond(&self.streams, head, stream).await
     }
 
+    /// Finishes a topic: nothing is published to it any more. [`SseService::finish_with`] does so with a last event. It gives the
+    /// id of the end, which has its place among the topic's events.
+    ///
+    /// Clients that are in the topic read everything that was published to it. A stream ends with `helios:end`, as
+    /// [`CloseReason::Completed`](helios_core::sse::CloseReason::Completed), as soon as it has joined at least one topic, all of
+    /// its topics are finished and read, and it lives by nothing else: its generator or producer runs no more, and no handle of
+    /// it is kept. A stream whose [`SseStream`] the app keeps stays open until that is dropped, which is noticed at the next
+    /// heartbeat, or closed. A stream that is in other topics goes on with them.
+    ///
+    /// A client that joins later is given what it asks for of the topic, and at least the last event if there was one, and then
+    /// the end. If that event is gone, as memory was short, the client is told by a `helios:reset`. One that brings an id from
+    /// behind the end, or begins there, is given the end alone. For as long as the topic's history is kept (`age`, from the end
+    /// on) the topic stays finished, and is counted as one. Then its name is free again.
+    ///
+    /// With a backplane the topic is finished on all servers.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::TopicFinished`] if it is finished already; as [`SseService::publish`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::testing::TestApp;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Jobs;
+    ///
+    /// #[controller(prefix = "jobs")]
+    /// impl Jobs {
+    ///     #[sse("{job}")]
+    ///     async fn follow(&self, #[param] job: u64, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+    ///         sse.subscribe([format!("job:{job}")]).await
+    ///     }
+    /// }
+    /// # #[server(controllers = [Jobs], sse(enabled = true))]
+    /// # struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = TestApp::start(App).unwrap();
+    /// let early = app.sse("/jobs/7").await;
+    /// app.sse_service().finish_with("job:7", "done").await.unwrap();
+    /// let late = app.sse("/jobs/7").await;
+    /// for mut stream in [early, late] {
+    ///     let events = stream.rest().await;
+    ///     let names: Vec<_> = events.iter().map(|event| &*event.event).collect();
+    ///     assert_eq!(names, ["helios:ready", "message", "helios:end"]);
+    ///     assert_eq!(events[1].data, "done");
+    /// }
+    /// let refused = app.sse_service().publish("job:7", "more").await;
+    /// assert!(matches!(refused, Err(SseError::TopicFinished(_))));
+    /// # }
+    /// ```
+    pub async fn finish(&self, topic: impl AsRef<str>) -> Result<EventId, SseError> {
+        let topic = topic.as_ref();
+        check_name(topic)?;
+        self.streams.finish(topic, None).await
+    }
+
+    /// Publishes a last event to a topic and finishes it, in one: nothing comes between. See [`SseService::finish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SseService::finish`]. An event that cannot be published finishes nothing.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn build(sse: SseService, job: u64) -> Result<(), SseError> {
+    ///     let topic = format!("job:{job}");
+    ///     for step in ["compile", "test"] {
+    ///         sse.publish(&topic, SseEvent::text(step).event("step")).await?;
+    ///     }
+    ///     sse.finish_with(&topic, SseEvent::text("success").event("result")).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn finish_with(
+        &self,
+        topic: impl AsRef<str>,
+        last: impl IntoSseEvent,
+    ) -> Result<EventId, SseError> {
+        let topic = topic.as_ref();
+        check_name(topic)?;
+        let last = last.into_sse_event();
+        self.streams.finish(topic, Some(&last)).await
+    }
+
     /// A handle that has joined these topics. An `#[sse]` method may just return it.
     ///
     /// # Errors
@@ -300,11 +387,77 @@ impl SseService {
         &self,
         topics: impl IntoIterator<Item = T>,
     ) -> Result<SseStream, SseError> {
+        self.subscribe_from(topics, Replay::Live).await
+    }
+
+    /// A handle that has joined these topics, each of which begins as the [`Replay`] says, for a client that brings no id. See
+    /// [`SseStream::join_from`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SseStream::join`].
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Jobs;
+    ///
+    /// #[controller(prefix = "jobs")]
+    /// impl Jobs {
+    ///     #[sse("{job}")]
+    ///     async fn log(&self, #[param] job: u64, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+    ///         sse.subscribe_from([format!("job:{job}")], Replay::Earliest).await
+    ///     }
+    /// }
+    /// ```
+    pub async fn subscribe_from<T: AsRef<str>>(
+        &self,
+        topics: impl IntoIterator<Item = T>,
+        from: impl Into<Replay>,
+    ) -> Result<SseStream, SseError> {
         let client = self.create_connection();
+        let from = from.into();
         for topic in topics {
-            client.join(topic).await?;
+            client.join_from(topic, from).await?;
         }
         Ok(client)
+    }
+
+    /// Returns the newest id that this hub has given out. Take it, then load what a page shows, and let the page's stream join
+    /// from it: nothing that was published meanwhile is missing. A snapshot may hold events behind that id already.
+    ///
+    /// It holds for what is stored before it is published. With a backplane it is the newest id that has arrived here.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Scores {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "scores")]
+    /// impl Scores {
+    ///     #[get]
+    ///     async fn load(&self) -> serde_json::Value {
+    ///         let since = self.sse.newest_id(); // first the id,
+    ///         let scores = read_scores().await; // then the truth
+    ///         json!({ "scores": scores, "since": since.to_string() })
+    ///     }
+    ///
+    ///     #[sse("live")]
+    ///     async fn live(&self, #[query] since: String) -> Result<SseStream, HttpError> {
+    ///         let since: EventId = since.parse().map_err(|_| HttpError::bad_request("`since` is no event id"))?;
+    ///         Ok(self.sse.subscribe_from(["scores"], since).await?)
+    ///     }
+    /// }
+    /// # use helios::EventId;
+    /// # async fn read_scores() -> Vec<u64> { Vec::new() }
+    /// ```
+    #[must_use]
+    pub fn newest_id(&self) -> EventId {
+        self.streams.hub.newest_id()
     }
 
     /// The attached streams that are in the topic, on this server. It looks at each stream of the app, so it is for

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use helios_core::event::SseEvent;
-use helios_core::hub::{EventId, UnnumberedEvent};
+use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::sse::backplane::Backplane;
 use crate::sse::backplane::replication::Replication;
-use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
+use crate::sse::hub::{Hub, Publication};
 use crate::sse::limiter::Limiter;
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
@@ -174,22 +174,41 @@ impl Streams {
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let event = self.hub.encode_unnumbered(event)?;
+        self.put(topic, &Publication::event(event, except)).await
+    }
+
+    /// Finishes a topic, with a last event or without.
+    pub(crate) async fn finish(
+        self: &Arc<Self>,
+        topic: &str,
+        last: Option<&SseEvent>,
+    ) -> Result<EventId, SseError> {
+        let last = last.map(|event| self.hub.encode_unnumbered(event));
+        self.put(topic, &Publication::end(last.transpose()?)).await
+    }
+
+    async fn put(
+        self: &Arc<Self>,
+        topic: &str,
+        publication: &Publication,
+    ) -> Result<EventId, SseError> {
         tokio::task::consume_budget().await;
         let id = match self.replication() {
-            Some(replication) => replication.publish(topic, &event, except).await?,
-            None => self.append(topic, &event, except)?,
+            Some(replication) => replication.publish(topic, publication).await?,
+            None => self.append(topic, publication)?,
         };
-        self.hub.counters.published.fetch_add(1, Ordering::Relaxed);
+        if publication.event.is_some() {
+            self.hub.counters.published.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(id)
     }
 
     fn append(
         self: &Arc<Self>,
         topic: &str,
-        event: &UnnumberedEvent,
-        except: Option<ClientId>,
+        publication: &Publication,
     ) -> Result<EventId, SseError> {
-        let id = self.hub.append(topic, event, except)?;
+        let id = self.hub.append(topic, publication)?;
         // History has to expire even if nobody ever connects.
         if !self.is_beating() && Handle::try_current().is_ok() {
             self.keep_beating();

@@ -17,7 +17,9 @@
 //!    the events of other topics.
 //! 8. An event that turns up at or below the head at which its topic was held is late: readers may have been given ids after it
 //!    without it. The ring marks that as uncertain. What turns up above that head is not late, since nobody could read past it.
-//! 9. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
+//! 9. The end of a topic travels as an event does, with its place in the order. What is numbered behind it, all hubs ignore. A hub
+//!    that watches a topic for the first time is told of its end with the answer.
+//! 10. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
 //!
 //! # Locks
 //!
@@ -35,12 +37,12 @@ use tokio::time::timeout;
 
 use crate::panics::caught_in;
 use crate::sse::backplane::{
-    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, History, PastEvent,
+    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, Finished, History, PastEvent, Watched,
 };
-use crate::sse::hub::Hub;
 use crate::sse::hub::feed::{Arrival, Behind, Feed};
 use crate::sse::hub::topics::{Topic, TopicState};
 use crate::sse::hub::waiters::Wakers;
+use crate::sse::hub::{Hub, Publication};
 use crate::sync::lock;
 
 /// How long the backplane may take to tell what is missing, or to unwatch. Readers wait for it.
@@ -106,12 +108,14 @@ impl Replication {
     pub(crate) async fn publish(
         &self,
         topic: &str,
-        event: &UnnumberedEvent,
-        except: Option<ClientId>,
+        publication: &Publication,
     ) -> Result<EventId, SseError> {
-        let bytes = pack(event, except);
-        let published = self.started()?.publish(topic, bytes).await;
-        published.map_err(failed)
+        let (bytes, finishes) = (pack(publication), publication.finishes);
+        let published = self.started()?.publish(topic, bytes, finishes).await;
+        published.map_err(|error| match error.is::<Finished>() {
+            true => SseError::TopicFinished(topic.to_owned()),
+            false => failed(error),
+        })
     }
 
     /// Asks for the topic's events, unless that was done before.
@@ -131,17 +135,17 @@ impl Replication {
         let mut asking = Asking::begin(topic);
         loop {
             let epoch = hub.epoch();
-            let id = backplane.watch(&topic.name).await?;
-            if self.watched(topic, epoch, id) {
+            let watched = backplane.watch(&topic.name).await?;
+            if self.watched(topic, epoch, &watched) {
                 asking.answered = true;
                 return Ok(());
             }
         }
     }
 
-    /// The topic is watched, from the event behind `id` on. False if that has become void since it was asked for.
-    fn watched(self: &Arc<Self>, topic: &Arc<Topic>, asked_in: u64, id: EventId) -> bool {
-        let hub = &self.hub;
+    /// The topic is watched, from the event behind the answer's id on. False if that has become void since it was asked for.
+    fn watched(self: &Arc<Self>, topic: &Arc<Topic>, asked_in: u64, answer: &Watched) -> bool {
+        let (hub, id) = (&self.hub, answer.newest);
         let _order = lock(&self.order);
         if id.epoch() != hub.epoch() {
             if hub.epoch() != asked_in {
@@ -152,8 +156,17 @@ impl Replication {
         hub.advance_to(id);
         let mut state = topic.lock();
         let woken = topic.begin_round(&mut state);
-        let ring = hub.options().ring(&topic.name, id.seq());
+        let is_of_its_sequence = |finish: &&PastEvent| finish.id.epoch() == id.epoch();
+        let finish = answer.finish.as_ref().filter(is_of_its_sequence);
+        // Nothing was published behind the end, so that is all there is to know from there on.
+        let floor = finish.map_or(id.seq(), |finish| finish.id.seq().saturating_sub(1));
+        let ring = hub.options().ring(&topic.name, floor);
         hub.topics.change(&mut state.ring, |old| *old = ring);
+        if let Some(finish) = finish {
+            let end = unpack(&finish.bytes).filter(|publication| publication.finishes);
+            let end = end.unwrap_or_else(|| Publication::end(None));
+            hub.push(&mut state.ring, finish.id.seq(), &end);
+        }
         let settled = settle(hub, &mut state);
         drop(state);
         hub.appended(woken);
@@ -224,7 +237,7 @@ impl Replication {
         bytes: &Bytes,
     ) {
         let hub = &self.hub;
-        let Some((event, except)) = unpack(bytes) else {
+        let Some(publication) = unpack(bytes) else {
             tracing::error!(
                 topic = &*topic.name,
                 "the backplane gave what no hub has published"
@@ -235,8 +248,7 @@ impl Replication {
         let arrival = Arrival {
             seq: id.seq(),
             prev: prev.map(EventId::seq),
-            event,
-            except,
+            publication,
         };
         let mut guard = topic.lock();
         let state = &mut *guard;
@@ -280,6 +292,10 @@ impl Replication {
     fn catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
         let hub = &self.hub;
         let mut state = topic.lock();
+        if state.ring.is_finished() {
+            // Nothing is published behind its end.
+            return;
+        }
         match &mut state.feed {
             Feed::Off => {}
             // What is fetched now may have been looked up before this loss.
@@ -371,7 +387,8 @@ impl Replication {
                         append_past(hub, &mut state, event);
                     }
                     // It was there before history was asked, so that history should have known what is before it.
-                    if let Some(wanted) = asked.wanted.filter(|seq| *seq > state.ring.last()) {
+                    let wanted = asked.wanted.filter(|seq| *seq > state.ring.last());
+                    if let Some(wanted) = wanted.filter(|_| !state.ring.is_finished()) {
                         lose(hub, &mut state, wanted);
                     }
                 }
@@ -399,14 +416,35 @@ impl Replication {
         }
     }
 
+    /// Makes the history of this topic hold its newest `count` events, as far as the backplane remembers all of it, and is
+    /// quick enough.
+    pub(crate) async fn fetch_newest(&self, topic: &Topic, count: usize) {
+        let start = self.hub.id(0);
+        let room = self.hub.options().history_of(&topic.name).events;
+        let reaches = |ring: &Ring| ring.floor() == 0 || ring.resumable() >= count.min(room);
+        let fetch = self.reach_back_unless(reaches, topic, start);
+        if timeout(TIMEOUT, fetch).await.is_err() {
+            tracing::warn!("the backplane's history took too long for a client that is new");
+        }
+    }
+
     async fn reach_back_in(&self, topic: &Topic, after: EventId) {
+        let reaches = |ring: &Ring| ring.floor() <= after.seq();
+        self.reach_back_unless(reaches, topic, after).await;
+    }
+
+    async fn reach_back_unless(
+        &self,
+        reaches: impl Fn(&Ring) -> bool,
+        topic: &Topic,
+        after: EventId,
+    ) {
         let hub = &self.hub;
-        let reaches = || topic.lock().ring.floor() <= after.seq();
-        if reaches() {
+        if reaches(&topic.lock().ring) {
             return;
         }
         let _one_by_one = topic.reaching_back.lock().await;
-        if reaches() {
+        if reaches(&topic.lock().ring) {
             return;
         }
         let last = topic.lock().ring.last();
@@ -466,21 +504,22 @@ fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
     state.feed = Feed::Behind(Behind::new(since, first));
 }
 
-/// Whether nothing is missing before this event.
+/// Whether nothing is missing before this event. Behind the end of a topic there is nothing to miss: all hubs ignore what is
+/// numbered there.
 fn follows(ring: &Ring, arrival: &Arrival) -> bool {
-    arrival.prev.is_none_or(|prev| prev <= ring.last())
+    ring.is_finished() || arrival.prev.is_none_or(|prev| prev <= ring.last())
 }
 
 /// Appends an event, which is late if its number is not above `since`: readers may have been past it by then.
 fn append(hub: &Hub, state: &mut TopicState, arrival: &Arrival, since: u64) {
     let seq = arrival.seq;
-    if seq <= state.ring.last() {
+    if seq <= state.ring.last() || state.ring.is_finished() {
         return;
     }
     if seq <= since {
         state.ring.mark_uncertain(seq, since.saturating_add(1));
     }
-    hub.push(&mut state.ring, seq, &arrival.event, arrival.except);
+    hub.push(&mut state.ring, seq, &arrival.publication);
 }
 
 fn append_past(hub: &Hub, state: &mut TopicState, past: &PastEvent) {
@@ -489,15 +528,14 @@ fn append_past(hub: &Hub, state: &mut TopicState, past: &PastEvent) {
         return;
     };
     let since = *since;
-    let Some((event, except)) = unpack(&past.bytes) else {
+    let Some(publication) = unpack(&past.bytes) else {
         lose(hub, state, seq);
         return;
     };
     let arrival = Arrival {
         seq,
         prev: None,
-        event,
-        except,
+        publication,
     };
     append(hub, state, &arrival, since);
 }
@@ -536,52 +574,93 @@ fn prepend(hub: &Hub, ring: &mut Ring, events: &[PastEvent], after: u64) {
     let known = oldest.unwrap_or_else(|| ring.last().saturating_add(1));
     let unknown = |event: &&PastEvent| (after + 1..known).contains(&event.id.seq());
     for past in events.iter().rev().filter(unknown) {
-        let Some((event, except)) = unpack(&past.bytes) else {
+        let Some(Publication { event, except, .. }) = unpack(&past.bytes) else {
             return;
         };
+        // The end of a topic without a last event is known here.
+        let Some(event) = event else { continue };
         let seq = past.id.seq();
         let event = event.with_id(&hub.id(seq).to_string());
         let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, hub.now());
         if !hub.topics.change(ring, prepend) {
             return;
         }
+        // There may be no room for those before it.
+        ring.reaches_back_to(seq.saturating_sub(1));
     }
     ring.reaches_back_to(after);
 }
 
-/// What travels through the backplane: whom it is not for, where its id belongs, and the event without it.
-fn pack(event: &UnnumberedEvent, except: Option<ClientId>) -> Bytes {
-    let (bytes, id_at) = event.parts();
-    let mut packed = BytesMut::with_capacity(bytes.len() + 25);
-    match except {
-        Some(client) => {
-            packed.put_u8(1);
-            packed.put_slice(client.as_bytes());
-        }
-        None => packed.put_u8(0),
+/// The flags in the first byte of what travels through the backplane.
+mod flags {
+    /// The client that it is not for follows.
+    pub(super) const EXCEPT: u8 = 1;
+    /// It ends its topic.
+    pub(super) const FINISHES: u8 = 1 << 1;
+    /// There is no event.
+    pub(super) const EMPTY: u8 = 1 << 2;
+}
+
+/// What travels through the backplane: the flags, whom it is not for, where the event's id belongs, and the event without it.
+fn pack(publication: &Publication) -> Bytes {
+    let Publication {
+        event,
+        except,
+        finishes,
+    } = publication;
+    let set = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+    let length = event.as_ref().map_or(0, |event| event.parts().0.len());
+    let mut packed = BytesMut::with_capacity(length + 25);
+    packed.put_u8(
+        set(flags::EXCEPT, except.is_some())
+            | set(flags::FINISHES, *finishes)
+            | set(flags::EMPTY, event.is_none()),
+    );
+    if let Some(client) = except {
+        packed.put_slice(client.as_bytes());
     }
-    packed.put_u64(id_at.map_or(u64::MAX, |at| at as u64));
-    packed.put_slice(bytes);
+    if let Some(event) = event {
+        let (bytes, id_at) = event.parts();
+        packed.put_u64(id_at.map_or(u64::MAX, |at| at as u64));
+        packed.put_slice(bytes);
+    }
     packed.freeze()
 }
 
 /// `None` for what [`pack`] has not made.
-fn unpack(packed: &Bytes) -> Option<(UnnumberedEvent, Option<ClientId>)> {
+fn unpack(packed: &Bytes) -> Option<Publication> {
     let mut rest = packed.clone();
-    let except = match rest.try_get_u8().ok()? {
-        0 => None,
-        1 => {
+    let set = rest.try_get_u8().ok()?;
+    if set & !(flags::EXCEPT | flags::FINISHES | flags::EMPTY) != 0 {
+        return None;
+    }
+    let has = |flag: u8| set & flag != 0;
+    let except = match has(flags::EXCEPT) {
+        true => {
             let mut id = [0; 16];
             rest.try_copy_to_slice(&mut id).ok()?;
             Some(ClientId::from_bytes(id))
         }
-        _ => return None,
+        false => None,
     };
-    let id_at = match rest.try_get_u64().ok()? {
+    let event = match has(flags::EMPTY) {
+        true if rest.is_empty() => None,
+        true => return None,
+        false => Some(unpack_event(rest)?),
+    };
+    Some(Publication {
+        event,
+        except,
+        finishes: has(flags::FINISHES),
+    })
+}
+
+fn unpack_event(mut packed: Bytes) -> Option<UnnumberedEvent> {
+    let id_at = match packed.try_get_u64().ok()? {
         u64::MAX => None,
         at => Some(usize::try_from(at).ok()?),
     };
-    Some((UnnumberedEvent::from_parts(rest, id_at)?, except))
+    UnnumberedEvent::from_parts(packed, id_at)
 }
 
 #[cfg(test)]
@@ -594,21 +673,36 @@ mod tests {
     fn an_event_survives_the_journey() {
         let client = ClientId::from_random_bytes([7; 16]);
         let event = UnnumberedEvent::new(&SseEvent::text("x").event("n")).unwrap();
-        for except in [None, Some(client)] {
-            let (unpacked, to) = unpack(&pack(&event, except)).unwrap();
-            assert_eq!(to, except);
-            assert_eq!(unpacked.parts(), event.parts());
-        }
         let comment = UnnumberedEvent::new(&SseEvent::default().comment("c")).unwrap();
-        assert_eq!(unpack(&pack(&comment, None)).unwrap().0.parts().1, None);
+        for event in [Some(event), Some(comment), None] {
+            for (except, finishes) in [(None, true), (None, false), (Some(client), false)] {
+                let packed = pack(&Publication {
+                    event: event.clone(),
+                    except,
+                    finishes,
+                });
+                let unpacked = unpack(&packed).unwrap();
+                assert_eq!((unpacked.except, unpacked.finishes), (except, finishes));
+                let parts = |event: &Option<UnnumberedEvent>| {
+                    event.as_ref().map(|event| {
+                        let (bytes, id_at) = event.parts();
+                        (bytes.clone(), id_at)
+                    })
+                };
+                assert_eq!(parts(&unpacked.event), parts(&event));
+            }
+        }
     }
 
     #[test]
     fn what_no_hub_has_published_is_refused() {
-        let whole = pack(&UnnumberedEvent::new(&SseEvent::text("x")).unwrap(), None);
+        let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();
+        let whole = pack(&Publication::event(event, None));
         for bad in [
             Bytes::new(),
             Bytes::from_static(&[2]),
+            Bytes::from_static(&[8]),
+            Bytes::from_static(&[4, 0]),
             Bytes::from_static(&[1, 2, 3]),
             whole.slice(..5),
             Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 9, b'x']),

@@ -2,15 +2,13 @@
 
 use std::collections::VecDeque;
 
-use helios_core::hub::UnnumberedEvent;
-use helios_core::sse::ClientId;
+use crate::sse::hub::Publication;
 
 /// An event from the backplane.
 pub(crate) struct Arrival {
     pub(crate) seq: u64,
     pub(crate) prev: Option<u64>,
-    pub(crate) event: UnnumberedEvent,
-    pub(crate) except: Option<ClientId>,
+    pub(crate) publication: Publication,
 }
 
 /// What becomes of a topic's events that arrive.

@@ -119,6 +119,18 @@ impl Membership {
             registration: None,
         })
     }
+
+    /// Whether it is a membership of the topic that has this name now.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        *self.topic.name == *name && !self.topic.lock().removed
+    }
+}
+
+impl Membership {
+    /// Whether it is of a topic that was asked for by its name, and not of the one that everybody is in.
+    pub(crate) fn is_named(&self) -> bool {
+        *self.topic.name != *EVERYONE
+    }
 }
 
 impl TopicRing for Membership {
@@ -251,17 +263,21 @@ impl Topics {
         result
     }
 
-    /// Drops what has expired, and gives the topics that nobody is in and that hold nothing. They are removed: the
+    /// Drops what has expired, and gives the topics that hold nothing, and that nobody is in or that are finished. They are removed: the
     /// caller calls [`Topics::forget`] when their names may be used anew.
     pub(crate) fn sweep(&self, now: Duration, options: &SseOptions) -> Vec<Arc<Topic>> {
         let mut removed = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
             self.change(&mut state.ring, |ring| ring.expire(now));
-            // As long as its history would be kept: who comes back to a quiet topic has missed nothing.
-            let kept = state.idle_since.elapsed() < options.history_of(&topic.name).age;
+            // As long as its history would be kept: who comes back to a quiet topic has missed nothing, and who comes to a
+            // finished one is told. Streams that are still in a finished one get nothing more of it.
+            let finished_for = state.ring.finished_for(now);
+            let idle_for = finished_for.unwrap_or_else(|| state.idle_since.elapsed());
+            let kept = idle_for < options.history_of(&topic.name).age;
             let empty = state.ring.is_empty() && !state.feed.is_behind();
-            let unused = state.members == 0 && empty && !kept;
+            let is_used = state.members > 0 && finished_for.is_none();
+            let unused = !is_used && empty && !kept;
             if unused && !state.removed && *topic.name != *EVERYONE {
                 state.removed = true;
                 // What still arrives would be held by a ring that nobody drops anything from.

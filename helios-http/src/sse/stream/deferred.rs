@@ -3,15 +3,8 @@
 use std::mem;
 
 use helios_core::event::SseEvent;
-use helios_core::hub::{BacklogLimits, EventId};
+use helios_core::hub::{BacklogLimits, Replay};
 use helios_core::sse::{SseError, SseReset};
-
-/// Where a topic begins. `Now` is the hub's head. Before the response head leaves, it is where the client has left off, if it has.
-#[derive(Clone, Copy)]
-pub(crate) enum JoinAt {
-    Now,
-    After(EventId),
-}
 
 /// Who sends an event: closure interceptors map only what the route itself sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +27,7 @@ struct Kept {
     /// Of all events that were sent.
     bytes: usize,
     /// Topics to be joined once the hub is known.
-    wanted: Vec<(String, JoinAt)>,
+    wanted: Vec<(String, Replay)>,
     /// Resets that are told when the reader starts.
     resets: Vec<SseReset>,
 }
@@ -74,7 +67,7 @@ impl Deferred {
     }
 
     /// Keeps the topic in mind until the hub is known.
-    pub(crate) fn want(&mut self, topic: &str, at: JoinAt) -> Result<(), SseError> {
+    pub(crate) fn want(&mut self, topic: &str, replay: Replay) -> Result<(), SseError> {
         let wanted = &mut self.kept().wanted;
         if wanted.iter().any(|(wanted, _)| wanted == topic) {
             return Ok(());
@@ -82,7 +75,7 @@ impl Deferred {
         if wanted.len() >= MAX_WANTED {
             return Err(SseError::TooManyJoined { limit: MAX_WANTED });
         }
-        wanted.push((topic.to_owned(), at));
+        wanted.push((topic.to_owned(), replay));
         Ok(())
     }
 
@@ -97,7 +90,7 @@ impl Deferred {
         kept.flat_map(|kept| kept.wanted.iter().map(|(topic, _)| topic.as_str()))
     }
 
-    pub(crate) fn take_wanted(&mut self) -> Vec<(String, JoinAt)> {
+    pub(crate) fn take_wanted(&mut self) -> Vec<(String, Replay)> {
         self.take(|kept| &mut kept.wanted)
     }
 
@@ -150,14 +143,14 @@ mod tests {
     fn topics_are_wanted_once_until_they_are_left_and_up_to_a_limit() {
         let mut deferred = Deferred::default();
         for topic in ["a", "b", "a"] {
-            deferred.want(topic, JoinAt::Now).unwrap();
+            deferred.want(topic, Replay::Live).unwrap();
         }
         deferred.leave("a");
         assert!(deferred.wanted().eq(["b"]));
         for n in 1..MAX_WANTED {
-            deferred.want(&n.to_string(), JoinAt::Now).unwrap();
+            deferred.want(&n.to_string(), Replay::Live).unwrap();
         }
-        let refused = deferred.want("c", JoinAt::Now);
+        let refused = deferred.want("c", Replay::Live);
         assert!(matches!(
             refused,
             Err(SseError::TooManyJoined { limit: MAX_WANTED })

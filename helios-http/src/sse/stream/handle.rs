@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use helios_core::event::{IntoSseEvent, SseEvent};
-use helios_core::hub::EventId;
+use helios_core::hub::Replay;
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
@@ -289,6 +289,8 @@ impl SseStream {
     /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
     /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
     ///
+    /// A topic that is [finished](crate::sse::SseService::finish) gives its last event, if it had one.
+    ///
     /// A handle that was made without the [`SseService`](crate::sse::SseService) joins when it is attached.
     ///
     /// Cancel-safe: a dropped future has joined or has not.
@@ -329,14 +331,15 @@ impl SseStream {
     /// }
     /// ```
     pub async fn join(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
-        self.state.join(topic.as_ref(), JoinAt::Now).await
+        self.state.join(topic.as_ref(), Replay::Live).await
     }
 
-    /// Joins a topic, and begins with what was published to it after `id`. If history does not reach back there, the client is
-    /// told by a `helios:reset`. Does nothing on a topic that it is in. Cancel-safe as `join` is.
+    /// Joins a topic, and begins as the [`Replay`] says: behind an id, with the last few events, or with the earliest. If
+    /// history does not reach back to an id, the client is told by a `helios:reset`. Does nothing on a topic that it is in.
+    /// Cancel-safe as `join` is.
     ///
-    /// Before the response head leaves, the stream begins at the earliest of such ids, and one that the client has brought
-    /// overrules them all. In a stream that is running, events older than the client's position come without an id.
+    /// Before the response head leaves, the stream begins at the earliest of all such beginnings, and an id that the client has
+    /// brought overrules them all. In a stream that is running, events older than the client's position come without an id.
     ///
     /// # Errors
     ///
@@ -351,8 +354,12 @@ impl SseStream {
     ///     client.join_from(format!("document:{document}"), since).await
     /// }
     /// ```
-    pub async fn join_from(&self, topic: impl AsRef<str>, id: EventId) -> Result<(), SseError> {
-        self.state.join(topic.as_ref(), JoinAt::After(id)).await
+    pub async fn join_from(
+        &self,
+        topic: impl AsRef<str>,
+        from: impl Into<Replay>,
+    ) -> Result<(), SseError> {
+        self.state.join(topic.as_ref(), from.into()).await
     }
 
     /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
@@ -437,9 +444,9 @@ impl SseStream {
     }
 
     /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query
-    /// `lastEventId`. `None` on a detached handle.
+    /// `lastEventId`. `None` on a detached handle, and for a client that asks for the `earliest` events: it has seen none.
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
-        self.state.request()?.last_event_id.clone()
+        self.state.request()?.last_seen().map(str::to_owned)
     }
 }

@@ -17,6 +17,14 @@ pub(crate) struct Ending {
     pub(crate) event: EndEvent,
 }
 
+impl Ending {
+    /// There is nothing more to come.
+    pub(crate) const COMPLETED: Self = Self {
+        reason: CloseReason::Completed,
+        event: EndEvent::End,
+    };
+}
+
 /// The event that tells the client of the end.
 #[derive(Clone, Debug)]
 pub(crate) enum EndEvent {

@@ -114,8 +114,10 @@ impl RunningStream {
         Poll::Ready(self.begin())
     }
 
-    /// The head leaves.
+    /// The head leaves. What only the start of a stream needs is let go first: it holds a handle, too.
     fn begin(&mut self) -> OpenOutcome {
+        let opening = self.opening.take();
+        let head = opening.map(|opening| opening.head.clone());
         let mut position = None;
         if let Some(stream) = &self.stream {
             match stream.state.begin() {
@@ -124,14 +126,17 @@ impl RunningStream {
                     self.finish(CloseReason::Rejected);
                     return OpenOutcome::Failed(gone());
                 }
+                Beginning::Over => {
+                    self.finish(CloseReason::Rejected);
+                    let over = StatusCode::NO_CONTENT.into_response();
+                    return OpenOutcome::Refused(over);
+                }
             }
             self.trace.opened(stream.id());
             let options = self.route.hub().options();
             let preamble = control::preamble(options, &self.route.options, stream.id());
             self.preamble = Some(preamble);
         }
-        let opening = self.opening.take();
-        let head = opening.map(|opening| opening.head.clone());
         OpenOutcome::Stream(head.unwrap_or_default(), position)
     }
 
@@ -199,11 +204,10 @@ impl RunningStream {
     }
 
     fn source_ended(&self, ending: Ended) {
-        if let (Ended::Completed, Some(stream)) = (ending, &self.stream) {
-            stream.state.end(&Ending {
-                reason: CloseReason::Completed,
-                event: EndEvent::End,
-            });
+        let Some(stream) = &self.stream else { return };
+        match ending {
+            Ended::Completed => stream.state.end(&Ending::COMPLETED),
+            Ended::Handle => stream.state.leave_to_handles(),
         }
     }
 

@@ -81,6 +81,8 @@ struct Parts {
     liveness: Liveness,
     lifecycle: StreamLifecycle,
     deferred: Deferred,
+    /// The stream has no source any more: it lives on by its handles and its topics.
+    is_driven: bool,
     /// The hub's epoch when the first topic was joined: that of every position of this stream.
     epoch: Option<u64>,
     /// What the hooks are to answer behind what they are answering.
@@ -117,6 +119,7 @@ impl StreamState {
                 liveness: Liveness::default(),
                 lifecycle: StreamLifecycle::detached(),
                 deferred: Deferred::default(),
+                is_driven: false,
                 epoch: None,
                 next_answer: None,
                 awaits_snapshot: false,
@@ -308,6 +311,11 @@ impl StreamState {
     /// Decides the end: its event is written after what was sent. The first ending counts.
     pub(crate) fn end(self: &Arc<Self>, ending: &Ending) {
         self.change(|parts, effects| parts.end(self.request(), ending, effects));
+    }
+
+    /// The stream's source is done, and its handles drive it from now on.
+    pub(crate) fn leave_to_handles(&self) {
+        lock(&self.parts).is_driven = true;
     }
 
     /// The stream has failed: error hooks may still send, but not decide another end.

@@ -2,43 +2,46 @@
 
 use std::sync::Arc;
 
-use helios_core::hub::{EventId, Subscription};
+use helios_core::hub::{EventId, Replay, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
+use crate::sse::backplane::replication::Replication;
 use crate::sse::control;
 use crate::sse::hub::Hub;
-use crate::sse::hub::topics::{EVERYONE, Membership, check_name};
-use crate::sse::stream::deferred::JoinAt;
+use crate::sse::hub::topics::{EVERYONE, Membership, Topic, check_name};
 use crate::sse::stream::route::StreamRequest;
 use crate::sse::streams::Streams;
 use crate::sync::lock;
 
 impl StreamState {
     /// Joins a topic. A topic that the stream is in already is left as it is.
-    pub(crate) async fn join(self: &Arc<Self>, topic: &str, at: JoinAt) -> Result<(), SseError> {
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        topic: &str,
+        replay: Replay,
+    ) -> Result<(), SseError> {
         check_name(topic)?;
         let Some(streams) = self.streams() else {
-            return lock(&self.parts).deferred.want(topic, at);
+            return lock(&self.parts).deferred.want(topic, replay);
         };
         if !lock(&self.parts).may_join(&streams.hub, topic)? {
             return Ok(());
         }
         let membership = streams.enter(topic).await?;
-        let reaches_back_to = self.goes_back_to(&streams.hub, at);
-        if let (Some(replication), Some(id)) = (streams.replication(), reaches_back_to) {
-            let topics = [&membership.topic, &streams.hub.topics.everyone].map(Arc::clone);
-            replication.reach_back(&topics, id).await;
+        if let Some(replication) = streams.replication() {
+            self.reach_back_for(&streams.hub, replication, &membership.topic, replay)
+                .await;
         }
-        self.take_up(&streams, membership, at)
+        self.take_up(&streams, membership, replay)
     }
 
     /// Joins what was wanted before the hub was known.
     pub(crate) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
         let wanted = lock(&self.parts).deferred.take_wanted();
-        for (topic, at) in wanted {
-            match self.join(&topic, at).await {
+        for (topic, replay) in wanted {
+            match self.join(&topic, replay).await {
                 // It was closed already, and still has to say so.
                 Err(SseError::Closed(_)) => return Ok(()),
                 joined => joined?,
@@ -47,24 +50,41 @@ impl StreamState {
         Ok(())
     }
 
-    /// The id behind which a topic begins, if that is not the head. [`StreamState::reach_back`] looks after topics that are
-    /// joined before the stream is live.
-    fn goes_back_to(&self, hub: &Hub, at: JoinAt) -> Option<EventId> {
-        match at {
-            JoinAt::After(id) => Some(id),
-            JoinAt::Now => {
-                let parts = lock(&self.parts);
-                let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
-                is_before_head.then(|| parts.begins_after(hub, self.request()))?
-            }
+    /// Makes the history of a topic reach back to where it is to begin, if that is not the head. [`StreamState::reach_back`]
+    /// looks after topics that are joined before the stream is live.
+    async fn reach_back_for(
+        &self,
+        hub: &Hub,
+        replication: &Replication,
+        topic: &Arc<Topic>,
+        replay: Replay,
+    ) {
+        let after = match replay {
+            Replay::After(id) => Some(id),
+            Replay::Last(count) => return replication.fetch_newest(topic, count).await,
+            Replay::Earliest => return replication.fetch_newest(topic, usize::MAX).await,
+            _ => self.resumes_before_head(hub),
+        };
+        if let Some(id) = after {
+            let topics = [topic, &hub.topics.everyone].map(Arc::clone);
+            replication.reach_back(&topics, id).await;
+        } else if self.request().is_some_and(StreamRequest::begins_earliest) {
+            replication.fetch_newest(topic, usize::MAX).await;
         }
+    }
+
+    /// The id behind which a topic begins that is joined between the start of the stream and its response head.
+    fn resumes_before_head(&self, hub: &Hub) -> Option<EventId> {
+        let parts = lock(&self.parts);
+        let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
+        is_before_head.then(|| parts.begins_after(hub, self.request()))?
     }
 
     fn take_up(
         self: &Arc<Self>,
         streams: &Streams,
         membership: Membership,
-        at: JoinAt,
+        replay: Replay,
     ) -> Result<(), SseError> {
         self.change(|parts, effects| {
             let hub = &streams.hub;
@@ -74,10 +94,10 @@ impl StreamState {
             }
             match self.request() {
                 Some(request) if parts.head == HeadStage::Left => {
-                    parts.join_late(request, membership, at, effects);
+                    parts.join_late(request, membership, replay, effects);
                 }
                 // What it misses is told with where it begins.
-                _ => drop(parts.take_in(streams, membership, at)),
+                _ => drop(parts.take_in(streams, membership, replay)),
             }
             if parts.lifecycle.is_live() {
                 parts.join_everyone(hub);
@@ -122,6 +142,11 @@ impl StreamState {
             let topics: Vec<_> = joined.collect();
             (parts.begins_after(&streams.hub, Some(request)), topics)
         };
+        if request.begins_earliest() {
+            for topic in &topics {
+                replication.fetch_newest(topic, usize::MAX).await;
+            }
+        }
         if let Some(after) = after.filter(|_| !topics.is_empty()) {
             topics.push(Arc::clone(&streams.hub.topics.everyone));
             replication.reach_back(&topics, after).await;
@@ -144,7 +169,7 @@ impl Parts {
         if let Some(reason) = self.lifecycle.closed_reason() {
             return Err(SseError::Closed(reason));
         }
-        if self.is_in(topic) {
+        if self.joined().any(|joined| joined.is_of(topic)) {
             return Ok(false);
         }
         let limit = hub.options().max_topics_per_connection;
@@ -156,8 +181,7 @@ impl Parts {
 
     /// Joins the topic of what is broadcast, unless the stream is in it.
     fn join_everyone(&mut self, hub: &Hub) {
-        let is_everyone = |joined: &Membership| *joined.topic.name == *EVERYONE;
-        if self.reader.topics().any(is_everyone) {
+        if !self.reader.topics().all(Membership::is_named) {
             return;
         }
         // Only a topic that is removed takes no member, and this one never is.
@@ -171,7 +195,7 @@ impl Parts {
         &mut self,
         request: &StreamRequest,
         membership: Membership,
-        at: JoinAt,
+        replay: Replay,
         effects: &mut Effects,
     ) {
         let streams = &request.route.streams;
@@ -182,7 +206,7 @@ impl Parts {
             self.reader.use_ids_from(head);
         }
         let topic = membership.topic.name.to_string();
-        let missed = self.take_in(streams, membership, at);
+        let missed = self.take_in(streams, membership, replay);
         let reset = missed.map(|missed| SseReset::new(missed, vec![topic]));
         let plain = request.route.options.plain;
         if is_first && request.route.sends_snapshots() && !(plain && reset.is_some()) {
@@ -205,23 +229,23 @@ impl Parts {
         &mut self,
         streams: &Streams,
         membership: Membership,
-        at: JoinAt,
+        replay: Replay,
     ) -> Option<ResetReason> {
         let hub = &streams.hub;
         self.epoch.get_or_insert(hub.epoch());
         let mut subscription = Subscription::new(membership, || hub.head());
-        let missed = match at {
-            JoinAt::Now => None,
-            JoinAt::After(id) => subscription.replay(streams.position_of(id)).err(),
-        };
+        let replayed = subscription.replay(replay, |id| streams.position_of(id));
+        // One that was finished long ago made room for another of its name.
+        let name = Arc::clone(&subscription.topic.topic.name);
+        self.reader.leave(|before| *before.topic.name == *name);
         self.reader.join(subscription);
-        missed
+        replayed.err()
     }
 
     /// The topics that were joined.
     pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
         let all = self.reader.topics();
-        all.filter(|joined| *joined.topic.name != *EVERYONE)
+        all.filter(|joined| joined.is_named())
     }
 
     fn is_in(&self, topic: &str) -> bool {

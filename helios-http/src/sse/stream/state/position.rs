@@ -37,19 +37,35 @@ mod tests;
 
 use std::sync::Arc;
 
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, Replay};
 use helios_core::sse::{ResetReason, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
 use crate::sse::control;
 use crate::sse::hub::Hub;
+use crate::sse::hub::topics::Membership;
+use crate::sse::options::StreamOptions;
 use crate::sse::stream::route::StreamRequest;
 
+/// What a client without an id brings instead, to be given all that there is.
+const EARLIEST: &str = "earliest";
+
 impl StreamRequest {
+    /// The id that the client has seen last.
+    pub(crate) fn last_seen(&self) -> Option<&str> {
+        let id = self.last_event_id.as_deref();
+        id.filter(|id| *id != EARLIEST)
+    }
+
+    /// Whether the topics that it joins begin with the earliest event, unless they were asked to begin elsewhere.
+    pub(super) fn begins_earliest(&self) -> bool {
+        self.last_event_id.as_deref() == Some(EARLIEST)
+    }
+
     /// The number after which the client wants to go on, or why that cannot be.
     fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
-        let id = self.last_event_id.as_deref()?;
+        let id = self.last_seen()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
         Some(id.and_then(|id| self.route.streams.position_of(id)))
     }
@@ -62,19 +78,36 @@ pub(crate) enum Beginning {
     Open(Option<EventId>),
     /// The client of a plain stream is to begin anew: history does not reach back to where it would go on.
     Gone,
+    /// The client of a plain stream has seen its topics to their ends.
+    Over,
 }
 
 impl StreamState {
     /// The response head leaves now.
     pub(crate) fn begin(self: &Arc<Self>) -> Beginning {
         match self.request() {
-            Some(request) => self.change(|parts, effects| parts.begin(request, effects)),
+            Some(request) => self.change(|parts, effects| {
+                let is_over = parts.has_had_all(request) && self.is_held_by(1);
+                match parts.begin(request, effects) {
+                    Beginning::Open(_) if is_over => Beginning::Over,
+                    beginning => beginning,
+                }
+            }),
             None => Beginning::Open(None),
         }
     }
 }
 
 impl Parts {
+    /// Whether the client of a plain stream, which knows no end mark, brings an id up to which it has everything that its topics
+    /// will ever have.
+    fn has_had_all(&self, request: &StreamRequest) -> bool {
+        let StreamOptions { plain, restart, .. } = request.route.options;
+        let last = request.resumes_at().and_then(Result::ok);
+        let has_all = |seq| self.reader.finished_by(seq, Membership::is_named);
+        plain && !restart && self.is_driven && last.is_some_and(has_all)
+    }
+
     /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
     /// head leaves now: what is joined from here on begins when it is joined.
     fn begin(&mut self, request: &StreamRequest, effects: &mut Effects) -> Beginning {
@@ -82,6 +115,9 @@ impl Parts {
         let hub = request.route.hub();
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
             return Beginning::Open(None);
+        }
+        if request.begins_earliest() {
+            self.replay_earliest();
         }
         let last = request.resumes_at();
         let start = self.reader.start(last.and_then(Result::ok));
@@ -125,6 +161,16 @@ impl Parts {
             self.behind_reset(request, reset, effects);
         }
         Beginning::Open(None)
+    }
+
+    /// Every topic that was joined begins with its earliest event, unless it was asked to begin elsewhere.
+    fn replay_earliest(&mut self) {
+        let all = self.reader.subscriptions().iter_mut();
+        let unasked = all.filter(|joined| joined.topic.is_named() && !joined.is_asked_to_replay());
+        for subscription in unasked {
+            // It asks for what there is, so there is nothing to miss.
+            let _ = subscription.replay(Replay::Earliest, |id| Ok(id.seq()));
+        }
     }
 
     /// The id behind which what is joined before the response head leaves begins.

@@ -7,13 +7,12 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use helios_core::event::SseEvent;
-use helios_core::hub::Frame;
+use helios_core::hub::{Frame, Replay};
 use helios_core::sse::CloseReason;
 use tokio::runtime;
 
 use super::{StreamState, live_stream};
 use crate::sse::hub::Hub;
-use crate::sse::stream::deferred::JoinAt;
 use crate::sse::streams::Streams;
 
 const TOPICS: [&str; 2] = ["a", "b"];
@@ -107,7 +106,7 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
     let all: [_; READERS] = std::array::from_fn(|_| live_stream(&streams));
     for stream in &all {
         for topic in TOPICS {
-            block_on(stream.join(topic, JoinAt::Now)).unwrap();
+            block_on(stream.join(topic, Replay::Live)).unwrap();
         }
         stream.begin();
     }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::effects::Effects;
 use super::{Parts, StreamState};
 use crate::sse::hub::Hub;
+use crate::sse::hub::topics::Membership;
 use crate::sse::options::SlowClients;
 use crate::sse::stream::lifecycle::Ending;
 use crate::sse::stream::route::StreamRequest;
@@ -56,6 +57,10 @@ impl StreamState {
                 return Poll::Ready(Some(Err(BrokenOff)));
             }
             parts.read(hub, self.request(), &mut frame, cx, &mut effects);
+            if parts.is_through() && self.is_held_by(1) {
+                parts.end(self.request(), &Ending::COMPLETED, &mut effects);
+                parts.read(hub, self.request(), &mut frame, cx, &mut effects);
+            }
             parts.poll_frame(&frame)
         };
         effects.carry_out(self);
@@ -78,13 +83,25 @@ impl StreamState {
         }
     }
 
-    /// One heartbeat: keep-alive after silence, and the end of a client that does not read, or is old.
+    /// Whether so many hold the stream: nobody besides these can send to it, join or close it.
+    pub(super) fn is_held_by(self: &Arc<Self>, holders: usize) -> bool {
+        Arc::strong_count(self) <= holders
+    }
+
+    /// One heartbeat: keep-alive after silence, the end of a client that does not read, or is old, and that of a stream whose
+    /// last handle was dropped when its topics had been finished.
     pub(crate) fn beat(self: &Arc<Self>) {
         let Some(request) = self.request() else {
             return;
         };
         let grace = request.route.hub().options().closing_grace();
-        let judgement = self.change(|parts, effects| parts.judge(request, effects));
+        let judgement = self.change(|parts, effects| {
+            // It is held by the task that writes it, and by the heartbeat.
+            if parts.is_through() && self.is_held_by(2) {
+                parts.end(Some(request), &Ending::COMPLETED, effects);
+            }
+            parts.judge(request, effects)
+        });
         if let Some(ending) = judgement.overdue {
             self.end(&ending);
         }
@@ -143,6 +160,13 @@ impl Parts {
         if frame.is_empty() && self.liveness.take_keep_alive() {
             *frame = Frame::opening(KEEP_ALIVE);
         }
+    }
+
+    /// Whether the stream lives by its topics, and these are finished and read. It is asked under the lock under which topics are
+    /// joined: one that is joined before goes on, one that comes later finds the stream closed.
+    fn is_through(&self) -> bool {
+        // First what each read has just looked at.
+        self.reader.has_finished(Membership::is_named) && self.is_driven && self.lifecycle.is_well()
     }
 
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
@@ -311,15 +335,16 @@ mod tests {
     use helios_core::call::Call;
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
-    use helios_core::hub::UnnumberedEvent;
+    use helios_core::hub::{Replay, UnnumberedEvent};
     use helios_core::route::Verb;
     use helios_core::sse::{SseError, SseSnapshot};
 
     use super::*;
     use crate::future::BoxFuture;
     use crate::sse::hooks::SseHooks;
+    use crate::sse::hub::Publication;
     use crate::sse::options::{SseOptions, StreamOptions, StreamTable};
-    use crate::sse::stream::deferred::{JoinAt, Origin};
+    use crate::sse::stream::deferred::Origin;
     use crate::sse::stream::handle::SseStream;
     use crate::sse::stream::lifecycle::EndEvent;
     use crate::sse::stream::route::StreamRoute;
@@ -348,7 +373,7 @@ mod tests {
         }
         let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();
         hub.advance_to(hub.id(1));
-        hub.push(&mut topic.ring, 1, &event, None);
+        hub.push(&mut topic.ring, 1, &Publication::event(event, None));
         drop(topic);
         let polled = reader.join().unwrap();
         assert_eq!(
@@ -449,7 +474,7 @@ mod tests {
         options.backlog.events = 1;
         streams.hub.configure(options);
         let stream = answering(&streams);
-        stream.join("a", JoinAt::Now).await.unwrap();
+        stream.join("a", Replay::Live).await.unwrap();
         stream.begin();
         let context = Context::from_waker(Waker::noop());
         assert!(
@@ -487,10 +512,10 @@ mod tests {
         options.backlog.events = 1;
         streams.hub.configure(options);
         let stream = answering(&streams);
-        stream.join("a", JoinAt::Now).await.unwrap();
+        stream.join("a", Replay::Live).await.unwrap();
         stream.begin();
         let context = Context::from_waker(Waker::noop());
-        let mut poll = || stream.poll_chunk(&streams.hub, Frame::default(), &context);
+        let poll = || stream.poll_chunk(&streams.hub, Frame::default(), &context);
         assert!(poll().is_ready());
         for _ in 0..3 {
             let event = SseEvent::text("x");

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
-use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits};
+use helios_core::hub::{BacklogLimits, EventId, Frame, HistoryLimits, Replay};
 use helios_core::route::Verb;
 use helios_core::sse::{CloseReason, SseSnapshot};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 
 use crate::sse::hooks::{ControllerHooks, Hooks};
 use crate::sse::options::{SlowClients, SseOptions};
-use crate::sse::stream::deferred::{JoinAt, Origin};
+use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::route::{StreamRequest, StreamRoute};
@@ -44,6 +44,8 @@ enum When {
 enum At {
     Head,
     Back(u64),
+    Last(usize),
+    Earliest,
     OtherEpoch,
 }
 
@@ -53,6 +55,9 @@ type Route = Vec<(When, usize, At)>;
 #[derive(Clone, Debug)]
 enum Step {
     Publish {
+        topic: usize,
+    },
+    Finish {
         topic: usize,
     },
     Private {
@@ -89,6 +94,8 @@ fn route() -> impl Strategy<Value = Route> {
     let at = prop_oneof![
         3 => Just(At::Head),
         3 => (0..9_u64).prop_map(At::Back),
+        1 => (0..6_usize).prop_map(At::Last),
+        1 => Just(At::Earliest),
         1 => Just(At::OtherEpoch),
     ];
     proptest::collection::vec((when, 0..EVERYONE, at), 1..5).prop_map(|mut route: Route| {
@@ -103,6 +110,7 @@ fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS;
     prop_oneof![
         8 => (0..TOPICS.len()).prop_map(|topic| Step::Publish { topic }),
+        1 => (0..EVERYONE).prop_map(|topic| Step::Finish { topic }),
         1 => client.clone().prop_map(|client| Step::Private { client }),
         10 => client.clone().prop_map(|client| Step::Go { client }),
         3 => (client.clone(), 0..6_usize).prop_map(|(client, events)| Step::Cut { client, events }),
@@ -189,6 +197,8 @@ struct World {
     runtime: Runtime,
     streams: Arc<Streams>,
     truth: Arc<Truth>,
+    /// For each topic that is finished the place of its last event in the log.
+    finished: [Option<usize>; TOPICS.len()],
     log: Vec<Published>,
     pages: Vec<Page>,
 }
@@ -225,6 +235,7 @@ impl World {
                 .unwrap(),
             streams,
             truth: Arc::new(Truth(AtomicUsize::new(0))),
+            finished: [None; TOPICS.len()],
             log: Vec::new(),
             pages: routes.into_iter().map(page).collect(),
         }
@@ -232,6 +243,16 @@ impl World {
 
     fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
+            Step::Publish { topic } if self.finished[topic].is_some() => {}
+            Step::Finish { topic } if self.finished[topic].is_some() => {}
+            Step::Finish { topic } => {
+                let last = SseEvent::text(self.log.len().to_string());
+                let id = self.streams.finish(TOPICS[topic], Some(&last));
+                let id = self.runtime.block_on(id).unwrap();
+                self.finished[topic] = Some(self.log.len());
+                self.log.push(Published { topic, id });
+                self.truth.0.store(self.log.len(), Ordering::Relaxed);
+            }
             Step::Publish { topic } => {
                 let event = SseEvent::text(self.log.len().to_string());
                 let id = self.streams.publish(TOPICS[topic], &event, None);
@@ -297,6 +318,7 @@ impl World {
     /// As a replication does it.
     fn restart(&mut self, head: u64) {
         let _runtime = self.runtime.enter();
+        self.finished = [None; TOPICS.len()];
         let end_all = || {
             for client in self.streams.live() {
                 client.send_away(CloseReason::ServerClosed);
@@ -365,15 +387,27 @@ impl World {
         Ok(())
     }
 
+    /// The place in the log of the first of the newest events that the topic holds. `None` if that is the first join.
+    fn newest(&self, topic: usize, count: usize) -> Option<usize> {
+        let held = self.streams.hub.topics.find(TOPICS[topic]);
+        let floor = held.map_or(0, |topic| topic.lock().ring.floor());
+        let above = self.place(self.streams.hub.id(floor));
+        let newest = (above..self.log.len()).rev();
+        let newest = newest.filter(|place| self.log[*place].topic == topic);
+        newest.take(count).last()
+    }
+
     fn join(&mut self, client: usize, topic: usize, at: At) {
         let (here, head) = (self.log.len(), self.streams.hub.head());
         let (at, begins) = match at {
-            At::Head => (JoinAt::Now, None),
+            At::Head => (Replay::Live, None),
             At::Back(events) => {
                 let id = self.streams.hub.id(head.saturating_sub(events));
-                (JoinAt::After(id), Some(self.place(id)))
+                (Replay::After(id), Some(self.place(id)))
             }
-            At::OtherEpoch => (JoinAt::After(EventId::new(1, 1)), None),
+            At::Last(count) => (Replay::Last(count), self.newest(topic, count)),
+            At::Earliest => (Replay::Earliest, self.newest(topic, usize::MAX)),
+            At::OtherEpoch => (Replay::After(EventId::new(1, 1)), None),
         };
         let page = &mut self.pages[client];
         let Some(connection) = &mut page.connection else {
@@ -387,7 +421,9 @@ impl World {
             .block_on(connection.stream.join(TOPICS[topic], at));
         if when < When::Late && joined.is_ok() {
             let first_join = *connection.first_join.get_or_insert(here);
-            connection.begins[topic] = begins.or(Some(first_join));
+            // Nobody begins behind the last event of a topic that is finished.
+            let last_event = self.finished[topic].unwrap_or(first_join);
+            connection.begins[topic] = begins.or(Some(first_join.min(last_event)));
             // A plain stream is in the topic of everybody from its first join on.
             connection.begins[EVERYONE] = Some(first_join);
         }
@@ -452,6 +488,12 @@ impl World {
         match connection.stream.begin() {
             Beginning::Open(None) => {}
             Beginning::Open(Some(id)) => return self.is_told(client, &id.to_string()),
+            Beginning::Over => {
+                prop_assert!(page.is_plain);
+                connection.closed_at = Some(self.log.len());
+                self.has_all(client)?;
+                self.pages[client].connection = None;
+            }
             Beginning::Gone => {
                 prop_assert!(page.is_plain);
                 connection.stream.finish(CloseReason::Rejected);
