@@ -336,7 +336,7 @@ impl World {
         }
     }
 
-    /// Who is in the topic is owed the newest event.
+    /// Clients in the topic are owed the newest event.
     fn published(&mut self, topic: usize, except: Option<ClientId>) {
         self.log.insert(self.head, (topic, except));
         let promise = Promise {

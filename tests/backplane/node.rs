@@ -36,6 +36,15 @@ impl Rooms {
         self.sse.subscribe_from(names, Replay::Earliest).await
     }
 
+    /// Joins when it is running, before its head has left.
+    #[sse("produced/{name}")]
+    async fn produced(&self, stream: SseStream, #[param] name: String) -> Result<(), SseError> {
+        stream.join(name).await?;
+        stream.open();
+        stream.closing().await;
+        Ok(())
+    }
+
     /// Joins a second topic when it is told to, from an id.
     #[post("join/{topic}/{id}")]
     async fn join(&self, #[param] topic: String, #[param] id: String) -> Result<(), SseError> {

@@ -28,6 +28,19 @@ async fn a_server_that_has_never_heard_of_a_topic_gives_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_producer_s_topic_begins_with_all_that_the_backplane_remembers_for_who_asks() {
+    let log = Log::new(100);
+    let one = Node::start(&log, 1).await;
+    for n in ["1", "2"] {
+        one.publish("x", n).await;
+    }
+    // It begins behind them.
+    let two = Node::start(&log, 2).await;
+    let mut client = two.client_of("/produced/x?lastEventId=earliest").await;
+    assert_eq!(data(&mut client, 2).await, ["1", "2"]);
+}
+
+#[tokio::test]
 async fn a_server_with_a_shorter_history_gives_the_newest_of_it() {
     let log = Log::new(100);
     let one = Node::start(&log, 1).await;

@@ -96,6 +96,11 @@ impl Hooked {
         self.sse.subscribe([topic]).await
     }
 
+    #[on_sse_connection]
+    async fn opened(&self, client: SseStream) -> Result<(), SseError> {
+        client.send("hello").await
+    }
+
     #[on_sse_reset]
     async fn missed(&self, client: SseStream) -> Result<(), SseError> {
         client.send("snapshot").await
@@ -274,11 +279,21 @@ async fn a_last_event_that_memory_has_no_room_for_is_told_by_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handle_that_a_connection_hook_was_given_keeps_no_stream_open() {
+    let app = start(|_| {});
+    let stream = open(&app, "/h/a").await;
+    let before = Instant::now();
+    finish(&app, "a", Some("done")).await;
+    assert_eq!(rest(stream).await, ["hello", "done", "helios:end"]);
+    assert_eq!(before.elapsed(), Duration::ZERO, "no heartbeat was needed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_topic_waits_for_the_answer_to_a_reset() {
     let app = start(|_| {});
     finish(&app, "a", Some("done")).await;
     let told = rest(app.sse("/h/a").last_event_id("made-up").await).await;
-    let expected = "helios:ready helios:reset snapshot done helios:ready helios:end";
+    let expected = "helios:ready helios:reset snapshot done hello helios:ready helios:end";
     assert_eq!(told.join(" "), expected);
 }
 

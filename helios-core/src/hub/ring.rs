@@ -53,9 +53,9 @@
 //!    could miss.
 //! 4. The mark does not depend on the head. Where the last event is above the head that a reader has loaded, the reader has not
 //!    read it, and knows that it is there, as of any event.
-//! 5. Trimming may drop the last event, and never the mark. Who should have begun with it is then told by a reset
+//! 5. Trimming may drop the last event, and never the mark. A client that should have begun with it is then told by a reset
 //!    ([`ResetReason::Expired`]). A loss keeps the mark too; another epoch clears it.
-//! 6. Who brings a number at or above the mark's has everything, whatever has become of the history.
+//! 6. A client that brings a number at or above the mark's has everything, whatever has become of the history.
 //!
 //! # What an epoch is here
 //!

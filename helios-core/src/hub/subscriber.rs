@@ -151,9 +151,9 @@ impl<T: TopicRing> Subscriber<T> {
     /// Starts to write events with the hub's ids. It is called once, before anything has been written.
     ///
     /// A client that has everything up to the number `last` goes on from there in all topics. For any other, each topic
-    /// begins where it was asked to, or at the first join, and not behind the last event of a finished one: the live beginnings of one client are one, so that nothing
-    /// between two joins is skipped. Its position is the earliest of these, since its next connection goes on from it in all
-    /// topics alike: that may give it more of some topics, and never less.
+    /// begins where it was asked to, or at the first join, and not behind the last event of a finished one. The live
+    /// beginnings of one client are one, so that nothing between two joins is skipped. Its position is the earliest of these,
+    /// since its next connection goes on from it in all topics alike: that may give it more of some topics, and never less.
     pub fn start(&mut self, last: Option<u64>) -> Start {
         let live = self.first_join().unwrap_or_default();
         let begins = self.subscriptions.iter();

@@ -290,7 +290,7 @@ impl SseService {
     /// behind the end, or begins there, is given the end alone. For as long as the topic's history is kept (`age`, from the end
     /// on) the topic stays finished, and is counted as one. Then its name is free again.
     ///
-    /// With a backplane the topic is finished on all servers.
+    /// With a backplane the topic is finished on all servers, for as long as the backplane remembers that, too.
     ///
     /// # Errors
     ///

@@ -263,8 +263,8 @@ impl Topics {
         result
     }
 
-    /// Drops what has expired, and gives the topics that hold nothing, and that nobody is in or that are finished. They are removed: the
-    /// caller calls [`Topics::forget`] when their names may be used anew.
+    /// Drops what has expired, and gives the topics that hold nothing, and that nobody is in or that are finished. They are
+    /// removed: the caller calls [`Topics::forget`] when their names may be used anew.
     pub(crate) fn sweep(&self, now: Duration, options: &SseOptions) -> Vec<Arc<Topic>> {
         let mut removed = Vec::new();
         for topic in self.all() {

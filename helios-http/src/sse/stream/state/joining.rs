@@ -63,14 +63,21 @@ impl StreamState {
             Replay::After(id) => Some(id),
             Replay::Last(count) => return replication.fetch_newest(topic, count).await,
             Replay::Earliest => return replication.fetch_newest(topic, usize::MAX).await,
+            _ if self.begins_earliest() => {
+                return replication.fetch_newest(topic, usize::MAX).await;
+            }
             _ => self.resumes_before_head(hub),
         };
         if let Some(id) = after {
             let topics = [topic, &hub.topics.everyone].map(Arc::clone);
             replication.reach_back(&topics, id).await;
-        } else if self.request().is_some_and(StreamRequest::begins_earliest) {
-            replication.fetch_newest(topic, usize::MAX).await;
         }
+    }
+
+    /// Whether a topic that is joined now begins with its earliest event, as the client has asked for that.
+    fn begins_earliest(&self) -> bool {
+        let asks = self.request().is_some_and(StreamRequest::begins_earliest);
+        asks && lock(&self.parts).head < HeadStage::Left
     }
 
     /// The id behind which a topic begins that is joined between the start of the stream and its response head.
