@@ -10,6 +10,7 @@ mod sse {
     mod finished;
     mod four_ways;
     mod handles;
+    mod head_after;
     mod hooks;
     mod hostile_clients;
     mod options;

@@ -59,6 +59,11 @@ impl Rooms {
         Ok(client)
     }
 
+    #[sse("plain", plain)]
+    async fn plain(&self) -> Result<SseStream, SseError> {
+        self.sse.subscribe(["a"]).await
+    }
+
     #[sse("generator")]
     fn generator(&self) -> impl Stream<Item = &'static str> {
         stream! { yield "an item"; }
@@ -137,6 +142,29 @@ const FRESH: &str = "Fresh of a *";
 
 async fn now(stream: &mut TestStream) -> Vec<String> {
     seen(&all_now(stream).await)
+}
+
+/// Its position would hide from its next connection that a snapshot was cut.
+#[tokio::test(start_paused = true)]
+async fn a_plain_client_is_given_its_snapshot_before_any_id() {
+    let Fixture { app, plan, .. } = start(Mode::Waits);
+    let mut client = app.sse("/r/plain").await;
+    assert!(!client.headers().contains_key("helios-position"));
+    let id = app.sse_service().publish("a", "1").await.unwrap();
+    assert_eq!(now(&mut client).await, [""; 0]);
+    plan.go.add_permits(1);
+    assert_eq!(now(&mut client).await, [FRESH, "1+"]);
+    drop(client);
+    let back = app.sse("/r/plain").last_event_id(&id.to_string()).await;
+    assert_eq!(back.headers()["helios-position"], id.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_client_whose_snapshot_fails_is_broken_off() {
+    let Fixture { app, .. } = start(Mode::Fails);
+    let mut client = app.sse("/r/plain").await;
+    assert_eq!(client.rest().await, []);
+    assert!(client.broke_off());
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,11 @@ impl Plain {
         self.sse.subscribe(["t"]).await
     }
 
+    #[sse("job", plain)]
+    async fn job(&self) -> Result<SseStream, SseError> {
+        self.sse.subscribe(["job"]).await
+    }
+
     /// It joins when the head has left.
     #[sse("late", plain)]
     fn late(&self, #[inject_sse] sse: SseService) -> SseStream {
@@ -214,6 +219,38 @@ async fn an_id_that_history_does_not_reach_is_410_before_the_head() {
         assert_eq!(gone.problem()["status"], 410, "{id}");
     }
     eventually(|| site.journal.notes() == ["rejected"; 3]).await;
+    assert_eq!(site.server.sse.stats().connections, 0);
+}
+
+#[tokio::test]
+async fn a_finished_topic_is_a_complete_response_and_then_204() {
+    let site = site(|app| app).await;
+    let first = site.server.sse.publish("job", "half").await.unwrap();
+    let mut early = site.server.sse("/p/job").await;
+    let last = site.server.sse.finish_with("job", "done").await.unwrap();
+    early.finish().await.unwrap();
+    assert_eq!(early.text(), format!(":\nid: {last}\ndata: done\n\n"));
+    let mut late = site.server.sse("/p/job").await;
+    late.finish().await.unwrap();
+    assert_eq!(
+        late.text(),
+        early.text(),
+        "whoever comes later has the last event"
+    );
+    assert_eq!(site.ask("/p/job", &last.to_string()).await.status, 204);
+    let cut = site.ask("/p/job", &first.to_string()).await;
+    assert_eq!((cut.status, cut.text()), (200, early.text()));
+    let gone = site.ask("/p/job", "made up").await;
+    assert_eq!(gone.status, 410);
+}
+
+#[tokio::test]
+async fn a_topic_that_ends_without_an_event_is_204_for_a_client_that_has_all() {
+    let site = site(|app| app).await;
+    let only = site.server.sse.publish("job", "all").await.unwrap();
+    site.server.sse.finish("job").await.unwrap();
+    // Else it would come back for nothing again and again.
+    assert_eq!(site.ask("/p/job", &only.to_string()).await.status, 204);
     assert_eq!(site.server.sse.stats().connections, 0);
 }
 
