@@ -12,9 +12,8 @@ use helios_core::error::{HttpError, find_cause};
 use helios_core::hub::{EventId, Frame};
 use helios_core::request::ResponseHead;
 use helios_core::sse::{CloseReason, SseError};
-use tokio::time::{Sleep, sleep};
-
 use http::StatusCode;
+use tokio::time::{Sleep, sleep};
 
 use crate::future::BoxFuture;
 use crate::panics::caught;
