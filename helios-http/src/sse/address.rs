@@ -70,10 +70,11 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn hops_of(name: &'static str, values: &[&'static str]) -> Vec<Option<String>> {
+    fn hops_of(name: &'static str, values: &[impl AsRef<[u8]>]) -> Vec<Option<String>> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name, http::HeaderValue::from_static(value));
+            let value = http::HeaderValue::from_bytes(value.as_ref()).unwrap();
+            headers.append(name, value);
         }
         let header = match name {
             "forwarded" => ProxyHeader::Forwarded,
@@ -112,6 +113,18 @@ mod tests {
         assert_eq!(
             hops_of("forwarded", &["for=_hidden", "proto=http"]),
             [None, None]
+        );
+    }
+
+    #[test]
+    fn a_hop_that_is_no_text_hides_no_hop_beside_it() {
+        assert_eq!(
+            hops_of("x-forwarded-for", &[b"\xff, 192.0.2.1"]),
+            [None, Some("192.0.2.1".to_owned())]
+        );
+        assert_eq!(
+            hops_of("forwarded", &[&b"for=\xff;by=x"[..], b"for=192.0.2.2"]),
+            [None, Some("192.0.2.2".to_owned())]
         );
     }
 }
