@@ -12,8 +12,8 @@ pub use helios_core::__lifecycle_hook as lifecycle_hook;
 pub use helios_core::__reply as reply;
 pub use helios_core::__validated as validated;
 pub use helios_core::bind::{
-    Http, OnConnection, Sse, argument, body, cookie, header, inject, last_argument, last_event_id,
-    param, query, read_body,
+    Http, OnConnection, Sse, argument, body, cookie, header, inject, last_argument, param, query,
+    read_body,
 };
 pub use helios_core::call::Call;
 pub use helios_core::container::{

@@ -1,6 +1,10 @@
 //! What the arguments of handlers are bound from, and how a request that does not fit is refused.
 #![allow(clippy::unwrap_used)]
 
+mod binding {
+    mod header_text;
+}
+
 use axum_core::response::{IntoResponse, Response};
 use garde::Validate;
 use helios::prelude::*;

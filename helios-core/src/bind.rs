@@ -24,7 +24,9 @@ pub use whole::{Form, Json, Path, Query};
 use crate::bounded::bounded;
 use crate::call::Call;
 use crate::error::{Fault, HttpError, LONGEST_GOT, Location};
+use crate::request::LAST_EVENT_ID;
 use crate::sse::is_end_mark;
+use crate::text;
 use mismatch::{A_VALID_VALUE, Mismatch};
 use values::{Scalar, ValueError};
 
@@ -38,24 +40,20 @@ use values::{Scalar, ValueError};
 )]
 pub trait FromValue: Sized {
     #[doc(hidden)]
-    fn from_values(values: &[Cow<'_, str>]) -> Result<Self, Expected>;
+    fn from_values(values: Scalar<'_>) -> Result<Self, ValueError>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> FromValue for T {
-    fn from_values(values: &[Cow<'_, str>]) -> Result<Self, Expected> {
-        T::deserialize(Scalar::new(values)).map_err(Expected)
+    fn from_values(values: Scalar<'_>) -> Result<Self, ValueError> {
+        T::deserialize(values)
     }
 }
-
-/// What a value should have been.
-#[derive(Debug)]
-pub struct Expected(ValueError);
 
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let value = call.request.param(name).map(Cow::Borrowed);
-    let bound = from_values(Location::Path, name, value.as_slice());
+    let bound = from_values(Location::Path, name, Scalar::new(value.as_slice()));
     call.note(bound)
 }
 
@@ -67,60 +65,50 @@ pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
             .filter(|(key, _)| key == name)
             .map(|(_, value)| Cow::Borrowed(value.as_str()))
             .collect();
-        from_values(Location::Query, name, &values)
+        from_values(Location::Query, name, Scalar::new(&values))
     });
     call.note(bound)
 }
 
-/// Binds a request header.
+/// Binds a request header. What is not UTF-8 counts as absent.
 pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let bound =
-        header_values(call, name).and_then(|values| from_values(Location::Header, name, &values));
+    if name == LAST_EVENT_ID {
+        return last_event_id(call);
+    }
+    let values = text::values(call.headers(), name).map(Cow::Borrowed);
+    let values: Vec<_> = values.collect();
+    let bound = from_values(Location::Header, name, Scalar::new(&values));
     call.note(bound)
 }
 
-/// Binds a cookie.
+/// Binds `Last-Event-ID`. Absent, empty, an end mark or unreadable is the same, and of a type that may be absent no fault: a
+/// 400 would stop an `EventSource` for good
+/// ([WHATWG HTML 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
+fn last_event_id<T: FromValue>(call: &mut Call) -> Option<T> {
+    let id = call.request.last_event_id();
+    let id = id.filter(|id| !is_end_mark(id)).map(Cow::Owned);
+    let read = from_values(Location::Header, LAST_EVENT_ID, Scalar::new(id.as_slice()));
+    let bound = read.or_else(|fault| T::from_values(Scalar::new(&[])).map_err(|_| fault));
+    call.note(bound)
+}
+
+/// Binds a cookie: the first of its name, as it has the longest path, or all of them to what takes several.
 pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let values: Vec<_> = call
-        .request
-        .cookies()
-        .filter(|cookie| cookie.name() == name)
-        .map(|cookie| Cow::Owned(cookie.value().to_owned()))
-        .collect();
-    let bound = from_values(Location::Cookie, name, &values);
+    let values: Vec<_> = call.request.cookies(name).collect();
+    let bound = from_values(Location::Cookie, name, Scalar::first_of(&values));
     call.note(bound)
-}
-
-/// Binds `Last-Event-ID`. Absent, empty, an end mark or unparsable is `None`: a 400 would stop an `EventSource` for
-/// good ([WHATWG HTML 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
-pub fn last_event_id<T: FromValue>(call: &mut Call) -> Option<Option<T>> {
-    let id = call.request.last_event_id().map(Cow::Owned);
-    let values: Vec<_> = id.filter(|id| !is_end_mark(id)).into_iter().collect();
-    Some(match values.is_empty() {
-        true => None,
-        false => T::from_values(&values).ok(),
-    })
-}
-
-fn header_values<'a>(call: &'a Call, name: &'static str) -> Result<Vec<Cow<'a, str>>, HttpError> {
-    let texts = call.headers().get_all(name).iter().map(|value| {
-        std::str::from_utf8(value.as_bytes())
-            .map(Cow::Borrowed)
-            .map_err(|_| fault(Location::Header, name, "UTF-8 text".into(), None))
-    });
-    texts.collect()
 }
 
 fn from_values<T: FromValue>(
     location: Location,
     name: &'static str,
-    values: &[Cow<'_, str>],
+    values: Scalar<'_>,
 ) -> Result<T, HttpError> {
-    T::from_values(values).map_err(|Expected(error)| match (error, location) {
+    T::from_values(values).map_err(|error| match (error, location) {
         (
             error @ (ValueError::Expected(_) | ValueError::OtherType(_) | ValueError::Message(_)),
             Location::Path | Location::Query,
-        ) => fault(location, name, error.to_string(), echoed(values)),
+        ) => fault(location, name, error.to_string(), echoed(values.all())),
         (ValueError::Expected(expected) | ValueError::OtherType(expected), _) => {
             fault(location, name, expected, None)
         }

@@ -262,7 +262,7 @@ impl SseEvent {
         if let Some(name) = self.name().filter(|name| name.contains(['\r', '\n'])) {
             return Err(EventError::InvalidName(name.to_owned()));
         }
-        if let Some(id) = self.event_id().filter(|id| id.contains(['\r', '\n', '\0'])) {
+        if let Some(id) = self.event_id().filter(|id| !is_valid_id(id)) {
             return Err(EventError::InvalidId(id.to_owned()));
         }
         if let Data::Failed(reason) = &self.data {
@@ -294,6 +294,11 @@ impl SseEvent {
         self.data = self.data.map(change);
         self
     }
+}
+
+/// Whether an event can have this id.
+pub(crate) fn is_valid_id(id: &str) -> bool {
+    !id.contains(['\r', '\n', '\0'])
 }
 
 /// Why an event cannot be sent.

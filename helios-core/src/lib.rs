@@ -25,6 +25,7 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod sse;
+pub mod text;
 #[cfg(feature = "validate")]
 pub mod validate;
 #[cfg(not(feature = "validate"))]

@@ -6,6 +6,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::bind::{unreadable, unsupported_media_type};
 use crate::error::HttpError;
+use crate::text;
 
 /// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
 /// attribute, and it streams: a part is read when it is asked for, and nothing is kept of it but what the handler keeps.
@@ -132,7 +133,7 @@ impl<S: Send + Sync> FromRequest<S> for Multipart {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
         let kind = request.headers().get(CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.and_then(text::of).unwrap_or_default();
         let boundary = multer::parse_boundary(kind)
             .map_err(|_| unsupported_media_type("`multipart/form-data` with a `boundary`"))?;
         let stream = request.into_body().into_data_stream();

@@ -260,11 +260,13 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
+    use crate::text;
 
     fn content_type(reply: Reply) -> String {
         let response = reply.unwrap();
         let value = response.headers().get(CONTENT_TYPE);
-        value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+        let text = value.map(|value| text::of(value).unwrap());
+        text.unwrap_or_default().to_owned()
     }
 
     #[derive(Serialize)]

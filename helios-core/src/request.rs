@@ -1,13 +1,20 @@
 //! The request as a handler sees it, and the head of its response.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::header::COOKIE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use percent_encoding::percent_decode_str;
 
-use crate::query_string;
+use crate::event::is_valid_id;
 use crate::route::Template;
+use crate::{query_string, text};
+
+/// The header in which a client brings the id at which it stopped, as `#[header]` names it.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The longest `Last-Event-ID` that is looked at, in bytes.
 const LONGEST_EVENT_ID: usize = 1_024;
@@ -112,15 +119,27 @@ impl RequestContext {
         &self.0.parts.headers
     }
 
-    /// The first value of a header, if it is there and is visible ASCII. The name's case does not matter ([RFC 9110,
-    /// section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
+    /// Returns the first value of a header; `None` if there is none. A value that is not UTF-8 counts as absent. The name's
+    /// case does not matter ([RFC 9110, section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn language(request: &RequestContext) -> &str {
+    ///     request.header("accept-language").unwrap_or("en")
+    /// }
+    /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.parts.headers.get(name)?.to_str().ok()
+        text::values(self.headers(), name).next()
     }
 
-    /// The value of a cookie, percent-decoded; the first one of this name ([RFC 6265, section
-    /// 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)).
+    /// Returns the value of a cookie, percent-decoded. Of several with this name, as of `/` and of `/app`, it is the first,
+    /// which has the longest path ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)). A cookie
+    /// that is not UTF-8 counts as absent.
+    ///
+    /// The name is compared as it was sent: `%5F_Host-id` is not `__Host-id`, which only the site's own host can set. Quotes
+    /// are part of the value.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -131,15 +150,19 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
-        let found = self.cookies().find(|cookie| cookie.name() == name)?;
-        Some(found.value().to_owned())
+        self.cookies(name).next().map(Cow::into_owned)
     }
 
-    /// The cookies of all `Cookie` headers; what is not a cookie is passed over, as browsers send what others have set.
-    pub(crate) fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
-        let headers = self.0.parts.headers.get_all(http::header::COOKIE).iter();
-        let texts = headers.filter_map(|value| value.to_str().ok());
-        texts.flat_map(|text| cookie::Cookie::split_parse_encoded(text).flatten())
+    /// The values of all cookies of this name. What cannot be read is passed over, as browsers send what others have set.
+    pub(crate) fn cookies(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        let cookies = text::elements(self.headers(), COOKIE, b';').flatten();
+        cookies.filter_map(move |cookie| {
+            let (own, value) = cookie.split_once('=')?;
+            // Only ASCII is trimmed, and no name decoded: another name must not pass for one that a browser protects.
+            let is_asked_for = own.trim_ascii_end() == name;
+            let value = is_asked_for.then(|| percent_decode_str(value.trim_ascii_start()))?;
+            value.decode_utf8().ok()
+        })
     }
 
     /// The template of the matched route, such as `/user/{id}`.
@@ -190,7 +213,7 @@ impl RequestContext {
     /// `lastEventId` key of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent
     /// ([WHATWG HTML, section
     /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)), and so does one of
-    /// more than 1 KiB.
+    /// more than 1 KiB, one that is not UTF-8, and one that no event can have: with a CR, an LF or a NUL.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -225,8 +248,8 @@ impl RequestContext {
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
         // Each open stream keeps its id, so a stranger must not choose the size.
-        let usable = |id: &str| !id.is_empty() && id.len() <= LONGEST_EVENT_ID;
-        let header = self.header("last-event-id").filter(|id| usable(id));
+        let usable = |id: &str| !id.is_empty() && id.len() <= LONGEST_EVENT_ID && is_valid_id(id);
+        let header = self.header(LAST_EVENT_ID).filter(|id| usable(id));
         if let Some(id) = header {
             return Some(id.to_owned());
         }

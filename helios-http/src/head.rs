@@ -1,14 +1,28 @@
 //! Rules of message heads that several floors need.
 
+use helios_core::text;
 use http::header::{CONNECTION, HeaderMap};
 
 /// Whether the sender of this head wants the connection to end with the response (RFC 9112, section 9.6).
 pub(crate) fn asks_to_close(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter();
-    let mut values = values.filter_map(|value| value.to_str().ok());
-    values.any(|value| {
-        value
-            .split(',')
-            .any(|option| option.trim().eq_ignore_ascii_case("close"))
-    })
+    let mut options = text::elements(headers, CONNECTION, b',').flatten();
+    options.any(|option| option.eq_ignore_ascii_case("close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_close_is_found_among_options_that_are_no_text() {
+        let asks = |value: &[u8]| {
+            let value = http::HeaderValue::from_bytes(value).unwrap();
+            asks_to_close(&HeaderMap::from_iter([(CONNECTION, value)]))
+        };
+        assert!(asks(b"\xff, x , CLOSE"));
+        assert!(asks("ü,close".as_bytes()));
+        assert!(!asks(b"closed"));
+        assert!(!asks(b"\xff close"));
+        assert!(!asks("close\u{a0}".as_bytes()));
+    }
 }

@@ -6,7 +6,8 @@ use helios_core::error::HttpError;
 use helios_core::interceptor::{MapData, map_through};
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use helios_core::text;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 
 /// Passes JSON through the mappers. Only what succeeded is mapped; a handler's own error response passes by.
@@ -30,9 +31,8 @@ pub(crate) fn with_head(response: Response, head: &ResponseHead) -> Response {
 }
 
 fn is_json(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    response.status().is_success()
-        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+    let kind = text::media_type(response.headers());
+    response.status().is_success() && kind.is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 async fn map_json(

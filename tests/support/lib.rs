@@ -169,6 +169,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it is what Helios sent")]
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use super::mismatch::{self, Mismatch};
 use super::{from_pairs, unsupported_media_type};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
+use crate::text;
 
 /// A type that a whole body can be read into: everything `Deserialize`.
 #[diagnostic::on_unimplemented(
@@ -101,9 +102,8 @@ pub(super) enum Format {
 
 impl Format {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let essence = text.split(';').next()?.trim().to_ascii_lowercase();
-        match essence.as_str() {
+        let media_type = text::media_type(headers)?.to_ascii_lowercase();
+        match media_type.as_str() {
             "application/json" => Some(Self::Json),
             "application/x-www-form-urlencoded" => Some(Self::Form),
             other if other.starts_with("application/") && other.ends_with("+json") => {
@@ -125,7 +125,7 @@ impl Format {
 async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
     let limit = call.body_limit();
     let announced = call.headers().get(CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced = announced.and_then(|length| text::of(length)?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         let detail = format!("the body may have {limit} bytes");
         return Err(HttpError::payload_too_large(detail));

@@ -13,18 +13,37 @@ use super::mismatch::{A_VALID_VALUE, LONGEST_MESSAGE, one_of};
 use crate::bounded::bounded;
 
 /// All texts of one name: none, one, or several.
-pub(super) struct Scalar<'a> {
+#[derive(Clone, Copy)]
+pub struct Scalar<'a> {
     values: &'a [Cow<'a, str>],
+    /// Where one value is taken, the first is: several are not refused.
+    first_counts: bool,
 }
 
 impl<'a> Scalar<'a> {
     pub(super) fn new(values: &'a [Cow<'a, str>]) -> Self {
-        Self { values }
+        Self {
+            values,
+            first_counts: false,
+        }
+    }
+
+    /// Those of a name that may come more than once, with the one that counts before the others.
+    pub(super) fn first_of(values: &'a [Cow<'a, str>]) -> Self {
+        Self {
+            values,
+            first_counts: true,
+        }
+    }
+
+    pub(super) fn all(&self) -> &'a [Cow<'a, str>] {
+        self.values
     }
 
     fn one(&self, expected: &str) -> Result<&'a str, ValueError> {
         match self.values {
             [value] => Ok(value),
+            [first, ..] if self.first_counts => Ok(first),
             [] => Err(ValueError::Expected(format!("{expected}, it is missing"))),
             _ => Err(ValueError::Expected(format!(
                 "{expected}, it is given more than once"
@@ -54,7 +73,7 @@ impl<'a> Scalar<'a> {
 
 /// Why a value was not read.
 #[derive(Debug)]
-pub(super) enum ValueError {
+pub enum ValueError {
     /// What was expected, as a person would say it.
     Expected(String),
     /// The same, of a type that does not take what it was given, whatever it says.

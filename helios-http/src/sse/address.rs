@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use helios_core::request::RequestContext;
+use helios_core::text;
 use http::HeaderMap;
 
 use crate::sse::options::{ConnectionLimits, ProxyHeader};
@@ -43,21 +44,19 @@ fn hops(headers: &HeaderMap, header: ProxyHeader) -> Vec<Option<IpAddr>> {
         ProxyHeader::XForwardedFor => address,
         ProxyHeader::Forwarded => forwarded_for,
     };
-    let values = headers.get_all(name).iter();
-    let texts = values.map(|value| value.to_str().unwrap_or_default());
-    texts.flat_map(|text| text.split(',').map(read)).collect()
+    let hops = text::elements(headers, name, b',');
+    hops.map(|hop| hop.and_then(read)).collect()
 }
 
 /// The `for` of one element of `Forwarded` (RFC 7239, section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
-    address(value.trim().trim_matches('"'))
+    let (_, value) = pairs.find(|(name, _)| name.trim_ascii().eq_ignore_ascii_case("for"))?;
+    address(value.trim_ascii().trim_matches('"'))
 }
 
 /// An address, with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
     if let Ok(with_port) = text.parse::<SocketAddr>() {
         return Some(with_port.ip());
     }
@@ -71,10 +70,11 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn hops_of(name: &'static str, values: &[&'static str]) -> Vec<Option<String>> {
+    fn hops_of(name: &'static str, values: &[impl AsRef<[u8]>]) -> Vec<Option<String>> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name, http::HeaderValue::from_static(value));
+            let value = http::HeaderValue::from_bytes(value.as_ref()).unwrap();
+            headers.append(name, value);
         }
         let header = match name {
             "forwarded" => ProxyHeader::Forwarded,
@@ -113,6 +113,18 @@ mod tests {
         assert_eq!(
             hops_of("forwarded", &["for=_hidden", "proto=http"]),
             [None, None]
+        );
+    }
+
+    #[test]
+    fn a_hop_that_is_no_text_hides_no_hop_beside_it() {
+        assert_eq!(
+            hops_of("x-forwarded-for", &[b"\xff, 192.0.2.1"]),
+            [None, Some("192.0.2.1".to_owned())]
+        );
+        assert_eq!(
+            hops_of("forwarded", &[&b"for=\xff;by=x"[..], b"for=192.0.2.2"]),
+            [None, Some("192.0.2.2".to_owned())]
         );
     }
 }

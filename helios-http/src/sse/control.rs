@@ -52,11 +52,9 @@ pub(crate) fn reset(options: &SseOptions, id: Option<String>, reset: &SseReset) 
     encoded(&with_id(event, id))
 }
 
-/// Several clients forget their id if the first event of a connection has none: each of these events gives it back. One
-/// that cannot be written was none of an event.
+/// Several clients forget their id if the first event of a connection has none: each of these events gives it back.
 fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
-    let can_be_written = |id: &String| SseEvent::default().id(id).validate().is_ok();
-    match id.filter(can_be_written) {
+    match id {
         Some(id) => event.id(id),
         None => event,
     }
@@ -101,7 +99,8 @@ fn name(options: &SseOptions, event: &str) -> String {
     format!("{}{event}", options.control_prefix)
 }
 
-/// Names and data of control events are checked when the options are taken over, so they always encode.
+/// Names and data of control events are checked when the options are taken over, and an id when it is read, so they always
+/// encode.
 fn encoded(event: &SseEvent) -> Bytes {
     encode(event).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use axum_core::body::Body;
 use bytes::Bytes;
+use helios_core::text;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -65,13 +66,11 @@ impl TestResponse {
         &self.headers
     }
 
-    /// A header's first value; empty if there is none, or if it is not text.
+    /// Returns a header's first value; empty if there is none. A value that is not UTF-8 counts as absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        let value = text::values(&self.headers, name).next();
+        value.unwrap_or_default()
     }
 
     /// The body.

@@ -47,7 +47,6 @@ pub(super) static SOURCES: [(&str, SourceKind); 9] = [
                 },
                 keys: &[DEFAULT],
             },
-            check: lenient_last_event_id,
             ..bound(Binding::Value("header"))
         },
     ),
@@ -120,9 +119,6 @@ pub(super) static UNMARKED: SourceKind = SourceKind {
     ..bound(Binding::ByType)
 };
 
-/// A `#[header("last-event-id")]` that may be absent, and is if it cannot be read.
-static LAST_EVENT_ID: SourceKind = bound(Binding::Inside("last_event_id"));
-
 /// A row of an attribute that takes nothing, and works wherever the request is at hand.
 const fn bound(binding: Binding) -> SourceKind {
     SourceKind {
@@ -164,21 +160,6 @@ const UNVALIDATED: Key<Source> = ("unvalidated", |source, arg, errors| {
 const ALLOW_GET: Key<Source> = ("allow_get", |source, arg, errors| {
     source.allow_get = arg.flag(errors).then(|| arg.key.span());
 });
-
-fn lenient_last_event_id(argument: &Argument, source: &mut Source, _: &mut Errors) {
-    let name = source.name.as_ref();
-    if name.is_none_or(|name| name.text != "last-event-id") {
-        return;
-    }
-    let inner = match &source.default {
-        Some(_) => Some(&argument.bound),
-        None => types::inside(&argument.bound, "Option"),
-    };
-    if let Some(inner) = inner {
-        source.inner = Some(inner.clone());
-        source.kind = &LAST_EVENT_ID;
-    }
-}
 
 fn lent_to_read(argument: &Argument, _: &mut Source, errors: &mut Errors) {
     if argument.passed != Passed::Shared {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRAILER, TRANSFER_ENCODING};
+use helios_core::text;
+use http::header::{CONTENT_LENGTH, HeaderMap, TRAILER, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{Method, Request, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
@@ -182,11 +183,8 @@ fn is_unframed<B>(response: &http::Response<B>) -> bool {
 }
 
 fn says_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    let kind = text::media_type(headers);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// Notes when a request's body has been read to its end.

@@ -8,7 +8,7 @@ use helios_core::event::SseEvent;
 use helios_core::filter::{StreamAnswer, first_answer};
 use helios_core::request::RequestContext;
 use helios_core::sse::SseError;
-use http::header::CONTENT_TYPE;
+use helios_core::text;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
@@ -94,14 +94,8 @@ async fn of_response(hub: &Hub, response: Response) -> Option<EndEvent> {
 }
 
 fn is_text(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = text::media_type(response.headers()).unwrap_or_default();
+    let kind = kind.to_ascii_lowercase();
     kind.starts_with("text/") || kind == "application/json" || kind.ends_with("+json")
 }
 

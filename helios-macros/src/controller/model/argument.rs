@@ -96,7 +96,7 @@ pub(crate) struct Naming {
 pub(crate) enum Binding {
     /// `function::<T>(call)`, or `function::<T>(call, "name")` of a kind with [`Parentheses::Name`].
     Value(&'static str),
-    /// `function::<U>(call)` where `T` is an `Option<U>` or `Arc<U>`.
+    /// `function::<U>(call)` where `T` is an `Arc<U>`.
     Inside(&'static str),
     /// `function(call)`
     Handle(&'static str),
