@@ -1,7 +1,7 @@
 use http::Method;
 use support::TestServer;
 
-use super::{END, first, whole};
+use super::{first, whole};
 
 #[path = "../../examples/nestjs.rs"]
 #[allow(dead_code)]
@@ -27,12 +27,7 @@ async fn what_is_posted_is_answered_by_a_stream() {
     let said = |word| format!("data: {{\"word\":\"{word}\"}}\n\n");
     assert_eq!(
         whole(&mut client.await).await,
-        format!(
-            ":\nretry: 3000\n{}{}{}{END}",
-            said("so"),
-            said("it"),
-            said("is")
-        )
+        format!(":\n{}{}{}", said("so"), said("it"), said("is"))
     );
 }
 
