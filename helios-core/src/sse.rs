@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -470,6 +471,7 @@ impl From<SseError> for HttpError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the event hub is not available",
             )
+            .with_header(RETRY_AFTER, HeaderValue::from_static("10"))
             .with_source(full),
             // A name or an id may come from a body, and is not repeated.
             SseError::InvalidTopic(_) => {

@@ -2,6 +2,7 @@
 
 use http::Method;
 use support::backplane::{Log, Weather};
+use support::{SseClient, eventually};
 
 use super::node::{Node, data, pair, read, reset};
 
@@ -153,4 +154,43 @@ async fn a_topic_joined_from_an_id_that_has_not_arrived_here_yet_begins_behind_i
     two.link.resume();
     one.publish("y", "2").await;
     assert_eq!(data(&mut client, 1).await, ["2"]);
+}
+
+/// A client in `x`, and an event of it that is lost on its way.
+async fn lose_one(one: &Node, two: &Node) -> SseClient {
+    let client = one.client("x").await;
+    one.link.lose(true);
+    two.publish("x", "lost on its way").await;
+    one.link.flush().await;
+    one.link.lose(false);
+    let calls = one.link.calls().len();
+    one.link.gap("x");
+    eventually(|| one.link.calls().len() > calls).await;
+    one.server.sse.clients().remove(0).close();
+    client
+}
+
+#[tokio::test]
+async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
+    let (_log, one, two) = pair().await;
+    one.link.set_weather(Weather {
+        slow: 300_000,
+        ..Weather::default()
+    });
+    let mut client = lose_one(&one, &two).await;
+    assert_eq!(data(&mut client, 1).await, ["lost on its way"]);
+    assert_eq!(client.names().await, ["helios:end"]);
+}
+
+#[tokio::test]
+async fn an_end_is_not_told_where_what_is_before_it_cannot_be_had() {
+    let (_log, one, two) = pair().await;
+    one.link.set_weather(Weather {
+        slow: 300_000,
+        no_history: 1.0,
+        ..Weather::default()
+    });
+    let mut client = lose_one(&one, &two).await;
+    assert!(client.finish().await.is_err());
+    assert!(!client.text().contains("helios:end"));
 }

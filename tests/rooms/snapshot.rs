@@ -64,6 +64,20 @@ impl Rooms {
         self.sse.subscribe(["a"]).await
     }
 
+    /// It is done before its head has left.
+    #[sse("brief", plain, restart)]
+    async fn brief(&self, stream: SseStream) -> Result<(), SseError> {
+        stream.join_from("a", Replay::Earliest).await?;
+        stream.send("private").await
+    }
+
+    #[sse("closed")]
+    async fn closed(&self) -> Result<SseStream, SseError> {
+        let stream = self.sse.subscribe_from(["a"], Replay::Earliest).await?;
+        stream.close_with("private")?;
+        Ok(stream)
+    }
+
     #[sse("generator")]
     fn generator(&self) -> impl Stream<Item = &'static str> {
         stream! { yield "an item"; }
@@ -157,6 +171,25 @@ async fn a_plain_client_is_given_its_snapshot_before_any_id() {
     drop(client);
     let back = app.sse("/r/plain").last_event_id(&id.to_string()).await;
     assert_eq!(back.headers()["helios-position"], id.to_string());
+}
+
+/// An end waits for what the hooks have to say first.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_done_before_its_head_has_its_snapshot_and_what_comes_behind() {
+    let Fixture { app, plan, .. } = start(Mode::Waits);
+    app.sse_service().publish("a", "old").await.unwrap();
+    for (path, expected) in [
+        ("/r/brief", &[FRESH, "old+", "private"][..]),
+        (
+            "/r/closed",
+            &["ready", FRESH, "ready+", "old+", "private", "end+"][..],
+        ),
+    ] {
+        let mut client = app.sse(path).await;
+        plan.go.add_permits(1);
+        assert_eq!(seen(&client.rest().await), expected, "{path}");
+        assert!(!client.broke_off());
+    }
 }
 
 #[tokio::test(start_paused = true)]

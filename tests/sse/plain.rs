@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::journal::Journal;
-use support::{Answer, SseClient, TestServer, eventually, read_to_end, within};
+use support::{Answer, SseClient, TestServer, call, eventually, read_to_end, within};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -78,6 +78,28 @@ impl Plain {
             yield SseEvent::text("one");
             Err(HttpError::conflict("no more"))?;
         }
+    }
+
+    /// It asks somebody else before it begins.
+    #[sse("asks", method = "POST")]
+    async fn asks(&self) -> impl Stream<Item = SseEvent> {
+        self.journal.note("asked");
+        self.go_on.notified().await;
+        stream! { yield SseEvent::text("begun") }
+    }
+
+    #[sse("waits", method = "POST", drain = "reconnect", head_after = "1h")]
+    fn waits(&self) -> SseStream {
+        SseStream::new()
+    }
+
+    /// What it fails with is not its own end.
+    #[sse("other", plain = false)]
+    async fn other(&self, stream: SseStream) -> Result<(), SseError> {
+        stream.send("begun").await?;
+        let other = self.sse.create_connection();
+        other.close();
+        other.send("too late").await
     }
 
     /// A generator that makes an end when the server goes down.
@@ -442,6 +464,90 @@ async fn a_generator_learns_of_the_end_and_finishes() {
     assert_eq!(names, ["welcome", "message", "message", "helios:end"]);
     assert!(client.text().contains("data: closing: shutdown\n"));
     assert_eq!(site.journal.notes(), ["completed"]);
+}
+
+#[tokio::test]
+async fn a_topic_that_ends_while_the_server_goes_down_ends_its_streams() {
+    let site = site(|app| app).await;
+    let mut client = site.server.sse("/p/job").await;
+    site.server.wait_for_connections(1).await;
+    let (sse, addr) = (site.server.sse.clone(), site.server.addr);
+    // That takes less time than streams have to finish.
+    let stopped = tokio::spawn(site.server.stop());
+    within(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
+    sse.finish_with("job", "done").await.unwrap();
+    client.finish().await.unwrap();
+    assert!(client.text().ends_with("data: done\n\n"));
+    stopped.await.unwrap().unwrap();
+    assert_eq!(site.journal.notes(), ["completed"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_being_opened_when_the_server_goes_down_may_finish_too() {
+    let site = site(|app| app).await;
+    let Site {
+        server,
+        go_on,
+        journal,
+    } = site;
+    let addr = server.addr;
+    let asked = tokio::spawn(call(addr, Method::POST, "/p/asks", &[], ""));
+    journal.wait_for("asked").await;
+    let stopped = tokio::spawn(server.stop());
+    within(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
+    go_on.notify_one();
+    let mut client = SseClient::of(asked.await.unwrap());
+    client.finish().await.unwrap();
+    assert_eq!(client.text(), ":\ndata: begun\n\n");
+    stopped.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_whose_head_has_not_left_is_refused_by_a_status_when_the_server_goes_down() {
+    let site = site(|app| app).await;
+    let asked = tokio::spawn(call(site.server.addr, Method::POST, "/p/waits", &[], ""));
+    site.server.wait_for_connections(1).await;
+    site.server.stop().await.unwrap();
+    let answer = asked.await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(site.journal.notes(), ["shutdown"]);
+}
+
+#[tokio::test]
+async fn a_credential_that_expires_while_an_answer_may_finish_ends_it() {
+    let site = site(|app| app).await;
+    let mut client = site.posted("/p/silent").await;
+    let handle = site.handle().await;
+    let addr = site.server.addr;
+    let stopped = tokio::spawn(site.server.stop());
+    within(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
+    handle.expire_at(SystemTime::now());
+    assert!(client.finish().await.is_err());
+    assert_eq!(
+        within(handle.closed()).await,
+        CloseReason::CredentialExpired
+    );
+    stopped.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_another_stream_is_a_failure_of_the_one_that_hands_it_on() {
+    let site = site(|app| app).await;
+    let mut client = site.server.sse("/p/other").await;
+    assert_eq!(client.names().await, ["welcome", "message", "error"]);
+    eventually(|| site.journal.notes() == ["error"]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_all_is_told_so_whatever_was_broadcast_since() {
+    let site = site(|app| app.sse_options(|sse| sse.history.events = 2)).await;
+    site.server.get("/").await;
+    let last = site.server.sse.finish_with("job", "done").await.unwrap();
+    for n in 0..5 {
+        site.server.sse.broadcast(n.to_string()).await.unwrap();
+    }
+    assert_eq!(site.ask("/p/job", &last.to_string()).await.status, 204);
 }
 
 #[tokio::test]

@@ -74,6 +74,8 @@ pub struct Subscriber<T> {
     paused_at: Option<u64>,
     /// Nothing above this number is read any more.
     end: Option<u64>,
+    /// Everything up to the end is written before it, however long a pause or a topic that is catching up holds that back.
+    is_complete: bool,
 }
 
 impl<T: TopicRing> Subscriber<T> {
@@ -88,6 +90,7 @@ impl<T: TopicRing> Subscriber<T> {
             with_ids: false,
             paused_at: None,
             end: None,
+            is_complete: false,
         }
     }
 
@@ -243,6 +246,19 @@ impl<T: TopicRing> Subscriber<T> {
         self.paused_at.is_some() || self.topics().any(catching_up)
     }
 
+    /// Ends reading behind everything up to the hub's `head` of now. What tells of this end is a position.
+    pub fn complete_at(&mut self, head: u64) {
+        let end = *self.end.get_or_insert(head);
+        self.is_complete = true;
+        self.outbox.drop_positions(|after| after > end);
+    }
+
+    /// Whether something that is to be written before the end is still held back.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.is_complete && self.is_blocked()
+    }
+
     /// Ends reading at the hub's `head` of now, or at a pause. The first end counts.
     pub fn end_at(&mut self, head: u64) {
         let paused_at = self.paused_at.take();
@@ -311,11 +327,11 @@ impl<T: TopicRing> Subscriber<T> {
     }
 
     /// Whether the next private event is due: everything before it has been read, or never will be. A position is not due
-    /// during a pause, as what comes behind the pause is not written yet.
+    /// during a pause, as what comes behind the pause is not written yet, nor before what is missing.
     fn may_take(&self, private: Option<(u64, QueuedKind)>, upto: u64) -> bool {
-        private.is_some_and(|(after, kind)| {
-            let has_to_wait = kind == QueuedKind::Position && self.paused_at.is_some();
-            !has_to_wait && (after <= upto || self.end.is_some())
+        private.is_some_and(|(after, kind)| match kind {
+            QueuedKind::Position => after <= upto && self.paused_at.is_none(),
+            _ => after <= upto || self.end.is_some() && !self.is_complete,
         })
     }
 

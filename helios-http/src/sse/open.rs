@@ -50,9 +50,6 @@ pub(crate) async fn open(
         return Ok(head.into());
     }
     let overloaded = || overloaded(route, last_event_id.clone(), keep_alive);
-    if route.options.plain && route.streams.is_closing() {
-        return Ok(overloaded().into());
-    }
     // A method that may answer with a response is called first.
     let permit = match route.may_reply {
         true => None,

@@ -25,13 +25,15 @@ pub(crate) struct Streams {
     replication: OnceLock<Arc<Replication>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
     live: AtomicUsize,
-    /// Signalled when the last live stream has ended.
-    quiet: Notify,
+    /// Signalled when a live stream has ended.
+    pub(crate) one_ended: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
     pub(crate) heartbeat: HeartbeatState,
     /// The server is going down.
     pub(crate) closing: AtomicBool,
+    /// Until when streams may finish then, in the hub's time.
+    pub(crate) finish_until: OnceLock<Duration>,
 }
 
 #[derive(Default)]
@@ -50,11 +52,12 @@ impl Streams {
             replication: OnceLock::new(),
             by_id: Mutex::default(),
             live: AtomicUsize::new(0),
-            quiet: Notify::new(),
+            one_ended: Notify::new(),
             limiter: Arc::default(),
             hook_tasks: TaskTracker::new(),
             heartbeat: HeartbeatState::default(),
             closing: AtomicBool::new(false),
+            finish_until: OnceLock::new(),
         })
     }
 
@@ -115,14 +118,14 @@ impl Streams {
     }
 
     pub(crate) fn ended(&self) {
-        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.quiet.notify_waiters();
-        }
+        self.live.fetch_sub(1, Ordering::AcqRel);
+        self.one_ended.notify_waiters();
     }
 
     /// Waits until no stream is live.
     pub(crate) async fn wait_until_quiet(&self) {
-        until(&self.quiet, || (self.live_count() == 0).then_some(())).await;
+        let is_quiet = || (self.live_count() == 0).then_some(());
+        until(&self.one_ended, is_quiet).await;
     }
 
     /// Waits until no hook runs.

@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::{DAY, DrainTimes, SseOptions, TICK};
+use http::StatusCode;
+
+use super::{DAY, DrainTimes, Overload, SseOptions, TICK};
 use crate::error::Error;
 
 /// An option's name, whether it is wrong, its value, and what would be right.
@@ -90,13 +92,15 @@ impl SseOptions {
         ]
     }
 
-    fn bounds(&self) -> [Row<'_>; 7] {
+    fn bounds(&self) -> [Row<'_>; 8] {
         let prefix = &self.control_prefix;
         let wrong_prefix = prefix.is_empty() || prefix.contains(['\r', '\n', '\0']);
         let (backlog, rate) = (&self.backlog, &self.connections.per_second);
         let no_backlog = backlog.events == 0 || backlog.bytes == 0;
         let short = self.history_bytes < 2 * self.max_event_bytes as u64;
         let wrong_rate = rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0));
+        let is_refusal = |status: StatusCode| status.is_client_error() || status.is_server_error();
+        let answer = &self.connections.answer;
         let (all, each) = (&self.max_topics, &self.max_topics_per_connection);
         [
             (
@@ -129,6 +133,12 @@ impl SseOptions {
                 *each == 0,
                 each,
                 "at least one topic",
+            ),
+            (
+                "connections.answer",
+                matches!(answer, Overload::Status(status) if !is_refusal(*status)),
+                answer,
+                "a status from 400 to 599, or the event",
             ),
             (
                 "connections.per_second",

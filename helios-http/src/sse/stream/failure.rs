@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::panics::caught_in;
 use crate::sse::hub::Hub;
+use crate::sse::options::OnError;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::lifecycle::EndEvent;
 use crate::sse::stream::route::StreamRequest;
@@ -51,7 +52,9 @@ async fn ask_filters(
     let hub = request.route.hub();
     match answer {
         // It was made for a client that knows what is an error.
-        Ok(StreamAnswer::Response(_)) if request.route.options.plain => Some(EndEvent::BreakOff),
+        Ok(StreamAnswer::Response(_)) if request.route.options.on_error == OnError::BreakOff => {
+            Some(EndEvent::BreakOff)
+        }
         Ok(StreamAnswer::Response(response)) => of_response(hub, response).await,
         Ok(StreamAnswer::Event(event)) => of_event(client, hub, &event),
         Ok(StreamAnswer::BreakOff) => Some(EndEvent::BreakOff),

@@ -109,12 +109,13 @@ impl StreamLifecycle {
     }
 
     /// Announces an end, for `until` at the latest, to those who watch for it. False if nobody does: then it is to be decided
-    /// at once. The first one that is announced counts.
+    /// at once. The first one that is announced counts, but for a time to finish, which gives way.
     pub(crate) fn announce(&mut self, ending: &Ending, until: Duration) -> bool {
         if self.is_watched {
             self.announce_as(ending, until, false);
         }
-        self.announced.is_some()
+        let announced = self.announced.as_ref();
+        announced.is_some_and(|end| !end.may_finish)
     }
 
     /// Announces an end for `until`, unless the stream comes to its own before that.
@@ -123,7 +124,8 @@ impl StreamLifecycle {
     }
 
     fn announce_as(&mut self, ending: &Ending, until: Duration, may_finish: bool) {
-        if self.announced.is_none() && self.is_open() {
+        let counts = |before: &Announced| !before.may_finish || may_finish;
+        if !self.announced.as_ref().is_some_and(counts) && self.is_open() {
             let ending = ending.clone();
             self.announced = Some(Announced {
                 ending,
@@ -390,6 +392,21 @@ mod tests {
         let overdue = lifecycle.overdue(LATER).map(|ending| ending.reason);
         assert_eq!(overdue, Some(Shutdown));
         assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(Completed));
+    }
+
+    #[test]
+    fn a_time_to_finish_gives_way_to_another_end() {
+        let mut unwatched = live();
+        unwatched.let_finish(&ending(Shutdown), LATER);
+        assert!(
+            !unwatched.announce(&ending(MaxAge), LATER),
+            "it is decided at once"
+        );
+        let mut watched = live();
+        watched.watch();
+        watched.let_finish(&ending(Shutdown), LATER);
+        assert!(watched.announce(&ending(MaxAge), LATER));
+        assert_eq!(told(watched.decide(&ending(Completed))), Some(MaxAge));
     }
 
     #[test]

@@ -66,8 +66,11 @@ impl StreamRoute {
         &self.streams.hub
     }
 
-    /// A permit for one more stream; `None` if there is no room for it.
+    /// A permit for one more stream; `None` if there is no room for it, or if it could not be told that the server goes down.
     pub(crate) fn admit(&self, request: &RequestContext) -> Option<Permit> {
+        if self.options.plain && self.streams.is_closing() {
+            return None;
+        }
         let hub = self.hub();
         let limits = &hub.options().connections;
         self.streams.limiter.admit(limits, request, hub.now())

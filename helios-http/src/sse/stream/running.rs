@@ -121,15 +121,7 @@ impl RunningStream {
         if let Some(stream) = &self.stream {
             match stream.state.begin() {
                 Beginning::Open(at) => position = at,
-                Beginning::Gone => {
-                    self.finish(CloseReason::Rejected);
-                    return OpenOutcome::Failed(gone());
-                }
-                Beginning::Over => {
-                    self.finish(CloseReason::Rejected);
-                    let over = StatusCode::NO_CONTENT.into_response();
-                    return OpenOutcome::Refused(over);
-                }
+                refused => return self.refuse_at(&refused),
             }
             self.trace.opened(stream.id());
             let options = self.route.hub().options();
@@ -149,6 +141,16 @@ impl RunningStream {
         }
         // A source that may not fail waits only where the route says for how long.
         stream.state.is_live() && timer.has_passed(self.route.head_wait(true), cx)
+    }
+
+    /// A client that knows no control events is told by a status, as long as the head has not left.
+    fn refuse_at(&mut self, beginning: &Beginning) -> OpenOutcome {
+        self.finish(CloseReason::Rejected);
+        match beginning {
+            Beginning::Over => OpenOutcome::Refused(StatusCode::NO_CONTENT.into_response()),
+            Beginning::Gone => OpenOutcome::Failed(gone()),
+            Beginning::Open(_) | Beginning::SentAway => OpenOutcome::Overloaded,
+        }
     }
 
     /// The next chunk of the stream; `None` is its end.
@@ -235,7 +237,8 @@ impl RunningStream {
             return;
         };
         let error = match refusal {
-            Refusal::Error(error) if is_of_closed(&error) => return,
+            // Another stream's end is a failure of this one.
+            Refusal::Error(error) if is_of_closed(&error) && stream.is_closed() => return,
             Refusal::Error(error) => error,
             Refusal::Response(response) => {
                 HttpError::from(response.into_response().status()).into()
@@ -291,7 +294,7 @@ impl RunningStream {
 
 /// The answer to a client that cannot go on where it has left off, and that no event can tell.
 fn gone() -> HttpError {
-    let detail = "history does not reach back to where this stream would begin; load anew and come back without an id";
+    let detail = "history does not reach back to where this stream would begin; reload, then reconnect without an id";
     HttpError::new(StatusCode::GONE, detail)
 }
 

@@ -393,12 +393,25 @@ impl Parts {
         self.reader.outbox.set_limits(options.backlog);
         self.liveness = Liveness::new(hub.now(), options.jittered_max_age());
         match self.lifecycle.go_live() {
-            None if streams.is_closing() => Some(route.reconnect_ending(CloseReason::Shutdown)),
+            None if streams.is_closing() => self.come_late(route),
             // What is live when another sequence begins is ended by that.
             None if self.is_of_another_epoch(hub) => {
                 Some(route.reconnect_ending(CloseReason::ServerClosed))
             }
             ending => ending,
+        }
+    }
+
+    /// Is live when the server is going down already. Gives the end that is to be decided at once, unless it may finish.
+    fn come_late(&mut self, route: &StreamRoute) -> Option<Ending> {
+        let ending = route.reconnect_ending(CloseReason::Shutdown);
+        let until = route.streams.finish_until.get();
+        match until.filter(|_| route.options.drain == Drain::Finish) {
+            Some(until) => {
+                self.lifecycle.let_finish(&ending, *until);
+                None
+            }
+            None => Some(ending),
         }
     }
 
@@ -408,15 +421,20 @@ impl Parts {
             (Decision::Refused, _) => return,
             (Decision::Closes(ending), Some(StreamRequest { route, .. })) => {
                 let at = route.hub().head();
-                // What is behind a pause will not be written.
-                let is_paused = self.reader.paused_at().is_some();
-                self.reader.end_at(at);
                 match route.end_form(&ending) {
-                    EndForm::Mark(_) | EndForm::Complete if is_paused => self.breaks_off = true,
-                    EndForm::Mark(event) => self.reader.push_position(at, event),
-                    EndForm::Event(event) => self.reader.push_control(at, event),
-                    EndForm::Complete => {}
-                    EndForm::BreakOff => self.breaks_off = true,
+                    EndForm::Mark(event) => {
+                        self.reader.complete_at(at);
+                        self.reader.push_position(at, event);
+                    }
+                    EndForm::Complete => self.reader.complete_at(at),
+                    EndForm::Event(event) => {
+                        self.reader.end_at(at);
+                        self.reader.push_control(at, event);
+                    }
+                    EndForm::BreakOff => {
+                        self.reader.end_at(at);
+                        self.breaks_off = true;
+                    }
                 }
             }
             // It is told when the stream is live.

@@ -38,7 +38,7 @@ mod tests;
 use std::sync::Arc;
 
 use helios_core::hub::{EventId, Replay};
-use helios_core::sse::{ResetReason, SseReset};
+use helios_core::sse::{CloseReason, ResetReason, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
@@ -80,6 +80,8 @@ pub(crate) enum Beginning {
     Gone,
     /// The client of a plain stream has seen its topics to their ends.
     Over,
+    /// The client of a plain stream is to come back: it has been decided to send it away.
+    SentAway,
 }
 
 impl StreamState {
@@ -88,9 +90,9 @@ impl StreamState {
         match self.request() {
             Some(request) => self.change(|parts, effects| {
                 let is_over = parts.has_had_all(request) && self.is_held_by(1);
-                match parts.begin(request, effects) {
-                    Beginning::Open(_) if is_over => Beginning::Over,
-                    beginning => beginning,
+                match is_over {
+                    true => Beginning::Over,
+                    false => parts.begin(request, effects),
                 }
             }),
             None => Beginning::Open(None),
@@ -113,6 +115,10 @@ impl Parts {
     fn begin(&mut self, request: &StreamRequest, effects: &mut Effects) -> Beginning {
         self.head = HeadStage::Left;
         let hub = request.route.hub();
+        let has_failed = self.lifecycle.closed_reason() == Some(CloseReason::Error);
+        if self.breaks_off && !has_failed {
+            return Beginning::SentAway;
+        }
         if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
             return Beginning::Open(None);
         }

@@ -11,7 +11,7 @@ use helios_core::sse::{CloseReason, ResetReason, SseReset};
 use tokio::time::Instant;
 
 use super::effects::Effects;
-use super::{Parts, StreamState};
+use super::{HeadStage, Parts, StreamState};
 use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
 use crate::sse::options::SlowClients;
@@ -172,7 +172,7 @@ impl Parts {
     /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
     fn poll_frame(&mut self, frame: &Frame) -> Poll<Option<Result<bool, BrokenOff>>> {
         let is_closing = self.lifecycle.is_closing();
-        if frame.is_empty() && is_closing {
+        if frame.is_empty() && is_closing && !self.reader.is_held_back() {
             return Poll::Ready(self.breaks_off.then_some(Err(BrokenOff)));
         }
         if frame.is_empty() {
@@ -236,8 +236,9 @@ impl Parts {
     fn judge(&mut self, request: &StreamRequest, effects: &mut Effects) -> Judgement {
         let hub = request.route.hub();
         let now = hub.now();
-        // A client that waits for the hooks of its reset, or for another server, is not slow itself.
-        let backlog = match self.reader.is_blocked() {
+        // A client that waits for its response head, for the hooks of its reset, or for another server, is not slow itself.
+        let is_held = self.head < HeadStage::Left || self.reader.is_blocked();
+        let backlog = match is_held {
             true => Backlog::default(),
             false => self.backlog(),
         };
@@ -502,9 +503,9 @@ mod tests {
         assert!(effects.made_room);
     }
 
-    /// The hooks have not answered yet, and what is behind their answer is not written any more.
+    /// What is behind their answer was sent before the end.
     #[tokio::test]
-    async fn a_stream_that_its_app_ends_while_hooks_run_is_not_told_to_be_complete() {
+    async fn a_stream_that_its_app_ends_while_hooks_run_waits_for_their_answer() {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.slow_clients = SlowClients::DropOldest;
@@ -529,6 +530,29 @@ mod tests {
             reason: CloseReason::ServerClosed,
             event: EndEvent::End,
         });
+        assert_eq!(poll(), Poll::Pending);
+        stream.hooks_answered();
+        let Poll::Ready(Some(Ok(rest))) = poll() else {
+            panic!("what is behind the answer is written");
+        };
+        assert!(
+            rest.bytes
+                .ends_with(b"\n\nevent: helios:end\nid: helios:end\ndata: \n\n")
+        );
+        assert_eq!(poll(), Poll::Ready(None));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_its_app_ends_breaks_off_where_its_hooks_fail() {
+        let streams = Streams::new();
+        streams.hub.configure(SseOptions::default());
+        let stream = answering(&streams);
+        stream.change(|parts, _| parts.reader.pause_at(0));
+        stream.end(&Ending::COMPLETED);
+        let context = Context::from_waker(Waker::noop());
+        let poll = || stream.poll_chunk(&streams.hub, Frame::default(), &context);
+        assert_eq!(poll(), Poll::Pending);
+        stream.hook_failed();
         assert_eq!(poll(), Poll::Ready(Some(Err(BrokenOff))));
     }
 }

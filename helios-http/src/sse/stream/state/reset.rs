@@ -94,9 +94,18 @@ impl StreamState {
         });
     }
 
-    /// A hook could not answer: the client is to come back, and to be reset, or fresh, again.
+    /// A hook could not answer: the client is to come back, and to be reset, or fresh, again. Where an end waits for the
+    /// answer, the response breaks off.
     pub(crate) fn hook_failed(self: &Arc<Self>) {
         self.send_away(CloseReason::Error);
+        self.change(|parts, effects| {
+            if parts.reader.is_held_back() {
+                parts.reader.abandon().for_each(drop);
+                parts.reader.unpause();
+                parts.breaks_off = true;
+                effects.wake(&mut parts.task);
+            }
+        });
     }
 }
 

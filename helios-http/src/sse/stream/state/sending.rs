@@ -183,7 +183,9 @@ impl Parts {
         after: Option<u64>,
         manner: Manner,
     ) -> Result<bool, SseError> {
-        if let Some(reason) = self.lifecycle.closed_reason() {
+        // An end waits for the answers of hooks.
+        let is_answer = self.answers(after).is_some() && self.lifecycle.is_live();
+        if let (Some(reason), false) = (self.lifecycle.closed_reason(), is_answer) {
             return Err(SseError::Closed(reason));
         }
         match (prepared, self.lifecycle.is_detached()) {

@@ -281,8 +281,10 @@ impl World {
     fn close(&mut self, client: usize) {
         let (here, page) = (self.log.len(), &mut self.pages[client]);
         // What is not joined yet is not owed by this connection.
-        let may_close = page.head_may_leave();
-        if let Some(connection) = page.connection.as_mut().filter(|_| may_close) {
+        let all = page.route.len();
+        let joined_all =
+            |connection: &&mut Connection| connection.is_live && connection.joined == all;
+        if let Some(connection) = page.connection.as_mut().filter(joined_all) {
             connection.closed_at.get_or_insert(here);
             connection.stream.end(&Ending {
                 reason: CloseReason::ServerClosed,
@@ -493,6 +495,11 @@ impl World {
                 connection.closed_at = Some(self.log.len());
                 self.has_all(client)?;
                 self.pages[client].connection = None;
+            }
+            Beginning::SentAway => {
+                prop_assert!(page.is_plain);
+                connection.stream.finish(CloseReason::Rejected);
+                page.connection = None;
             }
             Beginning::Gone => {
                 prop_assert!(page.is_plain);
