@@ -185,11 +185,7 @@ async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
 #[tokio::test]
 async fn an_end_is_not_told_where_what_is_before_it_cannot_be_had() {
     let (_log, one, two) = pair().await;
-    one.link.set_weather(Weather {
-        slow: 300_000,
-        no_history: 1.0,
-        ..Weather::default()
-    });
+    one.link.silence(true);
     let mut client = lose_one(&one, &two).await;
     assert!(client.finish().await.is_err());
     assert!(!client.text().contains("helios:end"));
