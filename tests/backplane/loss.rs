@@ -1,7 +1,7 @@
 //! What is lost or late on the way is fetched, and told if it cannot be.
 
 use http::Method;
-use support::backplane::{Log, Weather};
+use support::backplane::{Link, Log, Weather};
 use support::{SseClient, eventually};
 
 use super::node::{Node, data, pair, read, reset};
@@ -156,9 +156,10 @@ async fn a_topic_joined_from_an_id_that_has_not_arrived_here_yet_begins_behind_i
     assert_eq!(data(&mut client, 1).await, ["2"]);
 }
 
-/// A client in `x`, and an event of it that is lost on its way.
-async fn lose_one(one: &Node, two: &Node) -> SseClient {
+/// A client in `x`, whose stream is ended while an event that was lost on its way is fetched.
+async fn end_behind_a_loss(one: &Node, two: &Node, history: impl FnOnce(&Link)) -> SseClient {
     let client = one.client("x").await;
+    history(&one.link);
     one.link.lose(true);
     two.publish("x", "lost on its way").await;
     one.link.flush().await;
@@ -173,11 +174,11 @@ async fn lose_one(one: &Node, two: &Node) -> SseClient {
 #[tokio::test]
 async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
     let (_log, one, two) = pair().await;
-    one.link.set_weather(Weather {
+    let slow = Weather {
         slow: 300_000,
         ..Weather::default()
-    });
-    let mut client = lose_one(&one, &two).await;
+    };
+    let mut client = end_behind_a_loss(&one, &two, |link| link.set_weather(slow)).await;
     assert_eq!(data(&mut client, 1).await, ["lost on its way"]);
     assert_eq!(client.names().await, ["helios:end"]);
 }
@@ -185,8 +186,7 @@ async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
 #[tokio::test]
 async fn an_end_is_not_told_where_what_is_before_it_cannot_be_had() {
     let (_log, one, two) = pair().await;
-    one.link.silence(true);
-    let mut client = lose_one(&one, &two).await;
+    let mut client = end_behind_a_loss(&one, &two, |link| link.silence(true)).await;
     assert!(client.finish().await.is_err());
     assert!(!client.text().contains("helios:end"));
 }
