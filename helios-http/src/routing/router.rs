@@ -360,3 +360,6 @@ impl std::fmt::Display for Routes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
