@@ -123,19 +123,24 @@ impl Router {
             let tree = self.trees[verb as usize].as_ref();
             tree.is_some_and(|tree| tree.at(path).is_some())
         };
+        let get = answers(Verb::Get);
         let is_allowed = |verb: &Verb| match verb {
-            Verb::Head => answers(Verb::Head) || answers(Verb::Get),
+            Verb::Get => get,
+            Verb::Head => get || answers(Verb::Head),
             verb => answers(*verb),
         };
-        let allowed = VERBS.into_iter().filter(is_allowed);
-        let mut names: Vec<_> = allowed.map(Verb::as_str).collect();
-        if names.is_empty() {
-            return None;
+        let mut allowed = VERBS.into_iter().filter(is_allowed).peekable();
+        allowed.peek()?;
+        // OPTIONS is answered wherever anything is.
+        let others = allowed.filter(|verb| *verb != Verb::Options);
+        let mut names = String::with_capacity(64);
+        for verb in others.chain([Verb::Options]) {
+            if !names.is_empty() {
+                names.push_str(", ");
+            }
+            names.push_str(verb.as_str());
         }
-        if !names.contains(&Verb::Options.as_str()) {
-            names.push(Verb::Options.as_str());
-        }
-        Some(names.join(", "))
+        Some(names)
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
