@@ -730,3 +730,142 @@ mod uploads {
         assert_eq!(path.status(), 400);
     }
 }
+
+mod paths {
+    use std::convert::Infallible;
+
+    use axum_core::body::Body;
+    use axum_core::response::{IntoResponse, Response};
+    use http::Request;
+
+    use super::*;
+
+    #[derive(Injectable)]
+    struct Pages;
+
+    #[controller(prefix = "größe", controllers = [Users, Files])]
+    impl Pages {
+        #[get("naïve")]
+        fn naive(&self, #[req] request: &RequestContext) -> String {
+            format!("{} {}", request.route(), request.uri().path())
+        }
+
+        #[get("~{user}")]
+        fn home(&self, #[param] user: String) -> String {
+            user
+        }
+    }
+
+    #[derive(Injectable)]
+    struct Users;
+
+    #[controller(prefix = "users")]
+    impl Users {
+        #[get("new")]
+        fn form(&self) -> &str {
+            "form"
+        }
+
+        #[delete("{id}")]
+        fn delete(&self, #[param] id: &str) -> String {
+            format!("deleted {id}")
+        }
+    }
+
+    #[derive(Injectable)]
+    struct Files;
+
+    #[controller(prefix = "%66iles")]
+    impl Files {
+        #[get("{*rest}")]
+        fn file(&self, #[param] rest: String) -> String {
+            format!("file {rest}")
+        }
+    }
+
+    #[server(controllers = [Pages])]
+    struct Site;
+
+    async fn server() -> TestServer {
+        let echo = tower::service_fn(async |request: Request<Body>| {
+            let text = format!("mount {}", request.uri());
+            Ok::<Response, Infallible>(text.into_response())
+        });
+        TestServer::start(Helios::new(Site).mount("/café", echo)).await
+    }
+
+    #[tokio::test]
+    async fn a_path_is_found_in_every_spelling_and_handed_on_as_it_was_sent() {
+        let server = server().await;
+        for path in [
+            "/gr%C3%B6%C3%9Fe/na%C3%AFve",
+            "/gr%c3%b6%c3%9fe/na%c3%afve",
+            "/%67r%C3%B6%c3%9Fe/n%61%C3%AFve/",
+        ] {
+            let found = server.get(path).await.text();
+            assert_eq!(found, format!("/größe/naïve {path}"));
+        }
+        let home = async |path: &str| server.get(&format!("/gr%c3%b6%c3%9fe/{path}")).await;
+        assert_eq!(home("%7Eann").await.text(), "ann");
+        assert_eq!(home("~%7e%2541%2f").await.text(), "~%41/", "decoded once");
+        assert_eq!(home("~%ff").await.problem()["status"], 400);
+        assert_eq!(home("naive").await.status, 404);
+        let mounted = server.get("/caf%c3%a9/%7ea%2fb/?q=%7e").await.text();
+        assert_eq!(mounted, "mount /%7ea%2fb/?q=%7e");
+    }
+
+    #[tokio::test]
+    async fn dot_segments_are_400_for_routes_and_mounts() {
+        let server = server().await;
+        let paths = [
+            "/caf%C3%A9/../x",
+            "/caf%C3%A9/%2e%2E/x",
+            "/./",
+            "/nowhere/.%2e",
+        ];
+        for path in paths {
+            assert_eq!(server.get(path).await.problem()["status"], 400, "{path}");
+        }
+        let file = server.get("/gr%C3%B6%C3%9Fe/files/...").await;
+        assert_eq!(file.text(), "file ...");
+    }
+
+    #[tokio::test]
+    async fn a_verb_keeps_its_paths_beside_the_routes_of_others() {
+        let server = server().await;
+        let path = "/gr%C3%B6%C3%9Fe/users/new";
+        let send = async |method| server.send(method, path, &[], "").await;
+        assert_eq!(send(Method::DELETE).await.text(), "deleted new");
+        assert_eq!(send(Method::GET).await.text(), "form");
+        let refused = send(Method::PUT).await;
+        assert_eq!(refused.problem()["status"], 405);
+        assert_eq!(refused.header("allow"), "GET, DELETE, HEAD, OPTIONS");
+        let options = send(Method::OPTIONS).await;
+        assert_eq!(
+            (options.status, options.header("allow")),
+            (204, "GET, DELETE, HEAD, OPTIONS")
+        );
+        assert_eq!(send(Method::HEAD).await.header("content-length"), "4");
+    }
+
+    #[tokio::test]
+    async fn a_rest_keeps_its_last_slash_and_may_be_empty() {
+        let server = server().await;
+        let get = async |path: &str| server.get(&format!("/gr%C3%B6%C3%9Fe/{path}")).await;
+        assert_eq!(get("files/a/").await.text(), "file a/");
+        assert_eq!(get("files/a/b").await.text(), "file a/b");
+        assert_eq!(get("files/").await.text(), "file ");
+        assert_eq!(get("files").await.status, 404);
+    }
+
+    #[test]
+    fn a_prefix_that_no_request_can_have_is_a_fault_at_start_up() {
+        for (prefix, mistake) in [("a/..", "`..`"), ("100%", "%25"), ("{id", "{name}")] {
+            let module = Module::new(prefix).controller::<Users>();
+            let error = Helios::new(Site).module(module).into_service().err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("`Users::form` is at"), "{prefix}: {error}");
+            assert!(error.contains(mistake), "{prefix}: {error}");
+        }
+    }
+}

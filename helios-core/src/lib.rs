@@ -20,6 +20,7 @@ pub mod item;
 pub mod lifecycle;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+pub mod path;
 mod query_string;
 pub mod reply;
 pub mod request;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Method;
 
+use crate::path::{escapes_are_whole, has_dot_segment, normal_form};
+
 /// The method that a route answers to.
 ///
 /// ```
@@ -130,6 +132,8 @@ pub struct RouteMeta {
 pub struct Template {
     text: String,
     params: Vec<String>,
+    /// How many segments stand before its `{*rest}`, if it has one.
+    before_rest: Option<usize>,
 }
 
 impl Template {
@@ -157,8 +161,16 @@ impl Template {
         if text.is_empty() {
             text.push('/');
         }
-        let params = text.split('/').filter_map(param_of_segment).collect();
-        Self { text, params }
+        let segments = text.split('/').skip(1);
+        let params = segments.clone().filter_map(param_of_segment).collect();
+        let mut before_rest = segments.enumerate();
+        let before_rest = before_rest.find(|(_, segment)| segment.starts_with("{*"));
+        let before_rest = before_rest.map(|(index, _)| index);
+        Self {
+            text,
+            params,
+            before_rest,
+        }
     }
 
     /// The template, beginning with a slash.
@@ -172,9 +184,126 @@ impl Template {
     pub fn params(&self) -> &[String] {
         &self.params
     }
+
+    /// Returns the template in the one form of paths, with numbered parameters. Templates with the same shape match the same
+    /// paths.
+    ///
+    /// ```
+    /// use helios_core::route::Template;
+    ///
+    /// let shape = |text| Template::join([text]).shape();
+    /// assert_eq!(shape("café/{id}"), "/caf%C3%A9/{p1}");
+    /// assert_eq!(shape("%7Eme/{*rest}"), shape("~me/{*path}"));
+    /// ```
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let mut count = 0;
+        let segments = self.text.split('/').map(|segment| {
+            let Some((before, name, after)) = split_at_param(segment) else {
+                return normal_form(segment).into_owned();
+            };
+            count += 1;
+            let star = if name.starts_with('*') { "*" } else { "" };
+            let (before, after) = (normal_form(before), normal_form(after));
+            format!("{before}{{{star}p{count}}}{after}")
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    /// Returns what `{*rest}` stands for in a path that matches: all that follows, a slash at the end included.
+    ///
+    /// ```
+    /// use helios_core::route::Template;
+    ///
+    /// let files = Template::join(["files/{*rest}"]);
+    /// assert_eq!(files.rest_of("/files/a/b/"), Some("a/b/"));
+    /// assert_eq!(files.rest_of("/files/"), Some(""));
+    /// assert_eq!(Template::join(["files/{name}"]).rest_of("/files/a"), None);
+    /// ```
+    #[must_use]
+    pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let before = self.before_rest?;
+        path.splitn(before + 2, '/').nth(before + 1)
+    }
+
+    /// Returns why no request has such a path, if so. The macros look at what is written in attributes; here it is what came
+    /// together at start-up.
+    ///
+    /// ```
+    /// use helios_core::route::Template;
+    ///
+    /// assert_eq!(Template::join(["files/{name}"]).mistake(), None);
+    /// assert!(Template::join(["files/../{name}"]).mistake().is_some());
+    /// ```
+    #[must_use]
+    pub fn mistake(&self) -> Option<&'static str> {
+        let shape = self.shape();
+        let is_open = |segment: &str| match split_at_param(segment) {
+            Some((before, _, after)) => before.contains(BRACES) || after.contains(BRACES),
+            None => segment.contains(BRACES),
+        };
+        if has_dot_segment(&shape) {
+            return Some(
+                "a path with a segment `.` or `..` is answered 400: leave the segment out",
+            );
+        }
+        if !escapes_are_whole(&self.text) {
+            return Some("`%` begins an escape, as in `%20`: write `%25` for the sign itself");
+        }
+        if self.text.contains(['?', '#']) {
+            return Some("a path ends before `?` and `#`: leave them out");
+        }
+        if self.text.split('/').any(is_open) {
+            return Some("a parameter is `{name}`: write `%7B` and `%7D` for braces themselves");
+        }
+        None
+    }
 }
 
+const BRACES: [char; 2] = ['{', '}'];
+
 fn param_of_segment(segment: &str) -> Option<String> {
-    let inner = segment.split_once('{')?.1.split_once('}')?.0;
-    Some(inner.trim_start_matches('*').to_owned())
+    let (_, name, _) = split_at_param(segment)?;
+    Some(name.trim_start_matches('*').to_owned())
+}
+
+/// What stands before a segment's parameter, in its braces, and after it.
+fn split_at_param(segment: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = segment.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_request_can_have_is_a_mistake() {
+        let mistakes = [
+            ("a/..", "`..`"),
+            ("%2E/a", "`..`"),
+            ("100%", "%25"),
+            ("a?b", "`?`"),
+            ("{id", "{name}"),
+            ("a}b", "{name}"),
+            ("{a}{b}", "{name}"),
+        ];
+        for (text, mistake) in mistakes {
+            let found = Template::join([text]).mistake().unwrap_or_default();
+            assert!(found.contains(mistake), "{text}: {found}");
+        }
+        for text in ["", "naïve/{größe}", "a b/{*rest}", "img-{n}.png", "..a/%2F"] {
+            assert_eq!(Template::join([text]).mistake(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rest_begins_behind_the_segments_before_it() {
+        let rest = |template, path| Template::join([template]).rest_of(path).map(str::to_owned);
+        assert_eq!(rest("{*rest}", "/").as_deref(), Some(""));
+        assert_eq!(rest("{*rest}", "//").as_deref(), Some("/"));
+        assert_eq!(rest("a/{b}/{*rest}", "/a/x/y/z/").as_deref(), Some("y/z/"));
+        assert_eq!(rest("a/{b}/{*rest}", "/a/x//").as_deref(), Some("/"));
+    }
 }

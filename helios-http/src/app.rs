@@ -263,8 +263,8 @@ impl Helios {
     }
 
     /// Answers what is below `prefix`, and has no route, with another service:
-    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix; with several mounts
-    /// the first that fits answers.
+    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix, as it was sent; with
+    /// several mounts the first that fits answers. A path with a segment `.` or `..` is 400 and comes to none.
     ///
     /// ```
     /// use std::convert::Infallible;

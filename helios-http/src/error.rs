@@ -177,6 +177,16 @@ pub enum StartupFault {
         /// What the router says.
         reason: String,
     },
+    /// A path that no request can have, put together from the prefixes of server, modules and controllers.
+    #[error("{place} is at {path}, which no request can have: {mistake}")]
+    InvalidPath {
+        /// The handler.
+        place: Place,
+        /// Its path.
+        path: String,
+        /// What is wrong, and what to write.
+        mistake: &'static str,
+    },
     /// `#[param(outer)]` without such a parameter.
     #[error("{place} takes `#[param(outer)] {name}`, but {path} has no `{{{name}}}`")]
     NoOuterParam {

@@ -75,7 +75,29 @@ fn character_mistakes(text: &str) -> Vec<String> {
     if text.contains('#') {
         mistakes.push("a path ends before `#`: clients do not send what follows it".to_owned());
     }
+    if text.contains('\\') {
+        mistakes
+            .push("browsers send `/` for `\\`: write `/`, or `%5C` for the sign itself".to_owned());
+    }
+    let is_escape = |(at, _)| {
+        let digits = text.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.match_indices('%').all(is_escape) {
+        mistakes
+            .push("`%` begins an escape, as in `%20`: write `%25` for the sign itself".to_owned());
+    }
+    if let Some(dots) = text.split('/').find(|segment| is_dots(segment)) {
+        mistakes.push(format!(
+            "a path with a segment `{dots}` is answered 400: leave it out"
+        ));
+    }
     mistakes
+}
+
+fn is_dots(segment: &str) -> bool {
+    let segment = segment.replace("%2e", ".").replace("%2E", ".");
+    matches!(segment.as_str(), "." | "..")
 }
 
 /// The parameter of one segment.
@@ -187,6 +209,7 @@ mod tests {
         assert_eq!(names("files/{*rest}"), ["rest"]);
         assert_eq!(names("{type}"), ["type"]);
         assert_eq!(names("a:b/@me/~x/%20"), [""; 0]);
+        assert_eq!(names("naïve/.well-known/...|\"^"), [""; 0]);
     }
 
     #[test]
@@ -208,6 +231,12 @@ mod tests {
         assert!(mistake("a b").contains("%20"));
         assert!(mistake("a?b=1").contains("#[query]"));
         assert!(mistake("a#b").contains("do not send"));
+        assert!(mistake("a\\b").contains("%5C"));
+        assert!(mistake("100%").contains("%25"));
+        assert!(mistake("%4{a}").contains("%25"));
+        assert!(mistake("%ä").contains("%25"));
+        assert!(mistake("a/../b").contains("`..`"));
+        assert!(mistake(".%2e").contains("`.%2e`"));
     }
 
     #[test]

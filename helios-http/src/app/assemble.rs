@@ -73,8 +73,8 @@ pub(crate) fn assemble(
         let mut container = provided.clone();
         container.extend(of_module);
         assembled.walk(container, (streams, sse_enabled), |assembly| {
-            let prefix = format!("{}/{}", table.prefix, module.prefix);
-            let scope = Scope::outermost(prefix, around.clone());
+            let prefix = Template::join([table.prefix, module.prefix.as_str()]);
+            let scope = Scope::outermost(prefix.as_str().to_owned(), around.clone());
             assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
             assembly.resolver.check_unmade(&unmade);
         });
@@ -241,6 +241,14 @@ impl Assembly<'_> {
         if matches!(meta.kind, RouteKind::Sse) && !self.sse_enabled {
             let path = template.as_str().to_owned();
             self.faults.push(StartupFault::SseDisabled { place, path });
+        }
+        if let Some(mistake) = template.mistake() {
+            let path = template.as_str().to_owned();
+            self.faults.push(StartupFault::InvalidPath {
+                place,
+                path,
+                mistake,
+            });
         }
         self.check_outer(meta.params, template, place);
         for (n, name) in template.params().iter().enumerate() {

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
+use helios_core::path::normal_form;
 use http::{Request, Uri};
 use tower::util::{BoxCloneSyncService, MapResponseLayer};
 use tower::{BoxError, ServiceExt};
@@ -31,7 +32,7 @@ where
 
 /// A service below a path.
 pub(crate) struct Mount {
-    /// Begins with a slash and does not end with one; empty for everything.
+    /// In the one form of paths. Begins with a slash and does not end with one; empty for everything.
     prefix: String,
     service: BoxedService,
 }
@@ -40,18 +41,24 @@ impl Mount {
     pub(crate) fn new(prefix: &str, service: BoxedService) -> Self {
         let prefix = match prefix.trim_matches('/') {
             "" => String::new(),
-            inner => format!("/{inner}"),
+            inner => format!("/{}", normal_form(inner)),
         };
         Self { prefix, service }
     }
 
-    /// What the service sees of this target; `None` if it is not below the prefix.
+    /// What the service sees of this target, as it was spelled; `None` if it is not below the prefix.
     fn strip(&self, uri: &Uri) -> Option<Uri> {
-        let rest = uri.path().strip_prefix(self.prefix.as_str())?;
+        let form = normal_form(uri.path());
+        let rest = form.strip_prefix(self.prefix.as_str())?;
         if !(rest.is_empty() || rest.starts_with('/')) {
             return None;
         }
-        let path = if rest.is_empty() { "/" } else { rest };
+        // The form has as many slashes as the path.
+        let slashes = self.prefix.matches('/').count();
+        let path = match uri.path().match_indices('/').nth(slashes) {
+            Some((at, _)) => &uri.path()[at..],
+            None => "/",
+        };
         let query = uri
             .query()
             .map_or(String::new(), |query| format!("?{query}"));
@@ -100,5 +107,15 @@ mod tests {
         assert_eq!(strip("static/", "/static").as_deref(), Some("/"));
         assert_eq!(strip("/static", "/statically"), None);
         assert_eq!(strip("/", "/anything").as_deref(), Some("/anything"));
+    }
+
+    #[test]
+    fn a_mount_is_found_by_every_spelling_and_sees_the_one_that_was_sent() {
+        assert_eq!(
+            strip("/café/~me", "/caf%c3%a9/%7Eme/%7ea/").as_deref(),
+            Some("/%7ea/")
+        );
+        assert_eq!(strip("%7Eme", "/~me").as_deref(), Some("/"));
+        assert_eq!(strip("/a%2Fb", "/a/b"), None);
     }
 }

@@ -1,11 +1,12 @@
 //! From method and path to an endpoint.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use helios_core::bounded::bounded;
 use helios_core::error::HttpError;
-use helios_core::route::{RouteKind, Verb};
+use helios_core::path::{has_dot_segment, normal_form};
+use helios_core::route::{RouteKind, Template, Verb};
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -17,19 +18,32 @@ use crate::sse::options::StreamOptions;
 /// The longest path that is told not to be there, in bytes.
 const LONGEST_PATH: usize = 200;
 
-/// All routes of an app. One slash at the end of a path does not matter: `/user/` is answered as `/user` is, without a
-/// redirect, which an `EventSource` across origins would not survive.
+/// The verbs, each at its own number.
+const VERBS: [Verb; 8] = [
+    Verb::Get,
+    Verb::Post,
+    Verb::Put,
+    Verb::Patch,
+    Verb::Delete,
+    Verb::Head,
+    Verb::Options,
+    Verb::Any,
+];
+
+/// All routes of an app: a tree for each verb that has routes of its own, and one for all other methods. So a route takes no
+/// path away from another verb.
 #[derive(Default)]
 pub(crate) struct Router {
-    paths: matchit::Router<usize>,
-    nodes: Vec<Node>,
+    endpoints: Vec<Arc<Endpoint>>,
+    trees: [Option<Tree>; VERBS.len()],
 }
 
-/// The endpoints of one path, by verb.
-#[derive(Default)]
-struct Node {
-    endpoints: Vec<Arc<Endpoint>>,
-    allow: String,
+/// The paths that one verb answers. One slash at the end of a path does not matter: `/user/` is answered as `/user` is, without
+/// a redirect, which an `EventSource` across origins would not survive. Only `{*rest}` sees it.
+struct Tree {
+    paths: matchit::Router<usize>,
+    /// For paths that end in a slash, which is cut off before; needed only where there is a `{*rest}`.
+    slashed: Option<matchit::Router<usize>>,
 }
 
 /// What a request meets.
@@ -43,124 +57,180 @@ pub(crate) enum Matched {
 impl Router {
     /// Notes in `faults` which endpoints cannot be told apart.
     pub(crate) fn new(endpoints: Vec<Endpoint>, faults: &mut Vec<StartupFault>) -> Self {
+        let shape = |endpoint: &Endpoint| endpoint.template.shape();
+        let shapes: Vec<_> = endpoints.iter().map(shape).collect();
+        faults.extend(collisions(&endpoints, &shapes));
+        let mut ambiguous = BTreeMap::new();
         let mut router = Self::default();
-        let mut known = HashMap::new();
-        for endpoint in endpoints {
-            match router.node(&mut known, &endpoint) {
-                Ok(node) => faults.extend(node.add(endpoint)),
-                Err(fault) => faults.push(fault),
+        for verb in VERBS {
+            let own = |endpoint: &Endpoint| endpoint.meta.verb == verb;
+            if verb == Verb::Any || endpoints.iter().any(own) {
+                let routes = routes_of(verb, &endpoints, &shapes);
+                router.trees[verb as usize] = Some(Tree::new(&routes, &mut ambiguous));
             }
         }
-        router.nodes.iter_mut().for_each(Node::note_allowed);
-        router
-    }
-
-    /// The node of an endpoint's path, made on first use.
-    fn node(
-        &mut self,
-        known: &mut HashMap<String, usize>,
-        endpoint: &Endpoint,
-    ) -> Result<&mut Node, StartupFault> {
-        let shape = shape(endpoint.template.as_str());
-        let index = match known.get(&shape) {
-            Some(index) => *index,
-            None => {
-                let index = self.nodes.len();
-                let inserted = self.paths.insert(shape.clone(), index);
-                inserted.map_err(|error| StartupFault::Ambiguous {
-                    place: place(endpoint),
-                    path: endpoint.template.as_str().to_owned(),
-                    reason: error.to_string(),
-                })?;
-                self.nodes.push(Node::default());
-                known.insert(shape, index);
-                index
-            }
+        let fault = |(index, reason): (usize, String)| StartupFault::Ambiguous {
+            place: place(&endpoints[index]),
+            path: endpoints[index].template.as_str().to_owned(),
+            reason,
         };
-        Ok(&mut self.nodes[index])
+        faults.extend(ambiguous.into_iter().map(fault));
+        router.endpoints = endpoints.into_iter().map(Arc::new).collect();
+        router
     }
 
     /// Finds the endpoint of a request.
     ///
     /// # Errors
     ///
-    /// 404, 405 with `Allow`, or 400 for a path that is not percent-encoded UTF-8.
+    /// 404, 405 with `Allow`, or 400 for a path that has dot segments or is not percent-encoded UTF-8.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Result<Matched, HttpError> {
-        let trimmed = match path.strip_suffix('/') {
-            Some("") | None => path,
-            Some(trimmed) => trimmed,
-        };
-        let missing =
-            || HttpError::not_found(format!("nothing is at {}", bounded(path, LONGEST_PATH)));
-        let found = self.paths.at(trimmed).map_err(|_| missing())?;
-        let node = self.nodes.get(*found.value).ok_or_else(missing)?;
-        if let Some(endpoint) = node.endpoint(method) {
-            let params = found.params.iter().map(|(_, value)| decoded(value));
-            let params = params.collect::<Result<_, _>>()?;
+        let form = normal_form(path);
+        if has_dot_segment(&form) {
+            let detail = "a path must not have `.` or `..` as a segment";
+            return Err(HttpError::bad_request(detail));
+        }
+        let tree = self.tree(Verb::of(method).unwrap_or(Verb::Any));
+        if let Some(found) = tree.and_then(|tree| tree.at(&form)) {
+            let endpoint = &self.endpoints[*found.value];
+            let params = decoded_params(&endpoint.template, &form, &found.params)?;
             return Ok(Matched::Endpoint(Arc::clone(endpoint), params));
         }
-        let allow = HeaderValue::from_str(&node.allow).map_err(|_| missing())?;
+        let missing =
+            || HttpError::not_found(format!("nothing is at {}", bounded(path, LONGEST_PATH)));
+        let allowed = self.allowed(&form).ok_or_else(missing)?;
+        let allow = HeaderValue::from_str(&allowed).map_err(|_| missing())?;
         if *method == Method::OPTIONS {
             return Ok(Matched::Options(allow));
         }
-        let detail = format!("this path answers {}", node.allow);
+        let detail = format!("this path answers {allowed}");
         Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_header(ALLOW, allow))
     }
 
+    /// The tree of a verb: its own; for HEAD that of GET; else the one of the routes for any method.
+    fn tree(&self, verb: Verb) -> Option<&Tree> {
+        let own = |verb: Verb| self.trees[verb as usize].as_ref();
+        let head = || match verb {
+            Verb::Head => own(Verb::Get),
+            _ => None,
+        };
+        own(verb).or_else(head).or_else(|| own(Verb::Any))
+    }
+
+    /// The methods that answer a path which no route for any method answers; `None` if there are none.
+    fn allowed(&self, path: &str) -> Option<String> {
+        let answers = |verb: Verb| {
+            let tree = self.trees[verb as usize].as_ref();
+            tree.is_some_and(|tree| tree.at(path).is_some())
+        };
+        let get = answers(Verb::Get);
+        let is_allowed = |verb: &Verb| match verb {
+            Verb::Get => get,
+            Verb::Head => get || answers(Verb::Head),
+            verb => answers(*verb),
+        };
+        let mut allowed = VERBS.into_iter().filter(is_allowed).peekable();
+        allowed.peek()?;
+        // OPTIONS is answered wherever anything is.
+        let others = allowed.filter(|verb| *verb != Verb::Options);
+        let mut names = String::with_capacity(64);
+        for verb in others.chain([Verb::Options]) {
+            if !names.is_empty() {
+                names.push_str(", ");
+            }
+            names.push_str(verb.as_str());
+        }
+        Some(names)
+    }
+
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.nodes
-            .iter()
-            .flat_map(|node| node.endpoints.iter().map(Arc::as_ref))
+        self.endpoints.iter().map(Arc::as_ref)
     }
 }
 
-impl Node {
-    fn add(&mut self, endpoint: Endpoint) -> Option<StartupFault> {
+impl Tree {
+    /// Notes in `ambiguous` which of the routes cannot be told from those before, and why.
+    fn new(routes: &[(usize, &str)], ambiguous: &mut BTreeMap<usize, String>) -> Self {
+        let mut insert = |paths: &mut matchit::Router<usize>, path: &str, index| {
+            if let Err(error) = paths.insert(path, index) {
+                ambiguous.entry(index).or_insert_with(|| error.to_string());
+            }
+        };
+        let known: HashSet<_> = routes.iter().map(|(_, shape)| *shape).collect();
+        let (mut paths, mut slashed) = (matchit::Router::new(), matchit::Router::new());
+        for (index, shape) in routes {
+            insert(&mut paths, shape, *index);
+            insert(&mut slashed, shape, *index);
+        }
+        // matchit's `{*rest}` is never empty: such paths are there by name, unless another route is there.
+        let mut has_rest = false;
+        for (index, shape) in routes {
+            let Some((before, _)) = shape.rsplit_once("{*") else {
+                continue;
+            };
+            has_rest = true;
+            let mut insert_empty = |paths: &mut matchit::Router<usize>, path: &str| {
+                if !path.is_empty() && !known.contains(path) {
+                    insert(paths, path, *index);
+                }
+            };
+            if before == "/" {
+                insert_empty(&mut paths, before);
+            }
+            insert_empty(&mut slashed, before.trim_end_matches('/'));
+            insert_empty(&mut slashed, before);
+        }
+        let slashed = has_rest.then_some(slashed);
+        Self { paths, slashed }
+    }
+
+    fn at<'a>(&'a self, path: &'a str) -> Option<matchit::Match<'a, 'a, &'a usize>> {
+        let (paths, path) = match path.strip_suffix('/') {
+            Some("") | None => (&self.paths, path),
+            Some(cut) => (self.slashed.as_ref().unwrap_or(&self.paths), cut),
+        };
+        paths.at(path).ok()
+    }
+}
+
+/// What the tree of a verb holds: its own routes; for HEAD, where it has none, those of GET; and where there are none either,
+/// those for any method.
+fn routes_of<'a>(
+    verb: Verb,
+    endpoints: &[Endpoint],
+    shapes: &'a [String],
+) -> Vec<(usize, &'a str)> {
+    let layers: &[Verb] = match verb {
+        Verb::Head => &[Verb::Head, Verb::Get, Verb::Any],
+        verb => &[verb, Verb::Any],
+    };
+    let routes = |layer: &Verb| {
+        let layer = *layer;
+        let shapes = shapes.iter().map(String::as_str).enumerate();
+        shapes.filter(move |(index, _)| endpoints[*index].meta.verb == layer)
+    };
+    let mut known = HashSet::new();
+    let routes = layers.iter().flat_map(routes);
+    routes.filter(|(_, shape)| known.insert(*shape)).collect()
+}
+
+/// Endpoints of one verb at the same paths.
+fn collisions(endpoints: &[Endpoint], shapes: &[String]) -> Vec<StartupFault> {
+    let mut known: HashMap<_, &Endpoint> = HashMap::new();
+    let mut faults = Vec::new();
+    for (endpoint, shape) in endpoints.iter().zip(shapes) {
         let verb = endpoint.meta.verb;
-        if let Some(first) = self.with_verb(verb) {
-            return Some(StartupFault::Collision {
+        let first = *known.entry((verb, shape)).or_insert(endpoint);
+        if !std::ptr::eq(first, endpoint) {
+            faults.push(StartupFault::Collision {
                 first: place(first),
-                second: place(&endpoint),
+                second: place(endpoint),
                 verb,
                 path: endpoint.template.as_str().to_owned(),
             });
         }
-        self.endpoints.push(Arc::new(endpoint));
-        None
     }
-
-    fn with_verb(&self, verb: Verb) -> Option<&Arc<Endpoint>> {
-        self.endpoints
-            .iter()
-            .find(|endpoint| endpoint.meta.verb == verb)
-    }
-
-    /// The method's own endpoint; for HEAD the one of GET; else the one for any method.
-    fn endpoint(&self, method: &Method) -> Option<&Arc<Endpoint>> {
-        let verb = Verb::of(method);
-        let own = verb.and_then(|verb| self.with_verb(verb));
-        let head = || match verb {
-            Some(Verb::Head) => self.with_verb(Verb::Get),
-            _ => None,
-        };
-        own.or_else(head).or_else(|| self.with_verb(Verb::Any))
-    }
-
-    fn note_allowed(&mut self) {
-        let mut verbs: Vec<_> = self
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.meta.verb)
-            .collect();
-        if verbs.contains(&Verb::Get) {
-            verbs.push(Verb::Head);
-        }
-        verbs.push(Verb::Options);
-        verbs.sort_unstable();
-        verbs.dedup();
-        let names: Vec<_> = verbs.into_iter().map(Verb::as_str).collect();
-        self.allow = names.join(", ");
-    }
+    faults
 }
 
 pub(crate) fn place(endpoint: &Endpoint) -> Place {
@@ -170,21 +240,19 @@ pub(crate) fn place(endpoint: &Endpoint) -> Place {
     }
 }
 
-/// The template with numbered parameters: `/a/{id}` and `/a/{name}` are the same path to the router.
-fn shape(template: &str) -> String {
-    let mut count = 0;
-    let segments = template.split('/').map(|segment| {
-        let Some((before, rest)) = segment.split_once('{') else {
-            return segment.to_owned();
-        };
-        let Some((name, after)) = rest.split_once('}') else {
-            return segment.to_owned();
-        };
-        count += 1;
-        let star = if name.starts_with('*') { "*" } else { "" };
-        format!("{before}{{{star}p{count}}}{after}")
-    });
-    segments.collect::<Vec<_>>().join("/")
+/// The values of a template's parameters, in order.
+fn decoded_params(
+    template: &Template,
+    path: &str,
+    found: &matchit::Params<'_, '_>,
+) -> Result<Vec<String>, HttpError> {
+    let rest = template.rest_of(path);
+    let segments = template
+        .params()
+        .len()
+        .saturating_sub(usize::from(rest.is_some()));
+    let found = found.iter().map(|(_, value)| value);
+    found.take(segments).chain(rest).map(decoded).collect()
 }
 
 fn decoded(value: &str) -> Result<String, HttpError> {
@@ -297,3 +365,6 @@ impl std::fmt::Display for Routes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,15 @@ impl Files {
     #[get("l m?n#o")]
     fn characters(&self) {}
 
+    #[get("l/100%")]
+    fn percent(&self) {}
+
+    #[get("l/../%2e/m")]
+    fn dots(&self) {}
+
+    #[get("l\\m")]
+    fn backslash(&self) {}
+
     #[get(PATH)]
     fn constant(&self) {}
 
