@@ -66,15 +66,19 @@ enum Seen {
     Status(u16),
 }
 
+fn text_of(allow: &HeaderValue) -> String {
+    helios_core::text::of(allow).unwrap_or_default().to_owned()
+}
+
 fn seen(router: &Router, method: &Method, path: &str) -> Seen {
     match router.find(method, path) {
         Ok(Matched::Endpoint(endpoint, values)) => {
             let template = endpoint.template.as_str().to_owned();
             Seen::Endpoint(endpoint.meta.verb, template, values)
         }
-        Ok(Matched::Options(allow)) => Seen::Allow(allow.to_str().unwrap_or_default().to_owned()),
+        Ok(Matched::Options(allow)) => Seen::Allow(text_of(&allow)),
         Err(error) => match error.headers().get(ALLOW) {
-            Some(allow) => Seen::Allow(allow.to_str().unwrap_or_default().to_owned()),
+            Some(allow) => Seen::Allow(text_of(allow)),
             None => Seen::Status(error.status().as_u16()),
         },
     }
