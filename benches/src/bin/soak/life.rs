@@ -1,5 +1,6 @@
 //! One client: it comes, reads, misbehaves by chance, goes, and comes back.
 
+mod jobs;
 mod listening;
 
 use std::collections::VecDeque;
@@ -9,11 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use helios::sse::EventId;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::ledger::{Fault, Ledger, other};
+use crate::kind::Traits;
+use crate::ledger::{Fault, Ledger, Start, other};
 use crate::post::now;
-use crate::stream::{End, Stream};
+use crate::server::RETENTION;
+use crate::stream::{Answer, End, Request, Stream};
+use crate::tally::OfKind;
 use crate::world::{Phase, World};
 use crate::{control, topics};
 
@@ -27,16 +32,25 @@ const GULP: usize = 512;
 const DIARY: usize = 12;
 /// Whose last event was older when it came has not kept up.
 const BEHIND: Duration = Duration::from_secs(1);
+/// The id of `helios:end`.
+const END_MARK: &str = "helios:end";
 /// A connection's first events may be old.
 const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Life {
     world: Arc<World>,
     name: usize,
+    kind: &'static Traits,
     rng: Rng,
     ledger: Ledger,
+    /// It was told that there will never be more.
+    is_over: bool,
+    /// When the running connection was opened.
+    arrived: Instant,
     /// Of the running connection.
     id: Option<String>,
+    /// Of the running connection, if it is plain: events without an id of their own are at it.
+    position: Option<EventId>,
     /// Until then the server may be found to have ended the connection.
     excused_until: Instant,
     /// From then on events are new when they come.
@@ -50,14 +64,18 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(world: Arc<World>, name: usize, rng: Rng) -> Self {
+    pub(crate) fn new(world: Arc<World>, name: usize, kind: &'static Traits, rng: Rng) -> Self {
         let now = Instant::now();
         Self {
             world,
             name,
+            kind,
             rng,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(RETENTION),
+            is_over: false,
+            arrived: now,
             id: None,
+            position: None,
             excused_until: now,
             fluent_from: now,
             last_age: Duration::ZERO,
@@ -68,6 +86,7 @@ impl Life {
 
     /// Until everybody has to go.
     pub(crate) async fn run(mut self) {
+        self.count(|counts| counts.clients += 1);
         let born = self.rng.f64() * 5.0;
         self.pause(Duration::from_secs_f64(born)).await;
         let mut open = None;
@@ -98,6 +117,7 @@ impl Life {
         }
         match open {
             Some(stream) => {
+                self.was_to_be_over();
                 for fault in self.ledger.complete(&self.world.marks()) {
                     self.fault(&fault);
                 }
@@ -105,6 +125,7 @@ impl Life {
                     stream.reset();
                 }
             }
+            None if self.kind.jobs && self.ledger.topics().is_empty() => {}
             None => self.fault(&other("is not connected at the end")),
         }
     }
@@ -116,6 +137,13 @@ impl Life {
             let act = Instant::now() + BETWEEN_ACTS.mul_f64(self.rng.f64());
             if let Err(end) = self.read_until(&mut stream, act, Phase::Unruly).await {
                 self.ended(end);
+                return None;
+            }
+            if let Err(end) = self.await_end(&mut stream).await {
+                self.ended(end);
+                return None;
+            }
+            if self.ledger.topics().is_empty() {
                 return None;
             }
             if self.world.phase() != Phase::Unruly {
@@ -133,25 +161,30 @@ impl Life {
                         return None;
                     }
                 }
-                75..88 => self.join().await,
-                _ => self.leave_topic().await,
+                75..88 if self.changes_topics() => self.join().await,
+                88.. if self.changes_topics() => self.leave_topic().await,
+                _ => {}
             }
         }
     }
 
     /// Connects: anew, or to go on.
     async fn arrive(&mut self) -> Option<Stream> {
-        let anew = self.ledger.last_id().is_none() || self.rng.u32(..5) == 0;
-        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
-            self.ledger.begin_with(topics::some(&mut self.rng));
+        match self.kind.jobs {
+            true => self.choose_jobs().await,
+            false => self.choose_topics(),
+        }
+        if self.ledger.topics().is_empty() {
+            // There is no job, or nothing to be heard of one any more.
+            sleep(Duration::from_millis(100)).await;
+            return None;
         }
         let opened = timeout(ANSWER_WITHIN, self.ask()).await;
         let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match opened {
             Ok(stream) => {
-                self.id = None;
-                self.reason = None;
                 self.excused_until = Instant::now();
+                self.arrived = Instant::now();
                 self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
                 stream
             }
@@ -163,28 +196,115 @@ impl Life {
         }
     }
 
+    fn choose_topics(&mut self) {
+        // A client that waits for its snapshot is to get it for the same topics.
+        let is_new = self.ledger.last_id().is_none() && !self.kind.snapshots;
+        let anew = is_new || self.rng.u32(..5) == 0;
+        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
+            let begins = match self.kind.snapshots {
+                true => Start::Snapshot,
+                false => Start::Position,
+            };
+            self.ledger.begin_with(topics::some(&mut self.rng), begins);
+        }
+    }
+
     /// Asks for events, and now and then does not wait for the answer.
     async fn ask(&mut self) -> io::Result<Option<Stream>> {
         self.ledger.asks(now());
         let last = self.ledger.last_id();
-        {
-            let mut counts = self.world.tally.lock();
+        self.count(|counts| {
             counts.connections += 1;
             counts.resumes += u64::from(last.is_some());
-        }
+        });
+        self.id = None;
+        self.position = None;
+        self.reason = None;
         let after = last.map_or_else(|| "the start".to_owned(), |id| id.to_string());
         let comes = format!("comes after {after} to {:?}", self.ledger.topics());
         self.note(comes);
         let wait = (self.rng.u32(..4) == 0).then(|| self.rng.u64(1..200));
         let topics = self.ledger.topics();
-        let mut stream = Stream::ask(self.world.server, &topics, wait, last).await?;
+        let last = last.map(|id| id.to_string());
+        let request = Request {
+            kind: self.kind,
+            topics: &topics,
+            earliest: self.ledger.begins() == Start::Earliest,
+            wait,
+            last_event_id: match self.is_over && !self.kind.plain {
+                true => Some(END_MARK.to_owned()),
+                false => last,
+            },
+        };
+        let mut stream = Stream::ask(self.world.server, &request).await?;
         if self.rng.u32(..30) == 0 {
             self.act("gone before the answer");
             stream.reset();
             return Ok(None);
         }
-        stream.head().await?;
-        Ok(Some(stream))
+        let answer = stream.head().await?;
+        self.note(format_args!("{answer:?}"));
+        Ok(self.take_answer(answer).await.then_some(stream))
+    }
+
+    /// Whether the stream is open.
+    async fn take_answer(&mut self, answer: Answer) -> bool {
+        let judged = match answer {
+            Answer::Open(position) => self.take_head(position),
+            Answer::Over => self.take_over(),
+            Answer::Gone => {
+                self.count(|counts| counts.gone += 1);
+                self.gone()
+            }
+            Answer::Busy(time) => {
+                self.count(|counts| counts.busy += 1);
+                self.pause(time).await;
+                Ok(())
+            }
+        };
+        if let Err(fault) = judged {
+            self.fault(&fault);
+        }
+        matches!(answer, Answer::Open(_))
+    }
+
+    fn take_head(&mut self, position: Option<EventId>) -> Result<(), Fault> {
+        self.position = position;
+        if self.is_over || self.kind.plain && self.ledger.has_all() {
+            self.is_over = false;
+            return Err(other("was to be told that it is over"));
+        }
+        match position {
+            Some(id) if self.kind.plain => self.ledger.ready(id, now()),
+            None if !self.kind.plain => Ok(()),
+            _ => Err(other(format!("opened at the position {position:?}"))),
+        }
+    }
+
+    fn take_over(&mut self) -> Result<(), Fault> {
+        self.count(|counts| counts.over += 1);
+        let faults = self.ledger.over();
+        let was_told = self.is_over || self.kind.plain;
+        self.forget();
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None if was_told => Ok(()),
+            None => Err(other("is over, and was not told its end")),
+        }
+    }
+
+    fn gone(&mut self) -> Result<(), Fault> {
+        let judged = self.ledger.gone(now());
+        self.forget();
+        match self.kind.plain {
+            true => judged,
+            false => Err(other("a full stream is gone")),
+        }
+    }
+
+    /// Whether it may join and leave: it must know its connection's id, and get all of its snapshots at the beginning.
+    fn changes_topics(&self) -> bool {
+        !self.kind.plain && !self.kind.jobs && !self.kind.snapshots
     }
 
     async fn leave(&mut self, mut stream: Stream, how: &'static str) -> Option<Stream> {
@@ -282,7 +402,10 @@ impl Life {
             None => format!("{end:?}"),
         };
         self.note(&name);
-        let excused = Instant::now() <= self.excused_until;
+        if self.kind.plain && end == End::Whole {
+            self.told_end();
+        }
+        let excused = Instant::now() <= self.excused_until || self.is_over;
         let fault = other(format!("was cut without a cause: {name}"));
         self.world.tally.lock().end(name);
         match (excused, self.last_age > BEHIND) {
@@ -309,6 +432,11 @@ impl Life {
         let _ = timeout(time, self.world.after(Phase::Unruly)).await;
     }
 
+    fn count(&self, change: impl FnOnce(&mut OfKind)) {
+        let mut counts = self.world.tally.lock();
+        change(counts.kinds.entry(self.kind.name).or_default());
+    }
+
     fn act(&mut self, what: &'static str) {
         self.world.tally.lock().act(what);
         self.note(what);
@@ -324,6 +452,6 @@ impl Life {
 
     fn fault(&self, fault: &Fault) {
         let diary = self.diary.iter().map(String::as_str);
-        self.world.tally.fault(self.name, fault, diary);
+        self.world.tally.fault(self.name, self.kind, fault, diary);
     }
 }

@@ -99,12 +99,16 @@ impl Report {
             "clients",
             format_args!("{}, of which {open:.0} were connected", self.clients),
         )?;
-        let (connections, resumes) = (counts.connections, counts.resumes);
+        let connections = counts.total(|kind| kind.connections);
+        let resumes = counts.total(|kind| kind.resumes);
         row(
             f,
             "connections made",
             format_args!("{connections}, of which {resumes} resumed"),
         )?;
+        for (name, of_kind) in &counts.kinds {
+            row(f, &format!("  {name}"), of_kind)?;
+        }
         row(f, "events published", published)?;
         let rate = *delivered as f64 / seconds;
         row(
@@ -112,7 +116,8 @@ impl Report {
             "events delivered",
             format_args!("{delivered}, {rate:.0} a second; {bytes} bytes"),
         )?;
-        let (received, private) = (counts.received, counts.private);
+        let received = counts.total(|kind| kind.received);
+        let private = counts.private;
         row(
             f,
             "events received",
@@ -146,6 +151,7 @@ impl Report {
         row(f, "duplicated", counts.faults_of(FaultKind::Duplicated))?;
         row(f, "out of order", counts.faults_of(FaultKind::OutOfOrder))?;
         row(f, "undue resets", counts.faults_of(FaultKind::Reset))?;
+        row(f, "hangs", counts.faults_of(FaultKind::Hangs))?;
         row(f, "other faults", counts.faults_of(FaultKind::Other))?;
         row(f, "not published", self.stats.failures)
     }
