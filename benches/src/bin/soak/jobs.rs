@@ -72,3 +72,21 @@ impl Jobs {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_asked_for_until_its_end_is_about_to_be_forgotten() {
+        let jobs = Jobs::default();
+        jobs.begun("a".to_owned(), now());
+        jobs.begun("b".to_owned(), now());
+        jobs.finished("a");
+        let job = jobs.get("a").unwrap();
+        let later = |after: Duration| now() + after.as_micros() as u64;
+        assert!(job.is_kept(now()));
+        assert!(!job.is_kept(later(RETENTION - LAST_MOMENT)));
+        assert!(jobs.get("b").unwrap().is_kept(later(10 * RETENTION)));
+    }
+}

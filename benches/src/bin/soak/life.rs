@@ -1,29 +1,28 @@
 //! One client: it comes, reads, misbehaves by chance, goes, and comes back.
 
+mod arriving;
 mod jobs;
 mod listening;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use helios::sse::EventId;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::kind::Traits;
-use crate::ledger::{Fault, Ledger, Start, other};
+use crate::ledger::{Fault, Ledger, other};
 use crate::post::now;
 use crate::server::RETENTION;
-use crate::stream::{Answer, End, Request, Stream};
+use crate::stream::{End, Stream};
 use crate::tally::OfKind;
 use crate::world::{Phase, World};
 use crate::{control, topics};
 
 const BETWEEN_ACTS: Duration = Duration::from_secs(12);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long after a client was slow the server may still end its connection for that.
 const EXCUSE: Duration = Duration::from_secs(5);
 /// What a client reads at once that dawdles, in bytes.
@@ -32,10 +31,6 @@ const GULP: usize = 512;
 const DIARY: usize = 12;
 /// Whose last event was older when it came has not kept up.
 const BEHIND: Duration = Duration::from_secs(1);
-/// The id of `helios:end`.
-const END_MARK: &str = "helios:end";
-/// A connection's first events may be old.
-const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Life {
     world: Arc<World>,
@@ -115,6 +110,11 @@ impl Life {
                 Err(end) => self.ended(end),
             }
         }
+        self.part(open);
+    }
+
+    /// Everything has been published.
+    fn part(&mut self, open: Option<Stream>) {
         match open {
             Some(stream) => {
                 self.was_to_be_over();
@@ -165,140 +165,6 @@ impl Life {
                 88.. if self.changes_topics() => self.leave_topic().await,
                 _ => {}
             }
-        }
-    }
-
-    /// Connects: anew, or to go on.
-    async fn arrive(&mut self) -> Option<Stream> {
-        match self.kind.jobs {
-            true => self.choose_jobs().await,
-            false => self.choose_topics(),
-        }
-        if self.ledger.topics().is_empty() {
-            // There is no job, or nothing to be heard of one any more.
-            sleep(Duration::from_millis(100)).await;
-            return None;
-        }
-        let opened = timeout(ANSWER_WITHIN, self.ask()).await;
-        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match opened {
-            Ok(stream) => {
-                self.excused_until = Instant::now();
-                self.arrived = Instant::now();
-                self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
-                stream
-            }
-            Err(error) => {
-                self.fault(&other(format!("could not connect: {error}")));
-                sleep(Duration::from_secs(1)).await;
-                None
-            }
-        }
-    }
-
-    fn choose_topics(&mut self) {
-        // A client that waits for its snapshot is to get it for the same topics.
-        let is_new = self.ledger.last_id().is_none() && !self.kind.snapshots;
-        let anew = is_new || self.rng.u32(..5) == 0;
-        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
-            let begins = match self.kind.snapshots {
-                true => Start::Snapshot,
-                false => Start::Position,
-            };
-            self.ledger.begin_with(topics::some(&mut self.rng), begins);
-        }
-    }
-
-    /// Asks for events, and now and then does not wait for the answer.
-    async fn ask(&mut self) -> io::Result<Option<Stream>> {
-        self.ledger.asks(now());
-        let last = self.ledger.last_id();
-        self.count(|counts| {
-            counts.connections += 1;
-            counts.resumes += u64::from(last.is_some());
-        });
-        self.id = None;
-        self.position = None;
-        self.reason = None;
-        let after = last.map_or_else(|| "the start".to_owned(), |id| id.to_string());
-        let comes = format!("comes after {after} to {:?}", self.ledger.topics());
-        self.note(comes);
-        let wait = (self.rng.u32(..4) == 0).then(|| self.rng.u64(1..200));
-        let topics = self.ledger.topics();
-        let last = last.map(|id| id.to_string());
-        let request = Request {
-            kind: self.kind,
-            topics: &topics,
-            earliest: self.ledger.begins() == Start::Earliest,
-            wait,
-            last_event_id: match self.is_over && !self.kind.plain {
-                true => Some(END_MARK.to_owned()),
-                false => last,
-            },
-        };
-        let mut stream = Stream::ask(self.world.server, &request).await?;
-        if self.rng.u32(..30) == 0 {
-            self.act("gone before the answer");
-            stream.reset();
-            return Ok(None);
-        }
-        let answer = stream.head().await?;
-        self.note(format_args!("{answer:?}"));
-        Ok(self.take_answer(answer).await.then_some(stream))
-    }
-
-    /// Whether the stream is open.
-    async fn take_answer(&mut self, answer: Answer) -> bool {
-        let judged = match answer {
-            Answer::Open(position) => self.take_head(position),
-            Answer::Over => self.take_over(),
-            Answer::Gone => {
-                self.count(|counts| counts.gone += 1);
-                self.gone()
-            }
-            Answer::Busy(time) => {
-                self.count(|counts| counts.busy += 1);
-                self.pause(time).await;
-                Ok(())
-            }
-        };
-        if let Err(fault) = judged {
-            self.fault(&fault);
-        }
-        matches!(answer, Answer::Open(_))
-    }
-
-    fn take_head(&mut self, position: Option<EventId>) -> Result<(), Fault> {
-        self.position = position;
-        if self.is_over || self.kind.plain && self.ledger.has_all() {
-            self.is_over = false;
-            return Err(other("was to be told that it is over"));
-        }
-        match position {
-            Some(id) if self.kind.plain => self.ledger.ready(id, now()),
-            None if !self.kind.plain => Ok(()),
-            _ => Err(other(format!("opened at the position {position:?}"))),
-        }
-    }
-
-    fn take_over(&mut self) -> Result<(), Fault> {
-        self.count(|counts| counts.over += 1);
-        let faults = self.ledger.over();
-        let was_told = self.is_over || self.kind.plain;
-        self.forget();
-        match faults.into_iter().next() {
-            Some(fault) => Err(fault),
-            None if was_told => Ok(()),
-            None => Err(other("is over, and was not told its end")),
-        }
-    }
-
-    fn gone(&mut self) -> Result<(), Fault> {
-        let judged = self.ledger.gone(now());
-        self.forget();
-        match self.kind.plain {
-            true => judged,
-            false => Err(other("a full stream is gone")),
         }
     }
 

@@ -248,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn a_response_is_complete_only_with_its_last_chunk() {
+        let bytes = b"9\r\ndata: a\n\n\r\n0\r\n\r\n";
+        for length in 0..bytes.len() {
+            let (mut chunks, mut decoder) = (Chunks::default(), Decoder::new());
+            chunks.feed(&bytes[..length], &mut decoder).unwrap();
+            assert_eq!(chunks.is_over(), length + 3 > bytes.len(), "{length}");
+        }
+    }
+
+    #[test]
     fn chunks_are_joined_wherever_they_are_cut() {
         let bytes = b"9\r\ndata: a\n\n\r\n1\r\nd\r\n0A\r\nata: bcd\n\n\r\n0\r\n\r\n";
         for size in 1..bytes.len() {

@@ -34,6 +34,8 @@ impl Life {
         jobs.truncate(self.rng.usize(1..=2));
         if self.rng.u32(..3) == 0 {
             self.meet_the_end(&jobs).await;
+            // Meanwhile another one of them may have become too old.
+            jobs.retain(|job| self.is_kept(&job.topic));
         }
         let begins = match self.rng.bool() {
             true => Start::Earliest,
@@ -57,11 +59,13 @@ impl Life {
 
     /// Whether the server is sure to know how they ended.
     fn has_kept_jobs(&self) -> bool {
-        let kept = |topic: &&str| {
-            let job = self.world.jobs.get(topic);
-            job.is_some_and(|job| job.is_kept(now()))
-        };
-        self.ledger.topics().iter().all(kept)
+        let topics = self.ledger.topics();
+        topics.iter().all(|topic| self.is_kept(topic))
+    }
+
+    fn is_kept(&self, topic: &str) -> bool {
+        let job = self.world.jobs.get(topic);
+        job.is_some_and(|job| job.is_kept(now()))
     }
 
     /// Whether it follows topics that have all ended.
