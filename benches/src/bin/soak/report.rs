@@ -33,6 +33,7 @@ impl Left {
 
 pub(crate) struct Report {
     pub(crate) duration: Duration,
+    pub(crate) seed: u64,
     pub(crate) clients: usize,
     pub(crate) watched: Watched,
     /// When nothing was published any more.
@@ -55,6 +56,10 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration.as_secs_f64();
+        row(f, "duration", format_args!("{seconds:.0} s"))?;
+        row(f, "seed", self.seed)?;
+        self.clients(f)?;
         self.load(f)?;
         self.faults(f)?;
         self.resources(f)?;
@@ -81,18 +86,8 @@ fn list<K: Display, V: Display>(pairs: impl IntoIterator<Item = (K, V)>) -> Stri
 }
 
 impl Report {
-    fn load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn clients(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.world.tally.lock();
-        let Stats {
-            published,
-            delivered,
-            bytes,
-            dropped,
-            slow_closes,
-            ..
-        } = &self.stats;
-        let seconds = self.duration.as_secs_f64();
-        row(f, "duration", format_args!("{seconds:.0} s"))?;
         let open = self.watched.connections;
         row(
             f,
@@ -109,6 +104,20 @@ impl Report {
         for (name, of_kind) in &counts.kinds {
             row(f, &format!("  {name}"), of_kind)?;
         }
+        Ok(())
+    }
+
+    fn load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.world.tally.lock();
+        let Stats {
+            published,
+            delivered,
+            bytes,
+            dropped,
+            slow_closes,
+            ..
+        } = &self.stats;
+        let seconds = self.duration.as_secs_f64();
         row(f, "events published", published)?;
         let rate = *delivered as f64 / seconds;
         row(

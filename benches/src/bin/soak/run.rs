@@ -83,6 +83,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
     let drained = drain::drain(&mut server, IDLE).await?;
     Ok(Report {
         duration: plan.duration(),
+        seed: plan.seed,
         clients: plan.clients,
         watched,
         stats,
