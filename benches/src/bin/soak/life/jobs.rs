@@ -115,6 +115,7 @@ impl Life {
 
     pub(super) fn forget(&mut self) {
         self.is_over = false;
+        self.was_reopened = false;
         self.ledger.forget();
     }
 }
