@@ -31,6 +31,7 @@ impl Tally {
     ) {
         let mut counts = self.lock();
         *counts.faults.entry(fault.kind).or_default() += fault.events;
+        counts.kinds.entry(kind.name).or_default().faults += fault.events;
         counts.fault_count += 1;
         if counts.fault_count <= DETAILS {
             let Fault {
@@ -60,6 +61,8 @@ pub(crate) struct OfKind {
     /// They were to come back later.
     pub(crate) busy: u64,
     pub(crate) snapshots: u64,
+    /// Events (or what else it concerns).
+    pub(crate) faults: u64,
 }
 
 impl fmt::Display for OfKind {
@@ -80,6 +83,7 @@ impl fmt::Display for OfKind {
             ("times 410", self.gone),
             ("times 503", self.busy),
             ("snapshots", self.snapshots),
+            ("FAULTS", self.faults),
         ];
         for (name, count) in some.iter().filter(|(_, count)| *count > 0) {
             write!(f, ", {count} {name}")?;
