@@ -101,7 +101,7 @@ usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--seed N]
-                                                     thousands of unruly clients, none of which may miss an event
+                                                     thousands of unruly clients, none of which may miss an event or an end
        cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 

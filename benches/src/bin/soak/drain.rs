@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::child::Running;
+use crate::kind::Kind;
 use crate::server::{DRAIN_DEADLINE, Hooks};
-use crate::stream::{End, Stream};
+use crate::stream::{Answer, End, Request, Stream};
 use crate::topics::FLOOD;
 use crate::{Error, control};
 
@@ -77,9 +78,18 @@ pub(crate) async fn drain(server: &mut Running, idle: usize) -> Result<Drained, 
 }
 
 async fn open(server: SocketAddr, topic: &str) -> Result<Stream, Error> {
-    let mut stream = Stream::ask(server, &[topic], None, None).await?;
-    stream.head().await?;
-    Ok(stream)
+    let request = Request {
+        kind: Kind::Full.traits(),
+        topics: &[topic],
+        earliest: false,
+        wait: None,
+        last_event_id: None,
+    };
+    let mut stream = Stream::ask(server, &request).await?;
+    match stream.head().await? {
+        Answer::Open(_) => Ok(stream),
+        answer => Err(format!("answered {answer:?}").into()),
+    }
 }
 
 async fn read_to_the_end(mut stream: Stream, told: Arc<AtomicUsize>) {

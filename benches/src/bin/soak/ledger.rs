@@ -1,6 +1,7 @@
 //! What one client has seen, and whether that is what it should have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 use helios::sse::EventId;
@@ -23,6 +24,8 @@ pub(crate) enum FaultKind {
     OutOfOrder,
     /// History should have reached back.
     Reset,
+    /// A topic has ended, and its reader is not told.
+    Hangs,
     /// Anything else that must not be.
     Other,
 }
@@ -52,6 +55,22 @@ enum Seen {
     Before(u64),
     /// This many events.
     Count(u64),
+    /// A snapshot that has this many events. Some of them may come all the same.
+    Snapshot(u64),
+}
+
+/// Where the topics of a client begin that has no id yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// At the position that it is told.
+    #[default]
+    Position,
+    /// When they are joined. One that has ended begins before its last event, and so does the position.
+    Now,
+    /// With the earliest event that is kept.
+    Earliest,
+    /// With a snapshot.
+    Snapshot,
 }
 
 /// Where a client goes on, and a time at which that was the newest event, or later ones were published only then.
@@ -64,7 +83,14 @@ struct Position {
 /// One client's reading, across its connections.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// How long a client may be away and miss nothing.
+    retention: Duration,
+    begins: Start,
     topics: HashMap<String, Seen>,
+    /// Topics whose last event was seen.
+    ended: HashSet<String>,
+    /// Topics of which nothing may come before a snapshot.
+    awaited: HashSet<String>,
     /// When topics were left, on this connection.
     left: HashMap<String, u64>,
     position: Option<Position>,
@@ -79,12 +105,25 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    pub(crate) fn new(retention: Duration) -> Self {
+        Self {
+            retention,
+            ..Self::default()
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.retention);
+    }
+
     /// Forgets everything, and begins with these topics.
-    pub(crate) fn begin_with(&mut self, topics: impl IntoIterator<Item = String>) {
+    pub(crate) fn begin_with(&mut self, topics: impl IntoIterator<Item = String>, begins: Start) {
         let topics = topics.into_iter().chain([EVERYONE.to_owned()]);
         *self = Self {
+            begins,
             topics: topics.map(|topic| (topic, Seen::Nothing)).collect(),
-            ..Self::default()
+            ..Self::new(self.retention)
         };
     }
 
@@ -95,6 +134,13 @@ impl Ledger {
         self.told = 0;
         self.was_reset = false;
         self.left.clear();
+        if self.begins == Start::Snapshot && self.position.is_none() {
+            self.awaited = self.topics.keys().cloned().collect();
+        }
+    }
+
+    pub(crate) fn begins(&self) -> Start {
+        self.begins
     }
 
     /// The topics to ask for.
@@ -113,8 +159,8 @@ impl Ledger {
         self.position.map(|position| position.id)
     }
 
-    /// The first event of a connection.
-    pub(crate) fn ready(&mut self, id: EventId) -> Result<(), Fault> {
+    /// The first event of a connection, or the position that the head of a plain one has told.
+    pub(crate) fn ready(&mut self, id: EventId, now: u64) -> Result<(), Fault> {
         match self.position {
             Some(position) if position.id != id => Err(other(format!(
                 "was to go on from {}, but is ready at {id}",
@@ -122,13 +168,58 @@ impl Ledger {
             ))),
             Some(_) => Ok(()),
             None => {
-                let at = self.asked_at;
+                let at = match self.begins {
+                    Start::Position | Start::Snapshot => self.asked_at,
+                    // It may be of long ago.
+                    Start::Now | Start::Earliest => 0,
+                };
                 self.position = Some(Position { id, at });
-                self.topics
-                    .values_mut()
-                    .for_each(|seen| *seen = Seen::UpTo(id));
+                self.begin_at(id, now);
+                self.has_snapshots()
+            }
+        }
+    }
+
+    /// Topics were joined before now, and the earliest of them begins behind this id.
+    fn begin_at(&mut self, id: EventId, now: u64) {
+        let is_alone = self.topics().len() == 1;
+        let kept_since = now.saturating_sub(self.retention.as_micros() as u64);
+        for (topic, seen) in &mut self.topics {
+            *seen = match (self.begins, topic.as_str()) {
+                (Start::Snapshot, _) => *seen,
+                (Start::Position, _) => Seen::UpTo(id),
+                (_, EVERYONE) => Seen::Before(now),
+                (Start::Earliest, _) => Seen::Before(kept_since),
+                (Start::Now, _) if is_alone => Seen::UpTo(id),
+                (Start::Now, _) => Seen::Before(now),
+            };
+        }
+    }
+
+    /// The first event of a connection, without a position: a snapshot is to come.
+    pub(crate) fn ready_for_snapshot(&self) -> Result<(), Fault> {
+        match (self.begins, self.position) {
+            (Start::Snapshot, None) => Ok(()),
+            _ => Err(other("is ready without a position")),
+        }
+    }
+
+    /// What a topic has come to.
+    pub(crate) fn take_snapshot(&mut self, topic: &str, count: u64) -> Result<(), Fault> {
+        let was_awaited = self.awaited.remove(topic);
+        match self.topics.get_mut(topic) {
+            Some(seen) if was_awaited => {
+                *seen = Seen::Snapshot(count);
                 Ok(())
             }
+            _ => Err(other(format!("a snapshot of {topic} for no reason"))),
+        }
+    }
+
+    fn has_snapshots(&self) -> Result<(), Fault> {
+        match self.awaited.is_empty() {
+            true => Ok(()),
+            false => Err(other(format!("was sent no snapshot of {:?}", self.awaited))),
         }
     }
 
@@ -137,32 +228,40 @@ impl Ledger {
         match self.position.replace(Position { id, at: now }) {
             Some(before) if !self.was_reset || before.id > id => Err(FaultKind::OutOfOrder
                 .with(1, format!("is ready again at {id}, after {}", before.id))),
-            _ => Ok(()),
+            _ => self.has_snapshots(),
         }
     }
 
-    /// Events of these topics are missing. That must not be if the client is back within `retention`.
-    pub(crate) fn reset(
-        &mut self,
-        topics: &[String],
-        id: EventId,
-        now: u64,
-        retention: Duration,
-    ) -> Result<(), Fault> {
+    /// Events of these topics are missing. That must not be if the client is back within the retention.
+    pub(crate) fn reset(&mut self, topics: &[String], id: EventId, now: u64) -> Result<(), Fault> {
         for topic in topics {
             if let Some(seen) = self.topics.get_mut(topic) {
                 *seen = Seen::Nothing;
             }
         }
+        if self.begins == Start::Snapshot {
+            self.awaited.extend(topics.iter().cloned());
+        }
         self.was_reset = true;
+        // The time of the id is not known, but that it is no earlier than this.
+        let at = self.start.map_or(0, |start| start.at);
+        self.position = Some(Position { id, at });
+        self.may_be_reset(topics, now)
+    }
+
+    /// The client of a plain stream is to begin anew.
+    pub(crate) fn gone(&mut self, now: u64) -> Result<(), Fault> {
+        let judged = self.may_be_reset(&self.topics(), now);
+        self.forget();
+        judged
+    }
+
+    fn may_be_reset(&self, topics: &(impl Debug + ?Sized), now: u64) -> Result<(), Fault> {
         let Some(start) = self.start else {
             return Err(FaultKind::Reset.with(1, "there was nothing to go on from".to_owned()));
         };
-        // Its time is not known, but that it is no earlier than this.
-        let at = start.at;
-        self.position = Some(Position { id, at });
         let age = Duration::from_micros(now.saturating_sub(start.at));
-        match age < retention {
+        match age < self.retention {
             true => Err(FaultKind::Reset.with(
                 1,
                 format!("{topics:?} do not reach back {age:?}, to {}", start.id),
@@ -186,6 +285,12 @@ impl Ledger {
     /// An event of a topic, and the id with which it came.
     pub(crate) fn take(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         let Post { topic, n, .. } = post;
+        if self.awaited.contains(*topic) {
+            return Err(other(format!("{topic} {n} came before its snapshot")));
+        }
+        if self.ended.contains(*topic) {
+            return Err(FaultKind::OutOfOrder.with(1, format!("{topic} {n} came after its end")));
+        }
         let Some(seen) = self.topics.get_mut(*topic) else {
             return match self.left.get(*topic) {
                 Some(left_at) if post.at <= *left_at => self.advance(post, id),
@@ -194,6 +299,9 @@ impl Ledger {
             };
         };
         let before = std::mem::replace(seen, Seen::Count(*n));
+        if matches!(before, Seen::Snapshot(count) if *n <= count) {
+            *seen = before;
+        }
         let checked = check(before, post, id);
         if checked
             .as_ref()
@@ -202,6 +310,37 @@ impl Ledger {
             *seen = before;
         }
         checked.and(self.advance(post, id))
+    }
+
+    /// The last event of a topic.
+    pub(crate) fn take_last(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
+        let taken = self.take(post, id);
+        self.ended.insert(post.topic.to_owned());
+        taken
+    }
+
+    /// Whether there will never be more than what was seen.
+    pub(crate) fn has_all(&self) -> bool {
+        let topics = self.topics();
+        !topics.is_empty() && topics.iter().all(|topic| self.ended.contains(*topic))
+    }
+
+    /// The client is told that there will never be more.
+    pub(crate) fn over(&self) -> Vec<Fault> {
+        let was_reset = |seen: &Seen| self.position.is_some() && matches!(seen, Seen::Nothing);
+        let cut_short = self.topics.iter().filter(|(topic, seen)| {
+            *topic != EVERYONE && !self.ended.contains(*topic) && !was_reset(seen)
+        });
+        let fault = |(topic, seen): (&String, &Seen)| {
+            let detail = format!("{topic} is over without its last event, was seen up to {seen:?}");
+            FaultKind::Lost.with(1, detail)
+        };
+        cut_short.map(fault).collect()
+    }
+
+    /// The topics have ended, and the client has waited for that.
+    pub(crate) fn hangs(&self) -> Fault {
+        FaultKind::Hangs.with(1, format!("is not told the end of {:?}", self.topics))
     }
 
     /// Ids ascend.
@@ -254,7 +393,7 @@ impl Ledger {
                 Seen::Nothing => 0,
                 Seen::UpTo(id) => u64::from(last.id > *id),
                 Seen::Before(at) => u64::from(last.at > *at),
-                Seen::Count(n) => last.n.saturating_sub(*n),
+                Seen::Count(n) | Seen::Snapshot(n) => last.n.saturating_sub(*n),
             };
             let detail = || format!("{topic} ends at {}, was seen up to {seen:?}", last.n);
             (missing > 0).then(|| FaultKind::Lost.with(missing, detail()))
@@ -275,7 +414,9 @@ fn check(seen: Seen, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
     let again = || FaultKind::Duplicated.with(1, format!("{topic} {n} ({id}) after {seen:?}"));
     match seen {
         Seen::Count(count) if *n <= count => Err(again()),
-        Seen::Count(count) if before.n > count => Err(lost(before.n - count)),
+        Seen::Count(count) | Seen::Snapshot(count) if before.n > count => {
+            Err(lost(before.n - count))
+        }
         Seen::UpTo(known) if id <= known => Err(again()),
         Seen::UpTo(known) if before.id > known => Err(lost(1)),
         Seen::Before(at) if before.at > at => Err(lost(1)),
@@ -309,10 +450,15 @@ mod tests {
     }
 
     fn started() -> Ledger {
-        let mut ledger = Ledger::default();
-        ledger.begin_with(["a".to_owned()]);
+        let mut ledger = beginning(Start::Position);
+        ledger.ready(id(10), 6).unwrap();
+        ledger
+    }
+
+    fn beginning(start: Start) -> Ledger {
+        let mut ledger = Ledger::new(RETENTION);
+        ledger.begin_with(["a".to_owned()], start);
         ledger.asks(5);
-        ledger.ready(id(10)).unwrap();
         ledger
     }
 
@@ -356,10 +502,10 @@ mod tests {
             ledger.asks(103);
             ledger
         };
-        let soon = back().reset(&topics, id(10), 104, RETENTION);
+        let soon = back().reset(&topics, id(10), 104);
         assert_eq!(kind(soon), Some((FaultKind::Reset, 1)));
         let mut ledger = back();
-        assert_eq!(ledger.reset(&topics, id(10), 106, RETENTION), Ok(()));
+        assert_eq!(ledger.reset(&topics, id(10), 106), Ok(()));
         assert_eq!(ledger.take(&post(30, 120, (44, 90)), id(51)), Ok(()));
     }
 
@@ -400,5 +546,132 @@ mod tests {
         assert_eq!(missing(&ledger, mark(7, 11)), 1);
         ledger.take(&post(7, 20, (9, 4)), id(11)).unwrap();
         assert_eq!(missing(&ledger, mark(9, 13)), 2);
+    }
+
+    #[test]
+    fn a_plain_client_is_sent_to_begin_anew_only_after_too_long() {
+        let back = || {
+            let mut ledger = started();
+            ledger.asks(103);
+            ledger
+        };
+        assert_eq!(kind(back().gone(104)), Some((FaultKind::Reset, 1)));
+        let mut ledger = back();
+        assert_eq!(ledger.gone(106), Ok(()));
+        assert_eq!((ledger.last_id(), ledger.topics().len()), (None, 0));
+        let new = kind(beginning(Start::Position).gone(500));
+        assert_eq!(new, Some((FaultKind::Reset, 1)));
+    }
+
+    #[test]
+    fn the_end_of_a_topic_comes_behind_its_last_event() {
+        let mut ledger = started();
+        assert_eq!(ledger.over().len(), 1);
+        assert!(!ledger.has_all());
+        assert_eq!(ledger.take_last(&post(7, 20, (9, 4)), id(11)), Ok(()));
+        assert!(ledger.over().is_empty() && ledger.has_all());
+        let more = ledger.take(&post(8, 21, (11, 20)), id(12));
+        assert_eq!(kind(more), Some((FaultKind::OutOfOrder, 1)));
+        let skipped = started().take_last(&post(8, 21, (11, 20)), id(12));
+        assert_eq!(kind(skipped), Some((FaultKind::Lost, 1)));
+    }
+
+    #[test]
+    fn a_topic_may_be_over_without_its_last_event_if_that_was_told() {
+        let mut ledger = started();
+        ledger.asks(103);
+        ledger.reset(&["a".to_owned()], id(10), 106).unwrap();
+        assert!(ledger.over().is_empty());
+        assert_eq!(beginning(Start::Now).over().len(), 1);
+    }
+
+    #[test]
+    fn a_client_that_asks_for_the_earliest_event_gets_all_that_is_kept() {
+        let begun = || {
+            let mut ledger = beginning(Start::Earliest);
+            ledger.ready(id(3), 150).unwrap();
+            ledger
+        };
+        let whole = begun().take(&post(7, 60, (4, 50)), id(5));
+        assert_eq!(whole, Ok(()));
+        let late = begun().take(&post(8, 70, (5, 60)), id(6));
+        assert_eq!(kind(late), Some((FaultKind::Lost, 1)));
+        let broadcast = Post {
+            topic: EVERYONE,
+            ..post(8, 160, (20, 149))
+        };
+        assert_eq!(begun().take(&broadcast, id(21)), Ok(()));
+    }
+
+    #[test]
+    fn a_client_of_a_running_job_misses_nothing_from_its_position_on() {
+        let begun = || {
+            let mut ledger = beginning(Start::Now);
+            ledger.ready(id(10), 150).unwrap();
+            ledger
+        };
+        assert_eq!(begun().take(&post(8, 151, (10, 60)), id(11)), Ok(()));
+        let missed = begun().take(&post(8, 151, (11, 149)), id(12));
+        assert_eq!(kind(missed), Some((FaultKind::Lost, 1)));
+    }
+
+    #[test]
+    fn a_snapshot_comes_first_and_events_follow_it_without_a_hole() {
+        let mut ledger = beginning(Start::Snapshot);
+        assert_eq!(ledger.ready_for_snapshot(), Ok(()));
+        let early = ledger.take(&post(6, 20, (9, 4)), id(11));
+        assert_eq!(kind(early), Some((FaultKind::Other, 1)));
+        assert_eq!(ledger.take_snapshot("a", 7), Ok(()));
+        assert!(ledger.take_snapshot("a", 7).is_err());
+        assert!(ledger.ready(id(10), 6).is_err(), "broadcasts are missing");
+
+        let mut ledger = snapshot_of(7);
+        assert_eq!(ledger.take(&post(7, 20, (9, 4)), id(11)), Ok(()));
+        assert_eq!(ledger.take(&post(8, 21, (11, 20)), id(14)), Ok(()));
+        let again = ledger.take(&post(8, 21, (11, 20)), id(14));
+        assert_eq!(kind(again), Some((FaultKind::Duplicated, 1)));
+        let hole = snapshot_of(7).take(&post(9, 22, (14, 21)), id(15));
+        assert_eq!(kind(hole), Some((FaultKind::Lost, 1)));
+    }
+
+    fn snapshot_of(count: u64) -> Ledger {
+        let mut ledger = beginning(Start::Snapshot);
+        ledger.take_snapshot("a", count).unwrap();
+        ledger.take_snapshot(EVERYONE, 0).unwrap();
+        ledger.ready(id(10), 6).unwrap();
+        ledger
+    }
+
+    #[test]
+    fn a_client_that_is_cut_before_its_position_needs_its_snapshot_again() {
+        let mut ledger = beginning(Start::Snapshot);
+        ledger.take_snapshot("a", 7).unwrap();
+        ledger.take_snapshot(EVERYONE, 0).unwrap();
+        ledger.asks(7);
+        let without = ledger.ready(id(10), 8);
+        assert_eq!(kind(without), Some((FaultKind::Other, 1)));
+        assert!(snapshot_of(7).ready_for_snapshot().is_err());
+    }
+
+    #[test]
+    fn a_reset_brings_a_snapshot_of_what_is_missing() {
+        let reset = || {
+            let mut ledger = snapshot_of(7);
+            ledger.asks(200);
+            ledger.ready(id(10), 201).unwrap();
+            ledger.reset(&["a".to_owned()], id(10), 202).unwrap();
+            ledger
+        };
+        let without = reset().ready_again(id(50), 203);
+        assert_eq!(kind(without), Some((FaultKind::Other, 1)));
+        let mut cut = reset();
+        cut.asks(204);
+        cut.ready(id(10), 205).unwrap();
+        let resumed = cut.take(&post(30, 200, (44, 190)), id(51));
+        assert_eq!(kind(resumed), Some((FaultKind::Other, 1)));
+        let mut ledger = reset();
+        ledger.take_snapshot("a", 29).unwrap();
+        assert_eq!(ledger.take(&post(30, 200, (44, 190)), id(51)), Ok(()));
+        assert_eq!(ledger.ready_again(id(51), 203), Ok(()));
     }
 }

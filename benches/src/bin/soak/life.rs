@@ -1,24 +1,28 @@
 //! One client: it comes, reads, misbehaves by chance, goes, and comes back.
 
+mod arriving;
+mod jobs;
 mod listening;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::time::{Instant, sleep, timeout};
+use helios::sse::EventId;
+use tokio::time::{Instant, timeout};
 
+use crate::kind::Traits;
 use crate::ledger::{Fault, Ledger, other};
 use crate::post::now;
+use crate::server::RETENTION;
 use crate::stream::{End, Stream};
+use crate::tally::OfKind;
 use crate::world::{Phase, World};
 use crate::{control, topics};
 
 const BETWEEN_ACTS: Duration = Duration::from_secs(12);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long after a client was slow the server may still end its connection for that.
 const EXCUSE: Duration = Duration::from_secs(5);
 /// What a client reads at once that dawdles, in bytes.
@@ -27,16 +31,23 @@ const GULP: usize = 512;
 const DIARY: usize = 12;
 /// Whose last event was older when it came has not kept up.
 const BEHIND: Duration = Duration::from_secs(1);
-/// A connection's first events may be old.
-const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Life {
     world: Arc<World>,
     name: usize,
+    kind: &'static Traits,
     rng: Rng,
     ledger: Ledger,
+    /// It was told that there will never be more.
+    is_over: bool,
+    /// It has come back to that, and was not told that it is over.
+    was_reopened: bool,
+    /// When the running connection was opened.
+    arrived: Instant,
     /// Of the running connection.
     id: Option<String>,
+    /// Of the running connection, if it is plain: events without an id of their own are at it.
+    position: Option<EventId>,
     /// Until then the server may be found to have ended the connection.
     excused_until: Instant,
     /// From then on events are new when they come.
@@ -50,14 +61,19 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(world: Arc<World>, name: usize, rng: Rng) -> Self {
+    pub(crate) fn new(world: Arc<World>, name: usize, kind: &'static Traits, rng: Rng) -> Self {
         let now = Instant::now();
         Self {
             world,
             name,
+            kind,
             rng,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(RETENTION),
+            is_over: false,
+            was_reopened: false,
+            arrived: now,
             id: None,
+            position: None,
             excused_until: now,
             fluent_from: now,
             last_age: Duration::ZERO,
@@ -68,6 +84,7 @@ impl Life {
 
     /// Until everybody has to go.
     pub(crate) async fn run(mut self) {
+        self.count(|counts| counts.clients += 1);
         let born = self.rng.f64() * 5.0;
         self.pause(Duration::from_secs_f64(born)).await;
         let mut open = None;
@@ -96,8 +113,14 @@ impl Life {
                 Err(end) => self.ended(end),
             }
         }
+        self.part(open);
+    }
+
+    /// Everything has been published.
+    fn part(&mut self, open: Option<Stream>) {
         match open {
             Some(stream) => {
+                self.was_to_be_over();
                 for fault in self.ledger.complete(&self.world.marks()) {
                     self.fault(&fault);
                 }
@@ -105,6 +128,7 @@ impl Life {
                     stream.reset();
                 }
             }
+            None if self.kind.jobs && self.ledger.topics().is_empty() => {}
             None => self.fault(&other("is not connected at the end")),
         }
     }
@@ -116,6 +140,13 @@ impl Life {
             let act = Instant::now() + BETWEEN_ACTS.mul_f64(self.rng.f64());
             if let Err(end) = self.read_until(&mut stream, act, Phase::Unruly).await {
                 self.ended(end);
+                return None;
+            }
+            if let Err(end) = self.await_end(&mut stream).await {
+                self.ended(end);
+                return None;
+            }
+            if self.ledger.topics().is_empty() {
                 return None;
             }
             if self.world.phase() != Phase::Unruly {
@@ -133,58 +164,16 @@ impl Life {
                         return None;
                     }
                 }
-                75..88 => self.join().await,
-                _ => self.leave_topic().await,
+                75..88 if self.changes_topics() => self.join().await,
+                88.. if self.changes_topics() => self.leave_topic().await,
+                _ => {}
             }
         }
     }
 
-    /// Connects: anew, or to go on.
-    async fn arrive(&mut self) -> Option<Stream> {
-        let anew = self.ledger.last_id().is_none() || self.rng.u32(..5) == 0;
-        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
-            self.ledger.begin_with(topics::some(&mut self.rng));
-        }
-        let opened = timeout(ANSWER_WITHIN, self.ask()).await;
-        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match opened {
-            Ok(stream) => {
-                self.id = None;
-                self.reason = None;
-                self.excused_until = Instant::now();
-                self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
-                stream
-            }
-            Err(error) => {
-                self.fault(&other(format!("could not connect: {error}")));
-                sleep(Duration::from_secs(1)).await;
-                None
-            }
-        }
-    }
-
-    /// Asks for events, and now and then does not wait for the answer.
-    async fn ask(&mut self) -> io::Result<Option<Stream>> {
-        self.ledger.asks(now());
-        let last = self.ledger.last_id();
-        {
-            let mut counts = self.world.tally.lock();
-            counts.connections += 1;
-            counts.resumes += u64::from(last.is_some());
-        }
-        let after = last.map_or_else(|| "the start".to_owned(), |id| id.to_string());
-        let comes = format!("comes after {after} to {:?}", self.ledger.topics());
-        self.note(comes);
-        let wait = (self.rng.u32(..4) == 0).then(|| self.rng.u64(1..200));
-        let topics = self.ledger.topics();
-        let mut stream = Stream::ask(self.world.server, &topics, wait, last).await?;
-        if self.rng.u32(..30) == 0 {
-            self.act("gone before the answer");
-            stream.reset();
-            return Ok(None);
-        }
-        stream.head().await?;
-        Ok(Some(stream))
+    /// Whether it may join and leave: it must know its connection's id, and get all of its snapshots at the beginning.
+    fn changes_topics(&self) -> bool {
+        !self.kind.plain && !self.kind.jobs && !self.kind.snapshots
     }
 
     async fn leave(&mut self, mut stream: Stream, how: &'static str) -> Option<Stream> {
@@ -282,7 +271,10 @@ impl Life {
             None => format!("{end:?}"),
         };
         self.note(&name);
-        let excused = Instant::now() <= self.excused_until;
+        if self.kind.plain && end == End::Whole {
+            self.told_end();
+        }
+        let excused = Instant::now() <= self.excused_until || self.is_over;
         let fault = other(format!("was cut without a cause: {name}"));
         self.world.tally.lock().end(name);
         match (excused, self.last_age > BEHIND) {
@@ -309,6 +301,11 @@ impl Life {
         let _ = timeout(time, self.world.after(Phase::Unruly)).await;
     }
 
+    fn count(&self, change: impl FnOnce(&mut OfKind)) {
+        let mut counts = self.world.tally.lock();
+        change(counts.kinds.entry(self.kind.name).or_default());
+    }
+
     fn act(&mut self, what: &'static str) {
         self.world.tally.lock().act(what);
         self.note(what);
@@ -324,6 +321,6 @@ impl Life {
 
     fn fault(&self, fault: &Fault) {
         let diary = self.diary.iter().map(String::as_str);
-        self.world.tally.fault(self.name, fault, diary);
+        self.world.tally.fault(self.name, self.kind, fault, diary);
     }
 }

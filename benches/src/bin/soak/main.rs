@@ -3,6 +3,9 @@
 //! Thousands of clients come, stay, stall, break off and resume, while the server publishes. Each of them checks that
 //! it sees every event of its topics exactly once and in order. At the end all leave, and nothing may be left of them.
 //!
+//! They are of several kinds (`kind.rs`): some know control events, and some read plain streams. Some follow topics that
+//! end, and must see them end. Some begin with a snapshot, and must get everything that follows it.
+//!
 //! ```text
 //! cargo xtask soak                                 ten minutes
 //! cargo xtask soak --minutes 1 --clients 500 --seed 7
@@ -11,6 +14,8 @@
 mod child;
 mod control;
 mod drain;
+mod jobs;
+mod kind;
 mod ledger;
 mod life;
 mod post;

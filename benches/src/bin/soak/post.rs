@@ -12,6 +12,12 @@ pub(crate) const EVERYONE: &str = "*";
 /// The name of private events.
 pub(crate) const TOLD: &str = "told";
 
+/// The name of the last event of a topic.
+pub(crate) const LAST: &str = "last";
+
+/// The name of events that tell how many a topic has had.
+pub(crate) const SNAPSHOT: &str = "snapshot";
+
 /// Microseconds of the system's clock, which server and clients share.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -1,14 +1,15 @@
-//! Who publishes: a task for each busy topic, one for all that are rarely heard of, and one that tells each client
-//! something of its own.
+//! Who publishes: a task for each busy topic, one for all that are rarely heard of, some for topics that end, and one that
+//! tells each client something of its own.
 
 use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use helios::prelude::*;
+use helios::sse::EventId;
 
-use crate::post::{self, EVERYONE, Mark, Post, TOLD, Told};
+use crate::post::{self, EVERYONE, LAST, Mark, Post, TOLD, Told};
 use crate::server::Log;
-use crate::topics::{self, CHORUS, HOT, RARE, WARM};
+use crate::topics::{self, CHORUS, HOT, JOBS, RARE, WARM};
 
 const SMALLEST: f64 = 20.0;
 const LARGEST: f64 = 20_000.0;
@@ -30,6 +31,9 @@ pub(crate) fn start(sse: &SseService, log: &Arc<Log>, seed: u64) {
         tokio::spawn(publisher(topics::warm(n)).publish_every(Duration::from_millis(500)));
     }
     tokio::spawn(publisher(EVERYONE.to_owned()).publish_every(Duration::from_millis(500)));
+    for n in 0..JOBS {
+        tokio::spawn(publisher(topics::job(n, 0)).run_jobs(n));
+    }
     let rare = (0..RARE).map(|n| publisher(topics::rare(n)));
     tokio::spawn(publish_rarely(rare.collect(), Duration::from_millis(65)));
     tokio::spawn(tell_each(publisher(CHORUS.to_owned())));
@@ -60,7 +64,8 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self) {
+    /// The next event, which is logged before anybody can read of it.
+    fn write(&mut self) -> (SseEvent, Mark) {
         // Small ones are far more frequent.
         let size = SMALLEST * (LARGEST / SMALLEST).powf(self.rng.f64().powi(3));
         let n = self.last.n + 1;
@@ -72,18 +77,69 @@ impl Publisher {
             before: self.last,
             padding: &PADDING[..size as usize],
         };
-        let event = SseEvent::text(post.to_string());
+        self.log.writes(&self.topic, n);
+        let written = Mark { n, at, ..self.last };
+        (SseEvent::text(post.to_string()), written)
+    }
+
+    async fn publish(&mut self) {
+        let (event, written) = self.write();
         let published = match &*self.topic {
             EVERYONE => self.sse.broadcast(event).await,
             topic => self.sse.publish(topic, event).await,
         };
+        self.published(written, published);
+    }
+
+    fn published(&mut self, written: Mark, published: Result<EventId, SseError>) {
         match published {
             Ok(id) => {
-                self.last = Mark { n, id, at };
+                self.last = Mark { id, ..written };
                 self.log.published(&self.topic, self.last);
             }
             Err(error) => self.log.failed(&error),
         }
+    }
+
+    /// One job after the other, each with a topic of its own.
+    async fn run_jobs(mut self, slot: usize) {
+        for round in 0.. {
+            if self.is_paused() {
+                return;
+            }
+            self.topic = topics::job(slot, round);
+            self.last = Mark::default();
+            let takes = Duration::from_secs_f64(1.0 + 11.0 * self.rng.f64());
+            let ends_at = post::now() + takes.as_micros() as u64;
+            self.log.jobs.begun(self.topic.clone(), ends_at);
+            self.work(ends_at).await;
+            self.finish().await;
+            sleep(Duration::from_secs_f64(self.rng.f64())).await;
+        }
+    }
+
+    /// Publishes until then, and often right before it too.
+    async fn work(&mut self, ends_at: u64) {
+        while !self.is_paused() {
+            let left = Duration::from_micros(ends_at.saturating_sub(post::now()));
+            let step = Duration::from_millis(self.rng.u64(..800));
+            sleep(step.min(left)).await;
+            if step < left {
+                self.publish().await;
+                continue;
+            }
+            for _ in 0..self.rng.u32(..4) {
+                self.publish().await;
+            }
+            return;
+        }
+    }
+
+    async fn finish(&mut self) {
+        let (event, written) = self.write();
+        let finished = self.sse.finish_with(&self.topic, event.event(LAST)).await;
+        self.published(written, finished);
+        self.log.finished(&self.topic);
     }
 }
 

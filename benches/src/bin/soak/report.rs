@@ -33,6 +33,7 @@ impl Left {
 
 pub(crate) struct Report {
     pub(crate) duration: Duration,
+    pub(crate) seed: u64,
     pub(crate) clients: usize,
     pub(crate) watched: Watched,
     /// When nothing was published any more.
@@ -55,6 +56,10 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration.as_secs_f64();
+        row(f, "duration", format_args!("{seconds:.0} s"))?;
+        row(f, "seed", self.seed)?;
+        self.clients(f)?;
         self.load(f)?;
         self.faults(f)?;
         self.resources(f)?;
@@ -81,6 +86,27 @@ fn list<K: Display, V: Display>(pairs: impl IntoIterator<Item = (K, V)>) -> Stri
 }
 
 impl Report {
+    fn clients(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.world.tally.lock();
+        let open = self.watched.connections;
+        row(
+            f,
+            "clients",
+            format_args!("{}, of which {open:.0} were connected", self.clients),
+        )?;
+        let connections = counts.total(|kind| kind.connections);
+        let resumes = counts.total(|kind| kind.resumes);
+        row(
+            f,
+            "connections made",
+            format_args!("{connections}, of which {resumes} resumed"),
+        )?;
+        for (name, of_kind) in &counts.kinds {
+            row(f, &format!("  {name}"), of_kind)?;
+        }
+        Ok(())
+    }
+
     fn load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.world.tally.lock();
         let Stats {
@@ -92,19 +118,6 @@ impl Report {
             ..
         } = &self.stats;
         let seconds = self.duration.as_secs_f64();
-        row(f, "duration", format_args!("{seconds:.0} s"))?;
-        let open = self.watched.connections;
-        row(
-            f,
-            "clients",
-            format_args!("{}, of which {open:.0} were connected", self.clients),
-        )?;
-        let (connections, resumes) = (counts.connections, counts.resumes);
-        row(
-            f,
-            "connections made",
-            format_args!("{connections}, of which {resumes} resumed"),
-        )?;
         row(f, "events published", published)?;
         let rate = *delivered as f64 / seconds;
         row(
@@ -112,7 +125,8 @@ impl Report {
             "events delivered",
             format_args!("{delivered}, {rate:.0} a second; {bytes} bytes"),
         )?;
-        let (received, private) = (counts.received, counts.private);
+        let received = counts.total(|kind| kind.received);
+        let private = counts.private;
         row(
             f,
             "events received",
@@ -146,6 +160,7 @@ impl Report {
         row(f, "duplicated", counts.faults_of(FaultKind::Duplicated))?;
         row(f, "out of order", counts.faults_of(FaultKind::OutOfOrder))?;
         row(f, "undue resets", counts.faults_of(FaultKind::Reset))?;
+        row(f, "hangs", counts.faults_of(FaultKind::Hangs))?;
         row(f, "other faults", counts.faults_of(FaultKind::Other))?;
         row(f, "not published", self.stats.failures)
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::child::Running;
 use crate::drain;
+use crate::kind::Kind;
 use crate::life::Life;
 use crate::post::{Mark, MarkText};
 use crate::report::{Left, Report};
@@ -58,12 +59,15 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
     let _: Stats = control::get(server.address, "/stats").await?;
     let descriptors = server.descriptors()?;
     let mut rng = Rng::with_seed(plan.seed);
+    let jobs = tokio::spawn(hear_of_jobs(Arc::clone(&world)));
     let mut lives = JoinSet::new();
     for name in 0..plan.clients {
-        lives.spawn(Life::new(Arc::clone(&world), name, rng.fork()).run());
+        let kind = Kind::any(&mut rng).traits();
+        lives.spawn(Life::new(Arc::clone(&world), name, kind, rng.fork()).run());
     }
     let watched = watch(plan, &server).await?;
     let stats = settle(&world).await?;
+    jobs.abort();
     let all_go = async {
         while let Some(gone) = lives.join_next().await {
             gone?;
@@ -79,6 +83,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
     let drained = drain::drain(&mut server, IDLE).await?;
     Ok(Report {
         duration: plan.duration(),
+        seed: plan.seed,
         clients: plan.clients,
         watched,
         stats,
@@ -87,6 +92,17 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
         drained,
         world,
     })
+}
+
+/// Asks again and again which jobs there are.
+async fn hear_of_jobs(world: Arc<World>) {
+    loop {
+        match control::get(world.server, "/jobs").await {
+            Ok(jobs) => world.jobs.set(jobs),
+            Err(error) => eprintln!("jobs: {error}"),
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// What was seen of the processes while the clients lived.

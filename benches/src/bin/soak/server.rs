@@ -11,7 +11,8 @@ use helios::sse::{BacklogLimits, HistoryLimits, SseOptions};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpSocket;
 
-use crate::post::{Mark, MarkText};
+use crate::jobs::{Job, Jobs};
+use crate::post::{Mark, MarkText, SNAPSHOT};
 use crate::{Error, publishers, topics};
 
 /// How long a client may be away and miss nothing.
@@ -33,20 +34,42 @@ pub(crate) const SOCKET_BUFFER: u32 = 32 * 1024;
 pub(crate) struct Log {
     pub(crate) paused: AtomicBool,
     marks: Mutex<HashMap<String, Mark>>,
+    pub(crate) jobs: Jobs,
     failures: AtomicU64,
     opened: AtomicU64,
     closed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Log {
-    pub(crate) fn published(&self, topic: &str, mark: Mark) {
+    fn change_mark(&self, topic: &str, change: impl FnOnce(&mut Mark)) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         match marks.get_mut(topic) {
-            Some(known) => *known = mark,
-            None => {
-                marks.insert(topic.to_owned(), mark);
-            }
+            Some(known) => change(known),
+            None => change(marks.entry(topic.to_owned()).or_default()),
         }
+    }
+
+    /// An event is about to be published: first the truth, then the news.
+    pub(crate) fn writes(&self, topic: &str, n: u64) {
+        self.change_mark(topic, |mark| mark.n = n);
+    }
+
+    pub(crate) fn published(&self, topic: &str, published: Mark) {
+        self.change_mark(topic, |mark| *mark = published);
+    }
+
+    /// Nothing more is published to the topic.
+    pub(crate) fn finished(&self, topic: &str) {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.remove(topic);
+        drop(marks);
+        self.jobs.finished(topic);
+    }
+
+    /// How many events of the topic have been written.
+    fn count(&self, topic: &str) -> u64 {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.get(topic).map_or(0, |mark| mark.n)
     }
 
     pub(crate) fn failed(&self, error: &SseError) {
@@ -94,11 +117,16 @@ struct Soaked {
     log: Arc<Log>,
 }
 
-#[controller]
+/// How many milliseconds the snapshot of a client is to take.
+#[derive(Clone, Copy)]
+struct Wait(Option<u64>);
+
+#[controller(controllers = [Snapshots])]
 impl Soaked {
     #[on_sse_connection]
-    async fn opened(&self, #[query] wait: Option<u64>) {
+    async fn opened(&self, client: SseStream, #[query] wait: Option<u64>) {
         pause(wait).await;
+        client.insert(Wait(wait));
         self.log.opened.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -116,12 +144,25 @@ impl Soaked {
         #[query] topics: String,
         #[query] wait: Option<u64>,
     ) -> Result<SseStream, SseError> {
-        let client = self.sse.create_connection();
-        for topic in topics.split(',') {
-            client.join(topic).await?;
-            pause(wait).await;
-        }
-        Ok(client)
+        connect(&self.sse, &topics, wait).await
+    }
+
+    #[sse("plain", plain)]
+    async fn plain(
+        &self,
+        #[query] topics: String,
+        #[query] wait: Option<u64>,
+    ) -> Result<SseStream, SseError> {
+        connect(&self.sse, &topics, wait).await
+    }
+
+    #[sse("plain", method = "POST")]
+    async fn posted(
+        &self,
+        #[query] topics: String,
+        #[query] wait: Option<u64>,
+    ) -> Result<SseStream, SseError> {
+        connect(&self.sse, &topics, wait).await
     }
 
     #[post("join")]
@@ -171,6 +212,11 @@ impl Soaked {
         Json(marks.collect())
     }
 
+    #[get("jobs")]
+    fn jobs(&self) -> Json<Vec<Job>> {
+        Json(self.log.jobs.all())
+    }
+
     #[get("stats")]
     fn stats(&self) -> Json<Stats> {
         let stats = self.sse.stats();
@@ -188,6 +234,45 @@ impl Soaked {
             hooks: self.log.hooks(),
         })
     }
+}
+
+/// A client gets the number of the newest event of each topic, and then all that follow.
+#[derive(Injectable)]
+struct Snapshots {
+    sse: SseService,
+    log: Arc<Log>,
+}
+
+#[controller(prefix = "snapshots")]
+impl Snapshots {
+    #[sse("events")]
+    async fn events(
+        &self,
+        #[query] topics: String,
+        #[query] wait: Option<u64>,
+    ) -> Result<SseStream, SseError> {
+        connect(&self.sse, &topics, wait).await
+    }
+
+    #[on_sse_snapshot]
+    async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
+        pause(client.get::<Wait>().and_then(|wait| wait.0)).await;
+        for topic in &snapshot.topics {
+            let count = self.log.count(topic);
+            let event = SseEvent::text(format!("{topic} {count}")).event(SNAPSHOT);
+            client.send(event).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn connect(sse: &SseService, topics: &str, wait: Option<u64>) -> Result<SseStream, SseError> {
+    let client = sse.create_connection();
+    for topic in topics.split(',') {
+        client.join(topic).await?;
+        pause(wait).await;
+    }
+    Ok(client)
 }
 
 async fn pause(millis: Option<u64>) {

@@ -2,11 +2,13 @@
 
 use std::io::{self, Error, ErrorKind};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use helios::sse::{Decoded, Decoder, EventId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::kind::Traits;
 use crate::server::SOCKET_BUFFER;
 
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -29,23 +31,76 @@ pub(crate) enum End {
     Reset,
 }
 
+/// A request for a stream.
+pub(crate) struct Request<'a> {
+    pub(crate) kind: &'a Traits,
+    pub(crate) topics: &'a [&'a str],
+    /// From the first event that there is, if it brings no id.
+    pub(crate) earliest: bool,
+    /// How many milliseconds the handler and hooks are to wait.
+    pub(crate) wait: Option<u64>,
+    pub(crate) last_event_id: Option<String>,
+}
+
+impl Request<'_> {
+    fn head(&self, server: SocketAddr) -> String {
+        let Traits { method, path, .. } = self.kind;
+        let topics = self.topics.join(",");
+        let wait = self.wait;
+        let wait = wait.map_or(String::new(), |millis| format!("&wait={millis}"));
+        let earliest = match self.earliest {
+            true => "&lastEventId=earliest",
+            false => "",
+        };
+        let last = self.last_event_id.as_ref();
+        let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
+        let target = format!("{path}?topics={topics}{wait}{earliest}");
+        format!("{method} {target} HTTP/1.1\r\nhost: {server}\r\ncontent-length: 0\r\n{last}\r\n")
+    }
+}
+
+/// How a request for a stream is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is open. A plain one may tell its position.
+    Open(Option<EventId>),
+    /// There is nothing more to come.
+    Over,
+    /// The client is to begin anew.
+    Gone,
+    /// It is to come back.
+    Busy(Duration),
+}
+
+impl Answer {
+    fn of(head: &str) -> Option<Self> {
+        let header = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.find_map(|(key, value)| (key == name).then_some(value))
+        };
+        match head.split(' ').nth(1)? {
+            "200" if header("transfer-encoding") == Some("chunked") => {
+                let position = header("helios-position").map(str::parse).transpose();
+                Some(Self::Open(position.ok()?))
+            }
+            "204" => Some(Self::Over),
+            "410" => Some(Self::Gone),
+            "503" => {
+                let seconds = header("retry-after")?.parse().ok()?;
+                Some(Self::Busy(Duration::from_secs(seconds)))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Stream {
-    /// Connects, and asks for events of these topics, whose handler and hook are to wait so many milliseconds.
-    pub(crate) async fn ask(
-        server: SocketAddr,
-        topics: &[&str],
-        wait: Option<u64>,
-        last: Option<EventId>,
-    ) -> io::Result<Self> {
+    /// Connects and asks.
+    pub(crate) async fn ask(server: SocketAddr, request: &Request<'_>) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(SOCKET_BUFFER)?;
         let mut socket = socket.connect(server).await?;
-        let topics = topics.join(",");
-        let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-        let wait = wait.map_or(String::new(), |millis| format!("&wait={millis}"));
-        let request =
-            format!("GET /events?topics={topics}{wait} HTTP/1.1\r\nhost: {server}\r\n{last}\r\n");
-        socket.write_all(request.as_bytes()).await?;
+        socket.write_all(request.head(server).as_bytes()).await?;
         Ok(Self {
             socket,
             chunks: Chunks::default(),
@@ -54,8 +109,8 @@ impl Stream {
         })
     }
 
-    /// Reads the head of the answer, which must be a 200.
-    pub(crate) async fn head(&mut self) -> io::Result<()> {
+    /// Reads the head of the answer.
+    pub(crate) async fn head(&mut self) -> io::Result<Answer> {
         let mut head = Vec::new();
         let length = loop {
             if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -66,13 +121,13 @@ impl Stream {
             }
         };
         let body = head.split_off(length);
-        self.chunks.feed(&body, &mut self.decoder)?;
         let text = String::from_utf8_lossy(&head);
-        let fine = text.starts_with("HTTP/1.1 200 ") && text.contains("transfer-encoding: chunked");
-        match fine {
-            true => Ok(()),
-            false => Err(Error::other(format!("answered {text:?}"))),
+        let answer = Answer::of(&text);
+        let answer = answer.ok_or_else(|| Error::other(format!("answered {text:?}")))?;
+        if let Answer::Open(_) = answer {
+            self.chunks.feed(&body, &mut self.decoder)?;
         }
+        Ok(answer)
     }
 
     /// The next event or comment. Cancel-safe.
@@ -178,6 +233,29 @@ impl Chunks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_told_by_its_status_and_headers() {
+        let open = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nhelios-position: 1-7\r\n\r\n";
+        let position = EventId::new(1, 7);
+        assert_eq!(Answer::of(open), Some(Answer::Open(Some(position))));
+        let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\n\r\n";
+        let seven = Duration::from_secs(7);
+        assert_eq!(Answer::of(busy), Some(Answer::Busy(seven)));
+        assert_eq!(Answer::of("HTTP/1.1 503 Service Unavailable\r\n\r\n"), None);
+        assert_eq!(Answer::of("HTTP/1.1 410 Gone\r\n\r\n"), Some(Answer::Gone));
+        assert_eq!(Answer::of("HTTP/1.1 500 No\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn a_response_is_complete_only_with_its_last_chunk() {
+        let bytes = b"9\r\ndata: a\n\n\r\n0\r\n\r\n";
+        for length in 0..bytes.len() {
+            let (mut chunks, mut decoder) = (Chunks::default(), Decoder::new());
+            chunks.feed(&bytes[..length], &mut decoder).unwrap();
+            assert_eq!(chunks.is_over(), length + 3 > bytes.len(), "{length}");
+        }
+    }
 
     #[test]
     fn chunks_are_joined_wherever_they_are_cut() {

@@ -1,9 +1,11 @@
 //! What all clients have met, taken together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::kind::Traits;
 use crate::ledger::{Fault, FaultKind};
 
 /// How many faults are told.
@@ -23,25 +25,76 @@ impl Tally {
     pub(crate) fn fault<'a>(
         &self,
         client: usize,
+        kind: &Traits,
         fault: &Fault,
         diary: impl Iterator<Item = &'a str>,
     ) {
         let mut counts = self.lock();
         *counts.faults.entry(fault.kind).or_default() += fault.events;
+        counts.kinds.entry(kind.name).or_default().faults += fault.events;
         counts.fault_count += 1;
         if counts.fault_count <= DETAILS {
-            let Fault { kind, detail, .. } = fault;
-            eprintln!("client {client}: {kind:?}: {detail}");
+            let Fault {
+                kind: what, detail, ..
+            } = fault;
+            eprintln!("client {client} ({}): {what:?}: {detail}", kind.name);
             diary.for_each(|note| eprintln!("  {note}"));
         }
     }
 }
 
+/// What the clients of one kind have met.
 #[derive(Default)]
-pub(crate) struct Counts {
+pub(crate) struct OfKind {
+    pub(crate) clients: u64,
     pub(crate) connections: u64,
     pub(crate) resumes: u64,
     pub(crate) received: u64,
+    /// They were told that there will never be more.
+    pub(crate) ends: u64,
+    /// They came back to that.
+    pub(crate) over: u64,
+    /// They came back to that, and their streams were opened to end at once.
+    pub(crate) reopened: u64,
+    /// They were to begin anew.
+    pub(crate) gone: u64,
+    /// They were to come back later.
+    pub(crate) busy: u64,
+    pub(crate) snapshots: u64,
+    /// Events (or what else it concerns).
+    pub(crate) faults: u64,
+}
+
+impl fmt::Display for OfKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            clients,
+            connections,
+            resumes,
+            received,
+            ..
+        } = self;
+        write!(f, "{clients} clients, {connections} connections, ")?;
+        write!(f, "of which {resumes} resumed; {received} events")?;
+        let some = [
+            ("ends", self.ends),
+            ("times 204", self.over),
+            ("times opened at the end", self.reopened),
+            ("times 410", self.gone),
+            ("times 503", self.busy),
+            ("snapshots", self.snapshots),
+            ("FAULTS", self.faults),
+        ];
+        for (name, count) in some.iter().filter(|(_, count)| *count > 0) {
+            write!(f, ", {count} {name}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) kinds: BTreeMap<&'static str, OfKind>,
     pub(crate) private: u64,
     pub(crate) keep_alives: u64,
     /// What clients did, by name.
@@ -57,6 +110,10 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    pub(crate) fn total(&self, count: impl Fn(&OfKind) -> u64) -> u64 {
+        self.kinds.values().map(count).sum()
+    }
+
     pub(crate) fn act(&mut self, name: &'static str) {
         *self.acts.entry(name).or_default() += 1;
     }

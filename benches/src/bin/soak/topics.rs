@@ -5,6 +5,8 @@ use fastrand::Rng;
 pub(crate) const HOT: usize = 5;
 pub(crate) const WARM: usize = 45;
 pub(crate) const RARE: usize = 1_000;
+/// So many jobs are under way.
+pub(crate) const JOBS: usize = 8;
 
 /// The topic that private events refer to.
 pub(crate) const CHORUS: &str = "chorus";
@@ -21,6 +23,10 @@ pub(crate) fn warm(n: usize) -> String {
 
 pub(crate) fn rare(n: usize) -> String {
     format!("rare-{n}")
+}
+
+pub(crate) fn job(slot: usize, round: usize) -> String {
+    format!("job:{slot}-{round}")
 }
 
 /// What a client may ask for.

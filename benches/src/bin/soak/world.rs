@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::jobs::Jobs;
 use crate::post::Mark;
 use crate::tally::Tally;
 
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) server: SocketAddr,
     pub(crate) started: Instant,
     pub(crate) tally: Tally,
+    /// As the server told them a moment ago.
+    pub(crate) jobs: Jobs,
     phase: watch::Sender<Phase>,
     marks: OnceLock<Arc<HashMap<String, Mark>>>,
 }
@@ -34,6 +37,7 @@ impl World {
             server,
             started: Instant::now(),
             tally: Tally::default(),
+            jobs: Jobs::default(),
             phase: watch::Sender::new(Phase::Unruly),
             marks: OnceLock::new(),
         }

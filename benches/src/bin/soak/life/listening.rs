@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Life;
 use crate::ledger::{Fault, other};
-use crate::post::{Post, TOLD, Told, now};
-use crate::server::RETENTION;
+use crate::post::{LAST, Post, SNAPSHOT, TOLD, Told, now};
 use crate::stream::{End, Stream};
 use crate::world::Phase;
 
@@ -62,22 +61,29 @@ impl Life {
                 }
             }
             Decoded::Comment(_) => self.world.tally.lock().keep_alives += 1,
+            Decoded::Retry(_) if self.kind.plain => {
+                self.fault(&other("a plain stream has a retry time"));
+            }
             _ => {}
         }
     }
 
     fn take_event(&mut self, event: &DecodedEvent) -> Result<(), Fault> {
-        let id = event.id.parse::<EventId>().ok();
+        let id = event.id.parse().ok().or(self.position);
         match &*event.event {
-            "message" => self.take_post(event, id),
+            "message" | LAST => self.take_post(event, id),
             TOLD => {
                 self.world.tally.lock().private += 1;
                 let told = Told::parse(&event.data).ok_or_else(|| damaged(event))?;
                 self.ledger.take_private(told, id)
             }
+            SNAPSHOT => self.take_snapshot(event),
             control => {
                 self.note(format_args!("{control} {} {}", event.id, event.data));
-                self.take_control(event, id.ok_or_else(|| damaged(event))?)
+                match self.kind.plain {
+                    true => Err(damaged(event)),
+                    false => self.take_control(event, id),
+                }
             }
         }
     }
@@ -87,32 +93,44 @@ impl Life {
             return Err(damaged(event));
         };
         self.last_age = Duration::from_micros(now().saturating_sub(post.at));
-        {
-            let mut counts = self.world.tally.lock();
-            counts.received += 1;
-            if self.fluent_from <= Instant::now() {
-                counts.latency.add(self.last_age);
-            }
+        self.count(|counts| counts.received += 1);
+        if self.fluent_from <= Instant::now() {
+            self.world.tally.lock().latency.add(self.last_age);
         }
-        if self.id.is_none() {
+        if self.id.is_none() && !self.kind.plain {
             return Err(other("gets events before it is ready"));
         }
-        self.ledger.take(&post, id)
+        match &*event.event {
+            LAST => self.ledger.take_last(&post, id),
+            _ => self.ledger.take(&post, id),
+        }
     }
 
-    fn take_control(&mut self, event: &DecodedEvent, id: EventId) -> Result<(), Fault> {
+    fn take_snapshot(&mut self, event: &DecodedEvent) -> Result<(), Fault> {
+        self.note(format_args!("snapshot {}", event.data));
+        self.count(|counts| counts.snapshots += 1);
+        let (topic, count) = event.data.split_once(' ').ok_or_else(|| damaged(event))?;
+        let count = count.parse().map_err(|_| damaged(event))?;
+        self.ledger.take_snapshot(topic, count)
+    }
+
+    fn take_control(&mut self, event: &DecodedEvent, id: Option<EventId>) -> Result<(), Fault> {
         match &*event.event {
             "helios:ready" => {
                 let Ready { client } = parse(event)?;
-                match self.id.replace(client) {
-                    None => self.ledger.ready(id),
-                    Some(_) => self.ledger.ready_again(id, now()),
-                }
+                let is_first = self.id.replace(client).is_none();
+                self.take_ready(id, is_first)
             }
             "helios:reset" => {
                 let Reset { reason, topics } = parse(event)?;
                 self.world.tally.lock().reset(reason);
-                self.ledger.reset(&topics, id, now(), RETENTION)
+                let id = id.ok_or_else(|| damaged(event))?;
+                self.ledger.reset(&topics, id, now())
+            }
+            "helios:end" => {
+                self.reason = Some("end".to_owned());
+                self.told_end();
+                Ok(())
             }
             "helios:reconnect" => {
                 let Reconnect { reason } = parse(event)?;
@@ -120,6 +138,20 @@ impl Life {
                 Ok(())
             }
             _ => Err(damaged(event)),
+        }
+    }
+}
+
+impl Life {
+    fn take_ready(&mut self, id: Option<EventId>, is_first: bool) -> Result<(), Fault> {
+        let is_fresh = self.ledger.last_id().is_none();
+        let awaits_snapshot = self.kind.snapshots && is_fresh && is_first;
+        match id {
+            Some(_) if awaits_snapshot => Err(other("is ready before its snapshot")),
+            Some(id) if is_first || is_fresh => self.ledger.ready(id, now()),
+            Some(id) => self.ledger.ready_again(id, now()),
+            None if is_first => self.ledger.ready_for_snapshot(),
+            None => Err(other("is ready again without a position")),
         }
     }
 }

@@ -1,0 +1,169 @@
+//! How a client connects, and what it makes of the answer.
+
+use std::io;
+use std::time::Duration;
+
+use helios::sse::EventId;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Life;
+use crate::ledger::{Fault, Start, other};
+use crate::post::now;
+use crate::stream::{Answer, Request, Stream};
+use crate::topics;
+use crate::world::Phase;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A connection's first events may be old.
+const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
+/// The id of `helios:end`.
+const END_MARK: &str = "helios:end";
+
+impl Life {
+    /// Connects: anew, or to go on.
+    pub(super) async fn arrive(&mut self) -> Option<Stream> {
+        match self.kind.jobs {
+            true => self.choose_jobs().await,
+            false => self.choose_topics(),
+        }
+        if self.ledger.topics().is_empty() {
+            // There is no job, or nothing to be heard of one any more.
+            sleep(Duration::from_millis(100)).await;
+            return None;
+        }
+        let opened = timeout(ANSWER_WITHIN, self.ask()).await;
+        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match opened {
+            Ok(stream) => {
+                self.excused_until = Instant::now();
+                self.arrived = Instant::now();
+                self.fluent_from = Instant::now() + CAUGHT_UP_AFTER;
+                stream
+            }
+            Err(error) => {
+                self.fault(&other(format!("could not connect: {error}")));
+                sleep(Duration::from_secs(1)).await;
+                None
+            }
+        }
+    }
+
+    fn choose_topics(&mut self) {
+        // A client that waits for its snapshot is to get it for the same topics.
+        let is_new = self.ledger.last_id().is_none() && !self.kind.snapshots;
+        let anew = is_new || self.rng.u32(..5) == 0;
+        if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
+            let begins = match self.kind.snapshots {
+                true => Start::Snapshot,
+                false => Start::Position,
+            };
+            self.ledger.begin_with(topics::some(&mut self.rng), begins);
+        }
+    }
+
+    /// Asks for events, and now and then does not wait for the answer.
+    async fn ask(&mut self) -> io::Result<Option<Stream>> {
+        self.ledger.asks(now());
+        let last = self.ledger.last_id();
+        self.count(|counts| {
+            counts.connections += 1;
+            counts.resumes += u64::from(last.is_some());
+        });
+        self.id = None;
+        self.position = None;
+        self.reason = None;
+        let last = last.map(|id| id.to_string());
+        let after = last.as_deref().unwrap_or("the start");
+        let comes = format!("comes after {after} to {:?}", self.ledger.topics());
+        self.note(comes);
+        let mut stream = self.request(last).await?;
+        if self.rng.u32(..30) == 0 {
+            self.act("gone before the answer");
+            stream.reset();
+            return Ok(None);
+        }
+        let answer = stream.head().await?;
+        self.note(format_args!("{answer:?}"));
+        Ok(self.take_answer(answer).await.then_some(stream))
+    }
+
+    async fn request(&mut self, last: Option<String>) -> io::Result<Stream> {
+        let request = Request {
+            kind: self.kind,
+            topics: &self.ledger.topics(),
+            earliest: self.ledger.begins() == Start::Earliest,
+            wait: (self.rng.u32(..4) == 0).then(|| self.rng.u64(1..200)),
+            last_event_id: match self.is_over && !self.kind.plain {
+                true => Some(END_MARK.to_owned()),
+                false => last,
+            },
+        };
+        Stream::ask(self.world.server, &request).await
+    }
+
+    /// Whether the stream is open.
+    async fn take_answer(&mut self, answer: Answer) -> bool {
+        let judged = match answer {
+            Answer::Open(position) => self.take_head(position),
+            Answer::Over => self.take_over(),
+            Answer::Gone => {
+                self.count(|counts| counts.gone += 1);
+                self.gone()
+            }
+            Answer::Busy(time) => {
+                self.count(|counts| counts.busy += 1);
+                self.pause(time).await;
+                Ok(())
+            }
+        };
+        if let Err(fault) = judged {
+            self.fault(&fault);
+        }
+        matches!(answer, Answer::Open(_))
+    }
+
+    fn take_head(&mut self, position: Option<EventId>) -> Result<(), Fault> {
+        self.position = position;
+        if self.is_over || self.kind.plain && self.ledger.has_all() {
+            self.open_at_the_end()?;
+        }
+        match position {
+            Some(id) if self.kind.plain => self.ledger.ready(id, now()),
+            None if !self.kind.plain => Ok(()),
+            _ => Err(other(format!("opened at the position {position:?}"))),
+        }
+    }
+
+    /// It has everything, and is not told that it is over. A plain stream may open and end once more: its end waits for
+    /// whoever happens to hold it at that moment. Twice in a row would be no chance.
+    fn open_at_the_end(&mut self) -> Result<(), Fault> {
+        self.count(|counts| counts.reopened += 1);
+        self.is_over = false;
+        let again = std::mem::replace(&mut self.was_reopened, true);
+        match self.kind.plain && !again {
+            true => Ok(()),
+            false => Err(other("was to be told that it is over")),
+        }
+    }
+
+    fn take_over(&mut self) -> Result<(), Fault> {
+        self.count(|counts| counts.over += 1);
+        let faults = self.ledger.over();
+        let was_told = self.is_over || self.kind.plain;
+        self.forget();
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None if was_told => Ok(()),
+            None => Err(other("is over, and was not told its end")),
+        }
+    }
+
+    fn gone(&mut self) -> Result<(), Fault> {
+        let judged = self.ledger.gone(now());
+        self.forget();
+        match self.kind.plain {
+            true => judged,
+            false => Err(other("a full stream is gone")),
+        }
+    }
+}
