@@ -102,11 +102,11 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     let template = Arc::new(Template::join([head.uri.path()]));
     let request = RequestContext::new(head, template, Vec::new(), addr);
     let call = Call::new(request, Body::empty(), 0, Arc::default());
-    let handle = stream.clone();
-    let source = |call: SseCall| Box::pin(call.attach(handle)) as _;
+    let state = Arc::clone(&stream.state);
+    let source = |call: SseCall| Box::pin(call.attach(stream)) as _;
     let answered = open(&route, call, peer, None, source).await;
-    if stream.state.request().is_none() {
-        stream.state.finish(CloseReason::Rejected);
+    if state.request().is_none() {
+        state.finish(CloseReason::Rejected);
     }
     match answered {
         Ok(answer) => answer.into(),

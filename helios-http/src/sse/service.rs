@@ -237,8 +237,8 @@ impl SseService {
     /// mounted services. The request's head is an extractor there. The stream is one of this app's: it resumes, is counted,
     /// limited and drained as those of `#[sse]` methods are, and has no hooks.
     ///
-    /// A client that has seen the end of its stream is answered 204, one too many `helios:overloaded`, a HEAD request the head
-    /// alone; the handle is closed then, as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot
+    /// What answers a POST is a plain stream, as of an `#[sse]` method. A client that has seen the end of its stream is answered
+    /// 204, one too many `helios:overloaded`, or 503 if the stream is plain, a HEAD request the head alone; the handle is closed then, as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot
     /// be attached is a 500, as problem JSON. A route that is annotated `#[sse]` says all of that itself: prefer it, with an
     /// [`SseReply`](crate::sse::SseReply) where it may answer otherwise.
     ///
@@ -282,8 +282,8 @@ impl SseService {
     /// Clients that are in the topic read everything that was published to it. A stream ends with `helios:end`, as
     /// [`CloseReason::Completed`](helios_core::sse::CloseReason::Completed), as soon as it has joined at least one topic, all of
     /// its topics are finished and read, and it lives by nothing else: its generator or producer runs no more, and no handle of
-    /// it is kept. A stream whose [`SseStream`] the app keeps stays open until that is dropped, which is noticed at the next
-    /// heartbeat, or closed. A stream that is in other topics goes on with them.
+    /// it is kept. A stream whose [`SseStream`] the app keeps, be it in a task that waits for [`SseStream::closed`], stays open until
+    /// that is dropped, which is noticed at the next heartbeat, or closed. A stream that is in other topics goes on with them.
     ///
     /// A client that joins later is given what it asks for of the topic, and at least the last event if there was one, and then
     /// the end. If that event is gone, as memory was short, the client is told by a `helios:reset`. One that brings an id from
@@ -427,7 +427,7 @@ impl SseService {
     /// Returns the newest id that this hub has given out. Take it, then load what a page shows, and let the page's stream join
     /// from it: nothing that was published meanwhile is missing. A snapshot may hold events behind that id already.
     ///
-    /// It holds for what is stored before it is published. With a backplane it is the newest id that has arrived here.
+    /// This requires that you store a change before you publish it. With a backplane it is the newest id that has arrived here.
     ///
     /// ```
     /// use helios::prelude::*;

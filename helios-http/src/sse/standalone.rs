@@ -95,8 +95,8 @@ impl SseHub {
         &self.sse
     }
 
-    /// The response that is the stream of this handle. A client that has seen the end of its stream is answered 204, one
-    /// too many `helios:overloaded`, a HEAD request the head alone; the handle is closed then, as
+    /// The response that is the stream of this handle, a plain one if it answers a POST. A client that has seen the end of its
+    /// stream is answered 204, one too many `helios:overloaded`, or 503 if the stream is plain, a HEAD request the head alone; the handle is closed then, as
     /// [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot be attached is a 500, as problem JSON.
     ///
     /// Cancel-safe: a dropped future is a client that has gone away.

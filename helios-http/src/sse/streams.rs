@@ -25,8 +25,8 @@ pub(crate) struct Streams {
     replication: OnceLock<Arc<Replication>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
     live: AtomicUsize,
-    /// Signalled when a live stream has ended.
-    pub(crate) one_ended: Notify,
+    /// Signalled when the last live stream has ended.
+    quiet: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
     pub(crate) heartbeat: HeartbeatState,
@@ -52,7 +52,7 @@ impl Streams {
             replication: OnceLock::new(),
             by_id: Mutex::default(),
             live: AtomicUsize::new(0),
-            one_ended: Notify::new(),
+            quiet: Notify::new(),
             limiter: Arc::default(),
             hook_tasks: TaskTracker::new(),
             heartbeat: HeartbeatState::default(),
@@ -118,14 +118,14 @@ impl Streams {
     }
 
     pub(crate) fn ended(&self) {
-        self.live.fetch_sub(1, Ordering::AcqRel);
-        self.one_ended.notify_waiters();
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.quiet.notify_waiters();
+        }
     }
 
     /// Waits until no stream is live.
     pub(crate) async fn wait_until_quiet(&self) {
-        let is_quiet = || (self.live_count() == 0).then_some(());
-        until(&self.one_ended, is_quiet).await;
+        until(&self.quiet, || (self.live_count() == 0).then_some(())).await;
     }
 
     /// Waits until no hook runs.

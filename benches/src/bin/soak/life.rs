@@ -40,8 +40,6 @@ pub(crate) struct Life {
     ledger: Ledger,
     /// It was told that there will never be more.
     is_over: bool,
-    /// It has come back to that, and was not told that it is over.
-    was_reopened: bool,
     /// When the running connection was opened.
     arrived: Instant,
     /// Of the running connection.
@@ -70,7 +68,6 @@ impl Life {
             rng,
             ledger: Ledger::new(RETENTION),
             is_over: false,
-            was_reopened: false,
             arrived: now,
             id: None,
             position: None,

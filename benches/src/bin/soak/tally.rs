@@ -54,8 +54,6 @@ pub(crate) struct OfKind {
     pub(crate) ends: u64,
     /// They came back to that.
     pub(crate) over: u64,
-    /// They came back to that, and their streams were opened to end at once.
-    pub(crate) reopened: u64,
     /// They were to begin anew.
     pub(crate) gone: u64,
     /// They were to come back later.
@@ -79,7 +77,6 @@ impl fmt::Display for OfKind {
         let some = [
             ("ends", self.ends),
             ("times 204", self.over),
-            ("times opened at the end", self.reopened),
             ("times 410", self.gone),
             ("times 503", self.busy),
             ("snapshots", self.snapshots),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use helios_core::event::{IntoSseEvent, SseEvent};
@@ -64,11 +65,24 @@ use crate::sync::until;
 /// assert_eq!(events[1].data, "done");
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct SseStream {
     pub(crate) state: Arc<StreamState>,
     /// Events that are sent through this handle come right behind this number, not behind all that was published until now.
     after: Option<u64>,
+}
+
+impl Clone for SseStream {
+    fn clone(&self) -> Self {
+        let mut handle = Self::of(Arc::clone(&self.state));
+        handle.after = self.after;
+        handle
+    }
+}
+
+impl Drop for SseStream {
+    fn drop(&mut self) {
+        self.state.handles.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl fmt::Debug for SseStream {
@@ -88,15 +102,15 @@ impl Default for SseStream {
 
 impl SseStream {
     pub(crate) fn of(state: Arc<StreamState>) -> Self {
+        state.handles.fetch_add(1, Ordering::Relaxed);
         Self { state, after: None }
     }
 
     /// The handle of a reset or snapshot hook: what it sends comes right where the reader is held for it.
     pub(crate) fn at_pause(state: Arc<StreamState>, at: u64) -> Self {
-        Self {
-            state,
-            after: Some(at),
-        }
+        let mut handle = Self::of(state);
+        handle.after = Some(at);
+        handle
     }
 
     /// A detached handle that the hub can find by its id.
@@ -266,7 +280,8 @@ impl SseStream {
     /// Waits until the stream is about to end, and gives the reason. Until the end is decided, a moment later (at most
     /// `closing_grace`), the stream's producer or generator may still send a last word; it then returns, and the client is
     /// asked to come back, not told that the stream is finished. A stream that may finish when the server goes down has
-    /// `finish_within`, and is finished when it returns. Cancel-safe.
+    /// `finish_within`, and is finished when it returns; if it has not said all, it returns an error, and the response breaks
+    /// off. Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;

@@ -24,6 +24,7 @@ mod reading;
 mod reset;
 mod sending;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Context;
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub(crate) use reading::{BrokenOff, Chunk};
 pub(crate) struct StreamState {
     parts: Mutex<Parts>,
     pub(crate) id: ClientId,
+    /// The [`SseStream`]s there are of it.
+    pub(crate) handles: AtomicUsize,
     /// Set when the stream is known by its id.
     streams: OnceLock<Weak<Streams>>,
     /// Set when the stream is attached to its request.
@@ -127,6 +130,7 @@ impl StreamState {
                 breaks_off: false,
             }),
             id,
+            handles: AtomicUsize::new(0),
             streams: OnceLock::new(),
             request: OnceLock::new(),
             room: Notify::new(),

@@ -125,24 +125,12 @@ impl Life {
     fn take_head(&mut self, position: Option<EventId>) -> Result<(), Fault> {
         self.position = position;
         if self.is_over || self.kind.plain && self.ledger.has_all() {
-            self.open_at_the_end()?;
+            return Err(other("was to be told that it is over"));
         }
         match position {
             Some(id) if self.kind.plain => self.ledger.ready(id, now()),
             None if !self.kind.plain => Ok(()),
             _ => Err(other(format!("opened at the position {position:?}"))),
-        }
-    }
-
-    /// It has everything, and is not told that it is over. A plain stream may open and end once more: its end waits for
-    /// whoever happens to hold it at that moment. Twice in a row would be no chance.
-    fn open_at_the_end(&mut self) -> Result<(), Fault> {
-        self.count(|counts| counts.reopened += 1);
-        self.is_over = false;
-        let again = std::mem::replace(&mut self.was_reopened, true);
-        match self.kind.plain && !again {
-            true => Ok(()),
-            false => Err(other("was to be told that it is over")),
         }
     }
 

@@ -115,7 +115,6 @@ impl Life {
 
     pub(super) fn forget(&mut self) {
         self.is_over = false;
-        self.was_reopened = false;
         self.ledger.forget();
     }
 }

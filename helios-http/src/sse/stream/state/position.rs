@@ -89,7 +89,7 @@ impl StreamState {
     pub(crate) fn begin(self: &Arc<Self>) -> Beginning {
         match self.request() {
             Some(request) => self.change(|parts, effects| {
-                let is_over = parts.has_had_all(request) && self.is_held_by(1);
+                let is_over = parts.has_had_all(request) && self.is_left_alone();
                 match is_over {
                     true => Beginning::Over,
                     false => parts.begin(request, effects),

@@ -57,7 +57,7 @@ impl StreamState {
                 return Poll::Ready(Some(Err(BrokenOff)));
             }
             parts.read(hub, self.request(), &mut frame, cx, &mut effects);
-            if parts.is_through() && self.is_held_by(1) {
+            if parts.is_through() && self.is_left_alone() {
                 parts.end(self.request(), &Ending::COMPLETED, &mut effects);
                 parts.read(hub, self.request(), &mut frame, cx, &mut effects);
             }
@@ -83,9 +83,9 @@ impl StreamState {
         }
     }
 
-    /// Whether so many hold the stream: nobody besides these can send to it, join or close it.
-    pub(super) fn is_held_by(self: &Arc<Self>, holders: usize) -> bool {
-        Arc::strong_count(self) <= holders
+    /// Whether nobody can send to it, join or close it: there is no handle but that of its running stream.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.handles.load(Ordering::Acquire) <= 1
     }
 
     /// One heartbeat: keep-alive after silence, the end of a client that does not read, or is old, and that of a stream whose
@@ -96,8 +96,7 @@ impl StreamState {
         };
         let grace = request.route.hub().options().closing_grace();
         let judgement = self.change(|parts, effects| {
-            // It is held by the task that writes it, and by the heartbeat.
-            if parts.is_through() && self.is_held_by(2) {
+            if parts.is_through() && self.is_left_alone() {
                 parts.end(Some(request), &Ending::COMPLETED, effects);
             }
             parts.judge(request, effects)
