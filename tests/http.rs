@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use helios::axum_core::response::IntoResponse;
 use helios::prelude::*;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,22 @@ impl Items {
     #[get("fails")]
     fn fails(&self) -> Result<String, HttpError> {
         Err(HttpError::internal("the secret is 42").with_source("the secret is 42"))
+    }
+
+    #[get("nothing")]
+    #[http_code(204)]
+    fn nothing(&self) -> &str {
+        "not so much"
+    }
+
+    #[get("pairs")]
+    fn pairs(&self) -> [(&str, String); 2] {
+        [("a", "1".to_owned()), ("b", "2".to_owned())]
+    }
+
+    #[get("headers")]
+    fn headers(&self) -> impl IntoResponse {
+        ([("a", "1")], "x")
     }
 
     #[any("any")]
@@ -326,6 +343,59 @@ async fn a_head_over_the_limit_is_431() {
         .await;
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:.100}");
+}
+
+#[tokio::test]
+async fn a_request_whose_host_is_missing_double_or_invalid_is_400() {
+    let server = server().await;
+    let hosts = [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a b/@\r\n",
+        "host: a\r\nhost: a\r\n",
+    ];
+    for host in hosts {
+        let request = format!("GET /items/7 HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+        let answer = read_to_end(&mut server.raw(&request).await).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{host:?} {answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_host_or_none_with_http_1_0_is_answered() {
+    let server = server().await;
+    for head in [
+        "HTTP/1.1\r\nhost:",
+        "HTTP/1.1\r\nhost: [::1]:80",
+        "HTTP/1.0\r\nx: y",
+    ] {
+        let request = format!("GET /items/7 {head}\r\nconnection: close\r\n\r\n");
+        let answer = read_to_end(&mut server.raw(&request).await).await;
+        assert!(answer.contains(" 200 OK\r\n"), "{head:?} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_204_says_no_length_and_its_get_has_no_body() {
+    let server = server().await;
+    for method in [Method::HEAD, Method::GET] {
+        let answer = server.send(method, "/items/nothing", &[], "").await;
+        assert_eq!((answer.status, answer.header("content-length")), (204, ""));
+        assert_eq!(answer.text(), "");
+    }
+}
+
+#[tokio::test]
+async fn pairs_are_json_and_headers_only_beside_something() {
+    let server = server().await;
+    let pairs = server.get("/items/pairs").await;
+    assert_eq!(
+        (pairs.text().as_str(), pairs.header("a")),
+        (r#"[["a","1"],["b","2"]]"#, "")
+    );
+    let headers = server.get("/items/headers").await;
+    assert_eq!((headers.text().as_str(), headers.header("a")), ("x", "1"));
 }
 
 #[tokio::test]
