@@ -3,7 +3,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use helios::axum_core::response::IntoResponse;
+use helios::http::Multipart;
 use helios::prelude::*;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,22 @@ impl Items {
     #[post("whole")]
     fn whole(&self, item: Json<Item>) -> Json<Item> {
         item
+    }
+
+    #[post("bytes")]
+    fn bytes(&self, bytes: Bytes) -> usize {
+        bytes.len()
+    }
+
+    #[post("text")]
+    fn text(&self, text: String) -> String {
+        text
+    }
+
+    #[post("upload")]
+    async fn upload(&self, mut parts: Multipart) -> Result<(), HttpError> {
+        while parts.next().await?.is_some() {}
+        Ok(())
     }
 
     #[get("by-version")]
@@ -408,12 +426,35 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
     }
 }
 
+/// Every way in which a method takes a body, and what it is sent.
+const BODIES: [(&str, &str); 5] = [
+    ("/items", "application/json"),
+    ("/items/whole", "application/json"),
+    ("/items/bytes", "text/plain"),
+    ("/items/text", "text/plain"),
+    ("/items/upload", "multipart/form-data; boundary=x"),
+];
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+    let server = server().await;
+    for (path, kind) in BODIES {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{expect}");
+            let announced = format!("{head}content-length: 999999999\r\n\r\n");
+            let answer = read_to_end(&mut server.raw(&announced).await).await;
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{path} {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_sends_half_a_body_is_answered_408() {
     let app = Helios::new(App).provide(KeyGuard);
     let server = TestServer::start(app.body_timeout(Duration::from_millis(100))).await;
-    for path in ["/items", "/items/whole"] {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+    for (path, kind) in BODIES {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n");
         let half = format!("{head}connection: close\r\ncontent-length: 100\r\n\r\n{{");
         let answer = read_to_end(&mut server.raw(&half).await).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{path} {answer}");

@@ -84,13 +84,22 @@ pub(crate) fn unreadable(
     otherwise: &'static str,
 ) -> HttpError {
     let error = error.into();
-    if find_cause::<LengthLimitError>(&*error).is_some() {
-        return HttpError::payload_too_large("the body is larger than allowed");
+    let refusal = out_of_bounds(&*error);
+    refusal.unwrap_or_else(|| HttpError::bad_request(otherwise).with_source(error))
+}
+
+/// The refusal of a body that was too large or too slow; `None` if it failed for another reason.
+pub(super) fn out_of_bounds(error: &(dyn Error + 'static)) -> Option<HttpError> {
+    if find_cause::<LengthLimitError>(error).is_some() {
+        return Some(HttpError::payload_too_large(
+            "the body is larger than allowed",
+        ));
     }
-    if let Some(timeout) = find_cause::<BodyTimeout>(&*error) {
-        return HttpError::new(StatusCode::REQUEST_TIMEOUT, timeout.to_string());
-    }
-    HttpError::bad_request(otherwise).with_source(error)
+    let timeout = find_cause::<BodyTimeout>(error)?;
+    Some(HttpError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        timeout.to_string(),
+    ))
 }
 
 /// How a body is written, by its `Content-Type`.
