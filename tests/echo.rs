@@ -167,7 +167,7 @@ impl Secrets {
     }
 
     #[post("page")]
-    fn page(&self, tags: Query<HashMap<String, Vec<u8>>>, #[body] page: Page) {
+    fn page(&self, tags: Query<HashMap<String, Vec<u8>>>, #[body(json, form)] page: Page) {
         let _ = (tags, page);
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use helios::axum_core::response::IntoResponse;
-use helios::http::Multipart;
+use helios::http::{Multipart, SameOrigin};
 use helios::prelude::*;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,22 @@ impl Items {
     #[http_code(201)]
     async fn create(&self, #[body] item: Item) -> Item {
         item
+    }
+
+    #[post("form")]
+    fn form(&self, #[body(form)] item: Item) -> Item {
+        item
+    }
+
+    #[post("either")]
+    fn either(&self, #[body(json, form)] item: Item) -> Item {
+        item
+    }
+
+    #[post("guarded")]
+    #[use_guards(SameOrigin)]
+    fn guarded(&self) -> &str {
+        "done"
     }
 
     #[post("whole")]
@@ -263,17 +279,40 @@ async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
 }
 
 #[tokio::test]
-async fn bodies_are_read_by_their_content_type() {
+async fn a_body_is_json_and_a_form_where_it_is_asked_for() {
     let server = server().await;
     let json = r#"{"id":1,"name":"a"}"#;
-    let created = server
-        .post("/items", "application/json; charset=utf-8", json)
-        .await;
-    assert_eq!((created.status, created.text().as_str()), (201, json));
-    let form = server
-        .post("/items", "application/x-www-form-urlencoded", "id=1&name=a")
-        .await;
-    assert_eq!((form.status, form.text().as_str()), (201, json));
+    let as_json = ("application/json; charset=utf-8", json);
+    let as_form = ("application/x-www-form-urlencoded", "id=1&name=a");
+    for (path, sent, status) in [
+        ("/items", as_json, 201),
+        ("/items", as_form, 415),
+        ("/items/form", as_json, 415),
+        ("/items/form", as_form, 200),
+        ("/items/either", as_json, 200),
+        ("/items/either", as_form, 200),
+    ] {
+        let answer = server.post(path, sent.0, sent.1).await;
+        assert_eq!(answer.status, status, "{path} {sent:?} {}", answer.text());
+        assert!(status == 415 || answer.text() == json, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_of_another_site_lets_a_browser_send_is_refused_by_the_guard() {
+    let server = server().await;
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("origin", "https://evil.example", 403),
+        ("origin", "http://test", 200),
+        ("x-of-no-browser", "1", 200),
+    ] {
+        let answer = server
+            .send(Method::POST, "/items/guarded", &[(name, value)], "")
+            .await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+    }
 }
 
 #[tokio::test]
