@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --example auth
-//! curl -c jar -d 'name=ann' http://127.0.0.1:3000/session
+//! curl -c jar --json '{"name":"ann"}' http://127.0.0.1:3000/session
 //! curl -N -b jar http://127.0.0.1:3000/inbox/live
 //! curl -N -H 'authorization: Bearer robot-token' http://127.0.0.1:3000/inbox/live
 //! ```

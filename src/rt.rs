@@ -13,7 +13,7 @@ pub use helios_core::__reply as reply;
 pub use helios_core::__validated as validated;
 pub use helios_core::bind::{
     Http, OnConnection, Sse, argument, body, cookie, header, inject, last_argument, param, query,
-    read_body,
+    read_form, read_json, read_json_or_form,
 };
 pub use helios_core::call::Call;
 pub use helios_core::container::{

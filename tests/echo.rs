@@ -167,7 +167,7 @@ impl Secrets {
     }
 
     #[post("page")]
-    fn page(&self, tags: Query<HashMap<String, Vec<u8>>>, #[body] page: Page) {
+    fn page(&self, tags: Query<HashMap<String, Vec<u8>>>, #[body(json, form)] page: Page) {
         let _ = (tags, page);
     }
 
@@ -195,7 +195,7 @@ fn app() -> TestApp {
 
 /// An app that writes errors itself, with all that it is told.
 fn app_with_its_own_format() -> TestApp {
-    let app = Helios::new(App).error_format(|error| {
+    let app = Helios::new(App).error_format(|error, _| {
         let faults = serde_json::to_string(error.faults()).unwrap();
         let detail = serde_json::to_string(error.detail()).unwrap();
         (error.status(), format!("{detail}{faults}")).into_response()

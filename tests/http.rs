@@ -3,6 +3,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use helios::axum_core::response::IntoResponse;
+use helios::http::{Multipart, SameOrigin};
 use helios::prelude::*;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -51,9 +54,41 @@ impl Items {
         item
     }
 
+    #[post("form")]
+    fn form(&self, #[body(form)] item: Item) -> Item {
+        item
+    }
+
+    #[post("either")]
+    fn either(&self, #[body(json, form)] item: Item) -> Item {
+        item
+    }
+
+    #[post("guarded")]
+    #[use_guards(SameOrigin)]
+    fn guarded(&self) -> &str {
+        "done"
+    }
+
     #[post("whole")]
     fn whole(&self, item: Json<Item>) -> Json<Item> {
         item
+    }
+
+    #[post("bytes")]
+    fn bytes(&self, bytes: Bytes) -> usize {
+        bytes.len()
+    }
+
+    #[post("text")]
+    fn text(&self, text: String) -> String {
+        text
+    }
+
+    #[post("upload")]
+    async fn upload(&self, mut parts: Multipart) -> Result<(), HttpError> {
+        while parts.next().await?.is_some() {}
+        Ok(())
     }
 
     #[get("by-version")]
@@ -91,6 +126,22 @@ impl Items {
     #[get("fails")]
     fn fails(&self) -> Result<String, HttpError> {
         Err(HttpError::internal("the secret is 42").with_source("the secret is 42"))
+    }
+
+    #[get("nothing")]
+    #[http_code(204)]
+    fn nothing(&self) -> &str {
+        "not so much"
+    }
+
+    #[get("pairs")]
+    fn pairs(&self) -> [(&str, String); 2] {
+        [("a", "1".to_owned()), ("b", "2".to_owned())]
+    }
+
+    #[get("headers")]
+    fn headers(&self) -> impl IntoResponse {
+        ([("a", "1")], "x")
     }
 
     #[any("any")]
@@ -228,17 +279,40 @@ async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
 }
 
 #[tokio::test]
-async fn bodies_are_read_by_their_content_type() {
+async fn a_body_is_json_and_a_form_where_it_is_asked_for() {
     let server = server().await;
     let json = r#"{"id":1,"name":"a"}"#;
-    let created = server
-        .post("/items", "application/json; charset=utf-8", json)
-        .await;
-    assert_eq!((created.status, created.text().as_str()), (201, json));
-    let form = server
-        .post("/items", "application/x-www-form-urlencoded", "id=1&name=a")
-        .await;
-    assert_eq!((form.status, form.text().as_str()), (201, json));
+    let as_json = ("application/json; charset=utf-8", json);
+    let as_form = ("application/x-www-form-urlencoded", "id=1&name=a");
+    for (path, sent, status) in [
+        ("/items", as_json, 201),
+        ("/items", as_form, 415),
+        ("/items/form", as_json, 415),
+        ("/items/form", as_form, 200),
+        ("/items/either", as_json, 200),
+        ("/items/either", as_form, 200),
+    ] {
+        let answer = server.post(path, sent.0, sent.1).await;
+        assert_eq!(answer.status, status, "{path} {sent:?} {}", answer.text());
+        assert!(status == 415 || answer.text() == json, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_of_another_site_lets_a_browser_send_is_refused_by_the_guard() {
+    let server = server().await;
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("origin", "https://evil.example", 403),
+        ("origin", "http://test", 200),
+        ("x-of-no-browser", "1", 200),
+    ] {
+        let answer = server
+            .send(Method::POST, "/items/guarded", &[(name, value)], "")
+            .await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+    }
 }
 
 #[tokio::test]
@@ -329,6 +403,59 @@ async fn a_head_over_the_limit_is_431() {
 }
 
 #[tokio::test]
+async fn a_request_whose_host_is_missing_double_or_invalid_is_400() {
+    let server = server().await;
+    let hosts = [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a b/@\r\n",
+        "host: a\r\nhost: a\r\n",
+    ];
+    for host in hosts {
+        let request = format!("GET /items/7 HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+        let answer = read_to_end(&mut server.raw(&request).await).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{host:?} {answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_host_or_none_with_http_1_0_is_answered() {
+    let server = server().await;
+    for head in [
+        "HTTP/1.1\r\nhost:",
+        "HTTP/1.1\r\nhost: [::1]:80",
+        "HTTP/1.0\r\nx: y",
+    ] {
+        let request = format!("GET /items/7 {head}\r\nconnection: close\r\n\r\n");
+        let answer = read_to_end(&mut server.raw(&request).await).await;
+        assert!(answer.contains(" 200 OK\r\n"), "{head:?} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_204_says_no_length_and_its_get_has_no_body() {
+    let server = server().await;
+    for method in [Method::HEAD, Method::GET] {
+        let answer = server.send(method, "/items/nothing", &[], "").await;
+        assert_eq!((answer.status, answer.header("content-length")), (204, ""));
+        assert_eq!(answer.text(), "");
+    }
+}
+
+#[tokio::test]
+async fn pairs_are_json_and_headers_only_beside_something() {
+    let server = server().await;
+    let pairs = server.get("/items/pairs").await;
+    assert_eq!(
+        (pairs.text().as_str(), pairs.header("a")),
+        (r#"[["a","1"],["b","2"]]"#, "")
+    );
+    let headers = server.get("/items/headers").await;
+    assert_eq!((headers.text().as_str(), headers.header("a")), ("x", "1"));
+}
+
+#[tokio::test]
 async fn a_client_that_sends_half_a_request_is_let_go() {
     let app = Helios::new(App).provide(KeyGuard);
     let server = TestServer::start(app.header_timeout(Duration::from_millis(100))).await;
@@ -338,12 +465,35 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
     }
 }
 
+/// Every way in which a method takes a body, and what it is sent.
+const BODIES: [(&str, &str); 5] = [
+    ("/items", "application/json"),
+    ("/items/whole", "application/json"),
+    ("/items/bytes", "text/plain"),
+    ("/items/text", "text/plain"),
+    ("/items/upload", "multipart/form-data; boundary=x"),
+];
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+    let server = server().await;
+    for (path, kind) in BODIES {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{expect}");
+            let announced = format!("{head}content-length: 999999999\r\n\r\n");
+            let answer = read_to_end(&mut server.raw(&announced).await).await;
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{path} {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_sends_half_a_body_is_answered_408() {
     let app = Helios::new(App).provide(KeyGuard);
     let server = TestServer::start(app.body_timeout(Duration::from_millis(100))).await;
-    for path in ["/items", "/items/whole"] {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+    for (path, kind) in BODIES {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n");
         let half = format!("{head}connection: close\r\ncontent-length: 100\r\n\r\n{{");
         let answer = read_to_end(&mut server.raw(&half).await).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{path} {answer}");

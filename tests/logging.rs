@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::env;
 use std::io::{self, Write};
+use std::process::Command;
 use std::sync::Mutex;
 
 use helios::prelude::*;
@@ -88,6 +90,20 @@ impl Reports {
 #[server(controllers = [Rooms, Hooked, Reports], sse(enabled = true))]
 struct App;
 
+#[derive(Injectable)]
+struct Shelf;
+
+#[controller(prefix = "shelf")]
+impl Shelf {
+    #[get("{book}")]
+    fn fall(&self, #[param] book: &str) -> Result<String, HttpError> {
+        Err(HttpError::internal(format!("no {book}")).with_source("it fell\ndown"))
+    }
+}
+
+#[server(controllers = [Shelf, Rooms, Hooked], sse(enabled = true))]
+struct Unheard;
+
 async fn logged(run: impl AsyncFnOnce(TestApp)) -> String {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
@@ -135,4 +151,50 @@ async fn an_argument_that_no_request_can_fill_is_the_server_s_fault_and_logged_w
         log.contains("Period` is a struct") && log.contains("take `Query<T>`"),
         "{log}"
     );
+}
+
+#[test]
+fn a_failure_that_no_subscriber_hears_is_one_line_on_standard_error() {
+    let unheard = Command::new(env::current_exe().unwrap())
+        .args([
+            "fails_without_a_subscriber",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(unheard.stderr).unwrap();
+    let lines: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("helios: "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{told}");
+    let failed = r#"helios: a request failed: route="/shelf/{book}" handler="fall" error="500 Internal Server Error: no tea""#;
+    assert_eq!(lines[0], format!(r#"{failed} source="it fell\ndown""#));
+    assert!(
+        lines[1].starts_with("helios: an SSE stream failed: client="),
+        "{told}"
+    );
+    assert!(lines[2].ends_with(r#"source="the disk is full""#), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "another test runs it, as a process of its own"]
+async fn fails_without_a_subscriber() {
+    let app = TestApp::start(Unheard).unwrap();
+    assert_eq!(app.get("/shelf/tea?password=hunter2").await.status(), 500);
+    app.sse("/rooms/numbered").await.rest().await;
+    app.sse("/hooked").await.rest().await;
+    app.service().shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn a_failure_that_a_subscriber_hears_is_in_its_log() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let _guard = subscriber.set_default();
+    let app = TestApp::start(Unheard).unwrap();
+    assert_eq!(app.get("/shelf/tea").await.status(), 500);
+    assert!(log.text().contains("a request failed"), "{}", log.text());
 }

@@ -244,11 +244,49 @@ async fn streams_pass_through_all_of_it_before_their_head_leaves() {
 }
 
 #[tokio::test]
+async fn an_error_format_knows_the_request_and_nothing_of_a_server_error() {
+    let app = TestApp::builder(Failing)
+        .configure(|app| {
+            app.error_format(|error, request| {
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                let asked = format!("{} {}", request.uri(), request.route());
+                format!("{error} {error:?} {} {cause:?} {asked}", error.detail()).into_response()
+            })
+        })
+        .start()
+        .unwrap();
+    for (path, route) in [
+        ("/failing/7", "/failing/{id}"),
+        ("/failing/0", "/failing/{id}"),
+        ("/nowhere", ""),
+    ] {
+        let text = app.get(path).await.text();
+        assert!(text.ends_with(&format!("{path} {route}")), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[derive(Injectable)]
+struct FailingRoutes;
+
+#[controller(prefix = "failing")]
+impl FailingRoutes {
+    #[get("{id}")]
+    fn fail(&self, #[param] id: u8) -> Result<String, HttpError> {
+        assert_ne!(id, 0, "the secret is 42");
+        Err(HttpError::internal("the secret is 42").with_source("secret"))
+    }
+}
+
+#[server(controllers = [FailingRoutes])]
+struct Failing;
+
+#[tokio::test]
 async fn the_whole_app_s_error_format_can_be_changed_in_one_place() {
     let app = TestApp::builder(App)
         .provide(Journal::default())
         .configure(|app| {
-            app.error_format(|error| {
+            app.error_format(|error, _| {
                 (error.status(), format!("!{}", error.status())).into_response()
             })
         })

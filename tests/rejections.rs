@@ -175,7 +175,7 @@ impl Values {
     }
 
     #[post("page")]
-    fn page(&self, #[body] page: Page) -> String {
+    fn page(&self, #[body(json, form)] page: Page) -> String {
         page.text()
     }
 

@@ -84,7 +84,7 @@ impl Everything {
     }
 
     #[post("body")]
-    fn body(&self, #[body] body: Body) -> String {
+    fn body(&self, #[body(json, form)] body: Body) -> String {
         format!("{body:?}")
     }
 

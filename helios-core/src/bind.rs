@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg_attr(not(feature = "multipart"), allow(unused_imports))]
 pub(crate) use body::unreadable;
-pub use body::{BodyTimeout, FromBody, RawBody, body, read_body};
+pub use body::{BodyTimeout, FromBody, RawBody, body, read_form, read_json, read_json_or_form};
 pub use extract::{Argument, Cx, Http, LastArgument, OnConnection, Sse, argument, last_argument};
 pub use whole::{Form, Json, Path, Query};
 
@@ -36,7 +36,7 @@ use values::{Scalar, ValueError};
     message = "`{Self}` cannot be bound from one value of the request",
     label = "cannot be read from a text",
     note = "derive `serde::Deserialize` on it (a newtype or an enum of unit variants is read from one text)",
-    note = "for a whole JSON or form body write `#[body]`; for a struct of query parameters take `Query<T>`"
+    note = "for a whole body write `#[body]`; for a struct of query parameters take `Query<T>`"
 )]
 pub trait FromValue: Sized {
     #[doc(hidden)]

@@ -375,6 +375,25 @@ impl HttpError {
         &self.0.headers
     }
 
+    /// Returns the error as a client may know it: of a 5xx without detail and source.
+    ///
+    /// ```
+    /// use helios::HttpError;
+    ///
+    /// let error = HttpError::internal("the password is hunter2").with_title("Out of order");
+    /// assert_eq!(error.for_client().to_string(), "500 Internal Server Error");
+    /// assert_eq!(error.for_client().title(), "Out of order");
+    /// ```
+    #[must_use]
+    pub fn for_client(&self) -> Self {
+        let mut told = self.clone();
+        if told.status().is_server_error() {
+            told.0.detail = Cow::Borrowed("");
+            told.0.source = None;
+        }
+        told
+    }
+
     /// The problem as one JSON text, without anything that only the log may see ([RFC 9457, section
     /// 3](https://www.rfc-editor.org/rfc/rfc9457#section-3)).
     ///

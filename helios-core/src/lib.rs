@@ -25,6 +25,7 @@ mod query_string;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod same_origin;
 pub mod sse;
 pub mod text;
 #[cfg(feature = "validate")]

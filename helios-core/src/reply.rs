@@ -201,7 +201,7 @@ mod rungs {
         }
     }
 
-    /// Borrowed text: axum-core takes only `&'static str`, and the choice of a rung must not depend on a lifetime.
+    /// What axum-core takes otherwise, or not at all. Borrowed text: axum-core takes only `&'static str`, and the choice of a rung must not depend on a lifetime.
     pub trait ReplyText<T> {
         fn reply(&self, out: T) -> Reply;
     }
@@ -215,6 +215,13 @@ mod rungs {
     impl<'a> ReplyText<Cow<'a, str>> for &&&Shape<Cow<'a, str>> {
         fn reply(&self, out: Cow<'a, str>) -> Reply {
             Ok(out.into_owned().into_response())
+        }
+    }
+
+    /// axum-core would make headers of pairs, unseen. They remain headers where they are of [`http::HeaderName`], or beside something.
+    impl<K: Serialize, V: Serialize, const N: usize> ReplyText<[(K, V); N]> for &&&Shape<[(K, V); N]> {
+        fn reply(&self, out: [(K, V); N]) -> Reply {
+            json_response::<[(K, V)]>(&out)
         }
     }
 

@@ -78,6 +78,13 @@ impl RequestContext {
         }))
     }
 
+    /// A request that no route answers.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unrouted(parts: Parts, remote_addr: Option<SocketAddr>) -> Self {
+        Self::new(parts, Arc::default(), Vec::new(), remote_addr)
+    }
+
     /// Moves the request out, and leaves one that only knows its route.
     #[doc(hidden)]
     #[must_use]
@@ -165,7 +172,7 @@ impl RequestContext {
         })
     }
 
-    /// The template of the matched route, such as `/user/{id}`.
+    /// The template of the matched route, such as `/user/{id}`. It is empty where no route matched, as `error_format` sees it.
     #[must_use]
     pub fn route(&self) -> &str {
         self.0.path.route.as_str()

@@ -128,7 +128,7 @@ pub struct RouteMeta {
 }
 
 /// A whole path with `{name}` and `{*rest}` parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     text: String,
     params: Vec<String>,

@@ -16,6 +16,7 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::container::{Container, Factory, Providers};
 use helios_core::error::HttpError;
+use helios_core::request::RequestContext;
 use http::Request;
 use tower::BoxError;
 use tower_layer::Layer;
@@ -354,7 +355,10 @@ impl Helios {
     }
 
     /// Writes every error of the app in a format of your own, instead of problem JSON: those of handlers and binders
-    /// that no filter answered, and 404 and 405. A 5xx's detail and source are for the log; do not send them.
+    /// that no filter answered, and 404 and 405. A 400 to what is no request of HTTP, such as one without `Host`, is not among
+    /// them. Of a 5xx the error has neither detail nor source, which are for the log.
+    ///
+    /// The request is as it came to its route, before guards. [`RequestContext::route`] is empty if there is no route.
     ///
     /// ```
     /// use helios::axum_core::response::IntoResponse;
@@ -364,17 +368,20 @@ impl Helios {
     /// struct App;
     ///
     /// let app = Helios::new(App)
-    ///     .error_format(|error| (error.status(), error.title().to_owned()).into_response());
+    ///     .error_format(|error, request| match request.header("accept") {
+    ///         Some("text/plain") => (error.status(), error.title().to_owned()).into_response(),
+    ///         _ => error.clone().into_response(),
+    ///     });
     /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
     /// # use helios::testing::TestApp;
     /// # let app = TestApp::start(app).unwrap();
-    /// assert_eq!(app.get("/nowhere").await.text(), "Not Found");
+    /// assert_eq!(app.get("/nowhere").header("accept", "text/plain").await.text(), "Not Found");
     /// # }
     /// # run(app);
     /// ```
     pub fn error_format(
         mut self,
-        format: impl Fn(&HttpError) -> Response + Send + Sync + 'static,
+        format: impl Fn(&HttpError, &RequestContext) -> Response + Send + Sync + 'static,
     ) -> Self {
         self.error_format = Some(Box::new(format));
         self

@@ -4,6 +4,7 @@
 
 mod app;
 pub mod error;
+mod failure;
 mod future;
 mod head;
 mod panics;

@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::sync::Once;
 use std::task::Poll;
 
+use crate::failure::print_if_unheard;
+
 thread_local! {
     /// Whether this thread is inside of [`caught`].
     static WATCHING: Cell<bool> = const { Cell::new(false) };
@@ -22,7 +24,9 @@ pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Option<T
     result
         .inspect_err(|payload| {
             let backtrace = BACKTRACE.take().map(tracing::field::display);
-            tracing::error!(panic = message(&**payload), backtrace, "{what} panicked");
+            let message = message(&**payload);
+            tracing::error!(panic = message, backtrace, "{what} panicked");
+            print_if_unheard("a panic", &[("in", &what), ("panic", &message)], None);
         })
         .ok()
 }

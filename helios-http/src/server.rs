@@ -1,6 +1,7 @@
 //! Serving: the accept loop, and the drain.
 
 mod connection;
+mod host;
 mod listener;
 mod progress;
 mod signals;
@@ -22,6 +23,7 @@ pub(crate) use listener::bind;
 
 use crate::app::{Checked, Helios};
 use crate::error::Error;
+use crate::failure::log_failure;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::HeliosService;
@@ -248,7 +250,7 @@ async fn accept<L: Listener>(listener: L, connections: Arc<Connections>) {
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "cannot accept a connection");
+                log_failure!(error, "cannot accept a connection", &error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -340,6 +340,10 @@ async fn to_http_1_0_a_stream_is_written_as_it_is_and_ends_with_the_connection()
     let head = head(&mut stream).await;
     assert_eq!(head.0[0], "HTTP/1.0 200 OK");
     assert!(!head.has("transfer-encoding: chunked"), "{head:?}");
+    assert!(
+        !head.has("connection: keep-alive"),
+        "it ends with the stream: {head:?}"
+    );
     let text = read_to_end(&mut stream).await;
     assert!(text.starts_with(":\nretry: 3000\n"), "{text}");
     assert!(text.contains("data: 0\n\ndata: 1\n\n"), "{text}");

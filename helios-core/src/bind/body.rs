@@ -52,14 +52,28 @@ pub struct RawBody {
     bytes: Bytes,
 }
 
-/// Reads the body, if its `Content-Type` says JSON or a form. Binding it is left to [`body`], as an async function is
-/// dear to compile for each type.
-pub async fn read_body(call: &mut Call) -> Option<RawBody> {
-    let raw = match Format::of(call.headers()) {
+/// Reads a body of JSON. Binding it is left to [`body`], as an async function is dear to compile for each type.
+pub async fn read_json(call: &mut Call) -> Option<RawBody> {
+    read_body(call, &[Format::Json], "`application/json`").await
+}
+
+/// Reads a body that is a form.
+pub async fn read_form(call: &mut Call) -> Option<RawBody> {
+    let accepted = "`application/x-www-form-urlencoded`";
+    read_body(call, &[Format::Form], accepted).await
+}
+
+/// Reads a body of either kind.
+pub async fn read_json_or_form(call: &mut Call) -> Option<RawBody> {
+    let accepted = "`application/json` or `application/x-www-form-urlencoded`";
+    read_body(call, &[Format::Json, Format::Form], accepted).await
+}
+
+async fn read_body(call: &mut Call, formats: &[Format], accepted: &'static str) -> Option<RawBody> {
+    let format = Format::of(call.headers()).filter(|format| formats.contains(format));
+    let raw = match format {
         Some(format) => read(call).await.map(|bytes| RawBody { format, bytes }),
-        None => Err(unsupported_media_type(
-            "`application/json` or `application/x-www-form-urlencoded`",
-        )),
+        None => Err(unsupported_media_type(accepted)),
     };
     call.note(raw)
 }
@@ -84,13 +98,22 @@ pub(crate) fn unreadable(
     otherwise: &'static str,
 ) -> HttpError {
     let error = error.into();
-    if find_cause::<LengthLimitError>(&*error).is_some() {
-        return HttpError::payload_too_large("the body is larger than allowed");
+    let refusal = out_of_bounds(&*error);
+    refusal.unwrap_or_else(|| HttpError::bad_request(otherwise).with_source(error))
+}
+
+/// The refusal of a body that was too large or too slow; `None` if it failed for another reason.
+pub(super) fn out_of_bounds(error: &(dyn Error + 'static)) -> Option<HttpError> {
+    if find_cause::<LengthLimitError>(error).is_some() {
+        return Some(HttpError::payload_too_large(
+            "the body is larger than allowed",
+        ));
     }
-    if let Some(timeout) = find_cause::<BodyTimeout>(&*error) {
-        return HttpError::new(StatusCode::REQUEST_TIMEOUT, timeout.to_string());
-    }
-    HttpError::bad_request(otherwise).with_source(error)
+    let timeout = find_cause::<BodyTimeout>(error)?;
+    Some(HttpError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        timeout.to_string(),
+    ))
 }
 
 /// How a body is written, by its `Content-Type`.

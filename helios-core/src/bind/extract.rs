@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 
 use axum_core::BoxError;
 use axum_core::body::Body;
@@ -17,6 +17,7 @@ use http::request::Parts;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 
+use super::body::out_of_bounds;
 use crate::bounded::bounded;
 use crate::call::Call;
 use crate::error::{HttpError, LONGEST_DETAIL};
@@ -145,10 +146,10 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 /// Binds the last argument that has no attribute, which may take the body.
 pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
-    let read = Arc::new(AtomicBool::new(false));
+    let reading = Arc::new(Reading::default());
     let body = Noting {
-        body: Limited::new(call.take_body(), call.body_limit()),
-        read: Arc::clone(&read),
+        body: limited(call.take_body(), call.body_limit()),
+        reading: Arc::clone(&reading),
     };
     let body = Body::new(body);
     let mut request = Request::from_parts(call.request.parts().clone(), body);
@@ -156,15 +157,36 @@ pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call
     DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {
         Ok(bound) => Ok(bound),
-        Err(rejection) => Err(error_of(rejection, read.load(Ordering::Relaxed)).await),
+        Err(rejection) => Err(match reading.refusal.get() {
+            Some(refusal) => refusal.clone(),
+            None => error_of(rejection, reading.begun.load(Ordering::Relaxed)).await,
+        }),
     };
     call.note(bound)
 }
 
-/// A body that notes whether it was read.
+/// The body up to the limit. Of one that is announced as longer nothing is read, so that its client is not told to send it.
+fn limited(body: Body, limit: usize) -> Limited<Body> {
+    let announced = http_body::Body::size_hint(&body).lower();
+    match usize::try_from(announced).is_ok_and(|length| length <= limit) {
+        true => Limited::new(body, limit),
+        // It fails at once, and as one that turns out to be too long.
+        false => Limited::new(Body::from("too long"), 0),
+    }
+}
+
+/// What became of a body that an extractor was given.
+#[derive(Default)]
+struct Reading {
+    begun: AtomicBool,
+    /// Why it ended early, if that is the client's own doing: extractors of others do not tell one reason from another.
+    refusal: OnceLock<HttpError>,
+}
+
+/// A body that notes how it was read.
 struct Noting {
     body: Limited<Body>,
-    read: Arc<AtomicBool>,
+    reading: Arc<Reading>,
 }
 
 impl http_body::Body for Noting {
@@ -175,8 +197,13 @@ impl http_body::Body for Noting {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.read.store(true, Ordering::Relaxed);
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.reading.begun.store(true, Ordering::Relaxed);
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(error)) = &frame {
+            let refusal = out_of_bounds(&**error);
+            refusal.map(|refusal| self.reading.refusal.set(refusal));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use axum_core::response::{IntoResponse, Response};
 use helios_core::error::HttpError;
+use helios_core::request::RequestContext;
 
 /// Set once, at start-up.
 pub(crate) struct AppContext {
@@ -11,13 +12,16 @@ pub(crate) struct AppContext {
 }
 
 /// How errors are written, if not as problem JSON.
-pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError) -> Response + Send + Sync>;
+pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError, &RequestContext) -> Response + Send + Sync>;
 
 impl AppContext {
-    pub(crate) fn render(&self, error: &HttpError) -> Response {
-        match &self.error_format {
-            Some(format) => format(error),
-            None => error.clone().into_response(),
-        }
+    /// The format gets the error as a client may know it; layers find it as it is.
+    pub(crate) fn render(&self, error: HttpError, asked: Option<&RequestContext>) -> Response {
+        let (Some(format), Some(asked)) = (&self.error_format, asked) else {
+            return error.into_response();
+        };
+        let mut response = format(&error.for_client(), asked);
+        response.extensions_mut().insert(error);
+        response
     }
 }

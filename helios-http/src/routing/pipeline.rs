@@ -14,6 +14,7 @@ use helios_core::request::RequestContext;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
+use crate::failure::log_failure;
 use crate::panics::caught_in;
 use crate::peer::Peer;
 use crate::reply::{mapped, with_head};
@@ -30,12 +31,14 @@ pub(crate) async fn answer(
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Answer {
+    // For the app's own format of errors.
+    let asked = app.error_format.is_some().then(|| request.clone());
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
     let reply = pin!(reply(endpoint, request, body, app, peer));
     let panicked = || Err(HttpError::internal("the handler panicked"));
     let reply = caught_in("a handler", reply).await;
     let reply = reply.unwrap_or_else(panicked);
-    reply.unwrap_or_else(|error| refuse(endpoint, app, &error).into())
+    reply.unwrap_or_else(|error| refuse(endpoint, app, error, asked.as_ref()).into())
 }
 
 /// Guards, interceptors around binding and handler, filters for what fails.
@@ -157,23 +160,33 @@ async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) 
     })
 }
 
-fn refuse(endpoint: &Endpoint, app: &AppContext, error: &HttpError) -> Response {
+fn refuse(
+    endpoint: &Endpoint,
+    app: &AppContext,
+    error: HttpError,
+    asked: Option<&RequestContext>,
+) -> Response {
     if error.status().is_server_error() {
-        let source = std::error::Error::source(error);
-        tracing::error!(
-            route = endpoint.template.as_str(),
-            handler = endpoint.meta.handler,
-            %error,
-            source,
-            "a request failed"
+        let (route, handler) = (endpoint.template.as_str(), endpoint.meta.handler);
+        log_failure!(
+            error,
+            "a request failed",
+            &error,
+            route = route,
+            handler = handler
         );
     }
-    app.render(error)
+    app.render(error, asked)
 }
 
-/// Drops the body of a response to HEAD, and keeps what its headers say of it.
+/// Drops the body of a response to HEAD, and keeps what its headers say of it. A 204 has no body that they could speak of (RFC
+/// 9110, section 8.6).
 pub(crate) fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(CONTENT_LENGTH);
+        return Response::from_parts(parts, Body::empty());
+    }
     let length = http_body::Body::size_hint(&body)
         .exact()
         .filter(|length| *length > 0);

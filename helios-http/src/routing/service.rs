@@ -20,6 +20,7 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::error::Error;
+use crate::failure::log_failure;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::progress::TimedBody;
@@ -201,7 +202,9 @@ async fn run_endpoint(
     let answer = answering.instrument(trace.span()).await;
     trace.answered(answer.status(), || answer.length());
     match answer {
-        Answer::Response(response) if is_head => pipeline::without_body(response).into(),
+        Answer::Response(response) if is_head || response.status() == StatusCode::NO_CONTENT => {
+            pipeline::without_body(response).into()
+        }
         // The pipeline opens none for HEAD.
         answer => answer,
     }
@@ -211,10 +214,15 @@ async fn run_endpoint(
 async fn miss(routing: Arc<Routing>, request: Request<Body>, error: HttpError) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let answered = match error.status() {
-        StatusCode::NOT_FOUND => mount::answer(&routing.mounts, request).await.ok(),
-        _ => None,
+        StatusCode::NOT_FOUND => mount::answer(&routing.mounts, request).await,
+        _ => Err(request),
     };
-    let response = answered.unwrap_or_else(|| routing.context.render(&error));
+    let response = answered.unwrap_or_else(|request| {
+        let (parts, _) = request.into_parts();
+        let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
+        let asked = RequestContext::unrouted(parts, addr);
+        routing.context.render(error, Some(&asked))
+    });
     match is_head {
         true => pipeline::without_body(response).into(),
         false => response.into(),
@@ -329,7 +337,12 @@ impl HeliosService {
 async fn stop(services: &[Services]) {
     for services in services.iter().rev() {
         for (service, error) in services.stop().await {
-            tracing::error!(service, error, "a service did not stop well");
+            log_failure!(
+                error,
+                "a service did not stop well",
+                &*error,
+                service = service
+            );
         }
     }
 }

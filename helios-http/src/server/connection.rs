@@ -26,6 +26,7 @@ use tower::BoxError;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::{HeliosService, Stack};
+use crate::server::host;
 use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody, WriteDeadline};
 use crate::server::takeover::capture::CapturedIo;
 use crate::server::takeover::handover::{Answered, Handover};
@@ -359,7 +360,7 @@ async fn http2_answer(
 ) -> Result<http::Response<WatchedBody>, Infallible> {
     let stream = H2Stream::current(&connection);
     request.extensions_mut().insert(stream.peer());
-    let response = Response::from(stack.answer(request.map(Body::new)).await);
+    let response = Response::from(host::answer(stack, request.map(Body::new)).await);
     Ok(response.map(|body| WatchedBody::new(body, stream)))
 }
 

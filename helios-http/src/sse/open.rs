@@ -17,6 +17,7 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
+use crate::failure::log_failure;
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::peer::Peer;
@@ -74,8 +75,7 @@ pub(crate) async fn open(
         OpenOutcome::Refused(response) => Ok(response.into()),
         OpenOutcome::Overloaded => Ok(overloaded().into()),
         OpenOutcome::Failed(error) if is_for_now(&error) => {
-            let source = std::error::Error::source(&error);
-            tracing::warn!(%error, source, "a stream was refused for now");
+            log_failure!(warn, "a stream was refused for now", &error);
             Ok(overloaded().into())
         }
         OpenOutcome::Failed(error) => Err(error),
@@ -111,8 +111,7 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     match answered {
         Ok(answer) => answer.into(),
         Err(error) => {
-            let source = std::error::Error::source(&error);
-            tracing::warn!(%error, source, "a stream was not opened");
+            log_failure!(warn, "a stream was not opened", &error);
             error.into_response()
         }
     }

@@ -24,7 +24,7 @@ use crate::testing::stream::TestStream;
 /// #[controller(prefix = "echo")]
 /// impl Echo {
 ///     #[post]
-///     fn echo(&self, #[header] x_user: String, #[body] body: serde_json::Value) -> String {
+///     fn echo(&self, #[header] x_user: String, #[body(json, form)] body: serde_json::Value) -> String {
 ///         format!("{x_user}: {body}")
 ///     }
 /// }

@@ -115,9 +115,15 @@ impl Binder<'_> {
         let (ty, span, local) = (&argument.bound, argument.bound.span(), local(index));
         let (rt, call) = (self.runtime.at(span), &self.call);
         let raw = format_ident!("raw{}", index, span = span);
+        let read = match (argument.source.json, argument.source.form) {
+            (_, false) => "read_json",
+            (false, true) => "read_form",
+            (true, true) => "read_json_or_form",
+        };
+        let read = Ident::new(read, span);
         let validation = self.validation(index, argument);
         quote_spanned! {span=>
-            let #raw = #rt::read_body(#call).await;
+            let #raw = #rt::#read(#call).await;
             let #local: #rt::Option<#ty> = #rt::body(#call, #raw);
             #validation
         }

@@ -67,7 +67,7 @@ pub(super) static SOURCES: [(&str, SourceKind); 9] = [
         "body",
         SourceKind {
             parentheses: Parentheses::Keys {
-                keys: &[UNVALIDATED, ALLOW_GET],
+                keys: &[JSON, FORM, UNVALIDATED, ALLOW_GET],
                 no_value: "the whole body is taken: write `#[body]`",
             },
             takes_body: TakesBody::Always,
@@ -151,6 +151,14 @@ const NO_DEFAULT: Key<Source> = ("default", |_, arg, errors| {
         &arg.key,
         "a path parameter is always there: it needs no default",
     );
+});
+
+const JSON: Key<Source> = ("json", |source, arg, errors| {
+    source.json = arg.flag(errors);
+});
+
+const FORM: Key<Source> = ("form", |source, arg, errors| {
+    source.form = arg.flag(errors);
 });
 
 const UNVALIDATED: Key<Source> = ("unvalidated", |source, arg, errors| {

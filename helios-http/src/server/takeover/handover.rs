@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
 use crate::routing::service::Stack;
+use crate::server::host;
 use crate::server::takeover::stream::TakenBody;
 use crate::sse::answer::Answer;
 
@@ -107,6 +108,7 @@ pub(crate) struct Answered {
     handover: Arc<Handover>,
     /// None if a stream would be hyper's to write.
     framing: Option<Framing>,
+    is_http_10: bool,
 }
 
 impl Answered {
@@ -125,9 +127,10 @@ impl Answered {
             }),
         });
         Self {
-            answer: stack.answer(request),
+            answer: host::answer(stack, request),
             handover: Arc::clone(handover),
             framing,
+            is_http_10,
         }
     }
 }
@@ -139,7 +142,7 @@ impl Future for Answered {
         let answer = ready!(self.answer.as_mut().poll(cx));
         // What is unread of a request's body must not be taken for the next request.
         let read = self.handover.request_read.load(Ordering::Relaxed);
-        Poll::Ready(Ok(match (answer, self.framing.filter(|_| read)) {
+        let mut response = match (answer, self.framing.filter(|_| read)) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
                 let (head, running) = stream.into_parts();
                 let body = TakenBody::Own(running);
@@ -150,8 +153,18 @@ impl Future for Answered {
                 self.handover.begin(head, TakenBody::Other(body), framing)
             }
             (answer, _) => answer.into(),
-        }))
+        };
+        if self.is_http_10 && !says_length(&response) {
+            // Only the end of the connection tells its end: to a response of this version hyper does not promise to keep it.
+            *response.version_mut() = Version::HTTP_10;
+        }
+        Poll::Ready(Ok(response))
     }
+}
+
+fn says_length(response: &Response) -> bool {
+    let exact = response.body().size_hint().exact();
+    exact.is_some() || response.headers().contains_key(CONTENT_LENGTH)
 }
 
 fn framing(request: &Request<Incoming>) -> Option<Framing> {

@@ -1,7 +1,5 @@
 //! How a stream that has failed ends: as the filters of its route say.
 
-use std::error::Error;
-
 use axum_core::response::Response;
 use helios_core::error::HttpError;
 use helios_core::event::SseEvent;
@@ -12,6 +10,7 @@ use helios_core::text;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
+use crate::failure::log_failure;
 use crate::panics::caught_in;
 use crate::sse::hub::Hub;
 use crate::sse::options::OnError;
@@ -32,7 +31,9 @@ pub(super) async fn end_event(
     let asked = timeout(limit, ask_filters(client, request, kept, &error));
     match caught_in("a filter", asked).await {
         Some(Ok(Some(event))) => return event,
-        Some(Err(_)) => tracing::error!(client = %client.id(), ?limit, "a filter was given up"),
+        Some(Err(late)) => {
+            log_failure!(error, "a filter was given up", &late, client = client.id());
+        }
         // The panic is in the log.
         Some(Ok(None)) | None => {}
     }
@@ -65,8 +66,12 @@ async fn ask_filters(
 
 fn of_other(client: &SseStream, other: HttpError) -> EndEvent {
     if other.status().is_server_error() {
-        let source = Error::source(&other);
-        tracing::error!(client = %client.id(), error = %other, source, "a filter answered with an error");
+        log_failure!(
+            error,
+            "a filter answered with an error",
+            &other,
+            client = client.id()
+        );
     }
     EndEvent::Error(other.into())
 }
@@ -77,7 +82,13 @@ fn of_event(client: &SseStream, hub: &Hub, event: &SseEvent) -> Option<EndEvent>
     match checked.and_then(|()| hub.encode(event)) {
         Ok(bytes) => Some(EndEvent::Event(bytes)),
         Err(error) => {
-            tracing::error!(client = %client.id(), %error, "the event of a filter cannot be sent");
+            let client = client.id();
+            log_failure!(
+                error,
+                "the event of a filter cannot be sent",
+                &error,
+                client = client
+            );
             None
         }
     }

@@ -1,7 +1,6 @@
 //! Runs the hooks that are called when the request is over: of an error, a reset, a snapshot, the close. Those of the connection are
 //! run by the call itself.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use helios_core::sse::{CloseReason, SseError, SseReset, SseSnapshot};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use crate::failure::log_failure;
 use crate::panics::caught_in;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{StreamRequest, StreamRoute};
@@ -140,10 +140,18 @@ fn succeeded(
     match result {
         Some(Ok(Ok(()))) => return true,
         Some(Ok(Err(error))) => {
-            let source = Error::source(&error);
-            tracing::warn!(hook = name, %error, source, "an SSE hook failed");
+            log_failure!(warn, "an SSE hook failed", &error, hook = name);
         }
-        Some(Err(_)) => tracing::error!(hook = name, ?limit, "an SSE hook was given up"),
+        Some(Err(late)) => {
+            let limit = format!("{limit:?}");
+            log_failure!(
+                error,
+                "an SSE hook was given up",
+                &late,
+                hook = name,
+                limit = limit
+            );
+        }
         // Its panic is in the log.
         None => {}
     }

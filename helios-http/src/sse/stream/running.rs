@@ -15,6 +15,7 @@ use helios_core::sse::{CloseReason, SseError};
 use http::StatusCode;
 use tokio::time::{Sleep, sleep};
 
+use crate::failure::log_failure;
 use crate::future::BoxFuture;
 use crate::panics::caught;
 use crate::reply::with_head;
@@ -249,8 +250,7 @@ impl RunningStream {
             // That is known before the head leaves.
             Refusal::Overloaded => return,
         };
-        let source = std::error::Error::source(&error);
-        tracing::warn!(client = %stream.id(), %error, source, "an SSE stream failed");
+        log_failure!(warn, "an SSE stream failed", &error, client = stream.id());
         stream.state.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {

@@ -40,6 +40,9 @@ pub(crate) struct Source {
     /// True if the parameter is one of an enclosing prefix.
     pub(crate) outer: bool,
     pub(crate) unvalidated: bool,
+    /// The formats of a body that are asked for, of which JSON is taken if none is.
+    pub(crate) json: bool,
+    pub(crate) form: bool,
     /// The span of `allow_get`, if it is given.
     pub(crate) allow_get: Option<Span>,
 }
@@ -159,6 +162,8 @@ impl Source {
             default: None,
             outer: false,
             unvalidated: false,
+            json: false,
+            form: false,
             allow_get: None,
         }
     }

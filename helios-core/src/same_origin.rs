@@ -1,0 +1,143 @@
+//! [`SameOrigin`]: a guard against the pages of other sites.
+
+use http::Method;
+use http::header::HOST;
+
+use crate::container::{Injectable, Resolver};
+use crate::error::HttpError;
+use crate::guard::Guard;
+use crate::request::RequestContext;
+use crate::text;
+
+/// A guard that answers 403 to what a page of another site lets a browser send.
+///
+/// A browser tells it in `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)). One that does not yet sends
+/// an `Origin`, which is compared with the host of the request: a proxy has to hand on the `Host`. A request with neither is not
+/// a page's, and passes. So do GET, HEAD and OPTIONS, which are to change nothing. Another subdomain is another site here.
+///
+/// ```
+/// use helios::http::SameOrigin;
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Session;
+///
+/// #[controller(prefix = "session", guards = [SameOrigin])]
+/// impl Session {
+///     #[post("end")]
+///     fn end(&self) -> &str { "good bye" }
+/// }
+/// # #[server(controllers = [Session])]
+/// # struct App;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let app = helios::testing::TestApp::start(App).unwrap();
+///
+/// let ended = |site| app.post("/session/end").header("sec-fetch-site", site);
+/// assert_eq!(ended("same-origin").await.text(), "good bye");
+/// assert_eq!(ended("cross-site").await.status(), 403);
+/// assert_eq!(app.post("/session/end").await.status(), 200); // curl
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SameOrigin;
+
+impl Injectable for SameOrigin {
+    fn build(_: &mut Resolver<'_>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+// Whoever forgot to implement `Guard` does not look for this one.
+#[diagnostic::do_not_recommend]
+impl Guard for SameOrigin {
+    async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+        match is_safe || is_of_own_site(request) {
+            true => Ok(()),
+            false => Err(HttpError::forbidden("the request comes from another site")),
+        }
+    }
+}
+
+fn is_of_own_site(request: &RequestContext) -> bool {
+    if let Some(site) = request.header("sec-fetch-site") {
+        // `none` is a person's own doing, as by a bookmark.
+        return ["same-origin", "none"].contains(&site);
+    }
+    let Some(origin) = request.headers().get("origin") else {
+        return true;
+    };
+    let origin = text::of(origin).and_then(|origin| origin.split_once("://"));
+    match (origin, host(request)) {
+        (Some((_, origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
+        // A page without an origin says `null`.
+        _ => false,
+    }
+}
+
+/// A whole target goes before `Host` (RFC 9112, section 3.2.2), and HTTP/2 has only that.
+fn host(request: &RequestContext) -> Option<&str> {
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    target.or_else(|| text::values(request.headers(), HOST).next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(method: &str, uri: &str, headers: &[(&str, &str)]) -> bool {
+        let request = http::Request::builder().method(method).uri(uri);
+        let add = |request: http::request::Builder, header: &(&str, &str)| {
+            request.header(header.0, header.1)
+        };
+        let request = headers.iter().fold(request, add).body(()).unwrap();
+        let mut request = RequestContext::unrouted(request.into_parts().0, None);
+        let mut check = std::pin::pin!(SameOrigin.check(&mut request));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        matches!(check.as_mut().poll(&mut cx), std::task::Poll::Ready(Ok(())))
+    }
+
+    #[test]
+    fn what_a_browser_says_of_the_site_counts_before_its_origin() {
+        let own = ("origin", "https://a.example");
+        let host = ("host", "a.example");
+        for (site, expected) in [
+            ("same-origin", true),
+            ("none", true),
+            ("same-site", false),
+            ("cross-site", false),
+        ] {
+            let seen = passes("POST", "/", &[("sec-fetch-site", site), own, host]);
+            assert_eq!(seen, expected, "{site}");
+            assert!(passes("GET", "/", &[("sec-fetch-site", site), own, host]));
+        }
+    }
+
+    #[test]
+    fn an_origin_is_that_of_the_host_with_its_port() {
+        let host = ("host", "A.example:8443");
+        for (origin, expected) in [
+            ("https://a.example:8443", true),
+            ("https://a.example", false),
+            ("https://b.example:8443", false),
+            ("https://a.example:8443.evil.example", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                passes("DELETE", "/", &[("origin", origin), host]),
+                expected,
+                "{origin}"
+            );
+        }
+        let target = "https://a.example/x";
+        assert!(passes("POST", target, &[("origin", "https://a.example")]));
+        assert!(!passes(
+            "POST",
+            target,
+            &[("origin", "https://evil.example"), ("host", "evil.example")]
+        ));
+        assert!(!passes("POST", "/", &[("origin", "https://a.example")]));
+        assert!(passes("POST", "/", &[]));
+    }
+}

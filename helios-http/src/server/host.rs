@@ -1,0 +1,103 @@
+//! The authority that a request is meant for, which every request of HTTP/1.1 names (RFC 9112, section 3.2).
+
+use std::future::ready;
+use std::net::Ipv6Addr;
+
+use axum_core::body::Body;
+use axum_core::response::IntoResponse;
+use helios_core::error::HttpError;
+use helios_core::text;
+use http::header::HOST;
+use http::{HeaderMap, Request, Version};
+
+use crate::future::BoxFuture;
+use crate::routing::service::Stack;
+use crate::sse::answer::Answer;
+
+/// What stands in a name beside letters and digits (RFC 3986, section 3.2.2).
+const IN_NAMES: &[u8] = b"-._~%!$&'()*+,;=";
+
+/// The answer to a request, which no layer sees before its host is there once and valid: what others on its way made of it
+/// is unknown.
+pub(crate) fn answer(stack: Stack, request: Request<Body>) -> BoxFuture<'static, Answer> {
+    match mistake(request.version(), request.headers()) {
+        None => stack.answer(request),
+        Some(mistake) => {
+            let refused = HttpError::bad_request(mistake).into_response();
+            Box::pin(ready(refused.into()))
+        }
+    }
+}
+
+fn mistake(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // HTTP/1.0 knows none, and HTTP/2 has `:authority`, which was parsed with the request.
+        (None, _) => (version == Version::HTTP_11).then_some("the request has no `Host` header"),
+        (Some(_), Some(_)) => Some("the request has two `Host` headers"),
+        (Some(host), None) => {
+            let is_valid = text::of(host).is_some_and(is_authority);
+            (!is_valid).then_some("the `Host` header is not a host and a port")
+        }
+    }
+}
+
+/// An empty one is valid: the target may have no authority.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+            None => return false,
+        },
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (name.bytes().all(is_in_names), port)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_in_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || IN_NAMES.contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_a_name_or_an_address_and_perhaps_a_port() {
+        for valid in [
+            "",
+            "a",
+            "a_b.example",
+            "a.example:80",
+            "a:",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:80",
+            "xn--bcher-kva.de",
+            "%C3%A9",
+        ] {
+            assert!(is_authority(valid), "{valid}");
+        }
+        for invalid in [
+            "a b",
+            "user@a",
+            "a/b",
+            "a:b",
+            "a:1:2",
+            "[::1",
+            "[a]",
+            "[::1]80",
+            "::1",
+            "bücher.de",
+            "a,b?",
+            "a#",
+            "http://a",
+        ] {
+            assert!(!is_authority(invalid), "{invalid}");
+        }
+    }
+}
