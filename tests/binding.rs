@@ -3,6 +3,7 @@
 
 mod binding {
     mod header_text;
+    mod no_body;
 }
 
 use axum_core::response::{IntoResponse, Response};

@@ -93,6 +93,16 @@ impl<W: Whole, E> Whole for Result<W, E> {
     }
 }
 
+/// An absent body is not validated.
+impl<W: Whole> Whole for Option<W> {
+    type Inner = W::Inner;
+    const LOCATION: Location = W::LOCATION;
+
+    fn inner(&self) -> Option<&W::Inner> {
+        self.as_ref()?.inner()
+    }
+}
+
 /// Validates an argument that was bound at `body` or `argument`, if its type is one that is.
 #[macro_export]
 #[doc(hidden)]

@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 
 use axum_core::RequestExt;
-use axum_core::extract::{FromRequest, FromRequestParts, Request};
+use axum_core::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::{BROKE_OFF, Format, unreadable};
+use super::body::{BROKE_OFF, Format, bind, empty, unreadable};
 use super::extract::Cx;
 use super::values::Named;
-use super::{echoed, fault, from_pairs, mismatch, unsupported_media_type};
+use super::{echoed, fault, from_pairs, mismatch};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
@@ -88,7 +89,8 @@ wrappers! {
     ///
     /// As an argument it stands last and without an attribute. It is answered 415 for a content type that is neither
     /// `application/json` nor `application/..+json`, 413 over the body limit, 400 for what is not JSON, 422 for JSON of
-    /// another shape, and for what implements garde's `Validate` and is not valid.
+    /// another shape, and for what implements garde's `Validate` and is not valid. No body, or an empty one, is `None` for
+    /// `Option<Json<T>>` and `Json<Option<T>>`.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -197,12 +199,21 @@ macro_rules! from_body {
                 type Rejection = HttpError;
 
                 async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-                    if Format::of(request.headers()) != Some(Format::$format) {
-                        return Err(unsupported_media_type(concat!("`", $accepted, "`")));
+                    let (format, bytes) = read_whole(request, Format::$format, $accepted).await?;
+                    bind(format, &bytes, $accepted).map(Self)
+                }
+            }
+
+            /// No body, or one of no bytes, is none.
+            impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for $name<T> {
+                type Rejection = HttpError;
+
+                async fn from_request(request: Request, _: &S) -> Result<Option<Self>, HttpError> {
+                    let (format, bytes) = read_whole(request, Format::$format, $accepted).await?;
+                    match bytes.is_empty() {
+                        true => Ok(None),
+                        false => bind(format, &bytes, $accepted).map(|value| Some(Self(value))),
                     }
-                    let body = request.into_limited_body().collect().await;
-                    let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
-                    Format::$format.parse::<T>(&body.to_bytes()).map(Self)
                 }
             }
         )*
@@ -210,8 +221,25 @@ macro_rules! from_body {
 }
 
 from_body! {
-    Json Json "application/json"
-    Form Form "application/x-www-form-urlencoded"
+    Json Json "`application/json`"
+    Form Form "`application/x-www-form-urlencoded`"
+}
+
+/// Reads a body that has this format, or nothing in it.
+async fn read_whole(
+    request: Request,
+    wanted: Format,
+    accepted: &str,
+) -> Result<(Option<Format>, Bytes), HttpError> {
+    let format = Format::of(request.headers()).filter(|format| *format == wanted);
+    let body = request.into_limited_body();
+    if format.is_none() {
+        empty(body, accepted).await?;
+        return Ok((None, Bytes::new()));
+    }
+    let body = body.collect().await;
+    let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
+    Ok((format, body.to_bytes()))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
