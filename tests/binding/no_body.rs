@@ -123,7 +123,7 @@ async fn an_optional_body_that_is_not_there_is_none() {
 
 #[tokio::test]
 async fn an_optional_body_that_is_there_is_read_as_any_other() {
-    for path in OPTIONAL.iter().filter(|path| **path != "form/inside") {
+    for path in OPTIONAL {
         let (media_type, body) = match path.starts_with("form") {
             true => (FORM, "n=7"),
             false => (JSON, r#"{"n":7}"#),

@@ -10,11 +10,11 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
-use super::mismatch::{self, Mismatch};
-use super::{from_pairs, unsupported_media_type};
+use super::mismatch::{self, Found, Mismatch};
+use super::{unsupported_media_type, values};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
-use crate::text;
+use crate::{query_string, text};
 
 /// A type that a whole body can be read into: everything `Deserialize`.
 #[diagnostic::on_unimplemented(
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> FromBody for T {
     }
 
     fn from_form(body: &[u8]) -> Result<Self, HttpError> {
-        from_pairs(body).map_err(another_shape)
+        values::pairs(&query_string::parse(body)).map_err(another_shape)
     }
 
     fn from_nothing() -> Option<Self> {
@@ -210,7 +210,11 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
 fn another_shape(found: Mismatch) -> HttpError {
     let name = found.path(Location::Body);
     let fault = Fault::new(Location::Body, name, found.expected);
-    let refusal = HttpError::unprocessable(fault.to_string()).with_fault(fault);
+    let status = match found.found {
+        Found::NotUtf8 => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let refusal = HttpError::new(status, fault.to_string()).with_fault(fault);
     match found.message {
         Some(message) => refusal.with_source(message),
         None => refusal,

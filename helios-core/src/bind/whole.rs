@@ -1,7 +1,5 @@
 //! Whole structs as arguments, and JSON as a return value.
 
-use std::borrow::Cow;
-
 use axum_core::RequestExt;
 use axum_core::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum_core::response::{IntoResponse, Response};
@@ -13,12 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::body::{BROKE_OFF, Format, bind, empty, unreadable};
 use super::extract::Cx;
-use super::values::Named;
-use super::{echoed, fault, from_pairs, mismatch};
+use super::{echoed, fault, values};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
-use crate::query_string;
+use crate::query_string::{self, Pair};
 use crate::reply::json_response;
 
 macro_rules! wrappers {
@@ -158,11 +155,15 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
-        let query = parts.uri.query().unwrap_or_default();
-        from_pairs(query.as_bytes()).map(Self).map_err(|mismatch| {
-            let name = mismatch.path(Location::Query);
-            let got = query_values(query, &name);
-            fault(Location::Query, name, mismatch.to_string(), got)
+        let pairs = query_string::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        values::pairs(&pairs).map(Self).map_err(|mismatch| {
+            let got = mismatch.root().and_then(|name| query_values(&pairs, name));
+            fault(
+                Location::Query,
+                mismatch.path(Location::Query),
+                mismatch,
+                got,
+            )
         })
     }
 }
@@ -171,25 +172,22 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(_: &mut Parts, cx: &Cx<P>) -> Result<Self, HttpError> {
-        let pairs = cx.path().iter();
-        let pairs: Vec<_> = pairs
-            .map(|(name, text)| (name, Cow::Borrowed(text)))
-            .collect();
-        T::deserialize(Named(&pairs)).map(Self).map_err(|error| {
-            let again = mismatch::deserialize::<T>(Named(&pairs)).err();
-            let name = again.map_or_else(String::new, |found| found.path(Location::Path));
-            let got = cx.path().get(&name).map(|text| bounded(text, LONGEST_GOT));
-            fault(Location::Path, name, error.to_string(), got)
-        })
+        values::path(cx.path().iter())
+            .map(Self)
+            .map_err(|mismatch| {
+                let text = mismatch.root().and_then(|name| cx.path().get(name));
+                let got = text.map(|text| bounded(text, LONGEST_GOT));
+                fault(Location::Path, mismatch.path(Location::Path), mismatch, got)
+            })
     }
 }
 
-/// The values of the key that the path to a fault begins with: `tags` for `tags[1]`.
-fn query_values(query: &str, path: &str) -> Option<String> {
-    let name = path.split('[').next()?;
-    let pairs = query_string::parse(query).ok()?.into_iter();
-    let values = pairs.filter_map(|(key, value)| (key == name).then_some(Cow::Owned(value)));
-    echoed(&values.collect::<Vec<_>>())
+fn query_values(pairs: &[Pair], name: &str) -> Option<String> {
+    let pairs = pairs
+        .iter()
+        .filter(|pair| pair.key.as_deref() == Some(name));
+    let values: Vec<_> = pairs.map(|pair| pair.value.as_deref()).collect();
+    echoed(&values)
 }
 
 macro_rules! from_body {
