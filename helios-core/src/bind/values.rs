@@ -20,6 +20,9 @@ use crate::query_string::Pair;
 /// The most times that a whole is read: a type that puts aside more numbers than that is refused.
 const MOST_READINGS: usize = 100;
 
+/// The most keys that are read in all readings of a whole, but for the first few, so that no request is dear.
+const MOST_KEYS: usize = 100_000;
+
 /// A text of the request; `None` is not UTF-8.
 pub(super) type Text<'a> = Option<&'a str>;
 
@@ -136,7 +139,8 @@ impl<'a> Decoder<'a> {
                 Err(mismatch) => mismatch,
             };
             readings += 1;
-            if let Some(fault) = self.relax(mismatch, readings < MOST_READINGS) {
+            let most = (MOST_KEYS / self.keys.len().max(1)).clamp(10, MOST_READINGS);
+            if let Some(fault) = self.relax(mismatch, readings < most) {
                 return Err(fault);
             }
         }
