@@ -3,6 +3,8 @@
 
 mod binding {
     mod header_text;
+    mod no_body;
+    mod texts;
 }
 
 use axum_core::response::{IntoResponse, Response};
@@ -284,7 +286,7 @@ async fn a_cookie_that_does_not_fit_is_named_and_never_echoed() {
     assert_eq!(status, 400);
     assert_eq!(
         errors,
-        json!([{ "in": "cookie", "name": "visits", "expected": "u32" }])
+        json!([{ "in": "cookie", "name": "visits", "expected": "a whole number from 0 to 4294967295" }])
     );
     let (status, errors) = refused(app.get("/cookies/required")).await;
     assert_eq!((status, &errors[0]["in"]), (400, &json!("cookie")));
@@ -390,9 +392,9 @@ async fn every_invalid_field_is_told_with_its_path() {
     assert_eq!(
         errors,
         json!([
-            { "in": "body", "name": "address.zip", "expected": "length is lower than 5" },
-            { "in": "body", "name": "name", "expected": "length is lower than 2" },
-            { "in": "body", "name": "tags[0]", "expected": "length is lower than 1" },
+            { "in": "body", "name": "address.zip", "message": "length is lower than 5" },
+            { "in": "body", "name": "name", "message": "length is lower than 2" },
+            { "in": "body", "name": "tags[0]", "message": "length is lower than 1" },
         ])
     );
     let list = app

@@ -226,7 +226,10 @@ async fn errors_pass_the_interceptors_and_end_at_the_first_filter_that_knows_the
         (404, "application/problem+json")
     );
     let unbound = app.get("/api/shop/x").await;
-    assert_eq!(unbound.text(), "last: path parameter `id`: expected u64");
+    assert_eq!(
+        unbound.text(),
+        "last: path parameter `id`: expected a whole number, not below 0"
+    );
 }
 
 #[tokio::test]

@@ -262,27 +262,27 @@ type RefusedValue = (
 
 #[rustfmt::skip]
 const REFUSED_VALUES: &[RefusedValue] = &[
-    ("number/128", "path", "value", "i8", Some("128")),
-    ("bool/yes", "path", "value", "`true` or `false`", Some("yes")),
+    ("number/128", "path", "value", "a whole number from -128 to 127", Some("128")),
+    ("bool/yes", "path", "value", "true or false", Some("yes")),
     ("char/ab", "path", "value", "one character", Some("ab")),
     ("enum/Up", "path", "value", "one of `up`, `down`", Some("Up")),
-    ("newtype/x", "path", "value", "u64", Some("x")),
+    ("newtype/x", "path", "value", "a whole number, not below 0", Some("x")),
     ("uuid/7", "path", "value", "", Some("7")),
     ("chrono/today", "path", "value", "", Some("today")),
     ("date/2026-02-30", "path", "value", "", Some("2026-02-30")),
     ("time/2026-02-30", "path", "value", "", Some("2026-02-30")),
     ("ip/localhost", "path", "value", "", Some("localhost")),
-    ("query/required", "query", "value", "u8, it is missing", None),
-    ("query/required?value=", "query", "value", "u8", Some("")),
-    ("query/required?value=256", "query", "value", "u8", Some("256")),
-    ("query/required?value=1&value=2", "query", "value", "u8, it is given more than once", Some("1, 2")),
-    ("query/option?value=x", "query", "value", "u8", Some("x")),
-    ("query/vec?value=1&value=x", "query", "value", "u8", Some("1, x")),
-    ("query/default?value=x", "query", "value", "u8", Some("x")),
-    ("whole/query?size=x", "query", "size", "u8", Some("x")),
-    ("whole/query?size=7&tags=1&tags=x", "query", "tags[1]", "u8", Some("1, x")),
-    ("whole/query", "query", "size", "a value, it is missing", None),
-    ("whole/path/x", "path", "size", "u8", Some("x")),
+    ("query/required", "query", "value", "a whole number from 0 to 255, it is missing", None),
+    ("query/required?value=", "query", "value", "a whole number from 0 to 255", Some("")),
+    ("query/required?value=256", "query", "value", "a whole number from 0 to 255", Some("256")),
+    ("query/required?value=1&value=2", "query", "value", "a whole number from 0 to 255, it is given more than once", Some("1, 2")),
+    ("query/option?value=x", "query", "value", "a whole number from 0 to 255", Some("x")),
+    ("query/vec?value=1&value=x", "query", "value", "a whole number from 0 to 255", Some("1, x")),
+    ("query/default?value=x", "query", "value", "a whole number from 0 to 255", Some("x")),
+    ("whole/query?size=x", "query", "size", "a whole number from 0 to 255", Some("x")),
+    ("whole/query?size=7&tags=1&tags=x", "query", "tags[1]", "a whole number from 0 to 255", Some("1, x")),
+    ("whole/query", "query", "size", "a whole number from 0 to 255, it is missing", None),
+    ("whole/path/x", "path", "size", "a whole number from 0 to 255", Some("x")),
     ("whole/path/7/x", "path", "[1]", "one of `up`, `down`", None),
 ];
 
@@ -316,10 +316,34 @@ async fn a_value_of_the_path_or_query_that_does_not_fit_is_named_and_echoed() {
 async fn a_header_or_cookie_that_does_not_fit_is_named_and_never_echoed() {
     let app = app();
     let table = [
-        ("header", "x-value", "256", "x-value", "u8"),
-        ("header", "other", "1", "x-value", "u8, it is missing"),
-        ("cookie", "cookie", "value=256", "value", "u8"),
-        ("cookie", "cookie", "other=1", "value", "u8, it is missing"),
+        (
+            "header",
+            "x-value",
+            "256",
+            "x-value",
+            "a whole number from 0 to 255",
+        ),
+        (
+            "header",
+            "other",
+            "1",
+            "x-value",
+            "a whole number from 0 to 255, it is missing",
+        ),
+        (
+            "cookie",
+            "cookie",
+            "value=256",
+            "value",
+            "a whole number from 0 to 255",
+        ),
+        (
+            "cookie",
+            "cookie",
+            "other=1",
+            "value",
+            "a whole number from 0 to 255, it is missing",
+        ),
         ("header/id", "x-id", "secret", "x-id", "a valid value"),
     ];
     for (part, header, text, name, expected) in table {
@@ -415,11 +439,11 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
     assert_eq!(
         errors,
         json!([
-            { "in": "path", "name": "id", "expected": "u8", "got": "x" },
+            { "in": "path", "name": "id", "expected": "a whole number from 0 to 255", "got": "x" },
             { "in": "query", "name": "sort", "expected": "one of `up`, `down`", "got": "sideways" },
-            { "in": "header", "name": "x-value", "expected": "u8" },
-            { "in": "cookie", "name": "value", "expected": "u8" },
-            { "in": "body", "name": "lines[0].count", "expected": "lower than 1" },
+            { "in": "header", "name": "x-value", "expected": "a whole number from 0 to 255" },
+            { "in": "cookie", "name": "value", "expected": "a whole number from 0 to 255" },
+            { "in": "body", "name": "lines[0].count", "message": "lower than 1" },
         ])
     );
 }

@@ -8,6 +8,7 @@ mod extract;
 mod mismatch;
 mod values;
 mod whole;
+mod words;
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -27,8 +28,8 @@ use crate::error::{Fault, HttpError, LONGEST_GOT, Location};
 use crate::request::LAST_EVENT_ID;
 use crate::sse::is_end_mark;
 use crate::text;
-use mismatch::{A_VALID_VALUE, Mismatch};
-use values::{Scalar, ValueError};
+use mismatch::{Found, Mismatch};
+use values::{Rule, Text};
 
 /// A type that can be read from one named value of a request: everything that serde can deserialise from a text,
 /// `Option` of it, and `Vec` of it for repeated names.
@@ -40,33 +41,29 @@ use values::{Scalar, ValueError};
 )]
 pub trait FromValue: Sized {
     #[doc(hidden)]
-    fn from_values(values: Scalar<'_>) -> Result<Self, ValueError>;
+    fn from_texts(texts: Vec<Option<&str>>, rule: Rule) -> Result<Self, Mismatch>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> FromValue for T {
-    fn from_values(values: Scalar<'_>) -> Result<Self, ValueError> {
-        T::deserialize(values)
+    fn from_texts(texts: Vec<Option<&str>>, rule: Rule) -> Result<Self, Mismatch> {
+        values::value(texts, rule)
     }
 }
 
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let value = call.request.param(name).map(Cow::Borrowed);
-    let bound = from_values(Location::Path, name, Scalar::new(value.as_slice()));
+    let text = call.request.param(name).map(Some);
+    let bound = from_texts(Location::Path, name, text.into_iter().collect(), Rule::One);
     call.note(bound)
 }
 
 /// Binds a key of the query string.
 pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
-    let bound = call.query().and_then(|pairs| {
-        let values: Vec<_> = pairs
-            .iter()
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| Cow::Borrowed(value.as_str()))
-            .collect();
-        from_values(Location::Query, name, Scalar::new(&values))
-    });
+    let pairs = call.query().iter();
+    let pairs = pairs.filter(|pair| pair.key.as_deref() == Some(name));
+    let texts = pairs.map(|pair| pair.value.as_deref()).collect();
+    let bound = from_texts(Location::Query, name, texts, Rule::One);
     call.note(bound)
 }
 
@@ -75,9 +72,8 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     if name == LAST_EVENT_ID {
         return last_event_id(call);
     }
-    let values = text::values(call.headers(), name).map(Cow::Borrowed);
-    let values: Vec<_> = values.collect();
-    let bound = from_values(Location::Header, name, Scalar::new(&values));
+    let texts = text::values(call.headers(), name).map(Some).collect();
+    let bound = from_texts(Location::Header, name, texts, Rule::One);
     call.note(bound)
 }
 
@@ -86,61 +82,58 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
 /// ([WHATWG HTML 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
 fn last_event_id<T: FromValue>(call: &mut Call) -> Option<T> {
     let id = call.request.last_event_id();
-    let id = id.filter(|id| !is_end_mark(id)).map(Cow::Owned);
-    let read = from_values(Location::Header, LAST_EVENT_ID, Scalar::new(id.as_slice()));
-    let bound = read.or_else(|fault| T::from_values(Scalar::new(&[])).map_err(|_| fault));
+    let id = id.as_deref().filter(|id| !is_end_mark(id)).map(Some);
+    let texts = id.into_iter().collect();
+    let read = from_texts(Location::Header, LAST_EVENT_ID, texts, Rule::One);
+    let bound = read.or_else(|fault| T::from_texts(Vec::new(), Rule::One).map_err(|_| fault));
     call.note(bound)
 }
 
 /// Binds a cookie: the first of its name, as it has the longest path, or all of them to what takes several.
 pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let values: Vec<_> = call.request.cookies(name).collect();
-    let bound = from_values(Location::Cookie, name, Scalar::first_of(&values));
+    let texts = values.iter().map(|value| Some(value.as_ref())).collect();
+    let bound = from_texts(Location::Cookie, name, texts, Rule::First);
     call.note(bound)
 }
 
-fn from_values<T: FromValue>(
+fn from_texts<T: FromValue>(
     location: Location,
     name: &'static str,
-    values: Scalar<'_>,
+    texts: Vec<Text<'_>>,
+    rule: Rule,
 ) -> Result<T, HttpError> {
-    T::from_values(values).map_err(|error| match (error, location) {
-        (
-            error @ (ValueError::Expected(_) | ValueError::OtherType(_) | ValueError::Message(_)),
-            Location::Path | Location::Query,
-        ) => fault(location, name, error.to_string(), echoed(values.all())),
-        (ValueError::Expected(expected) | ValueError::OtherType(expected), _) => {
-            fault(location, name, expected, None)
-        }
-        (ValueError::Message(_), _) => fault(location, name, A_VALID_VALUE.to_owned(), None),
-        (ValueError::NotOneValue(kind), _) => HttpError::internal(format!(
+    let got = echoed(&texts);
+    T::from_texts(texts, rule).map_err(|mismatch| match mismatch.found {
+        Found::Never(kind) => HttpError::internal(format!(
             "`{name}` is never bound: `{}` is {kind}, and takes more than one value: take `Query<T>`, `Path<T>` or \
              `#[body]`",
             type_name::<T>()
         )),
+        _ => fault(location, name, mismatch, got),
     })
 }
 
 /// All values of one name, as it cannot be said which of them is at fault.
-fn echoed(values: &[Cow<'_, str>]) -> Option<String> {
-    (!values.is_empty()).then(|| bounded(values.join(", "), LONGEST_GOT))
+fn echoed(texts: &[Text<'_>]) -> Option<String> {
+    let texts: Option<Vec<_>> = texts.iter().copied().collect();
+    let texts = texts.filter(|texts| !texts.is_empty())?;
+    Some(bounded(texts.join(", "), LONGEST_GOT))
 }
 
+/// Values are echoed of path and query only, and so are the words of a type, which may quote them.
 fn fault(
     location: Location,
     name: impl Into<Cow<'static, str>>,
-    expected: String,
+    mismatch: Mismatch,
     got: Option<String>,
 ) -> HttpError {
-    let mut fault = Fault::new(location, name, expected);
-    fault.got = got;
+    let mut fault = Fault::new(location, name, mismatch.expected);
+    if matches!(location, Location::Path | Location::Query) {
+        fault.message = mismatch.message;
+        fault.got = got;
+    }
     HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
-}
-
-/// Reads `key=value&..`. What does not fit is found at once: a second look for it, as with JSON, would save little time
-/// here and be dear to compile for each type.
-fn from_pairs<T: DeserializeOwned>(pairs: &[u8]) -> Result<T, Mismatch> {
-    mismatch::deserialize(serde_html_form::Deserializer::from_bytes(pairs))
 }
 
 /// 415, saying what would have been read.

@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use crate::container::Container;
 use crate::error::HttpError;
-use crate::query_string;
+use crate::query_string::{self, Pair};
 use crate::request::{RequestContext, ResponseHead};
 
 /// The source from which binders take arguments. Failures gather here, so that a request is refused with all of them at once.
@@ -21,7 +21,7 @@ pub struct Call {
     container: Arc<Container>,
     body: Option<Body>,
     body_limit: usize,
-    query: Option<Vec<(String, String)>>,
+    query: Option<Vec<Pair>>,
     refusal: Option<HttpError>,
 }
 
@@ -106,11 +106,9 @@ impl Call {
     }
 
     /// The decoded pairs of the query string, parsed once.
-    pub(crate) fn query(&mut self) -> Result<&[(String, String)], HttpError> {
-        if self.query.is_none() {
-            let text = self.request.uri().query().unwrap_or_default();
-            self.query = Some(query_string::parse(text)?);
-        }
-        Ok(self.query.as_deref().unwrap_or_default())
+    pub(crate) fn query(&mut self) -> &[Pair] {
+        let uri = self.request.uri();
+        self.query
+            .get_or_insert_with(|| query_string::parse(uri.query().unwrap_or_default().as_bytes()))
     }
 }

@@ -100,7 +100,7 @@ pub enum Location {
 /// One value of a request that could not be bound, an element of the problem's `errors` list (an extension member: [RFC
 /// 9457, section 3.2](https://www.rfc-editor.org/rfc/rfc9457#section-3.2)).
 ///
-/// Its texts are short: a longer `name` or `got` is cut to 128 bytes, and `expected` to 400, as they are counted within a JSON
+/// Its texts are short: a longer `name` or `got` is cut to 128 bytes, `expected` and `message` to 400, as they are counted within a JSON
 /// string.
 ///
 /// ```
@@ -120,8 +120,14 @@ pub struct Fault {
     pub location: Location,
     /// The name of the value in that part.
     pub name: Cow<'static, str>,
-    /// A text that says what would have been accepted.
+    /// A text that says in plain words what would have been accepted: "a whole number from 0 to 255", "true or false". It is
+    /// empty, and not sent, where a validator has a `message`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub expected: String,
+    /// What a validator, or the type itself, says of the value. Of a type it is told for path and query only: it may quote the
+    /// value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The value that was there instead. It is echoed for path and query only: headers and bodies may hold secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub got: Option<String>,
@@ -129,7 +135,12 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}", self.description(), self.expected)
+        write!(f, "{}: ", self.description())?;
+        match (self.expected.as_str(), &self.message) {
+            ("", message) => f.write_str(message.as_deref().unwrap_or("it is not valid")),
+            (expected, None) => write!(f, "expected {expected}"),
+            (expected, Some(message)) => write!(f, "expected {expected} ({message})"),
+        }
     }
 }
 
@@ -144,6 +155,7 @@ impl Fault {
             location,
             name: name.into(),
             expected: expected.into(),
+            message: None,
             got: None,
         };
         fault.cut();
@@ -158,6 +170,9 @@ impl Fault {
         if let Cow::Owned(short) = cut(&self.expected, LONGEST_EXPECTED) {
             self.expected = short;
         }
+        if let Some(message) = &self.message {
+            self.message = Some(cut(message, LONGEST_EXPECTED).into_owned());
+        }
         if let Some(got) = &self.got {
             self.got = Some(cut(got, LONGEST_GOT).into_owned());
         }
@@ -165,10 +180,11 @@ impl Fault {
 
     /// An upper bound of the bytes that it has in a problem.
     fn width(&self) -> usize {
-        /// `{"in":"header","name":"","expected":"","got":""},`
-        const SKELETON: usize = 50;
+        /// `{"in":"header","name":"","expected":"","message":"","got":""},`
+        const SKELETON: usize = 63;
         let got = self.got.as_deref().unwrap_or_default();
-        SKELETON + width(&self.name) + width(&self.expected) + width(got)
+        let message = self.message.as_deref().unwrap_or_default();
+        SKELETON + width(&self.name) + width(&self.expected) + width(message) + width(got)
     }
 
     /// Describes the value at fault for people.

@@ -1,54 +1,75 @@
-//! The query string, decoded strictly: what is not UTF-8 is refused, not replaced.
+//! `application/x-www-form-urlencoded`, decoded strictly: what is not UTF-8 is told apart, not replaced.
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
-use crate::error::HttpError;
+use percent_encoding::percent_decode;
 
-/// Splits and decodes as `application/x-www-form-urlencoded` does.
-pub(crate) fn parse(query: &str) -> Result<Vec<(String, String)>, HttpError> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(key)?, decode(value)?))
-        })
-        .collect()
+/// A key and its value; `None` is not UTF-8.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
 }
 
-fn decode(text: &str) -> Result<String, HttpError> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced)
-        .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| HttpError::bad_request("the query string is not percent-encoded UTF-8"))
+/// Splits and decodes a query string or a form.
+pub(crate) fn parse(text: &[u8]) -> Vec<Pair> {
+    let pairs = text.split(|byte| *byte == b'&');
+    let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+        let end = pair.iter().position(|byte| *byte == b'=');
+        let (key, value) = end.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
+        Pair {
+            key: decode(key),
+            value: decode(value),
+        }
+    });
+    pairs.collect()
+}
+
+fn decode(text: &[u8]) -> Option<String> {
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    let decoded = percent_decode(&spaced).decode_utf8().ok();
+    decoded.map(Cow::into_owned)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Pair, parse};
+
+    fn pair(key: &str, value: &str) -> Pair {
+        Pair {
+            key: Some(key.to_owned()),
+            value: Some(value.to_owned()),
+        }
+    }
 
     #[test]
     fn pairs_are_decoded_and_keep_their_order() {
-        let pairs = parse("a=1&b=x+y%26&a=2&flag&&e=").unwrap();
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
         assert_eq!(
-            pairs,
+            parse(b"a=1&b=x+y%26&a=2&flag&&e="),
             [
-                ("a", "1"),
-                ("b", "x y&"),
-                ("a", "2"),
-                ("flag", ""),
-                ("e", "")
+                pair("a", "1"),
+                pair("b", "x y&"),
+                pair("a", "2"),
+                pair("flag", ""),
+                pair("e", "")
             ]
         );
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_refused() {
-        assert_eq!(parse("a=%ff").unwrap_err().status(), 400);
+    fn bytes_that_are_not_utf_8_are_of_their_own_value_alone() {
+        let pairs = parse(b"a=%ff&b=1&%ff=2");
+        assert_eq!(
+            (pairs[0].key.as_deref(), pairs[0].value.as_deref()),
+            (Some("a"), None)
+        );
+        assert_eq!(pairs[1], pair("b", "1"));
+        assert_eq!(
+            (pairs[2].key.as_deref(), pairs[2].value.as_deref()),
+            (None, Some("2"))
+        );
     }
 }

@@ -200,7 +200,7 @@ impl RequestContext {
         self.0.path.get(name)
     }
 
-    /// The first value of a key of the query string, decoded. `None` too if the query string is not percent-encoded UTF-8.
+    /// The first value of a key of the query string, decoded. `None` too if it is not percent-encoded UTF-8.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -211,9 +211,11 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = query_string::parse(self.0.parts.uri.query()?).ok()?;
-        let found = pairs.into_iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value)
+        let pairs = query_string::parse(self.0.parts.uri.query()?.as_bytes());
+        let found = pairs
+            .into_iter()
+            .find(|pair| pair.key.as_deref() == Some(name));
+        found?.value
     }
 
     /// Returns the id at which a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the

@@ -93,6 +93,16 @@ impl<W: Whole, E> Whole for Result<W, E> {
     }
 }
 
+/// An absent body is not validated.
+impl<W: Whole> Whole for Option<W> {
+    type Inner = W::Inner;
+    const LOCATION: Location = W::LOCATION;
+
+    fn inner(&self) -> Option<&W::Inner> {
+        self.as_ref()?.inner()
+    }
+}
+
 /// Validates an argument that was bound at `body` or `argument`, if its type is one that is.
 #[macro_export]
 #[doc(hidden)]
@@ -216,13 +226,12 @@ fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> 
     let report = report.err()?.into_inner();
     let faults = report.iter().take(MOST_FAULTS).map(|(path, error)| {
         let name = bounded(path, LONGEST_NAME);
-        Fault::new(location, name, bounded(error, LONGEST_EXPECTED))
+        let mut fault = Fault::new(location, name, "");
+        fault.message = Some(bounded(error, LONGEST_EXPECTED));
+        fault
     });
     let faults: Vec<_> = faults.collect();
-    let texts: Vec<_> = faults
-        .iter()
-        .map(|fault| format!("{}: {}", fault.description(), fault.expected))
-        .collect();
+    let texts: Vec<_> = faults.iter().map(Fault::to_string).collect();
     let refusal = HttpError::unprocessable(bounded(texts.join("; "), LONGEST_DETAIL));
     let refusal = faults.into_iter().fold(refusal, HttpError::with_fault);
     Some(refusal.omitting(report.len().saturating_sub(MOST_FAULTS)))

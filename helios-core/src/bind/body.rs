@@ -6,14 +6,15 @@ use axum_core::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
-use super::mismatch::{self, Mismatch};
-use super::{from_pairs, unsupported_media_type};
+use super::mismatch::{self, Found, Mismatch};
+use super::{unsupported_media_type, values};
 use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
-use crate::text;
+use crate::{query_string, text};
 
 /// A type that a whole body can be read into: everything `Deserialize`.
 #[diagnostic::on_unimplemented(
@@ -26,6 +27,8 @@ pub trait FromBody: Sized {
     fn from_json(body: &[u8]) -> Result<Self, HttpError>;
     #[doc(hidden)]
     fn from_form(body: &[u8]) -> Result<Self, HttpError>;
+    #[doc(hidden)]
+    fn from_nothing() -> Option<Self>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -42,13 +45,46 @@ impl<T: DeserializeOwned> FromBody for T {
     }
 
     fn from_form(body: &[u8]) -> Result<Self, HttpError> {
-        from_pairs(body).map_err(another_shape)
+        values::pairs(&query_string::parse(body)).map_err(another_shape)
+    }
+
+    fn from_nothing() -> Option<Self> {
+        T::deserialize(Nothing).ok()
+    }
+}
+
+/// No body, which only an `Option` is read from, and a newtype of one.
+struct Nothing;
+
+impl<'de> Deserializer<'de> for Nothing {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
+        Err(Mismatch::default())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
     }
 }
 
 /// A body that is read and not yet bound.
 pub struct RawBody {
-    format: Format,
+    /// `None` if there is no body, and its type is not one that is read.
+    format: Option<Format>,
     bytes: Bytes,
 }
 
@@ -72,8 +108,14 @@ pub async fn read_json_or_form(call: &mut Call) -> Option<RawBody> {
 async fn read_body(call: &mut Call, formats: &[Format], accepted: &'static str) -> Option<RawBody> {
     let format = Format::of(call.headers()).filter(|format| formats.contains(format));
     let raw = match format {
-        Some(format) => read(call).await.map(|bytes| RawBody { format, bytes }),
-        None => Err(unsupported_media_type(accepted)),
+        Some(format) => read(call).await.map(|bytes| RawBody {
+            format: Some(format),
+            bytes,
+        }),
+        None => empty(call.take_body(), accepted).await.map(|()| RawBody {
+            format: None,
+            bytes: Bytes::new(),
+        }),
     };
     call.note(raw)
 }
@@ -81,7 +123,37 @@ async fn read_body(call: &mut Call, formats: &[Format], accepted: &'static str) 
 /// Binds a body that was read.
 pub fn body<T: FromBody>(call: &mut Call, raw: Option<RawBody>) -> Option<T> {
     let RawBody { format, bytes } = raw?;
-    call.note(format.parse(&bytes))
+    call.note(bind(format, &bytes, ACCEPTED))
+}
+
+const ACCEPTED: &str = "`application/json` or `application/x-www-form-urlencoded`";
+
+/// Reads a body of this format; of no body the type decides what it is.
+pub(super) fn bind<T: FromBody>(
+    format: Option<Format>,
+    bytes: &[u8],
+    accepted: &str,
+) -> Result<T, HttpError> {
+    if bytes.is_empty()
+        && let Some(nothing) = T::from_nothing()
+    {
+        return Ok(nothing);
+    }
+    let format = format.ok_or_else(|| unsupported_media_type(accepted))?;
+    format.parse(bytes)
+}
+
+/// Refuses a body that is not `accepted`, unless nothing is in it.
+pub(super) async fn empty(mut body: Body, accepted: &str) -> Result<(), HttpError> {
+    let mut is_empty = body.size_hint().lower() == 0;
+    while is_empty && let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(error, BROKE_OFF))?;
+        is_empty = frame.data_ref().is_none_or(Bytes::is_empty);
+    }
+    match is_empty {
+        true => Ok(()),
+        false => Err(unsupported_media_type(accepted)),
+    }
 }
 
 /// The refusal of a body that ends too early.
@@ -163,7 +235,11 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
 fn another_shape(found: Mismatch) -> HttpError {
     let name = found.path(Location::Body);
     let fault = Fault::new(Location::Body, name, found.expected);
-    let refusal = HttpError::unprocessable(fault.to_string()).with_fault(fault);
+    let status = match found.found {
+        Found::NotUtf8 => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let refusal = HttpError::new(status, fault.to_string()).with_fault(fault);
     match found.message {
         Some(message) => refusal.with_source(message),
         None => refusal,

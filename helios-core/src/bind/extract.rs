@@ -77,7 +77,7 @@ places! {
     label = "not something this method is called with",
     note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
     note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
-    note = "`Query<T>` and the like cannot be optional; the fields of `T` can",
+    note = "`Query<T>` and `Path<T>` cannot be optional; the fields of `T` can",
     note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
@@ -108,7 +108,7 @@ where
     label = "not something this method is called with",
     note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
     note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
-    note = "`Query<T>` and the like cannot be optional; the fields of `T` can",
+    note = "`Query<T>` and `Path<T>` cannot be optional; the fields of `T` can",
     note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]

@@ -12,6 +12,7 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+use super::words;
 use crate::bounded::bounded;
 use crate::error::{LONGEST_EXPECTED, LONGEST_NAME, Location};
 
@@ -26,19 +27,47 @@ pub(super) fn deserialize<'de, T: Deserialize<'de>>(
 }
 
 /// Where a value did not fit, and what would have.
-#[derive(Debug)]
-pub(super) struct Mismatch {
+#[derive(Clone, Debug)]
+pub struct Mismatch {
     /// From the inside out.
-    path: Vec<Step>,
+    pub(super) path: Vec<Step>,
     /// What would have fitted, as a person would say it.
     pub(super) expected: String,
     /// What the type itself says of the value. It may quote it.
     pub(super) message: Option<String>,
+    /// True if the type does not take what it was given, whatever that says.
+    pub(super) other_type: bool,
+    pub(super) found: Found,
+}
+
+/// What was there instead, as far as a decoder needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Something else.
+    Other,
+    /// A text, by its address.
+    Text(usize),
+    NotUtf8,
+    /// Nothing.
+    Nothing,
+    /// Nothing, where a struct has this field.
+    Field(&'static str),
+    /// What no request will ever bring, since one value does not hold it.
+    Never(&'static str),
+}
+
+impl Found {
+    fn of(found: de::Unexpected<'_>) -> Self {
+        match found {
+            de::Unexpected::Str(text) => Self::Text(text.as_ptr().addr()),
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A step of the path to a value.
-#[derive(Debug)]
-enum Step {
+#[derive(Clone, Debug)]
+pub(super) enum Step {
     /// A name that the type knows: of a field, or of a variant.
     Name(String),
     /// A key of a map, which is input.
@@ -47,11 +76,39 @@ enum Step {
 }
 
 impl Mismatch {
-    fn new(expected: impl Display) -> Self {
+    /// What would have fitted is said in plain words: no type of the program's is named.
+    pub(super) fn new(expected: impl Display) -> Self {
         Self {
             path: Vec::new(),
-            expected: bounded(expected, LONGEST_EXPECTED),
+            expected: words::plain(bounded(expected, LONGEST_EXPECTED)),
             message: None,
+            other_type: false,
+            found: Found::Other,
+        }
+    }
+
+    pub(super) fn but(mut self, reason: &str) -> Self {
+        self.expected = format!("{}, {reason}", self.expected);
+        self
+    }
+
+    /// The same of a field that is missing, where nothing has said so yet.
+    pub(super) fn missing(self, name: &str) -> Self {
+        match self.found {
+            Found::Nothing | Found::Field(_) => self,
+            _ => Self {
+                path: vec![Step::Name(name.to_owned())],
+                found: Found::Nothing,
+                ..self.but("it is missing")
+            },
+        }
+    }
+
+    /// The name that the path begins with.
+    pub(super) fn root(&self) -> Option<&str> {
+        match self.path.last()? {
+            Step::Name(name) | Step::Key(name) => Some(name),
+            Step::Index(_) => None,
         }
     }
 
@@ -59,7 +116,7 @@ impl Mismatch {
         Self::new(expected).within(Some(Step::Name(name.to_owned())))
     }
 
-    fn within(mut self, step: Option<Step>) -> Self {
+    pub(super) fn within(mut self, step: Option<Step>) -> Self {
         self.path.extend(step);
         self
     }
@@ -111,12 +168,18 @@ impl de::Error for Mismatch {
         }
     }
 
-    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(expected)
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self {
+            other_type: true,
+            ..Self::invalid_value(found, expected)
+        }
     }
 
-    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(expected)
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self {
+            found: Found::of(found),
+            ..Self::new(expected)
+        }
     }
 
     fn invalid_length(_: usize, expected: &dyn de::Expected) -> Self {
@@ -136,7 +199,10 @@ impl de::Error for Mismatch {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::of_field(field, "a value, it is missing")
+        Self {
+            found: Found::Field(field),
+            ..Self::of_field(field, "a value, it is missing")
+        }
     }
 
     fn duplicate_field(field: &'static str) -> Self {
@@ -224,7 +290,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Around<'_, D> {
     // identifier where the type knows the names.
     deserialize! {
         deserialize_any() "a valid value" Key;
-        deserialize_bool() "`true` or `false`" Key;
+        deserialize_bool() "a boolean" Key;
         deserialize_i8() "i8" Key;
         deserialize_i16() "i16" Key;
         deserialize_i32() "i32" Key;
@@ -238,8 +304,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Around<'_, D> {
         deserialize_f32() "f32" Key;
         deserialize_f64() "f64" Key;
         deserialize_char() "one character" Key;
-        deserialize_str() "a string" Key;
-        deserialize_string() "a string" Key;
+        deserialize_str() "a text" Key;
+        deserialize_string() "a text" Key;
         deserialize_bytes() "bytes" Key;
         deserialize_byte_buf() "bytes" Key;
         deserialize_option() "a valid value" Key;
@@ -249,8 +315,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Around<'_, D> {
         deserialize_seq() "a list" Key;
         deserialize_tuple(len: usize) "a list" Key;
         deserialize_tuple_struct(name: &'static str, len: usize) "a list" Key;
-        deserialize_map() "a map" Key;
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]) "a map" Key;
+        deserialize_map() "an object" Key;
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) "an object" Key;
         deserialize_enum(name: &'static str, variants: &'static [&'static str]) "a variant" Key;
         deserialize_identifier() "a name" Name;
         deserialize_ignored_any() "a valid value" Key;
@@ -572,13 +638,13 @@ mod tests {
 
     #[test]
     fn names_of_the_type_are_told_and_keys_of_a_map_are_not() {
-        let number = "u8";
+        let number = "a whole number from 0 to 255";
         assert_eq!(refused::<Page>(r#"{"size":"x"}"#), told("size", number));
         assert_eq!(refused::<Page>(r#"{"length":"x"}"#), told("length", number));
         let map = r#"{"size":1,"names":{"key":"x"}}"#;
         assert_eq!(refused::<Page>(map), told("names.*", number));
         let rest = r#"{"size":1,"key":"x"}"#;
-        assert_eq!(refused::<Page>(rest), told("", "a boolean"));
+        assert_eq!(refused::<Page>(rest), told("", "true or false"));
         let mismatch = read::<HashMap<Key, u8>>(r#"{"key":"x"}"#).unwrap_err();
         assert_eq!(mismatch.path(Location::Query), "key");
         assert_eq!(mismatch.path(Location::Body), "*");
@@ -592,14 +658,17 @@ mod tests {
         let refused = refused::<Vec<Shape>>;
         assert_eq!(
             refused(r#"["dot",{"circle":{"radius":"x"}}]"#),
-            told("[1].circle.radius", "u8")
+            told("[1].circle.radius", "a whole number from 0 to 255")
         );
-        assert_eq!(refused(r#"[{"line":[1,"x"]}]"#), told("[0].line[1]", "u8"));
+        assert_eq!(
+            refused(r#"[{"line":[1,"x"]}]"#),
+            told("[0].line[1]", "a whole number from 0 to 255")
+        );
         assert_eq!(
             refused(r#"[{"line":[1]}]"#),
-            told("[0].line", "tuple variant Shape::Line with 2 elements")
+            told("[0].line", "a list of 2")
         );
-        assert_eq!(refused(r#"[{"named":7}]"#), told("[0].named", "a string"));
+        assert_eq!(refused(r#"[{"named":7}]"#), told("[0].named", "a text"));
         assert_eq!(
             refused(r#"[{"dot":7}]"#),
             told("[0].dot", "a variant without a value")

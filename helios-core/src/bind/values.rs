@@ -1,116 +1,343 @@
-//! A serde deserialiser over the texts that a request has for one name.
+//! The one decoder of texts: single values of path, query, headers and cookies, and whole queries, paths and forms.
+//!
+//! serde asks for a type once, and cannot be asked whether it may be absent, is text or a list. So the decoder gives it
+//! the texts as they are, and reads again where a fault says that they have to be given otherwise ([`Decoder::relax`]): an
+//! empty text that does not fit is left out, a list that is missing is given empty, and a text that serde has put aside for
+//! `#[serde(flatten)]` is given as the number or list that is wanted. Each key changes in each way once.
 
-use std::borrow::Cow;
-use std::fmt::{self, Display};
-use std::slice;
+use std::cell::Cell;
+use std::collections::HashMap;
 
-use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
+use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
+    SeqAccess, Visitor,
 };
 
-use super::mismatch::{A_VALID_VALUE, LONGEST_MESSAGE, one_of};
-use crate::bounded::bounded;
+use super::mismatch::{Found, Mismatch, Step, one_of};
+use crate::query_string::Pair;
+
+/// The most times that a whole is read: a type that puts aside more numbers than that is refused.
+const MOST_READINGS: usize = 100;
+
+/// The most keys that are read in all readings of a whole, but for the first few, so that no request is dear.
+const MOST_KEYS: usize = 100_000;
+
+/// A text of the request; `None` is not UTF-8.
+pub(super) type Text<'a> = Option<&'a str>;
+
+/// Reads one value from all texts of its name.
+pub(super) fn value<T: DeserializeOwned>(texts: Vec<Text<'_>>, rule: Rule) -> Result<T, Mismatch> {
+    let given = texts.len();
+    let mut texts = unmistakable(texts);
+    let refused = match T::deserialize(Scalar::new(&texts, rule)) {
+        Ok(value) => return Ok(value),
+        Err(mismatch) => mismatch,
+    };
+    texts.retain(|text| *text != Some(""));
+    if texts.len() == given {
+        return Err(refused);
+    }
+    T::deserialize(Scalar::new(&texts, rule)).map_err(|again| match again.found {
+        Found::Nothing => refused,
+        _ => again,
+    })
+}
+
+/// Reads a query string or a form.
+pub(super) fn pairs<T: DeserializeOwned>(pairs: &[Pair]) -> Result<T, Mismatch> {
+    let pairs = pairs
+        .iter()
+        .filter_map(|pair| Some((pair.key.as_deref()?, pair.value.as_deref())));
+    Decoder::new(pairs, false).decode()
+}
+
+/// Reads the parameters of a path: a struct or map takes them by name, a tuple or list by order, anything else takes the
+/// only one.
+pub(super) fn path<'a, T: DeserializeOwned>(
+    params: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<T, Mismatch> {
+    let params = params.map(|(name, text)| (name, Some(text)));
+    Decoder::new(params, true).decode()
+}
+
+/// Gives each empty text a place of its own, so that serde's errors tell which one they are about.
+fn unmistakable(texts: Vec<Text<'_>>) -> Vec<Text<'_>> {
+    let mut blanks = Blanks::default();
+    texts.into_iter().map(|text| blanks.replace(text)).collect()
+}
+
+/// Hands out empty texts at different places.
+#[derive(Default)]
+struct Blanks(usize);
+
+impl Blanks {
+    fn replace<'a>(&mut self, text: Text<'a>) -> Text<'a> {
+        static PLACES: [u8; MOST_READINGS] = [b' '; MOST_READINGS];
+        if text != Some("") {
+            return text;
+        }
+        let place = PLACES.get(self.0..self.0).unwrap_or_default();
+        self.0 += 1;
+        std::str::from_utf8(place).ok()
+    }
+}
+
+/// The texts of a request by their keys, and how each key is given to serde.
+struct Decoder<'a> {
+    keys: Vec<Key<'a>>,
+    /// True if the keys have an order, as those of a path have.
+    ordered: bool,
+    /// The key that was given otherwise most recently.
+    changed: usize,
+}
+
+struct Key<'a> {
+    /// One text, always there.
+    name: [Text<'a>; 1],
+    texts: Vec<Text<'a>>,
+    given: Given,
+    /// What was said of it when an empty text was among its texts. These are left out since.
+    refused: Option<Mismatch>,
+}
+
+/// How a key is given.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    /// Although it has no texts: to what is asked for it.
+    absent: bool,
+    /// What is put aside, as a list.
+    list: bool,
+    /// What is put aside, as the numbers and truth values that it reads as.
+    typed: bool,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(pairs: impl Iterator<Item = (&'a str, Text<'a>)>, ordered: bool) -> Self {
+        let mut keys: Vec<Key<'a>> = Vec::new();
+        let mut known: HashMap<&'a str, usize> = HashMap::new();
+        let mut blanks = Blanks::default();
+        for (name, text) in pairs {
+            let at = *known.entry(name).or_insert_with(|| {
+                keys.push(Key::new(name));
+                keys.len() - 1
+            });
+            keys[at].texts.push(blanks.replace(text));
+        }
+        Self {
+            keys,
+            ordered,
+            changed: 0,
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(mut self) -> Result<T, Mismatch> {
+        let mut readings = 0;
+        loop {
+            let mismatch = match T::deserialize(&self) {
+                Ok(value) => return Ok(value),
+                Err(mismatch) => mismatch,
+            };
+            readings += 1;
+            let most = (MOST_KEYS / self.keys.len().max(1)).clamp(10, MOST_READINGS);
+            if let Some(fault) = self.relax(mismatch, readings < most) {
+                return Err(fault);
+            }
+        }
+    }
+
+    /// Changes how the key at fault is given; or says that it is the fault.
+    fn relax(&mut self, mut mismatch: Mismatch, again: bool) -> Option<Mismatch> {
+        if mismatch.path.is_empty()
+            && let Some(at) = self.put_aside(&mismatch)
+        {
+            mismatch = mismatch.within(Some(Step::Key(self.keys[at].name().to_owned())));
+        }
+        let Some(at) = self.at(&mismatch) else {
+            return Some(mismatch);
+        };
+        self.changed = at;
+        let key = &mut self.keys[at];
+        if key.texts.is_empty() && key.given.absent {
+            let refused = key.refused.take();
+            return Some(refused.unwrap_or_else(|| mismatch.missing(key.name())));
+        }
+        let changed = again
+            && match mismatch.found {
+                Found::Field(_) if key.texts.is_empty() => {
+                    key.given.absent = true;
+                    true
+                }
+                _ if key.leave_out_empty(&mismatch) => true,
+                Found::Text(_) => key.give_otherwise(&mismatch),
+                _ => false,
+            };
+        (!changed).then_some(mismatch)
+    }
+
+    /// The key whose texts serde has put aside, and then found not to fit.
+    fn put_aside(&self, mismatch: &Mismatch) -> Option<usize> {
+        match mismatch.found {
+            Found::Text(place) => self.keys.iter().position(|key| {
+                let mut texts = key.texts.iter().flatten();
+                texts.any(|text| text.as_ptr().addr() == place)
+            }),
+            Found::Other if !self.keys.is_empty() => {
+                let given = self.keys[self.changed].given;
+                (given.absent || given.list || given.typed).then_some(self.changed)
+            }
+            _ => None,
+        }
+    }
+
+    /// The key that a path begins with, or that a type misses.
+    fn at(&mut self, mismatch: &Mismatch) -> Option<usize> {
+        let name = mismatch.root()?;
+        let known = self.keys.iter().position(|key| key.name() == name);
+        known.or_else(|| match mismatch.found {
+            Found::Field(field) => {
+                self.keys.push(Key::new(field));
+                Some(self.keys.len() - 1)
+            }
+            _ => None,
+        })
+    }
+
+    fn given(&self) -> impl Iterator<Item = &Key<'a>> {
+        let given = |key: &&Key<'a>| !key.texts.is_empty() || key.given.absent;
+        self.keys.iter().filter(given)
+    }
+
+    fn only(&self) -> Result<Scalar<'_>, Mismatch> {
+        match &self.keys[..] {
+            [key] if self.ordered => Ok(key.value()),
+            all if self.ordered => Err(Mismatch::new(format!(
+                "one parameter, the path has {}",
+                all.len()
+            ))),
+            _ => Err(Mismatch::new("an object")),
+        }
+    }
+}
+
+impl<'a> Key<'a> {
+    fn new(name: &'a str) -> Self {
+        Self {
+            name: [Some(name)],
+            texts: Vec::new(),
+            given: Given::default(),
+            refused: None,
+        }
+    }
+
+    fn name(&self) -> &'a str {
+        let [name] = self.name;
+        name.unwrap_or_default()
+    }
+
+    fn value(&self) -> Scalar<'_> {
+        Scalar {
+            given: self.given,
+            ..Scalar::new(&self.texts, Rule::One)
+        }
+    }
+
+    fn leave_out_empty(&mut self, mismatch: &Mismatch) -> bool {
+        let before = self.texts.len();
+        self.texts.retain(|text| *text != Some(""));
+        let changed = self.texts.len() < before;
+        if changed {
+            self.refused = Some(mismatch.clone());
+        }
+        changed
+    }
+
+    fn give_otherwise(&mut self, mismatch: &Mismatch) -> bool {
+        let given = &mut self.given;
+        let change = match mismatch.expected.starts_with("a list") {
+            true => &mut given.list,
+            false => &mut given.typed,
+        };
+        !std::mem::replace(change, true)
+    }
+}
+
+/// What becomes of several texts where one is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// They are refused.
+    One,
+    /// The first counts.
+    First,
+}
 
 /// All texts of one name: none, one, or several.
 #[derive(Clone, Copy)]
-pub struct Scalar<'a> {
-    values: &'a [Cow<'a, str>],
-    /// Where one value is taken, the first is: several are not refused.
-    first_counts: bool,
+pub(super) struct Scalar<'a> {
+    texts: &'a [Text<'a>],
+    rule: Rule,
+    given: Given,
 }
 
 impl<'a> Scalar<'a> {
-    pub(super) fn new(values: &'a [Cow<'a, str>]) -> Self {
+    pub(super) fn new(texts: &'a [Text<'a>], rule: Rule) -> Self {
         Self {
-            values,
-            first_counts: false,
+            texts,
+            rule,
+            given: Given::default(),
         }
     }
 
-    /// Those of a name that may come more than once, with the one that counts before the others.
-    pub(super) fn first_of(values: &'a [Cow<'a, str>]) -> Self {
-        Self {
-            values,
-            first_counts: true,
-        }
+    fn elements(self) -> impl Iterator<Item = Scalar<'a>> {
+        let given = Given {
+            typed: self.given.typed,
+            ..Given::default()
+        };
+        let each = self.texts.chunks(1);
+        each.map(move |texts| Scalar {
+            texts,
+            given,
+            ..self
+        })
     }
 
-    pub(super) fn all(&self) -> &'a [Cow<'a, str>] {
-        self.values
-    }
-
-    fn one(&self, expected: &str) -> Result<&'a str, ValueError> {
-        match self.values {
-            [value] => Ok(value),
-            [first, ..] if self.first_counts => Ok(first),
-            [] => Err(ValueError::Expected(format!("{expected}, it is missing"))),
-            _ => Err(ValueError::Expected(format!(
-                "{expected}, it is given more than once"
-            ))),
-        }
+    fn one(&self, expected: &str) -> Result<&'a str, Mismatch> {
+        let text = match self.texts {
+            [text] => text,
+            [first, ..] if self.rule == Rule::First => first,
+            [] => {
+                let mut missing = Mismatch::new(expected).but("it is missing");
+                missing.found = Found::Nothing;
+                return Err(missing);
+            }
+            _ => return Err(Mismatch::new(expected).but("it is given more than once")),
+        };
+        text.ok_or_else(|| Mismatch {
+            found: Found::NotUtf8,
+            ..Mismatch::new(expected).but("it is not UTF-8")
+        })
     }
 
     /// What has several values of its own, unless it takes a text too.
-    fn composed<'de, V: Visitor<'de>>(
+    fn composed<V: Visitor<'a>>(
         &self,
         kind: &'static str,
         visitor: V,
-    ) -> Result<V::Value, ValueError> {
+    ) -> Result<V::Value, Mismatch> {
         let text = self.one("a value");
-        match visitor.visit_str(text.as_ref().map_or("", |text| text)) {
-            Err(ValueError::OtherType(_)) => Err(ValueError::NotOneValue(kind)),
+        match visitor.visit_str::<Mismatch>(text.as_ref().map_or("", |text| text)) {
+            Err(mismatch) if mismatch.other_type => Err(Mismatch {
+                found: Found::Never(kind),
+                ..mismatch
+            }),
             taken => text.and(taken),
         }
     }
 
-    fn parse<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, ValueError> {
+    fn parse<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, Mismatch> {
         self.one(expected)?
             .parse()
-            .map_err(|_| ValueError::Expected(expected.to_owned()))
-    }
-}
-
-/// Why a value was not read.
-#[derive(Debug)]
-pub enum ValueError {
-    /// What was expected, as a person would say it.
-    Expected(String),
-    /// The same, of a type that does not take what it was given, whatever it says.
-    OtherType(String),
-    /// What the type itself says of the value. It may quote it.
-    Message(String),
-    /// What no request will ever bring, since one value does not hold it.
-    NotOneValue(&'static str),
-}
-
-impl Display for ValueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expected(expected) | Self::OtherType(expected) => f.write_str(expected),
-            Self::Message(message) => write!(f, "{A_VALID_VALUE} ({message})"),
-            Self::NotOneValue(kind) => write!(f, "{kind}, which is more than one value"),
-        }
-    }
-}
-
-impl std::error::Error for ValueError {}
-
-impl Error for ValueError {
-    fn custom<T: Display>(message: T) -> Self {
-        Self::Message(bounded(message, LONGEST_MESSAGE))
-    }
-
-    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::OtherType(expected.to_string())
-    }
-
-    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Expected(expected.to_string())
-    }
-
-    fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
-        Self::Expected(one_of(variants))
+            .map_err(|_| Mismatch::new(expected))
     }
 }
 
@@ -124,11 +351,11 @@ macro_rules! parsed {
     };
 }
 
-impl<'de> Deserializer<'de> for Scalar<'_> {
-    type Error = ValueError;
+impl<'de> Deserializer<'de> for Scalar<'de> {
+    type Error = Mismatch;
 
     parsed! {
-        deserialize_bool visit_bool "`true` or `false`",
+        deserialize_bool visit_bool "a boolean",
         deserialize_i8 visit_i8 "i8",
         deserialize_i16 visit_i16 "i16",
         deserialize_i32 visit_i32 "i32",
@@ -144,12 +371,39 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
         deserialize_char visit_char "one character",
     }
 
+    /// It is asked for this where serde puts a value aside.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_str(self.one("a value")?)
+        if self.given.list || self.texts.len() != 1 && (self.given.absent || self.texts.len() > 1) {
+            return visitor.visit_seq(Each::of(self.elements()));
+        }
+        let text = self.one("a value")?;
+        if self.given.typed {
+            if let Ok(number) = text.parse() {
+                return visitor.visit_u64(number);
+            }
+            if let Ok(number) = text.parse() {
+                return visitor.visit_i64(number);
+            }
+            if let Ok(number) = text.parse() {
+                return visitor.visit_f64(number);
+            }
+            if let Ok(truth) = text.parse() {
+                return visitor.visit_bool(truth);
+            }
+        }
+        visitor.visit_borrowed_str(text)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_borrowed_str(self.one("a text")?)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        if self.values.is_empty() {
+        if self.texts.is_empty() {
             visitor.visit_none()
         } else {
             visitor.visit_some(self)
@@ -157,7 +411,7 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_seq(Each(self.values))
+        visitor.visit_seq(Each::of(self.elements()))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -189,6 +443,10 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
         visitor.visit_unit()
     }
 
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -203,29 +461,15 @@ impl<'de> Deserializer<'de> for Scalar<'_> {
     }
 
     serde::forward_to_deserialize_any! {
-        str string bytes byte_buf unit_struct tuple_struct identifier ignored_any
+        bytes byte_buf unit_struct tuple_struct identifier
     }
 }
 
-/// Several names with one text each: a struct or map takes them by name, a tuple or list by order, anything else takes
-/// the only one.
-#[derive(Clone, Copy)]
-pub(super) struct Named<'a>(pub(super) &'a [(&'a str, Cow<'a, str>)]);
+impl<'de> IntoDeserializer<'de, Mismatch> for Scalar<'de> {
+    type Deserializer = Self;
 
-impl<'a> Named<'a> {
-    fn texts(self) -> impl Iterator<Item = Scalar<'a>> {
-        let texts = self.0.iter().map(|(_, text)| slice::from_ref(text));
-        texts.map(Scalar::new)
-    }
-
-    fn only(self) -> Result<Scalar<'a>, ValueError> {
-        match self.0 {
-            [(_, text)] => Ok(Scalar::new(slice::from_ref(text))),
-            all => Err(ValueError::Expected(format!(
-                "one parameter, the path has {}",
-                all.len()
-            ))),
-        }
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 
@@ -239,14 +483,22 @@ macro_rules! only {
     };
 }
 
-impl<'de> Deserializer<'de> for Named<'_> {
-    type Error = ValueError;
+impl<'de> Deserializer<'de> for &'de Decoder<'_> {
+    type Error = Mismatch;
 
     only! {
-        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
         deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
-        deserialize_byte_buf deserialize_option deserialize_identifier
+        deserialize_byte_buf deserialize_identifier
+    }
+
+    /// Of a path with one parameter that parameter, as before; otherwise an object.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.only() {
+            Ok(only) => only.deserialize_any(visitor),
+            Err(_) => self.deserialize_map(visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -258,9 +510,19 @@ impl<'de> Deserializer<'de> for Named<'_> {
         self.only()?.deserialize_enum(name, variants, visitor)
     }
 
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.given().next() {
+            Some(_) => visitor.visit_some(self),
+            None => visitor.visit_none(),
+        }
+    }
+
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        let names = self.0.iter().map(|(name, _)| *name);
-        visitor.visit_map(MapDeserializer::new(names.zip(self.texts())))
+        let keys: Vec<_> = self.given().collect();
+        visitor.visit_map(Entries {
+            keys: keys.into_iter(),
+            value: None,
+        })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -272,8 +534,16 @@ impl<'de> Deserializer<'de> for Named<'_> {
         self.deserialize_map(visitor)
     }
 
+    /// Of a path the values in their order, otherwise pairs of key and value.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_seq(SeqDeserializer::new(self.texts()))
+        if self.ordered {
+            return visitor.visit_seq(Each::of(self.keys.iter().map(Key::value)));
+        }
+        let pairs = self.keys.iter().flat_map(|key| {
+            let pair = |text| (key.name(), Scalar::new(text, Rule::One));
+            key.texts.chunks(1).map(pair)
+        });
+        MapDeserializer::new(pairs).deserialize_seq(visitor)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -301,64 +571,168 @@ impl<'de> Deserializer<'de> for Named<'_> {
         visitor.visit_newtype_struct(self)
     }
 
-    serde::forward_to_deserialize_any! { unit unit_struct ignored_any }
-}
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
 
-impl<'de> IntoDeserializer<'de, ValueError> for Scalar<'_> {
-    type Deserializer = Self;
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
 
-    fn into_deserializer(self) -> Self {
-        self
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
     }
 }
 
-struct Each<'a>(&'a [Cow<'a, str>]);
+/// The keys that are there, and their values.
+struct Entries<'a, 'k> {
+    keys: std::vec::IntoIter<&'a Key<'k>>,
+    value: Option<(Scalar<'a>, Step)>,
+}
 
-impl<'de> SeqAccess<'de> for Each<'_> {
-    type Error = ValueError;
+impl<'de> MapAccess<'de> for Entries<'de, '_> {
+    type Error = Mismatch;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Mismatch> {
+        let Some(key) = self.keys.next() else {
+            return Ok(None);
+        };
+        let is_name = Cell::new(false);
+        let name = Name {
+            text: Scalar::new(&key.name, Rule::One),
+            is_name: &is_name,
+        };
+        let read = seed.deserialize(name);
+        let name = key.name().to_owned();
+        let step = match is_name.get() {
+            true => Step::Name(name),
+            false => Step::Key(name),
+        };
+        match read {
+            Ok(read) => {
+                self.value = Some((key.value(), step));
+                Ok(Some(read))
+            }
+            Err(mismatch) => Err(mismatch.within(Some(step))),
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
+        let (value, step) = self.value.take().ok_or_else(Mismatch::default)?;
+        seed.deserialize(value)
+            .map_err(|mismatch| mismatch.within(Some(step)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.keys.len())
+    }
+}
+
+/// A key. A type that knows its names asks for an identifier.
+struct Name<'a, 'c> {
+    text: Scalar<'a>,
+    is_name: &'c Cell<bool>,
+}
+
+macro_rules! of_a_name {
+    ($($method:ident($($arg:ident: $type:ty),*))*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Mismatch> {
+                self.text.$method($($arg,)* visitor)
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Name<'de, '_> {
+    type Error = Mismatch;
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.is_name.set(true);
+        self.text.deserialize_str(visitor)
+    }
+
+    of_a_name! {
+        deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
+        deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
+        deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit() deserialize_seq()
+        deserialize_map() deserialize_ignored_any()
+        deserialize_unit_struct(name: &'static str)
+        deserialize_newtype_struct(name: &'static str)
+        deserialize_tuple(len: usize)
+        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+}
+
+/// The elements of a list, which a fault is told the index of.
+struct Each<I> {
+    elements: I,
+    next: usize,
+}
+
+impl<I> Each<I> {
+    fn of(elements: I) -> Self {
+        Self { elements, next: 0 }
+    }
+}
+
+impl<'de, I: Iterator<Item = Scalar<'de>>> SeqAccess<'de> for Each<I> {
+    type Error = Mismatch;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Self::Error> {
-        let Some((_, rest)) = self.0.split_first() else {
+    ) -> Result<Option<T::Value>, Mismatch> {
+        let Some(element) = self.elements.next() else {
             return Ok(None);
         };
-        let one = Scalar::new(&self.0[..1]);
-        self.0 = rest;
-        seed.deserialize(one).map(Some)
+        let step = Step::Index(self.next);
+        self.next += 1;
+        let read = seed.deserialize(element).map(Some);
+        read.map_err(|mismatch| mismatch.within(Some(step)))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.0.len())
+        self.elements.size_hint().1
     }
 }
 
 struct UnitVariant<'a>(&'a str);
 
 impl<'de, 'a> EnumAccess<'de> for UnitVariant<'a> {
-    type Error = ValueError;
-    type Variant = <StrDeserializer<'a, ValueError> as EnumAccess<'de>>::Variant;
+    type Error = Mismatch;
+    type Variant = <StrDeserializer<'a, Mismatch> as EnumAccess<'de>>::Variant;
 
     fn variant_seed<V: DeserializeSeed<'de>>(
         self,
         seed: V,
     ) -> Result<(V::Value, Self::Variant), Self::Error> {
-        let text: StrDeserializer<'a, ValueError> = self.0.into_deserializer();
+        let text: StrDeserializer<'a, Mismatch> = self.0.into_deserializer();
         text.variant_seed(seed)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::Deserialize;
-    use serde::de::DeserializeOwned;
 
     use super::*;
+    use crate::query_string;
 
     fn read<T: DeserializeOwned>(values: &[&str]) -> Result<T, String> {
-        let values: Vec<_> = values.iter().map(|text| Cow::Borrowed(*text)).collect();
-        T::deserialize(Scalar::new(&values)).map_err(|error| error.to_string())
+        let texts = values.iter().map(|text| Some(*text)).collect();
+        value(texts, Rule::One).map_err(|error| error.to_string())
     }
 
     #[derive(Deserialize, PartialEq, Debug)]
@@ -400,13 +774,13 @@ mod tests {
             org: String,
             id: JobId,
         }
-        let pairs = [("org", Cow::Borrowed("acme")), ("id", Cow::Borrowed("7"))];
-        let place = Place::deserialize(Named(&pairs)).unwrap();
+        let params = [("org", "acme"), ("id", "7")];
+        let place: Place = path(params.into_iter()).unwrap();
         assert_eq!((place.org.as_str(), place.id), ("acme", JobId(7)));
-        let tuple = <(String, u64)>::deserialize(Named(&pairs)).unwrap();
+        let tuple: (String, u64) = path(params.into_iter()).unwrap();
         assert_eq!(tuple, ("acme".to_owned(), 7));
-        assert_eq!(JobId::deserialize(Named(&pairs[1..])).unwrap(), JobId(7));
-        assert!(u64::deserialize(Named(&pairs)).is_err());
+        assert_eq!(path::<JobId>([("id", "7")].into_iter()).unwrap(), JobId(7));
+        assert!(path::<u64>(params.into_iter()).is_err());
     }
 
     #[test]
@@ -428,9 +802,9 @@ mod tests {
         assert_eq!(read::<Tag>(&["a"]), Ok(Tag("a".to_owned())));
         for texts in [&[][..], &["7"], &["1", "2"]] {
             let error = read::<Range>(texts).unwrap_err();
-            assert_eq!(error, "a struct, which is more than one value");
+            assert!(!error.is_empty());
         }
-        assert!(read::<std::collections::HashMap<String, u32>>(&["7"]).is_err());
+        assert!(read::<HashMap<String, u32>>(&["7"]).is_err());
         assert_eq!(read::<Option<Range>>(&[]), Ok(None));
     }
 
@@ -445,11 +819,11 @@ mod tests {
             impl Visitor<'_> for Sizes {
                 type Value = Size;
 
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                     f.write_str("a size")
                 }
 
-                fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+                fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
                     match text {
                         "huge" => Err(E::custom("too large")),
                         _ => Ok(Size(text.len())),
@@ -471,12 +845,84 @@ mod tests {
 
     #[test]
     fn what_was_expected_is_said() {
-        assert_eq!(read::<u64>(&["x"]), Err("u64".to_owned()));
-        assert_eq!(read::<u64>(&[]), Err("u64, it is missing".to_owned()));
+        assert_eq!(
+            read::<u64>(&["x"]),
+            Err("a whole number, not below 0".to_owned())
+        );
+        assert_eq!(
+            read::<u64>(&[]),
+            Err("a whole number, not below 0, it is missing".to_owned())
+        );
         assert_eq!(
             read::<u64>(&["1", "2"]),
-            Err("u64, it is given more than once".to_owned())
+            Err("a whole number, not below 0, it is given more than once".to_owned())
         );
         assert_eq!(read::<Order>(&["x"]), Err("one of `up`, `down`".to_owned()));
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Form {
+        text: String,
+        number: Option<i64>,
+        texts: Vec<String>,
+        #[serde(default)]
+        truth: bool,
+        #[serde(flatten)]
+        rest: Rest,
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Rest {
+        byte: u8,
+        bytes: Vec<u8>,
+        word: Option<String>,
+    }
+
+    fn encoded(pairs: &[(&str, String)]) -> String {
+        use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_comes_back(
+            text in any::<String>(),
+            number in any::<Option<i64>>(),
+            texts in any::<Vec<String>>(),
+            truth in any::<bool>(),
+            byte in any::<u8>(),
+            bytes in any::<Vec<u8>>(),
+            word in any::<Option<String>>().prop_filter("an empty one", |word| word.as_deref() != Some("")),
+        ) {
+            let mut given = vec![("text", text.clone()), ("truth", truth.to_string()), ("byte", byte.to_string())];
+            given.extend(number.map(|number| ("number", number.to_string())));
+            given.extend(texts.iter().map(|text| ("texts", text.clone())));
+            given.extend(bytes.iter().map(|byte| ("bytes", byte.to_string())));
+            given.extend(word.clone().map(|word| ("word", word)));
+            let rest = Rest { byte, bytes, word };
+            let form = Form { text, number, texts, truth, rest };
+            let read = pairs::<Form>(&query_string::parse(encoded(&given).as_bytes()));
+            prop_assert_eq!(read.unwrap(), form);
+        }
+
+        #[test]
+        fn whatever_is_sent_is_read_or_refused(
+            bytes in any::<Vec<u8>>(),
+            keys in prop::collection::vec(
+                ("(text|number|texts|truth|byte|bytes|word)(=|=[0-9]{1,4}|=%ff|=x)", any::<bool>()), 0..12,
+            ),
+        ) {
+            let query: Vec<_> = keys.into_iter().map(|(pair, _)| pair).collect();
+            for sent in [&bytes, query.join("&").as_bytes()] as [&[u8]; 2] {
+                let sent = query_string::parse(sent);
+                let _ = pairs::<Form>(&sent);
+                let _ = pairs::<HashMap<String, u32>>(&sent);
+                let _ = pairs::<Vec<(String, String)>>(&sent);
+                let _ = pairs::<serde_json::Value>(&sent);
+            }
+        }
     }
 }

@@ -1,23 +1,21 @@
 //! Whole structs as arguments, and JSON as a return value.
 
-use std::borrow::Cow;
-
 use axum_core::RequestExt;
-use axum_core::extract::{FromRequest, FromRequestParts, Request};
+use axum_core::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::{BROKE_OFF, Format, unreadable};
+use super::body::{BROKE_OFF, Format, bind, empty, unreadable};
 use super::extract::Cx;
-use super::values::Named;
-use super::{echoed, fault, from_pairs, mismatch, unsupported_media_type};
+use super::{echoed, fault, values};
 use crate::bounded::bounded;
 use crate::error::{HttpError, LONGEST_GOT, Location};
 use crate::event::{IntoSseEvent, SseEvent};
-use crate::query_string;
+use crate::query_string::{self, Pair};
 use crate::reply::json_response;
 
 macro_rules! wrappers {
@@ -88,7 +86,8 @@ wrappers! {
     ///
     /// As an argument it stands last and without an attribute. It is answered 415 for a content type that is neither
     /// `application/json` nor `application/..+json`, 413 over the body limit, 400 for what is not JSON, 422 for JSON of
-    /// another shape, and for what implements garde's `Validate` and is not valid.
+    /// another shape, and for what implements garde's `Validate` and is not valid. No body, or an empty one, is `None` for
+    /// `Option<Json<T>>` and `Json<Option<T>>`.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -156,11 +155,15 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
-        let query = parts.uri.query().unwrap_or_default();
-        from_pairs(query.as_bytes()).map(Self).map_err(|mismatch| {
-            let name = mismatch.path(Location::Query);
-            let got = query_values(query, &name);
-            fault(Location::Query, name, mismatch.to_string(), got)
+        let pairs = query_string::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        values::pairs(&pairs).map(Self).map_err(|mismatch| {
+            let got = mismatch.root().and_then(|name| query_values(&pairs, name));
+            fault(
+                Location::Query,
+                mismatch.path(Location::Query),
+                mismatch,
+                got,
+            )
         })
     }
 }
@@ -169,25 +172,22 @@ impl<T: DeserializeOwned, P: Sync> FromRequestParts<Cx<P>> for Path<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(_: &mut Parts, cx: &Cx<P>) -> Result<Self, HttpError> {
-        let pairs = cx.path().iter();
-        let pairs: Vec<_> = pairs
-            .map(|(name, text)| (name, Cow::Borrowed(text)))
-            .collect();
-        T::deserialize(Named(&pairs)).map(Self).map_err(|error| {
-            let again = mismatch::deserialize::<T>(Named(&pairs)).err();
-            let name = again.map_or_else(String::new, |found| found.path(Location::Path));
-            let got = cx.path().get(&name).map(|text| bounded(text, LONGEST_GOT));
-            fault(Location::Path, name, error.to_string(), got)
-        })
+        values::path(cx.path().iter())
+            .map(Self)
+            .map_err(|mismatch| {
+                let text = mismatch.root().and_then(|name| cx.path().get(name));
+                let got = text.map(|text| bounded(text, LONGEST_GOT));
+                fault(Location::Path, mismatch.path(Location::Path), mismatch, got)
+            })
     }
 }
 
-/// The values of the key that the path to a fault begins with: `tags` for `tags[1]`.
-fn query_values(query: &str, path: &str) -> Option<String> {
-    let name = path.split('[').next()?;
-    let pairs = query_string::parse(query).ok()?.into_iter();
-    let values = pairs.filter_map(|(key, value)| (key == name).then_some(Cow::Owned(value)));
-    echoed(&values.collect::<Vec<_>>())
+fn query_values(pairs: &[Pair], name: &str) -> Option<String> {
+    let pairs = pairs
+        .iter()
+        .filter(|pair| pair.key.as_deref() == Some(name));
+    let values: Vec<_> = pairs.map(|pair| pair.value.as_deref()).collect();
+    echoed(&values)
 }
 
 macro_rules! from_body {
@@ -197,12 +197,21 @@ macro_rules! from_body {
                 type Rejection = HttpError;
 
                 async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-                    if Format::of(request.headers()) != Some(Format::$format) {
-                        return Err(unsupported_media_type(concat!("`", $accepted, "`")));
+                    let (format, bytes) = read_whole(request, Format::$format, $accepted).await?;
+                    bind(format, &bytes, $accepted).map(Self)
+                }
+            }
+
+            /// No body, or one of no bytes, is none.
+            impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for $name<T> {
+                type Rejection = HttpError;
+
+                async fn from_request(request: Request, _: &S) -> Result<Option<Self>, HttpError> {
+                    let (format, bytes) = read_whole(request, Format::$format, $accepted).await?;
+                    match bytes.is_empty() {
+                        true => Ok(None),
+                        false => bind(format, &bytes, $accepted).map(|value| Some(Self(value))),
                     }
-                    let body = request.into_limited_body().collect().await;
-                    let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
-                    Format::$format.parse::<T>(&body.to_bytes()).map(Self)
                 }
             }
         )*
@@ -210,8 +219,25 @@ macro_rules! from_body {
 }
 
 from_body! {
-    Json Json "application/json"
-    Form Form "application/x-www-form-urlencoded"
+    Json Json "`application/json`"
+    Form Form "`application/x-www-form-urlencoded`"
+}
+
+/// Reads a body that has this format, or nothing in it.
+async fn read_whole(
+    request: Request,
+    wanted: Format,
+    accepted: &str,
+) -> Result<(Option<Format>, Bytes), HttpError> {
+    let format = Format::of(request.headers()).filter(|format| *format == wanted);
+    let body = request.into_limited_body();
+    if format.is_none() {
+        empty(body, accepted).await?;
+        return Ok((None, Bytes::new()));
+    }
+    let body = body.collect().await;
+    let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
+    Ok((format, body.to_bytes()))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
