@@ -131,7 +131,9 @@ pub mod http {
     pub use helios_core::request::{RequestContext, ResponseHead};
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
-    pub use helios_http::{BoxedRoutes, HeliosService, Listener, RemoteAddr, RouteInfo, Routes};
+    pub use helios_http::{
+        BoxedRoutes, ErrorReport, HeliosService, Listener, RemoteAddr, RouteInfo, Routes,
+    };
     pub use helios_macros::HttpError;
 }
 

@@ -195,7 +195,7 @@ fn app() -> TestApp {
 
 /// An app that writes errors itself, with all that it is told.
 fn app_with_its_own_format() -> TestApp {
-    let app = Helios::new(App).error_format(|error, _| {
+    let app = Helios::new(App).error_format(|error| {
         let faults = serde_json::to_string(error.faults()).unwrap();
         let detail = serde_json::to_string(error.detail()).unwrap();
         (error.status(), format!("{detail}{faults}")).into_response()

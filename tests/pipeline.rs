@@ -250,8 +250,9 @@ async fn streams_pass_through_all_of_it_before_their_head_leaves() {
 async fn an_error_format_knows_the_request_and_nothing_of_a_server_error() {
     let app = TestApp::builder(Failing)
         .configure(|app| {
-            app.error_format(|error, request| {
-                let cause = std::error::Error::source(error).map(ToString::to_string);
+            app.error_format(|error| {
+                let cause = std::error::Error::source(&**error).map(ToString::to_string);
+                let request = error.request();
                 let asked = format!("{} {}", request.uri(), request.route());
                 format!("{error} {error:?} {} {cause:?} {asked}", error.detail()).into_response()
             })
@@ -289,7 +290,7 @@ async fn the_whole_app_s_error_format_can_be_changed_in_one_place() {
     let app = TestApp::builder(App)
         .provide(Journal::default())
         .configure(|app| {
-            app.error_format(|error, _| {
+            app.error_format(|error| {
                 (error.status(), format!("!{}", error.status())).into_response()
             })
         })

@@ -15,8 +15,6 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::container::{Container, Factory, Providers};
-use helios_core::error::HttpError;
-use helios_core::request::RequestContext;
 use http::Request;
 use tower::BoxError;
 use tower_layer::Layer;
@@ -27,7 +25,7 @@ use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::panics;
-use crate::routing::context::{AppContext, ErrorFormat};
+use crate::routing::context::{AppContext, ErrorFormat, ErrorReport};
 use crate::routing::mount::{self, BoxedService, Mount};
 use crate::routing::router::{Router, Routes};
 use crate::routing::service::{BoxedLayer, HeliosService, RouteService, Routing, Stack};
@@ -356,9 +354,7 @@ impl Helios {
 
     /// Writes every error of the app in a format of your own, instead of problem JSON: those of handlers and binders
     /// that no filter answered, and 404 and 405. A 400 to what is no request of HTTP, such as one without `Host`, is not among
-    /// them. Of a 5xx the error has neither detail nor source, which are for the log.
-    ///
-    /// The request is as it came to its route, before guards. [`RequestContext::route`] is empty if there is no route.
+    /// them. Of a 5xx the error has neither detail nor source, which are for the log. [`ErrorReport::request`] is the request.
     ///
     /// ```
     /// use helios::axum_core::response::IntoResponse;
@@ -368,7 +364,7 @@ impl Helios {
     /// struct App;
     ///
     /// let app = Helios::new(App)
-    ///     .error_format(|error, request| match request.header("accept") {
+    ///     .error_format(|error| match error.request().header("accept") {
     ///         Some("text/plain") => (error.status(), error.title().to_owned()).into_response(),
     ///         _ => error.clone().into_response(),
     ///     });
@@ -381,7 +377,7 @@ impl Helios {
     /// ```
     pub fn error_format(
         mut self,
-        format: impl Fn(&HttpError, &RequestContext) -> Response + Send + Sync + 'static,
+        format: impl Fn(&ErrorReport<'_>) -> Response + Send + Sync + 'static,
     ) -> Self {
         self.error_format = Some(Box::new(format));
         self

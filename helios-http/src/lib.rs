@@ -24,6 +24,7 @@ mod trace;
 
 pub use app::{BoxedRoutes, Helios, Module};
 pub use remote_addr::RemoteAddr;
+pub use routing::context::ErrorReport;
 pub use routing::router::{RouteInfo, Routes};
 pub use routing::service::HeliosService;
 pub use server::Listener;

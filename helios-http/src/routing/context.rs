@@ -1,5 +1,8 @@
 //! What an app's routes share when they answer.
 
+use std::fmt;
+use std::ops::Deref;
+
 use axum_core::response::{IntoResponse, Response};
 use helios_core::error::HttpError;
 use helios_core::request::RequestContext;
@@ -12,7 +15,64 @@ pub(crate) struct AppContext {
 }
 
 /// How errors are written, if not as problem JSON.
-pub(crate) type ErrorFormat = Box<dyn Fn(&HttpError, &RequestContext) -> Response + Send + Sync>;
+pub(crate) type ErrorFormat = Box<dyn Fn(&ErrorReport<'_>) -> Response + Send + Sync>;
+
+/// An error as its client may know it, and the request that it answers: what
+/// [`error_format`](crate::Helios::error_format) is given. It is the [`HttpError`] in all else; of a 5xx that has neither detail nor
+/// source, which are for the log.
+///
+/// ```
+/// use helios::axum_core::response::{IntoResponse, Response};
+/// use helios::http::ErrorReport;
+///
+/// fn as_text(error: &ErrorReport<'_>) -> Response {
+///     let asked = error.request().uri().path();
+///     (error.status(), format!("{asked}: {}", error.title())).into_response()
+/// }
+/// # let _ = helios::Helios::error_format(helios::Helios::new(App), as_text);
+/// # #[helios::server(controllers = [])]
+/// # struct App;
+/// ```
+#[derive(Clone)]
+pub struct ErrorReport<'a> {
+    error: HttpError,
+    request: &'a RequestContext,
+}
+
+impl ErrorReport<'_> {
+    /// Returns the request as it came to its route, before guards. [`RequestContext::route`] is empty if there is no route.
+    #[must_use]
+    pub fn request(&self) -> &RequestContext {
+        self.request
+    }
+}
+
+impl Deref for ErrorReport<'_> {
+    type Target = HttpError;
+
+    fn deref(&self) -> &HttpError {
+        &self.error
+    }
+}
+
+impl fmt::Debug for ErrorReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+impl fmt::Display for ErrorReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl IntoResponse for ErrorReport<'_> {
+    /// Problem JSON, as without a format.
+    fn into_response(self) -> Response {
+        self.error.into_response()
+    }
+}
 
 impl AppContext {
     /// The format gets the error as a client may know it; layers find it as it is.
@@ -20,7 +80,10 @@ impl AppContext {
         let (Some(format), Some(asked)) = (&self.error_format, asked) else {
             return error.into_response();
         };
-        let mut response = format(&error.for_client(), asked);
+        let mut response = format(&ErrorReport {
+            error: error.for_client(),
+            request: asked,
+        });
         response.extensions_mut().insert(error);
         response
     }
