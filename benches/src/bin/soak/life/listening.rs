@@ -125,6 +125,8 @@ impl Life {
                 let Reset { reason, topics } = parse(event)?;
                 self.world.tally.lock().reset(reason);
                 let id = id.ok_or_else(|| damaged(event))?;
+                // While the hook answers it reads nothing, and history may go on without it.
+                self.was_slow();
                 self.ledger.reset(&topics, id, now())
             }
             "helios:end" => {
