@@ -118,7 +118,7 @@ impl Others {
     }
 
     #[post("body")]
-    fn body(&self, #[body] listing: Listing) -> String {
+    fn body(&self, #[body(form)] listing: Listing) -> String {
         format!("{listing:?}")
     }
 }
