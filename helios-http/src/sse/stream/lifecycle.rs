@@ -39,7 +39,8 @@ pub(crate) enum EndEvent {
 
 pub(crate) struct StreamLifecycle {
     stage: Stage,
-    announced: Option<Announced>,
+    /// Boxed, as few streams ever have one.
+    announced: Option<Box<Announced>>,
     /// Somebody wants to know of an end before it is decided.
     is_watched: bool,
     callbacks: Vec<CloseCallback>,
@@ -125,13 +126,13 @@ impl StreamLifecycle {
 
     fn announce_as(&mut self, ending: &Ending, until: Duration, may_finish: bool) {
         let counts = |before: &Announced| !before.may_finish || may_finish;
-        if !self.announced.as_ref().is_some_and(counts) && self.is_open() {
+        if !self.announced.as_deref().is_some_and(counts) && self.is_open() {
             let ending = ending.clone();
-            self.announced = Some(Announced {
+            self.announced = Some(Box::new(Announced {
                 ending,
                 until,
                 may_finish,
-            });
+            }));
         }
     }
 

@@ -89,7 +89,7 @@ struct Parts {
     /// The hub's epoch when the first topic was joined: that of every position of this stream.
     epoch: Option<u64>,
     /// What the hooks are to answer behind what they are answering.
-    next_answer: Option<PendingAnswer>,
+    next_answer: Option<Box<PendingAnswer>>,
     /// It is told no position before its snapshot.
     awaits_snapshot: bool,
     /// When what the client was let in with expires.

@@ -84,7 +84,7 @@ impl StreamState {
     pub(crate) fn hooks_answered(self: &Arc<Self>) {
         self.change(|parts, effects| {
             parts.reader.unpause();
-            effects.answer = parts.next_answer.take();
+            effects.answer = parts.next_answer.take().map(|next| *next);
             match &effects.answer {
                 Some(next) => parts.reader.pause_at(next.at),
                 // Its position is the next that it is told.
@@ -205,10 +205,10 @@ impl Parts {
             effects.answer = Some(pending);
             return;
         }
-        self.next_answer = Some(match self.next_answer.take() {
+        self.next_answer = Some(Box::new(match self.next_answer.take() {
             Some(before) => before.and(pending),
             None => pending,
-        });
+        }));
     }
 
     /// The number behind which an answer of the hooks comes, as long as the reader is held there for it.
