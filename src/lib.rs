@@ -87,8 +87,8 @@ pub use self::error::Error;
 pub use self::http::Multipart;
 #[doc(no_inline)]
 pub use self::http::{
-    Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
-    ResponseHead,
+    Cookie, Filter, Form, Guard, Html, HttpError, Interceptor, Json, Next, Path, Query, Reply,
+    RequestContext, ResponseHead,
 };
 #[doc(no_inline)]
 pub use self::sse::{
@@ -121,9 +121,11 @@ pub mod sse {
 /// It is not the crate `http`, which is named `::http` where both could be meant.
 pub mod http {
     pub use helios_core::bind::{Form, Json, Path, Query};
+    pub use helios_core::cookie::{Cookie, SameSite};
     pub use helios_core::error::{Fault, HttpError, Location};
     pub use helios_core::filter::{Filter, StreamAnswer};
     pub use helios_core::guard::Guard;
+    pub use helios_core::html::Html;
     pub use helios_core::interceptor::{Interceptor, Next};
     #[cfg(feature = "multipart")]
     pub use helios_core::multipart::{Multipart, Part};

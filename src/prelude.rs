@@ -28,8 +28,8 @@ pub use tokio::time::sleep;
 pub use crate::di::Injectable;
 #[doc(no_inline)]
 pub use crate::http::{
-    Filter, Form, Guard, HttpError, Interceptor, Json, Next, Path, Query, Reply, RequestContext,
-    ResponseHead,
+    Cookie, Filter, Form, Guard, Html, HttpError, Interceptor, Json, Next, Path, Query, Reply,
+    RequestContext, ResponseHead,
 };
 #[doc(no_inline)]
 pub use crate::sse::{

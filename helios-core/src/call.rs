@@ -17,7 +17,7 @@ pub struct Call {
     pub request: RequestContext,
     /// The runtime's own of the stream that this call opens, for [`crate::bind::argument`]: it gives the stream's handle.
     pub stream: Option<Arc<dyn Any + Send + Sync>>,
-    head: Option<ResponseHead>,
+    head: ResponseHead,
     container: Arc<Container>,
     body: Option<Body>,
     body_limit: usize,
@@ -26,10 +26,11 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with this request; bodies over `body_limit` bytes are refused.
+    /// A call with this request, which sets `head`; bodies over `body_limit` bytes are refused.
     #[must_use]
     pub fn new(
         request: RequestContext,
+        head: ResponseHead,
         body: Body,
         body_limit: usize,
         container: Arc<Container>,
@@ -37,7 +38,7 @@ impl Call {
         Self {
             request,
             stream: None,
-            head: None,
+            head,
             container,
             body: Some(body),
             body_limit,
@@ -46,15 +47,10 @@ impl Call {
         }
     }
 
-    /// Returns the handle with which the handler sets its response's head. It is made on first use.
-    pub fn response_head(&mut self) -> ResponseHead {
-        self.head.get_or_insert_default().clone()
-    }
-
-    /// Takes what was set on the response, if anything asked for it.
+    /// Returns the handle with which the handler sets its response's head.
     #[must_use]
-    pub fn take_response_head(&mut self) -> Option<ResponseHead> {
-        self.head.take()
+    pub fn response_head(&self) -> ResponseHead {
+        self.head.clone()
     }
 
     /// The app's singletons.
@@ -68,7 +64,8 @@ impl Call {
     pub fn for_hook(&self) -> Self {
         let body = Body::empty();
         let container = Arc::clone(&self.container);
-        let mut call = Self::new(self.request.clone(), body, self.body_limit, container);
+        let head = ResponseHead::default();
+        let mut call = Self::new(self.request.clone(), head, body, self.body_limit, container);
         call.stream.clone_from(&self.stream);
         call
     }

@@ -20,6 +20,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::{DeserializeOwned, Error as _};
+
+use crate::bounded::cut;
 use crate::event::SseEvent;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -68,6 +71,41 @@ pub struct DecodedEvent {
     pub id: String,
     /// Whether an `id` field has come since the event before: the id is this event's own.
     pub has_own_id: bool,
+}
+
+/// What an error shows of the data, in bytes of JSON.
+const LONGEST_SHOWN: usize = 400;
+
+impl DecodedEvent {
+    /// Returns the data, which is JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it is not JSON of this type. The error's text names the event and shows the beginning of its data: it is for a test or a log.
+    ///
+    /// ```
+    /// use helios::sse::{Decoded, Decoder};
+    ///
+    /// let mut decoder = Decoder::new();
+    /// decoder.feed(b"event: price\ndata: 21.5\n\n")?;
+    /// let Some(Decoded::Event(price)) = decoder.next_item() else {
+    ///     panic!("an event");
+    /// };
+    /// assert_eq!(price.json::<f64>()?, 21.5);
+    /// assert_eq!(
+    ///     price.json::<u8>().unwrap_err().to_string(),
+    ///     "the event `price`: invalid type: floating point `21.5`, expected u8 at line 1 column 4; its data is 21.5"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.data).map_err(|error| {
+            let (event, data) = (&self.event, cut(&self.data, LONGEST_SHOWN));
+            serde_json::Error::custom(format_args!(
+                "the event `{event}`: {error}; its data is {data}"
+            ))
+        })
+    }
 }
 
 /// Passes an event of another stream on: its name unless it is `message`, its data as text, and its id if it brought one.

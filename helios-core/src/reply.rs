@@ -13,6 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use crate::error::HttpError;
+use crate::html::Html;
 
 /// The result of a handler's call: a response, or the error that is rendered as one. An interceptor returns it, too.
 ///
@@ -66,6 +67,10 @@ pub fn from_response(mut response: Response) -> Reply {
         None => Ok(response),
     }
 }
+
+/// Marks a response that a handler returned as its `Err`, in the response's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct IsError;
 
 /// Carries a type, for choosing a rung.
 #[derive(Debug)]
@@ -132,8 +137,8 @@ pub mod ladder {
 #[allow(missing_docs, clippy::missing_errors_doc)]
 mod rungs {
     use super::{
-        Cow, HandlerError, HandlerOutput, HttpError, IntoResponse, Opened, Reply, Serialize, Shape,
-        from_response, json_response,
+        Cow, HandlerError, HandlerOutput, Html, HttpError, IntoResponse, IsError, Opened, Reply,
+        Serialize, Shape, from_response, json_response,
     };
 
     pub trait OpenOwn<T, E> {
@@ -152,7 +157,11 @@ mod rungs {
 
     impl<T, E: IntoResponse> OpenForeign<T, E> for &&Shape<Result<T, E>> {
         fn open_result(&self, out: Result<T, E>) -> Opened<T> {
-            out.map_err(|error| Box::new(Ok(error.into_response())))
+            out.map_err(|error| {
+                let mut response = error.into_response();
+                response.extensions_mut().insert(IsError);
+                Box::new(Ok(response))
+            })
         }
     }
 
@@ -215,6 +224,18 @@ mod rungs {
     impl<'a> ReplyText<Cow<'a, str>> for &&&Shape<Cow<'a, str>> {
         fn reply(&self, out: Cow<'a, str>) -> Reply {
             Ok(out.into_owned().into_response())
+        }
+    }
+
+    impl<'a> ReplyText<Html<&'a str>> for &&&Shape<Html<&'a str>> {
+        fn reply(&self, Html(out): Html<&'a str>) -> Reply {
+            Ok(Html(out.to_owned()).into_response())
+        }
+    }
+
+    impl<'a> ReplyText<Html<Cow<'a, str>>> for &&&Shape<Html<Cow<'a, str>>> {
+        fn reply(&self, Html(out): Html<Cow<'a, str>>) -> Reply {
+            Ok(Html(out.into_owned()).into_response())
         }
     }
 
@@ -298,6 +319,21 @@ mod tests {
             "text/plain; charset=utf-8"
         );
         assert_eq!(content_type(__reply!(())), "");
+    }
+
+    #[test]
+    fn a_page_is_html_whatever_text_it_is_made_of() {
+        let local = String::from("<p>");
+        let html = "text/html; charset=utf-8";
+        assert_eq!(content_type(__reply!(Html("<p>"))), html);
+        assert_eq!(content_type(__reply!(Html(local.as_str()))), html);
+        assert_eq!(
+            content_type(__reply!(Html(Cow::Borrowed(local.as_str())))),
+            html
+        );
+        assert_eq!(content_type(__reply!(Some(Html(b"<p>".to_vec())))), html);
+        let created = (StatusCode::CREATED, Html(local));
+        assert_eq!(content_type(__reply!(created)), html);
     }
 
     #[test]

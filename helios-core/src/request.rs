@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::header::COOKIE;
+use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use percent_encoding::percent_decode_str;
 
+use crate::cookie::{Cookie, written_name};
 use crate::event::is_valid_id;
 use crate::route::Template;
 use crate::{query_string, text};
@@ -145,8 +146,8 @@ impl RequestContext {
     /// which has the longest path ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)). A cookie
     /// that is not UTF-8 counts as absent.
     ///
-    /// The name is compared as it was sent: `%5F_Host-id` is not `__Host-id`, which only the site's own host can set. Quotes
-    /// are part of the value.
+    /// The name is compared as it was sent: `%5F_Host-id` is not `__Host-id`, which only the site's own host can set. One that cannot
+    /// stand in a header, such as `my cart`, is also found as [`Cookie`] writes it. Quotes are part of the value.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -163,10 +164,12 @@ impl RequestContext {
     /// The values of all cookies of this name. What cannot be read is passed over, as browsers send what others have set.
     pub(crate) fn cookies(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
         let cookies = text::elements(self.headers(), COOKIE, b';').flatten();
+        let written = written_name(name);
         cookies.filter_map(move |cookie| {
             let (own, value) = cookie.split_once('=')?;
             // Only ASCII is trimmed, and no name decoded: another name must not pass for one that a browser protects.
-            let is_asked_for = own.trim_ascii_end() == name;
+            let own = own.trim_ascii_end();
+            let is_asked_for = own == name || own == written;
             let value = is_asked_for.then(|| percent_decode_str(value.trim_ascii_start()))?;
             value.decode_utf8().ok()
         })
@@ -358,11 +361,19 @@ impl PathParams {
     }
 }
 
-/// Status and headers that a handler sets through `#[res]`; merged into its response afterwards.
+/// Status, headers and cookies that a handler sets through `#[res]`; put on its response afterwards, whatever kind that is: JSON, a
+/// page, bytes, a redirect, another library's response, the head of a stream.
+///
+/// A header replaces the response's own of that name; cookies are added to it. `Content-Type`, `Cache-Control` and what makes a stream
+/// one cannot be replaced on a stream.
+///
+/// **When an error follows, cookies are kept**, and nothing else: a status and headers describe the answer that has not come, such
+/// as its type, but a session that is over stays over. So it is for every `Err`, be it problem JSON, a filter's answer, an `error_format`'s
+/// or a response of the handler's own error type, and for a panic. Other headers of an error are its own:
+/// [`HttpError::with_header`](crate::error::HttpError::with_header).
 ///
 /// It is a handle: clones set the same head. On SSE routes the head leaves with the first event, and what is set
-/// later has no effect. What is set is not sent with an error; [`HttpError::with_header`](crate::error::HttpError::with_header)
-/// is for those.
+/// later has no effect.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -378,8 +389,8 @@ impl PathParams {
 ///         response
 ///             .set_status(StatusCode::ACCEPTED)
 ///             .set_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
-///             .append_header(header::SET_COOKIE, HeaderValue::from_static("session=7; HttpOnly"))
-///             .append_header(header::SET_COOKIE, HeaderValue::from_static("theme=dark"));
+///             .set_cookie(Cookie::new("session", 7))
+///             .set_cookie(Cookie::new("theme", "dark").http_only(false));
 ///         "hello"
 ///     }
 /// }
@@ -388,7 +399,7 @@ impl PathParams {
 /// let mut head = ResponseHead::default();
 /// assert_eq!(Login.login(&mut head), "hello");
 /// assert_eq!(head.status(), Some(StatusCode::ACCEPTED));
-/// assert_eq!(head.header(&header::SET_COOKIE).unwrap(), "session=7; HttpOnly");
+/// assert_eq!(head.header(&header::SET_COOKIE).unwrap(), "session=7; Path=/; SameSite=Lax; HttpOnly");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ResponseHead(Arc<Mutex<Head>>);
@@ -397,6 +408,8 @@ pub struct ResponseHead(Arc<Mutex<Head>>);
 struct Head {
     status: Option<StatusCode>,
     headers: HeaderMap,
+    /// It has been put on a response.
+    is_applied: bool,
 }
 
 impl ResponseHead {
@@ -418,10 +431,41 @@ impl ResponseHead {
         self
     }
 
-    /// Adds a header beside others of the same name, as `Set-Cookie` needs.
+    /// Adds a header beside others of the same name.
     pub fn append_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         self.lock().headers.append(name, value);
         self
+    }
+
+    /// Sets a cookie, which is sent with an error too. A later one of the same name and path takes its place in the client.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Session;
+    ///
+    /// #[controller(prefix = "session")]
+    /// impl Session {
+    ///     #[delete]
+    ///     fn sign_out(&self, #[res] res: &mut ResponseHead) -> Result<(), HttpError> {
+    ///         res.set_cookie(Cookie::removal("session"));
+    ///         Err(HttpError::service_unavailable("the other devices stay signed in"))
+    ///     }
+    /// }
+    /// # #[server(controllers = [Session])]
+    /// # struct App;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # use helios::testing::TestApp;
+    ///
+    /// let app = TestApp::start(App).unwrap();
+    /// let failed = app.delete("/session").await;
+    /// assert_eq!(failed.status(), 503);
+    /// assert!(failed.header("set-cookie").starts_with("session=; Path=/; Max-Age=0"));
+    /// # }
+    /// ```
+    pub fn set_cookie(&mut self, cookie: Cookie) -> &mut Self {
+        self.append_header(SET_COOKIE, cookie.into())
     }
 
     /// The first value set for a header so far.
@@ -434,26 +478,43 @@ impl ResponseHead {
     #[doc(hidden)]
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let Head { status, headers } = &*self.lock();
+        let head = self.lock();
         Self(Arc::new(Mutex::new(Head {
-            status: *status,
-            headers: headers.clone(),
+            status: head.status,
+            headers: head.headers.clone(),
+            is_applied: false,
         })))
     }
 
-    /// Writes what was set over a response's own head.
+    /// Writes what was set over a response's own head; cookies are added to it.
     #[doc(hidden)]
     pub fn apply_to(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
-        let head = self.lock();
+        let mut head = self.lock();
+        head.is_applied = true;
         if let Some(own) = head.status {
             *status = own;
         }
         for name in head.headers.keys() {
-            headers.remove(name);
-            for value in head.headers.get_all(name) {
-                headers.append(name.clone(), value.clone());
+            if name != SET_COOKIE {
+                headers.remove(name);
             }
+            head.add(name, headers);
         }
+    }
+
+    /// Adds the cookies to an error's head.
+    #[doc(hidden)]
+    pub fn apply_to_error(&self, headers: &mut HeaderMap) {
+        let mut head = self.lock();
+        head.is_applied = true;
+        head.add(&SET_COOKIE, headers);
+    }
+
+    /// Whether a response has got what was set.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        self.lock().is_applied
     }
 
     fn lock(&self) -> MutexGuard<'_, Head> {
@@ -461,9 +522,18 @@ impl ResponseHead {
     }
 }
 
+impl Head {
+    /// Adds all values of a header.
+    fn add(&self, name: &HeaderName, headers: &mut HeaderMap) {
+        for value in self.headers.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::header::{SET_COOKIE, VARY};
+    use http::header::{LINK, VARY};
 
     use super::*;
 
@@ -471,14 +541,25 @@ mod tests {
     fn what_was_set_replaces_the_response_s_own_and_keeps_repeated_headers() {
         let mut head = ResponseHead::default();
         let value = HeaderValue::from_static;
-        head.append_header(SET_COOKIE, value("a=1"))
-            .append_header(SET_COOKIE, value("b=2"));
+        head.append_header(LINK, value("a"))
+            .append_header(LINK, value("b"));
         let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
         headers.insert(VARY, value("origin"));
-        headers.insert(SET_COOKIE, value("old=1"));
+        headers.insert(LINK, value("old"));
         head.apply_to(&mut status, &mut headers);
-        let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
-        assert_eq!(cookies, ["a=1", "b=2"]);
+        let links: Vec<_> = headers.get_all(LINK).iter().collect();
+        assert_eq!(links, ["a", "b"]);
         assert_eq!((status, headers.len()), (StatusCode::OK, 3));
+    }
+
+    #[test]
+    fn a_cookie_that_was_set_takes_none_of_the_response_away() {
+        let mut head = ResponseHead::default();
+        head.set_cookie(Cookie::new("a", 1));
+        let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
+        headers.insert(SET_COOKIE, HeaderValue::from_static("own=1"));
+        head.apply_to(&mut status, &mut headers);
+        let cookies: Vec<_> = text::values(&headers, SET_COOKIE).collect();
+        assert_eq!(cookies, ["own=1", "a=1; Path=/; SameSite=Lax; HttpOnly"]);
     }
 }

@@ -44,7 +44,7 @@ use helios_core::route::Verb;
 /// let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let port = taken.local_addr()?.port();
 /// match Helios::new(App).host("127.0.0.1").port(port).listen().await {
-///     Err(Error::Bind { address, source }) => eprintln!("{address}: {source}; is it running?"),
+///     Err(Error::Bind { address, source, .. }) => eprintln!("{address}: {source}; is it running?"),
 ///     other => other?,
 /// }
 /// # Ok(())
@@ -67,12 +67,15 @@ pub enum Error {
         expected: &'static str,
     },
     /// The address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("{}", not_bound(address, source, advice))]
+    #[non_exhaustive]
     Bind {
         /// The address.
         address: String,
         /// The cause.
         source: io::Error,
+        /// What to change; empty if that is not known.
+        advice: &'static str,
     },
     /// The backplane did not connect.
     #[error("the backplane did not connect: {0}")]
@@ -83,6 +86,11 @@ pub enum Error {
     /// The listener or a signal handler failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+fn not_bound(address: &str, source: &io::Error, advice: &str) -> String {
+    let separator = if advice.is_empty() { "" } else { "; " };
+    format!("cannot listen on {address}: {source}{separator}{advice}")
 }
 
 impl fmt::Debug for Error {

@@ -4,7 +4,7 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::error::HttpError;
 use helios_core::interceptor::{MapData, map_through};
-use helios_core::reply::Reply;
+use helios_core::reply::{IsError, Reply};
 use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::text;
 use http::header::CONTENT_LENGTH;
@@ -23,10 +23,13 @@ pub(crate) async fn mapped(
     }
 }
 
-/// Puts what was set on the head over the response's own.
+/// Puts what was set on the head over the response's own: of an error, the cookies alone.
 pub(crate) fn with_head(response: Response, head: &ResponseHead) -> Response {
     let (mut parts, body) = response.into_parts();
-    head.apply_to(&mut parts.status, &mut parts.headers);
+    match parts.extensions.remove::<IsError>() {
+        Some(IsError) => head.apply_to_error(&mut parts.headers),
+        None => head.apply_to(&mut parts.status, &mut parts.headers),
+    }
     Response::from_parts(parts, body)
 }
 

@@ -72,6 +72,7 @@ impl Helios {
         let bound = bind(&host, port).await;
         let listener = bound.map_err(|source| Error::Bind {
             address: format!("{host}:{port}"),
+            advice: app.settings.advice(source.kind()),
             source,
         })?;
         serve_tcp(app, listener).await

@@ -38,6 +38,8 @@
 //! # }
 //! ```
 
+mod cookies;
+mod multipart;
 mod request;
 mod response;
 mod server;
@@ -45,6 +47,7 @@ mod stream;
 
 use std::sync::Arc;
 
+pub use multipart::TestMultipart;
 pub use request::{SseRequest, TestRequest};
 pub use response::TestResponse;
 pub use server::TestServer;
@@ -52,6 +55,7 @@ pub use stream::TestStream;
 
 use crate::error::Error;
 use crate::sse::SseService;
+use crate::testing::cookies::Cookies;
 use crate::{Helios, HeliosService};
 use http::Method;
 
@@ -137,7 +141,11 @@ impl TestAppBuilder {
     pub fn start(self) -> Result<TestApp, Error> {
         let sse = self.0.sse();
         let service = self.0.into_service()?;
-        Ok(TestApp { service, sse })
+        Ok(TestApp {
+            service,
+            sse,
+            cookies: None,
+        })
     }
 
     /// Serves the app on a free port of the loopback interface. See [`TestServer`].
@@ -170,6 +178,8 @@ impl TestAppBuilder {
 pub struct TestApp {
     service: HeliosService,
     sse: SseService,
+    /// Those of a client that keeps them.
+    cookies: Option<Cookies>,
 }
 
 impl TestApp {
@@ -186,6 +196,53 @@ impl TestApp {
     /// Begins with an app of which something is replaced or changed for the test.
     pub fn builder(app: impl Into<Helios>) -> TestAppBuilder {
         TestAppBuilder(app.into())
+    }
+
+    /// Returns a client of the same app that keeps cookies, as a browser does: what an answer sets is sent with the requests that
+    /// follow, streams included, until it is removed. Each call gives another client, without cookies; clones of one share them.
+    ///
+    /// A cookie goes to its `Path`, and to that alone where it was set with one. `Secure` cookies are sent too, as there is no
+    /// network to spy on; `Domain` and `SameSite` are not looked at, as there is one site. `Max-Age=0` removes a cookie; none
+    /// ages otherwise, and `Expires` is not looked at. A `cookie` header of the test's own is sent first.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::testing::TestApp;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Session;
+    ///
+    /// #[controller(prefix = "session")]
+    /// impl Session {
+    ///     #[post("{name}")]
+    ///     fn sign_in(&self, #[param] name: &str, #[res] res: &mut ResponseHead) {
+    ///         res.set_cookie(Cookie::new("user", name));
+    ///     }
+    ///
+    ///     #[get]
+    ///     fn name(&self, #[cookie] user: Option<String>) -> String {
+    ///         user.unwrap_or_else(|| "nobody".into())
+    ///     }
+    /// }
+    /// # #[server(controllers = [Session])]
+    /// # struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = TestApp::start(App).unwrap();
+    /// let (ann, bob) = (app.with_cookies(), app.with_cookies());
+    /// ann.post("/session/ann").await;
+    /// bob.post("/session/bob").await;
+    /// assert_eq!(ann.get("/session").await.text(), "ann");
+    /// assert_eq!(bob.get("/session").await.text(), "bob");
+    /// assert_eq!(app.get("/session").await.text(), "nobody");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_cookies(&self) -> Self {
+        Self {
+            cookies: Some(Cookies::default()),
+            ..self.clone()
+        }
     }
 
     /// The app itself. `service().start()` runs the start hooks, `service().shutdown(..)` ends the streams and runs the
@@ -229,7 +286,7 @@ impl TestApp {
 
     /// A request of any method, sent when it is awaited.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
-        TestRequest::new(self.service.clone(), method, path)
+        TestRequest::new(self.service.clone(), self.cookies.clone(), method, path)
     }
 
     /// A stream, opened when it is awaited. See [`TestStream`].

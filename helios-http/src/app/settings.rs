@@ -1,6 +1,7 @@
 //! How an app is served: builder over environment over `#[server]` over defaults.
 
 use std::env;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -44,6 +45,19 @@ impl Settings {
     /// Host and port, with what the builder left open taken from the environment, `#[server]`, or the defaults.
     pub(crate) fn address(&self, table: &ServerTable) -> Result<(String, u16), Error> {
         self.address_in(table, |name| env::var(name).ok())
+    }
+
+    /// What to change where an address cannot be listened on; empty if that is not known. What the builder says is over the
+    /// environment, so it is there that it has to be changed.
+    pub(crate) fn advice(&self, failed: io::ErrorKind) -> &'static str {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+        match (failed, &self.port, &self.host) {
+            (AddrInUse | PermissionDenied, None, _) => "set HELIOS_PORT to another port",
+            (AddrInUse | PermissionDenied, Some(_), _) => "give `Helios::port` another port",
+            (AddrNotAvailable, _, None) => "set HELIOS_HOST to an address of this machine",
+            (AddrNotAvailable, _, Some(_)) => "give `Helios::host` an address of this machine",
+            _ => "",
+        }
     }
 
     fn address_in(
@@ -111,6 +125,20 @@ mod tests {
         assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 5000));
         settings.port = Some(6000);
         assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 6000));
+    }
+
+    #[test]
+    fn what_to_change_is_what_decides_the_address() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, Other, PermissionDenied};
+        let mut settings = Settings::default();
+        assert!(settings.advice(AddrInUse).contains("HELIOS_PORT"));
+        assert!(settings.advice(PermissionDenied).contains("HELIOS_PORT"));
+        assert!(settings.advice(AddrNotAvailable).contains("HELIOS_HOST"));
+        assert_eq!(settings.advice(Other), "");
+        settings.port = Some(80);
+        settings.host = Some("192.0.2.1".into());
+        assert!(settings.advice(AddrInUse).contains("`Helios::port`"));
+        assert!(settings.advice(AddrNotAvailable).contains("`Helios::host`"));
     }
 
     #[test]

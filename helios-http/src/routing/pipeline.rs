@@ -10,7 +10,7 @@ use helios_core::error::HttpError;
 use helios_core::filter::first_answer;
 use helios_core::interceptor::{InnerHandler, Next, ReplyFuture};
 use helios_core::reply::Reply;
-use helios_core::request::RequestContext;
+use helios_core::request::{RequestContext, ResponseHead};
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
@@ -33,29 +33,39 @@ pub(crate) async fn answer(
 ) -> Answer {
     // For the app's own format of errors.
     let asked = app.error_format.is_some().then(|| request.clone());
+    let head = ResponseHead::default();
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
-    let reply = pin!(reply(endpoint, request, body, app, peer));
+    let reply = pin!(reply(endpoint, request, &head, body, app, peer));
     let panicked = || Err(HttpError::internal("the handler panicked"));
     let reply = caught_in("a handler", reply).await;
     let reply = reply.unwrap_or_else(panicked);
-    reply.unwrap_or_else(|error| refuse(endpoint, app, error, asked.as_ref()).into())
+    let is_error = reply.is_err();
+    let mut answer =
+        reply.unwrap_or_else(|error| refuse(endpoint, app, error, asked.as_ref()).into());
+    // Also where the handler's error was answered by an interceptor, or its stream refused.
+    if is_error || !head.is_applied() {
+        head.apply_to_error(answer.headers_mut());
+    }
+    answer
 }
 
 /// Guards, interceptors around binding and handler, filters for what fails.
 async fn reply(
     endpoint: &Endpoint,
     mut request: RequestContext,
+    head: &ResponseHead,
     body: Body,
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
     if let Err(error) = admit(endpoint, &mut request).await {
-        return filtered(endpoint, error, &request).await;
+        return filtered(endpoint, error, &request, head).await;
     }
     // The handler takes the request, so filters get a copy, which a stream keeps.
     let kept = (!endpoint.pipeline.filters.is_empty()).then(|| Arc::new(request.clone()));
     let mut handler = Innermost {
         endpoint,
+        head,
         body,
         app,
         peer,
@@ -69,7 +79,7 @@ async fn reply(
         }
     };
     match (reply, kept) {
-        (Err(error), Some(request)) => filtered(endpoint, error, &request).await,
+        (Err(error), Some(request)) => filtered(endpoint, error, &request, head).await,
         (reply, _) => reply,
     }
 }
@@ -86,10 +96,13 @@ async fn filtered(
     endpoint: &Endpoint,
     error: HttpError,
     request: &RequestContext,
+    head: &ResponseHead,
 ) -> Result<Answer, HttpError> {
     let filters = &endpoint.pipeline.filters;
     if let Some(reply) = first_answer(filters, |filter| filter.catch(&error, request)) {
-        return reply.await.map(Into::into);
+        let mut response = reply.await?;
+        head.apply_to_error(response.headers_mut());
+        return Ok(response.into());
     }
     Err(error)
 }
@@ -97,6 +110,7 @@ async fn filtered(
 /// Binding and the handler: what interceptors wrap.
 struct Innermost<'a> {
     endpoint: &'a Endpoint,
+    head: &'a ResponseHead,
     body: Body,
     app: &'a AppContext,
     peer: Option<Arc<Peer>>,
@@ -112,7 +126,8 @@ impl Innermost<'_> {
     ) -> (Result<Answer, HttpError>, Option<RequestContext>) {
         let body = std::mem::take(&mut self.body);
         let container = Arc::clone(&self.endpoint.container);
-        let mut call = Call::new(request, body, self.app.body_limit, container);
+        let head = self.head.clone();
+        let mut call = Call::new(request, head, body, self.app.body_limit, container);
         match &self.endpoint.target {
             Target::Http(handler) => {
                 let reply = reply_of(self.endpoint, handler.as_ref(), &mut call).await;
@@ -149,15 +164,12 @@ async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) 
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;
     }
+    let mut head = call.response_head();
     let mappers = &endpoint.pipeline.mappers;
     if !mappers.is_empty() {
-        let mut head = call.response_head();
         response = mapped(response, mappers, &call.request, &mut head).await?;
     }
-    Ok(match call.take_response_head() {
-        Some(head) => with_head(response, &head),
-        None => response,
-    })
+    Ok(with_head(response, &head))
 }
 
 fn refuse(

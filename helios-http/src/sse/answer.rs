@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
 use crate::sse::stream::running::RunningStream;
@@ -23,6 +23,13 @@ impl Answer {
         match self {
             Self::Response(response) => response.status(),
             Self::Stream(stream) => stream.status(),
+        }
+    }
+
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        match self {
+            Self::Response(response) => response.headers_mut(),
+            Self::Stream(stream) => stream.headers_mut(),
         }
     }
 

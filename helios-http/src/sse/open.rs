@@ -34,7 +34,7 @@ use crate::sse::streams::Streams;
 /// Opens a stream: runs its source until the head may leave.
 pub(crate) async fn open(
     route: &Arc<StreamRoute>,
-    mut call: Call,
+    call: Call,
     peer: Option<Arc<Peer>>,
     kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
@@ -101,7 +101,8 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     let route = StreamRoute::bare(Arc::clone(streams), verb);
     let template = Arc::new(Template::join([head.uri.path()]));
     let request = RequestContext::new(head, template, Vec::new(), addr);
-    let call = Call::new(request, Body::empty(), 0, Arc::default());
+    let head = ResponseHead::default();
+    let call = Call::new(request, head, Body::empty(), 0, Arc::default());
     let state = Arc::clone(&stream.state);
     let source = |call: SseCall| Box::pin(call.attach(stream)) as _;
     let answered = open(&route, call, peer, None, source).await;

@@ -9,6 +9,8 @@ use tower::ServiceExt;
 
 use crate::HeliosService;
 use crate::future::BoxFuture;
+use crate::testing::cookies::Cookies;
+use crate::testing::multipart::TestMultipart;
 use crate::testing::response::TestResponse;
 use crate::testing::stream::TestStream;
 
@@ -43,6 +45,7 @@ use crate::testing::stream::TestStream;
 #[must_use = "await the request to send it"]
 pub struct TestRequest {
     service: HeliosService,
+    cookies: Option<Cookies>,
     request: Request<Body>,
 }
 
@@ -50,13 +53,22 @@ impl TestRequest {
     /// # Panics
     ///
     /// If `path` is not a request target.
-    pub(super) fn new(service: HeliosService, method: Method, path: &str) -> Self {
+    pub(super) fn new(
+        service: HeliosService,
+        cookies: Option<Cookies>,
+        method: Method,
+        path: &str,
+    ) -> Self {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.uri_mut() = path
             .parse()
             .unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        Self { service, request }
+        Self {
+            service,
+            cookies,
+            request,
+        }
     }
 
     /// Adds a header, beside others of the same name.
@@ -95,11 +107,25 @@ impl TestRequest {
         self.header(CONTENT_TYPE.as_str(), kind)
     }
 
-    pub(super) async fn send(self) -> Response<Body> {
-        match self.service.oneshot(self.request).await {
+    /// Sets a body of several parts and its content type.
+    pub fn multipart(self, form: TestMultipart) -> Self {
+        let (kind, body) = form.written();
+        self.content(&kind, body)
+    }
+
+    pub(super) async fn send(mut self) -> Response<Body> {
+        let target = self.request.uri().clone();
+        if let Some(cookies) = &self.cookies {
+            cookies.send_with(&mut self.request);
+        }
+        let response = match self.service.oneshot(self.request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        };
+        if let Some(cookies) = &self.cookies {
+            cookies.keep(&target, response.headers());
         }
+        response
     }
 }
 
