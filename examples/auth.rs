@@ -12,8 +12,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use helios::prelude::*;
-use http::HeaderValue;
-use http::header::SET_COOKIE;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -78,13 +76,9 @@ impl Account {
     /// Where a real app checks a password.
     #[post]
     #[http_code(204)]
-    fn log_in(&self, #[body] login: Login, #[res] res: &mut ResponseHead) -> Result<(), HttpError> {
+    fn log_in(&self, #[body] login: Login, #[res] res: &mut ResponseHead) {
         let id = self.sessions.open(login.name);
-        let cookie = format!("session={id}; HttpOnly; SameSite=Lax; Path=/");
-        let cookie = HeaderValue::try_from(cookie)
-            .map_err(|error| HttpError::internal("cookie").with_source(error))?;
-        res.append_header(SET_COOKIE, cookie);
-        Ok(())
+        res.set_cookie(Cookie::new("session", id));
     }
 }
 

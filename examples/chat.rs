@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
-use axum_core::response::{IntoResponse, Response};
 use garde::Validate;
 use helios::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -198,9 +197,8 @@ pub(crate) struct Page;
 #[controller]
 impl Page {
     #[get]
-    fn index(&self) -> Response {
-        let html = [("content-type", "text/html; charset=utf-8")];
-        (html, include_str!("chat.html")).into_response()
+    fn index(&self) -> Html<&str> {
+        Html(include_str!("chat.html"))
     }
 }
 

@@ -8,7 +8,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -175,12 +174,8 @@ pub(crate) struct Page;
 #[controller]
 impl Page {
     #[get]
-    fn index(&self) -> Response {
-        (
-            [("content-type", "text/html; charset=utf-8")],
-            include_str!("user.html"),
-        )
-            .into_response()
+    fn index(&self) -> Html<&str> {
+        Html(include_str!("user.html"))
     }
 }
 

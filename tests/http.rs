@@ -723,6 +723,10 @@ mod start_up {
             error.contains(&format!("cannot listen on 127.0.0.1:{port}")),
             "{error}"
         );
+        assert!(
+            error.ends_with("; give `Helios::port` another port"),
+            "{error}"
+        );
     }
 
     #[server(controllers = [])]

@@ -44,6 +44,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// assert_eq!(prices.next_item().await, Some(Decoded::Comment("".into())));
 /// let price = prices.next().await.unwrap();
 /// assert_eq!((&*price.event, &*price.data, &*price.id), ("price", "21.5", "1"));
+/// assert_eq!(price.json::<f64>().unwrap(), 21.5);
 /// assert!(prices.written().starts_with(b":\n"));
 /// assert_eq!(prices.rest().await[0].event, "helios:end");
 /// # }
