@@ -1,7 +1,8 @@
 //! What a test of an app can rely on.
 
+use helios::http::Multipart;
 use helios::prelude::*;
-use helios::testing::TestApp;
+use helios::testing::{TestApp, TestMultipart};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -88,4 +89,84 @@ async fn shutdown_runs_in_process() {
     let (_, last) = tokio::join!(shutdown, live.rest()); // it waits until clients have read the end
     assert_eq!(last[0].event, "helios:reconnect");
     assert_eq!(app.get("/counts/running").await.text(), "false");
+}
+
+#[derive(Injectable)]
+struct Desk;
+
+#[controller(prefix = "desk")]
+impl Desk {
+    #[post]
+    async fn upload(&self, mut parts: Multipart) -> Result<Json<Vec<[String; 4]>>, HttpError> {
+        let mut seen = Vec::new();
+        while let Some(part) = parts.next().await? {
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            let head = [part.name(), part.file_name(), part.content_type()].map(text);
+            let [name, file, kind] = head;
+            let content = String::from_utf8_lossy(&part.bytes().await?).into_owned();
+            seen.push([name, file, kind, content]);
+        }
+        Ok(Json(seen))
+    }
+
+    #[get("visits")]
+    fn visits(&self, #[cookie(default = 0)] visits: u32, #[res] res: &mut ResponseHead) -> u32 {
+        res.set_cookie(Cookie::new("visits", visits.saturating_add(1)).secure(true));
+        visits
+    }
+
+    #[sse("price")]
+    fn price(&self) -> impl Stream<Item = SseEvent> {
+        stream! { yield SseEvent::json("dear").event("price"); }
+    }
+}
+
+#[server(controllers = [Desk], sse(enabled = true))]
+struct Shop;
+
+#[tokio::test]
+async fn an_upload_is_read_as_it_was_put_together() {
+    let app = TestApp::start(Shop).unwrap();
+    let content = "--helios-test\r\n\r\nnot the end";
+    let form = TestMultipart::new()
+        .text("größe", "a=1&b")
+        .file("f", "ä b;c.txt", "text/plain; charset=utf-8", content)
+        .text("", "");
+    let seen = app.post("/desk").multipart(form).await;
+    assert_eq!(
+        seen.json::<Vec<[String; 4]>>(),
+        [
+            ["größe", "", "", "a=1&b"],
+            ["f", "ä b;c.txt", "text/plain; charset=utf-8", content],
+            ["", "", "", ""],
+        ]
+    );
+    let none = app.post("/desk").multipart(TestMultipart::new()).await;
+    assert_eq!(none.text(), "[]");
+}
+
+#[tokio::test]
+async fn each_client_keeps_its_own_cookies_and_clones_share_them() {
+    let app = TestApp::start(Shop).unwrap();
+    let ann = app.with_cookies();
+    let visits = async |app: &TestApp| app.get("/desk/visits").await.text();
+    assert_eq!([visits(&ann).await, visits(&ann).await], ["0", "1"]);
+    assert_eq!(visits(&ann.clone()).await, "2");
+    assert_eq!(visits(&ann.with_cookies()).await, "0");
+    assert_eq!([visits(&app).await, visits(&app).await], ["0", "0"]);
+    let own = ann.get("/desk/visits").header("cookie", "visits=40").await;
+    assert_eq!(own.text(), "40", "the test's own comes first");
+    assert_eq!(visits(&ann).await, "41");
+}
+
+#[tokio::test]
+async fn the_error_of_an_event_that_is_no_such_json_shows_the_event() {
+    let app = TestApp::start(Shop).unwrap();
+    let price = app.sse("/desk/price").await.next().await.unwrap();
+    assert_eq!(price.json::<String>().unwrap(), "dear");
+    let error = price.json::<f64>().unwrap_err().to_string();
+    assert!(
+        error.contains("the event `price`") && error.contains(r#"its data is "dear""#),
+        "{error}"
+    );
 }
