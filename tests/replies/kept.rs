@@ -46,6 +46,7 @@ impl Interceptor for Interferes {
         let reply = next.run(request).await;
         match request.header("x-interfere") {
             Some("fail") => Err(HttpError::new(StatusCode::BAD_GATEWAY, "")),
+            Some("fail to a filter") => Err(ToBeFiltered.into()),
             Some("panic") => panic!("as asked"),
             Some("answer") => reply.or_else(|_| Ok("never mind".into_response())),
             Some("strip") => reply.map(|mut response| {
@@ -202,6 +203,8 @@ async fn a_cookie_is_kept_when_an_interceptor_fails_or_answers_itself() {
     let app = TestApp::start(app()).unwrap();
     let get = |path, interfere| app.get(path).header("x-interfere", interfere);
     only_the_cookie_is_kept(&get("/well", "fail").await, 502, "fails behind a reply");
+    let filtered = get("/well", "fail to a filter").await;
+    only_the_cookie_is_kept(&filtered, 418, "fails and is filtered");
     only_the_cookie_is_kept(&get("/well", "panic").await, 500, "panics behind a reply");
     only_the_cookie_is_kept(&get("/err", "answer").await, 200, "answers an error");
     only_the_cookie_is_kept(&get("/stream/err", "answer").await, 200, "of a stream");
