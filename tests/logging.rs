@@ -70,24 +70,7 @@ impl Hooked {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Period {
-    from: u32,
-    to: u32,
-}
-
-#[derive(Injectable)]
-struct Reports;
-
-#[controller(prefix = "reports")]
-impl Reports {
-    #[get]
-    fn list(&self, #[query] period: Period, #[query] page: u32) -> String {
-        format!("{} to {}, page {page}", period.from, period.to)
-    }
-}
-
-#[server(controllers = [Rooms, Hooked, Reports], sse(enabled = true))]
+#[server(controllers = [Rooms, Hooked], sse(enabled = true))]
 struct App;
 
 #[derive(Injectable)]
@@ -135,22 +118,6 @@ async fn a_failed_hook_is_logged_with_its_cause() {
     });
     let log = log.await;
     assert!(log.contains("the disk is full"), "{log}");
-}
-
-#[tokio::test]
-async fn an_argument_that_no_request_can_fill_is_the_server_s_fault_and_logged_with_what_to_write()
-{
-    let log = logged(async |app| {
-        // The page is at fault, too, but nobody could mend the period.
-        let answer = app.get("/reports?period=2024&page=one").await;
-        assert_eq!(answer.status(), 500);
-        assert!(!answer.text().contains("Period"), "{}", answer.text());
-    });
-    let log = log.await;
-    assert!(
-        log.contains("Period` is a struct") && log.contains("take `Query<T>`"),
-        "{log}"
-    );
 }
 
 #[test]
