@@ -1,12 +1,18 @@
 //! Serving: the accept loop, and the drain.
 
+mod closing;
 mod connection;
 mod host;
+mod http1;
+mod http2;
 mod listener;
 mod progress;
 mod signals;
+mod state;
 mod takeover;
 mod timer;
+mod upgrade;
+mod websocket;
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;

@@ -33,6 +33,7 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::task::futures::TaskLocalFuture;
 use tokio_util::task::TaskTracker;
 
@@ -43,8 +44,8 @@ use crate::progress::Deadline;
 /// nobody could tell whether it is read.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write. It is reset where an answer
-/// breaks off that ends with its connection.
+/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write. It is reset then, and where an
+/// answer breaks off that ends with its connection.
 pub(super) struct WriteDeadline<I> {
     io: I,
     /// Lets the socket be reset when it is closed.
@@ -94,7 +95,8 @@ impl<I> WriteDeadline<I> {
 
 impl<I> Drop for WriteDeadline<I> {
     fn drop(&mut self) {
-        if self.peer.is_broken_off() {
+        // A peer that does not read would leave the kernel with all that it has not read.
+        if self.peer.is_broken_off() || self.peer.is_stuck() {
             (self.reset)(&self.io);
         }
     }
@@ -172,15 +174,39 @@ pub(super) struct StreamExecutor {
     connection: Arc<Peer>,
     stuck_after: Duration,
     tasks: TaskTracker,
+    running: watch::Sender<usize>,
 }
 
 impl StreamExecutor {
-    pub(super) fn new(connection: Arc<Peer>, stuck_after: Duration, tasks: TaskTracker) -> Self {
+    /// `running` is told how many there are.
+    pub(super) fn new(
+        connection: Arc<Peer>,
+        stuck_after: Duration,
+        tasks: TaskTracker,
+        running: watch::Sender<usize>,
+    ) -> Self {
         Self {
             connection,
             stuck_after,
             tasks,
+            running,
         }
+    }
+}
+
+/// One that runs, among the others of its connection.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(running: &watch::Sender<usize>) -> Self {
+        running.send_modify(|count| *count += 1);
+        Self(running.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -194,6 +220,7 @@ where
             future: STREAM.scope(Arc::clone(&stream), future),
             stream,
             deadline: Deadline::new(self.stuck_after),
+            counted: Counted::new(&self.running),
         });
     }
 }
@@ -205,6 +232,7 @@ pin_project! {
         future: TaskLocalFuture<Arc<H2Stream>, F>,
         stream: Arc<H2Stream>,
         deadline: Deadline,
+        counted: Counted,
     }
 }
 
@@ -368,6 +396,7 @@ mod tests {
             future: STREAM.scope(Arc::clone(&stream), serve(Arc::clone(&stream))),
             stream: Arc::clone(&stream),
             deadline: Deadline::new(STUCK_AFTER),
+            counted: Counted::new(&watch::Sender::default()),
         };
         (task, stream)
     }
@@ -447,10 +476,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_else_hyper_spawns_just_runs() {
+    async fn whatever_else_hyper_spawns_runs_and_is_counted_as_long_as_that() {
         let tasks = TaskTracker::new();
         let connection = Arc::new(Peer::new(None));
-        let executor = StreamExecutor::new(connection, STUCK_AFTER, tasks.clone());
+        let running = watch::Sender::default();
+        let executor = StreamExecutor::new(connection, STUCK_AFTER, tasks.clone(), running.clone());
         let mut polls = 0;
         executor.execute(poll_fn(move |cx| {
             polls += 1;

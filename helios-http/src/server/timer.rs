@@ -12,10 +12,24 @@ use std::time::Duration;
 use hyper::rt;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::server::takeover::handover::Handover;
+
 type TimerState = Arc<Mutex<Option<Pin<Box<Sleep>>>>>;
 
-#[derive(Default)]
-pub(super) struct HeadTimer(TimerState);
+/// It tells the handover when a head is waited for.
+pub(super) struct HeadTimer {
+    shared: TimerState,
+    handover: Arc<Handover>,
+}
+
+impl HeadTimer {
+    pub(super) fn new(handover: Arc<Handover>) -> Self {
+        Self {
+            shared: TimerState::default(),
+            handover,
+        }
+    }
+}
 
 impl rt::Timer for HeadTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
@@ -23,8 +37,9 @@ impl rt::Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn rt::Sleep>> {
+        self.handover.awaits_head();
         Box::pin(HeadDeadline {
-            shared: Arc::clone(&self.0),
+            shared: Arc::clone(&self.shared),
             deadline: deadline.into(),
         })
     }
@@ -72,7 +87,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_head_has_its_whole_time() {
-        let timer = HeadTimer::default();
+        let timer = HeadTimer::new(Arc::default());
         let second = Duration::from_secs(1);
         let mut first = timer.sleep(TIME);
         assert!(!goes_off_within(&mut first, TIME - second).await);
@@ -84,7 +99,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_comes_long_after_the_last_has_its_time_too() {
-        let timer = HeadTimer::default();
+        let timer = HeadTimer::new(Arc::default());
         assert!(goes_off_within(&mut timer.sleep(TIME), TIME).await);
         advance(TIME).await;
         let mut next = timer.sleep(TIME);

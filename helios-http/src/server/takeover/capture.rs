@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -76,6 +76,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for CapturedIo<I> {
             handover.write(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
+        if let Some(handover) = &self.handover {
+            handover.wrote();
+        }
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -84,7 +87,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for CapturedIo<I> {
             handover.flush();
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        if let Some(handover) = &self.handover {
+            handover.took_all();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,8 +1,9 @@
 //! Steps 1 and 2 of the [takeover](super): the service that hyper asks, and the place where a stream's body waits for it.
+//! What else the parts of a connection tell each other while hyper serves it is noted here, too.
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -10,9 +11,9 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::text;
-use http::header::{CONTENT_LENGTH, HeaderMap, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
-use http::{Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -21,17 +22,81 @@ use crate::head::asks_to_close;
 use crate::routing::service::Stack;
 use crate::server::host;
 use crate::server::takeover::stream::TakenBody;
+use crate::server::upgrade::Upgrade;
 use crate::sse::answer::Answer;
 
 /// Shared by the parts of one connection while hyper serves it.
 #[derive(Default)]
 pub(crate) struct Handover {
-    /// The body of the request in hand has been read to its end, or it has none.
-    request_read: AtomicBool,
+    request: RequestInHand,
+    /// hyper has written something that the socket may not have taken.
+    owes: AtomicBool,
     /// The request is of HTTP/1.0, which tells the end of an answer by that of the connection.
     ends_with_connection: AtomicBool,
     begun: AtomicBool,
     state: Mutex<HandoverState>,
+    pub(crate) upgrade: Arc<Upgrade>,
+}
+
+/// The number of the request in hand, and what has become of its body. An earlier request's body, which a handler's task may
+/// still hold, says nothing of a later one.
+#[derive(Default)]
+struct RequestInHand(AtomicUsize);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum RequestBodyState {
+    /// There is no request: its head is waited for.
+    NoRequest,
+    /// It is there for the handler.
+    Unread,
+    /// Nobody will read the rest of it.
+    Dropped,
+    /// It has been read to its end, or there is none.
+    Read,
+}
+
+impl RequestBodyState {
+    const ALL: [Self; 4] = [Self::NoRequest, Self::Unread, Self::Dropped, Self::Read];
+}
+
+impl RequestInHand {
+    /// Notes the next request, and returns its number.
+    fn begin(&self, body: RequestBodyState) -> usize {
+        let number = self.number().wrapping_add(1);
+        self.set(number, body);
+        number
+    }
+
+    /// Notes that a head is waited for.
+    fn end(&self) {
+        self.set(self.number(), RequestBodyState::NoRequest);
+    }
+
+    /// Notes what has become of an unread body.
+    fn became(&self, number: usize, body: RequestBodyState) {
+        let unread = Self::packed(number, RequestBodyState::Unread);
+        let became = Self::packed(number, body);
+        let ordering = Ordering::Relaxed;
+        // It fails if that is known already, or the request is not in hand any more.
+        let _ = self.0.compare_exchange(unread, became, ordering, ordering);
+    }
+
+    fn body(&self) -> RequestBodyState {
+        RequestBodyState::ALL[self.0.load(Ordering::Relaxed) % 4]
+    }
+
+    fn number(&self) -> usize {
+        self.0.load(Ordering::Relaxed) / 4
+    }
+
+    fn set(&self, number: usize, body: RequestBodyState) {
+        self.0.store(Self::packed(number, body), Ordering::Relaxed);
+    }
+
+    fn packed(number: usize, body: RequestBodyState) -> usize {
+        number.wrapping_mul(4) | body as usize
+    }
 }
 
 #[derive(Default)]
@@ -62,6 +127,32 @@ impl Handover {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// hyper waits for the next request's head: what it has answered is encoded, and the body was read to its end.
+    pub(crate) fn awaits_head(&self) {
+        self.request.end();
+    }
+
+    /// hyper has written, or wants to.
+    pub(crate) fn wrote(&self) {
+        self.owes.store(true, Ordering::Relaxed);
+    }
+
+    /// The socket has taken all that hyper had written.
+    pub(crate) fn took_all(&self) {
+        self.owes.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether no request is in hand and no answer under way; half a head is no request.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.request.body() == RequestBodyState::NoRequest && !self.owes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client may still be sending a body that nobody has read.
+    pub(crate) fn is_request_unread(&self) -> bool {
+        use RequestBodyState::{Dropped, Unread};
+        matches!(self.request.body(), Unread | Dropped)
+    }
+
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.ends_with_connection.load(Ordering::Relaxed)
     }
@@ -86,8 +177,13 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, head: Parts, body: TakenBody, mut framing: Framing) -> Response {
-        framing.last |= asks_to_close(&head.headers);
+    fn begin(&self, mut head: Parts, body: TakenBody, mut framing: Framing) -> Response {
+        if asks_to_close(&head.headers) {
+            framing.last = true;
+        } else if framing.last && framing.chunked {
+            let close = HeaderValue::from_static("close");
+            head.headers.insert(CONNECTION, close);
+        }
         self.state().stream = Some(TakenOver {
             written: Vec::new(),
             body,
@@ -109,30 +205,50 @@ pub(crate) struct Answered {
     /// None if a stream would be hyper's to write.
     framing: Option<Framing>,
     is_http_10: bool,
+    is_connect: bool,
 }
 
 impl Answered {
     pub(crate) fn new(stack: Stack, request: Request<Incoming>, handover: &Arc<Handover>) -> Self {
-        let (framing, read) = (framing(&request), request.body().is_end_stream());
-        handover.request_read.store(read, Ordering::Relaxed);
+        let framing = framing(&request);
+        let is_connect = request.method() == Method::CONNECT;
         let is_http_10 = request.version() == Version::HTTP_10;
         handover
             .ends_with_connection
             .store(is_http_10, Ordering::Relaxed);
-        let request = request.map(|body| match read {
-            true => Body::empty(),
-            false => Body::new(RequestBody {
-                body,
-                handover: Arc::clone(handover),
-            }),
-        });
         Self {
-            answer: host::answer(stack, request),
+            answer: host::answer(stack, request.map(|body| noted(body, handover))),
             handover: Arc::clone(handover),
             framing,
             is_http_10,
+            is_connect,
         }
     }
+
+    /// How a stream would be written that is to be taken over now. What is unread of a request's body must not be taken for the
+    /// next request: if nobody will read it, the stream is the last of its connection; if somebody may, it stays hyper's.
+    fn framing(&self) -> Option<Framing> {
+        let framing = self.framing?;
+        let last = match self.handover.request.body() {
+            RequestBodyState::Read => framing.last,
+            RequestBodyState::Dropped => true,
+            RequestBodyState::Unread | RequestBodyState::NoRequest => return None,
+        };
+        Some(Framing { last, ..framing })
+    }
+}
+
+/// A request's body, of which the handover learns what becomes of it.
+fn noted(body: Incoming, handover: &Arc<Handover>) -> Body {
+    if body.is_end_stream() {
+        handover.request.begin(RequestBodyState::Read);
+        return Body::empty();
+    }
+    Body::new(RequestBody {
+        number: handover.request.begin(RequestBodyState::Unread),
+        body,
+        handover: Arc::clone(handover),
+    })
 }
 
 impl Future for Answered {
@@ -140,9 +256,7 @@ impl Future for Answered {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.answer.as_mut().poll(cx));
-        // What is unread of a request's body must not be taken for the next request.
-        let read = self.handover.request_read.load(Ordering::Relaxed);
-        let mut response = match (answer, self.framing.filter(|_| read)) {
+        let mut response = match (answer, self.framing()) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
                 let (head, running) = stream.into_parts();
                 let body = TakenBody::Own(running);
@@ -154,6 +268,14 @@ impl Future for Answered {
             }
             (answer, _) => answer.into(),
         };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let is_websocket = text::elements(response.headers(), UPGRADE, b',')
+                .flatten()
+                .any(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+            self.handover.upgrade.grant(is_websocket);
+        } else if self.is_connect && response.status().is_success() {
+            self.handover.upgrade.grant(false);
+        }
         if self.is_http_10 && !says_length(&response) {
             // Only the end of the connection tells its end: to a response of this version hyper does not promise to keep it.
             *response.version_mut() = Version::HTTP_10;
@@ -168,13 +290,14 @@ fn says_length(response: &Response) -> bool {
 }
 
 fn framing(request: &Request<Incoming>) -> Option<Framing> {
-    let (headers, bodiless) = (request.headers(), [Method::HEAD, Method::CONNECT]);
-    // hyper ends a connection whose request has both a length and an encoding, which cannot be seen here.
-    if bodiless.contains(request.method()) || headers.contains_key(TRANSFER_ENCODING) {
+    if [Method::HEAD, Method::CONNECT].contains(request.method()) {
         return None;
     }
+    let headers = request.headers();
     let chunked = request.version() == Version::HTTP_11;
-    let last = !chunked || asks_to_close(headers);
+    // hyper ends a connection whose request has both a length and an encoding, which cannot be seen here.
+    let may_be_smuggled = headers.contains_key(TRANSFER_ENCODING);
+    let last = !chunked || may_be_smuggled || asks_to_close(headers);
     Some(Framing { chunked, last })
 }
 
@@ -200,10 +323,23 @@ fn says_event_stream(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
 }
 
-/// Notes when a request's body has been read to its end.
+/// Notes when a request's body has been read to its end, or is not read to it.
 struct RequestBody {
     body: Incoming,
+    number: usize,
     handover: Arc<Handover>,
+}
+
+impl RequestBody {
+    fn became(&self, state: RequestBodyState) {
+        self.handover.request.became(self.number, state);
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.became(RequestBodyState::Dropped);
+    }
 }
 
 impl http_body::Body for RequestBody {
@@ -216,7 +352,7 @@ impl http_body::Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_none() || self.body.is_end_stream() {
-            self.handover.request_read.store(true, Ordering::Relaxed);
+            self.became(RequestBodyState::Read);
         }
         Poll::Ready(frame)
     }
@@ -242,5 +378,27 @@ impl http_body::Body for Held {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_an_earlier_request_says_nothing_of_the_one_in_hand() {
+        let request = RequestInHand::default();
+        assert_eq!(request.body(), RequestBodyState::NoRequest);
+        let first = request.begin(RequestBodyState::Unread);
+        request.end();
+        request.became(first, RequestBodyState::Read);
+        assert_eq!(request.body(), RequestBodyState::NoRequest);
+        let second = request.begin(RequestBodyState::Unread);
+        request.became(first, RequestBodyState::Read);
+        assert_eq!(request.body(), RequestBodyState::Unread);
+        request.became(second, RequestBodyState::Dropped);
+        assert_eq!(request.body(), RequestBodyState::Dropped);
+        request.became(second, RequestBodyState::Read);
+        assert_eq!(request.body(), RequestBodyState::Dropped);
     }
 }

@@ -23,7 +23,7 @@ const GATHERED_BYTES: usize = 32 * 1024;
 /// A buffer that has grown larger, by a large event, is not kept.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// What a client may send while its stream runs: its next requests. More is left in the socket.
+/// What a client may send while its stream runs: its next requests. Of one that sends more they are not answered.
 const UNREAD_BYTES: usize = 4 * 1024;
 
 thread_local! {
@@ -138,20 +138,33 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         }
     }
 
-    /// Notices that the client has gone away.
+    /// Notices that the client has gone away. Its end stands behind all that it has sent, so that is read, however much it is.
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.unread.len() < UNREAD_BYTES {
+        loop {
             let mut space = [MaybeUninit::uninit(); 512];
             let mut read = ReadBuf::uninit(&mut space);
             match Pin::new(&mut self.io).poll_read(cx, &mut read)? {
-                Poll::Pending => break,
+                Poll::Pending => return Ok(()),
                 Poll::Ready(()) if read.filled().is_empty() => {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                Poll::Ready(()) => self.unread.extend_from_slice(read.filled()),
+                Poll::Ready(()) => self.keep(read.filled()),
+            }
+            // Whoever sends without end must not keep the thread.
+            match coop::poll_proceed(cx) {
+                Poll::Ready(proceeds) => proceeds.made_progress(),
+                Poll::Pending => return Ok(()),
             }
         }
-        Ok(())
+    }
+
+    /// Keeps what the client has sent for the requests behind this stream. If it is too much the connection ends with it.
+    fn keep(&mut self, read: &[u8]) {
+        if self.unread.len() + read.len() > UNREAD_BYTES {
+            self.framing.last = true;
+        } else {
+            self.unread.extend_from_slice(read);
+        }
     }
 
     /// Writes what is ready; pending if the body, or the socket, has to be waited for.
@@ -374,28 +387,69 @@ mod tests {
         running.await.unwrap().unwrap();
     }
 
-    #[tokio::test]
-    async fn what_the_client_sends_meanwhile_is_given_back_and_no_more_is_read_than_that() {
+    /// Runs a stream whose client sends so much meanwhile; returns what was kept of it, and whether the stream was the last.
+    async fn kept_of(sent: usize) -> (usize, bool) {
         let frame = "x".repeat(GATHERED_BYTES).leak();
-        let (mut stream, mut client, _) = stream([Ok(&*frame)], true, UNREAD_BYTES);
-        let running =
-            tokio::spawn(async move { run(&mut stream).await.map(|()| stream.into_parts()) });
-        // As much is read, and as much again fits into the socket.
-        let sent = vec![b'r'; 2 * UNREAD_BYTES];
-        client.write_all(&sent).await.unwrap();
-        let mut read = vec![0; GATHERED_BYTES];
-        client.read_exact(&mut read).await.unwrap();
-        let mut end = Vec::new();
-        let (ended, _) = tokio::join!(running, async {
-            while !end.ends_with(b"0\r\n\r\n") {
-                end.push(client.read_u8().await.unwrap());
-            }
+        let (mut stream, mut client, _) = stream([Ok(&*frame)], true, 512);
+        let running = tokio::spawn(async move {
+            run(&mut stream).await.unwrap();
+            let last = stream.is_last();
+            (stream.into_parts(), last)
         });
-        let (mut io, unread) = ended.unwrap().unwrap();
-        assert_eq!(unread.len(), UNREAD_BYTES);
-        let mut rest = vec![0; UNREAD_BYTES];
-        io.read_exact(&mut rest).await.unwrap();
-        assert!(rest.iter().chain(&unread).all(|byte| *byte == b'r'));
+        client.write_all(&vec![b'r'; sent]).await.unwrap();
+        let mut end = Vec::new();
+        while !end.ends_with(b"0\r\n\r\n") {
+            end.push(client.read_u8().await.unwrap());
+        }
+        let ((mut io, mut unread), last) = running.await.unwrap();
+        drop(client);
+        io.read_to_end(&mut unread).await.unwrap();
+        assert!(unread.iter().all(|byte| *byte == b'r'));
+        (unread.len(), last)
+    }
+
+    #[tokio::test]
+    async fn what_the_client_sends_meanwhile_is_given_back() {
+        assert_eq!(kept_of(UNREAD_BYTES).await, (UNREAD_BYTES, false));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_too_much_is_read_and_its_connection_ends() {
+        let (kept, last) = kept_of(100 * UNREAD_BYTES).await;
+        assert!(kept <= UNREAD_BYTES + 512 && last, "{kept}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_client_is_seen_behind_all_that_it_has_sent() {
+        let (io, mut client) = duplex(2 * UNREAD_BYTES);
+        let taken = TakenOver {
+            written: Vec::new(),
+            body: TakenBody::Other(Body::new(Silence)),
+            framing: Framing {
+                chunked: true,
+                last: false,
+            },
+        };
+        let mut stream = StreamWriter::new(io, Vec::new(), taken);
+        client.write_all(&[b'r'; 2 * UNREAD_BYTES]).await.unwrap();
+        drop(client);
+        let gone = run(&mut stream).await.unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// A body that has nothing to say.
+    struct Silence;
+
+    impl http_body::Body for Silence {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            Poll::Pending
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,119 @@
+//! One connection on HTTP/1: hyper's, until an event stream or an upgrade takes the socket away from it.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::BoxError;
+
+use crate::peer::Peer;
+use crate::server::state::{BUFFER_BYTES, ServerState};
+use crate::server::takeover::capture::CapturedIo;
+use crate::server::takeover::handover::{Answered, Handover};
+use crate::server::takeover::stream::StreamWriter;
+use crate::server::timer::HeadTimer;
+use crate::server::upgrade::{UpgradableIo, Upgrade};
+
+/// What remains of a connection that hyper has done with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once, to where the stream stays"
+)]
+pub(super) enum Ended<I> {
+    /// An event stream, which is to be written.
+    Stream(StreamWriter<I>),
+    /// The socket is with those who asked for the upgrade.
+    Upgraded(Arc<Upgrade>),
+    /// The socket of a client that may still be sending what nobody reads.
+    Unread(I),
+    /// Nothing.
+    Closed,
+}
+
+pub(super) fn builder(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(header_timeout)
+        .max_buf_size(BUFFER_BYTES)
+        .writev(false);
+    builder
+}
+
+/// Answers requests, until the connection ends, or an event stream or an upgrade begins.
+pub(super) async fn serve<I>(
+    server: &ServerState,
+    io: CapturedIo<I>,
+    peer: &Arc<Peer>,
+) -> Result<Ended<I>, BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handover = Arc::new(Handover::default());
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(peer));
+        Answered::new(server.service.stack(), request, &handover)
+    });
+    let io = UpgradableIo::new(
+        io.with(Arc::clone(&handover)),
+        Arc::clone(&handover.upgrade),
+    );
+    let mut builder = server.http1.clone();
+    builder.timer(HeadTimer::new(Arc::clone(&handover)));
+    let mut connection = builder
+        .serve_connection(TokioIo::new(io), answer)
+        .with_upgrades();
+    let mut draining = pin!(server.draining.cancelled());
+    let (mut told, mut is_idle) = (false, false);
+    let taken = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(ended.map(|()| None));
+            }
+            if let Some(taken) = handover.take() {
+                return Poll::Ready(Ok(Some(taken)));
+            }
+            is_idle = told && handover.is_idle();
+            if is_idle {
+                // It may have sent half a head, which is no request.
+                return Poll::Ready(Ok(None));
+            }
+            if told || draining.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+    });
+    let taken = taken.await;
+    // hyper gives an upgraded socket away.
+    let Some(parts) = connection.into_parts() else {
+        return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade)));
+    };
+    let (io, mut unread) = parts.io.into_inner().into_inner().into_parts();
+    unread.splice(..0, parts.read_buf);
+    let is_unread = !is_idle && (handover.is_request_unread() || !unread.is_empty());
+    match taken {
+        Ok(Some(taken)) => Ok(Ended::Stream(StreamWriter::new(io, unread, taken))),
+        Ok(None) if is_unread => Ok(Ended::Unread(io)),
+        Ok(None) => Ok(Ended::Closed),
+        // The client is told so.
+        Err(error) if error.is_parse() => {
+            tracing::debug!(?error, "a request cannot be read");
+            Ok(Ended::Unread(io))
+        }
+        Err(error) => {
+            if handover.ends_with_connection() {
+                peer.break_off();
+            }
+            Err(error.into())
+        }
+    }
+}

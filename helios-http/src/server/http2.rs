@@ -1,0 +1,120 @@
+//! One connection on HTTP/2: hyper's from beginning to end, but for the tasks of its streams (`progress.rs`).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tower::BoxError;
+
+use crate::peer::Peer;
+use crate::routing::service::Stack;
+use crate::server::host;
+use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody};
+use crate::server::state::{BUFFER_BYTES, ServerState};
+use crate::server::takeover::capture::CapturedIo;
+
+/// How long a client may take to close a connection that was said goodbye to, and on which nothing runs.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(16 * 1024)
+        .max_send_buf_size(BUFFER_BYTES)
+        .keep_alive_interval(Some(Duration::from_secs(20)));
+    builder
+}
+
+/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
+/// as is every one when the server goes down; and then it is dropped if its client does not close it.
+pub(super) async fn serve<I>(
+    server: &ServerState,
+    io: CapturedIo<I>,
+    peer: &Arc<Peer>,
+) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stack = server.service.stack();
+    let connection = Arc::clone(peer);
+    let answer = service_fn(move |request| answer(stack.clone(), request, Arc::clone(&connection)));
+    let (count, mut running) = watch::channel(0);
+    let tasks = server.tasks.clone();
+    let executor = StreamExecutor::new(Arc::clone(peer), server.stuck_after, tasks, count);
+    let builder = builder(executor);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(io), answer));
+    tokio::select! {
+        ended = served.as_mut() => return Ok(ended?),
+        () = idle(&mut running, server.header_timeout) => {}
+        () = server.draining.cancelled() => {}
+    }
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = served => Ok(ended?),
+        () = idle(&mut running, GOODBYE) => Ok(()),
+    }
+}
+
+/// Completes when no stream has run for that long.
+async fn idle(running: &mut watch::Receiver<usize>, time: Duration) {
+    loop {
+        let none = running.wait_for(|count| *count == 0).await.is_ok();
+        // An error means that nothing is left that could count.
+        if !none || !matches!(timeout(time, running.changed()).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// The answer to a request, whose future runs in the stream's task.
+async fn answer(
+    stack: Stack,
+    mut request: Request<Incoming>,
+    connection: Arc<Peer>,
+) -> Result<http::Response<WatchedBody>, Infallible> {
+    let stream = H2Stream::current(&connection);
+    request.extensions_mut().insert(stream.peer());
+    let response = Response::from(host::answer(stack, request.map(Body::new)).await);
+    Ok(response.map(|body| WatchedBody::new(body, stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_came_and_went_begins_the_time_anew() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let (count, mut running) = watch::channel(0);
+        let begin = Instant::now();
+        let streams = async {
+            sleep(2 * SECOND).await;
+            count.send_replace(1);
+            count.send_replace(0);
+            sleep(2 * SECOND).await;
+            count.send_replace(1);
+            sleep(10 * SECOND).await;
+            count.send_replace(0);
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = idle(&mut running, 3 * SECOND) => {}
+            () = streams => {}
+        }
+        assert_eq!(begin.elapsed().as_secs(), 2 + 2 + 10 + 3);
+    }
+}
