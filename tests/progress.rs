@@ -366,7 +366,7 @@ async fn an_unread_http1_answer_is_cut() {
 
 #[tokio::test]
 async fn an_unread_http1_stream_of_the_hub_is_closed_as_slow_and_counted_once() {
-    // The second is written by hyper, since its request came in chunks.
+    // The second is the last of its connection, since its request came in chunks.
     let chunked =
         "GET /site/flood HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     for request in [&*get("/site/flood"), chunked] {

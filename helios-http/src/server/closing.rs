@@ -86,7 +86,7 @@ mod tests {
     async fn a_client_that_is_silent_has_a_little_time_and_less_when_the_server_goes_down() {
         let silent = async |client| {
             let _open = client;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         assert_eq!(lingers(silent, false).await.as_secs(), SILENCE.as_secs());
         assert_eq!(lingers(silent, true).await.as_secs(), DRAINING.as_secs());

@@ -109,7 +109,7 @@ mod tests {
             count.send_replace(1);
             sleep(10 * SECOND).await;
             count.send_replace(0);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = idle(&mut running, 3 * SECOND) => {}

@@ -5,7 +5,7 @@
 //! connection's own task. When the server goes down
 //!
 //! 1. a WebSocket's client is told that the server goes away, as soon as the frame is written that was begun. What the app
-//!    writes behind that goes nowhere. A client that answers with a close frame of its own ends the app's loop as it always does;
+//!    writes behind that fails. A client that answers with a close frame of its own ends the app's loop as it always does;
 //! 2. if that has not come in time, or if the protocol is another, the app reads the end of the stream;
 //! 3. at the deadline of the drain every read and write fails, and the socket is reset when the app lets go of it.
 
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::websocket::Outgoing;
+use crate::server::websocket::{Outgoing, is_close};
 use crate::sync::lock;
 
 /// How long the client of a WebSocket may take to answer a close frame.
@@ -225,8 +225,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
             Some(Stage::GoingDown | Stage::Ended) => {
                 ready!(this.poll_goodbye(cx))?;
                 match this.outgoing.rest_of_frame(bytes) {
-                    // The client knows that nothing more comes.
-                    [] => Poll::Ready(Ok(bytes.len())),
+                    // The app's library answers the client's answer, as it does not know that the server has spoken.
+                    [] if is_close(bytes) => Poll::Ready(Ok(bytes.len())),
+                    [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                     rest => this.poll_frames(cx, rest),
                 }
             }
@@ -336,9 +337,8 @@ mod tests {
         let it = upgraded(true, 4).await;
         let (mut reader, mut writer) = split(it.io);
         let writes = tokio::spawn(async move {
-            writer.write_all(TEXT).await?;
-            writer.write_all(TEXT).await?;
-            writer.flush().await
+            writer.write_all(TEXT).await.unwrap();
+            writer.write_all(TEXT).await
         });
         let reads = tokio::spawn(async move { reader.read(&mut [0]).await });
         tokio::task::yield_now().await;
@@ -348,7 +348,8 @@ mod tests {
         let mut read = Vec::new();
         client.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, [TEXT, &GOING_AWAY].concat());
-        writes.await.unwrap().unwrap();
+        let refused = writes.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(reads.await.unwrap().unwrap(), 0);
         it.run.await.unwrap().unwrap();
     }

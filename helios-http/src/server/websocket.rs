@@ -42,7 +42,7 @@ impl Outgoing {
             self.head[self.head_bytes] = *byte;
             self.head_bytes += 1;
             if self.head_bytes == head_length(&self.head[..self.head_bytes]) {
-                self.is_closed |= self.head[0] & 0xf == CLOSE;
+                self.is_closed |= is_close(&self.head);
                 self.payload_left = payload_length(&self.head[..self.head_bytes]);
                 self.head_bytes = 0;
                 if self.payload_left == 0 {
@@ -82,6 +82,11 @@ impl Outgoing {
     pub(super) fn said(&mut self, count: usize) {
         self.said += count;
     }
+}
+
+/// Whether a frame that begins like this closes the WebSocket.
+pub(super) fn is_close(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & 0xf == CLOSE)
 }
 
 /// How long a head is that begins like this, as far as that can be told.

@@ -1,0 +1,11 @@
+//! How a connection ends: by its client, by time, with the server, or by leaving HTTP.
+#![allow(clippy::unwrap_used)]
+
+#[path = "connections/closing.rs"]
+mod closing;
+#[path = "connections/idle.rs"]
+mod idle;
+#[path = "connections/leavers.rs"]
+mod leavers;
+#[path = "connections/upgrades.rs"]
+mod upgrades;

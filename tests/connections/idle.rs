@@ -1,0 +1,192 @@
+//! A connection on which nothing runs is closed after a while, and holds no shutdown up.
+
+use std::time::Instant;
+
+use helios::prelude::*;
+use support::journal::Journal;
+use support::{TestServer, read_to_end, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+
+/// What an HTTP/2 client says first, with settings of its own that are empty.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// `GET /gate` as HEADERS that end their stream, by HPACK's static table and literals.
+const GET_GATE: &[u8] = b"\0\0\x0c\x01\x05\0\0\0\x01\x82\x86\x04\x05/gate\x41\x01x";
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Requests wait here until the test lets them go on.
+struct Opened(Semaphore);
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
+}
+
+#[derive(Injectable)]
+struct Gate {
+    opened: Arc<Opened>,
+    journal: Arc<Journal>,
+}
+
+#[controller(prefix = "gate")]
+impl Gate {
+    #[get]
+    async fn pass(&self) -> &'static str {
+        self.journal.note("waits");
+        self.opened.0.acquire().await.unwrap().forget();
+        "passed"
+    }
+
+    #[get("large")]
+    fn large(&self) -> String {
+        self.journal.note("large");
+        "x".repeat(4 << 20)
+    }
+}
+
+#[server(controllers = [Gate])]
+struct App;
+
+struct Started {
+    server: TestServer,
+    opened: Arc<Opened>,
+    journal: Journal,
+}
+
+async fn start(header_timeout: Duration) -> Started {
+    let (opened, journal) = (Arc::new(Opened::default()), Journal::default());
+    let app = Helios::new(App).provide_as(Arc::clone(&opened));
+    let app = app.provide(journal.clone()).header_timeout(header_timeout);
+    // A drain that takes that long has waited for what it should not.
+    let app = app.drain_deadline(Duration::from_secs(15));
+    Started {
+        server: TestServer::start(app).await,
+        opened,
+        journal,
+    }
+}
+
+async fn http2(server: &TestServer) -> TcpStream {
+    let mut client = TcpStream::connect(server.addr).await.unwrap();
+    client.write_all(PREFACE).await.unwrap();
+    client
+}
+
+/// The types of the frames that come until the connection ends.
+async fn frames(client: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = within(client.read_to_end(&mut bytes)).await;
+    let (mut types, mut rest) = (Vec::new(), &bytes[..]);
+    while let [a, b, c, kind, ..] = rest {
+        types.push(*kind);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        rest = rest.get(9 + length..).unwrap_or_default();
+    }
+    types
+}
+
+const GO_AWAY: u8 = 7;
+
+#[tokio::test]
+async fn an_http2_connection_on_which_nothing_runs_is_said_goodbye_to_and_closed() {
+    let it = start(PATIENCE).await;
+    let half_a_head = &GET_GATE[..12];
+    let never_answers_settings: &[u8] = b"";
+    for sent in [never_answers_settings, half_a_head] {
+        let mut client = http2(&it.server).await;
+        client.write_all(sent).await.unwrap();
+        let frames = frames(&mut client).await;
+        assert!(frames.contains(&GO_AWAY), "{frames:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_runs_keeps_its_http2_connection() {
+    let it = start(PATIENCE).await;
+    let mut client = http2(&it.server).await;
+    client.write_all(GET_GATE).await.unwrap();
+    it.journal.wait_for("waits").await;
+    // The other connection is closed for its silence, which began later.
+    frames(&mut http2(&it.server).await).await;
+    it.opened.0.add_permits(1);
+    let frames = frames(&mut client).await;
+    let (headers, data) = (1, 0);
+    assert!(
+        frames.contains(&headers) && frames.contains(&data),
+        "{frames:?}"
+    );
+}
+
+/// How long a shutdown takes, in seconds.
+async fn stop(server: TestServer) -> u64 {
+    let begin = Instant::now();
+    server.stop().await.unwrap();
+    begin.elapsed().as_secs()
+}
+
+#[tokio::test]
+async fn half_a_head_does_not_hold_a_shutdown_up() {
+    let it = start(Duration::from_secs(60)).await;
+    let answered = "GET /none HTTP/1.1\r\nhost: x\r\n\r\n";
+    let half = "GET /none HTTP/1.1\r\nhost: ";
+    let first = it.server.raw(half).await;
+    let mut later = it.server.raw(answered).await;
+    let mut read = [0; 12];
+    later.read_exact(&mut read).await.unwrap();
+    later.write_all(half.as_bytes()).await.unwrap();
+    let both = it.server.raw(&format!("{answered}{half}")).await;
+    let mut half_of_http2 = http2(&it.server).await;
+    half_of_http2.write_all(&GET_GATE[..12]).await.unwrap();
+    let silent_http2 = http2(&it.server).await;
+    let nothing = it.server.raw("").await;
+    let half_a_preface = it.server.raw("PRI * HT").await;
+    it.server.get("/none").await;
+    assert!(stop(it.server).await < 8, "less than the deadline by far");
+    drop((
+        first,
+        later,
+        both,
+        half_of_http2,
+        silent_http2,
+        nothing,
+        half_a_preface,
+    ));
+}
+
+#[tokio::test]
+async fn a_request_that_runs_is_answered_before_the_server_ends() {
+    let it = start(Duration::from_secs(60)).await;
+    let mut http1 = it.server.raw("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut http2 = http2(&it.server).await;
+    http2.write_all(GET_GATE).await.unwrap();
+    support::eventually(|| it.journal.count("waits") == 2).await;
+    let stopped = tokio::spawn(it.server.stop());
+    it.journal.note("stops");
+    // Both have been told, or will be: an answer that comes in between is an answer.
+    tokio::task::yield_now().await;
+    it.opened.0.add_permits(2);
+    assert!(read_to_end(&mut http1).await.ends_with("passed"));
+    let data = 0;
+    assert!(frames(&mut http2).await.contains(&data));
+    stopped.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_being_read_when_the_server_ends_arrives_whole() {
+    let it = start(Duration::from_secs(60)).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut slow = socket.connect(it.server.addr).await.unwrap();
+    let request = "GET /gate/large HTTP/1.1\r\nhost: x\r\n\r\n";
+    slow.write_all(request.as_bytes()).await.unwrap();
+    it.journal.wait_for("large").await;
+    let stopped = tokio::spawn(it.server.stop());
+    let answer = read_to_end(&mut slow).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body.len(), 4 << 20, "{head}");
+    stopped.await.unwrap().unwrap();
+}
