@@ -16,9 +16,7 @@ pub use helios_core::bind::{
     read_form, read_json, read_json_or_form,
 };
 pub use helios_core::call::Call;
-pub use helios_core::container::{
-    Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver,
-};
+pub use helios_core::container::{Dependency, Injectable, Resolver};
 pub use helios_core::error::{HttpError, problem};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
 pub use helios_core::fields::{Serialize, fields, to_value};
@@ -38,3 +36,4 @@ pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
 };
+pub use helios_macros::__Unlinted as Unlinted;

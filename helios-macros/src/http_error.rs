@@ -10,7 +10,8 @@ use syn::{
 
 use crate::args::{Arg, Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, allow_lints, cfgs, option};
+use crate::lints::renamed;
+use crate::runtime::{Runtime, cfgs, option};
 
 const EXAMPLE: &str = "status = 404";
 
@@ -134,7 +135,10 @@ impl Settings {
         };
         let index = Member::Unnamed(Index::from(0));
         Some(Answer::Transparent {
-            member: field.ident.clone().map_or(index, Member::Named),
+            member: field
+                .ident
+                .as_ref()
+                .map_or(index, |name| Member::Named(renamed(name))),
             span: field.ty.span(),
         })
     }
@@ -163,7 +167,7 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
     match &item.data {
         Data::Struct(data) => {
             let answer = settings.answer(name, &data.fields, errors);
-            let arm = answer.map(|answer| arm(runtime, name.to_token_stream(), &answer));
+            let arm = answer.map(|answer| arm(runtime, renamed(name).to_token_stream(), &answer));
             arm.into_iter().collect()
         }
         Data::Enum(data) => {
@@ -174,7 +178,8 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
             let arms = data.variants.iter().filter_map(|variant| {
                 let settings = Settings::parse(&variant.attrs, &VARIANT_KEYS, errors);
                 let answer = settings.answer(&variant.ident, &variant.fields, errors)?;
-                let (cfgs, ident) = (cfgs(&variant.attrs), &variant.ident);
+                let (cfgs, ident) = (cfgs(&variant.attrs), renamed(&variant.ident));
+                let name = renamed(name);
                 let arm = arm(runtime, quote!(#name::#ident), &answer);
                 Some(quote!(#(#cfgs)* #arm))
             });
@@ -204,11 +209,10 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
+    let (rt, name) = (runtime.path(), renamed(&item.ident));
     let generics = bounded(item);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::From<#name #type_generics> for #rt::HttpError #where_clause {
             fn from(error: #name #type_generics) -> Self {
@@ -221,7 +225,7 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
 /// The error itself is kept as the source. The bound is written out, so that it is asked for at the type's name.
 fn bounded(item: &DeriveInput) -> Generics {
     let mut generics = item.generics.clone();
-    let (name, span) = (&item.ident, item.ident.span());
+    let (name, span) = (renamed(&item.ident), item.ident.span());
     let (_, type_generics, _) = item.generics.split_for_impl();
     let bound = parse_quote_spanned! {span=>
         #name #type_generics: ::core::error::Error + ::core::marker::Send + ::core::marker::Sync + 'static

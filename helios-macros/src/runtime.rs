@@ -57,10 +57,7 @@ impl Runtime {
     pub(crate) fn resolved(&self, ty: &Type, span: Span) -> TokenStream {
         let rt = self.at(span);
         let resolver = Ident::new("resolver", span);
-        quote_spanned!(span=> {
-            use #rt::{ResolveInjectable as _, ResolveProvided as _};
-            (&#rt::Dependency::<#ty>::NEW).resolve(#resolver)
-        })
+        quote_spanned!(span=> #rt::Dependency::<#ty>::NEW.resolve(#resolver))
     }
 }
 
@@ -68,16 +65,6 @@ impl Runtime {
 pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     let cfgs = attributes.iter().filter(|attr| attr.path().is_ident("cfg"));
     cfgs.cloned().collect()
-}
-
-/// Keeps the lints of users away from generated code.
-pub(crate) fn allow_lints() -> TokenStream {
-    quote! {
-        #[allow(
-            unused, deprecated, unused_qualifications, single_use_lifetimes, non_snake_case,
-            clippy::all, clippy::pedantic, clippy::nursery
-        )]
-    }
 }
 
 /// An optional value as tokens of the runtime's `Option`.

@@ -10,7 +10,7 @@ use crate::diagnostics::Errors;
 use crate::duration;
 use crate::path::Template;
 use crate::pipeline::Pipeline;
-use crate::runtime::{Runtime, allow_lints, cfgs, option};
+use crate::runtime::{Runtime, cfgs, option};
 
 const KEYS: [Key<Settings>; 11] = [
     ("prefix", |settings, arg, errors| {
@@ -136,7 +136,7 @@ impl Settings {
     }
 
     fn expand(&self, item: &ItemStruct) -> TokenStream {
-        let (rt, name, allow_lints) = (self.runtime.path(), &item.ident, allow_lints());
+        let (rt, name) = (self.runtime.path(), &item.ident);
         let cfgs = cfgs(&item.attrs);
         let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
         let controllers = self.runtime.controllers(&self.controllers);
@@ -147,7 +147,6 @@ impl Settings {
         let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
         quote! {
             #(#cfgs)*
-            #allow_lints
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {
                 const TABLE: #rt::ServerTable = #rt::ServerTable {
