@@ -114,8 +114,13 @@ trait Mailer: Send + Sync {
     fn send(&self, text: &str);
 }
 
+/// Public.
 #[derive(Debug, Injectable)]
-struct Clock;
+pub struct Clock {
+    /// Of a day.
+    #[inject(default)]
+    pub minutes: Vec<u64>,
+}
 
 #[derive(Debug, Injectable)]
 #[inject(on_start = connect, on_stop = Self::flush)]
@@ -123,13 +128,14 @@ struct Clock;
 pub struct Queue {
     clock: Arc<Clock>,
     #[inject(default)]
+    /// How often it was asked.
     #[deprecated]
-    calls: u64,
+    pub calls: u64,
 }
 
 impl Queue {
     async fn connect(&self) -> Result<(), std::fmt::Error> {
-        let _: &Clock = &self.clock;
+        let _: (&Clock, &Self) = (&self.clock, self);
         std::future::ready(Ok(())).await
     }
 
@@ -138,7 +144,7 @@ impl Queue {
 
 #[derive(Debug, Injectable)]
 /// Public.
-pub struct Around(Arc<Queue>);
+pub struct Around(pub Arc<Queue>);
 
 impl Guard for Around {
     async fn check(&self, _: &mut RequestContext) -> Result<(), HttpError> {
@@ -164,12 +170,18 @@ impl Filter for Around {
 /// Public.
 pub enum QueueError {
     #[http(status = 409, title = "The queue is full")]
+    /// Documented.
     Full(usize),
     #[deprecated]
     #[http(status = 410)]
-    Gone { since: u64 },
+    /// Documented.
+    Gone {
+        /// Documented.
+        since: u64,
+    },
     #[deprecated]
     #[http(transparent)]
+    /// Documented.
     Other(HttpError),
 }
 
@@ -186,14 +198,20 @@ impl std::error::Error for QueueError {}
 /// Public.
 pub enum Progress<T> {
     #[deprecated]
+    /// Documented.
     JobStarted,
+    /// Documented.
     Step {
+        /// Documented.
         done: u32,
         #[deprecated]
+        /// Documented.
         of: u32,
     },
+    /// Documented.
     Pair(u32, String),
     #[deprecated]
+    /// Documented.
     Done(T),
 }
 
