@@ -16,10 +16,10 @@ pub use helios_core::bind::{
     read_form, read_json, read_json_or_form,
 };
 pub use helios_core::call::Call;
-pub use helios_core::container::{Dependency, Injectable, Resolver};
+pub use helios_core::container::{Dependency, Injectable, Resolver, Shared};
 pub use helios_core::error::{HttpError, problem};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
-pub use helios_core::fields::{Serialize, fields, to_value};
+pub use helios_core::fields::{Payload, fields, to_value};
 pub use helios_core::interceptor::data_mapper;
 pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;

@@ -208,7 +208,7 @@ fn implementation(
     lifecycle: Option<TokenStream>,
 ) -> TokenStream {
     let (rt, name) = (runtime.path(), renamed(&item.ident));
-    let generics = types::shared(&item.generics);
+    let generics = types::shared(&rt, &item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let resolver = Ident::new("resolver", Span::mixed_site());
     quote! {

@@ -6,14 +6,13 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Member, Variant, parse_quote,
-};
+use syn::{Attribute, Data, DeriveInput, Field, Fields, LitStr, Member, Variant, parse_quote};
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::lints::renamed;
 use crate::runtime::{Runtime, cfgs};
+use crate::types;
 use case::Case;
 
 /// The keys that `#[sse(..)]` on the enum gives.
@@ -164,7 +163,7 @@ fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
     let (rt, name) = (runtime.path(), renamed(&item.ident));
-    let generics = bounded(&rt, &item.generics);
+    let generics = types::bounded(&item.generics, &parse_quote!(#rt::Payload));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
@@ -174,14 +173,6 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
             }
         }
     }
-}
-
-fn bounded(rt: &TokenStream, generics: &Generics) -> Generics {
-    let mut generics = generics.clone();
-    for param in generics.type_params_mut() {
-        param.bounds.push(parse_quote!(#rt::Serialize));
-    }
-    generics
 }
 
 /// The variable of a field, which errors blame on the field's type.

@@ -1,11 +1,12 @@
 //! Questions about a type that can be answered without knowing what its names mean.
 
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Error, GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type,
-    TypeImplTrait, parse_quote, token,
+    TypeImplTrait, TypeParamBound, parse_quote, token,
 };
 
 /// The last segment of a type's path.
@@ -133,12 +134,15 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
 }
 
 /// Bounds every type parameter as the container's services are bounded: all threads share them for as long as the app lives.
-pub(crate) fn shared(generics: &Generics) -> Generics {
+pub(crate) fn shared(rt: &TokenStream, generics: &Generics) -> Generics {
+    bounded(generics, &parse_quote!(#rt::Shared))
+}
+
+/// Bounds every type parameter.
+pub(crate) fn bounded(generics: &Generics, bound: &TypeParamBound) -> Generics {
     let mut generics = generics.clone();
     for param in generics.type_params_mut() {
-        param.bounds.push(parse_quote!(::core::marker::Send));
-        param.bounds.push(parse_quote!(::core::marker::Sync));
-        param.bounds.push(parse_quote!('static));
+        param.bounds.push(bound.clone());
     }
     generics
 }

@@ -54,11 +54,8 @@
 )]
 #![forbid(
     clippy::all,
-    clippy::cargo,
     clippy::nursery,
     clippy::pedantic,
-    clippy::absolute_paths,
-    clippy::alloc_instead_of_core,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::arithmetic_side_effects,
@@ -71,11 +68,8 @@
     clippy::indexing_slicing,
     clippy::items_after_statements,
     clippy::let_underscore_must_use,
-    clippy::let_underscore_untyped,
     clippy::multiple_inherent_impl,
     clippy::panic,
-    clippy::partial_pub_fields,
-    clippy::pattern_type_mismatch,
     clippy::pub_use,
     clippy::redundant_type_annotations,
     clippy::ref_patterns,
@@ -83,12 +77,9 @@
     clippy::shadow_reuse,
     clippy::shadow_same,
     clippy::shadow_unrelated,
-    clippy::std_instead_of_alloc,
-    clippy::std_instead_of_core,
     clippy::tests_outside_test_module,
     clippy::undocumented_unsafe_blocks,
     clippy::unwrap_used,
-    clippy::use_debug,
     clippy::wildcard_enum_match_arm,
     clippy::wildcard_imports
 )]
@@ -139,7 +130,9 @@ impl Queue {
         std::future::ready(Ok(())).await
     }
 
-    const fn flush(&self) {}
+    fn flush(&self) {
+        drop(Arc::clone(&self.clock));
+    }
 }
 
 #[derive(Debug, Injectable)]
@@ -261,11 +254,7 @@ struct Posts<S> {
 )]
 impl<S: std::fmt::Debug + Send + Sync> Posts<S> {
     #[get]
-    fn list(
-        &self,
-        #[query(default = 20)] size: usize,
-        #[query("tag")] tags: Vec<String>,
-    ) -> String {
+    fn list(&self, #[query(default = 20)] size: usize, #[query("tag")] tags: &[String]) -> String {
         format!("{size} {} {:?}", tags.len(), self.store)
     }
 
@@ -315,7 +304,7 @@ impl<S: std::fmt::Debug + Send + Sync> Posts<S> {
         &self,
         Path((blog, id)): Path<(String, u64)>,
         mut headers: HeaderMap,
-        body: Bytes,
+        body: &Bytes,
     ) -> String {
         headers.clear();
         format!("{blog} {id} {} {:?}", body.len(), self.store)
@@ -349,6 +338,9 @@ impl<S: std::fmt::Debug + Send + Sync> Posts<S> {
         #[req] request: &RequestContext,
     ) -> Result<impl Stream<Item = Result<String, HttpError>>, HttpError> {
         let text = format!("{id} {} {:?}", request.route(), self.store);
+        if id.is_empty() {
+            return Err(HttpError::not_found("no such stream"));
+        }
         Ok(tokio_stream::iter([Ok(text)]))
     }
 
@@ -396,7 +388,7 @@ impl<S: std::fmt::Debug + Send + Sync> Posts<S> {
 
     #[on_sse_error]
     #[deprecated]
-    fn failed(&self, client: SseStream, error: &SseError) {
+    fn failed(&self, client: &SseStream, error: &SseError) {
         self.mailer.send(&format!("{} {error}", client.id()));
     }
 
@@ -412,25 +404,25 @@ impl<S: std::fmt::Debug + Send + Sync> Posts<S> {
 }
 
 #[derive(Injectable)]
-struct Comments;
+struct Comments(Arc<dyn Mailer>);
 
 #[controller(prefix = "comments")]
 impl Comments {
     #[get]
     fn list(&self, #[param(outer)] blog: String) -> Json<[String; 1]> {
-        let Self = self;
+        self.0.send("list");
         Json([blog])
     }
 
     #[sse("live")]
     fn live(&self) -> SseStream {
-        let Self = self;
+        self.0.send("live");
         SseStream::new()
     }
 
     #[on_sse_reset]
     async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
-        let Self = self;
+        self.0.send("missed");
         client.send(format!("{:?} missed", reset.topics)).await
     }
 }

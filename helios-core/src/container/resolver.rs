@@ -48,6 +48,12 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
+/// The bound of all type parameters of what the container holds, under a name of its own: lints find a bound that stands
+/// there twice.
+pub trait Shared: Send + Sync + 'static {}
+
+impl<T: Send + Sync + ?Sized + 'static> Shared for T {}
+
 /// Fills a [`Container`] and notes everything that cannot be resolved.
 #[derive(Debug)]
 pub struct Resolver<'a> {

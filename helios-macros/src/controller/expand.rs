@@ -120,7 +120,7 @@ fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
 /// A controller is shared by all threads. The bound on its type looks needless; but where it is not met, it gives one
 /// error at the type, in place of one for each route.
 fn shared_generics(controller: &Controller) -> Generics {
-    let mut generics = types::shared(&controller.generics);
+    let mut generics = types::shared(&controller.runtime.path(), &controller.generics);
     let self_ty = &controller.self_ty;
     let span = self_ty.span();
     let bound = parse_quote_spanned! {span=>
