@@ -71,7 +71,10 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
             "the log and the filters get this error when the request is over: it cannot borrow";
         errors.at(lifetime, message);
     }
-    let settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
+    if !settings.runtime.locate("http", &mut errors) {
+        return errors.compile_errors();
+    }
     let runtime = &settings.runtime;
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {

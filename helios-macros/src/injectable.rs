@@ -53,7 +53,10 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let settings = Settings::parse(&item.attrs, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &mut errors);
+    if !settings.runtime.locate("inject", &mut errors) {
+        return errors.compile_errors();
+    }
     let runtime = &settings.runtime;
     let fields = fields(&item, &mut errors);
     let (body, lifecycle) = match errors.is_empty() {

@@ -110,9 +110,11 @@ pub(crate) fn server(args: TokenStream, item: TokenStream) -> TokenStream {
 
 fn on_struct(args: TokenStream, item: &ItemStruct) -> TokenStream {
     let mut errors = Errors::default();
-    let settings = Settings::parse(args, &mut errors);
+    let mut settings = Settings::parse(args, &mut errors);
     let mut output = item.to_token_stream();
-    if errors.is_empty() {
+    if !settings.runtime.locate("server", &mut errors) {
+        output.extend(errors.compile_errors());
+    } else if errors.is_empty() {
         output.extend(settings.expand(item));
     } else {
         output.extend(

@@ -48,7 +48,10 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let settings = Settings::parse(&item.attrs, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &mut errors);
+    if !settings.runtime.locate("sse", &mut errors) {
+        return errors.compile_errors();
+    }
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
         return implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
