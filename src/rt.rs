@@ -9,8 +9,10 @@ pub use std::sync::Arc;
 pub use std::vec;
 
 pub use helios_core::__lifecycle_hook as lifecycle_hook;
+pub use helios_core::__mistake as mistake;
 pub use helios_core::__reply as reply;
 pub use helios_core::__validated as validated;
+pub use helios_core::bind::check::ArgumentCheck;
 pub use helios_core::bind::{
     Http, OnConnection, Sse, argument, body, cookie, header, inject, last_argument, param, query,
     read_form, read_json, read_json_or_form,

@@ -3,6 +3,7 @@
 
 mod binding {
     mod header_text;
+    mod never_bound;
     mod no_body;
     mod texts;
 }

@@ -4,6 +4,7 @@
 //! the refusal when it has tried all of them.
 
 mod body;
+pub mod check;
 mod extract;
 mod mismatch;
 mod values;
@@ -105,11 +106,11 @@ fn from_texts<T: FromValue>(
 ) -> Result<T, HttpError> {
     let got = echoed(&texts);
     T::from_texts(texts, rule).map_err(|mismatch| match mismatch.found {
-        Found::Never(kind) => HttpError::internal(format!(
-            "`{name}` is never bound: `{}` is {kind}, and takes more than one value: take `Query<T>`, `Path<T>` or \
-             `#[body]`",
-            type_name::<T>()
-        )),
+        // Start-up refuses it, but for a type of which it knows only the bounds.
+        Found::Never(_) => {
+            let why = check::too_much::<T>().unwrap_or_default();
+            HttpError::internal(format!("`{name}` is never bound: {why}"))
+        }
         _ => fault(location, name, mismatch, got),
     })
 }

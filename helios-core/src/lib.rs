@@ -28,6 +28,7 @@ pub mod route;
 pub mod same_origin;
 pub mod sse;
 pub mod text;
+mod type_name;
 #[cfg(feature = "validate")]
 pub mod validate;
 #[cfg(not(feature = "validate"))]

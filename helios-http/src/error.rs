@@ -207,6 +207,16 @@ pub enum StartupFault {
         /// The handler's whole path.
         path: String,
     },
+    /// An argument that no request can bind.
+    #[error("{place} can never be called: its argument `{argument}` is not to be bound. {mistake}")]
+    NeverBound {
+        /// The handler or hook.
+        place: Place,
+        /// The argument.
+        argument: &'static str,
+        /// Why, and what to write.
+        mistake: String,
+    },
     /// The options of an SSE route cannot be used together.
     #[error("{place} cannot stream as it is set: {mistake}")]
     StreamOptions {

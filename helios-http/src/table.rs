@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::Resolver;
 use helios_core::filter::DynFilter;
 use helios_core::guard::DynGuard;
@@ -58,4 +59,6 @@ pub struct HookNeeds {
     pub params: &'static [PathParam],
     /// Singletons.
     pub injects: &'static [InjectEntry],
+    /// The arguments that bind a part of the request.
+    pub arguments: &'static [ArgumentCheck],
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::lifecycle::Services;
+use crate::type_name::short_name;
 
 /// A value, kept by the key `T`: behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
 pub(super) type Stored = Arc<dyn Any + Send + Sync>;
@@ -103,21 +104,4 @@ pub(super) enum Unmade {
     Lacking(Vec<TypeKey>),
     /// Nobody ran it.
     Pending,
-}
-
-/// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
-fn short_name(name: &str) -> String {
-    let mut short = String::new();
-    let mut word = String::new();
-    for c in name.chars() {
-        match c {
-            ':' => word.clear(),
-            c if c.is_alphanumeric() || c == '_' => word.push(c),
-            c => {
-                short.push_str(&std::mem::take(&mut word));
-                short.push(c);
-            }
-        }
-    }
-    short + &word
 }

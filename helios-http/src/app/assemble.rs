@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
+use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::{Container, Resolver};
 use helios_core::lifecycle::Services;
 use helios_core::route::{PathParam, RouteKind, RouteMeta, Template, Verb};
@@ -183,6 +184,7 @@ impl Assembly<'_> {
             meta,
             pipeline,
             injects,
+            arguments,
             handler,
         } = route;
         let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
@@ -192,6 +194,7 @@ impl Assembly<'_> {
             handler: meta.handler,
         };
         self.check(meta, &template, place);
+        self.check_arguments(arguments, Some(template.params().len()), place);
         let who = format!("{controller}::{}", meta.handler);
         self.check_injects(&who, injects);
         let pipeline = self.pipeline(&who, pipeline);
@@ -276,6 +279,7 @@ impl Assembly<'_> {
             handler: needs.handler,
         };
         self.check_outer(needs.params, &template, place);
+        self.check_arguments(needs.arguments, None, place);
         self.check_injects(&format!("{controller}::{}", needs.handler), needs.injects);
     }
 
@@ -286,6 +290,23 @@ impl Assembly<'_> {
                     place,
                     name: param.name,
                     path: template.as_str().to_owned(),
+                });
+            }
+        }
+    }
+
+    fn check_arguments(
+        &mut self,
+        arguments: &[ArgumentCheck],
+        params: Option<usize>,
+        place: Place,
+    ) {
+        for argument in arguments {
+            if let Some(mistake) = (argument.mistake)(params) {
+                self.faults.push(StartupFault::NeverBound {
+                    place,
+                    argument: argument.name,
+                    mistake,
                 });
             }
         }

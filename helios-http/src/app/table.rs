@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
+use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::Resolver;
 use helios_core::route::RouteMeta;
 
@@ -49,6 +50,8 @@ pub struct Route<C: 'static> {
     pub pipeline: PipelineTable,
     /// Singletons that its arguments need.
     pub injects: &'static [InjectEntry],
+    /// Its arguments that bind a part of the request.
+    pub arguments: &'static [ArgumentCheck],
     /// The hidden function.
     pub handler: Handler<C>,
 }
@@ -78,6 +81,7 @@ pub(crate) struct OpenedRoute {
     pub(crate) meta: &'static RouteMeta,
     pub(crate) pipeline: &'static PipelineTable,
     pub(crate) injects: &'static [InjectEntry],
+    pub(crate) arguments: &'static [ArgumentCheck],
     /// `None` if the controller has no instance.
     pub(crate) handler: Option<BoundHandler>,
 }
@@ -103,6 +107,7 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
         meta: &route.meta,
         pipeline: &route.pipeline,
         injects: route.injects,
+        arguments: route.arguments,
         handler: controller
             .as_ref()
             .map(|it| BoundHandler::new(it, &route.handler)),

@@ -8,7 +8,7 @@ use syn::{Attribute, Generics, parse_quote_spanned};
 
 use super::handlers::{self, hidden};
 use super::hooks::{Given, HOOKS, HookKind};
-use super::model::{Controller, Metadata, Method, Route, RouteKind};
+use super::model::{Binding, Controller, Metadata, Method, Route, RouteKind};
 use crate::lints;
 use crate::runtime::option;
 use crate::types;
@@ -135,6 +135,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     let (meta, cfgs, name) = (meta(&rt, route), &route.method.cfgs, hidden(&route.method));
     let pipeline = route.extras.pipeline.expand(runtime);
     let injects = injects(controller, &route.method);
+    let arguments = arguments(controller, &route.method);
     let handler = match &route.kind {
         RouteKind::Http => quote!(Http(Self::#name)),
         RouteKind::Sse(options) => {
@@ -149,6 +150,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
             meta: #meta,
             pipeline: #pipeline,
             injects: #injects,
+            arguments: #arguments,
             handler: #rt::Handler::#handler,
         }
     }
@@ -201,14 +203,29 @@ fn injects(controller: &Controller, method: &Method) -> TokenStream {
     let injected = arguments.filter(|argument| argument.source.kind.metadata == Metadata::Inject);
     let entries = injected.map(|argument| {
         let inner = argument.asked();
-        let name = argument
-            .name
-            .as_ref()
-            .map_or_else(|| types::name(inner), ToString::to_string);
+        let name = argument.shown();
         let span = argument.declared.span();
         let resolver = Ident::new("resolver", span);
         let resolved = controller.runtime.resolved(inner, span);
         quote!(#rt::InjectEntry { name: #name, check: |#resolver| #resolved.is_some() })
+    });
+    quote!(&[#(#entries),*])
+}
+
+/// Lists the arguments that bind a part of the request, for start-up to look at their types.
+fn arguments(controller: &Controller, method: &Method) -> TokenStream {
+    let rt = controller.runtime.path();
+    let entries = method.arguments.iter().filter_map(|argument| {
+        let (ty, span) = (&argument.bound, argument.bound.span());
+        let source = match argument.source.kind.binding {
+            Binding::Value(function) => Ident::new(function, span),
+            Binding::ByType => Ident::new("argument", span),
+            Binding::Inside(_) | Binding::Handle(_) | Binding::Body | Binding::Lent(_) => {
+                return None;
+            }
+        };
+        let name = argument.shown();
+        Some(quote!(#rt::ArgumentCheck { name: #name, mistake: #rt::mistake!(#source, #ty) }))
     });
     quote!(&[#(#entries),*])
 }
@@ -237,9 +254,10 @@ fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
         let (method, cfgs) = (&hook.method, &hook.method.cfgs);
         let handler = method.name.unraw().to_string();
         let (params, injects) = (params(&rt, method), injects(controller, method));
+        let arguments = arguments(controller, method);
         quote! {
             #(#cfgs)*
-            #rt::HookNeeds { handler: #handler, params: #params, injects: #injects }
+            #rt::HookNeeds { handler: #handler, params: #params, injects: #injects, arguments: #arguments }
         }
     })
 }

@@ -5,6 +5,7 @@ use syn::{Expr, LitStr, Path, Type};
 
 use crate::args::Key;
 use crate::diagnostics::Errors;
+use crate::types;
 
 /// One argument of a route or hook.
 pub(crate) struct Argument {
@@ -141,6 +142,12 @@ impl Argument {
     /// The type that the binding function is asked for.
     pub(crate) fn asked(&self) -> &Type {
         self.source.inner.as_ref().unwrap_or(&self.bound)
+    }
+
+    /// The name by which people know it: its own, or that of its type.
+    pub(crate) fn shown(&self) -> String {
+        let of_type = || types::name(self.asked());
+        self.name.as_ref().map_or_else(of_type, ToString::to_string)
     }
 
     pub(crate) fn is_unmarked(&self) -> bool {
