@@ -1,7 +1,7 @@
 //! What generated code names. Not for people: it changes without notice.
 
 pub use std::boxed::Box;
-pub use std::convert::{From, Into};
+pub use std::convert::From;
 pub use std::default::Default;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Err, Ok};

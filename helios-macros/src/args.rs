@@ -6,11 +6,10 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, Token, Type, token,
+    Attribute, Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, Token, token,
 };
 
 use crate::diagnostics::{Errors, similar};
-use crate::types::Listed;
 
 /// The values in an attribute's parentheses.
 #[derive(Debug, Default)]
@@ -242,14 +241,6 @@ impl Arg {
             _ => None,
         };
         self.expect(found, "a value", example, errors)
-    }
-
-    /// The elements of `key = [A, B]`, as types.
-    pub(crate) fn types(&self, example: &str, errors: &mut Errors) -> Vec<Type> {
-        let listed = self
-            .elements("a list of types", example, errors)
-            .into_iter();
-        listed.map(|Listed(ty)| ty).collect()
     }
 
     /// The tokens of `key(..)`.

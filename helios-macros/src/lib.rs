@@ -10,6 +10,7 @@ mod duration;
 mod http_error;
 mod injectable;
 mod lints;
+mod listed;
 mod misplaced;
 mod names;
 mod path;

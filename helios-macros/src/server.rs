@@ -8,6 +8,7 @@ use syn::{Item, ItemStruct, LitInt, LitStr, Type};
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::duration;
+use crate::listed::CONTROLLER;
 use crate::path::Template;
 use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs, option};
@@ -17,7 +18,7 @@ const KEYS: [Key<Settings>; 11] = [
         settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors);
     }),
     ("controllers", |settings, arg, errors| {
-        settings.controllers = arg.types("controllers = [User]", errors);
+        settings.controllers = CONTROLLER.of_key(arg, errors);
     }),
     ("guards", |settings, arg, errors| {
         settings.pipeline.set_guards(arg, errors);

@@ -48,10 +48,16 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
-/// The bound of all type parameters of what the container holds, under a name of its own: lints find a bound that stands
-/// there twice.
+/// The bound of what the container holds. For type parameters it has a name of its own, too: lints find a bound that stands there twice.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be shared between threads",
+    label = "the container gives it to all of them",
+    note = "of a trait object the trait says that it is shared: write `trait Name: Send + Sync`",
+    note = "a type is shared if all of its fields are: `Arc` for `Rc`, a `Mutex` or an atomic for a `Cell`; no field borrows"
+)]
 pub trait Shared: Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + ?Sized + 'static> Shared for T {}
 
 /// Fills a [`Container`] and notes everything that cannot be resolved.
@@ -231,7 +237,7 @@ impl<T: ?Sized> Provided<T> {
     /// The singleton, if it was provided.
     pub fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
     where
-        T: Send + Sync + 'static,
+        T: Shared,
     {
         resolver.provided()
     }

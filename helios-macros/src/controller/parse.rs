@@ -13,6 +13,7 @@ use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::lints::{allowed, is_deprecated};
+use crate::listed::CONTROLLER;
 use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs};
 
@@ -23,7 +24,7 @@ const KEYS: [Key<Controller>; 7] = [
         }
     }),
     ("controllers", |controller, arg, errors| {
-        controller.controllers = arg.types("controllers = [Posts]", errors);
+        controller.controllers = CONTROLLER.of_key(arg, errors);
     }),
     ("guards", |controller, arg, errors| {
         controller.pipeline.set_guards(arg, errors);

@@ -1,8 +1,6 @@
 //! The attributes of arguments. A new attribute is a new row of [`SOURCES`]: parsing, checks, expansion and messages
 //! read the rows, and know no attribute by name.
 
-use quote::ToTokens;
-
 use super::model::{
     Argument, Binding, Lent, Metadata, Naming, Parentheses, Passed, Source, SourceKind, TakesBody,
 };
@@ -200,7 +198,7 @@ fn inside_arc(argument: &Argument, source: &mut Source, errors: &mut Errors) {
         }
         None => format!(
             "`#[inject]` gives an `Arc`: write `Arc<{}>`",
-            bound.to_token_stream()
+            types::shown(bound)
         ),
     };
     errors.at(&argument.declared, message);
