@@ -75,7 +75,9 @@ impl Args {
             .iter()
             .filter(|attribute| attribute.path().is_ident(name));
         let args = ours.map(|attribute| match &attribute.meta {
-            Meta::List(list) => Self::parse(list.tokens.clone(), errors).only_named(name, errors),
+            Meta::List(list) => {
+                Self::parse(list.tokens.clone(), errors).only_named(name, example, errors)
+            }
             other => {
                 errors.at(other, format_args!("write `#[{name}({example})]`"));
                 Self::default()
@@ -115,11 +117,11 @@ impl Args {
     }
 
     /// Refuses positional values.
-    pub(crate) fn only_named(self, attribute: &str, errors: &mut Errors) -> Self {
+    pub(crate) fn only_named(self, attribute: &str, example: &str, errors: &mut Errors) -> Self {
         for value in &self.positional {
             errors.at(
                 value,
-                format_args!("`#[{attribute}]` takes `key = value` pairs"),
+                format_args!("`#[{attribute}]` takes `key = value` pairs, such as `{example}`"),
             );
         }
         self

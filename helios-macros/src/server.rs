@@ -133,7 +133,7 @@ fn on_struct(args: TokenStream, item: &ItemStruct) -> TokenStream {
 impl Settings {
     fn parse(args: TokenStream, errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        let args = Args::parse(args, errors).only_named("server", errors);
+        let args = Args::parse(args, errors).only_named("server", "controllers = [User]", errors);
         args.set(&mut settings, "server", &KEYS, errors);
         settings
     }
@@ -175,7 +175,8 @@ impl SseSettings {
             welcome: false,
             control_prefix: None,
         };
-        let args = Args::parse(tokens, errors).only_named("server(sse(..))", errors);
+        let args =
+            Args::parse(tokens, errors).only_named("server(sse(..))", "enabled = true", errors);
         args.set(&mut settings, "server(sse(..))", &SSE_KEYS, errors);
         settings
     }

@@ -110,10 +110,28 @@ fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) -> bool {
     false
 }
 
+/// The names that other frameworks have, and what is written here.
+const FOREIGN: [(&str, &str); 12] = [
+    ("path", "param"),
+    ("params", "param"),
+    ("headers", "header"),
+    ("cookies", "cookie"),
+    ("json", "body"),
+    ("payload", "body"),
+    ("form", "body(form)"),
+    ("request", "req"),
+    ("response", "res"),
+    ("state", "inject"),
+    ("data", "inject"),
+    ("sse", "inject_sse"),
+];
+
 fn unknown(path: &Path) -> String {
     let name = path.to_token_stream().to_string();
     let known = SOURCES.each_ref().map(|(known, _)| *known);
-    match similar(&name, &known) {
+    let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == name);
+    let meant = foreign.map(|(_, meant)| *meant);
+    match meant.or_else(|| similar(&name, &known)) {
         Some(similar) => format!("unknown attribute `#[{name}]`: did you mean `#[{similar}]`?"),
         None => format!(
             "unknown attribute `#[{name}]`: an argument takes `#[{}]`",

@@ -59,7 +59,7 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         used: Vec::new(),
     };
     head(item, errors);
-    let args = Args::parse(args, errors).only_named("controller", errors);
+    let args = Args::parse(args, errors).only_named("controller", "prefix = \"user\"", errors);
     args.set(&mut controller, "controller", &KEYS, errors);
     for item in &mut item.items {
         if let ImplItem::Fn(method) = item {
