@@ -188,6 +188,7 @@ mod tests {
     fn types_are_told_from_functions_and_values() {
         assert_eq!(said(quote!(auth::Guard)), "a type");
         assert_eq!(said(quote!(role_guard<Admin>)), "a type");
+        assert_eq!(said(quote!((auth_guard))), "a type");
         assert_eq!(said(quote!(<auth as Guards>::Admin)), "a type");
         assert_eq!(said(quote!(RoleGuard::new("admin"))), TYPE_ALONE);
         assert_eq!(said(quote!(RoleGuard { role: "admin" })), TYPE_ALONE);
