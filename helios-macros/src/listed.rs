@@ -77,7 +77,7 @@ pub(crate) enum Other {
     Value(Path),
     /// A name that is no type's, as the type's would be.
     Named(Path, String),
-    Expr(Expr),
+    Expr(Box<Expr>),
 }
 
 impl Other {
@@ -91,7 +91,7 @@ impl Other {
             _ => None,
         };
         let Some(path) = path else {
-            return Self::Expr(value);
+            return Self::Expr(Box::new(value));
         };
         let single = path.get_ident().and_then(|_| named(path));
         match single {

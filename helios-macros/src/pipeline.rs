@@ -35,10 +35,12 @@ impl Parse for Interceptor {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         match input.parse::<Element>()?.into_type() {
             Ok(ty) => Ok(Self::Type(ty)),
-            Err(Other::Expr(Expr::Closure(closure))) if maps_data(&closure) => {
-                Ok(Self::Closure(Expr::Closure(closure)))
-            }
-            Err(Other::Expr(other)) => Err(Error::new_spanned(other, expected())),
+            Err(Other::Expr(value)) => match *value {
+                Expr::Closure(closure) if maps_data(&closure) => {
+                    Ok(Self::Closure(Expr::Closure(closure)))
+                }
+                other => Err(Error::new_spanned(other, expected())),
+            },
             Err(Other::Value(path)) => Err(Error::new_spanned(path, TYPE_ALONE)),
             Err(Other::Named(path, _)) => Err(Error::new_spanned(&path, uncalled(&shown(&path)))),
         }
