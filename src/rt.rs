@@ -19,7 +19,7 @@ pub use helios_core::bind::{
 };
 pub use helios_core::call::Call;
 pub use helios_core::container::{Dependency, Injectable, Resolver, Shared};
-pub use helios_core::error::{HttpError, problem};
+pub use helios_core::error::{HttpError, problem, transparent};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
 pub use helios_core::fields::{Payload, fields, to_value};
 pub use helios_core::interceptor::data_mapper;

@@ -476,6 +476,15 @@ pub fn problem<E: Error + Send + Sync + 'static>(
     }
 }
 
+/// Makes it of the error that such a type holds.
+#[doc(hidden)]
+pub fn transparent<E>(error: E) -> HttpError
+where
+    HttpError: From<E>,
+{
+    error.into()
+}
+
 /// RFC 9457, section 3.1; `errors` and `omitted` are extension members (section 3.2).
 #[derive(Serialize)]
 struct Problem<'a> {

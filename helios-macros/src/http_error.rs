@@ -205,7 +205,7 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
         Answer::Transparent { member, span } => {
             let rt = runtime.at(*span);
             let inner = Ident::new("inner", *span);
-            let given = quote_spanned!(*span=> <#rt::HttpError as #rt::From<_>>::from(#inner));
+            let given = quote_spanned!(*span=> #rt::transparent(#inner));
             quote!(#path { #member: #inner } => #given,)
         }
     }

@@ -3,7 +3,8 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::{Attribute, DeriveInput, Meta};
+use syn::spanned::Spanned;
+use syn::{Attribute, DeriveInput, Expr, Meta, parse_quote_spanned};
 
 use crate::runtime::Runtime;
 
@@ -15,6 +16,16 @@ pub(crate) fn renamed(name: &Ident) -> Ident {
     let mut name = name.clone();
     name.set_span(own(name.span()));
     name
+}
+
+/// A closure of the user's that may call a function alone: a lint would have the function in place of it.
+pub(crate) fn kept(closure: &Expr) -> Expr {
+    let mut closure = closure.clone();
+    if let Expr::Closure(inner) = &mut closure {
+        let (body, span) = (&inner.body, own(inner.body.span()));
+        *inner.body = parse_quote_spanned!(span=> { #body });
+    }
+    closure
 }
 
 /// A place of the user's, as if the macro stood there.

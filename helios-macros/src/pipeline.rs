@@ -9,6 +9,7 @@ use syn::{Attribute, Error, Expr, ExprClosure, Type};
 use crate::args::Arg;
 use crate::attribute::list;
 use crate::diagnostics::Errors;
+use crate::lints;
 use crate::listed::{Element, FILTER, GUARD, Other, TYPE_ALONE};
 use crate::runtime::Runtime;
 use crate::types::{name, shown};
@@ -152,5 +153,6 @@ fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
 /// A closure infers its types when it is handed straight to `data_mapper`.
 fn data_mapper(runtime: &Runtime, closure: &Expr) -> TokenStream {
     let (span, rt) = (closure.span(), runtime.at(closure.span()));
+    let closure = lints::kept(closure);
     quote_spanned!(span=> &#rt::data_mapper(#closure))
 }
