@@ -111,7 +111,7 @@ pub mod sse {
     pub use helios_http::sse::{
         ConnectionLimits, Drain, Network, NetworkError, OnError, Overload, ProxyHeader,
         SlowClients, SseHub, SseOptions, SseReply, SseService, SseStats, SseStream, StreamOptions,
-        UserKey,
+        Topics, UserKey,
     };
     pub use helios_macros::SseEvents;
 }

@@ -1,7 +1,7 @@
 //! What generated code names. Not for people: it changes without notice.
 
 pub use std::boxed::Box;
-pub use std::convert::{From, Into};
+pub use std::convert::From;
 pub use std::default::Default;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Err, Ok};
@@ -18,12 +18,10 @@ pub use helios_core::bind::{
     read_form, read_json, read_json_or_form,
 };
 pub use helios_core::call::Call;
-pub use helios_core::container::{
-    Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver,
-};
-pub use helios_core::error::{HttpError, problem};
+pub use helios_core::container::{Dependency, Injectable, Resolver, Shared};
+pub use helios_core::error::{HttpError, problem, transparent};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
-pub use helios_core::fields::{Serialize, fields, to_value};
+pub use helios_core::fields::{Payload, fields, to_value};
 pub use helios_core::interceptor::data_mapper;
 pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;
@@ -40,3 +38,4 @@ pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
 };
+pub use helios_macros::__Unlinted as Unlinted;

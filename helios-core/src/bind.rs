@@ -25,6 +25,7 @@ pub use whole::{Form, Json, Path, Query};
 
 use crate::bounded::bounded;
 use crate::call::Call;
+use crate::container::Shared;
 use crate::error::{Fault, HttpError, LONGEST_GOT, Location};
 use crate::request::LAST_EVENT_ID;
 use crate::sse::is_end_mark;
@@ -144,7 +145,7 @@ pub(crate) fn unsupported_media_type(accepted: &str) -> HttpError {
 }
 
 /// Takes a singleton for `#[inject]`. Start-up has checked that it is there.
-pub fn inject<T: ?Sized + Send + Sync + 'static>(call: &mut Call) -> Option<std::sync::Arc<T>> {
+pub fn inject<T: ?Sized + Shared>(call: &mut Call) -> Option<std::sync::Arc<T>> {
     let found = call.container().get();
     if found.is_none() {
         call.refuse(HttpError::internal(format!(

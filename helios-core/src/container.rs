@@ -11,7 +11,7 @@ pub use factory::Factory;
 #[doc(hidden)]
 pub use factory::FactoryFuture;
 pub use providers::Providers;
-pub use resolver::{Dependency, Injectable, ResolveInjectable, ResolveProvided, Resolver};
+pub use resolver::{Dependency, Injectable, Provided, Resolver, Shared};
 pub use store::Container;
 #[doc(hidden)]
 pub use store::TypeKey;

@@ -476,6 +476,15 @@ pub fn problem<E: Error + Send + Sync + 'static>(
     }
 }
 
+/// Makes it of the error that such a type holds.
+#[doc(hidden)]
+pub fn transparent<E>(error: E) -> HttpError
+where
+    HttpError: From<E>,
+{
+    error.into()
+}
+
 /// RFC 9457, section 3.1; `errors` and `omitted` are extension members (section 3.2).
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -541,15 +550,33 @@ impl Error for HttpError {
     }
 }
 
-impl From<StatusCode> for HttpError {
-    fn from(status: StatusCode) -> Self {
-        Self::new(status, "")
+/// An error whose status Helios knows, so that `?` makes an [`HttpError`] of it. An app's own errors derive `HttpError`, which is a
+/// `From` of their own; for all others this says what to write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot become an `HttpError`",
+    label = "Helios does not guess its status: write `.map_err(|error| HttpError::internal(\"what failed\").with_source(error))`, or derive `HttpError` on an error of your own",
+    note = "a variant that holds it states a status, `#[http(status = 500)]`, and is not `transparent`"
+)]
+pub trait IntoHttpError {
+    /// The error, with its status.
+    fn into_http_error(self) -> HttpError;
+}
+
+impl<E: IntoHttpError> From<E> for HttpError {
+    fn from(error: E) -> Self {
+        error.into_http_error()
     }
 }
 
-impl From<Infallible> for HttpError {
-    fn from(never: Infallible) -> Self {
-        match never {}
+impl IntoHttpError for StatusCode {
+    fn into_http_error(self) -> HttpError {
+        HttpError::new(self, "")
+    }
+}
+
+impl IntoHttpError for Infallible {
+    fn into_http_error(self) -> HttpError {
+        match self {}
     }
 }
 

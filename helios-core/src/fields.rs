@@ -1,10 +1,13 @@
 //! Named values as one JSON object, for the variants of `#[derive(SseEvents)]`.
 
-use serde::Serializer;
 use serde::ser::{Error, SerializeMap};
-
-pub use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+/// The bound of a type parameter of such an enum, under a name of its own: lints find a bound that stands there twice.
+pub trait Payload: Serialize {}
+
+impl<T: Serialize + ?Sized> Payload for T {}
 
 /// A value as JSON, or why it is none.
 ///

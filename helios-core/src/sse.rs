@@ -9,7 +9,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::HttpError;
+use crate::error::{HttpError, IntoHttpError};
 use crate::event::EventError;
 
 /// The id of the event that ends a finished stream. A client that brings it back as `Last-Event-ID` has seen
@@ -403,7 +403,7 @@ pub enum SseError {
     },
     /// The event cannot be written as it is.
     #[error(transparent)]
-    Event(#[from] EventError),
+    Event(EventError),
     /// The event's name begins with the prefix of the framework's own events, or its id is the end mark.
     #[error(
         "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
@@ -457,17 +457,39 @@ pub enum SseError {
     Panicked,
 }
 
-impl From<HttpError> for SseError {
-    fn from(error: HttpError) -> Self {
-        Self::Failed(Arc::new(error))
+/// An error of which `?` makes an [`SseError`]. For all others this says what to write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot become an `SseError`",
+    label = "write `.map_err(|error| HttpError::internal(\"what failed\").with_source(error))`, or `.map_err(HttpError::from)` if it derives `HttpError`"
+)]
+pub trait IntoSseError {
+    /// The error of a stream.
+    fn into_sse_error(self) -> SseError;
+}
+
+impl<E: IntoSseError> From<E> for SseError {
+    fn from(error: E) -> Self {
+        error.into_sse_error()
     }
 }
 
-impl From<SseError> for HttpError {
-    fn from(error: SseError) -> Self {
-        match error {
-            SseError::Failed(error) => Self::clone(&error),
-            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => Self::new(
+impl IntoSseError for EventError {
+    fn into_sse_error(self) -> SseError {
+        SseError::Event(self)
+    }
+}
+
+impl IntoSseError for HttpError {
+    fn into_sse_error(self) -> SseError {
+        SseError::Failed(Arc::new(self))
+    }
+}
+
+impl IntoHttpError for SseError {
+    fn into_http_error(self) -> HttpError {
+        match self {
+            SseError::Failed(error) => HttpError::clone(&error),
+            full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => HttpError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the event hub is not available",
             )
@@ -475,17 +497,17 @@ impl From<SseError> for HttpError {
             .with_source(full),
             // A name or an id may come from a body, and is not repeated.
             SseError::InvalidTopic(_) => {
-                Self::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
-                    .with_source(error)
+                HttpError::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
+                    .with_source(self)
             }
             SseError::TopicFinished(_) => {
-                Self::new(StatusCode::CONFLICT, "the topic is finished").with_source(error)
+                HttpError::new(StatusCode::CONFLICT, "the topic is finished").with_source(self)
             }
             SseError::NoSuchClient(_) => {
-                Self::not_found("no client has this id").with_source(error)
+                HttpError::not_found("no client has this id").with_source(self)
             }
-            SseError::TooManyJoined { .. } => Self::bad_request(error.to_string()),
-            other => Self::internal("a stream failed").with_source(other),
+            SseError::TooManyJoined { .. } => HttpError::bad_request(self.to_string()),
+            other => HttpError::internal("a stream failed").with_source(other),
         }
     }
 }

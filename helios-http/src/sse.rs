@@ -26,7 +26,7 @@ pub use options::{
     StreamOptions, UserKey,
 };
 pub use reply::SseReply;
-pub use service::{SseService, SseStats};
+pub use service::{SseService, SseStats, Topics};
 pub use standalone::SseHub;
 pub use stream::handle::SseStream;
 

@@ -6,11 +6,10 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, Token, Type, token,
+    Attribute, Expr, ExprLit, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, Token, token,
 };
 
 use crate::diagnostics::{Errors, similar};
-use crate::types::Listed;
 
 /// The values in an attribute's parentheses.
 #[derive(Debug, Default)]
@@ -76,7 +75,9 @@ impl Args {
             .iter()
             .filter(|attribute| attribute.path().is_ident(name));
         let args = ours.map(|attribute| match &attribute.meta {
-            Meta::List(list) => Self::parse(list.tokens.clone(), errors).only_named(name, errors),
+            Meta::List(list) => {
+                Self::parse(list.tokens.clone(), errors).only_named(name, example, errors)
+            }
             other => {
                 errors.at(other, format_args!("write `#[{name}({example})]`"));
                 Self::default()
@@ -116,11 +117,11 @@ impl Args {
     }
 
     /// Refuses positional values.
-    pub(crate) fn only_named(self, attribute: &str, errors: &mut Errors) -> Self {
+    pub(crate) fn only_named(self, attribute: &str, example: &str, errors: &mut Errors) -> Self {
         for value in &self.positional {
             errors.at(
                 value,
-                format_args!("`#[{attribute}]` takes `key = value` pairs"),
+                format_args!("`#[{attribute}]` takes `key = value` pairs, such as `{example}`"),
             );
         }
         self
@@ -242,14 +243,6 @@ impl Arg {
             _ => None,
         };
         self.expect(found, "a value", example, errors)
-    }
-
-    /// The elements of `key = [A, B]`, as types.
-    pub(crate) fn types(&self, example: &str, errors: &mut Errors) -> Vec<Type> {
-        let listed = self
-            .elements("a list of types", example, errors)
-            .into_iter();
-        listed.map(|Listed(ty)| ty).collect()
     }
 
     /// The tokens of `key(..)`.

@@ -14,7 +14,7 @@ mod sources;
 mod stream_options;
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Ident, Item, ItemImpl};
 
@@ -31,7 +31,11 @@ pub(crate) fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
 
 fn on_impl(args: TokenStream, mut item: ItemImpl) -> TokenStream {
     let mut errors = Errors::default();
-    let controller = parse::parse(args, &mut item, &mut errors);
+    let mut controller = parse::parse(args, &mut item, &mut errors);
+    if !controller.runtime.locate("controller", &mut errors) {
+        let errors = errors.compile_errors();
+        return quote!(#item #errors);
+    }
     check::check(&controller, &mut errors);
     let mut output = item.into_token_stream();
     if errors.is_empty() {

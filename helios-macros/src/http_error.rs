@@ -10,7 +10,8 @@ use syn::{
 
 use crate::args::{Arg, Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, allow_lints, cfgs, option};
+use crate::lints::renamed;
+use crate::runtime::{Runtime, cfgs, option};
 
 const EXAMPLE: &str = "status = 404";
 
@@ -70,7 +71,10 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
             "the log and the filters get this error when the request is over: it cannot borrow";
         errors.at(lifetime, message);
     }
-    let settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
+    if !settings.runtime.locate("http", &mut errors) {
+        return errors.compile_errors();
+    }
     let runtime = &settings.runtime;
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
@@ -134,7 +138,10 @@ impl Settings {
         };
         let index = Member::Unnamed(Index::from(0));
         Some(Answer::Transparent {
-            member: field.ident.clone().map_or(index, Member::Named),
+            member: field
+                .ident
+                .as_ref()
+                .map_or(index, |name| Member::Named(renamed(name))),
             span: field.ty.span(),
         })
     }
@@ -163,7 +170,7 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
     match &item.data {
         Data::Struct(data) => {
             let answer = settings.answer(name, &data.fields, errors);
-            let arm = answer.map(|answer| arm(runtime, name.to_token_stream(), &answer));
+            let arm = answer.map(|answer| arm(runtime, renamed(name).to_token_stream(), &answer));
             arm.into_iter().collect()
         }
         Data::Enum(data) => {
@@ -174,7 +181,8 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
             let arms = data.variants.iter().filter_map(|variant| {
                 let settings = Settings::parse(&variant.attrs, &VARIANT_KEYS, errors);
                 let answer = settings.answer(&variant.ident, &variant.fields, errors)?;
-                let (cfgs, ident) = (cfgs(&variant.attrs), &variant.ident);
+                let (cfgs, ident) = (cfgs(&variant.attrs), renamed(&variant.ident));
+                let name = renamed(name);
                 let arm = arm(runtime, quote!(#name::#ident), &answer);
                 Some(quote!(#(#cfgs)* #arm))
             });
@@ -197,18 +205,17 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
         Answer::Transparent { member, span } => {
             let rt = runtime.at(*span);
             let inner = Ident::new("inner", *span);
-            let given = quote_spanned!(*span=> #rt::Into::<#rt::HttpError>::into(#inner));
+            let given = quote_spanned!(*span=> #rt::transparent(#inner));
             quote!(#path { #member: #inner } => #given,)
         }
     }
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
+    let (rt, name) = (runtime.path(), renamed(&item.ident));
     let generics = bounded(item);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::From<#name #type_generics> for #rt::HttpError #where_clause {
             fn from(error: #name #type_generics) -> Self {
@@ -221,7 +228,7 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
 /// The error itself is kept as the source. The bound is written out, so that it is asked for at the type's name.
 fn bounded(item: &DeriveInput) -> Generics {
     let mut generics = item.generics.clone();
-    let (name, span) = (&item.ident, item.ident.span());
+    let (name, span) = (renamed(&item.ident), item.ident.span());
     let (_, type_generics, _) = item.generics.split_for_impl();
     let bound = parse_quote_spanned! {span=>
         #name #type_generics: ::core::error::Error + ::core::marker::Send + ::core::marker::Sync + 'static

@@ -7,7 +7,8 @@ use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, 
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, allow_lints, option};
+use crate::lints::renamed;
+use crate::runtime::{Runtime, option};
 use crate::types;
 
 const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fill it with its `Default` through `#[inject(default)]`";
@@ -52,7 +53,10 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let settings = Settings::parse(&item.attrs, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &mut errors);
+    if !settings.runtime.locate("inject", &mut errors) {
+        return errors.compile_errors();
+    }
     let runtime = &settings.runtime;
     let fields = fields(&item, &mut errors);
     let (body, lifecycle) = match errors.is_empty() {
@@ -191,10 +195,9 @@ fn request(runtime: &Runtime, index: usize, field: &Field, source: &Source<'_>) 
     let rt = runtime.at(span);
     let resolver = Ident::new("resolver", Span::mixed_site());
     let value = match source {
-        Source::Container(inner) => quote_spanned! {span=> {
-            use #rt::{ResolveInjectable as _, ResolveProvided as _};
-            (&#rt::Dependency::<#inner>::NEW).resolve(#resolver)
-        }},
+        Source::Container(inner) => {
+            quote_spanned!(span=> #rt::Dependency::<#inner>::NEW.resolve(#resolver))
+        }
         Source::SseService => quote_spanned!(span=> #rt::field_sse(#resolver)),
         Source::Default => return TokenStream::new(),
     };
@@ -207,12 +210,11 @@ fn implementation(
     body: &TokenStream,
     lifecycle: Option<TokenStream>,
 ) -> TokenStream {
-    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
-    let generics = types::shared(&item.generics);
+    let (rt, name) = (runtime.path(), renamed(&item.ident));
+    let generics = types::shared(&rt, &item.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let resolver = Ident::new("resolver", Span::mixed_site());
     quote! {
-        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::Injectable for #name #type_generics #where_clause {
             fn build(#resolver: &mut #rt::Resolver<'_>) -> #rt::Option<Self> {
@@ -230,7 +232,7 @@ fn local(index: usize) -> Ident {
 
 fn member(index: usize, field: &Field) -> Member {
     match &field.ident {
-        Some(name) => Member::Named(name.clone()),
+        Some(name) => Member::Named(renamed(name)),
         None => Member::Unnamed(Index::from(index)),
     }
 }

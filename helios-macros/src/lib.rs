@@ -9,6 +9,8 @@ mod diagnostics;
 mod duration;
 mod http_error;
 mod injectable;
+mod lints;
+mod listed;
 mod misplaced;
 mod names;
 mod path;
@@ -50,6 +52,13 @@ pub fn sse_events(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(HttpError, attributes(http))]
 pub fn http_error(item: TokenStream) -> TokenStream {
     http_error::http_error(item.into()).into()
+}
+
+/// Not for people: [`lints`] says what for.
+#[doc(hidden)]
+#[proc_macro_derive(__Unlinted, attributes(tokens))]
+pub fn unlinted(item: TokenStream) -> TokenStream {
+    lints::expand(item.into()).into()
 }
 
 /// Attributes that `#[controller]` takes off a method. As macros of their own they say that it is missing.

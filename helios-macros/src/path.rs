@@ -67,15 +67,16 @@ fn character_mistakes(text: &str) -> Vec<String> {
     if let Some(c) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         mistakes.push(format!("a path cannot hold {c:?}: write `%20` for a space"));
     }
-    if text.contains('?') {
+    let outside = outside_params(text);
+    if outside.contains('?') {
         mistakes.push(
             "a path ends before `?`: take keys of the query string with `#[query]`".to_owned(),
         );
     }
-    if text.contains('#') {
+    if outside.contains('#') {
         mistakes.push("a path ends before `#`: clients do not send what follows it".to_owned());
     }
-    if text.contains('\\') {
+    if outside.contains('\\') {
         mistakes
             .push("browsers send `/` for `\\`: write `/`, or `%5C` for the sign itself".to_owned());
     }
@@ -166,6 +167,11 @@ fn param_named(inner: &str) -> Result<Param, String> {
             "`{{{inner}}}` has no name: write `{{{inner}name}}`"
         ));
     }
+    if let Some((name, _)) = name.split_once(':') {
+        return Err(format!(
+            "a parameter has no pattern: write `{{{name}}}`, and its type on the argument decides what is taken"
+        ));
+    }
     if !is_identifier(name) {
         return Err(format!(
             "`{name}` is not a name: use letters, digits and `_`, as in `{{user_id}}`"
@@ -175,6 +181,21 @@ fn param_named(inner: &str) -> Result<Param, String> {
         name: name.to_owned(),
         catch_all: inner.starts_with('*'),
     })
+}
+
+/// The text without what stands in braces.
+fn outside_params(text: &str) -> String {
+    let mut depth = 0_usize;
+    let mut outside = String::new();
+    for c in text.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            c if depth == 0 => outside.push(c),
+            _ => {}
+        }
+    }
+    outside
 }
 
 fn is_identifier(text: &str) -> bool {

@@ -4,13 +4,15 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, Token, Type};
+use syn::{Attribute, Error, Expr, ExprClosure, Type};
 
 use crate::args::Arg;
 use crate::attribute::list;
 use crate::diagnostics::Errors;
+use crate::lints;
+use crate::listed::{Element, FILTER, GUARD, Other, TYPE_ALONE};
 use crate::runtime::Runtime;
-use crate::types::{Listed, name};
+use crate::types::{name, shown};
 
 const CLOSURE: &str = "|data, request, response| data";
 
@@ -32,29 +34,22 @@ pub(crate) enum Interceptor {
 
 impl Parse for Interceptor {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let closure = input.peek(Token![|]) || input.peek(Token![||]) || input.peek(Token![move]);
-        if !closure {
-            return match input.fork().parse::<Listed>() {
-                Ok(_) => input.parse().map(|Listed(ty)| Self::Type(ty)),
-                Err(error) => Err(interceptor_error(input, &error)),
-            };
-        }
-        let closure: Expr = input.parse()?;
-        match &closure {
-            Expr::Closure(inner) if inner.inputs.len() == 3 && inner.asyncness.is_none() => {
-                Ok(Self::Closure(closure))
-            }
-            _ => Err(Error::new_spanned(closure, expected())),
+        match input.parse::<Element>()?.into_type() {
+            Ok(ty) => Ok(Self::Type(ty)),
+            Err(Other::Expr(value)) => match *value {
+                Expr::Closure(closure) if maps_data(&closure) => {
+                    Ok(Self::Closure(Expr::Closure(closure)))
+                }
+                other => Err(Error::new_spanned(other, expected())),
+            },
+            Err(Other::Value(path)) => Err(Error::new_spanned(path, TYPE_ALONE)),
+            Err(Other::Named(path, _)) => Err(Error::new_spanned(&path, uncalled(&shown(&path)))),
         }
     }
 }
 
-/// Chooses the error for an element that is no interceptor. Something that is nearly a type keeps its own error.
-fn interceptor_error(input: ParseStream<'_>, error: &Error) -> Error {
-    match input.fork().parse::<Expr>() {
-        Ok(Expr::Call(_) | Expr::Struct(_) | Expr::Path(_)) | Err(_) => error.clone(),
-        Ok(other) => Error::new_spanned(other, expected()),
-    }
+fn maps_data(closure: &ExprClosure) -> bool {
+    closure.inputs.len() == 3 && closure.asyncness.is_none()
 }
 
 fn expected() -> String {
@@ -63,10 +58,17 @@ fn expected() -> String {
     )
 }
 
+fn uncalled(function: &str) -> String {
+    format!(
+        "an interceptor is a type or a closure, and `{function}` is not named like a type: write \
+         `|data, request, response| {function}(data)`, or the name of a type with `impl Interceptor`"
+    )
+}
+
 impl Pipeline {
     /// `guards = [..]`
     pub(crate) fn set_guards(&mut self, arg: &Arg, errors: &mut Errors) {
-        self.guards = arg.types("guards = [AuthGuard]", errors);
+        self.guards = GUARD.of_key(arg, errors);
     }
 
     /// `interceptor = ..`
@@ -83,12 +85,12 @@ impl Pipeline {
 
     /// `filters = [..]`
     pub(crate) fn set_filters(&mut self, arg: &Arg, errors: &mut Errors) {
-        self.filters = arg.types("filters = [NotFoundFilter]", errors);
+        self.filters = FILTER.of_key(arg, errors);
     }
 
     /// `#[use_guards(..)]`
     pub(crate) fn use_guards(&mut self, attribute: &Attribute, errors: &mut Errors) {
-        self.guards.extend(types(attribute, errors));
+        self.guards.extend(GUARD.of_attribute(attribute, errors));
     }
 
     /// `#[use_interceptors(..)]`
@@ -98,7 +100,7 @@ impl Pipeline {
 
     /// `#[use_filters(..)]`
     pub(crate) fn use_filters(&mut self, attribute: &Attribute, errors: &mut Errors) {
-        self.filters.extend(types(attribute, errors));
+        self.filters.extend(FILTER.of_attribute(attribute, errors));
     }
 
     fn add(&mut self, interceptors: impl IntoIterator<Item = Interceptor>) {
@@ -138,11 +140,6 @@ impl Pipeline {
     }
 }
 
-fn types(attribute: &Attribute, errors: &mut Errors) -> impl Iterator<Item = Type> + use<> {
-    let listed: Vec<Listed> = list(attribute, errors);
-    listed.into_iter().map(|Listed(ty)| ty)
-}
-
 /// `&[..]` of `Entry`; `erase` is the function that forgets the type.
 fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
     let entries = types.iter().map(|ty| {
@@ -156,5 +153,6 @@ fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
 /// A closure infers its types when it is handed straight to `data_mapper`.
 fn data_mapper(runtime: &Runtime, closure: &Expr) -> TokenStream {
     let (span, rt) = (closure.span(), runtime.at(closure.span()));
+    let closure = lints::kept(closure);
     quote_spanned!(span=> &#rt::data_mapper(#closure))
 }

@@ -1,5 +1,6 @@
 //! The path through which generated code names the runtime, and the entries of its tables.
 
+use proc_macro_crate::{Error, FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -8,15 +9,31 @@ use syn::{Attribute, Path, Type};
 use crate::args::Arg;
 use crate::diagnostics::Errors;
 
-/// The facade's hidden module, `::helios::__rt` unless `crate = path` says otherwise.
-#[derive(Debug, Default)]
+/// The facade's package.
+const PACKAGE: &str = "helios-rs";
+
+/// The crate that it is, unless the dependency has another name.
+const CRATE: &str = "helios";
+
+/// The facade's hidden module, `__rt`.
+#[derive(Debug)]
 pub(crate) struct Runtime {
-    facade: Option<Path>,
+    /// `crate = path`
+    given: Option<Path>,
+    /// The crate's name otherwise.
+    name: String,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 impl Runtime {
-    pub(crate) fn new(facade: Option<Path>) -> Self {
-        Self { facade }
+    pub(crate) fn new(given: Option<Path>) -> Self {
+        let name = CRATE.to_owned();
+        Self { given, name }
     }
 
     /// `crate = path`
@@ -24,24 +41,46 @@ impl Runtime {
         Self::new(arg.path("crate = path::to::helios", errors))
     }
 
+    /// Finds the name that the user's package gives the facade, unless `crate = path` leads to it. Returns false, with an
+    /// error, if the package does not depend on it.
+    pub(crate) fn locate(&mut self, attribute: &str, errors: &mut Errors) -> bool {
+        if self.given.is_some() {
+            return true;
+        }
+        match name_in(crate_name(PACKAGE)) {
+            Some(name) => self.name = name,
+            None => {
+                let message = format!(
+                    "this package does not depend on `{PACKAGE}`: add it to `Cargo.toml`, or say by which path it has \
+                     Helios: `#[{attribute}(crate = path::to::helios)]`"
+                );
+                errors.at_span(Span::call_site(), message);
+                return false;
+            }
+        }
+        true
+    }
+
     /// The module's path.
     pub(crate) fn path(&self) -> TokenStream {
-        match &self.facade {
-            Some(facade) => quote!(#facade::__rt),
-            None => quote!(::helios::__rt),
+        match &self.given {
+            Some(given) => quote!(#given::__rt),
+            None => self.at(Span::call_site()),
         }
     }
 
     /// The module's path, which errors blame on `span`. All of it, or they blame the attribute.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
-        let moved = self.path().into_iter().map(|mut token: TokenTree| {
+        let Some(given) = &self.given else {
+            let name = Ident::new(&self.name, span);
+            return quote_spanned!(span=> ::#name::__rt);
+        };
+        let path = quote!(#given::__rt);
+        let moved = path.into_iter().map(|mut token: TokenTree| {
             token.set_span(token.span().located_at(span));
             token
         });
-        match self.facade {
-            Some(_) => moved.collect(),
-            None => quote_spanned!(span=> ::helios::__rt),
-        }
+        moved.collect()
     }
 
     /// `&[..]` of `ControllerEntry`.
@@ -57,11 +96,21 @@ impl Runtime {
     pub(crate) fn resolved(&self, ty: &Type, span: Span) -> TokenStream {
         let rt = self.at(span);
         let resolver = Ident::new("resolver", span);
-        quote_spanned!(span=> {
-            use #rt::{ResolveInjectable as _, ResolveProvided as _};
-            (&#rt::Dependency::<#ty>::NEW).resolve(#resolver)
-        })
+        quote_spanned!(span=> #rt::Dependency::<#ty>::NEW.resolve(#resolver))
     }
+}
+
+/// The facade's name in a package whose manifest was read; `None`, if it is not among the dependencies. The facade itself, and
+/// a build without Cargo, know it by its own name.
+fn name_in(manifest: Result<FoundCrate, Error>) -> Option<String> {
+    let name = match manifest {
+        Ok(FoundCrate::Name(name)) => name,
+        Err(Error::CrateNotFound { .. }) => return None,
+        Ok(FoundCrate::Itself) | Err(_) => CRATE.to_owned(),
+    };
+    // A dependency without a name of its own has that of the package here, and that of its library in code.
+    let is_own = name == PACKAGE.replace('-', "_");
+    Some(if is_own { CRATE.to_owned() } else { name })
 }
 
 /// The `#[cfg]`s of an item: what is generated from it comes and goes with it.
@@ -70,20 +119,35 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     cfgs.cloned().collect()
 }
 
-/// Keeps the lints of users away from generated code.
-pub(crate) fn allow_lints() -> TokenStream {
-    quote! {
-        #[allow(
-            unused, deprecated, unused_qualifications, single_use_lifetimes, non_snake_case,
-            clippy::all, clippy::pedantic, clippy::nursery
-        )]
-    }
-}
-
 /// An optional value as tokens of the runtime's `Option`.
 pub(crate) fn option(rt: &TokenStream, value: Option<impl ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(#rt::Some(#value)),
         None => quote!(#rt::None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dependency_has_the_name_that_its_key_gives_it() {
+        let named = |key: &str| name_in(Ok(FoundCrate::Name(key.to_owned())));
+        assert_eq!(named("hl").as_deref(), Some("hl"));
+        assert_eq!(named("helios").as_deref(), Some("helios"));
+        assert_eq!(named("helios_rs").as_deref(), Some("helios"));
+        assert_eq!(name_in(Ok(FoundCrate::Itself)).as_deref(), Some("helios"));
+    }
+
+    #[test]
+    fn a_package_without_the_dependency_is_told_and_a_build_without_cargo_is_not() {
+        let lacking = Error::CrateNotFound {
+            crate_name: PACKAGE.to_owned(),
+            path: "Cargo.toml".into(),
+        };
+        assert_eq!(name_in(Err(lacking)), None);
+        let no_cargo = name_in(Err(Error::CargoManifestDirNotSet));
+        assert_eq!(no_cargo.as_deref(), Some("helios"));
     }
 }

@@ -8,16 +8,17 @@ use syn::{Item, ItemStruct, LitInt, LitStr, Type};
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::duration;
+use crate::listed::CONTROLLER;
 use crate::path::Template;
 use crate::pipeline::Pipeline;
-use crate::runtime::{Runtime, allow_lints, cfgs, option};
+use crate::runtime::{Runtime, cfgs, option};
 
 const KEYS: [Key<Settings>; 11] = [
     ("prefix", |settings, arg, errors| {
         settings.prefix = prefix(arg.string("prefix = \"api\"", errors), errors);
     }),
     ("controllers", |settings, arg, errors| {
-        settings.controllers = arg.types("controllers = [User]", errors);
+        settings.controllers = CONTROLLER.of_key(arg, errors);
     }),
     ("guards", |settings, arg, errors| {
         settings.pipeline.set_guards(arg, errors);
@@ -110,9 +111,11 @@ pub(crate) fn server(args: TokenStream, item: TokenStream) -> TokenStream {
 
 fn on_struct(args: TokenStream, item: &ItemStruct) -> TokenStream {
     let mut errors = Errors::default();
-    let settings = Settings::parse(args, &mut errors);
+    let mut settings = Settings::parse(args, &mut errors);
     let mut output = item.to_token_stream();
-    if errors.is_empty() {
+    if !settings.runtime.locate("server", &mut errors) {
+        output.extend(errors.compile_errors());
+    } else if errors.is_empty() {
         output.extend(settings.expand(item));
     } else {
         output.extend(
@@ -130,13 +133,13 @@ fn on_struct(args: TokenStream, item: &ItemStruct) -> TokenStream {
 impl Settings {
     fn parse(args: TokenStream, errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        let args = Args::parse(args, errors).only_named("server", errors);
+        let args = Args::parse(args, errors).only_named("server", "controllers = [User]", errors);
         args.set(&mut settings, "server", &KEYS, errors);
         settings
     }
 
     fn expand(&self, item: &ItemStruct) -> TokenStream {
-        let (rt, name, allow_lints) = (self.runtime.path(), &item.ident, allow_lints());
+        let (rt, name) = (self.runtime.path(), &item.ident);
         let cfgs = cfgs(&item.attrs);
         let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
         let controllers = self.runtime.controllers(&self.controllers);
@@ -147,7 +150,6 @@ impl Settings {
         let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
         quote! {
             #(#cfgs)*
-            #allow_lints
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {
                 const TABLE: #rt::ServerTable = #rt::ServerTable {
@@ -173,7 +175,8 @@ impl SseSettings {
             welcome: false,
             control_prefix: None,
         };
-        let args = Args::parse(tokens, errors).only_named("server(sse(..))", errors);
+        let args =
+            Args::parse(tokens, errors).only_named("server(sse(..))", "enabled = true", errors);
         args.set(&mut settings, "server(sse(..))", &SSE_KEYS, errors);
         settings
     }

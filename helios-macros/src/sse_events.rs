@@ -6,11 +6,13 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, LitStr, Variant, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Field, Fields, LitStr, Member, Variant, parse_quote};
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
-use crate::runtime::{Runtime, allow_lints, cfgs};
+use crate::lints::renamed;
+use crate::runtime::{Runtime, cfgs};
+use crate::types;
 use case::Case;
 
 /// The keys that `#[sse(..)]` on the enum gives.
@@ -46,7 +48,10 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let settings = Settings::parse(&item.attrs, &mut errors);
+    let mut settings = Settings::parse(&item.attrs, &mut errors);
+    if !settings.runtime.locate("sse", &mut errors) {
+        return errors.compile_errors();
+    }
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
         return implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
@@ -112,19 +117,15 @@ fn check_name(text: &LitStr, errors: &mut Errors) {
 }
 
 fn arm(runtime: &Runtime, variant: &Variant, name: &str) -> TokenStream {
-    let (rt, ident) = (runtime.path(), &variant.ident);
+    let (rt, ident) = (runtime.path(), renamed(&variant.ident));
     let locals: Vec<Ident> = variant.fields.iter().enumerate().map(local).collect();
-    let pattern = match &variant.fields {
-        Fields::Unit => TokenStream::new(),
-        Fields::Unnamed(_) => quote!((#(#locals),*)),
-        Fields::Named(fields) => {
-            let names = fields.named.iter().map(|field| &field.ident);
-            quote!({ #(#names: #locals),* })
-        }
-    };
+    let members = variant.fields.members().map(|member| match member {
+        Member::Named(name) => Member::Named(renamed(&name)),
+        Member::Unnamed(index) => Member::from(index.index as usize),
+    });
     let event = event(runtime, &variant.fields, &locals);
     let cfgs = cfgs(&variant.attrs);
-    quote!(#(#cfgs)* Self::#ident #pattern => #rt::SseEvent::event(#event, #name),)
+    quote!(#(#cfgs)* Self::#ident { #(#members: #locals),* } => #rt::SseEvent::event(#event, #name),)
 }
 
 /// One value as it is, several as an array, named ones as an object.
@@ -164,11 +165,10 @@ fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
 }
 
 fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> TokenStream {
-    let (rt, name, allow_lints) = (runtime.path(), &item.ident, allow_lints());
-    let generics = bounded(&rt, &item.generics);
+    let (rt, name) = (runtime.path(), renamed(&item.ident));
+    let generics = types::bounded(&item.generics, &parse_quote!(#rt::Payload));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
-        #allow_lints
         #[automatically_derived]
         impl #impl_generics #rt::IntoSseEvent for #name #type_generics #where_clause {
             fn into_sse_event(self) -> #rt::SseEvent {
@@ -176,14 +176,6 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
             }
         }
     }
-}
-
-fn bounded(rt: &TokenStream, generics: &Generics) -> Generics {
-    let mut generics = generics.clone();
-    for param in generics.type_params_mut() {
-        param.bounds.push(parse_quote!(#rt::Serialize));
-    }
-    generics
 }
 
 /// The variable of a field, which errors blame on the field's type.

@@ -1,11 +1,12 @@
 //! Questions about a type that can be answered without knowing what its names mean.
 
+use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Error, GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type,
-    TypeImplTrait, parse_quote, token,
+    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait,
+    TypeParamBound, parse_quote,
 };
 
 /// The last segment of a type's path.
@@ -21,6 +22,16 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
 /// The last identifier of a type's path, for people to read.
 pub(crate) fn name(ty: &Type) -> String {
     last_segment(ty).map_or_else(String::new, |segment| segment.ident.unraw().to_string())
+}
+
+/// A type or a path, for people to read.
+pub(crate) fn shown(tokens: impl ToTokens) -> String {
+    let text = tokens.to_token_stream().to_string();
+    let joined = text
+        .replace(" < ", "<")
+        .replace(" >", ">")
+        .replace(" :: ", "::");
+    joined.replace(" ,", ",").replace("& ", "&")
 }
 
 /// The `T` of `wrapper<T>`, whatever path leads to the wrapper.
@@ -74,20 +85,6 @@ pub(crate) fn mentions(ty: &Type, name: &str) -> bool {
     finder.found
 }
 
-/// A type in a list, where a value is easily written in its place.
-pub(crate) struct Listed(pub(crate) Type);
-
-impl Parse for Listed {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let ty: Type = input.parse()?;
-        if input.peek(token::Paren) || input.peek(token::Brace) {
-            let message = "write the type alone: its value comes from the container";
-            return Err(Error::new_spanned(ty, message));
-        }
-        Ok(Self(ty))
-    }
-}
-
 /// The first `impl Trait` in a type.
 pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     struct Finder(Option<TypeImplTrait>);
@@ -133,12 +130,15 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
 }
 
 /// Bounds every type parameter as the container's services are bounded: all threads share them for as long as the app lives.
-pub(crate) fn shared(generics: &Generics) -> Generics {
+pub(crate) fn shared(rt: &TokenStream, generics: &Generics) -> Generics {
+    bounded(generics, &parse_quote!(#rt::Shared))
+}
+
+/// Bounds every type parameter.
+pub(crate) fn bounded(generics: &Generics, bound: &TypeParamBound) -> Generics {
     let mut generics = generics.clone();
     for param in generics.type_params_mut() {
-        param.bounds.push(parse_quote!(::core::marker::Send));
-        param.bounds.push(parse_quote!(::core::marker::Sync));
-        param.bounds.push(parse_quote!('static));
+        param.bounds.push(bound.clone());
     }
     generics
 }
@@ -161,7 +161,6 @@ pub(crate) fn erase_lifetimes(ty: &mut Type, declared: &[Lifetime]) {
 
 #[cfg(test)]
 mod tests {
-    use quote::ToTokens;
     use syn::parse_quote;
 
     use super::*;
@@ -173,6 +172,12 @@ mod tests {
         assert_eq!(inside(&ty, "Option"), None);
         assert_eq!(inside(&parse_quote!(Arc), "Arc"), None);
         assert_eq!(inside(&parse_quote!(&Arc<T>), "Arc"), None);
+    }
+
+    #[test]
+    fn types_are_shown_as_people_write_them() {
+        let ty: Type = parse_quote!(di::Both<Option<Db>, &'a dyn Store>);
+        assert_eq!(shown(ty), "di::Both<Option<Db>, &'a dyn Store>");
     }
 
     #[test]

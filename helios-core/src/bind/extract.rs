@@ -78,7 +78,9 @@ places! {
     note = "one value of the request needs an attribute: `#[param]`, `#[query]`, `#[header]` or `#[body]`",
     note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
     note = "`Query<T>` and `Path<T>` cannot be optional; the fields of `T` can",
-    note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "without an attribute it must be an axum-core extractor of the head, `FromRequestParts`",
+    note = "only `#[body]`, or else the last argument without an attribute, takes the body: this one cannot be a `Multipart`, `Bytes` or `String`",
+    note = "an extractor that needs state, such as axum's `State<Db>`, finds none: take `#[inject] db: Arc<Db>`, and hand it in with `.provide(db)`",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
 pub trait Argument<P>: Sized {
@@ -110,6 +112,7 @@ where
     note = "`&RequestContext` needs `#[req]`, `&mut ResponseHead` `#[res]`, `SseService` `#[inject_sse]`, another service `#[inject]`",
     note = "`Query<T>` and `Path<T>` cannot be optional; the fields of `T` can",
     note = "without an attribute it must be an axum-core extractor (`FromRequestParts`, the last one may be `FromRequest`)",
+    note = "an extractor that needs state, such as axum's `State<Db>`, finds none: take `#[inject] db: Arc<Db>`, and hand it in with `.provide(db)`",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
 pub trait LastArgument<P, M>: Sized {

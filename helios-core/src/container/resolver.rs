@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::error::InjectError;
@@ -46,6 +47,18 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     /// Its hooks, which run before the first request and after the last one.
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
+
+/// The bound of what the container holds. For type parameters it has a name of its own, too: lints find a bound that stands there twice.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be shared between threads",
+    label = "the container gives it to all of them",
+    note = "of a trait object the trait says that it is shared: write `trait Name: Send + Sync`",
+    note = "a type is shared if all of its fields are: `Arc` for `Rc`, a `Mutex` or an atomic for a `Cell`; no field borrows"
+)]
+pub trait Shared: Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + ?Sized + 'static> Shared for T {}
 
 /// Fills a [`Container`] and notes everything that cannot be resolved.
 #[derive(Debug)]
@@ -191,40 +204,40 @@ impl<'a> Resolver<'a> {
 
 /// Chooses between building and requiring `T`, by what `T` implements.
 ///
-/// Generated code calls `(&Dependency::<T>::NEW).resolve(..)`: method look-up finds the impl on the value for an
-/// [`Injectable`] type first, and falls back to the impl on the reference for any other.
+/// Generated code calls `Dependency::<T>::NEW.resolve(..)`: method look-up takes the method here for an [`Injectable`] type,
+/// and goes on to that of [`Provided`] for any other. Both are inherent: no trait has to be imported, which lints would see.
 #[derive(Debug)]
-pub struct Dependency<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+pub struct Dependency<T: ?Sized>(Provided<T>);
+
+/// A type that must be provided.
+#[derive(Debug)]
+pub struct Provided<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T: ?Sized> Dependency<T> {
     /// The only value.
-    pub const NEW: Self = Self(PhantomData);
+    pub const NEW: Self = Self(Provided(PhantomData));
 }
 
-/// The rung of types that can be built on demand.
-pub trait ResolveInjectable<T> {
+impl<T: Injectable> Dependency<T> {
     /// The singleton, provided or built now.
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>;
-}
-
-impl<T: Injectable> ResolveInjectable<T> for Dependency<T> {
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
+    pub fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
         resolver.get()
     }
 }
 
-/// The rung of types that must be provided.
-pub trait ResolveProvided<T: ?Sized> {
-    /// The singleton, if it was provided.
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
-    where
-        T: Send + Sync + 'static;
+impl<T: ?Sized> Deref for Dependency<T> {
+    type Target = Provided<T>;
+
+    fn deref(&self) -> &Provided<T> {
+        &self.0
+    }
 }
 
-impl<T: ?Sized> ResolveProvided<T> for &Dependency<T> {
-    fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
+impl<T: ?Sized> Provided<T> {
+    /// The singleton, if it was provided.
+    pub fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
     where
-        T: Send + Sync + 'static,
+        T: Shared,
     {
         resolver.provided()
     }
@@ -244,14 +257,14 @@ mod tests {
 
     impl Injectable for Users {
         fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
-            Some(Self((&Dependency::<Pool>::NEW).resolve(resolver)?))
+            Some(Self(Dependency::<Pool>::NEW.resolve(resolver)?))
         }
     }
 
     impl Injectable for Orders {
         fn build(resolver: &mut Resolver<'_>) -> Option<Self> {
             let users = Dependency::<Users>::NEW.resolve(resolver);
-            let mailer = (&Dependency::<dyn Mailer>::NEW).resolve(resolver);
+            let mailer = Dependency::<dyn Mailer>::NEW.resolve(resolver);
             Some(Self(users?, mailer?))
         }
     }

@@ -103,6 +103,25 @@ pub struct SseStats {
     pub bytes: u64,
 }
 
+/// Names of topics: an array, a slice, a `Vec`, or another iterator over texts.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// async fn follow(sse: &SseService, orders: Vec<u64>) -> Result<SseStream, SseError> {
+///     sse.subscribe(orders.iter().map(|order| format!("order:{order}"))).await
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of topics",
+    label = "no list of texts",
+    note = "a stream may join several topics: for one of them write `[topic]`, as in `sse.subscribe([\"news\"])`"
+)]
+pub trait Topics: IntoIterator<Item: AsRef<str>> {}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: AsRef<str>>> Topics for I {}
+
 impl SseService {
     pub(crate) fn new(streams: Arc<Streams>) -> Self {
         Self { streams }
@@ -383,10 +402,7 @@ impl SseService {
     ///     }
     /// }
     /// ```
-    pub async fn subscribe<T: AsRef<str>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<SseStream, SseError> {
+    pub async fn subscribe(&self, topics: impl Topics) -> Result<SseStream, SseError> {
         self.subscribe_from(topics, Replay::Live).await
     }
 
@@ -411,9 +427,9 @@ impl SseService {
     ///     }
     /// }
     /// ```
-    pub async fn subscribe_from<T: AsRef<str>>(
+    pub async fn subscribe_from(
         &self,
-        topics: impl IntoIterator<Item = T>,
+        topics: impl Topics,
         from: impl Into<Replay>,
     ) -> Result<SseStream, SseError> {
         let client = self.create_connection();

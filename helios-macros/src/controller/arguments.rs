@@ -20,7 +20,7 @@ const BUILT_IN: [&str; 7] = [
 
 /// Reads an argument and takes its attributes off.
 pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Errors) -> Argument {
-    let attributes = take(item, errors);
+    let (attributes, is_refused) = take(item, errors);
     if let Some(found) = types::impl_trait(&item.ty) {
         errors.at(
             &found,
@@ -43,6 +43,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
         attribute: attributes
             .first()
             .map(|(attribute, _)| attribute.path().clone()),
+        is_refused,
         declared,
         bound,
         passed,
@@ -80,20 +81,20 @@ fn kind_of(path: &Path) -> Option<&'static SourceKind> {
     found.map(|(_, kind)| kind)
 }
 
-/// Takes the attributes of Helios off an argument.
-fn take(item: &mut PatType, errors: &mut Errors) -> Vec<(Attribute, &'static SourceKind)> {
-    let mut ours = Vec::new();
+/// Takes the attributes of Helios off an argument. Returns whether one of the others was refused, too.
+fn take(item: &mut PatType, errors: &mut Errors) -> (Vec<(Attribute, &'static SourceKind)>, bool) {
+    let (mut ours, mut is_refused) = (Vec::new(), false);
     for attribute in std::mem::take(&mut item.attrs) {
         match kind_of(attribute.path()) {
             Some(kind) => ours.push((attribute, kind)),
-            None => keep(item, attribute, errors),
+            None => is_refused |= !keep(item, attribute, errors),
         }
     }
-    ours
+    (ours, is_refused)
 }
 
-/// Leaves an attribute on its argument, or refuses it.
-fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) {
+/// Leaves an attribute on its argument, or refuses it and returns false.
+fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) -> bool {
     if attribute.path().is_ident("cfg") {
         errors.at(
             attribute.path(),
@@ -102,15 +103,35 @@ fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) {
     } else if BUILT_IN.iter().any(|name| attribute.path().is_ident(name)) {
         refuse_cfg_attr(&attribute, |path| kind_of(path).is_some(), errors);
         item.attrs.push(attribute);
+        return true;
     } else {
         errors.at(attribute.path(), unknown(attribute.path()));
     }
+    false
 }
+
+/// The names that other frameworks have, and what is written here.
+const FOREIGN: [(&str, &str); 12] = [
+    ("path", "param"),
+    ("params", "param"),
+    ("headers", "header"),
+    ("cookies", "cookie"),
+    ("json", "body"),
+    ("payload", "body"),
+    ("form", "body(form)"),
+    ("request", "req"),
+    ("response", "res"),
+    ("state", "inject"),
+    ("data", "inject"),
+    ("sse", "inject_sse"),
+];
 
 fn unknown(path: &Path) -> String {
     let name = path.to_token_stream().to_string();
     let known = SOURCES.each_ref().map(|(known, _)| *known);
-    match similar(&name, &known) {
+    let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == name);
+    let meant = foreign.map(|(_, meant)| *meant);
+    match meant.or_else(|| similar(&name, &known)) {
         Some(similar) => format!("unknown attribute `#[{name}]`: did you mean `#[{similar}]`?"),
         None => format!(
             "unknown attribute `#[{name}]`: an argument takes `#[{}]`",

@@ -116,10 +116,17 @@ pub(super) fn route(attribute: &Attribute, errors: &mut Errors) -> TemplateLiter
     let args = attribute::args(attribute, errors);
     let name = short_name(attribute);
     for arg in &args.named {
-        errors.at(
-            &arg.key,
-            format_args!("`#[{name}]` takes a path alone: `#[{name}(\"..\")]`"),
-        );
+        let beside = format!("use_{}", arg.key);
+        match EXTRAS.iter().any(|(extra, _)| *extra == beside) {
+            true => errors.at(
+                &arg.key,
+                format_args!("`#[{name}]` takes a path alone: write `#[{beside}(..)]` below it"),
+            ),
+            false => errors.at(
+                &arg.key,
+                format_args!("`#[{name}]` takes a path alone: `#[{name}(\"..\")]`"),
+            ),
+        }
     }
     match args.named.is_empty() {
         true => path_of(&args, attribute, errors),

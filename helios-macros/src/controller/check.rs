@@ -143,14 +143,37 @@ fn check_twice(method: &Method, errors: &mut Errors) {
 
 fn check_body(route: &Route, errors: &mut Errors) {
     let arguments = &route.method.arguments;
-    for argument in arguments.iter().filter(|arg| takes_body(arg)).skip(1) {
-        errors.at(
-            attribute_or_type(argument),
-            "a request has one body: take it once, as a struct with all its fields",
-        );
+    let bodies: Vec<_> = arguments.iter().filter(|arg| takes_body(arg)).collect();
+    let mut types = bodies
+        .iter()
+        .map(|argument| types::in_result(&argument.bound));
+    let message = match types.any(|ty| types::is_named(ty, "Multipart")) {
+        true => "a request has one body, and `Multipart` reads it: take the rest as parts of it",
+        false => "a request has one body: take it once, as a struct with all its fields",
+    };
+    for argument in bodies.iter().skip(1) {
+        errors.at(attribute_or_type(argument), message);
     }
     for argument in arguments {
         check_method_of_body(route, argument, errors);
+    }
+    if let [body] = bodies[..]
+        && route.verb.has_body()
+    {
+        check_last(body, arguments, errors);
+    }
+}
+
+/// Without an attribute only the last argument can take the body.
+fn check_last(body: &Argument, arguments: &[Argument], errors: &mut Errors) {
+    let mut unmarked = arguments.iter().filter(|arg| arg.is_unmarked());
+    let last = unmarked.next_back().filter(|_| body.is_unmarked());
+    if let Some(last) = last.filter(|last| !std::ptr::eq(*last, body)) {
+        let (body, last) = (&body.declared, last.shown());
+        let message = format!(
+            "this takes the body, as only the last argument without an attribute can: move it behind `{last}`"
+        );
+        errors.at(body, message);
     }
 }
 
@@ -173,7 +196,7 @@ fn check_method_of_body(route: &Route, argument: &Argument, errors: &mut Errors)
 fn takes_body(argument: &Argument) -> bool {
     match argument.source.kind.takes_body {
         TakesBody::Always => true,
-        TakesBody::ByType => is_whole_body(&argument.bound),
+        TakesBody::ByType => !argument.is_refused && is_whole_body(&argument.bound),
         TakesBody::Never => false,
     }
 }
@@ -200,11 +223,13 @@ fn attribute_or_type(argument: &Argument) -> TokenStream {
     }
 }
 
-/// `Json<T>` or `Form<T>` of the prelude. By a longer path it may be someone else's, who reads the query of a GET.
+/// Returns whether it is a type that takes the whole body, as it is usually named. By a longer path a `Form` may be someone else's,
+/// who reads the query of a GET.
 fn is_whole_body(ty: &Type) -> bool {
+    const NAMES: [&str; 5] = ["Json", "Form", "Multipart", "Bytes", "String"];
     let ty = types::in_result(ty);
     let is_short = matches!(ty, Type::Path(path) if path.path.segments.len() == 1);
-    is_short && (types::is_named(ty, "Json") || types::is_named(ty, "Form"))
+    is_short && NAMES.iter().any(|name| types::is_named(ty, name))
 }
 
 fn no_body(route: &Route) -> String {

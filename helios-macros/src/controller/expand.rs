@@ -9,32 +9,47 @@ use syn::{Attribute, Generics, parse_quote_spanned};
 use super::handlers::{self, hidden};
 use super::hooks::{Given, HOOKS, HookKind};
 use super::model::{Binding, Controller, Metadata, Method, Route, RouteKind};
-use crate::runtime::{allow_lints, option};
+use crate::lints;
+use crate::runtime::option;
 use crate::types;
 
 /// The hidden functions, the table, and the touches.
 pub(super) fn expand(controller: &Controller) -> TokenStream {
-    let Controller { self_ty, cfgs, .. } = controller;
-    let routes = controller
-        .routes
-        .iter()
-        .map(|route| handlers::route(controller, route));
-    let hooks = controller
-        .hooks
-        .iter()
-        .map(|hook| handlers::hook(controller, hook));
+    let routes = controller.routes.iter().map(|route| {
+        let function = handlers::route(controller, route);
+        (route.method.is_deprecated, function)
+    });
+    let hooks = controller.hooks.iter().map(|hook| {
+        let function = handlers::hook(controller, hook);
+        (hook.method.is_deprecated, function)
+    });
+    let (deprecated, functions): (Vec<_>, Vec<_>) = routes.chain(hooks).partition(|(is, _)| *is);
+    let functions = hidden_impl(controller, &functions);
+    let deprecated = (!deprecated.is_empty()).then(|| {
+        let functions = hidden_impl(controller, &deprecated);
+        lints::unlinted(&controller.runtime, &controller.cfgs, &functions)
+    });
+    let (table, touches) = (table(controller), touches(controller));
+    quote!(#functions #deprecated #table #touches)
+}
+
+/// An impl of hidden functions.
+fn hidden_impl(controller: &Controller, functions: &[(bool, TokenStream)]) -> TokenStream {
+    let Controller {
+        self_ty,
+        cfgs,
+        allowed,
+        ..
+    } = controller;
+    let functions = functions.iter().map(|(_, function)| function);
     let generics = shared_generics(controller);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    let (allow_lints, table, touches) = (allow_lints(), table(controller), touches(controller));
     quote! {
         #(#cfgs)*
-        #allow_lints
+        #(#allowed)*
         impl #impl_generics #self_ty #where_clause {
-            #(#routes)*
-            #(#hooks)*
+            #(#functions)*
         }
-        #table
-        #touches
     }
 }
 
@@ -84,16 +99,17 @@ fn table(controller: &Controller) -> TokenStream {
 }
 
 fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
-    let (rt, self_ty, allow_lints) = (
-        controller.runtime.path(),
-        &controller.self_ty,
-        allow_lints(),
-    );
-    let (generics, cfgs) = (shared_generics(controller), &controller.cfgs);
+    let (rt, generics) = (controller.runtime.path(), shared_generics(controller));
+    let Controller {
+        self_ty,
+        cfgs,
+        allowed,
+        ..
+    } = controller;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #(#cfgs)*
-        #allow_lints
+        #(#allowed)*
         #[automatically_derived]
         impl #impl_generics #rt::Controller for #self_ty #where_clause {
             const TABLE: #rt::ControllerTable<Self> = #rt::ControllerTable { #table };
@@ -104,7 +120,7 @@ fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
 /// A controller is shared by all threads. The bound on its type looks needless; but where it is not met, it gives one
 /// error at the type, in place of one for each route.
 fn shared_generics(controller: &Controller) -> Generics {
-    let mut generics = types::shared(&controller.generics);
+    let mut generics = types::shared(&controller.runtime.path(), &controller.generics);
     let self_ty = &controller.self_ty;
     let span = self_ty.span();
     let bound = parse_quote_spanned! {span=>

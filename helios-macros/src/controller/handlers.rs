@@ -162,9 +162,11 @@ impl<'a> Writer<'a> {
 
     /// It takes no `self`, or editors would offer it wherever they complete `self.`.
     fn function(&self, signature: &TokenStream, body: &TokenStream) -> TokenStream {
-        let (name, cfgs) = (hidden(self.method), &self.method.cfgs);
+        let Method { cfgs, allowed, .. } = self.method;
+        let name = hidden(self.method);
         quote! {
             #(#cfgs)*
+            #(#allowed)*
             #[doc(hidden)]
             fn #name #signature {
                 #body

@@ -22,6 +22,8 @@ pub(crate) struct Controller {
     pub(crate) runtime: Runtime,
     /// The `#[cfg]`s of the impl, for everything that stands beside it.
     pub(crate) cfgs: Vec<Attribute>,
+    /// The lints that the impl allows, for what is generated from it.
+    pub(crate) allowed: Vec<Attribute>,
     pub(crate) generics: Generics,
     pub(crate) self_ty: Type,
     pub(crate) prefix: TemplateLiteral,
@@ -177,6 +179,9 @@ pub(crate) struct Hook {
 pub(crate) struct Method {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) allowed: Vec<Attribute>,
+    /// True if it may be, by itself or with the impl.
+    pub(crate) is_deprecated: bool,
     pub(crate) is_async: bool,
     pub(crate) output: Option<Type>,
     pub(crate) arguments: Vec<Argument>,

@@ -12,6 +12,8 @@ use super::attributes::{self, Extra, MethodAttributes, Role, RoleKind};
 use super::model::{Controller, Hook, Method, Route, RouteKind, TemplateLiteral, Used, Verb};
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
+use crate::lints::{allowed, is_deprecated};
+use crate::listed::CONTROLLER;
 use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs};
 
@@ -22,7 +24,7 @@ const KEYS: [Key<Controller>; 7] = [
         }
     }),
     ("controllers", |controller, arg, errors| {
-        controller.controllers = arg.types("controllers = [Posts]", errors);
+        controller.controllers = CONTROLLER.of_key(arg, errors);
     }),
     ("guards", |controller, arg, errors| {
         controller.pipeline.set_guards(arg, errors);
@@ -46,6 +48,7 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
     let mut controller = Controller {
         runtime: Runtime::default(),
         cfgs: cfgs(&item.attrs),
+        allowed: allowed(&item.attrs),
         generics: item.generics.clone(),
         self_ty: (*item.self_ty).clone(),
         prefix: TemplateLiteral::absent(Span::call_site()),
@@ -56,12 +59,15 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         used: Vec::new(),
     };
     head(item, errors);
-    let args = Args::parse(args, errors).only_named("controller", errors);
+    let args = Args::parse(args, errors).only_named("controller", "prefix = \"user\"", errors);
     args.set(&mut controller, "controller", &KEYS, errors);
     for item in &mut item.items {
         if let ImplItem::Fn(method) = item {
             controller.method(method, errors);
         }
+    }
+    if is_deprecated(&item.attrs) {
+        controller.deprecate();
     }
     controller
 }
@@ -87,13 +93,12 @@ fn head(item: &ItemImpl, errors: &mut Errors) {
 impl Controller {
     fn method(&mut self, item: &mut ImplItemFn, errors: &mut Errors) {
         let taken = attributes::take(&mut item.attrs, errors);
-        let cfgs = cfgs(&item.attrs);
-        self.note_used(&taken, &cfgs);
+        self.note_used(&taken, &cfgs(&item.attrs));
         let Some((role, others)) = taken.roles.split_first() else {
             return without_role(item, &taken, errors);
         };
         refuse_second_role(&item.sig, role, others, errors);
-        let method = method(&mut item.sig, cfgs, errors);
+        let method = method(item, errors);
         let attribute = &role.attribute;
         match role.kind {
             RoleKind::Route(verb) => {
@@ -133,6 +138,14 @@ impl Controller {
             extras: attributes::extras(extras, errors),
             method,
         });
+    }
+
+    fn deprecate(&mut self) {
+        let routes = self.routes.iter_mut().map(|route| &mut route.method);
+        let hooks = self.hooks.iter_mut().map(|hook| &mut hook.method);
+        for method in routes.chain(hooks) {
+            method.is_deprecated = true;
+        }
     }
 
     fn note_used(&mut self, taken: &MethodAttributes, cfgs: &[Attribute]) {
@@ -184,7 +197,8 @@ fn refuse_second_role(sig: &Signature, first: &Role, others: &[Role], errors: &m
     }
 }
 
-fn method(sig: &mut Signature, cfgs: Vec<Attribute>, errors: &mut Errors) -> Method {
+fn method(item: &mut ImplItemFn, errors: &mut Errors) -> Method {
+    let ImplItemFn { attrs, sig, .. } = item;
     signature(sig, errors);
     let lifetimes: Vec<Lifetime> = sig
         .generics
@@ -200,7 +214,9 @@ fn method(sig: &mut Signature, cfgs: Vec<Attribute>, errors: &mut Errors) -> Met
         .collect();
     Method {
         name: sig.ident.clone(),
-        cfgs,
+        cfgs: cfgs(attrs),
+        allowed: allowed(attrs),
+        is_deprecated: is_deprecated(attrs),
         is_async: sig.asyncness.is_some(),
         output: match &sig.output {
             ReturnType::Default => None,

@@ -1,7 +1,7 @@
 //! The attributes of arguments. A new attribute is a new row of [`SOURCES`]: parsing, checks, expansion and messages
 //! read the rows, and know no attribute by name.
 
-use quote::ToTokens;
+use syn::Type;
 
 use super::model::{
     Argument, Binding, Lent, Metadata, Naming, Parentheses, Passed, Source, SourceKind, TakesBody,
@@ -200,10 +200,25 @@ fn inside_arc(argument: &Argument, source: &mut Source, errors: &mut Errors) {
         }
         None => format!(
             "`#[inject]` gives an `Arc`: write `Arc<{}>`",
-            bound.to_token_stream()
+            types::shown(unwrapped(bound))
         ),
     };
     errors.at(&argument.declared, message);
+}
+
+/// The type inside what other frameworks wrap a service in. What is injected is always there, so `Option` is one of these.
+fn unwrapped(ty: &Type) -> &Type {
+    const WRAPPERS: [&str; 7] = [
+        "Arc",
+        "Option",
+        "State",
+        "Data",
+        "Extension",
+        "Inject",
+        "Box",
+    ];
+    let inner = WRAPPERS.iter().find_map(|name| types::inside(ty, name));
+    inner.map_or(ty, unwrapped)
 }
 
 fn without_arc(argument: &Argument, _: &mut Source, errors: &mut Errors) {

@@ -54,6 +54,12 @@ impl User {
     #[post("h3")]
     fn allowed_anyway(&self, #[body(allow_get)] a: String) {}
 
+    #[post("h4")]
+    fn of_other_frameworks(&self, #[path] a: u64, #[json] b: String, #[form] c: String, #[state] d: Arc<User>) {}
+
+    #[post("h5")]
+    fn wrapped(&self, #[inject] a: State<User>, #[inject] b: Option<Arc<User>>, #[inject] c: web::Data<Vec<User>>) {}
+
     #[get("i")]
     fn opaque(&self, #[query] a: impl Send) {}
 

@@ -29,6 +29,9 @@ impl Files {
     #[get("e/{user-id}")]
     fn no_name(&self) {}
 
+    #[get(r"e/{id:\d+?}")]
+    fn pattern(&self, #[param] id: u64) {}
+
     #[get("f/{*rest}/x")]
     fn not_last(&self, #[param] rest: String) {}
 

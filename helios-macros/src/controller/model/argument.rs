@@ -13,6 +13,8 @@ pub(crate) struct Argument {
     pub(crate) name: Option<Ident>,
     /// The attribute that says where it comes from.
     pub(crate) attribute: Option<Path>,
+    /// True if another attribute was refused, so that nothing follows from there being none.
+    pub(crate) is_refused: bool,
     /// The type as it is written.
     pub(crate) declared: Type,
     /// The type that is bound: what `declared` refers to, if it is a reference.

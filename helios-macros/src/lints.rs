@@ -1,0 +1,101 @@
+//! Lints and generated code. It holds no `allow` of its own, which a crate that forbids the lint would not take: rustc finds
+//! next to nothing in what a macro writes in its own name, and these are the exceptions.
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
+use syn::spanned::Spanned;
+use syn::{Attribute, DeriveInput, Expr, Meta, parse_quote_spanned};
+
+use crate::runtime::Runtime;
+
+/// The attribute in which [`unlinted`] hands on what it is given.
+const TOKENS: &str = "tokens";
+
+/// A name of the user's as generated code writes it: errors find it at its place, lints do not find it.
+pub(crate) fn renamed(name: &Ident) -> Ident {
+    let mut name = name.clone();
+    name.set_span(own(name.span()));
+    name
+}
+
+/// A closure of the user's that may call a function alone: a lint would have the function in place of it.
+pub(crate) fn kept(closure: &Expr) -> Expr {
+    let mut closure = closure.clone();
+    if let Expr::Closure(inner) = &mut closure {
+        let (body, span) = (&inner.body, own(inner.body.span()));
+        *inner.body = parse_quote_spanned!(span=> { #body });
+    }
+    closure
+}
+
+/// A place of the user's, as if the macro stood there.
+fn own(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
+
+/// The lints that an item of the user's allows or expects, allowed for what repeats its types.
+pub(crate) fn allowed(attributes: &[Attribute]) -> Vec<Attribute> {
+    let lists = attributes.iter().filter_map(|attribute| {
+        let is_lint = ["allow", "expect"].map(|name| attribute.path().is_ident(name));
+        let list = attribute.meta.require_list().ok()?;
+        is_lint.contains(&true).then_some(&list.tokens)
+    });
+    lists
+        .map(|lints| syn::parse_quote!(#[allow(#lints)]))
+        .collect()
+}
+
+/// Returns whether an item may be deprecated.
+pub(crate) fn is_deprecated(attributes: &[Attribute]) -> bool {
+    const NAME: &str = "deprecated";
+    attributes.iter().any(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("cfg_attr") => list
+            .tokens
+            .clone()
+            .into_iter()
+            .any(|token| matches!(token, TokenTree::Ident(name) if name == NAME)),
+        meta => meta.path().is_ident(NAME),
+    })
+}
+
+/// Items in which deprecated names are used. The lint spares nothing but what a derive wrote, so one has to write them.
+pub(crate) fn unlinted(runtime: &Runtime, cfgs: &[Attribute], items: &TokenStream) -> TokenStream {
+    let (rt, tokens) = (runtime.path(), Ident::new(TOKENS, Span::mixed_site()));
+    quote! {
+        #(#cfgs)*
+        const _: () = {
+            #[derive(#rt::Unlinted)]
+            #[#tokens(#items)]
+            struct __Unlinted;
+        };
+    }
+}
+
+/// Expands that derive.
+pub(crate) fn expand(item: TokenStream) -> TokenStream {
+    let Ok(item) = syn::parse2::<DeriveInput>(item) else {
+        return TokenStream::new();
+    };
+    let mut attributes = item.attrs.into_iter();
+    let held = attributes.find(|attribute| attribute.path().is_ident(TOKENS));
+    match held.map(|attribute| attribute.meta) {
+        Some(Meta::List(list)) => rewritten(list.tokens),
+        _ => TokenStream::new(),
+    }
+}
+
+/// The tokens as this macro's own, but for `$crate`, whose meaning is in its span.
+fn rewritten(tokens: TokenStream) -> TokenStream {
+    let tokens = tokens.into_iter().map(|mut token| {
+        if let TokenTree::Group(group) = &token {
+            let mut inner = Group::new(group.delimiter(), rewritten(group.stream()));
+            inner.set_span(own(group.span()));
+            return inner.into();
+        }
+        if token.to_string() != "$crate" {
+            token.set_span(own(token.span()));
+        }
+        token
+    });
+    tokens.collect()
+}
