@@ -100,7 +100,7 @@ usage: cargo xtask test                              run every check, as CI does
                                                      measure Helios beside its peers; write docs/bench
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
-       cargo xtask soak [--minutes N] [--clients N] [--seed N]
+       cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event or an end
        cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?";

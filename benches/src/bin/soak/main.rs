@@ -9,11 +9,17 @@
 //! ```text
 //! cargo xtask soak                                 ten minutes
 //! cargo xtask soak --minutes 1 --clients 500 --seed 7
+//! cargo xtask soak --minutes 6 --clients 2000 --hostile 500
 //! ```
+//!
+//! With hostile peers (`attacks.rs`) there are two runs. In the first they are clients like the others, in the second they attack for the
+//! middle third of the time. The others must not lose anything by it, nor wait for more than twice as long.
 
+mod attacks;
 mod child;
 mod control;
 mod drain;
+mod hostile;
 mod jobs;
 mod kind;
 mod ledger;
@@ -26,6 +32,7 @@ mod series;
 mod server;
 mod stream;
 mod tally;
+mod targets;
 mod topics;
 mod world;
 
@@ -37,6 +44,7 @@ use helios_benches::cores;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime;
 
+use report::Report;
 use run::Plan;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +63,7 @@ fn live_bytes() -> u64 {
         .saturating_sub(stats.bytes_deallocated) as u64
 }
 
-const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--seed N]";
+const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--seed N]";
 
 /// More than the server has cores, so that publishers and readers interrupt each other.
 const SERVER_THREADS: usize = 4;
@@ -92,9 +100,17 @@ fn soak(args: &[&str]) -> Result<bool, Error> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let report = runtime.block_on(run::run(&plan))?;
-    print!("{report}");
-    Ok(report.is_clean())
+    let run = |plan: &Plan, quiet| -> Result<Report, Error> {
+        let report = runtime.block_on(run::run(plan, quiet))?;
+        println!("{report}");
+        Ok(report)
+    };
+    if plan.hostile == 0 {
+        return Ok(run(&plan, None)?.is_clean());
+    }
+    let peaceful = run(&plan.in_peace(), None)?;
+    let attacked = run(&plan, Some(peaceful.latency_of_most()))?;
+    Ok(peaceful.is_clean() && attacked.is_clean())
 }
 
 fn plan(args: &[&str]) -> Option<Plan> {
@@ -103,11 +119,14 @@ fn plan(args: &[&str]) -> Option<Plan> {
         match option {
             ["--minutes", minutes] => plan.minutes = minutes.parse().ok()?,
             ["--clients", clients] => plan.clients = clients.parse().ok()?,
+            ["--hostile", peers] => plan.hostile = peers.parse().ok()?,
             ["--seed", seed] => plan.seed = seed.parse().ok()?,
             _ => return None,
         }
     }
-    let sane = plan.minutes > 0.0 && plan.minutes <= MOST_MINUTES && plan.clients <= MOST_CLIENTS;
+    let sane = plan.minutes > 0.0
+        && plan.minutes <= MOST_MINUTES
+        && plan.clients + plan.hostile <= MOST_CLIENTS;
     sane.then_some(plan)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::Drained;
+use crate::hostile::{Fate, Fates};
 use crate::ledger::FaultKind;
 use crate::run::Watched;
 use crate::server::{Hooks, Stats};
@@ -41,6 +42,11 @@ pub(crate) struct Report {
     pub(crate) left: Left,
     pub(crate) memory_left: u64,
     pub(crate) drained: Drained,
+    pub(crate) fates: Arc<Fates>,
+    /// Sockets that only the kernel had, a third of the time after the attack.
+    pub(crate) orphans: u64,
+    /// How long most events took in the same run without hostile peers.
+    pub(crate) peaceful: Option<Duration>,
     pub(crate) world: Arc<World>,
 }
 
@@ -51,6 +57,19 @@ impl Report {
             && self.left.is_nothing()
             && self.watched.memory.is_flat()
             && self.drained.is_clean()
+            && self.is_unimpressed()
+    }
+
+    /// How long 99 % of the events took at most, in the middle third of the time.
+    pub(crate) fn latency_of_most(&self) -> Duration {
+        self.world.tally.lock().middle.quantile(0.99)
+    }
+
+    /// Hostile peers hold nothing, and cost the others little.
+    fn is_unimpressed(&self) -> bool {
+        let held: u64 = self.fates.lock().values().map(|fate| fate.held).sum();
+        let is_slow = |peaceful| self.latency_of_most() > 2 * peaceful;
+        held == 0 && self.orphans == 0 && !self.peaceful.is_some_and(is_slow)
     }
 }
 
@@ -64,6 +83,9 @@ impl Display for Report {
         self.faults(f)?;
         self.resources(f)?;
         self.drain(f)?;
+        if let Some(peaceful) = self.peaceful {
+            self.attacks(f, peaceful)?;
+        }
         let verdict = if self.is_clean() { "clean" } else { "FAULTY" };
         row(f, "verdict", verdict)
     }
@@ -205,6 +227,33 @@ impl Report {
             format_args!(
                 "server {server:.0} %, clients {own:.0} % of a core each; clients held up for {own_delay:?} at most"
             ),
+        )
+    }
+
+    fn attacks(&self, f: &mut fmt::Formatter<'_>, peaceful: Duration) -> fmt::Result {
+        row(f, "hostile peers", "")?;
+        for (name, fate) in self.fates.lock().iter() {
+            let Fate { tried, ended, held } = fate;
+            let held = match held {
+                0 => String::new(),
+                held => format!(", {held} HELD"),
+            };
+            row(
+                f,
+                &format!("  {name}"),
+                format_args!(": {tried} times, {ended} ended by the server{held}"),
+            )?;
+        }
+        row(
+            f,
+            "orphans",
+            format_args!("{} when they had gone", self.orphans),
+        )?;
+        let most = self.latency_of_most();
+        row(
+            f,
+            "latency meanwhile",
+            format_args!("{most:?} (99 %), {peaceful:?} with as many good clients instead"),
         )
     }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::child::Running;
 use crate::drain;
+use crate::hostile::{self, Fates};
 use crate::kind::Kind;
 use crate::life::Life;
 use crate::post::{Mark, MarkText};
@@ -29,6 +30,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Plan {
     pub(crate) minutes: f64,
     pub(crate) clients: usize,
+    pub(crate) hostile: usize,
     pub(crate) seed: u64,
 }
 
@@ -37,6 +39,7 @@ impl Default for Plan {
         Self {
             minutes: 10.0,
             clients: 3_000,
+            hostile: 0,
             seed: 1,
         }
     }
@@ -47,13 +50,24 @@ impl Plan {
         Duration::from_secs_f64(60.0 * self.minutes)
     }
 
+    /// The same with good clients in the place of hostile ones.
+    pub(crate) fn in_peace(&self) -> Self {
+        Self {
+            clients: self.clients + self.hostile,
+            hostile: 0,
+            ..*self
+        }
+    }
+
     /// When memory should have found its level.
     pub(crate) fn warm_up(&self) -> Duration {
         (self.duration() / 2).min(Duration::from_secs(60))
     }
 }
 
-pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
+/// `peaceful` is how long most events took without hostile peers.
+pub(crate) async fn run(plan: &Plan, peaceful: Option<Duration>) -> Result<Report, Error> {
+    let orphans = hostile::orphans()?;
     let mut server = Running::start(plan.seed)?;
     let world = Arc::new(World::new(server.address));
     let _: Stats = control::get(server.address, "/stats").await?;
@@ -65,7 +79,10 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
         let kind = Kind::any(&mut rng).traits();
         lives.spawn(Life::new(Arc::clone(&world), name, kind, rng.fork()).run());
     }
-    let watched = watch(plan, &server).await?;
+    let attacked = attack(plan, &world, rng.fork());
+    let (watched, fates) = tokio::join!(watch(plan, &server), attacked);
+    let (watched, fates) = (watched?, fates?);
+    let orphans = hostile::orphans()?.saturating_sub(orphans);
     let stats = settle(&world).await?;
     jobs.abort();
     let all_go = async {
@@ -90,8 +107,24 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Error> {
         left,
         memory_left,
         drained,
+        fates,
+        orphans,
+        peaceful,
         world,
     })
+}
+
+/// Waits for the middle third of the time, in which hostile peers attack. They are in a thread of their own.
+async fn attack(plan: &Plan, world: &World, rng: Rng) -> Result<Arc<Fates>, Error> {
+    let third = plan.duration() / 3;
+    sleep(third).await;
+    let (fates, thread) = hostile::attack(world.server, plan.hostile, third, rng)?;
+    world.set_middle(true);
+    sleep(third).await;
+    world.set_middle(false);
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await?;
+    joined.map_err(|_| "a hostile peer has panicked")?;
+    Ok(fates)
 }
 
 /// Asks again and again which jobs there are.

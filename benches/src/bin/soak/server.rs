@@ -13,11 +13,12 @@ use tokio::net::TcpSocket;
 
 use crate::jobs::{Job, Jobs};
 use crate::post::{Mark, MarkText, SNAPSHOT};
+use crate::targets::Targets;
 use crate::{Error, publishers, topics};
 
 /// How long a client may be away and miss nothing.
 pub(crate) const RETENTION: Duration = Duration::from_secs(20);
-/// How long a client may leave its socket full.
+/// How long a client may leave its socket full, or a request incomplete.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -121,7 +122,7 @@ struct Soaked {
 #[derive(Clone, Copy)]
 struct Wait(Option<u64>);
 
-#[controller(controllers = [Snapshots])]
+#[controller(controllers = [Snapshots, Targets])]
 impl Soaked {
     #[on_sse_connection]
     async fn opened(&self, client: SseStream, #[query] wait: Option<u64>) {
@@ -320,6 +321,8 @@ pub(crate) async fn serve(seed: u64) -> Result<(), Error> {
         .banner(false)
         .provide_as(Arc::clone(&log))
         .sse_options(set)
+        .header_timeout(STUCK_AFTER)
+        .body_timeout(STUCK_AFTER)
         .drain_deadline(DRAIN_DEADLINE);
     publishers::start(&app.sse(), &log, seed);
     app.listen_on(listener).await?;

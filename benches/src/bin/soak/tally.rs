@@ -104,11 +104,20 @@ pub(crate) struct Counts {
     pub(crate) faults: BTreeMap<FaultKind, u64>,
     fault_count: usize,
     pub(crate) latency: Histogram,
+    /// In the middle third of the time.
+    pub(crate) middle: Histogram,
 }
 
 impl Counts {
     pub(crate) fn total(&self, count: impl Fn(&OfKind) -> u64) -> u64 {
         self.kinds.values().map(count).sum()
+    }
+
+    pub(crate) fn arrived(&mut self, age: Duration, is_middle: bool) {
+        self.latency.add(age);
+        if is_middle {
+            self.middle.add(age);
+        }
     }
 
     pub(crate) fn act(&mut self, name: &'static str) {

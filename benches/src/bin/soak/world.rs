@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// As the server told them a moment ago.
     pub(crate) jobs: Jobs,
+    is_middle: AtomicBool,
     phase: watch::Sender<Phase>,
     marks: OnceLock<Arc<HashMap<String, Mark>>>,
 }
@@ -38,9 +40,19 @@ impl World {
             started: Instant::now(),
             tally: Tally::default(),
             jobs: Jobs::default(),
+            is_middle: AtomicBool::new(false),
             phase: watch::Sender::new(Phase::Unruly),
             marks: OnceLock::new(),
         }
+    }
+
+    /// Whether it is the middle third of the time, in which hostile peers attack.
+    pub(crate) fn is_middle(&self) -> bool {
+        self.is_middle.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_middle(&self, is_middle: bool) {
+        self.is_middle.store(is_middle, Ordering::Relaxed);
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -95,7 +95,8 @@ impl Life {
         self.last_age = Duration::from_micros(now().saturating_sub(post.at));
         self.count(|counts| counts.received += 1);
         if self.fluent_from <= Instant::now() {
-            self.world.tally.lock().latency.add(self.last_age);
+            let is_middle = self.world.is_middle();
+            self.world.tally.lock().arrived(self.last_age, is_middle);
         }
         if self.id.is_none() && !self.kind.plain {
             return Err(other("gets events before it is ready"));
