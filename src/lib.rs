@@ -96,6 +96,50 @@ pub use self::sse::{
     SseOptions, SseReply, SseReset, SseService, SseSnapshot, SseStream,
 };
 
+/// Lists the guards of a mount: types, which come from the container, as in `guards = [..]` of [`macro@controller`]. They run in the
+/// order in which they are written.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct SignedIn;
+///
+/// impl Guard for SignedIn {
+///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+///         match request.cookie("session") {
+///             Some(_) => Ok(()),
+///             None => Err(HttpError::unauthorized("sign in first")),
+///         }
+///     }
+/// }
+///
+/// #[server(controllers = [])]
+/// struct App;
+///
+/// let files = tower_http::services::ServeDir::new("reports");
+/// let app = Helios::new(App).mount_guarded("/reports", guards![SignedIn], files);
+/// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+/// # let app = helios::testing::TestApp::start(app).unwrap();
+/// assert_eq!(app.get("/reports/2026.pdf").await.status(), 401);
+/// # }
+/// # run(app);
+/// ```
+#[macro_export]
+macro_rules! guards {
+    ($($guard:ty),* $(,)?) => {
+        $crate::http::Guards::new(const {
+            &[$($crate::__rt::Entry {
+                name: stringify!($guard),
+                resolve: |resolver| $crate::__rt::guard::<$guard>({
+                    use $crate::__rt::{ResolveInjectable as _, ResolveProvided as _};
+                    (&$crate::__rt::Dependency::<$guard>::NEW).resolve(resolver)
+                }),
+            }),*]
+        })
+    };
+}
+
 /// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
 ///
 /// The guide has a chapter on [streams](crate::guide::streams) and one on [topics](crate::guide::rooms).
@@ -134,7 +178,7 @@ pub mod http {
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
     pub use helios_http::{
-        BoxedRoutes, ErrorReport, HeliosService, Listener, RemoteAddr, RouteInfo, Routes,
+        BoxedRoutes, ErrorReport, Guards, HeliosService, Listener, RemoteAddr, RouteInfo, Routes,
     };
     pub use helios_macros::HttpError;
 }

@@ -37,7 +37,7 @@ pub use crate::sse::{
     SseService, SseSnapshot, SseStream,
 };
 #[doc(no_inline)]
-pub use crate::{Helios, Module};
+pub use crate::{Helios, Module, guards};
 
 // From their own crate: `helios::sse` is a module, too, and a prelude must bring no module, least of all one that hides a crate.
 #[doc(no_inline)]

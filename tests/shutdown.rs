@@ -63,6 +63,11 @@ async fn handlers_close_hooks_and_services_that_never_end_are_given_up_at_the_de
     assert!(read_to_end(&mut stream).await.contains("helios:reconnect"));
 }
 
+#[cfg(unix)]
+mod shutdown {
+    mod unix_socket;
+}
+
 /// Signals go to a whole process, so the server of these tests is this program again.
 #[cfg(unix)]
 mod signals {

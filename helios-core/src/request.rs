@@ -103,6 +103,13 @@ impl RequestContext {
         std::mem::replace(self, Self(Box::new(left)))
     }
 
+    /// The head of the request, with what guards have put into its extensions.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        self.0.parts
+    }
+
     /// The method as it was sent; for an automatic HEAD it is `HEAD`.
     #[must_use]
     pub fn method(&self) -> &Method {

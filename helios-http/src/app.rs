@@ -2,12 +2,15 @@
 
 mod assemble;
 mod module;
+mod mounts;
 mod settings;
 pub(crate) mod table;
 
 pub use module::Module;
 
 use std::convert::Infallible;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,16 +24,18 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::app::assemble::{Assembled, assemble};
+use crate::app::mounts::MountEntry;
 use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::panics;
 use crate::routing::context::{AppContext, ErrorFormat, ErrorReport};
-use crate::routing::mount::{self, BoxedService, Mount};
+use crate::routing::mount::{self, BoxedService, Mounts};
 use crate::routing::router::{Router, Routes};
 use crate::routing::service::{BoxedLayer, HeliosService, RouteService, Routing, Stack};
 use crate::sse::backplane::Backplane;
 use crate::sse::{SseOptions, SseService, Streams};
+use crate::table::Guards;
 
 /// Longer than anybody waits: a week.
 const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -80,7 +85,7 @@ pub struct Helios {
     controllers: Vec<ControllerEntry>,
     modules: Vec<Module>,
     layers: Vec<BoxedLayer>,
-    mounts: Vec<Mount>,
+    mounts: Vec<MountEntry>,
     error_format: Option<ErrorFormat>,
     streams: Arc<Streams>,
     sse: SseOptions,
@@ -262,8 +267,23 @@ impl Helios {
     }
 
     /// Answers what is below `prefix`, and has no route, with another service:
-    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix, as it was sent; with
-    /// several mounts the first that fits answers. A path with a segment `.` or `..` is 400 and comes to none.
+    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix, as it was sent.
+    ///
+    /// * **Guards and filters of `#[server]`** stand before it, as before every route, and refuse before the service sees anything,
+    ///   an upgrade to WebSocket included. [`Helios::mount_guarded`] adds guards of its own, and [`Helios::mount_public`] leaves out
+    ///   those of the server. Interceptors are for routes only.
+    /// * **The longest prefix wins**, in whatever order services are mounted. A mount at `/` answers nothing below the first segment of a
+    ///   controller's prefix: beside `#[controller(prefix = "api/users")]` all of `/api` that has no route and no mount of its own
+    ///   is the app's own 404. A controller without a prefix, or with one that begins with a parameter, keeps its routes only.
+    /// * **A path has one form**: `/%61dmin/` is found at `/admin`. One with a segment `.` or `..` is 400. So is one whose doubled or
+    ///   escaped slashes (`//admin`, `/admin%2Fx`) another server could read as one for another mount.
+    /// * **When the server goes down**, an event stream that answers a GET ends between two events, and its client comes back. Every other
+    ///   answer may take `finish_within` of the [SSE options](Helios::sse_options), 25 s by default. Then it breaks off, so that no client
+    ///   takes it for complete, or is 503 if its head has not left.
+    ///
+    /// A guard protects a mount, and not the folder behind it: do not mount a folder that holds the folder of another mount.
+    ///
+    /// What no request can reach, such as the second of two mounts with one prefix, is a fault at start-up.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -286,7 +306,7 @@ impl Helios {
     /// # }
     /// # run(app);
     /// ```
-    pub fn mount<S, B>(mut self, prefix: &str, service: S) -> Self
+    pub fn mount<S, B>(self, prefix: &str, service: S) -> Self
     where
         S: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
             + Clone
@@ -297,7 +317,122 @@ impl Helios {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.mounts.push(Mount::new(prefix, mount::boxed(service)));
+        self.add_mount(prefix, mount::boxed(service), Guards::new(&[]), true)
+    }
+
+    /// As [`Helios::mount`], behind guards of its own as well. They come from the container, as those of controllers do, and run after
+    /// the server's. Values that they put into the request's extensions come to the service.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use helios::axum_core::{body::Body, response::{IntoResponse, Response}};
+    /// use helios::prelude::*;
+    /// use http::Request;
+    ///
+    /// struct Staff { key: String }
+    ///
+    /// impl Guard for Staff {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match request.header("x-key") {
+    ///             Some(key) if key == self.key => Ok(()),
+    ///             _ => Err(HttpError::forbidden("for staff only")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let console = tower::service_fn(async |_: Request<Body>| {
+    ///     Ok::<Response, Infallible>("console".into_response())
+    /// });
+    /// let app = Helios::new(App)
+    ///     .provide(Staff { key: "k1".into() })
+    ///     .mount_guarded("/admin", guards![Staff], console);
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+    /// # let app = helios::testing::TestApp::start(app).unwrap();
+    /// assert_eq!(app.get("/admin/users").await.status(), 403);
+    /// assert_eq!(app.get("/admin/users").header("x-key", "k1").await.text(), "console");
+    /// # }
+    /// # run(app);
+    /// ```
+    pub fn mount_guarded<S, B>(self, prefix: &str, guards: Guards, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.add_mount(prefix, mount::boxed(service), guards, true)
+    }
+
+    /// As [`Helios::mount`], without the guards of `#[server]`: what everybody may have, such as a page to sign in.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use helios::axum_core::{body::Body, response::{IntoResponse, Response}};
+    /// use helios::prelude::*;
+    /// use http::Request;
+    ///
+    /// #[derive(Injectable)]
+    /// struct SignedIn;
+    ///
+    /// impl Guard for SignedIn {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match request.cookie("session") {
+    ///             Some(_) => Ok(()),
+    ///             None => Err(HttpError::unauthorized("sign in first")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// #[server(controllers = [], guards = [SignedIn])]
+    /// struct App;
+    ///
+    /// let page = tower::service_fn(async |_: Request<Body>| {
+    ///     Ok::<Response, Infallible>("a page".into_response())
+    /// });
+    /// let app = Helios::new(App).mount("/reports", page).mount_public("/sign-in", page);
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+    /// # let app = helios::testing::TestApp::start(app).unwrap();
+    /// assert_eq!(app.get("/reports").await.status(), 401);
+    /// assert_eq!(app.get("/sign-in").await.text(), "a page");
+    /// # }
+    /// # run(app);
+    /// ```
+    pub fn mount_public<S, B>(self, prefix: &str, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = http::Response<B>, Error: Into<Infallible>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.add_mount(prefix, mount::boxed(service), Guards::new(&[]), false)
+    }
+
+    fn add_mount(
+        mut self,
+        prefix: &str,
+        service: BoxedService,
+        guards: Guards,
+        behind_server: bool,
+    ) -> Self {
+        self.mounts.push(MountEntry {
+            prefix: prefix.to_owned(),
+            service,
+            guards,
+            behind_server,
+        });
         self
     }
 
@@ -342,6 +477,49 @@ impl Helios {
     /// The port to listen on, 0 for a free one; over `HELIOS_PORT`, over `#[server(port = ..)]`. Default: 3000.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = Some(port);
+        self
+    }
+
+    /// Listens on a Unix socket at `path`, instead of host and port.
+    ///
+    /// Helios removes the socket's file when it accepts nothing more, unless another server has taken the path meanwhile. A file that a
+    /// server has left behind, because it was killed, makes room at the start: a socket that nobody listens on. Anything else at that path
+    /// is [`Error::Bind`], and is left alone: a server that listens, or a file that is no socket. Do not start two servers on one path at
+    /// the same moment, since each could take the file of the other for one that was left behind.
+    ///
+    /// Whoever may write to the file may connect. With the usual umask of 022 that is the same user alone:
+    /// [`Helios::unix_socket_mode`] lets others in, such as a proxy.
+    ///
+    /// ```no_run
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), helios::Error> {
+    ///     Helios::new(App).unix_socket("/run/app/app.sock").unix_socket_mode(0o660).listen().await
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.unix_socket = Some(path.into());
+        self
+    }
+
+    /// The mode of the file of [`Helios::unix_socket`], such as `0o660` for the user and a group. It is set before anybody can
+    /// connect. Default: what the umask leaves.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn behind_a_proxy_of_our_group(app: Helios) -> Helios {
+    ///     app.unix_socket("/run/app/app.sock").unix_socket_mode(0o660)
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn unix_socket_mode(mut self, mode: u32) -> Self {
+        self.settings.unix_socket_mode = Some(mode);
         self
     }
 
@@ -478,6 +656,8 @@ impl Helios {
         self.streams.hub.configure(self.sse);
         let Assembled {
             endpoints,
+            own,
+            mounts,
             services,
             mut faults,
         } = assemble(
@@ -485,6 +665,7 @@ impl Helios {
             self.providers.into_container(),
             &self.controllers,
             self.modules,
+            self.mounts,
             &self.streams,
         );
         let router = Router::new(endpoints, &mut faults);
@@ -494,7 +675,7 @@ impl Helios {
         let routes = Routes::of(&router);
         let service = RouteService::new(Routing {
             router,
-            mounts: self.mounts,
+            mounts: Mounts::new(mounts, own, Arc::clone(&self.streams.mounted)),
             context: AppContext {
                 body_limit: self.settings.body_limit(self.table),
                 error_format: self.error_format,

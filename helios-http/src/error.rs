@@ -84,8 +84,20 @@ pub enum Error {
     #[error(transparent)]
     Start(StartError),
     /// The listener or a signal handler failed.
-    #[error(transparent)]
+    #[error("{}", of_the_app(.0))]
     Io(#[from] io::Error),
+}
+
+/// Of what the app itself has bound, no error of the system says where that was.
+fn of_the_app(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another server listens there, or has left the file of its Unix socket behind: remove that, or let Helios bind the path \
+             with `Helios::unix_socket`"
+        }
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
 
 fn not_bound(address: &str, source: &io::Error, advice: &str) -> String {
@@ -232,6 +244,14 @@ pub enum StartupFault {
         place: Place,
         /// What is wrong, and what to write.
         mistake: &'static str,
+    },
+    /// A mounted service that no request can reach.
+    #[error("what is mounted at {prefix} can never be reached: {reason}")]
+    UnreachableMount {
+        /// The prefix that it was mounted at.
+        prefix: String,
+        /// Why, and what to write.
+        reason: String,
     },
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]

@@ -3,6 +3,7 @@
 //! Applications depend on the `helios` crate, which re-exports what they need.
 
 mod app;
+mod drain;
 pub mod error;
 mod failure;
 mod future;
@@ -28,6 +29,7 @@ pub use routing::context::ErrorReport;
 pub use routing::router::{RouteInfo, Routes};
 pub use routing::service::HeliosService;
 pub use server::Listener;
+pub use table::Guards;
 
 #[doc(hidden)]
 pub use helios_core::reply::{Opened as __Opened, Shape as __Shape};

@@ -11,6 +11,8 @@ mod signals;
 mod state;
 mod takeover;
 mod timer;
+#[cfg(unix)]
+mod unix;
 mod upgrade;
 mod websocket;
 
@@ -69,11 +71,17 @@ impl Helios {
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken,
+    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken, or the path of
+    /// [`Helios::unix_socket`],
     /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable or SSE option,
     /// [`Error::Io`] if the signals cannot be listened to. A drain that is cut is not an error.
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.prepare().await.assemble()?;
+        #[cfg(unix)]
+        if let Some(path) = &app.settings.unix_socket {
+            let listener = unix::listen(path, app.settings.unix_socket_mode).await?;
+            return serve_unix(app, listener).await;
+        }
         let (host, port) = app.settings.address(app.table)?;
         let bound = bind(&host, port).await;
         let listener = bound.map_err(|source| Error::Bind {
@@ -84,7 +92,8 @@ impl Helios {
         serve_tcp(app, listener).await
     }
 
-    /// As [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or a [`Listener`] of yours.
+    /// As [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or a [`Listener`] of yours. The file of a Unix socket that
+    /// you have bound stays when the server ends; [`Helios::unix_socket`] removes it.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -115,6 +124,14 @@ fn serve_tcp(app: Checked, listener: TcpListener) -> BoxFuture<'static, Result<(
     Box::pin(serve(app, listener))
 }
 
+#[cfg(unix)]
+fn serve_unix(
+    app: Checked,
+    listener: unix::OwnUnixListener,
+) -> BoxFuture<'static, Result<(), Error>> {
+    Box::pin(serve(app, listener))
+}
+
 async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     let Checked {
         service, settings, ..
@@ -122,17 +139,17 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     let address = listener.address()?;
     let limits = DrainLimits::new(settings.drain_deadline, service.streams().hub.options())?;
     service.start().await?;
+    // With a shutdown of the user's own, signals keep their usual effect. Else they count from before anybody is told that it listens.
+    let mut signals = match settings.shutdown {
+        Some(_) => None,
+        None => Some(Signals::new()?),
+    };
     if settings.banner {
         print_banner(&format!("{}\n\nlistening on {address}", service.routes()));
     }
     tracing::info!(address, "listening");
     let connections = Connections::new(service.clone(), settings.header_timeout);
     let connections = Arc::new(connections);
-    // With a shutdown of the user's own, signals keep their usual effect.
-    let mut signals = match settings.shutdown {
-        Some(_) => None,
-        None => Some(Signals::new()?),
-    };
     let shutdown = async {
         match settings.shutdown {
             Some(shutdown) => shutdown.await,
@@ -140,6 +157,7 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         }
     };
     accept_until(shutdown, listener, &connections).await;
+    tracing::info!(address, open = connections.len(), "draining");
     drain(&service, &connections, limits, &mut signals).await;
     Ok(())
 }
@@ -189,7 +207,6 @@ async fn drain(
     limits: DrainLimits,
     signals: &mut Option<Signals>,
 ) {
-    tracing::info!(open = connections.len(), "draining");
     let started = Instant::now();
     let streams = service.streams();
     let drained = async {

@@ -1,6 +1,7 @@
 //! The parts of the generated tables that name no type of the runtime: what an endpoint needs from the container, and what
 //! stands around it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use helios_core::bind::check::ArgumentCheck;
@@ -31,6 +32,53 @@ impl PipelineTable {
         mappers: &[],
         filters: &[],
     };
+}
+
+/// The guards of a mount, as `guards!` lists them, for [`Helios::mount_guarded`](crate::Helios::mount_guarded).
+///
+/// ```
+/// use helios::http::Guards;
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct SignedIn;
+///
+/// impl Guard for SignedIn {
+///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+///         match request.cookie("session") {
+///             Some(_) => Ok(()),
+///             None => Err(HttpError::unauthorized("sign in first")),
+///         }
+///     }
+/// }
+///
+/// const STAFF: Guards = guards![SignedIn];
+/// ```
+#[derive(Clone, Copy)]
+pub struct Guards(&'static [Entry<dyn DynGuard>]);
+
+impl Guards {
+    /// What `guards!` writes down.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(guards: &'static [Entry<dyn DynGuard>]) -> Self {
+        Self(guards)
+    }
+
+    /// What stands before a mount: nothing but its guards.
+    pub(crate) const fn pipeline(self) -> PipelineTable {
+        PipelineTable {
+            guards: self.0,
+            ..PipelineTable::EMPTY
+        }
+    }
+}
+
+impl fmt::Debug for Guards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|guard| guard.name);
+        f.debug_list().entries(names).finish()
+    }
 }
 
 /// A guard, interceptor or filter in a list, its type forgotten.

@@ -1,6 +1,7 @@
 //! Start-up: walks the tables, resolves every instance, and gathers every fault before anything is served.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use helios_core::bind::check::ArgumentCheck;
@@ -10,9 +11,11 @@ use helios_core::route::{PathParam, RouteKind, RouteMeta, Template, Verb};
 use http::StatusCode;
 
 use crate::app::module::Module;
+use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
+use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
 use crate::sse::hooks::SseHooks;
 use crate::sse::options::{StreamOptions, StreamTable};
@@ -24,6 +27,7 @@ struct Assembly<'a> {
     resolver: Resolver<'a>,
     streams: &'a Arc<Streams>,
     endpoints: Vec<Endpoint>,
+    own: HashSet<String>,
     faults: Vec<StartupFault>,
     sse_enabled: bool,
     scopes: Vec<Scope>,
@@ -41,6 +45,9 @@ struct Scope {
 #[derive(Default)]
 pub(crate) struct Assembled {
     pub(crate) endpoints: Vec<Endpoint>,
+    /// The first segments of controllers' prefixes, in the one form of paths.
+    pub(crate) own: HashSet<String>,
+    pub(crate) mounts: Vec<Mount>,
     /// In the order in which they are started.
     pub(crate) services: Vec<Services>,
     pub(crate) faults: Vec<StartupFault>,
@@ -53,11 +60,14 @@ pub(crate) fn assemble(
     provided: Container,
     controllers: &[ControllerEntry],
     modules: Vec<Module>,
+    mounts: Vec<MountEntry>,
     streams: &Arc<Streams>,
 ) -> Assembled {
     let mut assembled = Assembled::default();
     let sse_enabled = table.sse.is_some_and(|sse| sse.enabled);
     let mut around = Pipeline::default();
+    let prefixes: Vec<_> = mounts.iter().map(|mount| mount.prefix.clone()).collect();
+    let mut opened = Vec::new();
     let unmade = provided.unmade();
     assembled.walk(provided.clone(), (streams, sse_enabled), |assembly| {
         around = around.with("the server", &table.pipeline, &mut assembly.resolver);
@@ -66,6 +76,8 @@ pub(crate) fn assemble(
             assembly.mount_all(table.controllers);
             assembly.mount_all(controllers);
         });
+        let open = |mount: MountEntry| mount.open(&around, &mut assembly.resolver);
+        opened = mounts.into_iter().map(open).collect();
         assembly.resolver.check_unmade(&unmade);
     });
     for module in modules {
@@ -80,6 +92,9 @@ pub(crate) fn assemble(
             assembly.resolver.check_unmade(&unmade);
         });
     }
+    let unreachable = unreachable(&prefixes, &assembled.endpoints);
+    assembled.faults.extend(unreachable);
+    assembled.mounts = opened;
     assembled
 }
 
@@ -95,6 +110,7 @@ impl Assembled {
             resolver: Resolver::new(&mut container),
             streams,
             endpoints: Vec::new(),
+            own: HashSet::new(),
             faults: Vec::new(),
             sse_enabled,
             scopes: Vec::new(),
@@ -103,9 +119,11 @@ impl Assembled {
         let Assembly {
             resolver,
             endpoints,
+            own,
             faults,
             ..
         } = assembly;
+        self.own.extend(own);
         let missing = resolver.into_errors().into_iter().map(StartupFault::Inject);
         self.faults.extend(faults.into_iter().chain(missing));
         self.services.push(container.services().clone());
@@ -162,12 +180,27 @@ impl Assembly<'_> {
             hooks,
         };
         self.within(scope, |assembly| {
+            assembly.claim();
             assembly.check_hooks(name, hook_needs);
             for route in routes {
                 assembly.add(name, route);
             }
             assembly.mount_all(controllers);
         });
+    }
+
+    /// What is below the first segment of the controller's whole prefix is the app's own, unless the segment is a parameter.
+    fn claim(&mut self) {
+        let shape = self.prefix().shape();
+        let first = first_segment(&shape);
+        if !first.is_empty() && !first.contains('{') {
+            self.own.insert(first.to_owned());
+        }
+    }
+
+    /// The prefixes of the enclosing scopes.
+    fn prefix(&self) -> Template {
+        Template::join(self.scopes.iter().map(|scope| scope.prefix.as_str()))
     }
 
     fn is_nested_in_itself(&mut self, id: TypeId, name: &'static str) -> bool {
@@ -273,7 +306,7 @@ impl Assembly<'_> {
 
     /// A hook runs for every stream below its controller: only what is in the prefixes is always there.
     fn check_hook(&mut self, controller: &'static str, needs: &HookNeeds) {
-        let template = Template::join(self.scopes.iter().map(|scope| scope.prefix.as_str()));
+        let template = self.prefix();
         let place = Place {
             controller,
             handler: needs.handler,

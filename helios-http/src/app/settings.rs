@@ -2,6 +2,8 @@
 
 use std::env;
 use std::io;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,6 +13,11 @@ use crate::error::Error;
 pub(crate) struct Settings {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
+    /// Instead of host and port.
+    #[cfg(unix)]
+    pub(crate) unix_socket: Option<PathBuf>,
+    #[cfg(unix)]
+    pub(crate) unix_socket_mode: Option<u32>,
     pub(crate) body_limit: Option<usize>,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -24,6 +31,10 @@ impl Default for Settings {
         Self {
             host: None,
             port: None,
+            #[cfg(unix)]
+            unix_socket: None,
+            #[cfg(unix)]
+            unix_socket_mode: None,
             body_limit: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

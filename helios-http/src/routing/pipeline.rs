@@ -19,7 +19,7 @@ use crate::panics::caught_in;
 use crate::peer::Peer;
 use crate::reply::{mapped, with_head};
 use crate::routing::context::AppContext;
-use crate::routing::endpoint::{CallHttp, Endpoint, Target};
+use crate::routing::endpoint::{CallHttp, Endpoint, Pipeline, Target};
 use crate::sse::answer::Answer;
 use crate::sse::open::open;
 
@@ -41,7 +41,7 @@ pub(crate) async fn answer(
     let reply = reply.unwrap_or_else(panicked);
     let is_error = reply.is_err();
     let mut answer =
-        reply.unwrap_or_else(|error| refuse(endpoint, app, error, asked.as_ref()).into());
+        reply.unwrap_or_else(|error| refuse(of(endpoint), app, error, asked.as_ref()).into());
     // Also where the handler's error was answered by an interceptor, or its stream refused.
     if is_error || !head.is_applied() {
         head.apply_to_error(answer.headers_mut());
@@ -58,8 +58,8 @@ async fn reply(
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
-    if let Err(error) = admit(endpoint, &mut request).await {
-        return filtered(endpoint, error, &request, head).await;
+    if let Err(error) = admit(&endpoint.pipeline, &mut request).await {
+        return filtered(&endpoint.pipeline, error, &request, head).await;
     }
     // The handler takes the request, so filters get a copy, which a stream keeps.
     let kept = (!endpoint.pipeline.filters.is_empty()).then(|| Arc::new(request.clone()));
@@ -79,13 +79,36 @@ async fn reply(
         }
     };
     match (reply, kept) {
-        (Err(error), Some(request)) => filtered(endpoint, error, &request, head).await,
+        (Err(error), Some(request)) => filtered(&endpoint.pipeline, error, &request, head).await,
         (reply, _) => reply,
     }
 }
 
-async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), HttpError> {
-    for guard in &endpoint.pipeline.guards {
+/// Asks the guards before a mounted service, and gives the answer to whom they refuse.
+pub(crate) async fn guarded(
+    pipeline: &Pipeline,
+    request: &mut RequestContext,
+    app: &AppContext,
+    asked: Option<&RequestContext>,
+) -> Result<(), Response> {
+    let admitted = caught_in("a guard", async {
+        match admit(pipeline, request).await {
+            Err(error) => filtered(pipeline, error, request, &ResponseHead::default())
+                .await
+                .map(Some),
+            Ok(()) => Ok(None),
+        }
+    });
+    let panicked = || Err(HttpError::internal("a guard panicked"));
+    match admitted.await.unwrap_or_else(panicked) {
+        Ok(None) => Ok(()),
+        Ok(Some(answer)) => Err(answer.into()),
+        Err(error) => Err(refuse((request.route(), "mount"), app, error, asked)),
+    }
+}
+
+async fn admit(pipeline: &Pipeline, request: &mut RequestContext) -> Result<(), HttpError> {
+    for guard in &pipeline.guards {
         guard.check(request).await?;
     }
     Ok(())
@@ -93,12 +116,12 @@ async fn admit(endpoint: &Endpoint, request: &mut RequestContext) -> Result<(), 
 
 /// The answer of the first filter that knows the error, inner ones first; else the error.
 async fn filtered(
-    endpoint: &Endpoint,
+    pipeline: &Pipeline,
     error: HttpError,
     request: &RequestContext,
     head: &ResponseHead,
 ) -> Result<Answer, HttpError> {
-    let filters = &endpoint.pipeline.filters;
+    let filters = &pipeline.filters;
     if let Some(reply) = first_answer(filters, |filter| filter.catch(&error, request)) {
         let mut response = reply.await?;
         head.apply_to_error(response.headers_mut());
@@ -172,14 +195,18 @@ async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) 
     Ok(with_head(response, &head))
 }
 
+/// Route and handler, for the log.
+fn of(endpoint: &Endpoint) -> (&str, &'static str) {
+    (endpoint.template.as_str(), endpoint.meta.handler)
+}
+
 fn refuse(
-    endpoint: &Endpoint,
+    (route, handler): (&str, &str),
     app: &AppContext,
     error: HttpError,
     asked: Option<&RequestContext>,
 ) -> Response {
     if error.status().is_server_error() {
-        let (route, handler) = (endpoint.template.as_str(), endpoint.meta.handler);
         log_failure!(
             error,
             "a request failed",

@@ -27,7 +27,7 @@ use crate::progress::TimedBody;
 use crate::remote_addr::RemoteAddr;
 use crate::routing::context::AppContext;
 use crate::routing::endpoint::Endpoint;
-use crate::routing::mount::{self, BoxedService, Mount};
+use crate::routing::mount::{BoxedService, Mounts};
 use crate::routing::pipeline;
 use crate::routing::router::{Matched, Router, Routes};
 use crate::sse::Streams;
@@ -43,7 +43,7 @@ pub(crate) struct RouteService {
 /// What is routed to, and what all routes share.
 pub(crate) struct Routing {
     pub(crate) router: Router,
-    pub(crate) mounts: Vec<Mount>,
+    pub(crate) mounts: Mounts,
     pub(crate) context: AppContext,
 }
 
@@ -213,16 +213,8 @@ async fn run_endpoint(
 /// The answer to a request that no endpoint is there for.
 async fn miss(routing: Arc<Routing>, request: Request<Body>, error: HttpError) -> Answer {
     let is_head = request.method() == Method::HEAD;
-    let answered = match error.status() {
-        StatusCode::NOT_FOUND => mount::answer(&routing.mounts, request).await,
-        _ => Err(request),
-    };
-    let response = answered.unwrap_or_else(|request| {
-        let (parts, _) = request.into_parts();
-        let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
-        let asked = RequestContext::unrouted(parts, addr);
-        routing.context.render(error, Some(&asked))
-    });
+    let answering = routing.mounts.answer(request, &routing.context, error);
+    let response = answering.await;
     match is_head {
         true => pipeline::without_body(response).into(),
         false => response.into(),

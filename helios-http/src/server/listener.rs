@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// How many connections may wait to be accepted: after a restart all clients come back at once. The kernel allows less if
 /// `net.core.somaxconn` is less.
-const BACKLOG: u32 = 4096;
+pub(super) const BACKLOG: u32 = 4096;
 
 /// What the kernel takes ahead of what it can send. Without a limit that is megabytes: then nobody can tell a slow client
 /// from one that does not read.

@@ -1,4 +1,4 @@
-//! The end of all streams when the server goes down.
+//! The end of all streams, and of the answers of mounted services, when the server goes down.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,14 +13,18 @@ use crate::sse::streams::Streams;
 
 impl Streams {
     /// Ends every stream, and waits until their close hooks have run. Most are sent to another server, at least 1,000 a second;
-    /// others may finish. Whoever watches [`SseStream::closing`](crate::sse::SseStream::closing) has a moment for a last word.
+    /// others may finish, and so may the answers of mounted services. Whoever watches [`SseStream::closing`](crate::sse::SseStream::closing) has a moment for a last word.
     pub(crate) async fn drain(&self, times: DrainTimes) {
         // A second drain has no time of its own.
         let _ = self.finish_until.set(self.hub.now() + times.finish);
         self.closing.store(true, Ordering::Release);
         let may_finish = |stream: &Arc<StreamState>| stream.drains_as(Drain::Finish);
         let (finishing, leaving): (Vec<_>, Vec<_>) = self.live().into_iter().partition(may_finish);
-        tokio::join!(finish(finishing, times.finish), leave(leaving, times));
+        tokio::join!(
+            finish(finishing, times.finish),
+            leave(leaving, times),
+            self.mounted.drain(times.finish)
+        );
         self.wait_until_quiet().await;
         self.hooks_done().await;
     }
@@ -38,11 +42,11 @@ impl Streams {
         }
     }
 
-    /// Waits until no stream is live that may finish.
+    /// Waits until nothing runs that may finish.
     pub(crate) async fn wait_until_finished(&self) {
         let mut streams = self.live();
         streams.retain(|stream| stream.drains_as(Drain::Finish));
-        all_over(&streams).await;
+        tokio::join!(all_over(&streams), self.mounted.wait_until_finished());
     }
 }
 

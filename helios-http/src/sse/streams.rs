@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::drain::MountedAnswers;
 use crate::sse::backplane::Backplane;
 use crate::sse::backplane::replication::Replication;
 use crate::sse::hub::topics::Membership;
@@ -34,6 +35,8 @@ pub(crate) struct Streams {
     pub(crate) closing: AtomicBool,
     /// Until when streams may finish then, in the hub's time.
     pub(crate) finish_until: OnceLock<Duration>,
+    /// They may finish as streams may.
+    pub(crate) mounted: Arc<MountedAnswers>,
 }
 
 #[derive(Default)]
@@ -58,6 +61,7 @@ impl Streams {
             heartbeat: HeartbeatState::default(),
             closing: AtomicBool::new(false),
             finish_until: OnceLock::new(),
+            mounted: Arc::default(),
         })
     }
 

@@ -1,0 +1,263 @@
+//! The body of a mounted service's answer, which ends or breaks off when the server goes down.
+//!
+//! An event stream for GET ends between two events: an `EventSource` then comes back, to another server. Anything else may
+//! finish, and breaks off when the time for that is over, so that no client takes it for complete.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use bytes::Bytes;
+use helios_core::text;
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body::{Body as _, Frame, SizeHint};
+use thiserror::Error;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::drain::MountedAnswer;
+
+/// Wraps the body of an answer that has begun.
+pub(super) fn drained(response: Response, method: &Method, answer: MountedAnswer) -> Response {
+    if response.body().is_end_stream() {
+        return response;
+    }
+    let events = (*method == Method::GET && is_endless(&response)).then(|| Events::of(&response));
+    response.map(|body| Body::new(DrainedBody::new(body, events, answer)))
+}
+
+/// Whether it is an event stream of a length that nobody knows.
+fn is_endless(response: &Response) -> bool {
+    let kind = text::media_type(response.headers());
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+        && !response.headers().contains_key(CONTENT_LENGTH)
+        && response.body().size_hint().exact().is_none()
+}
+
+struct DrainedBody {
+    body: Body,
+    /// Of an event stream that ends when the server goes down.
+    events: Option<Events>,
+    draining: Signal,
+    over: Signal,
+    running: Option<MountedAnswer>,
+}
+
+/// The error of an answer that breaks off.
+#[derive(Debug, Error)]
+#[error("the server went down before the answer had finished")]
+struct BrokenOff;
+
+impl DrainedBody {
+    fn new(body: Body, events: Option<Events>, mut answer: MountedAnswer) -> Self {
+        if events.is_some() {
+            answer.ends_when_asked();
+        }
+        Self {
+            body,
+            draining: Signal::new(&answer.draining),
+            over: Signal::new(&answer.over),
+            running: Some(answer),
+            events,
+        }
+    }
+
+    /// How an event stream that stands here ends; `None` within an event.
+    fn end_of_events(&self) -> Option<Result<(), BrokenOff>> {
+        match self.events.as_ref()? {
+            Events::Plain(position) => position.is_between_events().then_some(Ok(())),
+            Events::Encoded => Some(Err(BrokenOff)),
+        }
+    }
+
+    fn end(
+        &mut self,
+        how: Result<(), BrokenOff>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        self.body = Body::empty();
+        self.running = None;
+        Poll::Ready(how.err().map(|error| Err(axum_core::Error::new(error))))
+    }
+}
+
+impl http_body::Body for DrainedBody {
+    type Data = Bytes;
+    type Error = axum_core::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        let this = &mut *self;
+        // A body that always has something is not asked any more; of one that is encoded only silence shows an end.
+        if this.draining.is_given()
+            && let Some(Ok(())) = this.end_of_events()
+        {
+            return this.end(Ok(()));
+        }
+        if this.over.is_given() {
+            return this.end(Err(BrokenOff));
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            match &frame {
+                Some(Ok(frame)) => this.note(frame),
+                _ => this.running = None,
+            }
+            return Poll::Ready(frame);
+        }
+        if this.events.is_some()
+            && this.draining.poll(cx).is_ready()
+            && let Some(end) = this.end_of_events()
+        {
+            return this.end(end);
+        }
+        ready!(this.over.poll(cx));
+        this.end(Err(BrokenOff))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl DrainedBody {
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(Events::Plain(position)), Some(data)) = (&mut self.events, frame.data_ref()) {
+            position.pass(data);
+        }
+    }
+}
+
+/// A word that is given once. Waiting for it takes memory only when something waits.
+struct Signal {
+    token: CancellationToken,
+    waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Signal {
+    fn new(token: &CancellationToken) -> Self {
+        Self {
+            token: token.clone(),
+            waiting: None,
+        }
+    }
+
+    fn is_given(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = || Box::pin(self.token.clone().cancelled_owned());
+        self.waiting.get_or_insert_with(wait).as_mut().poll(cx)
+    }
+}
+
+/// What can be seen of the events in a body.
+enum Events {
+    Plain(Position),
+    /// Compressed: where an event ends cannot be seen, and the body's own end would be missing.
+    Encoded,
+}
+
+impl Events {
+    fn of(response: &Response) -> Self {
+        match response.headers().contains_key(CONTENT_ENCODING) {
+            true => Self::Encoded,
+            false => Self::Plain(Position::default()),
+        }
+    }
+}
+
+/// Where an event stream stands: within an event, or between two (WHATWG HTML, section 9.2.6).
+#[derive(Default)]
+struct Position {
+    line: Line,
+    /// A line of an event stands before this one, and no blank line after it.
+    is_in_event: bool,
+    /// The last byte was a CR: an LF belongs to it.
+    is_behind_cr: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Line {
+    #[default]
+    Empty,
+    /// A comment or a `retry`, which belong to no event.
+    Aside,
+    Field,
+}
+
+impl Position {
+    fn is_between_events(&self) -> bool {
+        self.line == Line::Empty && !self.is_in_event
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let is_behind_cr = std::mem::replace(&mut self.is_behind_cr, *byte == b'\r');
+            match (byte, self.line) {
+                (b'\n', _) if is_behind_cr => {}
+                (b'\r' | b'\n', line) => {
+                    self.is_in_event = match line {
+                        Line::Empty => false,
+                        Line::Aside => self.is_in_event,
+                        Line::Field => true,
+                    };
+                    self.line = Line::Empty;
+                }
+                (b':' | b'r', Line::Empty) => self.line = Line::Aside,
+                (_, Line::Empty) => self.line = Line::Field,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_between(chunks: &[&str]) -> bool {
+        let mut position = Position::default();
+        chunks
+            .iter()
+            .for_each(|chunk| position.pass(chunk.as_bytes()));
+        position.is_between_events()
+    }
+
+    #[test]
+    fn a_stream_is_between_two_events_behind_a_blank_line_and_what_is_no_event() {
+        let between: [&[&str]; 9] = [
+            &[],
+            &["data: a\n\n"],
+            &["data: a\n", "\n"],
+            &["data: a\r\n\r", "\n"],
+            &["data: a\r\r"],
+            &["data: a\r", "\n\n"],
+            &[": here\n"],
+            &[":\nretry: 3000\n"],
+            &["data: a\n\n: here\n", "id: 1\ndata: b\n\n"],
+        ];
+        for chunks in between {
+            assert!(is_between(chunks), "{chunks:?}");
+        }
+        let within: [&[&str]; 8] = [
+            &["data: a"],
+            &["data: a\n"],
+            &["data: a\r\n"],
+            &["data: a\r", "\n"],
+            &["id: 1\n: here\n"],
+            &["data: a\n\nd"],
+            &["data: a\n\n: he"],
+            &["data\n", "retry: 1\n"],
+        ];
+        for chunks in within {
+            assert!(!is_between(chunks), "{chunks:?}");
+        }
+    }
+}

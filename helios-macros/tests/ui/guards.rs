@@ -1,0 +1,14 @@
+//! `guards![..]`: what is no guard, and what is not a type.
+use helios::prelude::*;
+
+struct NotAGuard;
+
+fn main() {
+    let _ = guards![NotAGuard];
+    let _ = guards![NotAGuard(7)];
+    let _ = guards![signed_in];
+}
+
+async fn signed_in(_: &mut RequestContext) -> Result<(), HttpError> {
+    Ok(())
+}
