@@ -134,7 +134,8 @@ pub mod http {
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
     pub use helios_http::{
-        BoxedRoutes, ErrorReport, HeliosService, Listener, RemoteAddr, RouteInfo, Routes,
+        BoxedRoutes, ErrorReport, HeliosService, Listener, MatchedPath, RemoteAddr, RouteInfo,
+        Routes,
     };
     pub use helios_macros::HttpError;
 }

@@ -7,6 +7,7 @@ pub mod error;
 mod failure;
 mod future;
 mod head;
+mod matched_path;
 mod panics;
 mod peer;
 mod progress;
@@ -23,6 +24,7 @@ pub mod testing;
 mod trace;
 
 pub use app::{BoxedRoutes, Helios, Module};
+pub use matched_path::MatchedPath;
 pub use remote_addr::RemoteAddr;
 pub use routing::context::ErrorReport;
 pub use routing::router::{RouteInfo, Routes};

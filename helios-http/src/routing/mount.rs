@@ -5,12 +5,15 @@ use std::convert::Infallible;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
+use helios_core::error::HttpError;
 use helios_core::path::normal_form;
 use http::{Request, Uri};
 use tower::util::{BoxCloneSyncService, MapResponseLayer};
 use tower::{BoxError, ServiceExt};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::panics::caught_in;
 
 /// A service with any body as one that the app can keep.
 pub(crate) type BoxedService = BoxCloneSyncService<Request<Body>, Response, Infallible>;
@@ -66,24 +69,22 @@ impl Mount {
     }
 }
 
-/// Answers with the first mount that the target is below; gives the request back if there is none.
+/// Answers with the first mount that the target is below, with an error if it panics; `None` if there is none.
 pub(crate) async fn answer(
     mounts: &[Mount],
     mut request: Request<Body>,
-) -> Result<Response, Request<Body>> {
+) -> Option<Result<Response, HttpError>> {
     let found = {
         let uri = request.uri();
         let below = |mount| Mount::strip(mount, uri).map(|rest| (mount, rest));
         mounts.iter().find_map(below)
     };
-    let Some((mount, uri)) = found else {
-        return Err(request);
-    };
+    let (mount, uri) = found?;
     *request.uri_mut() = uri;
-    match mount.service.clone().oneshot(request).await {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
-    }
+    let answering = async { mount.service.clone().oneshot(request).await };
+    let answered = caught_in("a mounted service", answering).await;
+    let panicked = || HttpError::internal("the mounted service panicked");
+    Some(answered.map(|Ok(response)| response).ok_or_else(panicked))
 }
 
 #[cfg(test)]

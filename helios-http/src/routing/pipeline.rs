@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::call::Call;
-use helios_core::error::HttpError;
+use helios_core::error::{HttpError, find_cause};
 use helios_core::filter::first_answer;
 use helios_core::interceptor::{InnerHandler, Next, ReplyFuture};
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::sse::SseError;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
@@ -36,7 +37,10 @@ pub(crate) async fn answer(
     let head = ResponseHead::default();
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
     let reply = pin!(reply(endpoint, request, &head, body, app, peer));
-    let panicked = || Err(HttpError::internal("the handler panicked"));
+    let panicked = || {
+        let error = HttpError::internal("the handler panicked");
+        Err(error.with_source(SseError::Panicked))
+    };
     let reply = caught_in("a handler", reply).await;
     let reply = reply.unwrap_or_else(panicked);
     let is_error = reply.is_err();
@@ -178,7 +182,9 @@ fn refuse(
     error: HttpError,
     asked: Option<&RequestContext>,
 ) -> Response {
-    if error.status().is_server_error() {
+    // A panic is in the log.
+    let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
+    if error.status().is_server_error() && !is_panic {
         let (route, handler) = (endpoint.template.as_str(), endpoint.meta.handler);
         log_failure!(
             error,

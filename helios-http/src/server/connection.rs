@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum_core::body::Body;
-use axum_core::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::BoxError;
 
+use crate::failure::with_causes;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::{HeliosService, Stack};
@@ -242,6 +242,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(error) = ready!(self.poll_phases(cx)) {
+            let error = with_causes(&*error);
             tracing::debug!(error, "a connection ended early");
         }
         Poll::Ready(())
@@ -360,7 +361,7 @@ async fn http2_answer(
 ) -> Result<http::Response<WatchedBody>, Infallible> {
     let stream = H2Stream::current(&connection);
     request.extensions_mut().insert(stream.peer());
-    let response = Response::from(host::answer(stack, request.map(Body::new)).await);
+    let response = host::answer(stack, request.map(Body::new)).await.guarded();
     Ok(response.map(|body| WatchedBody::new(body, stream)))
 }
 
@@ -388,6 +389,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use axum_core::response::Response;
     use tokio::io::duplex;
     use tokio::runtime;
 
