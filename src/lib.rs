@@ -131,10 +131,9 @@ macro_rules! guards {
         $crate::http::Guards::new(const {
             &[$($crate::__rt::Entry {
                 name: stringify!($guard),
-                resolve: |resolver| $crate::__rt::guard::<$guard>({
-                    use $crate::__rt::{ResolveInjectable as _, ResolveProvided as _};
-                    (&$crate::__rt::Dependency::<$guard>::NEW).resolve(resolver)
-                }),
+                resolve: |resolver| $crate::__rt::guard::<$guard>(
+                    $crate::__rt::Dependency::<$guard>::NEW.resolve(resolver)
+                ),
             }),*]
         })
     };
@@ -178,7 +177,8 @@ pub mod http {
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
     pub use helios_http::{
-        BoxedRoutes, ErrorReport, Guards, HeliosService, Listener, RemoteAddr, RouteInfo, Routes,
+        BoxedRoutes, ErrorReport, Guards, HeliosService, Listener, MatchedPath, RemoteAddr,
+        RouteInfo, Routes,
     };
     pub use helios_macros::HttpError;
 }

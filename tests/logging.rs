@@ -2,42 +2,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "logging/hostile.rs"]
+mod hostile;
+#[path = "logging/log.rs"]
+mod log;
+#[path = "logging/panics.rs"]
+mod panics;
+#[path = "logging/secrets.rs"]
+mod secrets;
+#[path = "logging/streams.rs"]
+mod streams;
+
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::process::Command;
-use std::sync::Mutex;
 
 use helios::prelude::*;
 use helios::testing::TestApp;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
+use log::Log;
 
 #[derive(Injectable)]
 struct Rooms;
@@ -88,11 +70,8 @@ impl Shelf {
 struct Unheard;
 
 async fn logged(run: impl AsyncFnOnce(TestApp)) -> String {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let guard = subscriber.set_default();
+    let log = Log::start();
     run(TestApp::start(App).unwrap()).await;
-    drop(guard);
     log.text()
 }
 
@@ -158,9 +137,7 @@ async fn fails_without_a_subscriber() {
 
 #[tokio::test]
 async fn a_failure_that_a_subscriber_hears_is_in_its_log() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let _guard = subscriber.set_default();
+    let log = Log::start();
     let app = TestApp::start(Unheard).unwrap();
     assert_eq!(app.get("/shelf/tea").await.status(), 500);
     assert!(log.text().contains("a request failed"), "{}", log.text());

@@ -1,7 +1,11 @@
 //! Failures that no client is told of: they go to the log, and to standard error where nobody reads the log.
+//!
+//! A text that may quote input is a field of its own, bounded, and recorded as a text: subscribers quote and escape that, as
+//! standard error does. Recorded by its `Display`, a line feed in it would begin another line, and in the message it could
+//! pass for a field.
 
 use std::error::Error;
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
 use std::iter::successors;
 
@@ -9,22 +13,52 @@ use helios_core::bounded::bounded;
 use tracing::dispatcher::{self, Dispatch};
 use tracing::subscriber::NoSubscriber;
 
-/// The longest value of a line on standard error, in bytes.
-const LONGEST_VALUE: usize = 1_000;
+/// The longest value of a field, in bytes.
+const LONGEST_VALUE: usize = 4 * 1024;
 
-/// The causes of an error that are told there.
+/// The causes of an error that are told.
 const MOST_SOURCES: usize = 4;
 
-/// Logs an error with its source, at the level, with what it happened to.
+/// Logs an error with its causes, at the level, with what it happened to. The other values are the app's own, such as names
+/// in its code, or Helios': never input.
 macro_rules! log_failure {
     ($level:ident, $what:literal, $error:expr $(, $name:ident = $value:expr)*) => {{
         let error = $error;
         let source = ::std::error::Error::source(error);
-        ::tracing::$level!($($name = %$value,)* %error, source, $what);
+        ::tracing::$level!(
+            $($name = %$value,)*
+            error = $crate::failure::text(error),
+            source = source.map($crate::failure::with_causes),
+            $what
+        );
         $crate::failure::print_if_unheard($what, &[$((stringify!($name), &$value),)* ("error", error)], source);
     }};
 }
 pub(crate) use log_failure;
+
+/// Returns the text of a value as a field of the log takes it.
+pub(crate) fn text(value: impl Display) -> String {
+    bounded(value, LONGEST_VALUE)
+}
+
+/// Returns the text of an error and its causes.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    struct Causes<'a>(&'a (dyn Error + 'static));
+    impl Display for Causes<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let mut errors = chain(Some(self.0));
+            errors.next().map_or(Ok(()), |error| write!(f, "{error}"))?;
+            errors.try_for_each(|cause| write!(f, ": {cause}"))
+        }
+    }
+    text(Causes(error))
+}
+
+fn chain<'a>(
+    error: Option<&'a (dyn Error + 'static)>,
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(error, |&error| error.source()).take(MOST_SOURCES)
+}
 
 /// Writes one line to standard error, unless the log has a reader.
 pub(crate) fn print_if_unheard(
@@ -46,13 +80,10 @@ fn line(
 ) -> String {
     let mut line = format!("helios: {what}:");
     let mut add = |name: &str, value: &dyn Display| {
-        let _ = write!(line, " {name}={:?}", bounded(value, LONGEST_VALUE));
+        let _ = write!(line, " {name}={:?}", text(value));
     };
     fields.iter().for_each(|(name, value)| add(name, value));
-    let sources = successors(source, |&source| source.source());
-    sources
-        .take(MOST_SOURCES)
-        .for_each(|source| add("source", &source));
+    chain(source).for_each(|source| add("source", &source));
     line.push('\n');
     line
 }

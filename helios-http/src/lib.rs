@@ -8,6 +8,7 @@ pub mod error;
 mod failure;
 mod future;
 mod head;
+mod matched_path;
 mod panics;
 mod peer;
 mod progress;
@@ -24,6 +25,7 @@ pub mod testing;
 mod trace;
 
 pub use app::{BoxedRoutes, Helios, Module};
+pub use matched_path::MatchedPath;
 pub use remote_addr::RemoteAddr;
 pub use routing::context::ErrorReport;
 pub use routing::router::{RouteInfo, Routes};

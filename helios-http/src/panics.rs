@@ -1,44 +1,148 @@
-//! Panics in user code: caught where they would harm others, and logged with their backtrace.
+//! Panics in others' code: caught where they would harm more than their own request, and logged with their place and backtrace.
+//! Each is caught once, by the innermost that watches.
 
+use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Once;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use crate::failure::print_if_unheard;
+use axum_core::body::Body;
+use bytes::Bytes;
+use helios_core::error::HttpError;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tracing::Span;
+
+use crate::failure::{print_if_unheard, text};
 
 thread_local! {
     /// Whether this thread is inside of [`caught`].
     static WATCHING: Cell<bool> = const { Cell::new(false) };
-    static BACKTRACE: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
+    /// Of the last panic.
+    static ORIGIN: RefCell<Option<Origin>> = const { RefCell::new(None) };
+}
+
+/// Where a panic came from.
+struct Origin {
+    at: String,
+    backtrace: Backtrace,
+}
+
+impl Origin {
+    /// The frames of what has panicked in one line, if they have names: neither those of the panic itself, nor those of the
+    /// server.
+    fn frames(&self) -> String {
+        let backtrace = self.backtrace.to_string();
+        let lines = || backtrace.lines().map(str::trim);
+        let raises = |line: &str| line.contains("rust_begin_unwind");
+        let is_known = lines().any(raises);
+        // The frame, and its place.
+        let own = lines().skip_while(|line| is_known && !raises(line)).skip(2);
+        let watch = concat!(module_path!(), "::");
+        let own = own.take_while(|line| !line.contains(watch));
+        text(own.collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// Runs user code; a panic in it is logged and gives `None`.
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
+    let log = |payload: &Payload| log(what, message(&**payload));
+    watched(run).inspect_err(log).ok()
+}
+
+/// The same for what runs outside of the span that it belongs to.
+pub(crate) fn caught_of<T>(span: &Span, what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
+    let log = |payload: &Payload| span.in_scope(|| log(what, message(&**payload)));
+    watched(run).inspect_err(log).ok()
+}
+
+type Payload = Box<dyn Any + Send>;
+
+fn watched<T>(run: impl FnOnce() -> T) -> Result<T, Payload> {
     let outer = WATCHING.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     WATCHING.set(outer);
     result
-        .inspect_err(|payload| {
-            let backtrace = BACKTRACE.take().map(tracing::field::display);
-            let message = message(&**payload);
-            tracing::error!(panic = message, backtrace, "{what} panicked");
-            print_if_unheard("a panic", &[("in", &what), ("panic", &message)], None);
-        })
-        .ok()
+}
+
+fn log(what: &'static str, message: &str) {
+    let origin = ORIGIN.take();
+    let at = origin.as_ref().map(|origin| &*origin.at);
+    tracing::error!(
+        panic = text(message),
+        at,
+        backtrace = origin.as_ref().map(Origin::frames),
+        "{what} panicked"
+    );
+    let at = at.unwrap_or("an unknown place");
+    print_if_unheard(
+        "a panic",
+        &[("in", &what), ("panic", &message), ("at", &at)],
+        None,
+    );
 }
 
 /// Runs a future of user code; a panic in it is logged and gives `None`.
-pub(crate) async fn caught_in<T>(what: &'static str, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match caught(what, || future.as_mut().poll(cx)) {
-        Some(polled) => polled.map(Some),
-        None => Poll::Ready(None),
-    })
-    .await
+pub(crate) fn caught_in<F: Future>(what: &'static str, future: F) -> CaughtIn<F> {
+    CaughtIn { what, future }
+}
+
+pin_project! {
+    /// The future of [`caught_in`].
+    pub(crate) struct CaughtIn<F> {
+        what: &'static str,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for CaughtIn<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match caught(this.what, || this.future.poll(cx)) {
+            Some(polled) => polled.map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+/// The body of a response of others' code. A panic breaks it off, as an error of its own does.
+pub(crate) struct CaughtBody(Body);
+
+impl CaughtBody {
+    pub(crate) fn new(body: Body) -> Self {
+        Self(body)
+    }
+}
+
+impl HttpBody for CaughtBody {
+    type Data = Bytes;
+    type Error = axum_core::Error;
+
+    /// After an error nobody asks again.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        let polled = caught("a response's body", || Pin::new(&mut self.0).poll_frame(cx));
+        polled.unwrap_or_else(|| {
+            let error = HttpError::internal("the body panicked");
+            Poll::Ready(Some(Err(axum_core::Error::new(error))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        caught("a response's body", || self.0.is_end_stream()).unwrap_or_default()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        caught("a response's body", || self.0.size_hint()).unwrap_or_default()
+    }
 }
 
 /// A backtrace can be taken only while the panic is under way, which is when its hook runs. Called where nothing
@@ -52,13 +156,17 @@ fn set_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if WATCHING.get() {
-            BACKTRACE.set(Some(Backtrace::force_capture()));
+            let at = info.location().map(ToString::to_string);
+            ORIGIN.set(Some(Origin {
+                at: at.unwrap_or_default(),
+                backtrace: Backtrace::force_capture(),
+            }));
         }
         previous(info);
     }));
 }
 
-fn message(payload: &(dyn std::any::Any + Send)) -> &str {
+fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message")
@@ -74,6 +182,6 @@ mod tests {
         let result = caught("outer", || caught("inner", || panic!("x")).is_none());
         assert_eq!(result, Some(true));
         assert!(!WATCHING.get());
-        assert!(BACKTRACE.take().is_none(), "it went to the log");
+        assert!(ORIGIN.take().is_none(), "it went to the log");
     }
 }

@@ -1,13 +1,18 @@
 //! What `tracing` is told: a span for each request, and an event when its response or its stream is over.
 //!
-//! Routes are told by their template. Request targets are not: a query may hold a ticket.
+//! Routes are told by their template. Request targets are not: a query may hold a ticket. The line of a stream's end is written
+//! here alone, whatever ended it.
 
 use std::time::Duration;
 
+use helios_core::bounded;
 use helios_core::sse::{ClientId, CloseReason};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
+
+/// The longest name of a method, in bytes.
+const LONGEST_METHOD: usize = 32;
 
 /// Times one request from its routing to its response head, if anybody listens.
 pub(crate) struct RequestTrace {
@@ -18,7 +23,12 @@ pub(crate) struct RequestTrace {
 impl RequestTrace {
     pub(crate) fn start(method: &Method, route: &str) -> Self {
         Self {
-            span: tracing::info_span!("request", %method, route, status = tracing::field::Empty),
+            span: tracing::info_span!(
+                "request",
+                method = %bounded::cut(method.as_str(), LONGEST_METHOD),
+                route,
+                status = tracing::field::Empty
+            ),
             started: tracing::enabled!(tracing::Level::INFO).then(Instant::now),
         }
     }
@@ -40,7 +50,8 @@ impl RequestTrace {
 
 /// Counts what one stream writes.
 pub(crate) struct StreamTrace {
-    span: Span,
+    /// That of the request.
+    pub(crate) span: Span,
     started: Instant,
     bytes: u64,
     frames: u64,
@@ -59,12 +70,17 @@ impl StreamTrace {
 
     pub(crate) fn opened(&self, client: ClientId) {
         self.span
-            .in_scope(|| tracing::info!(%client, "stream opened"));
+            .in_scope(|| tracing::debug!(%client, "stream opened"));
     }
 
+    /// One frame of events was taken.
+    pub(crate) fn took_frame(&mut self) {
+        self.frames += 1;
+    }
+
+    /// So many bytes have left.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        self.frames += 1;
     }
 
     pub(crate) fn closed(&self, client: ClientId, reason: CloseReason) {

@@ -7,6 +7,8 @@ use axum_core::response::{IntoResponse, Response};
 use helios_core::error::HttpError;
 use helios_core::request::RequestContext;
 
+use crate::panics::caught;
+
 /// Set once, at start-up.
 pub(crate) struct AppContext {
     /// The largest request body that is bound, in bytes.
@@ -75,15 +77,18 @@ impl IntoResponse for ErrorReport<'_> {
 }
 
 impl AppContext {
-    /// The format gets the error as a client may know it; layers find it as it is.
+    /// The format gets the error as a client may know it; layers find it as it is. Where it panics, problem JSON says so.
     pub(crate) fn render(&self, error: HttpError, asked: Option<&RequestContext>) -> Response {
         let (Some(format), Some(asked)) = (&self.error_format, asked) else {
             return error.into_response();
         };
-        let mut response = format(&ErrorReport {
+        let report = ErrorReport {
             error: error.for_client(),
             request: asked,
-        });
+        };
+        let Some(mut response) = caught("the error format", || format(&report)) else {
+            return HttpError::internal("the error format panicked").into_response();
+        };
         response.extensions_mut().insert(error);
         response
     }

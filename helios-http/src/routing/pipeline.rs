@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use helios_core::call::Call;
-use helios_core::error::HttpError;
+use helios_core::error::{HttpError, find_cause};
 use helios_core::filter::first_answer;
 use helios_core::interceptor::{InnerHandler, Next, ReplyFuture};
 use helios_core::reply::Reply;
 use helios_core::request::{RequestContext, ResponseHead};
+use helios_core::sse::SseError;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
@@ -36,9 +37,8 @@ pub(crate) async fn answer(
     let head = ResponseHead::default();
     // Pinned where it stands: to move a future is to copy all that it may ever hold.
     let reply = pin!(reply(endpoint, request, &head, body, app, peer));
-    let panicked = || Err(HttpError::internal("the handler panicked"));
     let reply = caught_in("a handler", reply).await;
-    let reply = reply.unwrap_or_else(panicked);
+    let reply = reply.unwrap_or_else(|| Err(panicked("the handler panicked")));
     let is_error = reply.is_err();
     let mut answer =
         reply.unwrap_or_else(|error| refuse(of(endpoint), app, error, asked.as_ref()).into());
@@ -84,6 +84,11 @@ async fn reply(
     }
 }
 
+/// The error of a panic, which is in the log already.
+fn panicked(what: &'static str) -> HttpError {
+    HttpError::internal(what).with_source(SseError::Panicked)
+}
+
 /// Asks the guards before a mounted service, and gives the answer to whom they refuse.
 pub(crate) async fn guarded(
     pipeline: &Pipeline,
@@ -99,8 +104,8 @@ pub(crate) async fn guarded(
             Ok(()) => Ok(None),
         }
     });
-    let panicked = || Err(HttpError::internal("a guard panicked"));
-    match admitted.await.unwrap_or_else(panicked) {
+    let admitted = admitted.await;
+    match admitted.unwrap_or_else(|| Err(panicked("a guard panicked"))) {
         Ok(None) => Ok(()),
         Ok(Some(answer)) => Err(answer.into()),
         Err(error) => Err(refuse((request.route(), "mount"), app, error, asked)),
@@ -206,7 +211,9 @@ fn refuse(
     error: HttpError,
     asked: Option<&RequestContext>,
 ) -> Response {
-    if error.status().is_server_error() {
+    // A panic is in the log.
+    let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
+    if error.status().is_server_error() && !is_panic {
         log_failure!(
             error,
             "a request failed",

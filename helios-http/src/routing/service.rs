@@ -1,10 +1,10 @@
 //! The assembled app as a `tower::Service`.
 
 use std::convert::Infallible;
-use std::future::ready;
+use std::future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum_core::body::Body;
@@ -15,6 +15,7 @@ use helios_core::lifecycle::Services;
 use helios_core::request::RequestContext;
 use http::header::ALLOW;
 use http::{Method, Request, StatusCode};
+use pin_project_lite::pin_project;
 use tower::{BoxError, ServiceExt};
 use tower_service::Service;
 use tracing::Instrument;
@@ -22,6 +23,8 @@ use tracing::Instrument;
 use crate::error::Error;
 use crate::failure::log_failure;
 use crate::future::BoxFuture;
+use crate::matched_path::MatchedPath;
+use crate::panics::{CaughtIn, caught, caught_in};
 use crate::peer::Peer;
 use crate::progress::TimedBody;
 use crate::remote_addr::RemoteAddr;
@@ -55,7 +58,7 @@ impl RouteService {
     }
 
     /// Routes at once, so that the future of an endpoint holds no more than it needs.
-    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Answer> {
+    fn answer(&self, request: Request<Body>) -> Routed {
         let routing = Arc::clone(&self.routing);
         match routing.router.find(request.method(), request.uri().path()) {
             Ok(Matched::Endpoint(endpoint, params)) => {
@@ -63,16 +66,64 @@ impl RouteService {
                 let peer = parts.extensions.get::<Arc<Peer>>().cloned();
                 let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
                 let template = Arc::clone(&endpoint.template);
+                let path = MatchedPath(Arc::clone(&template));
                 let request = RequestContext::new(parts, template, params, addr);
-                Box::pin(run_endpoint(routing, endpoint, request, body, peer))
+                let answer = run_endpoint(routing, endpoint, request, body, peer);
+                Routed {
+                    path: Some(path),
+                    answer: certain("an answer", answer),
+                }
             }
             Ok(Matched::Options(allow)) => {
                 let response = (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
-                Box::pin(ready(response.into()))
+                Routed {
+                    path: None,
+                    answer: Box::pin(future::ready(response.into())),
+                }
             }
-            Err(error) => Box::pin(miss(routing, request, error)),
+            Err(error) => Routed {
+                path: None,
+                answer: certain("an answer", miss(routing, request, error)),
+            },
         }
     }
+}
+
+/// A request that has found its route, or none.
+struct Routed {
+    path: Option<MatchedPath>,
+    answer: BoxFuture<'static, Answer>,
+}
+
+/// An answer in any case: a panic that nobody further in has caught is logged, and is a 500.
+fn certain(
+    what: &'static str,
+    answer: impl Future<Output = Answer> + Send + 'static,
+) -> BoxFuture<'static, Answer> {
+    Box::pin(Certain {
+        answer: caught_in(what, answer),
+    })
+}
+
+pin_project! {
+    /// The future of [`certain`].
+    struct Certain<F> {
+        #[pin]
+        answer: CaughtIn<F>,
+    }
+}
+
+impl<F: Future<Output = Answer>> Future for Certain<F> {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let answer = self.project().answer.poll(cx);
+        answer.map(|answer| answer.unwrap_or_else(|| broken().into()))
+    }
+}
+
+fn broken() -> Response {
+    HttpError::internal("the answer panicked").into_response()
 }
 
 impl Service<Request<Body>> for RouteService {
@@ -89,14 +140,19 @@ impl Service<Request<Body>> for RouteService {
     }
 }
 
-/// An answer in the making, for those who take a response.
-pub(crate) struct Responding(BoxFuture<'static, Answer>);
+/// An answer in the making, for those who take a response. They are told of its route.
+pub(crate) struct Responding(Routed);
 
 impl Future for Responding {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(|answer| Ok(answer.into()))
+        let answer = ready!(self.0.answer.as_mut().poll(cx));
+        let mut response = Response::from(answer);
+        if let Some(path) = self.0.path.take() {
+            response.extensions_mut().insert(path);
+        }
+        Poll::Ready(Ok(response))
     }
 }
 
@@ -147,8 +203,8 @@ impl Stack {
     pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
         let request = self.timed(request);
         match self.service {
-            Layered::Not(service) => service.answer(request),
-            Layered::By(service) => Box::pin(async move {
+            Layered::Not(service) => service.answer(request).answer,
+            Layered::By(service) => certain("a layer", async move {
                 let Ok(response) = service.oneshot(request).await;
                 response.into()
             }),
@@ -177,7 +233,13 @@ impl Service<Request<Body>> for Stack {
         let request = self.timed(request);
         match &mut self.service {
             Layered::Not(service) => Box::pin(service.call(request)),
-            Layered::By(service) => service.call(request),
+            Layered::By(service) => match caught("a layer", || service.call(request)) {
+                Some(response) => Box::pin(async move {
+                    let response = caught_in("a layer", response).await;
+                    response.unwrap_or_else(|| Ok(broken()))
+                }),
+                None => Box::pin(future::ready(Ok(broken()))),
+            },
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tower::BoxError;
 
+use crate::failure::with_causes;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::routing::service::HeliosService;
@@ -176,6 +177,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(error) = ready!(self.poll_phases(cx)) {
+            let error = with_causes(&*error);
             tracing::debug!(error, "a connection ended early");
         }
         Poll::Ready(())

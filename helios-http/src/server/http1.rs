@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::BoxError;
 
+use crate::failure::with_causes;
 use crate::peer::Peer;
 use crate::server::state::{BUFFER_BYTES, ServerState};
 use crate::server::takeover::capture::CapturedIo;
@@ -106,7 +107,8 @@ where
         Ok(None) => Ok(Ended::Closed),
         // The client is told so.
         Err(error) if error.is_parse() => {
-            tracing::debug!(?error, "a request cannot be read");
+            let error = with_causes(&error);
+            tracing::debug!(error, "a request cannot be read");
             Ok(Ended::Unread(io))
         }
         Err(error) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_core::body::Body;
-use axum_core::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -86,7 +85,7 @@ async fn answer(
 ) -> Result<http::Response<WatchedBody>, Infallible> {
     let stream = H2Stream::current(&connection);
     request.extensions_mut().insert(stream.peer());
-    let response = Response::from(host::answer(stack, request.map(Body::new)).await);
+    let response = host::answer(stack, request.map(Body::new)).await.guarded();
     Ok(response.map(|body| WatchedBody::new(body, stream)))
 }
 

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
+use crate::failure::text;
+
 /// How many connections may wait to be accepted: after a restart all clients come back at once. The kernel allows less if
 /// `net.core.somaxconn` is less.
 pub(super) const BACKLOG: u32 = 4096;
@@ -111,7 +113,10 @@ impl Listener for TcpListener {
 
     fn reset(stream: &TcpStream) {
         if let Err(error) = stream.set_zero_linger() {
-            tracing::debug!(%error, "a connection is closed instead of reset");
+            tracing::debug!(
+                error = text(error),
+                "a connection is closed instead of reset"
+            );
         }
     }
 }
@@ -120,7 +125,10 @@ impl Listener for TcpListener {
 fn limit_unsent(stream: &TcpStream) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        tracing::debug!(%error, "the unsent bytes of a socket are not limited");
+        tracing::debug!(
+            error = text(error),
+            "the unsent bytes of a socket are not limited"
+        );
     }
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
     let _ = stream;

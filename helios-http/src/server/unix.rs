@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf, absolute};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::error::Error;
+use crate::failure::text;
 use crate::server::listener::{BACKLOG, Listener};
 
 /// A listener whose socket's file is removed at its end, if it is still the one that was made.
@@ -128,7 +129,11 @@ fn remove(path: &Path, file: FileId) {
         return;
     }
     if let Err(error) = fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "the socket's file stays: it cannot be removed");
+        tracing::warn!(
+            path = text(path.display()),
+            error = text(error),
+            "the socket's file stays: it cannot be removed"
+        );
     }
 }
 

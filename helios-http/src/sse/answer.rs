@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
+use crate::panics::CaughtBody;
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::BrokenOff;
 
@@ -30,6 +31,14 @@ impl Answer {
         match self {
             Self::Response(response) => response.headers_mut(),
             Self::Stream(stream) => stream.headers_mut(),
+        }
+    }
+
+    /// The answer as a response, for a server. Its body breaks off where it panics; a stream of the app's does not panic.
+    pub(crate) fn guarded(self) -> Response {
+        match self {
+            Self::Response(response) => response.map(|body| Body::new(CaughtBody::new(body))),
+            stream => stream.into(),
         }
     }
 
@@ -69,6 +78,9 @@ impl HttpBody for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let chunk = ready!(self.0.poll_chunk(cx));
+        if let Some(Ok(chunk)) = &chunk {
+            self.0.wrote(chunk.bytes.len());
+        }
         Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk?.bytes))))
     }
 }

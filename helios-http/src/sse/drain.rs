@@ -7,6 +7,7 @@ use std::time::Duration;
 use helios_core::sse::CloseReason;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::failure::text;
 use crate::sse::options::{Drain, DrainTimes};
 use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
@@ -34,7 +35,8 @@ impl Streams {
         let options = self.hub.options();
         // How long it may take is said only now, too late to refuse it.
         if let Err(error) = options.check_drain(deadline, deadline) {
-            tracing::warn!(%error, "the drain is shorter than the options ask for");
+            let error = text(error);
+            tracing::warn!(error, "the drain is shorter than the options ask for");
         }
         let times = options.drain_times(deadline);
         if timeout(deadline, self.drain(times)).await.is_err() {

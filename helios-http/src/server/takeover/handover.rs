@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 
 use crate::future::BoxFuture;
 use crate::head::asks_to_close;
+use crate::panics::CaughtBody;
 use crate::routing::service::Stack;
 use crate::server::host;
 use crate::server::takeover::stream::TakenBody;
@@ -177,7 +178,7 @@ impl Handover {
     }
 
     /// Keeps the body aside.
-    fn begin(&self, mut head: Parts, body: TakenBody, mut framing: Framing) -> Response {
+    fn begin(&self, mut head: Parts, body: TakenBody, mut framing: Framing) -> CaughtResponse {
         if asks_to_close(&head.headers) {
             framing.last = true;
         } else if framing.last && framing.chunked {
@@ -190,13 +191,16 @@ impl Handover {
             framing,
         });
         self.begun.store(true, Ordering::Relaxed);
-        Response::from_parts(head, Body::new(Held))
+        Response::from_parts(head, CaughtBody::new(Body::new(Held)))
     }
 
     fn state(&self) -> MutexGuard<'_, HandoverState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A response whose body breaks off where it panics.
+type CaughtResponse = http::Response<CaughtBody>;
 
 /// The response to one request, as hyper sees it: of an event stream the head alone.
 pub(crate) struct Answered {
@@ -252,21 +256,27 @@ fn noted(body: Incoming, handover: &Arc<Handover>) -> Body {
 }
 
 impl Future for Answered {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<CaughtResponse, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.answer.as_mut().poll(cx));
-        let mut response = match (answer, self.framing()) {
+        let framing = self.framing();
+        let mut response = match (answer, framing) {
             (Answer::Stream(stream), Some(framing)) if is_unframed(&stream) => {
                 let (head, running) = stream.into_parts();
                 let body = TakenBody::Own(running);
                 self.handover.begin(head, body, framing)
             }
-            (Answer::Response(response), Some(framing)) if may_be_taken(&response) => {
-                let (head, body) = response.into_parts();
-                self.handover.begin(head, TakenBody::Other(body), framing)
+            (answer, _) => {
+                let response = Response::from(answer).map(CaughtBody::new);
+                match framing.filter(|_| may_be_taken(&response)) {
+                    Some(framing) => {
+                        let (head, body) = response.into_parts();
+                        self.handover.begin(head, TakenBody::Other(body), framing)
+                    }
+                    None => response,
+                }
             }
-            (answer, _) => answer.into(),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let is_websocket = text::elements(response.headers(), UPGRADE, b',')
@@ -284,7 +294,7 @@ impl Future for Answered {
     }
 }
 
-fn says_length(response: &Response) -> bool {
+fn says_length(response: &CaughtResponse) -> bool {
     let exact = response.body().size_hint().exact();
     exact.is_some() || response.headers().contains_key(CONTENT_LENGTH)
 }
@@ -302,7 +312,7 @@ fn framing(request: &Request<Incoming>) -> Option<Framing> {
 }
 
 /// Whether it is an event stream, of a length that nobody knows.
-fn may_be_taken(response: &Response) -> bool {
+fn may_be_taken(response: &CaughtResponse) -> bool {
     let body = response.body();
     response.status() == StatusCode::OK
         && says_event_stream(response.headers())

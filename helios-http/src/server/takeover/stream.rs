@@ -7,12 +7,13 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum_core::body::Body;
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
+use crate::failure::with_causes;
+use crate::panics::CaughtBody;
 use crate::server::takeover::handover::{Framing, TakenOver};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::Chunk;
@@ -44,7 +45,7 @@ pub(crate) struct StreamWriter<I> {
 /// The body of a stream that was taken over. The app's own is held inline, any other behind a pointer.
 pub(crate) enum TakenBody {
     Own(RunningStream),
-    Other(Body),
+    Other(CaughtBody),
 }
 
 impl TakenBody {
@@ -67,6 +68,13 @@ impl TakenBody {
                 waits: false,
             })
         }))
+    }
+
+    /// So many bytes have left for the socket.
+    fn wrote(&mut self, bytes: usize) {
+        if let Self::Own(stream) = self {
+            stream.wrote(bytes);
+        }
     }
 }
 
@@ -196,7 +204,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
                     continue;
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "an event stream broke off");
+                    let error = with_causes(&error);
+                    tracing::debug!(error, "an event stream broke off");
                     self.end = Some(End::Failed);
                 }
                 None => {
@@ -228,7 +237,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         self.blocked = true;
         while !bytes.is_empty() {
             match write(&mut self.io, cx, bytes)? {
-                Poll::Ready(count) => bytes = &bytes[count..],
+                Poll::Ready(count) => {
+                    self.body.wrote(count);
+                    bytes = &bytes[count..];
+                }
                 Poll::Pending => {
                     self.unwritten = Bytes::copy_from_slice(bytes);
                     return Poll::Pending;
@@ -241,6 +253,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
     fn poll_unwritten(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unwritten.is_empty() {
             let count = ready!(write(&mut self.io, cx, &self.unwritten))?;
+            self.body.wrote(count);
             self.unwritten.advance(count);
         }
         // Frees the memory, which `advance` keeps.
@@ -281,6 +294,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use axum_core::body::Body;
     use http_body::Frame;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -321,7 +335,7 @@ mod tests {
         let last = !chunked;
         let taken = TakenOver {
             written: b"head ".to_vec(),
-            body: TakenBody::Other(Body::new(frames)),
+            body: TakenBody::Other(CaughtBody::new(Body::new(frames))),
             framing: Framing { chunked, last },
         };
         (StreamWriter::new(io, Vec::new(), taken), client, polls)
@@ -424,7 +438,7 @@ mod tests {
         let (io, mut client) = duplex(2 * UNREAD_BYTES);
         let taken = TakenOver {
             written: Vec::new(),
-            body: TakenBody::Other(Body::new(Silence)),
+            body: TakenBody::Other(CaughtBody::new(Body::new(Silence))),
             framing: Framing {
                 chunked: true,
                 last: false,

@@ -35,6 +35,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::failure::with_causes;
 use crate::panics::caught_in;
 use crate::sse::backplane::{
     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, Finished, History, PastEvent, Watched,
@@ -183,6 +184,7 @@ impl Replication {
         match timeout(TIMEOUT, backplane.unwatch(&topic.name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
+                let error = with_causes(&*error);
                 tracing::warn!(topic = &*topic.name, error, "the backplane did not unwatch");
             }
             Err(_) => tracing::warn!(
@@ -364,6 +366,7 @@ impl Replication {
             Ok(History::Gone) => None,
             Err(error) => {
                 let topic = &*topic.name;
+                let error = with_causes(&*error);
                 tracing::warn!(topic, error, "the backplane's history failed");
                 None
             }

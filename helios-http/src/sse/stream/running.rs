@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::failure::log_failure;
 use crate::future::BoxFuture;
-use crate::panics::caught;
+use crate::panics::{caught, caught_of};
 use crate::reply::with_head;
 use crate::sse::call::{Ended, Opening, Outcome, Refusal};
 use crate::sse::control;
@@ -45,6 +45,8 @@ pub(crate) struct RunningStream {
     preamble: Option<Bytes>,
     /// The source is the error hooks' now.
     failing: bool,
+    /// It is over, for the reason that its hooks are told.
+    closed: Option<CloseReason>,
     trace: StreamTrace,
 }
 
@@ -86,6 +88,7 @@ impl RunningStream {
             source: Some(source),
             preamble: None,
             failing: false,
+            closed: None,
             trace: StreamTrace::start(),
         }
     }
@@ -166,7 +169,7 @@ impl RunningStream {
                 Poll::Ready(Err(refusal)) => self.fail(refusal),
             }
         }
-        let Some(stream) = &self.stream else {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.closed.is_none()) else {
             return Poll::Ready(None);
         };
         let preamble = self.preamble.take();
@@ -174,7 +177,7 @@ impl RunningStream {
         let mut polled = stream.state.poll_chunk(self.route.hub(), frame, cx);
         match &mut polled {
             Poll::Ready(Some(Ok(chunk))) => {
-                self.trace.wrote(chunk.bytes.len());
+                self.trace.took_frame();
                 // A source waits for room, if it does, until it is polled again.
                 chunk.waits &= self.source.is_none();
             }
@@ -182,6 +185,11 @@ impl RunningStream {
             Poll::Pending => {}
         }
         polled
+    }
+
+    /// So many bytes of it have left, or were taken by whoever writes them.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.trace.wrote(bytes);
     }
 
     fn source_goes_on(&self) -> bool {
@@ -193,7 +201,8 @@ impl RunningStream {
         let Some(source) = &mut self.source else {
             return Poll::Pending;
         };
-        let polled = caught("an SSE stream", || source.as_mut().poll(cx))
+        let poll = || source.as_mut().poll(cx);
+        let polled = caught_of(&self.trace.span, "an SSE stream", poll)
             .unwrap_or(Poll::Ready(Err(Refusal::Error(SseError::Panicked))));
         if let (None, Some(opening)) = (&self.stream, &self.opening) {
             self.stream = opening.attached().cloned();
@@ -250,7 +259,11 @@ impl RunningStream {
             // That is known before the head leaves.
             Refusal::Overloaded => return,
         };
-        log_failure!(warn, "an SSE stream failed", &error, client = stream.id());
+        if !matches!(error, SseError::Panicked) {
+            self.trace.span.in_scope(|| {
+                log_failure!(warn, "an SSE stream failed", &error, client = stream.id());
+            });
+        }
         stream.state.fail();
         self.failing = true;
         self.source = Some(Box::pin(async move {
@@ -279,16 +292,15 @@ impl RunningStream {
     /// Whoever polls it again finds nothing more.
     fn finish(&mut self, reason: CloseReason) {
         self.drop_source();
-        let Some(stream) = self.stream.take() else {
+        let (Some(stream), None) = (&self.stream, self.closed) else {
             return;
         };
-        let finished = match stream.state.is_cut_as_stuck() {
+        match stream.state.is_cut_as_stuck() {
             true => stream.state.end_as_stuck(),
             false => stream.state.finish(reason),
-        };
-        if let Some(reason) = finished {
-            self.trace.closed(stream.id(), reason);
         }
+        // The heartbeat may have ended it before.
+        self.closed = Some(stream.state.finished().unwrap_or(reason));
     }
 }
 
@@ -308,8 +320,12 @@ fn is_of_closed(error: &SseError) -> bool {
 }
 
 impl Drop for RunningStream {
+    /// Its end is logged here, and not where it is decided: the last bytes leave in between.
     fn drop(&mut self) {
         self.finish(CloseReason::ClientDisconnected);
+        if let (Some(stream), Some(reason)) = (&self.stream, self.closed) {
+            self.trace.closed(stream.id(), reason);
+        }
     }
 }
 

@@ -336,16 +336,19 @@ impl StreamState {
     }
 
     /// The stream is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
-    /// hooks in a task of their own. Only the first call does anything. It returns the final reason if the stream was attached.
-    pub(crate) fn finish(self: &Arc<Self>, reason: CloseReason) -> Option<CloseReason> {
-        let (reason, was_live) = self.settle(reason)?;
-        let request = self.request()?;
+    /// hooks in a task of their own. Only the first call does anything.
+    pub(crate) fn finish(self: &Arc<Self>, reason: CloseReason) {
+        let Some((reason, was_live)) = self.settle(reason) else {
+            return;
+        };
+        let Some(request) = self.request() else {
+            return;
+        };
         hook_tasks::spawn_close(SseStream::of(Arc::clone(self)), request, reason);
         // Last, so that a drain which sees no live stream finds the hooks' task.
         if was_live {
             request.route.streams.ended();
         }
-        Some(reason)
     }
 
     /// Ends the state and runs the callbacks. `None` if that was done before.

@@ -109,16 +109,16 @@ impl StreamState {
         }
         match judgement.verdict {
             Verdict::Fine | Verdict::KeepAlive => {}
-            Verdict::Stuck => drop(self.end_as_stuck()),
+            Verdict::Stuck => self.end_as_stuck(),
             Verdict::Slow => self.change(|parts, effects| parts.fell_behind(request, effects)),
             Verdict::Aged => self.announce_end(CloseReason::MaxAge, grace),
         }
     }
 
-    /// Ends a stream that nobody polls any more. Gives the final reason, as [`StreamState::finish`] does.
-    pub(crate) fn end_as_stuck(self: &Arc<Self>) -> Option<CloseReason> {
+    /// Ends a stream that nobody polls any more.
+    pub(crate) fn end_as_stuck(self: &Arc<Self>) {
         self.end_as_slow();
-        self.finish(CloseReason::SlowClient)
+        self.finish(CloseReason::SlowClient);
     }
 
     /// Helios' own server cuts it, since the peer does not read.
