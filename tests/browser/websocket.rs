@@ -37,7 +37,8 @@ struct App;
 
 pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser) {
     let journal = Journal::default();
-    let start = |listener| TestServer::start_on(Helios::new(App).provide(journal.clone()), listener);
+    let start =
+        |listener| TestServer::start_on(Helios::new(App).provide(journal.clone()), listener);
     let server = start(TcpListener::bind("127.0.0.1:0").await.unwrap());
     let addr = server.addr;
     let _browser = browser(&format!("http://{addr}/watch"));
@@ -59,6 +60,11 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
     let back = SseEvent::json(back).event("said");
     server.sse.publish("room", back).await.unwrap();
     for pane in ["ws", "sse"] {
-        seen(&journal, &format!("{pane} open: server back | ann hello"), 1).await;
+        seen(
+            &journal,
+            &format!("{pane} open: server back | ann hello"),
+            1,
+        )
+        .await;
     }
 }

@@ -97,7 +97,10 @@ where
     let Some(parts) = connection.into_parts() else {
         return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade)));
     };
-    let (io, mut unread) = parts.io.into_inner().into_inner().into_parts();
+    let Some(io) = parts.io.into_inner().into_inner() else {
+        return Ok(Ended::Closed);
+    };
+    let (io, mut unread) = io.into_parts();
     unread.splice(..0, parts.read_buf);
     let is_unread = !is_idle && (handover.is_request_unread() || !unread.is_empty());
     match taken {
