@@ -18,7 +18,7 @@ use helios::http::SameOrigin;
 use helios::prelude::*;
 use helios::sse::{Decoded, DecodedEvent, Decoder};
 use http::request::Parts;
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
 use tokio_stream::StreamExt;
 
 const ROOM: &str = "room";
@@ -28,6 +28,9 @@ const MAX_BYTES: usize = 4_096;
 
 /// A peer that has said nothing for that long is asked, and is gone if it says nothing for as long again.
 const PING: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to answer a close frame.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// A name is what somebody says it is; for who somebody is see `auth.rs`.
 #[derive(Injectable)]
@@ -75,8 +78,11 @@ impl Room {
             .max_frame_size(MAX_BYTES);
         Ok(upgrade.on_upgrade(async move |mut socket| {
             let goodbye = room.converse(&mut socket, &name, events).await;
-            // Nobody may be there to hear it.
+            // Fails if nobody is there any more.
             let _ = socket.send(Message::Close(goodbye)).await;
+            // Closed before its answer has come, it would not be a clean close for some browsers.
+            let answer = async { while let Some(Ok(_)) = socket.recv().await {} };
+            let _ = timeout(ANSWER, answer).await;
         }))
     }
 }

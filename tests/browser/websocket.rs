@@ -48,11 +48,12 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
     seen(&journal, "ws open: ann hello", 1).await;
     seen(&journal, "sse open: ann hello", 1).await;
     seen(&journal, "own: ann hello", 1).await;
-    seen(&journal, "too long: closed 1008, clean", 1).await;
+    seen(&journal, "too long: closed 1008", 1).await;
 
     server.stop().await.unwrap();
     let server = start(TcpListener::bind(addr).await.unwrap());
-    seen(&journal, "own: closed 1001, clean", 1).await;
+    seen(&journal, "own: closed 1001", 1).await;
+    seen(&journal, "own: clean", 1).await;
     for pane in ["ws", "sse"] {
         seen(&journal, &format!("{pane} open: ann hello"), 2).await;
     }
