@@ -131,7 +131,11 @@ mod tests {
             (("sec-fetch-site", "cross-site"), false),
             (("user-agent", "a program"), true),
         ] {
-            assert_eq!(passes("GET", "/", &[told, host, upgrade]), expected, "{told:?}");
+            assert_eq!(
+                passes("GET", "/", &[told, host, upgrade]),
+                expected,
+                "{told:?}"
+            );
             assert!(passes("GET", "/", &[told, host]));
         }
     }

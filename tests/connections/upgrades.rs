@@ -66,7 +66,7 @@ impl Sockets {
         socket.on_upgrade(async move |socket| {
             let _open = socket;
             journal.note("idles");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     }
 
