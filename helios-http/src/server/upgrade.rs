@@ -173,8 +173,8 @@ impl Drop for CutOnDrop {
 pub(super) struct UpgradableIo<I: Socket> {
     /// None once it has been taken out.
     io: Option<I>,
-    /// A peer that takes nothing more is not waited for.
-    has_failed: bool,
+    /// Nothing comes from the peer any more, or it takes nothing: it is not waited for.
+    is_done: bool,
     outgoing: Outgoing,
     upgrade: Arc<Upgrade>,
 }
@@ -182,7 +182,7 @@ pub(super) struct UpgradableIo<I: Socket> {
 impl<I: Socket> Drop for UpgradableIo<I> {
     fn drop(&mut self) {
         let is_granted = self.upgrade.is_granted.load(Ordering::Relaxed);
-        if let Some(io) = self.io.take_if(|_| is_granted && !self.has_failed) {
+        if let Some(io) = self.io.take_if(|_| is_granted && !self.is_done) {
             self.upgrade.give_back(Box::new(io));
         }
         drop(self.io.take());
@@ -194,7 +194,7 @@ impl<I: Socket> UpgradableIo<I> {
     pub(super) fn new(io: I, upgrade: Arc<Upgrade>) -> Self {
         Self {
             io: Some(io),
-            has_failed: false,
+            is_done: false,
             outgoing: Outgoing::default(),
             upgrade,
         }
@@ -208,7 +208,7 @@ impl<I: Socket> UpgradableIo<I> {
     fn poll_io_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(io) = &mut self.io else { return cut() };
         let written = Pin::new(io).poll_write(cx, bytes);
-        self.has_failed |= matches!(written, Poll::Ready(Err(_)));
+        self.is_done |= matches!(written, Poll::Ready(Err(_)));
         written
     }
 
@@ -286,7 +286,10 @@ impl<I: Socket> AsyncWrite for UpgradableIo<I> {
                 ready!(this.poll_goodbye(cx))?;
                 match this.outgoing.rest_of_frame(bytes) {
                     // The app's library answers the client's answer, as it does not know that the server has spoken.
-                    [] if is_close(bytes) => Poll::Ready(Ok(bytes.len())),
+                    [] if is_close(bytes) => {
+                        this.is_done = true;
+                        Poll::Ready(Ok(bytes.len()))
+                    }
                     [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                     rest => this.poll_frames(cx, rest),
                 }
@@ -373,6 +376,7 @@ mod tests {
             let mut rest = Vec::new();
             it.client.read_to_end(&mut rest).await.unwrap();
             assert_eq!(rest, b"");
+            it.client
         });
         let mut read = [0; 8];
         it.io.read_exact(&mut read).await.unwrap();
@@ -380,8 +384,14 @@ mod tests {
         // As its library answers the answer.
         it.io.write_all(&GOING_AWAY).await.unwrap();
         drop(it.io);
+        let begin = Instant::now();
         it.run.await.unwrap().unwrap();
-        client.await.unwrap();
+        assert_eq!(
+            begin.elapsed(),
+            Duration::ZERO,
+            "nothing more is waited for"
+        );
+        drop(client.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
