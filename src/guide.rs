@@ -12,6 +12,7 @@
 //! | [`errors`] | problem JSON, errors of your own, errors on streams |
 //! | [`services`] | the container, what is provided, modules |
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
+//! | [`websockets`] | when a stream is not enough: the endpoint, guards, a room shared with streams |
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`testing`] | an app in process, its streams event by event |
@@ -64,6 +65,7 @@ chapters! {
     errors "guide/errors.md"
     services "guide/services.md"
     serving "guide/serving.md"
+    websockets "guide/websockets.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
     testing "guide/testing.md"

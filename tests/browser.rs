@@ -1,5 +1,5 @@
 //! The examples' pages in real browsers: events arrive, a lost server is found again, a finished stream stays finished, a
-//! chat misses nothing.
+//! chat misses nothing, a WebSocket is told that the server goes down.
 //!
 //! Another page holds an example's page in a frame, watches what a person would see, and reports it.
 #![allow(clippy::unwrap_used)]
@@ -13,6 +13,7 @@ mod user;
 
 mod browser {
     pub(crate) mod dashboard;
+    pub(crate) mod websocket;
 }
 
 use axum_core::response::{IntoResponse, Response};
@@ -211,4 +212,16 @@ async fn a_dashboard_in_chromium() {
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn a_dashboard_in_firefox() {
     browser::dashboard::loses_nothing(Browser::firefox).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; `cargo xtask test` runs it"]
+async fn a_websocket_in_chromium() {
+    browser::websocket::is_told_of_a_shutdown(Browser::chromium).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox; `cargo xtask test` runs it"]
+async fn a_websocket_in_firefox() {
+    browser::websocket::is_told_of_a_shutdown(Browser::firefox).await;
 }

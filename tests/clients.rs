@@ -11,11 +11,12 @@ mod clients {
     pub(crate) mod seen;
     pub(crate) mod site;
     pub(crate) mod table;
+    pub(crate) mod websocket;
     pub(crate) mod wire;
 }
 
 use clients::pages::Frameset;
-use clients::{process, scenarios, site, table};
+use clients::{process, scenarios, site, table, websocket};
 use support::browser::Browser;
 
 /// Not a test, but the server of the others, in a process that they start.
@@ -68,6 +69,12 @@ async fn npm_eventsource() {
 #[ignore = "needs Node; `cargo xtask test` runs it"]
 async fn npm_fetch_event_source() {
     scenarios::all(&table::FETCH_EVENT_SOURCE, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_ws() {
+    websocket::is_echoed_and_told_of_a_shutdown().await;
 }
 
 #[tokio::test]

@@ -7,5 +7,7 @@ mod closing;
 mod idle;
 #[path = "connections/leavers.rs"]
 mod leavers;
+#[path = "connections/shared_room.rs"]
+mod shared_room;
 #[path = "connections/upgrades.rs"]
 mod upgrades;

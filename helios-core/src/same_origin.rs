@@ -1,7 +1,7 @@
 //! [`SameOrigin`]: a guard against the pages of other sites.
 
 use http::Method;
-use http::header::HOST;
+use http::header::{HOST, UPGRADE};
 
 use crate::container::{Injectable, Resolver};
 use crate::error::HttpError;
@@ -14,6 +14,9 @@ use crate::text;
 /// A browser tells it in `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)). One that does not yet sends
 /// an `Origin`, which is compared with the host of the request: a proxy has to hand on the `Host`. A request with neither is not
 /// a page's, and passes. So do GET, HEAD and OPTIONS, which are to change nothing. Another subdomain is another site here.
+///
+/// A GET that asks for an upgrade does not pass by its method: a browser opens a WebSocket to any site, with the cookies that it
+/// has for it, and asks nobody.
 ///
 /// ```
 /// use helios::http::SameOrigin;
@@ -51,12 +54,17 @@ impl Injectable for SameOrigin {
 #[diagnostic::do_not_recommend]
 impl Guard for SameOrigin {
     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
-        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-        match is_safe || is_of_own_site(request) {
+        match is_safe(request) || is_of_own_site(request) {
             true => Ok(()),
             false => Err(HttpError::forbidden("the request comes from another site")),
         }
     }
+}
+
+/// A page sets no `Upgrade` itself: it stands only in a request for a WebSocket.
+fn is_safe(request: &RequestContext) -> bool {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    is_safe && !request.headers().contains_key(UPGRADE)
 }
 
 fn is_of_own_site(request: &RequestContext) -> bool {
@@ -110,6 +118,25 @@ mod tests {
             let seen = passes("POST", "/", &[("sec-fetch-site", site), own, host]);
             assert_eq!(seen, expected, "{site}");
             assert!(passes("GET", "/", &[("sec-fetch-site", site), own, host]));
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_opens_no_websocket() {
+        let (host, upgrade) = (("host", "a.example"), ("upgrade", "websocket"));
+        for (told, expected) in [
+            (("origin", "https://a.example"), true),
+            (("origin", "https://evil.example"), false),
+            (("origin", "null"), false),
+            (("sec-fetch-site", "cross-site"), false),
+            (("user-agent", "a program"), true),
+        ] {
+            assert_eq!(
+                passes("GET", "/", &[told, host, upgrade]),
+                expected,
+                "{told:?}"
+            );
+            assert!(passes("GET", "/", &[told, host]));
         }
     }
 

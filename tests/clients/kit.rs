@@ -40,6 +40,7 @@ pub(crate) static NODE: Kit = kit!(
         "tell.mjs",
         "eventsource.mjs",
         "fetch-event-source.mjs",
+        "websocket.mjs",
     ],
     [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
 );

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::routing::any;
 use axum_core::response::Response;
 use futures_util::{SinkExt, StreamExt};
@@ -67,6 +67,18 @@ impl Sockets {
             let _open = socket;
             journal.note("idles");
             std::future::pending::<()>().await;
+        })
+    }
+
+    /// Closes the WebSocket of who sends a long message.
+    #[get("short")]
+    fn short(&self, socket: WebSocketUpgrade) -> Response {
+        socket.max_frame_size(100).on_upgrade(async |mut socket| {
+            while let Some(Ok(_)) = socket.recv().await {}
+            let (code, reason) = (close_code::SIZE, "too long".into());
+            let _ = socket
+                .send(Message::Close(Some(CloseFrame { code, reason })))
+                .await;
         })
     }
 
@@ -199,6 +211,24 @@ async fn the_client_of_a_websocket_is_told_that_the_server_goes_away() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_client_in_the_middle_of_a_message_is_told_why_its_websocket_was_closed() {
+    let (server, _) = start().await;
+    let mut socket = connect(&server, "/sockets/short").await.unwrap();
+    // More than the kernel takes before it is read.
+    let sent = within(socket.send(ClientMessage::text("x".repeat(10_000_000)))).await;
+    assert!(sent.is_ok(), "{sent:?}");
+    let told = within(socket.next()).await;
+    let size = CloseCode::Size;
+    assert!(
+        matches!(&told, Some(Ok(ClientMessage::Close(Some(frame)))) if frame.code == size),
+        "{told:?}"
+    );
+    // It answers, which nobody reads, and the connection ends all the same.
+    assert!(within(socket.next()).await.is_none());
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]

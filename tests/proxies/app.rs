@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use helios::SseOptions;
+use helios::http::SameOrigin;
 use helios::prelude::*;
 use http::Request;
 use http_body_util::Empty;
@@ -33,6 +35,18 @@ impl News {
     fn page(&self) -> Response {
         let html = [("content-type", "text/html")];
         (html, include_str!("page.html")).into_response()
+    }
+
+    #[get("socket")]
+    #[use_guards(SameOrigin)]
+    fn socket(&self, upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_upgrade(async |mut socket| {
+            while let Some(Ok(message)) = socket.recv().await {
+                if matches!(message, Message::Text(_)) && socket.send(message).await.is_err() {
+                    break;
+                }
+            }
+        })
     }
 
     /// A page tells what it has seen.

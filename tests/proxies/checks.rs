@@ -3,11 +3,16 @@
 use std::net::IpAddr;
 use std::process::Stdio;
 
+use futures_util::{SinkExt, StreamExt};
 use helios::prelude::*;
 use helios::sse::{Overload, SseOptions};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::app::{AS_A_BROWSER, Site, ask, ask_from, join, open};
 pub(super) use super::browser::ten_streams_of_a_page_survive_a_restart;
@@ -32,6 +37,7 @@ macro_rules! through {
                 a_page_of_another_origin_may_read_the_answer_for_the_app
                 what_the_app_answers_is_left_alone
                 a_browser_would_be_told_an_error
+                a_websocket_is_passed_on_and_told_of_a_shutdown
                 ten_streams_of_a_page_survive_a_restart
                 clients_are_told_apart
             }
@@ -244,6 +250,30 @@ pub(super) async fn what_the_app_answers_is_left_alone(kind: &Kind) {
     let response = ask(proxy.addr, &[AS_A_BROWSER]).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
+}
+
+pub(super) async fn a_websocket_is_passed_on_and_told_of_a_shutdown(kind: &Kind) {
+    let mut site = Site::new(silent).await;
+    let proxy = kind.start(site.addr, Setup::WebSocket).await;
+    let socket = TcpStream::connect(proxy.addr).await.unwrap();
+    let mut request = format!("ws://{}/news/socket", proxy.addr)
+        .into_client_request()
+        .unwrap();
+    // What the guard knows of it has to come through, too.
+    let origin = format!("http://{}", proxy.addr).parse().unwrap();
+    request.headers_mut().insert("origin", origin);
+    let (mut socket, _) = within(client_async(request, socket)).await.unwrap();
+    for text in ["hello", &"x".repeat(100_000)] {
+        socket.send(Message::text(text)).await.unwrap();
+        let echo = within(socket.next()).await.unwrap().unwrap();
+        assert_eq!(echo, Message::text(text));
+    }
+    let (told, ()) = tokio::join!(within(socket.next()), site.stop());
+    let away = CloseCode::Away;
+    assert!(
+        matches!(&told, Some(Ok(Message::Close(Some(frame)))) if frame.code == away),
+        "{told:?}"
+    );
 }
 
 pub(super) async fn clients_are_told_apart(kind: &Kind) {

@@ -21,6 +21,16 @@ add_header Access-Control-Allow-Origin https://app.example;
 add_header Access-Control-Allow-Credentials true;
 ";
 
+/// One location more, with the path of the guide's example.
+pub(super) const WEBSOCKET: &str = "    location /room/socket {
+        proxy_pass http://127.0.0.1:3000;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        proxy_set_header Host $http_host;
+    }
+";
+
 /// What Debian's `nginx.conf` sets, in one process.
 const MAIN: &str = "
 daemon off;
@@ -60,6 +70,14 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         _ => addresses.listen.to_string(),
     };
     let mut site = replace(SITE, "127.0.0.1:8080", &listen);
+    if setup == Setup::WebSocket {
+        let location = replace(WEBSOCKET, "/room", "/news");
+        site = replace(
+            &site,
+            "    location @away",
+            &format!("{location}\n    location @away"),
+        );
+    }
     site = replace(&site, "127.0.0.1:3000", &addresses.app);
     if setup == Setup::Bare {
         site = replace(&site, "error_page 500 502 504 = @away;", "");
@@ -76,7 +94,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
         Setup::Impatient => "proxy_read_timeout 1s;",
         Setup::Gzip => "gzip_types text/event-stream;",
         Setup::Tls => "ssl_certificate cert.pem; ssl_certificate_key cert.pem;",
-        Setup::Plain | Setup::CrossOrigin | Setup::Bare => "",
+        Setup::Plain | Setup::CrossOrigin | Setup::WebSocket | Setup::Bare => "",
     };
     fs::write(folder.join("nginx.conf"), MAIN).unwrap();
     fs::write(folder.join("options.conf"), options).unwrap();

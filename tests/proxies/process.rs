@@ -25,6 +25,8 @@ pub(super) enum Setup {
     Tls,
     /// Pages of another origin may read what the proxy answers for the app.
     CrossOrigin,
+    /// WebSockets are passed on.
+    WebSocket,
     /// Nothing is there for the sake of streams.
     Bare,
 }

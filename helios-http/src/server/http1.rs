@@ -95,11 +95,9 @@ where
     });
     let taken = taken.await;
     // hyper gives an upgraded socket away.
-    let Some(parts) = connection.into_parts() else {
+    let Some((io, unread)) = connection.into_parts().and_then(socket) else {
         return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade)));
     };
-    let (io, mut unread) = parts.io.into_inner().into_inner().into_parts();
-    unread.splice(..0, parts.read_buf);
     let is_unread = !is_idle && (handover.is_request_unread() || !unread.is_empty());
     match taken {
         Ok(Some(taken)) => Ok(Ended::Stream(StreamWriter::new(io, unread, taken))),
@@ -118,4 +116,16 @@ where
             Err(error.into())
         }
     }
+}
+
+/// The socket that hyper has done with, and what was read of it too early.
+fn socket<I, S>(
+    parts: http1::Parts<TokioIo<UpgradableIo<CapturedIo<I>>>, S>,
+) -> Option<(I, Vec<u8>)>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (io, mut unread) = parts.io.into_inner().into_inner()?.into_parts();
+    unread.splice(..0, parts.read_buf);
+    Some((io, unread))
 }

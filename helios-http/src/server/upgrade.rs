@@ -8,6 +8,9 @@
 //!    writes behind that fails. A client that answers with a close frame of its own ends the app's loop as it always does;
 //! 2. if that has not come in time, or if the protocol is another, the app reads the end of the stream;
 //! 3. at the deadline of the drain every read and write fails, and the socket is reset when the app lets go of it.
+//!
+//! A socket that the app lets go of comes back to the server, which closes it as it closes others: the client may still be sending,
+//! be it the answer to the app's close frame, and is to read what the app has written.
 
 use std::io;
 use std::mem;
@@ -22,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::server::closing::linger;
 use crate::server::websocket::{Outgoing, is_close};
 use crate::sync::lock;
 
@@ -44,7 +48,14 @@ struct State {
     stage: Stage,
     /// Who waits for the socket on each [`Side`], and has to hear of the next stage.
     waiting: [Option<Waker>; 2],
+    /// Somebody will close a socket that comes back.
+    is_awaited: bool,
+    returned: Option<Box<dyn Socket>>,
 }
+
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for T {}
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -87,9 +98,35 @@ impl Upgrade {
         }
     }
 
+    /// Takes back the socket that the app has let go of.
+    fn give_back(&self, io: Box<dyn Socket>) {
+        let mut state = lock(&self.state);
+        if state.is_awaited {
+            state.returned = Some(io);
+        }
+    }
+
+    fn set_awaited(&self, is_awaited: bool) -> Option<Box<dyn Socket>> {
+        let mut state = lock(&self.state);
+        state.is_awaited = is_awaited;
+        state.returned.take()
+    }
+
     fn wake(&self, side: Side) {
         let waiting = lock(&self.state).waiting[side as usize].take();
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the app has let go of the socket.
+    async fn let_go(&self, draining: &CancellationToken) {
+        tokio::select! {
+            () = self.closed.notified() => return,
+            () = draining.cancelled() => self.advance(Stage::GoingDown),
+        }
+        if timeout(ANSWER, self.closed.notified()).await.is_err() {
+            self.advance(Stage::Ended);
+            self.closed.notified().await;
+        }
     }
 
     /// The stage, the next of which wakes this task; none if the connection is HTTP's.
@@ -106,74 +143,94 @@ impl Upgrade {
     }
 }
 
-/// Waits until the app has let go of the socket, which it is asked to when the server goes down. Dropped, it takes the socket
-/// away.
-pub(super) async fn run(upgrade: Arc<Upgrade>, draining: CancellationToken) -> io::Result<()> {
+/// Waits until the app has let go of the socket, which it is asked to when the server goes down, and closes it. Dropped, it takes
+/// the socket away.
+pub(super) fn run(
+    upgrade: Arc<Upgrade>,
+    draining: CancellationToken,
+) -> impl Future<Output = io::Result<()>> {
+    upgrade.set_awaited(true);
     let upgrade = CutOnDrop(upgrade);
-    let Upgrade { closed, .. } = &*upgrade.0;
-    tokio::select! {
-        () = closed.notified() => return Ok(()),
-        () = draining.cancelled() => upgrade.0.advance(Stage::GoingDown),
+    async move {
+        upgrade.0.let_go(&draining).await;
+        match upgrade.0.set_awaited(false) {
+            Some(io) => linger(io, draining).await,
+            None => Ok(()),
+        }
     }
-    if timeout(ANSWER, closed.notified()).await.is_err() {
-        upgrade.0.advance(Stage::Ended);
-        closed.notified().await;
-    }
-    Ok(())
 }
 
 struct CutOnDrop(Arc<Upgrade>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
+        drop(self.0.set_awaited(false));
         self.0.advance(Stage::Cut);
     }
 }
 
 /// A socket that may leave HTTP.
-pub(super) struct UpgradableIo<I> {
-    io: I,
+pub(super) struct UpgradableIo<I: Socket> {
+    /// None once it has been taken out.
+    io: Option<I>,
+    /// Nothing comes from the peer any more, or it takes nothing: it is not waited for.
+    is_done: bool,
     outgoing: Outgoing,
-    upgrade: TellsClosed,
+    upgrade: Arc<Upgrade>,
 }
 
-struct TellsClosed(Arc<Upgrade>);
-
-impl Drop for TellsClosed {
+impl<I: Socket> Drop for UpgradableIo<I> {
     fn drop(&mut self) {
-        self.0.closed.notify_one();
+        let is_granted = self.upgrade.is_granted.load(Ordering::Relaxed);
+        if let Some(io) = self.io.take_if(|_| is_granted && !self.is_done) {
+            self.upgrade.give_back(Box::new(io));
+        }
+        drop(self.io.take());
+        self.upgrade.closed.notify_one();
     }
 }
 
-impl<I> UpgradableIo<I> {
+impl<I: Socket> UpgradableIo<I> {
     pub(super) fn new(io: I, upgrade: Arc<Upgrade>) -> Self {
         Self {
-            io,
+            io: Some(io),
+            is_done: false,
             outgoing: Outgoing::default(),
-            upgrade: TellsClosed(upgrade),
+            upgrade,
         }
     }
 
-    pub(super) fn into_inner(self) -> I {
-        self.io
+    /// The socket, which is there unless it was taken before.
+    pub(super) fn into_inner(mut self) -> Option<I> {
+        self.io.take()
     }
-}
 
-impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
+    fn poll_io_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(io) = &mut self.io else { return cut() };
+        let written = Pin::new(io).poll_write(cx, bytes);
+        self.is_done |= matches!(written, Poll::Ready(Err(_)));
+        written
+    }
+
+    fn poll_io_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(io) = &mut self.io else { return cut() };
+        Pin::new(io).poll_flush(cx)
+    }
+
     /// Tells the client of a WebSocket that nothing more comes, unless a frame has begun that is not written to its end.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(goodbye) = self.outgoing.goodbye() {
-            let count = ready!(Pin::new(&mut self.io).poll_write(cx, goodbye))?;
+            let count = ready!(self.poll_io_write(cx, goodbye))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.outgoing.said(count);
         }
-        Pin::new(&mut self.io).poll_flush(cx)
+        self.poll_io_flush(cx)
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        let count = ready!(self.poll_io_write(cx, bytes))?;
         self.outgoing.wrote(&bytes[..count]);
         Poll::Ready(Ok(count))
     }
@@ -183,50 +240,56 @@ fn cut<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for UpgradableIo<I> {
+impl<I: Socket> AsyncRead for UpgradableIo<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Some(stage) = this.upgrade.0.stage_for(Side::Reader, cx) {
+        if let Some(stage) = this.upgrade.stage_for(Side::Reader, cx) {
             match stage {
                 Stage::Granted | Stage::Open => {}
                 // An app that only reads is woken here, and nowhere else. If the socket fails, the read tells it.
-                Stage::GoingDown if this.upgrade.0.is_websocket() => {
+                Stage::GoingDown if this.upgrade.is_websocket() => {
                     let is_due = this.outgoing.goodbye().is_some();
                     if is_due && this.poll_goodbye(cx).is_ready() {
                         // A socket wakes one task that waits to write: that was this one.
-                        this.upgrade.0.wake(Side::Writer);
+                        this.upgrade.wake(Side::Writer);
                     }
                 }
                 Stage::GoingDown | Stage::Ended => return Poll::Ready(Ok(())),
                 Stage::Cut => return cut(),
             }
         }
-        Pin::new(&mut this.io).poll_read(cx, buf)
+        match &mut this.io {
+            Some(io) => Pin::new(io).poll_read(cx, buf),
+            None => cut(),
+        }
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
+impl<I: Socket> AsyncWrite for UpgradableIo<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        match this.upgrade.0.stage_for(Side::Writer, cx) {
+        match this.upgrade.stage_for(Side::Writer, cx) {
             Some(Stage::Cut) => cut(),
             // The head of an answer is no frame.
-            None | Some(Stage::Granted) => Pin::new(&mut this.io).poll_write(cx, bytes),
-            _ if !this.upgrade.0.is_websocket() => Pin::new(&mut this.io).poll_write(cx, bytes),
+            None | Some(Stage::Granted) => this.poll_io_write(cx, bytes),
+            _ if !this.upgrade.is_websocket() => this.poll_io_write(cx, bytes),
             Some(Stage::Open) => this.poll_frames(cx, bytes),
             Some(Stage::GoingDown | Stage::Ended) => {
                 ready!(this.poll_goodbye(cx))?;
                 match this.outgoing.rest_of_frame(bytes) {
                     // The app's library answers the client's answer, as it does not know that the server has spoken.
-                    [] if is_close(bytes) => Poll::Ready(Ok(bytes.len())),
+                    [] if is_close(bytes) => {
+                        this.is_done = true;
+                        Poll::Ready(Ok(bytes.len()))
+                    }
                     [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                     rest => this.poll_frames(cx, rest),
                 }
@@ -236,11 +299,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
-        match this.upgrade.0.stage_for(Side::Writer, cx) {
+        ready!(this.poll_io_flush(cx))?;
+        match this.upgrade.stage_for(Side::Writer, cx) {
             // hyper writes nothing behind the head that grants the upgrade.
-            Some(Stage::Granted) => this.upgrade.0.advance(Stage::Open),
-            Some(Stage::GoingDown | Stage::Ended) if this.upgrade.0.is_websocket() => {
+            Some(Stage::Granted) => this.upgrade.advance(Stage::Open),
+            Some(Stage::GoingDown | Stage::Ended) if this.upgrade.is_websocket() => {
                 return this.poll_goodbye(cx);
             }
             _ => {}
@@ -249,7 +312,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_shutdown(cx),
+            None => cut(),
+        }
     }
 }
 
@@ -310,6 +376,7 @@ mod tests {
             let mut rest = Vec::new();
             it.client.read_to_end(&mut rest).await.unwrap();
             assert_eq!(rest, b"");
+            it.client
         });
         let mut read = [0; 8];
         it.io.read_exact(&mut read).await.unwrap();
@@ -317,8 +384,14 @@ mod tests {
         // As its library answers the answer.
         it.io.write_all(&GOING_AWAY).await.unwrap();
         drop(it.io);
+        let begin = Instant::now();
         it.run.await.unwrap().unwrap();
-        client.await.unwrap();
+        assert_eq!(
+            begin.elapsed(),
+            Duration::ZERO,
+            "nothing more is waited for"
+        );
+        drop(client.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,6 +425,34 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(reads.await.unwrap().unwrap(), 0);
         it.run.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_sends_to_an_app_that_has_let_go_is_read_to_its_end() {
+        for draining in [false, true] {
+            let mut it = upgraded(true, 64).await;
+            it.io.write_all(TEXT).await.unwrap();
+            if draining {
+                it.draining.cancel();
+                tokio::task::yield_now().await;
+            }
+            drop(it.io);
+            it.client.write_all(&[0; 1_000]).await.unwrap();
+            let mut read = Vec::new();
+            it.client.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, TEXT);
+            drop(it.client);
+            it.run.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_comes_back_when_nobody_waits_is_closed_at_once() {
+        let mut it = upgraded(true, 64).await;
+        it.run.abort();
+        assert!(it.run.await.unwrap_err().is_cancelled());
+        drop(it.io);
+        assert!(it.client.write_all(b"x").await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
