@@ -72,8 +72,8 @@ impl Store {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = rooms.clone();
         let messages = changed.entry(room.to_owned()).or_default();
-        let is_it = |kept: &&Message| kept.key.is_some() && kept.key == key;
-        if let Some(kept) = messages.iter().find(is_it) {
+        let sent_before = |kept: &&Message| kept.key.is_some() && kept.key == key;
+        if let Some(kept) = messages.iter().find(sent_before) {
             return Ok(kept.clone());
         }
         let id = messages.back().map_or(1, |last| last.id + 1);
