@@ -107,6 +107,8 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Browser) {
     let listener = TcpListener::bind(addr).await.unwrap();
     let server = serve(listener, &journal);
     seen(&journal, "state Live", 2).await;
+    let missed = "notice You may have missed messages while there was no connection.";
+    seen(&journal, missed, 1).await;
     let note = SseEvent::json(json!({ "from": "server", "text": "back" })).event("message-posted");
     server.sse.broadcast(note).await.unwrap();
     seen(&journal, "message server back", 1).await;
