@@ -27,6 +27,8 @@ const KEPT: usize = 100;
 struct Message {
     /// Counts within the room: the page shows a message once, however often it comes.
     id: u64,
+    #[serde(default)]
+    key: Option<String>,
     name: String,
     text: String,
 }
@@ -40,6 +42,9 @@ struct Visitor {
 
 #[derive(Deserialize, Validate)]
 struct NewMessage {
+    /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
+    #[garde(length(max = 40))]
+    key: Option<String>,
     #[garde(length(chars, min = 1, max = 30))]
     name: String,
     #[garde(length(chars, min = 1, max = 500))]
@@ -61,12 +66,23 @@ impl Store {
         Ok(Self { file, rooms })
     }
 
-    fn add(&self, room: &str, NewMessage { name, text }: NewMessage) -> io::Result<Message> {
+    /// Returns the message as it was kept before, if it has been sent before.
+    fn add(&self, room: &str, new: NewMessage) -> io::Result<Message> {
+        let NewMessage { key, name, text } = new;
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = rooms.clone();
         let messages = changed.entry(room.to_owned()).or_default();
+        let sent_before = |kept: &&Message| kept.key.is_some() && kept.key == key;
+        if let Some(kept) = messages.iter().find(sent_before) {
+            return Ok(kept.clone());
+        }
         let id = messages.back().map_or(1, |last| last.id + 1);
-        let message = Message { id, name, text };
+        let message = Message {
+            id,
+            key,
+            name,
+            text,
+        };
         messages.push_back(message.clone());
         if messages.len() > KEPT {
             messages.pop_front();
@@ -199,6 +215,12 @@ impl Page {
     #[get]
     fn index(&self) -> Html<&str> {
         Html(include_str!("chat.html"))
+    }
+
+    #[get("look.css")]
+    #[header("content-type", "text/css")]
+    fn look(&self) -> &str {
+        include_str!("look.css")
     }
 }
 

@@ -177,6 +177,12 @@ impl Page {
     fn index(&self) -> Html<&str> {
         Html(include_str!("user.html"))
     }
+
+    #[get("look.css")]
+    #[header("content-type", "text/css")]
+    fn look(&self) -> &str {
+        include_str!("look.css")
+    }
 }
 
 #[server(controllers = [User, Page], sse(enabled = true), port = 3000)]

@@ -98,24 +98,36 @@ async fn the_page_works(browser: impl FnOnce(&str) -> Browser) {
     let server = serve(listener, &journal);
     let _browser = browser(&format!("http://{addr}/watch"));
 
-    seen(&journal, "state open", 1).await;
+    seen(&journal, "state Live", 1).await;
     seen(&journal, "message guest hello", 1).await;
+    let fault = "fault Not sent: no connection. Try again.";
+    seen(&journal, fault, 1).await;
+    seen(&journal, "message guest once more", 1).await;
 
     server.stop().await.unwrap();
     let listener = TcpListener::bind(addr).await.unwrap();
     let server = serve(listener, &journal);
-    seen(&journal, "state open", 2).await;
+    seen(&journal, "state Live", 2).await;
+    let missed = "notice You may have missed messages while there was no connection.";
+    seen(&journal, missed, 1).await;
     let note = SseEvent::json(json!({ "from": "server", "text": "back" })).event("message-posted");
     server.sse.broadcast(note).await.unwrap();
     seen(&journal, "message server back", 1).await;
 
     seen(&journal, "updates finished", 1).await;
+    has_its_look(&server).await;
     seen(
         &journal,
         "finite closed after 2 requests: a b helios:end",
         1,
     )
     .await;
+}
+
+async fn has_its_look(server: &TestServer) {
+    let look = server.get("/look.css").await;
+    let seen = (look.status, look.header("content-type"));
+    assert_eq!(seen, (200, "text/css"));
 }
 
 #[derive(Injectable)]
@@ -150,7 +162,7 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
     };
     let both_show = async |messages: &str| {
         for page in 0..2 {
-            let shown = format!("{page}: open [<b>bob | ann] {messages}");
+            let shown = format!("{page}: {messages}");
             seen(&journal, &shown, 1).await;
         }
     };
@@ -159,14 +171,23 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
     let (door, addr) = (port.local_addr().unwrap(), server.addr);
     let wire = tokio::spawn(network(port, addr));
     let _browser = browser(&format!("http://{door}/watch"));
-    both_show("ann hello").await;
+    both_show("Live [<b>bob | ann] ann hello / ").await;
+    has_its_look(&server).await;
 
+    // Sent twice, as the first answer may have been lost.
     cut(wire).await;
-    let away = r#"{"name":"cy","text":"while you were away"}"#;
-    server.post("/rooms/tea", "application/json", away).await;
+    let away = r#"{"key":"k","name":"cy","text":"while you were away"}"#;
+    for _ in 0..2 {
+        server.post("/rooms/tea", "application/json", away).await;
+    }
     let port = TcpListener::bind(door).await.unwrap();
     let wire = tokio::spawn(network(port, addr));
-    both_show("ann hello | cy while you were away").await;
+    both_show("Reconnecting [<b>bob? | ann?] ann hello / ").await;
+    let so_far = "Live [<b>bob | ann] ann hello | cy while you were away";
+    both_show(&format!("{so_far} / ")).await;
+    let unsent = "ann once more Not sent: no connection. Try again";
+    seen(&journal, &format!("0: {so_far} / {unsent}"), 1).await;
+    both_show(&format!("{so_far} | ann once more / ")).await;
 
     cut(wire).await;
     server.stop().await.unwrap();
@@ -175,7 +196,8 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
     server.post("/rooms/tea", "application/json", new).await;
     let port = TcpListener::bind(door).await.unwrap();
     let _wire = tokio::spawn(network(port, addr));
-    both_show("ann hello | cy while you were away | cy <i>new</i> server").await;
+    let all = format!("{so_far} | ann once more | cy <i>new</i> server / ");
+    both_show(&all).await;
 }
 
 #[tokio::test]

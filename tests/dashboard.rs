@@ -309,7 +309,7 @@ async fn the_page_brings_all_that_it_needs() {
         wanted.sort();
         wanted.dedup();
     }
-    assert_eq!(had.len(), 12, "{had:?}");
+    assert_eq!(had.len(), 13, "{had:?}");
     for nothing in ["/page/main.rs", "/page/..%2fmain.rs", "/page/"] {
         assert_eq!(app.get(nothing).await.status(), 404, "{nothing}");
     }

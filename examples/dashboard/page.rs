@@ -24,6 +24,7 @@ impl Page {
     #[get("page/{name}")]
     fn part(&self, #[param] name: &str) -> Option<Response> {
         let part = match name {
+            "look.css" => file(CSS, include_str!("../look.css")),
             "style.css" => file(CSS, include_str!("page/style.css")),
             "main.js" => file(JS, include_str!("page/main.js")),
             "connection.js" => file(JS, include_str!("page/connection.js")),

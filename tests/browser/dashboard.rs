@@ -92,6 +92,7 @@ async fn both_show(journal: &Journal, what: &str) {
 async fn the_page_is_live(journal: &Journal, server: &TestServer) {
     both_show(journal, "state: Live").await;
     both_show(journal, "metrics: moving").await;
+    both_show(journal, "figures: now").await;
     both_show(journal, "chat: ann: hello | <b>bob: <i>hi</i>").await;
     both_show(journal, "jobs: 1. Primes below 1,000,000 ✓ done 100").await;
     let told = "Job 1 is done: 78,498 primes below 1,000,000 | The server has started";
@@ -129,6 +130,10 @@ pub(crate) async fn loses_nothing(browser: impl FnOnce(&str) -> Browser) {
     let port = TcpListener::bind(door).await.unwrap();
     let _wire = tokio::spawn(network(port, addr));
     both_show(&journal, "detail: resumed, n missed events").await;
+    for page in 0..2 {
+        seen(&journal, &format!("{page} figures: old since then"), 2).await;
+        seen(&journal, &format!("{page} figures: now"), 3).await;
+    }
     both_show(&journal, &format!("{all} | cy: meanwhile | ann: from afar")).await;
     server.wait_for_connections(2).await;
 }

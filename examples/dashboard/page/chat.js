@@ -36,7 +36,7 @@ function show() {
   stay();
 }
 
-// Who reads the newest message goes on to do so.
+// Keeps the newest message in sight, unless somebody reads further up.
 function stay() {
   if (newest) $('messages').scrollTop = $('messages').scrollHeight;
 }
@@ -64,6 +64,7 @@ function send({ key, name, text }) {
     } catch (error) {
       if (!error.status) return; // it waits for the server
       pending.delete(key);
+      $('text').value ||= text;
       show();
       throw error;
     }

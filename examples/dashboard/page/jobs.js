@@ -42,6 +42,7 @@ function update(element, job) {
   say(find('.share'), { queued: 'queued', running: `${job.percent} %`, done: '✓ done', cancelled: 'cancelled' }[job.state]);
   say(find('.note'), note(job));
   find('progress').value = job.percent;
+  find('progress').setAttribute('aria-label', `Progress of job ${job.id}`);
   find('button').hidden = over;
   find('button').setAttribute('aria-label', `Cancel job ${job.id}`);
 }

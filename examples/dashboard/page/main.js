@@ -9,4 +9,5 @@ import * as status from './status.js';
 connect('/live', { metrics, jobs, chat, notifications }, state => {
   status.show(state);
   if (state.phase === 'live') chat.resend();
+  else metrics.markOld();
 });

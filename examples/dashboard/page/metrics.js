@@ -3,7 +3,7 @@ import { ceiling, draw, nearest, places } from './chart.js';
 import { exact, integer, short } from './format.js';
 import { say, template } from './list.js';
 
-const KEPT = 120;
+const KEPT = 120, SILENT = 5_000;
 const METRICS = [
   { id: 'cpu', title: 'CPU', unit: '% of a core', value: sample => sample.cpu, least: 10 },
   { id: 'memory', title: 'Memory', unit: 'MiB', value: sample => sample.memory / 2 ** 20, least: 10 },
@@ -11,15 +11,24 @@ const METRICS = [
   { id: 'events', title: 'Events delivered', unit: 'a second', value: sample => sample.events, least: 10 },
 ];
 
-let samples = [];
+let samples = [], isOld = false, silence;
 const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: null }));
 
 export const put = sample => all([sample]);
+
+// Old figures stay, and say of when they are: while the page is cut off, and when nothing comes though it seems connected.
+export function markOld() {
+  isOld = true;
+  if (samples.length) cards.forEach(show);
+}
 
 // What was measured before a restart stays true.
 export function all(more) {
   const known = new Map([...samples, ...more].map(sample => [sample.at, sample]));
   samples = [...known.values()].sort((a, b) => a.at - b.at).slice(-KEPT);
+  clearTimeout(silence);
+  silence = setTimeout(markOld, SILENT);
+  isOld = false;
   if (samples.length) cards.forEach(show);
 }
 
@@ -42,8 +51,10 @@ function show(card) {
   card.element.classList.toggle('pointed', pointed !== null);
   say(card.output, short(card.value(sample)));
   say(card.top, integer(top));
-  say(card.when, pointed ? exact(sample.at) : 'now');
-  card.svg.setAttribute('aria-label', `${card.title}: ${short(card.value(sample))} ${card.unit}`);
+  card.element.classList.toggle('old', isOld);
+  const at = exact(sample.at), when = pointed ? at : isOld ? `old since ${at}` : 'now';
+  say(card.when, when);
+  card.svg.setAttribute('aria-label', `${card.title}: ${short(card.value(sample))} ${card.unit}, ${when}`);
 }
 
 for (const card of cards) {

@@ -11,7 +11,7 @@ export function show(state) {
   facts(state);
   if (state.phase === phase) return;
   phase = state.phase;
-  $('status').dataset.phase = phase;
+  document.body.dataset.state = $('status').dataset.state = phase;
   $('phase').textContent = PHASES[phase];
   $('detail').textContent = state.detail;
   clearTimeout(fade);
@@ -21,13 +21,13 @@ export function show(state) {
 function facts(state) {
   const rows = [
     ['Topics', state.topics.length],
-    ['Events', integer(state.events)],
+    ['Events', state.events],
     ['Reconnects', Math.max(0, state.connections - 1)],
-    ['Resumed events', integer(state.caughtUp)],
-  ];
+    ['Resumed events', state.caughtUp],
+  ].filter(([, value]) => value > 0);
   $('facts').replaceChildren(...rows.map(([name, value]) => {
     const row = document.createElement('div');
-    row.append(Object.assign(document.createElement('dt'), { textContent: name }), Object.assign(document.createElement('dd'), { textContent: value }));
+    row.append(Object.assign(document.createElement('dt'), { textContent: name }), Object.assign(document.createElement('dd'), { textContent: integer(value) }));
     return row;
   }));
 }
