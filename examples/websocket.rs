@@ -169,6 +169,12 @@ impl Page {
     fn index(&self) -> Html<&str> {
         Html(include_str!("websocket.html"))
     }
+
+    #[get("look.css")]
+    #[header("content-type", "text/css")]
+    fn look(&self) -> &str {
+        include_str!("look.css")
+    }
 }
 
 #[server(controllers = [Room, Page], sse(enabled = true), port = 3000)]

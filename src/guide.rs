@@ -15,6 +15,7 @@
 //! | [`websockets`] | when a stream is not enough: the endpoint, guards, a room shared with streams |
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
+//! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -68,6 +69,7 @@ chapters! {
     websockets "guide/websockets.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
+    hypermedia "guide/hypermedia.md"
     testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }

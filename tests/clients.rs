@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients {
+    pub(crate) mod hypermedia;
     pub(crate) mod kit;
     pub(crate) mod pages;
     pub(crate) mod process;
@@ -15,6 +16,7 @@ mod clients {
     pub(crate) mod wire;
 }
 
+use clients::hypermedia::{self, DATASTAR, HTMX_2, HTMX_2_OPEN, HTMX_4, HTMX_4_OPEN, TURBO};
 use clients::pages::Frameset;
 use clients::{process, scenarios, site, table, websocket};
 use support::browser::Browser;
@@ -105,4 +107,49 @@ async fn rust_reqwest_eventsource() {
 #[ignore = "needs curl; `cargo xtask test` runs it"]
 async fn curl() {
     scenarios::all(&table::CURL, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
+async fn hypermedia_asks_for_a_finished_stream_no_more() {
+    let asks = hypermedia::asks_for_a_finished_stream_no_more;
+    tokio::join!(
+        asks(HTMX_2, Browser::chromium),
+        asks(HTMX_4, Browser::chromium),
+        asks(TURBO, Browser::chromium),
+        asks(DATASTAR, Browser::chromium),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
+async fn hypermedia_misses_nothing_where_a_connection_breaks() {
+    let misses = hypermedia::misses_nothing_where_a_connection_breaks;
+    tokio::join!(
+        misses(HTMX_2, Browser::chromium),
+        misses(HTMX_4, Browser::chromium),
+        misses(TURBO, Browser::chromium),
+        misses(DATASTAR, Browser::chromium),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
+async fn htmx_asks_for_a_finished_stream_again_unless_told_to_close_it() {
+    let asks = hypermedia::asks_again_and_again;
+    tokio::join!(
+        asks(HTMX_2_OPEN, Browser::chromium),
+        asks(HTMX_4_OPEN, Browser::chromium),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
+async fn htmx_and_turbo_come_back_after_a_restart() {
+    let comes_back = hypermedia::comes_back_after_a_restart;
+    tokio::join!(
+        comes_back(HTMX_2, Browser::chromium),
+        comes_back(HTMX_4, Browser::chromium),
+        comes_back(TURBO, Browser::chromium),
+    );
 }

@@ -45,8 +45,8 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
 
     // The guard knows where the page is from, the same one at another name of the server.
     seen(&journal, "of another site: closed 1006", 1).await;
-    seen(&journal, "ws open: ann hello", 1).await;
-    seen(&journal, "sse open: ann hello", 1).await;
+    seen(&journal, "ws Live: ann hello", 1).await;
+    seen(&journal, "sse Live: ann hello", 1).await;
     seen(&journal, "own: ann hello", 1).await;
     seen(&journal, "too long: closed 1008", 1).await;
 
@@ -55,7 +55,7 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
     seen(&journal, "own: closed 1001", 1).await;
     seen(&journal, "own: clean", 1).await;
     for pane in ["ws", "sse"] {
-        seen(&journal, &format!("{pane} open: ann hello"), 2).await;
+        seen(&journal, &format!("{pane} Live: ann hello"), 2).await;
     }
     let back = json!({ "name": "server", "text": "back" });
     let back = SseEvent::json(back).event("said");
@@ -63,7 +63,7 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
     for pane in ["ws", "sse"] {
         seen(
             &journal,
-            &format!("{pane} open: server back | ann hello"),
+            &format!("{pane} Live: server back | ann hello"),
             1,
         )
         .await;

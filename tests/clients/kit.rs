@@ -45,6 +45,23 @@ pub(crate) static NODE: Kit = kit!(
     [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
 );
 
+pub(crate) static HYPERMEDIA: Kit = kit!(
+    "hypermedia",
+    ["package.json", "package-lock.json"],
+    [
+        &["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+        // It is published as modules that a browser cannot find.
+        &[
+            "./node_modules/.bin/esbuild",
+            "node_modules/@starfederation/datastar/dist/bundles/datastar.js",
+            "--bundle",
+            "--format=esm",
+            "--log-level=error",
+            "--outfile=node_modules/datastar.js",
+        ],
+    ]
+);
+
 pub(crate) static PYTHON: Kit = kit!(
     "python",
     [
