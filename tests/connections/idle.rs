@@ -8,6 +8,7 @@ use support::{TestServer, read_to_end, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::interval;
 
 /// What an HTTP/2 client says first, with settings of its own that are empty.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -155,6 +156,28 @@ async fn half_a_head_does_not_hold_a_shutdown_up() {
         nothing,
         half_a_preface,
     ));
+}
+
+/// It answers no ping, so h2 never tells it which stream is the last.
+#[tokio::test]
+async fn a_client_that_asks_on_over_http2_does_not_hold_a_shutdown_up() {
+    let it = start(Duration::from_secs(60)).await;
+    let mut client = http2(&it.server).await;
+    client.write_all(GET_GATE).await.unwrap();
+    it.journal.wait_for("waits").await;
+    it.opened.0.add_permits(1 << 10);
+    let asks = tokio::spawn(async move {
+        let (mut often, mut request) = (interval(Duration::from_millis(100)), GET_GATE.to_vec());
+        for stream in (3..).step_by(2) {
+            often.tick().await;
+            request[5..9].copy_from_slice(&u32::to_be_bytes(stream));
+            if client.write_all(&request).await.is_err() {
+                break;
+            }
+        }
+    });
+    assert!(stop(it.server).await < 8, "less than the deadline by far");
+    within(asks).await.unwrap();
 }
 
 #[tokio::test]

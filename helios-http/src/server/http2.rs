@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum_core::body::Body;
@@ -37,7 +38,8 @@ fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
 }
 
 /// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
-/// as is every one when the server goes down; and then it is dropped if its client does not close it.
+/// as is every one when the server goes down; and then it is dropped if its client does not close it. A client that asks on is soon
+/// refused.
 pub(super) async fn serve<I>(
     server: &ServerState,
     io: CapturedIo<I>,
@@ -52,6 +54,7 @@ where
     let (count, mut running) = watch::channel(0);
     let tasks = server.tasks.clone();
     let executor = StreamExecutor::new(Arc::clone(peer), server.stuck_after, tasks, count);
+    let refuses = executor.refuses();
     let builder = builder(executor);
     let mut served = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
@@ -60,9 +63,19 @@ where
         () = server.draining.cancelled() => {}
     }
     served.as_mut().graceful_shutdown();
+    let left = async {
+        // h2 takes new streams until the client has answered, which it may never do.
+        if timeout(2 * GOODBYE, idle(&mut running, GOODBYE))
+            .await
+            .is_err()
+        {
+            refuses.store(true, Ordering::Relaxed);
+            idle(&mut running, GOODBYE).await;
+        }
+    };
     tokio::select! {
         ended = served => Ok(ended?),
-        () = idle(&mut running, GOODBYE) => Ok(()),
+        () = left => Ok(()),
     }
 }
 
