@@ -59,18 +59,18 @@ where
     let mut served = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
         ended = served.as_mut() => return Ok(ended?),
-        () = idle(&mut running, server.header_timeout) => {}
+        () = idle(&mut running, peer, server.header_timeout) => {}
         () = server.draining.cancelled() => {}
     }
     served.as_mut().graceful_shutdown();
     let left = async {
         // h2 takes new streams until the client has answered, which it may never do.
-        if timeout(2 * GOODBYE, idle(&mut running, GOODBYE))
+        if timeout(2 * GOODBYE, idle(&mut running, peer, GOODBYE))
             .await
             .is_err()
         {
             refuses.store(true, Ordering::Relaxed);
-            idle(&mut running, GOODBYE).await;
+            idle(&mut running, peer, GOODBYE).await;
         }
     };
     tokio::select! {
@@ -79,8 +79,19 @@ where
     }
 }
 
+/// Completes when no stream has run for that long. While the socket is full the end of an answer may wait in h2, though its stream
+/// runs no more: then the socket's own deadline judges.
+async fn idle(running: &mut watch::Receiver<usize>, peer: &Peer, time: Duration) {
+    loop {
+        none_runs(running, time).await;
+        if !peer.is_full() {
+            return;
+        }
+    }
+}
+
 /// Completes when no stream has run for that long.
-async fn idle(running: &mut watch::Receiver<usize>, time: Duration) {
+async fn none_runs(running: &mut watch::Receiver<usize>, time: Duration) {
     loop {
         let none = running.wait_for(|count| *count == 0).await.is_ok();
         // An error means that nothing is left that could count.
@@ -124,7 +135,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = idle(&mut running, 3 * SECOND) => {}
+            () = none_runs(&mut running, 3 * SECOND) => {}
             () = streams => {}
         }
         assert_eq!(begin.elapsed().as_secs(), 2 + 2 + 10 + 3);
