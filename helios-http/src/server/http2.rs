@@ -20,6 +20,7 @@ use tower::BoxError;
 use crate::peer::Peer;
 use crate::routing::service::Stack;
 use crate::server::host;
+use crate::server::lent::{Lent, lend};
 use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody};
 use crate::server::state::{BUFFER_BYTES, ServerState};
 use crate::server::takeover::capture::CapturedIo;
@@ -37,12 +38,26 @@ fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
     builder
 }
 
-/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
-/// as is every one when the server goes down; and then it is dropped if its client does not close it. A client that asks on is soon
-/// refused.
+/// Serves the connection, and gives back its socket if it has not failed: the client may still be reading, and sending.
 pub(super) async fn serve<I>(
     server: &ServerState,
     io: CapturedIo<I>,
+    peer: &Arc<Peer>,
+) -> Result<Option<I>, BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (lent, back) = lend(io);
+    requests(server, lent, peer).await?;
+    Ok(back.take().map(|io| io.into_parts().0))
+}
+
+/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
+/// as is every one when the server goes down; and then it is dropped if its client does not close it. A client that asks on is soon
+/// refused.
+async fn requests<I>(
+    server: &ServerState,
+    io: Lent<CapturedIo<I>>,
     peer: &Arc<Peer>,
 ) -> Result<(), BoxError>
 where
