@@ -1,6 +1,9 @@
 //! Streams that share one connection.
 #![allow(clippy::unwrap_used)]
 
+#[path = "http2/frames.rs"]
+mod frames;
+
 use bytes::Bytes;
 use helios::prelude::*;
 use http::{Request, Response};

@@ -5,6 +5,7 @@ mod connection;
 mod host;
 mod http1;
 mod http2;
+mod lent;
 mod listener;
 mod progress;
 mod signals;

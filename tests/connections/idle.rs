@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use helios::prelude::*;
 use support::journal::Journal;
 use support::{TestServer, read_to_end, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{interval, sleep};
 
 /// What an HTTP/2 client says first, with settings of its own that are empty.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -39,6 +41,11 @@ impl Gate {
         self.journal.note("waits");
         self.opened.0.acquire().await.unwrap().forget();
         "passed"
+    }
+
+    #[get("kib/{count}")]
+    fn kib(&self, #[param] count: usize) -> String {
+        "x".repeat(count << 10)
     }
 
     #[get("large")]
@@ -157,6 +164,28 @@ async fn half_a_head_does_not_hold_a_shutdown_up() {
     ));
 }
 
+/// It answers no ping, so h2 never tells it which stream is the last.
+#[tokio::test]
+async fn a_client_that_asks_on_over_http2_does_not_hold_a_shutdown_up() {
+    let it = start(Duration::from_secs(60)).await;
+    let mut client = http2(&it.server).await;
+    client.write_all(GET_GATE).await.unwrap();
+    it.journal.wait_for("waits").await;
+    it.opened.0.add_permits(1 << 10);
+    let asks = tokio::spawn(async move {
+        let (mut often, mut request) = (interval(Duration::from_millis(100)), GET_GATE.to_vec());
+        for stream in (3..).step_by(2) {
+            often.tick().await;
+            request[5..9].copy_from_slice(&u32::to_be_bytes(stream));
+            if client.write_all(&request).await.is_err() {
+                break;
+            }
+        }
+    });
+    assert!(stop(it.server).await < 8, "less than the deadline by far");
+    within(asks).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_request_that_runs_is_answered_before_the_server_ends() {
     let it = start(Duration::from_secs(60)).await;
@@ -189,4 +218,53 @@ async fn an_answer_that_is_being_read_when_the_server_ends_arrives_whole() {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert_eq!(body.len(), 4 << 20, "{head}");
     stopped.await.unwrap().unwrap();
+}
+
+/// `GET /gate/kib/NN`, written as the other.
+fn get_kib(count: usize) -> Vec<u8> {
+    [
+        b"\0\0\x13\x01\x05\0\0\0\x01\x82\x86\x04\x0c/gate/kib/",
+        count.to_string().as_bytes(),
+        b"\x41\x01x",
+    ]
+    .concat()
+}
+
+/// Windows of a megabyte, and settings that allow them to all streams.
+const WINDOWS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0\0\0\x04\x08\0\0\0\0\0\0\x10\0\0";
+
+/// Whether an answer arrives whole at a client that reads nothing for a while.
+async fn arrives_after_a_pause(server: &TestServer, kib: usize) -> bool {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let mut client = socket.connect(server.addr).await.unwrap();
+    let request = [PREFACE, WINDOWS, &get_kib(kib)].concat();
+    client.write_all(&request).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    let mut bytes = Vec::new();
+    // As clients do that read.
+    let window_update = b"\0\0\x04\x08\0\0\0\0\0\0\0\x04\0";
+    while within(client.read_buf(&mut bytes))
+        .await
+        .is_ok_and(|count| count > 0)
+    {
+        let _ = client.write_all(window_update).await;
+    }
+    let body = bytes.iter().filter(|byte| **byte == b'x').count();
+    body >= kib << 10
+}
+
+/// Of some of these sizes hyper has given all to h2, and h2 not yet to the socket.
+#[tokio::test]
+async fn an_answer_that_is_read_late_arrives_whole_over_http2() {
+    let it = start(PATIENCE).await;
+    let server = &it.server;
+    let sizes: Vec<_> = (10..99).step_by(4).collect();
+    let arrived = join_all(sizes.iter().map(|kib| arrives_after_a_pause(server, *kib))).await;
+    let cut: Vec<_> = sizes
+        .iter()
+        .zip(arrived)
+        .filter(|(_, whole)| !whole)
+        .collect();
+    assert!(cut.is_empty(), "{cut:?}");
 }

@@ -205,8 +205,8 @@ where
     let is_http2 = read.starts_with(HTTP_2_PREFACE);
     let io = CapturedIo::new(io, read);
     if is_http2 {
-        http2::serve(&server, io, &peer).await?;
-        return Ok(Ended::Closed);
+        let socket = http2::serve(&server, io, &peer).await?;
+        return Ok(socket.map_or(Ended::Closed, Ended::Unread));
     }
     http1::serve(&server, io, &peer).await
 }

@@ -1,4 +1,5 @@
-//! The authority that a request is meant for, which every request of HTTP/1.1 names (RFC 9112, section 3.2).
+//! The authority that a request is meant for, which every request of HTTP/1.1 names (RFC 9112, section 3.2), and
+//! which HTTP/2 tells by `:authority`.
 
 use std::future::ready;
 use std::net::Ipv6Addr;
@@ -8,7 +9,8 @@ use axum_core::response::IntoResponse;
 use helios_core::error::HttpError;
 use helios_core::text;
 use http::header::HOST;
-use http::{HeaderMap, Request, Version};
+use http::uri::Authority;
+use http::{Request, Version};
 
 use crate::future::BoxFuture;
 use crate::routing::service::Stack;
@@ -20,7 +22,7 @@ const IN_NAMES: &[u8] = b"-._~%!$&'()*+,;=";
 /// The answer to a request, which no layer sees before its host is there once and valid: what others on its way made of it
 /// is unknown.
 pub(crate) fn answer(stack: Stack, request: Request<Body>) -> BoxFuture<'static, Answer> {
-    match mistake(request.version(), request.headers()) {
+    match mistake(&request) {
         None => stack.answer(request),
         Some(mistake) => {
             let refused = HttpError::bad_request(mistake).into_response();
@@ -29,16 +31,26 @@ pub(crate) fn answer(stack: Stack, request: Request<Body>) -> BoxFuture<'static,
     }
 }
 
-fn mistake(version: Version, headers: &HeaderMap) -> Option<&'static str> {
-    let mut hosts = headers.get_all(HOST).iter();
+fn mistake<B>(request: &Request<B>) -> Option<&'static str> {
+    let version = request.version();
+    // A target of HTTP/1 may have one, too: that one counts whatever the header says (RFC 9112, section 3.2.2).
+    let authority = request.uri().authority().map(Authority::as_str);
+    let authority = authority.filter(|_| version == Version::HTTP_2);
+    if authority.is_some_and(|authority| !is_authority(authority)) {
+        return Some("the `:authority` is not a host and a port");
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        // HTTP/1.0 knows none, and HTTP/2 has `:authority`, which was parsed with the request.
+        // HTTP/1.0 knows none, and HTTP/2 has `:authority`.
         (None, _) => (version == Version::HTTP_11).then_some("the request has no `Host` header"),
         (Some(_), Some(_)) => Some("the request has two `Host` headers"),
-        (Some(host), None) => {
-            let is_valid = text::of(host).is_some_and(is_authority);
-            (!is_valid).then_some("the `Host` header is not a host and a port")
-        }
+        (Some(host), None) => match text::of(host).filter(|host| is_authority(host)) {
+            None => Some("the `Host` header is not a host and a port"),
+            // Two parties on its way could take it for requests of two hosts (RFC 9113, section 8.3.1).
+            Some(host) => authority
+                .is_some_and(|authority| !authority.eq_ignore_ascii_case(host))
+                .then_some("the `Host` header differs from the `:authority`"),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum_core::body::Body;
@@ -19,6 +20,7 @@ use tower::BoxError;
 use crate::peer::Peer;
 use crate::routing::service::Stack;
 use crate::server::host;
+use crate::server::lent::{Lent, lend};
 use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody};
 use crate::server::state::{BUFFER_BYTES, ServerState};
 use crate::server::takeover::capture::CapturedIo;
@@ -36,11 +38,26 @@ fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
     builder
 }
 
-/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
-/// as is every one when the server goes down; and then it is dropped if its client does not close it.
+/// Serves the connection, and gives back its socket if it has not failed: the client may still be reading, and sending.
 pub(super) async fn serve<I>(
     server: &ServerState,
     io: CapturedIo<I>,
+    peer: &Arc<Peer>,
+) -> Result<Option<I>, BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (lent, back) = lend(io);
+    requests(server, lent, peer).await?;
+    Ok(back.take().map(|io| io.into_parts().0))
+}
+
+/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
+/// as is every one when the server goes down; and then it is dropped if its client does not close it. A client that asks on is soon
+/// refused.
+async fn requests<I>(
+    server: &ServerState,
+    io: Lent<CapturedIo<I>>,
     peer: &Arc<Peer>,
 ) -> Result<(), BoxError>
 where
@@ -52,22 +69,44 @@ where
     let (count, mut running) = watch::channel(0);
     let tasks = server.tasks.clone();
     let executor = StreamExecutor::new(Arc::clone(peer), server.stuck_after, tasks, count);
+    let refuses = executor.refuses();
     let builder = builder(executor);
     let mut served = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
         ended = served.as_mut() => return Ok(ended?),
-        () = idle(&mut running, server.header_timeout) => {}
+        () = idle(&mut running, peer, server.header_timeout) => {}
         () = server.draining.cancelled() => {}
     }
     served.as_mut().graceful_shutdown();
+    let left = async {
+        // h2 takes new streams until the client has answered, which it may never do.
+        if timeout(2 * GOODBYE, idle(&mut running, peer, GOODBYE))
+            .await
+            .is_err()
+        {
+            refuses.store(true, Ordering::Relaxed);
+            idle(&mut running, peer, GOODBYE).await;
+        }
+    };
     tokio::select! {
         ended = served => Ok(ended?),
-        () = idle(&mut running, GOODBYE) => Ok(()),
+        () = left => Ok(()),
+    }
+}
+
+/// Completes when no stream has run for that long. While the socket is full the end of an answer may wait in h2, though its stream
+/// runs no more: then the socket's own deadline judges.
+async fn idle(running: &mut watch::Receiver<usize>, peer: &Peer, time: Duration) {
+    loop {
+        none_runs(running, time).await;
+        if !peer.is_full() {
+            return;
+        }
     }
 }
 
 /// Completes when no stream has run for that long.
-async fn idle(running: &mut watch::Receiver<usize>, time: Duration) {
+async fn none_runs(running: &mut watch::Receiver<usize>, time: Duration) {
     loop {
         let none = running.wait_for(|count| *count == 0).await.is_ok();
         // An error means that nothing is left that could count.
@@ -111,7 +150,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = idle(&mut running, 3 * SECOND) => {}
+            () = none_runs(&mut running, 3 * SECOND) => {}
             () = streams => {}
         }
         assert_eq!(begin.elapsed().as_secs(), 2 + 2 + 10 + 3);

@@ -175,6 +175,7 @@ pub(super) struct StreamExecutor {
     stuck_after: Duration,
     tasks: TaskTracker,
     running: watch::Sender<usize>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl StreamExecutor {
@@ -190,7 +191,13 @@ impl StreamExecutor {
             stuck_after,
             tasks,
             running,
+            refuses: Arc::default(),
         }
+    }
+
+    /// Set, it refuses whatever comes from then on.
+    pub(super) fn refuses(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.refuses)
     }
 }
 
@@ -215,6 +222,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
+        if self.refuses.load(Ordering::Relaxed) {
+            // Its stream is reset.
+            return;
+        }
         let stream = H2Stream::new(&self.connection);
         self.tasks.spawn(StreamTask {
             future: STREAM.scope(Arc::clone(&stream), future),
