@@ -144,7 +144,9 @@ where
         let draining = self.registered.server.draining.clone();
         match ended {
             Ended::Stream(stream) => Phase::Stream(stream),
-            Ended::Upgraded(upgrade) => Phase::Last(Box::pin(upgrade::run(upgrade, draining))),
+            Ended::Upgraded(upgrade, socket) => {
+                Phase::Last(Box::pin(upgrade::run(upgrade, socket, draining)))
+            }
             Ended::Unread(io) => Phase::Last(Box::pin(linger(io, draining))),
             Ended::Closed => Phase::Over,
         }

@@ -16,6 +16,7 @@ use tower::BoxError;
 
 use crate::failure::with_causes;
 use crate::peer::Peer;
+use crate::server::lent::{Back, lend};
 use crate::server::state::{BUFFER_BYTES, ServerState};
 use crate::server::takeover::capture::CapturedIo;
 use crate::server::takeover::handover::{Answered, Handover};
@@ -31,8 +32,8 @@ use crate::server::upgrade::{UpgradableIo, Upgrade};
 pub(super) enum Ended<I> {
     /// An event stream, which is to be written.
     Stream(StreamWriter<I>),
-    /// The socket is with those who asked for the upgrade.
-    Upgraded(Arc<Upgrade>),
+    /// The socket is with those who asked for the upgrade, and comes back.
+    Upgraded(Arc<Upgrade>, Back<CapturedIo<I>>),
     /// The socket of a client that may still be sending what nobody reads.
     Unread(I),
     /// Nothing.
@@ -62,10 +63,8 @@ where
         request.extensions_mut().insert(Arc::clone(peer));
         Answered::new(server.service.stack(), request, &handover)
     });
-    let io = UpgradableIo::new(
-        io.with(Arc::clone(&handover)),
-        Arc::clone(&handover.upgrade),
-    );
+    let (io, socket) = lend(io.with(Arc::clone(&handover)));
+    let io = UpgradableIo::new(io, Arc::clone(&handover.upgrade));
     let mut builder = server.http1.clone();
     builder.timer(HeadTimer::new(Arc::clone(&handover)));
     let mut connection = builder
@@ -94,10 +93,13 @@ where
         }
     });
     let taken = taken.await;
-    // hyper gives an upgraded socket away.
-    let Some((io, unread)) = connection.into_parts().and_then(socket) else {
-        return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade)));
+    // hyper has given an upgraded socket away.
+    let left = connection.into_parts().map(|parts| parts.read_buf);
+    let (Some(read), Some(io)) = (left, socket.take()) else {
+        return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade), socket));
     };
+    let (io, mut unread) = io.into_parts();
+    unread.splice(..0, read);
     let is_unread = !is_idle && (handover.is_request_unread() || !unread.is_empty());
     match taken {
         Ok(Some(taken)) => Ok(Ended::Stream(StreamWriter::new(io, unread, taken))),
@@ -116,16 +118,4 @@ where
             Err(error.into())
         }
     }
-}
-
-/// The socket that hyper has done with, and what was read of it too early.
-fn socket<I, S>(
-    parts: http1::Parts<TokioIo<UpgradableIo<CapturedIo<I>>>, S>,
-) -> Option<(I, Vec<u8>)>
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (io, mut unread) = parts.io.into_inner().into_inner()?.into_parts();
-    unread.splice(..0, parts.read_buf);
-    Some((io, unread))
 }

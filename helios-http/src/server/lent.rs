@@ -1,4 +1,5 @@
-//! A socket that comes back from a borrower that never gives it back: hyper's HTTP/2 drops it with the connection.
+//! A socket that comes back from a borrower that never gives it back: hyper's HTTP/2 drops it with the connection, and whoever has
+//! asked for an upgrade drops it in a task of its own.
 
 use std::io;
 use std::pin::Pin;

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::closing::linger;
+use crate::server::lent::{Back, Lent};
 use crate::server::websocket::{Outgoing, is_close};
 use crate::sync::lock;
 
@@ -38,6 +39,8 @@ pub(super) struct Upgrade {
     /// Looked at by each read and write of the connection.
     is_granted: AtomicBool,
     is_websocket: AtomicBool,
+    /// The peer takes nothing more, or has nothing more to say: it is not waited for.
+    is_done: AtomicBool,
     state: Mutex<State>,
     /// The app has let go of the socket.
     closed: Notify,
@@ -48,14 +51,7 @@ struct State {
     stage: Stage,
     /// Who waits for the socket on each [`Side`], and has to hear of the next stage.
     waiting: [Option<Waker>; 2],
-    /// Somebody will close a socket that comes back.
-    is_awaited: bool,
-    returned: Option<Box<dyn Socket>>,
 }
-
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for T {}
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -98,20 +94,6 @@ impl Upgrade {
         }
     }
 
-    /// Takes back the socket that the app has let go of.
-    fn give_back(&self, io: Box<dyn Socket>) {
-        let mut state = lock(&self.state);
-        if state.is_awaited {
-            state.returned = Some(io);
-        }
-    }
-
-    fn set_awaited(&self, is_awaited: bool) -> Option<Box<dyn Socket>> {
-        let mut state = lock(&self.state);
-        state.is_awaited = is_awaited;
-        state.returned.take()
-    }
-
     fn wake(&self, side: Side) {
         let waiting = lock(&self.state).waiting[side as usize].take();
         waiting.into_iter().for_each(Waker::wake);
@@ -145,18 +127,19 @@ impl Upgrade {
 
 /// Waits until the app has let go of the socket, which it is asked to when the server goes down, and closes it. Dropped, it takes
 /// the socket away.
-pub(super) fn run(
+pub(super) async fn run<I>(
     upgrade: Arc<Upgrade>,
+    socket: Back<I>,
     draining: CancellationToken,
-) -> impl Future<Output = io::Result<()>> {
-    upgrade.set_awaited(true);
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
     let upgrade = CutOnDrop(upgrade);
-    async move {
-        upgrade.0.let_go(&draining).await;
-        match upgrade.0.set_awaited(false) {
-            Some(io) => linger(io, draining).await,
-            None => Ok(()),
-        }
+    upgrade.0.let_go(&draining).await;
+    match socket.take() {
+        Some(io) if !upgrade.0.is_done.load(Ordering::Relaxed) => linger(io, draining).await,
+        _ => Ok(()),
     }
 }
 
@@ -164,57 +147,43 @@ struct CutOnDrop(Arc<Upgrade>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
-        drop(self.0.set_awaited(false));
         self.0.advance(Stage::Cut);
     }
 }
 
-/// A socket that may leave HTTP.
-pub(super) struct UpgradableIo<I: Socket> {
-    /// None once it has been taken out.
-    io: Option<I>,
-    /// Nothing comes from the peer any more, or it takes nothing: it is not waited for.
-    is_done: bool,
+/// A socket that may leave HTTP. It is lent, to come back when the app has let go of it.
+pub(super) struct UpgradableIo<I> {
+    /// Dropped first: who hears that it is closed finds it.
+    io: Lent<I>,
     outgoing: Outgoing,
-    upgrade: Arc<Upgrade>,
+    upgrade: TellsClosed,
 }
 
-impl<I: Socket> Drop for UpgradableIo<I> {
+struct TellsClosed(Arc<Upgrade>);
+
+impl Drop for TellsClosed {
     fn drop(&mut self) {
-        let is_granted = self.upgrade.is_granted.load(Ordering::Relaxed);
-        if let Some(io) = self.io.take_if(|_| is_granted && !self.is_done) {
-            self.upgrade.give_back(Box::new(io));
-        }
-        drop(self.io.take());
-        self.upgrade.closed.notify_one();
+        self.0.closed.notify_one();
     }
 }
 
-impl<I: Socket> UpgradableIo<I> {
-    pub(super) fn new(io: I, upgrade: Arc<Upgrade>) -> Self {
+impl<I> UpgradableIo<I> {
+    pub(super) fn new(io: Lent<I>, upgrade: Arc<Upgrade>) -> Self {
         Self {
-            io: Some(io),
-            is_done: false,
+            io,
             outgoing: Outgoing::default(),
-            upgrade,
+            upgrade: TellsClosed(upgrade),
         }
     }
+}
 
-    /// The socket, which is there unless it was taken before.
-    pub(super) fn into_inner(mut self) -> Option<I> {
-        self.io.take()
-    }
-
+impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
     fn poll_io_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(io) = &mut self.io else { return cut() };
-        let written = Pin::new(io).poll_write(cx, bytes);
-        self.is_done |= matches!(written, Poll::Ready(Err(_)));
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.upgrade.0.is_done.store(true, Ordering::Relaxed);
+        }
         written
-    }
-
-    fn poll_io_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(io) = &mut self.io else { return cut() };
-        Pin::new(io).poll_flush(cx)
     }
 
     /// Tells the client of a WebSocket that nothing more comes, unless a frame has begun that is not written to its end.
@@ -226,7 +195,7 @@ impl<I: Socket> UpgradableIo<I> {
             }
             self.outgoing.said(count);
         }
-        self.poll_io_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -240,54 +209,51 @@ fn cut<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
-impl<I: Socket> AsyncRead for UpgradableIo<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for UpgradableIo<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Some(stage) = this.upgrade.stage_for(Side::Reader, cx) {
+        if let Some(stage) = this.upgrade.0.stage_for(Side::Reader, cx) {
             match stage {
                 Stage::Granted | Stage::Open => {}
                 // An app that only reads is woken here, and nowhere else. If the socket fails, the read tells it.
-                Stage::GoingDown if this.upgrade.is_websocket() => {
+                Stage::GoingDown if this.upgrade.0.is_websocket() => {
                     let is_due = this.outgoing.goodbye().is_some();
                     if is_due && this.poll_goodbye(cx).is_ready() {
                         // A socket wakes one task that waits to write: that was this one.
-                        this.upgrade.wake(Side::Writer);
+                        this.upgrade.0.wake(Side::Writer);
                     }
                 }
                 Stage::GoingDown | Stage::Ended => return Poll::Ready(Ok(())),
                 Stage::Cut => return cut(),
             }
         }
-        match &mut this.io {
-            Some(io) => Pin::new(io).poll_read(cx, buf),
-            None => cut(),
-        }
+        Pin::new(&mut this.io).poll_read(cx, buf)
     }
 }
 
-impl<I: Socket> AsyncWrite for UpgradableIo<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        match this.upgrade.stage_for(Side::Writer, cx) {
+        match this.upgrade.0.stage_for(Side::Writer, cx) {
             Some(Stage::Cut) => cut(),
             // The head of an answer is no frame.
             None | Some(Stage::Granted) => this.poll_io_write(cx, bytes),
-            _ if !this.upgrade.is_websocket() => this.poll_io_write(cx, bytes),
+            _ if !this.upgrade.0.is_websocket() => this.poll_io_write(cx, bytes),
             Some(Stage::Open) => this.poll_frames(cx, bytes),
             Some(Stage::GoingDown | Stage::Ended) => {
                 ready!(this.poll_goodbye(cx))?;
                 match this.outgoing.rest_of_frame(bytes) {
                     // The app's library answers the client's answer, as it does not know that the server has spoken.
                     [] if is_close(bytes) => {
-                        this.is_done = true;
+                        this.upgrade.0.is_done.store(true, Ordering::Relaxed);
                         Poll::Ready(Ok(bytes.len()))
                     }
                     [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
@@ -299,11 +265,11 @@ impl<I: Socket> AsyncWrite for UpgradableIo<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.poll_io_flush(cx))?;
-        match this.upgrade.stage_for(Side::Writer, cx) {
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        match this.upgrade.0.stage_for(Side::Writer, cx) {
             // hyper writes nothing behind the head that grants the upgrade.
-            Some(Stage::Granted) => this.upgrade.advance(Stage::Open),
-            Some(Stage::GoingDown | Stage::Ended) if this.upgrade.is_websocket() => {
+            Some(Stage::Granted) => this.upgrade.0.advance(Stage::Open),
+            Some(Stage::GoingDown | Stage::Ended) if this.upgrade.0.is_websocket() => {
                 return this.poll_goodbye(cx);
             }
             _ => {}
@@ -312,10 +278,7 @@ impl<I: Socket> AsyncWrite for UpgradableIo<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Some(io) => Pin::new(io).poll_shutdown(cx),
-            None => cut(),
-        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
@@ -325,6 +288,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::server::lent::lend;
     use crate::server::websocket::GOING_AWAY;
 
     const TEXT: &[u8] = b"\x81\x05hello";
@@ -341,7 +305,8 @@ mod tests {
     async fn upgraded(is_websocket: bool, socket_bytes: usize) -> Upgraded {
         let (io, mut client) = duplex(socket_bytes);
         let upgrade = Arc::new(Upgrade::default());
-        let mut io = UpgradableIo::new(io, Arc::clone(&upgrade));
+        let (lent, socket) = lend(io);
+        let mut io = UpgradableIo::new(lent, Arc::clone(&upgrade));
         upgrade.grant(is_websocket);
         let mut head = vec![0; HEAD.len()];
         let (written, read) = tokio::join!(
@@ -357,7 +322,7 @@ mod tests {
         Upgraded {
             io,
             client,
-            run: tokio::spawn(run(upgrade, draining.clone())),
+            run: tokio::spawn(run(upgrade, socket, draining.clone())),
             draining,
         }
     }
