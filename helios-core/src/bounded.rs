@@ -21,9 +21,10 @@ pub fn bounded(source: impl Display, most: usize) -> String {
 /// Returns `text` as it is, or cut as [`bounded`] does.
 #[must_use]
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    match width(text) > most {
-        true => Cow::Owned(bounded(text, most)),
-        false => Cow::Borrowed(text),
+    // No byte is wider than an escape of six.
+    match text.len() * 6 <= most || width(text) <= most {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(bounded(text, most)),
     }
 }
 

@@ -111,17 +111,20 @@ impl Upgrade {
         }
     }
 
-    /// The stage, the next of which wakes this task; none if the connection is HTTP's.
+    /// The stage, the next of which wakes this task; none if the connection is HTTP's, as most are at each read and write.
+    #[inline]
     fn stage_for(&self, side: Side, cx: &Context<'_>) -> Option<Stage> {
-        if !self.is_granted.load(Ordering::Relaxed) {
-            return None;
-        }
+        let is_granted = self.is_granted.load(Ordering::Relaxed);
+        is_granted.then(|| self.stage_of_granted(side, cx))
+    }
+
+    fn stage_of_granted(&self, side: Side, cx: &Context<'_>) -> Stage {
         let mut state = lock(&self.state);
         match &mut state.waiting[side as usize] {
             Some(waker) => waker.clone_from(cx.waker()),
             nobody => *nobody = Some(cx.waker().clone()),
         }
-        Some(state.stage)
+        state.stage
     }
 }
 
@@ -209,29 +212,83 @@ fn cut<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
+/// Of an upgrade that was granted.
+impl<I: AsyncRead + AsyncWrite + Unpin> UpgradableIo<I> {
+    fn poll_read_at(
+        &mut self,
+        stage: Stage,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match stage {
+            Stage::Granted | Stage::Open => {}
+            // An app that only reads is woken here, and nowhere else. If the socket fails, the read tells it.
+            Stage::GoingDown if self.upgrade.0.is_websocket() => {
+                let is_due = self.outgoing.goodbye().is_some();
+                if is_due && self.poll_goodbye(cx).is_ready() {
+                    // A socket wakes one task that waits to write: that was this one.
+                    self.upgrade.0.wake(Side::Writer);
+                }
+            }
+            Stage::GoingDown | Stage::Ended => return Poll::Ready(Ok(())),
+            Stage::Cut => return cut(),
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
+    fn poll_write_at(
+        &mut self,
+        stage: Stage,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match stage {
+            Stage::Cut => cut(),
+            // The head of the answer is no frame.
+            Stage::Granted => self.poll_io_write(cx, bytes),
+            _ if !self.upgrade.0.is_websocket() => self.poll_io_write(cx, bytes),
+            Stage::Open => self.poll_frames(cx, bytes),
+            Stage::GoingDown | Stage::Ended => {
+                ready!(self.poll_goodbye(cx))?;
+                match self.outgoing.rest_of_frame(bytes) {
+                    // The app's library answers the client's answer, as it does not know that the server has spoken.
+                    [] if is_close(bytes) => {
+                        self.upgrade.0.is_done.store(true, Ordering::Relaxed);
+                        Poll::Ready(Ok(bytes.len()))
+                    }
+                    [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                    rest => self.poll_frames(cx, rest),
+                }
+            }
+        }
+    }
+
+    /// Goes on from a flush.
+    fn poll_flushed_at(&mut self, stage: Stage, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match stage {
+            // hyper writes nothing behind the head that grants the upgrade.
+            Stage::Granted => self.upgrade.0.advance(Stage::Open),
+            Stage::GoingDown | Stage::Ended if self.upgrade.0.is_websocket() => {
+                return self.poll_goodbye(cx);
+            }
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for UpgradableIo<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if let Some(stage) = this.upgrade.0.stage_for(Side::Reader, cx) {
-            match stage {
-                Stage::Granted | Stage::Open => {}
-                // An app that only reads is woken here, and nowhere else. If the socket fails, the read tells it.
-                Stage::GoingDown if this.upgrade.0.is_websocket() => {
-                    let is_due = this.outgoing.goodbye().is_some();
-                    if is_due && this.poll_goodbye(cx).is_ready() {
-                        // A socket wakes one task that waits to write: that was this one.
-                        this.upgrade.0.wake(Side::Writer);
-                    }
-                }
-                Stage::GoingDown | Stage::Ended => return Poll::Ready(Ok(())),
-                Stage::Cut => return cut(),
-            }
+        match self.upgrade.0.stage_for(Side::Reader, cx) {
+            None => Pin::new(&mut self.io).poll_read(cx, buf),
+            Some(stage) => self.poll_read_at(stage, cx, buf),
         }
-        Pin::new(&mut this.io).poll_read(cx, buf)
     }
 }
 
@@ -241,40 +298,18 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for UpgradableIo<I> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        match this.upgrade.0.stage_for(Side::Writer, cx) {
-            Some(Stage::Cut) => cut(),
-            // The head of an answer is no frame.
-            None | Some(Stage::Granted) => this.poll_io_write(cx, bytes),
-            _ if !this.upgrade.0.is_websocket() => this.poll_io_write(cx, bytes),
-            Some(Stage::Open) => this.poll_frames(cx, bytes),
-            Some(Stage::GoingDown | Stage::Ended) => {
-                ready!(this.poll_goodbye(cx))?;
-                match this.outgoing.rest_of_frame(bytes) {
-                    // The app's library answers the client's answer, as it does not know that the server has spoken.
-                    [] if is_close(bytes) => {
-                        this.upgrade.0.is_done.store(true, Ordering::Relaxed);
-                        Poll::Ready(Ok(bytes.len()))
-                    }
-                    [] => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                    rest => this.poll_frames(cx, rest),
-                }
-            }
+        match self.upgrade.0.stage_for(Side::Writer, cx) {
+            None => Pin::new(&mut self.io).poll_write(cx, bytes),
+            Some(stage) => self.poll_write_at(stage, cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
-        match this.upgrade.0.stage_for(Side::Writer, cx) {
-            // hyper writes nothing behind the head that grants the upgrade.
-            Some(Stage::Granted) => this.upgrade.0.advance(Stage::Open),
-            Some(Stage::GoingDown | Stage::Ended) if this.upgrade.0.is_websocket() => {
-                return this.poll_goodbye(cx);
-            }
-            _ => {}
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        match self.upgrade.0.stage_for(Side::Writer, cx) {
+            None => Poll::Ready(Ok(())),
+            Some(stage) => self.poll_flushed_at(stage, cx),
         }
-        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
