@@ -46,15 +46,12 @@ impl Filter for Errors {
 fn object(error: &HttpError) -> serde_json::Value {
     // What only the log may know is left out.
     let told = error.for_client();
-    let faults = told.faults().iter().map(ToString::to_string);
-    let said = Some(told.detail().to_owned()).into_iter().chain(faults);
-    let mut message = said
-        .filter(|text| !text.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ");
-    if message.is_empty() {
-        message = told.title().to_owned();
-    }
+    let faults: Vec<_> = told.faults().iter().map(ToString::to_string).collect();
+    let message = match (faults.is_empty(), told.detail()) {
+        (false, _) => faults.join("; "),
+        (true, "") => told.title().to_owned(),
+        (true, detail) => detail.to_owned(),
+    };
     let (kind, code) = match told.status() {
         StatusCode::UNAUTHORIZED => ("invalid_request_error", Some("invalid_api_key")),
         StatusCode::NOT_FOUND => ("invalid_request_error", Some("model_not_found")),

@@ -68,6 +68,7 @@ const ANSWER: &str = "The sun is a star: a ball of hydrogen and helium, so heavy
 /// Always says the same.
 #[derive(Default)]
 pub(crate) struct Fake {
+    /// Questions to the model that is busy.
     asked: AtomicUsize,
 }
 
@@ -79,9 +80,10 @@ impl Upstream for Fake {
     fn generate(&self, Prompt { model, messages }: Prompt) -> Tokens {
         let question = messages.last().map_or("", |last| &last.content);
         let answer = format!("You asked “{question}” {ANSWER}");
-        let is_odd = self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        let is_busy =
+            model == "sun-busy" && self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         Box::pin(try_stream! {
-            if model == "sun-busy" && is_odd {
+            if is_busy {
                 let busy = HttpError::too_many_requests("the model is busy");
                 Err(busy.with_header(RETRY_AFTER, HeaderValue::from_static("1")))?;
             }
