@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Any client of OpenAI's works with it: `OpenAI(base_url="http://127.0.0.1:3000/v1", api_key="sk-sun")`. The model `sun-busy`
-//! refuses every other request, `sun-broken` fails in the middle, and `sun-slow` thinks for half a minute.
+//! refuses every other request, `sun-broken` fails in the middle, and `sun-slow` thinks for 40 s.
 //!
 //! | file | purpose |
 //! | --- | --- |

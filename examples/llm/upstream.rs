@@ -88,7 +88,7 @@ impl Upstream for Fake {
                 Err(busy.with_header(RETRY_AFTER, HeaderValue::from_static("1")))?;
             }
             if model == "sun-slow" {
-                sleep(Duration::from_secs(30)).await;
+                sleep(Duration::from_secs(40)).await;
             }
             for (number, word) in answer.split_inclusive(' ').enumerate() {
                 if model == "sun-broken" && number == 5 {
