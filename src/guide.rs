@@ -14,6 +14,7 @@
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
+//! | [`llm`] | a gateway for a language model: errors, a stop, an answer that survives a reload |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -66,6 +67,7 @@ chapters! {
     serving "guide/serving.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
+    llm "guide/llm.md"
     testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }
