@@ -16,6 +16,7 @@
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
+//! | [`llm`] | a gateway for a language model: errors, a stop, an answer that survives a reload |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -70,6 +71,7 @@ chapters! {
     deployment "guide/deployment.md"
     clients "guide/clients.md"
     hypermedia "guide/hypermedia.md"
+    llm "guide/llm.md"
     testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }

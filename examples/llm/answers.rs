@@ -1,0 +1,148 @@
+//! Answers for pages. An answer is a topic: whoever reads it, whenever they come, reads all of it. It is written by a task of its
+//! own, so that it goes on while its page reloads, and ends when somebody stops it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use garde::Validate;
+use helios::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::generations::Generations;
+use super::upstream::{Message, Prompt, Tokens};
+
+/// Events in the history of an answer, its question and its end among them.
+pub(crate) const LONGEST: usize = 4_000;
+
+/// How long an answer can be read.
+pub(crate) const KEPT: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone, Deserialize, Validate)]
+struct Question {
+    #[garde(length(max = 100))]
+    model: String,
+    #[garde(length(chars, min = 1, max = 2_000))]
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Created {
+    id: Uuid,
+}
+
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum AnswerEvent {
+    Asked { text: String },
+    Token { text: String },
+    Over { how: &'static str },
+}
+
+/// What stops each answer that can still be read.
+type Stops = Arc<Mutex<HashMap<Uuid, CancellationToken>>>;
+
+#[derive(Injectable)]
+pub(crate) struct Answers {
+    generations: Arc<Generations>,
+    sse: SseService,
+    #[inject(default)]
+    stops: Stops,
+}
+
+#[controller(prefix = "answers")]
+impl Answers {
+    #[post]
+    #[http_code(201)]
+    fn ask(&self, #[body] question: Question) -> Result<Json<Created>, HttpError> {
+        let tokens = self.generations.start(prompt(&question))?;
+        let (id, stop) = (Uuid::new_v4(), CancellationToken::new());
+        lock(&self.stops).insert(id, stop.clone());
+        let (sse, stops) = (self.sse.clone(), Arc::clone(&self.stops));
+        tokio::spawn(async move {
+            let written = write(&sse, &topic(id), question.text, tokens, stop).await;
+            if let Err(error) = written {
+                eprintln!("answer {id}: {error}");
+            }
+            sleep(KEPT).await;
+            lock(&stops).remove(&id);
+        });
+        Ok(Json(Created { id }))
+    }
+
+    /// All of the answer, from the question on, and what is still to come.
+    #[sse("{id}", drain = "finish")]
+    async fn read(&self, #[param] id: Uuid) -> Result<SseStream, HttpError> {
+        self.find(id)?;
+        let answer = self.sse.subscribe_from([topic(id)], Replay::Earliest);
+        Ok(answer.await?)
+    }
+
+    #[delete("{id}")]
+    #[http_code(204)]
+    fn stop(&self, #[param] id: Uuid) -> Result<(), HttpError> {
+        self.find(id)?.cancel();
+        Ok(())
+    }
+}
+
+impl Answers {
+    fn find(&self, id: Uuid) -> Result<CancellationToken, HttpError> {
+        let found = lock(&self.stops).get(&id).cloned();
+        found.ok_or_else(|| HttpError::not_found("there is no such answer, or no more"))
+    }
+}
+
+/// Publishes an answer, to its end.
+async fn write(
+    sse: &SseService,
+    topic: &str,
+    question: String,
+    mut tokens: Tokens,
+    stop: CancellationToken,
+) -> Result<(), SseError> {
+    let asked = AnswerEvent::Asked { text: question };
+    sse.publish(topic, asked).await?;
+    let mut left = LONGEST - 2;
+    let how = loop {
+        let token = tokio::select! {
+            biased;
+            () = stop.cancelled() => break "stopped",
+            token = tokens.next() => token,
+        };
+        match token {
+            Some(_) if left == 0 => break "too long",
+            Some(Ok(text)) => sse.publish(topic, AnswerEvent::Token { text }).await?,
+            Some(Err(_)) => break "failed",
+            None => break "finished",
+        };
+        left -= 1;
+    };
+    // The upstream has stopped when the page is told so.
+    drop(tokens);
+    sse.finish_with(topic, AnswerEvent::Over { how }).await?;
+    Ok(())
+}
+
+fn prompt(question: &Question) -> Prompt {
+    let message = Message {
+        role: "user".to_owned(),
+        content: question.text.clone(),
+    };
+    Prompt {
+        model: question.model.clone(),
+        messages: vec![message],
+    }
+}
+
+fn topic(id: Uuid) -> String {
+    format!("answer:{id}")
+}
+
+fn lock(
+    stops: &Mutex<HashMap<Uuid, CancellationToken>>,
+) -> std::sync::MutexGuard<'_, HashMap<Uuid, CancellationToken>> {
+    stops.lock().unwrap_or_else(PoisonError::into_inner)
+}
