@@ -179,8 +179,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(error) = ready!(self.poll_phases(cx)) {
-            let error = with_causes(&*error);
-            tracing::debug!(error, "a connection ended early");
+            tracing::debug!(error = with_causes(&*error), "a connection ended early");
         }
         Poll::Ready(())
     }

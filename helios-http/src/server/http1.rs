@@ -107,8 +107,7 @@ where
         Ok(None) => Ok(Ended::Closed),
         // The client is told so.
         Err(error) if error.is_parse() => {
-            let error = with_causes(&error);
-            tracing::debug!(error, "a request cannot be read");
+            tracing::debug!(error = with_causes(&error), "a request cannot be read");
             Ok(Ended::Unread(io))
         }
         Err(error) => {

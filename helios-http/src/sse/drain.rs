@@ -35,8 +35,10 @@ impl Streams {
         let options = self.hub.options();
         // How long it may take is said only now, too late to refuse it.
         if let Err(error) = options.check_drain(deadline, deadline) {
-            let error = text(error);
-            tracing::warn!(error, "the drain is shorter than the options ask for");
+            tracing::warn!(
+                error = text(error),
+                "the drain is shorter than the options ask for"
+            );
         }
         let times = options.drain_times(deadline);
         if timeout(deadline, self.drain(times)).await.is_err() {

@@ -204,8 +204,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
                     continue;
                 }
                 Some(Err(error)) => {
-                    let error = with_causes(&error);
-                    tracing::debug!(error, "an event stream broke off");
+                    tracing::debug!(error = with_causes(&error), "an event stream broke off");
                     self.end = Some(End::Failed);
                 }
                 None => {
