@@ -43,12 +43,12 @@ use values::{Rule, Text};
 )]
 pub trait FromValue: Sized {
     #[doc(hidden)]
-    fn from_texts(texts: Vec<Option<&str>>, rule: Rule) -> Result<Self, Mismatch>;
+    fn from_texts(texts: &[Option<&str>], rule: Rule) -> Result<Self, Mismatch>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> FromValue for T {
-    fn from_texts(texts: Vec<Option<&str>>, rule: Rule) -> Result<Self, Mismatch> {
+    fn from_texts(texts: &[Option<&str>], rule: Rule) -> Result<Self, Mismatch> {
         values::value(texts, rule)
     }
 }
@@ -56,7 +56,7 @@ impl<T: DeserializeOwned> FromValue for T {
 /// Binds a parameter of the path.
 pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let text = call.request.param(name).map(Some);
-    let bound = from_texts(Location::Path, name, text.into_iter().collect(), Rule::One);
+    let bound = from_texts(Location::Path, name, text.as_slice(), Rule::One);
     call.note(bound)
 }
 
@@ -64,8 +64,8 @@ pub fn param<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
 pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let pairs = call.query().iter();
     let pairs = pairs.filter(|pair| pair.key.as_deref() == Some(name));
-    let texts = pairs.map(|pair| pair.value.as_deref()).collect();
-    let bound = from_texts(Location::Query, name, texts, Rule::One);
+    let texts: Vec<_> = pairs.map(|pair| pair.value.as_deref()).collect();
+    let bound = from_texts(Location::Query, name, &texts, Rule::One);
     call.note(bound)
 }
 
@@ -74,8 +74,8 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     if name == LAST_EVENT_ID {
         return last_event_id(call);
     }
-    let texts = text::values(call.headers(), name).map(Some).collect();
-    let bound = from_texts(Location::Header, name, texts, Rule::One);
+    let texts: Vec<_> = text::values(call.headers(), name).map(Some).collect();
+    let bound = from_texts(Location::Header, name, &texts, Rule::One);
     call.note(bound)
 }
 
@@ -85,34 +85,32 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
 fn last_event_id<T: FromValue>(call: &mut Call) -> Option<T> {
     let id = call.request.last_event_id();
     let id = id.as_deref().filter(|id| !is_end_mark(id)).map(Some);
-    let texts = id.into_iter().collect();
-    let read = from_texts(Location::Header, LAST_EVENT_ID, texts, Rule::One);
-    let bound = read.or_else(|fault| T::from_texts(Vec::new(), Rule::One).map_err(|_| fault));
+    let read = from_texts(Location::Header, LAST_EVENT_ID, id.as_slice(), Rule::One);
+    let bound = read.or_else(|fault| T::from_texts(&[], Rule::One).map_err(|_| fault));
     call.note(bound)
 }
 
 /// Binds a cookie: the first of its name, as it has the longest path, or all of them to what takes several.
 pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let values: Vec<_> = call.request.cookies(name).collect();
-    let texts = values.iter().map(|value| Some(value.as_ref())).collect();
-    let bound = from_texts(Location::Cookie, name, texts, Rule::First);
+    let texts: Vec<_> = values.iter().map(|value| Some(value.as_ref())).collect();
+    let bound = from_texts(Location::Cookie, name, &texts, Rule::First);
     call.note(bound)
 }
 
 fn from_texts<T: FromValue>(
     location: Location,
     name: &'static str,
-    texts: Vec<Text<'_>>,
+    texts: &[Text<'_>],
     rule: Rule,
 ) -> Result<T, HttpError> {
-    let got = echoed(&texts);
     T::from_texts(texts, rule).map_err(|mismatch| match mismatch.found {
         // Start-up refuses it, but for a type of which it knows only the bounds.
         Found::Never(_) => {
             let why = check::too_much::<T>().unwrap_or_default();
             HttpError::internal(format!("`{name}` is never bound: {why}"))
         }
-        _ => fault(location, name, mismatch, got),
+        _ => fault(location, name, mismatch, echoed(texts)),
     })
 }
 

@@ -181,7 +181,7 @@ impl<T> Unseen for Probe<T> {
 
 /// Returns why one value of a request does not make a `T`, if that is so of every value.
 pub(super) fn too_much<T: FromValue>() -> Option<String> {
-    let mismatch = T::from_texts(vec![Some("x")], Rule::One).err()?;
+    let mismatch = T::from_texts(&[Some("x")], Rule::One).err()?;
     let Found::Never(kind) = mismatch.found else {
         return None;
     };

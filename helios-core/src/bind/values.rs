@@ -5,6 +5,7 @@
 //! empty text that does not fit is left out, a list that is missing is given empty, and a text that serde has put aside for
 //! `#[serde(flatten)]` is given as the number or list that is wanted. Each key changes in each way once.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -27,18 +28,18 @@ const MOST_KEYS: usize = 100_000;
 pub(super) type Text<'a> = Option<&'a str>;
 
 /// Reads one value from all texts of its name.
-pub(super) fn value<T: DeserializeOwned>(texts: Vec<Text<'_>>, rule: Rule) -> Result<T, Mismatch> {
-    let given = texts.len();
-    let mut texts = unmistakable(texts);
+pub(super) fn value<T: DeserializeOwned>(texts: &[Text<'_>], rule: Rule) -> Result<T, Mismatch> {
+    let texts = unmistakable(texts);
     let refused = match T::deserialize(Scalar::new(&texts, rule)) {
         Ok(value) => return Ok(value),
         Err(mismatch) => mismatch,
     };
-    texts.retain(|text| *text != Some(""));
-    if texts.len() == given {
+    let filled = texts.iter().copied().filter(|text| *text != Some(""));
+    let filled: Vec<_> = filled.collect();
+    if filled.len() == texts.len() {
         return Err(refused);
     }
-    T::deserialize(Scalar::new(&texts, rule)).map_err(|again| match again.found {
+    T::deserialize(Scalar::new(&filled, rule)).map_err(|again| match again.found {
         Found::Nothing => refused,
         _ => again,
     })
@@ -62,9 +63,12 @@ pub(super) fn path<'a, T: DeserializeOwned>(
 }
 
 /// Gives each empty text a place of its own, so that serde's errors tell which one they are about.
-fn unmistakable(texts: Vec<Text<'_>>) -> Vec<Text<'_>> {
+fn unmistakable<'a>(texts: &'a [Text<'a>]) -> Cow<'a, [Text<'a>]> {
+    if !texts.contains(&Some("")) {
+        return Cow::Borrowed(texts);
+    }
     let mut blanks = Blanks::default();
-    texts.into_iter().map(|text| blanks.replace(text)).collect()
+    texts.iter().map(|text| blanks.replace(*text)).collect()
 }
 
 /// Hands out empty texts at different places.
@@ -731,8 +735,8 @@ mod tests {
     use crate::query_string;
 
     fn read<T: DeserializeOwned>(values: &[&str]) -> Result<T, String> {
-        let texts = values.iter().map(|text| Some(*text)).collect();
-        value(texts, Rule::One).map_err(|error| error.to_string())
+        let texts: Vec<_> = values.iter().map(|text| Some(*text)).collect();
+        value(&texts, Rule::One).map_err(|error| error.to_string())
     }
 
     #[derive(Deserialize, PartialEq, Debug)]
