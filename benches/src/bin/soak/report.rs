@@ -43,7 +43,7 @@ pub(crate) struct Report {
     pub(crate) memory_left: u64,
     pub(crate) drained: Drained,
     pub(crate) fates: Arc<Fates>,
-    /// Sockets that only the kernel had, a third of the time after the attack.
+    /// Sockets that only the kernel had when everybody had gone.
     pub(crate) orphans: u64,
     /// How long most events took in the same run without hostile peers.
     pub(crate) peaceful: Option<Duration>,
@@ -247,7 +247,7 @@ impl Report {
         row(
             f,
             "orphans",
-            format_args!("{} when they had gone", self.orphans),
+            format_args!("{} when all had gone", self.orphans),
         )?;
         let most = self.latency_of_most();
         row(

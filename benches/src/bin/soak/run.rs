@@ -59,9 +59,9 @@ impl Plan {
         }
     }
 
-    /// When memory should have found its level.
+    /// When memory should have found its level, and before hostile peers come.
     pub(crate) fn warm_up(&self) -> Duration {
-        (self.duration() / 2).min(Duration::from_secs(60))
+        (self.duration() / 4).min(Duration::from_secs(60))
     }
 }
 
@@ -82,7 +82,6 @@ pub(crate) async fn run(plan: &Plan, peaceful: Option<Duration>) -> Result<Repor
     let attacked = attack(plan, &world, rng.fork());
     let (watched, fates) = tokio::join!(watch(plan, &server), attacked);
     let (watched, fates) = (watched?, fates?);
-    let orphans = hostile::orphans()?.saturating_sub(orphans);
     let stats = settle(&world).await?;
     jobs.abort();
     let all_go = async {
@@ -95,6 +94,7 @@ pub(crate) async fn run(plan: &Plan, peaceful: Option<Duration>) -> Result<Repor
         .await
         .map_err(|_| "a client does not go")??;
     let left = what_is_left(&server, descriptors).await?;
+    let orphans = hostile::orphans()?.saturating_sub(orphans);
     let memory_left = control::get::<Stats>(server.address, "/stats").await?;
     let memory_left = memory_left.live_bytes;
     let drained = drain::drain(&mut server, IDLE).await?;
