@@ -9,6 +9,12 @@ pub(crate) fn asks_to_close(headers: &HeaderMap) -> bool {
     options.any(|option| option.eq_ignore_ascii_case("close"))
 }
 
+/// Whether the body behind this head is an event stream.
+pub(crate) fn says_event_stream(headers: &HeaderMap) -> bool {
+    let kind = text::media_type(headers);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

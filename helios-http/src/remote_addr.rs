@@ -47,6 +47,11 @@ impl RemoteAddr {
         let accepted = || extensions.get::<Arc<Peer>>()?.addr.map(Self);
         extensions.get().copied().or_else(accepted)
     }
+
+    /// The same, for those who know that it is one.
+    pub(crate) fn addr_of(extensions: &Extensions) -> Option<SocketAddr> {
+        Self::of(extensions).map(|Self(addr)| addr)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for RemoteAddr {

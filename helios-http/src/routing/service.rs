@@ -64,7 +64,7 @@ impl RouteService {
             Ok(Matched::Endpoint(endpoint, params)) => {
                 let (parts, body) = request.into_parts();
                 let peer = parts.extensions.get::<Arc<Peer>>().cloned();
-                let addr = RemoteAddr::of(&parts.extensions).map(|RemoteAddr(addr)| addr);
+                let addr = RemoteAddr::addr_of(&parts.extensions);
                 let template = Arc::clone(&endpoint.template);
                 let path = MatchedPath(Arc::clone(&template));
                 let request = RequestContext::new(parts, template, params, addr);

@@ -96,7 +96,7 @@ fn is_for_now(error: &HttpError) -> bool {
 /// Answers a request that no route of streams has taken with the stream of this handle.
 pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStream) -> Response {
     let peer = head.extensions.get::<Arc<Peer>>().cloned();
-    let addr = RemoteAddr::of(&head.extensions).map(|RemoteAddr(addr)| addr);
+    let addr = RemoteAddr::addr_of(&head.extensions);
     let verb = Verb::of(&head.method).unwrap_or(Verb::Any);
     let route = StreamRoute::bare(Arc::clone(streams), verb);
     let template = Arc::new(Template::join([head.uri.path()]));

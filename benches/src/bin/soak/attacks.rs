@@ -1,15 +1,15 @@
-//! What hostile peers do, a row each. Every one holds something of the server for nothing, or tries to.
+//! The attacks of hostile peers, a row each. Every one holds something of the server for nothing, or tries to.
 
 use fastrand::Rng;
 
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
-    /// What it sends first.
+    /// The bytes that are sent first.
     pub(crate) opening: fn() -> Vec<u8>,
     pub(crate) then: Then,
 }
 
-/// What it does behind that.
+/// The rest of an attack, behind its opening.
 #[derive(Clone, Copy)]
 pub(crate) enum Then {
     /// It neither sends nor reads, and the server has to end the connection.

@@ -1,4 +1,4 @@
-//! Who publishes: a task for each busy topic, one for all that are rarely heard of, some for topics that end, and one that
+//! The publishers: a task for each busy topic, one for all that are rarely heard of, some for topics that end, and one that
 //! tells each client something of its own.
 
 use std::sync::atomic::Ordering;

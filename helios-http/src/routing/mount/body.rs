@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use helios_core::text;
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body::{Body as _, Frame, SizeHint};
@@ -17,6 +16,7 @@ use thiserror::Error;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::drain::MountedAnswer;
+use crate::head::says_event_stream;
 
 /// Wraps the body of an answer that has begun.
 pub(super) fn drained(response: Response, method: &Method, answer: MountedAnswer) -> Response {
@@ -29,8 +29,7 @@ pub(super) fn drained(response: Response, method: &Method, answer: MountedAnswer
 
 /// Whether it is an event stream of a length that nobody knows.
 fn is_endless(response: &Response) -> bool {
-    let kind = text::media_type(response.headers());
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+    says_event_stream(response.headers())
         && !response.headers().contains_key(CONTENT_LENGTH)
         && response.body().size_hint().exact().is_none()
 }

@@ -11,14 +11,14 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use helios_core::text;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::future::BoxFuture;
-use crate::head::asks_to_close;
+use crate::head::{asks_to_close, says_event_stream};
 use crate::panics::CaughtBody;
 use crate::routing::service::Stack;
 use crate::server::host;
@@ -326,11 +326,6 @@ fn is_unframed<B>(response: &http::Response<B>) -> bool {
     let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
     let says = |name| response.headers().contains_key(name);
     response.version() == Version::HTTP_11 && !framed.iter().any(says)
-}
-
-fn says_event_stream(headers: &HeaderMap) -> bool {
-    let kind = text::media_type(headers);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// Notes when a request's body has been read to its end, or is not read to it.
