@@ -23,8 +23,10 @@ use std::fmt::Write;
 #[must_use]
 pub fn normal_form(path: &str) -> Cow<'_, str> {
     let bytes = path.as_bytes();
-    let mut form = String::new();
-    let (mut at, mut copied) = (0, 0);
+    let Some(mut at) = bytes.iter().position(|byte| !stands_in_a_path(*byte)) else {
+        return Cow::Borrowed(path);
+    };
+    let (mut form, mut copied) = (String::new(), 0);
     while at < bytes.len() {
         if stands_in_a_path(bytes[at]) {
             at += 1;
@@ -66,7 +68,7 @@ pub fn normal_form(path: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn has_dot_segment(path: &str) -> bool {
     let is_dots = |segment| matches!(segment, "." | "..");
-    memchr::memchr(b'.', path.as_bytes()).is_some() && path.split('/').any(is_dots)
+    path.as_bytes().contains(&b'.') && path.split('/').any(is_dots)
 }
 
 /// Whether every `%` begins an escape.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version,
+};
 use percent_encoding::percent_decode_str;
 
 use crate::cookie::{Cookie, written_name};
@@ -495,12 +497,13 @@ impl ResponseHead {
 
     /// Writes what was set over a response's own head; cookies are added to it.
     #[doc(hidden)]
-    pub fn apply_to(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
+    pub fn apply_to<B>(&self, response: &mut Response<B>) {
         let mut head = self.lock();
         head.is_applied = true;
         if let Some(own) = head.status {
-            *status = own;
+            *response.status_mut() = own;
         }
+        let headers = response.headers_mut();
         for name in head.headers.keys() {
             if name != SET_COOKIE {
                 headers.remove(name);
@@ -550,23 +553,25 @@ mod tests {
         let value = HeaderValue::from_static;
         head.append_header(LINK, value("a"))
             .append_header(LINK, value("b"));
-        let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
-        headers.insert(VARY, value("origin"));
-        headers.insert(LINK, value("old"));
-        head.apply_to(&mut status, &mut headers);
-        let links: Vec<_> = headers.get_all(LINK).iter().collect();
+        let mut response = Response::new(());
+        response.headers_mut().insert(VARY, value("origin"));
+        response.headers_mut().insert(LINK, value("old"));
+        head.apply_to(&mut response);
+        let links: Vec<_> = response.headers().get_all(LINK).iter().collect();
         assert_eq!(links, ["a", "b"]);
-        assert_eq!((status, headers.len()), (StatusCode::OK, 3));
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers().len(), 3);
     }
 
     #[test]
     fn a_cookie_that_was_set_takes_none_of_the_response_away() {
         let mut head = ResponseHead::default();
         head.set_cookie(Cookie::new("a", 1));
-        let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
-        headers.insert(SET_COOKIE, HeaderValue::from_static("own=1"));
-        head.apply_to(&mut status, &mut headers);
-        let cookies: Vec<_> = text::values(&headers, SET_COOKIE).collect();
+        let mut response = Response::new(());
+        let own = HeaderValue::from_static("own=1");
+        response.headers_mut().insert(SET_COOKIE, own);
+        head.apply_to(&mut response);
+        let cookies: Vec<_> = text::values(response.headers(), SET_COOKIE).collect();
         assert_eq!(cookies, ["own=1", "a=1; Path=/; SameSite=Lax; HttpOnly"]);
     }
 }

@@ -145,6 +145,11 @@ impl HttpBody for CaughtBody {
     }
 }
 
+/// The length of a body, if it tells it, and does not panic.
+pub(crate) fn length_of(body: &Body) -> Option<u64> {
+    caught("a response's body", || body.size_hint().exact()).flatten()
+}
+
 /// A backtrace can be taken only while the panic is under way, which is when its hook runs. Called where nothing
 /// panics: a hook cannot be set during a panic.
 pub(crate) fn keep_backtraces() {

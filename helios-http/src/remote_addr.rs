@@ -44,13 +44,14 @@ impl RemoteAddr {
     /// The address of the request with these extensions: what a layer put there, or what the server accepted.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {
-        let accepted = || extensions.get::<Arc<Peer>>()?.addr.map(Self);
-        extensions.get().copied().or_else(accepted)
+        let peer = extensions.get::<Arc<Peer>>();
+        Self::addr_of(extensions, peer.map(Arc::as_ref)).map(Self)
     }
 
-    /// The same, for those who know that it is one.
-    pub(crate) fn addr_of(extensions: &Extensions) -> Option<SocketAddr> {
-        Self::of(extensions).map(|Self(addr)| addr)
+    /// The same, for those who have looked for the peer already.
+    pub(crate) fn addr_of(extensions: &Extensions, peer: Option<&Peer>) -> Option<SocketAddr> {
+        let told = extensions.get::<Self>().map(|Self(addr)| *addr);
+        told.or_else(|| peer?.addr)
     }
 }
 

@@ -24,13 +24,12 @@ pub(crate) async fn mapped(
 }
 
 /// Puts what was set on the head over the response's own: of an error, the cookies alone.
-pub(crate) fn with_head(response: Response, head: &ResponseHead) -> Response {
-    let (mut parts, body) = response.into_parts();
-    match parts.extensions.remove::<IsError>() {
-        Some(IsError) => head.apply_to_error(&mut parts.headers),
-        None => head.apply_to(&mut parts.status, &mut parts.headers),
+pub(crate) fn with_head(mut response: Response, head: &ResponseHead) -> Response {
+    match response.extensions_mut().remove::<IsError>() {
+        Some(IsError) => head.apply_to_error(response.headers_mut()),
+        None => head.apply_to(&mut response),
     }
-    Response::from_parts(parts, body)
+    response
 }
 
 fn is_json(response: &Response) -> bool {

@@ -9,7 +9,7 @@ use helios_core::bounded;
 use helios_core::sse::{ClientId, CloseReason};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 /// The longest name of a method, in bytes.
 const LONGEST_METHOD: usize = 32;
@@ -33,8 +33,12 @@ impl RequestTrace {
         }
     }
 
-    pub(crate) fn span(&self) -> Span {
-        self.span.clone()
+    /// Runs what answers the request inside of its span, if anybody listens.
+    pub(crate) async fn around<F: Future + Unpin>(&self, answering: F) -> F::Output {
+        match self.span.is_disabled() {
+            true => answering.await,
+            false => answering.instrument(self.span.clone()).await,
+        }
     }
 
     /// Notes the response's status, and its length if that is known.

@@ -99,7 +99,7 @@ impl Mount {
     ) -> Response {
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
-        let addr = RemoteAddr::addr_of(&parts.extensions);
+        let addr = RemoteAddr::of(&parts.extensions).map(|addr| addr.0);
         let mut request = RequestContext::new(parts, Arc::clone(&self.route), Vec::new(), addr);
         let asked = app.error_format.is_some().then(|| request.clone());
         let refused = |error| app.render(error, asked.as_ref());
@@ -203,7 +203,7 @@ impl Mounts {
 
 fn render(request: Request<Body>, app: &AppContext, error: HttpError) -> Response {
     let (parts, _) = request.into_parts();
-    let addr = RemoteAddr::addr_of(&parts.extensions);
+    let addr = RemoteAddr::of(&parts.extensions).map(|addr| addr.0);
     app.render(error, Some(&RequestContext::unrouted(parts, addr)))
 }
 

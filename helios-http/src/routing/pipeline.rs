@@ -16,7 +16,7 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
 use crate::failure::log_failure;
-use crate::panics::caught_in;
+use crate::panics::{caught, caught_in, length_of};
 use crate::peer::Peer;
 use crate::reply::{mapped, with_head};
 use crate::routing::context::AppContext;
@@ -24,7 +24,7 @@ use crate::routing::endpoint::{CallHttp, Endpoint, Pipeline, Target};
 use crate::sse::answer::Answer;
 use crate::sse::open::open;
 
-/// Answers a request, whatever happens.
+/// Answers a request, whatever happens: what others have written, and may panic, is caught where it is called.
 pub(crate) async fn answer(
     endpoint: &Endpoint,
     request: RequestContext,
@@ -158,7 +158,7 @@ impl Innermost<'_> {
         let mut call = Call::new(request, head, body, self.app.body_limit, container);
         match &self.endpoint.target {
             Target::Http(handler) => {
-                let reply = reply_of(self.endpoint, handler.as_ref(), &mut call).await;
+                let reply = reply_of(self.endpoint, handler.as_ref(), &mut call, self.head).await;
                 (reply.map(Into::into), Some(call.request))
             }
             Target::Sse(handler, route) => {
@@ -187,17 +187,23 @@ impl InnerHandler for Innermost<'_> {
 }
 
 /// What a plain handler answers, with what is put over it.
-async fn reply_of(endpoint: &Endpoint, handler: &dyn CallHttp, call: &mut Call) -> Reply {
+async fn reply_of(
+    endpoint: &Endpoint,
+    handler: &dyn CallHttp,
+    call: &mut Call,
+    head: &ResponseHead,
+) -> Reply {
     let mut response = handler.call(call).await?;
     if let (Some(status), StatusCode::OK) = (endpoint.status, response.status()) {
         *response.status_mut() = status;
     }
-    let mut head = call.response_head();
     let mappers = &endpoint.pipeline.mappers;
     if !mappers.is_empty() {
-        response = mapped(response, mappers, &call.request, &mut head).await?;
+        // Boxed: most routes map nothing, and it would be a third of what answers a request.
+        let mut head = head.clone();
+        response = Box::pin(mapped(response, mappers, &call.request, &mut head)).await?;
     }
-    Ok(with_head(response, &head))
+    Ok(with_head(response, head))
 }
 
 /// Route and handler, for the log.
@@ -211,17 +217,20 @@ fn refuse(
     error: HttpError,
     asked: Option<&RequestContext>,
 ) -> Response {
-    // A panic is in the log.
-    let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
-    if error.status().is_server_error() && !is_panic {
-        log_failure!(
-            error,
-            "a request failed",
-            &error,
-            route = route,
-            handler = handler
-        );
-    }
+    let log = || {
+        // A panic is in the log.
+        let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
+        if error.status().is_server_error() && !is_panic {
+            log_failure!(
+                error,
+                "a request failed",
+                &error,
+                route = route,
+                handler = handler
+            );
+        }
+    };
+    caught("an error's text", log);
     app.render(error, asked)
 }
 
@@ -233,9 +242,7 @@ pub(crate) fn without_body(response: Response) -> Response {
         parts.headers.remove(CONTENT_LENGTH);
         return Response::from_parts(parts, Body::empty());
     }
-    let length = http_body::Body::size_hint(&body)
-        .exact()
-        .filter(|length| *length > 0);
+    let length = length_of(&body).filter(|length| *length > 0);
     if let (Some(length), false) = (length, parts.headers.contains_key(CONTENT_LENGTH)) {
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }

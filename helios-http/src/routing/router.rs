@@ -251,8 +251,14 @@ fn decoded_params(
         .params()
         .len()
         .saturating_sub(usize::from(rest.is_some()));
-    let found = found.iter().map(|(_, value)| value);
-    found.take(segments).chain(rest).map(decoded).collect()
+    let mut params = Vec::with_capacity(template.params().len());
+    for (_, value) in found.iter().take(segments) {
+        params.push(decoded(value)?);
+    }
+    if let Some(rest) = rest {
+        params.push(decoded(rest)?);
+    }
+    Ok(params)
 }
 
 fn decoded(value: &str) -> Result<String, HttpError> {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum_core::body::Body;
@@ -18,7 +18,6 @@ use http::{Method, Request, StatusCode};
 use pin_project_lite::pin_project;
 use tower::{BoxError, ServiceExt};
 use tower_service::Service;
-use tracing::Instrument;
 
 use crate::error::Error;
 use crate::failure::log_failure;
@@ -57,42 +56,28 @@ impl RouteService {
         }
     }
 
-    /// Routes at once, so that the future of an endpoint holds no more than it needs.
-    fn answer(&self, request: Request<Body>) -> Routed {
-        let routing = Arc::clone(&self.routing);
+    /// Routes at once, so that the future of an endpoint holds no more than it needs. Layers are told of the route, with the answer.
+    fn answer(self, request: Request<Body>, has_layers: bool) -> BoxFuture<'static, Answer> {
+        let routing = self.routing;
         match routing.router.find(request.method(), request.uri().path()) {
             Ok(Matched::Endpoint(endpoint, params)) => {
                 let (parts, body) = request.into_parts();
                 let peer = parts.extensions.get::<Arc<Peer>>().cloned();
-                let addr = RemoteAddr::addr_of(&parts.extensions);
+                let addr = RemoteAddr::addr_of(&parts.extensions, peer.as_deref());
                 let template = Arc::clone(&endpoint.template);
-                let path = MatchedPath(Arc::clone(&template));
                 let request = RequestContext::new(parts, template, params, addr);
-                let answer = run_endpoint(routing, endpoint, request, body, peer);
-                Routed {
-                    path: Some(path),
-                    answer: certain("an answer", answer),
-                }
+                // The pipeline catches what panics in it.
+                Box::pin(run_endpoint(
+                    routing, endpoint, request, body, peer, has_layers,
+                ))
             }
             Ok(Matched::Options(allow)) => {
                 let response = (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
-                Routed {
-                    path: None,
-                    answer: Box::pin(future::ready(response.into())),
-                }
+                Box::pin(future::ready(response.into()))
             }
-            Err(error) => Routed {
-                path: None,
-                answer: certain("an answer", miss(routing, request, error)),
-            },
+            Err(error) => certain("an answer", miss(routing, request, error)),
         }
     }
-}
-
-/// A request that has found its route, or none.
-struct Routed {
-    path: Option<MatchedPath>,
-    answer: BoxFuture<'static, Answer>,
 }
 
 /// An answer in any case: a panic that nobody further in has caught is logged, and is a 500.
@@ -129,30 +114,15 @@ fn broken() -> Response {
 impl Service<Request<Body>> for RouteService {
     type Response = Response;
     type Error = Infallible;
-    type Future = Responding;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Responding {
-        Responding(self.answer(request))
-    }
-}
-
-/// An answer in the making, for those who take a response. They are told of its route.
-pub(crate) struct Responding(Routed);
-
-impl Future for Responding {
-    type Output = Result<Response, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.0.answer.as_mut().poll(cx));
-        let mut response = Response::from(answer);
-        if let Some(path) = self.0.path.take() {
-            response.extensions_mut().insert(path);
-        }
-        Poll::Ready(Ok(response))
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.clone().answer(request, true);
+        Box::pin(async move { Ok(answer.await.into()) })
     }
 }
 
@@ -203,7 +173,7 @@ impl Stack {
     pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
         let request = self.timed(request);
         match self.service {
-            Layered::Not(service) => service.answer(request).answer,
+            Layered::Not(service) => service.answer(request, false),
             Layered::By(service) => certain("a layer", async move {
                 let Ok(response) = service.oneshot(request).await;
                 response.into()
@@ -232,7 +202,7 @@ impl Service<Request<Body>> for Stack {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let request = self.timed(request);
         match &mut self.service {
-            Layered::Not(service) => Box::pin(service.call(request)),
+            Layered::Not(service) => service.call(request),
             Layered::By(service) => match caught("a layer", || service.call(request)) {
                 Some(response) => Box::pin(async move {
                     let response = caught_in("a layer", response).await;
@@ -251,6 +221,7 @@ async fn run_endpoint(
     request: RequestContext,
     body: Body,
     peer: Option<Arc<Peer>>,
+    has_layers: bool,
 ) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let trace = RequestTrace::start(request.method(), endpoint.template.as_str());
@@ -261,8 +232,12 @@ async fn run_endpoint(
         &routing.context,
         peer
     ));
-    let answer = answering.instrument(trace.span()).await;
+    let mut answer = trace.around(answering).await;
     trace.answered(answer.status(), || answer.length());
+    if has_layers {
+        let path = MatchedPath(Arc::clone(&endpoint.template));
+        answer.extensions_mut().insert(path);
+    }
     match answer {
         Answer::Response(response) if is_head || response.status() == StatusCode::NO_CONTENT => {
             pipeline::without_body(response).into()

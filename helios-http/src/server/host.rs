@@ -62,7 +62,11 @@ fn is_authority(text: &str) -> bool {
             None => return false,
         },
         None => {
-            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let (name, port) = text.split_at(
+                text.bytes()
+                    .position(|byte| byte == b':')
+                    .unwrap_or(text.len()),
+            );
             (name.bytes().all(is_in_names), port)
         }
     };

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
-use crate::panics::CaughtBody;
+use crate::panics::{CaughtBody, length_of};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::BrokenOff;
 
@@ -34,6 +34,13 @@ impl Answer {
         }
     }
 
+    pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        match self {
+            Self::Response(response) => response.extensions_mut(),
+            Self::Stream(stream) => stream.extensions_mut(),
+        }
+    }
+
     /// The answer as a response, for a server. Its body breaks off where it panics; a stream of the app's does not panic.
     pub(crate) fn guarded(self) -> Response {
         match self {
@@ -45,7 +52,7 @@ impl Answer {
     /// How many bytes follow the head, if that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Response(response) => response.body().size_hint().exact(),
+            Self::Response(response) => length_of(response.body()),
             Self::Stream(_) => None,
         }
     }

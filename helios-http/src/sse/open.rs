@@ -11,8 +11,7 @@ use helios_core::request::{RequestContext, ResponseHead};
 use helios_core::route::{Template, Verb};
 use helios_core::sse::{CloseReason, SseError, is_end_mark};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
@@ -96,7 +95,7 @@ fn is_for_now(error: &HttpError) -> bool {
 /// Answers a request that no route of streams has taken with the stream of this handle.
 pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStream) -> Response {
     let peer = head.extensions.get::<Arc<Peer>>().cloned();
-    let addr = RemoteAddr::addr_of(&head.extensions);
+    let addr = RemoteAddr::addr_of(&head.extensions, peer.as_deref());
     let verb = Verb::of(&head.method).unwrap_or(Verb::Any);
     let route = StreamRoute::bare(Arc::clone(streams), verb);
     let template = Arc::new(Template::join([head.uri.path()]));
@@ -137,9 +136,9 @@ fn overloaded(route: &StreamRoute, last_event_id: Option<String>, keep_alive: bo
 /// The head of every stream. The handler's headers are set first, so they cannot override the framework's.
 fn event_stream<B>(keep_alive: bool, own: &ResponseHead, body: B) -> http::Response<B> {
     let mut response = http::Response::new(body);
-    let mut ignored = StatusCode::OK;
-    let headers: &mut HeaderMap = response.headers_mut();
-    own.apply_to(&mut ignored, headers);
+    own.apply_to(&mut response);
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
     let value = HeaderValue::from_static;
     headers.insert(CONTENT_TYPE, value("text/event-stream"));
     headers.insert(CACHE_CONTROL, value("no-cache, no-transform"));

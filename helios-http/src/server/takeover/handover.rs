@@ -314,11 +314,12 @@ fn framing(request: &Request<Incoming>) -> Option<Framing> {
 /// Whether it is an event stream, of a length that nobody knows.
 fn may_be_taken(response: &CaughtResponse) -> bool {
     let body = response.body();
+    // Most bodies have a length, and then nothing else needs to be looked at.
     response.status() == StatusCode::OK
+        && body.size_hint().exact().is_none()
         && says_event_stream(response.headers())
         && is_unframed(response)
         && !body.is_end_stream()
-        && body.size_hint().exact().is_none()
 }
 
 /// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
