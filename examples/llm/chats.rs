@@ -53,7 +53,7 @@ struct Answer {
     stop: CancellationToken,
 }
 
-/// By chat.
+/// By chat. An app that knows its users also checks whose chat it is.
 type Writing = Arc<Mutex<HashMap<String, Answer>>>;
 
 #[derive(Injectable)]

@@ -216,6 +216,8 @@ impl<'a> Trial<'a> {
         seen.wait_until_closed().await;
         self.client
             .told_an_error(&seen, &["it "], self.client.failed);
+        let message = &seen.named("error")[0].data;
+        assert!(message.contains("Bad Gateway"), "{message}");
     }
 
     async fn answered_when_it_asks_again(mut self) {
