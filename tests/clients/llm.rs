@@ -101,6 +101,7 @@ pub(crate) async fn all(client: &LlmClient) {
             async { start().await.shut_down().await },
             async { Trial::careless(client).await.ended_without_an_end().await },
             async { start().await.reloaded().await },
+            async { start().await.comes_back().await },
         );
     };
     Box::pin(scenarios).await;
@@ -324,9 +325,38 @@ impl<'a> Trial<'a> {
         assert_eq!(told(&late), [""; 0]);
         assert!(self.gateway.asks_no_more());
     }
+
+    /// A page that stays shows the answer anew.
+    async fn comes_back(mut self) {
+        if !self.client.resumes {
+            return;
+        }
+        let page = self.run("return").await;
+        let model = self.gateway.asked().await;
+        model.say(TOKENS[0]);
+        page.wait_for("token", 1).await;
+        self.gateway.wire.cut();
+        page.wait_for("error", 1).await;
+        self.gateway.wire.mend();
+        page.wait_for("token", 2).await;
+        for token in &TOKENS[1..] {
+            model.say(token);
+        }
+        drop(model);
+        page.wait_until_closed().await;
+        let told = told(&page);
+        let expected = [
+            "anew ",
+            "token it ",
+            "token rains ",
+            "token today",
+            self.client.end,
+        ];
+        assert_eq!(told[2..], expected, "{}", self.client.name);
+    }
 }
 
-/// By the model, in the words of tokens that are said before the first.
+/// What a model says that has no room.
 fn busy() -> HttpError {
     let busy = HttpError::too_many_requests("the model is busy");
     busy.with_header(RETRY_AFTER, HeaderValue::from_static("1"))

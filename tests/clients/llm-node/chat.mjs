@@ -1,4 +1,5 @@
-// npm `ai`: a page's chat with `DefaultChatTransport`. It asks, and may stop at the first token; or it is a page that has been reloaded.
+// npm `ai`: a page's chat with `DefaultChatTransport`. It asks, and may stop at the first token, or
+// come back where it is cut; or it is a page that has been reloaded.
 import { AbstractChat, DefaultChatTransport } from 'ai';
 import { fail, over, tell } from './tell.mjs';
 
@@ -31,7 +32,8 @@ class State {
   show({ role, parts }) {
     const text = parts.map(part => part.text ?? '').join('');
     if (role !== 'assistant' || text === this.told) return;
-    tell({ event: 'token', data: text.slice(this.told.length) });
+    const more = text.startsWith(this.told);
+    tell(more ? { event: 'token', data: text.slice(this.told.length) } : { event: 'anew', data: text });
     this.told = text;
     if (how === 'leave') chat.stop();
     if (how === 'stop') fetch(`${api}/${encodeURIComponent(id)}`, { method: 'DELETE' });
@@ -53,4 +55,5 @@ class Chat extends AbstractChat {
 const chat = new Chat();
 if (how === 'resume') await chat.resumeStream();
 else await chat.sendMessage({ text: 'who is it' });
+if (how === 'return' && chat.status === 'error') await chat.resumeStream();
 over();
