@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients {
+    pub(crate) mod gateway;
     pub(crate) mod hypermedia;
     pub(crate) mod kit;
+    pub(crate) mod llm;
     pub(crate) mod pages;
     pub(crate) mod process;
     pub(crate) mod scenarios;
@@ -18,7 +20,7 @@ mod clients {
 
 use clients::hypermedia::{self, DATASTAR, HTMX_2, HTMX_2_OPEN, HTMX_4, HTMX_4_OPEN, TURBO};
 use clients::pages::Frameset;
-use clients::{process, scenarios, site, table, websocket};
+use clients::{llm, process, scenarios, site, table, websocket};
 use support::browser::Browser;
 
 /// Not a test, but the server of the others, in a process that they start.
@@ -32,8 +34,8 @@ async fn server() {
 #[test]
 fn the_guide_shows_the_table() {
     let guide = include_str!("../src/guide/clients.md");
-    for client in table::ALL {
-        let row = client.row();
+    let rows = table::ALL.map(table::Client::row).into_iter();
+    for row in rows.chain(llm::ALL.map(llm::LlmClient::row)) {
         let shown = guide.lines().any(|line| line.starts_with(&row));
         assert!(shown, "the guide lacks {row}");
     }
@@ -89,6 +91,30 @@ async fn python_httpx_sse() {
 #[ignore = "needs Python; `cargo xtask test` runs it"]
 async fn python_sseclient() {
     scenarios::all(&table::SSECLIENT, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_openai() {
+    llm::all(&llm::NPM_OPENAI).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python; `cargo xtask test` runs it"]
+async fn python_openai() {
+    llm::all(&llm::PYTHON_OPENAI).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_ai_stream_text() {
+    llm::all(&llm::STREAM_TEXT).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn npm_ai_chat() {
+    llm::all(&llm::CHAT).await;
 }
 
 #[tokio::test]

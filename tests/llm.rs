@@ -1,4 +1,4 @@
-//! The gateway of `examples/llm`: OpenAI's streams and errors, and answers that many pages read.
+//! The gateway of `examples/llm`: OpenAI's streams and errors, answers that many pages read, and chats that are resumed.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/llm/main.rs"]
@@ -339,6 +339,91 @@ async fn an_answer_that_nobody_has_asked_for_is_not_found() {
     let path = "/answers/00000000-0000-0000-0000-000000000001";
     assert_eq!(app.get(path).await.status(), 404);
     assert_eq!(app.request(Method::DELETE, path).await.status(), 404);
+}
+
+/// Asks as the AI SDK does.
+async fn chat(app: &TestApp, model: &str) -> TestStream {
+    let parts = json!([{ "type": "text", "text": "who is it" }, { "type": "step-start" }]);
+    let message = json!({ "id": "1", "role": "user", "parts": parts });
+    let ask =
+        json!({ "id": "c", "model": model, "messages": [message], "trigger": "submit-message" });
+    app.sse("/chats").post_json(&ask).await
+}
+
+/// The types of the chunks up to the end, and the text of those that have one.
+async fn chunks(answer: &mut TestStream) -> Vec<String> {
+    let rest = answer.rest().await;
+    let (done, chunks) = rest.split_last().unwrap();
+    assert_eq!(done.data, "[DONE]");
+    let told = |event: &DecodedEvent| {
+        let chunk: Value = event.json().unwrap();
+        let text = chunk.get("delta").or(chunk.get("errorText"));
+        let text = text.map_or("", |text| text.as_str().unwrap());
+        format!("{} {text}", chunk["type"].as_str().unwrap())
+    };
+    chunks.iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn a_chat_that_is_reloaded_is_read_from_the_start_of_its_answer_until_that_is_over() {
+    let (app, script) = scripted();
+    let mut page = chat(&app, "m").await;
+    assert_eq!(page.headers()["x-vercel-ai-ui-message-stream"], "v1");
+    let start = page.next().await.unwrap();
+    assert_eq!(start.json::<Value>().unwrap()["type"], "start");
+    drop(page);
+    script.say("it ");
+    let mut reloaded = app.sse("/chats/c/stream").await;
+    assert_eq!(reloaded.headers()["x-vercel-ai-ui-message-stream"], "v1");
+    assert_eq!(reloaded.next().await.unwrap().data, start.data);
+    script.say("rains");
+    drop(script);
+    let rest = [
+        "text-start ",
+        "text-delta it ",
+        "text-delta rains",
+        "text-end ",
+        "finish ",
+    ];
+    assert_eq!(chunks(&mut reloaded).await, rest);
+    assert_eq!(app.get("/chats/c/stream").await.status(), 204);
+}
+
+#[tokio::test]
+async fn a_chat_whose_page_has_left_goes_on_until_it_is_stopped() {
+    let (app, script) = scripted();
+    let mut page = chat(&app, "m").await;
+    page.next().await.unwrap();
+    drop(page);
+    assert_eq!(running(&app).await, "1");
+    let mut reloaded = app.sse("/chats/c/stream").await;
+    let stopped = app.request(Method::DELETE, "/chats/c").await;
+    assert_eq!(stopped.status(), 204);
+    let told = chunks(&mut reloaded).await;
+    assert_eq!(told, ["start ", "text-start ", "text-end ", "abort "]);
+    script.stopped().await;
+    assert_eq!(running(&app).await, "0");
+}
+
+#[tokio::test]
+async fn a_chat_is_told_that_its_answer_has_failed_but_no_secret() {
+    let (app, script) = scripted();
+    let mut page = chat(&app, "m").await;
+    script.fail(HttpError::internal("the password is hunter2"));
+    let told = chunks(&mut page).await;
+    assert_eq!(told[3], "error 500 Internal Server Error");
+}
+
+#[tokio::test]
+async fn a_new_question_stops_the_answer_before_it() {
+    let app = TestApp::start(llm::app()).unwrap();
+    let mut before = chat(&app, "sun-slow").await;
+    let _page = chat(&app, "sun-slow").await;
+    let told = within(chunks(&mut before)).await;
+    assert_eq!(told.last().unwrap(), "abort ");
+    assert_eq!(running(&app).await, "1");
+    let reloaded = app.sse("/chats/c/stream").await.next().await.unwrap();
+    assert_eq!(reloaded.json::<Value>().unwrap()["type"], "start");
 }
 
 #[tokio::test(start_paused = true)]

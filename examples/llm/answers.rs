@@ -2,7 +2,7 @@
 //! own, so that it goes on while its page reloads, and ends when somebody stops it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use garde::Validate;
 use helios::prelude::*;
@@ -141,8 +141,6 @@ fn topic(id: Uuid) -> String {
     format!("answer:{id}")
 }
 
-fn lock(
-    stops: &Mutex<HashMap<Uuid, CancellationToken>>,
-) -> std::sync::MutexGuard<'_, HashMap<Uuid, CancellationToken>> {
-    stops.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

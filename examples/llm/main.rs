@@ -16,9 +16,11 @@
 //! | `generations.rs` | what runs, counted and bounded |
 //! | `completions.rs`, `openai.rs` | OpenAI's API; its keys and errors |
 //! | `answers.rs` | answers that many pages read |
+//! | `chats.rs` | chats for the AI SDK of Vercel, which resumes them |
 //! | `page.rs`, `page.html` | the page |
 
 mod answers;
+mod chats;
 mod completions;
 mod generations;
 mod openai;
@@ -29,7 +31,7 @@ use helios::prelude::{Arc, Helios, server};
 use helios::sse::HistoryLimits;
 
 #[server(
-    controllers = [completions::Completions, answers::Answers, generations::Watch, page::Page],
+    controllers = [completions::Completions, answers::Answers, chats::Chats, generations::Watch, page::Page],
     body_limit = 65_536,
     sse(enabled = true),
     port = 3000,
@@ -41,7 +43,9 @@ pub(crate) fn app() -> Helios {
     let app = Helios::new(App).provide_as::<dyn upstream::Upstream>(fake);
     app.sse_options(|sse| {
         let (events, age) = (answers::LONGEST, answers::KEPT);
-        sse.keep_topic("answer:*", HistoryLimits { events, age });
+        for topics in ["answer:*", "chat:*"] {
+            sse.keep_topic(topics, HistoryLimits { events, age });
+        }
     })
 }
 

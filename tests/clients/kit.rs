@@ -45,6 +45,19 @@ pub(crate) static NODE: Kit = kit!(
     [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
 );
 
+pub(crate) static LLM_NODE: Kit = kit!(
+    "llm-node",
+    [
+        "package.json",
+        "package-lock.json",
+        "tell.mjs",
+        "openai.mjs",
+        "stream-text.mjs",
+        "chat.mjs",
+    ],
+    [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
+);
+
 pub(crate) static HYPERMEDIA: Kit = kit!(
     "hypermedia",
     ["package.json", "package-lock.json"],
@@ -62,6 +75,17 @@ pub(crate) static HYPERMEDIA: Kit = kit!(
     ]
 );
 
+const PIP: [&[&str]; 2] = [
+    &["python3", "-m", "venv", "."],
+    &[
+        "./bin/pip",
+        "install",
+        "--quiet",
+        "--requirement",
+        "requirements.txt",
+    ],
+];
+
 pub(crate) static PYTHON: Kit = kit!(
     "python",
     [
@@ -70,17 +94,10 @@ pub(crate) static PYTHON: Kit = kit!(
         "with_httpx_sse.py",
         "with_sseclient.py",
     ],
-    [
-        &["python3", "-m", "venv", "."],
-        &[
-            "./bin/pip",
-            "install",
-            "--quiet",
-            "--requirement",
-            "requirements.txt"
-        ],
-    ]
+    PIP
 );
+
+pub(crate) static LLM_PYTHON: Kit = kit!("llm-python", ["requirements.txt", "with_openai.py"], PIP);
 
 pub(crate) static RUST: Kit = kit!(
     "rust",
