@@ -72,7 +72,6 @@ pub use axum_core;
 #[cfg(feature = "validate")]
 pub use garde;
 pub use helios_http::error;
-#[cfg(feature = "unstable-backplane")]
 pub use helios_http::sse::backplane;
 pub use helios_http::testing;
 pub use helios_http::{Helios, Module};
@@ -153,8 +152,8 @@ pub mod sse {
     };
     pub use helios_http::sse::{
         ConnectionLimits, Drain, Network, NetworkError, OnError, Overload, ProxyHeader,
-        SlowClients, SseHub, SseOptions, SseReply, SseService, SseStats, SseStream, StreamOptions,
-        Topics, UserKey,
+        PublishOptions, SlowClients, SseHub, SseOptions, SseReply, SseService, SseStats, SseStream,
+        StreamOptions, Topics, UserKey,
     };
     pub use helios_macros::SseEvents;
 }

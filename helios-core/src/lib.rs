@@ -3,6 +3,7 @@
 //! Nothing here opens a socket, reads a clock or spawns a task: time comes in as an argument, so every rule can be
 //! tested without sleeping. Applications depend on the `helios` crate, which re-exports what they need.
 
+pub mod backplane;
 pub mod bind;
 pub mod bounded;
 pub mod call;

@@ -1,6 +1,7 @@
 //! Names shared by everything that speaks of one stream: its id, its end, and what can go wrong.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::backplane::{BackplaneError, BackplaneErrorKind};
 use crate::error::{HttpError, IntoHttpError};
 use crate::event::EventError;
 
@@ -49,8 +51,9 @@ pub fn is_end_mark(id: &str) -> bool {
     id == END_MARK
 }
 
-/// The identity of one stream: a random UUID, version 4. A client that comes back is another stream, with
-/// another id. Whoever knows it can be let act for the stream, so show it to its own client only; that finds it in
+/// The identity of one stream: a UUID, version 8 ([RFC 9562, section 5.8](https://www.rfc-editor.org/rfc/rfc9562#section-5.8)). Its
+/// first 32 bits are those of the [`NodeId`], so that another server finds where the stream is; 90 bits are random. A client that comes
+/// back is another stream, with another id. Whoever knows it can be let act for the stream, so show it to its own client only; that finds it in
 /// the data of `helios:ready` (`client`) and of `welcome` (`uuid`).
 ///
 /// ```
@@ -79,10 +82,28 @@ pub fn is_end_mark(id: &str) -> bool {
 pub struct ClientId(Uuid);
 
 impl ClientId {
-    /// The id made of these random bytes.
+    /// The id made of these random bytes, of a stream whose server is not known.
     #[must_use]
     pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
-        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+        Self::tagged(0, bytes)
+    }
+
+    /// The id made of these random bytes, of a stream on this server.
+    #[must_use]
+    pub fn of_node(node: NodeId, bytes: [u8; 16]) -> Self {
+        Self::tagged(node.number(), bytes)
+    }
+
+    fn tagged(tag: u32, mut bytes: [u8; 16]) -> Self {
+        bytes[..4].copy_from_slice(&tag.to_be_bytes());
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// The server that the stream is on; `None` if its handle was made before it was known.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        let [a, b, c, d, ..] = *self.0.as_bytes();
+        NodeId::new(u32::from_be_bytes([a, b, c, d]))
     }
 
     /// The id with these very bytes.
@@ -128,6 +149,41 @@ impl FromStr for ClientId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self).map_err(|_| ClientIdError)
+    }
+}
+
+/// One server of several behind a backplane, for as long as its process runs.
+///
+/// ```
+/// use helios::backplane::NodeId;
+///
+/// let node = NodeId::new(7).unwrap();
+/// assert_eq!(node.to_string(), "00000007");
+/// assert!(NodeId::new(0).is_none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(NonZeroU32);
+
+impl NodeId {
+    /// The node with this number, which is random and not 0.
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
     }
 }
 
@@ -413,11 +469,15 @@ pub enum SseError {
     /// numbered by the hub.
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
-    /// A topic's name is empty, longer than 256 bytes, or has a `*`: names are no patterns, and `*` stands for all streams.
+    /// A topic's name is empty, longer than 256 bytes, has a `*`, or begins with `helios:`: names are no patterns, `*` stands for all
+    /// streams, and `helios:` for what servers tell each other.
     #[error(
-        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes without `*`, such as `user:7`, and `broadcast` for everybody"
+        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes without `*` that do not begin with `helios:`, such as `user:7`, and `broadcast` for everybody"
     )]
     InvalidTopic(String),
+    /// The key with which an event is to be published once is empty, or longer than 256 bytes.
+    #[error("a key has 1 to 256 bytes; use a hash of what is longer")]
+    InvalidKey,
     /// The topic is finished: nothing is published to it any more, as long as its history would be kept.
     #[error("the topic `{0:.64}` is finished; nothing can be published to it any more")]
     TopicFinished(String),
@@ -436,8 +496,8 @@ pub enum SseError {
         limit: usize,
     },
     /// The backplane could not be reached, or did not do what it was asked for.
-    #[error("the backplane failed")]
-    Backplane(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Backplane(BackplaneError),
     /// No stream has this id here.
     #[error("no client has the id {0}")]
     NoSuchClient(ClientId),
@@ -489,6 +549,9 @@ impl IntoHttpError for SseError {
     fn into_http_error(self) -> HttpError {
         match self {
             SseError::Failed(error) => HttpError::clone(&error),
+            SseError::Backplane(error) if error.kind() == BackplaneErrorKind::Refused => {
+                HttpError::internal("the backplane refused").with_source(error)
+            }
             full @ (SseError::TooManyTopics { .. } | SseError::Backplane(_)) => HttpError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the event hub is not available",
@@ -497,7 +560,7 @@ impl IntoHttpError for SseError {
             .with_source(full),
             // A name or an id may come from a body, and is not repeated.
             SseError::InvalidTopic(_) => {
-                HttpError::bad_request("a topic has a name of 1 to 256 bytes that is not `*`")
+                HttpError::bad_request("a topic has a name of 1 to 256 bytes, without `*`, that does not begin with `helios:`")
                     .with_source(self)
             }
             SseError::TopicFinished(_) => {
@@ -506,7 +569,9 @@ impl IntoHttpError for SseError {
             SseError::NoSuchClient(_) => {
                 HttpError::not_found("no client has this id").with_source(self)
             }
-            SseError::TooManyJoined { .. } => HttpError::bad_request(self.to_string()),
+            SseError::TooManyJoined { .. } | SseError::InvalidKey => {
+                HttpError::bad_request(self.to_string())
+            }
             other => HttpError::internal("a stream failed").with_source(other),
         }
     }

@@ -455,16 +455,9 @@ impl Helios {
         self
     }
 
-    /// Joins the SSE hub with those of other servers. **Unstable**, see [`Backplane`].
-    #[cfg(feature = "unstable-backplane")]
+    /// Joins the SSE hub with those of other servers, or with itself from before a restart, see [`Backplane`]. Only the first counts.
     pub fn backplane(self, backplane: impl Backplane) -> Self {
-        self.behind(Arc::new(backplane))
-    }
-
-    /// Always compiled, so that what only a backplane needs is never dead code.
-    #[cfg_attr(not(feature = "unstable-backplane"), expect(dead_code))]
-    fn behind(self, backplane: Arc<dyn Backplane>) -> Self {
-        self.streams.set_backplane(backplane);
+        self.streams.set_backplane(Arc::new(backplane));
         self
     }
 

@@ -27,6 +27,7 @@
 use std::fmt;
 use std::io;
 
+use helios_core::backplane::BackplaneError;
 pub use helios_core::container::InjectError;
 pub use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
@@ -78,14 +79,19 @@ pub enum Error {
         advice: &'static str,
     },
     /// The backplane did not connect.
-    #[error("the backplane did not connect: {0}")]
-    Backplane(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("{}", not_connected(.0))]
+    Backplane(#[source] BackplaneError),
     /// A service's start hook failed.
     #[error(transparent)]
     Start(StartError),
     /// The listener or a signal handler failed.
     #[error("{}", of_the_app(.0))]
     Io(#[from] io::Error),
+}
+
+fn not_connected(error: &BackplaneError) -> String {
+    let error = crate::failure::with_causes(error);
+    format!("the backplane did not connect: {error}")
 }
 
 /// Of what the app itself has bound, no error of the system says where that was.

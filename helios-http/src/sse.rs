@@ -14,6 +14,7 @@ mod network;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod output;
+mod publish;
 mod reply;
 mod service;
 mod standalone;
@@ -25,6 +26,7 @@ pub use options::{
     ConnectionLimits, Drain, OnError, Overload, ProxyHeader, SlowClients, SseOptions,
     StreamOptions, UserKey,
 };
+pub use publish::PublishOptions;
 pub use reply::SseReply;
 pub use service::{SseService, SseStats, Topics};
 pub use standalone::SseHub;

@@ -92,12 +92,13 @@ impl Reader {
             _ => {
                 let n: u64 = event.data.parse().unwrap();
                 assert!(self.seen.insert(n), "{n} came twice: {event:?}");
-                let after = self.last.is_none_or(|last| id > last);
+                let after = self.last.is_none_or(|last| id.is_after(last) == Some(true));
                 assert!(after || self.late, "{event:?} comes after {:?}", self.last);
             }
         }
         assert!(
-            self.last.is_none_or(|last| id >= last),
+            self.last
+                .is_none_or(|last| last.is_after(id) == Some(false)),
             "{event:?} goes back"
         );
         self.last = Some(id);

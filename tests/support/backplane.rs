@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use helios::backplane::{
-    Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, Finished, History,
-    PastEvent, Watched,
+    Ask, Backplane, BackplaneError, BackplaneErrorKind, BackplaneEvent, BackplaneSink, BoxFuture,
+    History, NodeId, PastEvent, Publish, Started, Startup, Status, Watched, WatchedTopic,
 };
 use helios::sse::EventId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,6 +45,8 @@ struct LogState {
     topics: HashMap<String, Past>,
     careless: bool,
     links: Vec<Arc<Wire>>,
+    /// Nodes that have a lease.
+    alive: HashSet<NodeId>,
 }
 
 #[derive(Default)]
@@ -54,6 +55,7 @@ struct Past {
     last: Option<EventId>,
     /// What has finished the topic.
     finish: Option<PastEvent>,
+    keys: HashMap<String, EventId>,
     /// What was forgotten goes up to this number.
     floor: u64,
 }
@@ -65,9 +67,26 @@ struct Wire {
 }
 
 enum Item {
-    Event(BackplaneEvent),
+    Event(Told),
     /// A watch is answered at its place among the events.
     Answer(oneshot::Sender<()>),
+}
+
+/// What is handed over.
+enum Told {
+    Event(String, PastEvent, Option<EventId>),
+    Gap(String, EventId),
+    Torn(EventId),
+}
+
+impl Told {
+    fn to(&self, sink: &BackplaneSink) -> bool {
+        sink.accept(match self {
+            Self::Event(topic, event, prev) => BackplaneEvent::event(topic, event.clone(), *prev),
+            Self::Gap(topic, newest) => BackplaneEvent::gap(topic, *newest),
+            Self::Torn(newest) => BackplaneEvent::torn(*newest),
+        })
+    }
 }
 
 impl Item {
@@ -88,6 +107,7 @@ impl Log {
                 topics: HashMap::new(),
                 careless: false,
                 links: Vec::new(),
+                alive: HashSet::new(),
             }),
             keep,
         })
@@ -112,6 +132,8 @@ impl Log {
             silent: AtomicBool::new(false),
             mute: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
+            node: Mutex::default(),
             calls: Mutex::default(),
         }))
     }
@@ -133,35 +155,36 @@ impl Log {
     }
 
     /// Numbers an event and sends it to all links in the same order.
-    pub fn append(&self, topic: &str, bytes: Bytes, finishes: bool) -> Result<EventId, Finished> {
-        let mut state = self.lock();
+    pub fn append(&self, publish: &Publish<'_>) -> Result<EventId, BackplaneError> {
+        let (mut state, topic) = (self.lock(), publish.topic);
+        let known = publish
+            .key
+            .and_then(|key| state.topics.get(topic)?.keys.get(key));
+        if let Some(id) = known {
+            return Ok(*id);
+        }
         let is_finished = |past: &Past| past.finish.is_some();
         if state.topics.get(topic).is_some_and(is_finished) && !state.careless {
-            return Err(Finished);
+            return Err(BackplaneErrorKind::Finished.into());
         }
         state.newest += 1;
         let id = EventId::new(state.epoch, state.newest);
         let past = state.topics.entry(topic.to_owned()).or_default();
         let prev = past.last.replace(id);
-        let event = PastEvent {
-            id,
-            bytes: bytes.clone(),
-        };
-        if finishes {
+        let event = PastEvent::new(id, SystemTime::now(), publish.bytes.clone());
+        if publish.finishes {
             past.finish.get_or_insert_with(|| event.clone());
         }
-        past.events.push(event);
+        past.keys
+            .extend(publish.key.map(|key| (key.to_owned(), id)));
+        past.events.push(event.clone());
         if past.events.len() > self.keep {
             past.floor = past.events.remove(0).id.seq();
         }
         for wire in &state.links {
             if wire.watched.lock().unwrap().contains(topic) {
-                let _ = wire.queue.send(Item::Event(BackplaneEvent::Event {
-                    topic: topic.to_owned(),
-                    id,
-                    prev,
-                    bytes: bytes.clone(),
-                }));
+                let told = Told::Event(topic.to_owned(), event.clone(), prev);
+                let _ = wire.queue.send(Item::Event(told));
             }
         }
         Ok(id)
@@ -172,19 +195,33 @@ impl Log {
         self.lock().careless = true;
     }
 
-    fn history(&self, topic: &str, after: EventId) -> History {
+    fn history(&self, ask: &Ask<'_>) -> History {
         let state = self.lock();
-        if after.epoch() != state.epoch {
-            return History::Gone;
+        let past = state.topics.get(ask.topic);
+        let floor = past.map_or(0, |past| past.floor);
+        let events = past.map_or(&[][..], |past| &past.events);
+        match ask.after {
+            Some(after) if after.epoch() != state.epoch || after.seq() < floor => History::Gone,
+            Some(after) => {
+                let is_after = |event: &&PastEvent| event.id.is_after(after) == Some(true);
+                ask.answer(events.iter().filter(is_after))
+            }
+            None => ask.answer(events),
         }
-        let Some(past) = state.topics.get(topic) else {
-            return History::Events(Vec::new());
+    }
+
+    /// The answer to a watch, whose place is behind what the link carries now.
+    fn watch(&self, topics: &[&str], wire: &Wire, answer: oneshot::Sender<()>) -> Watched {
+        let state = self.lock();
+        let names = topics.iter().map(|topic| (*topic).to_owned());
+        wire.watched.lock().unwrap().extend(names);
+        let _ = wire.queue.send(Item::Answer(answer));
+        let of_topic = |topic: &&str| match state.topics.get(*topic) {
+            Some(past) => WatchedTopic::new(past.last, past.finish.clone()),
+            None => WatchedTopic::default(),
         };
-        if after.seq() < past.floor {
-            return History::Gone;
-        }
-        let events = past.events.iter().filter(|event| event.id > after);
-        History::Events(events.cloned().collect())
+        let newest = EventId::new(state.epoch, state.newest);
+        Watched::new(newest, topics.iter().map(of_topic).collect())
     }
 }
 
@@ -203,6 +240,8 @@ struct Control {
     silent: AtomicBool,
     mute: AtomicBool,
     refuses: AtomicBool,
+    is_down: AtomicBool,
+    node: Mutex<Option<NodeId>>,
     calls: Mutex<Vec<String>>,
 }
 
@@ -234,16 +273,16 @@ impl Link {
 
     /// Says that anything may be missing, in order with the rest.
     pub fn torn(&self) {
-        self.say(|newest| BackplaneEvent::Torn { newest });
+        self.say(Told::Torn);
     }
 
     /// Says that events of this topic may be missing, in order with the rest.
     pub fn gap(&self, topic: &str) {
         let topic = topic.to_owned();
-        self.say(|newest| BackplaneEvent::Gap { topic, newest });
+        self.say(|newest| Told::Gap(topic, newest));
     }
 
-    fn say(&self, event: impl FnOnce(EventId) -> BackplaneEvent) {
+    fn say(&self, event: impl FnOnce(EventId) -> Told) {
         let state = self.0.log.lock();
         let event = event(EventId::new(state.epoch, state.newest));
         let _ = self.0.wire.queue.send(Item::Event(event));
@@ -257,6 +296,11 @@ impl Link {
     /// History fails from now on.
     pub fn mute(&self, mute: bool) {
         self.0.mute.store(mute, Ordering::SeqCst);
+    }
+
+    /// The link says that it is down, from now on.
+    pub fn go_down(&self, is_down: bool) {
+        self.0.is_down.store(is_down, Ordering::SeqCst);
     }
 
     /// Everything else fails from now on.
@@ -311,7 +355,8 @@ impl Control {
 
     fn refuses(&self, rate: f64) -> Result<(), BackplaneError> {
         if self.refuses.load(Ordering::SeqCst) || self.chance(rate) {
-            return Err("the link is down".into());
+            let text = "the link is down";
+            return Err(BackplaneError::new(BackplaneErrorKind::NotPublished, text));
         }
         Ok(())
     }
@@ -327,13 +372,13 @@ impl Control {
                 Item::Answer(answer) => {
                     let _ = answer.send(());
                 }
-                Item::Event(BackplaneEvent::Event { .. })
+                Item::Event(Told::Event(..))
                     if self.lossy.load(Ordering::SeqCst) || self.chance(weather.drop) => {}
-                Item::Event(BackplaneEvent::Event { .. }) if self.chance(weather.tear) => {
+                Item::Event(Told::Event(..)) if self.chance(weather.tear) => {
                     self.tear(&mut items, &sink).await;
                 }
                 Item::Event(event) => {
-                    if !sink.accept(event) {
+                    if !event.to(&sink) {
                         return;
                     }
                 }
@@ -357,7 +402,7 @@ impl Control {
             }
             EventId::new(state.epoch, state.newest)
         };
-        sink.accept(BackplaneEvent::Torn { newest });
+        sink.accept(BackplaneEvent::torn(newest));
         for answer in answers {
             let _ = answer.send(());
         }
@@ -365,85 +410,105 @@ impl Control {
 }
 
 impl Backplane for Link {
-    fn start(&self, sink: BackplaneSink) -> BoxFuture<'_, Result<EventId, BackplaneError>> {
+    fn name(&self) -> &'static str {
+        "in memory"
+    }
+
+    fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>> {
         Box::pin(async move {
             let control = &self.0;
             control.refuses(0.0)?;
             let items = control.items.lock().unwrap().take();
             let items = items.expect("started once");
             let task = Arc::clone(control);
+            let sink = startup.sink;
             tokio::spawn(async move { task.deliver(items, sink).await });
-            let state = control.log.lock();
-            Ok(EventId::new(state.epoch, state.newest))
+            *control.node.lock().unwrap() = Some(startup.node);
+            let mut state = control.log.lock();
+            state.alive.insert(startup.node);
+            Ok(Started::at(EventId::new(state.epoch, state.newest)))
         })
     }
 
-    fn publish<'a>(
-        &'a self,
-        topic: &'a str,
-        bytes: Bytes,
-        finishes: bool,
-    ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Some(node) = *self.0.node.lock().unwrap() {
+                self.0.log.lock().alive.remove(&node);
+            }
+        })
+    }
+
+    fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
         Box::pin(async move {
             let (control, weather) = (&self.0, self.0.weather());
             control.refuses(weather.no_publish / 2.0)?;
             control.dawdle(weather.delay).await;
-            let id = control.log.append(topic, bytes, finishes)?;
-            control.refuses(weather.no_publish / 2.0)?;
+            let id = control.log.append(&event)?;
+            let lost = |_| BackplaneError::from(BackplaneErrorKind::Unknown);
+            control.refuses(weather.no_publish / 2.0).map_err(lost)?;
             Ok(id)
         })
     }
 
-    fn history<'a>(
-        &'a self,
-        topic: &'a str,
-        after: EventId,
-    ) -> BoxFuture<'a, Result<History, BackplaneError>> {
+    fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>> {
         Box::pin(async move {
             let (control, weather) = (&self.0, self.0.weather());
-            control.note("history", topic);
+            control.note("history", ask.topic);
             control.dawdle(weather.slow).await;
             if control.mute.load(Ordering::SeqCst) || control.chance(weather.no_history) {
-                return Err("history is not to be had".into());
+                let text = "history is not to be had";
+                return Err(BackplaneError::new(BackplaneErrorKind::Down, text));
             }
-            let history = control.log.history(topic, after);
+            let history = control.log.history(&ask);
             control.never_if_silent().await;
             control.dawdle(weather.slow).await;
             Ok(history)
         })
     }
 
-    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
+    fn watch<'a>(
+        &'a self,
+        topics: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
         Box::pin(async move {
             let (control, weather) = (&self.0, self.0.weather());
-            control.note("watch", topic);
+            topics.iter().for_each(|topic| control.note("watch", topic));
             control.refuses(weather.no_watch / 2.0)?;
             let (answer, answered) = oneshot::channel();
-            let answer_then = {
-                let state = control.log.lock();
-                let mut watched = control.wire.watched.lock().unwrap();
-                watched.insert(topic.to_owned());
-                let _ = control.wire.queue.send(Item::Answer(answer));
-                let past = state.topics.get(topic);
-                Watched {
-                    newest: EventId::new(state.epoch, state.newest),
-                    finish: past.and_then(|past| past.finish.clone()),
-                }
-            };
+            let answer_then = control.log.watch(topics, &control.wire, answer);
             control.never_if_silent().await;
-            answered.await?;
+            let gone = |_| BackplaneError::from(BackplaneErrorKind::Down);
+            answered.await.map_err(gone)?;
             control.refuses(weather.no_watch / 2.0)?;
             Ok(answer_then)
         })
     }
 
-    fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>> {
+    fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>> {
         Box::pin(async move {
             let control = &self.0;
-            control.note("unwatch", topic);
+            topics
+                .iter()
+                .for_each(|topic| control.note("unwatch", topic));
             control.dawdle(control.weather().slow).await;
-            control.wire.watched.lock().unwrap().remove(topic);
+            let mut watched = control.wire.watched.lock().unwrap();
+            watched.retain(|topic| !topics.contains(&&**topic));
             Ok(())
         })
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
+        Box::pin(async move { Ok(self.0.log.lock().alive.contains(&node)) })
+    }
+
+    fn status(&self) -> Status {
+        match self.0.is_down.load(Ordering::SeqCst) {
+            true => Status::Down,
+            false => Status::Up,
+        }
     }
 }

@@ -5,8 +5,11 @@ use std::str::FromStr;
 
 /// The id of a published event: its place in the one sequence of a hub, or of the backplane that hubs share.
 ///
-/// Opaque: written as a text, and read back from what a client brings as `Last-Event-ID`. Of two ids of the same
-/// sequence the greater is the later. Sequences differ by their `epoch`: a hub begins another at each start of the process.
+/// Opaque: written as a text, and read back from what a client brings as `Last-Event-ID`. A sequence is named by its `epoch`: a hub
+/// begins another at each start of the process, a backplane when it may have lost its count. Two ids are in an order only if they
+/// are of one sequence ([`is_after`](Self::is_after)), so `<` does not compare them.
+///
+/// A `.` never stands in an id. It is reserved: a position may one day be a list of several.
 ///
 /// ```
 /// use helios::sse::EventId;
@@ -19,12 +22,12 @@ use std::str::FromStr;
 /// let app = TestApp::start(App).unwrap();
 /// let first = app.sse_service().publish("news", "one").await.unwrap();
 /// let second = app.sse_service().publish("news", "two").await.unwrap();
-/// assert!(first < second);
+/// assert_eq!(second.is_after(first), Some(true));
 /// assert_eq!(second.to_string().parse(), Ok(second));
 /// assert!("helios:end".parse::<EventId>().is_err());
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventId {
     epoch: u64,
     seq: u64,
@@ -48,6 +51,24 @@ impl EventId {
     #[must_use]
     pub const fn seq(self) -> u64 {
         self.seq
+    }
+
+    /// Whether it was given out after another one; `None` if they are of different sequences.
+    ///
+    /// ```
+    /// use helios::sse::EventId;
+    ///
+    /// let first = EventId::new(0xe, 1);
+    /// assert_eq!(EventId::new(0xe, 2).is_after(first), Some(true));
+    /// assert_eq!(first.is_after(first), Some(false));
+    /// assert_eq!(EventId::new(0xf, 2).is_after(first), None);
+    /// ```
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> Option<bool> {
+        match self.epoch == other.epoch {
+            true => Some(self.seq > other.seq),
+            false => None,
+        }
     }
 }
 
@@ -104,6 +125,8 @@ mod tests {
             "a-1-2",
             "+a-1",
             "a-+1",
+            "a-1.2",
+            "a.b-1",
             "helios:end",
         ] {
             assert_eq!(text.parse::<EventId>(), Err(EventIdError), "{text}");

@@ -195,6 +195,13 @@ impl Ring {
         self.expire(now);
     }
 
+    /// Notes that what has this number is in the topic, and for none of its readers.
+    pub fn pass(&mut self, seq: u64) {
+        if seq > self.last && !self.is_finished() {
+            self.last = seq;
+        }
+    }
+
     /// Finishes the topic at time `now`, with a last event or without. Nothing is published to it any more.
     pub fn finish(&mut self, seq: u64, event: Option<NumberedEvent>, now: Duration) {
         if seq <= self.last || self.is_finished() {
@@ -259,14 +266,14 @@ impl Ring {
         self.for_readers = for_readers;
     }
 
-    /// Puts an older event before all others at time `now`. Returns false if the limits leave no room for it. The caller
-    /// sees to it that nothing between it and the first one is missing.
+    /// Puts an older event before all others, which was published at the time `at`. Returns false if the limits leave no room for
+    /// it. The caller sees to it that nothing between it and the first one is missing.
     pub fn prepend(
         &mut self,
         seq: u64,
         event: NumberedEvent,
         except: Option<ClientId>,
-        now: Duration,
+        at: Duration,
     ) -> bool {
         let front = self.entries.front();
         let known = front.map_or(self.floor, |entry| entry.seq.saturating_sub(1));
@@ -278,9 +285,8 @@ impl Ring {
             seq,
             except,
             plain: None,
-            // It is as old as it is here. If its true age counted, what was fetched for somebody who resumes would
-            // expire before it is read.
-            at: front.map_or(now, |entry| entry.at),
+            // Times ascend in a ring, whatever the clocks of other servers say.
+            at: front.map_or(at, |entry| entry.at.min(at)),
             offset: offset - event.bytes().len() as u64,
             event,
         };

@@ -360,6 +360,10 @@ impl HeliosService {
 
     pub(crate) async fn stop(&self) {
         stop(&self.services).await;
+        // Services may have published their last words.
+        if let Some(replication) = self.streams.replication() {
+            replication.stop().await;
+        }
     }
 }
 

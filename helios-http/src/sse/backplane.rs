@@ -1,49 +1,56 @@
-//! What joins the hubs of several servers.
+//! What joins the hubs of several servers, or of one server before and after a restart.
 
+mod arriving;
+mod catching_up;
+mod nodes;
+mod payload;
+mod questions;
 pub(crate) mod replication;
+mod sink;
+mod watching;
 
-use std::error::Error;
-use std::fmt;
-use std::sync::{Arc, Weak};
-
-use bytes::Bytes;
 use helios_core::hub::EventId;
 
 pub use crate::future::BoxFuture;
-use crate::sse::backplane::replication::Replication;
+pub use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
+pub use helios_core::sse::NodeId;
+pub use questions::{
+    Ask, History, PastEvent, Publish, Started, Startup, Status, Watched, WatchedTopic,
+};
+pub use sink::{BackplaneEvent, BackplaneSink};
 
-/// What a backplane gives when it fails: any error.
-///
-/// ```
-/// use helios::backplane::BackplaneError;
-///
-/// let error: BackplaneError = "the link is down".into();
-/// assert_eq!(error.to_string(), "the link is down");
-/// ```
-pub type BackplaneError = Box<dyn Error + Send + Sync>;
-
-/// Stands before the hubs of several servers, so that what is published on one reaches the clients of all.
+/// Stands before the hubs of several servers, so that what is published on one reaches the clients of all; or of one server, so
+/// that its events outlive its process.
 ///
 /// Each hub keeps rings of its own and serves its clients from them; the backplane numbers the events, carries them and
-/// remembers them for a while. **Unstable**: its methods may change in any release.
+/// remembers them for a while. [`helios::testing::backplane`](crate::testing::backplane) tests an implementation, by trying to make
+/// it break what is promised here.
 ///
 /// # What an implementor guarantees
 ///
-/// * **Ids.** There is one sequence for all topics and servers. A later event has a greater id, and no id is given out
+/// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is given out
 ///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
-///   to an old one. Then all clients are asked to reconnect, and are told that they have missed something.
+///   to an old one. Then all clients are told that they have missed something (`helios:reset`).
 /// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
 ///   have their place in that order.
+/// * **Before and after.** What [`publish`](Self::publish) has answered `Ok` is found by every [`history`](Self::history) that is asked
+///   later, as long as the topic's limits keep it, and is as durable as the backplane says. What it has answered with an error is not
+///   there, unless the error is of the kind [`Unknown`](BackplaneErrorKind::Unknown).
+/// * **Keys.** An event that is published with a key ([`Publish::key`]) a second time within the time of keys is the first one: nothing is
+///   published, and the answer is the first id.
 /// * **Ends.** What finishes a topic is an event of it, in its place, and the last one. Whatever is published to the topic after
-///   that is refused, with [`Finished`], where ids are given out: for at least as long as any hub keeps history of the topic,
-///   and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end meanwhile.
+///   that is refused, as [`Finished`](BackplaneErrorKind::Finished), where ids are given out: for at least as long as any hub keeps
+///   history of the topic, and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end
+///   meanwhile.
 /// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
 ///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
-///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event; who
-///   reads several topics, and before that event leaves and comes back elsewhere, misses what was lost without being told.
+///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event, or within half a
+///   minute, when the hub watches all of its topics anew; who reads several topics, and before that leaves and comes back elsewhere,
+///   misses what was lost without being told.
+/// * **Down.** While it cannot be reached, [`status`](Self::status) says so, and everything that is asked of it fails at once.
 ///
-/// Nothing is asked before [`start`](Self::start) has been answered. All futures may be dropped half-way. The backplane is
-/// dropped with its app: what it has spawned is to end then.
+/// Nothing is asked before [`start`](Self::start) has been answered. All futures may be dropped half-way; the hub drops one that takes too
+/// long: `publish` after 10 seconds, everything else after 5. They may be polled on any thread.
 ///
 /// # Example
 ///
@@ -51,101 +58,129 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///
 /// ```
 /// use helios::backplane::{
-///     Backplane, BackplaneError, BackplaneEvent, BackplaneSink, BoxFuture, Finished, History, PastEvent, Watched,
+///     Ask, Backplane, BackplaneError, BackplaneErrorKind, BackplaneEvent, BackplaneSink, BoxFuture, History, NodeId, PastEvent,
+///     Publish, Started, Startup, Status, Watched, WatchedTopic,
 /// };
 /// use helios::prelude::*;
 /// use helios::sse::EventId;
 /// use std::collections::{HashMap, HashSet};
 /// use std::sync::Mutex;
+/// use std::time::SystemTime;
 ///
-/// #[derive(Default)]
 /// struct InMemory(Mutex<State>);
 ///
 /// #[derive(Default)]
 /// struct State {
 ///     epoch: u64,
 ///     newest: u64,
-///     log: HashMap<String, Vec<PastEvent>>,
+///     topics: HashMap<String, Past>,
 ///     watched: HashSet<String>,
-///     finished: HashMap<String, PastEvent>,
 ///     sink: Option<BackplaneSink>,
 /// }
 ///
+/// #[derive(Default)]
+/// struct Past {
+///     events: Vec<PastEvent>,
+///     finish: Option<PastEvent>,
+///     keys: HashMap<String, EventId>,
+/// }
+///
 /// impl InMemory {
+///     fn new() -> Self {
+///         // Random, so that no other run has the same.
+///         let epoch = uuid::Uuid::new_v4().as_u128() as u64;
+///         Self(Mutex::new(State { epoch, ..State::default() }))
+///     }
+///
 ///     /// Numbers and hands over under one lock, so that the order is the same.
-///     fn append(&self, topic: &str, bytes: bytes::Bytes, finishes: bool) -> Result<EventId, Finished> {
-///         let mut state = self.0.lock().unwrap();
-///         if state.finished.contains_key(topic) {
-///             return Err(Finished);
+///     fn append(&self, publish: &Publish<'_>) -> Result<EventId, BackplaneError> {
+///         let state = &mut *self.0.lock().unwrap();
+///         let past = state.topics.entry(publish.topic.to_owned()).or_default();
+///         if let Some(id) = publish.key.and_then(|key| past.keys.get(key)) {
+///             return Ok(*id);
+///         }
+///         if past.finish.is_some() {
+///             return Err(BackplaneErrorKind::Finished.into());
 ///         }
 ///         state.newest += 1;
 ///         let id = EventId::new(state.epoch, state.newest);
-///         let event = PastEvent { id, bytes: bytes.clone() };
-///         if finishes {
-///             state.finished.insert(topic.to_owned(), event.clone());
-///         }
-///         let log = state.log.entry(topic.to_owned()).or_default();
-///         let prev = log.last().map(|event| event.id);
-///         log.push(event);
-///         if state.watched.contains(topic) {
-///             let event = BackplaneEvent::Event { topic: topic.to_owned(), id, prev, bytes };
-///             state.sink.as_ref().map(|sink| sink.accept(event));
+///         let event = PastEvent::new(id, SystemTime::now(), publish.bytes.clone());
+///         past.finish = publish.finishes.then(|| event.clone());
+///         past.keys.extend(publish.key.map(|key| (key.to_owned(), id)));
+///         let prev = past.events.last().map(|event| event.id);
+///         past.events.push(event.clone());
+///         if let (Some(sink), true) = (&state.sink, state.watched.contains(publish.topic)) {
+///             sink.accept(BackplaneEvent::event(publish.topic, event, prev));
 ///         }
 ///         Ok(id)
+///     }
+///
+///     fn remembered(&self, ask: &Ask<'_>) -> History {
+///         let state = self.0.lock().unwrap();
+///         let all = state.topics.get(ask.topic).map_or(&[][..], |past| &past.events);
+///         match ask.after {
+///             Some(after) if after.epoch() != state.epoch => History::Gone,
+///             after => ask.answer(all.iter().filter(|event| after.is_none_or(|after| event.id.is_after(after) == Some(true)))),
+///         }
+///     }
+///
+///     fn watch_all(&self, topics: &[&str]) -> Watched {
+///         let state = &mut *self.0.lock().unwrap();
+///         state.watched.extend(topics.iter().map(|topic| topic.to_string()));
+///         let of_topic = |topic: &&str| match state.topics.get(*topic) {
+///             Some(past) => WatchedTopic::new(past.events.last().map(|event| event.id), past.finish.clone()),
+///             None => WatchedTopic::default(),
+///         };
+///         Watched::new(EventId::new(state.epoch, state.newest), topics.iter().map(of_topic).collect())
 ///     }
 /// }
 ///
 /// impl Backplane for InMemory {
-///     fn start(&self, sink: BackplaneSink) -> BoxFuture<'_, Result<EventId, BackplaneError>> {
+///     fn name(&self) -> &'static str {
+///         "in memory"
+///     }
+///
+///     fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>> {
 ///         let mut state = self.0.lock().unwrap();
-///         state.epoch = rand_epoch();
-///         state.sink = Some(sink);
+///         state.sink = Some(startup.sink);
 ///         let newest = EventId::new(state.epoch, state.newest);
-///         Box::pin(async move { Ok(newest) })
+///         Box::pin(async move { Ok(Started::at(newest)) })
 ///     }
 ///
-///     fn publish<'a>(
-///         &'a self,
-///         topic: &'a str,
-///         bytes: bytes::Bytes,
-///         finishes: bool,
-///     ) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
-///         Box::pin(async move { Ok(self.append(topic, bytes, finishes)?) })
+///     fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+///         Box::pin(async move { self.append(&event) })
 ///     }
 ///
-///     fn history<'a>(
-///         &'a self,
-///         topic: &'a str,
-///         after: EventId,
-///     ) -> BoxFuture<'a, Result<History, BackplaneError>> {
-///         Box::pin(async move {
-///             let state = self.0.lock().unwrap();
-///             if after.epoch() != state.epoch {
-///                 return Ok(History::Gone);
-///             }
-///             let all = state.log.get(topic).into_iter().flatten();
-///             Ok(History::Events(all.filter(|event| event.id > after).cloned().collect()))
-///         })
+///     fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>> {
+///         Box::pin(async move { Ok(self.remembered(&ask)) })
 ///     }
 ///
-///     fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
+///     fn watch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
+///         Box::pin(async move { Ok(self.watch_all(topics)) })
+///     }
+///
+///     fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>> {
 ///         Box::pin(async move {
 ///             let mut state = self.0.lock().unwrap();
-///             state.watched.insert(topic.to_owned());
-///             let newest = EventId::new(state.epoch, state.newest);
-///             Ok(Watched { newest, finish: state.finished.get(topic).cloned() })
-///         })
-///     }
-///
-///     fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>> {
-///         Box::pin(async move {
-///             self.0.lock().unwrap().watched.remove(topic);
+///             topics.iter().for_each(|topic| drop(state.watched.remove(*topic)));
 ///             Ok(())
 ///         })
 ///     }
+///
+///     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>> {
+///         Box::pin(async { Ok(()) })
+///     }
+///
+///     fn is_alive(&self, _: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
+///         // There is no other node.
+///         Box::pin(async { Ok(false) })
+///     }
+///
+///     fn status(&self) -> Status {
+///         Status::Up
+///     }
 /// }
 ///
-/// # fn rand_epoch() -> u64 { std::process::id().into() }
 /// # #[derive(Injectable)] struct News;
 /// # #[controller] impl News {
 /// #     #[sse("news")]
@@ -153,205 +188,101 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 /// # }
 /// # #[server(controllers = [News], sse(enabled = true))] struct App;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::Error> {
-/// let app = Helios::new(App).backplane(InMemory::default());
+/// let app = Helios::new(App).backplane(InMemory::new());
+/// # let sse = app.sse();
 /// # let app = helios::testing::TestServer::start(app).await?;
+/// # let options = helios::sse::PublishOptions::default().key("once");
+/// # let first = sse.publish_with("news", "it rains", &options).await.unwrap();
+/// # assert_eq!(sse.publish_with("news", "it rains", &options).await.unwrap(), first);
+/// # sse.finish("news").await.unwrap();
+/// # assert!(matches!(sse.publish("news", "more").await, Err(SseError::TopicFinished(_))));
 /// # app.stop().await
 /// # }
 /// ```
 pub trait Backplane: Send + Sync + 'static {
-    /// Connects. Called once, in a tokio runtime; `sink` takes what arrives from then on. Gives the newest id that was
-    /// given out; of a new sequence that is its number 0.
+    /// Names it, for logs: `redis`.
+    fn name(&self) -> &'static str;
+
+    /// Connects. Called once, in a tokio runtime; the [sink](Startup::sink) takes what arrives from then on. Gives the newest id that
+    /// was given out; of a new sequence that is its number 0. The node's lease begins.
+    ///
+    /// # Errors
     ///
     /// An error keeps the app from starting.
-    fn start(&self, sink: BackplaneSink) -> BoxFuture<'_, Result<EventId, BackplaneError>>;
+    fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>>;
+
+    /// Disconnects, gives the node's lease up, and ends what was spawned. Called when the app has shut down, after everything else;
+    /// an app that is dropped does not call it. By default it does nothing.
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 
     /// Publishes to all hubs that watch the topic, this one included, and gives the event's id. It may reach the sink
     /// before or after that.
     ///
-    /// With `finishes` it is the end of the topic. The error [`Finished`] says that this was published before. Any other goes to
-    /// whoever publishes, and does not say that nothing was published.
-    fn publish<'a>(
-        &'a self,
-        topic: &'a str,
-        bytes: Bytes,
-        finishes: bool,
-    ) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
-
-    /// Everything that was published to the topic after this id until now, whether it has been handed to the sink or not.
-    /// It may be asked of any topic, watched or not, and with an id of another topic, or of another epoch
-    /// ([`History::Gone`]).
+    /// # Errors
     ///
-    /// After an error, or 5 seconds, it counts as [`History::Gone`].
-    fn history<'a>(
+    /// The [kind](BackplaneErrorKind) says whether it may have been published. It goes to whoever publishes.
+    fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
+
+    /// Publishes several events in this order, each as [`publish`](Self::publish) does, and gives an answer for each. By default one
+    /// after the other.
+    fn publish_all<'a>(
         &'a self,
-        topic: &'a str,
-        after: EventId,
-    ) -> BoxFuture<'a, Result<History, BackplaneError>>;
+        events: Vec<Publish<'a>>,
+    ) -> BoxFuture<'a, Vec<Result<EventId, BackplaneError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(events.len());
+            for event in events {
+                answers.push(self.publish(event).await);
+            }
+            answers
+        })
+    }
 
-    /// From now on the topic's events are to be handed to the sink. Gives an id such that every greater one of this topic
-    /// will be handed over, and every event up to it, of a topic that was watched before, has been: the newest id given
-    /// out at that place in what the link carries, of whatever topic. If the topic is finished, up to that id, it gives what has
-    /// finished it, too.
+    /// What was published to a topic, up to now, whether it has been handed to the sink or not. It may be asked of any topic, watched
+    /// or not, and with an id of another topic, or of another epoch ([`History::Gone`]).
     ///
-    /// An error goes to the client that wanted to join, and the topic counts as not watched; events of it do no harm.
-    /// It is asked for again when somebody else joins, or [`unwatch`](Self::unwatch)ed.
-    fn watch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Watched, BackplaneError>>;
+    /// # Errors
+    ///
+    /// An error counts as [`History::Gone`], and so does no answer for 5 seconds.
+    fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>>;
 
-    /// Nobody reads the topic here any more. It is not watched again before this is answered, or has taken 5 seconds. It
+    /// From now on the events of these topics are to be handed to the sink. The answer has its place in what the link carries: every
+    /// event of these topics up to its [id](Watched::newest) that is to be handed over has been, and every greater one will be.
+    ///
+    /// It is asked again of topics that are watched already, every half minute: so the hub finds out whether the
+    /// [last](WatchedTopic::last) event of a quiet topic was lost on its way.
+    ///
+    /// # Errors
+    ///
+    /// An error goes to the clients that wanted to join, and the topics count as not watched; events of them do no harm. It is asked
+    /// for again when somebody else joins, or [`unwatch`](Self::unwatch)ed.
+    fn watch<'a>(&'a self, topics: &'a [&'a str])
+    -> BoxFuture<'a, Result<Watched, BackplaneError>>;
+
+    /// Nobody reads these topics here any more. They are not watched again before this is answered, or has taken 5 seconds. It
     /// may be called for a topic whose watch has failed or was dropped half-way.
     ///
+    /// # Errors
+    ///
     /// An error is logged.
-    fn unwatch<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BackplaneError>>;
-}
+    fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>>;
 
-/// The answer to [`Backplane::watch`].
-///
-/// ```
-/// use helios::sse::EventId;
-/// use helios::backplane::{PastEvent, Watched};
-///
-/// let end = PastEvent { id: EventId::new(1, 7), bytes: "as it was published".into() };
-/// let watched = Watched { newest: EventId::new(1, 9), finish: Some(end) };
-/// # assert!(watched.finish.is_some_and(|end| end.id.seq() <= watched.newest.seq()));
-/// ```
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// The newest id given out.
-    pub newest: EventId,
-    /// What has finished the topic, as it was published.
-    pub finish: Option<PastEvent>,
-}
+    /// Renews the lease of this [node](Startup::node) for another 15 seconds. Asked for every 5 seconds.
+    ///
+    /// # Errors
+    ///
+    /// An error is logged; a lease that is not renewed in time runs out.
+    fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>>;
 
-/// The error of [`Backplane::publish`] to a topic that is finished.
-///
-/// ```
-/// use helios::backplane::{BackplaneError, Finished};
-///
-/// let refused: BackplaneError = Finished.into();
-/// assert!(refused.is::<Finished>());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the topic is finished")]
-pub struct Finished;
+    /// Whether this node has a lease: what is sent to a client of it will be read.
+    ///
+    /// # Errors
+    ///
+    /// An error goes to whoever sends.
+    fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>>;
 
-/// What a backplane remembers of a topic.
-///
-/// ```
-/// use helios::sse::EventId;
-/// use helios::backplane::{History, PastEvent};
-///
-/// fn after(log: &[PastEvent], forgotten: EventId, after: EventId) -> History {
-///     if after < forgotten {
-///         return History::Gone;
-///     }
-///     History::Events(log.iter().filter(|event| event.id > after).cloned().collect())
-/// }
-/// assert!(matches!(after(&[], EventId::new(1, 7), EventId::new(1, 3)), History::Gone));
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum History {
-    /// Everything that was asked for, the oldest first. Empty if the topic has nothing newer.
-    Events(Vec<PastEvent>),
-    /// Something of it may be forgotten.
-    Gone,
-}
-
-/// An event of a [`History`].
-///
-/// ```
-/// use helios::sse::EventId;
-/// use helios::backplane::PastEvent;
-///
-/// let event = PastEvent { id: EventId::new(1, 7), bytes: "as it was published".into() };
-/// assert_eq!(event.id.seq(), 7);
-/// ```
-#[derive(Clone, Debug)]
-pub struct PastEvent {
-    /// Its id.
-    pub id: EventId,
-    /// What was published.
-    pub bytes: Bytes,
-}
-
-/// What a backplane hands to a hub.
-///
-/// ```
-/// use helios::sse::EventId;
-/// use helios::backplane::BackplaneEvent;
-///
-/// // The link was torn, and is up again.
-/// let torn = BackplaneEvent::Torn { newest: EventId::new(1, 7) };
-/// # assert!(matches!(torn, BackplaneEvent::Torn { newest } if newest.seq() == 7));
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum BackplaneEvent {
-    /// Something was published.
-    Event {
-        /// Where.
-        topic: String,
-        /// Its id.
-        id: EventId,
-        /// The id of the topic's event before it. `None` if there was none, or if it is not known: then nothing shows
-        /// that an event before this one was lost.
-        prev: Option<EventId>,
-        /// What was published.
-        bytes: Bytes,
-    },
-    /// Events of this topic may be missing here.
-    Gap {
-        /// Which.
-        topic: String,
-        /// As in [`Self::Torn`].
-        newest: EventId,
-    },
-    /// Events of any watched topic may be missing here: the link was torn. This is not the same as a [`Self::Gap`] for each
-    /// topic in turn: a reader of two topics must not go on in the one while the loss in the other is not known yet.
-    Torn {
-        /// The newest id given out at this place in what the link carries: every greater one of a watched topic will be
-        /// handed over, and what is up to it will not any more.
-        newest: EventId,
-    },
-}
-
-/// Where a backplane hands events to a hub. It is cheap to clone; what is handed to it is taken in order.
-///
-/// ```
-/// use helios::backplane::{BackplaneEvent, BackplaneSink};
-///
-/// async fn deliver(mut link: tokio::sync::mpsc::Receiver<BackplaneEvent>, sink: BackplaneSink) {
-///     while let Some(event) = link.recv().await {
-///         if !sink.accept(event) {
-///             return; // the hub is gone
-///         }
-///     }
-/// }
-/// ```
-#[derive(Clone)]
-pub struct BackplaneSink {
-    replication: Weak<Replication>,
-}
-
-impl BackplaneSink {
-    pub(crate) fn new(replication: &Arc<Replication>) -> Self {
-        Self {
-            replication: Arc::downgrade(replication),
-        }
-    }
-
-    /// Takes an event in. It never waits, and calls nothing of the backplane before it returns. False when the hub is gone, and the link may end.
-    pub fn accept(&self, event: BackplaneEvent) -> bool {
-        let Some(replication) = self.replication.upgrade() else {
-            return false;
-        };
-        replication.accept(event);
-        true
-    }
-}
-
-impl fmt::Debug for BackplaneSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BackplaneSink")
-    }
+    /// How the backplane is reached now. It costs nothing: it is asked for each publish and each join.
+    fn status(&self) -> Status;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::panics::{caught, caught_in};
+use crate::panics::caught;
 use crate::sse::hub::topics::Topic;
 use crate::sse::streams::Streams;
 use crate::sync::lock;
@@ -62,8 +62,9 @@ impl Drop for Beating {
 
 fn beat(streams: &Arc<Streams>) {
     let hub = &streams.hub;
-    for topic in hub.topics.sweep(hub.now(), hub.options()) {
-        remove(streams, topic);
+    let unused = hub.topics.sweep(hub.now(), hub.options());
+    if !unused.is_empty() {
+        remove(streams, unused);
     }
     for stream in streams.live() {
         // One stream's bug must not take the keep-alive of all others with it.
@@ -71,16 +72,19 @@ fn beat(streams: &Arc<Streams>) {
     }
 }
 
-/// The topic's name may be used anew once the backplane has stopped to send its events here: else an old `unwatch` would
+/// The topics' names may be used anew once the backplane has stopped to send their events here: else an old `unwatch` would
 /// overtake a new `watch`.
-fn remove(streams: &Arc<Streams>, topic: Arc<Topic>) {
+fn remove(streams: &Arc<Streams>, topics: Vec<Arc<Topic>>) {
     let hub = Arc::clone(&streams.hub);
+    let forget = move |topics: &[Arc<Topic>]| {
+        topics.iter().for_each(|topic| hub.topics.forget(topic));
+    };
     let Some(replication) = streams.replication().cloned() else {
-        hub.topics.forget(&topic);
+        forget(&topics);
         return;
     };
     tokio::spawn(async move {
-        caught_in("a backplane's `unwatch`", replication.unwatch(&topic)).await;
-        hub.topics.forget(&topic);
+        replication.unwatch(&topics).await;
+        forget(&topics);
     });
 }

@@ -3,33 +3,47 @@
 //!
 //! # Locks
 //!
-//! A stream's state, then a topic. A replication's order is before both. Nothing is woken and no user code runs under a
+//! A stream's state, then a topic. A replication's order is before both, and so are the keys. Nothing is woken and no user code runs under a
 //! stream's state or a topic.
 
 pub(crate) mod feed;
+mod keys;
+pub(crate) mod node;
 pub(crate) mod topics;
 pub(crate) mod waiters;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, OnceLock};
-use std::time::Duration;
+use std::sync::{LazyLock, Mutex, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use helios_core::encode::encode;
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, Frame, Ring, UnnumberedEvent};
-use helios_core::sse::{ClientId, SseError, is_end_mark};
+use helios_core::sse::{ClientId, NodeId, SseError, is_end_mark};
 use tokio::time::Instant;
 
+use crate::sse::hub::keys::Keys;
 use crate::sse::hub::topics::Topics;
 use crate::sse::hub::waiters::Wakers;
 use crate::sse::options::SseOptions;
+use crate::sync::lock;
+
+/// Whom an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// All readers of its topic.
+    All,
+    /// All but one.
+    Except(ClientId),
+    /// One client, of the node whose topic it is published to.
+    Only(ClientId),
+}
 
 /// What is published to a topic: an event, the topic's end, or both in one.
 pub(crate) struct Publication {
     pub(crate) event: Option<UnnumberedEvent>,
-    /// A client that does not get it.
-    pub(crate) except: Option<ClientId>,
+    pub(crate) audience: Audience,
     /// Nothing comes behind it.
     pub(crate) finishes: bool,
 }
@@ -38,7 +52,7 @@ impl Publication {
     pub(crate) fn event(event: UnnumberedEvent, except: Option<ClientId>) -> Self {
         Self {
             event: Some(event),
-            except,
+            audience: except.map_or(Audience::All, Audience::Except),
             finishes: false,
         }
     }
@@ -46,13 +60,18 @@ impl Publication {
     pub(crate) fn end(last: Option<UnnumberedEvent>) -> Self {
         Self {
             event: last,
-            except: None,
+            audience: Audience::All,
             finishes: true,
         }
     }
 }
 
+/// The age that what was published before this process may have, on a clock that begins with it. What is older counts as so old.
+const OLDEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 pub(crate) struct Hub {
+    /// Tells this server from others behind the same backplane.
+    pub(crate) node: NodeId,
     options: OnceLock<SseOptions>,
     started: Instant,
     /// Tells the ids of this run, or of this backplane, from others.
@@ -61,6 +80,7 @@ pub(crate) struct Hub {
     head: AtomicU64,
     pub(crate) topics: Topics,
     pub(crate) counters: Counters,
+    keys: Mutex<Keys>,
 }
 
 #[derive(Default)]
@@ -70,11 +90,13 @@ pub(crate) struct Counters {
     pub(crate) bytes: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) slow_closes: AtomicU64,
+    pub(crate) unconfirmed: AtomicU64,
 }
 
 impl Hub {
     pub(crate) fn new() -> Self {
         Self {
+            node: node::of_new_hub(),
             options: OnceLock::new(),
             started: Instant::now(),
             // 48 bits: short to write, and no two runs of a server will share them.
@@ -82,6 +104,7 @@ impl Hub {
             head: AtomicU64::new(0),
             topics: Topics::new(),
             counters: Counters::default(),
+            keys: Mutex::default(),
         }
     }
 
@@ -124,16 +147,26 @@ impl Hub {
 
     /// Begins anew at an id of another sequence.
     pub(crate) fn restart_at(&self, id: EventId) {
+        self.begin_at(id).into_iter().for_each(Wakers::wake);
+    }
+
+    /// The same; the caller wakes the readers.
+    pub(crate) fn begin_at(&self, id: EventId) -> Vec<Wakers> {
         // A reader that sees the new epoch sees a head of it, too.
         self.head.store(id.seq(), Ordering::Release);
         self.epoch.store(id.epoch(), Ordering::Release);
-        let woken = self.topics.restart(id.seq());
-        woken.into_iter().for_each(Wakers::wake);
+        self.topics.restart(id.seq())
     }
 
-    /// The time since the hub was made.
+    /// The time of the hub's clock.
     pub(crate) fn now(&self) -> Duration {
-        self.started.elapsed()
+        OLDEST + self.started.elapsed()
+    }
+
+    /// The time of the hub's clock at which something was published elsewhere; not in the future, whatever another clock says.
+    pub(crate) fn time_of(&self, at: SystemTime) -> Duration {
+        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        self.now().saturating_sub(age)
     }
 
     /// The bytes of an event that may be sent to one stream.
@@ -201,14 +234,42 @@ impl Hub {
         Ok(self.id(seq))
     }
 
+    /// The same, unless something was appended to the topic with this key.
+    pub(crate) fn append_once(
+        &self,
+        name: &str,
+        key: &str,
+        publication: &Publication,
+    ) -> Result<EventId, SseError> {
+        let times = (self.now(), self.options().keep_keys);
+        let append = || self.append(name, publication);
+        lock(&self.keys).once((name, key), times, append)
+    }
+
     /// Appends to a topic's ring. The caller wakes the readers once it has released the lock.
     pub(crate) fn push(&self, ring: &mut Ring, seq: u64, publication: &Publication) {
+        self.push_at(ring, seq, publication, self.now());
+    }
+
+    /// The same for what was published at this time.
+    pub(crate) fn push_at(
+        &self,
+        ring: &mut Ring,
+        seq: u64,
+        publication: &Publication,
+        at: Duration,
+    ) {
+        let except = match publication.audience {
+            Audience::All => None,
+            Audience::Except(client) => Some(client),
+            // It is in no ring.
+            Audience::Only(_) => return ring.pass(seq),
+        };
         let event = publication.event.as_ref();
         let event = event.map(|event| event.with_id(&self.id(seq).to_string()));
-        let now = self.now();
         self.topics.change(ring, |ring| match event {
-            event if publication.finishes => ring.finish(seq, event, now),
-            Some(event) => ring.push(seq, event, publication.except, now),
+            event if publication.finishes => ring.finish(seq, event, at),
+            Some(event) => ring.push(seq, event, except, at),
             None => {}
         });
     }

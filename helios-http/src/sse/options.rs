@@ -68,6 +68,11 @@ pub struct SseOptions {
     /// What the histories of all topics may hold together, in bytes, with their bookkeeping. The oldest events go first.
     /// Default: 64 MiB.
     pub history_bytes: u64,
+    /// How long the key of a published event counts, see [`PublishOptions::key`](crate::sse::PublishOptions::key). Default: 2 minutes.
+    pub keep_keys: Duration,
+    /// Tells streams that have joined topics while the backplane is down, by `helios:stale` with `{"stale":true}`, and when it is
+    /// back, with `false`. Plain streams are told nothing. Default: off.
+    pub tell_stale: bool,
     /// How many topics there may be; one more is an error to who joins or publishes. One disappears when nobody is in it and
     /// its history has expired. Default: 100,000.
     pub max_topics: usize,
@@ -295,6 +300,8 @@ impl Default for SseOptions {
             history: HistoryLimits::default(),
             topic_history: Vec::new(),
             history_bytes: 64 << 20,
+            keep_keys: Duration::from_secs(120),
+            tell_stale: false,
             max_topics: 100_000,
             max_topics_per_connection: 100,
             stuck_after: Duration::from_secs(30),

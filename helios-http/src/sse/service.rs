@@ -10,8 +10,10 @@ use helios_core::hub::{EventId, Replay};
 use helios_core::sse::{ClientId, SseError};
 use http::request::Parts;
 
+use crate::sse::backplane::Status;
 use crate::sse::hub::topics::{EVERYONE, check_name};
 use crate::sse::open::respond;
+use crate::sse::publish::PublishOptions;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
@@ -101,7 +103,15 @@ pub struct SseStats {
     pub slow_closes: u64,
     /// Bytes handed to streams for writing.
     pub bytes: u64,
+    /// Events whose publishing was answered before they could be read here, as the backplane took longer than a second to hand
+    /// them over.
+    pub unconfirmed: u64,
+    /// How the backplane is reached; `None` without one.
+    pub backplane: Option<Status>,
 }
+
+/// The longest key with which something is published once, in bytes.
+const LONGEST_KEY: usize = 256;
 
 /// Names of topics: an array, a slice, a `Vec`, or another iterator over texts.
 ///
@@ -193,11 +203,16 @@ impl SseService {
     /// it is queued, behind everything that was published until now. It is not resumed: a client that is cut before it has
     /// read the event does not get it again.
     ///
+    /// With a backplane the stream may be on another server: the id names it. Then `Ok` means that the event was handed to that server,
+    /// which lives; what would be an error here, such as a stream that has ended meanwhile, is told to nobody. The event comes behind
+    /// everything that was published before. The id of a handle that was made by [`SseStream::new`], in a process that has several
+    /// hubs, is found on its own server alone.
+    ///
     /// Cancel-safe: a dropped future has sent the event or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::NoSuchClient`] if no stream has this id, [`SseError::Closed`] if it has ended or was just
+    /// [`SseError::NoSuchClient`] if no stream has this id, or its server is gone, [`SseError::Closed`] if it has ended or was just
     /// closed as too slow, [`SseError::Full`] if it is detached, or waits for a reset or snapshot hook, and is at its limit,
     /// [`SseError::OwnId`] for an event with an id if it has joined topics, [`SseError::Event`], [`SseError::Reserved`] or
     /// [`SseError::TooLarge`] for an event that cannot be written.
@@ -214,9 +229,7 @@ impl SseService {
         id: ClientId,
         event: impl IntoSseEvent,
     ) -> Result<(), SseError> {
-        let client = self.streams.find(id).ok_or(SseError::NoSuchClient(id))?;
-        tokio::task::consume_budget().await;
-        client.send_by_id(event.into_sse_event())
+        self.streams.send_to(id, event.into_sse_event()).await
     }
 
     /// Publishes an event to everyone who is in the topic, now or, within the topic's history, when they come back. The
@@ -250,6 +263,99 @@ impl SseService {
         check_name(topic)?;
         let event = event.into_sse_event();
         self.streams.publish(topic, &event, None).await
+    }
+
+    /// Publishes as [`SseService::publish`] does, in another way.
+    ///
+    /// # Errors
+    ///
+    /// As [`SseService::publish`]; [`SseError::InvalidKey`] for a key of more than 256 bytes, or an empty one.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::sse::PublishOptions;
+    ///
+    /// async fn paid(sse: &SseService, order: u64) -> Result<(), SseError> {
+    ///     let once = PublishOptions::default().key(format!("{order}-paid"));
+    ///     sse.publish_with("orders", SseEvent::json(order).event("paid"), &once).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn publish_with(
+        &self,
+        topic: impl AsRef<str>,
+        event: impl IntoSseEvent,
+        options: &PublishOptions,
+    ) -> Result<EventId, SseError> {
+        let topic = topic.as_ref();
+        check_name(topic)?;
+        let key = options.key_text();
+        if key.is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
+            return Err(SseError::InvalidKey);
+        }
+        let event = event.into_sse_event();
+        self.streams.publish_once(topic, &event, key).await
+    }
+
+    /// Publishes several events, each to its topic, in this order, and gives an answer for each. With a backplane that is one journey
+    /// and not one for each. What cannot be published keeps none of the others back.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn tick(sse: &SseService, prices: Vec<(String, f64)>) {
+    ///     let events = prices.into_iter().map(|(share, price)| (format!("price:{share}"), SseEvent::json(price)));
+    ///     for failed in sse.publish_all(events).await.into_iter().filter_map(Result::err) {
+    ///         eprintln!("a price was not published: {failed}");
+    ///     }
+    /// }
+    /// ```
+    pub async fn publish_all<T, E>(
+        &self,
+        events: impl IntoIterator<Item = (T, E)>,
+    ) -> Vec<Result<EventId, SseError>>
+    where
+        T: Into<String>,
+        E: IntoSseEvent,
+    {
+        let events = events.into_iter().map(|(topic, event)| {
+            let topic = topic.into();
+            let encoded = check_name(&topic);
+            let hub = &self.streams.hub;
+            let encoded = encoded.and_then(|()| hub.encode_unnumbered(&event.into_sse_event()));
+            (topic, encoded)
+        });
+        self.streams.publish_all(events.collect()).await
+    }
+
+    /// Says whether publishing can work: the check that a load balancer makes before it sends anybody here.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Backplane`] while there is a backplane that cannot be reached, or is not started.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Health {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "health")]
+    /// impl Health {
+    ///     #[get("ready")]
+    ///     fn ready(&self) -> Result<&str, SseError> {
+    ///         self.sse.check_ready()?;
+    ///         Ok("ready")
+    ///     }
+    /// }
+    /// ```
+    pub fn check_ready(&self) -> Result<(), SseError> {
+        match self.streams.replication() {
+            Some(replication) => replication.reached().map(drop).map_err(SseError::Backplane),
+            None => Ok(()),
+        }
     }
 
     /// The response that is the stream of this handle, for handlers that are no `#[sse]` methods: `#[get]` and the like, layers,
@@ -434,9 +540,9 @@ impl SseService {
     ) -> Result<SseStream, SseError> {
         let client = self.create_connection();
         let from = from.into();
-        for topic in topics {
-            client.join_from(topic, from).await?;
-        }
+        let topics = topics.into_iter();
+        let topics = topics.map(|topic| topic.as_ref().to_owned()).collect();
+        client.state.join_all(topics, from).await?;
         Ok(client)
     }
 
@@ -567,6 +673,8 @@ impl SseService {
             dropped: counters.dropped.load(Ordering::Relaxed),
             slow_closes: counters.slow_closes.load(Ordering::Relaxed),
             bytes: counters.bytes.load(Ordering::Relaxed),
+            unconfirmed: counters.unconfirmed.load(Ordering::Relaxed),
+            backplane: self.streams.replication().map(|it| it.status()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! [`SseHub`]: streams without an app.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum_core::response::Response;
 use http::request::Parts;
 
 use crate::error::Error;
+use crate::sse::backplane::Backplane;
 use crate::sse::options::SseOptions;
 use crate::sse::service::SseService;
 use crate::sse::stream::handle::SseStream;
@@ -89,6 +91,24 @@ impl SseHub {
         Ok(hub)
     }
 
+    /// A hub with these options behind a backplane, as of [`Helios::backplane`](crate::Helios::backplane).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for an unusable option, [`Error::Backplane`] if the backplane does not connect.
+    pub async fn behind(
+        backplane: impl Backplane,
+        change: impl FnOnce(&mut SseOptions),
+    ) -> Result<Self, Error> {
+        let hub = Self::with_options(change)?;
+        let streams = &hub.sse.streams;
+        streams.set_backplane(Arc::new(backplane));
+        if let Some(replication) = streams.replication() {
+            replication.start().await.map_err(Error::Backplane)?;
+        }
+        Ok(hub)
+    }
+
     /// Returns the way to its streams: it makes handles, publishes, and sends to clients.
     #[must_use]
     pub fn sse(&self) -> &SseService {
@@ -124,10 +144,13 @@ impl SseHub {
     }
 
     /// Ends the open streams with a word to reconnect, and lets those finish that may, at most within `deadline`. Streams that
-    /// are opened later end at once.
+    /// are opened later end at once. Then a backplane is disconnected.
     ///
     /// A server that shuts down gracefully waits for its connections: call it first.
     pub async fn shutdown(&self, deadline: Duration) {
         self.sse.streams.drain_within(deadline).await;
+        if let Some(replication) = self.sse.streams.replication() {
+            replication.stop().await;
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use helios_core::event::SseEvent;
-use helios_core::hub::EventId;
+use helios_core::hub::{EventId, UnnumberedEvent};
 use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -73,7 +74,15 @@ impl Streams {
                 streams.send_away();
             }
         };
-        let replication = Replication::new(Arc::clone(&self.hub), backplane, Box::new(send_away));
+        let streams = Arc::downgrade(self);
+        let deliver = move |client, event: &Bytes| {
+            let client = streams.upgrade().and_then(|streams| streams.find(client));
+            if let Some(client) = client {
+                client.send_from_afar(event);
+            }
+        };
+        let hub = Arc::clone(&self.hub);
+        let replication = Replication::new(hub, backplane, Box::new(deliver), Box::new(send_away));
         let _ = self.replication.set(Arc::new(replication));
     }
 
@@ -181,7 +190,81 @@ impl Streams {
         except: Option<ClientId>,
     ) -> Result<EventId, SseError> {
         let event = self.hub.encode_unnumbered(event)?;
-        self.put(topic, &Publication::event(event, except)).await
+        let publication = Publication::event(event, except);
+        self.put(topic, &publication, None).await
+    }
+
+    /// Publishes to a topic, with a key once.
+    pub(crate) async fn publish_once(
+        self: &Arc<Self>,
+        topic: &str,
+        event: &SseEvent,
+        key: Option<&str>,
+    ) -> Result<EventId, SseError> {
+        let event = self.hub.encode_unnumbered(event)?;
+        let publication = Publication::event(event, None);
+        self.put(topic, &publication, key).await
+    }
+
+    /// Publishes all, in this order.
+    pub(crate) async fn publish_all(
+        self: &Arc<Self>,
+        events: Vec<(String, Result<UnnumberedEvent, SseError>)>,
+    ) -> Vec<Result<EventId, SseError>> {
+        let Some(replication) = self.replication() else {
+            let mut answers = Vec::with_capacity(events.len());
+            for (topic, event) in events {
+                answers.push(match event {
+                    Ok(event) => {
+                        self.put(&topic, &Publication::event(event, None), None)
+                            .await
+                    }
+                    Err(error) => Err(error),
+                });
+            }
+            return answers;
+        };
+        let (mut faults, mut publications) = (Vec::new(), Vec::new());
+        for (topic, event) in events {
+            match event {
+                Ok(event) => {
+                    faults.push(None);
+                    publications.push((topic, Publication::event(event, None)));
+                }
+                Err(error) => faults.push(Some(error)),
+            }
+        }
+        let mut published = replication.publish_all(&publications).await.into_iter();
+        let answers = faults.into_iter().filter_map(|fault| match fault {
+            Some(error) => Some(Err(error)),
+            None => published.next(),
+        });
+        let answers: Vec<_> = answers.collect();
+        let count = answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+        self.hub
+            .counters
+            .published
+            .fetch_add(count, Ordering::Relaxed);
+        answers
+    }
+
+    /// Sends an event to one client, wherever it is.
+    pub(crate) async fn send_to(
+        self: &Arc<Self>,
+        id: ClientId,
+        event: SseEvent,
+    ) -> Result<(), SseError> {
+        match (self.find(id), self.replication()) {
+            (Some(client), _) => {
+                tokio::task::consume_budget().await;
+                client.send_by_id(event)
+            }
+            (None, Some(replication)) => {
+                let event = self.hub.encode_unnumbered(&event)?;
+                replication.send(id, event).await
+            }
+            (None, None) => Err(SseError::NoSuchClient(id)),
+        }
     }
 
     /// Finishes a topic, with a last event or without.
@@ -191,18 +274,20 @@ impl Streams {
         last: Option<&SseEvent>,
     ) -> Result<EventId, SseError> {
         let last = last.map(|event| self.hub.encode_unnumbered(event));
-        self.put(topic, &Publication::end(last.transpose()?)).await
+        let publication = Publication::end(last.transpose()?);
+        self.put(topic, &publication, None).await
     }
 
     async fn put(
         self: &Arc<Self>,
         topic: &str,
         publication: &Publication,
+        key: Option<&str>,
     ) -> Result<EventId, SseError> {
         tokio::task::consume_budget().await;
         let id = match self.replication() {
-            Some(replication) => replication.publish(topic, publication).await?,
-            None => self.append(topic, publication)?,
+            Some(replication) => replication.publish(topic, publication, key).await?,
+            None => self.append(topic, publication, key)?,
         };
         if publication.event.is_some() {
             self.hub.counters.published.fetch_add(1, Ordering::Relaxed);
@@ -214,8 +299,12 @@ impl Streams {
         self: &Arc<Self>,
         topic: &str,
         publication: &Publication,
+        key: Option<&str>,
     ) -> Result<EventId, SseError> {
-        let id = self.hub.append(topic, publication)?;
+        let id = match key {
+            Some(key) => self.hub.append_once(topic, key, publication)?,
+            None => self.hub.append(topic, publication)?,
+        };
         // History has to expire even if nobody ever connects.
         if !self.is_beating() && Handle::try_current().is_ok() {
             self.keep_beating();

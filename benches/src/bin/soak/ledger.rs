@@ -226,8 +226,10 @@ impl Ledger {
     /// The position behind a reset.
     pub(crate) fn ready_again(&mut self, id: EventId, now: u64) -> Result<(), Fault> {
         match self.position.replace(Position { id, at: now }) {
-            Some(before) if !self.was_reset || before.id > id => Err(FaultKind::OutOfOrder
-                .with(1, format!("is ready again at {id}, after {}", before.id))),
+            Some(before) if !self.was_reset || is_after(before.id, id) => {
+                Err(FaultKind::OutOfOrder
+                    .with(1, format!("is ready again at {id}, after {}", before.id)))
+            }
             _ => self.has_snapshots(),
         }
     }
@@ -347,7 +349,7 @@ impl Ledger {
     fn advance(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         let before = self.position.replace(Position { id, at: post.at });
         match before {
-            Some(before) if before.id < id => Ok(()),
+            Some(before) if is_after(id, before.id) => Ok(()),
             before => Err(FaultKind::OutOfOrder.with(
                 1,
                 format!(
@@ -391,7 +393,7 @@ impl Ledger {
             let last = marks.get(topic)?;
             let missing = match seen {
                 Seen::Nothing => 0,
-                Seen::UpTo(id) => u64::from(last.id > *id),
+                Seen::UpTo(id) => u64::from(is_after(last.id, *id)),
                 Seen::Before(at) => u64::from(last.at > *at),
                 Seen::Count(n) | Seen::Snapshot(n) => last.n.saturating_sub(*n),
             };
@@ -400,6 +402,11 @@ impl Ledger {
         });
         behind.collect()
     }
+}
+
+/// Of one sequence: this server has one in all its life.
+fn is_after(id: EventId, other: EventId) -> bool {
+    id.is_after(other) == Some(true)
 }
 
 /// Whether this is the event that follows what was seen of its topic.
@@ -417,8 +424,8 @@ fn check(seen: Seen, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         Seen::Count(count) | Seen::Snapshot(count) if before.n > count => {
             Err(lost(before.n - count))
         }
-        Seen::UpTo(known) if id <= known => Err(again()),
-        Seen::UpTo(known) if before.id > known => Err(lost(1)),
+        Seen::UpTo(known) if !is_after(id, known) => Err(again()),
+        Seen::UpTo(known) if is_after(before.id, known) => Err(lost(1)),
         Seen::Before(at) if before.at > at => Err(lost(1)),
         _ => Ok(()),
     }

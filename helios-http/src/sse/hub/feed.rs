@@ -28,6 +28,8 @@ pub(crate) struct Behind {
     pub(crate) arrivals: VecDeque<Arrival>,
     /// More may be missing than what was asked for last.
     pub(crate) torn: bool,
+    /// The watch is not answered yet.
+    pub(crate) is_asked: bool,
 }
 
 impl Behind {
@@ -36,6 +38,15 @@ impl Behind {
             since,
             arrivals: first.into_iter().collect(),
             torn: false,
+            is_asked: false,
+        }
+    }
+
+    /// A topic of which the backplane is asked to hand over the events.
+    pub(crate) fn asked() -> Self {
+        Self {
+            is_asked: true,
+            ..Self::new(0, None)
         }
     }
 }
@@ -68,8 +79,11 @@ impl Feed {
     /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
     pub(crate) fn restart(&mut self) {
         if let Self::Behind(behind) = self {
-            *behind = Behind::new(0, None);
-            behind.torn = true;
+            *behind = Behind {
+                is_asked: behind.is_asked,
+                torn: true,
+                ..Behind::new(0, None)
+            };
         }
     }
 }

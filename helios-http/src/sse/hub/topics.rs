@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,12 +20,16 @@ use crate::sync::lock;
 /// The name of the topic that every connection is in.
 pub(crate) const EVERYONE: &str = "*";
 
+/// What servers tell each other is in topics whose names begin so.
+pub(crate) const RESERVED: &str = "helios:";
+
 const LONGEST_NAME: usize = 256;
 
 /// Whether connections may join, and publishers name, a topic of this name.
 pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
     // A star stands for everybody, or looks like a pattern, which a name is not.
-    if name.is_empty() || name.len() > LONGEST_NAME || name.contains('*') {
+    let is_known = name.contains('*') || name.starts_with(RESERVED);
+    if name.is_empty() || name.len() > LONGEST_NAME || is_known {
         return Err(SseError::InvalidTopic(name.to_owned()));
     }
     Ok(())
@@ -58,6 +62,8 @@ pub(crate) struct TopicState {
     pub(crate) removed: bool,
     /// What the backplane gives it.
     pub(crate) feed: Feed,
+    /// If the ring's floor is this number, the backplane remembers nothing from before it.
+    pub(crate) nothing_before: Option<u64>,
 }
 
 impl Topic {
@@ -72,6 +78,7 @@ impl Topic {
                 idle_since: Instant::now(),
                 removed: false,
                 feed: Feed::Off,
+                nothing_before: None,
             }),
             round: AtomicU64::new(0),
             watched: OnceCell::new(),
@@ -172,6 +179,8 @@ impl Drop for Membership {
 pub(crate) struct Topics {
     by_name: papaya::HashMap<Arc<str>, Arc<Topic>>,
     pub(crate) everyone: Arc<Topic>,
+    /// What other servers send to this one.
+    own: OnceLock<Arc<Topic>>,
     count: AtomicUsize,
     /// Of removed topics nothing up to this number can be resumed.
     forgotten: AtomicU64,
@@ -189,6 +198,7 @@ impl Topics {
                 EVERYONE,
                 SseOptions::default().ring(EVERYONE, 0),
             )),
+            own: OnceLock::new(),
             count: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -209,7 +219,22 @@ impl Topics {
         if name == EVERYONE {
             return Some(Arc::clone(&self.everyone));
         }
-        self.by_name.pin().get(name).cloned()
+        match self.own.get().filter(|own| *own.name == *name) {
+            Some(own) => Some(Arc::clone(own)),
+            None => self.by_name.pin().get(name).cloned(),
+        }
+    }
+
+    /// The topic of this server, which has no readers. The first name counts.
+    pub(crate) fn open_own(&self, name: &str, options: &SseOptions) -> Arc<Topic> {
+        let make = || Arc::new(Topic::new(name, options.ring(name, 0)));
+        Arc::clone(self.own.get_or_init(make))
+    }
+
+    /// Whether it is there for as long as the hub.
+    fn is_permanent(&self, topic: &Arc<Topic>) -> bool {
+        let own = self.own.get();
+        Arc::ptr_eq(topic, &self.everyone) || own.is_some_and(|own| Arc::ptr_eq(topic, own))
     }
 
     /// The topic of this name, made if there is none.
@@ -251,6 +276,7 @@ impl Topics {
         let named = self.by_name.pin();
         let mut all: Vec<_> = named.values().cloned().collect();
         all.push(Arc::clone(&self.everyone));
+        all.extend(self.own.get().cloned());
         all
     }
 
@@ -278,7 +304,7 @@ impl Topics {
             let empty = state.ring.is_empty() && !state.feed.is_behind();
             let is_used = state.members > 0 && finished_for.is_none();
             let unused = !is_used && empty && !kept;
-            if unused && !state.removed && *topic.name != *EVERYONE {
+            if unused && !state.removed && !self.is_permanent(&topic) {
                 state.removed = true;
                 // What still arrives would be held by a ring that nobody drops anything from.
                 state.feed = Feed::Off;
@@ -309,6 +335,7 @@ impl Topics {
             let mut state = topic.lock();
             woken.push(topic.begin_round(&mut state));
             self.change(&mut state.ring, |ring| ring.restart(floor));
+            state.nothing_before = None;
             if state.feed.is_behind() {
                 state.feed.restart();
                 state.ring.catch_up();

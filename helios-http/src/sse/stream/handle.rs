@@ -115,7 +115,7 @@ impl SseStream {
 
     /// A detached handle that the hub can find by its id.
     pub(crate) fn known_to(streams: &Arc<Streams>) -> Self {
-        let stream = Self::new();
+        let stream = Self::of(Arc::new(StreamState::of_hub(&streams.hub)));
         stream.state.register_with(streams);
         stream
     }

@@ -36,8 +36,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::panics::caught;
-use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
+use crate::sse::hub::{Hub, node};
 use crate::sse::options::Drain;
 use crate::sse::stream::data::StreamData;
 use crate::sse::stream::deferred::Deferred;
@@ -113,7 +113,20 @@ enum HeadStage {
 
 impl StreamState {
     pub(crate) fn new() -> Self {
-        let id = ClientId::from_random_bytes(*uuid::Uuid::new_v4().as_bytes());
+        let random = *uuid::Uuid::new_v4().as_bytes();
+        Self::with_id(match node::of_new_stream() {
+            Some(node) => ClientId::of_node(node, random),
+            None => ClientId::from_random_bytes(random),
+        })
+    }
+
+    /// One that this hub knows from its beginning.
+    pub(crate) fn of_hub(hub: &Hub) -> Self {
+        let random = *uuid::Uuid::new_v4().as_bytes();
+        Self::with_id(ClientId::of_node(hub.node, random))
+    }
+
+    fn with_id(id: ClientId) -> Self {
         Self {
             parts: Mutex::new(Parts {
                 task: PollTask::default(),

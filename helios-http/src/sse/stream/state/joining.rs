@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use helios_core::hub::{EventId, Replay, Subscription};
 use helios_core::sse::{ResetReason, SseError, SseReset};
 
@@ -37,6 +38,46 @@ impl StreamState {
         self.take_up(&streams, membership, replay)
     }
 
+    /// Joins topics in this order. With a backplane all of them are asked for at the same time.
+    pub(crate) async fn join_all(
+        self: &Arc<Self>,
+        topics: Vec<String>,
+        replay: Replay,
+    ) -> Result<(), SseError> {
+        let streams = self.streams();
+        // Kept until all are joined: what has been fetched is not dropped meanwhile.
+        let _entered = match &streams {
+            Some(streams) if topics.len() > 1 => self.enter_all(streams, &topics, replay).await?,
+            _ => Vec::new(),
+        };
+        for topic in &topics {
+            self.join(topic, replay).await?;
+        }
+        Ok(())
+    }
+
+    /// Memberships of the topics, whose histories reach back to where they are to begin; none without a backplane.
+    async fn enter_all(
+        &self,
+        streams: &Arc<Streams>,
+        topics: &[String],
+        replay: Replay,
+    ) -> Result<Vec<Membership>, SseError> {
+        let Some(replication) = streams.replication() else {
+            return Ok(Vec::new());
+        };
+        let enter = |topic: String| async move {
+            check_name(&topic)?;
+            let membership = streams.enter(&topic).await?;
+            self.reach_back_for(&streams.hub, replication, &membership.topic, replay)
+                .await;
+            Ok::<_, SseError>(membership)
+        };
+        // More than these are not joined.
+        let most = streams.hub.options().max_topics_per_connection;
+        try_join_all(topics.iter().take(most).cloned().map(enter)).await
+    }
+
     /// Joins what was wanted before the hub was known.
     pub(crate) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
         let wanted = lock(&self.parts).deferred.take_wanted();
@@ -61,15 +102,15 @@ impl StreamState {
     ) {
         let after = match replay {
             Replay::After(id) => Some(id),
-            Replay::Last(count) => return replication.fetch_newest(topic, count).await,
-            Replay::Earliest => return replication.fetch_newest(topic, usize::MAX).await,
+            Replay::Last(count) => return replication.fetch_newest(&[topic], count).await,
+            Replay::Earliest => return replication.fetch_newest(&[topic], usize::MAX).await,
             _ if self.begins_earliest() => {
-                return replication.fetch_newest(topic, usize::MAX).await;
+                return replication.fetch_newest(&[topic], usize::MAX).await;
             }
             _ => self.resumes_before_head(hub),
         };
         if let Some(id) = after {
-            let topics = [topic, &hub.topics.everyone].map(Arc::clone);
+            let topics = [topic, &hub.topics.everyone];
             replication.reach_back(&topics, id).await;
         }
     }
@@ -150,12 +191,12 @@ impl StreamState {
             (parts.begins_after(&streams.hub, Some(request)), topics)
         };
         if request.begins_earliest() {
-            for topic in &topics {
-                replication.fetch_newest(topic, usize::MAX).await;
-            }
+            let topics: Vec<_> = topics.iter().collect();
+            replication.fetch_newest(&topics, usize::MAX).await;
         }
         if let Some(after) = after.filter(|_| !topics.is_empty()) {
             topics.push(Arc::clone(&streams.hub.topics.everyone));
+            let topics: Vec<_> = topics.iter().collect();
             replication.reach_back(&topics, after).await;
         }
     }

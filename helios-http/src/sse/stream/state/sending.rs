@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use helios_core::decode::{Decoded, DecodedEvent, Decoder};
 use helios_core::encode::encode;
 use helios_core::event::SseEvent;
 use helios_core::hub::FRAME_BYTES;
@@ -11,6 +12,7 @@ use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
+use crate::failure::with_causes;
 use crate::sse::options::SlowClients;
 use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::route::StreamRequest;
@@ -166,12 +168,52 @@ impl StreamState {
     }
 
     /// The hub numbers the events of a stream that has joined topics.
+    /// Takes what another server has sent to this stream alone. Nobody hears of an error.
+    pub(crate) fn send_from_afar(self: &Arc<Self>, event: &Bytes) {
+        let sent = match event_of(event) {
+            Some(event) => self.send_by_id(event),
+            None => Ok(()),
+        };
+        if let Err(error) = sent {
+            let client = self.id;
+            let error = with_causes(&error);
+            tracing::debug!(%client, error, "what another server has sent was not taken");
+        }
+    }
+
     pub(crate) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         match event.event_id() {
             Some(_) => lock(&self.parts).check_id(event),
             None => Ok(()),
         }
     }
+}
+
+/// An encoded event as it was before, but for whether its data is JSON, which only an interceptor would see.
+fn event_of(encoded: &Bytes) -> Option<SseEvent> {
+    let mut decoder = Decoder::with_limit(encoded.len());
+    decoder.feed(encoded).ok()?;
+    let (mut event, mut comment, mut retry) = (None, None, None);
+    while let Some(item) = decoder.next_item() {
+        match item {
+            Decoded::Event(decoded) => event = Some(decoded),
+            Decoded::Comment(text) => comment = Some(text),
+            Decoded::Retry(after) => retry = Some(after),
+            _ => {}
+        }
+    }
+    let mut of = match event {
+        Some(DecodedEvent { event, data, .. }) if event == "message" => SseEvent::text(data),
+        Some(DecodedEvent { event, data, .. }) => SseEvent::text(data).event(event),
+        None => SseEvent::default(),
+    };
+    if let Some(text) = comment {
+        of = of.comment(text);
+    }
+    if let Some(after) = retry {
+        of = of.retry(after);
+    }
+    Some(of)
 }
 
 impl Parts {

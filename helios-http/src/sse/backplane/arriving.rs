@@ -1,0 +1,298 @@
+//! What arrives from the backplane is put into the rings, in its order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use helios_core::hub::{EventId, Ring};
+use helios_core::sse::ClientId;
+
+use super::payload::unpack;
+use super::questions::Status;
+use super::replication::Replication;
+use super::sink::BackplaneEvent;
+use crate::failure::with_causes;
+use crate::sse::hub::feed::{Arrival, Behind, Feed};
+use crate::sse::hub::topics::{Topic, TopicState};
+use crate::sse::hub::waiters::Wakers;
+use crate::sse::hub::{Audience, Hub, Publication};
+use crate::sync::lock;
+
+/// What may arrive while earlier events are fetched; what is more is fetched afterwards.
+const LONGEST_WAITING: usize = 512;
+
+/// What follows from an arrival, once nothing is locked.
+#[must_use]
+#[derive(Default)]
+pub(super) struct Aftermath {
+    /// Readers that have something to read.
+    pub(super) woken: Wakers,
+    /// The same of several topics.
+    pub(super) all_woken: Vec<Wakers>,
+    /// Topics that have begun to miss something.
+    pub(super) behind: Vec<Arc<Topic>>,
+    /// What is for one client alone.
+    pub(super) private: Vec<(ClientId, Bytes)>,
+}
+
+impl Aftermath {
+    pub(super) fn carry_out(self, replication: &Arc<Replication>) {
+        replication.arrived.notify_waiters();
+        replication.hub.appended(self.woken);
+        self.all_woken.into_iter().for_each(Wakers::wake);
+        for topic in self.behind {
+            replication.spawn_catch_up(topic);
+        }
+        for (client, event) in self.private {
+            (replication.deliver)(client, &event);
+        }
+    }
+}
+
+impl Replication {
+    pub(super) fn accept(self: &Arc<Self>, event: BackplaneEvent<'_>) {
+        let mut aftermath = Aftermath::default();
+        {
+            let _order = lock(&self.order);
+            let topics = &self.hub.topics;
+            match event {
+                BackplaneEvent::Torn { newest } => {
+                    self.missed(topics.all(), newest, &mut aftermath);
+                }
+                BackplaneEvent::Gap { topic, newest } => {
+                    self.missed(topics.find(topic), newest, &mut aftermath);
+                }
+                BackplaneEvent::Event { topic, event, prev } => {
+                    let id = event.id;
+                    if id.epoch() != self.hub.epoch() {
+                        let before = EventId::new(id.epoch(), id.seq().saturating_sub(1));
+                        self.begin_anew(before, &mut aftermath);
+                    }
+                    if let Some(topic) = topics.find(topic) {
+                        self.arrived(topic, id, prev, &event.bytes, &mut aftermath);
+                    }
+                }
+                BackplaneEvent::Link(status) => self.link_changed(status),
+            }
+        }
+        aftermath.carry_out(self);
+    }
+
+    fn link_changed(&self, status: Status) {
+        let backplane = self.backplane.name();
+        match status {
+            Status::Up => tracing::info!(backplane, "the backplane can be reached again"),
+            Status::Suspect => tracing::warn!(backplane, "the backplane does not answer"),
+            Status::Down => tracing::error!(backplane, "the backplane cannot be reached"),
+        }
+    }
+
+    /// Up to this id events of these topics may be missing.
+    fn missed(
+        &self,
+        topics: impl IntoIterator<Item = Arc<Topic>>,
+        newest: EventId,
+        aftermath: &mut Aftermath,
+    ) {
+        if newest.epoch() != self.hub.epoch() {
+            self.begin_anew(newest, aftermath);
+        }
+        for topic in topics {
+            self.fell_behind(topic, aftermath);
+        }
+        // With all of them held.
+        self.hub.advance_to(newest);
+    }
+
+    fn arrived(
+        &self,
+        topic: Arc<Topic>,
+        id: EventId,
+        prev: Option<EventId>,
+        bytes: &Bytes,
+        aftermath: &mut Aftermath,
+    ) {
+        let hub = &self.hub;
+        let Some(publication) = self.read(&topic, bytes) else {
+            self.fell_behind(topic, aftermath);
+            hub.advance_to(id);
+            return;
+        };
+        let arrival = Arrival {
+            seq: id.seq(),
+            // Of another sequence there is nothing to miss.
+            prev: prev
+                .filter(|prev| prev.epoch() == id.epoch())
+                .map(EventId::seq),
+            publication,
+        };
+        let mut guard = topic.lock();
+        let state = &mut *guard;
+        let before = hub.head();
+        if let Feed::Live = state.feed {
+            // Other readers have been held before.
+            aftermath.woken = topic.begin_round(state);
+        }
+        hub.advance_to(id);
+        match &mut state.feed {
+            Feed::Off => {}
+            Feed::Behind(behind) if behind.arrivals.len() < LONGEST_WAITING => {
+                behind.arrivals.push_back(arrival);
+            }
+            Feed::Behind(behind) => behind.torn = true,
+            Feed::Live if follows(&state.ring, &arrival) => {
+                append(hub, state, &arrival, (before, hub.now()), aftermath);
+            }
+            Feed::Live => {
+                hold(state, before, Some(arrival));
+                drop(guard);
+                aftermath.behind.push(topic);
+            }
+        }
+    }
+
+    /// What a hub has published; `None`, and a line in the log, for anything else.
+    pub(super) fn read(&self, topic: &Topic, bytes: &Bytes) -> Option<Publication> {
+        let (topic, backplane) = (&*topic.name, self.backplane.name());
+        // Another server may be set to take larger events.
+        let largest = self.hub.options().max_event_bytes + super::payload::LONGEST_HEAD;
+        if bytes.len() > largest {
+            let size = bytes.len();
+            tracing::error!(
+                backplane,
+                topic,
+                size,
+                "an event is larger than `max_event_bytes`"
+            );
+            return None;
+        }
+        match unpack(bytes) {
+            Ok(publication) => Some(publication),
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::error!(backplane, topic, error, "an event cannot be read");
+                None
+            }
+        }
+    }
+
+    /// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
+    pub(super) fn begin_anew(&self, floor: EventId, aftermath: &mut Aftermath) {
+        let backplane = self.backplane.name();
+        tracing::warn!(
+            backplane,
+            "the backplane began a new sequence; all clients are told"
+        );
+        (self.send_away)();
+        aftermath.all_woken.extend(self.hub.begin_at(floor));
+        // A stream may have gone live meanwhile; one that does later sees to it itself.
+        (self.send_away)();
+    }
+
+    /// Holds the topic's readers, until what is missing has been fetched.
+    pub(super) fn fell_behind(&self, topic: Arc<Topic>, aftermath: &mut Aftermath) {
+        let mut state = topic.lock();
+        if state.ring.is_finished() {
+            // Nothing is published behind its end.
+            return;
+        }
+        match &mut state.feed {
+            Feed::Off => {}
+            // What is fetched now may have been looked up before this loss.
+            Feed::Behind(behind) => behind.torn = true,
+            Feed::Live => {
+                aftermath.all_woken.push(topic.begin_round(&mut state));
+                hold(&mut state, self.hub.head(), None);
+                drop(state);
+                aftermath.behind.push(topic);
+            }
+        }
+    }
+}
+
+/// Readers read nothing more until what is missing has arrived.
+fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
+    state.ring.catch_up();
+    state.feed = Feed::Behind(Behind::new(since, first));
+}
+
+/// Whether nothing is missing before this event. Behind the end of a topic there is nothing to miss: all hubs ignore what is
+/// numbered there.
+fn follows(ring: &Ring, arrival: &Arrival) -> bool {
+    ring.is_finished() || arrival.prev.is_none_or(|prev| prev <= ring.last())
+}
+
+/// Appends an event, which is late if its number is not above `since`: readers may have been past it by then.
+fn append(
+    hub: &Hub,
+    state: &mut TopicState,
+    arrival: &Arrival,
+    (since, at): (u64, Duration),
+    aftermath: &mut Aftermath,
+) {
+    let seq = arrival.seq;
+    if seq <= state.ring.last() || state.ring.is_finished() {
+        return;
+    }
+    if seq <= since {
+        state.ring.mark_uncertain(seq, since.saturating_add(1));
+    }
+    let publication = &arrival.publication;
+    if let (Audience::Only(client), Some(event)) = (publication.audience, &publication.event) {
+        let (bytes, _) = event.parts();
+        aftermath.private.push((client, bytes.clone()));
+    }
+    hub.push_at(&mut state.ring, seq, publication, at);
+}
+
+/// Appends what history has given, which was published at the time `at`; without a publication it cannot be read.
+pub(super) fn append_past(
+    hub: &Hub,
+    state: &mut TopicState,
+    (seq, at): (u64, Duration),
+    publication: Option<Publication>,
+    aftermath: &mut Aftermath,
+) {
+    let (Feed::Behind(Behind { since, .. }), true) = (&state.feed, seq > state.ring.last()) else {
+        return;
+    };
+    let since = *since;
+    let Some(publication) = publication else {
+        lose(hub, state, seq);
+        return;
+    };
+    let arrival = Arrival {
+        seq,
+        prev: None,
+        publication,
+    };
+    append(hub, state, &arrival, (since, at), aftermath);
+}
+
+/// Gives up what is missing up to this number: readers are told.
+pub(super) fn lose(hub: &Hub, state: &mut TopicState, upto: u64) {
+    hub.topics
+        .change(&mut state.ring, |ring| ring.lost_up_to(upto));
+}
+
+/// Appends what has waited. True if nothing is missing before or behind it.
+pub(super) fn settle(hub: &Hub, state: &mut TopicState, aftermath: &mut Aftermath) -> bool {
+    let Some(mut behind) = state.feed.go_on() else {
+        return true;
+    };
+    while let Some(next) = behind.arrivals.front() {
+        if !follows(&state.ring, next) {
+            break;
+        }
+        append(hub, state, next, (behind.since, hub.now()), aftermath);
+        behind.arrivals.pop_front();
+    }
+    let settled = behind.arrivals.is_empty() && !behind.torn;
+    if settled {
+        state.ring.caught_up();
+    } else {
+        state.ring.catch_up();
+        state.feed = Feed::Behind(behind);
+    }
+    settled
+}

@@ -1,0 +1,310 @@
+//! What is missing is fetched from the backplane's history: what was lost on its way, and what was published before a topic was
+//! watched here, for clients that come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use helios_core::hub::{EventId, Ring};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::arriving::{Aftermath, append_past, lose, settle};
+use super::questions::{Ask, History, PastEvent};
+use super::replication::{Replication, TIMEOUT};
+use crate::failure::with_causes;
+use crate::panics::caught_in;
+use crate::sse::hub::feed::Feed;
+use crate::sse::hub::topics::{Topic, TopicState};
+use crate::sse::hub::waiters::Wakers;
+use crate::sse::hub::{Audience, Publication};
+use crate::sync::lock;
+
+/// What is asked for at once.
+const PAGE_EVENTS: usize = 1_000;
+const PAGE_BYTES: usize = 4 << 20;
+const NEWEST_BYTES: usize = 64 << 20;
+
+/// A question for a topic's history.
+struct Asked {
+    after: EventId,
+    /// An event that is before one that has arrived.
+    wanted: Option<u64>,
+}
+
+impl Replication {
+    pub(super) fn spawn_catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
+        let this = Arc::clone(self);
+        let Some(runtime) = Handle::try_current().ok().or(self.runtime.get().cloned()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            while let Some(asked) = this.look(&topic) {
+                let missing = this.missing(&topic, asked.after).await;
+                if this.fill(&topic, &asked, missing) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// What there is to ask for; `None` when nothing is missing any more.
+    fn look(&self, topic: &Topic) -> Option<Asked> {
+        let hub = &self.hub;
+        let _order = lock(&self.order);
+        let mut state = topic.lock();
+        let last = state.ring.last();
+        let Feed::Behind(behind) = &mut state.feed else {
+            return None;
+        };
+        behind.torn = false;
+        Some(Asked {
+            after: hub.id(last),
+            wanted: behind.arrivals.front().and_then(|next| next.prev),
+        })
+    }
+
+    /// What was published to a topic after this id; `None` if that cannot be had.
+    async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
+        let _permit = self.fetches.acquire().await;
+        let ask = Ask::after(&topic.name, after);
+        let (events, _) = self.history_in_time(topic, ask).await?;
+        Some(events)
+    }
+
+    /// What is asked for, page by page, and whether there is more; `None` if not all of it can be had in time.
+    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+        let history = timeout(TIMEOUT, self.history(topic, ask));
+        let history = caught_in("a backplane's `history`", history).await?;
+        history.unwrap_or_else(|_| {
+            let (topic, backplane) = (&*topic.name, self.backplane.name());
+            tracing::warn!(backplane, topic, "the backplane's history took too long");
+            None
+        })
+    }
+
+    async fn history(&self, topic: &Topic, mut ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+        let mut all: Vec<PastEvent> = Vec::new();
+        let wanted = ask.events;
+        loop {
+            // The newest come in one piece: what is before them is not asked for.
+            let left = wanted - all.len();
+            ask = match ask.after {
+                Some(_) => ask.at_most(left.min(PAGE_EVENTS), PAGE_BYTES),
+                None => ask.at_most(left, NEWEST_BYTES),
+            };
+            let (events, more) = self.page(topic, ask.clone()).await?;
+            let last = events.last().map(|event| event.id);
+            let is_newest = ask.after.is_none();
+            all.extend(events);
+            match last.filter(|_| more && !is_newest && all.len() < wanted) {
+                Some(last) => ask = Ask::after(ask.topic, last),
+                None => return Some((all, more)),
+            }
+        }
+    }
+
+    /// A page of a history, which ascends and is of one sequence.
+    async fn page(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+        let after = ask.after.unwrap_or_else(|| self.hub.id(0));
+        match self.reached().ok()?.history(ask).await {
+            Ok(History::Events { events, more }) => {
+                let mut last = after;
+                let follows = |event: &PastEvent| {
+                    let is_later = event.id.is_after(last) == Some(true);
+                    last = event.id;
+                    is_later
+                };
+                let is_well = events.iter().all(follows);
+                if !is_well {
+                    let (topic, backplane) = (&*topic.name, self.backplane.name());
+                    tracing::error!(backplane, topic, "the backplane's history is out of order");
+                }
+                is_well.then_some((events, more))
+            }
+            Ok(History::Gone) => None,
+            Err(error) => {
+                let (topic, backplane) = (&*topic.name, self.backplane.name());
+                let error = with_causes(&error);
+                tracing::warn!(backplane, topic, error, "the backplane's history failed");
+                None
+            }
+        }
+    }
+
+    /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
+    /// missing any more.
+    fn fill(
+        self: &Arc<Self>,
+        topic: &Topic,
+        asked: &Asked,
+        missing: Option<Vec<PastEvent>>,
+    ) -> bool {
+        let hub = &self.hub;
+        let missing = missing.map(|events| self.read_all(topic, &events));
+        let mut aftermath = Aftermath::default();
+        let settled = {
+            let _order = lock(&self.order);
+            let mut state = topic.lock();
+            aftermath.woken = topic.begin_round(&mut state);
+            // What is of a sequence that is over is void.
+            if asked.after.epoch() == hub.epoch() {
+                match missing {
+                    Some(events) => {
+                        // The link itself will hand over what is newer, at its place among the events of other topics.
+                        let head = hub.head();
+                        for (place, publication) in events {
+                            if place.0 <= head {
+                                append_past(hub, &mut state, place, publication, &mut aftermath);
+                            }
+                        }
+                        // It was there before history was asked, so that history should have known what is before it.
+                        let wanted = asked.wanted.filter(|seq| *seq > state.ring.last());
+                        if let Some(wanted) = wanted.filter(|_| !state.ring.is_finished()) {
+                            lose(hub, &mut state, wanted);
+                        }
+                    }
+                    None => {
+                        let upto = state.feed.first_missing().unwrap_or_else(|| hub.head());
+                        lose(hub, &mut state, upto);
+                    }
+                }
+            }
+            settle(hub, &mut state, &mut aftermath)
+        };
+        aftermath.carry_out(self);
+        settled
+    }
+
+    /// Numbers, times and publications of what history has given.
+    fn read_all(
+        &self,
+        topic: &Topic,
+        events: &[PastEvent],
+    ) -> Vec<((u64, Duration), Option<Publication>)> {
+        let events = events.iter();
+        let read = events.map(|past| {
+            let place = (past.id.seq(), self.time_in(topic, past));
+            (place, self.read(topic, &past.bytes))
+        });
+        read.collect()
+    }
+
+    /// When an event was published, by the hub's clock: at most as long ago as half of what the topic keeps, so that those for
+    /// whom it was fetched have the time to read it.
+    fn time_in(&self, topic: &Topic, past: &PastEvent) -> Duration {
+        let hub = &self.hub;
+        let kept = hub.options().history_of(&topic.name).age;
+        hub.time_of(past.at).max(hub.now().saturating_sub(kept / 2))
+    }
+
+    /// Makes the histories of these topics reach back to this id, as far as the backplane remembers, and is quick enough.
+    pub(crate) async fn reach_back(&self, topics: &[&Arc<Topic>], after: EventId) {
+        let reach = |topic: Arc<Topic>| async move {
+            let reaches = |state: &TopicState| state.ring.floor() <= after.seq();
+            let ask = Ask::after(&topic.name, after);
+            self.reach_back_unless(reaches, &topic, ask).await;
+        };
+        join_all(topics.iter().copied().cloned().map(reach)).await;
+    }
+
+    /// Makes the history of these topics hold their newest `count` events, as far as the backplane remembers them, and is
+    /// quick enough.
+    pub(crate) async fn fetch_newest(&self, topics: &[&Arc<Topic>], count: usize) {
+        let fetch = |topic: Arc<Topic>| async move {
+            let room = self.hub.options().history_of(&topic.name).events;
+            let count = count.min(room);
+            let reaches = |state: &TopicState| {
+                let floor = state.ring.floor();
+                state.nothing_before == Some(floor) || state.ring.resumable() >= count
+            };
+            let ask = Ask::newest(&topic.name).at_most(count, usize::MAX);
+            self.reach_back_unless(reaches, &topic, ask).await;
+        };
+        join_all(topics.iter().copied().cloned().map(fetch)).await;
+    }
+
+    async fn reach_back_unless(
+        &self,
+        reaches: impl Fn(&TopicState) -> bool,
+        topic: &Topic,
+        ask: Ask<'_>,
+    ) {
+        let hub = &self.hub;
+        if reaches(&topic.lock()) {
+            return;
+        }
+        let _one_by_one = topic.reaching_back.lock().await;
+        if reaches(&topic.lock()) {
+            return;
+        }
+        let _permit = self.fetches.acquire().await;
+        let (epoch, last) = (hub.epoch(), topic.lock().ring.last());
+        let after = ask.after;
+        let Some((events, more)) = self.history_in_time(topic, ask).await else {
+            return;
+        };
+        let first = events.first().map(|event| event.id);
+        if [after, first]
+            .iter()
+            .flatten()
+            .any(|id| id.epoch() != epoch)
+        {
+            return;
+        }
+        let events_read = self.read_all(topic, &events);
+        let mut state = topic.lock();
+        let newest = events.last().map_or(last, |event| event.id.seq().max(last));
+        // What came and went meanwhile would be a hole between what was fetched and what is held.
+        if epoch == hub.epoch() && state.ring.floor() <= newest {
+            // Of the newest, nothing is missing behind the first.
+            let after = after.map(EventId::seq);
+            let begins = first.map(|id| id.seq().saturating_sub(1));
+            if let Some(floor) = after.or(begins) {
+                self.prepend(&mut state.ring, events_read, floor);
+            }
+            if after.is_none() && !more {
+                state.nothing_before = Some(state.ring.floor());
+            }
+        }
+        drop(state);
+        hub.appended(Wakers::default());
+    }
+
+    /// Puts before the rest what a client that comes back has missed.
+    fn prepend(
+        &self,
+        ring: &mut Ring,
+        events: Vec<((u64, Duration), Option<Publication>)>,
+        after: u64,
+    ) {
+        let hub = &self.hub;
+        let oldest = ring.oldest();
+        let known = oldest.unwrap_or_else(|| ring.last().saturating_add(1));
+        for ((seq, at), publication) in events.into_iter().rev() {
+            if !(after + 1..known).contains(&seq) {
+                continue;
+            }
+            let Some(Publication {
+                event, audience, ..
+            }) = publication
+            else {
+                return;
+            };
+            // The end of a topic without a last event is known here.
+            let Some(event) = event else { continue };
+            let event = event.with_id(&hub.id(seq).to_string());
+            let except = match audience {
+                Audience::Except(client) => Some(client),
+                Audience::All | Audience::Only(_) => None,
+            };
+            let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, at);
+            if !hub.topics.change(ring, prepend) {
+                return;
+            }
+            // There may be no room for those before it.
+            ring.reaches_back_to(seq.saturating_sub(1));
+        }
+        ring.reaches_back_to(after);
+    }
+}

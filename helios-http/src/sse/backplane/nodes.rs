@@ -1,0 +1,97 @@
+//! What servers tell each other over topics of their own: an event for one client that another server has.
+//!
+//! Each server has a lease at the backplane, and a topic that it alone watches. A client's id names its server, so that nobody is
+//! asked who has it. What is sent there has its place in the order of everything, as all that is published.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use helios_core::hub::{HistoryLimits, UnnumberedEvent};
+use helios_core::sse::{ClientId, NodeId, SseError};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::BackplaneErrorKind;
+use super::replication::{Replication, TIMEOUT, within};
+use crate::failure::with_causes;
+use crate::panics::caught_in;
+use crate::sse::hub::topics::RESERVED;
+use crate::sse::hub::{Audience, Publication};
+
+/// How often a lease is renewed. It lasts for three times as long.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+/// What is kept of a node's own topic: longer than a link is torn.
+pub(super) const LIMITS: HistoryLimits = HistoryLimits {
+    events: 4_096,
+    age: Duration::from_secs(60),
+};
+
+/// The topic that a node alone watches.
+pub(super) fn topic_of(node: NodeId) -> String {
+    format!("{RESERVED}node:{node}")
+}
+
+pub(super) fn is_reserved(topic: &str) -> bool {
+    topic.starts_with(RESERVED)
+}
+
+impl Replication {
+    /// Sends an event to a client that is not here. It has been handed to the client's server, which lives.
+    pub(crate) async fn send(
+        &self,
+        client: ClientId,
+        event: UnnumberedEvent,
+    ) -> Result<(), SseError> {
+        let unknown = SseError::NoSuchClient(client);
+        let node = client.node().filter(|node| *node != self.hub.node);
+        let Some(node) = node else {
+            return Err(unknown);
+        };
+        let backplane = self.reached().map_err(SseError::Backplane)?;
+        let alive = within(
+            TIMEOUT,
+            BackplaneErrorKind::NotPublished,
+            backplane.is_alive(node),
+        );
+        if !alive.await.map_err(SseError::Backplane)? {
+            return Err(unknown);
+        }
+        let publication = Publication {
+            event: Some(event),
+            audience: Audience::Only(client),
+            finishes: false,
+        };
+        self.publish(&topic_of(node), &publication, None).await?;
+        Ok(())
+    }
+
+    /// Renews the lease of this node until it is stopped.
+    pub(super) fn keep_leased(self: &Arc<Self>) {
+        let (replication, stopped) = (Arc::downgrade(self), self.stopped.clone());
+        let renewing = async move {
+            let mut renewals = interval(RENEWAL);
+            renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                renewals.tick().await;
+                let Some(this) = replication.upgrade() else {
+                    return;
+                };
+                caught_in("a backplane's `renew`", this.renew()).await;
+            }
+        };
+        tokio::spawn(stopped.run_until_cancelled_owned(renewing));
+    }
+
+    async fn renew(&self) {
+        // What is down says so itself, once.
+        let Ok(backplane) = self.reached() else {
+            return;
+        };
+        let renewed = within(TIMEOUT, BackplaneErrorKind::Down, backplane.renew());
+        if let Err(error) = renewed.await {
+            let error = with_causes(&error);
+            let backplane = backplane.name();
+            tracing::warn!(backplane, error, "this node's lease was not renewed");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! What a hub asks of a backplane, and what it is answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use helios_core::hub::{EventId, HistoryLimits};
+use helios_core::sse::NodeId;
+
+use super::sink::BackplaneSink;
+
+/// What a backplane is told when it starts.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Startup {
+    /// The node that it serves.
+    pub node: NodeId,
+    /// Takes what arrives.
+    pub sink: BackplaneSink,
+    /// The largest payload that is published, in bytes.
+    pub largest_payload: usize,
+    /// How long keys are remembered.
+    pub keep_keys: Duration,
+    limits: Arc<dyn Fn(&str) -> HistoryLimits + Send + Sync>,
+}
+
+impl Startup {
+    /// What a node with this sink tells; the rest as by default.
+    ///
+    /// ```
+    /// use helios::backplane::{BackplaneSink, NodeId, Startup};
+    ///
+    /// let node = NodeId::new(7).unwrap();
+    /// let startup = Startup::new(node, BackplaneSink::new(|_| true));
+    /// assert_eq!(startup.history_of("news").events, 4_096);
+    /// ```
+    #[must_use]
+    pub fn new(node: NodeId, sink: BackplaneSink) -> Self {
+        Self {
+            node,
+            sink,
+            largest_payload: 256 * 1024 + 64,
+            keep_keys: Duration::from_secs(120),
+            limits: Arc::new(|_| HistoryLimits::default()),
+        }
+    }
+
+    /// Sets how much of each topic is kept.
+    #[must_use]
+    pub fn with_limits(
+        mut self,
+        limits: impl Fn(&str) -> HistoryLimits + Send + Sync + 'static,
+    ) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// Returns how much of a topic is to be kept.
+    #[must_use]
+    pub fn history_of(&self, topic: &str) -> HistoryLimits {
+        (self.limits)(topic)
+    }
+}
+
+impl fmt::Debug for Startup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Startup")
+            .field("node", &self.node)
+            .field("largest_payload", &self.largest_payload)
+            .field("keep_keys", &self.keep_keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to [`Backplane::start`](super::Backplane::start).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Started {
+    /// The newest id given out.
+    pub newest: EventId,
+}
+
+impl Started {
+    /// It goes on behind this id.
+    #[must_use]
+    pub const fn at(newest: EventId) -> Self {
+        Self { newest }
+    }
+}
+
+/// What is to be published.
+///
+/// ```
+/// use helios::backplane::Publish;
+/// use helios::sse::HistoryLimits;
+///
+/// let publish = Publish::new("orders", "paid".into(), HistoryLimits::default()).with_key(Some("order-7-paid"));
+/// assert_eq!(publish.topic, "orders");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Publish<'a> {
+    /// Where.
+    pub topic: &'a str,
+    /// What: it means nothing to the backplane.
+    pub bytes: Bytes,
+    /// How much of the topic is kept.
+    pub limits: HistoryLimits,
+    /// It is the end of the topic.
+    pub finishes: bool,
+    /// What is published with the same key, to the same topic and within [`Startup::keep_keys`], is published once. The first answer
+    /// counts for all, over a restart and on all nodes; an end that was published with a key, too.
+    pub key: Option<&'a str>,
+}
+
+impl<'a> Publish<'a> {
+    /// Something for a topic.
+    #[must_use]
+    pub const fn new(topic: &'a str, bytes: Bytes, limits: HistoryLimits) -> Self {
+        Self {
+            topic,
+            bytes,
+            limits,
+            finishes: false,
+            key: None,
+        }
+    }
+
+    /// Says whether it is the end of the topic.
+    #[must_use]
+    pub const fn finishing(mut self, finishes: bool) -> Self {
+        self.finishes = finishes;
+        self
+    }
+
+    /// Gives it a key.
+    #[must_use]
+    pub const fn with_key(mut self, key: Option<&'a str>) -> Self {
+        self.key = key;
+        self
+    }
+}
+
+/// A question for what a topic's history holds.
+///
+/// ```
+/// use helios::backplane::{Ask, History, PastEvent};
+/// use helios::sse::EventId;
+///
+/// let event = |seq| PastEvent::new(EventId::new(1, seq), std::time::SystemTime::now(), "text".into());
+/// let log = [event(3), event(4), event(9)];
+/// let of = |history| match history {
+///     History::Events { events, more, .. } => (events.iter().map(|event| event.id.seq()).collect(), more),
+///     _ => (vec![], false),
+/// };
+/// let after = Ask::after("news", EventId::new(1, 3)).at_most(1, 1 << 20);
+/// assert_eq!(of(after.answer(&log[1..])), (vec![4], true));
+/// let newest = Ask::newest("news").at_most(2, 1 << 20);
+/// assert_eq!(of(newest.answer(&log)), (vec![4, 9], true));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ask<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// What was published after this id is asked for, the oldest first. `None` asks for the newest that there is.
+    pub after: Option<EventId>,
+    /// No more events than these.
+    pub events: usize,
+    /// No more bytes than these, but at least one event.
+    pub bytes: usize,
+}
+
+impl<'a> Ask<'a> {
+    /// Asks for all after an id.
+    #[must_use]
+    pub const fn after(topic: &'a str, after: EventId) -> Self {
+        Self {
+            topic,
+            after: Some(after),
+            events: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
+
+    /// Asks for the newest.
+    #[must_use]
+    pub const fn newest(topic: &'a str) -> Self {
+        Self {
+            topic,
+            after: None,
+            events: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
+
+    /// Asks for so much at most.
+    #[must_use]
+    pub const fn at_most(mut self, events: usize, bytes: usize) -> Self {
+        self.events = events;
+        self.bytes = bytes;
+        self
+    }
+
+    /// The answer, from all that is remembered of the topic after [`Ask::after`], the oldest first: as much as is asked for.
+    #[must_use]
+    pub fn answer<'e, I>(&self, all: I) -> History
+    where
+        I: IntoIterator<Item = &'e PastEvent, IntoIter: DoubleEndedIterator>,
+    {
+        let mut all = all.into_iter();
+        let (mut events, mut bytes) = (Vec::new(), 0_usize);
+        let is_newest = self.after.is_none();
+        let mut next = || match is_newest {
+            true => all.next_back(),
+            false => all.next(),
+        };
+        let mut more = false;
+        while let Some(event) = next() {
+            bytes = bytes.saturating_add(event.bytes.len());
+            if events.len() >= self.events || (bytes > self.bytes && !events.is_empty()) {
+                more = true;
+                break;
+            }
+            events.push(event.clone());
+        }
+        if is_newest {
+            events.reverse();
+        }
+        History::Events { events, more }
+    }
+}
+
+/// What a backplane remembers of a topic.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum History {
+    /// What was asked for, the oldest first, without a gap. Empty if there is nothing.
+    #[non_exhaustive]
+    Events {
+        /// The events.
+        events: Vec<PastEvent>,
+        /// There is more than was asked for: behind these, or before them if the newest were asked for.
+        more: bool,
+    },
+    /// Something of what was asked for may be forgotten.
+    Gone,
+}
+
+impl History {
+    /// These events, and whether there are more.
+    #[must_use]
+    pub const fn events(events: Vec<PastEvent>, more: bool) -> Self {
+        Self::Events { events, more }
+    }
+}
+
+/// An event as it is remembered.
+///
+/// ```
+/// use helios::backplane::PastEvent;
+/// use helios::sse::EventId;
+///
+/// let event = PastEvent::new(EventId::new(1, 7), std::time::SystemTime::now(), "as it was published".into());
+/// assert_eq!(event.id.seq(), 7);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PastEvent {
+    /// Its id.
+    pub id: EventId,
+    /// When it was published.
+    pub at: SystemTime,
+    /// What was published.
+    pub bytes: Bytes,
+}
+
+impl PastEvent {
+    /// An event that was published at this time.
+    #[must_use]
+    pub const fn new(id: EventId, at: SystemTime, bytes: Bytes) -> Self {
+        Self { id, at, bytes }
+    }
+}
+
+/// The answer to [`Backplane::watch`](super::Backplane::watch).
+///
+/// ```
+/// use helios::backplane::{Watched, WatchedTopic};
+/// use helios::sse::EventId;
+///
+/// let id = |seq| EventId::new(1, seq);
+/// let watched = Watched::new(id(9), vec![WatchedTopic::new(Some(id(7)), None), WatchedTopic::default()]);
+/// # assert_eq!(watched.topics.len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Watched {
+    /// The newest id given out at this place in what the link carries, of whatever topic.
+    pub newest: EventId,
+    /// What is known of each topic, in the order in which they were asked for.
+    pub topics: Vec<WatchedTopic>,
+}
+
+impl Watched {
+    /// The answer for these topics.
+    #[must_use]
+    pub const fn new(newest: EventId, topics: Vec<WatchedTopic>) -> Self {
+        Self { newest, topics }
+    }
+}
+
+/// What is known of a topic, up to the id of the answer that it is a part of.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct WatchedTopic {
+    /// The id of its newest event. `None` if there is none, or if it is not known.
+    pub last: Option<EventId>,
+    /// What has finished it, as it was published.
+    pub finish: Option<PastEvent>,
+}
+
+impl WatchedTopic {
+    /// A topic of which this is known.
+    #[must_use]
+    pub const fn new(last: Option<EventId>, finish: Option<PastEvent>) -> Self {
+        Self { last, finish }
+    }
+}
+
+/// How a backplane is reached.
+///
+/// ```
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Health {
+///     sse: SseService,
+/// }
+///
+/// #[controller(prefix = "health")]
+/// impl Health {
+///     /// 503 while the backplane is down: the load balancer sends new clients elsewhere.
+///     #[get("ready")]
+///     fn ready(&self) -> Result<&str, SseError> {
+///         self.sse.check_ready()?;
+///         Ok("ready")
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It answers.
+    Up,
+    /// It has not answered for a while, and may be down.
+    Suspect,
+    /// It cannot be reached.
+    Down,
+}

@@ -1,0 +1,323 @@
+//! Which topics the backplane hands over.
+//!
+//! Those that wait at the same time are asked for together: thousands of clients that come back at once join the same and
+//! other topics, and a question for each would be a journey for each.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use helios_core::hub::EventId;
+use helios_core::sse::SseError;
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::arriving::{Aftermath, settle};
+use super::questions::{PastEvent, Watched, WatchedTopic};
+use super::replication::{Replication, TIMEOUT, within};
+use super::{Backplane, BackplaneError, BackplaneErrorKind};
+use crate::failure::with_causes;
+use crate::panics::caught_in;
+use crate::sse::hub::Publication;
+use crate::sse::hub::feed::{Behind, Feed};
+use crate::sse::hub::topics::Topic;
+use crate::sync::lock;
+
+/// Topics of one question.
+const SLICE: usize = 256;
+
+/// Questions under way. What is asked for meanwhile waits, and is asked for together.
+const QUESTIONS: usize = 4;
+
+/// How often all topics are watched anew.
+const AUDIT: Duration = Duration::from_secs(30);
+
+/// Topics that wait to be watched.
+#[derive(Default)]
+pub(crate) struct WatchQueue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    topics: VecDeque<Wanted>,
+    questions: usize,
+}
+
+struct Wanted {
+    topic: Arc<Topic>,
+    answer: oneshot::Sender<Result<(), BackplaneError>>,
+}
+
+impl WatchQueue {
+    /// True if the caller is to see to it that questions are asked.
+    fn push(&self, wanted: Wanted) -> bool {
+        let mut waiting = lock(&self.0);
+        waiting.topics.push_back(wanted);
+        let asks = waiting.questions < QUESTIONS;
+        waiting.questions += usize::from(asks);
+        asks
+    }
+
+    /// The topics of the next question; none if there are none, and the caller asks no more.
+    fn next(&self) -> Vec<Wanted> {
+        let mut waiting = lock(&self.0);
+        let count = waiting.topics.len().min(SLICE);
+        let next: Vec<_> = waiting.topics.drain(..count).collect();
+        waiting.questions -= usize::from(next.is_empty());
+        next
+    }
+}
+
+impl Replication {
+    /// Asks for the topic's events, unless that was done before.
+    pub(crate) async fn watch(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), SseError> {
+        self.try_watch(topic).await.map_err(SseError::Backplane)
+    }
+
+    pub(super) async fn try_watch(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+    ) -> Result<(), BackplaneError> {
+        self.reached()?;
+        let ask = || self.ask(topic);
+        topic.watched.get_or_try_init(ask).await?;
+        Ok(())
+    }
+
+    /// It is asked for in a task of its own, whatever becomes of whoever waits.
+    async fn ask(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), BackplaneError> {
+        let (answer, answered) = oneshot::channel();
+        let wanted = Wanted {
+            topic: Arc::clone(topic),
+            answer,
+        };
+        if self.watches.push(wanted) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { this.ask_for_all().await });
+        }
+        let gone = || BackplaneError::new(BackplaneErrorKind::Down, "it panicked, or was stopped");
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn ask_for_all(self: &Arc<Self>) {
+        loop {
+            let wanted = self.watches.next();
+            if wanted.is_empty() {
+                return;
+            }
+            let topics: Vec<_> = wanted.iter().map(|it| Arc::clone(&it.topic)).collect();
+            let watched = caught_in("a backplane's `watch`", self.watch_slice(&topics)).await;
+            match watched {
+                Some(watched) => wanted.into_iter().for_each(|wanted| {
+                    // Whoever wanted it may be gone.
+                    let _ = wanted.answer.send(watched.clone());
+                }),
+                None => self.give_up(&topics),
+            }
+        }
+    }
+
+    async fn watch_slice(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<(), BackplaneError> {
+        let watched = self.try_watch_slice(topics).await;
+        if watched.is_err() {
+            self.give_up(topics);
+        }
+        watched
+    }
+
+    async fn try_watch_slice(
+        self: &Arc<Self>,
+        topics: &[Arc<Topic>],
+    ) -> Result<(), BackplaneError> {
+        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+        loop {
+            let epoch = self.hub.epoch();
+            for topic in topics {
+                await_answer(topic);
+            }
+            let watched = self.backplane.watch(&names);
+            let watched = within(TIMEOUT, BackplaneErrorKind::Down, watched).await?;
+            if self.watched(topics, epoch, &watched) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What was asked for in vain is not watched, unless another question was answered.
+    fn give_up(&self, topics: &[Arc<Topic>]) {
+        for topic in topics {
+            let mut state = topic.lock();
+            if matches!(&state.feed, Feed::Behind(behind) if behind.is_asked) {
+                state.feed = Feed::Off;
+            }
+        }
+    }
+
+    /// The topics are watched, from the event behind the answer's id on. False if that has become void since it was asked for.
+    fn watched(self: &Arc<Self>, topics: &[Arc<Topic>], asked_in: u64, answer: &Watched) -> bool {
+        let (hub, id) = (&self.hub, answer.newest);
+        let mut aftermath = Aftermath::default();
+        {
+            let _order = lock(&self.order);
+            if id.epoch() != hub.epoch() {
+                if hub.epoch() != asked_in {
+                    return false;
+                }
+                self.begin_anew(id, &mut aftermath);
+            }
+            hub.advance_to(id);
+            let unknown = WatchedTopic::default();
+            for (n, topic) in topics.iter().enumerate() {
+                let of_topic = answer.topics.get(n).unwrap_or(&unknown);
+                self.watched_one(topic, id, of_topic, &mut aftermath);
+            }
+        }
+        aftermath.carry_out(self);
+        true
+    }
+
+    fn watched_one(
+        &self,
+        topic: &Arc<Topic>,
+        newest: EventId,
+        answer: &WatchedTopic,
+        aftermath: &mut Aftermath,
+    ) {
+        let last = answer.last.filter(|last| last.epoch() == newest.epoch());
+        let is_asked = {
+            let state = topic.lock();
+            match &state.feed {
+                Feed::Behind(behind) => behind.is_asked,
+                Feed::Off => false,
+                Feed::Live => {
+                    let is_lost = last.is_some_and(|last| last.seq() > state.ring.last());
+                    drop(state);
+                    if is_lost {
+                        let (topic, backplane) = (&*topic.name, self.backplane.name());
+                        tracing::warn!(backplane, topic, "an event was lost on its way");
+                    }
+                    if is_lost {
+                        self.fell_behind(Arc::clone(topic), aftermath);
+                    }
+                    false
+                }
+            }
+        };
+        if is_asked {
+            self.begin(topic, newest, last, answer.finish.as_ref(), aftermath);
+        }
+    }
+
+    /// The first answer to a topic.
+    fn begin(
+        &self,
+        topic: &Arc<Topic>,
+        newest: EventId,
+        last: Option<EventId>,
+        finish: Option<&PastEvent>,
+        aftermath: &mut Aftermath,
+    ) {
+        let hub = &self.hub;
+        let end = finish.filter(|finish| finish.id.epoch() == newest.epoch());
+        let end = end.map(|finish| {
+            let end = self.read(topic, &finish.bytes);
+            let end = end.filter(|publication| publication.finishes);
+            let end = end.unwrap_or_else(|| Publication::end(None));
+            (finish.id.seq(), hub.time_of(finish.at), end)
+        });
+        let mut state = topic.lock();
+        aftermath.all_woken.push(topic.begin_round(&mut state));
+        // Nothing of the topic is between its last event and the answer, nor behind its end: that is all there is to know from
+        // there on.
+        let floor = match (&end, last) {
+            (Some((seq, ..)), _) => seq.saturating_sub(1),
+            (None, Some(last)) => last.seq(),
+            (None, None) => newest.seq(),
+        };
+        let ring = hub.options().ring(&topic.name, floor);
+        hub.topics.change(&mut state.ring, |old| *old = ring);
+        if let Some((seq, at, end)) = end {
+            hub.push_at(&mut state.ring, seq, &end, at);
+        }
+        let settled = settle(hub, &mut state, aftermath);
+        drop(state);
+        if !settled {
+            aftermath.behind.push(Arc::clone(topic));
+        }
+    }
+
+    /// Nobody reads these topics here any more.
+    pub(crate) async fn unwatch(&self, topics: &[Arc<Topic>]) {
+        let Ok(backplane) = self.reached() else {
+            return;
+        };
+        for slice in topics.chunks(SLICE) {
+            let names: Vec<&str> = slice.iter().map(|topic| &*topic.name).collect();
+            let unwatched = unwatch(backplane, &names);
+            caught_in("a backplane's `unwatch`", unwatched).await;
+        }
+    }
+
+    /// Watches all topics anew, every now and then, until this is stopped.
+    pub(super) fn keep_watched(self: &Arc<Self>) {
+        let (replication, stopped) = (Arc::downgrade(self), self.stopped.clone());
+        let auditing = async move {
+            let mut audits = interval(AUDIT);
+            audits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // The first is at once.
+            audits.tick().await;
+            loop {
+                audits.tick().await;
+                let Some(this) = replication.upgrade() else {
+                    return;
+                };
+                caught_in("the audit of the backplane", this.audit()).await;
+            }
+        };
+        tokio::spawn(stopped.run_until_cancelled_owned(auditing));
+    }
+
+    /// Finds what was lost behind the last event that has arrived of a topic.
+    async fn audit(self: &Arc<Self>) {
+        let is_live = |topic: &Arc<Topic>| {
+            let state = topic.lock();
+            matches!(state.feed, Feed::Live) && !state.ring.is_finished()
+        };
+        let mut topics = self.hub.topics.all();
+        topics.retain(is_live);
+        for slice in topics.chunks(SLICE) {
+            let Ok(backplane) = self.reached() else {
+                return;
+            };
+            let epoch = self.hub.epoch();
+            let names: Vec<&str> = slice.iter().map(|topic| &*topic.name).collect();
+            let watched = within(TIMEOUT, BackplaneErrorKind::Down, backplane.watch(&names));
+            match watched.await {
+                Ok(watched) => drop(self.watched(slice, epoch, &watched)),
+                Err(error) => {
+                    let (error, backplane) = (with_causes(&error), backplane.name());
+                    tracing::warn!(backplane, error, "topics were not watched anew");
+                }
+            }
+        }
+    }
+}
+
+/// What arrives before the answer has to wait for it.
+fn await_answer(topic: &Topic) {
+    let mut state = topic.lock();
+    if matches!(state.feed, Feed::Off) {
+        state.feed = Feed::Behind(Behind::asked());
+    }
+}
+
+async fn unwatch(backplane: &dyn Backplane, names: &[&str]) {
+    let name = backplane.name();
+    match timeout(TIMEOUT, backplane.unwatch(names)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let error = with_causes(&error);
+            tracing::warn!(backplane = name, error, "topics were not unwatched");
+        }
+        Err(_) => tracing::warn!(backplane = name, "unwatching took too long"),
+    }
+}
