@@ -41,12 +41,22 @@ impl Calls {
         let mut id = 0;
         self.0.send_modify(|calls| {
             id = calls.back().map_or(1, |last| last.id + 1);
-            calls.push_back(Call { id, agent, what, done: 0, of, state: State::Running });
+            calls.push_back(Call {
+                id,
+                agent,
+                what,
+                done: 0,
+                of,
+                state: State::Running,
+            });
             if calls.len() > KEPT {
                 calls.pop_front();
             }
         });
-        Running { calls: self.clone(), id }
+        Running {
+            calls: self.clone(),
+            id,
+        }
     }
 
     fn change(&self, id: u64, change: impl FnOnce(&mut Call)) {

@@ -49,7 +49,9 @@ impl Tools {
         Extension(request): Extension<Parts>,
     ) -> Result<String, ErrorData> {
         let call = self.begin(&request, format!("roll {dice}"), bounded(dice)?)?;
-        let rolled: Vec<_> = (0..dice).map(|_| fastrand::u32(1..=6).to_string()).collect();
+        let rolled: Vec<_> = (0..dice)
+            .map(|_| fastrand::u32(1..=6).to_string())
+            .collect();
         call.done(dice);
         Ok(rolled.join(" "))
     }
@@ -72,7 +74,9 @@ impl Tools {
             call.done(step);
             if let Some(token) = &token {
                 let progress = ProgressNotificationParam::new(token.clone(), step.into());
-                let progress = progress.with_total(to.into()).with_message(format!("at {step}"));
+                let progress = progress
+                    .with_total(to.into())
+                    .with_message(format!("at {step}"));
                 // It fails where the client has gone, of which the token above will tell.
                 let _ = context.peer.notify_progress(progress).await;
             }
@@ -92,7 +96,10 @@ impl Tools {
 fn bounded(count: u32) -> Result<u32, ErrorData> {
     match count {
         1..=MOST => Ok(count),
-        _ => Err(ErrorData::invalid_params(format!("1 to {MOST}, please"), None)),
+        _ => Err(ErrorData::invalid_params(
+            format!("1 to {MOST}, please"),
+            None,
+        )),
     }
 }
 

@@ -82,6 +82,27 @@ pub(crate) static PYTHON: Kit = kit!(
     ]
 );
 
+pub(crate) static MCP_NODE: Kit = kit!(
+    "mcp-node",
+    ["package.json", "package-lock.json", "client.mjs"],
+    [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
+);
+
+pub(crate) static MCP_PYTHON: Kit = kit!(
+    "mcp-python",
+    ["requirements.txt", "client.py"],
+    [
+        &["python3", "-m", "venv", "."],
+        &[
+            "./bin/pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            "requirements.txt"
+        ],
+    ]
+);
+
 pub(crate) static RUST: Kit = kit!(
     "rust",
     ["Cargo.toml", "Cargo.lock", "src/main.rs"],
