@@ -33,6 +33,8 @@ struct Client {
     /// What becomes of its call when it vanishes.
     left: &'static str,
     broken_off: &'static str,
+    /// Its next call, while the server is away.
+    away: &'static str,
     restarted: &'static str,
 }
 
@@ -46,6 +48,7 @@ const NODE: Client = Client {
     left: "finished",
     // Its own time-out.
     broken_off: "McpError -32001",
+    away: "TypeError",
     restarted: "StreamableHTTPError 404",
 };
 
@@ -58,6 +61,8 @@ const PYTHON: Client = Client {
     without_token: "MCPError -32603",
     left: "cancelled",
     broken_off: "MCPError -32000",
+    // The client is no more.
+    away: "ConnectError",
     restarted: "answered",
 };
 
@@ -79,6 +84,7 @@ impl Client {
             self.without_token,
             self.left,
             self.broken_off,
+            self.away,
             self.restarted,
         ];
         format!("| {} |", columns.join(" | "))
@@ -291,6 +297,8 @@ async fn is_broken_off_in_mid_call(client: &Client) {
     server.child.kill().await.unwrap();
     seen.wait_for("failed", 1).await;
     assert_eq!(seen.named("failed")[0].data, client.broken_off);
+    seen.wait_for("lost", 1).await;
+    assert_eq!(seen.named("lost")[0].data, client.away);
 }
 
 async fn sees_an_end_within_a_second_and_a_restart(client: &Client) {
@@ -308,14 +316,9 @@ async fn sees_an_end_within_a_second_and_a_restart(client: &Client) {
         // It has seen the end of its stream, and wants another.
         seen.wait_for("asks", 2).await;
     }
+    seen.wait_for("away", 1).await;
+    let _server = Server::start_at(server.addr.port()).await;
     seen.wait_for("outcome", 2).await;
-    let server = Server::start_at(server.addr.port()).await;
-    let is_told = || {
-        seen.named("outcome")
-            .iter()
-            .skip(1)
-            .any(|told| told.data == client.restarted)
-    };
-    assert!(seen::patiently(is_told).await, "{:?}", seen.events());
-    drop(server);
+    let outcomes = seen.named("outcome").into_iter().map(|told| told.data);
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["answered", client.restarted]);
 }

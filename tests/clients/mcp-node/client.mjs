@@ -25,6 +25,14 @@ async function call(name, args, options) {
   return result.content[0].text;
 }
 
+const outcome = () => call('roll', { dice: 1 }).then(() => 'answered', kind);
+
+// Waits until the server is there, or is not.
+async function until(there) {
+  const isThere = () => fetch(url).then(() => true, () => false);
+  while (await isThere() !== there) await new Promise(then => setTimeout(then, 50));
+}
+
 const scenarios = {
   async works() {
     tell('tools', (await client.listTools()).tools.map(tool => tool.name).join(' '));
@@ -38,13 +46,14 @@ const scenarios = {
   async counts() {
     const options = { timeout: 3000, resetTimeoutOnProgress: true };
     await call('count', { to: 20 }, options).catch(error => tell('failed', kind(error)));
+    tell('lost', await outcome());
   },
   async stays() {
-    for (let last; ; await new Promise(then => setTimeout(then, 200))) {
-      const outcome = await call('roll', { dice: 1 }).then(() => 'answered', kind);
-      if (outcome !== last) tell('outcome', outcome);
-      last = outcome;
-    }
+    tell('outcome', await outcome());
+    await until(false);
+    tell('away');
+    await until(true);
+    tell('outcome', await outcome());
   },
 };
 

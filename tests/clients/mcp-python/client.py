@@ -8,6 +8,8 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
+# The word for an error that leaves no client.
+broken = "refused"
 url, token, scenario, mode = sys.argv[1:]
 
 
@@ -64,20 +66,36 @@ async def counts(client):
         await call(client, "count", to=20)
     except MCPError as error:
         tell("failed", kind(error))
+    tell("lost", await outcome(client))
 
 
 async def stays(client):
-    last = None
-    while True:
-        try:
-            await call(client, "roll", dice=1)
-            outcome = "answered"
-        except Exception as error:
-            outcome = kind(error)
-        if outcome != last:
-            tell("outcome", outcome)
-        last = outcome
-        await anyio.sleep(0.2)
+    tell("outcome", await outcome(client))
+    await until(False)
+    tell("away")
+    await until(True)
+    tell("outcome", await outcome(client))
+
+
+async def outcome(client):
+    try:
+        await call(client, "roll", dice=1)
+        return "answered"
+    except MCPError as error:
+        return kind(error)
+
+
+async def until(there):
+    """Waits until the server is there, or is not."""
+    async with httpx2.AsyncClient() as http:
+        while True:
+            try:
+                is_there = await http.get(url) is not None
+            except httpx2.TransportError:
+                is_there = False
+            if is_there == there:
+                return
+            await anyio.sleep(0.05)
 
 
 async def main():
@@ -86,6 +104,8 @@ async def main():
     timeout = httpx2.Timeout(30, read=300)
     async with httpx2.AsyncClient(headers=headers, event_hooks=hooks, timeout=timeout) as http:
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            global broken
+            broken = "lost"
             tell("connected")
             await globals()[scenario](client)
             await anyio.sleep_forever()
@@ -94,4 +114,4 @@ async def main():
 try:
     anyio.run(main)
 except Exception as error:
-    tell("refused", kind(error))
+    tell(broken, kind(error))
