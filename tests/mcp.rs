@@ -81,11 +81,11 @@ impl Client {
         let columns = [
             self.name,
             if self.has_session { "yes" } else { "no" },
-            self.without_token,
+            &code(self.without_token),
             self.left,
-            self.broken_off,
-            self.away,
-            self.restarted,
+            &code(self.broken_off),
+            &code(self.away),
+            &code(self.restarted),
         ];
         format!("| {} |", columns.join(" | "))
     }
@@ -95,6 +95,14 @@ impl Client {
         program.arg(format!("http://{}/mcp", server.addr));
         program.args([token, scenario, self.mode]);
         Seen::by(program)
+    }
+}
+
+/// As the guide writes an error.
+fn code(told: &str) -> String {
+    match told {
+        "answered" => told.to_owned(),
+        error => format!("`{error}`"),
     }
 }
 
@@ -182,12 +190,28 @@ impl Server {
     }
 }
 
+const GUIDE: &str = include_str!("../src/guide/mcp.md");
+
+#[test]
+fn the_guide_shows_the_example_as_it_is() {
+    let example = [
+        include_str!("../examples/mcp/main.rs"),
+        include_str!("../examples/mcp/tools.rs"),
+    ]
+    .concat();
+    let shown: Vec<_> = GUIDE.split("```rs\n").skip(1).collect();
+    assert_eq!(shown.len(), 3);
+    for piece in shown {
+        let (piece, _) = piece.split_once("```").unwrap();
+        assert!(example.contains(piece), "the example lacks\n{piece}");
+    }
+}
+
 #[test]
 fn the_guide_shows_the_table() {
-    let guide = include_str!("../src/guide/mcp.md");
     for client in [NODE, PYTHON, PYTHON_LEGACY] {
         let row = client.row();
-        assert!(guide.contains(&row), "the guide lacks {row}");
+        assert!(GUIDE.contains(&row), "the guide lacks {row}");
     }
 }
 
@@ -238,6 +262,7 @@ async fn try_all(client: &Client) {
         sees_progress_in_order_and_cancels(client),
         leaves_in_mid_call(client),
         is_broken_off_in_mid_call(client),
+        comes_to_its_result_at_a_shutdown(client),
         sees_an_end_within_a_second_and_a_restart(client),
     );
 }
@@ -299,6 +324,16 @@ async fn is_broken_off_in_mid_call(client: &Client) {
     assert_eq!(seen.named("failed")[0].data, client.broken_off);
     seen.wait_for("lost", 1).await;
     assert_eq!(seen.named("lost")[0].data, client.away);
+}
+
+async fn comes_to_its_result_at_a_shutdown(client: &Client) {
+    let mut server = Server::start().await;
+    let seen = client.start(&server, "agent-token", "counts").await;
+    seen.wait_for("progress", 2).await;
+    server.terminate().await;
+    seen.wait_for("result", 1).await;
+    let status = within(server.child.wait()).await.unwrap();
+    assert!(status.success(), "{status}");
 }
 
 async fn sees_an_end_within_a_second_and_a_restart(client: &Client) {

@@ -1,11 +1,10 @@
 //! Tools for language models: an MCP server behind a guard, beside a page that shows the calls as they happen.
 //!
 //! ```text
-//! cargo run -p helios-example-mcp     # open http://127.0.0.1:3000
-//! claude mcp add --transport http dice http://127.0.0.1:3000/mcp --header 'Authorization: Bearer agent-token'
+//! cargo run -p helios-example-mcp     # open http://127.0.0.1:3000, and let a client call
 //! ```
 //!
-//! Any client of MCP works with it, and so does the inspector: `npx @modelcontextprotocol/inspector`.
+//! Any client of MCP works with it: its address is `http://127.0.0.1:3000/mcp`, its header `authorization: Bearer agent-token`.
 //!
 //! | file | purpose |
 //! | --- | --- |

@@ -45,7 +45,7 @@ const scenarios = {
   },
   async counts() {
     const options = { timeout: 3000, resetTimeoutOnProgress: true };
-    await call('count', { to: 20 }, options).catch(error => tell('failed', kind(error)));
+    await call('count', { to: 20 }, options).then(text => tell('result', text), error => tell('failed', kind(error)));
     tell('lost', await outcome());
   },
   async stays() {

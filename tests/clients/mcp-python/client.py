@@ -63,7 +63,7 @@ async def works(client):
 
 async def counts(client):
     try:
-        await call(client, "count", to=20)
+        tell("result", await call(client, "count", to=20))
     except MCPError as error:
         tell("failed", kind(error))
     tell("lost", await outcome(client))
