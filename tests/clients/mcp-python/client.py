@@ -62,6 +62,8 @@ async def works(client):
 
 
 async def counts(client):
+    # Else it asks for them behind the result, to check it by the tool's schema.
+    await client.list_tools()
     try:
         tell("result", await call(client, "count", to=20))
     except MCPError as error:
