@@ -5,7 +5,6 @@
 #[allow(dead_code)]
 mod htmx;
 
-use helios::prelude::*;
 use helios::testing::{TestApp, TestRequest, TestResponse, TestStream};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -82,12 +82,14 @@ pub(crate) static PYTHON: Kit = kit!(
     ]
 );
 
+#[allow(dead_code)] // for tests/mcp.rs
 pub(crate) static MCP_NODE: Kit = kit!(
     "mcp-node",
     ["package.json", "package-lock.json", "client.mjs"],
     [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
 );
 
+#[allow(dead_code)] // for tests/mcp.rs
 pub(crate) static MCP_PYTHON: Kit = kit!(
     "mcp-python",
     ["requirements.txt", "client.py"],
