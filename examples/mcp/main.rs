@@ -5,6 +5,7 @@
 //! ```
 //!
 //! Any client of MCP works with it: its address is `http://127.0.0.1:3000/mcp`, its header `authorization: Bearer agent-token`.
+//! The page is open to whoever reaches it; `guards = [..]` at its controller would ask them, too.
 //!
 //! | file | purpose |
 //! | --- | --- |
