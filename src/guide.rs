@@ -17,6 +17,7 @@
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
 //! | [`llm`] | a gateway for a language model: errors, a stop, an answer that survives a reload |
+//! | [`mcp`] | tools for language models: rmcp behind a guard, sessions, what the clients do |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -72,6 +73,7 @@ chapters! {
     clients "guide/clients.md"
     hypermedia "guide/hypermedia.md"
     llm "guide/llm.md"
+    mcp "guide/mcp.md"
     testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }

@@ -3,6 +3,10 @@
 //! `cargo xtask test` runs them. The table says what each of them does otherwise; the guide's chapter shows it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../examples/htmx.rs"]
+#[allow(dead_code)]
+mod htmx;
+
 mod clients {
     pub(crate) mod gateway;
     pub(crate) mod hypermedia;
@@ -178,4 +182,10 @@ async fn htmx_and_turbo_come_back_after_a_restart() {
         comes_back(HTMX_4, Browser::chromium),
         comes_back(TURBO, Browser::chromium),
     );
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
+async fn htmx_shows_what_one_tab_changes_in_the_other() {
+    hypermedia::the_example_shows_changes_in_every_tab(Browser::chromium).await;
 }

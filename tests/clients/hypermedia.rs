@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tower_http::services::ServeDir;
 
 use super::kit;
+use crate::htmx;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -226,4 +227,43 @@ pub(crate) async fn comes_back_after_a_restart(library: Library, browser: fn(&st
     server.wait_for_connections(1).await;
     server.sse.publish("news", two).await.unwrap();
     seen(&journal, "settled one two").await;
+}
+
+/// The page of `examples/htmx.rs`, with its scripts from the kit: their hashes are those that the page names.
+pub(crate) async fn the_example_shows_changes_in_every_tab(browser: fn(&str) -> Browser) {
+    let journal = Journal::default();
+    let page = include_str!("../../examples/htmx.html")
+        .replace(
+            "https://cdn.jsdelivr.net/npm/htmx.org@2.0.11/",
+            "/kit/htmx-2/",
+        )
+        .replace(
+            "https://cdn.jsdelivr.net/npm/htmx-ext-sse@2.2.4/",
+            "/kit/htmx-ext-sse/",
+        );
+    let tab = format!(
+        "{page}<script>{}</script>",
+        include_str!("hypermedia/tab.js")
+    );
+    let (reported, folder) = (journal.clone(), kit::HYPERMEDIA.ready().await);
+    let tabs = axum::Router::new()
+        .route(
+            "/",
+            axum::routing::get(async move || axum::response::Html(tab)),
+        )
+        .route(
+            "/report",
+            axum::routing::post(async move |text: String| reported.note(text)),
+        );
+    let app = Helios::new(htmx::App)
+        .mount("/tab", tabs)
+        .mount("/kit", ServeDir::new(folder.join("node_modules")));
+    let server = TestServer::start(app).await;
+    let url = format!("http://{}/tab#", server.addr);
+    let _reader = browser(&format!("{url}reads"));
+    server.wait_for_connections(1).await;
+    let _writer = browser(&format!("{url}writes"));
+    seen(&journal, "reads [ ] <b>tea</b>").await;
+    seen(&journal, "reads [x] <b>tea</b>").await;
+    seen(&journal, "reads nothing").await;
 }

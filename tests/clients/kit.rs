@@ -99,6 +99,16 @@ pub(crate) static PYTHON: Kit = kit!(
 
 pub(crate) static LLM_PYTHON: Kit = kit!("llm-python", ["requirements.txt", "with_openai.py"], PIP);
 
+#[allow(dead_code)] // for tests/mcp.rs
+pub(crate) static MCP_NODE: Kit = kit!(
+    "mcp-node",
+    ["package.json", "package-lock.json", "client.mjs"],
+    [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
+);
+
+#[allow(dead_code)] // for tests/mcp.rs
+pub(crate) static MCP_PYTHON: Kit = kit!("mcp-python", ["requirements.txt", "client.py"], PIP);
+
 pub(crate) static RUST: Kit = kit!(
     "rust",
     ["Cargo.toml", "Cargo.lock", "src/main.rs"],

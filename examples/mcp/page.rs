@@ -1,0 +1,39 @@
+//! The page.
+
+use helios::prelude::*;
+
+use super::calls::Calls;
+
+#[derive(Injectable)]
+pub(crate) struct Page {
+    calls: Arc<Calls>,
+}
+
+#[controller]
+impl Page {
+    #[get]
+    fn index(&self) -> Html<&str> {
+        Html(include_str!("page.html"))
+    }
+
+    #[get("look.css")]
+    #[header("content-type", "text/css")]
+    fn look(&self) -> &str {
+        include_str!("../look.css")
+    }
+
+    /// The calls, now and whenever one of them changes.
+    #[sse("calls")]
+    fn calls(&self) -> impl Stream<Item = SseEvent> + use<> {
+        let mut calls = self.calls.watch();
+        stream! {
+            loop {
+                let now = SseEvent::json(&*calls.borrow_and_update());
+                yield now;
+                if calls.changed().await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
