@@ -2,13 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod backplane {
+    mod audit;
     mod chaos;
     mod delivery;
+    mod down;
     mod failures;
     mod finish;
+    mod local;
     mod loss;
     mod lost_memory;
     mod node;
+    mod nodes;
+    mod once;
     mod replay;
     mod watching;
 }

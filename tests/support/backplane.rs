@@ -77,6 +77,7 @@ enum Told {
     Event(String, PastEvent, Option<EventId>),
     Gap(String, EventId),
     Torn(EventId),
+    Link(Status),
 }
 
 impl Told {
@@ -85,6 +86,7 @@ impl Told {
             Self::Event(topic, event, prev) => BackplaneEvent::event(topic, event.clone(), *prev),
             Self::Gap(topic, newest) => BackplaneEvent::gap(topic, *newest),
             Self::Torn(newest) => BackplaneEvent::torn(*newest),
+            Self::Link(status) => BackplaneEvent::Link(*status),
         })
     }
 }
@@ -131,6 +133,8 @@ impl Log {
             lossy: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             mute: AtomicBool::new(false),
+            swallows: AtomicBool::new(false),
+            dawdles: Mutex::default(),
             refuses: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
             node: Mutex::default(),
@@ -239,6 +243,8 @@ struct Control {
     lossy: AtomicBool,
     silent: AtomicBool,
     mute: AtomicBool,
+    swallows: AtomicBool,
+    dawdles: Mutex<Duration>,
     refuses: AtomicBool,
     is_down: AtomicBool,
     node: Mutex<Option<NodeId>>,
@@ -288,6 +294,16 @@ impl Link {
         let _ = self.0.wire.queue.send(Item::Event(event));
     }
 
+    /// Histories and watches take so long from now on.
+    pub fn dawdle_always(&self, time: Duration) {
+        *self.0.dawdles.lock().unwrap() = time;
+    }
+
+    /// Publishes are not answered from now on, though they have been made.
+    pub fn swallow(&self, swallows: bool) {
+        self.0.swallows.store(swallows, Ordering::SeqCst);
+    }
+
     /// History and watches are not answered from now on.
     pub fn silence(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::SeqCst);
@@ -301,6 +317,8 @@ impl Link {
     /// The link says that it is down, from now on.
     pub fn go_down(&self, is_down: bool) {
         self.0.is_down.store(is_down, Ordering::SeqCst);
+        let status = if is_down { Status::Down } else { Status::Up };
+        let _ = self.0.wire.queue.send(Item::Event(Told::Link(status)));
     }
 
     /// Everything else fails from now on.
@@ -348,6 +366,10 @@ impl Control {
     }
 
     async fn never_if_silent(&self) {
+        let time = *self.dawdles.lock().unwrap();
+        if !time.is_zero() {
+            sleep(time).await;
+        }
         if self.silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -444,6 +466,9 @@ impl Backplane for Link {
             control.refuses(weather.no_publish / 2.0)?;
             control.dawdle(weather.delay).await;
             let id = control.log.append(&event)?;
+            if control.swallows.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let lost = |_| BackplaneError::from(BackplaneErrorKind::Unknown);
             control.refuses(weather.no_publish / 2.0).map_err(lost)?;
             Ok(id)

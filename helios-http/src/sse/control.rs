@@ -52,6 +52,12 @@ pub(crate) fn reset(options: &SseOptions, id: Option<String>, reset: &SseReset) 
     encoded(&with_id(event, id))
 }
 
+/// `<prefix>stale`: what the client shows may be out of date, or is not any more.
+pub(crate) fn stale(options: &SseOptions, is_stale: bool) -> Bytes {
+    let data = serde_json::json!({ "stale": is_stale });
+    encoded(&SseEvent::json(data).event(name(options, "stale")))
+}
+
 /// Several clients forget their id if the first event of a connection has none: each of these events gives it back.
 fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
     match id {

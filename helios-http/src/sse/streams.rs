@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::MountedAnswers;
-use crate::sse::backplane::Backplane;
 use crate::sse::backplane::replication::Replication;
+use crate::sse::backplane::{Backplane, Status};
 use crate::sse::hub::topics::Membership;
 use crate::sse::hub::{Hub, Publication};
 use crate::sse::limiter::Limiter;
@@ -32,6 +32,8 @@ pub(crate) struct Streams {
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
     pub(crate) heartbeat: HeartbeatState,
+    /// Streams have been told that the backplane is down.
+    is_stale: AtomicBool,
     /// The server is going down.
     pub(crate) closing: AtomicBool,
     /// Until when streams may finish then, in the hub's time.
@@ -60,6 +62,7 @@ impl Streams {
             limiter: Arc::default(),
             hook_tasks: TaskTracker::new(),
             heartbeat: HeartbeatState::default(),
+            is_stale: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             finish_until: OnceLock::new(),
             mounted: Arc::default(),
@@ -81,8 +84,19 @@ impl Streams {
                 client.send_from_afar(event);
             }
         };
-        let hub = Arc::clone(&self.hub);
-        let replication = Replication::new(hub, backplane, Box::new(deliver), Box::new(send_away));
+        let streams = Arc::downgrade(self);
+        let tell_link = move |status| {
+            if let Some(streams) = streams.upgrade() {
+                streams.tell_link(status);
+            }
+        };
+        let replication = Replication::new(
+            Arc::clone(&self.hub),
+            backplane,
+            Box::new(deliver),
+            Box::new(tell_link),
+            Box::new(send_away),
+        );
         let _ = self.replication.set(Arc::new(replication));
     }
 
@@ -94,6 +108,24 @@ impl Streams {
     pub(crate) fn send_away(&self) {
         for stream in self.live() {
             stream.send_away(CloseReason::ServerClosed);
+        }
+    }
+
+    /// Tells streams whether what they show may be stale, if the app wants that.
+    fn tell_link(&self, status: Status) {
+        if !self.hub.options().tell_stale {
+            return;
+        }
+        let is_stale = match status {
+            Status::Down => true,
+            Status::Up => false,
+            Status::Suspect => return,
+        };
+        if self.is_stale.swap(is_stale, Ordering::AcqRel) != is_stale {
+            let streams = self.live();
+            streams
+                .iter()
+                .for_each(|stream| stream.tell_stale(is_stale));
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Aftermath {
     pub(super) behind: Vec<Arc<Topic>>,
     /// What is for one client alone.
     pub(super) private: Vec<(ClientId, Bytes)>,
+    /// The link is another.
+    link: Option<Status>,
 }
 
 impl Aftermath {
@@ -45,6 +47,9 @@ impl Aftermath {
         }
         for (client, event) in self.private {
             (replication.deliver)(client, &event);
+        }
+        if let Some(status) = self.link {
+            replication.link_changed(status);
         }
     }
 }
@@ -72,7 +77,7 @@ impl Replication {
                         self.arrived(topic, id, prev, &event.bytes, &mut aftermath);
                     }
                 }
-                BackplaneEvent::Link(status) => self.link_changed(status),
+                BackplaneEvent::Link(status) => aftermath.link = Some(status),
             }
         }
         aftermath.carry_out(self);
@@ -85,6 +90,7 @@ impl Replication {
             Status::Suspect => tracing::warn!(backplane, "the backplane does not answer"),
             Status::Down => tracing::error!(backplane, "the backplane cannot be reached"),
         }
+        (self.tell_link)(status);
     }
 
     /// Up to this id events of these topics may be missing.

@@ -72,6 +72,9 @@ const FETCHES: usize = 64;
 /// Puts an event into the outbox of one client, if it is here.
 pub(crate) type Deliver = Box<dyn Fn(ClientId, &Bytes) + Send + Sync>;
 
+/// Tells streams how the backplane is reached now.
+pub(crate) type TellLink = Box<dyn Fn(Status) + Send + Sync>;
+
 pub(crate) struct Replication {
     pub(super) hub: Arc<Hub>,
     pub(super) backplane: Arc<dyn Backplane>,
@@ -84,6 +87,7 @@ pub(crate) struct Replication {
     pub(super) fetches: Semaphore,
     pub(super) watches: WatchQueue,
     pub(super) deliver: Deliver,
+    pub(super) tell_link: TellLink,
     /// Asks the clients of all streams to come back: another sequence begins.
     pub(super) send_away: Box<dyn Fn() + Send + Sync>,
     /// Ends what runs beside.
@@ -101,6 +105,7 @@ impl Replication {
         hub: Arc<Hub>,
         backplane: Arc<dyn Backplane>,
         deliver: Deliver,
+        tell_link: TellLink,
         send_away: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
@@ -112,6 +117,7 @@ impl Replication {
             fetches: Semaphore::new(FETCHES),
             watches: WatchQueue::default(),
             deliver,
+            tell_link,
             send_away,
             stopped: CancellationToken::new(),
         }

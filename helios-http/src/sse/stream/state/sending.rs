@@ -13,6 +13,7 @@ use helios_core::sse::{CloseReason, ResetReason, SseError, SseReset};
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
 use crate::failure::with_causes;
+use crate::sse::control;
 use crate::sse::options::SlowClients;
 use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::route::StreamRequest;
@@ -168,6 +169,24 @@ impl StreamState {
     }
 
     /// The hub numbers the events of a stream that has joined topics.
+    /// Tells a client whether what it shows of its topics may be out of date.
+    pub(crate) fn tell_stale(self: &Arc<Self>, is_stale: bool) {
+        let Some(StreamRequest { route, .. }) = self.request() else {
+            return;
+        };
+        if route.options.plain {
+            return;
+        }
+        let hub = route.hub();
+        let told = control::stale(hub.options(), is_stale);
+        self.change(|parts, effects| {
+            if parts.joined().next().is_some() && parts.lifecycle.is_open() {
+                parts.reader.push_control(hub.head(), told);
+                effects.wake(&mut parts.task);
+            }
+        });
+    }
+
     /// Takes what another server has sent to this stream alone. Nobody hears of an error.
     pub(crate) fn send_from_afar(self: &Arc<Self>, event: &Bytes) {
         let sent = match event_of(event) {

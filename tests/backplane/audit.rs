@@ -1,0 +1,38 @@
+//! A loss that nothing shows is found all the same.
+
+use std::time::Duration;
+
+use support::backplane::Log;
+use tokio::time::Instant;
+
+use super::local::Local;
+
+#[tokio::test(start_paused = true)]
+async fn the_lost_last_event_of_a_quiet_topic_is_found_within_half_a_minute() {
+    let log = Log::new(100);
+    let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
+    let (mut client, _) = one.client(&["x"]).await;
+    one.link.lose(true);
+    two.sse().publish("x", "the last word").await.unwrap();
+    one.link.flush().await;
+    one.link.lose(false);
+    let began = Instant::now();
+    assert_eq!(client.data().await, "the last word");
+    assert!(began.elapsed().as_secs() <= 31, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
+    let log = Log::new(100);
+    // Nobody reads for a while.
+    let patient = |sse: &mut helios::SseOptions| sse.stuck_after = Duration::from_secs(1_000);
+    let one = Local::start_with(&log, 1, patient).await;
+    let (mut client, _) = one.client(&["x"]).await;
+    one.sse().publish("x", "1").await.unwrap();
+    assert_eq!(client.data().await, "1");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(one.link.count("watch x") >= 3);
+    assert_eq!(one.link.count("history x"), 0);
+    one.sse().publish("x", "2").await.unwrap();
+    assert_eq!(client.data().await, "2");
+}

@@ -1,0 +1,132 @@
+//! A backplane that is down, or does not answer, holds nobody.
+
+use helios::backplane::{BackplaneErrorKind, Status};
+use helios::prelude::*;
+use support::backplane::Log;
+use tokio::time::Instant;
+
+use super::local::Local;
+use super::node::Node;
+
+fn kind(error: &SseError) -> Option<BackplaneErrorKind> {
+    match error {
+        SseError::Backplane(error) => Some(error.kind()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn while_it_is_down_everything_fails_at_once_and_readers_stay() {
+    let log = Log::new(100);
+    let one = Node::start(&log, 1).await;
+    let two = Node::start(&log, 2).await;
+    let mut client = one.client("x").await;
+    let sse = &one.server.sse;
+    assert_eq!(sse.stats().backplane, Some(Status::Up));
+    one.link.go_down(true);
+    let refused = sse.publish("x", "1").await.unwrap_err();
+    assert_eq!(kind(&refused), Some(BackplaneErrorKind::Down));
+    assert_eq!(sse.stats().backplane, Some(Status::Down));
+    assert!(sse.check_ready().is_err());
+    let answer = one.server.post("/publish/x", "application/json", "1").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "10"));
+    // Also where the topic is watched already: another server may do better.
+    let mut refused = one.server.sse("/rooms/x").await;
+    assert_eq!(refused.names().await, ["helios:overloaded"]);
+    one.link.go_down(false);
+    assert!(sse.check_ready().is_ok());
+    two.publish("x", "2").await;
+    assert_eq!(super::node::data(&mut client, 1).await, ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_told_that_they_are_stale_where_the_app_wants_that() {
+    let log = Log::new(100);
+    let one = Local::start_with(&log, 1, |sse| sse.tell_stale = true).await;
+    let two = Local::start(&log, 2).await;
+    let (mut told, _) = one.client(&["x"]).await;
+    let (mut untold, _) = two.client(&["x"]).await;
+    for down in [true, true, false] {
+        one.link.go_down(down);
+        two.link.go_down(down);
+    }
+    one.link.flush().await;
+    two.link.flush().await;
+    one.sse().publish("x", "1").await.unwrap();
+    for stale in ["true", "false"] {
+        let event = told.next().await;
+        assert_eq!(event.event, "helios:stale");
+        assert_eq!(event.data, format!("{{\"stale\":{stale}}}"));
+    }
+    assert_eq!(told.data().await, "1");
+    assert_eq!(untold.data().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_fails_in_time_and_says_that_it_may_have_been_published() {
+    let log = Log::new(100);
+    let one = Local::start(&log, 1).await;
+    let began = Instant::now();
+    one.link.silence(true);
+    let joined = one.sse().subscribe(["x"]).await.unwrap_err();
+    assert_eq!(kind(&joined), Some(BackplaneErrorKind::Down));
+    assert_eq!(began.elapsed().as_secs(), 5);
+    one.link.silence(false);
+    one.link.swallow(true);
+    let began = Instant::now();
+    let published = one.sse().publish("x", "1").await.unwrap_err();
+    assert_eq!(kind(&published), Some(BackplaneErrorKind::Unknown));
+    assert_eq!(began.elapsed().as_secs(), 10);
+    let began = Instant::now();
+    let published = one.sse().publish_all([("x", "2"), ("y", "3")]).await;
+    let kinds: Vec<_> = published
+        .iter()
+        .map(|it| kind(it.as_ref().unwrap_err()))
+        .collect();
+    assert_eq!(kinds, [Some(BackplaneErrorKind::Unknown); 2]);
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_publishes_can_read_it_here_then_unless_the_link_takes_too_long() {
+    let log = Log::new(100);
+    let one = Local::start(&log, 1).await;
+    let (mut client, _) = one.client(&["x"]).await;
+    one.link.pause();
+    let began = Instant::now();
+    let late = one.sse().publish("x", "1").await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 1);
+    assert_eq!(one.sse().stats().unconfirmed, 1);
+    assert_ne!(one.sse().newest_id(), late);
+    // Nobody reads it here.
+    let began = Instant::now();
+    one.sse().publish("elsewhere", "2").await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    one.link.resume();
+    let read = one.sse().publish("x", "3").await.unwrap();
+    assert_eq!(one.sse().newest_id(), read);
+    assert_eq!(one.sse().stats().unconfirmed, 1);
+    assert_eq!(client.data().await, "1");
+    assert_eq!(client.data().await, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_topics_are_asked_for_at_the_same_time() {
+    let log = Log::new(100);
+    let one = Local::start(&log, 1).await;
+    let topics: Vec<_> = (0..40).map(|n| format!("t{n}")).collect();
+    let first = one.sse().publish("first", "0").await.unwrap();
+    for topic in &topics {
+        one.sse().publish(topic, "missed").await.unwrap();
+    }
+    one.link.dawdle_always(Duration::from_secs(1));
+    let began = Instant::now();
+    let stream = one.sse().subscribe_from(&topics, first).await.unwrap();
+    assert_eq!(stream.topics(), topics);
+    // For the watches, and for the histories.
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -1,0 +1,77 @@
+//! Hubs without sockets, for what takes its time: a test's clock runs ahead when nothing else does.
+
+use helios::SseOptions;
+use helios::axum_core::body::Body;
+use helios::prelude::*;
+use helios::sse::{DecodedEvent, Decoder, SseHub};
+use http_body_util::BodyExt;
+use support::backplane::{Link, Log};
+use tokio::time::timeout;
+
+/// Longer than any wait of a hub's.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) struct Local {
+    pub(super) hub: SseHub,
+    pub(super) link: Link,
+}
+
+impl Local {
+    pub(super) async fn start(log: &Arc<Log>, seed: u64) -> Self {
+        Self::start_with(log, seed, |_| {}).await
+    }
+
+    pub(super) async fn start_with(
+        log: &Arc<Log>,
+        seed: u64,
+        options: impl FnOnce(&mut SseOptions),
+    ) -> Self {
+        let link = log.link(seed);
+        let hub = SseHub::behind(link.clone(), options).await.unwrap();
+        Self { hub, link }
+    }
+
+    pub(super) fn sse(&self) -> &SseService {
+        self.hub.sse()
+    }
+
+    /// A client that is past its `helios:ready`, and its id.
+    pub(super) async fn client(&self, topics: &[&str]) -> (LocalClient, ClientId) {
+        let stream = self.sse().subscribe(topics).await.unwrap();
+        let id = stream.id();
+        let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+        let response = self.hub.respond(head, stream).await;
+        let mut client = LocalClient {
+            body: response.into_body(),
+            decoder: Decoder::new(),
+        };
+        assert_eq!(client.next().await.event, "helios:ready");
+        (client, id)
+    }
+}
+
+pub(super) struct LocalClient {
+    body: Body,
+    decoder: Decoder,
+}
+
+impl LocalClient {
+    pub(super) async fn next(&mut self) -> DecodedEvent {
+        loop {
+            while let Some(item) = self.decoder.next_item() {
+                if let helios::sse::Decoded::Event(event) = item {
+                    return event;
+                }
+            }
+            let frame = timeout(PATIENCE, self.body.frame()).await;
+            let frame = frame.expect("an event in time").expect("an open stream");
+            self.decoder
+                .feed(frame.unwrap().data_ref().unwrap())
+                .unwrap();
+        }
+    }
+
+    pub(super) async fn data(&mut self) -> String {
+        self.next().await.data
+    }
+}
