@@ -47,6 +47,7 @@
 //! | [`di`] | what the container builds, and async factories |
 //! | [`error`] | why an app does not start |
 //! | `backplane` | several servers as one hub, behind a feature |
+//! | [`backplane`] | what joins the hubs of several servers |
 //! | [`testing`] | an app in process, without a socket |
 //!
 //! # Features
@@ -55,7 +56,6 @@
 //! | --- | --- | --- |
 //! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
-//! | `unstable-backplane` | off | several servers as one hub: `helios::backplane`, `Helios::backplane`; may change in any release |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
