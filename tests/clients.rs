@@ -40,6 +40,7 @@ fn the_guide_shows_the_table() {
     let guide = include_str!("../src/guide/clients.md");
     let rows = table::ALL.map(table::Client::row).into_iter();
     for row in rows.chain(llm::ALL.map(llm::LlmClient::row)) {
+        println!("{row}");
         let shown = guide.lines().any(|line| line.starts_with(&row));
         assert!(shown, "the guide lacks {row}");
     }
