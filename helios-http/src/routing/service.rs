@@ -343,6 +343,7 @@ impl HeliosService {
         for (n, services) in self.services.iter().enumerate() {
             if let Err(error) = services.start().await {
                 stop(&self.services[..n]).await;
+                self.stop_backplane().await;
                 return Err(Error::Start(error));
             }
         }
@@ -361,6 +362,10 @@ impl HeliosService {
     pub(crate) async fn stop(&self) {
         stop(&self.services).await;
         // Services may have published their last words.
+        self.stop_backplane().await;
+    }
+
+    async fn stop_backplane(&self) {
         if let Some(replication) = self.streams.replication() {
             replication.stop().await;
         }

@@ -97,11 +97,22 @@ impl Replication {
             let last = events.last().map(|event| event.id);
             let is_newest = ask.after.is_none();
             all.extend(events);
+            if all.len() > self.most_of(topic) {
+                // More than anybody here could be given: it would be dropped again before it is read.
+                return None;
+            }
             match last.filter(|_| more && !is_newest && all.len() < wanted) {
                 Some(last) => ask = Ask::after(ask.topic, last),
                 None => return Some((all, more)),
             }
         }
+    }
+
+    /// The most events of a topic that are held here, for those who resume or for those who read.
+    fn most_of(&self, topic: &Topic) -> usize {
+        let options = self.hub.options();
+        let kept = options.history_of(&topic.name).events;
+        kept.max(options.backlog.events).saturating_add(PAGE_EVENTS)
     }
 
     /// A page of a history, which ascends and is of one sequence.

@@ -86,6 +86,8 @@ pub(crate) struct Replication {
     pub(super) arrived: Notify,
     pub(super) fetches: Semaphore,
     pub(super) watches: WatchQueue,
+    /// Topics are watched anew, or not watched any more: one after the other.
+    pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
     pub(super) tell_link: TellLink,
     /// Asks the clients of all streams to come back: another sequence begins.
@@ -116,6 +118,7 @@ impl Replication {
             arrived: Notify::new(),
             fetches: Semaphore::new(FETCHES),
             watches: WatchQueue::default(),
+            auditing: tokio::sync::Mutex::default(),
             deliver,
             tell_link,
             send_away,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use helios_core::hub::EventId;
 use helios_core::sse::SseError;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -56,14 +57,36 @@ impl WatchQueue {
         waiting.questions += usize::from(asks);
         asks
     }
+}
 
-    /// The topics of the next question; none if there are none, and the caller asks no more.
-    fn next(&self) -> Vec<Wanted> {
-        let mut waiting = lock(&self.0);
+/// Somebody who asks questions, counted until there are no more, or it is dropped with its runtime.
+struct Asker {
+    replication: Arc<Replication>,
+    has_stopped: bool,
+}
+
+impl Asker {
+    /// The topics of the next question. If there are none it asks no more: whoever comes later asks itself.
+    fn next(&mut self) -> Option<Vec<Wanted>> {
+        let mut waiting = lock(&self.replication.watches.0);
         let count = waiting.topics.len().min(SLICE);
-        let next: Vec<_> = waiting.topics.drain(..count).collect();
-        waiting.questions -= usize::from(next.is_empty());
-        next
+        if count == 0 {
+            self.has_stopped = true;
+            waiting.questions -= 1;
+            return None;
+        }
+        Some(waiting.topics.drain(..count).collect())
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        if !self.has_stopped {
+            let mut waiting = lock(&self.replication.watches.0);
+            waiting.questions -= 1;
+            // Who waits is told so, as the answer to them is dropped.
+            waiting.topics.clear();
+        }
     }
 }
 
@@ -91,29 +114,16 @@ impl Replication {
             answer,
         };
         if self.watches.push(wanted) {
-            let this = Arc::clone(self);
-            tokio::spawn(async move { this.ask_for_all().await });
+            let asker = Asker {
+                replication: Arc::clone(self),
+                has_stopped: false,
+            };
+            let runtime = self.runtime.get().cloned();
+            let runtime = runtime.unwrap_or_else(Handle::current);
+            runtime.spawn(ask_for_all(asker));
         }
         let gone = || BackplaneError::new(BackplaneErrorKind::Down, "it panicked, or was stopped");
         answered.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    async fn ask_for_all(self: &Arc<Self>) {
-        loop {
-            let wanted = self.watches.next();
-            if wanted.is_empty() {
-                return;
-            }
-            let topics: Vec<_> = wanted.iter().map(|it| Arc::clone(&it.topic)).collect();
-            let watched = caught_in("a backplane's `watch`", self.watch_slice(&topics)).await;
-            match watched {
-                Some(watched) => wanted.into_iter().for_each(|wanted| {
-                    // Whoever wanted it may be gone.
-                    let _ = wanted.answer.send(watched.clone());
-                }),
-                None => self.give_up(&topics),
-            }
-        }
     }
 
     async fn watch_slice(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<(), BackplaneError> {
@@ -251,6 +261,8 @@ impl Replication {
             return;
         };
         for slice in topics.chunks(SLICE) {
+            // An audit must not watch anew what is not read any more.
+            let _no_audit = self.auditing.lock().await;
             let names: Vec<&str> = slice.iter().map(|topic| &*topic.name).collect();
             let unwatched = unwatch(backplane, &names);
             caught_in("a backplane's `unwatch`", unwatched).await;
@@ -278,26 +290,50 @@ impl Replication {
 
     /// Finds what was lost behind the last event that has arrived of a topic.
     async fn audit(self: &Arc<Self>) {
-        let is_live = |topic: &Arc<Topic>| {
-            let state = topic.lock();
-            matches!(state.feed, Feed::Live) && !state.ring.is_finished()
-        };
-        let mut topics = self.hub.topics.all();
-        topics.retain(is_live);
-        for slice in topics.chunks(SLICE) {
+        for slice in self.hub.topics.all().chunks(SLICE) {
             let Ok(backplane) = self.reached() else {
                 return;
             };
-            let epoch = self.hub.epoch();
-            let names: Vec<&str> = slice.iter().map(|topic| &*topic.name).collect();
-            let watched = within(TIMEOUT, BackplaneErrorKind::Down, backplane.watch(&names));
-            match watched.await {
-                Ok(watched) => drop(self.watched(slice, epoch, &watched)),
-                Err(error) => {
-                    let (error, backplane) = (with_causes(&error), backplane.name());
-                    tracing::warn!(backplane, error, "topics were not watched anew");
-                }
+            let _no_unwatch = self.auditing.lock().await;
+            let live: Vec<_> = slice
+                .iter()
+                .filter(|topic| is_live(topic))
+                .cloned()
+                .collect();
+            if let Err(error) = self.audit_slice(backplane, &live).await {
+                let (error, backplane) = (with_causes(&error), backplane.name());
+                tracing::warn!(backplane, error, "topics were not watched anew");
             }
+        }
+    }
+
+    async fn audit_slice(
+        self: &Arc<Self>,
+        backplane: &dyn Backplane,
+        topics: &[Arc<Topic>],
+    ) -> Result<(), BackplaneError> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let epoch = self.hub.epoch();
+        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+        let watched = within(TIMEOUT, BackplaneErrorKind::Down, backplane.watch(&names)).await?;
+        self.watched(topics, epoch, &watched);
+        Ok(())
+    }
+}
+
+async fn ask_for_all(mut asker: Asker) {
+    let replication = Arc::clone(&asker.replication);
+    while let Some(wanted) = asker.next() {
+        let topics: Vec<_> = wanted.iter().map(|it| Arc::clone(&it.topic)).collect();
+        let watched = caught_in("a backplane's `watch`", replication.watch_slice(&topics)).await;
+        match watched {
+            Some(watched) => wanted.into_iter().for_each(|wanted| {
+                // Whoever wanted it may be gone.
+                let _ = wanted.answer.send(watched.clone());
+            }),
+            None => replication.give_up(&topics),
         }
     }
 }
@@ -308,6 +344,12 @@ fn await_answer(topic: &Topic) {
     if matches!(state.feed, Feed::Off) {
         state.feed = Feed::Behind(Behind::asked());
     }
+}
+
+/// Whether the topic's events arrive, and more may come.
+fn is_live(topic: &Topic) -> bool {
+    let state = topic.lock();
+    matches!(state.feed, Feed::Live) && !state.ring.is_finished() && !state.removed
 }
 
 async fn unwatch(backplane: &dyn Backplane, names: &[&str]) {
