@@ -3,7 +3,7 @@
 //!
 //! # Locks
 //!
-//! A stream's state, then a topic. A replication's order is before both. Nothing is woken and no user code runs under a
+//! A stream's state, then a topic, or the pair of epoch and head. A replication's order is before all of them. Nothing is woken and no user code runs under a
 //! stream's state or a topic.
 
 pub(crate) mod feed;
@@ -11,7 +11,7 @@ pub(crate) mod topics;
 pub(crate) mod waiters;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::sse::hub::topics::Topics;
 use crate::sse::hub::waiters::Wakers;
 use crate::sse::options::SseOptions;
+use crate::sync::lock;
 
 /// What is published to a topic: an event, the topic's end, or both in one.
 pub(crate) struct Publication {
@@ -59,6 +60,8 @@ pub(crate) struct Hub {
     epoch: AtomicU64,
     /// The highest sequence number given out.
     head: AtomicU64,
+    /// Held to change the epoch and the head together, and to read them so.
+    sequence: Mutex<()>,
     pub(crate) topics: Topics,
     pub(crate) counters: Counters,
 }
@@ -74,13 +77,15 @@ pub(crate) struct Counters {
 
 impl Hub {
     pub(crate) fn new() -> Self {
+        // 48 bits: short to write, and no two runs of a server will share them.
+        let epoch = fastrand::u64(1..1 << 48);
         Self {
             options: OnceLock::new(),
             started: Instant::now(),
-            // 48 bits: short to write, and no two runs of a server will share them.
-            epoch: AtomicU64::new(fastrand::u64(1..1 << 48)),
+            epoch: AtomicU64::new(epoch),
             head: AtomicU64::new(0),
-            topics: Topics::new(),
+            sequence: Mutex::default(),
+            topics: Topics::new(epoch),
             counters: Counters::default(),
         }
     }
@@ -110,11 +115,17 @@ impl Hub {
         EventId::new(self.epoch(), seq)
     }
 
+    /// The newest number that was given out in this epoch; `None` if another one has begun.
+    pub(crate) fn head_of(&self, epoch: u64) -> Option<u64> {
+        // The head first: whoever sees a head of another epoch sees that epoch, too.
+        let head = self.head();
+        (self.epoch() == epoch).then_some(head)
+    }
+
     /// The newest id that was given out.
     pub(crate) fn newest_id(&self) -> EventId {
-        // The epoch first: whoever sees a new one sees a head of it, and an old one means nothing any more.
-        let epoch = self.epoch();
-        EventId::new(epoch, self.head())
+        let _sequence = lock(&self.sequence);
+        EventId::new(self.epoch(), self.head())
     }
 
     /// Goes on from this id, which somebody else has given out.
@@ -122,12 +133,19 @@ impl Hub {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);
     }
 
-    /// Begins anew at an id of another sequence.
+    /// Begins anew at an id of another sequence. The caller sees to it that nothing is published meanwhile.
+    ///
+    /// The order is what readers rely on (see `helios_core::hub::Ring`). All rings first: a reader that sees the new epoch finds
+    /// no ring of the old one. One that sees a ring of the new epoch before that waits for the topic, and looks at the epoch once
+    /// more. Either it sees it then, or it waits already when the rounds of all topics begin anew, last.
     pub(crate) fn restart_at(&self, id: EventId) {
-        // A reader that sees the new epoch sees a head of it, too.
-        self.head.store(id.seq(), Ordering::Release);
-        self.epoch.store(id.epoch(), Ordering::Release);
-        let woken = self.topics.restart(id.seq());
+        let mut woken = self.topics.restart(id);
+        {
+            let _sequence = lock(&self.sequence);
+            self.epoch.store(id.epoch(), Ordering::Release);
+            self.head.store(id.seq(), Ordering::Release);
+        }
+        woken.extend(self.topics.wait_no_more());
         woken.into_iter().for_each(Wakers::wake);
     }
 
@@ -180,7 +198,7 @@ impl Hub {
         publication: &Publication,
     ) -> Result<EventId, SseError> {
         let (seq, woken) = loop {
-            let topic = self.topics.open(name, self.options())?;
+            let topic = self.topics.open(name, self.epoch(), self.options())?;
             let mut state = topic.lock();
             if state.removed {
                 drop(state);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use helios_core::event::SseEvent;
 use helios_core::hub::EventId;
-use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
+use helios_core::sse::{ClientId, ResetReason, SseError};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::drain::MountedAnswers;
@@ -21,6 +21,9 @@ use crate::sse::limiter::Limiter;
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
 
+/// Resets of another epoch that are answered at the same time. They come to all clients at once.
+const EPOCH_ANSWERS: usize = 64;
+
 pub(crate) struct Streams {
     pub(crate) hub: Arc<Hub>,
     replication: OnceLock<Arc<Replication>>,
@@ -30,6 +33,8 @@ pub(crate) struct Streams {
     quiet: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
+    /// Whoever answers the reset of another epoch has one of them.
+    pub(crate) epoch_answers: Semaphore,
     pub(crate) heartbeat: HeartbeatState,
     /// The server is going down.
     pub(crate) closing: AtomicBool,
@@ -58,6 +63,7 @@ impl Streams {
             quiet: Notify::new(),
             limiter: Arc::default(),
             hook_tasks: TaskTracker::new(),
+            epoch_answers: Semaphore::new(EPOCH_ANSWERS),
             heartbeat: HeartbeatState::default(),
             closing: AtomicBool::new(false),
             finish_until: OnceLock::new(),
@@ -66,26 +72,13 @@ impl Streams {
     }
 
     /// Puts a backplane behind the hub. Only the first counts.
-    pub(crate) fn set_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
-        let streams = Arc::downgrade(self);
-        let send_away = move || {
-            if let Some(streams) = streams.upgrade() {
-                streams.send_away();
-            }
-        };
-        let replication = Replication::new(Arc::clone(&self.hub), backplane, Box::new(send_away));
+    pub(crate) fn set_backplane(&self, backplane: Arc<dyn Backplane>) {
+        let replication = Replication::new(Arc::clone(&self.hub), backplane);
         let _ = self.replication.set(Arc::new(replication));
     }
 
     pub(crate) fn replication(&self) -> Option<&Arc<Replication>> {
         self.replication.get()
-    }
-
-    /// Ends all live streams and asks their clients to come back: their ids mean nothing here now.
-    pub(crate) fn send_away(&self) {
-        for stream in self.live() {
-            stream.send_away(CloseReason::ServerClosed);
-        }
     }
 
     /// Makes a stream known by its id, before it is live.
@@ -160,9 +153,9 @@ impl Streams {
         self.hub.options().tick(shortest)
     }
 
-    /// The number after which somebody wants to go on, or why that cannot be.
-    pub(crate) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
-        if id.epoch() != self.hub.epoch() {
+    /// The number in this epoch after which somebody wants to go on, or why that cannot be.
+    pub(crate) fn position_of(&self, id: EventId, epoch: u64) -> Result<u64, ResetReason> {
+        if id.epoch() != epoch {
             return Err(ResetReason::Epoch);
         }
         // Another server may have given out what has not arrived here yet.
@@ -227,7 +220,8 @@ impl Streams {
     pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
         self.keep_beating();
         loop {
-            let topic = self.hub.topics.open(name, self.hub.options())?;
+            let (topics, epoch) = (&self.hub.topics, self.hub.epoch());
+            let topic = topics.open(name, epoch, self.hub.options())?;
             let gone = topic.gone.notified();
             tokio::pin!(gone);
             gone.as_mut().enable();

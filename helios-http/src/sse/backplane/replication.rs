@@ -63,8 +63,6 @@ pub(crate) struct Replication {
     /// Arrivals are taken one after the other: the head must not pass an event that is not in its ring yet.
     order: Mutex<()>,
     fetches: Semaphore,
-    /// Asks the clients of all streams to come back: another sequence begins.
-    send_away: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,18 +70,13 @@ pub(crate) struct Replication {
 struct NotStarted;
 
 impl Replication {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
-        backplane: Arc<dyn Backplane>,
-        send_away: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, backplane: Arc<dyn Backplane>) -> Self {
         Self {
             hub,
             backplane,
             runtime: OnceLock::new(),
             order: Mutex::default(),
             fetches: Semaphore::new(FETCHES),
-            send_away,
         }
     }
 
@@ -161,7 +154,11 @@ impl Replication {
         let finish = answer.finish.as_ref().filter(is_of_its_sequence);
         // Nothing was published behind the end, so that is all there is to know from there on.
         let floor = finish.map_or(id.seq(), |finish| finish.id.seq().saturating_sub(1));
-        let ring = hub.options().ring(&topic.name, floor);
+        let floor = EventId::new(id.epoch(), floor);
+        let ring = hub
+            .options()
+            .ring(&topic.name, floor)
+            .in_place_of(&state.ring);
         hub.topics.change(&mut state.ring, |old| *old = ring);
         if let Some(finish) = finish {
             let end = unpack(&finish.bytes).filter(|publication| publication.finishes);
@@ -281,13 +278,10 @@ impl Replication {
         }
     }
 
-    /// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
+    /// The backplane has lost its memory: ids of before mean nothing now. Each stream tells its client so, when it reads next.
     fn begin_anew(&self, floor: EventId) {
-        tracing::warn!("the backplane began a new sequence; all clients are asked to reconnect");
-        (self.send_away)();
+        tracing::warn!("the backplane began a new sequence; all clients are reset");
         self.hub.restart_at(floor);
-        // A stream may have gone live meanwhile; one that does later sees to it itself.
-        (self.send_away)();
     }
 
     /// Holds the topic's readers, and fetches what is missing.
