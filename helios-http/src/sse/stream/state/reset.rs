@@ -9,6 +9,9 @@
 //! 6. A fresh client of a route with a snapshot hook is held where it begins. It is told no id until its snapshot is
 //!    written, by a reset that comes meanwhile neither: cut before, it is fresh again, and gets the snapshot anew.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use helios_core::sse::{CloseReason, ResetReason, SnapshotReason, SseReset, SseSnapshot};
