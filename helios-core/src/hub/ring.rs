@@ -69,7 +69,7 @@
 //! 2. A reader takes nothing from a ring of an epoch that is not its own. It holds everything back, as where a topic is catching up,
 //!    and waits for the topic. The hub wakes all who wait once more when its epoch can be seen.
 //! 3. The reader then goes over ([`Subscriber::go_over`](super::Subscriber::go_over)): it takes cursors of the new epoch, and gives
-//!    up every number of the old one. A topic that was removed is left: its name may be another topic's by now.
+//!    up every number of the old one. It has to leave what was removed before: that does not come there.
 //! 4. Indices go on behind a gap. So a cursor of before, with which nothing is read, is never ahead of the ring either.
 
 use std::collections::VecDeque;

@@ -115,25 +115,20 @@ impl<T: TopicRing> Subscriber<T> {
         self.epoch
     }
 
-    /// Goes over to another epoch, in which it has read nothing. Returns the topics that have not come there, which it has left.
+    /// Goes over to another epoch, in which it has read nothing.
     ///
     /// All numbers of before mean nothing now, and 0 takes their place, as every number that is published is above it. Private
     /// events are kept in their order, and come before everything that is published. A pause lasts until [`Subscriber::unpause`].
     /// An end is one before everything that is published: what is missing before it, the caller has to see to.
-    pub fn go_over(&mut self, epoch: u64) -> Vec<T> {
+    pub fn go_over(&mut self, epoch: u64) {
         self.epoch = epoch;
         (self.position, self.began_at, self.has_told) = (0, 0, false);
         self.paused_at = self.paused_at.map(|_| 0);
         self.end = self.end.map(|_| 0);
         self.outbox.stamp_all(0);
-        let mut left = Vec::new();
-        for mut subscription in std::mem::take(&mut self.subscriptions) {
-            match subscription.restart(epoch) {
-                true => self.subscriptions.push(subscription),
-                false => left.push(subscription.topic),
-            }
-        }
-        left
+        self.subscriptions
+            .iter_mut()
+            .for_each(Subscription::restart);
     }
 
     /// Whether the client has been written an id behind the beginning: that of a position, or of an event.

@@ -231,12 +231,10 @@ impl<T: TopicRing> Subscription<T> {
         self.resumed
     }
 
-    /// Begins anew in this epoch, with all that the topic has of it. False if the topic has not come there: it was removed.
-    pub(super) fn restart(&mut self, epoch: u64) -> bool {
-        let start = |ring: &mut Ring| (ring.epoch() == epoch).then(|| ring.start());
-        let Some((floor, cursor)) = self.topic.with(start) else {
-            return false;
-        };
+    /// Begins anew, with all that the topic has now. Where that is of a later epoch already, nothing is read before the reader is,
+    /// too, and it begins anew once more.
+    pub(super) fn restart(&mut self) {
+        let (floor, cursor) = self.topic.with(|ring| ring.start());
         self.cursor = cursor;
         (self.joined_at, self.begins_at, self.seen) = (floor, floor, floor);
         // Where it was asked to begin is a number of before.
@@ -246,7 +244,6 @@ impl<T: TopicRing> Subscription<T> {
         self.readable_to = u64::MAX;
         self.finished = false;
         self.moved = true;
-        true
     }
 
     /// Looks up what comes next, unless that is known.
