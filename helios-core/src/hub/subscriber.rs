@@ -13,7 +13,7 @@
 //! 6. Events of one topic are taken in batches, as far as no other topic and no private event comes between.
 //!
 //! With a backplane a topic may have to catch up. Nothing of any topic is read beyond the point up to which that one is
-//! complete (`readable_to`). An event that comes late all the same, below what has been read, is written without an id.
+//! complete (`readable_to`). A ring of another epoch is complete up to nothing (see `ring`). An event that comes late all the same, below what has been read, is written without an id.
 //!
 //! # What is written as an id
 //!

@@ -31,7 +31,7 @@ pub type BackplaneError = Box<dyn Error + Send + Sync>;
 ///
 /// * **Ids.** There is one sequence for all topics and servers. A later event has a greater id, and no id is given out
 ///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
-///   to an old one. Then all clients are asked to reconnect, and are told that they have missed something.
+///   to an old one. Then all clients are told in their place that they have missed something.
 /// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
 ///   have their place in that order.
 /// * **Ends.** What finishes a topic is an event of it, in its place, and the last one. Whatever is published to the topic after

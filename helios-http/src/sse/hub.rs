@@ -3,8 +3,8 @@
 //!
 //! # Locks
 //!
-//! A stream's state, then a topic, or the pair of epoch and head. A replication's order is before all of them. Nothing is woken and no user code runs under a
-//! stream's state or a topic.
+//! A stream's state, then a topic, or the pair of epoch and head. A replication's order is before all of them. Nothing is woken
+//! and no user code runs under any of them.
 
 pub(crate) mod feed;
 pub(crate) mod topics;

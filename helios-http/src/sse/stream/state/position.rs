@@ -12,7 +12,7 @@
 //! 2. **Published events.** A reader merges its topics by number and never writes an event above the hub's head that it
 //!    loaded before it looked at them, so that what is written with an id comes after everything below that id. What turns
 //!    up below the position, a late replay or an event that had to be fetched, is written without its id.
-//! 3. **`reset`** ([`Parts::reset`]). It is told before all that is still to be read and has the position: the client has
+//! 3. **`reset`** ([`Parts::reset`], and [`Parts::keep_up`] for another epoch). It is told before all that is still to be read and has the position: the client has
 //!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
 //!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
 //!    brought; one that has brought none gets its first with the last reset.
@@ -29,8 +29,10 @@
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
 //! connection.
 //!
-//! Private events, `reconnect` and `error` have no id. All ids of one client are of the sequence in which it joined its
-//! first topic ([`Parts::id_of`]): where another begins, they stay true there, and the next connection is reset.
+//! Private events, `reconnect` and `error` have no id. All ids are of the epoch of the stream's reader ([`Parts::id_of`]). Where another
+//! begins, the stream goes over to it ([`Parts::keep_up`]): the reset has the id of before, as do all that follow until a position
+//! or an event of the new epoch is written ([`Parts::last_told`]). A client that brings an id of an epoch that is over is reset,
+//! whatever its number: so nothing that such an id says of missing events can be wrong.
 
 #[cfg(test)]
 mod tests;
