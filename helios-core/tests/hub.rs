@@ -805,6 +805,25 @@ impl Client {
         }
     }
 
+    /// A private event comes in the order in which it was sent, behind what was published before.
+    fn check_private(&mut self, private: &str) -> Result<(), TestCaseError> {
+        let (n, after) = private.split_once(" after ").unwrap();
+        self.privates_read += 1;
+        prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
+        let (after, epoch) = after.split_once(" of ").unwrap();
+        if epoch != self.reader.epoch().to_string() {
+            return Ok(());
+        }
+        let after: u64 = after.parse().unwrap();
+        self.spared = self.spared.max(after);
+        // An end does not wait for a topic that is catching up.
+        let mut owed = self.owed.iter().filter(|next| next.debt == Debt::Owed);
+        if let Some(next) = owed.next().filter(|next| !self.ended && !next.late) {
+            prop_assert!(next.seq > after, "private before {next:?}");
+        }
+        Ok(())
+    }
+
     /// Public events are the next that are owed; private ones come after what was published before them.
     fn check(&mut self, events: &[(Option<u64>, String)]) -> Result<(), TestCaseError> {
         for (id, data) in events {
@@ -834,20 +853,7 @@ impl Client {
                 _ => {}
             }
             if let Some(private) = data.strip_prefix("private ") {
-                let (n, after) = private.split_once(" after ").unwrap();
-                self.privates_read += 1;
-                prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
-                let (after, epoch) = after.split_once(" of ").unwrap();
-                if epoch != self.reader.epoch().to_string() {
-                    continue;
-                }
-                let after: u64 = after.parse().unwrap();
-                self.spared = self.spared.max(after);
-                // An end does not wait for a topic that is catching up.
-                let mut owed = self.owed.iter().filter(|next| next.debt == Debt::Owed);
-                if let Some(next) = owed.next().filter(|next| !self.ended && !next.late) {
-                    prop_assert!(next.seq > after, "private before {next:?}");
-                }
+                self.check_private(private)?;
                 continue;
             }
             prop_assert!(!self.is_to_be_told, "{data} comes before the reset");

@@ -783,7 +783,17 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_of_another_sequence_is_told_that_it_is_over() {
+    fn a_ring_that_takes_the_place_of_an_empty_one_leaves_its_readers_at_the_tail() {
+        let mut empty = ring(9);
+        empty.restart(1, 5);
+        let cursor = empty.tail();
+        let mut next = ring(9).in_epoch(1).in_place_of(&empty);
+        next.push(7, event(1), None, Duration::ZERO);
+        assert_eq!((next.epoch(), rest(&mut next, cursor)), (1, vec![7]));
+    }
+
+    #[test]
+    fn a_cursor_of_another_epoch_is_never_ahead() {
         let mut ring = filled(9, [5, 6, 7]);
         let cursors = [ring.after(5).unwrap(), ring.tail()];
         ring.restart(1, 0);

@@ -20,7 +20,7 @@
 //! 9. The end of a topic travels as an event does, with its place in the order. What is numbered behind it, all hubs ignore. A hub
 //!    that watches a topic for the first time is told of its end with the answer.
 //! 10. Another epoch begins under `order`, so that nothing is put into a ring meanwhile. Streams learn of it by themselves
-//!    (`hub.rs`, `stream/state/reset.rs`).
+//!     (`hub.rs`, `stream/state/reset.rs`).
 //! 11. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
 //!
 //! # Locks
