@@ -345,7 +345,7 @@ mod tests {
     use helios_core::call::Call;
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
-    use helios_core::hub::{Replay, UnnumberedEvent};
+    use helios_core::hub::{EventId, Replay, UnnumberedEvent};
     use helios_core::route::Verb;
     use helios_core::sse::{SseError, SseSnapshot};
 
@@ -393,6 +393,18 @@ mod tests {
                 waits: true,
             })))
         );
+    }
+
+    /// It may have begun to wait for a topic behind the last wake-up.
+    #[test]
+    fn a_reader_looks_again_where_another_epoch_began_while_it_looked() {
+        let streams = Streams::new();
+        let stream = live_stream(&streams);
+        let hub = &streams.hub;
+        let has_missed = || lock(&stream.parts).has_missed(hub, hub.head());
+        assert!(!has_missed());
+        hub.restart_at(EventId::new(hub.epoch() + 1, 0));
+        assert!(has_missed());
     }
 
     #[test]
