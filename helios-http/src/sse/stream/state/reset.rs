@@ -191,6 +191,19 @@ impl Parts {
             next.at = self.reader.position();
         }
         effects.wake(&mut self.task);
+        self.gone_over((told, request), has_topics, is_gone, reset, effects);
+        newest.seq()
+    }
+
+    /// What becomes of the stream in the new epoch, and of its client.
+    fn gone_over(
+        &mut self,
+        (told, request): (Option<&StreamRequest>, Option<&StreamRequest>),
+        has_topics: bool,
+        is_gone: bool,
+        reset: SseReset,
+        effects: &mut Effects,
+    ) {
         match (told, request) {
             _ if !has_topics || self.lifecycle.finished_reason().is_some() => {}
             // What it has not read before its end is not to be had any more.
@@ -207,7 +220,6 @@ impl Parts {
             }
             (None, None) => {}
         }
-        newest.seq()
     }
 
     /// Tells the client that events are missing, at once, before all that is still to be read: cut before it has been told,
