@@ -291,7 +291,7 @@ impl fmt::Display for CloseReason {
 pub enum ResetReason {
     /// The id that it brought is not one of this hub: another app's, or made up.
     Unknown,
-    /// The id is of another run of the server, whose history went with it.
+    /// The id is of another run of the server, whose history went with it, or a backplane has lost its memory since.
     Epoch,
     /// History does not reach back to the id.
     Expired,

@@ -163,6 +163,10 @@ enum Step {
     End {
         client: usize,
     },
+    /// Another epoch begins, at this number.
+    Restart {
+        head: u64,
+    },
 }
 
 const CLIENTS: usize = 3;
@@ -208,6 +212,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => topic.prop_map(|topic| Step::Lose { topic }),
         1 => client.clone().prop_map(|client| Step::Skip { client }),
         1 => client.prop_map(|client| Step::End { client }),
+        1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
     ]
 }
 
@@ -252,6 +257,10 @@ struct Client {
     spared: u64,
     privates: u64,
     privates_read: u64,
+    /// Another epoch has begun, and it has not read so yet.
+    is_to_be_told: bool,
+    /// The last id that it was given is of an epoch before: it is fresh when it comes back.
+    is_of_before: bool,
     ended: bool,
     /// The topics that it left when it was ended.
     left: Vec<usize>,
@@ -269,6 +278,7 @@ struct Joined {
 }
 
 struct World {
+    epoch: u64,
     head: u64,
     now: u64,
     forgotten: u64,
@@ -290,6 +300,7 @@ impl World {
         };
         let topic = |name| Topic::new(name, Ring::new(limits, 0));
         let mut world = Self {
+            epoch: 0,
             head: 0,
             now: 0,
             forgotten: 0,
@@ -436,6 +447,7 @@ impl World {
         self.connections += 1;
         let id = ClientId::from_random_bytes([self.connections; 16]);
         let mut reader = Subscriber::new(id, BacklogLimits::default());
+        reader.go_over(self.epoch);
         let mut joins = Vec::new();
         for (place, (topic, from)) in topics.iter().enumerate() {
             let (subscription, joined) = self.subscribe(*topic, *from);
@@ -481,6 +493,8 @@ impl World {
             spared: 0,
             privates: 0,
             privates_read: 0,
+            is_to_be_told: false,
+            is_of_before: false,
             ended: false,
             left: Vec::new(),
         };
@@ -527,8 +541,8 @@ impl World {
                 self.publish(topic, 1, Some(except));
             }
             Step::Private { client } => {
-                let head = self.head;
-                self.clients[client].send(head);
+                let (epoch, head) = (self.epoch, self.head);
+                self.clients[client].send(epoch, head);
             }
             Step::Join { client, topic } => self.join(client, topic),
             Step::JoinFrom {
@@ -577,8 +591,22 @@ impl World {
                 let head = self.head;
                 self.clients[client].end(head);
             }
+            Step::Restart { head } => self.restart(head),
         }
         Ok(())
+    }
+
+    fn restart(&mut self, head: u64) {
+        self.epoch += 1;
+        (self.head, self.forgotten) = (head, head);
+        self.finished = [None; TOPICS];
+        self.log.clear();
+        for topic in &self.topics {
+            topic.change(|ring| ring.restart(self.epoch, head));
+        }
+        for client in &mut self.clients {
+            client.go_over(self.epoch, head);
+        }
     }
 
     fn join(&mut self, client: usize, topic: usize) {
@@ -620,7 +648,7 @@ impl World {
         let joined = before.reader.topics().map(|log| log.name);
         let topics = joined.chain(before.left.iter().copied());
         let topics: Vec<_> = topics.map(|topic| (topic, replays[topic])).collect();
-        let fresh = fresh || before.without_id;
+        let fresh = fresh || before.without_id || before.is_of_before;
         let last = (!fresh).then_some(before.last);
         let owed_before = std::mem::take(&mut self.clients[client].owed);
         let after = self.connect(&topics, meanwhile, last, self.snapshots[client]);
@@ -648,18 +676,44 @@ impl World {
             events: 8,
             age: Duration::from_secs(30),
         };
-        self.topics[topic] = Topic::new(topic, Ring::new(limits, self.forgotten));
+        let ring = Ring::new(limits, self.forgotten).in_epoch(self.epoch);
+        self.topics[topic] = Topic::new(topic, ring);
         self.finished[topic] = None;
     }
 }
 
 impl Client {
-    fn send(&mut self, head: u64) {
+    /// As the runtime does it: nothing of before is owed, but for private events.
+    fn go_over(&mut self, epoch: u64, head: u64) {
+        self.owed.clear();
+        (self.spared, self.is_of_before) = (0, true);
+        self.reader.outbox.drop_positions(|_| true);
+        if self.ended {
+            let topics: Vec<_> = self.reader.abandon().collect();
+            self.left.extend(topics.iter().map(|topic| topic.name));
+            self.reader.go_over(epoch);
+            return;
+        }
+        self.is_to_be_told = true;
+        self.reset();
+        self.reader.go_over(epoch);
+        self.last = 0;
+        if self.awaits_position {
+            self.last = head;
+            let ready = format!("id: {head}\ndata: position\n\n");
+            self.reader.push_position(head, ready.into());
+        }
+    }
+
+    fn send(&mut self, epoch: u64, head: u64) {
         if self.ended {
             return;
         }
         self.privates += 1;
-        let event = format!("data: private {} after {head}\n\n", self.privates);
+        let event = format!(
+            "data: private {} after {head} of {epoch}\n\n",
+            self.privates
+        );
         self.reader.outbox.push(head, event.into(), false).unwrap();
     }
 
@@ -751,10 +805,31 @@ impl Client {
         }
     }
 
+    /// A private event comes in the order in which it was sent, behind what was published before.
+    fn check_private(&mut self, private: &str) -> Result<(), TestCaseError> {
+        let (n, after) = private.split_once(" after ").unwrap();
+        self.privates_read += 1;
+        prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
+        let (after, epoch) = after.split_once(" of ").unwrap();
+        if epoch != self.reader.epoch().to_string() {
+            return Ok(());
+        }
+        let after: u64 = after.parse().unwrap();
+        self.spared = self.spared.max(after);
+        // An end does not wait for a topic that is catching up.
+        let mut owed = self.owed.iter().filter(|next| next.debt == Debt::Owed);
+        if let Some(next) = owed.next().filter(|next| !self.ended && !next.late) {
+            prop_assert!(next.seq > after, "private before {next:?}");
+        }
+        Ok(())
+    }
+
     /// Public events are the next that are owed; private ones come after what was published before them.
     fn check(&mut self, events: &[(Option<u64>, String)]) -> Result<(), TestCaseError> {
         for (id, data) in events {
+            self.is_of_before &= id.is_none();
             if data == "reset" {
+                self.is_to_be_told = false;
                 self.told();
                 continue;
             }
@@ -778,18 +853,10 @@ impl Client {
                 _ => {}
             }
             if let Some(private) = data.strip_prefix("private ") {
-                let (n, after) = private.split_once(" after ").unwrap();
-                self.privates_read += 1;
-                prop_assert_eq!(n.parse::<u64>().unwrap(), self.privates_read);
-                let after: u64 = after.parse().unwrap();
-                self.spared = self.spared.max(after);
-                // An end does not wait for a topic that is catching up.
-                let mut owed = self.owed.iter().filter(|next| next.debt == Debt::Owed);
-                if let Some(next) = owed.next().filter(|next| !self.ended && !next.late) {
-                    prop_assert!(next.seq > after, "private before {next:?}");
-                }
+                self.check_private(private)?;
                 continue;
             }
+            prop_assert!(!self.is_to_be_told, "{data} comes before the reset");
             let (seq, _) = data.split_once(':').unwrap();
             let seq: u64 = seq.parse().unwrap();
             let place = self.owed.iter().position(|promise| promise.seq == seq);
@@ -869,6 +936,7 @@ proptest! {
             prop_assert!(resumes || due.is_none(), "neither given nor told: {due:?}");
             prop_assert_eq!(client.privates_read, client.privates);
             prop_assert!(client.ended || !client.awaits_position, "no position");
+            prop_assert!(!client.is_to_be_told, "not told of an epoch");
         }
     }
 }

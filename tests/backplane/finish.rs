@@ -5,7 +5,7 @@ use helios::sse::END_MARK;
 use support::backplane::Log;
 use support::{SseClient, within};
 
-use super::node::{Node, event, pair};
+use super::node::{Node, begins_anew, event, pair};
 
 /// What is written up to the end of the stream, as data.
 async fn rest(mut client: SseClient) -> Vec<String> {
@@ -140,9 +140,15 @@ async fn another_sequence_knows_of_no_end() {
     finish(&one, "x", Some("done")).await;
     assert_eq!(event(&mut client).await.data, "done");
     log.forget_all();
-    one.publish("x", "anew").await;
-    assert_eq!(event(&mut client).await.event, "helios:reconnect");
-    let mut client = two.client("x").await;
+    let anew = one.publish("x", "anew").await;
+    assert_eq!(event(&mut client).await.event, "helios:reset");
+    let (published, _) = begins_anew(&mut client).await;
+    assert_eq!((&*published.data, &*published.id), ("anew", &*anew));
+    let mut both = [client, two.client("x").await];
     one.publish("x", "more").await;
-    assert_eq!(event(&mut client).await.data, "more");
+    for client in &mut both {
+        assert_eq!(event(client).await.data, "more");
+    }
+    finish(&one, "x", None).await;
+    assert_eq!(rest(two.client("x").await).await, ["end"]);
 }

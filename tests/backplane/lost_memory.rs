@@ -1,11 +1,30 @@
-//! A backplane that begins a new sequence: ids of before mean nothing.
+//! A backplane that begins a new sequence: ids of before mean nothing, and connections stay.
 
-use support::eventually;
+use helios::prelude::*;
+use helios::sse::EventId;
+use http::Method;
+use support::backplane::Log;
+use support::{SseClient, TestServer, eventually};
 
-use super::node::{data, event, pair, read, reset};
+use super::node::{begins_anew, data, event, pair, read, reset};
+
+/// It is told of the new sequence in its place: a reset with its old id, and then a position of the new one.
+async fn told(client: &mut SseClient, last: &str) -> EventId {
+    let told = event(client).await;
+    assert_eq!(
+        (&*told.event, &*told.id),
+        ("helios:reset", last),
+        "{told:?}"
+    );
+    assert!(told.data.contains(r#""reason":"epoch""#), "{told:?}");
+    let ready = event(client).await;
+    assert_eq!(ready.event, "helios:ready");
+    assert!(ready.data.contains(r#""resumed":false"#), "{ready:?}");
+    ready.id.parse().unwrap()
+}
 
 #[tokio::test]
-async fn a_backplane_that_lost_its_memory_sends_all_clients_back_and_they_are_told() {
+async fn a_client_keeps_its_connection_through_a_lost_memory_and_resumes_in_the_new_sequence() {
     let (log, one, two) = pair().await;
     let mut clients = [one.client("x").await, two.client("x").await];
     for n in 1..=50 {
@@ -16,43 +35,67 @@ async fn a_backplane_that_lost_its_memory_sends_all_clients_back_and_they_are_to
         last.push(read(client, 50).await.pop().unwrap().1);
     }
     log.forget_all();
-    one.publish("x", "new").await;
-    for (node, (client, last)) in [&one, &two].iter().zip(clients.iter_mut().zip(&last)) {
-        assert_eq!(client.names().await, ["helios:reconnect"]);
-        let (mut client, ready) = node.resume("x", last).await;
-        assert!(ready.data.contains(r#""resumed":false"#), "{ready:?}");
-        let (reason, topics) = reset(&mut client).await;
+    let new = one.publish("x", "new").await;
+    let new: EventId = new.parse().unwrap();
+    for (client, last) in clients.iter_mut().zip(&last) {
+        let (reason, topics) = reset(client).await;
         assert_eq!(
             (&*reason, topics),
             ("epoch", vec!["x".to_owned(), "*".to_owned()])
         );
-        assert_eq!(ready.id, *last, "it has this place until it has been reset");
-        let ready = event(&mut client).await;
-        assert_eq!(ready.event, "helios:ready");
-        let (mut client, _) = node.resume("x", &ready.id).await;
-        let next = one.publish("x", "next").await;
-        assert_eq!(read(&mut client, 1).await, [("next".to_owned(), next)]);
+        let old: EventId = last.parse().unwrap();
+        let (published, ready) = begins_anew(client).await;
+        assert_eq!((&*published.data, published.id), ("new", new.to_string()));
+        let position: EventId = ready.id.parse().unwrap();
+        assert!(position.epoch() == new.epoch() && new.epoch() != old.epoch());
     }
+    // Its next connection goes on from there.
+    let next = one.publish("x", "next").await;
+    for (node, client) in [&one, &two].iter().zip(&mut clients) {
+        let (mut resumed, ready) = node.resume("x", &new.to_string()).await;
+        assert!(ready.data.contains(r#""resumed":true"#), "{ready:?}");
+        for client in [client, &mut resumed] {
+            assert_eq!(read(client, 1).await, [("next".to_owned(), next.clone())]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_cut_before_its_new_position_is_reset_again_when_it_is_back() {
+    let (log, one, _two) = pair().await;
+    let mut client = one.client("x").await;
+    let last = one.publish("x", "1").await;
+    data(&mut client, 1).await;
+    log.forget_all();
+    one.publish("x", "new").await;
+    let told = event(&mut client).await;
+    assert_eq!((&*told.event, &*told.id), ("helios:reset", &*last));
+    drop(client);
+    let (mut client, ready) = one.resume("x", &told.id).await;
+    assert!(ready.data.contains(r#""resumed":false"#), "{ready:?}");
+    assert_eq!(reset(&mut client).await.0, "epoch");
 }
 
 #[tokio::test]
 async fn a_lost_memory_is_also_noticed_by_who_watches_a_topic() {
     let (log, one, two) = pair().await;
     let mut client = one.client("x").await;
-    one.publish("x", "1").await;
+    let last = one.publish("x", "1").await;
     data(&mut client, 1).await;
     log.forget_all();
     let mut fresh = one.client("y").await;
-    assert_eq!(client.names().await, ["helios:reconnect"]);
+    told(&mut client, &last).await;
     two.publish("y", "2").await;
     assert_eq!(data(&mut fresh, 1).await, ["2"]);
+    two.publish("x", "3").await;
+    assert_eq!(data(&mut client, 1).await, ["3"]);
 }
 
 #[tokio::test]
 async fn a_memory_lost_while_history_is_fetched_is_not_mixed_up() {
     let (log, one, two) = pair().await;
     let mut client = one.client("x").await;
-    one.publish("x", "1").await;
+    let last = one.publish("x", "1").await;
     data(&mut client, 1).await;
     one.link.silence(true);
     let calls = one.link.calls().len();
@@ -61,5 +104,87 @@ async fn a_memory_lost_while_history_is_fetched_is_not_mixed_up() {
     one.link.silence(false);
     log.forget_all();
     two.publish("x", "new").await;
-    assert_eq!(client.names().await, ["helios:reconnect"]);
+    let told = event(&mut client).await;
+    assert_eq!((&*told.event, &*told.id), ("helios:reset", &*last));
+    assert_eq!(begins_anew(&mut client).await.0.data, "new");
+}
+
+#[derive(Injectable)]
+struct Shown {
+    sse: SseService,
+}
+
+#[controller]
+impl Shown {
+    #[sse("shown/{name}")]
+    async fn shown(&self, #[param] name: String) -> Result<SseStream, SseError> {
+        self.sse.subscribe([name]).await
+    }
+
+    #[sse("plain/{name}", plain)]
+    async fn plain(&self, #[param] name: String) -> Result<SseStream, SseError> {
+        self.sse.subscribe([name]).await
+    }
+
+    #[on_sse_snapshot]
+    async fn show(&self, client: SseStream, event: &SseSnapshot) -> Result<(), SseError> {
+        let topics = event.topics.join(" ");
+        client.send(SseEvent::text(topics).event("snapshot")).await
+    }
+}
+
+#[server(controllers = [Shown], sse(enabled = true))]
+struct App;
+
+async fn shown(log: &Arc<Log>) -> TestServer {
+    let app = Helios::new(App).backplane(log.link(3));
+    TestServer::start(app).await
+}
+
+#[tokio::test]
+async fn what_a_page_shows_is_sent_anew_before_it_has_a_position_of_the_new_sequence() {
+    let log = Log::new(10_000);
+    let server = shown(&log).await;
+    let mut client = server.sse("/shown/x").await;
+    for (name, data) in [
+        ("helios:ready", None),
+        ("snapshot", Some("x *")),
+        ("helios:ready", None),
+    ] {
+        let event = event(&mut client).await;
+        assert_eq!(event.event, name);
+        assert!(data.is_none_or(|data| data == event.data), "{event:?}");
+    }
+    let last = server.sse.publish("x", "1").await.unwrap();
+    data(&mut client, 1).await;
+    log.forget_all();
+    let new = server.sse.publish("x", "new").await.unwrap();
+    let told = [event(&mut client).await, event(&mut client).await];
+    assert_eq!(
+        (&*told[0].event, &*told[1].event),
+        ("helios:reset", "snapshot")
+    );
+    // The snapshot has none, so that it is the same still.
+    let last = last.to_string();
+    assert_eq!((&*told[0].id, &*told[1].id), (&*last, &*last));
+    assert_eq!(told[1].data, "x *");
+    let (published, _) = begins_anew(&mut client).await;
+    assert_eq!((&*published.data, published.id), ("new", new.to_string()));
+}
+
+#[tokio::test]
+async fn a_plain_stream_breaks_off_at_a_lost_memory_and_its_client_is_refused_its_old_id() {
+    let log = Log::new(10_000);
+    let server = shown(&log).await;
+    let mut client = server.sse("/plain/x").await;
+    event(&mut client).await;
+    let last = server.sse.publish("x", "1").await.unwrap();
+    data(&mut client, 1).await;
+    log.forget_all();
+    server.sse.publish("x", "new").await.unwrap();
+    assert!(client.finish().await.is_err());
+    let last = last.to_string();
+    let headers = [("last-event-id", &*last), ("accept", "text/event-stream")];
+    let answer = server.send(Method::GET, "/plain/x", &headers, "").await;
+    assert_eq!(answer.status, 410);
 }

@@ -153,6 +153,20 @@ pub(super) async fn reset(client: &mut SseClient) -> (String, Vec<String>) {
     )
 }
 
+/// The first event of a new sequence and the position that is told, in whatever order: it depends on when the stream reads.
+pub(super) async fn begins_anew(client: &mut SseClient) -> (DecodedEvent, DecodedEvent) {
+    let (first, second) = (event(client).await, event(client).await);
+    let (published, ready) = match first.event == "helios:ready" {
+        true => (second, first),
+        false => (first, second),
+    };
+    assert_eq!(
+        (&*published.event, &*ready.event),
+        ("message", "helios:ready")
+    );
+    (published, ready)
+}
+
 pub(super) async fn pair() -> (Arc<Log>, Node, Node) {
     let log = Log::new(10_000);
     let one = Node::start(&log, 1).await;

@@ -208,6 +208,18 @@ impl Outbox {
         (before - self.events) as u64
     }
 
+    /// Gives all that waits this stamp. It keeps its order.
+    pub fn stamp_all(&mut self, after: u64) {
+        self.close_batch();
+        self.batch.after = after;
+        for event in &mut self.queue {
+            event.after = after;
+        }
+        // Nothing but the end itself comes behind a position that is kept.
+        let queue = self.queue.make_contiguous();
+        queue.sort_by_key(|event| event.kind == QueuedKind::Position);
+    }
+
     /// Drops the positions that the client will not come to, chosen by their stamps.
     pub fn drop_positions(&mut self, is_void: impl Fn(u64) -> bool) {
         self.close_batch();

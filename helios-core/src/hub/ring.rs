@@ -59,10 +59,18 @@
 //!
 //! # What an epoch is here
 //!
-//! Numbers can be compared only within one epoch, and the ring holds no epochs: the hub compares that of an id with its own
-//! before it asks for the number. When the hub goes on in another epoch it restarts the ring ([`Ring::restart`]). Numbers begin
-//! anew, indices go on behind a gap, so a cursor from before is overtaken although the new numbers may be smaller than those
-//! that its reader has seen.
+//! Numbers can be compared only within one epoch. The hub compares that of an id with its own before it asks for the number, and
+//! a reader compares its own with that of the ring ([`Ring::epoch`]) each time that it has the topic's lock. When the hub goes on
+//! in another epoch, numbers begin anew. Everything that follows is about one question: why does no reader take a number of one
+//! epoch for one of another?
+//!
+//! 1. The hub restarts all rings ([`Ring::restart`]), then it lets its epoch and its head be seen, and only then it publishes. So
+//!    a reader that sees the new epoch finds no ring of the old one, but for those of topics that were removed.
+//! 2. A reader takes nothing from a ring of an epoch that is not its own. It holds everything back, as where a topic is catching up,
+//!    and waits for the topic. The hub wakes all who wait once more when its epoch can be seen.
+//! 3. The reader then goes over ([`Subscriber::go_over`](super::Subscriber::go_over)): it takes cursors of the new epoch, and gives
+//!    up every number of the old one. It has to leave what was removed before: that does not come there.
+//! 4. Indices go on behind a gap. So a cursor of before, with which nothing is read, is never ahead of the ring either.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -109,6 +117,8 @@ const GAP: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct Ring {
     entries: VecDeque<RingEntry>,
+    /// That of all its numbers.
+    epoch: u64,
     /// The index of the first entry held. It begins in the middle of the range, so that history can be put before it.
     first: u64,
     /// Everything above this number is held. What is up to it may be gone.
@@ -141,6 +151,7 @@ impl Ring {
     pub fn new(limits: HistoryLimits, floor: u64) -> Self {
         Self {
             entries: VecDeque::new(),
+            epoch: 0,
             first: u64::MAX / 2,
             floor,
             last: floor,
@@ -165,6 +176,26 @@ impl Ring {
     pub fn keeping_for_readers(mut self, limits: HistoryLimits) -> Self {
         self.for_readers = limits;
         self
+    }
+
+    /// Counts in this epoch.
+    #[must_use]
+    pub fn in_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Takes the place of a ring from which nothing was read: cursors at that one's tail are at this one's.
+    #[must_use]
+    pub fn in_place_of(mut self, empty: &Self) -> Self {
+        self.first = empty.tail().next;
+        self
+    }
+
+    /// Returns the epoch of its numbers.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Appends an event at time `now`, which is counted from any fixed start, and drops what is over the limits. An event
@@ -376,9 +407,10 @@ impl Ring {
         self.floor = self.last;
     }
 
-    /// Begins another epoch, of which nothing up to the number `floor` is known. All readers are overtaken.
-    pub fn restart(&mut self, floor: u64) {
+    /// Begins another epoch, of which nothing up to the number `floor` is known. Readers read on when they are of it, too.
+    pub fn restart(&mut self, epoch: u64, floor: u64) {
         self.lost_up_to(floor);
+        self.epoch = epoch;
         self.last = floor;
         self.floor = floor;
         self.catching_up = false;
@@ -441,6 +473,12 @@ impl Ring {
     #[must_use]
     pub fn resumable(&self) -> usize {
         self.entries.len() - self.read_up_to(self.floor)
+    }
+
+    /// Returns the cursor behind everything that may be gone, and the number there: where a reader goes on that comes from another
+    /// epoch.
+    pub(super) fn start(&self) -> (u64, Cursor) {
+        (self.floor, self.behind(self.floor))
     }
 
     fn behind(&self, seq: u64) -> Cursor {
@@ -751,10 +789,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_of_another_sequence_is_told_that_it_is_over() {
+    fn a_ring_that_takes_the_place_of_an_empty_one_leaves_its_readers_at_the_tail() {
+        let mut empty = ring(9);
+        empty.restart(1, 5);
+        let cursor = empty.tail();
+        let mut next = ring(9).in_epoch(1).in_place_of(&empty);
+        next.push(7, event(1), None, Duration::ZERO);
+        assert_eq!((next.epoch(), rest(&mut next, cursor)), (1, vec![7]));
+    }
+
+    #[test]
+    fn a_cursor_of_another_epoch_is_never_ahead() {
         let mut ring = filled(9, [5, 6, 7]);
         let cursors = [ring.after(5).unwrap(), ring.tail()];
-        ring.restart(0);
+        ring.restart(1, 0);
         for seq in 1..=4 {
             ring.push(seq, event(1), None, Duration::ZERO);
         }
@@ -837,7 +885,7 @@ mod tests {
                 ring.finished_for(Duration::from_secs(3)),
                 Some(Duration::from_secs(2))
             );
-            ring.restart(0);
+            ring.restart(1, 0);
             assert!(!ring.is_finished() && ring.last_event() == Ok(None));
         }
     }

@@ -13,7 +13,7 @@
 //! 6. Events of one topic are taken in batches, as far as no other topic and no private event comes between.
 //!
 //! With a backplane a topic may have to catch up. Nothing of any topic is read beyond the point up to which that one is
-//! complete (`readable_to`). An event that comes late all the same, below what has been read, is written without an id.
+//! complete (`readable_to`). A ring of another epoch is complete up to nothing (see `ring`). An event that comes late all the same, below what has been read, is written without an id.
 //!
 //! # What is written as an id
 //!
@@ -66,8 +66,14 @@ pub struct Subscriber<T> {
     subscriptions: SmallVec<[Subscription<T>; 2]>,
     /// The events that are sent to this client alone.
     pub outbox: Outbox,
+    /// That of all its numbers.
+    epoch: u64,
     /// The number up to which everything has been written.
     position: u64,
+    /// That number when it began, or went over to its epoch.
+    began_at: u64,
+    /// Whether the client has been told a position since.
+    has_told: bool,
     /// Whether events are written with the hub's ids.
     with_ids: bool,
     /// Nothing above this number is read for now: a reset has to be told first.
@@ -86,7 +92,10 @@ impl<T: TopicRing> Subscriber<T> {
             id,
             subscriptions: SmallVec::new(),
             outbox: Outbox::new(limits),
+            epoch: 0,
             position: 0,
+            began_at: 0,
+            has_told: false,
             with_ids: false,
             paused_at: None,
             end: None,
@@ -98,6 +107,34 @@ impl<T: TopicRing> Subscriber<T> {
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.id
+    }
+
+    /// Returns the epoch of its numbers.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Goes over to another epoch, in which it has read nothing.
+    ///
+    /// All numbers of before mean nothing now, and 0 takes their place, as every number that is published is above it. Private
+    /// events are kept in their order, and come before everything that is published. A pause lasts until [`Subscriber::unpause`].
+    /// An end is one before everything that is published: what is missing before it, the caller has to see to.
+    pub fn go_over(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        (self.position, self.began_at, self.has_told) = (0, 0, false);
+        self.paused_at = self.paused_at.map(|_| 0);
+        self.end = self.end.map(|_| 0);
+        self.outbox.stamp_all(0);
+        self.subscriptions
+            .iter_mut()
+            .for_each(Subscription::restart);
+    }
+
+    /// Whether the client has been written an id behind the beginning: that of a position, or of an event.
+    #[must_use]
+    pub fn has_told(&self) -> bool {
+        self.has_told || self.position > self.began_at
     }
 
     /// Joins a topic. Its events that are older than what was written before come without their ids.
@@ -164,6 +201,7 @@ impl<T: TopicRing> Subscriber<T> {
         let earliest = begins.fold(live, u64::min);
         let position = last.unwrap_or(earliest);
         self.use_ids_from(position);
+        self.began_at = self.position;
         let mut missed = Vec::new();
         for (index, topic) in self.subscriptions.iter_mut().enumerate() {
             let reason = match last {
@@ -320,6 +358,7 @@ impl<T: TopicRing> Subscriber<T> {
                     }
                     // It may have told the client so.
                     self.position = self.position.max(after.min(upto));
+                    self.has_told |= private.is_some_and(|(_, kind)| kind == QueuedKind::Position);
                 }
                 _ => return Ok(()),
             }
@@ -357,7 +396,7 @@ impl<T: TopicRing> Subscriber<T> {
     fn look_ahead(&mut self, head: u64, waker: &Waker) -> Result<u64, Overtaken> {
         let mut upto = self.bound(head);
         for subscription in &mut self.subscriptions {
-            subscription.look(head, waker)?;
+            subscription.look(self.epoch, head, waker)?;
             upto = upto.min(subscription.readable_to);
         }
         Ok(upto)
@@ -391,6 +430,7 @@ impl<T: TopicRing> Subscriber<T> {
     ) -> Result<bool, Overtaken> {
         let reader = Reader {
             id: self.id,
+            epoch: self.epoch,
             with_ids: self.with_ids,
             head,
             limit,

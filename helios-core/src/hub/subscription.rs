@@ -110,6 +110,8 @@ const MAYBE_MISSED: Overtaken = Overtaken {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     pub(super) id: ClientId,
+    /// Nothing of another epoch is taken.
+    pub(super) epoch: u64,
     pub(super) with_ids: bool,
     /// The hub's head, loaded before any topic was looked at.
     pub(super) head: u64,
@@ -229,11 +231,26 @@ impl<T: TopicRing> Subscription<T> {
         self.resumed
     }
 
+    /// Begins anew, with all that the topic has now. Where that is of a later epoch already, nothing is read before the reader is,
+    /// too, and it begins anew once more.
+    pub(super) fn restart(&mut self) {
+        let (floor, cursor) = self.topic.with(|ring| ring.start());
+        self.cursor = cursor;
+        (self.joined_at, self.begins_at, self.seen) = (floor, floor, floor);
+        // Where it was asked to begin is a number of before.
+        self.replay = None;
+        self.resumed = false;
+        self.next = None;
+        self.readable_to = u64::MAX;
+        self.finished = false;
+        self.moved = true;
+    }
+
     /// Looks up what comes next, unless that is known.
-    pub(super) fn look(&mut self, head: u64, waker: &Waker) -> Result<(), Overtaken> {
+    pub(super) fn look(&mut self, epoch: u64, head: u64, waker: &Waker) -> Result<(), Overtaken> {
         match self.is_known() {
             true => Ok(()),
-            false => self.read(head, waker, |_, _| Ok(())),
+            false => self.read(epoch, head, waker, |_, _| Ok(())),
         }
     }
 
@@ -252,15 +269,21 @@ impl<T: TopicRing> Subscription<T> {
         self.finished && self.next.is_none() && self.readable_to == u64::MAX && !self.moved
     }
 
-    /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it.
+    /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it. From a
+    /// ring of another epoch it takes nothing, and reads nothing of any topic until it has gone over.
     fn read(
         &mut self,
+        epoch: u64,
         head: u64,
         waker: &Waker,
         take: impl FnOnce(&mut Ring, &mut Cursor) -> Result<(), Overtaken>,
     ) -> Result<(), Overtaken> {
         let Self { topic, cursor, .. } = self;
         topic.read_or_wait(waker, |ring| {
+            if ring.epoch() != epoch {
+                (self.next, self.readable_to, self.finished) = (None, 0, false);
+                return Ok(Unread::Nothing);
+            }
             take(ring, cursor)?;
             self.next = ring.peek(*cursor)?.map(|entry| entry.seq);
             self.readable_to = ring.readable_to();
@@ -284,7 +307,7 @@ impl<T: TopicRing> Subscription<T> {
     ) -> Result<bool, Overtaken> {
         let (seen, resumed) = (self.seen, self.resumed);
         let mut has_room = true;
-        self.read(reader.head, reader.waker, |ring, cursor| {
+        self.read(reader.epoch, reader.head, reader.waker, |ring, cursor| {
             let limit = reader.limit.min(ring.readable_to());
             let uncertain = resumed && ring.is_uncertain(seen);
             while let Some(seq) = next_up_to(ring, *cursor, limit)? {

@@ -30,7 +30,7 @@ pub use sink::{BackplaneEvent, BackplaneSink};
 ///
 /// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is given out
 ///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
-///   to an old one. Then all clients are told that they have missed something (`helios:reset`).
+///   to an old one. Then all clients are told in their place that they have missed something (`helios:reset`).
 /// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
 ///   have their place in that order.
 /// * **Before and after.** What [`publish`](Self::publish) has answered `Ok` is found by every [`history`](Self::history) that is asked

@@ -3,8 +3,8 @@
 //!
 //! # Locks
 //!
-//! A stream's state, then a topic. A replication's order is before both, and so are the keys. Nothing is woken and no user code runs under a
-//! stream's state or a topic.
+//! A stream's state, then a topic, or the pair of epoch and head. A replication's order is before all of them, and so are the keys.
+//! Nothing is woken and no user code runs under any of them.
 
 pub(crate) mod feed;
 mod keys;
@@ -78,6 +78,8 @@ pub(crate) struct Hub {
     epoch: AtomicU64,
     /// The highest sequence number given out.
     head: AtomicU64,
+    /// Held to change the epoch and the head together, and to read them so.
+    sequence: Mutex<()>,
     pub(crate) topics: Topics,
     pub(crate) counters: Counters,
     keys: Mutex<Keys>,
@@ -95,14 +97,16 @@ pub(crate) struct Counters {
 
 impl Hub {
     pub(crate) fn new() -> Self {
+        // 48 bits: short to write, and no two runs of a server will share them.
+        let epoch = fastrand::u64(1..1 << 48);
         Self {
             node: node::of_new_hub(),
             options: OnceLock::new(),
             started: Instant::now(),
-            // 48 bits: short to write, and no two runs of a server will share them.
-            epoch: AtomicU64::new(fastrand::u64(1..1 << 48)),
+            epoch: AtomicU64::new(epoch),
             head: AtomicU64::new(0),
-            topics: Topics::new(),
+            sequence: Mutex::default(),
+            topics: Topics::new(epoch),
             counters: Counters::default(),
             keys: Mutex::default(),
         }
@@ -133,11 +137,17 @@ impl Hub {
         EventId::new(self.epoch(), seq)
     }
 
+    /// The newest number that was given out in this epoch; `None` if another one has begun.
+    pub(crate) fn head_of(&self, epoch: u64) -> Option<u64> {
+        // The head first: whoever sees a head of another epoch sees that epoch, too.
+        let head = self.head();
+        (self.epoch() == epoch).then_some(head)
+    }
+
     /// The newest id that was given out.
     pub(crate) fn newest_id(&self) -> EventId {
-        // The epoch first: whoever sees a new one sees a head of it, and an old one means nothing any more.
-        let epoch = self.epoch();
-        EventId::new(epoch, self.head())
+        let _sequence = lock(&self.sequence);
+        EventId::new(self.epoch(), self.head())
     }
 
     /// Goes on from this id, which somebody else has given out.
@@ -145,17 +155,25 @@ impl Hub {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);
     }
 
-    /// Begins anew at an id of another sequence.
+    /// Begins anew at an id of another sequence. The caller sees to it that nothing is published meanwhile.
+    ///
+    /// The order is what readers rely on (see `helios_core::hub::Ring`). All rings first: a reader that sees the new epoch finds
+    /// no ring of the old one. One that sees a ring of the new epoch before that waits for the topic, and looks at the epoch once
+    /// more. Either it sees it then, or it waits already when the rounds of all topics begin anew, last.
     pub(crate) fn restart_at(&self, id: EventId) {
         self.begin_at(id).into_iter().for_each(Wakers::wake);
     }
 
     /// The same; the caller wakes the readers.
     pub(crate) fn begin_at(&self, id: EventId) -> Vec<Wakers> {
-        // A reader that sees the new epoch sees a head of it, too.
-        self.head.store(id.seq(), Ordering::Release);
-        self.epoch.store(id.epoch(), Ordering::Release);
-        self.topics.restart(id.seq())
+        let mut woken = self.topics.restart(id);
+        {
+            let _sequence = lock(&self.sequence);
+            self.epoch.store(id.epoch(), Ordering::Release);
+            self.head.store(id.seq(), Ordering::Release);
+        }
+        woken.extend(self.topics.wait_no_more());
+        woken
     }
 
     /// The time of the hub's clock.
@@ -213,7 +231,7 @@ impl Hub {
         publication: &Publication,
     ) -> Result<EventId, SseError> {
         let (seq, woken) = loop {
-            let topic = self.topics.open(name, self.options())?;
+            let topic = self.topics.open(name, self.epoch(), self.options())?;
             let mut state = topic.lock();
             if state.removed {
                 drop(state);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sse::network::Network;
-use helios_core::hub::{BacklogLimits, HistoryLimits, LivenessLimits, Ring};
+use helios_core::hub::{BacklogLimits, EventId, HistoryLimits, LivenessLimits, Ring};
 use helios_core::request::RequestContext;
 use http::StatusCode;
 
@@ -370,9 +370,11 @@ impl SseOptions {
         own.map_or(self.history, |(_, limits)| *limits)
     }
 
-    /// The log of a new topic. A burst may be longer than its history: who reads it as it comes is not overtaken.
-    pub(crate) fn ring(&self, topic: &str, floor: u64) -> Ring {
-        Ring::new(self.history_of(topic), floor).keeping_for_readers(self.for_readers())
+    /// The log of a new topic, of which nothing up to this id is known. A burst may be longer than its history: who reads it as
+    /// it comes is not overtaken.
+    pub(crate) fn ring(&self, topic: &str, floor: EventId) -> Ring {
+        let ring = Ring::new(self.history_of(topic), floor.seq()).in_epoch(floor.epoch());
+        ring.keeping_for_readers(self.for_readers())
     }
 
     pub(crate) fn for_readers(&self) -> HistoryLimits {

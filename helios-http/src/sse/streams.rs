@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, UnnumberedEvent};
-use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
+use helios_core::sse::{ClientId, ResetReason, SseError};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::drain::MountedAnswers;
@@ -22,6 +22,9 @@ use crate::sse::limiter::Limiter;
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
 
+/// Resets of another epoch that are answered at the same time. They come to all clients at once.
+const EPOCH_ANSWERS: usize = 64;
+
 pub(crate) struct Streams {
     pub(crate) hub: Arc<Hub>,
     replication: OnceLock<Arc<Replication>>,
@@ -31,6 +34,8 @@ pub(crate) struct Streams {
     quiet: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
+    /// Whoever answers the reset of another epoch has one of them.
+    pub(crate) epoch_answers: Semaphore,
     pub(crate) heartbeat: HeartbeatState,
     /// Streams have been told that the backplane is down.
     is_stale: AtomicBool,
@@ -61,6 +66,7 @@ impl Streams {
             quiet: Notify::new(),
             limiter: Arc::default(),
             hook_tasks: TaskTracker::new(),
+            epoch_answers: Semaphore::new(EPOCH_ANSWERS),
             heartbeat: HeartbeatState::default(),
             is_stale: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -71,12 +77,6 @@ impl Streams {
 
     /// Puts a backplane behind the hub. Only the first counts.
     pub(crate) fn set_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
-        let streams = Arc::downgrade(self);
-        let send_away = move || {
-            if let Some(streams) = streams.upgrade() {
-                streams.send_away();
-            }
-        };
         let streams = Arc::downgrade(self);
         let deliver = move |client, event: &Bytes| {
             let client = streams.upgrade().and_then(|streams| streams.find(client));
@@ -95,20 +95,12 @@ impl Streams {
             backplane,
             Box::new(deliver),
             Box::new(tell_link),
-            Box::new(send_away),
         );
         let _ = self.replication.set(Arc::new(replication));
     }
 
     pub(crate) fn replication(&self) -> Option<&Arc<Replication>> {
         self.replication.get()
-    }
-
-    /// Ends all live streams and asks their clients to come back: their ids mean nothing here now.
-    pub(crate) fn send_away(&self) {
-        for stream in self.live() {
-            stream.send_away(CloseReason::ServerClosed);
-        }
     }
 
     /// Tells streams whether what they show may be stale, if the app wants that.
@@ -201,9 +193,9 @@ impl Streams {
         self.hub.options().tick(shortest)
     }
 
-    /// The number after which somebody wants to go on, or why that cannot be.
-    pub(crate) fn position_of(&self, id: EventId) -> Result<u64, ResetReason> {
-        if id.epoch() != self.hub.epoch() {
+    /// The number in this epoch after which somebody wants to go on, or why that cannot be.
+    pub(crate) fn position_of(&self, id: EventId, epoch: u64) -> Result<u64, ResetReason> {
+        if id.epoch() != epoch {
             return Err(ResetReason::Epoch);
         }
         // Another server may have given out what has not arrived here yet.
@@ -348,7 +340,8 @@ impl Streams {
     pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
         self.keep_beating();
         loop {
-            let topic = self.hub.topics.open(name, self.hub.options())?;
+            let (topics, epoch) = (&self.hub.topics, self.hub.epoch());
+            let topic = topics.open(name, epoch, self.hub.options())?;
             let gone = topic.gone.notified();
             tokio::pin!(gone);
             gone.as_mut().enable();

@@ -182,17 +182,14 @@ impl Replication {
         }
     }
 
-    /// The backplane has lost its memory: ids of before mean nothing now. Clients come back and are told so.
+    /// The backplane has lost its memory: ids of before mean nothing now. Each stream tells its client so, when it reads next.
     pub(super) fn begin_anew(&self, floor: EventId, aftermath: &mut Aftermath) {
         let backplane = self.backplane.name();
         tracing::warn!(
             backplane,
             "the backplane began a new sequence; all clients are told"
         );
-        (self.send_away)();
         aftermath.all_woken.extend(self.hub.begin_at(floor));
-        // A stream may have gone live meanwhile; one that does later sees to it itself.
-        (self.send_away)();
     }
 
     /// Holds the topic's readers, until what is missing has been fetched.

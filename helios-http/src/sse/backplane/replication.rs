@@ -21,7 +21,9 @@
 //! 9. The end of a topic travels as an event does, with its place in the order. What is numbered behind it, all hubs ignore. A hub
 //!    that watches a topic for the first time is told of its end with the answer.
 //! 10. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
-//! 11. The last event of a quiet topic has none behind it that would name it. So all topics are watched anew now and then, and the
+//! 11. Another epoch begins under `order`, so that nothing is put into a ring meanwhile. Streams learn of it by themselves
+//!     (`hub.rs`, `stream/state/reset.rs`).
+//! 12. The last event of a quiet topic has none behind it that would name it. So all topics are watched anew now and then, and the
 //!     answer names their last events (`watching.rs`).
 //!
 //! # Why nobody hangs
@@ -90,8 +92,6 @@ pub(crate) struct Replication {
     pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
     pub(super) tell_link: TellLink,
-    /// Asks the clients of all streams to come back: another sequence begins.
-    pub(super) send_away: Box<dyn Fn() + Send + Sync>,
     /// Ends what runs beside.
     pub(super) stopped: CancellationToken,
 }
@@ -108,7 +108,6 @@ impl Replication {
         backplane: Arc<dyn Backplane>,
         deliver: Deliver,
         tell_link: TellLink,
-        send_away: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
             hub,
@@ -121,7 +120,6 @@ impl Replication {
             auditing: tokio::sync::Mutex::default(),
             deliver,
             tell_link,
-            send_away,
             stopped: CancellationToken::new(),
         }
     }
@@ -135,7 +133,7 @@ impl Replication {
         let _ = self.runtime.set(Handle::current());
         let own = hub
             .topics
-            .open_own(&nodes::topic_of(hub.node), hub.options());
+            .open_own(&nodes::topic_of(hub.node), hub.epoch(), hub.options());
         for topic in [Arc::clone(&hub.topics.everyone), own] {
             self.try_watch(&topic).await?;
         }

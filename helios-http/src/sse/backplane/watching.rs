@@ -243,7 +243,9 @@ impl Replication {
             (None, Some(last)) => last.seq(),
             (None, None) => newest.seq(),
         };
+        let floor = EventId::new(newest.epoch(), floor);
         let ring = hub.options().ring(&topic.name, floor);
+        let ring = ring.in_place_of(&state.ring);
         hub.topics.change(&mut state.ring, |old| *old = ring);
         if let Some((seq, at, end)) = end {
             hub.push_at(&mut state.ring, seq, &end, at);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use helios_core::hub::{Overtaken, Ring, TopicRing, Unread};
+use helios_core::hub::{EventId, Overtaken, Ring, TopicRing, Unread};
 use helios_core::sse::SseError;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
@@ -138,6 +138,11 @@ impl Membership {
     pub(crate) fn is_named(&self) -> bool {
         *self.topic.name != *EVERYONE
     }
+
+    /// Whether the topic is no longer the one of its name.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.topic.lock().removed
+    }
 }
 
 impl TopicRing for Membership {
@@ -191,13 +196,11 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(epoch: u64) -> Self {
+        let ring = SseOptions::default().ring(EVERYONE, EventId::new(epoch, 0));
         Self {
             by_name: papaya::HashMap::new(),
-            everyone: Arc::new(Topic::new(
-                EVERYONE,
-                SseOptions::default().ring(EVERYONE, 0),
-            )),
+            everyone: Arc::new(Topic::new(EVERYONE, ring)),
             own: OnceLock::new(),
             count: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
@@ -226,8 +229,8 @@ impl Topics {
     }
 
     /// The topic of this server, which has no readers. The first name counts.
-    pub(crate) fn open_own(&self, name: &str, options: &SseOptions) -> Arc<Topic> {
-        let make = || Arc::new(Topic::new(name, options.ring(name, 0)));
+    pub(crate) fn open_own(&self, name: &str, epoch: u64, options: &SseOptions) -> Arc<Topic> {
+        let make = || Arc::new(Topic::new(name, options.ring(name, EventId::new(epoch, 0))));
         Arc::clone(self.own.get_or_init(make))
     }
 
@@ -237,8 +240,13 @@ impl Topics {
         Arc::ptr_eq(topic, &self.everyone) || own.is_some_and(|own| Arc::ptr_eq(topic, own))
     }
 
-    /// The topic of this name, made if there is none.
-    pub(crate) fn open(&self, name: &str, options: &SseOptions) -> Result<Arc<Topic>, SseError> {
+    /// The topic of this name, made in this epoch if there is none.
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        epoch: u64,
+        options: &SseOptions,
+    ) -> Result<Arc<Topic>, SseError> {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
@@ -251,7 +259,8 @@ impl Topics {
         let make = || {
             // Loaded after a topic of this name was taken out, so that its floor covers that one's events.
             let floor = self.forgotten.load(Ordering::Acquire);
-            Arc::new(Topic::new(name, options.ring(name, floor)))
+            let ring = options.ring(name, EventId::new(epoch, floor));
+            Arc::new(Topic::new(name, ring))
         };
         match self.by_name.pin().try_insert_with(name.into(), make) {
             Ok(made) => Ok(Arc::clone(made)),
@@ -327,14 +336,19 @@ impl Topics {
         topic.gone.notify_waiters();
     }
 
-    /// Begins anew: nothing that was published up to the number `floor` is known. Gives who is to be woken to learn it.
-    pub(crate) fn restart(&self, floor: u64) -> Vec<Wakers> {
+    /// Begins anew at an id of another epoch: nothing that was published up to it is known. Gives who is to be woken to learn it.
+    pub(crate) fn restart(&self, id: EventId) -> Vec<Wakers> {
+        let (epoch, floor) = (id.epoch(), id.seq());
         self.forgotten.store(floor, Ordering::Release);
         let mut woken = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
+            // It gets nothing more, and its readers cannot be led to what has its name next.
+            if state.removed {
+                continue;
+            }
             woken.push(topic.begin_round(&mut state));
-            self.change(&mut state.ring, |ring| ring.restart(floor));
+            self.change(&mut state.ring, |ring| ring.restart(epoch, floor));
             state.nothing_before = None;
             if state.feed.is_behind() {
                 state.feed.restart();
@@ -342,6 +356,12 @@ impl Topics {
             }
         }
         woken
+    }
+
+    /// Gives all readers that wait, whatever for.
+    pub(crate) fn wait_no_more(&self) -> Vec<Wakers> {
+        let begin_round = |topic: &Arc<Topic>| topic.begin_round(&mut topic.lock());
+        self.all().iter().map(begin_round).collect()
     }
 
     /// Keeps what all rings hold together below `limit` bytes: the oldest events go first.

@@ -67,14 +67,15 @@ use crate::sync::until;
 /// ```
 pub struct SseStream {
     pub(crate) state: Arc<StreamState>,
-    /// Events that are sent through this handle come right behind this number, not behind all that was published until now.
-    after: Option<u64>,
+    /// Events that are sent through this handle belong to this answer of the hooks, and come right where the reader is held for
+    /// it, not behind all that was published until now.
+    answer: Option<u64>,
 }
 
 impl Clone for SseStream {
     fn clone(&self) -> Self {
         let mut handle = Self::of(Arc::clone(&self.state));
-        handle.after = self.after;
+        handle.answer = self.answer;
         handle
     }
 }
@@ -103,13 +104,16 @@ impl Default for SseStream {
 impl SseStream {
     pub(crate) fn of(state: Arc<StreamState>) -> Self {
         state.handles.fetch_add(1, Ordering::Relaxed);
-        Self { state, after: None }
+        Self {
+            state,
+            answer: None,
+        }
     }
 
     /// The handle of a reset or snapshot hook: what it sends comes right where the reader is held for it.
-    pub(crate) fn at_pause(state: Arc<StreamState>, at: u64) -> Self {
+    pub(crate) fn answering(state: Arc<StreamState>, answer: u64) -> Self {
         let mut handle = Self::of(state);
-        handle.after = Some(at);
+        handle.answer = Some(answer);
         handle
     }
 
@@ -145,7 +149,7 @@ impl SseStream {
     /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
-        let push = || self.state.push_if_room(&prepared, self.after);
+        let push = || self.state.push_if_room(&prepared, self.answer);
         until(&self.state.room, push).await
     }
 
@@ -168,7 +172,7 @@ impl SseStream {
     /// ```
     pub fn try_send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
-        self.state.push(&prepared, self.after)
+        self.state.push(&prepared, self.answer)
     }
 
     /// Sends a value as the JSON data of an event without a name. Waits and is cancel-safe as [`SseStream::send`].

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use helios_core::error::HttpError;
 use helios_core::sse::{CloseReason, SseError, SseReset, SseSnapshot};
+use tokio::sync::SemaphorePermit;
+use tokio::task::yield_now;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -58,14 +60,20 @@ pub(crate) async fn run_error(client: &SseStream, request: &StreamRequest, error
     }
 }
 
+/// How often one of many yields to the others, at most, before it asks for its turn.
+const LONGEST_STEP_BACK: u8 = 8;
+
+/// What the reset and snapshot hooks are asked.
+pub(crate) struct Question {
+    pub(crate) snapshot: SseSnapshot,
+    pub(crate) reset: Option<SseReset>,
+    /// All streams may be asked at the same time: this one waits for its turn.
+    pub(crate) is_for_all: bool,
+}
+
 /// Runs the reset and snapshot hooks, innermost first, in a task of their own that ends with the stream, and then lets the
 /// client read on.
-pub(crate) fn spawn_answer(
-    client: SseStream,
-    request: &StreamRequest,
-    snapshot: SseSnapshot,
-    reset: Option<SseReset>,
-) {
+pub(crate) fn spawn_answer(client: SseStream, request: &StreamRequest, question: Question) {
     let streams = &request.route.streams;
     let Some(runtime) = streams.runtime() else {
         client.state.hook_failed();
@@ -77,7 +85,7 @@ pub(crate) fn spawn_answer(
         async move {
             tokio::select! {
                 _ = client.closed() => {}
-                answered = answer(&route, &client, &snapshot, reset.as_ref()) => match answered {
+                answered = answer(&route, &client, &question) => match answered {
                     true => client.state.hooks_answered(),
                     false => client.state.hook_failed(),
                 },
@@ -87,19 +95,30 @@ pub(crate) fn spawn_answer(
     );
 }
 
-/// False if a hook failed.
-async fn answer(
-    route: &StreamRoute,
-    client: &SseStream,
-    snapshot: &SseSnapshot,
-    reset: Option<&SseReset>,
-) -> bool {
+/// The turn of one of many. It is given up when it is dropped. The streams of a topic are woken in one order each time, and who
+/// comes last in it would always wait longest.
+async fn turn(streams: &Streams) -> Option<SemaphorePermit<'_>> {
+    for _ in 0..fastrand::u8(..LONGEST_STEP_BACK) {
+        yield_now().await;
+    }
+    // It is never closed.
+    streams.epoch_answers.acquire().await.ok()
+}
+
+/// False if a hook failed. The time of each begins when it is asked.
+async fn answer(route: &StreamRoute, client: &SseStream, question: &Question) -> bool {
+    let _turn = match question.is_for_all {
+        true => turn(&route.streams).await,
+        false => None,
+    };
     let limit = route.hub().options().hook_timeout;
     for hook in route.hooks.iter().rev() {
         // A controller has one of them.
-        let asked = match hook.snapshot(client.clone(), snapshot) {
+        let asked = match hook.snapshot(client.clone(), &question.snapshot) {
             Some(hook) => Some(("on_sse_snapshot", hook)),
-            None => reset
+            None => question
+                .reset
+                .as_ref()
                 .and_then(|reset| hook.reset(client.clone(), reset))
                 .map(|hook| ("on_sse_reset", hook)),
         };

@@ -86,10 +86,14 @@ struct Parts {
     deferred: Deferred,
     /// The stream has no source any more: it lives on by its handles and its topics.
     is_driven: bool,
-    /// The hub's epoch when the first topic was joined: that of every position of this stream.
-    epoch: Option<u64>,
+    /// The id that the client had when it was reset at the beginning, or by another epoch: none of the hub's sequence.
+    id_before: Option<Box<str>>,
+    /// How many answers of the hooks have begun.
+    answers: u64,
     /// What the hooks are to answer behind what they are answering.
     next_answer: Option<Box<PendingAnswer>>,
+    /// Another epoch has begun since its first topic was joined, and before the response head leaves.
+    begins_anew: bool,
     /// It is told no position before its snapshot.
     awaits_snapshot: bool,
     /// When what the client was let in with expires.
@@ -136,8 +140,10 @@ impl StreamState {
                 lifecycle: StreamLifecycle::detached(),
                 deferred: Deferred::default(),
                 is_driven: false,
-                epoch: None,
+                id_before: None,
+                answers: 0,
                 next_answer: None,
+                begins_anew: false,
                 awaits_snapshot: false,
                 expires_at: None,
                 breaks_off: false,
@@ -202,10 +208,14 @@ impl StreamState {
             let queued = lock(&self.parts).deferred.take_events();
             let encode = |(event, origin)| self.encode_for(request, event, origin);
             let encoded: Vec<_> = queued.into_iter().map(encode).collect();
-            let mut parts = lock(&self.parts);
-            parts.take_over(hub, encoded);
-            if !parts.deferred.has_events() {
-                break parts.go_live(&request.route);
+            let live = self.change(|parts, effects| {
+                let head = parts.keep_up(hub, Some(request), effects);
+                parts.take_over(head, encoded);
+                let is_all = !parts.deferred.has_events();
+                is_all.then(|| parts.go_live(&request.route))
+            });
+            if let Some(ending) = live {
+                break ending;
             }
         };
         streams.went_live();
@@ -390,8 +400,7 @@ impl Parts {
     }
 
     /// Takes over what was sent before it is live.
-    fn take_over(&mut self, hub: &Hub, encoded: Vec<Result<Bytes, SseError>>) {
-        let head = hub.head();
+    fn take_over(&mut self, head: u64, encoded: Vec<Result<Bytes, SseError>>) {
         for encoded in encoded {
             match encoded {
                 Ok(bytes) => self.reader.push_control(head, bytes),
@@ -414,10 +423,6 @@ impl Parts {
         self.liveness = Liveness::new(hub.now(), options.jittered_max_age());
         match self.lifecycle.go_live() {
             None if streams.is_closing() => self.come_late(route),
-            // What is live when another sequence begins is ended by that.
-            None if self.is_of_another_epoch(hub) => {
-                Some(route.reconnect_ending(CloseReason::ServerClosed))
-            }
             ending => ending,
         }
     }
@@ -437,10 +442,13 @@ impl Parts {
 
     /// Decides the end, unless another one counts.
     fn end(&mut self, request: Option<&StreamRequest>, ending: &Ending, effects: &mut Effects) {
+        let at = match request {
+            Some(StreamRequest { route, .. }) => self.keep_up(route.hub(), request, effects),
+            None => 0,
+        };
         match (self.lifecycle.decide(ending), request) {
             (Decision::Refused, _) => return,
             (Decision::Closes(ending), Some(StreamRequest { route, .. })) => {
-                let at = route.hub().head();
                 match route.end_form(&ending) {
                     EndForm::Mark(event) => {
                         self.reader.complete_at(at);

@@ -16,8 +16,8 @@ pub(super) struct Effects {
     pub(super) made_room: bool,
     /// The end is announced or decided: those who watch for it are told.
     pub(super) closing: bool,
-    /// The reset and snapshot hooks are run.
-    pub(super) answer: Option<PendingAnswer>,
+    /// The reset and snapshot hooks are run, for the answer of this number.
+    pub(super) answer: Option<(PendingAnswer, u64)>,
 }
 
 impl Effects {
@@ -35,8 +35,8 @@ impl Effects {
         if let Some(waker) = self.waker {
             waker.wake();
         }
-        if let Some(pending) = self.answer {
-            pending.ask(stream);
+        if let Some((pending, number)) = self.answer {
+            pending.ask(stream, number);
         }
     }
 }

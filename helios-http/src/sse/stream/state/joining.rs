@@ -107,7 +107,7 @@ impl StreamState {
             _ if self.begins_earliest() => {
                 return replication.fetch_newest(&[topic], usize::MAX).await;
             }
-            _ => self.resumes_before_head(hub),
+            _ => self.resumes_before_head(),
         };
         if let Some(id) = after {
             let topics = [topic, &hub.topics.everyone];
@@ -122,10 +122,10 @@ impl StreamState {
     }
 
     /// The id behind which a topic begins that is joined between the start of the stream and its response head.
-    fn resumes_before_head(&self, hub: &Hub) -> Option<EventId> {
+    fn resumes_before_head(&self) -> Option<EventId> {
         let parts = lock(&self.parts);
         let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
-        is_before_head.then(|| parts.begins_after(hub, self.request()))?
+        is_before_head.then(|| parts.begins_after(self.request()))?
     }
 
     fn take_up(
@@ -136,13 +136,14 @@ impl StreamState {
     ) -> Result<(), SseError> {
         self.change(|parts, effects| {
             let hub = &streams.hub;
-            // Another task may have joined or ended meanwhile. A client of another epoch is about to be sent away.
-            if !parts.may_join(hub, &membership.topic.name)? || parts.is_of_another_epoch(hub) {
+            let head = parts.keep_up(hub, self.request(), effects);
+            // Another task may have joined or ended meanwhile.
+            if !parts.may_join(hub, &membership.topic.name)? {
                 return Ok(());
             }
             match self.request() {
                 Some(request) if parts.head == HeadStage::Left => {
-                    parts.join_late(request, membership, replay, effects);
+                    parts.join_late(request, head, (membership, replay), effects);
                 }
                 // What it misses is told with where it begins.
                 _ => drop(parts.take_in(streams, membership, replay)),
@@ -188,7 +189,7 @@ impl StreamState {
             let parts = lock(&self.parts);
             let joined = parts.joined().map(|joined| Arc::clone(&joined.topic));
             let topics: Vec<_> = joined.collect();
-            (parts.begins_after(&streams.hub, Some(request)), topics)
+            (parts.begins_after(Some(request)), topics)
         };
         if request.begins_earliest() {
             let topics: Vec<_> = topics.iter().collect();
@@ -203,11 +204,14 @@ impl StreamState {
 
     /// Every stream is in the topic of what is broadcast, but for a plain one that has joined no topic: whoever reads it takes
     /// all events for its answer.
-    pub(super) fn join_everyone(&self, request: &StreamRequest) {
-        let mut parts = lock(&self.parts);
-        if !request.route.options.plain || parts.joined().next().is_some() {
-            parts.join_everyone(request.route.hub());
-        }
+    pub(super) fn join_everyone(self: &Arc<Self>, request: &StreamRequest) {
+        let hub = request.route.hub();
+        self.change(|parts, effects| {
+            parts.keep_up(hub, Some(request), effects);
+            if !request.route.options.plain || parts.joined().next().is_some() {
+                parts.join_everyone(hub);
+            }
+        });
     }
 }
 
@@ -242,15 +246,14 @@ impl Parts {
     fn join_late(
         &mut self,
         request: &StreamRequest,
-        membership: Membership,
-        replay: Replay,
+        head: u64,
+        (membership, replay): (Membership, Replay),
         effects: &mut Effects,
     ) {
         let streams = &request.route.streams;
         let hub = &streams.hub;
-        let (head, is_first) = (hub.head(), !self.reader.uses_ids());
+        let is_first = !self.reader.uses_ids();
         if is_first {
-            self.epoch.get_or_insert(hub.epoch());
             self.reader.use_ids_from(head);
         }
         let topic = membership.topic.name.to_string();
@@ -263,7 +266,7 @@ impl Parts {
             return;
         }
         if is_first && !plain {
-            let id = Some(self.id_of(hub, head).to_string());
+            let id = Some(self.id_of(head).to_string());
             let ready = control::ready(hub.options(), self.reader.id(), id, false);
             self.reader.push_position(head, ready);
         }
@@ -280,9 +283,9 @@ impl Parts {
         replay: Replay,
     ) -> Option<ResetReason> {
         let hub = &streams.hub;
-        self.epoch.get_or_insert(hub.epoch());
+        let epoch = self.reader.epoch();
         let mut subscription = Subscription::new(membership, || hub.head());
-        let replayed = subscription.replay(replay, |id| streams.position_of(id));
+        let replayed = subscription.replay(replay, |id| streams.position_of(id, epoch));
         // One that was finished long ago made room for another of its name.
         let name = Arc::clone(&subscription.topic.topic.name);
         self.reader.leave(|before| *before.topic.name == *name);

@@ -12,7 +12,7 @@
 //! 2. **Published events.** A reader merges its topics by number and never writes an event above the hub's head that it
 //!    loaded before it looked at them, so that what is written with an id comes after everything below that id. What turns
 //!    up below the position, a late replay or an event that had to be fetched, is written without its id.
-//! 3. **`reset`** ([`Parts::reset`]). It is told before all that is still to be read and has the position: the client has
+//! 3. **`reset`** ([`Parts::reset`], and [`Parts::keep_up`] for another epoch). It is told before all that is still to be read and has the position: the client has
 //!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
 //!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
 //!    brought; one that has brought none gets its first with the last reset.
@@ -29,8 +29,10 @@
 //! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
 //! connection.
 //!
-//! Private events, `reconnect` and `error` have no id. All ids of one client are of the sequence in which it joined its
-//! first topic ([`Parts::id_of`]): where another begins, they stay true there, and the next connection is reset.
+//! Private events, `reconnect` and `error` have no id. All ids are of the epoch of the stream's reader ([`Parts::id_of`]). Where another
+//! begins, the stream goes over to it ([`Parts::keep_up`]): the reset has the id of before, as do all that follow until a position
+//! or an event of the new epoch is written ([`Parts::last_told`]). A client that brings an id of an epoch that is over is reset,
+//! whatever its number: so nothing that such an id says of missing events can be wrong.
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,6 @@ use helios_core::sse::{CloseReason, ResetReason, SseReset};
 use super::effects::Effects;
 use super::{HeadStage, Parts, StreamState};
 use crate::sse::control;
-use crate::sse::hub::Hub;
 use crate::sse::hub::topics::Membership;
 use crate::sse::options::StreamOptions;
 use crate::sse::stream::route::StreamRequest;
@@ -63,11 +64,11 @@ impl StreamRequest {
         self.last_event_id.as_deref() == Some(EARLIEST)
     }
 
-    /// The number after which the client wants to go on, or why that cannot be.
-    fn resumes_at(&self) -> Option<Result<u64, ResetReason>> {
+    /// The number in this epoch after which the client wants to go on, or why that cannot be.
+    fn resumes_at(&self, epoch: u64) -> Option<Result<u64, ResetReason>> {
         let id = self.last_seen()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
-        Some(id.and_then(|id| self.route.streams.position_of(id)))
+        Some(id.and_then(|id| self.route.streams.position_of(id, epoch)))
     }
 }
 
@@ -89,6 +90,7 @@ impl StreamState {
     pub(crate) fn begin(self: &Arc<Self>) -> Beginning {
         match self.request() {
             Some(request) => self.change(|parts, effects| {
+                parts.keep_up(request.route.hub(), Some(request), effects);
                 let is_over = parts.has_had_all(request) && self.is_left_alone();
                 match is_over {
                     true => Beginning::Over,
@@ -105,7 +107,8 @@ impl Parts {
     /// will ever have.
     fn has_had_all(&self, request: &StreamRequest) -> bool {
         let StreamOptions { plain, restart, .. } = request.route.options;
-        let last = request.resumes_at().and_then(Result::ok);
+        let last = request.resumes_at(self.reader.epoch());
+        let last = last.and_then(Result::ok);
         let has_all = |seq| self.reader.finished_by(seq, Membership::is_named);
         plain && !restart && self.is_driven && last.is_some_and(has_all)
     }
@@ -116,25 +119,26 @@ impl Parts {
         self.head = HeadStage::Left;
         let hub = request.route.hub();
         let has_failed = self.lifecycle.closed_reason() == Some(CloseReason::Error);
-        if self.breaks_off && !has_failed {
+        if request.route.options.plain && self.breaks_off && !has_failed {
             return Beginning::SentAway;
         }
-        if self.joined().next().is_none() || self.is_of_another_epoch(hub) {
+        if self.joined().next().is_none() {
             return Beginning::Open(None);
         }
         if request.begins_earliest() {
             self.replay_earliest();
         }
-        let last = request.resumes_at();
+        let last = request.resumes_at(self.reader.epoch());
         let start = self.reader.start(last.and_then(Result::ok));
         let (missed, id) = match last {
             Some(Err(reason)) => {
                 let all = 0..self.reader.topics().count();
                 let missed = all.map(|topic| (topic, reason)).collect();
+                self.id_before = request.last_event_id.as_deref().map(Box::from);
                 (missed, request.last_event_id.clone())
             }
             Some(Ok(_)) | None => {
-                let id = self.id_of(hub, start.position).to_string();
+                let id = self.id_of(start.position).to_string();
                 (start.missed, Some(id))
             }
         };
@@ -142,6 +146,15 @@ impl Parts {
         let mut resets = self.by_reason(&missed);
         resets.extend(self.deferred.take_resets());
         let plain = request.route.options.plain;
+        // A client that brings an id begins with that. One that brings none has missed what came between its joins and the
+        // new epoch.
+        if self.begins_anew && last.is_none() {
+            if plain {
+                return Beginning::SentAway;
+            }
+            let all: Vec<_> = (0..self.reader.topics().count()).collect();
+            resets.push(SseReset::new(ResetReason::Epoch, self.names(&all)));
+        }
         if plain && !resets.is_empty() {
             return Beginning::Gone;
         }
@@ -150,7 +163,7 @@ impl Parts {
             return Beginning::Open(None);
         }
         if plain {
-            return Beginning::Open(Some(self.id_of(hub, start.position)));
+            return Beginning::Open(Some(self.id_of(start.position)));
         }
         // A client without an id gets its first one with the last of these.
         let early = id.clone().filter(|_| last.is_some() || resets.is_empty());
@@ -180,24 +193,26 @@ impl Parts {
     }
 
     /// The id behind which what is joined before the response head leaves begins.
-    pub(crate) fn begins_after(
-        &self,
-        hub: &Hub,
-        request: Option<&StreamRequest>,
-    ) -> Option<EventId> {
-        let last = request.and_then(|request| request.resumes_at()?.ok());
+    pub(crate) fn begins_after(&self, request: Option<&StreamRequest>) -> Option<EventId> {
+        let epoch = self.reader.epoch();
+        let last = request.and_then(|request| request.resumes_at(epoch)?.ok());
         let seq = last.or_else(|| self.reader.first_join())?;
-        Some(hub.id(seq))
+        Some(self.id_of(seq))
     }
 
     /// The id of a position of this stream.
-    pub(super) fn id_of(&self, hub: &Hub, seq: u64) -> EventId {
-        EventId::new(self.epoch.unwrap_or_else(|| hub.epoch()), seq)
+    pub(super) fn id_of(&self, seq: u64) -> EventId {
+        EventId::new(self.reader.epoch(), seq)
     }
 
-    /// Whether another sequence began since the first topic was joined: its numbers mean nothing now.
-    pub(crate) fn is_of_another_epoch(&self, hub: &Hub) -> bool {
-        self.epoch.is_some_and(|epoch| epoch != hub.epoch())
+    /// The id that the client brings back if it is cut now. One that was reset has its id of before, until it has been written
+    /// another.
+    pub(super) fn last_told(&self) -> String {
+        let before = self.id_before.as_deref();
+        match before.filter(|_| !self.reader.has_told()) {
+            Some(before) => before.to_owned(),
+            None => self.id_of(self.reader.position()).to_string(),
+        }
     }
 
     /// One reset for all topics that are missed for the same reason.

@@ -143,7 +143,7 @@ impl Parts {
             self.reader.wait_anew();
         }
         loop {
-            let head = hub.head();
+            let head = self.keep_up(hub, request, effects);
             let private = self.reader.outbox.len();
             let gathered = self.reader.gather(head, cx.waker(), frame);
             // At once: a reset below queues events of its own.
@@ -190,9 +190,7 @@ impl Parts {
     fn overtaken(&mut self, request: &StreamRequest, overtaken: Overtaken, effects: &mut Effects) {
         let options = request.route.hub().options();
         if !self.lifecycle.is_well() {
-            // The client is still owed its private events; it will resume the rest, and must not take this for all.
-            self.reader.abandon().for_each(drop);
-            self.breaks_off = true;
+            self.keep_last_words();
             return;
         }
         match (overtaken.lost, options.slow_clients) {
@@ -204,6 +202,12 @@ impl Parts {
                 self.end_as_slow(request, effects);
             }
         }
+    }
+
+    /// The client is still owed its private events; it will resume the rest, and must not take this for all.
+    pub(super) fn keep_last_words(&mut self) {
+        self.reader.abandon().for_each(drop);
+        self.breaks_off = true;
     }
 
     fn end_as_slow(&mut self, request: &StreamRequest, effects: &mut Effects) {
@@ -235,6 +239,8 @@ impl Parts {
     fn judge(&mut self, request: &StreamRequest, effects: &mut Effects) -> Judgement {
         let hub = request.route.hub();
         let now = hub.now();
+        // One that does not read learns here that another epoch has begun.
+        self.keep_up(hub, Some(request), effects);
         // A client that waits for its response head, for the hooks of its reset, or for another server, is not slow itself.
         let is_held = self.head < HeadStage::Left || self.reader.is_blocked();
         let backlog = match is_held {
@@ -279,9 +285,13 @@ impl Parts {
         self.task.waits();
     }
 
-    /// Whether there is something to read that was not there when the `head` was loaded.
+    /// Whether there is something to read that was not there when the `head` was loaded, or another epoch has begun since.
     fn has_missed(&self, hub: &Hub, head: u64) -> bool {
-        head != hub.head() && self.reader.has_seen_beyond(head)
+        match hub.head_of(self.reader.epoch()) {
+            Some(now) => head != now && self.reader.has_seen_beyond(head),
+            // It may have come to wait for a topic when all were woken for that already.
+            None => true,
+        }
     }
 
     /// How far the client is behind; it has yet to see its end, too.
@@ -335,7 +345,7 @@ mod tests {
     use helios_core::call::Call;
     use helios_core::error::HttpError;
     use helios_core::event::SseEvent;
-    use helios_core::hub::{Replay, UnnumberedEvent};
+    use helios_core::hub::{EventId, Replay, UnnumberedEvent};
     use helios_core::route::Verb;
     use helios_core::sse::{SseError, SseSnapshot};
 
@@ -383,6 +393,18 @@ mod tests {
                 waits: true,
             })))
         );
+    }
+
+    /// It may have begun to wait for a topic behind the last wake-up.
+    #[test]
+    fn a_reader_looks_again_where_another_epoch_began_while_it_looked() {
+        let streams = Streams::new();
+        let stream = live_stream(&streams);
+        let hub = &streams.hub;
+        let has_missed = || lock(&stream.parts).has_missed(hub, hub.head());
+        assert!(!has_missed());
+        hub.restart_at(EventId::new(hub.epoch() + 1, 0));
+        assert!(has_missed());
     }
 
     #[test]

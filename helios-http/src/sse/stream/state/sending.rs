@@ -78,44 +78,50 @@ impl StreamState {
 
     /// Sends an event of the stream's own source, in the task that polls for it. False if there is no room, or the stream is
     /// closed.
-    pub(crate) fn write(&self, event: &SseEvent) -> Result<bool, SseError> {
+    pub(crate) fn write(self: &Arc<Self>, event: &SseEvent) -> Result<bool, SseError> {
         let Some(StreamRequest { route, .. }) = self.request() else {
             return Ok(false);
         };
         let hub = route.hub();
         hub.check_reserved(event)?;
-        let mut parts = lock(&self.parts);
-        if parts.lifecycle.closed_reason().is_some() {
-            return Ok(false);
-        }
-        parts.check_id(event)?;
-        let outbox = &mut parts.reader.outbox;
-        let written = outbox.has_room(HIGH_WATER)
-            && outbox.write(hub.head(), event, hub.options().max_event_bytes)?;
-        if written {
-            parts.raise_head(HeadStage::Wanted);
-        }
-        Ok(written)
+        self.change(|parts, effects| {
+            let head = parts.keep_up(hub, self.request(), effects);
+            if parts.lifecycle.closed_reason().is_some() {
+                return Ok(false);
+            }
+            parts.check_id(event)?;
+            let outbox = &mut parts.reader.outbox;
+            let written = outbox.has_room(HIGH_WATER)
+                && outbox.write(head, event, hub.options().max_event_bytes)?;
+            if written {
+                parts.raise_head(HeadStage::Wanted);
+            }
+            Ok(written)
+        })
     }
 
-    /// Puts an event into the queue, to be written after everything that was published until now. An answer to a reset is
-    /// written right behind `after`.
+    /// Puts an event into the queue, to be written after everything that was published until now. What belongs to an `answer` of
+    /// the hooks is written where the reader is held for it.
     pub(crate) fn push(
         self: &Arc<Self>,
         prepared: &Prepared,
-        after: Option<u64>,
+        answer: Option<u64>,
     ) -> Result<(), SseError> {
-        self.push_as(prepared, after, Manner::Steady)
+        self.push_as(prepared, answer, Manner::Steady)
     }
 
     fn push_as(
         self: &Arc<Self>,
         prepared: &Prepared,
-        after: Option<u64>,
+        answer: Option<u64>,
         manner: Manner,
     ) -> Result<(), SseError> {
         let pushed = self.change(|parts, effects| {
-            let pushed = parts.push(self.request(), prepared, after, manner)?;
+            let head = match self.request() {
+                Some(request) => parts.keep_up(request.route.hub(), Some(request), effects),
+                None => 0,
+            };
+            let pushed = parts.push(head, prepared, answer, manner)?;
             if pushed {
                 parts.raise_head(HeadStage::Wanted);
                 effects.wake(&mut parts.task);
@@ -125,7 +131,7 @@ impl StreamState {
         match (pushed?, prepared) {
             // It went live between `prepare` and here.
             (false, Prepared::Deferred(event, origin, _)) => {
-                self.push_as(&self.prepare(event.clone(), *origin)?, after, manner)
+                self.push_as(&self.prepare(event.clone(), *origin)?, answer, manner)
             }
             _ => Ok(()),
         }
@@ -135,12 +141,12 @@ impl StreamState {
     pub(crate) fn push_if_room(
         self: &Arc<Self>,
         prepared: &Prepared,
-        after: Option<u64>,
+        answer: Option<u64>,
     ) -> Option<Result<(), SseError>> {
-        if !lock(&self.parts).takes_now(after) {
+        if !lock(&self.parts).takes_now(answer) {
             return None;
         }
-        match self.push(prepared, after) {
+        match self.push(prepared, answer) {
             Err(SseError::Full) if self.is_live() => None,
             sent => Some(sent),
         }
@@ -239,13 +245,13 @@ impl Parts {
     /// False if the event is of a form that came too late.
     fn push(
         &mut self,
-        request: Option<&StreamRequest>,
+        head: u64,
         prepared: &Prepared,
-        after: Option<u64>,
+        answer: Option<u64>,
         manner: Manner,
     ) -> Result<bool, SseError> {
         // An end waits for the answers of hooks.
-        let is_answer = self.answers(after).is_some() && self.lifecycle.is_live();
+        let is_answer = self.answers(answer).is_some() && self.lifecycle.is_live();
         if let (Some(reason), false) = (self.lifecycle.closed_reason(), is_answer) {
             return Err(SseError::Closed(reason));
         }
@@ -253,10 +259,9 @@ impl Parts {
             (Prepared::Deferred(event, origin, size), true) => {
                 self.deferred.push(event.clone(), *origin, *size)?;
             }
-            (Prepared::Encoded(bytes), _) => match self.answers(after) {
+            (Prepared::Encoded(bytes), _) => match self.answers(answer) {
                 Some(at) => self.reader.push_control(at, bytes.clone()),
                 None => {
-                    let head = request.map_or(0, |request| request.route.hub().head());
                     let burst = manner == Manner::Burst;
                     self.reader.outbox.push(head, bytes.clone(), burst)?;
                 }
@@ -268,8 +273,8 @@ impl Parts {
 
     /// Whether `send` need not wait: there is room, or waiting would be in vain. Everything else waits for the answer to a
     /// reset, so the answer itself does not wait.
-    fn takes_now(&self, after: Option<u64>) -> bool {
-        let is_answer = self.answers(after).is_some();
+    fn takes_now(&self, answer: Option<u64>) -> bool {
+        let is_answer = self.answers(answer).is_some();
         is_answer || !self.lifecycle.is_open() || self.reader.outbox.has_room(HIGH_WATER)
     }
 

@@ -317,20 +317,11 @@ impl World {
         })
     }
 
-    /// As a replication does it.
+    /// As a replication does it. Streams learn of it when they read, or are sent to, next.
     fn restart(&mut self, head: u64) {
-        let _runtime = self.runtime.enter();
         self.finished = [None; TOPICS.len()];
-        let end_all = || {
-            for client in self.streams.live() {
-                client.send_away(CloseReason::ServerClosed);
-            }
-        };
-        end_all();
-        self.streams
-            .hub
-            .restart_at(EventId::new(self.streams.hub.epoch() + 1, head));
-        end_all();
+        let epoch = self.streams.hub.epoch() + 1;
+        self.streams.hub.restart_at(EventId::new(epoch, head));
     }
 
     /// How much of the log is up to this id.
