@@ -472,7 +472,7 @@ pub enum SseError {
     /// A topic's name is empty, longer than 256 bytes, has a `*`, or begins with `helios:`: names are no patterns, `*` stands for all
     /// streams, and `helios:` for what servers tell each other.
     #[error(
-        "`{0:.64}` cannot be the name of a topic; use 1 to 256 bytes without `*` that do not begin with `helios:`, such as `user:7`, and `broadcast` for everybody"
+        "`{0:.64}` cannot be a topic's name; use 1 to 256 bytes without `*` that do not begin with `helios:`; for everybody use `broadcast`"
     )]
     InvalidTopic(String),
     /// The key with which an event is to be published once is empty, or longer than 256 bytes.
