@@ -6,6 +6,7 @@ mod backplane {
     mod delivery;
     mod failures;
     mod finish;
+    mod kit;
     mod loss;
     mod lost_memory;
     mod node;
