@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backplane {
+    mod broken;
     mod chaos;
     mod delivery;
     mod failures;

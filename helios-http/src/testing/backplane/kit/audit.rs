@@ -8,7 +8,7 @@ use helios_core::hub::EventId;
 
 use super::judge::Sight;
 use super::ledger::Mark;
-use super::report::{FaultKind, Found};
+use super::report::{FaultKind, Found, said};
 use crate::sse::backplane::{BackplaneEvent, BackplaneSink, Watched};
 use crate::sync::lock;
 
@@ -91,9 +91,8 @@ impl Audit {
                 _ => false,
             };
             if is_beyond == Some(true) || (is_missed && !self.may_lose) {
-                let (last, known) = (answer.last, followed.last);
-                let what =
-                    format!("{topic} has {last:?} at {newest}, and {known:?} was handed over");
+                let (last, known) = (said(answer.last), said(followed.last));
+                let what = format!("{topic} has {last} at {newest}, and {known} was handed over");
                 self.found.push((FaultKind::WatchPlace, what));
             }
             followed.last = followed.last.or(answer.last);
@@ -152,7 +151,8 @@ impl Audit {
             _ => false,
         };
         if is_later == Some(true) || (is_other && !self.may_lose) {
-            let what = format!("{id} in {topic} is said to follow {prev:?}, and follows {last:?}");
+            let (prev, last) = (said(prev), said(last));
+            let what = format!("{id} in {topic} is said to follow {prev}, and follows {last}");
             self.found.push((FaultKind::Prev, what));
         }
     }

@@ -8,7 +8,7 @@ use helios_core::hub::EventId;
 
 use super::diary::{Diary, Step};
 use super::ledger::{Answer, Ledger, Mark, Post, PostKind};
-use super::report::{FaultKind, Found};
+use super::report::{FaultKind, Found, said};
 
 /// What a round allows.
 #[derive(Clone, Copy, Debug)]
@@ -128,13 +128,13 @@ impl<'a> Judge<'a> {
             return;
         }
         let Some(post) = self.ledger.post(mark) else {
-            let what = format!("{id:?} has the text {}", mark.text());
+            let what = format!("{} has the text {}", said(id), mark.text());
             return self.found.push((FaultKind::Invented, what));
         };
         let answer = post.attempts[mark.attempt];
         let is_denied = matches!(answer, Answer::NotPublished | Answer::Finished);
         if is_denied && self.accused.insert((FaultKind::NotPublished, mark)) {
-            let what = format!("{} in {}, seen as {id:?}", mark.text(), post.topic);
+            let what = format!("{} in {}, seen as {}", mark.text(), post.topic, said(id));
             self.found.push((FaultKind::NotPublished, what));
         }
         if let Some(id) = id
@@ -149,7 +149,9 @@ impl<'a> Judge<'a> {
 
     /// Nothing is numbered behind an end.
     fn check_ends(&mut self) {
-        for (id, (post, _)) in &self.names {
+        let mut names: Vec<_> = self.names.iter().collect();
+        names.sort_by_key(|(id, _)| (id.epoch(), id.seq()));
+        for (id, (post, _)) in names {
             let post = &self.ledger.posts[*post];
             let end = self.ends.get(&(&*post.topic, id.epoch()));
             if let Some(end) = end.filter(|end| id.is_after(**end) == Some(true)) {
@@ -225,3 +227,6 @@ pub(super) fn judge_history(ledger: &Ledger, remembered: &Remembered<'_>) -> Vec
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

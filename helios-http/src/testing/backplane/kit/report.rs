@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// Faults of which a report keeps the words.
-const MOST: usize = 200;
+use helios_core::hub::EventId;
+
+/// Faults of one kind of which a report keeps the words.
+const MOST: usize = 8;
 
 /// What a run has done, and what it has found. Its `Display` says it in plain words, with the seed that begins it anew.
 ///
@@ -32,7 +34,7 @@ pub struct Report {
     pub connections: u64,
     /// Resets that clients were told.
     pub resets: u64,
-    /// What broke a promise: the first of them.
+    /// What broke a promise: the first of each kind.
     pub faults: Vec<Fault>,
     /// Faults in all.
     pub faults_found: usize,
@@ -145,10 +147,12 @@ impl Report {
     /// Notes what was found in a part that the seed begins.
     pub(super) fn add(&mut self, seed: u64, found: Vec<Found>) {
         self.faults_found += found.len();
-        let room = MOST.saturating_sub(self.faults.len());
-        let faults = found.into_iter().take(room);
-        self.faults
-            .extend(faults.map(|(kind, what)| Fault { kind, seed, what }));
+        for (kind, what) in found {
+            let of_kind = self.faults.iter().filter(|fault| fault.kind == kind);
+            if of_kind.count() < MOST {
+                self.faults.push(Fault { kind, seed, what });
+            }
+        }
     }
 
     /// Whether nothing was found.
@@ -176,6 +180,11 @@ impl Report {
 
 /// A fault before it is known which part has found it.
 pub(super) type Found = (FaultKind, String);
+
+/// An id in plain words.
+pub(super) fn said(id: Option<EventId>) -> String {
+    id.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@ use super::diary::Diary;
 use super::judge::{Page, Remembered, Rules, judge, judge_history};
 use super::ledger::{Answer, Ledger};
 use super::peer::{Peer, page_of};
-use super::report::{FaultKind, Found};
+use super::report::{FaultKind, Found, said};
 use super::world::{Goal, Nodes, World};
 use super::{Kit, clients, publishers};
 use crate::sse::backplane::Ask;
@@ -211,11 +211,11 @@ impl<'a, R: Rig> Round<'a, R> {
             match client.await {
                 Ok((diary, is_there)) => {
                     if !is_there {
-                        let (topics, last) = (diary.topics.join(" and "), diary.last);
+                        let (topics, last) = (diary.topics.join(" and "), said(diary.last));
                         let heads: Vec<_> =
                             diary.topics.iter().map(|it| goal.heads.get(it)).collect();
                         let what =
-                            format!("client {n} of {topics} is at {last:?}, and not at {heads:?}");
+                            format!("client {n} of {topics} is at {last}, and not at {heads:?}");
                         self.found.push((FaultKind::Stuck, what));
                     }
                     diaries.push(diary);

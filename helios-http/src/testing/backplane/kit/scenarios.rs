@@ -224,7 +224,7 @@ impl<B: Backplane> Scene<B> {
         ensure(refused, FaultKind::BehindEnd, || {
             format!("a batch is answered {answers:?}")
         })?;
-        let first = EventId::new(ids[0].epoch(), ids[0].seq() - 1);
+        let first = EventId::new(ids[0].epoch(), ids[0].seq().saturating_sub(1));
         let of_a = self.one.all_after(&a, first, 10).await?.unwrap_or_default();
         let texts: Vec<_> = of_a.iter().map(|event| &event.bytes[..]).collect();
         ensure(texts == [b"1", b"4"], FaultKind::History, || {
@@ -261,7 +261,7 @@ impl<B: Backplane> Scene<B> {
         ensure(again.as_ref().ok() == Some(&end), FaultKind::Key, || {
             format!("the end {end} is {again:?} the next time")
         })?;
-        let before = EventId::new(first.epoch(), first.seq() - 1);
+        let before = EventId::new(first.epoch(), first.seq().saturating_sub(1));
         let all = self
             .two
             .all_after(&a, before, 10)

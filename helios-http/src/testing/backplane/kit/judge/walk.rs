@@ -1,12 +1,12 @@
 //! The way of one client through what was published.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use helios_core::hub::EventId;
 
 use super::super::diary::{Diary, Step};
 use super::super::ledger::{Ledger, Mark};
-use super::super::report::{FaultKind, Found};
+use super::super::report::{FaultKind, Found, said};
 use super::Rules;
 
 /// Up to where a reset tells that events are missing.
@@ -83,7 +83,7 @@ pub(super) fn walk<'a>(
 /// For each reset, up to where it tells: to the position that is told behind it, or as far as the connection came.
 fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
     let mut told = HashMap::new();
-    let mut waiting = std::collections::VecDeque::new();
+    let mut waiting = VecDeque::new();
     let mut last = None;
     let nowhere = |last: Option<EventId>| last.map_or(UpTo::Nothing, UpTo::Id);
     for (n, step) in steps.iter().enumerate() {
@@ -113,8 +113,7 @@ fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
 
 impl<'a> Walk<'a> {
     fn fault(&mut self, kind: FaultKind, what: &str) {
-        let (client, node, at) = (self.client, self.node, self.at);
-        let at = at.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+        let (client, node, at) = (self.client, self.node, said(self.at));
         let topics = self.diary.topics.join(" and ");
         let what = format!("client {client} of {topics}, on node {node} at {at}: {what}");
         self.found.push((kind, what));
