@@ -3,7 +3,6 @@
 
 mod backplane {
     mod broken;
-    mod chaos;
     mod delivery;
     mod failures;
     mod finish;

@@ -9,6 +9,7 @@ use helios::testing::backplane::{InMemory, Kit, Report, Rig, Weather};
 const WHILE: Duration = Duration::from_secs(4);
 
 async fn clean(kit: Kit, rig: impl Rig) -> Report {
+    println!("seed {}", kit.seed());
     let report = kit.run(rig).await;
     println!("{report}");
     report.assert_clean();

@@ -26,6 +26,8 @@ struct Followed {
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     newest: Option<EventId>,
+    /// Sequences that are over.
+    over: HashSet<u64>,
     followed: HashMap<String, Followed>,
     unwatched: HashSet<String>,
     handed: HashSet<EventId>,
@@ -126,7 +128,13 @@ impl Audit {
             let what = format!("{id} in {topic} is handed over behind {newest}");
             self.found.push((FaultKind::Order, what));
         }
-        self.newest = Some(id);
+        if self.over.contains(&id.epoch()) {
+            let what = format!("{id} in {topic} is of a sequence that was over");
+            self.found.push((FaultKind::Epoch, what));
+        }
+        let before = self.newest.replace(id).map(EventId::epoch);
+        self.over
+            .extend(before.filter(|before| *before != id.epoch()));
         if self.unwatched.contains(topic) {
             let what = format!("{id} in {topic}");
             self.found.push((FaultKind::Unwatch, what));
@@ -229,6 +237,20 @@ mod tests {
         assert_eq!(found(&[(3, Some(2))]), [FaultKind::Prev]);
         assert_eq!(found(&[(3, Some(1)), (4, Some(1))]), [FaultKind::Prev]);
         assert_eq!(found(&[(2, Some(1))]), [FaultKind::WatchPlace]);
+    }
+
+    #[test]
+    fn a_sequence_that_comes_back_is_found() {
+        let audit = Audit::new(false);
+        let sink = sink_of(&audit);
+        lock(&audit).follow(&["a"]);
+        for epoch in [1, 2, 1] {
+            let event = PastEvent::new(EventId::new(epoch, 1), SystemTime::now(), "x".into());
+            sink.accept(BackplaneEvent::event("a", event, None));
+        }
+        let (_, found) = lock(&audit).take_found();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, FaultKind::Epoch);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use helios_core::hub::{EventId, HistoryLimits};
 use helios_core::sse::NodeId;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::audit::{Audit, SharedAudit, mark_in, sink_of};
 use super::judge::Page;
 use super::report::{FaultKind, Found};
+use crate::failure::with_causes;
 use crate::sse::backplane::{
     Ask, Backplane, BackplaneError, History, PastEvent, Publish, Startup, Watched,
 };
@@ -46,7 +47,7 @@ pub(super) async fn answered<T>(
     let failed = |why: String| (FaultKind::Failed, format!("{what}: {why}"));
     match timeout(LONGEST, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(crate::failure::with_causes(&error).to_string())),
+        Ok(Err(error)) => Err(failed(with_causes(&error).to_string())),
         Err(_) => Err(failed("no answer in time".to_owned())),
     }
 }
@@ -76,6 +77,20 @@ impl<B: Backplane> Peer<B> {
             Ok(())
         };
         answered("stop", stop).await
+    }
+
+    /// Waits until it answers, and renews its lease.
+    ///
+    /// # Errors
+    ///
+    /// If it does not in time.
+    pub(super) async fn until_well(&self, until: Instant) -> Result<(), Found> {
+        loop {
+            match answered("renew", self.backplane.renew()).await {
+                Err(_) if Instant::now() < until => sleep(Duration::from_millis(20)).await,
+                answer => return answer,
+            }
+        }
     }
 
     pub(super) async fn watch(&self, topics: &[&str]) -> Result<Watched, Found> {

@@ -27,6 +27,9 @@ const PUBLISHERS: usize = 2;
 /// Topics of one client, at most.
 const TOPICS: usize = 3;
 
+/// No round takes longer.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// What a round has done and found.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -74,7 +77,10 @@ impl<'a, R: Rig> Round<'a, R> {
             peer,
             rules: Rules {
                 late: world.is_silent,
-                resets: !weather.is_made_good() || rig.may_lose() || rig.begins_anew(),
+                resets: !weather.is_made_good()
+                    || rig.may_lose()
+                    || rig.begins_anew()
+                    || kit.history.age < LONGEST,
                 epochs: rig.begins_anew(),
             },
             world: Arc::new(world),
@@ -158,6 +164,8 @@ impl<'a, R: Rig> Round<'a, R> {
                 self.found.push(found);
             }
         }
+        let until = Instant::now() + self.kit.heals_within;
+        self.found.extend(self.peer.until_well(until).await.err());
     }
 
     /// Ends half of the topics, and publishes a last event to the others. Gives the sequence that it is now.
@@ -212,10 +220,11 @@ impl<'a, R: Rig> Round<'a, R> {
                 Ok((diary, is_there)) => {
                     if !is_there {
                         let (topics, last) = (diary.topics.join(" and "), said(diary.last));
-                        let heads: Vec<_> =
-                            diary.topics.iter().map(|it| goal.heads.get(it)).collect();
-                        let what =
-                            format!("client {n} of {topics} is at {last}, and not at {heads:?}");
+                        let heads = diary.topics.iter().filter_map(|it| goal.heads.get(it));
+                        let heads: Vec<_> = heads.collect();
+                        let what = format!(
+                            "client {n} of {topics} is at {last}, and the newest numbers are {heads:?}"
+                        );
                         self.found.push((FaultKind::Stuck, what));
                     }
                     diaries.push(diary);
@@ -259,7 +268,8 @@ impl<'a, R: Rig> Round<'a, R> {
     }
 
     async fn check_history(&mut self, epoch: u64) -> Result<(), Found> {
-        for topic in self.world.topics.clone() {
+        let is_kept = self.kit.history.age >= LONGEST;
+        for topic in self.world.topics.clone().into_iter().filter(|_| is_kept) {
             let first = {
                 let ledger = lock(&self.world.ledger);
                 let mut published = ledger.published().into_iter();
@@ -320,9 +330,8 @@ async fn trouble<R: Rig>(world: Arc<World<R>>, mut rng: Rng) {
             // One that does not start is there again in the calm.
             0 => drop(nodes.replace(node).await),
             1 => {
-                nodes
-                    .hold(node, Duration::from_millis(rng.u64(..150)))
-                    .await
+                let time = Duration::from_millis(rng.u64(..150));
+                nodes.hold(node, time).await;
             }
             _ => nodes.rig.trouble(rng.u64(..)).await,
         }

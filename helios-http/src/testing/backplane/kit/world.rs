@@ -17,6 +17,7 @@ use super::Kit;
 use super::ledger::{Answer, Ledger, Mark, PostKind};
 use super::report::{FaultKind, Found};
 use crate::error::Error;
+use crate::failure::with_causes;
 use crate::sse::{SseHub, SseService};
 use crate::sync::lock;
 
@@ -117,7 +118,7 @@ impl<R: Rig> Nodes<R> {
             match self.replace(n).await {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
-                    let what = format!("a node does not start: {error}: {:?}", error);
+                    let what = format!("a node does not start: {}", with_causes(&error));
                     return Err((FaultKind::Failed, what));
                 }
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -167,16 +168,14 @@ impl<R: Rig> World<R> {
 
     /// The service of a node; of another one if it is being replaced.
     pub(super) async fn sse(&self, n: usize) -> SseService {
-        let count = self.nodes.len();
-        for k in 0.. {
-            if let Some(hub) = self.nodes.hub((n + k) % count) {
+        loop {
+            let count = self.nodes.len();
+            let hubs = (n..n + count).filter_map(|n| self.nodes.hub(n % count));
+            if let Some(hub) = { hubs }.next() {
                 return hub.sse().clone();
             }
-            if k >= count {
-                sleep(Duration::from_millis(1)).await;
-            }
+            sleep(Duration::from_millis(1)).await;
         }
-        unreachable!("it goes on until there is one")
     }
 
     pub(super) fn begin(&self, topic: &Arc<str>, kind: PostKind) -> Mark {
