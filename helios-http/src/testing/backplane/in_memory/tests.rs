@@ -1,7 +1,9 @@
 use helios_core::hub::HistoryLimits;
 use tokio::time::advance;
 
+use super::log::{END_OUTLIVES, SWEEP};
 use super::*;
+use crate::sse::backplane::BackplaneSink;
 
 const LIMITS: HistoryLimits = HistoryLimits {
     events: 3,
@@ -106,7 +108,7 @@ async fn topics_of_which_nothing_is_left_are_forgotten_and_their_past_is_gone() 
     for _ in 0..SWEEP {
         backplane.publish(publish("b")).await.unwrap();
     }
-    assert!(!lock(&backplane.shared.log).topics.contains_key("a"));
+    assert!(!lock(&backplane.shared.log).knows("a"));
     assert_eq!(numbers(&backplane, Ask::after("a", first)).await, None);
 }
 

@@ -1,7 +1,12 @@
 use helios_core::hub::HistoryLimits;
 
 use super::super::in_memory::InMemory;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::*;
+use crate::sse::backplane::BackplaneEvent;
 
 /// What was handed over, in order: numbers, and `Torn` as `(newest, true)`.
 type Seen = Arc<Mutex<Vec<(u64, bool)>>>;
