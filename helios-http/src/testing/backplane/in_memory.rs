@@ -62,7 +62,7 @@ const LEASE: Duration = Duration::from_secs(15);
 /// }
 /// let mut reader = two.sse("/news").await;
 /// assert_eq!(reader.next().await.unwrap().event, "helios:ready");
-/// let id = one.post("/news").json("it rains").await.text().to_owned();
+/// let id = one.post("/news").json(&"it rains").await.text().to_owned();
 /// let event = reader.next().await.unwrap();
 /// assert_eq!((event.data, event.id), ("it rains".to_owned(), id));
 /// # }
