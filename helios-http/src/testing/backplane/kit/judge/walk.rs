@@ -38,7 +38,8 @@ struct Walk<'a> {
     seen_here: HashSet<Mark>,
     /// A reset has announced another sequence.
     is_anew: bool,
-    began: HashMap<(usize, u64), usize>,
+    /// The sequences that it has seen on each node.
+    epochs: HashMap<usize, Vec<u64>>,
     missing: Vec<(u64, usize)>,
     found: Vec<Found>,
 }
@@ -64,7 +65,7 @@ pub(super) fn walk<'a>(
         seen: HashSet::new(),
         seen_here: HashSet::new(),
         is_anew: false,
-        began: HashMap::new(),
+        epochs: HashMap::new(),
         missing: Vec::new(),
         found: Vec::new(),
     };
@@ -190,6 +191,9 @@ impl<'a> Walk<'a> {
             );
         }
         self.reach(id);
+        if let Some(id) = id {
+            self.note_epoch(id);
+        }
     }
 
     /// It is told that it has everything up to here.
@@ -200,6 +204,11 @@ impl<'a> Walk<'a> {
                 self.fault(FaultKind::Order, &format!("{id} comes next"));
             }
             Some((_, Some(_))) => {
+                if self.is_anew {
+                    self.is_anew = false;
+                    let what = format!("{id} goes on in it, behind a reset for another");
+                    self.fault(FaultKind::Epoch, &what);
+                }
                 self.pass(id.seq(), &id.to_string());
                 self.at = Some(id);
             }
@@ -207,17 +216,23 @@ impl<'a> Walk<'a> {
                 if !self.is_anew {
                     self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
                 }
-                let began = self.began.entry((self.node, id.epoch())).or_default();
-                *began += 1;
-                if *began > 1 {
-                    self.fault(
-                        FaultKind::Epoch,
-                        &format!("{id} begins it for a second time"),
-                    );
-                }
                 self.begin(id);
+                self.note_epoch(id);
             }
             None => self.begin(id),
+        }
+    }
+
+    /// A node goes on to another sequence and never back; one that is behind others may still be in an old one.
+    fn note_epoch(&mut self, id: EventId) {
+        let seen = self.epochs.entry(self.node).or_default();
+        if seen.last() == Some(&id.epoch()) {
+            return;
+        }
+        let comes_back = seen.contains(&id.epoch());
+        seen.push(id.epoch());
+        if comes_back {
+            self.fault(FaultKind::Epoch, &format!("{id} comes back on this node"));
         }
     }
 
