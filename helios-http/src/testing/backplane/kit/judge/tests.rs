@@ -286,6 +286,9 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
         kinds(&ledger, &[ready(1), other(5)], rules),
         [FaultKind::Epoch]
     );
+    // It began anew twice, before a position was told.
+    let again = [ready(1), told(1), told(1), other(5)];
+    assert_eq!(kinds(&ledger, &again, rules), []);
     let same = [ready(1), told(1), ready(1)];
     assert_eq!(kinds(&ledger, &same, rules), [FaultKind::Epoch]);
     let back = |node| {

@@ -164,7 +164,10 @@ impl<'a> Walk<'a> {
                 *told = upto.max(*told);
             }
         }
-        self.reach(id);
+        // It tells the id that the client has, or a fresh client's first.
+        if id != self.at {
+            self.reach(id);
+        }
         self.is_anew |= is_epoch;
     }
 
