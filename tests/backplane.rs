@@ -3,11 +3,12 @@
 
 mod backplane {
     mod audit;
-    mod chaos;
+    mod broken;
     mod delivery;
     mod down;
     mod failures;
     mod finish;
+    mod kit;
     mod local;
     mod loss;
     mod lost_memory;

@@ -3,6 +3,7 @@
 pub mod announced;
 pub mod cores;
 pub mod hello;
+pub mod publish;
 pub mod reader;
 pub mod routes;
 pub mod sse;

@@ -368,6 +368,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "publish",
+        title: "Events of 256 bytes published in process, to the hub alone, or through a backplane in memory and back",
+        subjects: &["publish", "publish-backplane"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: figures(&["events per CPU-second"], 0, said),
+        goals: &[figure("publish-backplane", AtLeast(500_000.0))],
+    },
+    Scenario {
         name: "startup",
         title: "From `Helios::new` to the first accept, with 1,000 routes",
         subjects: &["helios-1000-routes"],

@@ -7,11 +7,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
-use helios::Helios;
+use helios::{Helios, SseHub};
 use helios_benches::Error;
 use helios_benches::announced::{Announced, announce};
 use helios_benches::cores::{self, own_cpu};
-use helios_benches::{hello, routes, sse};
+use helios_benches::{hello, publish, routes, sse};
 use http::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -119,6 +119,11 @@ const SUBJECTS: &[Subject] = &[
     }),
     subject("get-10", |runtime| walk(runtime, &Method::GET, 10)),
     subject("get-1000", |runtime| walk(runtime, &Method::GET, 1000)),
+    subject("publish", |runtime| publish_all(runtime, &publish::alone())),
+    subject("publish-backplane", |runtime| {
+        let (hub, _reader) = runtime.block_on(publish::behind_a_backplane())?;
+        publish_all(runtime, &hub)
+    }),
 ];
 
 fn find(name: &str) -> Result<&'static Subject, Error> {
@@ -233,5 +238,16 @@ fn walk(runtime: &Runtime, method: &Method, count: usize) -> Result<(), Error> {
     });
     let taken = own_cpu()? - before;
     println!("{}", taken.as_nanos() as f64 / REQUESTS as f64);
+    Ok(())
+}
+
+/// How many events are published in a second of processor time.
+fn publish_all(runtime: &Runtime, hub: &SseHub) -> Result<(), Error> {
+    const EVENTS: usize = 500_000;
+    runtime.block_on(publish::publish(hub, EVENTS / 10))?;
+    let before = own_cpu()?;
+    runtime.block_on(publish::publish(hub, EVENTS))?;
+    let taken = own_cpu()? - before;
+    println!("{}", EVENTS as f64 / taken.as_secs_f64());
     Ok(())
 }

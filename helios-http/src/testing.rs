@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+pub mod backplane;
 mod cookies;
 mod multipart;
 mod request;

@@ -103,6 +103,8 @@ usage: cargo xtask test                              run every check, as CI does
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event or an end
+       cargo xtask soak --backplane [--minutes N] [--seed N]
+                                                     servers behind a backplane in all weathers, and one that loses its memory
        cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 

@@ -191,6 +191,7 @@ pub use sink::{BackplaneEvent, BackplaneSink};
 /// let app = Helios::new(App).backplane(InMemory::new());
 /// # let sse = app.sse();
 /// # let app = helios::testing::TestServer::start(app).await?;
+/// # while sse.check_ready().is_err() { tokio::task::yield_now().await; }
 /// # let options = helios::sse::PublishOptions::default().key("once");
 /// # let first = sse.publish_with("news", "it rains", &options).await.unwrap();
 /// # assert_eq!(sse.publish_with("news", "it rains", &options).await.unwrap(), first);

@@ -10,12 +10,16 @@
 //! cargo xtask soak                                 ten minutes
 //! cargo xtask soak --minutes 1 --clients 500 --seed 7
 //! cargo xtask soak --minutes 6 --clients 2000 --hostile 500
+//! cargo xtask soak --backplane --minutes 60 --seed 7
 //! ```
 //!
 //! With hostile peers (`attacks.rs`) there are two runs. In the first they are clients like the others, in the second they attack for the
 //! middle third of the time. The others must not lose anything by it, nor wait for more than twice as long.
+//!
+//! With `--backplane` it is the replication that is worn out (`backplane.rs`), in one process.
 
 mod attacks;
+mod backplane;
 mod child;
 mod control;
 mod drain;
@@ -63,7 +67,8 @@ fn live_bytes() -> u64 {
         .saturating_sub(stats.bytes_deallocated) as u64
 }
 
-const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--seed N]";
+const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--seed N]
+       soak --backplane [--minutes N] [--seed N]";
 
 /// More than the server has cores, so that publishers and readers interrupt each other.
 const SERVER_THREADS: usize = 4;
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         [child::SERVE, seed] => serve(seed),
+        ["--backplane", args @ ..] => backplane::soak(args),
         args => soak(args),
     };
     match done {

@@ -1,0 +1,94 @@
+//! What one client has seen, over all its connections.
+
+use std::sync::Arc;
+
+use helios_core::decode::DecodedEvent;
+use helios_core::hub::EventId;
+use helios_core::sse::END_MARK;
+
+use super::ledger::Mark;
+
+/// Something that a client has seen. Ids are those that an event itself carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A connection to this node begins, and the one before is over.
+    Connected(usize),
+    Ready(Option<EventId>),
+    Reset {
+        id: Option<EventId>,
+        is_epoch: bool,
+        topics: Vec<String>,
+    },
+    Event(Option<EventId>, Mark),
+    /// Its topics are over.
+    End,
+    /// An event that is none of the kit's.
+    Unknown(String),
+}
+
+/// What one client has seen.
+#[derive(Debug)]
+pub(super) struct Diary {
+    pub(super) topics: Vec<Arc<str>>,
+    pub(super) steps: Vec<Step>,
+    /// The id that it brings when it comes back.
+    pub(super) last: Option<EventId>,
+    pub(super) is_over: bool,
+}
+
+impl Diary {
+    pub(super) fn new(topics: Vec<Arc<str>>) -> Self {
+        Self {
+            topics,
+            steps: Vec::new(),
+            last: None,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn take(&mut self, event: &DecodedEvent) {
+        let own = event.has_own_id && !event.id.is_empty() && event.id != END_MARK;
+        let id = match own.then(|| event.id.parse()) {
+            Some(Ok(id)) => Some(id),
+            Some(Err(_)) => return self.steps.push(Step::Unknown(format!("{event:?}"))),
+            None => None,
+        };
+        self.last = id.or(self.last);
+        let step = match &*event.event {
+            "helios:ready" => Step::Ready(id),
+            "helios:reset" => reset(id, &event.data),
+            "helios:end" => {
+                self.is_over = true;
+                Step::End
+            }
+            "helios:reconnect" | "helios:overloaded" | "helios:stale" => return,
+            "message" => match Mark::parse(&event.data) {
+                Some(mark) => Step::Event(id, mark),
+                None => Step::Unknown(format!("{event:?}")),
+            },
+            _ => Step::Unknown(format!("{event:?}")),
+        };
+        self.steps.push(step);
+    }
+
+    pub(super) fn resets(&self) -> usize {
+        let is_reset = |step: &&Step| matches!(step, Step::Reset { .. });
+        self.steps.iter().filter(is_reset).count()
+    }
+}
+
+fn reset(id: Option<EventId>, data: &str) -> Step {
+    #[derive(serde::Deserialize)]
+    struct Reset {
+        reason: String,
+        topics: Vec<String>,
+    }
+    match serde_json::from_str::<Reset>(data) {
+        Ok(Reset { reason, topics }) => Step::Reset {
+            id,
+            is_epoch: reason == "epoch",
+            topics,
+        },
+        Err(error) => Step::Unknown(format!("{data}: {error}")),
+    }
+}

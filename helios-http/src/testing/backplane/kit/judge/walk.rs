@@ -1,0 +1,299 @@
+//! The way of one client through what was published.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use helios_core::hub::EventId;
+
+use super::super::diary::{Diary, Step};
+use super::super::ledger::{Ledger, Mark};
+use super::super::report::{FaultKind, Found, said};
+use super::Rules;
+
+/// Up to where a reset tells that events are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UpTo {
+    Id(EventId),
+    /// The topic is over.
+    All,
+    /// Nothing was read behind it.
+    Nothing,
+}
+
+/// A client that goes through its diary.
+struct Walk<'a> {
+    ledger: &'a Ledger,
+    published: &'a [(EventId, usize)],
+    client: usize,
+    diary: &'a Diary,
+    rules: Rules,
+    node: usize,
+    /// It has everything up to here, or has been told.
+    at: Option<EventId>,
+    /// What it is owed behind that, in this sequence.
+    owed: Vec<(u64, usize)>,
+    next: usize,
+    /// Up to where it was told that events are missing, by topic and sequence.
+    told: HashMap<(&'a str, u64), u64>,
+    seen: HashSet<usize>,
+    seen_here: HashSet<Mark>,
+    /// A reset has announced another sequence.
+    is_anew: bool,
+    /// The sequences that it has seen on each node.
+    epochs: HashMap<usize, Vec<u64>>,
+    missing: Vec<(u64, usize)>,
+    found: Vec<Found>,
+}
+
+/// Everything that is wrong with what this client has seen.
+pub(super) fn walk<'a>(
+    ledger: &'a Ledger,
+    published: &'a [(EventId, usize)],
+    (client, diary): (usize, &'a Diary),
+    rules: Rules,
+) -> Vec<Found> {
+    let mut walk = Walk {
+        ledger,
+        published,
+        client,
+        diary,
+        rules,
+        node: 0,
+        at: None,
+        owed: Vec::new(),
+        next: 0,
+        told: HashMap::new(),
+        seen: HashSet::new(),
+        seen_here: HashSet::new(),
+        is_anew: false,
+        epochs: HashMap::new(),
+        missing: Vec::new(),
+        found: Vec::new(),
+    };
+    let told = told_up_to(&diary.steps);
+    for (n, step) in diary.steps.iter().enumerate() {
+        walk.step(step, told.get(&n).copied());
+    }
+    for (seq, post) in std::mem::take(&mut walk.missing) {
+        if !walk.has(seq, post) {
+            walk.miss(seq, post, "the end of the round");
+        }
+    }
+    walk.found
+}
+
+/// For each reset, up to where it tells: to the position that is told behind it, or as far as the connection came.
+fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
+    let mut told = HashMap::new();
+    let mut waiting = VecDeque::new();
+    let mut last = None;
+    let nowhere = |last: Option<EventId>| last.map_or(UpTo::Nothing, UpTo::Id);
+    for (n, step) in steps.iter().enumerate() {
+        match step {
+            Step::Connected(_) => {
+                let cut = waiting.drain(..);
+                told.extend(cut.map(|reset: usize| (reset, nowhere(last))));
+            }
+            Step::Ready(id) => {
+                last = id.or(last);
+                if let Some(reset) = waiting.pop_front() {
+                    told.insert(reset, nowhere(last));
+                }
+            }
+            Step::Reset { id, .. } => {
+                last = id.or(last);
+                waiting.push_back(n);
+            }
+            Step::Event(id, _) => last = id.or(last),
+            Step::End => told.extend(waiting.drain(..).map(|reset| (reset, UpTo::All))),
+            Step::Unknown(_) => {}
+        }
+    }
+    told.extend(waiting.into_iter().map(|reset| (reset, nowhere(last))));
+    told
+}
+
+impl<'a> Walk<'a> {
+    fn fault(&mut self, kind: FaultKind, what: &str) {
+        let (client, node, at) = (self.client, self.node, said(self.at));
+        let topics = self.diary.topics.join(" and ");
+        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}");
+        self.found.push((kind, what));
+    }
+
+    fn step(&mut self, step: &'a Step, told: Option<UpTo>) {
+        match step {
+            Step::Connected(node) => {
+                self.node = *node;
+                self.seen_here.clear();
+                self.is_anew = false;
+            }
+            Step::Ready(id) => self.reach(*id),
+            Step::Reset {
+                id,
+                is_epoch,
+                topics,
+            } => self.reset(*id, *is_epoch, topics, told),
+            Step::Event(id, mark) => self.event(*id, *mark),
+            Step::End => self.end(),
+            Step::Unknown(what) => self.fault(FaultKind::Invented, what),
+        }
+    }
+
+    fn reset(
+        &mut self,
+        id: Option<EventId>,
+        is_epoch: bool,
+        topics: &'a [String],
+        told: Option<UpTo>,
+    ) {
+        let is_allowed = match is_epoch {
+            true => self.rules.epochs,
+            false => self.rules.resets,
+        };
+        if !is_allowed {
+            self.fault(FaultKind::Reset, &format!("reset of {topics:?}"));
+        }
+        let upto = match told {
+            Some(UpTo::Id(id)) => Some((id.epoch(), id.seq())),
+            Some(UpTo::All) => self.at.map(|at| (at.epoch(), u64::MAX)),
+            Some(UpTo::Nothing) | None => None,
+        };
+        if let Some((epoch, upto)) = upto {
+            for topic in topics {
+                let told = self.told.entry((topic, epoch)).or_default();
+                *told = upto.max(*told);
+            }
+        }
+        // It tells the id that the client has, or a fresh client's first.
+        if id != self.at {
+            self.reach(id);
+        }
+        self.is_anew |= is_epoch;
+    }
+
+    fn event(&mut self, id: Option<EventId>, mark: Mark) {
+        if self.ledger.is_other(mark) {
+            return;
+        }
+        if !self.seen_here.insert(mark) {
+            self.fault(FaultKind::Invented, &format!("{} comes twice", mark.text()));
+        }
+        let Some(post) = self.ledger.post(mark) else {
+            return;
+        };
+        let topic = &*post.topic;
+        if topic != "*" && self.diary.topics.iter().all(|joined| &**joined != topic) {
+            let what = format!("{} is of {topic}", mark.text());
+            self.fault(FaultKind::Invented, &what);
+        }
+        self.seen.insert(mark.post);
+        if id.is_some() && id == self.at {
+            self.fault(
+                FaultKind::Order,
+                &format!("{} has the same id", mark.text()),
+            );
+        }
+        self.reach(id);
+        if let Some(id) = id {
+            self.note_epoch(id);
+        }
+    }
+
+    /// It is told that it has everything up to here.
+    fn reach(&mut self, id: Option<EventId>) {
+        let Some(id) = id else { return };
+        match self.at.map(|at| (at, id.is_after(at))) {
+            Some((at, Some(false))) if at != id => {
+                self.fault(FaultKind::Order, &format!("{id} comes next"));
+            }
+            Some((_, Some(_))) => {
+                if self.is_anew {
+                    self.is_anew = false;
+                    let what = format!("{id} goes on in it, behind a reset for another");
+                    self.fault(FaultKind::Epoch, &what);
+                }
+                self.pass(id.seq(), &id.to_string());
+                self.at = Some(id);
+            }
+            Some((_, None)) => {
+                if !self.is_anew {
+                    self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
+                }
+                self.begin(id);
+                self.note_epoch(id);
+            }
+            None => self.begin(id),
+        }
+    }
+
+    /// A node goes on to another sequence and never back; one that is behind others may still be in an old one.
+    fn note_epoch(&mut self, id: EventId) {
+        let seen = self.epochs.entry(self.node).or_default();
+        if seen.last() == Some(&id.epoch()) {
+            return;
+        }
+        let comes_back = seen.contains(&id.epoch());
+        seen.push(id.epoch());
+        if comes_back {
+            self.fault(FaultKind::Epoch, &format!("{id} comes back on this node"));
+        }
+    }
+
+    /// What it is owed is behind this id.
+    fn begin(&mut self, id: EventId) {
+        self.is_anew = false;
+        self.at = Some(id);
+        let is_owed = |(of, n): &&(EventId, usize)| {
+            let post = &self.ledger.posts[*n];
+            let is_in = |joined: &&str| *joined == &*post.topic;
+            let mut topics = self.diary.topics.iter().map(|topic| &**topic).chain(["*"]);
+            of.is_after(id) == Some(true) && post.is_visible() && topics.any(|topic| is_in(&topic))
+        };
+        let owed = self.published.iter().filter(is_owed);
+        self.owed = owed.map(|(of, n)| (of.seq(), *n)).collect();
+        self.next = 0;
+    }
+
+    /// Whether it has seen this, or has been told that it misses it.
+    fn has(&self, seq: u64, post: usize) -> bool {
+        let topic = &*self.ledger.posts[post].topic;
+        let epoch = self.at.map_or(0, EventId::epoch);
+        let told = self.told.get(&(topic, epoch));
+        self.seen.contains(&post) || told.is_some_and(|told| seq <= *told)
+    }
+
+    /// Everything up to this number is to be there now.
+    fn pass(&mut self, upto: u64, before: &str) {
+        while let Some((seq, post)) = self.owed.get(self.next).copied()
+            && seq <= upto
+        {
+            self.next += 1;
+            match self.has(seq, post) {
+                true => {}
+                false if self.rules.late => self.missing.push((seq, post)),
+                false => self.miss(seq, post, before),
+            }
+        }
+    }
+
+    fn miss(&mut self, seq: u64, post: usize, before: &str) {
+        let topic = &self.ledger.posts[post].topic;
+        let what = format!("number {seq} of {topic}, post {post}, is not seen before {before}");
+        self.fault(FaultKind::Missed, &what);
+    }
+
+    fn end(&mut self) {
+        let topics = &self.diary.topics;
+        let ends = |topic: &str| self.ledger.may_be_finished(topic);
+        if let Some(open) = topics.iter().find(|topic| !ends(topic)) {
+            self.fault(FaultKind::End, &format!("it ends, and {open} does not"));
+        }
+        // A broadcast may have come after that.
+        for (seq, post) in self.owed.split_off(self.next) {
+            let is_of_topic = &*self.ledger.posts[post].topic != "*";
+            if is_of_topic && !self.has(seq, post) {
+                self.miss(seq, post, "the end");
+            }
+        }
+    }
+}

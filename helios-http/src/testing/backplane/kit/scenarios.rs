@@ -1,0 +1,111 @@
+//! What is tried by itself, directly at the backplane.
+
+mod history;
+mod leases;
+mod publishing;
+mod watching;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use helios_core::hub::EventId;
+use tokio::time::{Instant, sleep};
+
+use super::super::rig::Rig;
+use super::peer::{Peer, ensure};
+use super::report::{FaultKind, Found, Report};
+use super::world::Nodes;
+use crate::sse::backplane::Backplane;
+use crate::sync::lock;
+use leases::LEASE;
+
+/// Two links, and topics that nobody else has.
+struct Scene<B> {
+    one: Peer<B>,
+    two: Peer<B>,
+    name: String,
+}
+
+macro_rules! try_all {
+    ($nodes:expr, $report:expr, $($name:literal => $scene:ident),* $(,)?) => {
+        $({
+            let found = match Scene::new($nodes).await {
+                Ok(scene) => {
+                    let ended = scene.$scene().await;
+                    scene.close(ended).await
+                }
+                Err(found) => vec![found],
+            };
+            $report.scenarios.push($name);
+            let seed = $report.seed;
+            $report.add(seed, found);
+        })*
+    };
+}
+
+/// Tries all of them.
+pub(super) async fn run<R: Rig>(nodes: &Arc<Nodes<R>>, report: &mut Report) {
+    try_all!(nodes, report,
+        "history is what was published, in pages" => history,
+        "history has its limits, and says what is gone" => limits,
+        "an id of another sequence is gone" => another_sequence,
+        "a batch is answered one by one" => batch,
+        "a key counts on all nodes" => keys,
+        "nothing is published behind an end" => ends,
+        "an answer to a watch has its place" => watch_place,
+        "what is unwatched is not handed over" => unwatch,
+        "a lease begins with its node and is given up with it" => lease,
+    );
+}
+
+/// A lease that is not renewed runs out, and comes back when it is; `None` in a run that is too short for that.
+pub(super) async fn leases<R: Rig>(nodes: &Arc<Nodes<R>>, lasting: Duration) -> Option<Vec<Found>> {
+    if lasting < 2 * LEASE {
+        return None;
+    }
+    Some(match Scene::new(nodes).await {
+        Ok(scene) => {
+            let ended = scene.lease_runs_out().await;
+            scene.close(ended).await
+        }
+        Err(found) => vec![found],
+    })
+}
+
+impl<B: Backplane> Scene<B> {
+    async fn new<R: Rig<Link = B>>(nodes: &Arc<Nodes<R>>) -> Result<Self, Found> {
+        let may_lose = nodes.rig.may_lose();
+        let link = || nodes.rig.node(nodes.number());
+        Ok(Self {
+            one: Peer::start(link(), may_lose).await?,
+            two: Peer::start(link(), may_lose).await?,
+            name: format!("scene-{:x}", fastrand::u64(..)),
+        })
+    }
+
+    fn topic(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
+    }
+
+    /// Everything that was found.
+    async fn close(self, ended: Result<(), Found>) -> Vec<Found> {
+        let mut found: Vec<_> = ended.err().into_iter().collect();
+        for peer in [self.one, self.two] {
+            found.extend(peer.stop().await.err());
+            found.extend(lock(&peer.audit).take_found().1);
+        }
+        found
+    }
+
+    /// What is watched is handed over, soon.
+    async fn until_handed(&self, peer: &Peer<B>, topic: &str, id: EventId) -> Result<(), Found> {
+        let until = Instant::now() + Duration::from_secs(5);
+        while !lock(&peer.audit).has(topic, id) {
+            ensure(Instant::now() < until, FaultKind::Missed, || {
+                format!("{id} in {topic} is not handed over")
+            })?;
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
