@@ -6,8 +6,11 @@ use std::time::SystemTime;
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use tower_http::cors::CorsLayer;
+use tower_http::services::ServeDir;
+
+use super::kit::TYPESCRIPT;
 
 /// The environment variable with the origin of pages that may read the streams if they bring the cookie. Without it
 /// no cookie is asked for, and no page from elsewhere may read.
@@ -25,7 +28,8 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
         ..State::default()
     });
     let full = Arc::clone(&state);
-    let app = Helios::new(Site).provide_as(state).sse_options(|sse| {
+    let app = Helios::new(Site).provide_as(state).mount("/kit", kit());
+    let app = app.sse_options(|sse| {
         sse.retry = RETRY;
         sse.backlog.events = 16; // young events are kept for those who read, up to this
         let events = 4;
@@ -45,6 +49,7 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
     };
     let origin: HeaderValue = origin.parse().expect("an origin");
     let cors = CorsLayer::new().allow_origin(origin);
+    let cors = cors.allow_headers([HeaderName::from_static("last-event-id")]);
     app.layer(cors.allow_credentials(true)).listen().await
 }
 
@@ -196,7 +201,12 @@ impl Control {
     }
 }
 
-/// The page whose EventSource is tried.
+/// What a page can import.
+pub(crate) fn kit() -> ServeDir {
+    ServeDir::new(TYPESCRIPT.folder())
+}
+
+/// The page that is tried.
 pub(crate) fn page() -> impl IntoResponse {
     let html = [("content-type", "text/html")];
     (html, include_str!("page.html"))

@@ -15,8 +15,9 @@ export function stream(pieces, then = ENDS, headers = {}) {
           controller.error(asked.signal.reason);
         });
       },
-      pull(controller) {
+      async pull(controller) {
         asked.pulls++;
+        await settled();
         while (typeof left[0] === 'number') mock.timers.tick(left.shift());
         if (left.length) return controller.enqueue(new TextEncoder().encode(left.shift()));
         if (then === ENDS) controller.close();
