@@ -69,6 +69,7 @@ async fn typescript_is_strict_and_passes_its_own_tests() {
 #[ignore = "needs Node; `cargo xtask test` runs it"]
 async fn typescript_in_node() {
     scenarios::all(&table::TYPESCRIPT, None).await;
+    scenarios::plain(&table::TYPESCRIPT, None).await;
 }
 
 #[tokio::test]
@@ -78,7 +79,9 @@ async fn typescript_in_chromium() {
     let browser = Some(&browser);
     tokio::join!(
         scenarios::all(&table::TYPESCRIPT_CHROMIUM, browser),
+        scenarios::plain(&table::TYPESCRIPT_CHROMIUM, browser),
         scenarios::all(&table::TYPESCRIPT_ELSEWHERE, browser),
+        scenarios::plain(&table::TYPESCRIPT_ELSEWHERE, browser),
     );
 }
 

@@ -43,6 +43,12 @@ pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
     Box::pin(scenarios).await;
 }
 
+/// A plain stream that is asked for by POST, and resumed: for the clients that can.
+pub(crate) async fn plain(client: &Client, browser: Option<&Frameset>) {
+    let trial = async { Trial::start(client, browser).await.plain().await };
+    Box::pin(trial).await;
+}
+
 impl<'a> Trial<'a> {
     async fn start(client: &'a Client, browser: Option<&'a Frameset>) -> Self {
         let origin = match client.start {
@@ -278,6 +284,37 @@ impl<'a> Trial<'a> {
             false => "0",
         };
         assert_eq!(asked, ["", "0", known], "{}", self.client.name);
+    }
+
+    /// Cut before its first event, between two, and for longer than history reaches.
+    async fn plain(self) {
+        let seen = self.open("/streams/plain/brief?method=post").await;
+        seen.wait_for("open", 1).await;
+        self.wire.cut();
+        let mut ids = self.server.publish("brief", 1..=1).await;
+        self.wire.mend();
+        seen.wait_for_news(1).await;
+        self.wire.cut();
+        ids.extend(self.server.publish("brief", 2..=3).await);
+        self.wire.mend();
+        seen.wait_for_news(3).await;
+        self.wire.cut();
+        self.server.publish("brief", 4..=60).await;
+        self.wire.mend();
+        seen.wait_for("open", 4).await;
+        assert_eq!(seen.named("helios:reset").len(), 1);
+        ids.extend(self.server.publish("brief", 61..=61).await);
+        seen.wait_for_news(61).await;
+        self.server.finish("brief").await;
+        seen.wait_until_closed().await;
+
+        let mut expected = news(1, &ids[..3]);
+        expected.extend(news(61, &ids[3..]));
+        assert_eq!(seen.named("news"), expected, "{}", self.client.name);
+        let asked = self.last_event_ids();
+        assert!(asked[1].is_some(), "the position of the head");
+        // The log lacks the one that was answered 410.
+        assert_eq!(asked[2..], [Some(ids[0].clone()), None]);
     }
 
     /// Kills the server, and starts another when the client has been refused. Whether it still listens.

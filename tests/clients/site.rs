@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
+use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use tower_http::cors::CorsLayer;
 use tower_http::services::ServeDir;
@@ -49,7 +50,9 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
     };
     let origin: HeaderValue = origin.parse().expect("an origin");
     let cors = CorsLayer::new().allow_origin(origin);
-    let cors = cors.allow_headers([HeaderName::from_static("last-event-id")]);
+    let cors = cors
+        .allow_headers([HeaderName::from_static("last-event-id"), CONTENT_TYPE])
+        .expose_headers([HeaderName::from_static("helios-position")]);
     app.layer(cors.allow_credentials(true)).listen().await
 }
 
@@ -124,6 +127,18 @@ impl Streams {
         client.send(SseEvent::json(newest).event("snapshot")).await
     }
 
+    #[sse("plain/{topic}", method = "POST")]
+    async fn plain(
+        &self,
+        #[param] topic: String,
+        #[body] text: String,
+    ) -> Result<SseStream, HttpError> {
+        match &*text {
+            "a body" => Ok(self.sse.subscribe([topic]).await?),
+            _ => Err(HttpError::bad_request("another body")),
+        }
+    }
+
     /// Every connection begins with an event that has no id.
     #[sse("greeted")]
     fn greeted(&self) -> impl Stream<Item = SseEvent> {
@@ -183,6 +198,11 @@ impl Control {
             ids.push(self.sse.publish(&topic, event).await?.to_string());
         }
         Ok(ids)
+    }
+
+    #[post("finish/{topic}")]
+    async fn finish(&self, #[param] topic: String) -> Result<(), SseError> {
+        self.sse.finish(&topic).await.map(drop)
     }
 
     /// Sends everybody away for so many milliseconds, and tells the time.

@@ -104,7 +104,7 @@ interface AnyRequest {
   signal?: AbortSignal;
   onState?: OnState;
   reconnect?: boolean;
-  text?: true | readonly string[];
+  text?: readonly string[];
   idle?: number;
 }
 
@@ -154,7 +154,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
             failures = 0;
             sawEvents = true;
             last = event;
-            yield { event, data: text === true || text?.includes(event) ? data : parsed(data), lastEventId };
+            yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
             signal?.throwIfAborted();
             if (event === end) return;
           }

@@ -81,8 +81,8 @@ interface Common<Event> {
   onState?: OnState | undefined;
   /** Come back when the connection is lost. Default: yes for GET, no for all others. */
   reconnect?: boolean | undefined;
-  /** The events whose data is text, `true` for all: it is given as it is. That of others is parsed as JSON, if it is JSON. */
-  text?: true | readonly TextName<Event>[] | undefined;
+  /** The events whose data is text, and given as it is. That of all others is parsed as JSON, if it is JSON. */
+  text?: readonly TextName<Event>[] | undefined;
   /** How many milliseconds of silence mean that the connection is lost. 0: none. Default: the client's, or 45 s. */
   idle?: number | undefined;
 }

@@ -177,9 +177,6 @@ test('data is JSON if it is, and text where that was said', async () => {
   const server = read([stream(body)], { text: ['log'] });
   await server.done;
   assert.deepEqual(data(server), [[1], '[DONE]', '12', '']);
-  const texts = read([stream(body)], { text: true });
-  await texts.done;
-  assert.deepEqual(data(texts), ['[1]', '[DONE]', '12', '']);
 });
 
 test('nothing is asked before it is iterated, and no more is read', async () => {

@@ -41,7 +41,7 @@ export async function dashboard() {
 }
 
 export async function plain() {
-  const answers = api.events('/oracle/answers', { method: 'post', body: { text: 'where' }, text: true });
+  const answers = api.events('/oracle/answers', { method: 'post', body: { text: 'where' }, text: ['message'] });
   for await (const e of answers) {
     is<typeof e, StreamEvent<'message', string> | Reset>(true);
     if (e.event === 'message') is<typeof e.data, string>(true);
