@@ -58,6 +58,7 @@ pub(crate) static TYPESCRIPT: Kit = kit!(
         "tsconfig.json",
         "src/index.ts",
         "src/react.ts",
+        "src/store.ts",
         "src/types.ts",
         "test/client.test.js",
         "test/follow.js",

@@ -1,23 +1,7 @@
 import { useMemo, useSyncExternalStore } from 'react';
-import type { OnState, State } from './types.js';
+import { eventStore, type Link, type Shown } from './store.js';
 
-/** What a hook gives to the stream that it opens. */
-export interface Link {
-  signal: AbortSignal;
-  onState: OnState;
-}
-
-export interface Shown<T> {
-  value: T;
-  state: State;
-  /** What went wrong, while it waits or once it has failed. */
-  error: unknown;
-}
-
-/**
- * Follows a stream while the component is there: `reduce` makes the value that is shown of the one before and an event. A change
- * of `deps` begins anew. On the server it shows `initial`.
- */
+/** An `eventStore` while the component is there. A change of `deps` begins anew. On the server it shows `initial`. */
 export function useEvents<E, T>(
   open: (link: Link) => AsyncIterable<E>,
   reduce: (value: T, event: E) => T,
@@ -26,50 +10,4 @@ export function useEvents<E, T>(
 ): Shown<T> {
   const store = useMemo(() => eventStore(open, reduce, initial), deps);
   return useSyncExternalStore(store.subscribe, store.shown, store.first);
-}
-
-/** The same for anything that can subscribe. The stream is open while somebody has subscribed. */
-export function eventStore<E, T>(
-  open: (link: Link) => AsyncIterable<E>,
-  reduce: (value: T, event: E) => T,
-  initial: T,
-) {
-  const first: Shown<T> = { value: initial, state: 'connecting', error: undefined };
-  const listeners = new Set<() => void>();
-  let shown = first;
-  let stop: AbortController | undefined;
-
-  async function follow(signal: AbortSignal) {
-    // Whoever has left is told nothing more.
-    const show = (change: Partial<Shown<T>>) => {
-      if (signal.aborted) return;
-      shown = { ...shown, ...change };
-      for (const listener of listeners) listener();
-    };
-    try {
-      const events = open({ signal, onState: (state, error) => show({ state, error }) });
-      for await (const event of events) show({ value: reduce(shown.value, event) });
-    } catch (error) {
-      show({ state: 'failed', error });
-    }
-  }
-
-  return {
-    first: () => first,
-    shown: () => shown,
-    subscribe(listener: () => void) {
-      listeners.add(listener);
-      if (!stop) {
-        stop = new AbortController();
-        shown = first;
-        void follow(stop.signal);
-      }
-      return () => {
-        listeners.delete(listener);
-        if (listeners.size) return;
-        stop?.abort();
-        stop = undefined;
-      };
-    },
-  };
 }
