@@ -66,6 +66,26 @@ test('a stream that starts again without a word is asked for again', async () =>
   assert.deepEqual(data(server), [1, 2, '']);
 });
 
+test('a server that said when to come back need not say it again', async () => {
+  const server = read([stream(RETRY + 'data: 1\n\n'), stream(':\n'), status(204)]);
+  await server.waits(1_000, 1);
+  await server.waits(1_000, 2);
+  assert.equal(await server.done, undefined);
+});
+
+test('connections without an event are made later and later', async () => {
+  const server = read([stream(RETRY), stream(RETRY), status(204)]);
+  await server.waits(1_000, 1);
+  await server.waits(2_000, 2);
+  await server.done;
+});
+
+test('a wait that is longer than any timer is as long as the longest', async () => {
+  const server = read([stream('retry: 99999999999\ndata: 1\n\n'), status(204)]);
+  await server.waits(2 ** 31 - 1);
+  await server.done;
+});
+
 test('a finished stream is not asked for again', async () => {
   const server = read([stream(RETRY + END, STAYS)]);
   assert.equal(await server.done, undefined);

@@ -18,7 +18,7 @@ const STREAM = [
   'data\rid: 2\revent: empty\r\r',
   'id: 3\n\n',
   'data: \uFEFF is text here\nunknown: x\ndata:colon: s\n\n',
-  'id: 4\0\nretry: 7s\nretry: -1\ndata: x\nid\n\n',
+  'id: 4\0\nretry: 7s\nretry: -1\ndata: x\n\nid\ndata: y\n\n',
   'event: none\n\n\r\n\r\r\ndata: \r\n\r\n',
   'event: half\ndata: of it\nid: 9\n',
 ].join('');
@@ -29,7 +29,8 @@ const WHOLE = {
     event('message', 'two\n lines', '1'),
     event('empty', '', '2'),
     event('message', '\uFEFF is text here\ncolon: s', '3'),
-    event('message', 'x', ''),
+    event('message', 'x', '3'),
+    event('message', 'y', ''),
     event('message', '', ''),
   ],
   retry: 3000,
