@@ -109,6 +109,8 @@ interface AnyRequest {
 }
 
 export function createClient<Paths extends object = AnyPaths>(options: ClientOptions = {}): Client<Paths> {
+  // Such a mistake is told at once, and not tried again and again.
+  if (typeof options.headers !== 'function') new Headers(options.headers);
   return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths>;
 }
 
@@ -121,6 +123,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
   const comesBack = request.reconnect ?? methodOf(request) === 'GET';
   const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
   const url = urlOf(options.baseUrl, path, request);
+  const body = JSON.stringify(request.body);
   let lastEventId = request.lastEventId ?? '';
   let retry: number | undefined;
   let failures = 0;
@@ -134,7 +137,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
       let lost: unknown;
       const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
       try {
-        const response = await connection.open(options, url, lastEventId, request);
+        const response = await connection.open(options, url, lastEventId, request, body);
         if (response.status === 204) return;
         if (response.status === 410 && lastEventId && comesBack) {
           connection.close();
@@ -201,7 +204,8 @@ class Connection {
     signal?.addEventListener('abort', this.#stop);
   }
 
-  async open({ headers: given, credentials, fetch: ours }: ClientOptions, url: string, lastEventId: string, request: AnyRequest) {
+  async open(options: ClientOptions, url: string, lastEventId: string, request: AnyRequest, body: string | undefined) {
+    const { headers: given, credentials } = options;
     const headers = new Headers(typeof given === 'function' ? await given() : given);
     for (const [name, value] of Object.entries(request.header ?? {})) headers.set(name, value);
     headers.set('accept', 'text/event-stream');
@@ -209,11 +213,11 @@ class Connection {
     if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
     const init: RequestInit = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
     if (credentials) init.credentials = credentials;
-    if (request.body !== undefined) {
+    if (body !== undefined) {
       headers.set('content-type', 'application/json');
-      init.body = JSON.stringify(request.body);
+      init.body = body;
     }
-    return this.#patiently((ours ?? fetch)(url, init));
+    return this.#patiently((options.fetch ?? fetch)(url, init));
   }
 
   /** The next bytes, or `undefined` behind the last. */

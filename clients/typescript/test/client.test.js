@@ -304,6 +304,20 @@ test('parameters are written into the path and behind it', async () => {
   assert.deepEqual([asked.credentials, asked.headers.get('x-a')], ['include', 'b']);
 });
 
+test('what can never be sent is told at once', async () => {
+  assert.throws(() => createClient({ headers: { 'not a name': 'x' } }), TypeError);
+  const server = read([], { method: 'post', body: 1n, reconnect: true });
+  assert.ok(await server.done instanceof TypeError);
+});
+
+test('headers that cannot be had now are asked for again', async () => {
+  const answers = [() => Promise.reject(new Error('offline')), () => ({ 'x-token': 'a' })];
+  const server = read([status(204)], {}, { headers: () => answers.shift()() });
+  await server.waits(3_000);
+  assert.equal(await server.done, undefined);
+  assert.equal(server.asked[0].headers.get('x-token'), 'a');
+});
+
 test('a parameter that would be another path is refused', async () => {
   for (const room of ['..', '.', '', undefined]) {
     const server = read([], { path: { room } }, {}, '/rooms/{room}');
