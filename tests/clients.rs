@@ -80,8 +80,8 @@ async fn typescript_in_chromium() {
     tokio::join!(
         scenarios::all(&table::TYPESCRIPT_CHROMIUM, browser),
         scenarios::plain(&table::TYPESCRIPT_CHROMIUM, browser),
-        scenarios::all(&table::TYPESCRIPT_ELSEWHERE, browser),
-        scenarios::plain(&table::TYPESCRIPT_ELSEWHERE, browser),
+        scenarios::all(&table::TYPESCRIPT_CHROMIUM_ELSEWHERE, browser),
+        scenarios::plain(&table::TYPESCRIPT_CHROMIUM_ELSEWHERE, browser),
     );
 }
 
@@ -93,6 +93,19 @@ async fn in_firefox() {
     tokio::join!(
         scenarios::all(&table::FIREFOX, browser),
         scenarios::all(&table::FIREFOX_ELSEWHERE, browser),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox and Node; `cargo xtask test` runs it"]
+async fn typescript_in_firefox() {
+    let browser = Frameset::start("firefox", Browser::firefox).await;
+    let browser = Some(&browser);
+    tokio::join!(
+        scenarios::all(&table::TYPESCRIPT_FIREFOX, browser),
+        scenarios::plain(&table::TYPESCRIPT_FIREFOX, browser),
+        scenarios::all(&table::TYPESCRIPT_FIREFOX_ELSEWHERE, browser),
+        scenarios::plain(&table::TYPESCRIPT_FIREFOX_ELSEWHERE, browser),
     );
 }
 

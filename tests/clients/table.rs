@@ -107,13 +107,23 @@ pub(crate) const TYPESCRIPT_CHROMIUM: Client = Client {
     ..TYPESCRIPT
 };
 
-pub(crate) const TYPESCRIPT_ELSEWHERE: Client = Client {
+pub(crate) const TYPESCRIPT_CHROMIUM_ELSEWHERE: Client = Client {
     name: "TypeScript client of Helios, in Chromium, from another origin, with a cookie",
     start: Start::Page {
         elsewhere: true,
         kit: Some(&kit::TYPESCRIPT),
     },
     ..TYPESCRIPT_CHROMIUM
+};
+
+pub(crate) const TYPESCRIPT_FIREFOX: Client = Client {
+    name: "TypeScript client of Helios, in Firefox",
+    ..TYPESCRIPT_CHROMIUM
+};
+
+pub(crate) const TYPESCRIPT_FIREFOX_ELSEWHERE: Client = Client {
+    name: "TypeScript client of Helios, in Firefox, from another origin, with a cookie",
+    ..TYPESCRIPT_CHROMIUM_ELSEWHERE
 };
 
 pub(crate) const NPM_EVENTSOURCE: Client = Client {
@@ -172,10 +182,12 @@ pub(crate) const CURL: Client = Client {
     ..EVENT_SOURCE
 };
 
-pub(crate) const ALL: [&Client; 14] = [
+pub(crate) const ALL: [&Client; 16] = [
     &TYPESCRIPT,
     &TYPESCRIPT_CHROMIUM,
-    &TYPESCRIPT_ELSEWHERE,
+    &TYPESCRIPT_CHROMIUM_ELSEWHERE,
+    &TYPESCRIPT_FIREFOX,
+    &TYPESCRIPT_FIREFOX_ELSEWHERE,
     &CHROMIUM,
     &CHROMIUM_ELSEWHERE,
     &FIREFOX,
