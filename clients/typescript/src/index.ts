@@ -231,7 +231,9 @@ class Connection {
     const { status, headers } = response;
     const type = headers.get('content-type') ?? 'nothing';
     const isJson = /^application\/([\w.-]+\+)?json\b/i.test(type);
-    const problem: Problem | undefined = isJson ? await this.#patiently(response.json()) : undefined;
+    const problem: Problem | undefined = isJson
+      ? await this.#patiently(response.json()).catch(() => undefined)
+      : undefined;
     const what = response.ok ? `${type} is no event stream` : `the server answered ${status}`;
     return new HeliosError(problem?.detail ?? problem?.title ?? what, { status, problem, retryAfter: retryAfter(headers) });
   }

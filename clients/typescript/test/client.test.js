@@ -136,6 +136,12 @@ test('a refusal is an error with its status and its problem', async () => {
   assert.deepEqual(server.states, ['connecting', 'failed: for admins only']);
 });
 
+test('a refusal whose problem cannot be read is an error all the same', async () => {
+  const server = read([status(404, { 'content-type': 'application/json' }, '{"detail":')]);
+  const error = await server.done;
+  assert.deepEqual([error.status, error.message], [404, 'the server answered 404']);
+});
+
 test('an answer that is no stream is an error', async () => {
   const server = read([status(200, { 'content-type': 'text/html' }, '<p>log in first')]);
   const error = await server.done;
