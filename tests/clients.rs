@@ -24,7 +24,7 @@ mod clients {
 
 use clients::hypermedia::{self, DATASTAR, HTMX_2, HTMX_2_OPEN, HTMX_4, HTMX_4_OPEN, TURBO};
 use clients::pages::Frameset;
-use clients::{llm, process, scenarios, site, table, websocket};
+use clients::{kit, llm, process, scenarios, site, table, websocket};
 use support::browser::Browser;
 
 /// Not a test, but the server of the others, in a process that they start.
@@ -58,6 +58,34 @@ async fn in_chromium() {
 }
 
 #[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn typescript_is_strict_and_passes_its_own_tests() {
+    let folder = kit::TYPESCRIPT.ready().await;
+    let tests = kit::program(&["npm", "test", "--silent"], &folder).status();
+    assert!(tests.await.unwrap().success());
+}
+
+#[tokio::test]
+#[ignore = "needs Node; `cargo xtask test` runs it"]
+async fn typescript_in_node() {
+    scenarios::all(&table::TYPESCRIPT, None).await;
+    scenarios::plain(&table::TYPESCRIPT, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and Node; `cargo xtask test` runs it"]
+async fn typescript_in_chromium() {
+    let browser = Frameset::start("chromium", Browser::chromium).await;
+    let browser = Some(&browser);
+    tokio::join!(
+        scenarios::all(&table::TYPESCRIPT_CHROMIUM, browser),
+        scenarios::plain(&table::TYPESCRIPT_CHROMIUM, browser),
+        scenarios::all(&table::TYPESCRIPT_CHROMIUM_ELSEWHERE, browser),
+        scenarios::plain(&table::TYPESCRIPT_CHROMIUM_ELSEWHERE, browser),
+    );
+}
+
+#[tokio::test]
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn in_firefox() {
     let browser = Frameset::start("firefox", Browser::firefox).await;
@@ -65,6 +93,19 @@ async fn in_firefox() {
     tokio::join!(
         scenarios::all(&table::FIREFOX, browser),
         scenarios::all(&table::FIREFOX_ELSEWHERE, browser),
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Firefox and Node; `cargo xtask test` runs it"]
+async fn typescript_in_firefox() {
+    let browser = Frameset::start("firefox", Browser::firefox).await;
+    let browser = Some(&browser);
+    tokio::join!(
+        scenarios::all(&table::TYPESCRIPT_FIREFOX, browser),
+        scenarios::plain(&table::TYPESCRIPT_FIREFOX, browser),
+        scenarios::all(&table::TYPESCRIPT_FIREFOX_ELSEWHERE, browser),
+        scenarios::plain(&table::TYPESCRIPT_FIREFOX_ELSEWHERE, browser),
     );
 }
 

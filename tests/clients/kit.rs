@@ -20,10 +20,13 @@ pub(crate) struct Kit {
 }
 
 macro_rules! kit {
-    ($folder:literal, [$($file:literal),* $(,)?], $install:expr) => {
+    ($folder:literal, $files:tt, $install:expr) => {
+        kit!($folder, from $folder, $files, $install)
+    };
+    ($folder:literal, from $source:literal, [$($file:literal),* $(,)?], $install:expr) => {
         Kit {
             folder: $folder,
-            files: &[$(($file, include_str!(concat!($folder, "/", $file)))),*],
+            files: &[$(($file, include_str!(concat!($source, "/", $file)))),*],
             install: &$install,
             installed: OnceCell::const_new(),
         }
@@ -43,6 +46,35 @@ pub(crate) static NODE: Kit = kit!(
         "websocket.mjs",
     ],
     [&["npm", "ci", "--no-audit", "--no-fund", "--silent"]]
+);
+
+/// The package of Helios itself, and its own tests.
+pub(crate) static TYPESCRIPT: Kit = kit!(
+    "typescript",
+    from "../../clients/typescript",
+    [
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "src/index.ts",
+        "src/react.ts",
+        "src/store.ts",
+        "src/types.ts",
+        "test/client.test.js",
+        "test/follow.js",
+        "test/openapi-3.1.json",
+        "test/parser.test.js",
+        "test/print.js",
+        "test/react.test.js",
+        "test/server.js",
+        "test/size.test.js",
+        "test/tsconfig.json",
+        "test/types.ts",
+    ],
+    [
+        &["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+        &["npm", "run", "--silent", "build"],
+    ]
 );
 
 pub(crate) static LLM_NODE: Kit = kit!(
@@ -118,10 +150,15 @@ pub(crate) static RUST: Kit = kit!(
 impl Kit {
     /// Its folder, with everything in it.
     pub(crate) async fn ready(&self) -> PathBuf {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-        let folder = folder.join(self.folder);
+        let folder = self.folder();
         self.installed.get_or_init(|| self.install(&folder)).await;
         folder
+    }
+
+    /// Its folder, be it there or not.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+        clients.join(self.folder)
     }
 
     async fn install(&self, folder: &Path) {

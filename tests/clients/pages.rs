@@ -1,4 +1,4 @@
-//! EventSource in a browser: every client is a page in a frame of its own, the server's own page or one from elsewhere.
+//! Clients in a browser: every one is a page in a frame of its own, the server's own page or one from elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -24,7 +24,9 @@ struct Frames(Mutex<Vec<Seen>>);
 impl Frameset {
     pub(crate) async fn start(name: &str, browser: fn(&str) -> Browser) -> Self {
         let frames = Arc::new(Frames::default());
-        let app = Helios::new(Desk).provide_as(Arc::clone(&frames));
+        let app = Helios::new(Desk)
+            .provide_as(Arc::clone(&frames))
+            .mount("/kit", site::kit());
         let server = TestServer::start(app).await;
         let browser = browser(&format!("http://{}/", server.addr));
         let open = patiently(|| !server.sse.clients_in("frames").is_empty()).await;
@@ -42,7 +44,14 @@ impl Frameset {
     }
 
     /// Opens a page from the server behind this door, or from elsewhere, that listens to a stream.
-    pub(crate) async fn open(&self, door: SocketAddr, path: &str, elsewhere: bool) -> Seen {
+    /// It reads by what it imports from the kit, or else by its `EventSource`.
+    pub(crate) async fn open(
+        &self,
+        door: SocketAddr,
+        path: &str,
+        elsewhere: bool,
+        imports: bool,
+    ) -> Seen {
         let seen = Seen::default();
         let number = {
             let mut frames = self.frames.0.lock().unwrap();
@@ -54,7 +63,7 @@ impl Frameset {
             false => format!("http://{door}/control/page"),
         };
         let report = format!("{}/seen/{number}", self.origin());
-        let url = format!("{page}?url=http://{door}{path}&report={report}");
+        let url = format!("{page}?imports={imports}&url=http://{door}{path}&report={report}");
         let frame = SseEvent::text(url).event("frame");
         self.server.sse.publish("frames", frame).await.unwrap();
         seen

@@ -78,6 +78,10 @@ impl Server {
         self.post(&format!("reconnect/{millis}")).await
     }
 
+    pub(crate) async fn finish(&self, topic: &str) {
+        self.post::<()>(&format!("finish/{topic}")).await;
+    }
+
     pub(crate) async fn set_full(&self, full: bool) {
         self.post::<()>(&format!("full/{full}")).await;
     }

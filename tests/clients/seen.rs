@@ -121,6 +121,16 @@ impl Seen {
         self.until(&format!("news {number}"), is_there).await;
     }
 
+    /// Waits until it has been told so, with the newest `helios:ready`.
+    pub(crate) async fn wait_for_a_position_other_than(&self, id: &str) {
+        let is_there = || {
+            let ready = self.named("helios:ready");
+            ready.len() > 1 && ready.last().is_some_and(|ready| ready.id() != id)
+        };
+        self.until(&format!("a position other than {id}"), is_there)
+            .await;
+    }
+
     pub(crate) async fn wait_until_closed(&self) {
         self.until("the end", || self.has_closed()).await;
     }

@@ -6,8 +6,12 @@ use std::time::SystemTime;
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
-use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
 use tower_http::cors::CorsLayer;
+use tower_http::services::ServeDir;
+
+use super::kit::TYPESCRIPT;
 
 /// The environment variable with the origin of pages that may read the streams if they bring the cookie. Without it
 /// no cookie is asked for, and no page from elsewhere may read.
@@ -25,7 +29,8 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
         ..State::default()
     });
     let full = Arc::clone(&state);
-    let app = Helios::new(Site).provide_as(state).sse_options(|sse| {
+    let app = Helios::new(Site).provide_as(state).mount("/kit", kit());
+    let app = app.sse_options(|sse| {
         sse.retry = RETRY;
         sse.backlog.events = 16; // young events are kept for those who read, up to this
         let events = 4;
@@ -45,6 +50,9 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
     };
     let origin: HeaderValue = origin.parse().expect("an origin");
     let cors = CorsLayer::new().allow_origin(origin);
+    let cors = cors
+        .allow_headers([HeaderName::from_static("last-event-id"), CONTENT_TYPE])
+        .expose_headers([HeaderName::from_static("helios-position")]);
     app.layer(cors.allow_credentials(true)).listen().await
 }
 
@@ -119,6 +127,18 @@ impl Streams {
         client.send(SseEvent::json(newest).event("snapshot")).await
     }
 
+    #[sse("plain/{topic}", method = "POST")]
+    async fn plain(
+        &self,
+        #[param] topic: String,
+        #[body] text: String,
+    ) -> Result<SseStream, HttpError> {
+        match &*text {
+            "a body" => Ok(self.sse.subscribe([topic]).await?),
+            _ => Err(HttpError::bad_request("another body")),
+        }
+    }
+
     /// Every connection begins with an event that has no id.
     #[sse("greeted")]
     fn greeted(&self) -> impl Stream<Item = SseEvent> {
@@ -180,6 +200,11 @@ impl Control {
         Ok(ids)
     }
 
+    #[post("finish/{topic}")]
+    async fn finish(&self, #[param] topic: String) -> Result<(), SseError> {
+        self.sse.finish(&topic).await.map(drop)
+    }
+
     /// Sends everybody away for so many milliseconds, and tells the time.
     #[post("reconnect/{after}")]
     fn reconnect(&self, #[param] after: u64) -> Json<u64> {
@@ -196,7 +221,12 @@ impl Control {
     }
 }
 
-/// The page whose EventSource is tried.
+/// What a page can import.
+pub(crate) fn kit() -> ServeDir {
+    ServeDir::new(TYPESCRIPT.folder())
+}
+
+/// The page that is tried.
 pub(crate) fn page() -> impl IntoResponse {
     let html = [("content-type", "text/html")];
     (html, include_str!("page.html"))

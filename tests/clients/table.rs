@@ -14,6 +14,8 @@ pub(crate) struct Client {
     pub(crate) reconnects: bool,
     /// A 204 makes it stop; else it asks again and again.
     pub(crate) stops_at_204: bool,
+    /// It knows what `helios:end` means, and does not wait for the 204.
+    pub(crate) stops_at_end: bool,
     pub(crate) retry: Retry,
     /// A server that refuses the connection is asked again; else that is the end.
     pub(crate) survives_refusal: bool,
@@ -21,13 +23,19 @@ pub(crate) struct Client {
     pub(crate) loses_half_events: bool,
     /// An event without an id makes it forget the id of the connection before, until there has been one with an id.
     pub(crate) forgets_at_a_greeting: bool,
+    /// Events that come at the moment of a break may not be seen. It has not taken their ids, so they come again.
+    pub(crate) may_drop_at_a_break: bool,
 }
 
 pub(crate) enum Start {
     /// A command in the folder of a kit, which takes the URL.
     Program(&'static Kit, &'static [&'static str]),
-    /// A page in a browser: the server's own, or one from elsewhere that brings its cookie.
-    Page { elsewhere: bool },
+    /// A page in a browser: the server's own, or one from elsewhere that brings its cookie. It reads by what it imports from a
+    /// kit, or else by its `EventSource`.
+    Page {
+        elsewhere: bool,
+        kit: Option<&'static Kit>,
+    },
 }
 
 /// How long a client waits that was sent away with a `retry`.
@@ -39,13 +47,18 @@ pub(crate) enum Retry {
 /// What a browser's EventSource does, which the others are measured by.
 const EVENT_SOURCE: Client = Client {
     name: "",
-    start: Start::Page { elsewhere: false },
+    start: Start::Page {
+        elsewhere: false,
+        kit: None,
+    },
     reconnects: true,
     stops_at_204: true,
+    stops_at_end: false,
     retry: Retry::Exact,
     survives_refusal: true,
     loses_half_events: false,
     forgets_at_a_greeting: false,
+    may_drop_at_a_break: false,
 };
 
 pub(crate) const CHROMIUM: Client = Client {
@@ -55,7 +68,10 @@ pub(crate) const CHROMIUM: Client = Client {
 
 pub(crate) const CHROMIUM_ELSEWHERE: Client = Client {
     name: "EventSource in Chromium, from another origin, with a cookie",
-    start: Start::Page { elsewhere: true },
+    start: Start::Page {
+        elsewhere: true,
+        kit: None,
+    },
     ..EVENT_SOURCE
 };
 
@@ -66,9 +82,48 @@ pub(crate) const FIREFOX: Client = Client {
 
 pub(crate) const FIREFOX_ELSEWHERE: Client = Client {
     name: "EventSource in Firefox, from another origin, with a cookie",
-    start: Start::Page { elsewhere: true },
+    start: Start::Page {
+        elsewhere: true,
+        kit: None,
+    },
     survives_refusal: false,
     ..EVENT_SOURCE
+};
+
+pub(crate) const TYPESCRIPT: Client = Client {
+    name: "TypeScript client of Helios, in Node",
+    start: Start::Program(&kit::TYPESCRIPT, &["node", "test/print.js"]),
+    stops_at_end: true,
+    ..EVENT_SOURCE
+};
+
+pub(crate) const TYPESCRIPT_CHROMIUM: Client = Client {
+    name: "TypeScript client of Helios, in Chromium",
+    start: Start::Page {
+        elsewhere: false,
+        kit: Some(&kit::TYPESCRIPT),
+    },
+    may_drop_at_a_break: true,
+    ..TYPESCRIPT
+};
+
+pub(crate) const TYPESCRIPT_CHROMIUM_ELSEWHERE: Client = Client {
+    name: "TypeScript client of Helios, in Chromium, from another origin, with a cookie",
+    start: Start::Page {
+        elsewhere: true,
+        kit: Some(&kit::TYPESCRIPT),
+    },
+    ..TYPESCRIPT_CHROMIUM
+};
+
+pub(crate) const TYPESCRIPT_FIREFOX: Client = Client {
+    name: "TypeScript client of Helios, in Firefox",
+    ..TYPESCRIPT_CHROMIUM
+};
+
+pub(crate) const TYPESCRIPT_FIREFOX_ELSEWHERE: Client = Client {
+    name: "TypeScript client of Helios, in Firefox, from another origin, with a cookie",
+    ..TYPESCRIPT_CHROMIUM_ELSEWHERE
 };
 
 pub(crate) const NPM_EVENTSOURCE: Client = Client {
@@ -127,7 +182,12 @@ pub(crate) const CURL: Client = Client {
     ..EVENT_SOURCE
 };
 
-pub(crate) const ALL: [&Client; 11] = [
+pub(crate) const ALL: [&Client; 16] = [
+    &TYPESCRIPT,
+    &TYPESCRIPT_CHROMIUM,
+    &TYPESCRIPT_CHROMIUM_ELSEWHERE,
+    &TYPESCRIPT_FIREFOX,
+    &TYPESCRIPT_FIREFOX_ELSEWHERE,
     &CHROMIUM,
     &CHROMIUM_ELSEWHERE,
     &FIREFOX,
@@ -174,8 +234,11 @@ impl Client {
                 program.arg(format!("http://{door}{path}"));
                 Seen::by(program)
             }
-            (Start::Page { elsewhere }, Some(browser)) => {
-                browser.open(door, path, *elsewhere).await
+            (Start::Page { elsewhere, kit }, Some(browser)) => {
+                if let Some(kit) = kit {
+                    kit.ready().await;
+                }
+                browser.open(door, path, *elsewhere, kit.is_some()).await
             }
             (Start::Page { .. }, None) => panic!("{} has no browser", self.name),
         }

@@ -1,0 +1,322 @@
+// One file at run time, so that a page can import it as it is.
+
+import type { AnyPaths, EventOf, MethodOf, OnState, PathOf, Problem, RequestOf, UsualMethod } from './types.js';
+
+export type { OnState, Problem, Reset, State, StreamEvent } from './types.js';
+
+export interface ClientOptions {
+  /** Stands before each path. Default: the page's own origin. */
+  baseUrl?: string | undefined;
+  /** Sent with each request. A function is asked anew for each connection: a token may have expired. */
+  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  /** `include` sends cookies to another origin. */
+  credentials?: RequestCredentials | undefined;
+  fetch?: typeof fetch | undefined;
+  /** How many milliseconds of silence mean that a connection is lost. Default: 45 s, three keep-alives of the server. */
+  idle?: number | undefined;
+  /** The server's own. Default: `helios:`. */
+  controlPrefix?: string | undefined;
+}
+
+export interface Client<Paths> {
+  /**
+   * The events of a stream, over as many connections as that takes. Nothing is asked for before the first `next()`, and no more is
+   * read than is iterated. Leaving the loop closes the connection.
+   *
+   * Throws a `HeliosError` where coming back would not help, and the signal's reason when it is aborted.
+   */
+  events<P extends PathOf<Paths>, M extends MethodOf<Paths[P]> = UsualMethod<Paths[P]>>(
+    path: P,
+    ...request: RequestOf<Paths[P], M>
+  ): AsyncGenerator<EventOf<Paths[P][M]>, void, void>;
+}
+
+/** A stream that cannot be read, or not to its end. */
+export class HeliosError extends Error {
+  override name = 'HeliosError';
+  /** Of an answer that is no stream; `undefined` for a stream that broke off. */
+  status?: number | undefined;
+  problem?: Problem | undefined;
+  /** When the server would have us back, in milliseconds. */
+  retryAfter?: number | undefined;
+
+  constructor(message: string, more?: Partial<HeliosError>) {
+    super(message);
+    Object.assign(this, more);
+  }
+}
+
+/** Reads `text/event-stream` in pieces of any size. */
+export class EventParser {
+  /** The last `retry` that has come, in milliseconds. */
+  retry?: number;
+  #decoder = new TextDecoder();
+  #line = '';
+  #isAfterCr = false;
+  #id: string;
+  #event = '';
+  #data = '';
+
+  /** Goes on behind this id. */
+  constructor(public lastEventId = '') {
+    this.#id = lastEventId;
+  }
+
+  /** The events that these bytes complete. */
+  push(bytes: Uint8Array): { event: string; data: string; lastEventId: string }[] {
+    const events = [];
+    let text = this.#decoder.decode(bytes, { stream: true });
+    if (!text) return [];
+    if (this.#isAfterCr && text[0] === '\n') text = text.slice(1);
+    this.#isAfterCr = text.endsWith('\r');
+    const lines = (this.#line + text).split(/\r\n?|\n/);
+    this.#line = lines.pop()!;
+    for (const line of lines) {
+      if (line) {
+        this.#field(line);
+        continue;
+      }
+      this.lastEventId = this.#id;
+      if (this.#data) {
+        events.push({ event: this.#event || 'message', data: this.#data.slice(0, -1), lastEventId: this.#id });
+      }
+      this.#event = this.#data = '';
+    }
+    return events;
+  }
+
+  #field(line: string) {
+    const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line)!;
+    if (name === 'data') this.#data += value + '\n';
+    if (name === 'event') this.#event = value!;
+    if (name === 'id' && !value!.includes('\0')) this.#id = value!;
+    if (name === 'retry' && /^\d+$/.test(value!)) this.retry = Number(value);
+  }
+}
+
+interface AnyRequest {
+  path?: Record<string, unknown>;
+  query?: Record<string, unknown>;
+  header?: Record<string, string>;
+  body?: unknown;
+  method?: string;
+  lastEventId?: string;
+  signal?: AbortSignal;
+  onState?: OnState;
+  reconnect?: boolean;
+  text?: readonly string[];
+  idle?: number;
+}
+
+export function createClient<Paths extends object = AnyPaths>(options: ClientOptions = {}): Client<Paths> {
+  // Such a mistake is told at once, and not tried again and again.
+  if (typeof options.headers !== 'function') new Headers(options.headers);
+  return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths>;
+}
+
+const LONGEST_WAIT = 30_000;
+/** A timer that is longer goes off at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+async function* events(options: ClientOptions, path: string, request: AnyRequest) {
+  const { signal, text, onState } = request;
+  const comesBack = request.reconnect ?? methodOf(request) === 'GET';
+  const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
+  const url = urlOf(options.baseUrl, path, request);
+  const body = JSON.stringify(request.body);
+  let lastEventId = request.lastEventId ?? '';
+  let retry: number | undefined;
+  let failures = 0;
+  let sawEvents = false;
+  let failure: unknown;
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      onState?.('connecting');
+      let last: string | undefined;
+      let lost: unknown;
+      const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
+      try {
+        const response = await connection.open(options, url, lastEventId, request, body);
+        if (response.status === 204) return;
+        if (response.status === 410 && lastEventId && comesBack) {
+          connection.close();
+          lastEventId = '';
+          yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
+          continue;
+        }
+        if (!isStream(response)) throw await connection.refusal(response);
+        onState?.('open');
+        lastEventId = response.headers.get('helios-position') ?? lastEventId;
+        const parser = new EventParser(lastEventId);
+        for (let bytes; (bytes = await connection.read(response)); ) {
+          const events = parser.push(bytes);
+          lastEventId = parser.lastEventId;
+          retry = parser.retry ?? retry;
+          for (const { event, data, lastEventId } of events) {
+            failures = 0;
+            sawEvents = true;
+            last = event;
+            yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
+            signal?.throwIfAborted();
+            if (event === end) return;
+          }
+        }
+        if (!last) failures++;
+        const isSentAway = sentAway.includes(last);
+        // A server that never says when to come back has said all that there is.
+        if (!isSentAway && (!comesBack || retry === undefined)) return;
+        if (!comesBack) throw new HeliosError('the server has sent this client away');
+      } catch (error) {
+        signal?.throwIfAborted();
+        const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status! >= 500;
+        // Without an id it would begin again, behind what has been read.
+        const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
+        if (!comesBack || !mayPass || wouldRepeat) throw broken(error);
+        lost = error;
+        failures++;
+      } finally {
+        connection.close();
+      }
+      onState?.('waiting', lost);
+      const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
+      await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
+    }
+  } catch (error) {
+    if (!signal?.aborted) failure = error;
+    throw error;
+  } finally {
+    onState?.(failure ? 'failed' : 'ended', failure);
+  }
+}
+
+/** One request, until it is closed, aborted, or silent for too long. */
+class Connection {
+  #abort = new AbortController();
+  #stop = () => this.#abort.abort(this.#signal?.reason);
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #idle: number;
+  #signal: AbortSignal | undefined;
+
+  constructor(idle: number, signal: AbortSignal | undefined) {
+    this.#idle = idle;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#stop);
+  }
+
+  async open(options: ClientOptions, url: string, lastEventId: string, request: AnyRequest, body: string | undefined) {
+    const { headers: given, credentials } = options;
+    const headers = new Headers(typeof given === 'function' ? await given() : given);
+    for (const [name, value] of Object.entries(request.header ?? {})) headers.set(name, value);
+    headers.set('accept', 'text/event-stream');
+    // A header holds bytes.
+    if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+    const init: RequestInit = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
+    if (credentials) init.credentials = credentials;
+    if (body !== undefined) {
+      headers.set('content-type', 'application/json');
+      init.body = body;
+    }
+    return this.#patiently((options.fetch ?? fetch)(url, init));
+  }
+
+  /** The next bytes, or `undefined` behind the last. */
+  async read(response: Response) {
+    this.#reader ??= response.body?.getReader();
+    return this.#reader && (await this.#patiently(this.#reader.read())).value;
+  }
+
+  /** An answer that is no stream. */
+  async refusal(response: Response) {
+    const { status, headers } = response;
+    const type = headers.get('content-type') ?? 'nothing';
+    const isJson = /^application\/([\w.-]+\+)?json\b/i.test(type);
+    const problem: Problem | undefined = isJson
+      ? await this.#patiently(response.json()).catch(() => undefined)
+      : undefined;
+    const what = response.ok ? `${type} is no event stream` : `the server answered ${status}`;
+    return new HeliosError(problem?.detail ?? problem?.title ?? what, { status, problem, retryAfter: retryAfter(headers) });
+  }
+
+  close() {
+    this.#signal?.removeEventListener('abort', this.#stop);
+    this.#abort.abort();
+  }
+
+  async #patiently<T>(promise: Promise<T>) {
+    const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
+    const timer = this.#idle ? setTimeout(silent, this.#idle) : undefined;
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function named(prefix: string) {
+  return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`] as (string | undefined)[], `${prefix}end`] as const;
+}
+
+function methodOf({ method = 'get' }: AnyRequest) {
+  return method.toUpperCase();
+}
+
+function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequest) {
+  const filled = path.replace(/{([^}]*)}/g, (_, name) => {
+    const value = String(values?.[name] ?? '');
+    // A URL has no such segments: it would be another path.
+    if (/^\.{0,2}$/.test(value)) throw new TypeError(`'${value}' cannot be the {${name}} of ${path}`);
+    return encodeURIComponent(value);
+  });
+  const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of [value].flat()) {
+      if (each !== undefined && each !== null) url.searchParams.append(name, String(each));
+    }
+  }
+  return url.href;
+}
+
+function isStream({ ok, headers }: Response) {
+  return ok && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '');
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function retryAfter(headers: Headers) {
+  const value = headers.get('retry-after');
+  if (!value) return;
+  return /^\d+$/.test(value) ? Number(value) * 1_000 : Math.max(0, Date.parse(value) - Date.now()) || undefined;
+}
+
+function broken(error: unknown) {
+  return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
+}
+
+/** A connection that failed is tried again later and later, and never by all clients at once. */
+function waitAfter(failures: number, retry: number) {
+  if (!failures) return retry;
+  const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
+  return Math.max(retry, longest * (1 + Math.random()) / 2);
+}
+
+/** Ends early when it is aborted. */
+function pause(ms: number, signal: AbortSignal | undefined) {
+  return new Promise<void>(resolve => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
+}
