@@ -19,6 +19,9 @@ enum UpTo {
     Nothing,
 }
 
+/// How much of what a client has seen before is told with a fault.
+const SHOWN: usize = 5;
+
 /// A client that goes through its diary.
 struct Walk<'a> {
     ledger: &'a Ledger,
@@ -27,6 +30,8 @@ struct Walk<'a> {
     diary: &'a Diary,
     rules: Rules,
     node: usize,
+    /// Steps that are read.
+    step: usize,
     /// It has everything up to here, or has been told.
     at: Option<EventId>,
     /// What it is owed behind that, in this sequence.
@@ -58,6 +63,7 @@ pub(super) fn walk<'a>(
         diary,
         rules,
         node: 0,
+        step: 0,
         at: None,
         owed: Vec::new(),
         next: 0,
@@ -71,7 +77,8 @@ pub(super) fn walk<'a>(
     };
     let told = told_up_to(&diary.steps);
     for (n, step) in diary.steps.iter().enumerate() {
-        walk.step(step, told.get(&n).copied());
+        walk.step = n + 1;
+        walk.take(step, told.get(&n).copied());
     }
     for (seq, post) in std::mem::take(&mut walk.missing) {
         if !walk.has(seq, post) {
@@ -116,11 +123,13 @@ impl<'a> Walk<'a> {
     fn fault(&mut self, kind: FaultKind, what: &str) {
         let (client, node, at) = (self.client, self.node, said(self.at));
         let topics = self.diary.topics.join(" and ");
-        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}");
+        let before = self.diary.steps[self.step.saturating_sub(SHOWN)..self.step].iter();
+        let before = before.map(|step| format!("; {step}")).collect::<String>();
+        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}{before}");
         self.found.push((kind, what));
     }
 
-    fn step(&mut self, step: &'a Step, told: Option<UpTo>) {
+    fn take(&mut self, step: &'a Step, told: Option<UpTo>) {
         match step {
             Step::Connected(node) => {
                 self.node = *node;
