@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
             self.fault(FaultKind::Invented, &what);
         }
         self.seen.insert(mark.post);
-        if id.is_some() && id == self.at {
+        if id.is_some() && id == self.at && !self.is_anew {
             self.fault(
                 FaultKind::Order,
                 &format!("{} has the same id", mark.text()),
@@ -212,26 +212,24 @@ impl<'a> Walk<'a> {
     fn reach(&mut self, id: Option<EventId>) {
         let Some(id) = id else { return };
         match self.at.map(|at| (at, id.is_after(at))) {
+            None => self.begin(id),
+            // Also in the same sequence: the client came from a node that had gone on to it before this one did.
+            Some(_) if self.is_anew => {
+                self.begin(id);
+                self.note_epoch(id);
+            }
+            Some((_, None)) => {
+                self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
+                self.begin(id);
+                self.note_epoch(id);
+            }
             Some((at, Some(false))) if at != id => {
                 self.fault(FaultKind::Order, &format!("{id} comes next"));
             }
             Some((_, Some(_))) => {
-                if self.is_anew {
-                    self.is_anew = false;
-                    let what = format!("{id} goes on in it, behind a reset for another");
-                    self.fault(FaultKind::Epoch, &what);
-                }
                 self.pass(id.seq(), &id.to_string());
                 self.at = Some(id);
             }
-            Some((_, None)) => {
-                if !self.is_anew {
-                    self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
-                }
-                self.begin(id);
-                self.note_epoch(id);
-            }
-            None => self.begin(id),
         }
     }
 
