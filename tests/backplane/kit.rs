@@ -67,7 +67,7 @@ impl Rig for Forgetful {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_a_backplane_that_loses_its_memory_every_client_is_told_once() {
+async fn over_a_backplane_that_loses_its_memory_every_client_sees_everything_or_is_told() {
     let kit = Kit::from_env()
         .in_weather(Weather::fine())
         .in_weather(Weather::windy());

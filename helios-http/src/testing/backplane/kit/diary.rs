@@ -1,5 +1,6 @@
 //! What one client has seen, over all its connections.
 
+use std::fmt;
 use std::sync::Arc;
 
 use helios_core::decode::DecodedEvent;
@@ -7,6 +8,7 @@ use helios_core::hub::EventId;
 use helios_core::sse::END_MARK;
 
 use super::ledger::Mark;
+use super::report::said;
 
 /// Something that a client has seen. Ids are those that an event itself carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,31 @@ pub(super) enum Step {
     End,
     /// An event that is none of the kit's.
     Unknown(String),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected(node) => write!(f, "connected to node {node}"),
+            Self::Ready(id) => write!(f, "ready at {}", said(*id)),
+            Self::Reset {
+                id,
+                is_epoch,
+                topics,
+            } => {
+                let kind = if *is_epoch { "epoch" } else { "other" };
+                write!(
+                    f,
+                    "reset ({kind}) of {} topics at {}",
+                    topics.len(),
+                    said(*id)
+                )
+            }
+            Self::Event(id, mark) => write!(f, "{} at {}", mark.text(), said(*id)),
+            Self::End => f.write_str("end"),
+            Self::Unknown(what) => f.write_str(what),
+        }
+    }
 }
 
 /// What one client has seen.

@@ -289,8 +289,11 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
     // It began anew twice, before a position was told.
     let again = [ready(1), told(1), told(1), other(5)];
     assert_eq!(kinds(&ledger, &again, rules), []);
-    let same = [ready(1), told(1), ready(1)];
-    assert_eq!(kinds(&ledger, &same, rules), [FaultKind::Epoch]);
+    // The client was ahead of this node, which has gone on to its sequence meanwhile.
+    let same = [ready(1), told(1), ready(0), event(1, 0)];
+    assert_eq!(kinds(&ledger, &same, rules), []);
+    let goes_back = [ready(1), ready(0)];
+    assert_eq!(kinds(&ledger, &goes_back, rules), [FaultKind::Order]);
     let back = |node| {
         let connected = [Step::Connected(node)];
         let back = [other(5), told(2), ready(1), told(1), other(5)];

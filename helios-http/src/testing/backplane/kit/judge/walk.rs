@@ -19,6 +19,9 @@ enum UpTo {
     Nothing,
 }
 
+/// How much of what a client has seen before is told with a fault.
+const SHOWN: usize = 5;
+
 /// A client that goes through its diary.
 struct Walk<'a> {
     ledger: &'a Ledger,
@@ -27,6 +30,8 @@ struct Walk<'a> {
     diary: &'a Diary,
     rules: Rules,
     node: usize,
+    /// Steps that are read.
+    step: usize,
     /// It has everything up to here, or has been told.
     at: Option<EventId>,
     /// What it is owed behind that, in this sequence.
@@ -58,6 +63,7 @@ pub(super) fn walk<'a>(
         diary,
         rules,
         node: 0,
+        step: 0,
         at: None,
         owed: Vec::new(),
         next: 0,
@@ -71,7 +77,8 @@ pub(super) fn walk<'a>(
     };
     let told = told_up_to(&diary.steps);
     for (n, step) in diary.steps.iter().enumerate() {
-        walk.step(step, told.get(&n).copied());
+        walk.step = n + 1;
+        walk.take(step, told.get(&n).copied());
     }
     for (seq, post) in std::mem::take(&mut walk.missing) {
         if !walk.has(seq, post) {
@@ -116,11 +123,13 @@ impl<'a> Walk<'a> {
     fn fault(&mut self, kind: FaultKind, what: &str) {
         let (client, node, at) = (self.client, self.node, said(self.at));
         let topics = self.diary.topics.join(" and ");
-        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}");
+        let before = self.diary.steps[self.step.saturating_sub(SHOWN)..self.step].iter();
+        let before = before.map(|step| format!("; {step}")).collect::<String>();
+        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}{before}");
         self.found.push((kind, what));
     }
 
-    fn step(&mut self, step: &'a Step, told: Option<UpTo>) {
+    fn take(&mut self, step: &'a Step, told: Option<UpTo>) {
         match step {
             Step::Connected(node) => {
                 self.node = *node;
@@ -187,7 +196,7 @@ impl<'a> Walk<'a> {
             self.fault(FaultKind::Invented, &what);
         }
         self.seen.insert(mark.post);
-        if id.is_some() && id == self.at {
+        if id.is_some() && id == self.at && !self.is_anew {
             self.fault(
                 FaultKind::Order,
                 &format!("{} has the same id", mark.text()),
@@ -203,26 +212,24 @@ impl<'a> Walk<'a> {
     fn reach(&mut self, id: Option<EventId>) {
         let Some(id) = id else { return };
         match self.at.map(|at| (at, id.is_after(at))) {
+            None => self.begin(id),
+            // Also in the same sequence: the client came from a node that had gone on to it before this one did.
+            Some(_) if self.is_anew => {
+                self.begin(id);
+                self.note_epoch(id);
+            }
+            Some((_, None)) => {
+                self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
+                self.begin(id);
+                self.note_epoch(id);
+            }
             Some((at, Some(false))) if at != id => {
                 self.fault(FaultKind::Order, &format!("{id} comes next"));
             }
             Some((_, Some(_))) => {
-                if self.is_anew {
-                    self.is_anew = false;
-                    let what = format!("{id} goes on in it, behind a reset for another");
-                    self.fault(FaultKind::Epoch, &what);
-                }
                 self.pass(id.seq(), &id.to_string());
                 self.at = Some(id);
             }
-            Some((_, None)) => {
-                if !self.is_anew {
-                    self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
-                }
-                self.begin(id);
-                self.note_epoch(id);
-            }
-            None => self.begin(id),
         }
     }
 
