@@ -189,3 +189,11 @@ pub mod di {
     pub use helios_core::container::{Factory, Injectable};
     pub use helios_macros::Injectable;
 }
+
+/// History on this machine's disk, which outlives the process, behind the feature `log`.
+///
+/// The guide has a chapter on [restarts](crate::guide::restarts).
+#[cfg(feature = "log")]
+pub mod log {
+    pub use helios_log::{Log, LogError, Sync};
+}
