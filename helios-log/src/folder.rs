@@ -44,14 +44,23 @@ pub(crate) struct Mark {
 
 impl Mark {
     fn pack(&self, turn: u64) -> Vec<u8> {
+        self.pack_as(VERSION, turn)
+    }
+
+    fn pack_as(&self, version: u64, turn: u64) -> Vec<u8> {
         let flags = u64::from(self.ended) | u64::from(self.always) << 1;
-        let mut packed = pack(&[MAGIC, VERSION, turn, self.epoch, self.newest], &[]);
+        let mut packed = pack(&[MAGIC, version, turn, self.epoch, self.newest], &[]);
         packed.extend(self.boot.to_be_bytes());
         packed.extend(pack(&[self.lock[0], self.lock[1]], &[]));
         // The flags share eight bytes with the checksum's upper half: one of 56 bits is enough.
         let sum = checksum(&packed, flags) << 8 >> 8;
         packed.extend((flags << 56 | sum).to_be_bytes());
         packed
+    }
+
+    #[cfg(test)]
+    pub(crate) fn write_as_of_version(folder: &Path, version: u64) {
+        std::fs::write(folder.join("state"), Self::default().pack_as(version, 1)).unwrap();
     }
 
     /// The place's turn and what it says.
@@ -182,7 +191,6 @@ impl Folder {
             let mut packed = [0; LENGTH];
             let read = read_at(&self.marks, &mut packed, place).map_err(|e| self.failed(e))?;
             match Mark::unpack(packed.get(..read).unwrap_or_default()) {
-                Err(Unreadable::Damaged) => {}
                 Err(Unreadable::Newer(version)) => {
                     let path = self.path.clone();
                     return Err(LogError::Newer { path, version });
@@ -191,7 +199,7 @@ impl Folder {
                     self.turn = turn;
                     found = Some(mark);
                 }
-                Ok(_) => {}
+                Ok(_) | Err(Unreadable::Damaged) => {}
             }
         }
         Ok(found)

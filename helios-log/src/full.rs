@@ -4,14 +4,17 @@
 //! memory, and reach the file when the store is closed, after publishers were told that nothing was published. So what takes
 //! it back is written down before, as amends, and is carried out when the store is open again, be it in the next process.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
 use crate::folder::{Folder, checksum};
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Store, StoreError, numbers, pack};
 
 /// Room that is needed to go on.
 const ROOM: usize = 256 * 1024;
+
+/// Room for the amends of most groups.
+const RESERVED: usize = 64 * 1024;
 
 /// Whether there is room on the disk again.
 pub(crate) fn has_room(folder: &Folder) -> bool {
@@ -23,6 +26,16 @@ pub(crate) fn has_room(folder: &Folder) -> bool {
     // It is in nobody's way.
     let _ = std::fs::remove_file(&probe);
     written.is_ok()
+}
+
+/// Makes room for amends while there is some: on most file systems, what is written over takes no more.
+pub(crate) fn reserve(folder: &Folder) -> io::Result<()> {
+    let path = folder.amends();
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
+    match length >= RESERVED as u64 {
+        true => Ok(()),
+        false => std::fs::write(path, [0; RESERVED]),
+    }
 }
 
 /// Writes down what is to be changed when the store is open again.
@@ -37,10 +50,18 @@ pub(crate) fn write_amends(folder: &Folder, amends: &[Change]) -> io::Result<()>
         put(Some(key));
         put(value.as_deref());
     }
-    let sum = checksum(&bytes, 0);
-    let mut file = File::create(folder.amends())?;
-    file.write_all(&sum.to_be_bytes())?;
-    file.write_all(&bytes)?;
+    let length = bytes.len() as u64;
+    let sum = checksum(&bytes, length);
+    write_over(folder, &[&pack(&[sum, length], &[]), &bytes])
+}
+
+fn write_over(folder: &Folder, parts: &[&[u8]]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let mut file = options.open(folder.amends())?;
+    for part in parts {
+        file.write_all(part)?;
+    }
     file.sync_all()
 }
 
@@ -52,16 +73,18 @@ pub(crate) fn make_amends(folder: &Folder, store: &Store) -> Result<(), StoreErr
         Err(error) => return Err(StoreError::of_io(error)),
     };
     // What was not written to its end was not needed yet: the store was not closed.
-    if let Some(amends) = read_amends(&bytes) {
-        store.commit(&amends)?;
-        store.sync()?;
-    }
-    std::fs::remove_file(folder.amends()).map_err(StoreError::of_io)
+    let Some(amends) = read_amends(&bytes) else {
+        return Ok(());
+    };
+    store.commit(&amends)?;
+    store.sync()?;
+    write_over(folder, &[&[0; 16]]).map_err(StoreError::of_io)
 }
 
 fn read_amends(bytes: &[u8]) -> Option<Vec<Change>> {
-    let (sum, mut rest) = bytes.split_first_chunk()?;
-    if u64::from_be_bytes(*sum) != checksum(rest, 0) {
+    let ([sum, length], rest) = numbers(bytes).ok()?;
+    let mut rest = rest.get(..usize::try_from(length).ok()?)?;
+    if sum != checksum(rest, length) {
         return None;
     }
     let mut amends = Vec::new();
@@ -98,8 +121,13 @@ mod tests {
         let store = Store::open(&folder.store()).unwrap();
         let row = |value: Option<&str>| (b"k".to_vec(), value.map(|it| it.as_bytes().to_vec()));
         store.commit(&[row(Some("there"))]).unwrap();
+        reserve(&folder).unwrap();
+        make_amends(&folder, &store).unwrap();
         write_amends(&folder, &[(b"l".to_vec(), Some(vec![])), row(None)]).unwrap();
-        let whole = std::fs::read(folder.amends()).unwrap();
+        let mut whole = std::fs::read(folder.amends()).unwrap();
+        assert_eq!(whole.len(), RESERVED);
+        // Two numbers, and two lengths for each of the rows.
+        whole.truncate(16 + 2 * 16 + 2);
         for length in 0..whole.len() {
             std::fs::write(folder.amends(), &whole[..length]).unwrap();
             make_amends(&folder, &store).unwrap();

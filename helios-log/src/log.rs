@@ -144,7 +144,13 @@ impl Log {
     }
 
     fn running(&self) -> Result<&Running, BackplaneError> {
-        self.running.get().ok_or_else(|| down("it is not started"))
+        match self.running.get() {
+            None => Err(down("it is not started")),
+            Some(running) if running.shared.is_down.load(Ordering::Acquire) => {
+                Err(down("it has failed or stopped; the log says why"))
+            }
+            Some(running) => Ok(running),
+        }
     }
 
     /// Opens the folder on the thread that will write, and gives the newest id.
@@ -317,7 +323,11 @@ impl Backplane for Log {
 
     fn stop(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Ok(running) = self.running() else { return };
+            let Some(running) = self.running.get() else {
+                return;
+            };
+            // Nobody comes behind.
+            running.places.close();
             let (answer, answered) = oneshot::channel();
             if running.messages.send(Message::Stop(answer)).is_ok() {
                 // An error says that it has stopped.

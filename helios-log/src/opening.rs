@@ -88,7 +88,9 @@ pub(crate) fn open(
         ended: false,
         always: opening.always,
     };
-    let marked = folder.set_mark(&mark).and_then(|()| folder.sync());
+    let reserved = full::reserve(folder);
+    let marked = reserved.and_then(|()| folder.set_mark(&mark));
+    let marked = marked.and_then(|()| folder.sync());
     marked.map_err(|error| folder.failed(error))?;
     let bytes = topics.values().map(|past| past.bytes).sum();
     let sequence = Sequence {

@@ -60,8 +60,9 @@ impl StoreError {
 impl From<fjall::Error> for StoreError {
     fn from(error: fjall::Error) -> Self {
         match error {
-            fjall::Error::Io(error) => Self::of_io(error),
-            fjall::Error::Storage(fjall::LsmError::Io(error)) => Self::of_io(error),
+            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+                Self::of_io(error)
+            }
             fjall::Error::Poisoned => Self::Failed,
             fjall::Error::Locked => Self::Io(io::ErrorKind::ResourceBusy.into()),
             other => Self::Damaged(Box::new(other)),
@@ -82,6 +83,7 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] for files that are not what the store has written.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        check_manifests(folder)?;
         // The store asserts what it expects of its files.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(folder)));
         opened.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
@@ -144,6 +146,45 @@ impl Store {
         kind: u8,
     ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), StoreError>> + use<> {
         self.range(vec![kind]..=vec![kind + 1])
+    }
+}
+
+/// The store writes a checksum of each manifest into the file `current` beside it, and does not look at it. What it then asserts of the
+/// manifest ends the process where it opens several of them, as a panic in a panic.
+fn check_manifests(folder: &Path) -> Result<(), StoreError> {
+    let trees = match std::fs::read_dir(folder.join("keyspaces")) {
+        Ok(trees) => trees,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::of_io(error)),
+    };
+    for tree in trees {
+        let tree = tree.map_err(StoreError::of_io)?;
+        let is_number = |name: &str| name.parse::<u64>().is_ok();
+        if !tree.file_name().to_str().is_some_and(is_number) {
+            return Err(StoreError::damaged("a folder that is not the store's"));
+        }
+        check_manifest(&tree.path())?;
+    }
+    Ok(())
+}
+
+fn check_manifest(tree: &Path) -> Result<(), StoreError> {
+    let current = match std::fs::read(tree.join("current")) {
+        Ok(current) => current,
+        // It was not made to the end: the store removes it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::of_io(error)),
+    };
+    let parts = current.split_first_chunk::<8>();
+    let parts = parts.and_then(|(version, rest)| Some((version, rest.split_first_chunk::<16>()?)));
+    let Some((version, (sum, [0]))) = parts else {
+        return Err(StoreError::damaged("a `current` that names no manifest"));
+    };
+    let manifest = tree.join(format!("v{}", u64::from_le_bytes(*version)));
+    let manifest = std::fs::read(manifest).map_err(StoreError::of_io)?;
+    match xxhash_rust::xxh3::xxh3_128(&manifest) == u128::from_le_bytes(*sum) {
+        true => Ok(()),
+        false => Err(StoreError::damaged("a manifest of another checksum")),
     }
 }
 

@@ -191,8 +191,11 @@ impl Trimming {
     }
 
     fn trim_keys(&mut self, shared: &Shared, now: u64, changes: &mut Vec<Change>) {
-        let before = now.saturating_sub(self.keep_keys);
-        let walked = shared.in_store(|store| walk_keys(store, before));
+        // A clock that was never set begins in 1970.
+        let walked = match now.checked_sub(self.keep_keys) {
+            Some(before) => shared.in_store(|store| walk_keys(store, before)),
+            None => Ok((Vec::new(), false)),
+        };
         match walked {
             Ok((keys, more)) => {
                 self.keys = more;

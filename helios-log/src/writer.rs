@@ -163,6 +163,11 @@ impl Writer {
             }
         };
         self.close();
+        while let Ok(message) = messages.try_recv() {
+            if let Message::Publish(request) = message {
+                let _ = request.answer.send(Err(self.down()));
+            }
+        }
         drop(self);
         if let Some(answer) = stopped {
             let _ = answer.send(());
@@ -343,7 +348,7 @@ impl Writer {
     fn down(&self) -> BackplaneError {
         let text = match &self.health {
             Health::Failed(error) => error.clone(),
-            Health::Well | Health::Full(_) => "it has failed".to_owned(),
+            Health::Well | Health::Full(_) => "it has stopped".to_owned(),
         };
         BackplaneError::new(BackplaneErrorKind::Down, text)
     }

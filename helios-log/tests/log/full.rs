@@ -41,7 +41,7 @@ impl Drop for Small {
 async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() {
     let disk = Small::mount();
     let ballast = disk.path().join("ballast");
-    fs::write(&ballast, vec![7; 1 << 20]).unwrap();
+    fs::write(&ballast, vec![7; 3 << 19]).unwrap();
     let mut log = Running::open(&disk.path().join("log")).await;
     let epoch = log.newest.epoch();
     let mut texts = Vec::new();
@@ -66,14 +66,13 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
         if round == 1 {
             log.stop().await;
             let full = Running::start(super::support::log(&disk.path().join("log"))).await;
-            fs::write(&ballast, "").unwrap();
+            fs::write(&ballast, vec![7; 1 << 19]).unwrap();
             if let Ok(log) = full {
                 log.stop().await;
             }
             log = Running::open(&disk.path().join("log")).await;
         } else {
-            let room = 1 << (19 - round);
-            fs::write(&ballast, vec![7; room]).unwrap();
+            fs::write(&ballast, vec![7; (2 - round) << 19]).unwrap();
         }
         until("it heals", async || {
             let text = format!("healed {round}");

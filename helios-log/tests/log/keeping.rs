@@ -54,13 +54,11 @@ async fn a_topic_is_trimmed_to_its_limits_and_whoever_misses_something_is_told()
 #[tokio::test]
 async fn old_events_are_forgotten_with_their_topic_and_its_end_stays_for_longer() {
     let folder = tempfile::tempdir().unwrap();
-    let log = Running::start_with(super::support::log(folder.path()), |startup| {
-        startup.with_limits(|_| BRIEF)
-    });
     const BRIEF: HistoryLimits = HistoryLimits {
         events: 100,
         age: Duration::from_millis(30),
     };
+    let log = Running::start_with(log(folder.path()), |startup| startup.with_limits(|_| BRIEF));
     let log = log.await.unwrap();
     let first = publish(&log, "x", "old".to_owned(), BRIEF).await;
     let end = Publish::new("over", "end".into(), BRIEF).finishing(true);

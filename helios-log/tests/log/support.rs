@@ -87,6 +87,11 @@ impl Running {
         self.seen.lock().unwrap().clone()
     }
 
+    /// What it was handed since the last time.
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
     pub(crate) fn links(&self) -> Vec<Status> {
         self.links.lock().unwrap().clone()
     }
@@ -186,6 +191,11 @@ pub(crate) fn written(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).unwrap();
     file.take(8 << 20).read_to_end(&mut bytes).unwrap();
+    // Block by block first: without optimisation, a byte at a time takes long.
+    let zeros = [0; 4096];
+    let mut blocks = bytes.chunks(zeros.len());
+    let block = blocks.rposition(|block| block != &zeros[..block.len()]);
+    bytes.truncate(block.map_or(0, |last| (last + 1) * zeros.len()));
     let length = bytes.iter().rposition(|byte| *byte != 0);
     bytes.truncate(length.map_or(0, |last| last + 1));
     bytes
