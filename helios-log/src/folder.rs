@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::LogError;
+use crate::error::LogError;
 use crate::store::{numbers, pack};
 
 /// The version of all that is in the folder.

@@ -7,9 +7,9 @@ use helios_http::sse::backplane::{
 };
 
 use crate::sequence::time;
+use crate::shared::Shared;
 use crate::store::{Store, StoreError, event_key, finish_key, numbers, seq_of};
 use crate::trimming::is_finished;
-use crate::writer::Shared;
 
 /// A question that outlives whoever asks.
 pub(crate) struct Question {

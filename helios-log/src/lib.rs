@@ -42,12 +42,14 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod error;
 mod folder;
 mod full;
 mod history;
 mod log;
 mod opening;
 mod sequence;
+mod shared;
 mod store;
 mod trimming;
 mod writer;
@@ -55,72 +57,24 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::env;
+use std::ffi::OsString;
+use std::sync::Arc;
 
 #[doc(no_inline)]
 pub use helios_http::sse::backplane::Backplane;
 
+pub use self::error::LogError;
 pub use self::log::Log;
+pub use self::writer::Sync;
 
-/// When a publish is answered, and subscribers see the event.
-///
-/// | | survives the process, `kill -9` | survives power loss |
-/// | --- | --- | --- |
-/// | [`Sync::Os`] | each event | up to the last second; then all clients are told, by a reset |
-/// | [`Sync::Always`] | each event | each event, and nobody is reset |
-///
-/// ```
-/// use helios::log::{Log, Sync};
-///
-/// let log = Log::open("data/sse").sync(Sync::Always);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Sync {
-    /// The operating system has the event; it is synced to the disk within about a second. The default.
-    #[default]
-    Os,
-    /// The event was synced to the disk. What is published at the same time is synced together.
-    Always,
-}
-
-/// Why a log does not start: the source of the error that keeps the app from starting.
-///
-/// ```
-/// use helios::log::LogError;
-///
-/// let error = LogError::Newer { path: "data/sse".into(), version: 2 };
-/// assert!(error.to_string().starts_with("a newer version of helios-rs-log has written `data/sse`"));
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LogError {
-    /// The folder cannot be used: it may not be written, or the disk is full.
-    #[error("the log's folder `{}` cannot be used", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Another process holds the folder, and has not ended in time.
-    #[error("another process holds the log's folder `{}`, and has not ended within {waited:?}: \
-        stop it, or give each process a folder of its own", path.display())]
-    Held {
-        /// The folder.
-        path: PathBuf,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// A newer version has written the folder.
-    #[error("a newer version of helios-rs-log has written `{}` (format {version}): update helios-rs, \
-        or move the folder away to begin anew", path.display())]
-    Newer {
-        /// The folder.
-        path: PathBuf,
-        /// The version of its format.
-        version: u64,
-    },
+/// The log that `HELIOS_SSE_LOG` names, else the attribute. An empty variable says that there is to be none. For generated code.
+#[doc(hidden)]
+#[must_use]
+pub fn open_named(attribute: Option<&'static str>) -> Option<Arc<dyn Backplane>> {
+    let folder = env::var_os("HELIOS_SSE_LOG").or(attribute.map(OsString::from))?;
+    match folder.is_empty() {
+        true => None,
+        false => Some(Arc::new(Log::open(folder))),
+    }
 }

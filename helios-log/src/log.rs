@@ -18,13 +18,14 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
+use crate::error::LogError;
 use crate::folder::{Boot, Folder, Mark, boot};
 use crate::history::{Question, read_ends, watch};
 use crate::opening::{self, Opening};
 use crate::sequence::Event;
+use crate::shared::Shared;
 use crate::store::LONGEST_TOPIC;
-use crate::writer::{Message, Request, Shared, Writer};
-use crate::{LogError, Sync};
+use crate::writer::{Message, Request, Sync, Writer};
 
 /// What may wait to be published; who comes then waits for a place.
 const LONGEST_QUEUE: usize = 1024;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use helios_http::sse::backplane::BackplaneSink;
 
-use crate::LogError;
+use crate::error::{LogError, with_causes};
 use crate::folder::{Boot, Folder, Mark};
 use crate::full;
 use crate::sequence::Sequence;
@@ -143,13 +143,6 @@ fn is_damage(error: &StoreError) -> bool {
         }
         StoreError::Damaged(_) | StoreError::Failed => true,
     }
-}
-
-/// An error as a text, with what has caused it.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 fn reason(folder: &Folder, opening: &Opening, mark: Option<Mark>, head: Head) -> Option<Why> {

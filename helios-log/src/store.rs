@@ -21,7 +21,7 @@ use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// What is kept in memory before it goes into a table.
-const MEMTABLE: u64 = 16 << 20;
+const MEMTABLE: u64 = 8 << 20;
 
 /// Blocks of tables that are kept in memory.
 const CACHE: u64 = 16 << 20;

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::opening::with_causes;
+use crate::error::with_causes;
 use crate::sequence::Sequence;
+use crate::shared::Shared;
 use crate::store::{
     Change, HEAD, KEY_BY_TIME, Past, Store, StoreError, event_key, finish_key, key_by_time,
     numbers, seq_of, topic_key,
 };
-use crate::writer::Shared;
 
 /// Rows that are looked at before whoever publishes has a turn.
 const STEP: usize = 512;

@@ -1,9 +1,9 @@
 //! The one thread that writes: it commits what is published at the same time together, hands it over, and answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use helios_core::hub::EventId;
@@ -12,12 +12,12 @@ use helios_http::sse::backplane::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::Sync;
 use crate::clock::Clock;
+use crate::error::with_causes;
 use crate::folder::{Folder, Mark};
 use crate::full;
-use crate::opening::with_causes;
-use crate::sequence::{Event, Group, Sequence, millis};
+use crate::sequence::{Event, Group, millis};
+use crate::shared::Shared;
 use crate::store::{Change, Store, StoreError, key_key, numbers};
 use crate::trimming::Trimming;
 
@@ -31,39 +31,26 @@ const SYNC: Duration = Duration::from_secs(1);
 /// How soon a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// What the writer and those who read share.
-pub(crate) struct Shared {
-    pub(crate) sequence: Mutex<Sequence>,
-    /// `None` while it is opened anew, and at the end.
-    pub(crate) store: RwLock<Option<Store>>,
-    /// The writer takes nothing any more.
-    pub(crate) is_down: AtomicBool,
-}
-
-impl Shared {
-    pub(crate) fn sequence(&self) -> MutexGuard<'_, Sequence> {
-        self.sequence.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn store(&self) -> RwLockReadGuard<'_, Option<Store>> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is asked of the store.
-    pub(crate) fn in_store<T>(
-        &self,
-        ask: impl FnOnce(&Store) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match &*self.store() {
-            Some(store) => ask(store),
-            None => Err(StoreError::Failed),
-        }
-    }
-
-    fn replace_store(&self, store: Option<Store>) -> Option<Store> {
-        let mut guard = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *guard, store)
-    }
+/// When a publish is answered, and subscribers see the event.
+///
+/// | | survives the process, `kill -9` | survives power loss |
+/// | --- | --- | --- |
+/// | [`Sync::Os`] | each event | up to the last second; then all clients are told, by a reset |
+/// | [`Sync::Always`] | each event | each event, and nobody is reset |
+///
+/// ```
+/// use helios::log::{Log, Sync};
+///
+/// let log = Log::open("data/sse").sync(Sync::Always);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sync {
+    /// The operating system has the event; it is synced to the disk within about a second. The default.
+    #[default]
+    Os,
+    /// The event was synced to the disk. What is published at the same time is synced together.
+    Always,
 }
 
 pub(crate) enum Message {
@@ -326,7 +313,7 @@ impl Writer {
     }
 
     /// Nobody knows what is on the disk now.
-    fn unknown(&mut self, error: &dyn std::error::Error) -> BackplaneError {
+    fn unknown(&mut self, error: &(dyn std::error::Error + 'static)) -> BackplaneError {
         let text = with_causes(error);
         self.fail(text.clone());
         BackplaneError::new(BackplaneErrorKind::Unknown, text)

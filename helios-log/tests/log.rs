@@ -1,8 +1,11 @@
 //! The log from outside, as a hub sees it.
+#![allow(clippy::unwrap_used)]
 
 #[path = "log/support.rs"]
 mod support;
 
+#[path = "log/app.rs"]
+mod app;
 #[path = "log/damage.rs"]
 mod damage;
 #[path = "log/folder.rs"]

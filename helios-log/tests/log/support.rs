@@ -52,7 +52,8 @@ impl Running {
         log: Log,
         change: impl FnOnce(Startup) -> Startup,
     ) -> Result<Self, BackplaneError> {
-        let (seen, links): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<Vec<Status>>>) = Default::default();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let links: Arc<Mutex<Vec<Status>>> = Arc::default();
         let (seen_too, links_too) = (Arc::clone(&seen), Arc::clone(&links));
         let sink = BackplaneSink::new(move |event| {
             match event {
