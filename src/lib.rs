@@ -47,6 +47,7 @@
 //! | [`di`] | what the container builds, and async factories |
 //! | [`error`] | why an app does not start |
 //! | `backplane` | several servers as one hub, behind a feature |
+//! | `log` | history that outlives the process, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
 //! # Features
@@ -54,6 +55,7 @@
 //! | feature | by default | gives |
 //! | --- | --- | --- |
 //! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
+//! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
 //! | `unstable-backplane` | off | several servers as one hub: `helios::backplane`, `Helios::backplane`; may change in any release |
 
