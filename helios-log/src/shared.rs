@@ -8,7 +8,7 @@ use crate::store::{Store, StoreError};
 
 pub(crate) struct Shared {
     pub(crate) sequence: Mutex<Sequence>,
-    /// `None` while it is opened anew, and at the end.
+    /// `None` at the end.
     pub(crate) store: RwLock<Option<Store>>,
     /// The writer takes nothing any more.
     pub(crate) is_down: AtomicBool,
@@ -34,8 +34,20 @@ impl Shared {
         }
     }
 
-    pub(crate) fn replace_store(&self, store: Option<Store>) -> Option<Store> {
-        let mut guard = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *guard, store)
+    pub(crate) fn take_store(&self) -> Option<Store> {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        store.take()
+    }
+
+    /// Closes the store and opens it again. Whoever asks it something waits.
+    pub(crate) fn reopen<T>(
+        &self,
+        open: impl FnOnce() -> Result<(Store, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        *store = None;
+        let (opened, given) = open()?;
+        *store = Some(opened);
+        Ok(given)
     }
 }

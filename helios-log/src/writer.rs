@@ -364,13 +364,12 @@ impl Writer {
         if !full::has_room(&self.folder) || full::write_amends(&self.folder, amends).is_err() {
             return;
         }
-        drop(self.shared.replace_store(None));
-        let opened = Store::open(&self.folder.store());
-        let mended = opened.and_then(|store| {
+        let mended = self.shared.reopen(|| {
+            let store = Store::open(&self.folder.store())?;
             let mended = full::make_amends(&self.folder, &store);
-            self.shared.replace_store(Some(store));
-            mended
+            Ok((store, mended))
         });
+        let mended = mended.and_then(|mended| mended);
         match mended {
             Ok(()) => {
                 let path = self.folder.path().display();
@@ -424,7 +423,7 @@ impl Writer {
     /// Brings everything to the disk and says so, so that the sequence goes on the next time.
     fn close(&mut self) {
         self.shared.is_down.store(true, Ordering::Release);
-        let store = self.shared.replace_store(None);
+        let store = self.shared.take_store();
         let Some(store) = store else { return };
         match &self.health {
             Health::Well => {
