@@ -23,19 +23,22 @@
 //! struct App;
 //!
 //! # #[tokio::main] async fn main() -> Result<(), helios::Error> {
+//! # use helios::testing::TestApp;
 //! # let data = tempfile::tempdir().unwrap();
 //! # let folder = data.path().join("sse");
 //! let app = Helios::new(App).backplane(Log::open(&folder));
-//! # let sse = app.sse();
-//! # let app = helios::testing::TestServer::start(app).await?;
-//! # let first = sse.publish("news", "it rains").await.unwrap();
-//! # app.stop().await?;
+//! # let app = TestApp::start(app)?;
+//! # app.service().start().await?;
+//! # let first = app.sse_service().publish("news", "it rains").await.unwrap();
+//! # app.service().shutdown(Duration::ZERO).await;
 //! // After a restart the sequence goes on where it was.
 //! let app = Helios::new(App).backplane(Log::open(&folder));
-//! # let sse = app.sse();
-//! # let app = helios::testing::TestServer::start(app).await?;
-//! # assert_eq!(sse.publish("news", "it pours").await.unwrap().is_after(first), Some(true));
-//! # app.stop().await
+//! # let app = TestApp::start(app)?;
+//! # app.service().start().await?;
+//! # let second = app.sse_service().publish("news", "it pours").await.unwrap();
+//! # assert_eq!(second.is_after(first), Some(true));
+//! # app.service().shutdown(Duration::ZERO).await;
+//! # Ok(())
 //! # }
 //! ```
 

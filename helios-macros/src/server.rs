@@ -151,7 +151,7 @@ impl Settings {
         let prefix = self.prefix.as_ref().map_or_else(String::new, LitStr::value);
         let body_limit = option(&rt, self.body_limit);
         let (host, port) = (option(&rt, self.host.as_ref()), option(&rt, self.port));
-        let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
+        let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&self.runtime)));
         quote! {
             #(#cfgs)*
             #[automatically_derived]
@@ -186,16 +186,18 @@ impl SseSettings {
         settings
     }
 
-    fn expand(&self, rt: &TokenStream) -> TokenStream {
+    fn expand(&self, runtime: &Runtime) -> TokenStream {
         let Self {
             enabled, welcome, ..
         } = self;
+        let rt = &runtime.path();
         let (keep_alive, retry) = (option(rt, self.keep_alive), option(rt, self.retry));
         let control_prefix = option(rt, self.control_prefix.as_ref());
-        let span = self.log.as_ref().map_or_else(Span::call_site, LitStr::span);
-        let log = self.log.as_ref();
+        let folder = self.log.as_ref();
+        let span = folder.map_or_else(Span::call_site, LitStr::span);
+        let at_folder = runtime.at(span);
         // The facade knows whether it has the feature.
-        let log = quote_spanned!(span=> #rt::log!(#log));
+        let log = quote_spanned!(span=> #at_folder::log!(#folder));
         quote! {
             #rt::SseTable {
                 enabled: #enabled,
