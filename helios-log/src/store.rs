@@ -391,4 +391,30 @@ mod tests {
             assert!(!between.contains(&event_key(other, 1)), "{other:?}");
         }
     }
+
+    #[test]
+    fn a_damaged_manifest_is_found_before_the_store_sees_it() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(folder.path()).unwrap());
+        check_manifests(folder.path()).unwrap();
+        let trees = std::fs::read_dir(folder.path().join("keyspaces")).unwrap();
+        let trees = trees.map(|tree| tree.unwrap().path());
+        let files = trees.flat_map(|tree| std::fs::read_dir(tree).unwrap());
+        let files = files.map(|file| file.unwrap().path());
+        // Beside the tables there are manifests of before, which nobody reads.
+        let mut found = 0;
+        for file in files.filter(|file| file.is_file()) {
+            let whole = std::fs::read(&file).unwrap();
+            for bit in 0..whole.len() * 8 {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&file, flipped).unwrap();
+                found += usize::from(check_manifests(folder.path()).is_err());
+            }
+            std::fs::write(&file, whole).unwrap();
+        }
+        let current = 25 * 8 * 2;
+        assert!(found > current, "{found}");
+        drop(Store::open(folder.path()).unwrap());
+    }
 }
