@@ -13,6 +13,7 @@
 //! | [`services`] | the container, what is provided, modules |
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
 //! | [`websockets`] | when a stream is not enough: the endpoint, guards, a room shared with streams |
+//! | [`restarts`] | history on the disk: what survives a deploy, a kill, a power loss |
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
@@ -69,6 +70,7 @@ chapters! {
     services "guide/services.md"
     serving "guide/serving.md"
     websockets "guide/websockets.md"
+    restarts "guide/restarts.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
     hypermedia "guide/hypermedia.md"

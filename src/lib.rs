@@ -48,6 +48,7 @@
 //! | [`error`] | why an app does not start |
 //! | `backplane` | several servers as one hub, behind a feature |
 //! | [`backplane`] | what joins the hubs of several servers |
+//! | `log` | history that outlives the process, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
 //! # Features
@@ -55,6 +56,7 @@
 //! | feature | by default | gives |
 //! | --- | --- | --- |
 //! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
+//! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
 
 #[doc(hidden)]
@@ -188,4 +190,12 @@ pub mod http {
 pub mod di {
     pub use helios_core::container::{Factory, Injectable};
     pub use helios_macros::Injectable;
+}
+
+/// History on this machine's disk, which outlives the process, behind the feature `log`.
+///
+/// The guide has a chapter on [restarts](crate::guide::restarts).
+#[cfg(feature = "log")]
+pub mod log {
+    pub use helios_log::{Log, LogError, Sync};
 }

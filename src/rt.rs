@@ -39,3 +39,36 @@ pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
 };
 pub use helios_macros::__Unlinted as Unlinted;
+
+#[cfg(feature = "log")]
+pub use helios_log::open_named;
+
+pub use crate::__log as log;
+
+/// How the log is opened that the attribute or the environment names.
+#[cfg(feature = "log")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log {
+    () => {
+        $crate::__rt::Option::Some(|| $crate::__rt::open_named($crate::__rt::Option::None))
+    };
+    ($folder:literal) => {
+        $crate::__rt::Option::Some(|| $crate::__rt::open_named($crate::__rt::Option::Some($folder)))
+    };
+}
+
+/// Without the feature there is none.
+#[cfg(not(feature = "log"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log {
+    () => {
+        $crate::__rt::Option::None
+    };
+    ($folder:literal) => {
+        ::std::compile_error!(
+            "`log` needs the feature `log` of helios-rs: `cargo add helios-rs --features log`"
+        )
+    };
+}

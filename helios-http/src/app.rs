@@ -98,6 +98,10 @@ impl Helios {
         let table = const { &S::TABLE };
         panics::keep_backtraces();
         let streams = Streams::new();
+        let sse = table.sse.as_ref().filter(|sse| sse.enabled);
+        if let Some(log) = sse.and_then(|sse| sse.log).and_then(|open| open()) {
+            streams.set_default_backplane(log);
+        }
         let mut providers = Providers::default();
         providers.provide(Arc::new(SseService::new(Arc::clone(&streams))));
         Self {
@@ -455,7 +459,8 @@ impl Helios {
         self
     }
 
-    /// Joins the SSE hub with those of other servers, or with itself from before a restart, see [`Backplane`]. Only the first counts.
+    /// Joins the SSE hub with those of other servers, or with itself from before a restart, see [`Backplane`]. Only the first counts; it
+    /// stands before `sse(log = ..)` of `#[server]` and `HELIOS_SSE_LOG`.
     pub fn backplane(self, backplane: impl Backplane) -> Self {
         self.streams.set_backplane(Arc::new(backplane));
         self

@@ -1,7 +1,7 @@
 //! `#[server]`: a struct becomes the root of an app.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Item, ItemStruct, LitInt, LitStr, Type};
 
@@ -52,7 +52,7 @@ const KEYS: [Key<Settings>; 11] = [
     }),
 ];
 
-const SSE_KEYS: [Key<SseSettings>; 5] = [
+const SSE_KEYS: [Key<SseSettings>; 6] = [
     ("enabled", |settings, arg, errors| {
         let enabled = arg.boolean("enabled = true", errors);
         settings.enabled = enabled.is_none_or(|on| on.value);
@@ -70,6 +70,9 @@ const SSE_KEYS: [Key<SseSettings>; 5] = [
     ("control_prefix", |settings, arg, errors| {
         let text = arg.string("control_prefix = \"app:\"", errors);
         settings.control_prefix = control_prefix(text, errors);
+    }),
+    ("log", |settings, arg, errors| {
+        settings.log = folder(arg.string("log = \"data/sse\"", errors), errors);
     }),
 ];
 
@@ -93,6 +96,7 @@ struct SseSettings {
     retry: Option<u64>,
     welcome: bool,
     control_prefix: Option<LitStr>,
+    log: Option<LitStr>,
 }
 
 /// Expands the attribute on an item.
@@ -147,7 +151,7 @@ impl Settings {
         let prefix = self.prefix.as_ref().map_or_else(String::new, LitStr::value);
         let body_limit = option(&rt, self.body_limit);
         let (host, port) = (option(&rt, self.host.as_ref()), option(&rt, self.port));
-        let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&rt)));
+        let sse = option(&rt, self.sse.as_ref().map(|sse| sse.expand(&self.runtime)));
         quote! {
             #(#cfgs)*
             #[automatically_derived]
@@ -174,6 +178,7 @@ impl SseSettings {
             retry: None,
             welcome: false,
             control_prefix: None,
+            log: None,
         };
         let args =
             Args::parse(tokens, errors).only_named("server(sse(..))", "enabled = true", errors);
@@ -181,12 +186,18 @@ impl SseSettings {
         settings
     }
 
-    fn expand(&self, rt: &TokenStream) -> TokenStream {
+    fn expand(&self, runtime: &Runtime) -> TokenStream {
         let Self {
             enabled, welcome, ..
         } = self;
+        let rt = &runtime.path();
         let (keep_alive, retry) = (option(rt, self.keep_alive), option(rt, self.retry));
         let control_prefix = option(rt, self.control_prefix.as_ref());
+        let folder = self.log.as_ref();
+        let span = folder.map_or_else(Span::call_site, LitStr::span);
+        let at_folder = runtime.at(span);
+        // The facade knows whether it has the feature.
+        let log = quote_spanned!(span=> #at_folder::log!(#folder));
         quote! {
             #rt::SseTable {
                 enabled: #enabled,
@@ -194,6 +205,7 @@ impl SseSettings {
                 retry: #retry,
                 welcome: #welcome,
                 control_prefix: #control_prefix,
+                log: #log,
             }
         }
     }
@@ -203,6 +215,15 @@ fn prefix(text: Option<LitStr>, errors: &mut Errors) -> Option<LitStr> {
     let text = text?;
     for mistake in Template::parse(&text.value()).err().into_iter().flatten() {
         errors.at(&text, mistake);
+    }
+    Some(text)
+}
+
+fn folder(text: Option<LitStr>, errors: &mut Errors) -> Option<LitStr> {
+    let text = text?;
+    if text.value().is_empty() {
+        errors.at(&text, "a log needs a folder: `log = \"data/sse\"`");
+        return None;
     }
     Some(text)
 }

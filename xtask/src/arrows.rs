@@ -21,7 +21,7 @@ struct Rule {
     circle: usize,
 }
 
-const RULES: [Rule; 3] = [
+const RULES: [Rule; 4] = [
     Rule {
         krate: "helios-core",
         floors: &[],
@@ -30,6 +30,12 @@ const RULES: [Rule; 3] = [
     },
     Rule {
         krate: "helios-macros",
+        floors: &[],
+        roof: &[],
+        circle: 1,
+    },
+    Rule {
+        krate: "helios-log",
         floors: &[],
         roof: &[],
         circle: 1,

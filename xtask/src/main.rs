@@ -71,6 +71,7 @@ const TEST: &[Step] = &[
     step("clients", &ignored("clients")),
     step("MCP clients", &ignored("mcp")),
     step("proxies", &ignored("proxies")),
+    step("a full disk", &ignored("log")),
 ];
 
 /// Other frameworks, beside which Helios is tested.

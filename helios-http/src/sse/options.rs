@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sse::backplane::Backplane;
 use crate::sse::network::Network;
 use helios_core::hub::{BacklogLimits, EventId, HistoryLimits, LivenessLimits, Ring};
 use helios_core::request::RequestContext;
@@ -285,7 +286,12 @@ pub struct SseTable {
     pub welcome: bool,
     /// What the names of control events begin with.
     pub control_prefix: Option<&'static str>,
+    /// Opens the log, if there is to be one. `None` if the facade has none.
+    pub log: Option<OpenLog>,
 }
+
+/// Opens what `sse(log = ..)` or `HELIOS_SSE_LOG` names.
+type OpenLog = fn() -> Option<Arc<dyn Backplane>>;
 
 impl Default for SseOptions {
     fn default() -> Self {

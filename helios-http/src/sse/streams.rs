@@ -28,6 +28,8 @@ const EPOCH_ANSWERS: usize = 64;
 pub(crate) struct Streams {
     pub(crate) hub: Arc<Hub>,
     replication: OnceLock<Arc<Replication>>,
+    /// That of the attribute or the environment, if there is no other.
+    default_replication: OnceLock<Arc<Replication>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
     live: AtomicUsize,
     /// Signalled when the last live stream has ended.
@@ -61,6 +63,7 @@ impl Streams {
         Arc::new(Self {
             hub: Arc::new(Hub::new()),
             replication: OnceLock::new(),
+            default_replication: OnceLock::new(),
             by_id: Mutex::default(),
             live: AtomicUsize::new(0),
             quiet: Notify::new(),
@@ -77,6 +80,15 @@ impl Streams {
 
     /// Puts a backplane behind the hub. Only the first counts.
     pub(crate) fn set_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
+        let _ = self.replication.set(self.replicate(backplane));
+    }
+
+    /// Puts a backplane behind the hub unless another one is set.
+    pub(crate) fn set_default_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
+        let _ = self.default_replication.set(self.replicate(backplane));
+    }
+
+    fn replicate(self: &Arc<Self>, backplane: Arc<dyn Backplane>) -> Arc<Replication> {
         let streams = Arc::downgrade(self);
         let deliver = move |client, event: &Bytes| {
             let client = streams.upgrade().and_then(|streams| streams.find(client));
@@ -96,11 +108,13 @@ impl Streams {
             Box::new(deliver),
             Box::new(tell_link),
         );
-        let _ = self.replication.set(Arc::new(replication));
+        Arc::new(replication)
     }
 
     pub(crate) fn replication(&self) -> Option<&Arc<Replication>> {
-        self.replication.get()
+        self.replication
+            .get()
+            .or_else(|| self.default_replication.get())
     }
 
     /// Tells streams whether what they show may be stale, if the app wants that.

@@ -21,6 +21,12 @@ struct E;
 #[server(sse(keep_alive = "0s", retry = false, control_prefix = "a\nb", enabled))]
 struct F;
 
+#[server(sse(log = ""))]
+struct G;
+
+#[server(sse(log = "data/sse"))]
+struct WithoutTheFeature;
+
 fn main() {
     let _ = Helios::new(A);
 }

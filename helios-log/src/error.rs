@@ -1,0 +1,52 @@
+//! Why a log does not start.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a log does not start: the source of the error that keeps the app from starting.
+///
+/// ```
+/// use helios::log::LogError;
+///
+/// let error = LogError::Newer { path: "data/sse".into(), version: 2 };
+/// assert!(error.to_string().starts_with("a newer version of helios-rs-log has written `data/sse`"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The folder cannot be used: it may not be written, or the disk is full.
+    #[error("the log's folder `{}` cannot be used", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process holds the folder, and has not ended in time.
+    #[error("another process holds the log's folder `{}`, and has not ended within {waited:?}: \
+        stop it, or give each process a folder of its own", path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A newer version has written the folder.
+    #[error("a newer version of helios-rs-log has written `{}` (format {version}): update helios-rs, \
+        or move the folder away to begin anew", path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// The version of its format.
+        version: u64,
+    },
+}
+
+/// An error as a text, with what has caused it.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}

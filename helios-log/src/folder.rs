@@ -1,0 +1,344 @@
+//! The folder: its lock, and a small file beside the store that says how far the store has come.
+//!
+//! A store whose newest file was cut comes back shorter and says nothing. So how far it has come is written down beside it,
+//! after each commit and before anybody is told of it: two places in one file, written in turn, each with a checksum.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::LogError;
+use crate::store::{numbers, pack};
+
+/// The version of all that is in the folder.
+const VERSION: u64 = 1;
+
+const MAGIC: u64 = u64::from_be_bytes(*b"HELIOLOG");
+
+/// Where the places of the file begin: in sectors of their own.
+const PLACES: [u64; 2] = [0, 4096];
+
+const LENGTH: usize = 10 * 8;
+
+/// How often the lock is tried.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The boot of the machine; zero if it is not known.
+pub(crate) type Boot = u128;
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) epoch: u64,
+    pub(crate) newest: u64,
+    pub(crate) boot: Boot,
+    /// Which lock file it is: one that was copied is another.
+    pub(crate) lock: [u64; 2],
+    /// The last process has ended well, and has brought all to the disk.
+    pub(crate) ended: bool,
+    /// Everything was on the disk before anybody was told.
+    pub(crate) always: bool,
+}
+
+impl Mark {
+    fn pack(&self, turn: u64) -> Vec<u8> {
+        self.pack_as(VERSION, turn)
+    }
+
+    fn pack_as(&self, version: u64, turn: u64) -> Vec<u8> {
+        let flags = u64::from(self.ended) | u64::from(self.always) << 1;
+        let mut packed = pack(&[MAGIC, version, turn, self.epoch, self.newest], &[]);
+        packed.extend(self.boot.to_be_bytes());
+        packed.extend(pack(&[self.lock[0], self.lock[1]], &[]));
+        // The flags share eight bytes with the checksum's upper half: one of 56 bits is enough.
+        let sum = checksum(&packed, flags) << 8 >> 8;
+        packed.extend((flags << 56 | sum).to_be_bytes());
+        packed
+    }
+
+    #[cfg(test)]
+    pub(crate) fn write_as_of_version(folder: &Path, version: u64) {
+        std::fs::write(folder.join("state"), Self::default().pack_as(version, 1)).unwrap();
+    }
+
+    /// The place's turn and what it says.
+    fn unpack(packed: &[u8]) -> Result<(u64, Self), Unreadable> {
+        let read = |_| Unreadable::Damaged;
+        let ([magic, version, turn, epoch, newest], rest) = numbers(packed).map_err(read)?;
+        let ([boot_high, boot_low, inode, born, last], _) = numbers(rest).map_err(read)?;
+        let (flags, sum) = (last >> 56, last << 8 >> 8);
+        let whole = packed.get(..LENGTH - 8).unwrap_or_default();
+        if magic != MAGIC || checksum(whole, flags) << 8 >> 8 != sum {
+            return Err(Unreadable::Damaged);
+        }
+        if version > VERSION {
+            return Err(Unreadable::Newer(version));
+        }
+        let mark = Self {
+            epoch,
+            newest,
+            boot: u128::from(boot_high) << 64 | u128::from(boot_low),
+            lock: [inode, born],
+            ended: flags & 1 != 0,
+            always: flags & 2 != 0,
+        };
+        Ok((turn, mark))
+    }
+}
+
+/// Why a place says nothing.
+enum Unreadable {
+    Damaged,
+    Newer(u64),
+}
+
+/// FNV-1a: no change of a single byte goes unnoticed.
+pub(crate) fn checksum(bytes: &[u8], more: u64) -> u64 {
+    let more = more.to_be_bytes();
+    let all = bytes.iter().chain(&more);
+    let sum = all.fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The upper bits are left out where there is no room for them.
+    sum ^ sum >> 56
+}
+
+/// The folder, as long as this process holds it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+    lock: [u64; 2],
+    marks: File,
+    turn: u64,
+}
+
+impl Folder {
+    /// Opens the folder, as soon as no other process holds it. Gives `None` when `is_wanted` says so.
+    pub(crate) fn open(
+        path: &Path,
+        wait_for: Duration,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Option<Self>, LogError> {
+        let failed = |source| LogError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let open = |name: &str| {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            options.open(path.join(name)).map_err(failed)
+        };
+        let lock = open("lock")?;
+        let began = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let waited = began.elapsed();
+            if waited >= wait_for {
+                return Err(LogError::Held {
+                    path: path.to_owned(),
+                    waited: wait_for,
+                });
+            }
+            if waited < PATIENCE {
+                let (path, limit) = (path.display(), wait_for.as_secs());
+                tracing::info!(%path, limit, "another process holds the log; waiting for it to end");
+            }
+            if !is_wanted() {
+                return Ok(None);
+            }
+            thread::sleep(PATIENCE.min(wait_for - waited));
+        }
+        let identity = identity(&lock).map_err(failed)?;
+        Ok(Some(Self {
+            path: path.to_owned(),
+            _lock: lock,
+            lock: identity,
+            marks: open("state")?,
+            turn: 0,
+        }))
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// What is to be made good before the store is used, see [`crate::full`].
+    pub(crate) fn amends(&self) -> PathBuf {
+        self.path.join("amends")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which lock file it is.
+    pub(crate) fn lock(&self) -> [u64; 2] {
+        self.lock
+    }
+
+    /// What was written last; `None` if there is nothing that can be read.
+    pub(crate) fn mark(&mut self) -> Result<Option<Mark>, LogError> {
+        let mut found = None;
+        for place in PLACES {
+            let mut packed = [0; LENGTH];
+            let read = read_at(&self.marks, &mut packed, place).map_err(|e| self.failed(e))?;
+            match Mark::unpack(packed.get(..read).unwrap_or_default()) {
+                Err(Unreadable::Newer(version)) => {
+                    let path = self.path.clone();
+                    return Err(LogError::Newer { path, version });
+                }
+                Ok((turn, mark)) if turn >= self.turn => {
+                    self.turn = turn;
+                    found = Some(mark);
+                }
+                Ok(_) | Err(Unreadable::Damaged) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes down how far the store has come. It survives the process, and after [`sync`](Self::sync) the machine.
+    pub(crate) fn set_mark(&mut self, mark: &Mark) -> io::Result<()> {
+        self.turn += 1;
+        let place = PLACES[usize::from(self.turn % 2 == 1)];
+        write_at(&self.marks, &mark.pack(self.turn), place)
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.marks.sync_data()
+    }
+
+    /// Moves what is in the way of a new store aside, and says where it is.
+    pub(crate) fn set_aside(&self) -> Result<PathBuf, LogError> {
+        let free = (1..).map(|n| self.path.join(format!("damaged-{n}")));
+        let mut free = free.filter(|path| !path.exists());
+        // There is always a free name.
+        let aside = free.next().unwrap_or_default();
+        std::fs::rename(self.store(), &aside).map_err(|e| self.failed(e))?;
+        // They were for that store.
+        match std::fs::remove_file(self.amends()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(aside),
+        }
+    }
+
+    pub(crate) fn failed(&self, source: io::Error) -> LogError {
+        let path = self.path.clone();
+        LogError::Folder { path, source }
+    }
+}
+
+/// The boot of this machine; zero where that is not known.
+pub(crate) fn boot() -> Boot {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let digits: String = id.unwrap_or_default().trim().replace('-', "");
+    Boot::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
+/// Tells a file from a copy of it.
+#[cfg(unix)]
+fn identity(file: &File) -> io::Result<[u64; 2]> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    let born = metadata.created().ok();
+    let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let born = born.and_then(|age| u64::try_from(age.as_nanos()).ok());
+    Ok([metadata.ino(), born.unwrap_or(0)])
+}
+
+#[cfg(not(unix))]
+fn identity(_: &File) -> io::Result<[u64; 2]> {
+    Ok([0; 2])
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
+}
+
+/// Reads what there is, and says how much.
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at))?;
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(newest: u64) -> Mark {
+        Mark {
+            epoch: 7,
+            newest,
+            boot: 1 << 100 | 5,
+            lock: [3, 4],
+            ended: true,
+            always: false,
+        }
+    }
+
+    fn open(path: &Path) -> Folder {
+        let opened = Folder::open(path, Duration::ZERO, || true);
+        opened.unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_last_mark_is_read_and_one_that_is_damaged_leaves_the_one_before() {
+        let path = tempfile::tempdir().unwrap();
+        let mut folder = open(path.path());
+        assert_eq!(folder.mark().unwrap(), None);
+        for newest in 1..=3 {
+            folder.set_mark(&mark(newest)).unwrap();
+        }
+        drop(folder);
+        assert_eq!(open(path.path()).mark().unwrap(), Some(mark(3)));
+        let place = 4096;
+        let whole = std::fs::read(path.path().join("state")).unwrap();
+        for bit in 0..LENGTH * 8 {
+            let mut flipped = whole.clone();
+            flipped[place + bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(path.path().join("state"), flipped).unwrap();
+            assert_eq!(open(path.path()).mark().unwrap(), Some(mark(2)), "{bit}");
+        }
+        for length in [0, 10, place, place + 20] {
+            std::fs::write(path.path().join("state"), &whole[..length]).unwrap();
+            let expected = (length >= place).then(|| mark(2));
+            assert_eq!(open(path.path()).mark().unwrap(), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_held_is_waited_for_and_then_an_error() {
+        let path = tempfile::tempdir().unwrap();
+        let held = open(path.path());
+        let wait = Duration::from_millis(120);
+        let error = Folder::open(path.path(), wait, || true).unwrap_err();
+        assert!(matches!(error, LogError::Held { .. }), "{error}");
+        assert!(Folder::open(path.path(), wait, || false).unwrap().is_none());
+        drop(held);
+        open(path.path());
+    }
+}

@@ -1,0 +1,144 @@
+//! A full disk: nothing is published, what is there can be read, and it goes on when there is room.
+//!
+//! A store that could not write takes nothing more until it is opened anew. Part of what it could not write may wait in its
+//! memory, and reach the file when the store is closed, after publishers were told that nothing was published. So what takes
+//! it back is written down before, as amends, and is carried out when the store is open again, be it in the next process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
+use crate::folder::{Folder, checksum};
+use crate::store::{Change, Store, StoreError, numbers, pack};
+
+/// Room that is needed to go on.
+const ROOM: usize = 256 * 1024;
+
+/// Room for the amends of most groups.
+const RESERVED: usize = 64 * 1024;
+
+/// Whether there is room on the disk again.
+pub(crate) fn has_room(folder: &Folder) -> bool {
+    let probe = folder.path().join("probe");
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&[1; ROOM])?;
+        file.sync_data()
+    });
+    // It is in nobody's way.
+    let _ = std::fs::remove_file(&probe);
+    written.is_ok()
+}
+
+/// Makes room for amends while there is some: on most file systems, what is written over takes no more.
+pub(crate) fn reserve(folder: &Folder) -> io::Result<()> {
+    let path = folder.amends();
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
+    match length >= RESERVED as u64 {
+        true => Ok(()),
+        false => std::fs::write(path, [0; RESERVED]),
+    }
+}
+
+/// Writes down what is to be changed when the store is open again.
+pub(crate) fn write_amends(folder: &Folder, amends: &[Change]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut put = |part: Option<&[u8]>| {
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(part.unwrap_or_default());
+    };
+    for (key, value) in amends {
+        put(Some(key));
+        put(value.as_deref());
+    }
+    let length = bytes.len() as u64;
+    let sum = checksum(&bytes, length);
+    write_over(folder, &[&pack(&[sum, length], &[]), &bytes])
+}
+
+fn write_over(folder: &Folder, parts: &[&[u8]]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let mut file = options.open(folder.amends())?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()
+}
+
+/// Carries out what was written down, if anything was.
+pub(crate) fn make_amends(folder: &Folder, store: &Store) -> Result<(), StoreError> {
+    let bytes = match std::fs::read(folder.amends()) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::of_io(error)),
+    };
+    // What was not written to its end was not needed yet: the store was not closed.
+    let Some(amends) = read_amends(&bytes) else {
+        return Ok(());
+    };
+    store.commit(&amends)?;
+    store.sync()?;
+    write_over(folder, &[&[0; 16]]).map_err(StoreError::of_io)
+}
+
+fn read_amends(bytes: &[u8]) -> Option<Vec<Change>> {
+    let ([sum, length], rest) = numbers(bytes).ok()?;
+    let mut rest = rest.get(..usize::try_from(length).ok()?)?;
+    if sum != checksum(rest, length) {
+        return None;
+    }
+    let mut amends = Vec::new();
+    while !rest.is_empty() {
+        let key = part(&mut rest)??;
+        amends.push((key, part(&mut rest)?));
+    }
+    Some(amends)
+}
+
+fn part(rest: &mut &[u8]) -> Option<Option<Vec<u8>>> {
+    let (length, behind) = rest.split_first_chunk()?;
+    let length = u64::from_be_bytes(*length);
+    if length == u64::MAX {
+        *rest = behind;
+        return Some(None);
+    }
+    let (part, behind) = behind.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = behind;
+    Some(Some(part.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn amends_are_made_once_and_only_whole_ones() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = Folder::open(path.path(), Duration::ZERO, || true);
+        let folder = folder.unwrap().unwrap();
+        let store = Store::open(&folder.store()).unwrap();
+        let row = |value: Option<&str>| (b"k".to_vec(), value.map(|it| it.as_bytes().to_vec()));
+        store.commit(&[row(Some("there"))]).unwrap();
+        reserve(&folder).unwrap();
+        make_amends(&folder, &store).unwrap();
+        write_amends(&folder, &[(b"l".to_vec(), Some(vec![])), row(None)]).unwrap();
+        let mut whole = std::fs::read(folder.amends()).unwrap();
+        assert_eq!(whole.len(), RESERVED);
+        // Two numbers, and two lengths for each of the rows.
+        whole.truncate(16 + 2 * 16 + 2);
+        for length in 0..whole.len() {
+            std::fs::write(folder.amends(), &whole[..length]).unwrap();
+            make_amends(&folder, &store).unwrap();
+            assert!(store.get(b"k").unwrap().is_some(), "{length}");
+        }
+        std::fs::write(folder.amends(), &whole).unwrap();
+        make_amends(&folder, &store).unwrap();
+        assert!(store.get(b"k").unwrap().is_none());
+        assert!(store.get(b"l").unwrap().is_some());
+        store.commit(&[row(Some("anew"))]).unwrap();
+        make_amends(&folder, &store).unwrap();
+        assert!(store.get(b"k").unwrap().is_some());
+    }
+}

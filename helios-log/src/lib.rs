@@ -1,0 +1,83 @@
+//! The history of a Helios app on this machine's disk: a restart, a deploy or a `kill -9` loses no event and resets no client.
+//!
+//! [`Log`] is a [`Backplane`] for one process at a time. Users name it `helios::log::Log`, with the feature `log` of `helios-rs`;
+//! `#[server(sse(enabled = true, log = "data/sse"))]` and the variable `HELIOS_SSE_LOG` say the same without code. The guide has a
+//! chapter on [restarts](https://docs.rs/helios-rs/latest/helios/guide/restarts).
+//!
+//! ```
+//! use helios::log::Log;
+//! use helios::prelude::*;
+//!
+//! #[derive(Injectable)]
+//! struct News;
+//!
+//! #[controller]
+//! impl News {
+//!     #[sse("news")]
+//!     async fn news(&self, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+//!         sse.subscribe(["news"]).await
+//!     }
+//! }
+//!
+//! #[server(controllers = [News], sse(enabled = true))]
+//! struct App;
+//!
+//! # #[tokio::main] async fn main() -> Result<(), helios::Error> {
+//! # use helios::testing::TestApp;
+//! # let data = tempfile::tempdir().unwrap();
+//! # let folder = data.path().join("sse");
+//! let app = Helios::new(App).backplane(Log::open(&folder));
+//! # let app = TestApp::start(app)?;
+//! # app.service().start().await?;
+//! # let first = app.sse_service().publish("news", "it rains").await.unwrap();
+//! # app.service().shutdown(Duration::ZERO).await;
+//! // After a restart the sequence goes on where it was.
+//! let app = Helios::new(App).backplane(Log::open(&folder));
+//! # let app = TestApp::start(app)?;
+//! # app.service().start().await?;
+//! # let second = app.sse_service().publish("news", "it pours").await.unwrap();
+//! # assert_eq!(second.is_after(first), Some(true));
+//! # app.service().shutdown(Duration::ZERO).await;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod error;
+mod folder;
+mod full;
+mod history;
+mod log;
+mod opening;
+mod sequence;
+mod shared;
+mod store;
+mod trimming;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::env;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+#[doc(no_inline)]
+pub use helios_http::sse::backplane::Backplane;
+
+pub use self::error::LogError;
+pub use self::log::Log;
+pub use self::writer::Sync;
+
+/// The log that `HELIOS_SSE_LOG` names, else the attribute. An empty variable says that there is to be none. For generated code.
+#[doc(hidden)]
+#[must_use]
+pub fn open_named(attribute: Option<&'static str>) -> Option<Arc<dyn Backplane>> {
+    let folder = env::var_os("HELIOS_SSE_LOG").or(attribute.map(OsString::from))?;
+    match folder.is_empty() {
+        true => None,
+        false => Some(Arc::new(Log::open(folder))),
+    }
+}

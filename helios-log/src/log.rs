@@ -1,0 +1,425 @@
+//! [`Log`]: how it is opened, and what a hub asks of it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use helios_core::hub::EventId;
+use helios_http::sse::backplane::{
+    Ask, Backplane, BackplaneError, BackplaneErrorKind, BoxFuture, History, NodeId, Publish,
+    Started, Startup, Status, Watched,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::clock::Clock;
+use crate::error::LogError;
+use crate::folder::{Boot, Folder, Mark, boot};
+use crate::history::{Question, read_ends, watch};
+use crate::opening::{self, Opening};
+use crate::sequence::Event;
+use crate::shared::Shared;
+use crate::store::LONGEST_TOPIC;
+use crate::writer::{Message, Request, Sync, Writer};
+
+/// What may wait to be published; who comes then waits for a place.
+const LONGEST_QUEUE: usize = 1024;
+
+/// A process that is replaced has ended by then: the longest drain by default, and a moment.
+const WAIT_FOR: Duration = Duration::from_secs(35);
+
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The history of an app in a folder, which outlives the process.
+///
+/// One process has the folder at a time. Of what was published, each event that was answered with `Ok` is there when the folder is opened
+/// again, as [`Sync`] says, and clients go on where they were. Where that cannot be promised, such as after a power loss, or when a
+/// file was damaged, another sequence begins: what can be read is kept, and each client is told, by a `helios:reset`, that it may have
+/// missed something. [`Log::new_epoch`] lists what else begins one.
+///
+/// Each topic is kept as its [limits](helios_core::hub::HistoryLimits) say, by count and by age, and all together up to
+/// [`Log::max_bytes`].
+///
+/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read; it goes on by itself when there
+/// is room. After any other failure to write, publishing fails as [`Down`](BackplaneErrorKind::Down) until the process is
+/// started anew.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use helios::log::{Log, Sync};
+///
+/// let log = Log::open("data/sse")
+///     .sync(Sync::Always)
+///     .wait_for(Duration::from_secs(60))
+///     .max_bytes(4 << 30);
+/// ```
+pub struct Log {
+    path: PathBuf,
+    sync: Sync,
+    wait_for: Duration,
+    max_bytes: u64,
+    new_epoch: bool,
+    machine: Machine,
+    running: OnceLock<Running>,
+}
+
+/// What tests pretend.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine {
+    pub(crate) boot: Boot,
+    pub(crate) now: fn() -> SystemTime,
+}
+
+/// What there is once it is started.
+struct Running {
+    shared: Arc<Shared>,
+    clock: Clock,
+    messages: Sender<Message>,
+    /// Places of those that wait.
+    places: Arc<Semaphore>,
+}
+
+impl Log {
+    /// A log in this folder, which is made if it is not there. Nothing is touched before the app starts.
+    #[must_use]
+    pub fn open(folder: impl AsRef<Path>) -> Self {
+        Self {
+            path: folder.as_ref().to_owned(),
+            sync: Sync::default(),
+            wait_for: WAIT_FOR,
+            max_bytes: MAX_BYTES,
+            new_epoch: false,
+            machine: Machine {
+                boot: boot(),
+                now: SystemTime::now,
+            },
+            running: OnceLock::new(),
+        }
+    }
+
+    /// Sets when a publish is answered. Default: [`Sync::Os`].
+    #[must_use]
+    pub fn sync(mut self, sync: Sync) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. Then the app does not
+    /// start. Default: 35 s.
+    #[must_use]
+    pub fn wait_for(mut self, limit: Duration) -> Self {
+        self.wait_for = limit;
+        self
+    }
+
+    /// Sets how many bytes of events are kept, of all topics together; the oldest are forgotten first. The folder is larger, by up
+    /// to as much again and 200 MB. Default: 1 GiB.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Begins another sequence at each start: all clients are told that they may have missed something. It is for the first start on a
+    /// folder that was restored from a snapshot of the disk, which nothing else can tell from the original: ids would be given out
+    /// a second time.
+    ///
+    /// Without it, another sequence begins by itself where the folder is a copy, where newest events are missing or the store is damaged,
+    /// and, unless [`Sync::Always`] was in force, where the machine was started anew before the process had ended.
+    #[must_use]
+    pub fn new_epoch(mut self) -> Self {
+        self.new_epoch = true;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn on(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    fn running(&self) -> Result<&Running, BackplaneError> {
+        match self.running.get() {
+            None => Err(down("it is not started")),
+            Some(running) if running.shared.is_down.load(Ordering::Acquire) => {
+                Err(down("it has failed or stopped; the log says why"))
+            }
+            Some(running) => Ok(running),
+        }
+    }
+
+    /// Opens the folder on the thread that will write, and gives the newest id.
+    async fn try_start(&self, startup: Startup) -> Result<EventId, BackplaneError> {
+        let (messages, received) = mpsc::channel();
+        let (answer, answered) = oneshot::channel();
+        let setup = Setup {
+            path: self.path.clone(),
+            wait_for: self.wait_for,
+            opening: Opening {
+                boot: self.machine.boot,
+                always: self.sync == Sync::Always,
+                new_epoch: self.new_epoch,
+            },
+            sync: self.sync,
+            max_bytes: self.max_bytes,
+            now: self.machine.now,
+            startup,
+            runtime: Handle::current(),
+        };
+        let thread = thread::Builder::new().name("helios-log".to_owned());
+        let spawned = thread.spawn(move || setup.run(&received, answer));
+        spawned.map_err(|error| BackplaneError::new(BackplaneErrorKind::Down, error))?;
+        let opened = answered.await.unwrap_or_else(|_| Err(None));
+        let shared = opened.map_err(|error| match error {
+            Some(error) => BackplaneError::new(BackplaneErrorKind::Down, error),
+            None => down("it was stopped while it started"),
+        })?;
+        let newest = {
+            let sequence = shared.sequence();
+            sequence.id(sequence.head.newest)
+        };
+        let running = Running {
+            shared,
+            clock: Clock::at((self.machine.now)()),
+            messages,
+            places: Arc::new(Semaphore::new(LONGEST_QUEUE)),
+        };
+        match self.running.set(running) {
+            Ok(()) => Ok(newest),
+            Err(_) => Err(down("it was started twice")),
+        }
+    }
+
+    /// Sends an event to the writer. The answer comes later, in the order of the events.
+    async fn send(
+        &self,
+        publish: Publish<'_>,
+    ) -> Result<oneshot::Receiver<Result<EventId, BackplaneError>>, BackplaneError> {
+        let running = self.running()?;
+        if publish.topic.len() > LONGEST_TOPIC {
+            let text = "the topic's name is too long for the log";
+            return Err(BackplaneError::new(BackplaneErrorKind::Refused, text));
+        }
+        let place = Arc::clone(&running.places).acquire_owned().await;
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            event: Event {
+                topic: publish.topic.into(),
+                bytes: publish.bytes,
+                limits: publish.limits,
+                finishes: publish.finishes,
+                key: publish.key.map(str::to_owned),
+            },
+            answer,
+            _permit: place.map_err(|_| down("it has stopped"))?,
+        };
+        let sent = running.messages.send(Message::Publish(request));
+        sent.map_err(|_| down("it has stopped"))?;
+        Ok(answered)
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("path", &self.path)
+            .field("sync", &self.sync)
+            .field("wait_for", &self.wait_for)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the thread that writes begins with.
+struct Setup {
+    path: PathBuf,
+    wait_for: Duration,
+    opening: Opening,
+    sync: Sync,
+    max_bytes: u64,
+    now: fn() -> SystemTime,
+    startup: Startup,
+    runtime: Handle,
+}
+
+type Opened = Result<Arc<Shared>, Option<LogError>>;
+
+impl Setup {
+    fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Opened>) {
+        // The hub spawns tasks when it is handed something.
+        let _entered = self.runtime.enter();
+        match self.open(|| !answer.is_closed()) {
+            Ok(Some(writer)) => {
+                if answer.send(Ok(Arc::clone(&writer.shared))).is_ok() {
+                    writer.run(messages);
+                }
+            }
+            Ok(None) => drop(answer.send(Err(None))),
+            Err(error) => drop(answer.send(Err(Some(error)))),
+        }
+    }
+
+    fn open(&self, is_wanted: impl Fn() -> bool) -> Result<Option<Writer>, LogError> {
+        let Some(mut folder) = Folder::open(&self.path, self.wait_for, is_wanted)? else {
+            return Ok(None);
+        };
+        let sink = self.startup.sink.clone();
+        let (store, sequence, why) = opening::open(&mut folder, &self.opening, sink)?;
+        let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
+        match why {
+            Some(why) => {
+                tracing::warn!(%path, %newest, %why, "the log begins another sequence: all clients are told");
+            }
+            None => tracing::info!(%path, %newest, "the log is open"),
+        }
+        let mark = Mark {
+            epoch: sequence.head.epoch,
+            newest: sequence.head.newest,
+            boot: self.opening.boot,
+            lock: folder.lock(),
+            ended: false,
+            always: self.opening.always,
+        };
+        let shared = Arc::new(Shared {
+            sequence: Mutex::new(sequence),
+            store: RwLock::new(Some(store)),
+            is_down: AtomicBool::new(false),
+        });
+        let clock = Clock::at((self.now)());
+        let startup = self.startup.clone();
+        Ok(Some(Writer::new(
+            shared,
+            folder,
+            mark,
+            clock,
+            startup,
+            self.sync,
+            self.max_bytes,
+        )))
+    }
+}
+
+fn down(text: &str) -> BackplaneError {
+    BackplaneError::new(BackplaneErrorKind::Down, text)
+}
+
+fn unknown() -> BackplaneError {
+    BackplaneErrorKind::Unknown.into()
+}
+
+impl Backplane for Log {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>> {
+        Box::pin(async move { Ok(Started::at(self.try_start(startup).await?)) })
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(running) = self.running.get() else {
+                return;
+            };
+            // Nobody comes behind.
+            running.places.close();
+            let (answer, answered) = oneshot::channel();
+            if running.messages.send(Message::Stop(answer)).is_ok() {
+                // An error says that it has stopped.
+                let _ = answered.await;
+            }
+        })
+    }
+
+    fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+        Box::pin(async move {
+            let answered = self.send(event).await?;
+            answered.await.unwrap_or_else(|_| Err(unknown()))
+        })
+    }
+
+    fn publish_all<'a>(
+        &'a self,
+        events: Vec<Publish<'a>>,
+    ) -> BoxFuture<'a, Vec<Result<EventId, BackplaneError>>> {
+        Box::pin(async move {
+            let mut sent = Vec::with_capacity(events.len());
+            for event in events {
+                sent.push(self.send(event).await);
+            }
+            let mut answers = Vec::with_capacity(sent.len());
+            for answered in sent {
+                answers.push(match answered {
+                    Ok(answered) => answered.await.unwrap_or_else(|_| Err(unknown())),
+                    Err(error) => Err(error),
+                });
+            }
+            answers
+        })
+    }
+
+    fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.running()?.shared);
+            let question = Question::from(ask);
+            let answer = spawn_blocking(move || question.answer(&shared));
+            answer
+                .await
+                .unwrap_or_else(|_| Err(down("the store panicked")))
+        })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        topics: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
+        Box::pin(async move {
+            let running = self.running()?;
+            let topics: Vec<_> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+            let shared = Arc::clone(&running.shared);
+            let (mut watched, finished) = watch(&shared, &topics, running.clock.now());
+            if finished.is_empty() {
+                return Ok(watched);
+            }
+            let read = spawn_blocking(move || {
+                read_ends(&shared, &topics, &finished, &mut watched)?;
+                Ok(watched)
+            });
+            read.await
+                .unwrap_or_else(|_| Err(down("the store panicked")))
+        })
+    }
+
+    fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>> {
+        Box::pin(async move {
+            let mut sequence = self.running()?.shared.sequence();
+            for topic in topics {
+                sequence.watched.remove(*topic);
+            }
+            Ok(())
+        })
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>> {
+        // No other process asks.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_alive(&self, _: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
+        // There is no other node.
+        Box::pin(async { Ok(false) })
+    }
+
+    fn status(&self) -> Status {
+        match self.running.get() {
+            Some(running) if !running.shared.is_down.load(Ordering::Acquire) => Status::Up,
+            _ => Status::Down,
+        }
+    }
+}

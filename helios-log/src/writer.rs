@@ -1,0 +1,452 @@
+//! The one thread that writes: it commits what is published at the same time together, hands it over, and answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use helios_core::hub::EventId;
+use helios_http::sse::backplane::{
+    BackplaneError, BackplaneErrorKind, BackplaneEvent, Startup, Status,
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::clock::Clock;
+use crate::error::with_causes;
+use crate::folder::{Folder, Mark};
+use crate::full;
+use crate::sequence::{Event, Group, millis};
+use crate::shared::Shared;
+use crate::store::{Change, Store, StoreError, key_key, numbers};
+use crate::trimming::Trimming;
+
+/// The most that is committed together.
+const GROUP_EVENTS: usize = 1024;
+const GROUP_BYTES: usize = 4 << 20;
+
+/// How often what is in the hands of the operating system is brought to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// How soon a full disk is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// When a publish is answered, and subscribers see the event.
+///
+/// | | survives the process, `kill -9` | survives power loss |
+/// | --- | --- | --- |
+/// | [`Sync::Os`] | each event | up to the last second; then all clients are told, by a reset |
+/// | [`Sync::Always`] | each event | each event, and nobody is reset |
+///
+/// ```
+/// use helios::log::{Log, Sync};
+///
+/// let log = Log::open("data/sse").sync(Sync::Always);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sync {
+    /// The operating system has the event; it is synced to the disk within about a second. The default.
+    #[default]
+    Os,
+    /// The event was synced to the disk. What is published at the same time is synced together.
+    Always,
+}
+
+pub(crate) enum Message {
+    Publish(Request),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Somebody waits for an event to be published.
+pub(crate) struct Request {
+    pub(crate) event: Event,
+    pub(crate) answer: oneshot::Sender<Result<EventId, BackplaneError>>,
+    /// Its place among those that may wait.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It was published before.
+    Known(u64),
+    /// It is of the group.
+    Numbered(u64),
+    Refused(BackplaneErrorKind),
+}
+
+#[derive(Debug)]
+enum Health {
+    Well,
+    /// The disk is full. These are the amends of what could not be written.
+    Full(Vec<Change>),
+    Failed(String),
+}
+
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    folder: Folder,
+    mark: Mark,
+    clock: Clock,
+    startup: Startup,
+    sync: Sync,
+    trimming: Trimming,
+    health: Health,
+    /// Something is not on the disk yet.
+    is_dirty: bool,
+    looked: Option<Instant>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        folder: Folder,
+        mark: Mark,
+        clock: Clock,
+        startup: Startup,
+        sync: Sync,
+        max_bytes: u64,
+    ) -> Self {
+        let trimming = Trimming::new(max_bytes, millis(startup.keep_keys));
+        Self {
+            shared,
+            folder,
+            mark,
+            clock,
+            startup,
+            sync,
+            trimming,
+            health: Health::Well,
+            is_dirty: false,
+            looked: None,
+        }
+    }
+
+    /// Takes what comes until it is stopped, or nobody can ask any more.
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        let mut ticked = Instant::now();
+        let stopped = loop {
+            let tick = SYNC.saturating_sub(ticked.elapsed());
+            // While there is something to trim, nobody is waited for.
+            let wait = if self.trimming.is_idle() {
+                tick
+            } else {
+                Duration::ZERO
+            };
+            let stop = match messages.recv_timeout(wait) {
+                Ok(Message::Publish(first)) => self.take_group(first, messages),
+                Ok(Message::Stop(answer)) => Some(Some(answer)),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(None),
+            };
+            if let Some(answer) = stop {
+                break answer;
+            }
+            self.guarded(Self::trim);
+            if ticked.elapsed() >= SYNC {
+                ticked = Instant::now();
+                self.guarded(Self::tick);
+            }
+        };
+        self.close();
+        while let Ok(message) = messages.try_recv() {
+            if let Message::Publish(request) = message {
+                let _ = request.answer.send(Err(self.down()));
+            }
+        }
+        drop(self);
+        if let Some(answer) = stopped {
+            let _ = answer.send(());
+        }
+    }
+
+    /// Publishes this one with those that wait already. Gives what is to be answered if it is to stop then.
+    fn take_group(
+        &mut self,
+        first: Request,
+        messages: &Receiver<Message>,
+    ) -> Option<Option<oneshot::Sender<()>>> {
+        let mut bytes = first.event.bytes.len();
+        let mut requests = vec![first];
+        let stop = loop {
+            if requests.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES {
+                break None;
+            }
+            match messages.try_recv() {
+                Ok(Message::Publish(request)) => {
+                    bytes += request.event.bytes.len();
+                    requests.push(request);
+                }
+                Ok(Message::Stop(answer)) => break Some(Some(answer)),
+                Err(TryRecvError::Empty) => break None,
+                Err(TryRecvError::Disconnected) => break Some(None),
+            }
+        };
+        self.guarded(|this| this.publish(requests));
+        stop
+    }
+
+    /// The store asserts what it expects of its files.
+    fn guarded(&mut self, step: impl FnOnce(&mut Self)) {
+        let caught = catch_unwind(AssertUnwindSafe(|| step(self)));
+        if caught.is_err() {
+            self.fail("the store panicked".to_owned());
+        }
+    }
+
+    fn publish(&mut self, requests: Vec<Request>) {
+        let answers = self.try_publish(&requests);
+        for (request, answer) in requests.into_iter().zip(answers) {
+            // Whoever wanted it may be gone.
+            let _ = request.answer.send(answer);
+        }
+    }
+
+    fn try_publish(&mut self, requests: &[Request]) -> Vec<Result<EventId, BackplaneError>> {
+        if let Err(error) = self.check_health() {
+            return requests.iter().map(|_| Err(error.clone())).collect();
+        }
+        let head = self.shared.sequence().head;
+        let mut group = Group::behind(head, self.clock.now());
+        let events = requests.iter().map(|request| &request.event);
+        let outcomes: Vec<_> = events.map(|event| self.number(&mut group, event)).collect();
+        let written = match group.is_empty() {
+            true => Ok(()),
+            false => self.write(&group),
+        };
+        let id = |seq| EventId::new(head.epoch, seq);
+        let answer = |outcome| match (outcome, &written) {
+            (Outcome::Known(seq), _) | (Outcome::Numbered(seq), Ok(())) => Ok(id(seq)),
+            (Outcome::Numbered(_), Err(error)) => Err(error.clone()),
+            (Outcome::Refused(kind), _) => Err(kind.into()),
+        };
+        outcomes.into_iter().map(answer).collect()
+    }
+
+    fn number(&self, group: &mut Group, event: &Event) -> Outcome {
+        if let Some(seq) = group.known(event) {
+            return Outcome::Numbered(seq);
+        }
+        match self.known(event) {
+            Ok(Some(seq)) => return Outcome::Known(seq),
+            Ok(None) => {}
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::error!(error, "the log cannot look up a key");
+                return Outcome::Refused(BackplaneErrorKind::NotPublished);
+            }
+        }
+        let before = || self.shared.sequence().past(&event.topic);
+        match group.number(event, before, &self.startup) {
+            Ok(seq) => Outcome::Numbered(seq),
+            Err(kind) => Outcome::Refused(kind),
+        }
+    }
+
+    /// The number of what was published with the same key.
+    fn known(&self, event: &Event) -> Result<Option<u64>, StoreError> {
+        let Some(key) = &event.key else {
+            return Ok(None);
+        };
+        let row = key_key(&event.topic, key);
+        let Some(row) = self.shared.in_store(|store| store.get(&row))? else {
+            return Ok(None);
+        };
+        let ([seq, at], _) = numbers(&row)?;
+        // A time to come is of a clock that was wrong before the restart.
+        let age = self.clock.now().abs_diff(at);
+        Ok(Some(seq).filter(|_| age < millis(self.startup.keep_keys)))
+    }
+
+    /// Commits a group, hands it over, and lets it take effect.
+    fn write(&mut self, group: &Group) -> Result<(), BackplaneError> {
+        let changes = group.changes();
+        if let Err(error) = self.shared.in_store(|store| store.commit(&changes)) {
+            let undo = group.undo(&self.shared.sequence());
+            return Err(self.not_written(error, undo));
+        }
+        self.is_dirty = true;
+        if self.sync == Sync::Always {
+            let synced = self.shared.in_store(Store::sync);
+            synced.map_err(|error| self.unknown(&error))?;
+        }
+        self.mark.newest = group.newest();
+        let marked = self.folder.set_mark(&self.mark);
+        marked.map_err(|error| self.unknown(&error))?;
+        self.shared.sequence().commit(group);
+        for (topic, past) in group.pasts() {
+            self.trimming.published(topic, past);
+        }
+        Ok(())
+    }
+
+    /// The store has not taken a group, which these changes would take back.
+    fn not_written(&mut self, error: StoreError, amends: Vec<Change>) -> BackplaneError {
+        match self.settle(error, amends) {
+            Ok(()) => BackplaneErrorKind::Full.into(),
+            Err(StoreError::Failed) => self.down(),
+            Err(error) => self.unknown(&error),
+        }
+    }
+
+    /// Waits for room if the disk is full; else gives the error back.
+    pub(crate) fn settle(
+        &mut self,
+        error: StoreError,
+        amends: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        match error {
+            StoreError::Full(_) => {}
+            // It does not say why it has failed in the background.
+            StoreError::Failed if !full::has_room(&self.folder) => {}
+            error => {
+                self.fail(with_causes(&error));
+                return Err(error);
+            }
+        }
+        let path = self.folder.path().display();
+        tracing::error!(%path, "the log's disk is full: nothing can be published");
+        self.health = Health::Full(amends);
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Nobody knows what is on the disk now.
+    fn unknown(&mut self, error: &(dyn std::error::Error + 'static)) -> BackplaneError {
+        let text = with_causes(error);
+        self.fail(text.clone());
+        BackplaneError::new(BackplaneErrorKind::Unknown, text)
+    }
+
+    /// It takes nothing any more, for as long as this process runs.
+    pub(crate) fn fail(&mut self, error: String) {
+        if let Health::Failed(_) = self.health {
+            return;
+        }
+        let path = self.folder.path().display();
+        tracing::error!(%path, error, "the log has failed; restart the process to publish again");
+        self.health = Health::Failed(error);
+        self.shared.is_down.store(true, Ordering::Release);
+        let sink = self.shared.sequence().sink.clone();
+        sink.accept(BackplaneEvent::Link(Status::Down));
+    }
+
+    fn down(&self) -> BackplaneError {
+        let text = match &self.health {
+            Health::Failed(error) => error.clone(),
+            Health::Well | Health::Full(_) => "it has stopped".to_owned(),
+        };
+        BackplaneError::new(BackplaneErrorKind::Down, text)
+    }
+
+    fn check_health(&mut self) -> Result<(), BackplaneError> {
+        let looked_just_now = self.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        match &self.health {
+            Health::Well => return Ok(()),
+            Health::Full(_) if looked_just_now => {}
+            Health::Full(_) => self.heal(),
+            Health::Failed(_) => {}
+        }
+        match &self.health {
+            Health::Well => Ok(()),
+            Health::Full(_) => Err(BackplaneErrorKind::Full.into()),
+            Health::Failed(_) => Err(self.down()),
+        }
+    }
+
+    /// Opens the store anew if there is room on the disk again.
+    fn heal(&mut self) {
+        self.looked = Some(Instant::now());
+        let Health::Full(amends) = &self.health else {
+            return;
+        };
+        if !full::has_room(&self.folder) || full::write_amends(&self.folder, amends).is_err() {
+            return;
+        }
+        let mended = self.shared.reopen(|| {
+            let store = Store::open(&self.folder.store())?;
+            let mended = full::make_amends(&self.folder, &store);
+            Ok((store, mended))
+        });
+        let mended = mended.and_then(|mended| mended);
+        match mended {
+            Ok(()) => {
+                let path = self.folder.path().display();
+                tracing::info!(%path, "the log's disk has room again");
+                self.health = Health::Well;
+            }
+            Err(StoreError::Full(_)) => {}
+            Err(error) => self.fail(with_causes(&error)),
+        }
+    }
+
+    /// What is to be done every second.
+    fn tick(&mut self) {
+        match &self.health {
+            Health::Failed(_) => return,
+            Health::Full(_) => return self.heal(),
+            Health::Well => {}
+        }
+        let sync = if self.is_dirty {
+            Store::sync
+        } else {
+            Store::check
+        };
+        match self.shared.in_store(sync) {
+            Ok(()) => {}
+            Err(StoreError::Full(error)) => return self.fail(with_causes(&error)),
+            Err(error) => return drop(self.settle(error, Vec::new())),
+        }
+        if self.is_dirty
+            && let Err(error) = self.folder.sync()
+        {
+            return self.fail(with_causes(&error));
+        }
+        self.is_dirty = false;
+        let now = self.clock.now();
+        self.trimming.look(&self.shared.sequence(), now);
+    }
+
+    /// Forgets a little of what is to be forgotten.
+    fn trim(&mut self) {
+        if !matches!(self.health, Health::Well) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.trimming.step(&self.shared, now) {
+            Ok(changed) => self.is_dirty |= changed,
+            Err((error, amends)) => drop(self.settle(error, amends)),
+        }
+    }
+
+    /// Brings everything to the disk and says so, so that the sequence goes on the next time.
+    fn close(&mut self) {
+        self.shared.is_down.store(true, Ordering::Release);
+        let store = self.shared.take_store();
+        let Some(store) = store else { return };
+        match &self.health {
+            Health::Well => {
+                self.mark.ended = true;
+                let synced = store.sync().map_err(|error| with_causes(&error));
+                let mut mark = || {
+                    self.folder.sync()?;
+                    self.folder.set_mark(&self.mark)?;
+                    self.folder.sync()
+                };
+                let ended = synced.and_then(|()| mark().map_err(|error| with_causes(&error)));
+                if let Err(error) = ended {
+                    let path = self.folder.path().display();
+                    tracing::error!(%path, error, "the log did not end well");
+                }
+            }
+            Health::Full(amends) => {
+                if full::write_amends(&self.folder, amends).is_err() {
+                    // It would write what nobody could take back.
+                    std::mem::forget(store);
+                }
+            }
+            Health::Failed(_) => {}
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Files that were cut, and flipped bits: an error or a reset, never silence, and nothing good is thrown away.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::support::{Running, copy_all, files, rounds, text, written};
+
+const TOPICS: [&str; 3] = ["x", "y", "z"];
+
+/// A folder with a history, a copy of its files, and what it holds.
+struct Specimen {
+    folder: tempfile::TempDir,
+    /// The text of each number.
+    texts: HashMap<u64, (&'static str, String)>,
+    epoch: u64,
+    /// Where the journal ends behind each event.
+    borders: Vec<usize>,
+}
+
+impl Specimen {
+    async fn new(events: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = Running::open(&path).await;
+        let (mut texts, mut borders) = (HashMap::new(), Vec::new());
+        for n in 1..=events {
+            let (topic, text) = (
+                TOPICS[n as usize % 3],
+                format!("text {n} {}", "x".repeat(40)),
+            );
+            let id = log.publish(topic, &text).await;
+            texts.insert(id.seq(), (topic, text));
+            borders.push(written(&journal(&path)).len());
+        }
+        let epoch = log.newest.epoch();
+        log.stop().await;
+        let specimen = Self {
+            folder,
+            texts,
+            epoch,
+            borders,
+        };
+        copy_all(&specimen.log(), &specimen.folder.path().join("whole"));
+        specimen
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Makes all as it was. The lock stays, since another one would be a copy.
+    fn mend(&self) {
+        for entry in fs::read_dir(self.log()).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => fs::remove_dir_all(path).unwrap(),
+                false if path.ends_with("lock") => {}
+                false => fs::remove_file(path).unwrap(),
+            }
+        }
+        let lock = self.folder.path().join("whole/lock");
+        let _ = fs::remove_file(lock);
+        copy_all(&self.folder.path().join("whole"), &self.log());
+    }
+
+    /// Opens what was damaged. Gives how many events are there, and whether clients are told, or `None` for an error.
+    async fn open(&self, what: &str) -> Option<(usize, bool)> {
+        let log = Running::start(super::support::log(&self.log())).await;
+        let log = log.ok()?;
+        let told = log.newest.epoch() != self.epoch;
+        let mut there = 0;
+        for topic in TOPICS {
+            let Ok(events) = log
+                .log_history(topic)
+                .await
+                .map_err(|kind| println!("{what}: {kind:?}"))
+            else {
+                continue;
+            };
+            let mut last = 0;
+            for event in events {
+                let seq = event.id.seq();
+                assert!(seq > last, "{what}");
+                last = seq;
+                let expected = Some(&(topic, text(&event)));
+                assert_eq!(
+                    self.texts.get(&seq).map(|(t, x)| (*t, x.clone())).as_ref(),
+                    expected,
+                    "{what}"
+                );
+                there += 1;
+            }
+        }
+        // It goes on, with an id of its own.
+        let id = log.publish("x", "next").await;
+        assert!(told || !self.texts.contains_key(&id.seq()), "{what}");
+        log.stop().await;
+        Some((there, told))
+    }
+
+    fn has_set_aside(&self) -> bool {
+        self.log().join("damaged-1").exists()
+    }
+}
+
+fn journal(log: &Path) -> PathBuf {
+    let files = files(&log.join("store"));
+    let mut journals = files
+        .into_iter()
+        .filter(|file| file.extension() == Some("jnl".as_ref()));
+    journals.next().unwrap()
+}
+
+fn cut(file: &Path, at: usize) {
+    let file = OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(at as u64).unwrap();
+}
+
+fn flip(file: &Path, bit: usize) {
+    use std::os::unix::fs::FileExt;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(file)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, bit as u64 / 8).unwrap();
+    byte[0] ^= 1 << (bit % 8);
+    file.write_all_at(&byte, bit as u64 / 8).unwrap();
+}
+
+/// Each event whose record is whole is kept; that others are missing is told.
+async fn cut_at(specimen: &Specimen, at: usize) {
+    specimen.mend();
+    cut(&journal(&specimen.log()), at);
+    let what = format!("cut at {at}");
+    let whole = specimen
+        .borders
+        .iter()
+        .filter(|border| **border <= at)
+        .count();
+    let opened = specimen.open(&what).await;
+    let (there, told) = opened.unwrap_or_else(|| panic!("{what}: it does not open"));
+    assert_eq!(told, whole < specimen.borders.len(), "{what}");
+    // The first records are those of the store itself.
+    if specimen.has_set_aside() {
+        assert!(whole == 0, "{what}");
+    } else {
+        assert_eq!(there, whole, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_cut_at_the_border_of_a_record_keeps_all_before_it_and_tells_the_rest() {
+    let specimen = Specimen::new(60).await;
+    for border in specimen.borders.clone() {
+        cut_at(&specimen, border).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_cut_anywhere_keeps_all_before_it_and_tells_the_rest() {
+    let specimen = Specimen::new(60).await;
+    let end = *specimen.borders.last().unwrap();
+    let seed = fastrand::get_seed();
+    println!("seed {seed}");
+    match rounds(0, 1) {
+        0 => {
+            for _ in 0..200 {
+                cut_at(&specimen, fastrand::usize(0..end)).await;
+            }
+        }
+        _ => {
+            for at in end.saturating_sub(64 << 10)..end {
+                cut_at(&specimen, at).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_in_any_file_is_an_error_or_told_and_never_another_text() {
+    let specimen = Specimen::new(60).await;
+    let seed = fastrand::get_seed();
+    println!("seed {seed}");
+    let whole = files(&specimen.log());
+    let sizes: Vec<_> = whole
+        .iter()
+        .map(|file| (file.clone(), written(file).len() * 8))
+        .collect();
+    let sizes: Vec<_> = sizes.into_iter().filter(|(_, bits)| *bits > 0).collect();
+    for round in 0..rounds(200, 4_000) {
+        // Each file in turn, and the journal every other time.
+        let (file, bits) = match round % 2 {
+            0 => sizes
+                .iter()
+                .find(|(file, _)| *file == journal(&specimen.log()))
+                .unwrap(),
+            _ => &sizes[round / 2 % sizes.len()],
+        };
+        specimen.mend();
+        let bit = fastrand::usize(0..*bits);
+        flip(file, bit);
+        let what = format!("bit {bit} of {}", file.display());
+        if let Some((there, told)) = specimen.open(&what).await {
+            assert!(
+                told || there == specimen.texts.len(),
+                "{what}: silently lost"
+            );
+            let kept = there == specimen.texts.len() || specimen.has_set_aside() || told;
+            assert!(kept, "{what}");
+        }
+    }
+}

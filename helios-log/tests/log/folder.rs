@@ -1,0 +1,122 @@
+//! Folders that are not as they should be, and what becomes of them.
+
+use std::error::Error;
+use std::fs;
+use std::time::Duration;
+
+use helios::backplane::{Backplane, BackplaneError};
+use helios::log::{Log, LogError};
+
+use super::support::{Running, copy_all, log};
+
+async fn refused(log: Log) -> LogError {
+    let error = Running::start(log).await.err().expect("an error");
+    fault(error)
+}
+
+fn fault(error: BackplaneError) -> LogError {
+    let source = error.source().and_then(|it| it.downcast_ref::<LogError>());
+    match source.expect("a typed error") {
+        LogError::Held { path, waited } => LogError::Held {
+            path: path.clone(),
+            waited: *waited,
+        },
+        LogError::Newer { path, version } => LogError::Newer {
+            path: path.clone(),
+            version: *version,
+        },
+        LogError::Folder { path, source } => LogError::Folder {
+            path: path.clone(),
+            source: source.kind().into(),
+        },
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_clean_restart_goes_on_in_the_same_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/er");
+    let log = Running::open(&path).await;
+    let first = log.publish("x", "1").await;
+    log.stop().await;
+    let log = Running::open(&path).await;
+    assert_eq!(log.newest, first);
+    let second = log.publish("x", "2").await;
+    assert_eq!(second.is_after(first), Some(true));
+    assert_eq!(log.after("x", first).await.unwrap().len(), 1);
+    // An app that is dropped does not stop its log.
+    drop(log);
+    let log = Running::open(&path).await;
+    assert_eq!(log.newest, second);
+}
+
+#[tokio::test]
+async fn a_folder_that_another_one_holds_is_waited_for_and_then_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::open(folder.path()).await;
+    let id = first.publish("x", "1").await;
+    let wait = Duration::from_millis(100);
+    let held = refused(Log::open(folder.path()).wait_for(wait)).await;
+    assert!(matches!(held, LogError::Held { .. }), "{held}");
+    assert!(held.to_string().contains("stop it"), "{held}");
+    let second = log(folder.path());
+    let (second, ()) = tokio::join!(Running::start(second), first.log.stop());
+    assert_eq!(second.unwrap().newest, id);
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_the_folder_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::open(folder.path()).await;
+    let waiting = Running::start(log(folder.path()));
+    let given_up = tokio::time::timeout(Duration::from_millis(100), waiting).await;
+    assert!(given_up.is_err());
+    first.stop().await;
+    Running::open(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = refused(log(&path)).await;
+        assert!(matches!(error, LogError::Folder { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_copied_folder_is_another_sequence_with_the_same_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let (original, copied) = (folder.path().join("a"), folder.path().join("b"));
+    let log = Running::open(&original).await;
+    let first = log.publish("x", "1").await;
+    log.stop().await;
+    copy_all(&original, &copied);
+    let copy = Running::open(&copied).await;
+    assert_ne!(copy.newest.epoch(), first.epoch());
+    assert_eq!(copy.texts("x").await, ["1"]);
+    assert!(copy.after("x", first).await.is_none());
+    let second = copy.publish("x", "2").await;
+    copy.stop().await;
+    // Only once, and not where it was moved.
+    fs::rename(&copied, folder.path().join("c")).unwrap();
+    let moved = Running::open(&folder.path().join("c")).await;
+    assert_eq!(moved.newest, second);
+    assert_eq!(Running::open(&original).await.newest, first);
+}
+
+#[tokio::test]
+async fn a_restored_folder_is_another_sequence_where_the_app_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let first = log.publish("x", "1").await;
+    log.stop().await;
+    let restored = Running::start(super::support::log(folder.path()).new_epoch());
+    let restored = restored.await.unwrap();
+    assert_ne!(restored.newest.epoch(), first.epoch());
+    assert_eq!(restored.texts("x").await, ["1"]);
+}

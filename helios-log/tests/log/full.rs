@@ -1,0 +1,95 @@
+//! A disk without room.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use helios::backplane::{Backplane, BackplaneErrorKind, Status};
+
+use super::support::{Running, log, until};
+
+/// A file system of 4 MiB, as long as this lives.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+            .arg(folder.path());
+        assert!(mount.status().unwrap().success());
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root; cargo xtask test runs it"]
+async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() {
+    let disk = Small::mount();
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![7; 3 << 19]).unwrap();
+    let mut log = Running::open(&disk.path().join("log")).await;
+    let epoch = log.newest.epoch();
+    let mut texts = Vec::new();
+    for round in 0..3 {
+        let mut refused = 0;
+        for n in 0.. {
+            let text = format!("{round}-{n}-{}", "x".repeat(5_000));
+            match log.try_publish("x", &text).await {
+                Ok(_) => texts.push(text),
+                Err(kind) => {
+                    assert_eq!(kind, BackplaneErrorKind::Full);
+                    refused += 1;
+                }
+            }
+            if refused > 5 {
+                break;
+            }
+        }
+        assert_eq!(log.log.status(), Status::Up);
+        assert_eq!(log.texts("x").await, texts);
+        // It ends while the disk is full, and is opened with a little more room.
+        if round == 1 {
+            log.stop().await;
+            let full = Running::start(super::support::log(&disk.path().join("log"))).await;
+            fs::write(&ballast, vec![7; 1 << 19]).unwrap();
+            if let Ok(log) = full {
+                log.stop().await;
+            }
+            log = Running::open(&disk.path().join("log")).await;
+        } else {
+            fs::write(&ballast, vec![7; (2 - round) << 19]).unwrap();
+        }
+        until("it heals", async || {
+            let text = format!("healed {round}");
+            let published = log.try_publish("x", &text).await;
+            texts.extend(published.is_ok().then_some(text));
+            published.is_ok()
+        })
+        .await;
+        assert_eq!(log.texts("x").await, texts);
+        assert_eq!(log.newest.epoch(), epoch);
+    }
+    log.stop().await;
+    let log = Running::start(log_of(disk.path())).await.unwrap();
+    assert_eq!(log.newest.epoch(), epoch);
+    assert_eq!(log.texts("x").await, texts);
+}
+
+fn log_of(disk: &Path) -> helios::log::Log {
+    log(&disk.join("log"))
+}

@@ -1,0 +1,127 @@
+//! What is kept, and for how long.
+
+use std::time::Duration;
+
+use helios::backplane::{Ask, Backplane, BackplaneErrorKind, History, Publish};
+use helios::sse::{EventId, HistoryLimits};
+
+use super::support::{EVERYTHING, Running, files, log, until};
+
+const FEW: HistoryLimits = HistoryLimits {
+    events: 10,
+    age: Duration::from_secs(3600),
+};
+
+async fn publish(log: &Running, topic: &str, text: String, limits: HistoryLimits) -> EventId {
+    let publish = Publish::new(topic, text.into(), limits);
+    log.send(publish).await.unwrap()
+}
+
+async fn count(log: &Running, topic: &str) -> usize {
+    log.newest_of(topic).await.len()
+}
+
+#[tokio::test]
+async fn a_topic_is_trimmed_to_its_limits_and_whoever_misses_something_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let mut ids = Vec::new();
+    for n in 0..300 {
+        ids.push(publish(&log, "x", n.to_string(), FEW).await);
+    }
+    publish(&log, "y", "other".to_owned(), FEW).await;
+    until("the topic is trimmed", async || {
+        count(&log, "x").await == 10
+    })
+    .await;
+    assert!(log.after("x", ids[200]).await.is_none());
+    assert!(
+        log.after("x", EventId::new(ids[0].epoch(), 0))
+            .await
+            .is_none()
+    );
+    assert_eq!(log.after("x", ids[289]).await.unwrap().len(), 10);
+    assert_eq!(log.after("x", ids[295]).await.unwrap().len(), 4);
+    assert_eq!(count(&log, "y").await, 1);
+    let watched = log.log.watch(&["x"]).await.unwrap();
+    assert_eq!(watched.topics[0].last, ids.last().copied());
+    log.stop().await;
+    let log = Running::open(folder.path()).await;
+    assert!(log.after("x", ids[200]).await.is_none());
+    assert_eq!(log.after("x", ids[289]).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn old_events_are_forgotten_with_their_topic_and_its_end_stays_for_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    const BRIEF: HistoryLimits = HistoryLimits {
+        events: 100,
+        age: Duration::from_millis(30),
+    };
+    let log = Running::start_with(log(folder.path()), |startup| startup.with_limits(|_| BRIEF));
+    let log = log.await.unwrap();
+    let first = publish(&log, "x", "old".to_owned(), BRIEF).await;
+    let end = Publish::new("over", "end".into(), BRIEF).finishing(true);
+    let end = log.send(end).await.unwrap();
+    for topic in ["x", "over"] {
+        until("it is forgotten", async || count(&log, topic).await == 0).await;
+        let before = EventId::new(first.epoch(), 0);
+        assert!(log.after(topic, before).await.is_none(), "{topic}");
+        assert_eq!(log.after(topic, end).await.unwrap().len(), 0, "{topic}");
+    }
+    let refused = log.try_publish("over", "more").await;
+    assert_eq!(refused, Err(BackplaneErrorKind::Finished));
+    let watched = log.log.watch(&["over", "x"]).await.unwrap();
+    assert_eq!(watched.topics[0].finish.as_ref().map(|it| it.id), Some(end));
+    log.publish("x", "anew").await;
+    assert_eq!(log.seen().last().unwrap().prev, None);
+}
+
+#[tokio::test]
+async fn a_key_counts_for_its_time_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::start_with(log(folder.path()), |mut startup| {
+        startup.keep_keys = Duration::from_millis(50);
+        startup
+    });
+    let log = log.await.unwrap();
+    let once = || Publish::new("x", "1".into(), EVERYTHING).with_key(Some("once"));
+    let first = log.send(once()).await.unwrap();
+    until("the key is forgotten", async || {
+        log.send(once()).await.unwrap() != first
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_room_for_so_many_bytes_and_the_disk_gets_the_rest_back() {
+    const TEXT: usize = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::start(log(folder.path()).max_bytes(4 << 20)).await;
+    let log = log.unwrap();
+    let mut newest = log.newest;
+    for n in 0..4_000 {
+        let text = format!("{n:0TEXT$}");
+        newest = publish(&log, &format!("t{}", n % 7), text, EVERYTHING).await;
+    }
+    let size = async || {
+        let mut size = 0;
+        for n in 0..7 {
+            size += count(&log, &format!("t{n}")).await * TEXT;
+        }
+        size
+    };
+    until("the oldest are forgotten", async || size().await <= 4 << 20).await;
+    assert!(size().await > 2 << 20);
+    // The newest are not.
+    let ask = Ask::after("t2", EventId::new(newest.epoch(), newest.seq() - 14));
+    let History::Events { events, .. } = log.log.history(ask).await.unwrap() else {
+        panic!("the newest are forgotten");
+    };
+    assert_eq!(events.len(), 2);
+    log.stop().await;
+    // 80 MB were published. The journal has up to 64 MB, of which much is not on the disk.
+    let tables = files(&folder.path().join("store/keyspaces"));
+    let tables: u64 = tables.iter().map(|it| it.metadata().unwrap().len()).sum();
+    assert!(tables < 40 << 20, "{tables}");
+}
