@@ -74,6 +74,14 @@ impl fmt::Debug for Startup {
 }
 
 /// The answer to [`Backplane::start`](super::Backplane::start).
+///
+/// ```
+/// use helios::backplane::Started;
+/// use helios::sse::EventId;
+///
+/// let of_a_new_sequence = Started::at(EventId::new(0xe, 0));
+/// assert_eq!(of_a_new_sequence.newest.seq(), 0);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Started {
@@ -233,6 +241,13 @@ impl<'a> Ask<'a> {
 }
 
 /// What a backplane remembers of a topic.
+///
+/// ```
+/// use helios::backplane::History;
+///
+/// let nothing = History::events(Vec::new(), false);
+/// assert!(matches!(nothing, History::Events { more: false, .. }));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum History {
@@ -312,6 +327,15 @@ impl Watched {
 }
 
 /// What is known of a topic, up to the id of the answer that it is a part of.
+///
+/// ```
+/// use helios::backplane::{PastEvent, WatchedTopic};
+/// use helios::sse::EventId;
+///
+/// let end = PastEvent::new(EventId::new(0xe, 7), std::time::SystemTime::now(), "the last word".into());
+/// let finished = WatchedTopic::new(Some(end.id), Some(end));
+/// assert_eq!(finished.last.map(EventId::seq), Some(7));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WatchedTopic {

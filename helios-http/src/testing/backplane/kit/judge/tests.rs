@@ -292,6 +292,9 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
     // The client was ahead of this node, which has gone on to its sequence meanwhile.
     let same = [ready(1), told(1), ready(0), event(1, 0)];
     assert_eq!(kinds(&ledger, &same, rules), []);
+    // One connection is reset once for each.
+    let twice = [ready(1), told(1), other(5), told(2), other(6)];
+    assert_eq!(kinds(&ledger, &twice, rules), [FaultKind::Epoch]);
     let goes_back = [ready(1), ready(0)];
     assert_eq!(kinds(&ledger, &goes_back, rules), [FaultKind::Order]);
     let back = |node| {

@@ -45,6 +45,8 @@ struct Walk<'a> {
     is_anew: bool,
     /// The sequences that it has seen on each node.
     epochs: HashMap<usize, Vec<u64>>,
+    /// Those in which it has begun anew on this connection.
+    begun_here: HashSet<u64>,
     missing: Vec<(u64, usize)>,
     found: Vec<Found>,
 }
@@ -72,6 +74,7 @@ pub(super) fn walk<'a>(
         seen_here: HashSet::new(),
         is_anew: false,
         epochs: HashMap::new(),
+        begun_here: HashSet::new(),
         missing: Vec::new(),
         found: Vec::new(),
     };
@@ -134,6 +137,7 @@ impl<'a> Walk<'a> {
             Step::Connected(node) => {
                 self.node = *node;
                 self.seen_here.clear();
+                self.begun_here.clear();
                 self.is_anew = false;
             }
             Step::Ready(id) => self.reach(*id),
@@ -217,6 +221,10 @@ impl<'a> Walk<'a> {
             Some(_) if self.is_anew => {
                 self.begin(id);
                 self.note_epoch(id);
+                if !self.begun_here.insert(id.epoch()) {
+                    let what = format!("{id}: it was reset for this sequence before");
+                    self.fault(FaultKind::Epoch, &what);
+                }
             }
             Some((_, None)) => {
                 self.fault(FaultKind::Epoch, &format!("{id} comes without a reset"));
