@@ -36,3 +36,22 @@ async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
     one.sse().publish("x", "2").await.unwrap();
     assert_eq!(client.data().await, "2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_lost_with_what_was_before_it_ends_the_topic_all_the_same() {
+    let log = Log::new(100);
+    let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
+    let (mut client, _) = one.client(&["x"]).await;
+    one.link.lose(true);
+    two.sse().publish("x", "lost").await.unwrap();
+    two.sse().finish_with("x", "the end").await.unwrap();
+    one.link.flush().await;
+    one.link.lose(false);
+    one.link.mute(true);
+    one.link.torn();
+    assert_eq!(client.next().await.event, "helios:reset");
+    assert_eq!(client.next().await.event, "helios:ready");
+    let began = Instant::now();
+    assert_eq!(client.next().await.event, "helios:end");
+    assert!(began.elapsed().as_secs() <= 31, "{:?}", began.elapsed());
+}

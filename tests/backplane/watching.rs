@@ -6,6 +6,7 @@ use helios::sse::HistoryLimits;
 use support::backplane::Log;
 use support::{eventually, within};
 
+use super::local::Local;
 use super::node::{Node, data, pair};
 
 fn short_lived(options: &mut SseOptions) {
@@ -69,4 +70,32 @@ async fn who_waits_for_the_same_topic_goes_on_when_the_first_gives_up() {
     first.abort();
     within(second).await.unwrap().unwrap();
     assert_eq!(one.link.count("watch x"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_fails_late_undoes_no_later_one() {
+    let log = Log::new(100);
+    let one = Local::start(&log, 1).await;
+    one.link.silence(true);
+    let sse = one.sse().clone();
+    let first = tokio::spawn(async move { sse.subscribe(["x"]).await.map(drop) });
+    eventually(|| one.link.count("watch x") == 1).await;
+    sleep(Duration::from_secs(1)).await;
+    first.abort();
+    one.link.silence(false);
+    // Answered when the first has been given up.
+    one.link.dawdle_always(Duration::from_millis(4_500));
+    let (mut client, _) = one.client(&["x"]).await;
+    one.sse().publish("x", "1").await.unwrap();
+    assert_eq!(client.data().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_left_while_the_backplane_is_down_is_unwatched_all_the_same() {
+    let log = Log::new(100);
+    let one = Local::start_with(&log, 1, short_lived).await;
+    let (client, _) = one.client(&["x"]).await;
+    one.link.go_down(true);
+    drop(client);
+    eventually(|| !one.link.is_watched("x")).await;
 }

@@ -253,6 +253,15 @@ impl Ring {
         });
     }
 
+    /// Finishes the topic at time `now` behind all that is known of it: its end has been lost, and what came before.
+    pub fn finish_behind(&mut self, now: Duration) {
+        self.finish.get_or_insert(Finish {
+            last_event: self.last,
+            has_event: false,
+            at: now,
+        });
+    }
+
     /// Whether the topic is finished.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -18,9 +18,10 @@ pub use questions::{
     Ask, History, PastEvent, Publish, Started, Startup, Status, Watched, WatchedTopic,
 };
 pub use sink::{BackplaneEvent, BackplaneSink};
+pub(crate) use watching::SLICE;
 
-/// Stands before the hubs of several servers, so that what is published on one reaches the clients of all; or of one server, so
-/// that its events outlive its process.
+/// Joins the hubs of several servers, so that what is published on one reaches the clients of all. Or it keeps the events of one server
+/// beyond its process.
 ///
 /// Each hub keeps rings of its own and serves its clients from them; the backplane numbers the events, carries them and
 /// remembers them for a while. [`helios::testing::backplane`](crate::testing::backplane) tests an implementation, by trying to make
@@ -30,27 +31,31 @@ pub use sink::{BackplaneEvent, BackplaneSink};
 ///
 /// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is given out
 ///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
-///   to an old one. Then all clients are told in their place that they have missed something (`helios:reset`).
+///   to an old one. It hands over [`BackplaneEvent::Torn`] with the newest id of the new one at once. Then all clients are told, without
+///   being disconnected, that they have missed something (`helios:reset`).
 /// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
-///   have their place in that order.
+///   have their place in that order. One caller at a time hands over; it may hold a lock.
 /// * **Before and after.** What [`publish`](Self::publish) has answered `Ok` is found by every [`history`](Self::history) that is asked
-///   later, as long as the topic's limits keep it, and is as durable as the backplane says. What it has answered with an error is not
-///   there, unless the error is of the kind [`Unknown`](BackplaneErrorKind::Unknown).
-/// * **Keys.** An event that is published with a key ([`Publish::key`]) a second time within the time of keys is the first one: nothing is
-///   published, and the answer is the first id.
+///   later, as long as the topic's limits keep it, and is as durable as the backplane says. History has everything up to any id that was
+///   told: as an answer, a `newest`, a `prev`. What was answered with an error is not there, unless the error is of the kind
+///   [`Unknown`](BackplaneErrorKind::Unknown).
+/// * **Keys.** An event that is published with a key ([`Publish::key`]) a second time within [`Startup::keep_keys`] is the first one: nothing
+///   is published, and the answer is the first id.
 /// * **Ends.** What finishes a topic is an event of it, in its place, and the last one. Whatever is published to the topic after
-///   that is refused, as [`Finished`](BackplaneErrorKind::Finished), where ids are given out: for at least as long as any hub keeps
-///   history of the topic, and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end
-///   meanwhile.
+///   that is refused, as [`Finished`](BackplaneErrorKind::Finished), where ids are given out. That holds for at least as long as any hub
+///   keeps history of the topic, and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end.
 /// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
 ///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
 ///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event, or within half a
-///   minute, when the hub watches all of its topics anew; who reads several topics, and before that leaves and comes back elsewhere,
-///   misses what was lost without being told.
-/// * **Down.** While it cannot be reached, [`status`](Self::status) says so, and everything that is asked of it fails at once.
+///   minute, when the hub watches all of its topics anew. A client of several topics that moves to another server before then misses the
+///   lost events without being told. Watches outlive the link: when it is up again, the backplane subscribes to them itself.
+/// * **Down.** While it cannot be reached, [`status`](Self::status) says so, [`BackplaneEvent::Link`] tells the change, and everything that
+///   is asked of it fails at once. `status` is up again before `Torn` is handed over, as the hub asks for history then; and before `start`
+///   is answered.
 ///
-/// Nothing is asked before [`start`](Self::start) has been answered. All futures may be dropped half-way; the hub drops one that takes too
-/// long: `publish` after 10 seconds, everything else after 5. They may be polled on any thread.
+/// Topics are any UTF-8 of 1 to 256 bytes, `*` and `helios:..` among them; those of one question are distinct, and 256 at most. Nothing is
+/// asked before [`start`](Self::start) has been answered, nor behind [`stop`](Self::stop). All futures may be dropped half-way; the hub
+/// drops one that takes too long: `publish` after 10 seconds, and everything else but `start` after 5. They may be polled on any thread.
 ///
 /// # Example
 ///
@@ -226,7 +231,7 @@ pub trait Backplane: Send + Sync + 'static {
     /// The [kind](BackplaneErrorKind) says whether it may have been published. It goes to whoever publishes.
     fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
 
-    /// Publishes several events in this order, each as [`publish`](Self::publish) does, and gives an answer for each. By default one
+    /// Publishes several events, 256 at most, in this order, each as [`publish`](Self::publish) does, and gives an answer for each. By default one
     /// after the other.
     fn publish_all<'a>(
         &'a self,
@@ -249,7 +254,7 @@ pub trait Backplane: Send + Sync + 'static {
     /// An error counts as [`History::Gone`], and so does no answer for 5 seconds.
     fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>>;
 
-    /// From now on the events of these topics are to be handed to the sink. The answer has its place in what the link carries: every
+    /// Asks for the events of these topics, which are to be handed to the sink from now on. The answer has its place in what the link carries: every
     /// event of these topics up to its [id](Watched::newest) that is to be handed over has been, and every greater one will be.
     ///
     /// It is asked again of topics that are watched already, every half minute: so the hub finds out whether the
@@ -262,7 +267,8 @@ pub trait Backplane: Send + Sync + 'static {
     fn watch<'a>(&'a self, topics: &'a [&'a str])
     -> BoxFuture<'a, Result<Watched, BackplaneError>>;
 
-    /// Nobody reads these topics here any more. They are not watched again before this is answered, or has taken 5 seconds. It
+    /// Ends a watch: nobody here reads these topics any more. It is asked also while the backplane is down, and they are not to be
+    /// subscribed to when it is back. They are not watched again before this is answered, or has taken 5 seconds. It
     /// may be called for a topic whose watch has failed or was dropped half-way.
     ///
     /// # Errors
@@ -270,14 +276,14 @@ pub trait Backplane: Send + Sync + 'static {
     /// An error is logged.
     fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>>;
 
-    /// Renews the lease of this [node](Startup::node) for another 15 seconds. Asked for every 5 seconds.
+    /// Renews the lease of this [node](Startup::node) for another 15 seconds, or makes it anew if it has run out. Called every 5 seconds.
     ///
     /// # Errors
     ///
     /// An error is logged; a lease that is not renewed in time runs out.
     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>>;
 
-    /// Whether this node has a lease: what is sent to a client of it will be read.
+    /// Whether this node's lease is alive, so that it will read what is sent to its clients.
     ///
     /// # Errors
     ///

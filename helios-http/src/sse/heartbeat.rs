@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::panics::caught;
+use crate::sse::backplane::SLICE;
 use crate::sse::hub::topics::Topic;
 use crate::sse::streams::Streams;
 use crate::sync::lock;
@@ -84,7 +85,9 @@ fn remove(streams: &Arc<Streams>, topics: Vec<Arc<Topic>>) {
         return;
     };
     tokio::spawn(async move {
-        replication.unwatch(&topics).await;
-        forget(&topics);
+        for slice in topics.chunks(SLICE) {
+            replication.unwatch(slice).await;
+            forget(slice);
+        }
     });
 }

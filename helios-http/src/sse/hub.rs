@@ -159,12 +159,7 @@ impl Hub {
     ///
     /// The order is what readers rely on (see `helios_core::hub::Ring`). All rings first: a reader that sees the new epoch finds
     /// no ring of the old one. One that sees a ring of the new epoch before that waits for the topic, and looks at the epoch once
-    /// more. Either it sees it then, or it waits already when the rounds of all topics begin anew, last.
-    pub(crate) fn restart_at(&self, id: EventId) {
-        self.begin_at(id).into_iter().for_each(Wakers::wake);
-    }
-
-    /// The same; the caller wakes the readers.
+    /// more. Either it sees it then, or it waits already when the rounds of all topics begin anew, last. The caller wakes the readers.
     pub(crate) fn begin_at(&self, id: EventId) -> Vec<Wakers> {
         let mut woken = self.topics.restart(id);
         {
@@ -174,6 +169,11 @@ impl Hub {
         }
         woken.extend(self.topics.wait_no_more());
         woken
+    }
+
+    #[cfg(test)]
+    pub(crate) fn restart_at(&self, id: EventId) {
+        self.begin_at(id).into_iter().for_each(Wakers::wake);
     }
 
     /// The time of the hub's clock.
@@ -230,6 +230,17 @@ impl Hub {
         name: &str,
         publication: &Publication,
     ) -> Result<EventId, SseError> {
+        let (id, woken) = self.append_quietly(name, publication)?;
+        self.appended(woken);
+        Ok(id)
+    }
+
+    /// The same; the caller wakes the readers.
+    fn append_quietly(
+        &self,
+        name: &str,
+        publication: &Publication,
+    ) -> Result<(EventId, Wakers), SseError> {
         let (seq, woken) = loop {
             let topic = self.topics.open(name, self.epoch(), self.options())?;
             let mut state = topic.lock();
@@ -248,8 +259,7 @@ impl Hub {
             self.push(&mut state.ring, seq, publication);
             break (seq, woken);
         };
-        self.appended(woken);
-        Ok(self.id(seq))
+        Ok((self.id(seq), woken))
     }
 
     /// The same, unless something was appended to the topic with this key.
@@ -260,8 +270,15 @@ impl Hub {
         publication: &Publication,
     ) -> Result<EventId, SseError> {
         let times = (self.now(), self.options().keep_keys);
-        let append = || self.append(name, publication);
-        lock(&self.keys).once((name, key), times, append)
+        let mut woken = Wakers::default();
+        let append = || {
+            let (id, readers) = self.append_quietly(name, publication)?;
+            woken = readers;
+            Ok(id)
+        };
+        let id = lock(&self.keys).once((name, key), times, append);
+        self.appended(woken);
+        id
     }
 
     /// Appends to a topic's ring. The caller wakes the readers once it has released the lock.

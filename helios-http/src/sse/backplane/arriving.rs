@@ -32,12 +32,19 @@ pub(super) struct Aftermath {
     /// Topics that have begun to miss something.
     pub(super) behind: Vec<Arc<Topic>>,
     /// What is for one client alone.
-    pub(super) private: Vec<(ClientId, Bytes)>,
+    private: Vec<(ClientId, Bytes)>,
     /// The link is another.
     link: Option<Status>,
 }
 
 impl Aftermath {
+    /// The last thing under the replication's order: what is for one client alone keeps its place.
+    pub(super) fn queue_private(&mut self, replication: &Replication) {
+        if !self.private.is_empty() {
+            lock(&replication.private).extend(self.private.drain(..));
+        }
+    }
+
     pub(super) fn carry_out(self, replication: &Arc<Replication>) {
         replication.arrived.notify_waiters();
         replication.hub.appended(self.woken);
@@ -45,9 +52,7 @@ impl Aftermath {
         for topic in self.behind {
             replication.spawn_catch_up(topic);
         }
-        for (client, event) in self.private {
-            (replication.deliver)(client, &event);
-        }
+        replication.deliver_private();
         if let Some(status) = self.link {
             replication.link_changed(status);
         }
@@ -79,8 +84,21 @@ impl Replication {
                 }
                 BackplaneEvent::Link(status) => aftermath.link = Some(status),
             }
+            aftermath.queue_private(self);
         }
         aftermath.carry_out(self);
+    }
+
+    fn deliver_private(&self) {
+        if lock(&self.private).is_empty() {
+            return;
+        }
+        let _one_by_one = lock(&self.delivering);
+        loop {
+            let next = lock(&self.private).pop_front();
+            let Some((client, event)) = next else { return };
+            (self.deliver)(client, &event);
+        }
     }
 
     fn link_changed(&self, status: Status) {

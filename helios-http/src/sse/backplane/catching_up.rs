@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use helios_core::hub::{EventId, Ring};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::arriving::{Aftermath, append_past, lose, settle};
@@ -35,10 +34,7 @@ struct Asked {
 impl Replication {
     pub(super) fn spawn_catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
         let this = Arc::clone(self);
-        let Some(runtime) = Handle::try_current().ok().or(self.runtime.get().cloned()) else {
-            return;
-        };
-        runtime.spawn(async move {
+        self.spawn(async move {
             while let Some(asked) = this.look(&topic) {
                 let missing = this.missing(&topic, asked.after).await;
                 if this.fill(&topic, &asked, missing) {
@@ -66,7 +62,6 @@ impl Replication {
 
     /// What was published to a topic after this id; `None` if that cannot be had.
     async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
-        let _permit = self.fetches.acquire().await;
         let ask = Ask::after(&topic.name, after);
         let (events, _) = self.history_in_time(topic, ask).await?;
         Some(events)
@@ -74,7 +69,10 @@ impl Replication {
 
     /// What is asked for, page by page, and whether there is more; `None` if not all of it can be had in time.
     async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
-        let history = timeout(TIMEOUT, self.history(topic, ask));
+        let history = timeout(TIMEOUT, async {
+            let _permit = self.fetches.acquire().await;
+            self.history(topic, ask).await
+        });
         let history = caught_in("a backplane's `history`", history).await?;
         history.unwrap_or_else(|_| {
             let (topic, backplane) = (&*topic.name, self.backplane.name());
@@ -99,6 +97,10 @@ impl Replication {
             all.extend(events);
             if all.len() > self.most_of(topic) {
                 // More than anybody here could be given: it would be dropped again before it is read.
+                return None;
+            }
+            if more && !is_newest && last.is_none() {
+                // There is more, and it does not come.
                 return None;
             }
             match last.filter(|_| more && !is_newest && all.len() < wanted) {
@@ -181,7 +183,9 @@ impl Replication {
                     }
                 }
             }
-            settle(hub, &mut state, &mut aftermath)
+            let settled = settle(hub, &mut state, &mut aftermath);
+            aftermath.queue_private(self);
+            settled
         };
         aftermath.carry_out(self);
         settled
@@ -249,7 +253,6 @@ impl Replication {
         if reaches(&topic.lock()) {
             return;
         }
-        let _permit = self.fetches.acquire().await;
         let (epoch, last) = (hub.epoch(), topic.lock().ring.last());
         let after = ask.after;
         let Some((events, more)) = self.history_in_time(topic, ask).await else {
@@ -267,7 +270,7 @@ impl Replication {
         let mut state = topic.lock();
         let newest = events.last().map_or(last, |event| event.id.seq().max(last));
         // What came and went meanwhile would be a hole between what was fetched and what is held.
-        if epoch == hub.epoch() && state.ring.floor() <= newest {
+        if epoch == state.ring.epoch() && state.ring.floor() <= newest {
             // Of the newest, nothing is missing behind the first.
             let after = after.map(EventId::seq);
             let begins = first.map(|id| id.seq().saturating_sub(1));
@@ -304,10 +307,12 @@ impl Replication {
             };
             // The end of a topic without a last event is known here.
             let Some(event) = event else { continue };
-            let event = event.with_id(&hub.id(seq).to_string());
+            let id = EventId::new(ring.epoch(), seq);
+            let event = event.with_id(&id.to_string());
             let except = match audience {
                 Audience::Except(client) => Some(client),
-                Audience::All | Audience::Only(_) => None,
+                Audience::All => None,
+                Audience::Only(_) => continue,
             };
             let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, at);
             if !hub.topics.change(ring, prepend) {

@@ -99,6 +99,14 @@ fn unpack_rest(flags: u8, mut rest: Bytes) -> Option<Publication> {
         (false, true) => Audience::Only(unpack_client(&mut rest)?),
         (true, true) => return None,
     };
+    let is_whole = match (has(flags::EMPTY), has(flags::FINISHES), has(flags::ONLY)) {
+        // Nothing is published only to end a topic, and a topic is not ended for one client.
+        (true, false, _) | (_, true, true) => false,
+        _ => true,
+    };
+    if !is_whole {
+        return None;
+    }
     let event = match has(flags::EMPTY) {
         true if rest.is_empty() => None,
         true => return None,
@@ -144,6 +152,9 @@ mod tests {
                 (Audience::Except(client), false),
                 (Audience::Only(client), false),
             ] {
+                if event.is_none() && !finishes {
+                    continue;
+                }
                 let packed = pack(&Publication {
                     event: event.clone(),
                     audience,
@@ -174,7 +185,8 @@ mod tests {
             &[MAGIC],
             &[MAGIC, VERSION],
             &[MAGIC, VERSION, 16],
-            &[MAGIC, VERSION, flags::EMPTY, 0],
+            &[MAGIC, VERSION, flags::EMPTY],
+            &[MAGIC, VERSION, flags::EMPTY | flags::FINISHES, 0],
             &[MAGIC, VERSION, flags::ONLY | flags::EMPTY],
             &[[MAGIC, VERSION, flags::ALL].as_slice(), &[7; 40]].concat(),
             &[0, VERSION, 0, 0, 0, 0, 0],

@@ -36,12 +36,13 @@
 //! `order`, then a topic. Whatever raises the head, or begins a hold, has `order`. Nobody is woken, and nothing is sent to a client,
 //! under it.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use helios_core::hub::EventId;
 use helios_core::sse::{ClientId, SseError};
 use tokio::runtime::Handle;
@@ -56,14 +57,18 @@ use super::{
 };
 use crate::panics::caught_in;
 use crate::sse::hub::feed::Feed;
+use crate::sse::hub::waiters::Wakers;
 use crate::sse::hub::{Hub, Publication};
-use crate::sync::until;
+use crate::sync::{lock, until};
 
 /// How long a publish may take. What comes of it later is unknown.
 const PUBLISH: Duration = Duration::from_secs(10);
 
 /// How long the backplane may take for everything else: readers wait for it, or clients that want to join.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Events of one journey.
+const BATCH: usize = 256;
 
 /// How long whoever publishes waits to be able to read it here.
 const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
@@ -91,6 +96,10 @@ pub(crate) struct Replication {
     /// Topics are watched anew, or not watched any more: one after the other.
     pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
+    /// What is for one client alone, in the order of its numbers.
+    pub(super) private: Mutex<VecDeque<(ClientId, Bytes)>>,
+    /// Held by who hands it over: one after the other.
+    pub(super) delivering: Mutex<()>,
     pub(super) tell_link: TellLink,
     /// Ends what runs beside.
     pub(super) stopped: CancellationToken,
@@ -119,6 +128,8 @@ impl Replication {
             watches: WatchQueue::default(),
             auditing: tokio::sync::Mutex::default(),
             deliver,
+            private: Mutex::default(),
+            delivering: Mutex::default(),
             tell_link,
             stopped: CancellationToken::new(),
         }
@@ -128,14 +139,27 @@ impl Replication {
     pub(crate) async fn start(self: &Arc<Self>) -> Result<(), BackplaneError> {
         let hub = &self.hub;
         let started = self.backplane.start(self.startup()).await?;
-        hub.restart_at(started.newest);
+        // What has arrived since may be of this sequence.
+        let woken = {
+            let _order = lock(&self.order);
+            if hub.epoch() == started.newest.epoch() {
+                hub.advance_to(started.newest);
+                Vec::new()
+            } else {
+                hub.begin_at(started.newest)
+            }
+        };
+        woken.into_iter().for_each(Wakers::wake);
         // A second start does not exist.
         let _ = self.runtime.set(Handle::current());
         let own = hub
             .topics
             .open_own(&nodes::topic_of(hub.node), hub.epoch(), hub.options());
         for topic in [Arc::clone(&hub.topics.everyone), own] {
-            self.try_watch(&topic).await?;
+            if let Err(error) = self.try_watch(&topic).await {
+                self.stop().await;
+                return Err(error);
+            }
         }
         self.keep_leased();
         self.keep_watched();
@@ -172,8 +196,8 @@ impl Replication {
     /// How the backplane is reached; down until it is started.
     pub(crate) fn status(&self) -> Status {
         match self.runtime.get() {
-            Some(_) => self.backplane.status(),
-            None => Status::Down,
+            Some(_) if !self.stopped.is_cancelled() => self.backplane.status(),
+            _ => Status::Down,
         }
     }
 
@@ -181,10 +205,12 @@ impl Replication {
     /// they need not wait in vain.
     pub(crate) fn reached(&self) -> Result<&dyn Backplane, BackplaneError> {
         let down = |text: &str| Err(BackplaneError::new(BackplaneErrorKind::Down, text));
-        match (self.runtime.get(), self.backplane.status()) {
-            (None, _) => down("it is not started yet: `listen` does it, or `HeliosService::start`"),
-            (Some(_), Status::Down) => down("the link is down"),
-            (Some(_), Status::Up | Status::Suspect) => Ok(&*self.backplane),
+        if self.runtime.get().is_none() {
+            return down("it is not started yet: `listen` does it, or `HeliosService::start`");
+        }
+        match self.status() {
+            Status::Down => down("the link is down"),
+            Status::Up | Status::Suspect => Ok(&*self.backplane),
         }
     }
 
@@ -218,23 +244,38 @@ impl Replication {
                 return publications.iter().map(refused).collect();
             }
         };
-        let publishes = publications.iter();
+        let mut answers = Vec::with_capacity(publications.len());
+        for chunk in publications.chunks(BATCH) {
+            answers.extend(self.publish_chunk(backplane, chunk).await);
+        }
+        // Arrivals are in order: with the last that is read here all are here.
+        let published = answers.iter().zip(publications).rev();
+        let mut published = published.filter_map(|(answer, (topic, _))| {
+            let id = *answer.as_ref().ok()?;
+            self.is_read_here(topic).then_some(id)
+        });
+        if let Some(id) = published.next() {
+            self.until_arrived(id).await;
+        }
+        answers
+    }
+
+    /// What is not answered in time is unknown.
+    async fn publish_chunk(
+        &self,
+        backplane: &dyn Backplane,
+        chunk: &[(String, Publication)],
+    ) -> Vec<Result<EventId, SseError>> {
+        let publishes = chunk.iter();
         let publishes = publishes.map(|(topic, it)| self.publish_of(topic, it, None));
         let published = timeout(PUBLISH, backplane.publish_all(publishes.collect())).await;
         let mut answers = published.unwrap_or_default().into_iter();
         let late = || Err(late(BackplaneErrorKind::Unknown));
-        let answers: Vec<_> = publications
-            .iter()
-            .map(|(topic, _)| {
-                let answer = answers.next().unwrap_or_else(late);
-                answer.map_err(|error| failed(topic, error))
-            })
-            .collect();
-        let newest = answers.iter().zip(publications).rev();
-        let newest =
-            newest.filter_map(|(answer, (topic, _))| Some((*answer.as_ref().ok()?, topic)));
-        join_all(newest.map(|(id, topic)| self.until_here(topic, id))).await;
-        answers
+        let answers = chunk.iter().map(|(topic, _)| {
+            let answer = answers.next().unwrap_or_else(late);
+            answer.map_err(|error| failed(topic, error))
+        });
+        answers.collect()
     }
 
     fn publish_of<'a>(
@@ -254,21 +295,28 @@ impl Replication {
 
     /// Waits until what was published can be read here, if somebody reads its topic here.
     async fn until_here(&self, topic: &str, id: EventId) {
-        let hub = &self.hub;
-        let is_here = || hub.epoch() != id.epoch() || hub.head() >= id.seq();
-        if is_here() {
+        if !self.has_arrived(id) && self.is_read_here(topic) {
+            self.until_arrived(id).await;
+        }
+    }
+
+    fn has_arrived(&self, id: EventId) -> bool {
+        self.hub.epoch() != id.epoch() || self.hub.head() >= id.seq()
+    }
+
+    fn is_read_here(&self, topic: &str) -> bool {
+        let topic = self.hub.topics.find(topic);
+        topic.is_some_and(|topic| !matches!(topic.lock().feed, Feed::Off))
+    }
+
+    async fn until_arrived(&self, id: EventId) {
+        if self.status() != Status::Up {
             return;
         }
-        let topic = hub.topics.find(topic);
-        let is_off = |feed: &Feed| matches!(feed, Feed::Off);
-        let is_read = topic.is_some_and(|topic| !is_off(&topic.lock().feed));
-        if !is_read || self.status() != Status::Up {
-            return;
-        }
-        let here = until(&self.arrived, || is_here().then_some(()));
+        let here = until(&self.arrived, || self.has_arrived(id).then_some(()));
         if timeout(READ_YOUR_WRITES, here).await.is_err() {
-            use std::sync::atomic::Ordering;
-            hub.counters.unconfirmed.fetch_add(1, Ordering::Relaxed);
+            let unconfirmed = &self.hub.counters.unconfirmed;
+            unconfirmed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! other topics, and a question for each would be a journey for each.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::sse::hub::topics::Topic;
 use crate::sync::lock;
 
 /// Topics of one question.
-const SLICE: usize = 256;
+pub(crate) const SLICE: usize = 256;
 
 /// Questions under way. What is asked for meanwhile waits, and is asked for together.
 const QUESTIONS: usize = 4;
@@ -96,17 +97,35 @@ impl Replication {
         self.try_watch(topic).await.map_err(SseError::Backplane)
     }
 
+    /// One question for a topic is under way at a time, whatever becomes of whoever has asked: a second one whose answer comes first
+    /// would be undone by the failure of the first.
     pub(super) async fn try_watch(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
     ) -> Result<(), BackplaneError> {
         self.reached()?;
-        let ask = || self.ask(topic);
-        topic.watched.get_or_try_init(ask).await?;
-        Ok(())
+        if topic.watched.initialized() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let (this, topic) = (Arc::clone(self), Arc::clone(topic));
+        self.spawn(async move {
+            let ask = || async {
+                match answer.is_closed() {
+                    // Nobody waits any more.
+                    true => Err(BackplaneErrorKind::Down.into()),
+                    false => this.ask(&topic).await,
+                }
+            };
+            let watched = topic.watched.get_or_try_init(ask).await.map(drop);
+            let _ = answer.send(watched);
+        });
+        // The question before may fail first.
+        let answered = async { answered.await.unwrap_or_else(|_| Err(gone())) };
+        within(2 * TIMEOUT, BackplaneErrorKind::Down, answered).await
     }
 
-    /// It is asked for in a task of its own, whatever becomes of whoever waits.
+    /// Waits for a question that may be for other topics, too.
     async fn ask(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), BackplaneError> {
         let (answer, answered) = oneshot::channel();
         let wanted = Wanted {
@@ -114,16 +133,21 @@ impl Replication {
             answer,
         };
         if self.watches.push(wanted) {
-            let asker = Asker {
+            self.spawn(ask_for_all(Asker {
                 replication: Arc::clone(self),
                 has_stopped: false,
-            };
-            let runtime = self.runtime.get().cloned();
-            let runtime = runtime.unwrap_or_else(Handle::current);
-            runtime.spawn(ask_for_all(asker));
+            }));
         }
-        let gone = || BackplaneError::new(BackplaneErrorKind::Down, "it panicked, or was stopped");
         answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Runs it where the backplane was started: another runtime may end before.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = self.runtime.get().cloned();
+        match runtime.or_else(|| Handle::try_current().ok()) {
+            Some(runtime) => drop(runtime.spawn(task)),
+            None => tracing::error!("a backplane outside of a tokio runtime does nothing"),
+        }
     }
 
     async fn watch_slice(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<(), BackplaneError> {
@@ -180,6 +204,7 @@ impl Replication {
                 let of_topic = answer.topics.get(n).unwrap_or(&unknown);
                 self.watched_one(topic, id, of_topic, &mut aftermath);
             }
+            aftermath.queue_private(self);
         }
         aftermath.carry_out(self);
         true
@@ -192,14 +217,22 @@ impl Replication {
         answer: &WatchedTopic,
         aftermath: &mut Aftermath,
     ) {
-        let last = answer.last.filter(|last| last.epoch() == newest.epoch());
+        // What is behind the answer's place comes by itself.
+        let is_told = |id: &EventId| newest.is_after(*id) == Some(true) || *id == newest;
+        let last = answer.last.filter(is_told);
+        let finish = answer.finish.as_ref().filter(|finish| is_told(&finish.id));
         let is_asked = {
-            let state = topic.lock();
+            let mut state = topic.lock();
             match &state.feed {
                 Feed::Behind(behind) => behind.is_asked,
                 Feed::Off => false,
                 Feed::Live => {
                     let is_lost = last.is_some_and(|last| last.seq() > state.ring.last());
+                    if !is_lost && finish.is_some() && !state.ring.is_finished() {
+                        // The end was lost, and readers have been told that something was.
+                        aftermath.all_woken.push(topic.begin_round(&mut state));
+                        state.ring.finish_behind(self.hub.now());
+                    }
                     drop(state);
                     if is_lost {
                         let (topic, backplane) = (&*topic.name, self.backplane.name());
@@ -213,7 +246,7 @@ impl Replication {
             }
         };
         if is_asked {
-            self.begin(topic, newest, last, answer.finish.as_ref(), aftermath);
+            self.begin(topic, newest, last, finish, aftermath);
         }
     }
 
@@ -227,8 +260,7 @@ impl Replication {
         aftermath: &mut Aftermath,
     ) {
         let hub = &self.hub;
-        let end = finish.filter(|finish| finish.id.epoch() == newest.epoch());
-        let end = end.map(|finish| {
+        let end = finish.map(|finish| {
             let end = self.read(topic, &finish.bytes);
             let end = end.filter(|publication| publication.finishes);
             let end = end.unwrap_or_else(|| Publication::end(None));
@@ -250,6 +282,9 @@ impl Replication {
         if let Some((seq, at, end)) = end {
             hub.push_at(&mut state.ring, seq, &end, at);
         }
+        if let Feed::Behind(behind) = &mut state.feed {
+            behind.is_asked = false;
+        }
         let settled = settle(hub, &mut state, aftermath);
         drop(state);
         if !settled {
@@ -257,18 +292,16 @@ impl Replication {
         }
     }
 
-    /// Nobody reads these topics here any more.
+    /// Nobody reads these topics here any more. Also a backplane that is down has to forget them, or it watches them when it is back.
     pub(crate) async fn unwatch(&self, topics: &[Arc<Topic>]) {
-        let Ok(backplane) = self.reached() else {
+        if self.runtime.get().is_none() {
             return;
-        };
-        for slice in topics.chunks(SLICE) {
-            // An audit must not watch anew what is not read any more.
-            let _no_audit = self.auditing.lock().await;
-            let names: Vec<&str> = slice.iter().map(|topic| &*topic.name).collect();
-            let unwatched = unwatch(backplane, &names);
-            caught_in("a backplane's `unwatch`", unwatched).await;
         }
+        // An audit must not watch anew what is not read any more.
+        let _no_audit = self.auditing.lock().await;
+        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+        let unwatched = unwatch(&*self.backplane, &names);
+        caught_in("a backplane's `unwatch`", unwatched).await;
     }
 
     /// Watches all topics anew, every now and then, until this is stopped.
@@ -323,6 +356,10 @@ impl Replication {
         self.watched(topics, epoch, &watched);
         Ok(())
     }
+}
+
+fn gone() -> BackplaneError {
+    BackplaneError::new(BackplaneErrorKind::Down, "it panicked, or was stopped")
 }
 
 async fn ask_for_all(mut asker: Asker) {

@@ -174,7 +174,6 @@ impl StreamState {
         self.push(&prepared, None)
     }
 
-    /// The hub numbers the events of a stream that has joined topics.
     /// Tells a client whether what it shows of its topics may be out of date.
     pub(crate) fn tell_stale(self: &Arc<Self>, is_stale: bool) {
         let Some(StreamRequest { route, .. }) = self.request() else {
@@ -206,6 +205,7 @@ impl StreamState {
         }
     }
 
+    /// The hub numbers the events of a stream that has joined topics.
     pub(crate) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         match event.event_id() {
             Some(_) => lock(&self.parts).check_id(event),
@@ -218,11 +218,14 @@ impl StreamState {
 fn event_of(encoded: &Bytes) -> Option<SseEvent> {
     let mut decoder = Decoder::with_limit(encoded.len());
     decoder.feed(encoded).ok()?;
-    let (mut event, mut comment, mut retry) = (None, None, None);
+    let (mut event, mut comment, mut retry) = (None, None::<String>, None);
     while let Some(item) = decoder.next_item() {
         match item {
             Decoded::Event(decoded) => event = Some(decoded),
-            Decoded::Comment(text) => comment = Some(text),
+            Decoded::Comment(text) => {
+                let lines: Vec<_> = comment.into_iter().chain([text]).collect();
+                comment = Some(lines.join("\n"));
+            }
             Decoded::Retry(after) => retry = Some(after),
             _ => {}
         }
