@@ -19,7 +19,7 @@ async fn says_welcome_and_hello_and_closes(server: SocketAddr) {
     let text = whole(&mut SseClient::of(response)).await;
     let (_, uuid) = text.split_once(r#"{"uuid":""#).unwrap();
     let (uuid, _) = uuid.split_once('"').unwrap();
-    assert_eq!(uuid::Uuid::parse_str(uuid).unwrap().get_version_num(), 4);
+    assert_eq!(uuid::Uuid::parse_str(uuid).unwrap().get_version_num(), 8);
     assert_eq!(
         text,
         format!(
