@@ -162,18 +162,23 @@ impl Replication {
         self: &Arc<Self>,
         topics: &[Arc<Topic>],
     ) -> Result<(), BackplaneError> {
-        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
         loop {
-            let epoch = self.hub.epoch();
             for topic in topics {
                 await_answer(topic);
             }
-            let watched = self.backplane.watch(&names);
-            let watched = within(TIMEOUT, BackplaneErrorKind::Down, watched).await?;
-            if self.watched(topics, epoch, &watched) {
+            if self.question(topics).await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Asks for these topics once, and takes the answer in. False if that has become void since it was asked for.
+    async fn question(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<bool, BackplaneError> {
+        let epoch = self.hub.epoch();
+        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+        let watched = self.backplane.watch(&names);
+        let watched = within(TIMEOUT, BackplaneErrorKind::Down, watched).await?;
+        Ok(self.watched(topics, epoch, &watched))
     }
 
     /// What was asked for in vain is not watched, unless another question was answered.
@@ -235,10 +240,8 @@ impl Replication {
                     }
                     drop(state);
                     if is_lost {
-                        let (topic, backplane) = (&*topic.name, self.backplane.name());
-                        tracing::warn!(backplane, topic, "an event was lost on its way");
-                    }
-                    if is_lost {
+                        let (name, backplane) = (&*topic.name, self.backplane.name());
+                        tracing::warn!(backplane, topic = name, "an event was lost on its way");
                         self.fell_behind(Arc::clone(topic), aftermath);
                     }
                     false
@@ -335,26 +338,15 @@ impl Replication {
                 .filter(|topic| is_live(topic))
                 .cloned()
                 .collect();
-            if let Err(error) = self.audit_slice(backplane, &live).await {
+            if live.is_empty() {
+                continue;
+            }
+            // What has become void is looked at the next time.
+            if let Err(error) = self.question(&live).await {
                 let (error, backplane) = (with_causes(&error), backplane.name());
                 tracing::warn!(backplane, error, "topics were not watched anew");
             }
         }
-    }
-
-    async fn audit_slice(
-        self: &Arc<Self>,
-        backplane: &dyn Backplane,
-        topics: &[Arc<Topic>],
-    ) -> Result<(), BackplaneError> {
-        if topics.is_empty() {
-            return Ok(());
-        }
-        let epoch = self.hub.epoch();
-        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
-        let watched = within(TIMEOUT, BackplaneErrorKind::Down, backplane.watch(&names)).await?;
-        self.watched(topics, epoch, &watched);
-        Ok(())
     }
 }
 
