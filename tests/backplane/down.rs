@@ -63,6 +63,49 @@ async fn streams_are_told_that_they_are_stale_where_the_app_wants_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_live_while_it_is_down_is_told_so() {
+    let log = Log::new(100);
+    let one = Local::start_with(&log, 1, |sse| sse.tell_stale = true).await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    for down in [true, false] {
+        one.link.go_down(down);
+        one.link.flush().await;
+    }
+    let mut fresh = one.answer(stream, None).await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    one.link.go_down(true);
+    one.link.flush().await;
+    let mut stale = one.answer(stream, None).await;
+    one.link.go_down(false);
+    one.link.flush().await;
+    one.sse().publish("x", "1").await.unwrap();
+    for client in [&mut fresh, &mut stale] {
+        assert_eq!(client.data().await, r#"{"stale":true}"#);
+        assert_eq!(client.data().await, r#"{"stale":false}"#);
+        assert_eq!(client.data().await, "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_same_history_do_not_wait_for_each_other_in_turn() {
+    let log = Log::new(100);
+    let two = Local::start(&log, 2).await;
+    let seen = two.sse().publish("x", "1").await.unwrap();
+    two.sse().publish("x", "2").await.unwrap();
+    let one = Local::start(&log, 1).await;
+    let _reader = one.client(&["x"]).await;
+    one.link.silence(true);
+    let began = Instant::now();
+    let come_back = (0..8).map(async |_| {
+        let stream = one.sse().subscribe(["x"]).await.unwrap();
+        let mut client = one.answer(stream, Some(seen)).await;
+        assert_eq!(client.next().await.event, "helios:reset");
+    });
+    futures_util::future::join_all(come_back).await;
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_answered_fails_in_time_and_says_that_it_may_have_been_published() {
     let log = Log::new(100);
     let one = Local::start(&log, 1).await;

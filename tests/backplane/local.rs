@@ -3,7 +3,7 @@
 use helios::SseOptions;
 use helios::axum_core::body::Body;
 use helios::prelude::*;
-use helios::sse::{DecodedEvent, Decoder, SseHub};
+use helios::sse::{DecodedEvent, Decoder, EventId, SseHub};
 use http_body_util::BodyExt;
 use support::backplane::{Link, Log};
 use tokio::time::timeout;
@@ -39,14 +39,23 @@ impl Local {
     pub(super) async fn client(&self, topics: &[&str]) -> (LocalClient, ClientId) {
         let stream = self.sse().subscribe(topics).await.unwrap();
         let id = stream.id();
-        let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+        (self.answer(stream, None).await, id)
+    }
+
+    /// The client of this stream, past its `helios:ready`. It may have seen the topics' events up to an id before.
+    pub(super) async fn answer(&self, stream: SseStream, last: Option<EventId>) -> LocalClient {
+        let mut request = http::Request::get("/");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last.to_string());
+        }
+        let head = request.body(()).unwrap().into_parts().0;
         let response = self.hub.respond(head, stream).await;
         let mut client = LocalClient {
             body: response.into_body(),
             decoder: Decoder::new(),
         };
         assert_eq!(client.next().await.event, "helios:ready");
-        (client, id)
+        client
     }
 }
 

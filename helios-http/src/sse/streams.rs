@@ -135,6 +135,19 @@ impl Streams {
         }
     }
 
+    /// Tells a stream that has gone live what the others have been told before. The link may come back meanwhile.
+    pub(crate) fn tell_if_stale(&self, stream: &Arc<StreamState>) {
+        let mut told = false;
+        loop {
+            let is_stale = self.is_stale.load(Ordering::Acquire);
+            if is_stale == told {
+                return;
+            }
+            stream.tell_stale(is_stale);
+            told = is_stale;
+        }
+    }
+
     /// Makes a stream known by its id, before it is live.
     pub(crate) fn register(&self, stream: &Arc<StreamState>) {
         lock(&self.by_id).insert(stream.id, Arc::downgrade(stream));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use helios_core::hub::{EventId, Ring};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::arriving::{Aftermath, append_past, lose, settle};
@@ -22,7 +23,15 @@ use crate::sync::lock;
 /// What is asked for at once.
 const PAGE_EVENTS: usize = 1_000;
 const PAGE_BYTES: usize = 4 << 20;
-const NEWEST_BYTES: usize = 64 << 20;
+
+/// What a history has given.
+struct Fetched<'a> {
+    events: Vec<PastEvent>,
+    /// There is more before them.
+    more: bool,
+    /// What they take of the room for all that is fetched.
+    _room: Option<SemaphorePermit<'a>>,
+}
 
 /// A question for a topic's history.
 struct Asked {
@@ -36,7 +45,8 @@ impl Replication {
         let this = Arc::clone(self);
         self.spawn(async move {
             while let Some(asked) = this.look(&topic) {
-                let missing = this.missing(&topic, asked.after).await;
+                let ask = Ask::after(&topic.name, asked.after);
+                let missing = this.history_in_time(&topic, ask).await;
                 if this.fill(&topic, &asked, missing) {
                     return;
                 }
@@ -60,15 +70,8 @@ impl Replication {
         })
     }
 
-    /// What was published to a topic after this id; `None` if that cannot be had.
-    async fn missing(&self, topic: &Topic, after: EventId) -> Option<Vec<PastEvent>> {
-        let ask = Ask::after(&topic.name, after);
-        let (events, _) = self.history_in_time(topic, ask).await?;
-        Some(events)
-    }
-
-    /// What is asked for, page by page, and whether there is more; `None` if not all of it can be had in time.
-    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+    /// Fetches what is asked for, page by page; `None` if not all of it can be had in time.
+    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<Fetched<'_>> {
         let history = timeout(TIMEOUT, async {
             let _permit = self.fetches.acquire().await;
             self.history(topic, ask).await
@@ -81,17 +84,21 @@ impl Replication {
         })
     }
 
-    async fn history(&self, topic: &Topic, mut ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+    async fn history(&self, topic: &Topic, mut ask: Ask<'_>) -> Option<Fetched<'_>> {
         let mut all: Vec<PastEvent> = Vec::new();
+        let mut room: Option<SemaphorePermit<'_>> = None;
         let wanted = ask.events;
         loop {
-            // The newest come in one piece: what is before them is not asked for.
             let left = wanted - all.len();
-            ask = match ask.after {
-                Some(_) => ask.at_most(left.min(PAGE_EVENTS), PAGE_BYTES),
-                None => ask.at_most(left, NEWEST_BYTES),
-            };
+            // The newest come in one piece: what is before them is not asked for.
+            let at_once = if ask.after.is_some() { PAGE_EVENTS } else { left };
+            ask = ask.at_most(left.min(at_once), PAGE_BYTES);
             let (events, more) = self.page(topic, ask.clone()).await?;
+            let taken = self.room.acquire_many(kib(&events)).await.ok()?;
+            match &mut room {
+                Some(room) => room.merge(taken),
+                None => room = Some(taken),
+            }
             let last = events.last().map(|event| event.id);
             let is_newest = ask.after.is_none();
             all.extend(events);
@@ -105,7 +112,13 @@ impl Replication {
             }
             match last.filter(|_| more && !is_newest && all.len() < wanted) {
                 Some(last) => ask = Ask::after(ask.topic, last),
-                None => return Some((all, more)),
+                None => {
+                    return Some(Fetched {
+                        events: all,
+                        more,
+                        _room: room,
+                    });
+                }
             }
         }
     }
@@ -151,10 +164,10 @@ impl Replication {
         self: &Arc<Self>,
         topic: &Topic,
         asked: &Asked,
-        missing: Option<Vec<PastEvent>>,
+        missing: Option<Fetched<'_>>,
     ) -> bool {
         let hub = &self.hub;
-        let missing = missing.map(|events| self.read_all(topic, &events));
+        let missing = missing.map(|missing| self.read_all(topic, &missing.events));
         let mut aftermath = Aftermath::default();
         let settled = {
             let _order = lock(&self.order);
@@ -249,15 +262,19 @@ impl Replication {
         if reaches(&topic.lock()) {
             return;
         }
-        let _one_by_one = topic.reaching_back.lock().await;
+        // Those behind a question that fails would else wait for each other's, one after the other.
+        let Ok(_one_by_one) = timeout(TIMEOUT, topic.reaching_back.lock()).await else {
+            return;
+        };
         if reaches(&topic.lock()) {
             return;
         }
         let (epoch, last) = (hub.epoch(), topic.lock().ring.last());
         let after = ask.after;
-        let Some((events, more)) = self.history_in_time(topic, ask).await else {
+        let Some(fetched) = self.history_in_time(topic, ask).await else {
             return;
         };
+        let events = &fetched.events;
         let first = events.first().map(|event| event.id);
         if [after, first]
             .iter()
@@ -266,7 +283,7 @@ impl Replication {
         {
             return;
         }
-        let events_read = self.read_all(topic, &events);
+        let events_read = self.read_all(topic, events);
         let mut state = topic.lock();
         let newest = events.last().map_or(last, |event| event.id.seq().max(last));
         // What came and went meanwhile would be a hole between what was fetched and what is held.
@@ -277,7 +294,7 @@ impl Replication {
             if let Some(floor) = after.or(begins) {
                 self.prepend(&mut state.ring, events_read, floor);
             }
-            if after.is_none() && !more {
+            if after.is_none() && !fetched.more {
                 state.nothing_before = Some(state.ring.floor());
             }
         }
@@ -323,4 +340,10 @@ impl Replication {
         }
         ring.reaches_back_to(after);
     }
+}
+
+/// What these events hold, in KiB.
+fn kib(events: &[PastEvent]) -> u32 {
+    let bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
 }

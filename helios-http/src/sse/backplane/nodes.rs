@@ -16,12 +16,13 @@ use crate::failure::with_causes;
 use crate::panics::caught_in;
 use crate::sse::hub::topics::RESERVED;
 use crate::sse::hub::{Audience, Publication};
+use crate::sse::options::SseOptions;
 
 /// How often a lease is renewed. It lasts for three times as long.
 const RENEWAL: Duration = Duration::from_secs(5);
 
 /// What is kept of a node's own topic: longer than a link is torn.
-pub(super) const LIMITS: HistoryLimits = HistoryLimits {
+const LIMITS: HistoryLimits = HistoryLimits {
     events: 4_096,
     age: Duration::from_secs(60),
 };
@@ -31,8 +32,12 @@ pub(super) fn topic_of(node: NodeId) -> String {
     format!("{RESERVED}node:{node}")
 }
 
-pub(super) fn is_reserved(topic: &str) -> bool {
-    topic.starts_with(RESERVED)
+/// What is kept of a topic.
+pub(super) fn limits_of(topic: &str, options: &SseOptions) -> HistoryLimits {
+    match topic.starts_with(RESERVED) {
+        true => LIMITS,
+        false => options.history_of(topic),
+    }
 }
 
 impl Replication {

@@ -76,6 +76,9 @@ const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
 /// Topics whose history is fetched at the same time.
 const FETCHES: usize = 64;
 
+/// What they may hold together, in KiB.
+const FETCHED_KIB: usize = 128 << 10;
+
 /// Puts an event into the outbox of one client, if it is here.
 pub(crate) type Deliver = Box<dyn Fn(ClientId, &Bytes) + Send + Sync>;
 
@@ -92,6 +95,8 @@ pub(crate) struct Replication {
     /// Signalled when the head has been raised.
     pub(super) arrived: Notify,
     pub(super) fetches: Semaphore,
+    /// Room for what is fetched, in KiB.
+    pub(super) room: Semaphore,
     pub(super) watches: WatchQueue,
     /// Topics are watched anew, or not watched any more: one after the other.
     pub(super) auditing: tokio::sync::Mutex<()>,
@@ -125,6 +130,7 @@ impl Replication {
             order: Mutex::default(),
             arrived: Notify::new(),
             fetches: Semaphore::new(FETCHES),
+            room: Semaphore::new(FETCHED_KIB),
             watches: WatchQueue::default(),
             auditing: tokio::sync::Mutex::default(),
             deliver,
@@ -180,7 +186,7 @@ impl Replication {
         let options = self.hub.options();
         startup.largest_payload = options.max_event_bytes + payload::LONGEST_HEAD;
         startup.keep_keys = options.keep_keys;
-        startup.with_limits(move |topic| hub.options().history_of(topic))
+        startup.with_limits(move |topic| nodes::limits_of(topic, hub.options()))
     }
 
     /// Disconnects it, after everything else.
@@ -284,10 +290,7 @@ impl Replication {
         publication: &Publication,
         key: Option<&'a str>,
     ) -> Publish<'a> {
-        let limits = match nodes::is_reserved(topic) {
-            true => nodes::LIMITS,
-            false => self.hub.options().history_of(topic),
-        };
+        let limits = nodes::limits_of(topic, self.hub.options());
         Publish::new(topic, pack(publication), limits)
             .finishing(publication.finishes)
             .with_key(key)

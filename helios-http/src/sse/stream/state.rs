@@ -219,6 +219,7 @@ impl StreamState {
             }
         };
         streams.went_live();
+        streams.tell_if_stale(self);
         if let Some(ending) = ending {
             self.end(&ending);
         }
