@@ -91,7 +91,11 @@ impl Replication {
         loop {
             let left = wanted - all.len();
             // The newest come in one piece: what is before them is not asked for.
-            let at_once = if ask.after.is_some() { PAGE_EVENTS } else { left };
+            let at_once = if ask.after.is_some() {
+                PAGE_EVENTS
+            } else {
+                left
+            };
             ask = ask.at_most(left.min(at_once), PAGE_BYTES);
             let (events, more) = self.page(topic, ask.clone()).await?;
             let taken = self.room.acquire_many(kib(&events)).await.ok()?;
@@ -160,12 +164,7 @@ impl Replication {
 
     /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
     /// missing any more.
-    fn fill(
-        self: &Arc<Self>,
-        topic: &Topic,
-        asked: &Asked,
-        missing: Option<Fetched<'_>>,
-    ) -> bool {
+    fn fill(self: &Arc<Self>, topic: &Topic, asked: &Asked, missing: Option<Fetched<'_>>) -> bool {
         let hub = &self.hub;
         let missing = missing.map(|missing| self.read_all(topic, &missing.events));
         let mut aftermath = Aftermath::default();

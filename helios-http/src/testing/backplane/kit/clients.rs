@@ -83,13 +83,14 @@ pub(super) async fn run<R: Rig>(
         let stays = Instant::now() + Duration::from_millis(stays);
         let leaves = goal.map_or(stays, |goal| goal.until);
         let connection = match world.nodes.hub(node) {
-            Some(hub) => Connection::open(&hub, &diary).await,
+            Some(hub) => Connection::open(&hub, &diary).await.map(|it| (it, hub)),
             None => None,
         };
         match connection {
-            Some(connection) => {
+            Some((connection, hub)) => {
                 world.connections.fetch_add(1, Ordering::Relaxed);
-                diary.steps.push(Step::Connected(node));
+                let head = hub.sse().newest_id();
+                diary.steps.push(Step::Connected(node, head));
                 read(connection, &mut diary, &mut goals, leaves).await;
             }
             None => sleep(Duration::from_millis(2)).await,

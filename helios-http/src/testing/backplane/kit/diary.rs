@@ -14,7 +14,8 @@ use super::report::said;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A connection to this node begins, and the one before is over.
-    Connected(usize),
+    /// To this node, whose head was this once the topics were joined.
+    Connected(usize, EventId),
     Ready(Option<EventId>),
     Reset {
         id: Option<EventId>,
@@ -31,7 +32,7 @@ pub(super) enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connected(node) => write!(f, "connected to node {node}"),
+            Self::Connected(node, _) => write!(f, "connected to node {node}"),
             Self::Ready(id) => write!(f, "ready at {}", said(*id)),
             Self::Reset {
                 id,

@@ -50,7 +50,7 @@ fn plain(ids: &[u64]) -> Ledger {
 fn diary(steps: &[Step]) -> Diary {
     let topics: Vec<Arc<str>> = vec!["a".into(), "b".into()];
     let mut diary = Diary::new(topics);
-    diary.steps.push(Step::Connected(0));
+    diary.steps.push(connected(0));
     diary.steps.extend_from_slice(steps);
     diary
 }
@@ -58,6 +58,11 @@ fn diary(steps: &[Step]) -> Diary {
 fn kinds(ledger: &Ledger, steps: &[Step], rules: Rules) -> Vec<FaultKind> {
     let found = judge(ledger, &[diary(steps)], &[], rules);
     found.into_iter().map(|(kind, _)| kind).collect()
+}
+
+/// To a node that has published nothing yet.
+fn connected(node: usize) -> Step {
+    Step::Connected(node, id(0))
 }
 
 fn ready(seq: u64) -> Step {
@@ -96,11 +101,28 @@ fn a_client_that_sees_everything_from_where_it_begins_is_well() {
         ready(0),
         event(1, 0),
         event(2, 1),
-        Step::Connected(1),
+        connected(1),
         ready(2),
         event(4, 2),
     ];
     assert_eq!(kinds(&ledger, &again, STRICT), []);
+}
+
+#[test]
+fn a_client_that_begins_at_an_end_is_owed_of_other_topics_what_came_when_it_had_joined() {
+    let ledger = ledger(&[
+        ("a", PostKind::End, &[Answer::Published(id(1))]),
+        ("b", PostKind::Plain, &[Answer::Published(id(2))]),
+        ("b", PostKind::Plain, &[Answer::Published(id(4))]),
+    ]);
+    let found = |joined: u64| {
+        let mut diary = diary(&[ready(0), event(1, 0), event(4, 2)]);
+        diary.steps[0] = Step::Connected(0, id(joined));
+        let found = judge(&ledger, &[diary], &[], STRICT);
+        found.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(found(3), []);
+    assert_eq!(found(1), [FaultKind::Missed]);
 }
 
 #[test]
@@ -151,7 +173,7 @@ fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
         ready(1),
         reset(1, &["a"]),
         event(4, 2),
-        Step::Connected(1),
+        connected(1),
         ready(4),
     ];
     assert_eq!(kinds(&ledger, &cut, RESETS), []);
@@ -161,7 +183,7 @@ fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
     let later = [
         ready(1),
         reset(1, &["a"]),
-        Step::Connected(1),
+        connected(1),
         ready(1),
         event(4, 2),
     ];
@@ -171,13 +193,7 @@ fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
 #[test]
 fn ids_ascend_over_all_connections() {
     let ledger = plain(&[1, 2]);
-    let back = [
-        ready(0),
-        event(1, 0),
-        event(2, 1),
-        Step::Connected(1),
-        ready(1),
-    ];
+    let back = [ready(0), event(1, 0), event(2, 1), connected(1), ready(1)];
     assert_eq!(kinds(&ledger, &back, STRICT), [FaultKind::Order]);
     let twice = [ready(0), event(1, 0), event(1, 0)];
     assert_eq!(
@@ -298,7 +314,7 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
     let goes_back = [ready(1), ready(0)];
     assert_eq!(kinds(&ledger, &goes_back, rules), [FaultKind::Order]);
     let back = |node| {
-        let connected = [Step::Connected(node)];
+        let connected = [connected(node)];
         let back = [other(5), told(2), ready(1), told(1), other(5)];
         [&well[..], &connected, &back].concat()
     };

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use helios_core::hub::EventId;
 
 use super::super::diary::{Diary, Step};
-use super::super::ledger::{Ledger, Mark};
+use super::super::ledger::{Ledger, Mark, Post};
 use super::super::report::{FaultKind, Found, said};
 use super::Rules;
 
@@ -19,7 +19,7 @@ enum UpTo {
     Nothing,
 }
 
-/// How much of what a client has seen before is told with a fault.
+/// How much of what a client has seen before a fault, and behind it, is told with it.
 const SHOWN: usize = 5;
 
 /// A client that goes through its diary.
@@ -30,6 +30,8 @@ struct Walk<'a> {
     diary: &'a Diary,
     rules: Rules,
     node: usize,
+    /// The head of its node when it had joined its topics there.
+    head: Option<EventId>,
     /// Steps that are read.
     step: usize,
     /// It has everything up to here, or has been told.
@@ -65,6 +67,7 @@ pub(super) fn walk<'a>(
         diary,
         rules,
         node: 0,
+        head: None,
         step: 0,
         at: None,
         owed: Vec::new(),
@@ -99,7 +102,7 @@ fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
     let nowhere = |last: Option<EventId>| last.map_or(UpTo::Nothing, UpTo::Id);
     for (n, step) in steps.iter().enumerate() {
         match step {
-            Step::Connected(_) => {
+            Step::Connected(..) => {
                 let cut = waiting.drain(..);
                 told.extend(cut.map(|reset: usize| (reset, nowhere(last))));
             }
@@ -126,16 +129,26 @@ impl<'a> Walk<'a> {
     fn fault(&mut self, kind: FaultKind, what: &str) {
         let (client, node, at) = (self.client, self.node, said(self.at));
         let topics = self.diary.topics.join(" and ");
-        let before = self.diary.steps[self.step.saturating_sub(SHOWN)..self.step].iter();
-        let before = before.map(|step| format!("; {step}")).collect::<String>();
-        let what = format!("client {client} of {topics}, on node {node} at {at}: {what}{before}");
+        let (before, behind) = self.diary.steps.split_at(self.step);
+        let before = &before[before.len().saturating_sub(SHOWN)..];
+        let behind = &behind[..behind.len().min(SHOWN)];
+        let told = |steps: &[Step]| {
+            steps
+                .iter()
+                .map(|step| format!("; {step}"))
+                .collect::<String>()
+        };
+        let (before, behind) = (told(before), told(behind));
+        let what = format!(
+            "client {client} of {topics}, on node {node} at {at}: {what}{before}; then{behind}"
+        );
         self.found.push((kind, what));
     }
 
     fn take(&mut self, step: &'a Step, told: Option<UpTo>) {
         match step {
-            Step::Connected(node) => {
-                self.node = *node;
+            Step::Connected(node, head) => {
+                (self.node, self.head) = (*node, Some(*head));
                 self.seen_here.clear();
                 self.begun_here.clear();
                 self.is_anew = false;
@@ -216,7 +229,7 @@ impl<'a> Walk<'a> {
     fn reach(&mut self, id: Option<EventId>) {
         let Some(id) = id else { return };
         match self.at.map(|at| (at, id.is_after(at))) {
-            None => self.begin(id),
+            None => self.begin_fresh(id),
             // Also in the same sequence: the client came from a node that had gone on to it before this one did.
             Some(_) if self.is_anew => {
                 self.begin(id);
@@ -251,6 +264,28 @@ impl<'a> Walk<'a> {
         seen.push(id.epoch());
         if comes_back {
             self.fault(FaultKind::Epoch, &format!("{id} comes back on this node"));
+        }
+    }
+
+    /// It has brought no id. Of a finished topic it is given the last event, however old that is, and its position is from before
+    /// that: what other topics had between that and its join is not owed to it.
+    fn begin_fresh(&mut self, id: EventId) {
+        self.begin(id);
+        let mut steps = self.diary.steps[self.step..].iter();
+        let first = steps.find_map(|step| match step {
+            Step::Event(Some(first), mark) => Some((*first, *mark)),
+            _ => None,
+        });
+        let begins_at_end = first.is_some_and(|(first, mark)| {
+            let is_end = self.ledger.post(mark).is_some_and(Post::ends);
+            is_end && first == EventId::new(id.epoch(), id.seq() + 1)
+        });
+        if begins_at_end {
+            let head = self.head.filter(|head| head.epoch() == id.epoch());
+            let head = head.map_or(u64::MAX, EventId::seq);
+            let posts = &self.ledger.posts;
+            self.owed
+                .retain(|(seq, post)| *seq > head || posts[*post].ends());
         }
     }
 
