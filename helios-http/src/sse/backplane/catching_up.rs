@@ -44,12 +44,17 @@ impl Replication {
     pub(super) fn spawn_catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
         let this = Arc::clone(self);
         self.spawn(async move {
+            let mut is_lost = false;
             while let Some(asked) = this.look(&topic) {
                 let ask = Ask::after(&topic.name, asked.after);
                 let missing = this.history_in_time(&topic, ask).await;
+                is_lost |= missing.is_none();
                 if this.fill(&topic, &asked, missing) {
-                    return;
+                    break;
                 }
+            }
+            if is_lost {
+                this.look_for_end(&topic).await;
             }
         });
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::slice;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use helios_core::hub::EventId;
 use helios_core::sse::SseError;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::arriving::{Aftermath, settle};
 use super::questions::{PastEvent, Watched, WatchedTopic};
@@ -33,6 +34,8 @@ const QUESTIONS: usize = 4;
 
 /// How often all topics are watched anew.
 const AUDIT: Duration = Duration::from_secs(30);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Topics that wait to be watched.
 #[derive(Default)]
@@ -332,19 +335,35 @@ impl Replication {
             let Ok(backplane) = self.reached() else {
                 return;
             };
-            let _no_unwatch = self.auditing.lock().await;
-            let live: Vec<_> = slice
-                .iter()
-                .filter(|topic| is_live(topic))
-                .cloned()
-                .collect();
-            if live.is_empty() {
-                continue;
-            }
             // What has become void is looked at the next time.
-            if let Err(error) = self.question(&live).await {
+            if let Err(error) = self.watch_anew(slice).await {
                 let (error, backplane) = (with_causes(&error), backplane.name());
                 tracing::warn!(backplane, error, "topics were not watched anew");
+            }
+        }
+    }
+
+    /// Watches those of the topics anew that are live. False if the answer has become void.
+    async fn watch_anew(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<bool, BackplaneError> {
+        let _no_unwatch = self.auditing.lock().await;
+        let live: Vec<_> = topics
+            .iter()
+            .filter(|topic| is_live(topic))
+            .cloned()
+            .collect();
+        match live.is_empty() {
+            true => Ok(true),
+            false => self.question(&live).await,
+        }
+    }
+
+    /// Learns whether the topic has ended: its end may be among what was lost. Where nobody answers, the audit finds it.
+    pub(super) async fn look_for_end(self: &Arc<Self>, topic: &Arc<Topic>) {
+        for pause in [Duration::ZERO, SECOND, 2 * SECOND, 4 * SECOND] {
+            sleep(pause).await;
+            let answer = self.watch_anew(slice::from_ref(topic)).await;
+            if answer.is_ok_and(|is_valid| is_valid) {
+                return;
             }
         }
     }
