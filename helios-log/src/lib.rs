@@ -69,7 +69,7 @@ pub use helios_http::sse::backplane::Backplane;
 
 pub use self::error::LogError;
 pub use self::log::Log;
-pub use self::writer::Sync;
+pub use self::writer::Durability;
 
 /// The log that `HELIOS_SSE_LOG` names, else the attribute. An empty variable says that there is to be none. For generated code.
 #[doc(hidden)]

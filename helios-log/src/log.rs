@@ -1,6 +1,7 @@
 //! [`Log`]: how it is opened, and what a hub asks of it.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,13 +20,13 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
 use crate::error::LogError;
-use crate::folder::{Boot, Folder, Mark, boot};
+use crate::folder::{Boot, Folder, boot};
 use crate::history::{Question, read_ends, watch};
-use crate::opening::{self, Opening};
+use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
 use crate::store::LONGEST_TOPIC;
-use crate::writer::{Message, Request, Sync, Writer};
+use crate::writer::{Durability, Message, Request, Writer};
 
 /// What may wait to be published; who comes then waits for a place.
 const LONGEST_QUEUE: usize = 1024;
@@ -38,7 +39,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// The history of an app in a folder, which outlives the process.
 ///
 /// One process has the folder at a time. Of what was published, each event that was answered with `Ok` is there when the folder is opened
-/// again, as [`Sync`] says, and clients go on where they were. Where that cannot be promised, such as after a power loss, or when a
+/// again, as [`Durability`] says, and clients go on where they were. Where that cannot be promised, such as after a power loss, or when a
 /// file was damaged, another sequence begins: what can be read is kept, and each client is told, by a `helios:reset`, that it may have
 /// missed something. [`Log::new_epoch`] lists what else begins one.
 ///
@@ -52,16 +53,16 @@ const MAX_BYTES: u64 = 1 << 30;
 /// ```
 /// use std::time::Duration;
 ///
-/// use helios::log::{Log, Sync};
+/// use helios::log::{Durability, Log};
 ///
 /// let log = Log::open("data/sse")
-///     .sync(Sync::Always)
+///     .durability(Durability::Always)
 ///     .wait_for(Duration::from_secs(60))
 ///     .max_bytes(4 << 30);
 /// ```
 pub struct Log {
     path: PathBuf,
-    sync: Sync,
+    durability: Durability,
     wait_for: Duration,
     max_bytes: u64,
     new_epoch: bool,
@@ -74,6 +75,15 @@ pub struct Log {
 pub(crate) struct Machine {
     pub(crate) boot: Boot,
     pub(crate) now: fn() -> SystemTime,
+    /// What the disk answers before it is asked.
+    pub(crate) disk: fn(Act) -> io::Result<()>,
+}
+
+/// What is asked of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Commit,
+    Sync,
 }
 
 /// What there is once it is started.
@@ -91,22 +101,23 @@ impl Log {
     pub fn open(folder: impl AsRef<Path>) -> Self {
         Self {
             path: folder.as_ref().to_owned(),
-            sync: Sync::default(),
+            durability: Durability::default(),
             wait_for: WAIT_FOR,
             max_bytes: MAX_BYTES,
             new_epoch: false,
             machine: Machine {
                 boot: boot(),
                 now: SystemTime::now,
+                disk: |_| Ok(()),
             },
             running: OnceLock::new(),
         }
     }
 
-    /// Sets when a publish is answered. Default: [`Sync::Os`].
+    /// Sets when a publish is answered. Default: [`Durability::Os`].
     #[must_use]
-    pub fn sync(mut self, sync: Sync) -> Self {
-        self.sync = sync;
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 
@@ -131,7 +142,7 @@ impl Log {
     /// a second time.
     ///
     /// Without it, another sequence begins by itself where the folder is a copy, where newest events are missing or the store is damaged,
-    /// and, unless [`Sync::Always`] was in force, where the machine was started anew before the process had ended.
+    /// and, unless [`Durability::Always`] was in force, where the machine was started anew before the process had ended.
     #[must_use]
     pub fn new_epoch(mut self) -> Self {
         self.new_epoch = true;
@@ -147,9 +158,9 @@ impl Log {
     fn running(&self) -> Result<&Running, BackplaneError> {
         match self.running.get() {
             None => Err(down("it is not started")),
-            Some(running) if running.shared.is_down.load(Ordering::Acquire) => {
-                Err(down("it has failed or stopped; the log says why"))
-            }
+            Some(running) if running.shared.is_down.load(Ordering::Acquire) => Err(down(
+                "the event log has failed or stopped; an error before tells why",
+            )),
             Some(running) => Ok(running),
         }
     }
@@ -163,12 +174,13 @@ impl Log {
             wait_for: self.wait_for,
             opening: Opening {
                 boot: self.machine.boot,
-                always: self.sync == Sync::Always,
+                always: self.durability == Durability::Always,
                 new_epoch: self.new_epoch,
+                now: Clock::at((self.machine.now)()).now(),
             },
-            sync: self.sync,
+            durability: self.durability,
             max_bytes: self.max_bytes,
-            now: self.machine.now,
+            machine: self.machine,
             startup,
             runtime: Handle::current(),
         };
@@ -229,7 +241,7 @@ impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("path", &self.path)
-            .field("sync", &self.sync)
+            .field("durability", &self.durability)
             .field("wait_for", &self.wait_for)
             .field("max_bytes", &self.max_bytes)
             .finish_non_exhaustive()
@@ -241,17 +253,17 @@ struct Setup {
     path: PathBuf,
     wait_for: Duration,
     opening: Opening,
-    sync: Sync,
+    durability: Durability,
     max_bytes: u64,
-    now: fn() -> SystemTime,
+    machine: Machine,
     startup: Startup,
     runtime: Handle,
 }
 
-type Opened = Result<Arc<Shared>, Option<LogError>>;
+type Answer = Result<Arc<Shared>, Option<LogError>>;
 
 impl Setup {
-    fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Opened>) {
+    fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Answer>) {
         // The hub spawns tasks when it is handed something.
         let _entered = self.runtime.enter();
         match self.open(|| !answer.is_closed()) {
@@ -269,38 +281,37 @@ impl Setup {
         let Some(mut folder) = Folder::open(&self.path, self.wait_for, is_wanted)? else {
             return Ok(None);
         };
-        let sink = self.startup.sink.clone();
-        let (store, sequence, why) = opening::open(&mut folder, &self.opening, sink)?;
+        let Opened {
+            store,
+            sequence,
+            mark,
+            why,
+            amends,
+        } = opening::open(&mut folder, &self.opening, &self.startup)?;
         let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
         match why {
             Some(why) => {
-                tracing::warn!(%path, %newest, %why, "the log begins another sequence: all clients are told");
+                tracing::warn!(%path, %newest, %why, "the event log begins another sequence: all clients are told");
             }
-            None => tracing::info!(%path, %newest, "the log is open"),
+            None => tracing::info!(%path, %newest, "the event log is open"),
         }
-        let mark = Mark {
-            epoch: sequence.head.epoch,
-            newest: sequence.head.newest,
-            boot: self.opening.boot,
-            lock: folder.lock(),
-            ended: false,
-            always: self.opening.always,
-        };
+        if amends.is_some() {
+            tracing::error!(%path, "the event log's disk is full: nothing can be published");
+        }
         let shared = Arc::new(Shared {
             sequence: Mutex::new(sequence),
             store: RwLock::new(Some(store)),
             is_down: AtomicBool::new(false),
         });
-        let clock = Clock::at((self.now)());
-        let startup = self.startup.clone();
         Ok(Some(Writer::new(
             shared,
             folder,
             mark,
-            clock,
-            startup,
-            self.sync,
+            self.machine,
+            self.startup.clone(),
+            self.durability,
             self.max_bytes,
+            amends,
         )))
     }
 }

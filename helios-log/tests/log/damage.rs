@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use helios::sse::EventId;
+
 use super::support::{Running, copy_all, files, rounds, text, written};
 
 const TOPICS: [&str; 3] = ["x", "y", "z"];
@@ -210,6 +212,111 @@ async fn a_flipped_bit_in_any_file_is_an_error_or_told_and_never_another_text() 
             );
             let kept = there == specimen.texts.len() || specimen.has_set_aside() || told;
             assert!(kept, "{what}");
+        }
+    }
+}
+
+/// The newest sealed journal, which is not written any more.
+fn sealed(log: &Path) -> PathBuf {
+    let name = |file: &PathBuf| file.file_stem()?.to_str()?.parse::<u64>().ok();
+    let journals = files(&log.join("store")).into_iter();
+    let mut journals: Vec<_> = journals
+        .filter(|file| file.extension() == Some("jnl".as_ref()))
+        .collect();
+    journals.sort_by_key(name);
+    assert!(journals.len() > 1, "no journal was sealed: {journals:?}");
+    journals.swap_remove(journals.len() - 2)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes a quarter of a gigabyte; cargo xtask test runs it"]
+async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = Running::open(&path).await;
+    let text = |n: u64| format!("{n} {}", fastrand_text(100_000));
+    let quiet = log.publish("quiet", "before").await;
+    let mut ids = Vec::new();
+    let mut journals = 0;
+    // Until a journal is sealed whose events are not all in tables yet.
+    for n in 0..2_000 {
+        ids.push(log.publish(["x", "y"][n as usize % 2], &text(n)).await);
+        journals = fs::read_dir(path.join("store"))
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().path().extension() == Some("jnl".as_ref()))
+            .count();
+        if journals > 1 {
+            break;
+        }
+    }
+    println!("{} events, {journals} journals", ids.len());
+    let late = log.publish("x", "late").await;
+    let copy = folder.path().join("copy");
+    copy_whole(&path, &copy);
+    log.stop().await;
+    // As it was at a `kill -9`. The lock stays, since another one would be a copy.
+    for name in ["store", "state", "amends"] {
+        let (from, to) = (copy.join(name), path.join(name));
+        match from.is_dir() {
+            true => {
+                fs::remove_dir_all(&to).unwrap();
+                fs::rename(from, to).unwrap();
+            }
+            false => drop(fs::copy(from, to).unwrap()),
+        }
+    }
+    let journal = sealed(&path);
+    let length = fs::metadata(&journal).unwrap().len() as usize;
+    flip(&journal, (length - 8_000_000) * 8);
+    let log = Running::open(&path).await;
+    let told = log.newest.epoch() != late.epoch();
+    println!("told {told}");
+    for (topic, after) in [("x", ids[0]), ("y", ids[1]), ("x", ids[ids.len() - 2])] {
+        let Some(events) = log
+            .after(topic, EventId::new(log.newest.epoch(), after.seq()))
+            .await
+        else {
+            println!("{topic} after {after}: gone");
+            continue;
+        };
+        let expected: Vec<_> = ids
+            .iter()
+            .copied()
+            .filter(|id| id.seq() > after.seq() && id.seq() % 2 == after.seq() % 2)
+            .collect();
+        let expected = expected.len() + usize::from(topic == "x");
+        assert_eq!(
+            events.len(),
+            expected,
+            "{topic} after {after}: silently lost"
+        );
+    }
+    assert_eq!(
+        log.after("quiet", EventId::new(log.newest.epoch(), quiet.seq()))
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+}
+
+/// Nothing that can be compressed.
+fn fastrand_text(length: usize) -> String {
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .take(length)
+        .collect()
+}
+
+/// Copies a folder and all below it, byte by byte.
+fn copy_whole(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        match from.is_dir() {
+            true => copy_whole(&from, &to),
+            // A file that has gone meanwhile belonged to nothing any more.
+            false => drop(fs::copy(&from, &to)),
         }
     }
 }

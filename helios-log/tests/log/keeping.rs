@@ -125,3 +125,36 @@ async fn there_is_room_for_so_many_bytes_and_the_disk_gets_the_rest_back() {
     let tables: u64 = tables.iter().map(|it| it.metadata().unwrap().len()).sum();
     assert!(tables < 40 << 20, "{tables}");
 }
+
+#[tokio::test]
+async fn a_quiet_topic_whose_events_are_forgotten_is_not_reset_by_the_others() {
+    const BRIEF: HistoryLimits = HistoryLimits {
+        events: 100,
+        age: Duration::from_millis(30),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let quiet = publish(&log, "quiet", "once".to_owned(), BRIEF).await;
+    for n in 0..20 {
+        publish(&log, "busy", n.to_string(), BRIEF).await;
+    }
+    for topic in ["quiet", "busy"] {
+        until("it is forgotten", async || count(&log, topic).await == 0).await;
+    }
+    // The rows of topics go a moment later.
+    let last = publish(&log, "other", "last".to_owned(), EVERYTHING).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let check = async |log: &Running| {
+        let after = log.after("quiet", quiet).await.map(|events| events.len());
+        assert_eq!(after, Some(0));
+        let zero = EventId::new(quiet.epoch(), 0);
+        assert!(log.after("quiet", zero).await.is_none());
+        let watched = log.log.watch(&["quiet"]).await.unwrap();
+        assert_eq!(watched.topics[0].last, Some(quiet));
+    };
+    check(&log).await;
+    log.stop().await;
+    let log = Running::open(folder.path()).await;
+    assert_eq!(log.newest, last);
+    check(&log).await;
+}

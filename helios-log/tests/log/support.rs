@@ -8,7 +8,7 @@ use helios::backplane::{
     Ask, Backplane, BackplaneError, BackplaneErrorKind, BackplaneEvent, BackplaneSink, History,
     NodeId, PastEvent, Publish, Startup, Status,
 };
-use helios::log::{Log, Sync};
+use helios::log::{Durability, Log};
 use helios::sse::{EventId, HistoryLimits};
 
 /// Nothing is forgotten.
@@ -161,7 +161,7 @@ pub(crate) fn rounds(few: usize, many: usize) -> usize {
 }
 
 pub(crate) fn always(folder: &Path) -> Log {
-    log(folder).sync(Sync::Always)
+    log(folder).durability(Durability::Always)
 }
 
 /// Copies a folder and all below it.
