@@ -46,7 +46,7 @@ impl Question {
             return Ok(History::Gone);
         }
         let after = self.after.map_or(0, EventId::seq);
-        let from = past.first.max(after.saturating_add(1));
+        let from = past.first.max(after.max(past.floor).saturating_add(1));
         let scanned = match from <= head.newest {
             // Nothing above is told to anybody yet.
             true => shared.in_store(|store| self.scan(store, head.epoch, from, head.newest)),
@@ -54,7 +54,7 @@ impl Question {
         };
         let Scanned {
             mut events,
-            prevs,
+            mut prevs,
             more,
         } = scanned.map_err(unreadable)?;
         // What was trimmed meanwhile may be missing.
@@ -62,14 +62,20 @@ impl Question {
         if is_gone(floor) {
             return Ok(History::Gone);
         }
+        // Of the newest, too: there may be a hole.
+        let forgotten = events.iter().take_while(|event| event.id.seq() <= floor);
+        let forgotten = forgotten.count();
+        events.drain(..forgotten);
+        prevs.drain(..forgotten);
+        let more = more && forgotten == 0;
         let bottom = after.max(floor);
         let hole = hole(&events, &prevs, past.last, bottom, self.after, more);
         if let Some(hole) = hole {
             tell_hole(shared, &self.topic, hole);
             // Of the newest, those behind it are whole.
             match self.after {
-                None if hole < past.last => events.retain(|event| event.id.seq() > hole),
-                _ => return Ok(History::Gone),
+                None => events.retain(|event| event.id.seq() > hole),
+                Some(_) => return Ok(History::Gone),
             }
         }
         Ok(History::events(events, more && hole.is_none()))

@@ -44,6 +44,7 @@ pub(crate) enum Why {
     Failed,
     NoMark,
     Shorter,
+    Missing,
     Other,
     Damaged,
 }
@@ -57,6 +58,7 @@ impl fmt::Display for Why {
             Self::Failed => "the last process could not write to the disk",
             Self::NoMark => "the file `state` says nothing",
             Self::Shorter => "newest events are missing in the store",
+            Self::Missing => "events are missing in the middle of the store",
             Self::Other => "the store and the file `state` are not of one sequence",
             Self::Damaged => "the store was damaged",
         })
@@ -87,15 +89,18 @@ pub(crate) fn open(
         mut topics,
         mut amends,
     } = known;
+    let lasts = topics.values().map(|past| past.last);
+    let lasts = lasts.fold(0, u64::wrapping_add);
     let why = match (is_new && mark.is_none(), head) {
         (true, _) => None,
         (false, None) => Some(Why::Damaged),
-        (false, Some(head)) => reason(folder, opening, mark, head),
+        (false, Some(head)) => reason(folder, opening, mark, head, lasts),
     };
     let head = match (why, head) {
         (None, Some(head)) => head,
         (_, head) => Head {
             epoch: fastrand::u64(1..1 << 48),
+            lasts,
             ..head.unwrap_or_default()
         },
     };
@@ -233,7 +238,13 @@ fn is_damage(error: &StoreError) -> bool {
     }
 }
 
-fn reason(folder: &Folder, opening: &Opening, mark: Option<Mark>, head: Head) -> Option<Why> {
+fn reason(
+    folder: &Folder,
+    opening: &Opening,
+    mark: Option<Mark>,
+    head: Head,
+    lasts: u64,
+) -> Option<Why> {
     if opening.new_epoch {
         return Some(Why::Wanted);
     }
@@ -246,6 +257,7 @@ fn reason(folder: &Folder, opening: &Opening, mark: Option<Mark>, head: Head) ->
         () if mark.lock != folder.lock() => Some(Why::Copied),
         () if mark.epoch != head.epoch => Some(Why::Other),
         () if head.newest < mark.newest => Some(Why::Shorter),
+        () if head.lasts != lasts => Some(Why::Missing),
         () if !(mark.ended || mark.always || same_boot) => Some(Why::Boot),
         () => None,
     }

@@ -79,6 +79,7 @@ impl Sequence {
         if let Some(past) = self.topics.remove(topic) {
             self.bytes -= past.bytes;
             self.head.forgotten = self.head.forgotten.max(past.last);
+            self.head.lasts = self.head.lasts.wrapping_sub(past.last);
         }
     }
 
@@ -152,6 +153,7 @@ impl Group {
         }
         self.head.newest += 1;
         let (seq, prev) = (self.head.newest, past.last);
+        self.head.lasts = self.head.lasts.wrapping_add(seq).wrapping_sub(prev);
         let value = pack(&[prev, self.now], &event.bytes);
         if past.events == 0 {
             (past.first, past.oldest_at) = (seq, self.now);

@@ -329,19 +329,22 @@ pub(crate) struct Head {
     pub(crate) newest: u64,
     /// Of topics of which nothing is known, something up to this number may have been forgotten.
     pub(crate) forgotten: u64,
+    /// The sum of the newest numbers of all topics, which a store that has lost some of its middle does not come to.
+    pub(crate) lasts: u64,
 }
 
 impl Head {
     pub(crate) fn pack(&self) -> Vec<u8> {
-        pack(&[self.epoch, self.newest, self.forgotten], &[])
+        pack(&[self.epoch, self.newest, self.forgotten, self.lasts], &[])
     }
 
     pub(crate) fn unpack(packed: &[u8]) -> Result<Self, StoreError> {
-        let ([epoch, newest, forgotten], _) = numbers(packed)?;
+        let ([epoch, newest, forgotten, lasts], _) = numbers(packed)?;
         Ok(Self {
             epoch,
             newest,
             forgotten,
+            lasts,
         })
     }
 }
@@ -425,6 +428,7 @@ mod tests {
             epoch: 1,
             newest: 2,
             forgotten: 3,
+            lasts: 4,
         };
         assert_eq!(Head::unpack(&head.pack()).unwrap(), head);
         let past = Past {

@@ -13,6 +13,7 @@ use helios_http::sse::backplane::{
 
 use crate::folder::{Folder, Mark};
 use crate::log::{Act, Machine};
+use crate::store::{Store, event_key, topic_key};
 use crate::{Durability, Log, LogError};
 
 const DAYS: HistoryLimits = HistoryLimits {
@@ -276,6 +277,71 @@ async fn an_end_of_a_clock_that_was_ahead_is_forgotten_in_its_time() {
         // What is known of the topic is written down with the next change of it.
         let watched = log.watch(&["x"]).await.unwrap();
         assert_eq!(watched.topics[0].finish.is_some(), is_finished);
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    let first = start(&log).await.newest;
+    let id = |seq| EventId::new(first.epoch(), seq);
+    for n in 1..=5 {
+        let publish = Publish::new("x", "text".into(), DAYS);
+        assert_eq!(log.publish(publish).await.unwrap(), id(n));
+    }
+    log.stop().await;
+    for (missing, after, expected) in [
+        (3, Some(1), None),
+        (3, Some(2), None),
+        (3, Some(3), Some(2)),
+        (3, None, Some(2)),
+        // The last one.
+        (5, Some(3), None),
+        (5, None, Some(0)),
+        (5, Some(5), Some(0)),
+    ] {
+        {
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            store.commit(&[(event_key("x", missing), None)]).unwrap();
+        }
+        let log = Log::open(folder.path());
+        assert_eq!(start(&log).await.newest, id(5));
+        let ask = after.map_or(Ask::newest("x"), |after| Ask::after("x", id(after)));
+        // The second time, it is known.
+        for _ in 0..2 {
+            let found = match log.history(ask.clone()).await.unwrap() {
+                History::Events { events, .. } => Some(events.len()),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{missing} {after:?}");
+        }
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_the_store_has_lost_is_told_as_another_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    start(&log).await;
+    for topic in ["x", "quiet", "x"] {
+        let publish = Publish::new(topic, "text".into(), DAYS);
+        log.publish(publish).await.unwrap();
+    }
+    log.stop().await;
+    let mut before = None;
+    for is_lost in [false, true, false] {
+        if is_lost {
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            let lost = [(event_key("quiet", 2), None), (topic_key("quiet"), None)];
+            store.commit(&lost).unwrap();
+        }
+        let log = Log::open(folder.path());
+        let epoch = start(&log).await.newest.epoch();
+        let before = before.replace(epoch).unwrap_or(epoch);
+        assert_eq!(epoch != before, is_lost);
         log.stop().await;
     }
 }

@@ -65,12 +65,35 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
         // It ends while the disk is full, and is opened with a little more room.
         if round == 1 {
             log.stop().await;
+            fill(&disk.path().join("rest"));
             // It reads, publishes nothing, and heals by itself.
+            log = Running::start(log_of(disk.path())).await.unwrap();
+            assert_eq!(log.newest.epoch(), epoch);
+            assert_eq!(log.texts("x").await, texts);
+            // There is a little room in what the journal has already. Each start takes some of it.
+            let mut starts = 1;
+            while log.try_publish("x", "small").await.is_ok() {
+                texts.push("small".to_owned());
+                while log.try_publish("x", "small").await.is_ok() {
+                    texts.push("small".to_owned());
+                }
+                starts += 1;
+                assert!(starts < 200, "the disk is not full");
+                log.stop().await;
+                log = Running::start(log_of(disk.path())).await.unwrap();
+                assert_eq!(log.newest.epoch(), epoch);
+                assert_eq!(log.texts("x").await, texts);
+            }
+            println!("{starts} starts");
+            // Once more, with what is still to be made good.
+            log.stop().await;
             log = Running::start(log_of(disk.path())).await.unwrap();
             assert_eq!(log.newest.epoch(), epoch);
             assert_eq!(log.texts("x").await, texts);
             let refused = log.try_publish("x", "too early").await;
             assert_eq!(refused, Err(BackplaneErrorKind::Full));
+            assert_eq!(log.log.status(), Status::Up);
+            fs::remove_file(disk.path().join("rest")).unwrap();
             fs::write(&ballast, vec![7; 1 << 19]).unwrap();
         } else {
             fs::write(&ballast, vec![7; (2 - round) << 19]).unwrap();
@@ -89,6 +112,15 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
     let log = Running::start(log_of(disk.path())).await.unwrap();
     assert_eq!(log.newest.epoch(), epoch);
     assert_eq!(log.texts("x").await, texts);
+}
+
+/// Takes all the room that is left.
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = fs::File::create(path).unwrap();
+    for size in [4096, 1] {
+        while file.write_all(&vec![7; size]).is_ok() {}
+    }
 }
 
 fn log_of(disk: &Path) -> helios::log::Log {

@@ -217,14 +217,14 @@ pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 impl Running {
-    /// All that is left of a topic, or why it cannot be read.
+    /// All that is left of a topic, `None` if something is missing, or why it cannot be read.
     pub(crate) async fn log_history(
         &self,
         topic: &str,
-    ) -> Result<Vec<PastEvent>, BackplaneErrorKind> {
+    ) -> Result<Option<Vec<PastEvent>>, BackplaneErrorKind> {
         match self.log.history(Ask::newest(topic)).await {
-            Ok(History::Events { events, .. }) => Ok(events),
-            Ok(other) => panic!("{other:?}"),
+            Ok(History::Events { events, .. }) => Ok(Some(events)),
+            Ok(_) => Ok(None),
             Err(error) => Err(error.kind()),
         }
     }
