@@ -1,11 +1,11 @@
-//! Why a log does not start.
+//! Why an event log does not start.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a log does not start: the source of the error that keeps the app from starting.
+/// Says why an event log does not start. It is the source of the error that keeps the app from starting.
 ///
 /// ```
 /// use helios::log::LogError;

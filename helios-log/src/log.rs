@@ -36,19 +36,20 @@ const WAIT_FOR: Duration = Duration::from_secs(35);
 
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The history of an app in a folder, which outlives the process.
+/// Keeps the history of an app in a folder, so that it outlives the process.
 ///
-/// One process has the folder at a time. Of what was published, each event that was answered with `Ok` is there when the folder is opened
-/// again, as [`Durability`] says, and clients go on where they were. Where that cannot be promised, such as after a power loss, or when a
-/// file was damaged, another sequence begins: what can be read is kept, and each client is told, by a `helios:reset`, that it may have
-/// missed something. [`Log::new_epoch`] lists what else begins one.
+/// One process has the folder at a time. Each event whose publish was answered with `Ok` is there when the folder is opened
+/// again, as [`Durability`] says, and clients go on where they were. Where the event log cannot promise that, such as after a power loss, or
+/// when a file was damaged, it begins another sequence. It keeps the history that can be read, and a `helios:reset` tells each client that it
+/// may have missed something. [`Log::new_epoch`] lists the other reasons for one.
 ///
 /// Each topic is kept as its [limits](helios_core::hub::HistoryLimits) say, by count and by age, and all together up to
-/// [`Log::max_bytes`].
+/// [`Log::max_bytes`]. The last ids of 50,000 topics are remembered that have no events any more; the clients of other such topics are told, when
+/// they come back, that they may have missed something.
 ///
-/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read; it goes on by itself when there
-/// is room. After any other failure to write, publishing fails as [`Down`](BackplaneErrorKind::Down) until the process is
-/// started anew.
+/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read. An app starts on a full disk,
+/// too, and publishing goes on by itself when there is room. After any other failure to write, publishing fails as
+/// [`Down`](BackplaneErrorKind::Down) until the process is started anew, and that start begins another sequence.
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,6 +85,7 @@ pub(crate) struct Machine {
 pub(crate) enum Act {
     Commit,
     Sync,
+    Mark,
 }
 
 /// What there is once it is started.
@@ -96,7 +98,7 @@ struct Running {
 }
 
 impl Log {
-    /// A log in this folder, which is made if it is not there. Nothing is touched before the app starts.
+    /// Names the folder, which is made if it is not there. Nothing is touched before the app starts.
     #[must_use]
     pub fn open(folder: impl AsRef<Path>) -> Self {
         Self {
@@ -121,28 +123,30 @@ impl Log {
         self
     }
 
-    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. Then the app does not
-    /// start. Default: 35 s.
+    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. If it does not end in
+    /// that time, the app does not start ([`LogError::Held`]). Default: 35 s.
     #[must_use]
     pub fn wait_for(mut self, limit: Duration) -> Self {
         self.wait_for = limit;
         self
     }
 
-    /// Sets how many bytes of events are kept, of all topics together; the oldest are forgotten first. The folder is larger, by up
-    /// to as much again and 200 MB. Default: 1 GiB.
+    /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts with its row: its
+    /// payload, its topic's name, and 51 bytes more. The folder is larger, by up to as much again and 200 MB. Default: 1 GiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Begins another sequence at each start: all clients are told that they may have missed something. It is for the first start on a
-    /// folder that was restored from a snapshot of the disk, which nothing else can tell from the original: ids would be given out
-    /// a second time.
+    /// Begins another sequence at each start, and all clients are told that they may have missed something. Use it for the first start on a
+    /// folder that was restored from a snapshot of the disk. Nothing else can tell it from the original, and ids would be given out a
+    /// second time.
     ///
-    /// Without it, another sequence begins by itself where the folder is a copy, where newest events are missing or the store is damaged,
-    /// and, unless [`Durability::Always`] was in force, where the machine was started anew before the process had ended.
+    /// Without it, another sequence begins by itself where the folder is a copy, where events are missing or the store is damaged, where
+    /// the last process could not write, and, unless [`Durability::Always`] was in force, where the machine was started anew before the
+    /// process had ended. Only Linux tells one boot from the next. Elsewhere, each process that has not ended well, such as after a
+    /// `kill -9`, counts as one before another boot.
     #[must_use]
     pub fn new_epoch(mut self) -> Self {
         self.new_epoch = true;
@@ -215,7 +219,7 @@ impl Log {
     ) -> Result<oneshot::Receiver<Result<EventId, BackplaneError>>, BackplaneError> {
         let running = self.running()?;
         if publish.topic.len() > LONGEST_TOPIC {
-            let text = "the topic's name is too long for the log";
+            let text = "the topic's name is too long for the event log";
             return Err(BackplaneError::new(BackplaneErrorKind::Refused, text));
         }
         let place = Arc::clone(&running.places).acquire_owned().await;

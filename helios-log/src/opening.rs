@@ -138,6 +138,8 @@ pub(crate) fn open(
         other => Err(io::Error::other(other)),
     });
     let marked = reserved.and_then(|()| folder.set_mark(&mark));
+    // Into the other place, too: later on there may be no room for it.
+    let marked = marked.and_then(|()| folder.set_mark(&mark));
     let marked = marked.and_then(|()| folder.sync());
     let marked = marked.and_then(|()| folder.sync_entries());
     marked.map_err(|error| folder.failed(error))?;

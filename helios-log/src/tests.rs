@@ -345,3 +345,45 @@ async fn a_topic_that_the_store_has_lost_is_told_as_another_sequence() {
         log.stop().await;
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_marked_for_lack_of_room_is_taken_back() {
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    let disk = |act| match act == Act::Mark && FAILS.load(Ordering::Relaxed) {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Log::open(folder.path()).on(Machine { disk, ..machine(5) });
+    let mut log = open();
+    start(&log).await;
+    let mut before = publish(&log, "1").await;
+    for is_stopped in [false, true] {
+        FAILS.store(true, Ordering::Relaxed);
+        let publish = || Publish::new("x", "2".into(), DAYS);
+        for _ in 0..3 {
+            let refused = log.publish(publish()).await.unwrap_err().kind();
+            assert_eq!(refused, BackplaneErrorKind::Full);
+            assert_eq!(log.status(), Status::Up);
+        }
+        FAILS.store(false, Ordering::Relaxed);
+        if is_stopped {
+            log.stop().await;
+            log = open();
+            assert_eq!(start(&log).await.newest, before);
+        }
+        let began = std::time::Instant::now();
+        let after = loop {
+            match log.publish(publish()).await {
+                Ok(id) => break id,
+                Err(error) => assert_eq!(error.kind(), BackplaneErrorKind::Full),
+            }
+            assert!(began.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(after.seq(), before.seq() + 1);
+        assert_eq!(newest(&log).await as u64, after.seq());
+        before = after;
+    }
+    log.stop().await;
+}

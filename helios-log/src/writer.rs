@@ -36,12 +36,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The same where room for whole tables is looked for, which takes what room there is for a moment.
 const LOOK_LONGER: Duration = Duration::from_secs(5);
 
-/// When a publish is answered, and subscribers see the event.
+/// Says when a publish is answered, and subscribers see the event.
 ///
 /// | | survives the process, `kill -9` | survives power loss |
 /// | --- | --- | --- |
-/// | [`Durability::Os`] | each event | up to the last second; then all clients are told, by a reset |
+/// | [`Durability::Os`] | each event | all but the last second; then all clients are told, by a reset |
 /// | [`Durability::Always`] | each event | each event, and nobody is reset |
+///
+/// On systems other than Linux, [`Durability::Os`] tells all clients after a `kill -9`, too, since no boot can be told from the next.
 ///
 /// ```
 /// use helios::log::{Durability, Log};
@@ -298,9 +300,19 @@ impl Writer {
             let synced = self.sync_store();
             synced.map_err(|error| self.unknown(&error))?;
         }
-        self.mark.newest = group.newest();
-        let marked = self.folder.set_mark(&self.mark);
-        marked.map_err(|error| self.unknown(&error))?;
+        let newest = std::mem::replace(&mut self.mark.newest, group.newest());
+        let marked = (self.disk)(Act::Mark).and_then(|()| self.folder.set_mark(&self.mark));
+        if let Err(error) = marked.map_err(StoreError::of_io) {
+            self.mark.newest = newest;
+            let undo = group.undo(&self.shared.sequence());
+            // It is in the store already, so what takes it back is written down before anybody is told.
+            return Err(match error {
+                StoreError::Full(_) if full::write_amends(&self.folder, &undo).is_ok() => {
+                    self.not_written(error, undo)
+                }
+                error => self.unknown(&error),
+            });
+        }
         self.shared.sequence().commit(group);
         for (topic, past) in group.pasts() {
             self.trimming.published(topic, past);
@@ -436,7 +448,7 @@ impl Writer {
         };
         match synced {
             Ok(()) => {}
-            // It may be of the journal's last part, which was told: what is lost is not known.
+            // A sync that found no room has lost what was told already: that is a failed sync, and final.
             Err(error @ StoreError::Full(_)) => return self.fail(with_causes(&error)),
             Err(error) => return drop(self.settle(error, Vec::new())),
         }

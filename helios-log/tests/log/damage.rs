@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use helios::sse::EventId;
-
-use super::support::{Running, copy_all, files, rounds, text, written};
+use super::support::{Running, copy_all, files, noise, rounds, text, written};
 
 const TOPICS: [&str; 3] = ["x", "y", "z"];
 
@@ -301,12 +299,6 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
     assert!(gone > 0 || path.join("damaged-1").exists());
     let quiet = log.after("quiet", quiet).await;
     assert_eq!(quiet.map(|events| events.len()), (!told).then_some(0));
-}
-
-/// Nothing that can be compressed.
-fn noise(length: usize) -> String {
-    let letters = std::iter::repeat_with(fastrand::alphanumeric);
-    letters.take(length).collect()
 }
 
 /// Links a folder and all below it, which takes a moment only.

@@ -229,3 +229,9 @@ impl Running {
         }
     }
 }
+
+/// Nothing that can be compressed.
+pub(crate) fn noise(length: usize) -> String {
+    let letters = std::iter::repeat_with(fastrand::alphanumeric);
+    letters.take(length).collect()
+}
