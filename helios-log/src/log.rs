@@ -299,15 +299,12 @@ impl Setup {
             }
             None => tracing::info!(%path, %newest, "the event log is open"),
         }
-        if amends.is_some() {
-            tracing::error!(%path, "the event log's disk is full: nothing can be published");
-        }
         let shared = Arc::new(Shared {
             sequence: Mutex::new(sequence),
             store: RwLock::new(Some(store)),
             is_down: AtomicBool::new(false),
         });
-        Ok(Some(Writer::new(
+        let writer = Writer::new(
             shared,
             folder,
             mark,
@@ -315,8 +312,11 @@ impl Setup {
             self.startup.clone(),
             self.durability,
             self.max_bytes,
-            amends,
-        )))
+        );
+        Ok(Some(match amends {
+            Some(amends) => writer.waiting_for_room(amends),
+            None => writer,
+        }))
     }
 }
 

@@ -73,16 +73,7 @@ pub(crate) fn open(
 ) -> Result<Opened, LogError> {
     let mark = folder.mark()?;
     let is_new = !folder.store().exists();
-    let known = match caught(|| read(folder)) {
-        Ok(known) => known,
-        Err(error) if is_damage(&error) => {
-            let aside = folder.set_aside()?;
-            let (aside, error) = (aside.display(), with_causes(&error));
-            tracing::error!(%aside, error, "the event log's store is damaged: it was moved aside, and a new one begins");
-            caught(|| read(folder)).map_err(|error| refused(folder, error))?
-        }
-        Err(error) => return Err(refused(folder, error)),
-    };
+    let known = read_or_set_aside(folder)?;
     let Known {
         store,
         head,
@@ -115,14 +106,9 @@ pub(crate) fn open(
     };
     let mut changes = vec![(HEAD.to_vec(), Some(head.pack()))];
     changes.extend(cap_ends(&mut topics, opening.now, startup));
-    let written = match amends.is_empty() {
-        true => store.commit(&changes).and_then(|()| store.sync()),
-        // There is no room: it is written with them.
-        false => Ok(amends.extend(changes.clone())),
-    };
-    match written {
+    match write(&store, &mut amends, changes) {
         Ok(()) => {}
-        Err(StoreError::Full(_)) if !is_new => amends = changes,
+        Err(StoreError::Full(_)) if !is_new => {}
         Err(error) => {
             // Some of it may be on the disk, and some not.
             folder.set_failed(&mark);
@@ -130,19 +116,7 @@ pub(crate) fn open(
         }
     }
     let is_full = !amends.is_empty();
-    let reserved = full::reserve(folder);
-    // What is not reserved may be written all the same when it is needed.
-    let reserved = reserved.or_else(|error| match StoreError::of_io(error) {
-        StoreError::Full(_) if is_full => Ok(()),
-        StoreError::Full(error) | StoreError::Io(error) => Err(error),
-        other => Err(io::Error::other(other)),
-    });
-    let marked = reserved.and_then(|()| folder.set_mark(&mark));
-    // Into the other place, too: later on there may be no room for it.
-    let marked = marked.and_then(|()| folder.set_mark(&mark));
-    let marked = marked.and_then(|()| folder.sync());
-    let marked = marked.and_then(|()| folder.sync_entries());
-    marked.map_err(|error| folder.failed(error))?;
+    set_marks(folder, &mark, is_full).map_err(|error| folder.failed(error))?;
     let bytes = topics.values().map(|past| past.bytes).sum();
     let sequence = Sequence {
         head,
@@ -158,6 +132,46 @@ pub(crate) fn open(
         why,
         amends: is_full.then_some(amends),
     })
+}
+
+fn read_or_set_aside(folder: &Folder) -> Result<Known, LogError> {
+    let error = match caught(|| read(folder)) {
+        Ok(known) => return Ok(known),
+        Err(error) if is_damage(&error) => error,
+        Err(error) => return Err(refused(folder, error)),
+    };
+    let aside = folder.set_aside()?;
+    let (aside, error) = (aside.display(), with_causes(&error));
+    tracing::error!(%aside, error, "the event log's store is damaged: it was moved aside, and a new one begins");
+    caught(|| read(folder)).map_err(|error| refused(folder, error))
+}
+
+/// Makes these changes, or has them wait with the others for room.
+fn write(store: &Store, amends: &mut Vec<Change>, changes: Vec<Change>) -> Result<(), StoreError> {
+    if !amends.is_empty() {
+        amends.extend(changes);
+        return Ok(());
+    }
+    let written = store.commit(&changes).and_then(|()| store.sync());
+    if let Err(StoreError::Full(_)) = written {
+        *amends = changes;
+    }
+    written
+}
+
+/// Writes down how far the store has come, and sees to room for what comes.
+fn set_marks(folder: &mut Folder, mark: &Mark, is_full: bool) -> io::Result<()> {
+    match full::reserve(folder).map_err(StoreError::of_io) {
+        Ok(()) => {}
+        // It may be written all the same when it is needed.
+        Err(StoreError::Full(_)) if is_full => {}
+        Err(error) => return Err(of_system(error)),
+    }
+    folder.set_mark(mark)?;
+    // Into the other place, too: later on there may be no room for it.
+    folder.set_mark(mark)?;
+    folder.sync()?;
+    folder.sync_entries()
 }
 
 /// A clock may have been ahead when ends were published: none is remembered for longer than one of now. Gives what has changed.
@@ -266,11 +280,14 @@ fn reason(
 }
 
 fn refused(folder: &Folder, error: StoreError) -> LogError {
-    let source = match error {
+    folder.failed(of_system(error))
+}
+
+fn of_system(error: StoreError) -> io::Error {
+    match error {
         StoreError::Full(source) | StoreError::Io(source) => source,
         other => io::Error::other(other),
-    };
-    folder.failed(source)
+    }
 }
 
 #[cfg(test)]

@@ -126,11 +126,9 @@ impl Writer {
         startup: Startup,
         durability: Durability,
         max_bytes: u64,
-        amends: Option<Vec<Change>>,
     ) -> Self {
         let clock = Clock::at((machine.now)());
         let trimming = Trimming::new(max_bytes, millis(startup.keep_keys), clock.now());
-        let full = amends.map(|amends| Health::Full(Full { amends, tables: 0 }));
         Self {
             shared,
             folder,
@@ -140,10 +138,18 @@ impl Writer {
             startup,
             durability,
             trimming,
-            health: full.unwrap_or(Health::Well),
+            health: Health::Well,
             is_dirty: false,
             looked: None,
         }
+    }
+
+    /// The disk is full already, and these changes wait for room.
+    pub(crate) fn waiting_for_room(mut self, amends: Vec<Change>) -> Self {
+        let path = self.folder.path().display();
+        tracing::error!(%path, "the event log's disk is full: nothing can be published");
+        self.health = Health::Full(Full { amends, tables: 0 });
+        self
     }
 
     /// Takes what comes until it is stopped, or nobody can ask any more.
