@@ -399,4 +399,33 @@ mod tests {
         drop(held);
         open(path.path());
     }
+
+    #[test]
+    fn a_failure_is_written_down_or_the_file_goes() {
+        let path = tempfile::tempdir().unwrap();
+        let mut folder = open(path.path());
+        folder.set_mark(&mark(1)).unwrap();
+        folder.set_failed(&mark(2));
+        let found = folder.mark().unwrap().unwrap();
+        assert!(found.failed && !found.ended && found.newest == 2);
+        // It cannot be written.
+        folder.marks = File::open(path.path().join("state")).unwrap();
+        folder.set_failed(&mark(3));
+        drop(folder);
+        assert_eq!(open(path.path()).mark().unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_is_set_aside_without_the_amends_that_were_for_it() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = open(path.path());
+        for n in 1..=2 {
+            std::fs::create_dir(folder.store()).unwrap();
+            std::fs::write(folder.amends(), "for that store").unwrap();
+            let aside = folder.set_aside().unwrap();
+            assert_eq!(aside, path.path().join(format!("damaged-{n}")));
+            assert!(aside.exists() && !folder.store().exists());
+            assert!(!folder.amends().exists());
+        }
+    }
 }

@@ -66,33 +66,7 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
         if round == 1 {
             log.stop().await;
             fill(&disk.path().join("rest"));
-            // It reads, publishes nothing, and heals by itself.
-            log = Running::start(log_of(disk.path())).await.unwrap();
-            assert_eq!(log.newest.epoch(), epoch);
-            assert_eq!(log.texts("x").await, texts);
-            // There is a little room in what the journal has already. Each start takes some of it.
-            let mut starts = 1;
-            while log.try_publish("x", "small").await.is_ok() {
-                texts.push("small".to_owned());
-                while log.try_publish("x", "small").await.is_ok() {
-                    texts.push("small".to_owned());
-                }
-                starts += 1;
-                assert!(starts < 200, "the disk is not full");
-                log.stop().await;
-                log = Running::start(log_of(disk.path())).await.unwrap();
-                assert_eq!(log.newest.epoch(), epoch);
-                assert_eq!(log.texts("x").await, texts);
-            }
-            println!("{starts} starts");
-            // Once more, with what is still to be made good.
-            log.stop().await;
-            log = Running::start(log_of(disk.path())).await.unwrap();
-            assert_eq!(log.newest.epoch(), epoch);
-            assert_eq!(log.texts("x").await, texts);
-            let refused = log.try_publish("x", "too early").await;
-            assert_eq!(refused, Err(BackplaneErrorKind::Full));
-            assert_eq!(log.log.status(), Status::Up);
+            log = starts_on_a_full_disk(disk.path(), epoch, &mut texts).await;
             fs::remove_file(disk.path().join("rest")).unwrap();
             fs::write(&ballast, vec![7; 1 << 19]).unwrap();
         } else {
@@ -154,6 +128,36 @@ async fn a_disk_that_is_too_full_for_a_table_is_full_and_not_failed() {
     let log = Running::start(log_of(disk.path())).await.unwrap();
     assert_eq!(log.newest.epoch(), epoch);
     assert_eq!(log.texts("x").await, texts);
+}
+
+/// It reads, and publishes nothing.
+async fn starts_on_a_full_disk(disk: &Path, epoch: u64, texts: &mut Vec<String>) -> Running {
+    let start = async |texts: &[String]| {
+        let log = Running::start(log_of(disk)).await.unwrap();
+        assert_eq!(log.newest.epoch(), epoch);
+        assert_eq!(log.texts("x").await, texts);
+        log
+    };
+    let mut log = start(texts).await;
+    // There is a little room in what the journal has already. Each start takes some of it.
+    let mut starts = 1;
+    while log.try_publish("x", "small").await.is_ok() {
+        texts.push("small".to_owned());
+        while log.try_publish("x", "small").await.is_ok() {
+            texts.push("small".to_owned());
+        }
+        starts += 1;
+        assert!(starts < 200, "the disk is not full");
+        log.stop().await;
+        log = start(texts).await;
+    }
+    // Once more, with what is still to be made good.
+    log.stop().await;
+    let log = start(texts).await;
+    let refused = log.try_publish("x", "too early").await;
+    assert_eq!(refused, Err(BackplaneErrorKind::Full));
+    assert_eq!(log.log.status(), Status::Up);
+    log
 }
 
 /// Takes all the room that is left.

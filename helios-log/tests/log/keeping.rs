@@ -166,3 +166,21 @@ async fn a_quiet_topic_whose_events_are_forgotten_is_not_reset_by_the_others() {
     assert_eq!(log.newest, last);
     check(&log).await;
 }
+
+#[tokio::test]
+async fn small_events_count_with_their_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::start(log(folder.path()).max_bytes(100_000)).await;
+    let log = log.unwrap();
+    for _ in 0..32 {
+        let group = vec![Publish::new("x", "1".into(), EVERYTHING); 256];
+        let answers = log.log.publish_all(group).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
+    // Their texts are 8 kB.
+    until("the oldest are forgotten", async || {
+        count(&log, "x").await * 50 <= 100_000
+    })
+    .await;
+    assert!(count(&log, "x").await > 1_000);
+}
