@@ -487,7 +487,7 @@ mod tests {
     fn what_waits_for_a_table_is_bounded_however_fast_it_comes() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        for n in 0_u64..600 {
+        for n in 0_u64..240 {
             // Many small commits while a table is written, and now and then a large one.
             let value = vec![n as u8; if n % 6 == 0 { 1 << 20 } else { 10 }];
             store.commit(&[(event_key("x", n), Some(value))]).unwrap();
@@ -495,7 +495,7 @@ mod tests {
             assert!(tree.active_memtable().size() < 2 * MEMTABLE);
             assert!(tree.sealed_memtable_count() <= WAITING_MEMTABLES + 1);
         }
-        let rows = store.range(event_key("x", 0)..=event_key("x", 600));
-        assert_eq!(rows.count(), 600);
+        let rows = store.range(event_key("x", 0)..=event_key("x", 240));
+        assert_eq!(rows.count(), 240);
     }
 }
