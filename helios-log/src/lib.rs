@@ -51,6 +51,7 @@ mod folder;
 mod full;
 mod history;
 mod log;
+mod machine;
 mod opening;
 mod sequence;
 mod shared;

@@ -1,7 +1,6 @@
 //! [`Log`]: how it is opened, and what a hub asks of it.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -20,8 +19,9 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
 use crate::error::LogError;
-use crate::folder::{Boot, Folder, boot};
+use crate::folder::{Folder, boot};
 use crate::history::{Question, read_ends, watch};
+use crate::machine::Machine;
 use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
@@ -69,23 +69,6 @@ pub struct Log {
     new_epoch: bool,
     machine: Machine,
     running: OnceLock<Running>,
-}
-
-/// What tests pretend.
-#[derive(Clone, Copy)]
-pub(crate) struct Machine {
-    pub(crate) boot: Boot,
-    pub(crate) now: fn() -> SystemTime,
-    /// What the disk answers before it is asked.
-    pub(crate) disk: fn(Act) -> io::Result<()>,
-}
-
-/// What is asked of the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    Commit,
-    Sync,
-    Mark,
 }
 
 /// What there is once it is started.

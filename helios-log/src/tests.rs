@@ -12,7 +12,7 @@ use helios_http::sse::backplane::{
 };
 
 use crate::folder::{Folder, Mark};
-use crate::log::{Act, Machine};
+use crate::machine::{Act, Machine};
 use crate::store::{Store, event_key, topic_key};
 use crate::{Durability, Log, LogError};
 

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::folder::{Folder, Mark};
 use crate::full;
-use crate::log::{Act, Machine};
+use crate::machine::{Act, Machine};
 use crate::sequence::{Event, Group, millis};
 use crate::shared::Shared;
 use crate::store::{Change, Store, StoreError, caught, key_key, numbers};
