@@ -197,5 +197,5 @@ pub mod di {
 /// The guide has a chapter on [restarts](crate::guide::restarts).
 #[cfg(feature = "log")]
 pub mod log {
-    pub use helios_log::{Log, LogError, Sync};
+    pub use helios_log::{Durability, Log, LogError};
 }

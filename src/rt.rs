@@ -45,7 +45,7 @@ pub use helios_log::open_named;
 
 pub use crate::__log as log;
 
-/// How the log is opened that the attribute or the environment names.
+/// How the event log is opened that the attribute or the environment names.
 #[cfg(feature = "log")]
 #[doc(hidden)]
 #[macro_export]

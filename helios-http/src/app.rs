@@ -9,6 +9,7 @@ pub(crate) mod table;
 pub use module::Module;
 
 use std::convert::Infallible;
+use std::env;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use tower_service::Service;
 
 use crate::app::assemble::{Assembled, assemble};
 use crate::app::mounts::MountEntry;
-use crate::app::settings::Settings;
+use crate::app::settings::{Settings, check_log};
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFaults};
 use crate::panics;
@@ -644,13 +645,18 @@ impl Helios {
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Setting`] for an unusable SSE option.
+    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Setting`] for an unusable SSE option, or for a
+    /// `HELIOS_SSE_LOG` without the feature `log`.
     pub fn into_service(self) -> Result<HeliosService, Error> {
         Ok(self.assemble()?.service)
     }
 
     pub(crate) fn assemble(self) -> Result<Checked, Error> {
         self.sse.check()?;
+        let sse = self.table.sse.as_ref().filter(|sse| sse.enabled);
+        if let (Some(sse), None) = (sse, self.streams.replication()) {
+            check_log(sse, env::var_os("HELIOS_SSE_LOG"))?;
+        }
         self.streams.hub.configure(self.sse);
         let Assembled {
             endpoints,

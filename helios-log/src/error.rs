@@ -1,11 +1,11 @@
-//! Why a log does not start.
+//! Why an event log does not start.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a log does not start: the source of the error that keeps the app from starting.
+/// Says why an event log does not start. It is the source of the error that keeps the app from starting.
 ///
 /// ```
 /// use helios::log::LogError;
@@ -16,8 +16,8 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The folder cannot be used: it may not be written, or the disk is full.
-    #[error("the log's folder `{}` cannot be used", path.display())]
+    /// The folder cannot be used: it may not be written, the disk is full or fails.
+    #[error("the event log's folder `{}` cannot be used{}", path.display(), advice(source))]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -25,8 +25,8 @@ pub enum LogError {
         source: io::Error,
     },
     /// Another process holds the folder, and has not ended in time.
-    #[error("another process holds the log's folder `{}`, and has not ended within {waited:?}: \
-        stop it, or give each process a folder of its own", path.display())]
+    #[error("another process holds the event log's folder `{}`, and has not ended within {waited:?}: \
+        stop it, give each process a folder of its own, or wait for longer (`Log::wait_for`)", path.display())]
     Held {
         /// The folder.
         path: PathBuf,
@@ -42,6 +42,26 @@ pub enum LogError {
         /// The version of its format.
         version: u64,
     },
+}
+
+/// What to do about an error of the system, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{
+        OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull,
+    };
+    match error.kind() {
+        StorageFull | QuotaExceeded => ": make room on its disk, and start again",
+        PermissionDenied | ReadOnlyFilesystem => {
+            ": let this process write there, or name another folder"
+        }
+        OutOfMemory => ": give the process more memory, and start again",
+        ResourceBusy => ": another event log of this process has it; name another folder",
+        // No file could be opened any more, in the process or the machine.
+        _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
+            ": raise the limit of open files, and start again"
+        }
+        _ => ": look at its disk, and start again; nothing was changed",
+    }
 }
 
 /// An error as a text, with what has caused it.

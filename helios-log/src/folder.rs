@@ -40,6 +40,8 @@ pub(crate) struct Mark {
     pub(crate) ended: bool,
     /// Everything was on the disk before anybody was told.
     pub(crate) always: bool,
+    /// The last process could not write: nobody knows what is on the disk.
+    pub(crate) failed: bool,
 }
 
 impl Mark {
@@ -48,7 +50,8 @@ impl Mark {
     }
 
     fn pack_as(&self, version: u64, turn: u64) -> Vec<u8> {
-        let flags = u64::from(self.ended) | u64::from(self.always) << 1;
+        let flags = [self.ended, self.always, self.failed];
+        let flags = (0..).zip(flags).map(|(n, flag)| u64::from(flag) << n).sum();
         let mut packed = pack(&[MAGIC, version, turn, self.epoch, self.newest], &[]);
         packed.extend(self.boot.to_be_bytes());
         packed.extend(pack(&[self.lock[0], self.lock[1]], &[]));
@@ -83,6 +86,7 @@ impl Mark {
             lock: [inode, born],
             ended: flags & 1 != 0,
             always: flags & 2 != 0,
+            failed: flags & 4 != 0,
         };
         Ok((turn, mark))
     }
@@ -126,7 +130,7 @@ impl Folder {
             path: path.to_owned(),
             source,
         };
-        std::fs::create_dir_all(path).map_err(failed)?;
+        make_folder(path).map_err(failed)?;
         let open = |name: &str| {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
@@ -148,8 +152,8 @@ impl Folder {
                 });
             }
             if waited < PATIENCE {
-                let (path, limit) = (path.display(), wait_for.as_secs());
-                tracing::info!(%path, limit, "another process holds the log; waiting for it to end");
+                let path = path.display();
+                tracing::warn!(%path, limit = ?wait_for, "another process holds the event log's folder; waiting for it to end");
             }
             if !is_wanted() {
                 return Ok(None);
@@ -216,24 +220,77 @@ impl Folder {
         self.marks.sync_data()
     }
 
+    /// Writes down that nobody knows what is on the disk. If not even that can be written, the file goes: without it, all are told too.
+    pub(crate) fn set_failed(&mut self, mark: &Mark) {
+        let mark = Mark {
+            failed: true,
+            ended: false,
+            ..*mark
+        };
+        let written = self.set_mark(&mark).and_then(|()| self.sync());
+        let left = written.or_else(|_| std::fs::remove_file(self.path.join("state")));
+        if let Err(error) = left.and_then(|()| sync_folder(&self.path)) {
+            let path = self.path.display();
+            tracing::error!(%path, %error, "the event log cannot write down that it has failed: remove its file `state` before the next start");
+        }
+    }
+
+    /// Brings to the disk which files there are.
+    pub(crate) fn sync_entries(&self) -> io::Result<()> {
+        sync_folder(&self.path)
+    }
+
     /// Moves what is in the way of a new store aside, and says where it is.
     pub(crate) fn set_aside(&self) -> Result<PathBuf, LogError> {
         let free = (1..).map(|n| self.path.join(format!("damaged-{n}")));
         let mut free = free.filter(|path| !path.exists());
         // There is always a free name.
         let aside = free.next().unwrap_or_default();
-        std::fs::rename(self.store(), &aside).map_err(|e| self.failed(e))?;
-        // They were for that store.
+        // They were for that store, and would change what the new one holds. So they go first.
         match std::fs::remove_file(self.amends()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
-            _ => Ok(aside),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(self.failed(error));
+            }
+            _ => {}
         }
+        let moved = std::fs::rename(self.store(), &aside);
+        moved
+            .and_then(|()| self.sync_entries())
+            .map_err(|e| self.failed(e))?;
+        Ok(aside)
     }
 
     pub(crate) fn failed(&self, source: io::Error) -> LogError {
         let path = self.path.clone();
         LogError::Folder { path, source }
     }
+}
+
+/// Makes a folder where there is none, and brings to the disk that it is there.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        make_folder(above)?;
+    }
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(above.unwrap_or(Path::new("."))),
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Elsewhere, a folder cannot be opened as a file.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// The boot of this machine; zero where that is not known.
@@ -297,6 +354,7 @@ mod tests {
             lock: [3, 4],
             ended: true,
             always: false,
+            failed: true,
         }
     }
 
@@ -340,5 +398,34 @@ mod tests {
         assert!(Folder::open(path.path(), wait, || false).unwrap().is_none());
         drop(held);
         open(path.path());
+    }
+
+    #[test]
+    fn a_failure_is_written_down_or_the_file_goes() {
+        let path = tempfile::tempdir().unwrap();
+        let mut folder = open(path.path());
+        folder.set_mark(&mark(1)).unwrap();
+        folder.set_failed(&mark(2));
+        let found = folder.mark().unwrap().unwrap();
+        assert!(found.failed && !found.ended && found.newest == 2);
+        // It cannot be written.
+        folder.marks = File::open(path.path().join("state")).unwrap();
+        folder.set_failed(&mark(3));
+        drop(folder);
+        assert_eq!(open(path.path()).mark().unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_is_set_aside_without_the_amends_that_were_for_it() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = open(path.path());
+        for n in 1..=2 {
+            std::fs::create_dir(folder.store()).unwrap();
+            std::fs::write(folder.amends(), "for that store").unwrap();
+            let aside = folder.set_aside().unwrap();
+            assert_eq!(aside, path.path().join(format!("damaged-{n}")));
+            assert!(aside.exists() && !folder.store().exists());
+            assert!(!folder.amends().exists());
+        }
     }
 }

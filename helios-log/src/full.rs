@@ -5,23 +5,41 @@
 //! it back is written down before, as amends, and is carried out when the store is open again, be it in the next process.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::folder::{Folder, checksum};
 use crate::store::{Change, Store, StoreError, numbers, pack};
 
-/// Room that is needed to go on.
-const ROOM: usize = 256 * 1024;
+/// Room that is needed to go on, beside what the store has to write.
+const ROOM: u64 = 256 * 1024;
+
+/// A store that has failed while there was less room than this is taken to have failed for lack of it: it does not say why, and the table
+/// that it could not write is not there any more.
+const MUCH_ROOM: u64 = 64 << 20;
 
 /// Room for the amends of most groups.
-const RESERVED: usize = 64 * 1024;
+const RESERVED: usize = 256 * 1024;
 
-/// Whether there is room on the disk again.
-pub(crate) fn has_room(folder: &Folder) -> bool {
+/// Whether there is room on the disk again, and for so many bytes of tables.
+pub(crate) fn has_room(folder: &Folder, tables: u64) -> bool {
+    has(folder, tables.saturating_add(ROOM))
+}
+
+/// Whether a lack of room cannot have been the reason.
+pub(crate) fn has_much_room(folder: &Folder, tables: u64) -> bool {
+    has(folder, tables.max(MUCH_ROOM))
+}
+
+fn has(folder: &Folder, bytes: u64) -> bool {
     let probe = folder.path().join("probe");
     let written = File::create(&probe).and_then(|mut file| {
-        file.write_all(&[1; ROOM])?;
-        file.sync_data()
+        io::copy(&mut io::repeat(1).take(bytes), &mut file)?;
+        // What is larger would take long, and is found to be too much when it is written.
+        if bytes <= 2 * ROOM {
+            file.sync_data()
+        } else {
+            Ok(())
+        }
     });
     // It is in nobody's way.
     let _ = std::fs::remove_file(&probe);
@@ -65,18 +83,26 @@ fn write_over(folder: &Folder, parts: &[&[u8]]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Carries out what was written down, if anything was.
-pub(crate) fn make_amends(folder: &Folder, store: &Store) -> Result<(), StoreError> {
-    let bytes = match std::fs::read(folder.amends()) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::of_io(error)),
-    };
-    // What was not written to its end was not needed yet: the store was not closed.
-    let Some(amends) = read_amends(&bytes) else {
+/// What was written down, if anything was.
+pub(crate) fn amends(folder: &Folder) -> Result<Vec<Change>, StoreError> {
+    match std::fs::read(folder.amends()) {
+        // What was not written to its end was not needed yet: the store was not closed.
+        Ok(bytes) => Ok(read_amends(&bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(StoreError::of_io(error)),
+    }
+}
+
+/// Carries out what was written down.
+pub(crate) fn make_amends(
+    folder: &Folder,
+    store: &Store,
+    amends: &[Change],
+) -> Result<(), StoreError> {
+    if amends.is_empty() {
         return Ok(());
-    };
-    store.commit(&amends)?;
+    }
+    store.commit(amends)?;
     store.sync()?;
     write_over(folder, &[&[0; 16]]).map_err(StoreError::of_io)
 }
@@ -122,7 +148,7 @@ mod tests {
         let row = |value: Option<&str>| (b"k".to_vec(), value.map(|it| it.as_bytes().to_vec()));
         store.commit(&[row(Some("there"))]).unwrap();
         reserve(&folder).unwrap();
-        make_amends(&folder, &store).unwrap();
+        make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
         write_amends(&folder, &[(b"l".to_vec(), Some(vec![])), row(None)]).unwrap();
         let mut whole = std::fs::read(folder.amends()).unwrap();
         assert_eq!(whole.len(), RESERVED);
@@ -130,15 +156,15 @@ mod tests {
         whole.truncate(16 + 2 * 16 + 2);
         for length in 0..whole.len() {
             std::fs::write(folder.amends(), &whole[..length]).unwrap();
-            make_amends(&folder, &store).unwrap();
+            make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
             assert!(store.get(b"k").unwrap().is_some(), "{length}");
         }
         std::fs::write(folder.amends(), &whole).unwrap();
-        make_amends(&folder, &store).unwrap();
+        make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
         assert!(store.get(b"k").unwrap().is_none());
         assert!(store.get(b"l").unwrap().is_some());
         store.commit(&[row(Some("anew"))]).unwrap();
-        make_amends(&folder, &store).unwrap();
+        make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
         assert!(store.get(b"k").unwrap().is_some());
     }
 }

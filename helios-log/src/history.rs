@@ -1,5 +1,7 @@
 //! What is read of the past: scans of the store, on threads that may wait for a disk.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::{
@@ -8,7 +10,7 @@ use helios_http::sse::backplane::{
 
 use crate::sequence::time;
 use crate::shared::Shared;
-use crate::store::{Store, StoreError, event_key, finish_key, numbers, seq_of};
+use crate::store::{Past, Store, StoreError, event_key, finish_key, numbers, seq_of};
 use crate::trimming::is_finished;
 
 /// A question that outlives whoever asks.
@@ -44,55 +46,129 @@ impl Question {
             return Ok(History::Gone);
         }
         let after = self.after.map_or(0, EventId::seq);
-        let from = past.first.max(after.saturating_add(1));
+        let from = past.first.max(after.max(past.floor).saturating_add(1));
         let scanned = match from <= head.newest {
             // Nothing above is told to anybody yet.
             true => shared.in_store(|store| self.scan(store, head.epoch, from, head.newest)),
-            false => Ok((Vec::new(), false)),
+            false => Ok(Scanned::default()),
         };
-        let (events, more) = scanned.map_err(unreadable)?;
+        let Scanned {
+            mut events,
+            mut prevs,
+            more,
+        } = scanned.map_err(unreadable)?;
         // What was trimmed meanwhile may be missing.
-        if is_gone(shared.sequence().past(&self.topic).floor) {
+        let floor = shared.sequence().past(&self.topic).floor;
+        if is_gone(floor) {
             return Ok(History::Gone);
         }
-        Ok(History::events(events, more))
+        // Of the newest, too: there may be a hole.
+        let forgotten = events.iter().take_while(|event| event.id.seq() <= floor);
+        let forgotten = forgotten.count();
+        events.drain(..forgotten);
+        prevs.drain(..forgotten);
+        let more = more && forgotten == 0;
+        let bottom = after.max(floor);
+        let hole = hole(&events, &prevs, past.last, bottom, self.after, more);
+        if let Some(hole) = hole {
+            tell_hole(shared, &self.topic, hole);
+            // Of the newest, those behind it are whole.
+            match self.after {
+                None => events.retain(|event| event.id.seq() > hole),
+                Some(_) => return Ok(History::Gone),
+            }
+        }
+        Ok(History::events(events, more && hole.is_none()))
     }
 
     /// The events of the topic from one number to another, as many as are asked for, and whether there are more.
-    fn scan(
-        &self,
-        store: &Store,
-        epoch: u64,
-        from: u64,
-        to: u64,
-    ) -> Result<(Vec<PastEvent>, bool), StoreError> {
+    fn scan(&self, store: &Store, epoch: u64, from: u64, to: u64) -> Result<Scanned, StoreError> {
         let mut rows = store.range(event_key(&self.topic, from)..=event_key(&self.topic, to));
         let is_newest = self.after.is_none();
-        let (mut events, mut bytes, mut more) = (Vec::new(), 0_usize, false);
+        let (mut events, mut prevs) = (Vec::new(), Vec::new());
+        let (mut bytes, mut more) = (0_usize, false);
         while let Some(row) = if is_newest {
             rows.next_back()
         } else {
             rows.next()
         } {
             let (key, value) = row?;
-            let event = event(&value, EventId::new(epoch, seq_of(&key)?))?;
+            let (prev, event) = event(&value, EventId::new(epoch, seq_of(&key)?))?;
             bytes = bytes.saturating_add(event.bytes.len());
             more = events.len() >= self.events || (bytes > self.bytes && !events.is_empty());
             if more {
                 break;
             }
             events.push(event);
+            prevs.push(prev);
         }
         if is_newest {
             events.reverse();
+            prevs.reverse();
         }
-        Ok((events, more))
+        Ok(Scanned {
+            events,
+            prevs,
+            more,
+        })
     }
 }
 
-fn event(value: &Bytes, id: EventId) -> Result<PastEvent, StoreError> {
-    let ([_, at], bytes) = numbers::<2>(value)?;
-    Ok(PastEvent::new(id, time(at), value.slice_ref(bytes)))
+/// What was found, the oldest first.
+#[derive(Default)]
+struct Scanned {
+    events: Vec<PastEvent>,
+    /// The number of the topic's event before each of them.
+    prevs: Vec<u64>,
+    /// There are more events than are asked for.
+    more: bool,
+}
+
+/// The highest number of the topic that should be there and is not: a file of the store was damaged, and it says nothing. Up to `bottom`, all
+/// may be missing.
+fn hole(
+    events: &[PastEvent],
+    prevs: &[u64],
+    last: u64,
+    bottom: u64,
+    after: Option<EventId>,
+    more: bool,
+) -> Option<u64> {
+    let seqs = events.iter().map(|event| event.id.seq());
+    // Where more is left, it is at the end that is not asked for first.
+    let ends = match (after, more) {
+        (Some(_), true) => events.last().map(|event| event.id.seq()),
+        _ => Some(last),
+    };
+    let starts = match (after, more) {
+        (None, true) => prevs.first().copied(),
+        _ => Some(bottom),
+    };
+    let before = starts.into_iter().chain(seqs);
+    let named = prevs.iter().copied().chain(ends);
+    let pairs: Vec<_> = before.zip(named).collect();
+    let holes = pairs.into_iter().rev();
+    let mut holes = holes.filter(|(before, named)| named > before && *named > bottom);
+    holes.next().map(|(_, named)| named)
+}
+
+/// Says so once: from now on, that counts as forgotten.
+fn tell_hole(shared: &Shared, topic: &str, hole: u64) {
+    let mut sequence = shared.sequence();
+    let (floor, id) = (sequence.past(topic).floor, sequence.id(hole));
+    if let Some((topic, past)) = sequence.topics.get_key_value(topic)
+        && floor < hole
+    {
+        tracing::error!(%topic, %id, "the event log's store was damaged: events of a topic are missing, up to this id");
+        let (topic, floor) = (Arc::clone(topic), hole);
+        let past = Past { floor, ..*past };
+        sequence.set_past(&topic, past);
+    }
+}
+
+fn event(value: &Bytes, id: EventId) -> Result<(u64, PastEvent), StoreError> {
+    let ([prev, at], bytes) = numbers::<2>(value)?;
+    Ok((prev, PastEvent::new(id, time(at), value.slice_ref(bytes))))
 }
 
 /// The topics are watched from now on.
@@ -138,4 +214,48 @@ fn end(row: &Bytes, epoch: u64) -> Result<PastEvent, StoreError> {
 
 fn unreadable(error: StoreError) -> BackplaneError {
     BackplaneError::new(BackplaneErrorKind::Down, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_event_is_found_wherever_it_is() {
+        let id = |seq| EventId::new(1, seq);
+        // Each event names the one before: 0 <- 2 <- 3 <- 7 <- 9.
+        let all = [(2, 0), (3, 2), (7, 3), (9, 7)];
+        let find = |missing: &[u64], bottom, after: Option<u64>, more| {
+            let rows = all
+                .iter()
+                .filter(|(seq, _)| !missing.contains(seq) && *seq > after.unwrap_or(0));
+            let event = |(seq, _): &(u64, u64)| PastEvent::new(id(*seq), time(0), Bytes::new());
+            let events: Vec<_> = rows.clone().map(event).collect();
+            let prevs: Vec<_> = rows.map(|(_, prev)| *prev).collect();
+            hole(&events, &prevs, 9, bottom, after.map(id), more)
+        };
+        for (missing, bottom, after, more, found) in [
+            (&[][..], 0, None, false, None),
+            (&[], 0, Some(0), false, None),
+            (&[], 5, Some(5), false, None),
+            (&[], 20, Some(20), false, None),
+            (&[2], 0, Some(0), false, Some(2)),
+            (&[2], 2, Some(2), false, None),
+            (&[2], 0, None, false, Some(2)),
+            // Trimmed, or more than was asked for.
+            (&[2, 3], 3, None, false, None),
+            (&[2, 3], 0, None, true, None),
+            (&[3], 0, None, false, Some(3)),
+            (&[2, 7], 0, None, false, Some(7)),
+            (&[9], 0, None, false, Some(9)),
+            (&[9], 3, Some(3), false, Some(9)),
+            (&[9], 3, Some(3), true, None),
+            (&[2, 3, 7, 9], 0, Some(0), false, Some(9)),
+            (&[2, 3, 7, 9], 0, None, false, Some(9)),
+            (&[2, 3, 7, 9], 9, Some(9), false, None),
+        ] {
+            let asked = format!("{missing:?} {bottom} {after:?} {more}");
+            assert_eq!(find(missing, bottom, after, more), found, "{asked}");
+        }
+    }
 }

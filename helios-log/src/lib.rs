@@ -1,4 +1,5 @@
-//! The history of a Helios app on this machine's disk: a restart, a deploy or a `kill -9` loses no event and resets no client.
+//! The event log of a Helios app keeps its history on this machine's disk. A restart, a deploy or a `kill -9` loses no event and resets
+//! no client.
 //!
 //! [`Log`] is a [`Backplane`] for one process at a time. Users name it `helios::log::Log`, with the feature `log` of `helios-rs`;
 //! `#[server(sse(enabled = true, log = "data/sse"))]` and the variable `HELIOS_SSE_LOG` say the same without code. The guide has a
@@ -50,6 +51,7 @@ mod folder;
 mod full;
 mod history;
 mod log;
+mod machine;
 mod opening;
 mod sequence;
 mod shared;
@@ -69,9 +71,9 @@ pub use helios_http::sse::backplane::Backplane;
 
 pub use self::error::LogError;
 pub use self::log::Log;
-pub use self::writer::Sync;
+pub use self::writer::Durability;
 
-/// The log that `HELIOS_SSE_LOG` names, else the attribute. An empty variable says that there is to be none. For generated code.
+/// Opens the event log that `HELIOS_SSE_LOG` names, else the attribute's. An empty variable turns it off. For generated code.
 #[doc(hidden)]
 #[must_use]
 pub fn open_named(attribute: Option<&'static str>) -> Option<Arc<dyn Backplane>> {

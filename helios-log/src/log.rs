@@ -19,13 +19,14 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
 use crate::error::LogError;
-use crate::folder::{Boot, Folder, Mark, boot};
+use crate::folder::{Folder, boot};
 use crate::history::{Question, read_ends, watch};
-use crate::opening::{self, Opening};
+use crate::machine::Machine;
+use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
 use crate::store::LONGEST_TOPIC;
-use crate::writer::{Message, Request, Sync, Writer};
+use crate::writer::{Durability, Message, Request, Writer};
 
 /// What may wait to be published; who comes then waits for a place.
 const LONGEST_QUEUE: usize = 1024;
@@ -35,45 +36,39 @@ const WAIT_FOR: Duration = Duration::from_secs(35);
 
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The history of an app in a folder, which outlives the process.
+/// Keeps the history of an app in a folder, so that it outlives the process.
 ///
-/// One process has the folder at a time. Of what was published, each event that was answered with `Ok` is there when the folder is opened
-/// again, as [`Sync`] says, and clients go on where they were. Where that cannot be promised, such as after a power loss, or when a
-/// file was damaged, another sequence begins: what can be read is kept, and each client is told, by a `helios:reset`, that it may have
-/// missed something. [`Log::new_epoch`] lists what else begins one.
+/// One process has the folder at a time. Each event whose publish was answered with `Ok` is there when the folder is opened
+/// again, as [`Durability`] says, and clients go on where they were. Where the event log cannot promise that, such as after a power loss, or
+/// when a file was damaged, it begins another sequence. It keeps the history that can be read, and a `helios:reset` tells each client that it
+/// may have missed something. [`Log::new_epoch`] lists the other reasons for one.
 ///
 /// Each topic is kept as its [limits](helios_core::hub::HistoryLimits) say, by count and by age, and all together up to
-/// [`Log::max_bytes`].
+/// [`Log::max_bytes`]. The last ids of 50,000 topics are remembered that have no events any more; the clients of other such topics are told, when
+/// they come back, that they may have missed something.
 ///
-/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read; it goes on by itself when there
-/// is room. After any other failure to write, publishing fails as [`Down`](BackplaneErrorKind::Down) until the process is
-/// started anew.
+/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read. An app starts on a full disk,
+/// too, and publishing goes on by itself when there is room. After any other failure to write, publishing fails as
+/// [`Down`](BackplaneErrorKind::Down) until the process is started anew, and that start begins another sequence.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use helios::log::{Log, Sync};
+/// use helios::log::{Durability, Log};
 ///
 /// let log = Log::open("data/sse")
-///     .sync(Sync::Always)
+///     .durability(Durability::Always)
 ///     .wait_for(Duration::from_secs(60))
 ///     .max_bytes(4 << 30);
 /// ```
 pub struct Log {
     path: PathBuf,
-    sync: Sync,
+    durability: Durability,
     wait_for: Duration,
     max_bytes: u64,
     new_epoch: bool,
     machine: Machine,
     running: OnceLock<Running>,
-}
-
-/// What tests pretend.
-#[derive(Clone, Copy)]
-pub(crate) struct Machine {
-    pub(crate) boot: Boot,
-    pub(crate) now: fn() -> SystemTime,
 }
 
 /// What there is once it is started.
@@ -86,52 +81,55 @@ struct Running {
 }
 
 impl Log {
-    /// A log in this folder, which is made if it is not there. Nothing is touched before the app starts.
+    /// Names the folder, which is made if it is not there. Nothing is touched before the app starts.
     #[must_use]
     pub fn open(folder: impl AsRef<Path>) -> Self {
         Self {
             path: folder.as_ref().to_owned(),
-            sync: Sync::default(),
+            durability: Durability::default(),
             wait_for: WAIT_FOR,
             max_bytes: MAX_BYTES,
             new_epoch: false,
             machine: Machine {
                 boot: boot(),
                 now: SystemTime::now,
+                disk: |_| Ok(()),
             },
             running: OnceLock::new(),
         }
     }
 
-    /// Sets when a publish is answered. Default: [`Sync::Os`].
+    /// Sets when a publish is answered. Default: [`Durability::Os`].
     #[must_use]
-    pub fn sync(mut self, sync: Sync) -> Self {
-        self.sync = sync;
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 
-    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. Then the app does not
-    /// start. Default: 35 s.
+    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. If it does not end in
+    /// that time, the app does not start ([`LogError::Held`]). Default: 35 s.
     #[must_use]
     pub fn wait_for(mut self, limit: Duration) -> Self {
         self.wait_for = limit;
         self
     }
 
-    /// Sets how many bytes of events are kept, of all topics together; the oldest are forgotten first. The folder is larger, by up
-    /// to as much again and 200 MB. Default: 1 GiB.
+    /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts with its row: its
+    /// payload, its topic's name, and 51 bytes more. The folder is larger, by up to as much again and 200 MB. Default: 1 GiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Begins another sequence at each start: all clients are told that they may have missed something. It is for the first start on a
-    /// folder that was restored from a snapshot of the disk, which nothing else can tell from the original: ids would be given out
-    /// a second time.
+    /// Begins another sequence at each start, and all clients are told that they may have missed something. Use it for the first start on a
+    /// folder that was restored from a snapshot of the disk. Nothing else can tell it from the original, and ids would be given out a
+    /// second time.
     ///
-    /// Without it, another sequence begins by itself where the folder is a copy, where newest events are missing or the store is damaged,
-    /// and, unless [`Sync::Always`] was in force, where the machine was started anew before the process had ended.
+    /// Without it, another sequence begins by itself where the folder is a copy, where events are missing or the store is damaged, where
+    /// the last process could not write, and, unless [`Durability::Always`] was in force, where the machine was started anew before the
+    /// process had ended. Only Linux tells one boot from the next. Elsewhere, each process that has not ended well, such as after a
+    /// `kill -9`, counts as one before another boot.
     #[must_use]
     pub fn new_epoch(mut self) -> Self {
         self.new_epoch = true;
@@ -147,9 +145,9 @@ impl Log {
     fn running(&self) -> Result<&Running, BackplaneError> {
         match self.running.get() {
             None => Err(down("it is not started")),
-            Some(running) if running.shared.is_down.load(Ordering::Acquire) => {
-                Err(down("it has failed or stopped; the log says why"))
-            }
+            Some(running) if running.shared.is_down.load(Ordering::Acquire) => Err(down(
+                "the event log has failed or stopped; an error before tells why",
+            )),
             Some(running) => Ok(running),
         }
     }
@@ -163,12 +161,13 @@ impl Log {
             wait_for: self.wait_for,
             opening: Opening {
                 boot: self.machine.boot,
-                always: self.sync == Sync::Always,
+                always: self.durability == Durability::Always,
                 new_epoch: self.new_epoch,
+                now: Clock::at((self.machine.now)()).now(),
             },
-            sync: self.sync,
+            durability: self.durability,
             max_bytes: self.max_bytes,
-            now: self.machine.now,
+            machine: self.machine,
             startup,
             runtime: Handle::current(),
         };
@@ -203,7 +202,7 @@ impl Log {
     ) -> Result<oneshot::Receiver<Result<EventId, BackplaneError>>, BackplaneError> {
         let running = self.running()?;
         if publish.topic.len() > LONGEST_TOPIC {
-            let text = "the topic's name is too long for the log";
+            let text = "the topic's name is too long for the event log";
             return Err(BackplaneError::new(BackplaneErrorKind::Refused, text));
         }
         let place = Arc::clone(&running.places).acquire_owned().await;
@@ -229,7 +228,7 @@ impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("path", &self.path)
-            .field("sync", &self.sync)
+            .field("durability", &self.durability)
             .field("wait_for", &self.wait_for)
             .field("max_bytes", &self.max_bytes)
             .finish_non_exhaustive()
@@ -241,17 +240,17 @@ struct Setup {
     path: PathBuf,
     wait_for: Duration,
     opening: Opening,
-    sync: Sync,
+    durability: Durability,
     max_bytes: u64,
-    now: fn() -> SystemTime,
+    machine: Machine,
     startup: Startup,
     runtime: Handle,
 }
 
-type Opened = Result<Arc<Shared>, Option<LogError>>;
+type Answer = Result<Arc<Shared>, Option<LogError>>;
 
 impl Setup {
-    fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Opened>) {
+    fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Answer>) {
         // The hub spawns tasks when it is handed something.
         let _entered = self.runtime.enter();
         match self.open(|| !answer.is_closed()) {
@@ -269,39 +268,38 @@ impl Setup {
         let Some(mut folder) = Folder::open(&self.path, self.wait_for, is_wanted)? else {
             return Ok(None);
         };
-        let sink = self.startup.sink.clone();
-        let (store, sequence, why) = opening::open(&mut folder, &self.opening, sink)?;
+        let Opened {
+            store,
+            sequence,
+            mark,
+            why,
+            amends,
+        } = opening::open(&mut folder, &self.opening, &self.startup)?;
         let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
         match why {
             Some(why) => {
-                tracing::warn!(%path, %newest, %why, "the log begins another sequence: all clients are told");
+                tracing::warn!(%path, %newest, %why, "the event log begins another sequence: all clients are told");
             }
-            None => tracing::info!(%path, %newest, "the log is open"),
+            None => tracing::info!(%path, %newest, "the event log is open"),
         }
-        let mark = Mark {
-            epoch: sequence.head.epoch,
-            newest: sequence.head.newest,
-            boot: self.opening.boot,
-            lock: folder.lock(),
-            ended: false,
-            always: self.opening.always,
-        };
         let shared = Arc::new(Shared {
             sequence: Mutex::new(sequence),
             store: RwLock::new(Some(store)),
             is_down: AtomicBool::new(false),
         });
-        let clock = Clock::at((self.now)());
-        let startup = self.startup.clone();
-        Ok(Some(Writer::new(
+        let writer = Writer::new(
             shared,
             folder,
             mark,
-            clock,
-            startup,
-            self.sync,
+            self.machine,
+            self.startup.clone(),
+            self.durability,
             self.max_bytes,
-        )))
+        );
+        Ok(Some(match amends {
+            Some(amends) => writer.waiting_for_room(amends),
+            None => writer,
+        }))
     }
 }
 

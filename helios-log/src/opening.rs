@@ -5,19 +5,34 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use helios_http::sse::backplane::BackplaneSink;
+use helios_http::sse::backplane::Startup;
 
 use crate::error::{LogError, with_causes};
 use crate::folder::{Boot, Folder, Mark};
 use crate::full;
-use crate::sequence::Sequence;
-use crate::store::{HEAD, Head, Past, Store, StoreError, TOPIC, topic_of};
+use crate::sequence::{Sequence, end_is_remembered_until};
+use crate::store::{
+    Change, HEAD, Head, Past, Store, StoreError, TOPIC, caught, topic_key, topic_of,
+};
 
 /// How a folder is to be opened.
 pub(crate) struct Opening {
     pub(crate) boot: Boot,
     pub(crate) always: bool,
     pub(crate) new_epoch: bool,
+    /// In milliseconds since 1970.
+    pub(crate) now: u64,
+}
+
+/// A folder that was opened.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) sequence: Sequence,
+    pub(crate) mark: Mark,
+    /// Why another sequence has begun, if one has.
+    pub(crate) why: Option<Why>,
+    /// What could not be written, because the disk is full.
+    pub(crate) amends: Option<Vec<Change>>,
 }
 
 /// Why a new sequence begins.
@@ -26,8 +41,10 @@ pub(crate) enum Why {
     Wanted,
     Copied,
     Boot,
+    Failed,
     NoMark,
     Shorter,
+    Missing,
     Other,
     Damaged,
 }
@@ -38,48 +55,46 @@ impl fmt::Display for Why {
             Self::Wanted => "it is wanted, by `new_epoch`",
             Self::Copied => "the folder is a copy",
             Self::Boot => "the machine stopped before all was on its disk",
+            Self::Failed => "the last process could not write to the disk",
             Self::NoMark => "the file `state` says nothing",
             Self::Shorter => "newest events are missing in the store",
+            Self::Missing => "events are missing in the middle of the store",
             Self::Other => "the store and the file `state` are not of one sequence",
             Self::Damaged => "the store was damaged",
         })
     }
 }
 
-/// Opens the store of a folder, with what is known of its topics. Gives why a new sequence has begun in it, if one has.
+/// Opens the store of a folder, with what is known of its topics.
 pub(crate) fn open(
     folder: &mut Folder,
     opening: &Opening,
-    sink: BackplaneSink,
-) -> Result<(Store, Sequence, Option<Why>), LogError> {
+    startup: &Startup,
+) -> Result<Opened, LogError> {
     let mark = folder.mark()?;
     let is_new = !folder.store().exists();
-    let (store, head, topics) = match read(folder) {
-        Ok(all) => all,
-        Err(error) if is_damage(&error) => {
-            let aside = folder.set_aside()?;
-            let (aside, error) = (aside.display(), with_causes(&error));
-            tracing::error!(%aside, error, "the log's store is damaged: it was moved aside, and a new one begins");
-            read(folder).map_err(|error| refused(folder, error))?
-        }
-        Err(error) => return Err(refused(folder, error)),
-    };
+    let known = read_or_set_aside(folder)?;
+    let Known {
+        store,
+        head,
+        mut topics,
+        mut amends,
+    } = known;
+    let lasts = topics.values().map(|past| past.last);
+    let lasts = lasts.fold(0, u64::wrapping_add);
     let why = match (is_new && mark.is_none(), head) {
         (true, _) => None,
         (false, None) => Some(Why::Damaged),
-        (false, Some(head)) => reason(folder, opening, mark, head),
+        (false, Some(head)) => reason(folder, opening, mark, head, lasts),
     };
     let head = match (why, head) {
         (None, Some(head)) => head,
         (_, head) => Head {
             epoch: fastrand::u64(1..1 << 48),
+            lasts,
             ..head.unwrap_or_default()
         },
     };
-    store
-        .commit(&[(HEAD.to_vec(), Some(head.pack()))])
-        .and_then(|()| store.sync())
-        .map_err(|error| refused(folder, error))?;
     let mark = Mark {
         epoch: head.epoch,
         newest: head.newest,
@@ -87,65 +102,165 @@ pub(crate) fn open(
         lock: folder.lock(),
         ended: false,
         always: opening.always,
+        failed: false,
     };
-    let reserved = full::reserve(folder);
-    let marked = reserved.and_then(|()| folder.set_mark(&mark));
-    let marked = marked.and_then(|()| folder.sync());
-    marked.map_err(|error| folder.failed(error))?;
+    let mut changes = vec![(HEAD.to_vec(), Some(head.pack()))];
+    changes.extend(cap_ends(&mut topics, opening.now, startup));
+    match write(&store, &mut amends, changes) {
+        Ok(()) => {}
+        Err(StoreError::Full(_)) if !is_new => {}
+        Err(error) => {
+            // Some of it may be on the disk, and some not.
+            folder.set_failed(&mark);
+            return Err(refused(folder, error));
+        }
+    }
+    let is_full = !amends.is_empty();
+    set_marks(folder, &mark, is_full).map_err(|error| folder.failed(error))?;
     let bytes = topics.values().map(|past| past.bytes).sum();
     let sequence = Sequence {
         head,
         topics,
         watched: HashSet::new(),
         bytes,
-        sink,
+        sink: startup.sink.clone(),
     };
-    Ok((store, sequence, why))
+    Ok(Opened {
+        store,
+        sequence,
+        mark,
+        why,
+        amends: is_full.then_some(amends),
+    })
 }
 
-type Known = (Store, Option<Head>, HashMap<Arc<str>, Past>);
+fn read_or_set_aside(folder: &Folder) -> Result<Known, LogError> {
+    let error = match caught(|| read(folder)) {
+        Ok(known) => return Ok(known),
+        Err(error) if is_damage(&error) => error,
+        Err(error) => return Err(refused(folder, error)),
+    };
+    let aside = folder.set_aside()?;
+    let (aside, error) = (aside.display(), with_causes(&error));
+    tracing::error!(%aside, error, "the event log's store is damaged: it was moved aside, and a new one begins");
+    caught(|| read(folder)).map_err(|error| refused(folder, error))
+}
 
-/// What the store holds, apart from the events; `None` for the head of one that is empty.
+/// Makes these changes, or has them wait with the others for room.
+fn write(store: &Store, amends: &mut Vec<Change>, changes: Vec<Change>) -> Result<(), StoreError> {
+    if !amends.is_empty() {
+        amends.extend(changes);
+        return Ok(());
+    }
+    let written = store.commit(&changes).and_then(|()| store.sync());
+    if let Err(StoreError::Full(_)) = written {
+        *amends = changes;
+    }
+    written
+}
+
+/// Writes down how far the store has come, and sees to room for what comes.
+fn set_marks(folder: &mut Folder, mark: &Mark, is_full: bool) -> io::Result<()> {
+    match full::reserve(folder).map_err(StoreError::of_io) {
+        Ok(()) => {}
+        // It may be written all the same when it is needed.
+        Err(StoreError::Full(_)) if is_full => {}
+        Err(error) => return Err(of_system(error)),
+    }
+    folder.set_mark(mark)?;
+    // Into the other place, too: later on there may be no room for it.
+    folder.set_mark(mark)?;
+    folder.sync()?;
+    folder.sync_entries()
+}
+
+/// A clock may have been ahead when ends were published: none is remembered for longer than one of now. Gives what has changed.
+fn cap_ends(topics: &mut HashMap<Arc<str>, Past>, now: u64, startup: &Startup) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (topic, past) in topics.iter_mut().filter(|(_, past)| past.finished > 0) {
+        let most = end_is_remembered_until(topic, past.keep_age, now, startup);
+        if past.finished_until > most {
+            past.finished_until = most;
+            changes.push((topic_key(topic), Some(past.pack())));
+        }
+    }
+    changes
+}
+
+/// What the store holds, apart from the events.
+struct Known {
+    store: Store,
+    /// `None` for one that is empty.
+    head: Option<Head>,
+    topics: HashMap<Arc<str>, Past>,
+    /// What is still to be changed when there is room: it counts as changed.
+    amends: Vec<Change>,
+}
+
 fn read(folder: &Folder) -> Result<Known, StoreError> {
     let store = Store::open(&folder.store())?;
-    full::make_amends(folder, &store)?;
-    let head = store.get(&HEAD)?;
-    let head = head.map(|head| Head::unpack(&head)).transpose()?;
-    let mut topics = HashMap::new();
+    let mut amends = full::amends(folder)?;
+    match full::make_amends(folder, &store, &amends) {
+        Ok(()) => amends.clear(),
+        Err(StoreError::Full(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let mut head = store.get(&HEAD)?;
+    let mut rows = HashMap::new();
     for row in store.all(TOPIC) {
         let (key, value) = row?;
         if key.first() == Some(&TOPIC) {
-            topics.insert(Arc::from(topic_of(&key)?), Past::unpack(&value)?);
+            rows.insert(key, value);
         }
+    }
+    for (key, value) in &amends {
+        let value = value.clone().map(Into::into);
+        match (key.first(), value) {
+            (Some(first), value) if [*first] == HEAD => head = value,
+            (Some(&TOPIC), Some(value)) => drop(rows.insert(key.clone().into(), value)),
+            (Some(&TOPIC), None) => drop(rows.remove(key.as_slice())),
+            // Above the newest event that is known, nothing is read.
+            _ => {}
+        }
+    }
+    let head = head.map(|head| Head::unpack(&head)).transpose()?;
+    let mut topics = HashMap::new();
+    for (key, value) in rows {
+        topics.insert(Arc::from(topic_of(&key)?), Past::unpack(&value)?);
     }
     if head.is_none() && !topics.is_empty() {
         return Err(StoreError::damaged("it has topics and no head"));
     }
-    Ok((store, head, topics))
+    Ok(Known {
+        store,
+        head,
+        topics,
+        amends,
+    })
 }
 
 /// Whether the files are at fault, and not the machine or who started the process.
 fn is_damage(error: &StoreError) -> bool {
-    use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    use io::ErrorKind::{InvalidInput, NotFound, ResourceBusy};
     match error {
-        StoreError::Full(_) => false,
-        StoreError::Io(error) => {
-            // No file could be opened any more.
-            let no_more_files = matches!(error.raw_os_error(), Some(23 | 24));
-            let kind = error.kind();
-            let others = [
-                OutOfMemory,
-                PermissionDenied,
-                ReadOnlyFilesystem,
-                ResourceBusy,
-            ];
-            !no_more_files && !others.contains(&kind)
-        }
-        StoreError::Damaged(_) | StoreError::Failed => true,
+        StoreError::Damaged(_) => true,
+        StoreError::Full(_) | StoreError::Failed | StoreError::Halted => false,
+        StoreError::Io(error) => match error.raw_os_error() {
+            // The store says so, such as of a file that is too short.
+            None => error.kind() != ResourceBusy,
+            // A file of the store is not there, or is read at a place that it does not have.
+            Some(_) => matches!(error.kind(), NotFound | InvalidInput),
+        },
     }
 }
 
-fn reason(folder: &Folder, opening: &Opening, mark: Option<Mark>, head: Head) -> Option<Why> {
+fn reason(
+    folder: &Folder,
+    opening: &Opening,
+    mark: Option<Mark>,
+    head: Head,
+    lasts: u64,
+) -> Option<Why> {
     if opening.new_epoch {
         return Some(Why::Wanted);
     }
@@ -154,18 +269,55 @@ fn reason(folder: &Folder, opening: &Opening, mark: Option<Mark>, head: Head) ->
     };
     let same_boot = opening.boot != 0 && mark.boot == opening.boot;
     match () {
+        () if mark.failed => Some(Why::Failed),
         () if mark.lock != folder.lock() => Some(Why::Copied),
         () if mark.epoch != head.epoch => Some(Why::Other),
         () if head.newest < mark.newest => Some(Why::Shorter),
+        () if head.lasts != lasts => Some(Why::Missing),
         () if !(mark.ended || mark.always || same_boot) => Some(Why::Boot),
         () => None,
     }
 }
 
 fn refused(folder: &Folder, error: StoreError) -> LogError {
-    let source = match error {
+    folder.failed(of_system(error))
+}
+
+fn of_system(error: StoreError) -> io::Error {
+    match error {
         StoreError::Full(source) | StoreError::Io(source) => source,
         other => io::Error::other(other),
-    };
-    folder.failed(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_files_are_to_blame_for_is_damage() {
+        let of_system = |code| StoreError::of_io(io::Error::from_raw_os_error(code));
+        // EPERM, EIO, ENOMEM, EACCES, EBUSY, ENFILE, EMFILE, ENOSPC, EROFS
+        for code in [1, 5, 12, 13, 16, 23, 24, 28, 30] {
+            assert!(!is_damage(&of_system(code)), "{code}");
+        }
+        // ENOENT, EINVAL
+        for code in [2, 22] {
+            assert!(is_damage(&of_system(code)), "{code}");
+        }
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData] {
+            assert!(is_damage(&StoreError::Io(kind.into())), "{kind}");
+        }
+        assert!(is_damage(&StoreError::damaged("a short row")));
+        assert!(!is_damage(&StoreError::Failed));
+        assert!(!is_damage(&StoreError::Io(
+            io::ErrorKind::ResourceBusy.into()
+        )));
+    }
+
+    #[test]
+    fn a_store_that_panics_while_it_is_read_is_damaged() {
+        let read = caught(|| -> Result<(), _> { panic!("as the store does") });
+        assert!(is_damage(&read.unwrap_err()));
+    }
 }

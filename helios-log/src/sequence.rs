@@ -14,11 +14,23 @@ use helios_http::sse::backplane::{
 };
 
 use crate::store::{
-    Change, HEAD, Head, Past, event_key, finish_key, key_by_time, key_key, pack, topic_key,
+    Change, HEAD, Head, Past, event_key, finish_key, key_by_time, key_key, pack, size_of, topic_key,
 };
 
 /// How much longer than the history of its topic an end is remembered.
 const FINISHED_LONGER: Duration = Duration::from_secs(60);
+
+/// Until when an end is remembered that is published now, in milliseconds.
+pub(crate) fn end_is_remembered_until(
+    topic: &str,
+    keep_age: u64,
+    now: u64,
+    startup: &Startup,
+) -> u64 {
+    let age = millis(startup.history_of(topic).age).max(keep_age);
+    now.saturating_add(age)
+        .saturating_add(millis(FINISHED_LONGER))
+}
 
 /// What is to be published, by itself.
 #[derive(Clone, Debug)]
@@ -63,10 +75,12 @@ impl Sequence {
     }
 
     /// Nothing is known of a topic any more.
-    pub(crate) fn forget(&mut self, topic: &str, forgotten: u64) {
-        let before = self.topics.remove(topic);
-        self.bytes -= before.map_or(0, |before| before.bytes);
-        self.head.forgotten = forgotten;
+    pub(crate) fn forget(&mut self, topic: &str) {
+        if let Some(past) = self.topics.remove(topic) {
+            self.bytes -= past.bytes;
+            self.head.forgotten = self.head.forgotten.max(past.last);
+            self.head.lasts = self.head.lasts.wrapping_sub(past.last);
+        }
     }
 
     /// A group was committed: it takes effect, and is handed over.
@@ -139,20 +153,24 @@ impl Group {
         }
         self.head.newest += 1;
         let (seq, prev) = (self.head.newest, past.last);
+        self.head.lasts = self.head.lasts.wrapping_add(seq).wrapping_sub(prev);
         let value = pack(&[prev, self.now], &event.bytes);
         if past.events == 0 {
             (past.first, past.oldest_at) = (seq, self.now);
         }
         past.last = seq;
         past.events += 1;
-        past.bytes += event.bytes.len() as u64;
+        past.bytes += size_of(topic, &event.bytes);
         past.keep_events = event.limits.events.max(1) as u64;
         past.keep_age = millis(event.limits.age);
-        past.finished = 0;
+        if past.finished > 0 {
+            // Its time is over.
+            past.finished = 0;
+            self.changes.push((finish_key(topic), None));
+        }
         if event.finishes {
-            let age = startup.history_of(topic).age.max(event.limits.age);
             past.finished = seq;
-            past.finished_until = self.now.saturating_add(millis(age + FINISHED_LONGER));
+            past.finished_until = end_is_remembered_until(topic, past.keep_age, self.now, startup);
             self.change(finish_key(topic), pack(&[seq, self.now], &event.bytes));
         }
         if let Some(key) = &event.key {
@@ -182,6 +200,12 @@ impl Group {
 
     pub(crate) fn newest(&self) -> u64 {
         self.head.newest
+    }
+
+    /// Whether this group finishes a topic.
+    pub(crate) fn finishes(&self, topic: &str) -> bool {
+        let past = self.pasts.get(topic);
+        past.is_some_and(|past| past.finished > 0)
     }
 
     /// The topics, with how much more they hold than is to be kept.

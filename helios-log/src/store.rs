@@ -16,12 +16,24 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// What is kept in memory before it goes into a table.
 const MEMTABLE: u64 = 8 << 20;
+
+/// So many of them may wait for their tables. The store would wait at one more than this and the one in use, whether its thread is
+/// alive or not.
+const WAITING_MEMTABLES: usize = 2;
+
+/// So many tables may lie unsorted: at 30, the store would wait as well.
+const MOST_RUNS: usize = 20;
+
+/// It has halted if it makes no table for so long.
+const HALTED: Duration = Duration::from_secs(60);
 
 /// Blocks of tables that are kept in memory.
 const CACHE: u64 = 16 << 20;
@@ -39,8 +51,10 @@ pub(crate) enum StoreError {
     #[error("a file of the store cannot be read")]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It has failed in the background, and takes nothing any more.
-    #[error("the store has failed")]
+    #[error("the store has failed in the background")]
     Failed,
+    #[error("the store has made no table for {} s", HALTED.as_secs())]
+    Halted,
 }
 
 impl StoreError {
@@ -84,9 +98,7 @@ impl Store {
     /// [`StoreError::Damaged`] for files that are not what the store has written.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         check_manifests(folder)?;
-        // The store asserts what it expects of its files.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(folder)));
-        opened.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
+        Self::try_open(folder)
     }
 
     fn try_open(folder: &Path) -> Result<Self, StoreError> {
@@ -97,13 +109,48 @@ impl Store {
             .max_journaling_size(64 << 20)
             .worker_threads(1)
             .open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
+        // Its commits ask its thread for another memtable, each anew while one is too large, in a queue of 1,000 places that the
+        // same thread waits for when it is full. So we begin another one ourselves, long before that.
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(8 * MEMTABLE);
         let rows = database.keyspace("rows", options)?;
         Ok(Self { database, rows })
     }
 
+    /// Begins another memtable when one is full. While too many wait for their tables, it waits with them, for as long as the
+    /// store is alive: the store itself would wait without end for a thread that has failed.
+    fn make_room(&self) -> Result<(), StoreError> {
+        let tree = &self.rows.tree;
+        if tree.active_memtable().size() < MEMTABLE {
+            return Ok(());
+        }
+        let (mut waiting, mut since) = (usize::MAX, Instant::now());
+        loop {
+            let left = tree.sealed_memtable_count();
+            if left < WAITING_MEMTABLES && tree.l0_run_count() < MOST_RUNS {
+                break;
+            }
+            self.check()?;
+            if left < waiting {
+                (waiting, since) = (left, Instant::now());
+            }
+            if since.elapsed() > HALTED {
+                return Err(StoreError::Halted);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.rows.rotate_memtable()?;
+        Ok(())
+    }
+
+    /// The bytes that wait to be written into tables.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        let tree = &self.rows.tree;
+        tree.active_memtable().size() + tree.sealed_memtable_count() as u64 * 2 * MEMTABLE
+    }
+
     /// Makes all of these changes, or none. They are in the hands of the operating system then.
     pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.make_room()?;
         let mut batch = self.database.batch();
         for (key, value) in changes {
             match value {
@@ -147,6 +194,12 @@ impl Store {
     ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), StoreError>> + use<> {
         self.range(vec![kind]..=vec![kind + 1])
     }
+}
+
+/// Reads what may be damaged: the store asserts what it expects of its files.
+pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let read = catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
 }
 
 /// The store writes a checksum of each manifest into the file `current` beside it, and does not look at it. What it then asserts of the
@@ -195,6 +248,9 @@ const FINISH: u8 = b'f';
 const KEY: u8 = b'k';
 pub(crate) const KEY_BY_TIME: u8 = b'x';
 
+/// About so much the store takes for each row beside its key and its value: lengths, its own number, its part of an index and a filter.
+const AROUND_A_ROW: u64 = 24;
+
 /// The longest topic that a key has room for, beside the longest of users' keys.
 pub(crate) const LONGEST_TOPIC: usize = 32 * 1024;
 
@@ -205,6 +261,11 @@ fn of_topic(kind: u8, topic: &str, rest: &[u8]) -> Vec<u8> {
 
 pub(crate) fn event_key(topic: &str, seq: u64) -> Vec<u8> {
     of_topic(EVENT, topic, &seq.to_be_bytes())
+}
+
+/// What an event takes: its row, and what the store puts around a row.
+pub(crate) fn size_of(topic: &str, bytes: &[u8]) -> u64 {
+    (event_key(topic, 0).len() + 2 * 8 + bytes.len()) as u64 + AROUND_A_ROW
 }
 
 /// The number of an event's row.
@@ -268,19 +329,22 @@ pub(crate) struct Head {
     pub(crate) newest: u64,
     /// Of topics of which nothing is known, something up to this number may have been forgotten.
     pub(crate) forgotten: u64,
+    /// The sum of the newest numbers of all topics, which a store that has lost some of its middle does not come to.
+    pub(crate) lasts: u64,
 }
 
 impl Head {
     pub(crate) fn pack(&self) -> Vec<u8> {
-        pack(&[self.epoch, self.newest, self.forgotten], &[])
+        pack(&[self.epoch, self.newest, self.forgotten, self.lasts], &[])
     }
 
     pub(crate) fn unpack(packed: &[u8]) -> Result<Self, StoreError> {
-        let ([epoch, newest, forgotten], _) = numbers(packed)?;
+        let ([epoch, newest, forgotten, lasts], _) = numbers(packed)?;
         Ok(Self {
             epoch,
             newest,
             forgotten,
+            lasts,
         })
     }
 }
@@ -296,7 +360,7 @@ pub(crate) struct Past {
     pub(crate) first: u64,
     /// Events that are left.
     pub(crate) events: u64,
-    /// Their size.
+    /// Their size, as [`size_of`] counts it.
     pub(crate) bytes: u64,
     /// Events that are to be kept.
     pub(crate) keep_events: u64,
@@ -364,6 +428,7 @@ mod tests {
             epoch: 1,
             newest: 2,
             forgotten: 3,
+            lasts: 4,
         };
         assert_eq!(Head::unpack(&head.pack()).unwrap(), head);
         let past = Past {
@@ -416,5 +481,21 @@ mod tests {
         let current = 25 * 8 * 2;
         assert!(found > current, "{found}");
         drop(Store::open(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn what_waits_for_a_table_is_bounded_however_fast_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for n in 0_u64..240 {
+            // Many small commits while a table is written, and now and then a large one.
+            let value = vec![n as u8; if n % 6 == 0 { 1 << 20 } else { 10 }];
+            store.commit(&[(event_key("x", n), Some(value))]).unwrap();
+            let tree = &store.rows.tree;
+            assert!(tree.active_memtable().size() < 2 * MEMTABLE);
+            assert!(tree.sealed_memtable_count() <= WAITING_MEMTABLES + 1);
+        }
+        let rows = store.range(event_key("x", 0)..=event_key("x", 240));
+        assert_eq!(rows.count(), 240);
     }
 }

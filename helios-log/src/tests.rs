@@ -1,17 +1,20 @@
 //! What only tests can pretend: another boot, a wrong clock, a crash.
 
+use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use helios_core::hub::{EventId, HistoryLimits};
 use helios_core::sse::NodeId;
 use helios_http::sse::backplane::{
-    Ask, Backplane, BackplaneSink, History, Publish, Started, Startup,
+    Ask, Backplane, BackplaneErrorKind, BackplaneSink, History, Publish, Started, Startup, Status,
 };
 
 use crate::folder::{Folder, Mark};
-use crate::log::Machine;
-use crate::{Log, LogError, Sync};
+use crate::machine::{Act, Machine};
+use crate::store::{Store, event_key, topic_key};
+use crate::{Durability, Log, LogError};
 
 const DAYS: HistoryLimits = HistoryLimits {
     events: 1000,
@@ -22,6 +25,7 @@ fn machine(boot: u128) -> Machine {
     Machine {
         boot,
         now: SystemTime::now,
+        disk: |_| Ok(()),
     }
 }
 
@@ -54,18 +58,22 @@ fn change_mark(path: &Path, change: impl FnOnce(&mut Mark)) {
 
 #[tokio::test]
 async fn another_boot_is_another_sequence_unless_all_was_on_the_disk() {
-    for (sync, ended, boots, kept) in [
-        (Sync::Os, false, (5, 5), true),
-        (Sync::Os, false, (5, 6), false),
-        (Sync::Os, true, (5, 6), true),
-        (Sync::Always, false, (5, 6), true),
+    for (durability, ended, boots, kept) in [
+        (Durability::Os, false, (5, 5), true),
+        (Durability::Os, false, (5, 6), false),
+        (Durability::Os, true, (5, 6), true),
+        (Durability::Always, false, (5, 6), true),
         // A boot that is not known is another one.
-        (Sync::Os, false, (0, 0), false),
-        (Sync::Os, true, (0, 0), true),
-        (Sync::Always, false, (0, 0), true),
+        (Durability::Os, false, (0, 0), false),
+        (Durability::Os, true, (0, 0), true),
+        (Durability::Always, false, (0, 0), true),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let open = |boot| Log::open(folder.path()).sync(sync).on(machine(boot));
+        let open = |boot| {
+            Log::open(folder.path())
+                .durability(durability)
+                .on(machine(boot))
+        };
         let log = open(boots.0);
         let first = start(&log).await.newest;
         let id = publish(&log, "1").await;
@@ -76,7 +84,7 @@ async fn another_boot_is_another_sequence_unless_all_was_on_the_disk() {
         });
         let log = open(boots.1);
         let started = start(&log).await.newest;
-        let what = (sync, ended, boots);
+        let what = (durability, ended, boots);
         assert_eq!(started == id, kept, "{what:?}");
         assert_eq!(started.epoch() == first.epoch(), kept, "{what:?}");
         assert_eq!(newest(&log).await, 1, "{what:?}");
@@ -104,7 +112,7 @@ fn years(count: u64) -> SystemTime {
 #[tokio::test]
 async fn a_clock_that_jumps_resets_nobody_and_holds_no_key_for_longer() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |now| Log::open(folder.path()).on(Machine { boot: 5, now });
+    let open = |now| Log::open(folder.path()).on(Machine { now, ..machine(5) });
     let log = open(|| years(60));
     start(&log).await;
     let first = publish(&log, "1").await;
@@ -126,7 +134,7 @@ async fn a_clock_that_jumps_resets_nobody_and_holds_no_key_for_longer() {
 #[tokio::test]
 async fn what_a_clock_makes_too_old_is_told_as_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |now| Log::open(folder.path()).on(Machine { boot: 5, now });
+    let open = |now| Log::open(folder.path()).on(Machine { now, ..machine(5) });
     let log = open(|| years(30));
     start(&log).await;
     let id = publish(&log, "1").await;
@@ -161,4 +169,221 @@ async fn a_folder_of_a_newer_version_is_an_error_that_says_what_to_do() {
     let text = source.to_string();
     assert!(text.contains("update helios-rs"), "{text}");
     assert!(folder.path().join("store").exists());
+}
+
+async fn links_down(log: &Log) {
+    let began = std::time::Instant::now();
+    while log.status() != Status::Down {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_final_and_the_next_start_is_another_sequence() {
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    let disk = |act| match act == Act::Sync && FAILS.load(Ordering::Relaxed) {
+        true => Err(io::Error::from_raw_os_error(5)),
+        false => Ok(()),
+    };
+    for durability in [Durability::Os, Durability::Always] {
+        for at_end in [false, true] {
+            let what = (durability, at_end);
+            FAILS.store(false, Ordering::Relaxed);
+            let folder = tempfile::tempdir().unwrap();
+            let machine = Machine { disk, ..machine(5) };
+            let open = || Log::open(folder.path()).durability(durability);
+            let log = open().on(machine);
+            start(&log).await;
+            let id = publish(&log, "1").await;
+            FAILS.store(true, Ordering::Relaxed);
+            if !at_end {
+                let publish = Publish::new("x", "2".into(), DAYS);
+                let published = log.publish(publish).await.map_err(|error| error.kind());
+                match durability {
+                    Durability::Os => assert!(published.is_ok()),
+                    Durability::Always => assert_eq!(published, Err(BackplaneErrorKind::Unknown)),
+                }
+                links_down(&log).await;
+                // It does not come back.
+                FAILS.store(false, Ordering::Relaxed);
+                let publish = Publish::new("x", "3".into(), DAYS);
+                let refused = log.publish(publish).await.unwrap_err().kind();
+                assert_eq!(refused, BackplaneErrorKind::Down, "{what:?}");
+            }
+            log.stop().await;
+            // Of the same boot.
+            let log = open().on(machine);
+            FAILS.store(false, Ordering::Relaxed);
+            let started = start(&log).await.newest;
+            assert_ne!(started.epoch(), id.epoch(), "{what:?}");
+            assert!(newest(&log).await > 0, "{what:?}");
+            log.stop().await;
+            let log = open().on(machine);
+            assert_eq!(start(&log).await.newest, started, "{what:?}");
+            log.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_behind_an_end_that_was_not_written_is_not_refused_as_finished() {
+    static FAILS: AtomicBool = AtomicBool::new(true);
+    let disk = |act| match act == Act::Commit && FAILS.load(Ordering::Relaxed) {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path()).on(Machine { disk, ..machine(5) });
+    start(&log).await;
+    let publish = |text: &'static str| Publish::new("x", text.into(), DAYS);
+    let group = || vec![publish("end").finishing(true), publish("more")];
+    let kinds = async || {
+        let answers = log.publish_all(group()).await.into_iter();
+        answers
+            .map(|answer| answer.map_err(|error| error.kind()).err())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds().await, [Some(BackplaneErrorKind::Full); 2]);
+    FAILS.store(false, Ordering::Relaxed);
+    let began = std::time::Instant::now();
+    let mut answered = kinds().await;
+    while answered[0].is_some() {
+        assert_eq!(answered, [Some(BackplaneErrorKind::Full); 2]);
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        answered = kinds().await;
+    }
+    assert_eq!(answered, [None, Some(BackplaneErrorKind::Finished)]);
+    log.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_of_a_clock_that_was_ahead_is_forgotten_in_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |now| Log::open(folder.path()).on(Machine { now, ..machine(5) });
+    let log = open(|| years(60));
+    start(&log).await;
+    let end = Publish::new("x", "end".into(), DAYS).finishing(true);
+    log.publish(end).await.unwrap();
+    log.stop().await;
+    for (now, is_finished) in [
+        ((|| years(30)) as fn() -> SystemTime, true),
+        // The limits of its topic later, and a little more.
+        (|| years(30) + Duration::from_secs(8 * 24 * 60 * 60), false),
+    ] {
+        let log = open(now);
+        start(&log).await;
+        // What is known of the topic is written down with the next change of it.
+        let watched = log.watch(&["x"]).await.unwrap();
+        assert_eq!(watched.topics[0].finish.is_some(), is_finished);
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    let first = start(&log).await.newest;
+    let id = |seq| EventId::new(first.epoch(), seq);
+    for n in 1..=5 {
+        let publish = Publish::new("x", "text".into(), DAYS);
+        assert_eq!(log.publish(publish).await.unwrap(), id(n));
+    }
+    log.stop().await;
+    for (missing, after, expected) in [
+        (3, Some(1), None),
+        (3, Some(2), None),
+        (3, Some(3), Some(2)),
+        (3, None, Some(2)),
+        // The last one.
+        (5, Some(3), None),
+        (5, None, Some(0)),
+        (5, Some(5), Some(0)),
+    ] {
+        {
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            store.commit(&[(event_key("x", missing), None)]).unwrap();
+        }
+        let log = Log::open(folder.path());
+        assert_eq!(start(&log).await.newest, id(5));
+        let ask = after.map_or(Ask::newest("x"), |after| Ask::after("x", id(after)));
+        // The second time, it is known.
+        for _ in 0..2 {
+            let found = match log.history(ask.clone()).await.unwrap() {
+                History::Events { events, .. } => Some(events.len()),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{missing} {after:?}");
+        }
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_the_store_has_lost_is_told_as_another_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    start(&log).await;
+    for topic in ["x", "quiet", "x"] {
+        let publish = Publish::new(topic, "text".into(), DAYS);
+        log.publish(publish).await.unwrap();
+    }
+    log.stop().await;
+    let mut before = None;
+    for is_lost in [false, true, false] {
+        if is_lost {
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            let lost = [(event_key("quiet", 2), None), (topic_key("quiet"), None)];
+            store.commit(&lost).unwrap();
+        }
+        let log = Log::open(folder.path());
+        let epoch = start(&log).await.newest.epoch();
+        let before = before.replace(epoch).unwrap_or(epoch);
+        assert_eq!(epoch != before, is_lost);
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_marked_for_lack_of_room_is_taken_back() {
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    let disk = |act| match act == Act::Mark && FAILS.load(Ordering::Relaxed) {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Log::open(folder.path()).on(Machine { disk, ..machine(5) });
+    let mut log = open();
+    start(&log).await;
+    let mut before = publish(&log, "1").await;
+    for is_stopped in [false, true] {
+        FAILS.store(true, Ordering::Relaxed);
+        let publish = || Publish::new("x", "2".into(), DAYS);
+        for _ in 0..3 {
+            let refused = log.publish(publish()).await.unwrap_err().kind();
+            assert_eq!(refused, BackplaneErrorKind::Full);
+            assert_eq!(log.status(), Status::Up);
+        }
+        FAILS.store(false, Ordering::Relaxed);
+        if is_stopped {
+            log.stop().await;
+            log = open();
+            assert_eq!(start(&log).await.newest, before);
+        }
+        let began = std::time::Instant::now();
+        let after = loop {
+            match log.publish(publish()).await {
+                Ok(id) => break id,
+                Err(error) => assert_eq!(error.kind(), BackplaneErrorKind::Full),
+            }
+            assert!(began.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(after.seq(), before.seq() + 1);
+        assert_eq!(newest(&log).await as u64, after.seq());
+        before = after;
+    }
+    log.stop().await;
 }

@@ -9,17 +9,26 @@ use crate::sequence::Sequence;
 use crate::shared::Shared;
 use crate::store::{
     Change, HEAD, KEY_BY_TIME, Past, Store, StoreError, event_key, finish_key, key_by_time,
-    numbers, seq_of, topic_key,
+    numbers, seq_of, size_of, topic_key,
 };
 
 /// Rows that are looked at before whoever publishes has a turn.
 const STEP: usize = 512;
+
+/// So many topics without events are remembered, by their last number: their clients have missed nothing when they come back. Beyond
+/// them, those whose last event is the oldest are forgotten, and their clients are told that they may have missed something.
+const EMPTY_TOPICS: usize = 50_000;
+
+/// The topic of all clients, which is never forgotten.
+const EVERYBODY: &str = "*";
 
 pub(crate) struct Trimming {
     /// Topics that hold too much, or may.
     topics: BTreeSet<Arc<str>>,
     /// Topics that cannot be read. They are left alone.
     damaged: BTreeSet<Arc<str>>,
+    /// Topics that are to be forgotten, if they still have no events.
+    empty: BTreeSet<Arc<str>>,
     /// Keys may be too old.
     keys: bool,
     max_bytes: u64,
@@ -27,22 +36,32 @@ pub(crate) struct Trimming {
     keep_keys: u64,
     /// Events up to this number are forgotten: there are too many bytes.
     cutoff: u64,
+    /// When it began. What is of a later time was published by a clock that was ahead, and ages from then on.
+    began: u64,
+    /// The row behind which there may be keys. Rows that are gone are still walked over.
+    keys_from: Vec<u8>,
+    /// Keys of a clock that was ahead may be there.
+    keys_ahead: bool,
 }
 
 impl Trimming {
-    pub(crate) const fn new(max_bytes: u64, keep_keys: u64) -> Self {
+    pub(crate) fn new(max_bytes: u64, keep_keys: u64, began: u64) -> Self {
         Self {
             topics: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            empty: BTreeSet::new(),
             keys: true,
             max_bytes,
             keep_keys,
             cutoff: 0,
+            began,
+            keys_from: vec![KEY_BY_TIME],
+            keys_ahead: true,
         }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.topics.is_empty() && !self.keys
+        self.topics.is_empty() && self.empty.is_empty() && !self.keys
     }
 
     /// Something was published. A topic is not trimmed for each event.
@@ -58,8 +77,11 @@ impl Trimming {
     pub(crate) fn look(&mut self, sequence: &Sequence, now: u64) {
         self.keys = true;
         if sequence.bytes > self.max_bytes {
-            let holding = sequence.topics.values().filter(|past| past.events > 0);
-            let oldest = holding.map(|past| past.first).min().unwrap_or(0);
+            let holding = sequence
+                .topics
+                .iter()
+                .filter(|(topic, past)| past.events > 0 && !self.damaged.contains(*topic));
+            let oldest = holding.map(|(_, past)| past.first).min().unwrap_or(0);
             let span = sequence.head.newest.saturating_sub(oldest);
             self.cutoff = oldest + span / 16;
         }
@@ -68,11 +90,12 @@ impl Trimming {
         let too_much = too_much.map(|(topic, _)| Arc::clone(topic));
         let too_much: Vec<_> = too_much.filter(|it| !self.damaged.contains(it)).collect();
         self.topics.extend(too_much);
+        self.empty.extend(oldest_empty(sequence, EMPTY_TOPICS));
     }
 
     fn holds_too_much(&self, past: &Past, now: u64) -> bool {
         match past.events {
-            0 => !is_finished(past, now),
+            0 => past.finished > 0 && !is_finished(past, now),
             events => {
                 events > past.keep_events
                     || past.first <= self.cutoff
@@ -95,6 +118,8 @@ impl Trimming {
             if self.topics.is_empty() && is_over {
                 self.look(&shared.sequence(), now);
             }
+        } else if !self.empty.is_empty() {
+            self.forget_empty(shared, &mut changes);
         } else if self.keys {
             self.trim_keys(shared, now, &mut changes);
         }
@@ -117,14 +142,14 @@ impl Trimming {
         let Some(before) = before else { return };
         let trimmed = shared.in_store(|store| self.walk(store, topic, before, now));
         let Trimmed {
-            past,
+            mut past,
             keys,
             is_done,
         } = match trimmed {
             Ok(trimmed) => trimmed,
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::error!(%topic, error, "the log cannot read a topic to trim it");
+                tracing::error!(%topic, error, "the event log cannot read a topic to trim it: it is left as it is");
                 self.damaged.insert(Arc::clone(topic));
                 return;
             }
@@ -135,21 +160,29 @@ impl Trimming {
         changes.extend(keys.into_iter().map(|key| (key, None)));
         // Readers see the floor before the events are gone.
         let mut sequence = shared.sequence();
-        if past.events > 0 || is_finished(&past, now) {
-            if past.floor != before.floor {
-                changes.push((topic_key(topic), Some(past.pack())));
-            }
-            sequence.set_past(topic, past);
-        } else {
-            let forgotten = sequence.head.forgotten.max(past.last);
-            sequence.forget(topic, forgotten);
-            let head = sequence.head.pack();
-            changes.extend([
-                (topic_key(topic), None),
-                (finish_key(topic), None),
-                (HEAD.to_vec(), Some(head)),
-            ]);
+        if past.events == 0 && past.finished > 0 && !is_finished(&past, now) {
+            past.finished = 0;
+            changes.push((finish_key(topic), None));
         }
+        if past.pack() != before.pack() {
+            changes.push((topic_key(topic), Some(past.pack())));
+        }
+        sequence.set_past(topic, past);
+    }
+
+    fn forget_empty(&mut self, shared: &Shared, changes: &mut Vec<Change>) {
+        let mut sequence = shared.sequence();
+        for _ in 0..STEP {
+            let Some(topic) = self.empty.pop_first() else {
+                break;
+            };
+            // Something may have been published since.
+            if sequence.topics.get(&topic).is_some_and(is_empty) {
+                sequence.forget(&topic);
+                changes.push((topic_key(&topic), None));
+            }
+        }
+        changes.push((HEAD.to_vec(), Some(sequence.head.pack())));
     }
 
     /// Walks over the oldest events of a topic.
@@ -160,11 +193,20 @@ impl Trimming {
         mut past: Past,
         now: u64,
     ) -> Result<Trimmed, StoreError> {
-        let rows = store.range(event_key(topic, past.first)..=event_key(topic, past.last));
         let mut keys = Vec::new();
+        if past.events == 0 {
+            let is_done = true;
+            return Ok(Trimmed {
+                past,
+                keys,
+                is_done,
+            });
+        }
+        let rows = store.range(event_key(topic, past.first)..=event_key(topic, past.last));
         for row in rows {
             let (key, value) = row?;
             let (seq, ([_, at], bytes)) = (seq_of(&key)?, numbers::<2>(&value)?);
+            let at = if at > now { self.began } else { at };
             let goes =
                 past.events > past.keep_events || seq <= self.cutoff || is_too_old(&past, at, now);
             if !goes || keys.len() >= STEP {
@@ -177,7 +219,7 @@ impl Trimming {
             }
             past.floor = seq;
             past.events = past.events.saturating_sub(1);
-            past.bytes = past.bytes.saturating_sub(bytes.len() as u64);
+            past.bytes = past.bytes.saturating_sub(size_of(topic, bytes));
             keys.push(key.to_vec());
         }
         (past.events, past.bytes, past.oldest_at) = (0, 0, 0);
@@ -192,19 +234,36 @@ impl Trimming {
 
     fn trim_keys(&mut self, shared: &Shared, now: u64, changes: &mut Vec<Change>) {
         // A clock that was never set begins in 1970.
-        let walked = match now.checked_sub(self.keep_keys) {
-            Some(before) => shared.in_store(|store| walk_keys(store, before)),
-            None => Ok((Vec::new(), false)),
+        let (from, to) = match (self.keys_ahead, now.checked_sub(self.keep_keys)) {
+            // They count for nobody.
+            (true, _) => {
+                let from = now.saturating_add(self.keep_keys);
+                (key_by_time(from, 0), vec![KEY_BY_TIME + 1])
+            }
+            (false, Some(before)) => (self.keys_from.clone(), key_by_time(before, u64::MAX)),
+            (false, None) => return self.keys = false,
         };
-        match walked {
+        match shared.in_store(|store| walk_keys(store, from, to)) {
             Ok((keys, more)) => {
-                self.keys = more;
+                if self.keys_ahead {
+                    self.keys_ahead = more;
+                } else {
+                    self.keys = more;
+                    let walked = keys
+                        .iter()
+                        .rev()
+                        .find(|key| key.first() == Some(&KEY_BY_TIME));
+                    self.keys_from = walked
+                        .cloned()
+                        .unwrap_or_default()
+                        .max(self.keys_from.clone());
+                }
                 changes.extend(keys.into_iter().map(|key| (key, None)));
             }
             Err(error) => {
                 self.keys = false;
                 let error = with_causes(&error);
-                tracing::error!(error, "the log cannot read its keys to trim them");
+                tracing::error!(error, "the event log cannot read its keys to trim them");
             }
         }
     }
@@ -226,14 +285,44 @@ pub(crate) fn is_finished(past: &Past, now: u64) -> bool {
     past.finished > 0 && now <= past.finished_until
 }
 
-/// The rows of keys from before this time, and whether there are more.
-fn walk_keys(store: &Store, before: u64) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
+/// Whether nothing is to be known of a topic but its last number.
+fn is_empty(past: &Past) -> bool {
+    past.events == 0 && past.finished == 0
+}
+
+/// The topics without events that are too many, the oldest.
+fn oldest_empty(sequence: &Sequence, most: usize) -> Vec<Arc<str>> {
+    let empty = || {
+        let topics = sequence.topics.iter();
+        topics.filter(|(topic, past)| is_empty(past) && &***topic != EVERYBODY)
+    };
+    let too_many = empty().count().saturating_sub(most);
+    if too_many == 0 {
+        return Vec::new();
+    }
+    // Some more at once, so that it is not done each time.
+    let count = too_many + most / 8;
+    let mut oldest: Vec<_> = empty().collect();
+    oldest.sort_unstable_by_key(|(_, past)| past.last);
+    let oldest = oldest.into_iter().take(count);
+    oldest.map(|(topic, _)| Arc::clone(topic)).collect()
+}
+
+/// The rows of keys between these rows, and whether there are more.
+fn walk_keys(
+    store: &Store,
+    from: Vec<u8>,
+    to: Vec<u8>,
+) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
     let mut keys = Vec::new();
-    for row in store.range(vec![KEY_BY_TIME]..=key_by_time(before, u64::MAX)) {
+    for row in store.range(from..=to) {
         if keys.len() >= STEP {
             return Ok((keys, true));
         }
         let (by_time, key) = row?;
+        if by_time.first() != Some(&KEY_BY_TIME) {
+            break;
+        }
         let current = store.get(&key)?;
         let current = current.map(|row| numbers::<1>(&row).map(|([seq], _)| seq));
         // It may have been used again since.
@@ -243,4 +332,75 @@ fn walk_keys(store: &Store, before: u64) -> Result<(Vec<Vec<u8>>, bool), StoreEr
         keys.push(by_time.to_vec());
     }
     Ok((keys, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use helios_http::sse::backplane::BackplaneSink;
+
+    use super::*;
+    use crate::store::Head;
+
+    fn sequence(topics: impl IntoIterator<Item = (&'static str, Past)>) -> Sequence {
+        let topics = topics.into_iter();
+        let topics: HashMap<Arc<str>, _> = topics.map(|(t, past)| (t.into(), past)).collect();
+        Sequence {
+            head: Head {
+                newest: 1_000,
+                ..Head::default()
+            },
+            bytes: topics.values().map(|past| past.bytes).sum(),
+            topics,
+            watched: HashSet::new(),
+            sink: BackplaneSink::new(|_| true),
+        }
+    }
+
+    #[test]
+    fn the_oldest_topics_without_events_are_forgotten_and_never_that_of_everybody() {
+        let empty = |last| Past {
+            last,
+            ..Past::default()
+        };
+        let holding = Past {
+            events: 1,
+            ..empty(2)
+        };
+        let finished = Past {
+            finished: 3,
+            ..empty(3)
+        };
+        let topics = [("*", 1), ("a", 9), ("b", 5), ("c", 7)];
+        let topics = topics.map(|(topic, last)| (topic, empty(last)));
+        let mut sequence = sequence(topics.into_iter().chain([("h", holding), ("f", finished)]));
+        assert!(oldest_empty(&sequence, 3).is_empty());
+        let oldest = oldest_empty(&sequence, 1);
+        assert_eq!(oldest, ["b".into(), "c".into()] as [Arc<str>; 2]);
+        for topic in oldest {
+            sequence.forget(&topic);
+        }
+        assert_eq!(sequence.past("b").floor, 7);
+        assert_eq!(sequence.past("a"), empty(9));
+    }
+
+    #[test]
+    fn a_topic_that_cannot_be_read_does_not_keep_the_others_from_being_trimmed() {
+        let holding = |first, last| Past {
+            first,
+            last,
+            events: 10,
+            bytes: 1_000,
+            keep_events: 100,
+            keep_age: u64::MAX,
+            oldest_at: 1,
+            ..Past::default()
+        };
+        let sequence = sequence([("damaged", holding(1, 10)), ("whole", holding(800, 1_000))]);
+        let mut trimming = Trimming::new(1_500, 0, 1);
+        trimming.damaged.insert("damaged".into());
+        trimming.look(&sequence, 1);
+        assert_eq!(trimming.topics, BTreeSet::from(["whole".into()]));
+    }
 }

@@ -1,5 +1,6 @@
 //! The one thread that writes: it commits what is published at the same time together, hands it over, and answers.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,9 +17,10 @@ use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::folder::{Folder, Mark};
 use crate::full;
+use crate::machine::{Act, Machine};
 use crate::sequence::{Event, Group, millis};
 use crate::shared::Shared;
-use crate::store::{Change, Store, StoreError, key_key, numbers};
+use crate::store::{Change, Store, StoreError, caught, key_key, numbers};
 use crate::trimming::Trimming;
 
 /// The most that is committed together.
@@ -31,21 +33,26 @@ const SYNC: Duration = Duration::from_secs(1);
 /// How soon a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// When a publish is answered, and subscribers see the event.
+/// The same where room for whole tables is looked for, which takes what room there is for a moment.
+const LOOK_LONGER: Duration = Duration::from_secs(5);
+
+/// Says when a publish is answered, and subscribers see the event.
 ///
 /// | | survives the process, `kill -9` | survives power loss |
 /// | --- | --- | --- |
-/// | [`Sync::Os`] | each event | up to the last second; then all clients are told, by a reset |
-/// | [`Sync::Always`] | each event | each event, and nobody is reset |
+/// | [`Durability::Os`] | each event | all but the last second; then all clients are told, by a reset |
+/// | [`Durability::Always`] | each event | each event, and nobody is reset |
+///
+/// On systems other than Linux, [`Durability::Os`] tells all clients after a `kill -9`, too, since no boot can be told from the next.
 ///
 /// ```
-/// use helios::log::{Log, Sync};
+/// use helios::log::{Durability, Log};
 ///
-/// let log = Log::open("data/sse").sync(Sync::Always);
+/// let log = Log::open("data/sse").durability(Durability::Always);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sync {
+pub enum Durability {
     /// The operating system has the event; it is synced to the disk within about a second. The default.
     #[default]
     Os,
@@ -73,15 +80,26 @@ enum Outcome {
     Known(u64),
     /// It is of the group.
     Numbered(u64),
+    /// It stands behind an end that is of the group.
+    AfterEnd,
     Refused(BackplaneErrorKind),
 }
 
 #[derive(Debug)]
 enum Health {
     Well,
-    /// The disk is full. These are the amends of what could not be written.
-    Full(Vec<Change>),
+    /// The disk is full.
+    Full(Full),
     Failed(String),
+}
+
+/// What there is to do when there is room again.
+#[derive(Debug, Default)]
+struct Full {
+    /// What takes back, or does again, what could not be written.
+    amends: Vec<Change>,
+    /// What the store has to write into tables.
+    tables: u64,
 }
 
 pub(crate) struct Writer {
@@ -89,8 +107,9 @@ pub(crate) struct Writer {
     folder: Folder,
     mark: Mark,
     clock: Clock,
+    disk: fn(Act) -> io::Result<()>,
     startup: Startup,
-    sync: Sync,
+    durability: Durability,
     trimming: Trimming,
     health: Health,
     /// Something is not on the disk yet.
@@ -103,24 +122,34 @@ impl Writer {
         shared: Arc<Shared>,
         folder: Folder,
         mark: Mark,
-        clock: Clock,
+        machine: Machine,
         startup: Startup,
-        sync: Sync,
+        durability: Durability,
         max_bytes: u64,
     ) -> Self {
-        let trimming = Trimming::new(max_bytes, millis(startup.keep_keys));
+        let clock = Clock::at((machine.now)());
+        let trimming = Trimming::new(max_bytes, millis(startup.keep_keys), clock.now());
         Self {
             shared,
             folder,
             mark,
             clock,
+            disk: machine.disk,
             startup,
-            sync,
+            durability,
             trimming,
             health: Health::Well,
             is_dirty: false,
             looked: None,
         }
+    }
+
+    /// The disk is full already, and these changes wait for room.
+    pub(crate) fn waiting_for_room(mut self, amends: Vec<Change>) -> Self {
+        let path = self.folder.path().display();
+        tracing::error!(%path, "the event log's disk is full: nothing can be published");
+        self.health = Health::Full(Full { amends, tables: 0 });
+        self
     }
 
     /// Takes what comes until it is stopped, or nobody can ask any more.
@@ -218,7 +247,8 @@ impl Writer {
         let id = |seq| EventId::new(head.epoch, seq);
         let answer = |outcome| match (outcome, &written) {
             (Outcome::Known(seq), _) | (Outcome::Numbered(seq), Ok(())) => Ok(id(seq)),
-            (Outcome::Numbered(_), Err(error)) => Err(error.clone()),
+            (Outcome::Numbered(_) | Outcome::AfterEnd, Err(error)) => Err(error.clone()),
+            (Outcome::AfterEnd, Ok(())) => Err(BackplaneErrorKind::Finished.into()),
             (Outcome::Refused(kind), _) => Err(kind.into()),
         };
         outcomes.into_iter().map(answer).collect()
@@ -233,13 +263,14 @@ impl Writer {
             Ok(None) => {}
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::error!(error, "the log cannot look up a key");
+                tracing::error!(error, "the event log cannot look up a key");
                 return Outcome::Refused(BackplaneErrorKind::NotPublished);
             }
         }
         let before = || self.shared.sequence().past(&event.topic);
         match group.number(event, before, &self.startup) {
             Ok(seq) => Outcome::Numbered(seq),
+            Err(BackplaneErrorKind::Finished) if group.finishes(&event.topic) => Outcome::AfterEnd,
             Err(kind) => Outcome::Refused(kind),
         }
     }
@@ -262,18 +293,32 @@ impl Writer {
     /// Commits a group, hands it over, and lets it take effect.
     fn write(&mut self, group: &Group) -> Result<(), BackplaneError> {
         let changes = group.changes();
-        if let Err(error) = self.shared.in_store(|store| store.commit(&changes)) {
+        let commit = || {
+            (self.disk)(Act::Commit).map_err(StoreError::of_io)?;
+            self.shared.in_store(|store| store.commit(&changes))
+        };
+        if let Err(error) = commit() {
             let undo = group.undo(&self.shared.sequence());
             return Err(self.not_written(error, undo));
         }
         self.is_dirty = true;
-        if self.sync == Sync::Always {
-            let synced = self.shared.in_store(Store::sync);
+        if self.durability == Durability::Always {
+            let synced = self.sync_store();
             synced.map_err(|error| self.unknown(&error))?;
         }
-        self.mark.newest = group.newest();
-        let marked = self.folder.set_mark(&self.mark);
-        marked.map_err(|error| self.unknown(&error))?;
+        let newest = std::mem::replace(&mut self.mark.newest, group.newest());
+        let marked = (self.disk)(Act::Mark).and_then(|()| self.folder.set_mark(&self.mark));
+        if let Err(error) = marked.map_err(StoreError::of_io) {
+            self.mark.newest = newest;
+            let undo = group.undo(&self.shared.sequence());
+            // It is in the store already, so what takes it back is written down before anybody is told.
+            return Err(match error {
+                StoreError::Full(_) if full::write_amends(&self.folder, &undo).is_ok() => {
+                    self.not_written(error, undo)
+                }
+                error => self.unknown(&error),
+            });
+        }
         self.shared.sequence().commit(group);
         for (topic, past) in group.pasts() {
             self.trimming.published(topic, past);
@@ -281,11 +326,16 @@ impl Writer {
         Ok(())
     }
 
+    fn sync_store(&self) -> Result<(), StoreError> {
+        (self.disk)(Act::Sync).map_err(StoreError::of_io)?;
+        self.shared.in_store(Store::sync)
+    }
+
     /// The store has not taken a group, which these changes would take back.
     fn not_written(&mut self, error: StoreError, amends: Vec<Change>) -> BackplaneError {
         match self.settle(error, amends) {
             Ok(()) => BackplaneErrorKind::Full.into(),
-            Err(StoreError::Failed) => self.down(),
+            Err(StoreError::Failed | StoreError::Halted) => self.down(),
             Err(error) => self.unknown(&error),
         }
     }
@@ -296,18 +346,20 @@ impl Writer {
         error: StoreError,
         amends: Vec<Change>,
     ) -> Result<(), StoreError> {
-        match error {
-            StoreError::Full(_) => {}
+        let waiting = self.shared.in_store(|store| Ok(store.waiting_bytes()));
+        let waiting = waiting.unwrap_or(0);
+        let tables = match error {
+            StoreError::Full(_) => 0,
             // It does not say why it has failed in the background.
-            StoreError::Failed if !full::has_room(&self.folder) => {}
+            StoreError::Failed if !full::has_much_room(&self.folder, waiting) => waiting,
             error => {
                 self.fail(with_causes(&error));
                 return Err(error);
             }
-        }
+        };
         let path = self.folder.path().display();
-        tracing::error!(%path, "the log's disk is full: nothing can be published");
-        self.health = Health::Full(amends);
+        tracing::error!(%path, "the event log's disk is full: nothing can be published");
+        self.health = Health::Full(Full { amends, tables });
         self.looked = Some(Instant::now());
         Ok(())
     }
@@ -325,8 +377,10 @@ impl Writer {
             return;
         }
         let path = self.folder.path().display();
-        tracing::error!(%path, error, "the log has failed; restart the process to publish again");
+        tracing::error!(%path, error, "the event log has failed; look at its disk, and restart the process to publish again");
         self.health = Health::Failed(error);
+        // Part of what was told may be gone, and nothing would say so.
+        self.folder.set_failed(&self.mark);
         self.shared.is_down.store(true, Ordering::Release);
         let sink = self.shared.sequence().sink.clone();
         sink.accept(BackplaneEvent::Link(Status::Down));
@@ -341,7 +395,11 @@ impl Writer {
     }
 
     fn check_health(&mut self) -> Result<(), BackplaneError> {
-        let looked_just_now = self.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        let patience = match &self.health {
+            Health::Full(full) if full.tables > 0 => LOOK_LONGER,
+            _ => LOOK_AGAIN,
+        };
+        let looked_just_now = self.looked.is_some_and(|at| at.elapsed() < patience);
         match &self.health {
             Health::Well => return Ok(()),
             Health::Full(_) if looked_just_now => {}
@@ -358,22 +416,23 @@ impl Writer {
     /// Opens the store anew if there is room on the disk again.
     fn heal(&mut self) {
         self.looked = Some(Instant::now());
-        let Health::Full(amends) = &self.health else {
+        let Health::Full(Full { amends, tables }) = &self.health else {
             return;
         };
-        if !full::has_room(&self.folder) || full::write_amends(&self.folder, amends).is_err() {
+        let has_room = full::has_room(&self.folder, *tables);
+        if !has_room || full::write_amends(&self.folder, amends).is_err() {
             return;
         }
         let mended = self.shared.reopen(|| {
-            let store = Store::open(&self.folder.store())?;
-            let mended = full::make_amends(&self.folder, &store);
+            let store = caught(|| Store::open(&self.folder.store()))?;
+            let mended = full::make_amends(&self.folder, &store, amends);
             Ok((store, mended))
         });
         let mended = mended.and_then(|mended| mended);
         match mended {
             Ok(()) => {
                 let path = self.folder.path().display();
-                tracing::info!(%path, "the log's disk has room again");
+                tracing::info!(%path, "the event log's disk has room again");
                 self.health = Health::Well;
             }
             Err(StoreError::Full(_)) => {}
@@ -385,17 +444,18 @@ impl Writer {
     fn tick(&mut self) {
         match &self.health {
             Health::Failed(_) => return,
-            Health::Full(_) => return self.heal(),
+            // It looks no more often than is good for the disk.
+            Health::Full(_) => return drop(self.check_health()),
             Health::Well => {}
         }
-        let sync = if self.is_dirty {
-            Store::sync
-        } else {
-            Store::check
+        let synced = match self.is_dirty {
+            true => self.sync_store(),
+            false => self.shared.in_store(Store::check),
         };
-        match self.shared.in_store(sync) {
+        match synced {
             Ok(()) => {}
-            Err(StoreError::Full(error)) => return self.fail(with_causes(&error)),
+            // A sync that found no room has lost what was told already: that is a failed sync, and final.
+            Err(error @ StoreError::Full(_)) => return self.fail(with_causes(&error)),
             Err(error) => return drop(self.settle(error, Vec::new())),
         }
         if self.is_dirty
@@ -428,7 +488,9 @@ impl Writer {
         match &self.health {
             Health::Well => {
                 self.mark.ended = true;
-                let synced = store.sync().map_err(|error| with_causes(&error));
+                let synced = (self.disk)(Act::Sync).map_err(StoreError::of_io);
+                let synced = synced.and_then(|()| store.sync());
+                let synced = synced.map_err(|error| with_causes(&error));
                 let mut mark = || {
                     self.folder.sync()?;
                     self.folder.set_mark(&self.mark)?;
@@ -437,12 +499,15 @@ impl Writer {
                 let ended = synced.and_then(|()| mark().map_err(|error| with_causes(&error)));
                 if let Err(error) = ended {
                     let path = self.folder.path().display();
-                    tracing::error!(%path, error, "the log did not end well");
+                    tracing::error!(%path, error, "the event log did not end well");
+                    self.folder.set_failed(&self.mark);
                 }
             }
-            Health::Full(amends) => {
+            Health::Full(Full { amends, .. }) => {
                 if full::write_amends(&self.folder, amends).is_err() {
-                    // It would write what nobody could take back.
+                    // Closed, the store would write what was refused, and nobody could take it back. It cannot be closed without
+                    // writing, so it stays open until the process ends, and until then no other log of this process can have the
+                    // folder. It happens only where the disk is full and what is reserved for amends is too small, or cannot be written over.
                     std::mem::forget(store);
                 }
             }

@@ -286,7 +286,7 @@ pub struct SseTable {
     pub welcome: bool,
     /// What the names of control events begin with.
     pub control_prefix: Option<&'static str>,
-    /// Opens the log, if there is to be one. `None` if the facade has none.
+    /// Opens the event log, if there is to be one. `None` if the facade has none.
     pub log: Option<OpenLog>,
 }
 

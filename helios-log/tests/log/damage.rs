@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use super::support::{Running, copy_all, files, rounds, text, written};
+use super::support::{Running, copy_all, files, noise, rounds, text, written};
 
 const TOPICS: [&str; 3] = ["x", "y", "z"];
 
@@ -68,7 +68,7 @@ impl Specimen {
     async fn open(&self, what: &str) -> Option<(usize, bool)> {
         let log = Running::start(super::support::log(&self.log())).await;
         let log = log.ok()?;
-        let told = log.newest.epoch() != self.epoch;
+        let mut told = log.newest.epoch() != self.epoch;
         let mut there = 0;
         for topic in TOPICS {
             let Ok(events) = log
@@ -78,6 +78,11 @@ impl Specimen {
             else {
                 continue;
             };
+            if events.is_none() {
+                println!("{what}: {topic} is gone, told {told}");
+                told = true;
+            }
+            let events = events.unwrap_or_default();
             let mut last = 0;
             for event in events {
                 let seq = event.id.seq();
@@ -210,6 +215,103 @@ async fn a_flipped_bit_in_any_file_is_an_error_or_told_and_never_another_text() 
             );
             let kept = there == specimen.texts.len() || specimen.has_set_aside() || told;
             assert!(kept, "{what}");
+        }
+    }
+}
+
+/// The journals of a log, the oldest first.
+fn journals(log: &Path) -> Vec<PathBuf> {
+    let number = |file: &PathBuf| file.file_stem()?.to_str()?.parse::<u64>().ok();
+    let files = fs::read_dir(log.join("store")).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let mut journals: Vec<_> = files
+        .filter(|file| file.extension() == Some("jnl".as_ref()))
+        .collect();
+    journals.sort_by_key(number);
+    journals
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes much; cargo xtask test runs it"]
+async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
+    let seed = fastrand::get_seed();
+    println!("seed {seed}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let copy = folder.path().join("copy");
+    let log = Running::open(&path).await;
+    let quiet = log.publish("quiet", "before").await;
+    let mut ids = Vec::new();
+    // Until a journal is sealed whose events are not all in tables yet.
+    loop {
+        let (topic, text) = (["x", "y"][ids.len() % 2], noise(100_000));
+        ids.push(log.publish(topic, &text).await);
+        if journals(&path).len() > 1 {
+            let _ = fs::remove_dir_all(&copy);
+            link_all(&path, &copy);
+            if journals(&copy).len() > 1 {
+                break;
+            }
+        }
+        assert!(ids.len() < 10_000, "no journal was sealed");
+    }
+    log.stop().await;
+    // As it was at that moment, when it might have been killed.
+    fs::remove_dir_all(path.join("store")).unwrap();
+    fs::rename(copy.join("store"), path.join("store")).unwrap();
+    fs::copy(copy.join("state"), path.join("state")).unwrap();
+    let journals = journals(&path);
+    println!("{} events, {journals:?}", ids.len());
+    let sealed = &journals[journals.len() - 2];
+    let length = fs::metadata(sealed).unwrap().len() as usize;
+    // The store says nothing of a cut.
+    cut(sealed, fastrand::usize(length / 2..length - 200_000));
+    let log = Running::open(&path).await;
+    let told = log.newest.epoch() != quiet.epoch();
+    println!("told {told}, newest {}", log.newest);
+    // What is published next refers to what is missing.
+    let next = [
+        log.publish("x", "next").await,
+        log.publish("y", "next").await,
+    ];
+    println!("next {next:?}");
+    let mut gone = 0;
+    for (n, id) in ids.iter().enumerate() {
+        let topic = ["x", "y"][n % 2];
+        let Some(events) = log.after(topic, *id).await else {
+            gone += 1;
+            continue;
+        };
+        let rest = ids.iter().skip(n + 2).step_by(2).copied();
+        let rest: Vec<_> = rest.chain([next[n % 2]]).collect();
+        let found: Vec<_> = events.iter().map(|event| event.id).collect();
+        // Or nothing is left at all.
+        let is_whole = found == rest || path.join("damaged-1").exists();
+        let counts = (found.len(), rest.len());
+        assert!(
+            is_whole,
+            "{topic} after {id}: silently lost, {counts:?}, {:?} {:?}",
+            found.first(),
+            found.last()
+        );
+    }
+    println!("{gone} gone");
+    assert!(gone > 0 || path.join("damaged-1").exists());
+    let quiet = log.after("quiet", quiet).await;
+    assert_eq!(quiet.map(|events| events.len()), (!told).then_some(0));
+}
+
+/// Links a folder and all below it, which takes a moment only.
+fn link_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        // A file that has gone meanwhile belonged to nothing any more.
+        match from.is_dir() {
+            true => link_all(&from, &to),
+            false if from.ends_with("state") => drop(fs::copy(&from, &to)),
+            false => drop(fs::hard_link(&from, &to)),
         }
     }
 }

@@ -120,3 +120,27 @@ async fn a_restored_folder_is_another_sequence_where_the_app_says_so() {
     assert_ne!(restored.newest.epoch(), first.epoch());
     assert_eq!(restored.texts("x").await, ["1"]);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_fault_of_the_machine_is_a_start_up_error_and_leaves_the_store_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let id = log.publish("x", "1").await;
+    log.stop().await;
+    // A loop of links is an error of the system, and says nothing of the files.
+    let (version, away) = (
+        folder.path().join("store/version"),
+        folder.path().join("away"),
+    );
+    fs::rename(&version, &away).unwrap();
+    std::os::unix::fs::symlink("version", &version).unwrap();
+    let error = refused(super::support::log(folder.path())).await;
+    assert!(matches!(error, LogError::Folder { .. }), "{error}");
+    assert!(!folder.path().join("damaged-1").exists());
+    fs::remove_file(&version).unwrap();
+    fs::rename(&away, &version).unwrap();
+    let log = Running::open(folder.path()).await;
+    assert_eq!(log.newest, id);
+    assert_eq!(log.texts("x").await, ["1"]);
+}

@@ -8,7 +8,7 @@ use helios::backplane::{
     Ask, Backplane, BackplaneError, BackplaneErrorKind, BackplaneEvent, BackplaneSink, History,
     NodeId, PastEvent, Publish, Startup, Status,
 };
-use helios::log::{Log, Sync};
+use helios::log::{Durability, Log};
 use helios::sse::{EventId, HistoryLimits};
 
 /// Nothing is forgotten.
@@ -161,7 +161,7 @@ pub(crate) fn rounds(few: usize, many: usize) -> usize {
 }
 
 pub(crate) fn always(folder: &Path) -> Log {
-    log(folder).sync(Sync::Always)
+    log(folder).durability(Durability::Always)
 }
 
 /// Copies a folder and all below it.
@@ -217,15 +217,21 @@ pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 impl Running {
-    /// All that is left of a topic, or why it cannot be read.
+    /// All that is left of a topic, `None` if something is missing, or why it cannot be read.
     pub(crate) async fn log_history(
         &self,
         topic: &str,
-    ) -> Result<Vec<PastEvent>, BackplaneErrorKind> {
+    ) -> Result<Option<Vec<PastEvent>>, BackplaneErrorKind> {
         match self.log.history(Ask::newest(topic)).await {
-            Ok(History::Events { events, .. }) => Ok(events),
-            Ok(other) => panic!("{other:?}"),
+            Ok(History::Events { events, .. }) => Ok(Some(events)),
+            Ok(_) => Ok(None),
             Err(error) => Err(error.kind()),
         }
     }
+}
+
+/// Nothing that can be compressed.
+pub(crate) fn noise(length: usize) -> String {
+    let letters = std::iter::repeat_with(fastrand::alphanumeric);
+    letters.take(length).collect()
 }
