@@ -4,6 +4,7 @@
 mod against;
 mod arrows;
 mod examples;
+mod prose;
 mod tools;
 
 use std::env;
@@ -107,7 +108,8 @@ usage: cargo xtask test                              run every check, as CI does
        cargo xtask soak --backplane [--minutes N] [--seed N]
                                                      servers behind a backplane in all weathers, and one that loses its memory
        cargo xtask arrows                            do imports run downward?
-       cargo xtask examples                          after `cargo doc`: has every public item an example?";
+       cargo xtask examples                          after `cargo doc`: has every public item an example?
+       cargo xtask prose                             is the English plain?";
 
 /// All programs of the package first: the one that measures calls the other.
 const BENCH: [Step; 2] = [
@@ -177,6 +179,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("arrows") => checked(arrows::check()),
         Some("examples") => checked(examples::check()),
+        Some("prose") => checked(prose::check()),
         Some("bench") => bench(),
         Some("soak") => program(&SOAK, env::args().skip(2)),
         _ => fail(USAGE),
