@@ -25,8 +25,3 @@ pub(crate) fn failed(error: RedisError) -> BackplaneError {
 pub(crate) fn down(source: impl Into<Box<dyn Error + Send + Sync>>) -> BackplaneError {
     BackplaneError::new(BackplaneErrorKind::Down, source)
 }
-
-/// Whether the server is not the one to ask any more: it is a replica, or reloads.
-pub(crate) fn is_of_another_server(error: &RedisError) -> bool {
-    matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
-}

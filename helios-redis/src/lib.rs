@@ -25,7 +25,7 @@ use helios_http::sse::backplane::{
 };
 use redis::{Client, Script, Value};
 
-use crate::failure::{down, failed, is_of_another_server};
+use crate::failure::{down, failed};
 use crate::keys::Keys;
 use crate::link::{AbortOnDrop, Broken, Link, bytes_of, number_of};
 use crate::publisher::Publisher;

@@ -1,0 +1,157 @@
+//! A Redis of one's own, and hubs behind it.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use helios::axum_core::body::Body;
+use helios::sse::{Decoded, DecodedEvent, Decoder, SseHub};
+use helios_redis::Redis;
+use http_body_util::BodyExt;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+/// Longer than anything here takes on a loaded machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A server that this test has started, and that ends with it.
+pub(crate) struct Server {
+    port: u16,
+    args: Vec<String>,
+    process: Child,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(args: &[&str]) -> Self {
+        let port = free_port();
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let process = spawn(port, &args);
+        let server = Self {
+            port,
+            args,
+            process,
+        };
+        server.answers().await;
+        server
+    }
+
+    /// Kills it with -9, and starts it anew.
+    pub(crate) async fn restart(&mut self) {
+        self.kill().await;
+        self.process = spawn(self.port, &self.args);
+        self.answers().await;
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    async fn answers(&self) {
+        let tries = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .is_err()
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(DEADLINE, tries).await.expect("redis-server starts");
+    }
+
+    pub(crate) async fn hub(&self) -> SseHub {
+        let redis = Redis::connect(self.url()).namespace("test");
+        SseHub::behind(redis, |_| {}).await.unwrap()
+    }
+}
+
+fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if TAKEN.swap(port, Ordering::SeqCst) != port {
+            return port;
+        }
+    }
+}
+
+fn spawn(port: u16, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
+        .args(["--appendonly", "no", "--dir", "/tmp"])
+        .args(args)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("redis-server is installed")
+}
+
+/// A client of a hub, without a socket.
+pub(crate) struct Client {
+    body: Body,
+    decoder: Decoder,
+}
+
+impl Client {
+    pub(crate) async fn join(hub: &SseHub, topics: &[&str], last: Option<&str>) -> Self {
+        let stream = hub.sse().subscribe(topics).await.unwrap();
+        let mut request = http::Request::get("/");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let head = request.body(()).unwrap().into_parts().0;
+        let response = hub.respond(head, stream).await;
+        let mut client = Self {
+            body: response.into_body(),
+            decoder: Decoder::new(),
+        };
+        assert_eq!(client.next().await.event, "helios:ready");
+        client
+    }
+
+    pub(crate) async fn next(&mut self) -> DecodedEvent {
+        loop {
+            while let Some(item) = self.decoder.next_item() {
+                if let Decoded::Event(event) = item {
+                    return event;
+                }
+            }
+            let frame = timeout(DEADLINE, self.body.frame()).await;
+            let frame = frame.expect("an event in time").expect("an open stream");
+            self.decoder
+                .feed(frame.unwrap().data_ref().unwrap())
+                .unwrap();
+        }
+    }
+
+    pub(crate) async fn data(&mut self) -> String {
+        let event = self.next().await;
+        assert_eq!(event.event, "message", "{event:?}");
+        event.data
+    }
+}
+
+pub(crate) async fn send(hub: &SseHub, topic: &str, text: &str) -> String {
+    let id = hub.sse().publish(topic, text).await.unwrap();
+    id.to_string()
+}
+
+pub(crate) fn once(key: &str) -> helios::sse::PublishOptions {
+    helios::sse::PublishOptions::default().key(key)
+}
