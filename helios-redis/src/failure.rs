@@ -3,25 +3,56 @@
 use std::error::Error;
 
 use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
-/// What an error says of a question that has been sent.
-pub(crate) fn kind_of(error: &RedisError) -> BackplaneErrorKind {
+/// What an error says of a publish that has been sent.
+fn kind_of(error: &RedisError) -> BackplaneErrorKind {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return BackplaneErrorKind::Refused;
+    }
     match error.code() {
         Some("OOM") => BackplaneErrorKind::Full,
         Some("NOPERM" | "NOAUTH" | "WRONGPASS") => BackplaneErrorKind::Refused,
-        // It has said no, for now.
-        Some(_) => BackplaneErrorKind::NotPublished,
+        // It has said no before the script has written anything.
+        Some(
+            "ASK" | "BUSY" | "CLUSTERDOWN" | "CROSSSLOT" | "LOADING" | "MASTERDOWN" | "MISCONF"
+            | "MOVED" | "NOREPLICAS" | "NOSCRIPT" | "READONLY" | "TRYAGAIN",
+        ) => BackplaneErrorKind::NotPublished,
         None if error.is_connection_refusal() => BackplaneErrorKind::Down,
-        // The answer was lost, or has not come in time.
-        None => BackplaneErrorKind::Unknown,
+        // The answer was lost, or has not come in time, or the script has ended half-way.
+        _ => BackplaneErrorKind::Unknown,
     }
 }
 
-pub(crate) fn failed(error: RedisError) -> BackplaneError {
+/// Whether what is asked for has to be asked of another server.
+pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(
+        error.code(),
+        Some("ASK" | "CLUSTERDOWN" | "MASTERDOWN" | "MOVED" | "READONLY")
+    )
+}
+
+pub(crate) fn not_published(error: RedisError) -> BackplaneError {
     BackplaneError::new(kind_of(&error), error)
+}
+
+/// The same of a question that publishes nothing.
+pub(crate) fn not_answered(error: RedisError) -> BackplaneError {
+    let kind = match kind_of(&error) {
+        BackplaneErrorKind::Unknown => BackplaneErrorKind::Down,
+        kind => kind,
+    };
+    BackplaneError::new(kind, error)
 }
 
 pub(crate) fn down(source: impl Into<Box<dyn Error + Send + Sync>>) -> BackplaneError {
     BackplaneError::new(BackplaneErrorKind::Down, source)
+}
+
+/// An error as a text, with what has caused it.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
 }

@@ -24,10 +24,18 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(namespace: &str) -> Self {
-        Self {
-            prefix: format!("{{{namespace}}}:"),
-        }
+    /// Channels know no databases, so that these are told apart by name.
+    pub(crate) fn new(namespace: &str, database: i64) -> Self {
+        let prefix = match database {
+            0 => format!("{{{namespace}}}:"),
+            _ => format!("{{{namespace}}}:{database}:"),
+        };
+        Self { prefix }
+    }
+
+    /// Whether a name can be a namespace: as a hash tag it is neither empty nor has braces.
+    pub(crate) fn can_be(namespace: &str) -> bool {
+        !namespace.is_empty() && !namespace.contains(['{', '}'])
     }
 
     pub(crate) fn sequence(&self) -> String {
@@ -59,12 +67,14 @@ mod tests {
 
     #[test]
     fn a_channel_tells_its_topic_whatever_that_is_called() {
-        let keys = Keys::new("shop");
+        let keys = Keys::new("shop", 0);
         for topic in ["x", "*", "t:{a}:b", "ü"] {
             assert_eq!(keys.topic_of(&keys.channel(topic)), Some(topic));
         }
         let node = NodeId::new(7).unwrap();
         assert_eq!(keys.topic_of(&keys.marks(node)), None);
         assert_eq!(keys.topic_of("{other}:t:x"), None);
+        let of_another_database = Keys::new("shop", 3).channel("x");
+        assert_eq!(keys.topic_of(&of_another_database), None);
     }
 }

@@ -1,42 +1,99 @@
 //! Several Helios servers as one: a backplane on Redis 7 or newer, or Valkey.
 //!
-//! ```no_run
-//! use helios_redis::Redis;
+//! [`Redis`] is a [`Backplane`]. Users name it `helios::redis::Redis`, with the feature `redis` of `helios-rs`; with that feature the variable
+//! `HELIOS_REDIS_URL` says the same without code. Nothing else in an app changes: rooms, resume on any server, broadcasts, events for one
+//! client and ends of topics go over all servers of a namespace.
 //!
-//! let backplane = Redis::connect("redis://127.0.0.1:6379").namespace("shop");
-//! # let _ = backplane;
+//! ```no_run
+//! use helios::prelude::*;
+//! use helios::redis::Redis;
+//!
+//! #[derive(Injectable)]
+//! struct News;
+//!
+//! #[controller]
+//! impl News {
+//!     #[sse("news")]
+//!     async fn news(&self, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+//!         sse.subscribe(["news"]).await
+//!     }
+//! }
+//!
+//! #[server(controllers = [News], sse(enabled = true))]
+//! struct App;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), helios::Error> {
+//!     let redis = Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+//!     Helios::new(App).backplane(redis).listen().await
+//! }
 //! ```
+//!
+//! # What is promised
+//!
+//! No gap without a word: what a client has not seen, it is told of by `helios:reset`. An id never names two events. `Ok` of a publish is in
+//! Redis' memory, and as durable as Redis is set to. A Redis that is restarted, or replaced by a replica, may have lost what it had
+//! answered, so that another sequence begins, and all clients are told so, once, without being disconnected. See
+//! [`Redis::keeps_everything`] for one that loses nothing.
+//!
+//! # What Redis needs
+//!
+//! * `maxmemory-policy noeviction`, which is its default. Else the app does not start.
+//! * `client-output-buffer-limit pubsub` as by default (`32mb 8mb 60`), or larger. Less breaks the link at each burst.
+//! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +config|get`, of the namespace `shop`. Without
+//!   `config|get` the settings are not looked at.
+
+#![forbid(unsafe_code)]
 
 mod entry;
 mod failure;
 mod keys;
 mod link;
+mod place;
 mod publisher;
 mod server;
 
+use std::env;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_core::sse::NodeId;
 use helios_http::sse::backplane::{
-    Ask, Backplane, BoxFuture, History, Publish, Started, Startup, Status, Watched,
+    Ask, BoxFuture, History, Publish, Started, Startup, Status, Watched,
 };
-use redis::{Client, Script, Value};
+use redis::{Script, Value};
 
-use crate::failure::{down, failed};
+#[doc(no_inline)]
+pub use helios_http::sse::backplane::Backplane;
+
+use crate::failure::{down, with_causes};
 use crate::keys::Keys;
-use crate::link::{AbortOnDrop, Broken, Link, bytes_of, number_of};
+use crate::link::{AbortOnDrop, Link, bytes_of, number_of};
+use crate::place::{Access, Place};
 use crate::publisher::Publisher;
 
-/// How long a node's lease lasts, in milliseconds.
-const LEASE: u64 = 15_000;
+/// The variable that names a Redis.
+const VARIABLE: &str = "HELIOS_REDIS_URL";
 
-/// A backplane on Redis.
+/// A backplane on Redis: all servers of one namespace are one hub.
+///
+/// It is connected to when the app starts, and what is said here is looked at then.
+///
+/// ```
+/// use helios::redis::Redis;
+///
+/// let one = Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+/// let by_sentinels = Redis::sentinel(["10.0.0.1:26379", "10.0.0.2:26379"], "mymaster").password("secret");
+/// let cluster = Redis::cluster(["10.0.0.1:7000", "10.0.0.2:7000"]).user("shop").password("secret");
+/// assert!(!format!("{cluster:?}").contains("secret"));
+/// # let _ = (one, by_sentinels);
+/// ```
 pub struct Redis {
-    url: String,
-    keys: Keys,
+    place: Place,
+    access: Access,
+    namespace: String,
     keeps_everything: bool,
     history: Script,
     running: OnceLock<Running>,
@@ -45,40 +102,143 @@ pub struct Redis {
 struct Running {
     link: Arc<Link>,
     publisher: Publisher,
-    _tasks: [AbortOnDrop; 2],
+    tasks: Mutex<Vec<AbortOnDrop>>,
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may hold a password.
+        // Addresses may hold passwords.
         f.debug_struct("Redis")
-            .field("prefix", &self.keys.prefix)
+            .field("namespace", &self.namespace)
             .finish_non_exhaustive()
     }
 }
 
 impl Redis {
-    /// A backplane on the server with this URL: `redis://user:password@host:port`. It is connected to when the app starts.
+    /// A backplane on the server with this URL: `redis://user:password@host:port/db`, or `rediss://..` for an encrypted link, with the feature
+    /// `redis-tls`.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379");
+    /// ```
     #[must_use]
     pub fn connect(url: impl Into<String>) -> Self {
+        Self::at(Place::Url(url.into()))
+    }
+
+    /// A backplane on the primary of this name, which these Sentinels know: each as `host:port`, or as a URL if a Sentinel has a password of its
+    /// own. How the primary is spoken to is said with [`user`](Self::user), [`password`](Self::password) and
+    /// [`encrypted`](Self::encrypted). A failover begins another sequence, and all clients are told.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::sentinel(["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"], "mymaster");
+    /// ```
+    #[must_use]
+    pub fn sentinel<S: Into<String>>(
+        sentinels: impl IntoIterator<Item = S>,
+        primary: impl Into<String>,
+    ) -> Self {
+        Self::at(Place::Sentinels {
+            sentinels: sentinels.into_iter().map(Into::into).collect(),
+            primary: primary.into(),
+        })
+    }
+
+    /// A backplane on a cluster, of which these nodes are asked where its slots are: each as `host:port`, or as a URL. A namespace is in one
+    /// slot, so that one node carries it. Give as many nodes as there are: those that are down are passed over.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::cluster(["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000"]).namespace("shop");
+    /// ```
+    #[must_use]
+    pub fn cluster<S: Into<String>>(nodes: impl IntoIterator<Item = S>) -> Self {
+        let nodes = nodes.into_iter().map(Into::into).collect();
+        Self::at(Place::Cluster { nodes })
+    }
+
+    fn at(place: Place) -> Self {
         Self {
-            url: url.into(),
-            keys: Keys::new("helios"),
+            place,
+            access: Access::default(),
+            namespace: "helios".to_owned(),
             keeps_everything: false,
             history: Script::new(include_str!("scripts/history.lua")),
             running: OnceLock::new(),
         }
     }
 
-    /// Keeps its keys and channels apart from those of other apps on the same server. Default: `helios`.
+    /// Keeps its keys and channels apart from those of other apps on the same server. Default: `helios`. It has no braces, and is not empty.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+    /// ```
     #[must_use]
-    pub fn namespace(mut self, name: &str) -> Self {
-        self.keys = Keys::new(name);
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = name.into();
         self
     }
 
-    /// Says that this Redis never loses what it has answered: `appendfsync always`, and no failover. Then a restart of Redis
-    /// begins no new sequence.
+    /// The user of Redis' access control list, where an address names none.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").user("shop").password("secret");
+    /// ```
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.access.user = Some(name.into());
+        self
+    }
+
+    /// The password, where an address names none. It is never written to a log.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").password("secret");
+    /// assert!(!format!("{redis:?}").contains("secret"));
+    /// ```
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.access.password = Some(password.into());
+        self
+    }
+
+    /// Encrypts the links to servers whose address is not a URL, as `rediss://` says it of one that is.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::sentinel(["10.0.0.1:26379"], "mymaster").encrypted();
+    /// ```
+    #[must_use]
+    pub fn encrypted(mut self) -> Self {
+        self.access.is_encrypted = true;
+        self
+    }
+
+    /// Trusts servers whose certificates this one has signed, in PEM, instead of those that the system trusts.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// fn of_our_own(pem: Vec<u8>) -> Redis {
+    ///     Redis::connect("rediss://redis.internal:6380").root_certificate(pem)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.access.root_certificate = Some(pem.into());
+        self
+    }
+
+    /// Says that this Redis never loses what it has answered: `appendonly yes` with `appendfsync always`, and nothing takes its place. Then a
+    /// restart of Redis begins no new sequence, and no client is told of it. If it is not so, an id may name two events.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").keeps_everything();
+    /// ```
     #[must_use]
     pub fn keeps_everything(mut self) -> Self {
         self.keeps_everything = true;
@@ -90,53 +250,57 @@ impl Redis {
     }
 
     async fn begin(&self, startup: Startup) -> Result<Started, BackplaneError> {
-        let refused = |error| BackplaneError::new(BackplaneErrorKind::Refused, error);
-        let client = Client::open(redis_url(&self.url))
-            .map_err(|_| refused("the URL of Redis cannot be read"))?;
-        let link = Link::new(client, self.keys.clone(), self.keeps_everything, startup);
+        let keys = self.keys()?;
+        let (place, access) = (self.place.clone(), self.access.clone());
+        let link = Link::new(place, access, keys, self.keeps_everything, startup);
         let link = Arc::new(link);
-        let (newest, pushes) = link.open().await.map_err(not_open)?;
+        let (newest, pushes) = link.open().await.map_err(link::Broken::refused)?;
         let (publisher, publishing) = Publisher::new(Arc::clone(&link));
-        let tasks = [
+        let tasks = vec![
             link::spawn(Arc::clone(&link).keep(pushes)),
             link::spawn(publishing),
         ];
         let running = Running {
             link,
             publisher,
-            _tasks: tasks,
+            tasks: Mutex::new(tasks),
         };
         // A second start does not exist.
         let _ = self.running.set(running);
-        self.renew_lease().await?;
         Ok(Started::at(newest))
+    }
+
+    fn keys(&self) -> Result<Keys, BackplaneError> {
+        let refused = |why: String| Err(BackplaneError::new(BackplaneErrorKind::Refused, why));
+        if !Keys::can_be(&self.namespace) {
+            let name = &self.namespace;
+            return refused(format!(
+                "`{name}` cannot be a namespace of Redis: it has no braces, and is not empty"
+            ));
+        }
+        match self.place.check(&self.access) {
+            Ok(database) => Ok(Keys::new(&self.namespace, database)),
+            Err(error) => refused(error.to_string()),
+        }
     }
 
     async fn renew_lease(&self) -> Result<(), BackplaneError> {
         let link = &self.running()?.link;
-        let mut set = redis::cmd("SET");
-        set.arg(link.keys.lease(link.startup.node))
-            .arg(1)
-            .arg("PX")
-            .arg(LEASE);
-        let mut connection = link.server()?.connection;
-        set.query_async(&mut connection).await.map_err(failed)
+        link.renew_lease(&link.server()?).await
     }
 
     async fn give_lease_up(&self) -> Result<(), BackplaneError> {
         let link = &self.running()?.link;
         let mut del = redis::cmd("DEL");
         del.arg(link.keys.lease(link.startup.node));
-        let mut connection = link.server()?.connection;
-        del.query_async(&mut connection).await.map_err(failed)
+        link.query(&link.server()?, &del).await
     }
 
     async fn has_lease(&self, node: NodeId) -> Result<bool, BackplaneError> {
         let link = &self.running()?.link;
         let mut exists = redis::cmd("EXISTS");
         exists.arg(link.keys.lease(node));
-        let mut connection = link.server()?.connection;
-        exists.query_async(&mut connection).await.map_err(failed)
+        link.query(&link.server()?, &exists).await
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<History, BackplaneError> {
@@ -144,35 +308,33 @@ impl Redis {
         let server = link.server()?;
         let age = link.startup.history_of(ask.topic).age.as_millis();
         let bound = |most: usize| u64::try_from(most).unwrap_or(u64::MAX).min(1 << 40);
+        let after = |after: EventId| i64::try_from(after.seq()).unwrap_or(i64::MAX);
         let mut call = self.history.key(link.keys.sequence());
         call.arg(&link.keys.prefix)
             .arg(ask.after.map_or(0, EventId::epoch))
             .arg(ask.topic)
-            .arg(
-                ask.after
-                    .map_or(-1, |after| i64::try_from(after.seq()).unwrap_or(i64::MAX)),
-            )
+            .arg(ask.after.map_or(-1, after))
             .arg(bound(ask.events))
             .arg(bound(ask.bytes))
             .arg(u64::try_from(age).unwrap_or(u64::MAX).min(1 << 52));
-        let mut connection = server.connection;
-        let answer: Vec<Value> = call.invoke_async(&mut connection).await.map_err(failed)?;
+        let mut connection = server.questions.clone();
+        let answer = call.invoke_async::<Vec<Value>>(&mut connection).await;
+        let answer = answer.map_err(|error| link.not_answered(&server, error))?;
         let is_newest = ask.after.is_none();
         history(answer, is_newest)
             .ok_or_else(|| down("Redis has answered what no script of this version gives"))
     }
 }
 
-/// With the third version of the protocol, in which events come between answers.
-fn redis_url(url: &str) -> String {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}protocol=resp3")
-}
-
-fn not_open(broken: Broken) -> BackplaneError {
-    match broken {
-        Broken::Failed(error) => error,
-        other => down(other),
+/// The Redis that `HELIOS_REDIS_URL` names, if it names one. For generated code.
+#[doc(hidden)]
+#[must_use]
+pub fn connect_named() -> Option<Arc<dyn Backplane>> {
+    // What is no text is no address, which the start says.
+    let url = env::var_os(VARIABLE)?.to_string_lossy().into_owned();
+    match url.is_empty() {
+        true => None,
+        false => Some(Arc::new(Redis::connect(url))),
     }
 }
 
@@ -205,10 +367,12 @@ impl Backplane for Redis {
     fn stop(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             if let Err(error) = self.give_lease_up().await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "the lease runs out by itself"
-                );
+                let error = with_causes(&error);
+                tracing::debug!(error, "the lease runs out by itself");
+            }
+            if let Some(running) = self.running.get() {
+                let mut tasks = running.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                tasks.clear();
             }
         })
     }

@@ -1,13 +1,19 @@
 //! The link of a node: what is published comes through it, in order, and between the events the marks that tell a place.
 //!
-//! It is one connection, made anew when it breaks. Nothing resubscribes behind its back: whatever may have been lost in between, the
-//! hub is told so, at its place.
+//! It is made anew when it breaks. Nothing resubscribes behind its back: whatever may have been lost in between, the hub is told so, at
+//! its place.
 //!
 //! # Why an answer has its place
 //!
 //! A script tells what it finds, and publishes a mark to the node's own channel. Redis runs nothing beside a script, so what was
 //! published before it has been pushed before the mark, and what is published after it comes behind. The answer is given when the mark
 //! has come.
+//!
+//! # Why an id never names two events
+//!
+//! A sequence is bound to a run of the server, so that a restart and a failover begin another one. A server that was a replica for a
+//! while has the same run, and perhaps less than before: a link that has seen it so calls the sequence void, and a node that has seen
+//! a greater number than there is says so with every question (`scripts/sequence.lua`).
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -16,50 +22,71 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use helios_core::backplane::BackplaneError;
+use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::{BackplaneEvent, Startup, Status, Watched, WatchedTopic};
-use redis::{Client, PushInfo, PushKind, Script, Value};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::oneshot;
+use redis::{PushInfo, PushKind, RedisError, Script, ScriptInvocation, Value};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::entry::{self, Entry};
-use crate::failure::{down, failed};
+use crate::failure::{down, is_elsewhere, not_answered, with_causes};
 use crate::keys::Keys;
-use crate::server::{self, Server, ServerError};
+use crate::place::{Access, Place};
+use crate::server::{self, Pushes, Server, ServerError};
 
 /// How often the link is tried.
-const PROBE: Duration = Duration::from_secs(5);
+const PROBE: Duration = Duration::from_secs(2);
 
-/// How long a mark may take. Two of them in a row that do not come break the link.
+/// Without an answer for so long, the link may be broken.
+const SUSPECT: Duration = Duration::from_secs(5);
+
+/// And for so long, it is: the longest is a probe more.
+const SILENT: Duration = Duration::from_secs(7);
+
+/// So long a mark may be on its way among events, which prove that the link carries.
+const SLOW: Duration = Duration::from_secs(20);
+
+/// How long a mark may take where somebody waits for it.
 const MARK: Duration = Duration::from_secs(5);
 
 /// The pauses between two attempts to connect: from the first, doubled, to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Channels that are subscribed to in one journey.
 const PIECE: usize = 256;
 
+/// How long a node's lease lasts, in milliseconds.
+const LEASE: u64 = 15_000;
+
 pub(crate) struct Link {
-    client: Client,
+    place: Place,
+    access: Access,
     pub(crate) keys: Keys,
-    /// The name of a sequence outlives the server's run.
+    /// A sequence outlives the server's run.
     keeps_everything: bool,
     pub(crate) startup: Startup,
     watch: Script,
     state: Mutex<State>,
     status: AtomicU8,
     marks: AtomicU64,
+    /// The server is not the one to ask any more.
+    left: Notify,
 }
 
 #[derive(Default)]
 struct State {
     server: Option<Server>,
+    /// The run of the server that was asked last.
+    run: String,
     watched: HashSet<String>,
     /// Who waits for a mark.
     waiting: HashMap<String, oneshot::Sender<()>>,
+    /// The newest id that this node knows.
+    seen: Option<EventId>,
+    /// The epoch that is over, because its server was a replica for a while.
+    void: u64,
 }
 
 /// Why the link broke.
@@ -67,30 +94,71 @@ struct State {
 pub(crate) enum Broken {
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error("the connection has ended")]
+    #[error("the connection has ended, or could not keep up")]
     Ended,
     #[error("Redis does not answer")]
     Silent,
+    #[error("this server is not the one to ask any more")]
+    Left,
     #[error("Redis has failed")]
     Failed(#[source] BackplaneError),
 }
 
+impl Broken {
+    /// The same for whoever starts.
+    pub(crate) fn refused(self) -> BackplaneError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Server(error) if error.is_final() => {
+                BackplaneError::new(BackplaneErrorKind::Refused, error)
+            }
+            other => down(other),
+        }
+    }
+}
+
+/// Forgets who waits for a mark, also when the question is dropped half-way.
+struct Mark<'a> {
+    link: &'a Link,
+    name: String,
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        self.link.lock().waiting.remove(&self.name);
+    }
+}
+
+/// What a link has heard.
+struct Heard {
+    /// Anything.
+    anything: Instant,
+    /// A mark: both ways carry.
+    mark: Instant,
+}
+
 impl Link {
     pub(crate) fn new(
-        client: Client,
+        place: Place,
+        access: Access,
         keys: Keys,
         keeps_everything: bool,
         startup: Startup,
     ) -> Self {
         Self {
-            client,
+            place,
+            access,
             keys,
             keeps_everything,
             startup,
-            watch: Script::new(include_str!("scripts/watch.lua")),
+            watch: Script::new(concat!(
+                include_str!("scripts/sequence.lua"),
+                include_str!("scripts/watch.lua")
+            )),
             state: Mutex::default(),
             status: AtomicU8::new(code(Status::Down)),
             marks: AtomicU64::new(0),
+            left: Notify::new(),
         }
     }
 
@@ -118,26 +186,66 @@ impl Link {
         server.ok_or_else(|| down("the link is down"))
     }
 
-    /// What a sequence is bound to.
-    pub(crate) fn run(&self, server: &Server) -> String {
-        match self.keeps_everything {
-            true => "kept".to_owned(),
-            false => server.run.clone(),
+    /// A call of a script that begins with `sequence.lua`.
+    pub(crate) fn of_sequence<'a>(
+        &self,
+        script: &'a Script,
+        server: &Server,
+    ) -> ScriptInvocation<'a> {
+        let (seen, void) = {
+            let state = self.lock();
+            (state.seen, state.void)
+        };
+        let run = match self.keeps_everything {
+            true => "kept",
+            false => &server.run,
+        };
+        let mut call = script.key(self.keys.sequence());
+        call.arg(&self.keys.prefix)
+            .arg(run)
+            .arg(fresh_epoch())
+            .arg(void)
+            .arg(seen.map_or(0, EventId::epoch))
+            .arg(seen.map_or(0, EventId::seq));
+        call
+    }
+
+    /// Notes what there is, by an answer or an event.
+    pub(crate) fn saw(&self, id: EventId) {
+        self.lock().saw(id);
+    }
+
+    /// Looks at an error for what it says of the server.
+    pub(crate) fn failed(&self, server: &Server, error: &RedisError) {
+        if !is_elsewhere(error) {
+            return;
+        }
+        let mut state = self.lock();
+        let is_asked = |asked: &Server| asked.run == server.run;
+        if state.server.as_ref().is_some_and(is_asked) {
+            if error.code() == Some("READONLY") {
+                state.demoted(&server.run);
+            }
+            self.left.notify_one();
         }
     }
 
     /// Connects for the first time, and gives the newest id. The rest is for [`Link::keep`].
-    pub(crate) async fn open(
-        self: &Arc<Self>,
-    ) -> Result<(EventId, UnboundedReceiver<PushInfo>), Broken> {
-        let (sender, mut pushes) = mpsc::unbounded_channel();
-        let server = server::connect(&self.client, sender).await?;
+    pub(crate) async fn open(&self) -> Result<(EventId, Pushes), Broken> {
+        let sequence = self.keys.sequence();
+        let client = self.place.find(&self.access, &sequence).await;
+        let client = client.map_err(ServerError::from)?;
+        let (server, mut pushes) = server::connect(&client).await.inspect_err(|error| {
+            if let ServerError::Replica(run) = error {
+                self.lock().demoted(run);
+            }
+        })?;
         let newest = self.begin(server, &mut pushes).await?;
         Ok((newest, pushes))
     }
 
-    /// Keeps the link up, for as long as somebody listens.
-    pub(crate) async fn keep(self: Arc<Self>, mut pushes: UnboundedReceiver<PushInfo>) {
+    /// Keeps the link up, for as long as this is polled.
+    pub(crate) async fn keep(self: Arc<Self>, mut pushes: Pushes) {
         loop {
             let broken = self.carry(&mut pushes).await;
             self.broke(&broken);
@@ -146,10 +254,8 @@ impl Link {
     }
 
     fn broke(&self, broken: &Broken) {
-        tracing::warn!(
-            error = broken as &dyn std::error::Error,
-            "the link to Redis broke"
-        );
+        let error = with_causes(broken);
+        tracing::warn!(error, "the link to Redis broke");
         let mut state = self.lock();
         state.server = None;
         // Who waits is told so.
@@ -159,8 +265,9 @@ impl Link {
     }
 
     /// Connects again, however often that fails, and tells the hub that anything may have been lost.
-    async fn reopen(self: &Arc<Self>) -> UnboundedReceiver<PushInfo> {
+    async fn reopen(self: &Arc<Self>) -> Pushes {
         let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
         loop {
             match self.open().await {
                 Ok((newest, pushes)) => {
@@ -168,8 +275,12 @@ impl Link {
                     return pushes;
                 }
                 Err(error) => {
-                    self.lock().server = None;
-                    tracing::debug!(error = &error as &dyn std::error::Error, "no link to Redis");
+                    let error = with_causes(&error);
+                    if error != said {
+                        // Each reason once.
+                        tracing::warn!(error, "there is no link to Redis");
+                        said = error;
+                    }
                 }
             }
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -179,30 +290,18 @@ impl Link {
 
     /// Subscribes to all that is watched, and gives the newest id at the place from which nothing is lost. What has come before it is
     /// not handed over: the hub asks for it.
-    async fn begin(
-        self: &Arc<Self>,
-        server: Server,
-        pushes: &mut UnboundedReceiver<PushInfo>,
-    ) -> Result<EventId, Broken> {
-        let mut channels: Vec<_> = {
-            let state = self.lock();
-            state
-                .watched
-                .iter()
-                .map(|topic| self.keys.channel(topic))
-                .collect()
-        };
-        channels.push(self.keys.marks(self.startup.node));
+    async fn begin(&self, server: Server, pushes: &mut Pushes) -> Result<EventId, Broken> {
+        let watched: Vec<String> = self.lock().watched.iter().cloned().collect();
+        let channels = watched.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.chain([self.marks_here()]).collect();
         self.subscribe(&server, "SSUBSCRIBE", &channels)
             .await
             .map_err(Broken::Failed)?;
         let mark = self.next_mark();
-        let asked = self
-            .ask(&server, &[], &mark)
-            .await
-            .map_err(Broken::Failed)?;
+        let asked = self.ask(&server, &[], &mark).await;
+        let asked = asked.map_err(Broken::Failed)?;
         let found = async {
-            while let Some(push) = pushes.recv().await {
+            while let Some(push) = pushes.next().await {
                 match self.read(push) {
                     Some(Push::Mark(found)) if found == mark => return Ok(()),
                     Some(Push::End) => return Err(Broken::Ended),
@@ -212,37 +311,54 @@ impl Link {
             Err(Broken::Ended)
         };
         timeout(MARK, found).await.map_err(|_| Broken::Silent)??;
-        self.lock().server = Some(server);
+        self.renew_lease(&server).await.map_err(Broken::Failed)?;
+        let forgotten: Vec<_> = {
+            let mut state = self.lock();
+            state.run.clone_from(&server.run);
+            state.server = Some(server.clone());
+            let is_gone = |topic: &&String| !state.watched.contains(*topic);
+            let gone = watched.iter().filter(is_gone);
+            gone.map(|topic| self.keys.channel(topic)).collect()
+        };
         self.set_status(Status::Up);
+        // Nobody reads them any more, since then.
+        let unsubscribed = self.subscribe(&server, "SUNSUBSCRIBE", &forgotten).await;
+        unsubscribed.map_err(Broken::Failed)?;
         Ok(asked.newest)
     }
 
     /// Hands over what comes, until the link breaks.
-    async fn carry(self: &Arc<Self>, pushes: &mut UnboundedReceiver<PushInfo>) -> Broken {
+    async fn carry(self: &Arc<Self>, pushes: &mut Pushes) -> Broken {
         let mut probes = interval(PROBE);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         probes.tick().await;
-        let mut heard = Instant::now();
+        let now = Instant::now();
+        let mut heard = Heard {
+            anything: now,
+            mark: now,
+        };
         loop {
             tokio::select! {
-                push = pushes.recv() => match push.map(|push| self.read(push)) {
-                    None | Some(Some(Push::End)) => return Broken::Ended,
-                    Some(None) => {}
-                    Some(Some(Push::Event(topic, entry))) => self.hand(&topic, entry),
-                    Some(Some(Push::Mark(mark))) => {
-                        heard = Instant::now();
-                        self.set_status(Status::Up);
-                        if let Some(waiting) = self.lock().waiting.remove(&mark) {
-                            let _ = waiting.send(());
+                push = pushes.next() => {
+                    let Some(push) = push else { return Broken::Ended };
+                    heard.anything = Instant::now();
+                    match self.read(push) {
+                        None => {}
+                        Some(Push::Event(topic, entry)) => self.hand(&topic, entry),
+                        Some(Push::Mark(mark)) => {
+                            heard.mark = heard.anything;
+                            self.found(&mark);
                         }
+                        Some(Push::Left) => return Broken::Left,
+                        Some(Push::End) => return Broken::Ended,
                     }
-                },
+                }
+                () = self.left.notified() => return Broken::Left,
                 _ = probes.tick() => {
-                    let silent = heard.elapsed();
-                    if silent > 2 * PROBE + PROBE / 2 {
+                    if heard.anything.elapsed() > SILENT || heard.mark.elapsed() > SLOW {
                         return Broken::Silent;
                     }
-                    if silent > PROBE + PROBE / 2 {
+                    if heard.mark.elapsed() > SUSPECT {
                         self.set_status(Status::Suspect);
                     }
                     self.probe();
@@ -251,21 +367,54 @@ impl Link {
         }
     }
 
-    /// Sends a mark on its way. A server that has become another one is left.
+    fn found(&self, mark: &str) {
+        self.set_status(Status::Up);
+        if let Some(waiting) = self.lock().waiting.remove(mark) {
+            // It may have been dropped.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Sends a mark on its way, and looks whether the server is what it was.
     fn probe(self: &Arc<Self>) {
+        let Ok(mut server) = self.server() else {
+            return;
+        };
         let link = Arc::clone(self);
         tokio::spawn(async move {
-            let Ok(server) = link.server() else { return };
+            match server::run_of(&mut server.questions).await {
+                Ok(run) if run == server.run => {}
+                Ok(_) => return link.left.notify_one(),
+                Err(ServerError::Replica(run)) => {
+                    link.lock().demoted(&run);
+                    return link.left.notify_one();
+                }
+                // It answers nothing; that shows by itself.
+                Err(_) => return,
+            }
             let mark = link.next_mark();
             if let Err(error) = link.ask(&server, &[], &mark).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a probe failed");
+                let error = with_causes(&error);
+                tracing::debug!(error, "a probe of Redis failed");
             }
         });
     }
 
     fn hand(&self, topic: &str, entry: Entry) {
+        {
+            let mut state = self.lock();
+            state.saw(entry.event.id);
+            // It was on its way when it was unwatched.
+            if !state.watched.contains(topic) {
+                return;
+            }
+        }
         let event = BackplaneEvent::event(topic, entry.event, entry.prev);
         self.startup.sink.accept(event);
+    }
+
+    fn marks_here(&self) -> String {
+        self.keys.marks(self.startup.node)
     }
 
     fn next_mark(&self) -> String {
@@ -279,33 +428,34 @@ impl Link {
         let server = self.server()?;
         let names = topics.iter().map(|topic| (*topic).to_owned());
         self.lock().watched.extend(names);
-        let channels: Vec<_> = topics
-            .iter()
-            .map(|topic| self.keys.channel(topic))
-            .collect();
+        let channels = topics.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.collect();
         self.subscribe(&server, "SSUBSCRIBE", &channels).await?;
-        let mark = self.next_mark();
+        let mark = Mark {
+            link: self,
+            name: self.next_mark(),
+        };
         let (waiting, found) = oneshot::channel();
-        self.lock().waiting.insert(mark.clone(), waiting);
-        let asked = self.ask(&server, topics, &mark).await;
-        let found = timeout(MARK, found).await;
-        self.lock().waiting.remove(&mark);
-        let asked = asked?;
-        match found {
+        self.lock().waiting.insert(mark.name.clone(), waiting);
+        let asked = self.ask(&server, topics, &mark.name).await?;
+        match timeout(MARK, found).await {
             Ok(Ok(())) => Ok(asked),
-            _ => Err(down("the link broke")),
+            _ => Err(down("the link broke, or is too slow")),
         }
     }
 
+    /// What is down subscribes to them no more when it is back.
     pub(crate) async fn unwatch(&self, topics: &[&str]) -> Result<(), BackplaneError> {
-        self.lock()
-            .watched
-            .retain(|topic| !topics.contains(&topic.as_str()));
-        let server = self.server()?;
-        let channels: Vec<_> = topics
-            .iter()
-            .map(|topic| self.keys.channel(topic))
-            .collect();
+        let server = {
+            let mut state = self.lock();
+            for topic in topics {
+                state.watched.remove(*topic);
+            }
+            state.server.clone()
+        };
+        let Some(server) = server else { return Ok(()) };
+        let channels = topics.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.collect();
         self.subscribe(&server, "SUNSUBSCRIBE", &channels).await
     }
 
@@ -320,11 +470,9 @@ impl Link {
             for channel in piece {
                 pipeline.cmd(command).arg(channel).ignore();
             }
-            let mut connection = server.connection.clone();
-            pipeline
-                .query_async::<()>(&mut connection)
-                .await
-                .map_err(failed)?;
+            let mut connection = server.listener.clone();
+            let done = pipeline.query_async::<()>(&mut connection).await;
+            done.map_err(|error| self.not_answered(server, error))?;
         }
         Ok(())
     }
@@ -335,33 +483,81 @@ impl Link {
         topics: &[&str],
         mark: &str,
     ) -> Result<Watched, BackplaneError> {
-        let mut ask = self.watch.key(self.keys.sequence());
-        ask.arg(&self.keys.prefix)
-            .arg(self.run(server))
-            .arg(fresh_epoch())
-            .arg(self.keys.marks(self.startup.node))
-            .arg(mark);
+        let mut ask = self.of_sequence(&self.watch, server);
+        ask.arg(self.marks_here()).arg(mark);
         for topic in topics {
             ask.arg(*topic);
         }
-        let mut connection = server.connection.clone();
-        let answer: Vec<Value> = ask.invoke_async(&mut connection).await.map_err(failed)?;
-        watched(answer)
-            .ok_or_else(|| down("Redis has answered what no script of this version gives"))
+        let mut connection = server.questions.clone();
+        let answer = ask.invoke_async::<Vec<Value>>(&mut connection).await;
+        let answer = answer.map_err(|error| self.not_answered(server, error))?;
+        let watched = watched(answer)
+            .ok_or_else(|| down("Redis has answered what no script of this version gives"))?;
+        self.saw(watched.newest);
+        Ok(watched)
+    }
+
+    /// Renews this node's lease, or makes it anew.
+    pub(crate) async fn renew_lease(&self, server: &Server) -> Result<(), BackplaneError> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys.lease(self.startup.node))
+            .arg(1)
+            .arg("PX")
+            .arg(LEASE);
+        self.query(server, &set).await
+    }
+
+    /// Asks one question.
+    pub(crate) async fn query<T: redis::FromRedisValue>(
+        &self,
+        server: &Server,
+        question: &redis::Cmd,
+    ) -> Result<T, BackplaneError> {
+        let mut connection = server.questions.clone();
+        let answer = question.query_async(&mut connection).await;
+        answer.map_err(|error| self.not_answered(server, error))
+    }
+
+    pub(crate) fn not_answered(&self, server: &Server, error: RedisError) -> BackplaneError {
+        self.failed(server, &error);
+        not_answered(error)
     }
 
     fn read(&self, push: PushInfo) -> Option<Push> {
-        match push.kind {
-            PushKind::Disconnection => return Some(Push::End),
-            PushKind::SMessage => {}
-            _ => return None,
-        }
+        let kind = push.kind;
         let mut data = push.data.into_iter();
-        let (channel, message) = (bytes_of(data.next()?)?, bytes_of(data.next()?)?);
-        let channel = std::str::from_utf8(&channel).ok()?;
-        match self.keys.topic_of(channel) {
-            Some(topic) => Some(Push::Event(topic.to_owned(), entry::of_message(message)?)),
-            None => Some(Push::Mark(String::from_utf8(message.to_vec()).ok()?)),
+        let mut next = || bytes_of(data.next()?);
+        match kind {
+            PushKind::Disconnection => Some(Push::End),
+            // Nobody here does that: the slot has gone to another node.
+            PushKind::SUnsubscribe => {
+                (next()?.as_ref() == self.marks_here().as_bytes()).then_some(Push::Left)
+            }
+            PushKind::SMessage => {
+                let (channel, message) = (next()?, next()?);
+                let channel = std::str::from_utf8(&channel).ok()?;
+                match self.keys.topic_of(channel) {
+                    Some(topic) => Some(Push::Event(topic.to_owned(), entry::of_message(message)?)),
+                    None => Some(Push::Mark(String::from_utf8(message.to_vec()).ok()?)),
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    fn saw(&mut self, id: EventId) {
+        let is_newer = |seen: EventId| seen.epoch() != id.epoch() || seen.seq() < id.seq();
+        if self.seen.is_none_or(is_newer) {
+            self.seen = Some(id);
+        }
+    }
+
+    /// The server of this run is a replica. What it has numbered before may be numbered anew.
+    fn demoted(&mut self, run: &str) {
+        if let (Some(seen), true) = (self.seen, self.run == run) {
+            self.void = seen.epoch();
         }
     }
 }
@@ -370,6 +566,7 @@ impl Link {
 enum Push {
     Event(String, Entry),
     Mark(String),
+    Left,
     End,
 }
 
@@ -382,7 +579,7 @@ const fn code(status: Status) -> u8 {
 }
 
 /// 48 bits: short to write, and exact in a script.
-pub(crate) fn fresh_epoch() -> u64 {
+fn fresh_epoch() -> u64 {
     fastrand::u64(1..1 << 48)
 }
 

@@ -7,10 +7,10 @@ use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::Publish;
 use redis::{Script, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::failure::{down, failed};
-use crate::link::{Link, fresh_epoch, number_of};
+use crate::failure::{down, not_published};
+use crate::link::{Link, number_of};
 
 /// Events of one journey.
 const MOST: usize = 64;
@@ -21,10 +21,14 @@ const MOST_BYTES: usize = 1 << 20;
 /// Publishes that wait for their journey; more wait for room.
 const WAITING: usize = 4_096;
 
+/// Bytes that wait, in KiB; a larger event waits alone.
+const WAITING_KIB: u32 = 64 << 10;
+
 type Answer = Result<EventId, BackplaneError>;
 
 pub(crate) struct Publisher {
     queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
 }
 
 struct Waiting {
@@ -34,6 +38,7 @@ struct Waiting {
     events: u64,
     age: u64,
     bytes: Bytes,
+    _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -41,7 +46,8 @@ impl Publisher {
     /// The publisher, and what carries what is published for as long as it is polled.
     pub(crate) fn new(link: Arc<Link>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(WAITING);
-        (Self { queue }, carry(link, waiting))
+        let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
+        (Self { queue, room }, carry(link, waiting))
     }
 
     pub(crate) async fn publish(&self, publish: &Publish<'_>) -> Answer {
@@ -56,6 +62,10 @@ impl Publisher {
         &self,
         publish: &Publish<'_>,
     ) -> Result<oneshot::Receiver<Answer>, BackplaneError> {
+        let stopped = || down("it has stopped");
+        let kib = u32::try_from(publish.bytes.len() >> 10).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib.clamp(1, WAITING_KIB));
+        let room = room.await.map_err(|_| stopped())?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             topic: publish.topic.to_owned(),
@@ -66,10 +76,11 @@ impl Publisher {
                 .unwrap_or(u64::MAX)
                 .clamp(1, MAX_AGE),
             bytes: publish.bytes.clone(),
+            _room: room,
             answer,
         };
         let sent = self.queue.send(waiting).await;
-        sent.map_err(|_| down("it has stopped"))?;
+        sent.map_err(|_| stopped())?;
         Ok(answered)
     }
 }
@@ -78,7 +89,10 @@ impl Publisher {
 const MAX_AGE: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;
 
 async fn carry(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
-    let script = Script::new(include_str!("scripts/publish.lua"));
+    let script = Script::new(concat!(
+        include_str!("scripts/sequence.lua"),
+        include_str!("scripts/publish.lua")
+    ));
     let mut next = None;
     loop {
         let first = match next.take() {
@@ -124,11 +138,8 @@ async fn publish(
 ) -> Result<Vec<Answer>, BackplaneError> {
     let server = link.server()?;
     let keep = u64::try_from(link.startup.keep_keys.as_millis()).unwrap_or(u64::MAX);
-    let mut call = script.key(link.keys.sequence());
-    call.arg(&link.keys.prefix)
-        .arg(link.run(&server))
-        .arg(fresh_epoch())
-        .arg(keep.clamp(1, MAX_AGE));
+    let mut call = link.of_sequence(script, &server);
+    call.arg(keep.clamp(1, MAX_AGE));
     for waiting in batch {
         call.arg(&waiting.topic)
             .arg(&waiting.key)
@@ -137,8 +148,12 @@ async fn publish(
             .arg(waiting.age)
             .arg(&waiting.bytes[..]);
     }
-    let mut connection = server.connection.clone();
-    let answer: Vec<Value> = call.invoke_async(&mut connection).await.map_err(failed)?;
+    let mut connection = server.questions.clone();
+    let answer = call.invoke_async::<Vec<Value>>(&mut connection).await;
+    let answer = answer.map_err(|error| {
+        link.failed(&server, &error);
+        not_published(error)
+    })?;
     let mut answer = answer.iter().map(number_of);
     let epoch = answer.next().flatten();
     let epoch = epoch.ok_or(BackplaneErrorKind::Unknown)?;
@@ -147,5 +162,10 @@ async fn publish(
         Some(seq) => Ok(EventId::new(epoch, seq)),
         None => unknown(),
     });
-    Ok(answers.collect())
+    let answers: Vec<Answer> = answers.collect();
+    let newest = answers.iter().rev().find_map(|answer| answer.as_ref().ok());
+    if let Some(newest) = newest {
+        link.saw(*newest);
+    }
+    Ok(answers)
 }

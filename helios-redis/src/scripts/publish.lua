@@ -1,30 +1,23 @@
 -- Publishes several events at once: each has a number, its place in its topic's list, and is handed to all nodes.
 --
--- KEYS  1 the sequence
--- ARGV  1 prefix of all keys   2 run of the server   3 epoch if another one begins   4 ms for which keys count
---       then for each event: topic, key, whether it is the end, events kept, ms kept, bytes
+-- ARGV  7 ms for which keys count, then for each event: topic, key, whether it is the end, events kept, ms kept, bytes
 -- Gives the epoch, and for each event its number, or 0 if its topic is finished.
-local prefix, run, fresh, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local count = (#ARGV - 4) / 6
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'run')
-local epoch = known[1]
-if not epoch or known[2] ~= run then
-  epoch = fresh
-  redis.call('HSET', KEYS[1], 'v', 1, 'epoch', epoch, 'run', run, 'seq', 0)
-  redis.call('DEL', prefix .. 'k')
-end
+local keep = ARGV[7]
+local count = (#ARGV - 7) / 6
 -- Taken before anything is written: a number that is void is never given out again.
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
+seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('LINDEX', prefix .. 'k', -1)
-if not last or struct.unpack('>I8', last) < ms - 1000 then
+local ticked = last and struct.unpack('>I8', last)
+-- A clock that was set back ticks, too.
+if not ticked or ticked < ms - 1000 or ticked > ms then
   redis.call('RPUSH', prefix .. 'k', struct.pack('>I8I8', ms, seq))
   redis.call('LTRIM', prefix .. 'k', -4096, -1)
 end
 local answers = { epoch }
 for n = 0, count - 1 do
-  local at = 4 + n * 6
+  local at = 7 + n * 6
   local topic, key, ends = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1'
   local most, age, bytes = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local name = epoch .. ':' .. topic

@@ -1,6 +1,8 @@
 //! A Redis of one's own, and hubs behind it.
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -51,8 +53,45 @@ impl Server {
         self.process.kill().await.unwrap();
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it where it stands: connections stay, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().expect("it runs").to_string();
+        let done = std::process::Command::new("kill").args([signal, &id]).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// Asks it something, as somebody else.
+    pub(crate) async fn ask(&self, words: &[&str]) {
+        self.answer(words).await;
+    }
+
+    pub(crate) async fn answer(&self, words: &[&str]) -> String {
+        let mut ask = Command::new("redis-cli");
+        ask.args(["-p", &self.port.to_string()]).args(words);
+        let said = timeout(DEADLINE, ask.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        assert!(!said.starts_with("ERR"), "{words:?}: {said}");
+        said
     }
 
     async fn answers(&self) {
