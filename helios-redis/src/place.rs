@@ -49,6 +49,7 @@ pub(crate) enum PlaceError {
         "`rediss://` needs the feature `redis-tls` of helios-rs: `cargo add helios-rs --features redis-tls`"
     )]
     NoTls,
+    #[cfg(feature = "tls")]
     #[error("the certificate of Redis cannot be read: give it as PEM")]
     Certificate(#[source] RedisError),
     #[error("no Sentinel can be reached ({0})")]
@@ -62,7 +63,12 @@ pub(crate) enum PlaceError {
 impl PlaceError {
     /// Waiting does not help.
     pub(crate) const fn is_final(&self) -> bool {
-        matches!(self, Self::Address | Self::NoTls | Self::Certificate(_))
+        match self {
+            Self::Address | Self::NoTls => true,
+            #[cfg(feature = "tls")]
+            Self::Certificate(_) => true,
+            Self::NoSentinel(_) | Self::NoPrimary { .. } | Self::NoCluster(_) => false,
+        }
     }
 }
 
@@ -109,7 +115,9 @@ impl Access {
             true => address.to_owned(),
             false => format!("{}://{address}", self.scheme()),
         };
-        if !cfg!(feature = "tls") && (url.starts_with("rediss:") || url.starts_with("valkeys:")) {
+        let has_certificate = self.root_certificate.is_some();
+        if !cfg!(feature = "tls") && (has_certificate || url.starts_with("rediss:") || url.starts_with("valkeys:"))
+        {
             return Err(PlaceError::NoTls);
         }
         let info = url

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::StartupFault;
 use crate::sse::backplane::Backplane;
 use crate::sse::network::Network;
 use helios_core::hub::{BacklogLimits, EventId, HistoryLimits, LivenessLimits, Ring};
@@ -286,12 +287,40 @@ pub struct SseTable {
     pub welcome: bool,
     /// What the names of control events begin with.
     pub control_prefix: Option<&'static str>,
-    /// Opens the log, if there is to be one. `None` if the facade has none.
-    pub log: Option<OpenLog>,
+    /// Opens the backplane that is named without code.
+    pub log: Option<OpenNamed>,
 }
 
-/// Opens what `sse(log = ..)` or `HELIOS_SSE_LOG` names.
-type OpenLog = fn() -> Option<Arc<dyn Backplane>>;
+/// Opens what `sse(log = ..)` or the environment names.
+type OpenNamed = fn() -> Named;
+
+/// The backplanes that are named without code.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Named {
+    /// What `HELIOS_REDIS_URL` names; `None` if the facade does not have it.
+    pub redis: Option<Option<Arc<dyn Backplane>>>,
+    /// What `sse(log = ..)` or `HELIOS_SSE_LOG` names.
+    pub log: Option<Arc<dyn Backplane>>,
+}
+
+impl Named {
+    /// The one that counts. The environment stands before the attribute.
+    pub(crate) fn choose(self) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
+        const REDIS: &str = "HELIOS_REDIS_URL";
+        const LOG: &str = "HELIOS_SSE_LOG";
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self.redis {
+            None if is_set(REDIS) => Err(StartupFault::NeedsFeature {
+                variable: REDIS,
+                feature: "redis",
+            }),
+            Some(Some(_)) if is_set(LOG) => Err(StartupFault::TwoBackplanes(REDIS, LOG)),
+            Some(Some(redis)) => Ok(Some(redis)),
+            _ => Ok(self.log),
+        }
+    }
+}
 
 impl Default for SseOptions {
     fn default() -> Self {

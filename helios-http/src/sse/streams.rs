@@ -83,6 +83,10 @@ impl Streams {
         let _ = self.replication.set(self.replicate(backplane));
     }
 
+    pub(crate) fn has_backplane_of_code(&self) -> bool {
+        self.replication.get().is_some()
+    }
+
     /// Puts a backplane behind the hub unless another one is set.
     pub(crate) fn set_default_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
         let _ = self.default_replication.set(self.replicate(backplane));
