@@ -25,7 +25,9 @@ pub(crate) enum Place {
         primary: String,
     },
     /// One of the nodes knows which of them has the slot.
-    Cluster { nodes: Vec<String> },
+    Cluster {
+        nodes: Vec<String>,
+    },
 }
 
 /// How it is spoken to.
@@ -116,7 +118,8 @@ impl Access {
             false => format!("{}://{address}", self.scheme()),
         };
         let has_certificate = self.root_certificate.is_some();
-        if !cfg!(feature = "tls") && (has_certificate || url.starts_with("rediss:") || url.starts_with("valkeys:"))
+        if !cfg!(feature = "tls")
+            && (has_certificate || url.starts_with("rediss:") || url.starts_with("valkeys:"))
         {
             return Err(PlaceError::NoTls);
         }
@@ -220,7 +223,10 @@ async fn ask_sentinels(
                 let mut ask = redis::cmd("SENTINEL");
                 ask.arg("MASTER").arg(name);
                 // A Sentinel that does not know the name says so with an error.
-                match ask.query_async::<HashMap<String, String>>(&mut connection).await {
+                match ask
+                    .query_async::<HashMap<String, String>>(&mut connection)
+                    .await
+                {
                     Ok(primary) => Ok(Ok(primary)),
                     Err(error) if error.code().is_some() => Ok(Err(with_causes(&error))),
                     Err(error) => Err(error),
@@ -298,7 +304,12 @@ async fn ask_cluster(
         .into_iter()
         .flatten()
         .max_by_key(|(epoch, _)| *epoch);
-    let said = || failed.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    let said = || {
+        failed
+            .into_iter()
+            .filter_map(Result::err)
+            .collect::<Vec<_>>()
+    };
     newest
         .map(|(_, addr)| addr)
         .ok_or_else(|| PlaceError::NoCluster(said().join("; ")))
@@ -379,9 +390,8 @@ mod tests {
                 Value::Int(port),
             ])
         };
-        let range = |first, last, node| {
-            Value::Array(vec![Value::Int(first), Value::Int(last), node])
-        };
+        let range =
+            |first, last, node| Value::Array(vec![Value::Int(first), Value::Int(last), node]);
         let slots = Value::Array(vec![
             range(0, 99, node("a", 1)),
             range(100, 200, node("", 2)),

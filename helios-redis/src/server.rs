@@ -73,8 +73,9 @@ impl ServerError {
 
     fn of(error: RedisError) -> Self {
         match (error.kind(), error.code()) {
-            (ErrorKind::AuthenticationFailed, _)
-            | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => Self::Password(error),
+            (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
+                Self::Password(error)
+            }
             (ErrorKind::RESP3NotSupported, _) => Self::Unusable(error),
             _ => Self::Unreachable(error),
         }

@@ -76,7 +76,9 @@ impl Server {
 
     fn signal(&self, signal: &str) {
         let id = self.process.id().expect("it runs").to_string();
-        let done = std::process::Command::new("kill").args([signal, &id]).status();
+        let done = std::process::Command::new("kill")
+            .args([signal, &id])
+            .status();
         assert!(done.unwrap().success());
     }
 
@@ -107,12 +109,97 @@ impl Server {
     }
 
     pub(crate) async fn hub(&self) -> SseHub {
-        let redis = Redis::connect(self.url()).namespace("test");
-        SseHub::behind(redis, |_| {}).await.unwrap()
+        hub(Redis::connect(self.url())).await
+    }
+
+    /// One that copies this one, by way of an address.
+    pub(crate) async fn replica_of(addr: SocketAddr, args: &[&str]) -> Self {
+        let (host, port) = (addr.ip().to_string(), addr.port().to_string());
+        let args = [
+            args,
+            &[
+                "--replicaof",
+                &host,
+                &port,
+                "--repl-diskless-sync-delay",
+                "0",
+            ],
+        ]
+        .concat();
+        let replica = Self::start_with(&args).await;
+        replica
+            .until("it is a copy", async || {
+                replica
+                    .says("INFO replication", "master_link_status:up")
+                    .await
+            })
+            .await;
+        replica
+    }
+
+    pub(crate) async fn says(&self, question: &str, answer: &str) -> bool {
+        let words: Vec<_> = question.split(' ').collect();
+        self.answer(&words).await.contains(answer)
+    }
+
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        until(what, is_so).await;
     }
 }
 
-fn free_port() -> u16 {
+/// Asks again and again, until it is so.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(
+        timeout(DEADLINE, asking).await.is_ok(),
+        "{what}: not in time"
+    );
+}
+
+/// A Sentinel that watches a primary named `shop`.
+pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path) -> Server {
+    let port = free_port();
+    let conf = folder.join(format!("sentinel-{port}.conf"));
+    let (of_primary, dir) = (primary.port, folder.display());
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor shop 127.0.0.1 {of_primary} 1\n\
+         sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 5000\n"
+    );
+    std::fs::write(&conf, text).unwrap();
+    let process = Command::new("redis-server")
+        .arg(&conf)
+        .arg("--sentinel")
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("redis-server is installed");
+    let sentinel = Server {
+        port,
+        args: Vec::new(),
+        process,
+    };
+    sentinel.answers().await;
+    sentinel
+}
+
+pub(crate) async fn hub(redis: Redis) -> SseHub {
+    SseHub::behind(redis.namespace("test"), |_| {})
+        .await
+        .unwrap()
+}
+
+/// What is said to whoever starts with this.
+pub(crate) async fn refusal(redis: Redis) -> String {
+    let refused = SseHub::behind(redis, |_| {}).await.unwrap_err();
+    let causes = std::iter::successors(Some(&refused as &dyn std::error::Error), |it| it.source());
+    causes.map(|it| format!("{it} ({it:?})\n")).collect()
+}
+
+pub(crate) fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -184,6 +271,39 @@ impl Client {
         assert_eq!(event.event, "message", "{event:?}");
         event.data
     }
+}
+
+impl Client {
+    /// Reads on until an event of this text, and gives all events until then.
+    pub(crate) async fn until(&mut self, text: &str) -> Vec<DecodedEvent> {
+        let mut read = Vec::new();
+        loop {
+            let event = self.next().await;
+            let is_last = event.event == "message" && event.data == text;
+            read.push(event);
+            if is_last {
+                return read;
+            }
+        }
+    }
+}
+
+/// Publishes until it is published.
+pub(crate) async fn send_at_last(hub: &SseHub, topic: &str, text: &str) -> helios::sse::EventId {
+    let sending = async {
+        loop {
+            match hub.sse().publish(topic, text).await {
+                Ok(id) => return id,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let sent = timeout(DEADLINE, sending).await;
+    sent.expect("it is published in time")
+}
+
+pub(crate) fn count(events: &[DecodedEvent], name: &str) -> usize {
+    events.iter().filter(|event| event.event == name).count()
 }
 
 pub(crate) async fn send(hub: &SseHub, topic: &str, text: &str) -> String {
