@@ -10,6 +10,11 @@ fn kind_of(error: &RedisError) -> BackplaneErrorKind {
     if error.kind() == ErrorKind::AuthenticationFailed {
         return BackplaneErrorKind::Refused;
     }
+    // Of what a script may not do, Redis says so only in its words.
+    let detail = error.detail().unwrap_or_default();
+    if detail.contains("user executing the script") {
+        return BackplaneErrorKind::Refused;
+    }
     match error.code() {
         Some("OOM") => BackplaneErrorKind::Full,
         Some("NOPERM" | "NOAUTH" | "WRONGPASS") => BackplaneErrorKind::Refused,
@@ -32,8 +37,20 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     )
 }
 
+/// A cluster's node has said so to somebody who does not know of the cluster.
+#[derive(Debug, thiserror::Error)]
+#[error("another node of a cluster has the keys: name its nodes with `Redis::cluster`")]
+struct Moved(#[source] RedisError);
+
+fn explained(kind: BackplaneErrorKind, error: RedisError) -> BackplaneError {
+    match error.code() {
+        Some("MOVED") => BackplaneError::new(kind, Moved(error)),
+        _ => BackplaneError::new(kind, error),
+    }
+}
+
 pub(crate) fn not_published(error: RedisError) -> BackplaneError {
-    BackplaneError::new(kind_of(&error), error)
+    explained(kind_of(&error), error)
 }
 
 /// The same of a question that publishes nothing.
@@ -42,7 +59,7 @@ pub(crate) fn not_answered(error: RedisError) -> BackplaneError {
         BackplaneErrorKind::Unknown => BackplaneErrorKind::Down,
         kind => kind,
     };
-    BackplaneError::new(kind, error)
+    explained(kind, error)
 }
 
 pub(crate) fn down(source: impl Into<Box<dyn Error + Send + Sync>>) -> BackplaneError {

@@ -40,7 +40,7 @@
 //!
 //! * `maxmemory-policy noeviction`, which is its default. Else the app does not start.
 //! * `client-output-buffer-limit pubsub` as by default (`32mb 8mb 60`), or larger. Less breaks the link at each burst.
-//! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +config|get`, of the namespace `shop`. Without
+//! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get`, of the namespace `shop`. Without
 //!   `config|get` the settings are not looked at.
 
 #![forbid(unsafe_code)]

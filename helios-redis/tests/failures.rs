@@ -194,28 +194,53 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_server_that_was_a_replica_for_a_moment_begins_another_sequence() {
-    let primary = Server::start().await;
-    let other = Server::start().await;
-    let one = primary.hub().await;
+async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let primary = Server::start_with(&["--dir", dir]).await;
+    let copying = Proxy::start(primary.addr()).await.unwrap();
+    let other = Server::replica_of(copying.addr(), &["--dir", dir]).await;
+    let (one, two) = (primary.hub().await, primary.hub().await);
     let mut client = Client::join(&one, &["x"], None).await;
     let mut names = Names::default();
-    let first: EventId = send(&one, "x", "1").await.parse().unwrap();
+    names.note(send(&one, "x", "1").await, "1");
+    other
+        .until("it is copied", async || {
+            other.answer(&["HGET", "{test}:m", "seq"]).await == "1"
+        })
+        .await;
+    copying.hold(Way::ToClient);
+    for text in ["2", "3"] {
+        names.note(send(&one, "x", text).await, text);
+    }
+    other.ask(&["REPLICAOF", "NO", "ONE"]).await;
     let port = other.port().to_string();
     primary.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
     let refused = one.sse().publish("x", "refused").await;
+    let kind = kind_of(refused);
     assert!(
         matches!(
-            kind_of(refused),
+            kind,
             BackplaneErrorKind::NotPublished | BackplaneErrorKind::Down
         ),
-        "it is a replica"
+        "{kind:?}"
     );
+    // Also for one that has seen nothing of what was lost.
     until_status(&one, Status::Down).await;
+    until_status(&two, Status::Down).await;
+    primary
+        .until("what was lost is lost", async || {
+            primary
+                .says("INFO replication", "master_link_status:up")
+                .await
+        })
+        .await;
+    assert_eq!(primary.answer(&["HGET", "{test}:m", "seq"]).await, "1");
     primary.ask(&["REPLICAOF", "NO", "ONE"]).await;
-    let second = send_at_last(&one, "x", "2").await;
-    assert_eq!(second.is_after(first), None);
-    names.note_all(&timeout(HEALED, client.until("2")).await.unwrap());
+    for text in ["4", "5", "6"] {
+        names.note(send_at_last(&two, "x", text).await, text);
+    }
+    names.note_all(&timeout(HEALED, client.until("6")).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

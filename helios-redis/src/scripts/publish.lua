@@ -6,7 +6,6 @@ local keep = ARGV[7]
 local count = (#ARGV - 7) / 6
 -- Taken before anything is written: a number that is void is never given out again.
 seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
-local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('LINDEX', prefix .. 'k', -1)
 local ticked = last and struct.unpack('>I8', last)

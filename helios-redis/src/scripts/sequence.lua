@@ -7,6 +7,8 @@
 -- ARGV  1 prefix of all keys   2 run of the server   3 epoch if another one begins   4 an epoch that is over, or 0
 --       5 an epoch, and   6 the newest number that the node has seen of it
 local prefix = ARGV[1]
+-- Here, so that a user who may not is refused before anything is written.
+local time = redis.call('TIME')
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'seq')
 local epoch, seq = known[1], tonumber(known[3] or 0)
 local goes_on = epoch and known[2] == ARGV[2] and epoch ~= ARGV[4]
