@@ -53,7 +53,7 @@ pub(crate) enum PlaceError {
     NoTls,
     #[cfg(feature = "tls")]
     #[error("the certificate of Redis cannot be read: give it as PEM")]
-    Certificate(#[source] RedisError),
+    Certificate,
     #[error("no Sentinel can be reached ({0})")]
     NoSentinel(String),
     #[error("no Sentinel knows the primary `{name}`: look at `sentinel monitor` ({said})")]
@@ -68,7 +68,7 @@ impl PlaceError {
         match self {
             Self::Address | Self::NoTls => true,
             #[cfg(feature = "tls")]
-            Self::Certificate(_) => true,
+            Self::Certificate => true,
             Self::NoSentinel(_) | Self::NoPrimary { .. } | Self::NoCluster(_) => false,
         }
     }
@@ -171,11 +171,15 @@ impl Access {
         let Some(root) = &self.root_certificate else {
             return Client::open(info).map_err(|_| PlaceError::Address);
         };
+        // Of what has none, `redis` would trust nobody.
+        if !String::from_utf8_lossy(root).contains("BEGIN CERTIFICATE") {
+            return Err(PlaceError::Certificate);
+        }
         let certificates = redis::TlsCertificates {
             client_tls: None,
             root_cert: Some(root.clone()),
         };
-        Client::build_with_tls(info, certificates).map_err(PlaceError::Certificate)
+        Client::build_with_tls(info, certificates).map_err(|_| PlaceError::Certificate)
     }
 
     #[cfg(not(feature = "tls"))]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use helios::prelude::*;
 use helios_redis::Redis;
-use support::{Client, DEADLINE, Server, free_port, hub, refusal, send, send_at_last};
+use support::{Client, DEADLINE, Server, free_port, hub, refusal, send, send_at_last, until};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -110,7 +110,12 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
     move_slot(&nodes, from, (from + 1) % 3, &slot).await;
     let fourth = timeout(HEALED, send_at_last(&one, "x", "4")).await.unwrap();
     assert!(!ids.contains(&fourth.to_string()));
-    let read = timeout(HEALED, client.until("4")).await.unwrap();
+    until("the other is back", async || {
+        two.sse().stats().backplane == Some(helios::backplane::Status::Up)
+    })
+    .await;
+    send_at_last(&one, "x", "last").await;
+    let read = timeout(HEALED, client.until("last")).await.unwrap();
     assert!(support::count(&read, "helios:reset") <= 1, "{read:?}");
     assert_eq!(owner(&nodes).await.0, (from + 1) % 3);
 }

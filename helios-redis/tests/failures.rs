@@ -128,11 +128,17 @@ async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() 
     replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
     let port = primary.port().to_string();
     replica.ask(&["CONFIG", "SET", "port", &port]).await;
-    for n in 20..40 {
-        let text = n.to_string();
-        names.note(send_at_last(&one, "x", &text).await, &text);
-    }
-    let read = timeout(HEALED, client.until("39")).await.unwrap();
+    let healed = async {
+        for n in 20..40 {
+            let text = n.to_string();
+            names.note(send_at_last(&one, "x", &text).await, &text);
+        }
+        // What was published before this node was back is before the sequence that its clients are told of.
+        until_status(&two, Status::Up).await;
+        names.note(send_at_last(&one, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
     assert_eq!(count(&read, "helios:reset"), 1, "{read:?}");
     names.note_all(&read);
 }
@@ -167,11 +173,17 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
             replica.says("ROLE", "master").await
         })
         .await;
-    for n in 10..20 {
-        let text = n.to_string();
-        names.note(send_at_last(&one, "x", &text).await, &text);
-    }
-    names.note_all(&timeout(HEALED, client.until("19")).await.unwrap());
+    let healed = async {
+        for n in 10..20 {
+            let text = n.to_string();
+            names.note(send_at_last(&one, "x", &text).await, &text);
+        }
+        until_status(&two, Status::Up).await;
+        names.note(send_at_last(&one, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    names.note_all(&read);
     // The old one is back, and is a primary until the Sentinel tells it otherwise.
     primary.thaw();
     let mut published = 0;
@@ -237,10 +249,16 @@ async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
         .await;
     assert_eq!(primary.answer(&["HGET", "{test}:m", "seq"]).await, "1");
     primary.ask(&["REPLICAOF", "NO", "ONE"]).await;
-    for text in ["4", "5", "6"] {
-        names.note(send_at_last(&two, "x", text).await, text);
-    }
-    names.note_all(&timeout(HEALED, client.until("6")).await.unwrap());
+    let healed = async {
+        for text in ["4", "5", "6"] {
+            names.note(send_at_last(&two, "x", text).await, text);
+        }
+        until_status(&one, Status::Up).await;
+        names.note(send_at_last(&two, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    names.note_all(&read);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

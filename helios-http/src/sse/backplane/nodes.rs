@@ -1,4 +1,5 @@
-//! What servers tell each other over topics of their own: an event for one client that another server has.
+//! What servers tell each other over topics of their own: an event for one client that another server has, and users whose streams are
+//! to end on all of them.
 //!
 //! Each server has a lease at the backplane, and a topic that it alone watches. A client's id names its server, so that nobody is
 //! asked who has it. What is sent there has its place in the order of everything, as all that is published.
@@ -21,9 +22,17 @@ use crate::sse::hub::{Audience, Publication};
 const RENEWAL: Duration = Duration::from_secs(5);
 
 /// What is kept of a node's own topic: longer than a link is torn.
-pub(super) const LIMITS: HistoryLimits = HistoryLimits {
+const LIMITS: HistoryLimits = HistoryLimits {
     events: 4_096,
     age: Duration::from_secs(60),
+};
+
+/// The topic that all nodes watch. A server that is cut off finds there whose streams it should have ended.
+pub(super) const USERS: &str = "helios:users";
+
+const LIMITS_OF_USERS: HistoryLimits = HistoryLimits {
+    events: 16_384,
+    age: Duration::from_secs(60 * 60),
 };
 
 /// The topic that a node alone watches.
@@ -31,8 +40,12 @@ pub(super) fn topic_of(node: NodeId) -> String {
     format!("{RESERVED}node:{node}")
 }
 
-pub(super) fn is_reserved(topic: &str) -> bool {
-    topic.starts_with(RESERVED)
+/// How much is kept of a topic that servers themselves read; `None` for those of the app.
+pub(super) fn limits_of(topic: &str) -> Option<HistoryLimits> {
+    match topic {
+        USERS => Some(LIMITS_OF_USERS),
+        topic => topic.starts_with(RESERVED).then_some(LIMITS),
+    }
 }
 
 impl Replication {
@@ -62,6 +75,17 @@ impl Replication {
             finishes: false,
         };
         self.publish(&topic_of(node), &publication, None).await?;
+        Ok(())
+    }
+
+    /// Tells all servers to end the streams of the user whom the event names.
+    pub(crate) async fn disconnect(&self, user: UnnumberedEvent) -> Result<(), SseError> {
+        let publication = Publication {
+            event: Some(user),
+            audience: Audience::Servers,
+            finishes: false,
+        };
+        self.publish(USERS, &publication, None).await?;
         Ok(())
     }
 

@@ -76,8 +76,16 @@ const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
 /// Topics whose history is fetched at the same time.
 const FETCHES: usize = 64;
 
-/// Puts an event into the outbox of one client, if it is here.
-pub(crate) type Deliver = Box<dyn Fn(ClientId, &Bytes) + Send + Sync>;
+/// What arrives and is in no ring.
+pub(crate) enum Private {
+    /// An event for one client.
+    Event(ClientId, Bytes),
+    /// An event that names a user whose streams are to end.
+    Disconnect(Bytes),
+}
+
+/// Puts an event into the outbox of one client, if it is here, or does what other servers say.
+pub(crate) type Deliver = Box<dyn Fn(Private) + Send + Sync>;
 
 /// Tells streams how the backplane is reached now.
 pub(crate) type TellLink = Box<dyn Fn(Status) + Send + Sync>;
@@ -97,7 +105,7 @@ pub(crate) struct Replication {
     pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
     /// What is for one client alone, in the order of its numbers.
-    pub(super) private: Mutex<VecDeque<(ClientId, Bytes)>>,
+    pub(super) private: Mutex<VecDeque<Private>>,
     /// Held by who hands it over: one after the other.
     pub(super) delivering: Mutex<()>,
     pub(super) tell_link: TellLink,
@@ -152,11 +160,10 @@ impl Replication {
         woken.into_iter().for_each(Wakers::wake);
         // A second start does not exist.
         let _ = self.runtime.set(Handle::current());
-        let own = hub
-            .topics
-            .open_own(&nodes::topic_of(hub.node), hub.epoch(), hub.options());
-        for topic in [Arc::clone(&hub.topics.everyone), own] {
-            if let Err(error) = self.try_watch(&topic).await {
+        let names = [nodes::topic_of(hub.node), nodes::USERS.to_owned()];
+        let own = hub.topics.open_own(names, hub.epoch(), hub.options());
+        for topic in [&hub.topics.everyone].into_iter().chain(own) {
+            if let Err(error) = self.try_watch(topic).await {
                 self.stop().await;
                 return Err(error);
             }
@@ -284,10 +291,8 @@ impl Replication {
         publication: &Publication,
         key: Option<&'a str>,
     ) -> Publish<'a> {
-        let limits = match nodes::is_reserved(topic) {
-            true => nodes::LIMITS,
-            false => self.hub.options().history_of(topic),
-        };
+        let limits = nodes::limits_of(topic);
+        let limits = limits.unwrap_or_else(|| self.hub.options().history_of(topic));
         Publish::new(topic, pack(publication), limits)
             .finishing(publication.finishes)
             .with_key(key)

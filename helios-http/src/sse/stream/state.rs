@@ -501,6 +501,7 @@ fn request_to(streams: &Arc<Streams>) -> StreamRequest {
         last_event_id: None,
         peer: None,
         kept: None,
+        user: None,
     }
 }
 
