@@ -42,8 +42,8 @@ pub use helios_macros::__Unlinted as Unlinted;
 
 pub use crate::__log as log;
 
-use helios_http::sse::backplane::Backplane;
 use helios_http::rt::Named;
+use helios_http::sse::backplane::Backplane;
 
 /// The backplane that the environment names, else the log that the attribute names.
 pub fn open_named(folder: Option<&'static str>) -> Named {

@@ -677,7 +677,10 @@ impl Helios {
             &self.streams,
         );
         // Code stands before the environment.
-        faults.extend(self.misnamed.filter(|_| !self.streams.has_backplane_of_code()));
+        faults.extend(
+            self.misnamed
+                .filter(|_| !self.streams.has_backplane_of_code()),
+        );
         let router = Router::new(endpoints, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Startup(StartupFaults(faults)));

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use helios::backplane::{BackplaneErrorKind, Status};
@@ -11,7 +12,9 @@ use helios::prelude::*;
 use helios::sse::{EventId, SseHub};
 use helios::testing::backplane::{Proxy, Way};
 use helios_redis::Redis;
-use support::{Client, Server, count, hub, send, send_at_last, sentinel, until};
+use support::{Client, DEADLINE, Server, count, hub, send, send_at_last, sentinel, until};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Once everything is well, clients are at the newest event within this time.
@@ -364,4 +367,65 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
         send(&one, "x", text).await;
         assert_eq!(client.data().await, text);
     }
+}
+
+/// Which Redis the child publishes to.
+const NODE: &str = "HELIOS_REDIS_NODE";
+
+/// A node with a client, which says what it has published, until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_child_is_a_node() {
+    let Ok(url) = std::env::var(NODE) else { return };
+    let one = hub(Redis::connect(url)).await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    println!("\nclient {}", stream.id());
+    let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+    let _response = one.respond(head, stream).await;
+    for n in 0.. {
+        let id = one.sse().publish("x", n.to_string()).await.unwrap();
+        println!("\npublished {id} {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn what_a_node_has_published_before_it_is_killed_is_seen_and_its_clients_are_gone() {
+    let redis = Server::start().await;
+    let near = redis.hub().await;
+    let mut client = Client::join(&near, &["x"], None).await;
+    let mut node = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_child_is_a_node", "--nocapture"])
+        .env(NODE, redis.url())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(node.stdout.take().unwrap()).lines();
+    let (mut id, mut published) = (None, Vec::new());
+    while published.len() < 100 {
+        let line = timeout(DEADLINE, said.next_line()).await.unwrap();
+        let line = line.unwrap().expect("it goes on");
+        if let Some(client) = line.strip_prefix("client ") {
+            id = client.parse::<ClientId>().ok();
+        }
+        published.extend(line.strip_prefix("published ").map(str::to_owned));
+    }
+    node.kill().await.unwrap();
+    // It may have said more before it ended.
+    while let Ok(Some(line)) = said.next_line().await {
+        published.extend(line.strip_prefix("published ").map(str::to_owned));
+    }
+    let mut seen = Vec::new();
+    while seen.len() < published.len() {
+        let event = client.next().await;
+        assert_eq!(event.event, "message", "{event:?}");
+        seen.push(format!("{} {}", event.id, event.data));
+    }
+    assert_eq!(seen, published);
+    let id = id.expect("it has a client");
+    until("its lease has run out", async || {
+        let sent = near.sse().send_to_client(id, "for you").await;
+        matches!(sent, Err(SseError::NoSuchClient(_)))
+    })
+    .await;
 }

@@ -41,6 +41,12 @@ const RULES: [Rule; 4] = [
         circle: 1,
     },
     Rule {
+        krate: "helios-redis",
+        floors: &[],
+        roof: &[],
+        circle: 1,
+    },
+    Rule {
         krate: "helios-http",
         floors: &["testing", "server", "app", "routing", "sse"],
         roof: &["rt"],
