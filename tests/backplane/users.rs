@@ -32,7 +32,7 @@ async fn a_user_is_disconnected_on_all_servers_and_nobody_else_is() {
     let (one, two) = (start(&log, 1).await, start(&log, 2).await);
     let mut here = one.client_of("ann\n\"", &["x"]).await;
     let mut there = two.client_of("ann\n\"", &["x"]).await;
-    let mut again = two.client_of("ann\n\"", &[]).await;
+    let mut again = two.client_of("ann\n\"", &["y"]).await;
     let mut other = two.client_of("ann", &["x"]).await;
     let (mut nobody, _) = two.client(&["x"]).await;
     one.sse().disconnect_user("ann\n\"").await.unwrap();
@@ -82,6 +82,5 @@ async fn a_hub_alone_and_one_behind_memory_disconnect_a_user() {
         hub.sse().disconnect_user("bob").await.unwrap();
         hub.sse().disconnect_user("ann").await.unwrap();
         ends(&mut client).await;
-        assert_eq!(hub.sse().clients().len(), 0);
     }
 }
