@@ -21,7 +21,7 @@ struct Rule {
     circle: usize,
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 5] = [
     Rule {
         krate: "helios-core",
         floors: &[],

@@ -307,9 +307,15 @@ pub struct Named {
 impl Named {
     /// The one that counts. The environment stands before the attribute.
     pub(crate) fn choose(self) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
+        self.choose_by(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
+    fn choose_by(
+        self,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
         const REDIS: &str = "HELIOS_REDIS_URL";
         const LOG: &str = "HELIOS_SSE_LOG";
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self.redis {
             None if is_set(REDIS) => Err(StartupFault::NeedsFeature {
                 variable: REDIS,
@@ -465,6 +471,27 @@ impl SseOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_this_program_cannot_follow_is_a_fault_that_names_the_feature() {
+        let chosen = |redis, variables: &[&str]| {
+            let named = Named { redis, log: None };
+            let chosen = named.choose_by(|name| variables.contains(&name));
+            chosen.map(|chosen| chosen.is_some())
+        };
+        let redis =
+            || -> Arc<dyn Backplane> { Arc::new(crate::testing::backplane::InMemory::new()) };
+        let fault = chosen(None, &["HELIOS_REDIS_URL"]).unwrap_err();
+        assert!(fault.to_string().contains("--features redis"), "{fault}");
+        assert!(matches!(chosen(None, &[]), Ok(false)));
+        assert!(matches!(chosen(Some(None), &["HELIOS_SSE_LOG"]), Ok(false)));
+        assert!(matches!(
+            chosen(Some(Some(redis())), &["HELIOS_REDIS_URL"]),
+            Ok(true)
+        ));
+        let two = chosen(Some(Some(redis())), &["HELIOS_REDIS_URL", "HELIOS_SSE_LOG"]);
+        assert!(matches!(two, Err(StartupFault::TwoBackplanes(..))));
+    }
 
     #[test]
     fn the_first_pattern_that_fits_a_topic_counts() {
