@@ -199,3 +199,12 @@ pub mod di {
 pub mod log {
     pub use helios_log::{Durability, Log, LogError};
 }
+
+/// Several servers as one hub, on Redis or Valkey, behind the feature `redis`; `redis-tls` adds encrypted links.
+///
+/// `HELIOS_REDIS_URL=redis://user:password@host:port` is enough, without code. What code says with
+/// [`Helios::backplane`](crate::Helios::backplane) stands before it.
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use helios_redis::Redis;
+}

@@ -40,12 +40,40 @@ pub use helios_http::{
 };
 pub use helios_macros::__Unlinted as Unlinted;
 
-#[cfg(feature = "log")]
-pub use helios_log::open_named;
-
 pub use crate::__log as log;
 
-/// How the event log is opened that the attribute or the environment names.
+use helios_http::rt::Named;
+use helios_http::sse::backplane::Backplane;
+
+/// The backplane that the environment names, else the log that the attribute names.
+pub fn open_named(folder: Option<&'static str>) -> Named {
+    Named {
+        redis: redis(),
+        log: open_log(folder),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn redis() -> Option<Option<Arc<dyn Backplane>>> {
+    Some(helios_redis::connect_named())
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis() -> Option<Option<Arc<dyn Backplane>>> {
+    None
+}
+
+#[cfg(feature = "log")]
+fn open_log(folder: Option<&'static str>) -> Option<Option<Arc<dyn Backplane>>> {
+    Some(helios_log::open_named(folder))
+}
+
+#[cfg(not(feature = "log"))]
+fn open_log(_: Option<&'static str>) -> Option<Option<Arc<dyn Backplane>>> {
+    None
+}
+
+/// How the backplane is opened that the attribute or the environment names.
 #[cfg(feature = "log")]
 #[doc(hidden)]
 #[macro_export]
@@ -58,13 +86,13 @@ macro_rules! __log {
     };
 }
 
-/// Without the feature there is none.
+/// Without the feature there is no log.
 #[cfg(not(feature = "log"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log {
     () => {
-        $crate::__rt::Option::None
+        $crate::__rt::Option::Some(|| $crate::__rt::open_named($crate::__rt::Option::None))
     };
     ($folder:literal) => {
         ::std::compile_error!(

@@ -16,5 +16,6 @@ mod backplane {
     mod nodes;
     mod once;
     mod replay;
+    mod users;
     mod watching;
 }

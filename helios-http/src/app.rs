@@ -9,7 +9,6 @@ pub(crate) mod table;
 pub use module::Module;
 
 use std::convert::Infallible;
-use std::env;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +25,9 @@ use tower_service::Service;
 
 use crate::app::assemble::{Assembled, assemble};
 use crate::app::mounts::MountEntry;
-use crate::app::settings::{Settings, check_log};
+use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
-use crate::error::{Error, StartupFaults};
+use crate::error::{Error, StartupFault, StartupFaults};
 use crate::panics;
 use crate::routing::context::{AppContext, ErrorFormat, ErrorReport};
 use crate::routing::mount::{self, BoxedService, Mounts};
@@ -89,6 +88,8 @@ pub struct Helios {
     mounts: Vec<MountEntry>,
     error_format: Option<ErrorFormat>,
     streams: Arc<Streams>,
+    /// What is wrong with the backplane that the environment names.
+    misnamed: Option<StartupFault>,
     sse: SseOptions,
     pub(crate) settings: Settings,
 }
@@ -100,9 +101,16 @@ impl Helios {
         panics::keep_backtraces();
         let streams = Streams::new();
         let sse = table.sse.as_ref().filter(|sse| sse.enabled);
-        if let Some(log) = sse.and_then(|sse| sse.log).and_then(|open| open()) {
-            streams.set_default_backplane(log);
-        }
+        let named = sse.and_then(|sse| sse.log).map(|open| open().choose());
+        let misnamed = match named.transpose() {
+            Ok(named) => {
+                if let Some(named) = named.flatten() {
+                    streams.set_default_backplane(named);
+                }
+                None
+            }
+            Err(fault) => Some(fault),
+        };
         let mut providers = Providers::default();
         providers.provide(Arc::new(SseService::new(Arc::clone(&streams))));
         Self {
@@ -114,6 +122,7 @@ impl Helios {
             mounts: Vec::new(),
             error_format: None,
             streams,
+            misnamed,
             sse: table
                 .sse
                 .as_ref()
@@ -461,7 +470,7 @@ impl Helios {
     }
 
     /// Joins the SSE hub with those of other servers, or with itself from before a restart, see [`Backplane`]. Only the first counts; it
-    /// stands before `sse(log = ..)` of `#[server]` and `HELIOS_SSE_LOG`.
+    /// stands before `sse(log = ..)` of `#[server]`, `HELIOS_SSE_LOG` and `HELIOS_REDIS_URL`.
     pub fn backplane(self, backplane: impl Backplane) -> Self {
         self.streams.set_backplane(Arc::new(backplane));
         self
@@ -645,18 +654,13 @@ impl Helios {
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Setting`] for an unusable SSE option, or for a
-    /// `HELIOS_SSE_LOG` without the feature `log`.
+    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Setting`] for an unusable SSE option.
     pub fn into_service(self) -> Result<HeliosService, Error> {
         Ok(self.assemble()?.service)
     }
 
     pub(crate) fn assemble(self) -> Result<Checked, Error> {
         self.sse.check()?;
-        let sse = self.table.sse.as_ref().filter(|sse| sse.enabled);
-        if let (Some(sse), None) = (sse, self.streams.replication()) {
-            check_log(sse, env::var_os("HELIOS_SSE_LOG"))?;
-        }
         self.streams.hub.configure(self.sse);
         let Assembled {
             endpoints,
@@ -671,6 +675,11 @@ impl Helios {
             self.modules,
             self.mounts,
             &self.streams,
+        );
+        // Code stands before the environment.
+        faults.extend(
+            self.misnamed
+                .filter(|_| !self.streams.has_backplane_of_code()),
         );
         let router = Router::new(endpoints, &mut faults);
         if !faults.is_empty() {

@@ -259,6 +259,20 @@ pub enum StartupFault {
         /// Why, and what to write.
         reason: String,
     },
+    /// A variable names what this program is built without.
+    #[error(
+        "`{variable}` is set, and this program is built without the feature `{feature}` of helios-rs: \
+        `cargo add helios-rs --features {feature}`, or unset it"
+    )]
+    NeedsFeature {
+        /// The variable of the environment.
+        variable: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// Two variables name a backplane each, and a hub has one.
+    #[error("`{0}` and `{1}` are both set, and a hub has one backplane: unset one of them")]
+    TwoBackplanes(&'static str, &'static str),
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),

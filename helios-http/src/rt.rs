@@ -11,6 +11,6 @@ pub use crate::sse::hooks::{
     CloseHook, ConnectionHook, ErrorHook, HookArgument, HookOutput, Hooks, ResetHook, SnapshotHook,
     hook_argument, hook_ladder, hook_result,
 };
-pub use crate::sse::options::{Drain, OnError, SseTable, StreamTable};
+pub use crate::sse::options::{Drain, Named, OnError, SseTable, StreamTable};
 pub use crate::sse::output::{SseOutput, ladder};
 pub use crate::table::{Entry, HookNeeds, InjectEntry, PipelineTable};

@@ -40,7 +40,7 @@ async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn an_end_that_is_lost_with_what_was_before_it_ends_the_topic_all_the_same() {
     let log = Log::new(100);
-    let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
+    let (one, two) = (Local::start(&log, 3).await, Local::start(&log, 2).await);
     let (mut client, _) = one.client(&["x"]).await;
     one.link.lose(true);
     two.sse().publish("x", "lost").await.unwrap();

@@ -35,6 +35,10 @@ impl Local {
         self.hub.sse()
     }
 
+    pub(super) async fn client_of(&self, user: &str, topics: &[&str]) -> LocalClient {
+        client_of(&self.hub, user, topics).await
+    }
+
     /// A client that is past its `helios:ready`, and its id.
     pub(super) async fn client(&self, topics: &[&str]) -> (LocalClient, ClientId) {
         let stream = self.sse().subscribe(topics).await.unwrap();
@@ -57,6 +61,24 @@ impl Local {
         assert_eq!(client.next().await.event, "helios:ready");
         client
     }
+}
+
+/// A client whose request names a user, past its `helios:ready`.
+pub(super) async fn client_of(hub: &SseHub, user: &str, topics: &[&str]) -> LocalClient {
+    let stream = hub.sse().subscribe(topics).await.unwrap();
+    let named = http::Request::get("/").header("cookie", user_cookie(user));
+    let head = named.body(()).unwrap().into_parts().0;
+    let mut client = LocalClient {
+        body: hub.respond(head, stream).await.into_body(),
+        decoder: Decoder::new(),
+    };
+    assert_eq!(client.next().await.event, "helios:ready");
+    client
+}
+
+fn user_cookie(user: &str) -> String {
+    let escaped = user.replace('\n', "%0A").replace('"', "%22");
+    format!("user={escaped}")
 }
 
 pub(super) struct LocalClient {

@@ -21,7 +21,7 @@ struct Rule {
     circle: usize,
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 5] = [
     Rule {
         krate: "helios-core",
         floors: &[],
@@ -36,6 +36,12 @@ const RULES: [Rule; 4] = [
     },
     Rule {
         krate: "helios-log",
+        floors: &[],
+        roof: &[],
+        circle: 1,
+    },
+    Rule {
+        krate: "helios-redis",
         floors: &[],
         roof: &[],
         circle: 1,

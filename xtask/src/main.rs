@@ -73,6 +73,21 @@ const TEST: &[Step] = &[
     step("MCP clients", &ignored("mcp")),
     step("proxies", &ignored("proxies")),
     step("a full disk", &ignored("log")),
+    step(
+        "Redis",
+        &[
+            "test",
+            "--package",
+            "helios-rs-redis",
+            "--features",
+            "tls",
+            "--tests",
+            "--",
+            "--include-ignored",
+            // Each has servers of its own, and some measure their patience.
+            "--test-threads=2",
+        ],
+    ),
 ];
 
 /// Other frameworks, beside which Helios is tested.

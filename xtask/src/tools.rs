@@ -18,6 +18,9 @@ pub(crate) const TESTS: &[Tool] = &[
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
     ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
+    // `redis-server` is a Sentinel or a node of a cluster, too: the tests start their own.
+    ("redis-cli", "redis-tools"),
 ];
 
 /// What the benchmarks can do without.

@@ -1,7 +1,6 @@
 //! How an app is served: builder over environment over `#[server]` over defaults.
 
 use std::env;
-use std::ffi::OsString;
 use std::io;
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -10,7 +9,6 @@ use std::time::Duration;
 
 use crate::app::table::ServerTable;
 use crate::error::Error;
-use crate::sse::options::SseTable;
 
 pub(crate) struct Settings {
     pub(crate) host: Option<String>,
@@ -93,18 +91,6 @@ impl Settings {
     }
 }
 
-/// An event log that the environment asks for is kept, or the app does not start.
-pub(crate) fn check_log(table: &SseTable, named: Option<OsString>) -> Result<(), Error> {
-    match named.filter(|folder| !folder.is_empty()) {
-        Some(folder) if table.log.is_none() => Err(Error::Setting {
-            name: "HELIOS_SSE_LOG",
-            value: folder.to_string_lossy().into_owned(),
-            expected: "it needs the feature `log` of helios-rs: `cargo add helios-rs --features log`",
-        }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,21 +136,6 @@ mod tests {
         assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 5000));
         settings.port = Some(6000);
         assert_eq!(address(&settings, &TABLE, env), ("0.0.0.0".into(), 6000));
-    }
-
-    #[test]
-    fn a_log_that_the_environment_names_needs_the_feature() {
-        let mut table = SseTable::default();
-        for (named, is_fine) in [(None, true), (Some(""), true), (Some("data/sse"), false)] {
-            let checked = check_log(&table, named.map(OsString::from));
-            assert_eq!(checked.is_ok(), is_fine, "{named:?}");
-        }
-        let error = check_log(&table, Some("data/sse".into())).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("HELIOS_SSE_LOG"), "{text}");
-        assert!(text.contains("--features log"), "{text}");
-        table.log = Some(|| None);
-        check_log(&table, Some("data/sse".into())).unwrap();
     }
 
     #[test]

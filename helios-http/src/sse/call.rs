@@ -151,7 +151,9 @@ impl Opening {
             request: request.clone(),
             head: self.head.snapshot(),
         });
+        let key = self.route.hub().options().connections.user.as_ref();
         StreamRequest {
+            user: key.and_then(|key| key(request)).map(Into::into),
             route: Arc::clone(&self.route),
             accepted: AtomicUsize::new(0),
             shown,

@@ -38,6 +38,8 @@ pub(crate) enum Audience {
     Except(ClientId),
     /// One client, of the node whose topic it is published to.
     Only(ClientId),
+    /// Servers themselves: it names a user whose streams are to end.
+    Servers,
 }
 
 /// What is published to a topic: an event, the topic's end, or both in one.
@@ -298,7 +300,7 @@ impl Hub {
             Audience::All => None,
             Audience::Except(client) => Some(client),
             // It is in no ring.
-            Audience::Only(_) => return ring.pass(seq),
+            Audience::Only(_) | Audience::Servers => return ring.pass(seq),
         };
         let event = publication.event.as_ref();
         let event = event.map(|event| event.with_id(&self.id(seq).to_string()));

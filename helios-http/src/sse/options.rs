@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::StartupFault;
 use crate::sse::backplane::Backplane;
 use crate::sse::network::Network;
 use helios_core::hub::{BacklogLimits, EventId, HistoryLimits, LivenessLimits, Ring};
@@ -286,12 +287,52 @@ pub struct SseTable {
     pub welcome: bool,
     /// What the names of control events begin with.
     pub control_prefix: Option<&'static str>,
-    /// Opens the event log, if there is to be one. `None` if the facade has none.
-    pub log: Option<OpenLog>,
+    /// Opens the backplane that is named without code.
+    pub log: Option<OpenNamed>,
 }
 
-/// Opens what `sse(log = ..)` or `HELIOS_SSE_LOG` names.
-type OpenLog = fn() -> Option<Arc<dyn Backplane>>;
+/// Opens what `sse(log = ..)` or the environment names.
+type OpenNamed = fn() -> Named;
+
+/// The backplanes that are named without code.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Named {
+    /// What `HELIOS_REDIS_URL` names; `None` if the facade does not have it.
+    pub redis: Option<Option<Arc<dyn Backplane>>>,
+    /// What `sse(log = ..)` or `HELIOS_SSE_LOG` names; `None` if the facade does not have it.
+    pub log: Option<Option<Arc<dyn Backplane>>>,
+}
+
+impl Named {
+    /// The one that counts. The environment stands before the attribute.
+    pub(crate) fn choose(self) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
+        self.choose_by(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
+    fn choose_by(
+        self,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
+        const REDIS: &str = "HELIOS_REDIS_URL";
+        const LOG: &str = "HELIOS_SSE_LOG";
+        let Self { redis, log } = self;
+        let without = [
+            (redis.is_none(), REDIS, "redis"),
+            (log.is_none(), LOG, "log"),
+        ];
+        for (is_without, variable, feature) in without {
+            if is_without && is_set(variable) {
+                return Err(StartupFault::NeedsFeature { variable, feature });
+            }
+        }
+        match redis.flatten() {
+            Some(_) if is_set(LOG) => Err(StartupFault::TwoBackplanes(REDIS, LOG)),
+            Some(redis) => Ok(Some(redis)),
+            None => Ok(log.flatten()),
+        }
+    }
+}
 
 impl Default for SseOptions {
     fn default() -> Self {
@@ -436,6 +477,28 @@ impl SseOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_this_program_cannot_follow_is_a_fault_that_names_the_feature() {
+        let chosen = |redis, log, variables: &[&str]| {
+            let named = Named { redis, log };
+            let chosen = named.choose_by(|name| variables.contains(&name));
+            chosen.map(|chosen| chosen.is_some())
+        };
+        let has = || -> Option<Option<Arc<dyn Backplane>>> {
+            Some(Some(Arc::new(crate::testing::backplane::InMemory::new())))
+        };
+        let (redis, log) = ("HELIOS_REDIS_URL", "HELIOS_SSE_LOG");
+        let fault = chosen(None, has(), &[redis]).unwrap_err();
+        assert!(fault.to_string().contains("--features redis"), "{fault}");
+        let fault = chosen(Some(None), None, &[log]).unwrap_err();
+        assert!(fault.to_string().contains("--features log"), "{fault}");
+        assert!(matches!(chosen(None, None, &[]), Ok(false)));
+        assert!(matches!(chosen(Some(None), has(), &[log]), Ok(true)));
+        assert!(matches!(chosen(has(), Some(None), &[redis]), Ok(true)));
+        let two = chosen(has(), has(), &[redis, log]);
+        assert!(matches!(two, Err(StartupFault::TwoBackplanes(..))));
+    }
 
     #[test]
     fn the_first_pattern_that_fits_a_topic_counts() {

@@ -232,6 +232,30 @@ impl SseService {
         self.streams.send_to(id, event.into_sse_event()).await
     }
 
+    /// Ends all streams of a user, as [`SseStream::close`] does, on this server and on all others behind the same backplane: of a user who has
+    /// logged out, or has lost a right. Who a stream is of, [`ConnectionLimits::user`](crate::sse::ConnectionLimits::user) says; without it,
+    /// streams here are of nobody. A stream that is opened later is left alone, so that the app has to refuse it first.
+    ///
+    /// Those of this server end at once. Another server that is cut off ends them when it is back, within an hour.
+    ///
+    /// Cancel-safe in so far as those of this server have ended; others may or may not.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::TooLarge`] for a name that is larger than an event may be, and [`SseError::Backplane`] if there is one and it fails: streams on
+    /// other servers may go on, and it should be called again.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// async fn log_out(sse: &SseService, user: u64) -> Result<(), SseError> {
+    ///     sse.disconnect_user(user.to_string()).await
+    /// }
+    /// ```
+    pub async fn disconnect_user(&self, user: impl AsRef<str>) -> Result<(), SseError> {
+        self.streams.disconnect(user.as_ref()).await
+    }
+
     /// Publishes an event to everyone who is in the topic, now or, within the topic's history, when they come back. The
     /// event is encoded once and shared. It gives the event's id.
     ///

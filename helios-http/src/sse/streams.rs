@@ -6,19 +6,21 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use helios_core::decode::{Decoded, Decoder};
 use helios_core::event::SseEvent;
 use helios_core::hub::{EventId, UnnumberedEvent};
-use helios_core::sse::{ClientId, ResetReason, SseError};
+use helios_core::sse::{ClientId, CloseReason, ResetReason, SseError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::drain::MountedAnswers;
-use crate::sse::backplane::replication::Replication;
+use crate::sse::backplane::replication::{Private, Replication};
 use crate::sse::backplane::{Backplane, Status};
 use crate::sse::hub::topics::Membership;
 use crate::sse::hub::{Hub, Publication};
 use crate::sse::limiter::Limiter;
+use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
 
@@ -83,6 +85,10 @@ impl Streams {
         let _ = self.replication.set(self.replicate(backplane));
     }
 
+    pub(crate) fn has_backplane_of_code(&self) -> bool {
+        self.replication.get().is_some()
+    }
+
     /// Puts a backplane behind the hub unless another one is set.
     pub(crate) fn set_default_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
         let _ = self.default_replication.set(self.replicate(backplane));
@@ -90,10 +96,21 @@ impl Streams {
 
     fn replicate(self: &Arc<Self>, backplane: Arc<dyn Backplane>) -> Arc<Replication> {
         let streams = Arc::downgrade(self);
-        let deliver = move |client, event: &Bytes| {
-            let client = streams.upgrade().and_then(|streams| streams.find(client));
-            if let Some(client) = client {
-                client.send_from_afar(event);
+        let deliver = move |private| {
+            let Some(streams) = streams.upgrade() else {
+                return;
+            };
+            match private {
+                Private::Event(client, event) => {
+                    if let Some(client) = streams.find(client) {
+                        client.send_from_afar(&event);
+                    }
+                }
+                Private::Disconnect(event) => {
+                    if let Some(user) = user_in(&event) {
+                        streams.disconnect_here(&user);
+                    }
+                }
             }
         };
         let streams = Arc::downgrade(self);
@@ -318,6 +335,33 @@ impl Streams {
         }
     }
 
+    /// Ends the streams of a user, here and on all other servers.
+    pub(crate) async fn disconnect(self: &Arc<Self>, user: &str) -> Result<(), SseError> {
+        self.disconnect_here(user);
+        let Some(replication) = self.replication() else {
+            return Ok(());
+        };
+        let named = self.hub.encode_unnumbered(&SseEvent::json(user))?;
+        replication.disconnect(named).await
+    }
+
+    fn disconnect_here(&self, user: &str) {
+        let known = lock(&self.by_id);
+        let mut streams: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
+        drop(known);
+        let is_theirs = |stream: &Arc<StreamState>| {
+            let of = stream.request().and_then(|request| request.user.as_deref());
+            of == Some(user)
+        };
+        streams.retain(is_theirs);
+        for stream in streams {
+            stream.end(&Ending {
+                reason: CloseReason::ServerClosed,
+                event: EndEvent::End,
+            });
+        }
+    }
+
     /// Finishes a topic, with a last event or without.
     pub(crate) async fn finish(
         self: &Arc<Self>,
@@ -384,5 +428,15 @@ impl Streams {
                 (None, Some(_)) => {}
             }
         }
+    }
+}
+
+/// The user whom an event of another server names.
+fn user_in(event: &Bytes) -> Option<String> {
+    let mut decoder = Decoder::new();
+    decoder.feed(event).ok()?;
+    match decoder.next_item()? {
+        Decoded::Event(event) => serde_json::from_str(&event.data).ok(),
+        _ => None,
     }
 }

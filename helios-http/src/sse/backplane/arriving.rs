@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use helios_core::hub::{EventId, Ring};
-use helios_core::sse::ClientId;
 
 use super::payload::unpack;
 use super::questions::Status;
-use super::replication::Replication;
+use super::replication::{Private, Replication};
 use super::sink::BackplaneEvent;
 use crate::failure::with_causes;
 use crate::sse::hub::feed::{Arrival, Behind, Feed};
@@ -31,8 +30,8 @@ pub(super) struct Aftermath {
     pub(super) all_woken: Vec<Wakers>,
     /// Topics that have begun to miss something.
     pub(super) behind: Vec<Arc<Topic>>,
-    /// What is for one client alone.
-    private: Vec<(ClientId, Bytes)>,
+    /// What is in no ring: for one client alone, or for this server.
+    private: Vec<Private>,
     /// The link is another.
     link: Option<Status>,
 }
@@ -96,8 +95,8 @@ impl Replication {
         let _one_by_one = lock(&self.delivering);
         loop {
             let next = lock(&self.private).pop_front();
-            let Some((client, event)) = next else { return };
-            (self.deliver)(client, &event);
+            let Some(next) = next else { return };
+            (self.deliver)(next);
         }
     }
 
@@ -259,9 +258,13 @@ fn append(
         state.ring.mark_uncertain(seq, since.saturating_add(1));
     }
     let publication = &arrival.publication;
-    if let (Audience::Only(client), Some(event)) = (publication.audience, &publication.event) {
-        let (bytes, _) = event.parts();
-        aftermath.private.push((client, bytes.clone()));
+    if let Some(event) = &publication.event {
+        let bytes = || event.parts().0.clone();
+        match publication.audience {
+            Audience::Only(client) => aftermath.private.push(Private::Event(client, bytes())),
+            Audience::Servers => aftermath.private.push(Private::Disconnect(bytes())),
+            Audience::All | Audience::Except(_) => {}
+        }
     }
     hub.push_at(&mut state.ring, seq, publication, at);
 }

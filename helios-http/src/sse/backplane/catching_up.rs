@@ -333,7 +333,7 @@ impl Replication {
             let except = match audience {
                 Audience::Except(client) => Some(client),
                 Audience::All => None,
-                Audience::Only(_) => continue,
+                Audience::Only(_) | Audience::Servers => continue,
             };
             let prepend = |ring: &mut Ring| ring.prepend(seq, event, except, at);
             if !hub.topics.change(ring, prepend) {

@@ -1,4 +1,5 @@
-//! What servers tell each other over topics of their own: an event for one client that another server has.
+//! What servers tell each other over topics of their own: an event for one client that another server has, and users whose streams are
+//! to end on all of them.
 //!
 //! Each server has a lease at the backplane, and a topic that it alone watches. A client's id names its server, so that nobody is
 //! asked who has it. What is sent there has its place in the order of everything, as all that is published.
@@ -27,6 +28,14 @@ const LIMITS: HistoryLimits = HistoryLimits {
     age: Duration::from_secs(60),
 };
 
+/// The topic that all nodes watch. A server that is cut off finds there whose streams it should have ended.
+pub(super) const USERS: &str = "helios:users";
+
+const LIMITS_OF_USERS: HistoryLimits = HistoryLimits {
+    events: 16_384,
+    age: Duration::from_secs(60 * 60),
+};
+
 /// The topic that a node alone watches.
 pub(super) fn topic_of(node: NodeId) -> String {
     format!("{RESERVED}node:{node}")
@@ -34,9 +43,10 @@ pub(super) fn topic_of(node: NodeId) -> String {
 
 /// What is kept of a topic.
 pub(super) fn limits_of(topic: &str, options: &SseOptions) -> HistoryLimits {
-    match topic.starts_with(RESERVED) {
-        true => LIMITS,
-        false => options.history_of(topic),
+    match topic {
+        USERS => LIMITS_OF_USERS,
+        topic if topic.starts_with(RESERVED) => LIMITS,
+        topic => options.history_of(topic),
     }
 }
 
@@ -67,6 +77,17 @@ impl Replication {
             finishes: false,
         };
         self.publish(&topic_of(node), &publication, None).await?;
+        Ok(())
+    }
+
+    /// Tells all servers to end the streams of the user whom the event names.
+    pub(crate) async fn disconnect(&self, user: UnnumberedEvent) -> Result<(), SseError> {
+        let publication = Publication {
+            event: Some(user),
+            audience: Audience::Servers,
+            finishes: false,
+        };
+        self.publish(USERS, &publication, None).await?;
         Ok(())
     }
 

@@ -36,7 +36,9 @@ mod flags {
     pub(super) const EMPTY: u8 = 1 << 2;
     /// The client that it is alone for follows.
     pub(super) const ONLY: u8 = 1 << 3;
-    pub(super) const ALL: u8 = EXCEPT | FINISHES | EMPTY | ONLY;
+    /// It is for servers themselves.
+    pub(super) const SERVERS: u8 = 1 << 4;
+    pub(super) const ALL: u8 = EXCEPT | FINISHES | EMPTY | ONLY | SERVERS;
 }
 
 /// Why a payload cannot be read.
@@ -60,6 +62,7 @@ pub(super) fn pack(publication: &Publication) -> Bytes {
         Audience::All => (0, None),
         Audience::Except(client) => (flags::EXCEPT, Some(client)),
         Audience::Only(client) => (flags::ONLY, Some(client)),
+        Audience::Servers => (flags::SERVERS, None),
     };
     let set = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
     let flags = audience | set(flags::FINISHES, *finishes) | set(flags::EMPTY, event.is_none());
@@ -93,14 +96,16 @@ pub(super) fn unpack(packed: &Bytes) -> Result<Publication, PayloadError> {
 
 fn unpack_rest(flags: u8, mut rest: Bytes) -> Option<Publication> {
     let has = |flag: u8| flags & flag != 0;
-    let audience = match (has(flags::EXCEPT), has(flags::ONLY)) {
-        (false, false) => Audience::All,
-        (true, false) => Audience::Except(unpack_client(&mut rest)?),
-        (false, true) => Audience::Only(unpack_client(&mut rest)?),
-        (true, true) => return None,
+    let audience = match flags & (flags::EXCEPT | flags::ONLY | flags::SERVERS) {
+        0 => Audience::All,
+        flags::EXCEPT => Audience::Except(unpack_client(&mut rest)?),
+        flags::ONLY => Audience::Only(unpack_client(&mut rest)?),
+        flags::SERVERS => Audience::Servers,
+        _ => return None,
     };
-    let is_whole = match (has(flags::EMPTY), has(flags::FINISHES), has(flags::ONLY)) {
-        // Nothing is published only to end a topic, and a topic is not ended for one client.
+    let is_for_few = has(flags::ONLY) || has(flags::SERVERS);
+    let is_whole = match (has(flags::EMPTY), has(flags::FINISHES), is_for_few) {
+        // Nothing is published only to end a topic, and a topic is not ended for one client, or for servers.
         (true, false, _) | (_, true, true) => false,
         _ => true,
     };
@@ -151,6 +156,7 @@ mod tests {
                 (Audience::All, false),
                 (Audience::Except(client), false),
                 (Audience::Only(client), false),
+                (Audience::Servers, false),
             ] {
                 if event.is_none() && !finishes {
                     continue;
@@ -184,7 +190,9 @@ mod tests {
             &[][..],
             &[MAGIC],
             &[MAGIC, VERSION],
-            &[MAGIC, VERSION, 16],
+            &[MAGIC, VERSION, 32],
+            &[MAGIC, VERSION, flags::SERVERS],
+            &[MAGIC, VERSION, flags::SERVERS | flags::EMPTY],
             &[MAGIC, VERSION, flags::EMPTY],
             &[MAGIC, VERSION, flags::EMPTY | flags::FINISHES, 0],
             &[MAGIC, VERSION, flags::ONLY | flags::EMPTY],

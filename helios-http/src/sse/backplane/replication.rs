@@ -79,8 +79,16 @@ const FETCHES: usize = 64;
 /// What they may hold together, in KiB.
 const FETCHED_KIB: usize = 128 << 10;
 
-/// Puts an event into the outbox of one client, if it is here.
-pub(crate) type Deliver = Box<dyn Fn(ClientId, &Bytes) + Send + Sync>;
+/// What arrives and is in no ring.
+pub(crate) enum Private {
+    /// An event for one client.
+    Event(ClientId, Bytes),
+    /// An event that names a user whose streams are to end.
+    Disconnect(Bytes),
+}
+
+/// Puts an event into the outbox of one client, if it is here, or does what other servers say.
+pub(crate) type Deliver = Box<dyn Fn(Private) + Send + Sync>;
 
 /// Tells streams how the backplane is reached now.
 pub(crate) type TellLink = Box<dyn Fn(Status) + Send + Sync>;
@@ -102,7 +110,7 @@ pub(crate) struct Replication {
     pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
     /// What is for one client alone, in the order of its numbers.
-    pub(super) private: Mutex<VecDeque<(ClientId, Bytes)>>,
+    pub(super) private: Mutex<VecDeque<Private>>,
     /// Held by who hands it over: one after the other.
     pub(super) delivering: Mutex<()>,
     pub(super) tell_link: TellLink,
@@ -158,11 +166,10 @@ impl Replication {
         woken.into_iter().for_each(Wakers::wake);
         // A second start does not exist.
         let _ = self.runtime.set(Handle::current());
-        let own = hub
-            .topics
-            .open_own(&nodes::topic_of(hub.node), hub.epoch(), hub.options());
-        for topic in [Arc::clone(&hub.topics.everyone), own] {
-            if let Err(error) = self.try_watch(&topic).await {
+        let names = [nodes::topic_of(hub.node), nodes::USERS.to_owned()];
+        let own = hub.topics.open_own(names, hub.epoch(), hub.options());
+        for topic in [&hub.topics.everyone].into_iter().chain(own) {
+            if let Err(error) = self.try_watch(topic).await {
                 self.stop().await;
                 return Err(error);
             }

@@ -184,8 +184,8 @@ impl Drop for Membership {
 pub(crate) struct Topics {
     by_name: papaya::HashMap<Arc<str>, Arc<Topic>>,
     pub(crate) everyone: Arc<Topic>,
-    /// What other servers send to this one.
-    own: OnceLock<Arc<Topic>>,
+    /// What other servers send to this one, and to all.
+    own: OnceLock<[Arc<Topic>; 2]>,
     count: AtomicUsize,
     /// Of removed topics nothing up to this number can be resumed.
     forgotten: AtomicU64,
@@ -222,22 +222,31 @@ impl Topics {
         if name == EVERYONE {
             return Some(Arc::clone(&self.everyone));
         }
-        match self.own.get().filter(|own| *own.name == *name) {
+        let mut own = self.own.get().into_iter().flatten();
+        match own.find(|own| *own.name == *name) {
             Some(own) => Some(Arc::clone(own)),
             None => self.by_name.pin().get(name).cloned(),
         }
     }
 
-    /// The topic of this server, which has no readers. The first name counts.
-    pub(crate) fn open_own(&self, name: &str, epoch: u64, options: &SseOptions) -> Arc<Topic> {
-        let make = || Arc::new(Topic::new(name, options.ring(name, EventId::new(epoch, 0))));
-        Arc::clone(self.own.get_or_init(make))
+    /// The topics that servers themselves read: they have no readers. The first names count.
+    pub(crate) fn open_own(
+        &self,
+        names: [String; 2],
+        epoch: u64,
+        options: &SseOptions,
+    ) -> &[Arc<Topic>] {
+        let make = |name: String| {
+            let ring = options.ring(&name, EventId::new(epoch, 0));
+            Arc::new(Topic::new(&name, ring))
+        };
+        self.own.get_or_init(|| names.map(make))
     }
 
     /// Whether it is there for as long as the hub.
     fn is_permanent(&self, topic: &Arc<Topic>) -> bool {
-        let own = self.own.get();
-        Arc::ptr_eq(topic, &self.everyone) || own.is_some_and(|own| Arc::ptr_eq(topic, own))
+        let mut own = self.own.get().into_iter().flatten();
+        Arc::ptr_eq(topic, &self.everyone) || own.any(|own| Arc::ptr_eq(topic, own))
     }
 
     /// The topic of this name, made in this epoch if there is none.
@@ -285,7 +294,7 @@ impl Topics {
         let named = self.by_name.pin();
         let mut all: Vec<_> = named.values().cloned().collect();
         all.push(Arc::clone(&self.everyone));
-        all.extend(self.own.get().cloned());
+        all.extend(self.own.get().into_iter().flatten().cloned());
         all
     }
 

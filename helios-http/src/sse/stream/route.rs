@@ -143,6 +143,8 @@ pub(crate) struct StreamRequest {
     pub(crate) peer: Option<Arc<Peer>>,
     /// What the filters are shown; `None` if there are none.
     pub(crate) kept: Option<Arc<RequestContext>>,
+    /// Whose it is, if the app says so.
+    pub(crate) user: Option<Box<str>>,
 }
 
 /// The request that the closure interceptors of the route are shown.

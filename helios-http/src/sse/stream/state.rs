@@ -502,6 +502,7 @@ fn request_to(streams: &Arc<Streams>) -> StreamRequest {
         last_event_id: None,
         peer: None,
         kept: None,
+        user: None,
     }
 }
 

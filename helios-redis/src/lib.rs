@@ -1,0 +1,438 @@
+//! Several Helios servers as one: a backplane on Redis 7 or newer, or Valkey.
+//!
+//! [`Redis`] is a [`Backplane`]. Users name it `helios::redis::Redis`, with the feature `redis` of `helios-rs`; with that feature the variable
+//! `HELIOS_REDIS_URL` says the same without code. Nothing else in an app changes: rooms, resume on any server, broadcasts, events for one
+//! client and ends of topics go over all servers of a namespace.
+//!
+//! ```no_run
+//! use helios::prelude::*;
+//! use helios::redis::Redis;
+//!
+//! #[derive(Injectable)]
+//! struct News;
+//!
+//! #[controller]
+//! impl News {
+//!     #[sse("news")]
+//!     async fn news(&self, #[inject_sse] sse: SseService) -> Result<SseStream, SseError> {
+//!         sse.subscribe(["news"]).await
+//!     }
+//! }
+//!
+//! #[server(controllers = [News], sse(enabled = true))]
+//! struct App;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), helios::Error> {
+//!     let redis = Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+//!     Helios::new(App).backplane(redis).listen().await
+//! }
+//! ```
+//!
+//! # What is promised
+//!
+//! No gap without a word: what a client has not seen, it is told of by `helios:reset`. An id never names two events. `Ok` of a publish is in
+//! Redis' memory, and as durable as Redis is set to. A Redis that is restarted, or replaced by a replica, may have lost what it had
+//! answered, so that another sequence begins, and all clients are told so, once, without being disconnected. See
+//! [`Redis::keeps_everything`] for one that loses nothing.
+//!
+//! # What Redis needs
+//!
+//! * `maxmemory-policy noeviction`, which is its default. Else the app does not start.
+//! * `client-output-buffer-limit pubsub` as by default (`32mb 8mb 60`), or larger. Less breaks the link at each burst.
+//! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get`, of the namespace `shop`. Without
+//!   `config|get` the settings are not looked at.
+
+#![forbid(unsafe_code)]
+
+mod entry;
+mod failure;
+mod keys;
+mod link;
+mod place;
+mod publisher;
+mod server;
+
+use std::env;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
+use helios_core::hub::EventId;
+use helios_core::sse::NodeId;
+use helios_http::sse::backplane::{
+    Ask, BoxFuture, History, Publish, Started, Startup, Status, Watched,
+};
+use redis::{Script, Value};
+
+#[doc(no_inline)]
+pub use helios_http::sse::backplane::Backplane;
+
+use crate::failure::{down, with_causes};
+use crate::keys::Keys;
+use crate::link::{AbortOnDrop, Link, bytes_of, number_of};
+use crate::place::{Access, Place};
+use crate::publisher::Publisher;
+
+/// The variable that names a Redis.
+const VARIABLE: &str = "HELIOS_REDIS_URL";
+
+/// A backplane on Redis: all servers of one namespace are one hub.
+///
+/// It is connected to when the app starts, and what is said here is looked at then.
+///
+/// ```
+/// use helios::redis::Redis;
+///
+/// let one = Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+/// let by_sentinels = Redis::sentinel(["10.0.0.1:26379", "10.0.0.2:26379"], "mymaster").password("secret");
+/// let cluster = Redis::cluster(["10.0.0.1:7000", "10.0.0.2:7000"]).user("shop").password("secret");
+/// assert!(!format!("{cluster:?}").contains("secret"));
+/// # let _ = (one, by_sentinels);
+/// ```
+pub struct Redis {
+    place: Place,
+    access: Access,
+    namespace: String,
+    keeps_everything: bool,
+    history: Script,
+    running: OnceLock<Running>,
+}
+
+struct Running {
+    link: Arc<Link>,
+    publisher: Publisher,
+    tasks: Mutex<Vec<AbortOnDrop>>,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Addresses may hold passwords.
+        f.debug_struct("Redis")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// A backplane on the server with this URL: `redis://user:password@host:port/db`, or `rediss://..` for an encrypted link, with the feature
+    /// `redis-tls`.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379");
+    /// ```
+    #[must_use]
+    pub fn connect(url: impl Into<String>) -> Self {
+        Self::at(Place::Url(url.into()))
+    }
+
+    /// A backplane on the primary of this name, which these Sentinels know: each as `host:port`, or as a URL if a Sentinel has a password of its
+    /// own. How the primary is spoken to is said with [`user`](Self::user), [`password`](Self::password) and
+    /// [`encrypted`](Self::encrypted). A failover begins another sequence, and all clients are told.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::sentinel(["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"], "mymaster");
+    /// ```
+    #[must_use]
+    pub fn sentinel<S: Into<String>>(
+        sentinels: impl IntoIterator<Item = S>,
+        primary: impl Into<String>,
+    ) -> Self {
+        Self::at(Place::Sentinels {
+            sentinels: sentinels.into_iter().map(Into::into).collect(),
+            primary: primary.into(),
+        })
+    }
+
+    /// A backplane on a cluster, of which these nodes are asked where its slots are: each as `host:port`, or as a URL. A namespace is in one
+    /// slot, so that one node carries it. Give as many nodes as there are: those that are down are passed over.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::cluster(["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000"]).namespace("shop");
+    /// ```
+    #[must_use]
+    pub fn cluster<S: Into<String>>(nodes: impl IntoIterator<Item = S>) -> Self {
+        let nodes = nodes.into_iter().map(Into::into).collect();
+        Self::at(Place::Cluster { nodes })
+    }
+
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            access: Access::default(),
+            namespace: "helios".to_owned(),
+            keeps_everything: false,
+            history: Script::new(include_str!("scripts/history.lua")),
+            running: OnceLock::new(),
+        }
+    }
+
+    /// Keeps its keys and channels apart from those of other apps on the same server. Default: `helios`. It has no braces, and is not empty.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").namespace("shop");
+    /// ```
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = name.into();
+        self
+    }
+
+    /// The user of Redis' access control list, where an address names none.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").user("shop").password("secret");
+    /// ```
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.access.user = Some(name.into());
+        self
+    }
+
+    /// The password, where an address names none. It is never written to a log.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").password("secret");
+    /// assert!(!format!("{redis:?}").contains("secret"));
+    /// ```
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.access.password = Some(password.into());
+        self
+    }
+
+    /// Encrypts the links to servers whose address is not a URL, as `rediss://` says it of one that is.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// let redis = Redis::sentinel(["10.0.0.1:26379"], "mymaster").encrypted();
+    /// ```
+    #[must_use]
+    pub fn encrypted(mut self) -> Self {
+        self.access.is_encrypted = true;
+        self
+    }
+
+    /// Trusts servers whose certificates this one has signed, in PEM, instead of those that the system trusts.
+    ///
+    /// ```
+    /// use helios::redis::Redis;
+    ///
+    /// fn of_our_own(pem: Vec<u8>) -> Redis {
+    ///     Redis::connect("rediss://redis.internal:6380").root_certificate(pem)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.access.root_certificate = Some(pem.into());
+        self
+    }
+
+    /// Says that this Redis never loses what it has answered: `appendonly yes` with `appendfsync always`, and nothing takes its place. Then a
+    /// restart of Redis begins no new sequence, and no client is told of it. If it is not so, an id may name two events.
+    ///
+    /// ```
+    /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").keeps_everything();
+    /// ```
+    #[must_use]
+    pub fn keeps_everything(mut self) -> Self {
+        self.keeps_everything = true;
+        self
+    }
+
+    fn running(&self) -> Result<&Running, BackplaneError> {
+        self.running.get().ok_or_else(|| down("it is not started"))
+    }
+
+    async fn begin(&self, startup: Startup) -> Result<Started, BackplaneError> {
+        let keys = self.keys()?;
+        let (place, access) = (self.place.clone(), self.access.clone());
+        let link = Link::new(place, access, keys, self.keeps_everything, startup);
+        let link = Arc::new(link);
+        let (newest, pushes) = link.open().await.map_err(link::Broken::refused)?;
+        let (publisher, publishing) = Publisher::new(Arc::clone(&link));
+        let tasks = vec![
+            link::spawn(Arc::clone(&link).keep(pushes)),
+            link::spawn(publishing),
+        ];
+        let running = Running {
+            link,
+            publisher,
+            tasks: Mutex::new(tasks),
+        };
+        // A second start does not exist.
+        let _ = self.running.set(running);
+        Ok(Started::at(newest))
+    }
+
+    fn keys(&self) -> Result<Keys, BackplaneError> {
+        let refused = |why: String| Err(BackplaneError::new(BackplaneErrorKind::Refused, why));
+        if !Keys::can_be(&self.namespace) {
+            let name = &self.namespace;
+            return refused(format!(
+                "`{name}` cannot be a namespace of Redis: it has no braces, and is not empty"
+            ));
+        }
+        match self.place.check(&self.access) {
+            Ok(database) => Ok(Keys::new(&self.namespace, database)),
+            Err(error) => refused(error.to_string()),
+        }
+    }
+
+    async fn renew_lease(&self) -> Result<(), BackplaneError> {
+        let link = &self.running()?.link;
+        link.renew_lease(&link.server()?).await
+    }
+
+    async fn give_lease_up(&self) -> Result<(), BackplaneError> {
+        let link = &self.running()?.link;
+        let mut del = redis::cmd("DEL");
+        del.arg(link.keys.lease(link.startup.node));
+        link.query(&link.server()?, &del).await
+    }
+
+    async fn has_lease(&self, node: NodeId) -> Result<bool, BackplaneError> {
+        let link = &self.running()?.link;
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(link.keys.lease(node));
+        link.query(&link.server()?, &exists).await
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<History, BackplaneError> {
+        let link = &self.running()?.link;
+        let server = link.server()?;
+        let age = link.startup.history_of(ask.topic).age.as_millis();
+        let bound = |most: usize| u64::try_from(most).unwrap_or(u64::MAX).min(1 << 40);
+        let after = |after: EventId| i64::try_from(after.seq()).unwrap_or(i64::MAX);
+        let mut call = self.history.key(link.keys.sequence());
+        call.arg(&link.keys.prefix)
+            .arg(ask.after.map_or(0, EventId::epoch))
+            .arg(ask.topic)
+            .arg(ask.after.map_or(-1, after))
+            .arg(bound(ask.events))
+            .arg(bound(ask.bytes))
+            .arg(u64::try_from(age).unwrap_or(u64::MAX).min(1 << 52));
+        let mut connection = server.questions.clone();
+        let answer = call.invoke_async::<Vec<Value>>(&mut connection).await;
+        let answer = answer.map_err(|error| link.not_answered(&server, error))?;
+        let is_newest = ask.after.is_none();
+        history(answer, is_newest)
+            .ok_or_else(|| down("Redis has answered what no script of this version gives"))
+    }
+}
+
+/// The Redis that `HELIOS_REDIS_URL` names, if it names one. For generated code.
+#[doc(hidden)]
+#[must_use]
+pub fn connect_named() -> Option<Arc<dyn Backplane>> {
+    // What is no text is no address, which the start says.
+    let url = env::var_os(VARIABLE)?.to_string_lossy().into_owned();
+    match url.is_empty() {
+        true => None,
+        false => Some(Arc::new(Redis::connect(url))),
+    }
+}
+
+fn history(answer: Vec<Value>, is_newest: bool) -> Option<History> {
+    let mut answer = answer.into_iter();
+    let epoch = number_of(&answer.next()?).unwrap_or_default();
+    let more = match answer.next()? {
+        Value::Int(-1) => return Some(History::Gone),
+        Value::Int(more) => more == 1,
+        _ => return None,
+    };
+    let entries = answer.map(|entry| entry::of_list(epoch, bytes_of(entry)?));
+    let events: Option<Vec<_>> = entries.map(|entry| Some(entry?.event)).collect();
+    let mut events = events?;
+    if is_newest {
+        events.reverse();
+    }
+    Some(History::events(events, more))
+}
+
+impl Backplane for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>> {
+        Box::pin(self.begin(startup))
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Err(error) = self.give_lease_up().await {
+                let error = with_causes(&error);
+                tracing::debug!(error, "the lease runs out by itself");
+            }
+            if let Some(running) = self.running.get() {
+                let mut tasks = running.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                tasks.clear();
+            }
+        })
+    }
+
+    fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>> {
+        Box::pin(async move { self.running()?.publisher.publish(&event).await })
+    }
+
+    fn publish_all<'a>(
+        &'a self,
+        events: Vec<Publish<'a>>,
+    ) -> BoxFuture<'a, Vec<Result<EventId, BackplaneError>>> {
+        Box::pin(async move {
+            let mut waiting = Vec::with_capacity(events.len());
+            for event in &events {
+                waiting.push(match self.running() {
+                    Ok(running) => running.publisher.send(event).await,
+                    Err(error) => Err(error),
+                });
+            }
+            let mut answers = Vec::with_capacity(waiting.len());
+            for waiting in waiting {
+                answers.push(match waiting {
+                    Ok(answered) => {
+                        let unknown = |_| Err(BackplaneErrorKind::Unknown.into());
+                        answered.await.unwrap_or_else(unknown)
+                    }
+                    Err(error) => Err(error),
+                });
+            }
+            answers
+        })
+    }
+
+    fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>> {
+        Box::pin(self.ask(ask))
+    }
+
+    fn watch<'a>(
+        &'a self,
+        topics: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Watched, BackplaneError>> {
+        Box::pin(async move { self.running()?.link.watch(topics).await })
+    }
+
+    fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>> {
+        Box::pin(async move { self.running()?.link.unwatch(topics).await })
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>> {
+        Box::pin(self.renew_lease())
+    }
+
+    fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
+        Box::pin(self.has_lease(node))
+    }
+
+    fn status(&self) -> Status {
+        self.running
+            .get()
+            .map_or(Status::Down, |running| running.link.status())
+    }
+}

@@ -1,0 +1,629 @@
+//! The link of a node: what is published comes through it, in order, and between the events the marks that tell a place.
+//!
+//! It is made anew when it breaks. Nothing resubscribes behind its back: whatever may have been lost in between, the hub is told so, at
+//! its place.
+//!
+//! # Why an answer has its place
+//!
+//! A script tells what it finds, and publishes a mark to the node's own channel. Redis runs nothing beside a script, so what was
+//! published before it has been pushed before the mark, and what is published after it comes behind. The answer is given when the mark
+//! has come.
+//!
+//! # Why an id never names two events
+//!
+//! A sequence is bound to a run of the server, so that a restart and a failover begin another one. A server that was a replica for a
+//! while has the same run, and perhaps less than before: a link that has seen it so calls the sequence void, and a node that has seen
+//! a greater number than there is says so with every question (`scripts/sequence.lua`).
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
+use helios_core::hub::EventId;
+use helios_http::sse::backplane::{BackplaneEvent, Startup, Status, Watched, WatchedTopic};
+use redis::{PushInfo, PushKind, RedisError, Script, ScriptInvocation, Value};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::entry::{self, Entry};
+use crate::failure::{down, is_elsewhere, not_answered, with_causes};
+use crate::keys::Keys;
+use crate::place::{Access, Place};
+use crate::server::{self, Pushes, Server, ServerError};
+
+/// How often the link is tried.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Without an answer for so long, the link may be broken.
+const SUSPECT: Duration = Duration::from_secs(5);
+
+/// And for so long, it is: the longest is a probe more.
+const SILENT: Duration = Duration::from_secs(7);
+
+/// So long a mark may be on its way among events, which prove that the link carries.
+const SLOW: Duration = Duration::from_secs(20);
+
+/// How long a mark may take where somebody waits for it.
+const MARK: Duration = Duration::from_secs(5);
+
+/// The pauses between two attempts to connect: from the first, doubled, to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Channels that are subscribed to in one journey.
+const PIECE: usize = 256;
+
+/// How long a node's lease lasts, in milliseconds.
+const LEASE: u64 = 15_000;
+
+pub(crate) struct Link {
+    place: Place,
+    access: Access,
+    pub(crate) keys: Keys,
+    /// A sequence outlives the server's run.
+    keeps_everything: bool,
+    pub(crate) startup: Startup,
+    watch: Script,
+    state: Mutex<State>,
+    status: AtomicU8,
+    marks: AtomicU64,
+    /// The server is not the one to ask any more.
+    left: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    server: Option<Server>,
+    /// The run of the server that was asked last.
+    run: String,
+    watched: HashSet<String>,
+    /// Who waits for a mark.
+    waiting: HashMap<String, oneshot::Sender<()>>,
+    /// The newest id that this node knows.
+    seen: Option<EventId>,
+    /// The epoch that is over, because its server was a replica for a while.
+    void: u64,
+}
+
+/// Why the link broke.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("the connection has ended, or could not keep up")]
+    Ended,
+    #[error("Redis does not answer")]
+    Silent,
+    #[error("this server is not the one to ask any more")]
+    Left,
+    #[error("Redis has failed")]
+    Failed(#[source] BackplaneError),
+}
+
+impl Broken {
+    /// The same for whoever starts.
+    pub(crate) fn refused(self) -> BackplaneError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Server(error) if error.is_final() => {
+                BackplaneError::new(BackplaneErrorKind::Refused, error)
+            }
+            other => down(other),
+        }
+    }
+}
+
+/// Forgets who waits for a mark, also when the question is dropped half-way.
+struct Mark<'a> {
+    link: &'a Link,
+    name: String,
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        self.link.lock().waiting.remove(&self.name);
+    }
+}
+
+/// What a link has heard.
+struct Heard {
+    /// Anything.
+    anything: Instant,
+    /// A mark: both ways carry.
+    mark: Instant,
+}
+
+impl Link {
+    pub(crate) fn new(
+        place: Place,
+        access: Access,
+        keys: Keys,
+        keeps_everything: bool,
+        startup: Startup,
+    ) -> Self {
+        Self {
+            place,
+            access,
+            keys,
+            keeps_everything,
+            startup,
+            watch: Script::new(concat!(
+                include_str!("scripts/sequence.lua"),
+                include_str!("scripts/watch.lua")
+            )),
+            state: Mutex::default(),
+            status: AtomicU8::new(code(Status::Down)),
+            marks: AtomicU64::new(0),
+            left: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            0 => Status::Up,
+            1 => Status::Suspect,
+            _ => Status::Down,
+        }
+    }
+
+    fn set_status(&self, status: Status) {
+        if self.status.swap(code(status), Ordering::AcqRel) != code(status) {
+            self.startup.sink.accept(BackplaneEvent::Link(status));
+        }
+    }
+
+    /// The server that is asked now.
+    pub(crate) fn server(&self) -> Result<Server, BackplaneError> {
+        let server = self.lock().server.clone();
+        server.ok_or_else(|| down("the link is down"))
+    }
+
+    /// A call of a script that begins with `sequence.lua`.
+    pub(crate) fn of_sequence<'a>(
+        &self,
+        script: &'a Script,
+        server: &Server,
+    ) -> ScriptInvocation<'a> {
+        let (seen, void) = {
+            let state = self.lock();
+            (state.seen, state.void)
+        };
+        let run = match self.keeps_everything {
+            true => "kept",
+            false => &server.run,
+        };
+        let mut call = script.key(self.keys.sequence());
+        call.arg(&self.keys.prefix)
+            .arg(run)
+            .arg(fresh_epoch())
+            .arg(void)
+            .arg(seen.map_or(0, EventId::epoch))
+            .arg(seen.map_or(0, EventId::seq));
+        call
+    }
+
+    /// Notes what there is, by an answer or an event.
+    pub(crate) fn saw(&self, id: EventId) {
+        self.lock().saw(id);
+    }
+
+    /// Looks at an error for what it says of the server.
+    pub(crate) fn failed(&self, server: &Server, error: &RedisError) {
+        if !is_elsewhere(error) {
+            return;
+        }
+        let mut state = self.lock();
+        let is_asked = |asked: &Server| asked.run == server.run;
+        if state.server.as_ref().is_some_and(is_asked) {
+            if error.code() == Some("READONLY") {
+                state.demoted(&server.run);
+            }
+            self.left.notify_one();
+        }
+    }
+
+    /// Connects for the first time, and gives the newest id. The rest is for [`Link::keep`].
+    pub(crate) async fn open(&self) -> Result<(EventId, Pushes), Broken> {
+        let sequence = self.keys.sequence();
+        let client = self.place.find(&self.access, &sequence).await;
+        let client = client.map_err(ServerError::from)?;
+        let (server, mut pushes) = server::connect(&client).await.inspect_err(|error| {
+            if let ServerError::Replica(run) = error {
+                self.lock().demoted(run);
+            }
+        })?;
+        let newest = self.begin(server, &mut pushes).await?;
+        Ok((newest, pushes))
+    }
+
+    /// Keeps the link up, for as long as this is polled.
+    pub(crate) async fn keep(self: Arc<Self>, mut pushes: Pushes) {
+        loop {
+            let broken = self.carry(&mut pushes).await;
+            self.broke(&broken);
+            pushes = self.reopen().await;
+        }
+    }
+
+    fn broke(&self, broken: &Broken) {
+        let error = with_causes(broken);
+        tracing::warn!(error, "the link to Redis broke");
+        let mut state = self.lock();
+        state.server = None;
+        // Who waits is told so.
+        state.waiting.clear();
+        drop(state);
+        self.set_status(Status::Down);
+    }
+
+    /// Connects again, however often that fails, and tells the hub that anything may have been lost.
+    async fn reopen(self: &Arc<Self>) -> Pushes {
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        loop {
+            match self.open().await {
+                Ok((newest, pushes)) => {
+                    self.startup.sink.accept(BackplaneEvent::torn(newest));
+                    return pushes;
+                }
+                Err(error) => {
+                    let error = with_causes(&error);
+                    if error != said {
+                        // Each reason once.
+                        tracing::warn!(error, "there is no link to Redis");
+                        said = error;
+                    }
+                }
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Subscribes to all that is watched, and gives the newest id at the place from which nothing is lost. What has come before it is
+    /// not handed over: the hub asks for it.
+    async fn begin(&self, server: Server, pushes: &mut Pushes) -> Result<EventId, Broken> {
+        let watched: Vec<String> = self.lock().watched.iter().cloned().collect();
+        let channels = watched.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.chain([self.marks_here()]).collect();
+        self.subscribe(&server, "SSUBSCRIBE", &channels)
+            .await
+            .map_err(Broken::Failed)?;
+        let mark = self.next_mark();
+        let asked = self.ask(&server, &[], &mark).await;
+        let asked = asked.map_err(Broken::Failed)?;
+        let found = async {
+            while let Some(push) = pushes.next().await {
+                match self.read(push) {
+                    Some(Push::Mark(found)) if found == mark => return Ok(()),
+                    Some(Push::End) => return Err(Broken::Ended),
+                    _ => {}
+                }
+            }
+            Err(Broken::Ended)
+        };
+        timeout(MARK, found).await.map_err(|_| Broken::Silent)??;
+        self.renew_lease(&server).await.map_err(Broken::Failed)?;
+        let forgotten: Vec<_> = {
+            let mut state = self.lock();
+            state.run.clone_from(&server.run);
+            state.server = Some(server.clone());
+            let is_gone = |topic: &&String| !state.watched.contains(*topic);
+            let gone = watched.iter().filter(is_gone);
+            gone.map(|topic| self.keys.channel(topic)).collect()
+        };
+        self.set_status(Status::Up);
+        // Nobody reads them any more, since then.
+        let unsubscribed = self.subscribe(&server, "SUNSUBSCRIBE", &forgotten).await;
+        unsubscribed.map_err(Broken::Failed)?;
+        Ok(asked.newest)
+    }
+
+    /// Hands over what comes, until the link breaks.
+    async fn carry(self: &Arc<Self>, pushes: &mut Pushes) -> Broken {
+        let mut probes = interval(PROBE);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        probes.tick().await;
+        let now = Instant::now();
+        let mut heard = Heard {
+            anything: now,
+            mark: now,
+        };
+        loop {
+            tokio::select! {
+                push = pushes.next() => {
+                    let Some(push) = push else { return Broken::Ended };
+                    heard.anything = Instant::now();
+                    match self.read(push) {
+                        None => {}
+                        Some(Push::Event(topic, entry)) => self.hand(&topic, entry),
+                        Some(Push::Mark(mark)) => {
+                            heard.mark = heard.anything;
+                            self.found(&mark);
+                        }
+                        Some(Push::Left) => return Broken::Left,
+                        Some(Push::End) => return Broken::Ended,
+                    }
+                }
+                () = self.left.notified() => return Broken::Left,
+                _ = probes.tick() => {
+                    if heard.anything.elapsed() > SILENT || heard.mark.elapsed() > SLOW {
+                        return Broken::Silent;
+                    }
+                    if heard.mark.elapsed() > SUSPECT {
+                        self.set_status(Status::Suspect);
+                    }
+                    self.probe();
+                }
+            }
+        }
+    }
+
+    fn found(&self, mark: &str) {
+        self.set_status(Status::Up);
+        if let Some(waiting) = self.lock().waiting.remove(mark) {
+            // It may have been dropped.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Sends a mark on its way, and looks whether the server is what it was.
+    fn probe(self: &Arc<Self>) {
+        let Ok(mut server) = self.server() else {
+            return;
+        };
+        let link = Arc::clone(self);
+        tokio::spawn(async move {
+            match server::run_of(&mut server.questions).await {
+                Ok(run) if run == server.run => {}
+                Ok(_) => return link.left.notify_one(),
+                Err(ServerError::Replica(run)) => {
+                    link.lock().demoted(&run);
+                    return link.left.notify_one();
+                }
+                // It answers nothing; that shows by itself.
+                Err(_) => return,
+            }
+            let mark = link.next_mark();
+            if let Err(error) = link.ask(&server, &[], &mark).await {
+                let error = with_causes(&error);
+                tracing::debug!(error, "a probe of Redis failed");
+            }
+        });
+    }
+
+    fn hand(&self, topic: &str, entry: Entry) {
+        {
+            let mut state = self.lock();
+            state.saw(entry.event.id);
+            // It was on its way when it was unwatched.
+            if !state.watched.contains(topic) {
+                return;
+            }
+        }
+        let event = BackplaneEvent::event(topic, entry.event, entry.prev);
+        self.startup.sink.accept(event);
+    }
+
+    fn marks_here(&self) -> String {
+        self.keys.marks(self.startup.node)
+    }
+
+    fn next_mark(&self) -> String {
+        let number = self.marks.fetch_add(1, Ordering::Relaxed);
+        // Those of an earlier run of this node mean nothing.
+        format!("{}-{number}-{:x}", self.startup.node, fastrand::u64(..))
+    }
+
+    /// Watches topics, and answers at the place of its mark.
+    pub(crate) async fn watch(&self, topics: &[&str]) -> Result<Watched, BackplaneError> {
+        let server = self.server()?;
+        let names = topics.iter().map(|topic| (*topic).to_owned());
+        self.lock().watched.extend(names);
+        let channels = topics.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.collect();
+        self.subscribe(&server, "SSUBSCRIBE", &channels).await?;
+        let mark = Mark {
+            link: self,
+            name: self.next_mark(),
+        };
+        let (waiting, found) = oneshot::channel();
+        self.lock().waiting.insert(mark.name.clone(), waiting);
+        let asked = self.ask(&server, topics, &mark.name).await?;
+        match timeout(MARK, found).await {
+            Ok(Ok(())) => Ok(asked),
+            _ => Err(down("the link broke, or is too slow")),
+        }
+    }
+
+    /// What is down subscribes to them no more when it is back.
+    pub(crate) async fn unwatch(&self, topics: &[&str]) -> Result<(), BackplaneError> {
+        let server = {
+            let mut state = self.lock();
+            for topic in topics {
+                state.watched.remove(*topic);
+            }
+            state.server.clone()
+        };
+        let Some(server) = server else { return Ok(()) };
+        let channels = topics.iter().map(|topic| self.keys.channel(topic));
+        let channels: Vec<_> = channels.collect();
+        self.subscribe(&server, "SUNSUBSCRIBE", &channels).await
+    }
+
+    async fn subscribe(
+        &self,
+        server: &Server,
+        command: &str,
+        channels: &[String],
+    ) -> Result<(), BackplaneError> {
+        for piece in channels.chunks(PIECE) {
+            let mut pipeline = redis::pipe();
+            for channel in piece {
+                pipeline.cmd(command).arg(channel).ignore();
+            }
+            let mut connection = server.listener.clone();
+            let done = pipeline.query_async::<()>(&mut connection).await;
+            done.map_err(|error| self.not_answered(server, error))?;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        server: &Server,
+        topics: &[&str],
+        mark: &str,
+    ) -> Result<Watched, BackplaneError> {
+        let mut ask = self.of_sequence(&self.watch, server);
+        ask.arg(self.marks_here()).arg(mark);
+        for topic in topics {
+            ask.arg(*topic);
+        }
+        let mut connection = server.questions.clone();
+        let answer = ask.invoke_async::<Vec<Value>>(&mut connection).await;
+        let answer = answer.map_err(|error| self.not_answered(server, error))?;
+        let watched = watched(answer)
+            .ok_or_else(|| down("Redis has answered what no script of this version gives"))?;
+        self.saw(watched.newest);
+        Ok(watched)
+    }
+
+    /// Renews this node's lease, or makes it anew.
+    pub(crate) async fn renew_lease(&self, server: &Server) -> Result<(), BackplaneError> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys.lease(self.startup.node))
+            .arg(1)
+            .arg("PX")
+            .arg(LEASE);
+        self.query(server, &set).await
+    }
+
+    /// Asks one question.
+    pub(crate) async fn query<T: redis::FromRedisValue>(
+        &self,
+        server: &Server,
+        question: &redis::Cmd,
+    ) -> Result<T, BackplaneError> {
+        let mut connection = server.questions.clone();
+        let answer = question.query_async(&mut connection).await;
+        answer.map_err(|error| self.not_answered(server, error))
+    }
+
+    pub(crate) fn not_answered(&self, server: &Server, error: RedisError) -> BackplaneError {
+        self.failed(server, &error);
+        not_answered(error)
+    }
+
+    fn read(&self, push: PushInfo) -> Option<Push> {
+        let kind = push.kind;
+        let mut data = push.data.into_iter();
+        let mut next = || bytes_of(data.next()?);
+        match kind {
+            PushKind::Disconnection => Some(Push::End),
+            // Nobody here does that: the slot has gone to another node.
+            PushKind::SUnsubscribe => {
+                (next()?.as_ref() == self.marks_here().as_bytes()).then_some(Push::Left)
+            }
+            PushKind::SMessage => {
+                let (channel, message) = (next()?, next()?);
+                let channel = std::str::from_utf8(&channel).ok()?;
+                match self.keys.topic_of(channel) {
+                    Some(topic) => Some(Push::Event(topic.to_owned(), entry::of_message(message)?)),
+                    None => Some(Push::Mark(String::from_utf8(message.to_vec()).ok()?)),
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    fn saw(&mut self, id: EventId) {
+        let is_newer = |seen: EventId| seen.epoch() != id.epoch() || seen.seq() < id.seq();
+        if self.seen.is_none_or(is_newer) {
+            self.seen = Some(id);
+        }
+    }
+
+    /// The server of this run is a replica. What it has numbered before may be numbered anew.
+    fn demoted(&mut self, run: &str) {
+        if let (Some(seen), true) = (self.seen, self.run == run) {
+            self.void = seen.epoch();
+        }
+    }
+}
+
+/// What the link carries.
+enum Push {
+    Event(String, Entry),
+    Mark(String),
+    Left,
+    End,
+}
+
+const fn code(status: Status) -> u8 {
+    match status {
+        Status::Up => 0,
+        Status::Suspect => 1,
+        _ => 2,
+    }
+}
+
+/// 48 bits: short to write, and exact in a script.
+fn fresh_epoch() -> u64 {
+    fastrand::u64(1..1 << 48)
+}
+
+pub(crate) fn bytes_of(value: Value) -> Option<Bytes> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes.into()),
+        Value::SimpleString(text) => Some(text.into()),
+        _ => None,
+    }
+}
+
+/// A number, which Redis tells as one or as a text.
+pub(crate) fn number_of(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        Value::BulkString(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn watched(answer: Vec<Value>) -> Option<Watched> {
+    let mut answer = answer.into_iter();
+    let epoch = number_of(&answer.next()?)?;
+    let newest = EventId::new(epoch, number_of(&answer.next()?)?);
+    let mut topics = Vec::new();
+    while let Some(last) = answer.next() {
+        let last = number_of(&last)?;
+        let finish = bytes_of(answer.next()?)?;
+        let finish = entry::of_list(epoch, finish).map(|entry| entry.event);
+        let last = (last > 0).then(|| EventId::new(epoch, last));
+        topics.push(WatchedTopic::new(last, finish));
+    }
+    Some(Watched::new(newest, topics))
+}
+
+/// Runs until it is dropped.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDrop {
+    AbortOnDrop(tokio::spawn(task).abort_handle())
+}
+
+pub(crate) struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,140 @@
+//! A cluster of three: one node has the slot of a namespace, and the link goes where it goes.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use helios::prelude::*;
+use helios_redis::Redis;
+use support::{Client, DEADLINE, Server, free_port, hub, refusal, send, send_at_last, until};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Longer than an outage may last.
+const HEALED: Duration = Duration::from_secs(15);
+
+async fn cluster(folder: &Path) -> Vec<Server> {
+    let mut nodes = Vec::new();
+    for n in 0..3 {
+        let dir = folder.join(n.to_string());
+        std::fs::create_dir(&dir).unwrap();
+        let (bus, dir) = (free_port().to_string(), dir.to_str().unwrap().to_owned());
+        let args = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus,
+            "--cluster-node-timeout",
+            "2000",
+            "--dir",
+            &dir,
+        ];
+        nodes.push(Server::start_with(&args).await);
+    }
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create"]);
+    create.args(nodes.iter().map(|node| node.addr().to_string()));
+    let created = timeout(DEADLINE, create.arg("--cluster-yes").output()).await;
+    let created = created.unwrap().unwrap();
+    assert!(created.status.success(), "{created:?}");
+    for node in &nodes {
+        node.until("the cluster is up", async || {
+            node.says("CLUSTER INFO", "cluster_state:ok").await
+        })
+        .await;
+    }
+    nodes
+}
+
+fn of(nodes: &[Server]) -> Redis {
+    Redis::cluster(nodes.iter().map(|node| node.addr().to_string()))
+}
+
+/// The node that has the namespace, and its slot.
+async fn owner(nodes: &[Server]) -> (usize, String) {
+    let slot = nodes[0].answer(&["CLUSTER", "KEYSLOT", "{test}:m"]).await;
+    for (n, node) in nodes.iter().enumerate() {
+        let keys = node.answer(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).await;
+        if keys != "0" {
+            return (n, slot);
+        }
+    }
+    panic!("nobody has the slot");
+}
+
+/// Gives a slot with all that is in it to another node.
+async fn move_slot(nodes: &[Server], from: usize, to: usize, slot: &str) {
+    let ids = [
+        nodes[from].answer(&["CLUSTER", "MYID"]).await,
+        nodes[to].answer(&["CLUSTER", "MYID"]).await,
+    ];
+    let set = async |node: &Server, words: &[&str]| {
+        let all = [&["CLUSTER", "SETSLOT", slot], words].concat();
+        assert_eq!(node.answer(&all).await, "OK");
+    };
+    set(&nodes[to], &["IMPORTING", &ids[0]]).await;
+    set(&nodes[from], &["MIGRATING", &ids[1]]).await;
+    let port = nodes[to].port().to_string();
+    loop {
+        let keys = nodes[from]
+            .answer(&["CLUSTER", "GETKEYSINSLOT", slot, "100"])
+            .await;
+        if keys.is_empty() {
+            break;
+        }
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys.lines());
+        nodes[from].answer(&migrate).await;
+    }
+    set(&nodes[to], &["NODE", &ids[1]]).await;
+    set(&nodes[from], &["NODE", &ids[1]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = cluster(folder.path()).await;
+    let (one, two) = (hub(of(&nodes)).await, hub(of(&nodes[2..])).await);
+    let mut client = Client::join(&two, &["x", "y"], None).await;
+    let mut ids = Vec::new();
+    for (topic, text) in [("x", "1"), ("y", "2"), ("x", "3")] {
+        ids.push(send(&one, topic, text).await);
+        assert_eq!(client.data().await, text);
+    }
+    let (from, slot) = owner(&nodes).await;
+    let said = refusal(Redis::connect(nodes[(from + 1) % 3].url()).namespace("test")).await;
+    assert!(said.contains("`Redis::cluster`"), "{said}");
+    move_slot(&nodes, from, (from + 1) % 3, &slot).await;
+    let fourth = timeout(HEALED, send_at_last(&one, "x", "4")).await.unwrap();
+    assert!(!ids.contains(&fourth.to_string()));
+    until("the other is back", async || {
+        two.sse().stats().backplane == Some(helios::backplane::Status::Up)
+    })
+    .await;
+    send_at_last(&one, "x", "last").await;
+    let read = timeout(HEALED, client.until("last")).await.unwrap();
+    assert!(support::count(&read, "helios:reset") <= 1, "{read:?}");
+    assert_eq!(owner(&nodes).await.0, (from + 1) % 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_cluster_without_the_node_of_the_namespace_is_down_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes = cluster(folder.path()).await;
+    let one = hub(of(&nodes)).await;
+    let mut client = Client::join(&one, &["x"], None).await;
+    send(&one, "x", "1").await;
+    let (at, _) = owner(&nodes).await;
+    nodes[at].kill().await;
+    assert!(matches!(
+        one.sse().publish("x", "no").await,
+        Err(SseError::Backplane(_))
+    ));
+    nodes[at].restart().await;
+    send_at_last(&one, "x", "2").await;
+    timeout(HEALED, client.until("2")).await.unwrap();
+}

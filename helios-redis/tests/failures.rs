@@ -1,0 +1,431 @@
+//! What may fail, with real servers: no gap is silent, no id names two events, and all are at the newest event soon after.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use helios::backplane::{BackplaneErrorKind, Status};
+use helios::prelude::*;
+use helios::sse::{EventId, SseHub};
+use helios::testing::backplane::{Proxy, Way};
+use helios_redis::Redis;
+use support::{Client, DEADLINE, Server, count, hub, send, send_at_last, sentinel, until};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Once everything is well, clients are at the newest event within this time.
+const HEALED: Duration = Duration::from_secs(15);
+
+fn status(hub: &SseHub) -> Option<Status> {
+    hub.sse().stats().backplane
+}
+
+async fn until_status(hub: &SseHub, wanted: Status) {
+    until("another status", async || status(hub) == Some(wanted)).await;
+}
+
+async fn through(proxy: &Proxy) -> SseHub {
+    hub(Redis::connect(format!("redis://{}", proxy.addr()))).await
+}
+
+fn kind_of<T: std::fmt::Debug>(answer: Result<T, SseError>) -> BackplaneErrorKind {
+    match answer.unwrap_err() {
+        SseError::Backplane(error) => error.kind(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// No id stands for two texts.
+#[derive(Default)]
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn note(&mut self, id: impl ToString, text: &str) {
+        let before = self.0.insert(id.to_string(), text.to_owned());
+        assert!(
+            before.as_deref().is_none_or(|it| it == text),
+            "{before:?}, and {text}"
+        );
+    }
+
+    fn note_all(&mut self, events: &[helios::sse::DecodedEvent]) {
+        for event in events {
+            if event.event == "message" {
+                self.note(&event.id, &event.data);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_redis_that_keeps_everything_goes_on_after_a_kill_and_nobody_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let args = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--dir",
+        dir,
+    ];
+    let mut redis = Server::start_with(&args).await;
+    let of_redis = || Redis::connect(redis.url()).keeps_everything();
+    let (one, two) = (hub(of_redis()).await, hub(of_redis()).await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    let first: EventId = send(&one, "x", "1").await.parse().unwrap();
+    assert_eq!(client.data().await, "1");
+    redis.restart().await;
+    let second = send_at_last(&one, "x", "2").await;
+    assert_eq!(second.is_after(first), Some(true));
+    assert_eq!(client.data().await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_redis_that_comes_back_with_what_it_had_written_begins_another_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let mut redis = Server::start_with(&["--appendonly", "yes", "--dir", dir]).await;
+    let one = redis.hub().await;
+    let mut client = Client::join(&one, &["x"], None).await;
+    let first: EventId = send(&one, "x", "1").await.parse().unwrap();
+    assert_eq!(client.data().await, "1");
+    redis.restart().await;
+    let second = send_at_last(&one, "x", "2").await;
+    assert_eq!(second.is_after(first), None);
+    let read = client.until("2").await;
+    assert_eq!(count(&read, "helios:reset"), 1, "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let mut primary = Server::start_with(&["--dir", dir]).await;
+    let copying = Proxy::start(primary.addr()).await.unwrap();
+    let replica = Server::replica_of(copying.addr(), &["--dir", dir]).await;
+    let (one, two) = (primary.hub().await, primary.hub().await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    let mut names = Names::default();
+    for n in 0..20 {
+        if n == 10 {
+            replica
+                .until("ten are copied", async || {
+                    replica.answer(&["HGET", "{test}:m", "seq"]).await == "10"
+                })
+                .await;
+            copying.hold(Way::ToClient);
+        }
+        let text = n.to_string();
+        names.note(send(&one, "x", &text).await, &text);
+    }
+    names.note_all(&client.until("19").await);
+    primary.kill().await;
+    replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    let port = primary.port().to_string();
+    replica.ask(&["CONFIG", "SET", "port", &port]).await;
+    let healed = async {
+        for n in 20..40 {
+            let text = n.to_string();
+            names.note(send_at_last(&one, "x", &text).await, &text);
+        }
+        // What was published before this node was back is before the sequence that its clients are told of.
+        until_status(&two, Status::Up).await;
+        names.note(send_at_last(&one, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    assert_eq!(count(&read, "helios:reset"), 1, "{read:?}");
+    names.note_all(&read);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_names_no_id_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let primary = Server::start_with(&["--dir", dir]).await;
+    let copying = Proxy::start(primary.addr()).await.unwrap();
+    let replica = Server::replica_of(primary.addr(), &["--dir", dir]).await;
+    let sentinel = sentinel(&primary, folder.path()).await;
+    sentinel
+        .until("the replica is known", async || {
+            sentinel.says("SENTINEL MASTER shop", "num-slaves\n1").await
+        })
+        .await;
+    let by_sentinel = || Redis::sentinel([format!("127.0.0.1:{}", sentinel.port())], "shop");
+    let (one, two) = (hub(by_sentinel()).await, hub(by_sentinel()).await);
+    // It does not follow the Sentinel.
+    let stubborn = through(&copying).await;
+    let mut client = Client::join(&two, &["x"], None).await;
+    let mut names = Names::default();
+    for n in 0..10 {
+        let text = n.to_string();
+        names.note(send(&one, "x", &text).await, &text);
+    }
+    primary.freeze();
+    replica
+        .until("the replica is promoted", async || {
+            replica.says("ROLE", "master").await
+        })
+        .await;
+    let healed = async {
+        for n in 10..20 {
+            let text = n.to_string();
+            names.note(send_at_last(&one, "x", &text).await, &text);
+        }
+        until_status(&two, Status::Up).await;
+        names.note(send_at_last(&one, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    names.note_all(&read);
+    // The old one is back, and is a primary until the Sentinel tells it otherwise.
+    primary.thaw();
+    let mut published = 0;
+    let refused = Instant::now() + HEALED;
+    while Instant::now() < refused {
+        let text = format!("old {published}");
+        match stubborn.sse().publish("x", text.as_str()).await {
+            Ok(id) => {
+                names.note(id, &text);
+                published += 1;
+            }
+            Err(_) if primary.says("ROLE", "slave").await => break,
+            Err(_) => {}
+        }
+    }
+    let text = "the end";
+    names.note(send_at_last(&one, "x", text).await, text);
+    names.note_all(&timeout(HEALED, client.until(text)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let primary = Server::start_with(&["--dir", dir]).await;
+    let copying = Proxy::start(primary.addr()).await.unwrap();
+    let other = Server::replica_of(copying.addr(), &["--dir", dir]).await;
+    let (one, two) = (primary.hub().await, primary.hub().await);
+    let mut client = Client::join(&one, &["x"], None).await;
+    let mut names = Names::default();
+    names.note(send(&one, "x", "1").await, "1");
+    other
+        .until("it is copied", async || {
+            other.answer(&["HGET", "{test}:m", "seq"]).await == "1"
+        })
+        .await;
+    copying.hold(Way::ToClient);
+    for text in ["2", "3"] {
+        names.note(send(&one, "x", text).await, text);
+    }
+    other.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    let port = other.port().to_string();
+    primary.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
+    let refused = one.sse().publish("x", "refused").await;
+    let kind = kind_of(refused);
+    assert!(
+        matches!(
+            kind,
+            BackplaneErrorKind::NotPublished | BackplaneErrorKind::Down
+        ),
+        "{kind:?}"
+    );
+    // Also for one that has seen nothing of what was lost.
+    until_status(&one, Status::Down).await;
+    until_status(&two, Status::Down).await;
+    primary
+        .until("what was lost is lost", async || {
+            primary
+                .says("INFO replication", "master_link_status:up")
+                .await
+        })
+        .await;
+    assert_eq!(primary.answer(&["HGET", "{test}:m", "seq"]).await, "1");
+    primary.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    let healed = async {
+        for text in ["4", "5", "6"] {
+            names.note(send_at_last(&two, "x", text).await, text);
+        }
+        until_status(&one, Status::Up).await;
+        names.note(send_at_last(&two, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    names.note_all(&read);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_frozen_redis_is_noticed_publishing_fails_in_time_and_all_go_on() {
+    let redis = Server::start().await;
+    let (one, two) = (redis.hub().await, redis.hub().await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    send(&one, "x", "1").await;
+    assert_eq!(client.data().await, "1");
+    redis.freeze();
+    let publish = timeout(Duration::from_secs(11), one.sse().publish("x", "lost?"));
+    let kind = kind_of(publish.await.expect("an answer in time"));
+    assert_eq!(kind, BackplaneErrorKind::Unknown);
+    until_status(&one, Status::Down).await;
+    let at_once = one.sse().publish("x", "no").await;
+    assert_eq!(kind_of(at_once), BackplaneErrorKind::Down);
+    redis.thaw();
+    let healed = async {
+        send_at_last(&one, "x", "2").await;
+        client.until("2").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    assert_eq!(count(&read, "helios:reset"), 0, "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_node_that_is_cut_off_either_way_gets_what_it_has_missed() {
+    let redis = Server::start().await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let (far, near) = (through(&proxy).await, redis.hub().await);
+    let mut client = Client::join(&far, &["x"], None).await;
+    for (n, way) in [Way::ToClient, Way::ToServer, Way::Both]
+        .into_iter()
+        .enumerate()
+    {
+        proxy.drop_bytes(way);
+        let (missed, last) = (format!("missed {n}"), format!("last {n}"));
+        send(&near, "x", &missed).await;
+        until_status(&far, Status::Down).await;
+        proxy.heal();
+        send(&near, "x", &last).await;
+        let read = timeout(HEALED, client.until(&last)).await.unwrap();
+        let texts: Vec<_> = read.iter().map(|event| event.data.as_str()).collect();
+        assert_eq!(texts, [missed.as_str(), last.as_str()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn what_redis_drops_for_a_full_buffer_is_fetched_or_told() {
+    let limit = ["--client-output-buffer-limit", "pubsub", "1mb", "1mb", "1"];
+    let redis = Server::start_with(&limit).await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let (far, near) = (through(&proxy).await, redis.hub().await);
+    let mut client = Client::join(&far, &["x"], None).await;
+    let large = "x".repeat(100_000);
+    proxy.hold(Way::ToClient);
+    let sending = async {
+        for n in 0..200 {
+            send_at_last(&near, "x", &format!("{n} {large}")).await;
+        }
+    };
+    timeout(Duration::from_secs(60), sending).await.unwrap();
+    proxy.heal();
+    send_at_last(&near, "x", "last").await;
+    let read = timeout(HEALED, client.until("last")).await.unwrap();
+    let is_whole = count(&read, "message") == 201;
+    assert!(
+        is_whole || count(&read, "helios:reset") > 0,
+        "{}",
+        read.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_redis_without_memory_is_full_reads_on_and_heals() {
+    let redis = Server::start().await;
+    let one = redis.hub().await;
+    let mut client = Client::join(&one, &["x"], None).await;
+    let first = send(&one, "x", "1").await;
+    assert_eq!(client.data().await, "1");
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let full = one.sse().publish("x", "no room").await;
+    assert_eq!(kind_of(full), BackplaneErrorKind::Full);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    send(&one, "x", "2").await;
+    assert_eq!(client.data().await, "2");
+    let mut late = Client::join(&redis.hub().await, &["x"], Some(&first)).await;
+    assert_eq!(late.data().await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn scripts_that_redis_has_forgotten_are_loaded_again() {
+    let redis = Server::start().await;
+    let one = redis.hub().await;
+    let mut client = Client::join(&one, &["x"], None).await;
+    for text in ["1", "2", "3"] {
+        redis.ask(&["SCRIPT", "FLUSH"]).await;
+        send(&one, "x", text).await;
+        assert_eq!(client.data().await, text);
+    }
+}
+
+/// Which Redis the child publishes to.
+const NODE: &str = "HELIOS_REDIS_NODE";
+
+/// A node with a client, which says what it has published, until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_child_is_a_node() {
+    let Ok(url) = std::env::var(NODE) else { return };
+    let one = hub(Redis::connect(url)).await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    println!("\nclient {}", stream.id());
+    let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+    let _response = one.respond(head, stream).await;
+    for n in 0.. {
+        let id = one.sse().publish("x", n.to_string()).await.unwrap();
+        println!("\npublished {id} {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn what_a_node_has_published_before_it_is_killed_is_seen_and_its_clients_are_gone() {
+    let redis = Server::start().await;
+    let near = redis.hub().await;
+    let mut client = Client::join(&near, &["x"], None).await;
+    let mut node = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_child_is_a_node", "--nocapture"])
+        .env(NODE, redis.url())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(node.stdout.take().unwrap()).lines();
+    let (mut id, mut published) = (None, Vec::new());
+    while published.len() < 100 {
+        let line = timeout(DEADLINE, said.next_line()).await.unwrap();
+        let line = line.unwrap().expect("it goes on");
+        if let Some(client) = line.strip_prefix("client ") {
+            id = client.parse::<ClientId>().ok();
+        }
+        published.extend(line.strip_prefix("published ").map(str::to_owned));
+    }
+    node.kill().await.unwrap();
+    // It may have said more before it ended.
+    while let Ok(Some(line)) = said.next_line().await {
+        published.extend(line.strip_prefix("published ").map(str::to_owned));
+    }
+    let mut seen = Vec::new();
+    while seen.len() < published.len() {
+        let event = client.next().await;
+        assert_eq!(event.event, "message", "{event:?}");
+        seen.push(format!("{} {}", event.id, event.data));
+    }
+    assert_eq!(seen, published);
+    let id = id.expect("it has a client");
+    until("its lease has run out", async || {
+        let sent = near.sse().send_to_client(id, "for you").await;
+        matches!(sent, Err(SseError::NoSuchClient(_)))
+    })
+    .await;
+}

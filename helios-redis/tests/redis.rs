@@ -1,0 +1,87 @@
+//! Hubs behind one Redis are one hub.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use helios::backplane::Status;
+use helios::prelude::*;
+use support::{Client, DEADLINE, Server, once, send};
+use tokio::time::timeout;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn what_is_published_on_one_server_reaches_the_clients_of_both_and_is_resumed_on_any() {
+    let redis = Server::start().await;
+    let (one, two) = (redis.hub().await, redis.hub().await);
+    let mut a = Client::join(&one, &["x", "y"], None).await;
+    let mut b = Client::join(&two, &["x"], None).await;
+    let first = send(&one, "x", "1").await;
+    send(&two, "y", "2").await;
+    send(&two, "x", "3").await;
+    for data in ["1", "2", "3"] {
+        assert_eq!(a.data().await, data);
+    }
+    for data in ["1", "3"] {
+        assert_eq!(b.data().await, data);
+    }
+    let three = redis.hub().await;
+    let mut c = Client::join(&three, &["x", "y"], Some(&first)).await;
+    assert_eq!(c.data().await, "2");
+    assert_eq!(c.data().await, "3");
+    let id = one.sse().publish_with("x", "4", &once("k")).await.unwrap();
+    assert_eq!(
+        two.sse().publish_with("x", "5", &once("k")).await.unwrap(),
+        id
+    );
+    two.sse().finish_with("x", "end").await.unwrap();
+    let late = one.sse().publish("x", "6").await;
+    assert!(matches!(late, Err(SseError::TopicFinished(_))), "{late:?}");
+    for data in ["4", "end"] {
+        assert_eq!(c.data().await, data);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_redis_that_is_killed_and_comes_back_empty_is_told_and_everybody_goes_on() {
+    let mut redis = Server::start().await;
+    let (one, two) = (redis.hub().await, redis.hub().await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    let before = one.sse().publish("x", "1").await.unwrap();
+    assert_eq!(client.data().await, "1");
+    redis.restart().await;
+    let published = async {
+        loop {
+            match one.sse().publish("x", "2").await {
+                Ok(id) => return id,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let id = timeout(DEADLINE, published).await.unwrap();
+    assert_eq!(id.is_after(before), None, "another sequence");
+    loop {
+        let event = client.next().await;
+        if event.data == "2" || event.event == "helios:reset" || event.event == "helios:reconnect" {
+            break;
+        }
+    }
+    assert_eq!(one.sse().stats().backplane, Some(Status::Up));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn an_event_for_one_client_reaches_it_on_another_server() {
+    let redis = Server::start().await;
+    let (one, two) = (redis.hub().await, redis.hub().await);
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    let id = stream.id();
+    let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+    let _response = one.respond(head, stream).await;
+    two.sse().send_to_client(id, "for you").await.unwrap();
+    one.shutdown(Duration::ZERO).await;
+    let gone = two.sse().send_to_client(id, "for you").await;
+    assert!(matches!(gone, Err(SseError::NoSuchClient(_))), "{gone:?}");
+}

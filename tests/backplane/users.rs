@@ -1,0 +1,86 @@
+//! A user who is disconnected is so on all servers.
+
+use helios::SseOptions;
+use helios::prelude::*;
+use helios::sse::SseHub;
+use helios::testing::backplane::InMemory;
+use support::backplane::Log;
+
+use super::local::{Local, LocalClient};
+
+/// A client is of the user whom its request names.
+fn by_header(sse: &mut SseOptions) {
+    sse.connections.user = Some(Arc::new(|request| request.cookie("user")));
+}
+
+async fn start(log: &Arc<Log>, seed: u64) -> Local {
+    Local::start_with(log, seed, by_header).await
+}
+
+async fn ends(client: &mut LocalClient) {
+    assert_eq!(client.next().await.event, "helios:end");
+}
+
+async fn goes_on(client: &mut LocalClient, here: &Local) {
+    here.sse().publish("x", "still here").await.unwrap();
+    assert_eq!(client.data().await, "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_disconnected_on_all_servers_and_nobody_else_is() {
+    let log = Log::new(100);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut here = one.client_of("ann\n\"", &["x"]).await;
+    let mut there = two.client_of("ann\n\"", &["x"]).await;
+    let mut again = two.client_of("ann\n\"", &["y"]).await;
+    let mut other = two.client_of("ann", &["x"]).await;
+    let (mut nobody, _) = two.client(&["x"]).await;
+    one.sse().disconnect_user("ann\n\"").await.unwrap();
+    for client in [&mut here, &mut there, &mut again] {
+        ends(client).await;
+    }
+    goes_on(&mut other, &one).await;
+    assert_eq!(nobody.data().await, "still here");
+    // One that comes later is let in: to refuse it is for the app.
+    let mut later = two.client_of("ann\n\"", &["x"]).await;
+    goes_on(&mut later, &two).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_link_has_lost_it_disconnects_the_user_when_it_finds_out() {
+    let log = Log::new(100);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut client = two.client_of("ann", &["x"]).await;
+    two.link.lose(true);
+    one.sse().disconnect_user("ann").await.unwrap();
+    two.link.flush().await;
+    two.link.lose(false);
+    ends(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_backplane_those_of_this_server_are_disconnected_and_it_is_said() {
+    let log = Log::new(100);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut here = one.client_of("ann", &["x"]).await;
+    let mut there = two.client_of("ann", &["x"]).await;
+    one.link.go_down(true);
+    let failed = one.sse().disconnect_user("ann").await;
+    assert!(matches!(failed, Err(SseError::Backplane(_))), "{failed:?}");
+    ends(&mut here).await;
+    one.link.go_down(false);
+    one.sse().disconnect_user("ann").await.unwrap();
+    ends(&mut there).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_alone_and_one_behind_memory_disconnect_a_user() {
+    let alone = SseHub::with_options(by_header).unwrap();
+    let memory = SseHub::behind(InMemory::new(), by_header).await.unwrap();
+    for hub in [alone, memory] {
+        let mut client = super::local::client_of(&hub, "ann", &["x"]).await;
+        hub.sse().disconnect_user("bob").await.unwrap();
+        hub.sse().disconnect_user("ann").await.unwrap();
+        ends(&mut client).await;
+    }
+}
