@@ -48,6 +48,7 @@
 //! | [`error`] | why an app does not start |
 //! | `backplane` | several servers as one hub, behind a feature |
 //! | [`backplane`] | what joins the hubs of several servers |
+//! | `openapi` | the document of all routes and events, behind a feature |
 //! | `log` | history that outlives the process, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
@@ -57,6 +58,7 @@
 //! | --- | --- | --- |
 //! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
 //! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
+//! | `openapi` | off | the OpenAPI document of all routes and events: `helios::openapi` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
 
 #[doc(hidden)]
@@ -177,6 +179,7 @@ pub mod http {
     pub use helios_core::request::{RequestContext, ResponseHead};
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
+    pub use helios_core::security::{Scheme, Security};
     pub use helios_http::{
         BoxedRoutes, ErrorReport, Guards, HeliosService, Listener, MatchedPath, RemoteAddr,
         RouteInfo, Routes,
@@ -190,6 +193,12 @@ pub mod http {
 pub mod di {
     pub use helios_core::container::{Factory, Injectable};
     pub use helios_macros::Injectable;
+}
+
+/// The OpenAPI document of an app's routes and events, behind the feature `openapi`.
+#[cfg(feature = "openapi")]
+pub mod openapi {
+    pub use helios_http::openapi::{OpenApi, OpenApiDocument, Unknown};
 }
 
 /// History on this machine's disk, which outlives the process, behind the feature `log`.

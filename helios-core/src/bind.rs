@@ -5,6 +5,8 @@
 
 mod body;
 pub mod check;
+#[cfg(feature = "openapi")]
+pub mod probe;
 mod extract;
 mod mismatch;
 mod values;
