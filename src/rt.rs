@@ -12,18 +12,6 @@ pub use helios_core::__lifecycle_hook as lifecycle_hook;
 pub use helios_core::__mistake as mistake;
 pub use helios_core::__reply as reply;
 pub use helios_core::__validated as validated;
-pub use helios_http::{__about as about, __describe as describe, __described as described};
-#[cfg(feature = "openapi")]
-pub use helios_http::{
-    __default_value as default_value, __described_argument as described_argument,
-    __described_reply as described_reply, __described_stream as described_stream,
-    __error_statuses as error_statuses, __schema as schema,
-};
-#[cfg(feature = "openapi")]
-pub use helios_http::rt::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, awaited, never, returned,
-    schemars,
-};
 pub use helios_core::bind::check::ArgumentCheck;
 pub use helios_core::bind::{
     Http, OnConnection, Sse, argument, body, cookie, header, inject, last_argument, param, query,
@@ -46,7 +34,19 @@ pub use helios_http::rt::{
     SseTable, StreamTable, field_sse, filter, guard, hook_argument, inject_sse, interceptor,
     set_header,
 };
+#[cfg(feature = "openapi")]
+pub use helios_http::rt::{
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, awaited,
+    never, returned, schemars,
+};
 pub use helios_http::sse::{SseService, SseStream};
+pub use helios_http::{__about as about, __describe as describe, __described as described};
+#[cfg(feature = "openapi")]
+pub use helios_http::{
+    __default_value as default_value, __described_argument as described_argument,
+    __described_reply as described_reply, __described_stream as described_stream,
+    __error_statuses as error_statuses, __schema as schema,
+};
 pub use helios_http::{
     __hook_result as hook_result, __stream as stream, __stream_async as stream_async,
 };

@@ -5,10 +5,10 @@
 
 mod body;
 pub mod check;
-#[cfg(feature = "openapi")]
-pub mod probe;
 mod extract;
 mod mismatch;
+#[cfg(feature = "openapi")]
+pub mod probe;
 mod values;
 mod whole;
 mod words;

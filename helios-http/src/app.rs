@@ -27,9 +27,9 @@ use crate::app::assemble::{Assembled, assemble};
 use crate::app::mounts::MountEntry;
 use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
-use crate::error::{Error, StartupFaults};
 #[cfg(feature = "openapi")]
 use crate::error::StartupFault;
+use crate::error::{Error, StartupFaults};
 #[cfg(feature = "openapi")]
 use crate::openapi::document::{Whole, document};
 #[cfg(feature = "openapi")]

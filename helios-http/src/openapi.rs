@@ -13,8 +13,8 @@ mod settings;
 pub mod shapes;
 
 pub use describe::{
-    About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas,
-    HasSchema, TypeSchema, never,
+    About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
+    EventsWithSchemas, HasSchema, TypeSchema, never,
 };
 pub use document::{OpenApiDocument, Unknown};
 pub use settings::OpenApi;

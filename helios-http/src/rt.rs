@@ -6,9 +6,11 @@ pub use crate::app::table::{
 pub use crate::future::BoxFuture;
 #[cfg(feature = "openapi")]
 pub use crate::openapi::shapes::{awaited, ladder as ladder_of_shapes, returned};
-#[cfg(feature = "openapi")]
-pub use crate::openapi::{Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, never};
 pub use crate::openapi::{About, Describe, Docs};
+#[cfg(feature = "openapi")]
+pub use crate::openapi::{
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, never,
+};
 pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
 pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
 pub use crate::sse::call::{Finished, Outcome, Refusal, SseCall};

@@ -251,7 +251,10 @@ async fn drain(
 fn print_unknown(unknown: &[crate::openapi::Unknown]) {
     if !unknown.is_empty() {
         let lines: Vec<_> = unknown.iter().map(|it| format!("  {it}")).collect();
-        print_banner(&format!("the OpenAPI document does not say\n{}\n", lines.join("\n")));
+        print_banner(&format!(
+            "the OpenAPI document does not say\n{}\n",
+            lines.join("\n")
+        ));
     }
 }
 

@@ -76,7 +76,8 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
         return errors.compile_errors();
     }
     let runtime = &settings.runtime;
-    let (arms, statuses): (Vec<_>, Vec<_>) = arms(&item, &settings, &mut errors).into_iter().unzip();
+    let (arms, statuses): (Vec<_>, Vec<_>) =
+        arms(&item, &settings, &mut errors).into_iter().unzip();
     if errors.is_empty() {
         let mut output = implementation(runtime, &item, &quote!(match error { #(#arms)* }));
         output.extend(described(runtime, &item, &statuses));

@@ -8,8 +8,8 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token, TypeParamBound, Visibility,
-    parse_quote,
+    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token,
+    TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::args::{Args, Key};
@@ -18,7 +18,14 @@ use crate::lints::rewritten;
 use crate::runtime::Runtime;
 
 /// The attributes that schemars reads.
-const READ: [&str; 6] = ["schemars", "serde", "validate", "garde", "doc", "deprecated"];
+const READ: [&str; 6] = [
+    "schemars",
+    "serde",
+    "validate",
+    "garde",
+    "doc",
+    "deprecated",
+];
 
 const KEYS: [Key<Runtime>; 1] = [("crate", |runtime, arg, errors| {
     *runtime = Runtime::given(arg, errors);
@@ -32,7 +39,12 @@ pub(crate) fn json_schema(item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let mut runtime = Runtime::default();
-    for args in Args::of_helpers("schema", &item.attrs, "crate = path::to::helios", &mut errors) {
+    for args in Args::of_helpers(
+        "schema",
+        &item.attrs,
+        "crate = path::to::helios",
+        &mut errors,
+    ) {
         args.set(&mut runtime, "schema", &KEYS, &mut errors);
     }
     if !runtime.locate("schema", &mut errors) || !errors.is_empty() {

@@ -54,7 +54,8 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
     }
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
-        let mut output = implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
+        let mut output =
+            implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
         output.extend(described(&item, &settings));
         return output;
     }

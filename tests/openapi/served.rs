@@ -52,7 +52,10 @@ async fn a_route_is_in_the_document_that_is_served() {
     let note = &document["components"]["schemas"]["Note"];
     assert_eq!(note["properties"]["title"], json!({ "type": "string" }));
     assert_eq!(note["properties"]["replies"]["items"], *schema);
-    assert_eq!(document["tags"], json!([{ "name": "Notes", "description": "Notes of everybody." }]));
+    assert_eq!(
+        document["tags"],
+        json!([{ "name": "Notes", "description": "Notes of everybody." }])
+    );
     let older: Value = app.get("/openapi-3.1.json").await.json();
     assert_eq!(older["openapi"], "3.1.1");
     let page = app.get("/docs").await;

@@ -260,7 +260,11 @@ impl Assembly<'_> {
             meta: *meta,
             template: Arc::clone(&template),
             describe,
-            security: pipeline.guards.iter().filter_map(|it| it.security()).collect(),
+            security: pipeline
+                .guards
+                .iter()
+                .filter_map(|it| it.security())
+                .collect(),
             is_mapped: !pipeline.mappers.is_empty(),
             stream: stream.map(|table| {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());

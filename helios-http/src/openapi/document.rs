@@ -300,7 +300,11 @@ impl Writer<'_> {
     fn tell_type(&mut self, operation: &Operation, whose: &str, name: &str) {
         let name = short(name);
         let what = format!("{whose} `{name}` has no schema");
-        self.tell(operation, what, format!("write `#[derive(JsonSchema)]` above `{name}`"));
+        self.tell(
+            operation,
+            what,
+            format!("write `#[derive(JsonSchema)]` above `{name}`"),
+        );
     }
 
     fn operation(&mut self, operation: &Operation, names: &[String]) -> Value {
@@ -353,7 +357,12 @@ impl Writer<'_> {
                 Location::Path => {
                     in_path.insert(taken.name, schema);
                 }
-                _ if is_listed => found.push(parameter(taken.location, taken.name, taken.required, schema)),
+                _ if is_listed => found.push(parameter(
+                    taken.location,
+                    taken.name,
+                    taken.required,
+                    schema,
+                )),
                 _ => {}
             }
         }
@@ -367,7 +376,9 @@ impl Writer<'_> {
         let path = template.params().iter().zip(names).enumerate();
         let path = path.map(|(index, (own, shown))| {
             let schema = in_path.remove(own.as_str()).or_else(|| {
-                let named = of_path.iter().position(|(name, _)| name.as_deref() == Some(own));
+                let named = of_path
+                    .iter()
+                    .position(|(name, _)| name.as_deref() == Some(own));
                 let ordered = of_path.get(index).filter(|(name, _)| name.is_none());
                 let found = named.map(|at| &of_path[at]).or(ordered);
                 found.map(|(_, schema)| schema.clone())
@@ -378,7 +389,8 @@ impl Writer<'_> {
         let mut parameters: Vec<_> = path.collect();
         parameters.extend(found);
         if reconnects(operation) {
-            let schema = json!({ "type": "string", "description": "The last id that was received." });
+            let schema =
+                json!({ "type": "string", "description": "The last id that was received." });
             parameters.push(parameter(Location::Header, "Last-Event-ID", false, schema));
         }
         parameters
@@ -387,7 +399,11 @@ impl Writer<'_> {
     fn value(&mut self, operation: &Operation, taken: &Taken) -> Value {
         let schema = self.schemas.taken(taken.schema);
         let mut schema = schema.unwrap_or_else(|| {
-            self.tell_type(operation, &format!("the type of `{}`,", taken.name), taken.schema.name);
+            self.tell_type(
+                operation,
+                &format!("the type of `{}`,", taken.name),
+                taken.schema.name,
+            );
             json!({})
         });
         if let (Some(default), Value::Object(schema)) = (&taken.default, &mut schema)
@@ -399,10 +415,16 @@ impl Writer<'_> {
     }
 
     /// Names, where they are known, and schemas.
-    fn whole_path(&mut self, operation: &Operation, whole: &WholePart) -> Vec<(Option<String>, Value)> {
+    fn whole_path(
+        &mut self,
+        operation: &Operation,
+        whole: &WholePart,
+    ) -> Vec<(Option<String>, Value)> {
         if let Some(properties) = self.schemas.properties(whole.schema) {
             let named = properties.into_iter();
-            return named.map(|(name, schema, _)| (Some(name), schema)).collect();
+            return named
+                .map(|(name, schema, _)| (Some(name), schema))
+                .collect();
         }
         if let Some(elements) = self.schemas.elements(whole.schema) {
             return elements.into_iter().map(|schema| (None, schema)).collect();
@@ -507,13 +529,21 @@ impl Writer<'_> {
         let declares_errors = told.answers.iter().any(|answer| answer.status >= 400);
         if let (Some(error), false) = (told.errors.foreign.first(), declares_errors) {
             let what = format!("what its error `{}` is answered with", short(error));
-            self.tell(operation, what, "derive `HttpError` on it, or write `#[answers(409, T)]`");
+            self.tell(
+                operation,
+                what,
+                "derive `HttpError` on it, or write `#[answers(409, T)]`",
+            );
         }
         match &operation.stream {
             Some((options, may_join)) => {
                 if told.may_reply && !is_declared {
                     let declare = "write `#[answers(202, T)]` for each";
-                    self.tell(operation, "what it answers with in place of a stream", declare);
+                    self.tell(
+                        operation,
+                        "what it answers with in place of a stream",
+                        declare,
+                    );
                 }
                 let stream = self.stream(operation, told, (options, *may_join));
                 responses.insert("200".to_owned(), stream);
@@ -534,7 +564,9 @@ impl Writer<'_> {
     /// The statuses of problem JSON, each where it can be answered.
     fn refusals(&self, operation: &Operation, told: &Description) -> BTreeSet<u16> {
         let mut statuses = told.errors.statuses.clone();
-        let is_refused = |taken: &Taken| !taken.takes_any_text || (taken.required && taken.location != Location::Path);
+        let is_refused = |taken: &Taken| {
+            !taken.takes_any_text || (taken.required && taken.location != Location::Path)
+        };
         let last_id = |taken: &Taken| taken.name == LAST_EVENT_ID && !taken.required;
         let mut taken = told.taken.iter();
         if taken.any(|taken| is_refused(taken) && !last_id(taken)) || !told.wholes.is_empty() {
@@ -569,7 +601,8 @@ impl Writer<'_> {
     fn problem(&self, status: u16) -> Value {
         let mut problem = json!({ "description": reason(status) });
         if !self.app.has_error_format {
-            problem["content"] = json!({ "application/problem+json": { "schema": component(PROBLEM) } });
+            problem["content"] =
+                json!({ "application/problem+json": { "schema": component(PROBLEM) } });
         }
         problem
     }
@@ -583,7 +616,9 @@ impl Writer<'_> {
         let mut written = json!({ "description": reason(*status) });
         let schema = schema.map(|schema| self.schemas.sent(schema).unwrap_or_else(|| json!({})));
         let content = match (media, schema) {
-            (Some(media), schema) => json!({ *media: { "schema": schema.unwrap_or_else(|| json!({})) } }),
+            (Some(media), schema) => {
+                json!({ *media: { "schema": schema.unwrap_or_else(|| json!({})) } })
+            }
             (None, Some(schema)) => json!({ JSON: { "schema": schema } }),
             (None, None) if *status >= 400 => return self.problem(*status),
             (None, None) => return written,
@@ -600,7 +635,8 @@ impl Writer<'_> {
             (true, true) => "2XX".to_owned(),
         };
         if told.has_own_status {
-            let declare = "return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`";
+            let declare =
+                "return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`";
             self.tell(operation, "the status of its answer", declare);
         }
         let mut written = json!({ "description": reason(status) });
@@ -671,7 +707,10 @@ impl Writer<'_> {
 
 /// Whether a client that comes back says where it was.
 fn reconnects(operation: &Operation) -> bool {
-    operation.stream.as_ref().is_some_and(|(options, _)| !options.plain)
+    operation
+        .stream
+        .as_ref()
+        .is_some_and(|(options, _)| !options.plain)
 }
 
 fn parameter(location: Location, name: &str, required: bool, schema: Value) -> Value {
@@ -684,7 +723,10 @@ fn parameter(location: Location, name: &str, required: bool, schema: Value) -> V
 
 fn written_scheme(scheme: &Scheme) -> (String, Value) {
     match scheme {
-        Scheme::Basic => ("basic".to_owned(), json!({ "type": "http", "scheme": "basic" })),
+        Scheme::Basic => (
+            "basic".to_owned(),
+            json!({ "type": "http", "scheme": "basic" }),
+        ),
         Scheme::Header(name) => (
             format!("header-{name}"),
             json!({ "type": "apiKey", "in": "header", "name": name }),
@@ -693,13 +735,18 @@ fn written_scheme(scheme: &Scheme) -> (String, Value) {
             format!("cookie-{name}"),
             json!({ "type": "apiKey", "in": "cookie", "name": name }),
         ),
-        _ => ("bearer".to_owned(), json!({ "type": "http", "scheme": "bearer" })),
+        _ => (
+            "bearer".to_owned(),
+            json!({ "type": "http", "scheme": "bearer" }),
+        ),
     }
 }
 
 fn reason(status: u16) -> &'static str {
     let known = StatusCode::from_u16(status).ok();
-    known.and_then(|status| status.canonical_reason()).unwrap_or("An answer")
+    known
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("An answer")
 }
 
 /// The first paragraph of a doc comment in one line, and what follows it.

@@ -175,11 +175,17 @@ fn data_of(control: &str) -> (&'static str, Value) {
         ),
         "overloaded" => (
             "There is no room for this stream. Come back after so many milliseconds.",
-            object(&["retry"], json!({ "retry": { "type": "integer", "minimum": 0 } })),
+            object(
+                &["retry"],
+                json!({ "retry": { "type": "integer", "minimum": 0 } }),
+            ),
         ),
         "welcome" => (
             "The client's id.",
-            object(&["uuid"], json!({ "uuid": { "type": "string", "format": "uuid" } })),
+            object(
+                &["uuid"],
+                json!({ "uuid": { "type": "string", "format": "uuid" } }),
+            ),
         ),
         _ => (
             "The stream is finished: do not come back.",

@@ -33,8 +33,12 @@ impl Schemas {
             })
         };
         Self {
-            sent: settings("/components/schemas").for_serialize().into_generator(),
-            taken: settings("/components/taken").for_deserialize().into_generator(),
+            sent: settings("/components/schemas")
+                .for_serialize()
+                .into_generator(),
+            taken: settings("/components/taken")
+                .for_deserialize()
+                .into_generator(),
         }
     }
 
@@ -61,7 +65,11 @@ impl Schemas {
     /// What is flattened into a struct may be in an `allOf`, and that of an enum in one of several.
     fn gather(&self, schema: &Value, required: bool, found: &mut Vec<(String, Value, bool)>) {
         let schema = self.resolved(schema);
-        let needed: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
+        let needed: Vec<_> = schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .collect();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let is_required = required && needed.iter().any(|it| *it == name);
             if !found.iter().any(|(known, ..)| known == name) {
@@ -76,7 +84,9 @@ impl Schemas {
     }
 
     fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let name = schema["$ref"].as_str().and_then(|it| it.strip_prefix(TAKEN));
+        let name = schema["$ref"]
+            .as_str()
+            .and_then(|it| it.strip_prefix(TAKEN));
         let found = name.and_then(|name| self.taken.definitions().get(name));
         found.unwrap_or(schema)
     }
@@ -138,7 +148,9 @@ fn told_apart(sent: &Map<String, Value>, taken: &Map<String, Value>) -> BTreeSet
     let mut apart: BTreeSet<String> = differ.map(|(name, _)| (*name).clone()).collect();
     loop {
         let leads = |schema: &Value| references(schema).iter().any(|name| apart.contains(name));
-        let more = both.iter().filter(|(name, (schema, _))| !apart.contains(**name) && leads(schema));
+        let more = both
+            .iter()
+            .filter(|(name, (schema, _))| !apart.contains(**name) && leads(schema));
         let more: Vec<_> = more.map(|(name, _)| (*name).clone()).collect();
         if more.is_empty() {
             return apart;
@@ -185,10 +197,14 @@ fn each_reference(value: &mut Value, change: &impl Fn(&mut String)) {
             if let Some(Value::String(reference)) = object.get_mut("$ref") {
                 change(reference);
             }
-            object.values_mut().for_each(|value| each_reference(value, change));
+            object
+                .values_mut()
+                .for_each(|value| each_reference(value, change));
         }
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| each_reference(value, change));
+            values
+                .iter_mut()
+                .for_each(|value| each_reference(value, change));
         }
         _ => {}
     }

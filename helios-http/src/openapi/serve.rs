@@ -42,8 +42,14 @@ impl Served {
     pub(crate) fn services(&self, settings: &OpenApi) -> Vec<(String, BoxedService)> {
         const JSON: &str = "application/json";
         let mut services = vec![
-            (settings.path.clone(), self.service(JSON, |texts| &texts.newest)),
-            (settings.path_of_3_1(), self.service(JSON, |texts| &texts.of_3_1)),
+            (
+                settings.path.clone(),
+                self.service(JSON, |texts| &texts.newest),
+            ),
+            (
+                settings.path_of_3_1(),
+                self.service(JSON, |texts| &texts.of_3_1),
+            ),
         ];
         if let Some(path) = &settings.page {
             let page = self.service("text/html; charset=utf-8", |texts| &texts.page);
@@ -89,7 +95,10 @@ fn answer(request: &Request<Body>, text: Option<&Bytes>, kind: &'static str) -> 
         return HttpError::not_found("nothing is here").into_response();
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let refused = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "this path answers GET, HEAD");
+        let refused = HttpError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this path answers GET, HEAD",
+        );
         let allow = HeaderValue::from_static("GET, HEAD");
         return refused.with_header(ALLOW, allow).into_response();
     }

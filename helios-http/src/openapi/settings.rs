@@ -60,7 +60,7 @@ pub(crate) struct Script {
 }
 
 /// One version of Scalar, which the page names with the hash of what it is.
-const SCALAR: &str = 
+const SCALAR: &str =
     "https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.76.0/dist/browser/standalone.js";
 const SCALAR_HASH: &str = "sha384-oH1C0RwqcwbVXkC+r8A+4qRoyEUQdtxAzOwumkxZtQBBcsy61FOoPt7B50OVJYYQ";
 
@@ -164,7 +164,10 @@ mod tests {
 
     #[test]
     fn the_older_document_is_named_after_the_newer() {
-        assert_eq!(OpenApi::at("/openapi.json").path_of_3_1(), "/openapi-3.1.json");
+        assert_eq!(
+            OpenApi::at("/openapi.json").path_of_3_1(),
+            "/openapi-3.1.json"
+        );
         assert_eq!(OpenApi::at("/v1.2/api").path_of_3_1(), "/v1.2/api-3.1");
     }
 }

@@ -41,7 +41,7 @@ macro_rules! __described_argument {
     ($told:expr, $ty:ty) => {{
         use $crate::rt::judged::*;
         use $crate::rt::ladder_of_shapes::*;
-        let told = $told;
+        let told = &mut *$told;
         let (shape, _) = (&&$crate::__Shape::<$ty>::new()).result();
         let shape = (&&shape).optional(told);
         let shape = (&&shape).argument(told);
@@ -56,7 +56,7 @@ macro_rules! __described_argument {
 macro_rules! __described_reply {
     ($told:expr, $shape:expr) => {{
         use $crate::rt::ladder_of_shapes::*;
-        let told = $told;
+        let told = &mut *$told;
         let (shape, error) = (&&$shape).result();
         (&&&error).errors(told.errors_mut());
         let shape = (&&shape).option(told);
@@ -72,7 +72,7 @@ macro_rules! __described_reply {
 macro_rules! __described_stream {
     ($told:expr, $shape:expr) => {{
         use $crate::rt::ladder_of_shapes::*;
-        let told = $told;
+        let told = &mut *$told;
         let (shape, error) = (&&$shape).result();
         (&&&error).errors(told.errors_mut());
         let shape = (&&shape).option(told);

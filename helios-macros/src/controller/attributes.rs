@@ -3,8 +3,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::spanned::Spanned;
 use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
 use syn::{Attribute, Lit, LitInt, LitStr, Meta, Path, Token};
 
 use super::hooks::{HOOKS, HookKind};

@@ -5,9 +5,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Type;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::Type;
 
 use super::bind::filled_in;
 use super::model::{Argument, Binding, Controller, Described, Method, Route, RouteKind};
@@ -148,6 +148,9 @@ impl Writer<'_> {
 impl ToTokens for Described {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.media.to_tokens(tokens);
-        self.ty.as_ref().map(Type::to_token_stream).to_tokens(tokens);
+        self.ty
+            .as_ref()
+            .map(Type::to_token_stream)
+            .to_tokens(tokens);
     }
 }
