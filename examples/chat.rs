@@ -225,7 +225,7 @@ impl Page {
 }
 
 #[server(controllers = [Rooms, Page], sse(enabled = true), port = 3000)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -38,7 +38,7 @@ impl Files {
 }
 
 #[server(controllers = [Files], body_limit = 10_485_760)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

@@ -227,7 +227,7 @@ impl Open {
 #[server(controllers = [Orders, Open])]
 struct App;
 
-fn document() -> OpenApiDocument {
+pub(crate) fn document() -> OpenApiDocument {
     Helios::new(App).provide(Signed).openapi_document().unwrap()
 }
 

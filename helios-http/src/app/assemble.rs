@@ -265,6 +265,7 @@ impl Assembly<'_> {
                 .iter()
                 .filter_map(|it| it.security())
                 .collect(),
+            is_guarded: !pipeline.guards.is_empty(),
             is_mapped: !pipeline.mappers.is_empty(),
             stream: stream.map(|table| {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());

@@ -263,6 +263,8 @@ pub struct Description {
     pub(crate) errors: Errors,
     pub(crate) content: Content,
     pub(crate) schema: Option<TypeSchema>,
+    /// `#[header("content-type", "text/css")]`
+    pub(crate) media: Option<&'static str>,
     /// The handler chooses the status at run time.
     pub(crate) has_own_status: bool,
     pub(crate) answers: Vec<Answer>,
@@ -365,6 +367,11 @@ impl Description {
             }
             Argument::Other => {}
         }
+    }
+
+    /// What a header that is set says of the answer.
+    pub fn media(&mut self, media: &'static str) {
+        self.media = Some(media.split(';').next().unwrap_or(media).trim());
     }
 
     /// `#[accepts(T)]`

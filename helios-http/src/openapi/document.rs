@@ -143,6 +143,7 @@ pub(crate) struct Operation {
     pub(crate) template: Arc<Template>,
     pub(crate) describe: Describe,
     pub(crate) security: Vec<Security>,
+    pub(crate) is_guarded: bool,
     /// Closures make something else of its JSON.
     pub(crate) is_mapped: bool,
     /// The options of its streams, and whether they may be in topics.
@@ -181,14 +182,11 @@ pub(crate) fn document(
     let mut newest = json!({
         "openapi": "3.2.0",
         "info": info(settings, app.about),
+        "servers": servers(settings),
         "tags": tags(operations),
         "paths": paths,
         "components": {},
     });
-    if !settings.servers.is_empty() {
-        let servers = settings.servers.iter();
-        newest["servers"] = servers.map(|url| json!({ "url": url })).collect();
-    }
     if !writer.schemes.is_empty() {
         newest["components"]["securitySchemes"] = json!(writer.schemes);
     }
@@ -212,6 +210,16 @@ fn info(settings: &OpenApi, about: About) -> Value {
         info["description"] = description.as_str().into();
     }
     info
+}
+
+/// Without one it is the server that the document is from, which some programs want to be told.
+fn servers(settings: &OpenApi) -> Vec<Value> {
+    let here = ["/".to_owned()];
+    let servers = match settings.servers.is_empty() {
+        true => &here[..],
+        false => &settings.servers,
+    };
+    servers.iter().map(|url| json!({ "url": url })).collect()
 }
 
 fn tags(operations: &[Operation]) -> Vec<Value> {
@@ -330,8 +338,11 @@ impl Writer<'_> {
         if let Some(body) = self.body(operation, &told) {
             written["requestBody"] = body;
         }
+        // Of a guard that says nothing it is not known whether it asks for credentials.
         if !operation.security.is_empty() {
             written["security"] = self.security(&operation.security).into();
+        } else if !operation.is_guarded {
+            written["security"] = json!([]);
         }
         written["responses"] = Value::Object(self.responses(operation, &told));
         written
@@ -644,9 +655,14 @@ impl Writer<'_> {
         match told.content {
             Content::Nothing => {}
             _ if bodiless => {}
-            Content::Media(media) => {
+            Content::Media(given) => {
+                let media = told.media.unwrap_or(given);
                 let schema = self.content(operation, told, media);
                 written["content"] = json!({ media: { "schema": schema } });
+            }
+            Content::Opaque if told.media.is_some() => {
+                let media = told.media.unwrap_or_default();
+                written["content"] = json!({ media: { "schema": {} } });
             }
             Content::Opaque => {
                 let declare = "write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` of what is not JSON";

@@ -82,7 +82,7 @@ fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> 
             "type": "object",
             "required": ["data"],
             "properties": { "data": data },
-            "not": { "required": ["event"] },
+            "not": { "required": ["event"], "properties": { "event": {} } },
         }),
     };
     described(event_schema, event.docs)

@@ -45,13 +45,13 @@ impl Schemas {
     /// That of a value that is sent.
     pub(super) fn sent(&mut self, schema: TypeSchema) -> Option<Value> {
         let make = schema.make?;
-        Some(make(&mut self.sent).to_value())
+        Some(as_object(make(&mut self.sent).to_value()))
     }
 
     /// That of a value that is taken.
     pub(super) fn taken(&mut self, schema: TypeSchema) -> Option<Value> {
         let make = schema.make?;
-        Some(make(&mut self.taken).to_value())
+        Some(as_object(make(&mut self.taken).to_value()))
     }
 
     /// The properties of a struct that is taken, each with whether it is required; `None` if it is no struct.
@@ -207,6 +207,14 @@ fn each_reference(value: &mut Value, change: &impl Fn(&mut String)) {
                 .for_each(|value| each_reference(value, change));
         }
         _ => {}
+    }
+}
+
+/// Any value is `true`, too, which not every program takes.
+fn as_object(schema: Value) -> Value {
+    match schema {
+        Value::Bool(true) => json!({}),
+        other => other,
     }
 }
 

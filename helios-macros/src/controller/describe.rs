@@ -105,6 +105,12 @@ impl Writer<'_> {
                 None => quote!(#told.answers_with(#status, #media);),
             });
         }
+        for header in &route.extras.headers {
+            if header.name.value() == "content-type" {
+                let media = &header.value;
+                declared.extend(quote!(#told.media(#media);));
+            }
+        }
         if let Some(accepts) = &route.extras.accepts {
             let (media, ty) = (self.media(accepts), &accepts.ty);
             let span = ty.span();
