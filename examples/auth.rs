@@ -61,7 +61,7 @@ impl Guard for AuthGuard {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Login {
     name: String,
 }

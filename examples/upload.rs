@@ -9,7 +9,7 @@ use helios::http::Multipart;
 use helios::prelude::*;
 use serde::Serialize;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Received {
     name: String,
     file: Option<String>,

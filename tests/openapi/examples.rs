@@ -59,7 +59,10 @@ fn every_example_has_a_document_and_what_is_open_in_it_is_known() {
     for (name, app) in apps() {
         let document = app.openapi_document().unwrap();
         for unknown in document.unknown() {
-            told.push(format!("{name}: {} {}: {}", unknown.verb, unknown.path, unknown.what));
+            told.push(format!(
+                "{name}: {} {}: {}",
+                unknown.verb, unknown.path, unknown.what
+            ));
         }
     }
     let known: Vec<_> = include_str!("examples.txt").lines().collect();

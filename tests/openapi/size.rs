@@ -78,9 +78,14 @@ fn two_hundred_routes_and_forty_types_are_all_in_the_document() {
     let document = Helios::new(App).openapi_document().unwrap();
     println!("{:?}", started.elapsed());
     let paths = document.v3_2()["paths"].as_object().unwrap();
-    let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+    let operations: usize = paths
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
     assert_eq!(operations, 200);
-    let schemas = document.v3_2()["components"]["schemas"].as_object().unwrap();
+    let schemas = document.v3_2()["components"]["schemas"]
+        .as_object()
+        .unwrap();
     assert!(schemas.len() >= 41, "{:?}", schemas.keys());
     assert!(document.unknown().is_empty());
 }

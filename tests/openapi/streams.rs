@@ -171,7 +171,10 @@ fn a_plain_stream_has_its_own_events_alone() {
         item["properties"]["data"]["contentSchema"]["$ref"],
         "#/components/schemas/Line"
     );
-    assert_eq!(item["not"], json!({ "required": ["event"], "properties": { "event": {} } }));
+    assert_eq!(
+        item["not"],
+        json!({ "required": ["event"], "properties": { "event": {} } })
+    );
 }
 
 #[test]

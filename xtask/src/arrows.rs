@@ -42,7 +42,7 @@ const RULES: [Rule; 4] = [
     },
     Rule {
         krate: "helios-http",
-        floors: &["testing", "server", "app", "routing", "sse"],
+        floors: &["testing", "server", "app", "openapi", "routing", "sse"],
         roof: &["rt"],
         circle: 8,
     },
