@@ -195,7 +195,27 @@ pub mod di {
     pub use helios_macros::Injectable;
 }
 
-/// The OpenAPI document of an app's routes and events, behind the feature `openapi`.
+/// The OpenAPI document of an app's routes and events, behind the feature `openapi`. [`Helios::openapi`] serves it.
+///
+/// Types say most of it: those of arguments and answers that derive [`macro@JsonSchema`], events that derive
+/// [`SseEvents`](macro@SseEvents), errors that derive [`HttpError`](macro@HttpError), and guards by
+/// [`Guard::security`]. What they do not say is told by [`macro@answers`], [`macro@accepts`] and `#[sse(.., events = T)]`; there a type
+/// without a schema is an error of the compiler:
+///
+/// ```compile_fail
+/// use helios::prelude::*;
+///
+/// struct Note; // without `#[derive(JsonSchema)]`
+/// # #[derive(Injectable)]
+/// # struct Notes;
+///
+/// #[controller(prefix = "notes")]
+/// impl Notes {
+///     #[get]
+///     #[answers(200, Note)]
+///     fn find(&self) -> StatusCode { StatusCode::OK }
+/// }
+/// ```
 #[cfg(feature = "openapi")]
 pub mod openapi {
     pub use helios_http::openapi::{OpenApi, OpenApiDocument, Unknown};

@@ -1,4 +1,5 @@
 //! The OpenAPI document: what the types of routes say, and what is left open.
+#![allow(clippy::unwrap_used)]
 
 #[path = "openapi/examples.rs"]
 mod examples;

@@ -33,3 +33,17 @@ macro_rules! __about {
         ()
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::__described! { nothing of this is read, since it is no item }
+
+    #[test]
+    fn nothing_is_left_of_what_a_table_says_of_types() {
+        let (): Describe = crate::__describe!(nor this, since it is no value);
+        let all = [size_of::<Describe>(), size_of::<Docs>(), size_of::<About>()];
+        assert_eq!(all, [0; 3]);
+    }
+}
