@@ -61,7 +61,7 @@ impl Guard for AuthGuard {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Login {
     name: String,
 }
@@ -100,7 +100,7 @@ impl Inbox {
 }
 
 #[server(controllers = [Account, Inbox], sse(enabled = true))]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

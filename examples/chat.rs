@@ -34,13 +34,13 @@ struct Message {
 }
 
 /// A name is what somebody says it is; for who somebody is see `auth.rs`.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct Visitor {
     #[garde(length(chars, min = 1, max = 30))]
     name: String,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct NewMessage {
     /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
     #[garde(length(max = 40))]
@@ -225,7 +225,7 @@ impl Page {
 }
 
 #[server(controllers = [Rooms, Page], sse(enabled = true), port = 3000)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

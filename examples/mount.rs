@@ -26,7 +26,7 @@ impl Live {
 }
 
 #[server(controllers = [Live], sse(enabled = true))]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -42,7 +42,7 @@ impl Team {
 #[server(controllers = [Team])]
 struct App;
 
-fn app() -> Helios {
+pub(crate) fn app() -> Helios {
     Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Stdout))
 }
 

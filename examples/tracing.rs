@@ -30,7 +30,7 @@ impl Greeter {
 }
 
 #[server(controllers = [Greeter], sse(enabled = true))]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

@@ -9,7 +9,7 @@ use helios::http::Multipart;
 use helios::prelude::*;
 use serde::Serialize;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Received {
     name: String,
     file: Option<String>,
@@ -38,7 +38,7 @@ impl Files {
 }
 
 #[server(controllers = [Files], body_limit = 10_485_760)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

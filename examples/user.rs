@@ -28,23 +28,31 @@ impl Messages {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct NewMessage {
     from: String,
     text: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Message {
     id: u64,
     from: String,
     text: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct UserDto {
     id: u64,
     name: String,
+}
+
+/// What the interceptor makes of every answer.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct Answer<T> {
+    data: T,
+    intercepted: bool,
 }
 
 #[derive(Injectable)]
@@ -60,6 +68,7 @@ pub(crate) struct User {
 )]
 impl User {
     #[get("{id}")]
+    #[answers(200, Answer<UserDto>)]
     async fn find(&self, #[param] id: u64) -> Result<UserDto, HttpError> {
         match id {
             1..=1_000 => Ok(UserDto {
@@ -73,6 +82,7 @@ impl User {
     /// Pushes what is posted to every connected client.
     #[post("messages")]
     #[http_code(201)]
+    #[answers(201, Answer<Message>)]
     async fn post(&self, #[body] message: NewMessage) -> Result<Json<Message>, HttpError> {
         let message = self.messages.post(message);
         self.sse
@@ -186,7 +196,7 @@ impl Page {
 }
 
 #[server(controllers = [User, Page], sse(enabled = true), port = 3000)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

@@ -178,7 +178,7 @@ impl Page {
 }
 
 #[server(controllers = [Room, Page], sse(enabled = true), port = 3000)]
-struct App;
+pub(crate) struct App;
 
 #[tokio::main]
 async fn main() -> Result<(), helios::Error> {

@@ -48,6 +48,7 @@
 //! | [`error`] | why an app does not start |
 //! | `backplane` | several servers as one hub, behind a feature |
 //! | [`backplane`] | what joins the hubs of several servers |
+//! | `openapi` | the document of all routes and events, behind a feature |
 //! | `log` | history that outlives the process, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
@@ -57,6 +58,7 @@
 //! | --- | --- | --- |
 //! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
 //! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
+//! | `openapi` | off | the OpenAPI document of all routes and events: `helios::openapi` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
 
 #[doc(hidden)]
@@ -177,6 +179,7 @@ pub mod http {
     pub use helios_core::request::{RequestContext, ResponseHead};
     pub use helios_core::route::{RouteKind, Verb};
     pub use helios_core::same_origin::SameOrigin;
+    pub use helios_core::security::{Scheme, Security};
     pub use helios_http::{
         BoxedRoutes, ErrorReport, Guards, HeliosService, Listener, MatchedPath, RemoteAddr,
         RouteInfo, Routes,
@@ -190,6 +193,32 @@ pub mod http {
 pub mod di {
     pub use helios_core::container::{Factory, Injectable};
     pub use helios_macros::Injectable;
+}
+
+/// The OpenAPI document of an app's routes and events, behind the feature `openapi`. [`Helios::openapi`] serves it.
+///
+/// Types say most of it: those of arguments and answers that derive [`macro@JsonSchema`], events that derive
+/// [`SseEvents`](macro@SseEvents), errors that derive [`HttpError`](macro@HttpError), and guards by
+/// [`Guard::security`]. What they do not say is told by [`macro@answers`], [`macro@accepts`] and `#[sse(.., events = T)]`; there a type
+/// without a schema is an error of the compiler:
+///
+/// ```compile_fail
+/// use helios::prelude::*;
+///
+/// struct Note; // without `#[derive(JsonSchema)]`
+/// # #[derive(Injectable)]
+/// # struct Notes;
+///
+/// #[controller(prefix = "notes")]
+/// impl Notes {
+///     #[get]
+///     #[answers(200, Note)]
+///     fn find(&self) -> StatusCode { StatusCode::OK }
+/// }
+/// ```
+#[cfg(feature = "openapi")]
+pub mod openapi {
+    pub use helios_http::openapi::{OpenApi, OpenApiDocument, Unknown};
 }
 
 /// History on this machine's disk, which outlives the process, behind the feature `log`.

@@ -31,7 +31,7 @@ impl Stored for Messages {
 }
 
 /// A name is what somebody says it is; for who somebody is see `auth.rs`.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct NewMessage {
     #[garde(skip)]
     key: Uuid,

@@ -51,7 +51,7 @@ use store::Store;
     sse(enabled = true, retry = "1s"),
     port = 3000,
 )]
-struct App;
+pub(crate) struct App;
 
 /// The app, with its state in this folder.
 pub(crate) fn app(folder: &Path) -> io::Result<Helios> {

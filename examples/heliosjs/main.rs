@@ -59,7 +59,7 @@ impl User {
 }
 
 #[server(controllers = [User], sse(enabled = true))]
-struct App;
+pub(crate) struct App;
 
 pub(crate) fn app(log: impl Fn(String) + Send + Sync + 'static) -> Helios {
     Helios::new(App).provide(Log(Box::new(log)))

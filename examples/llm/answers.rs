@@ -20,7 +20,7 @@ pub(crate) const LONGEST: usize = 4_000;
 /// How long an answer can be read.
 pub(crate) const KEPT: Duration = Duration::from_secs(3_600);
 
-#[derive(Clone, Deserialize, Validate)]
+#[derive(Clone, Deserialize, Validate, JsonSchema)]
 struct Question {
     #[garde(length(max = 100))]
     model: String,
@@ -28,7 +28,7 @@ struct Question {
     text: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Created {
     id: Uuid,
 }
@@ -73,7 +73,7 @@ impl Answers {
     }
 
     /// All of the answer, from the question on, and what is still to come.
-    #[sse("{id}", drain = "finish")]
+    #[sse("{id}", drain = "finish", events = AnswerEvent)]
     async fn read(&self, #[param] id: Uuid) -> Result<SseStream, HttpError> {
         self.find(id)?;
         let answer = self.sse.subscribe_from([topic(id)], Replay::Earliest);

@@ -19,7 +19,7 @@ use super::answers::{LONGEST, lock};
 use super::generations::Generations;
 use super::upstream::{Message, Prompt, Tokens};
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct Ask {
     /// The chat, as the page calls it.
     #[garde(length(min = 1, max = 100))]
@@ -30,7 +30,7 @@ struct Ask {
     messages: Vec<UiMessage>,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct UiMessage {
     #[garde(length(max = 20))]
     role: String,
@@ -39,7 +39,7 @@ struct UiMessage {
 }
 
 /// Text; the other parts have none.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct Part {
     #[garde(length(chars, max = 20_000))]
     #[serde(default)]

@@ -36,7 +36,7 @@ use helios::sse::HistoryLimits;
     sse(enabled = true),
     port = 3000,
 )]
-struct App;
+pub(crate) struct App;
 
 pub(crate) fn app() -> Helios {
     let fake = Arc::new(upstream::Fake::default());

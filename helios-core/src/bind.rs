@@ -7,6 +7,8 @@ mod body;
 pub mod check;
 mod extract;
 mod mismatch;
+#[cfg(feature = "openapi")]
+pub mod probe;
 mod values;
 mod whole;
 mod words;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use crate::error::HttpError;
 use crate::request::RequestContext;
+use crate::security::Security;
 
 /// Decides whether a request may reach its handler. Guards run before anything of the request is bound.
 ///
@@ -57,6 +58,32 @@ pub trait Guard: Send + Sync + 'static {
         &self,
         request: &mut RequestContext,
     ) -> impl Future<Output = Result<(), HttpError>> + Send;
+
+    /// Says by which credentials a request passes. The app's OpenAPI document shows it at every route behind this guard, with 401
+    /// and 403 among the answers; nothing else reads it. Default: nothing is said.
+    ///
+    /// ```
+    /// use helios::http::Security;
+    /// use helios::prelude::*;
+    ///
+    /// struct ApiKey(String);
+    ///
+    /// impl Guard for ApiKey {
+    ///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+    ///         match request.header("x-api-key") {
+    ///             Some(key) if key == self.0 => Ok(()),
+    ///             _ => Err(HttpError::unauthorized("send a valid `x-api-key` header")),
+    ///         }
+    ///     }
+    ///
+    ///     fn security(&self) -> Option<Security> {
+    ///         Some(Security::header("x-api-key"))
+    ///     }
+    /// }
+    /// ```
+    fn security(&self) -> Option<Security> {
+        None
+    }
 }
 
 /// [`Guard`] behind a pointer, as the runtime keeps it.
@@ -66,6 +93,10 @@ pub trait DynGuard: Send + Sync {
         &'a self,
         request: &'a mut RequestContext,
     ) -> Pin<Box<dyn Future<Output = Result<(), HttpError>> + Send + 'a>>;
+
+    /// See [`Guard::security`].
+    #[cfg(feature = "openapi")]
+    fn security(&self) -> Option<Security>;
 }
 
 impl<G: Guard> DynGuard for G {
@@ -74,5 +105,10 @@ impl<G: Guard> DynGuard for G {
         request: &'a mut RequestContext,
     ) -> Pin<Box<dyn Future<Output = Result<(), HttpError>> + Send + 'a>> {
         Box::pin(Guard::check(self, request))
+    }
+
+    #[cfg(feature = "openapi")]
+    fn security(&self) -> Option<Security> {
+        Guard::security(self)
     }
 }

@@ -29,9 +29,11 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod same_origin;
+pub mod security;
 pub mod sse;
 pub mod text;
-mod type_name;
+#[doc(hidden)]
+pub mod type_name;
 #[cfg(feature = "validate")]
 pub mod validate;
 #[cfg(not(feature = "validate"))]

@@ -77,6 +77,13 @@ pub struct IsError;
 pub struct Shape<T>(PhantomData<fn(T)>);
 
 impl<T> Shape<T> {
+    /// The shape of a type of which there is no value.
+    #[must_use]
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+
     /// The shape of a value.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)

@@ -1,7 +1,8 @@
 //! Names of types for people.
 
 /// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
-pub(crate) fn short_name(name: &str) -> String {
+#[must_use]
+pub fn short_name(name: &str) -> String {
     let mut short = String::new();
     let mut word = String::new();
     for c in name.chars() {

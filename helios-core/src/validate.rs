@@ -191,6 +191,41 @@ mod rungs {
     }
 }
 
+/// Brings the rungs for whether a type is validated into scope without a name. They are chosen on `&Shape<T>`.
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub mod judged {
+    pub use super::judges::{Unvalidated as _, WithRules as _};
+}
+
+#[cfg(feature = "openapi")]
+#[allow(missing_docs)]
+mod judges {
+    use garde::Validate;
+
+    use crate::reply::Shape;
+
+    pub trait WithRules {
+        fn is_validated(&self) -> bool;
+    }
+
+    impl<T: Validate> WithRules for &Shape<T> {
+        fn is_validated(&self) -> bool {
+            true
+        }
+    }
+
+    pub trait Unvalidated {
+        fn is_validated(&self) -> bool;
+    }
+
+    impl<T> Unvalidated for Shape<T> {
+        fn is_validated(&self) -> bool {
+            false
+        }
+    }
+}
+
 /// Validates a `#[body]` whose type depends on a type parameter.
 #[doc(hidden)]
 pub fn validated_body<T: Validated>(call: &mut Call, bound: Option<T>) -> Option<T> {

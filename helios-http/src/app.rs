@@ -28,6 +28,12 @@ use crate::app::mounts::MountEntry;
 use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFault, StartupFaults};
+#[cfg(feature = "openapi")]
+use crate::openapi::document::{Whole, document};
+#[cfg(feature = "openapi")]
+use crate::openapi::serve::{self, Served};
+#[cfg(feature = "openapi")]
+use crate::openapi::{OpenApi, OpenApiDocument, Unknown};
 use crate::panics;
 use crate::routing::context::{AppContext, ErrorFormat, ErrorReport};
 use crate::routing::mount::{self, BoxedService, Mounts};
@@ -92,6 +98,8 @@ pub struct Helios {
     misnamed: Option<StartupFault>,
     sse: SseOptions,
     pub(crate) settings: Settings,
+    #[cfg(feature = "openapi")]
+    openapi: Vec<(OpenApi, Served)>,
 }
 
 impl Helios {
@@ -129,6 +137,8 @@ impl Helios {
                 .map(SseOptions::from_table)
                 .unwrap_or_default(),
             settings: Settings::default(),
+            #[cfg(feature = "openapi")]
+            openapi: Vec::new(),
         }
     }
 
@@ -476,6 +486,99 @@ impl Helios {
         self
     }
 
+    /// Serves the OpenAPI document of all routes and of the events of their streams: that of 3.2 at this path, and that of 3.1 beside it.
+    /// [`OpenApi`] says more of it, such as where a page for people is. Called again, it serves another.
+    ///
+    /// It stands behind the guards of `#[server]`, as what is mounted does. Whatever no type says is left open in the document;
+    /// `listen` prints a list of it, with what to write. Two operations with one id, which is `Orders.find`, are a fault at start-up.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Deserialize, Serialize, JsonSchema)]
+    /// struct Note { text: String }
+    ///
+    /// #[derive(Injectable)]
+    /// struct Notes;
+    ///
+    /// #[controller(prefix = "notes")]
+    /// impl Notes {
+    ///     /// Finds a note.
+    ///     #[get("{id}")]
+    ///     fn find(&self, #[param] id: u64) -> Result<Json<Note>, HttpError> {
+    ///         Err(HttpError::not_found(format!("there is no note {id}")))
+    ///     }
+    /// }
+    ///
+    /// #[server(controllers = [Notes])]
+    /// struct App;
+    ///
+    /// let app = Helios::new(App).openapi("/openapi.json");
+    /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
+    /// # let app = helios::testing::TestApp::start(app).unwrap();
+    /// let document: serde_json::Value = app.get("/openapi.json").await.json();
+    /// let find = &document["paths"]["/notes/{id}"]["get"];
+    /// assert_eq!(find["operationId"], "Notes.find");
+    /// assert_eq!(find["parameters"][0]["schema"]["type"], "integer");
+    /// # }
+    /// # run(app);
+    /// ```
+    #[cfg(feature = "openapi")]
+    pub fn openapi(mut self, openapi: impl Into<OpenApi>) -> Self {
+        let (openapi, served) = (openapi.into(), Served::default());
+        for (prefix, service) in served.services(&openapi) {
+            self = self.add_mount(&prefix, service, Guards::new(&[]), true);
+        }
+        self.openapi.push((openapi, served));
+        self
+    }
+
+    /// Returns the OpenAPI document without serving anything: for a file that is checked in, or a test. What the app was not provided
+    /// with does not matter, and factories do not run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Startup`] for routes that are wired wrongly, [`Error::Setting`] for an unusable SSE option.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[server(controllers = [])]
+    /// struct App;
+    ///
+    /// let document = Helios::new(App).openapi_document()?;
+    /// assert_eq!(document.v3_1()["openapi"], "3.1.1");
+    /// # Ok::<(), helios::Error>(())
+    /// ```
+    #[cfg(feature = "openapi")]
+    pub fn openapi_document(self) -> Result<OpenApiDocument, Error> {
+        self.sse.check()?;
+        self.streams.hub.configure(self.sse);
+        let mut assembled = assemble(
+            self.table,
+            self.providers.into_container(),
+            &self.controllers,
+            self.modules,
+            self.mounts,
+            &self.streams,
+        );
+        let mut faults = assembled.faults;
+        faults.retain(|fault| !matches!(fault, StartupFault::Inject(_)));
+        Router::new(std::mem::take(&mut assembled.endpoints), &mut faults);
+        if !faults.is_empty() {
+            return Err(Error::Startup(StartupFaults(faults)));
+        }
+        let settings = self.openapi.into_iter().next().unwrap_or_default().0;
+        let whole = Whole {
+            about: self.table.about,
+            sse: self.streams.hub.options(),
+            has_error_format: self.error_format.is_some(),
+        };
+        let document = document(&assembled.operations, &settings, &whole);
+        document.map_err(|faults| Error::Startup(StartupFaults(faults)))
+    }
+
     /// The host to listen on; over `HELIOS_HOST`, over `#[server(host = ..)]`. Default: `127.0.0.1`.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.settings.host = Some(host.into());
@@ -668,6 +771,8 @@ impl Helios {
             mounts,
             services,
             mut faults,
+            #[cfg(feature = "openapi")]
+            operations,
         } = assemble(
             self.table,
             self.providers.into_container(),
@@ -682,6 +787,15 @@ impl Helios {
                 .filter(|_| !self.streams.has_backplane_of_code()),
         );
         let router = Router::new(endpoints, &mut faults);
+        #[cfg(feature = "openapi")]
+        let unknown = {
+            let whole = Whole {
+                about: self.table.about,
+                sse: self.streams.hub.options(),
+                has_error_format: self.error_format.is_some(),
+            };
+            serve::set(&self.openapi, &operations, &whole, &mut faults)
+        };
         if !faults.is_empty() {
             return Err(Error::Startup(StartupFaults(faults)));
         }
@@ -699,6 +813,8 @@ impl Helios {
             service: HeliosService::new(stack, routes, services, self.streams),
             table: self.table,
             settings: self.settings,
+            #[cfg(feature = "openapi")]
+            unknown,
         })
     }
 }
@@ -714,6 +830,9 @@ pub(crate) struct Checked {
     pub(crate) service: HeliosService,
     pub(crate) table: &'static ServerTable,
     pub(crate) settings: Settings,
+    /// What its document does not say.
+    #[cfg(feature = "openapi")]
+    pub(crate) unknown: Vec<Unknown>,
 }
 
 /// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.

@@ -273,9 +273,24 @@ pub enum StartupFault {
     /// Two variables name a backplane each, and a hub has one.
     #[error("`{0}` and `{1}` are both set, and a hub has one backplane: unset one of them")]
     TwoBackplanes(&'static str, &'static str),
+    /// Two operations of the OpenAPI document with one id.
+    #[error("{}", same_operation(place, paths))]
+    SameOperation {
+        /// The handler.
+        place: Place,
+        /// The paths of both.
+        paths: [String; 2],
+    },
     /// A controller stands below itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),
+}
+
+fn same_operation(place: &Place, [first, second]: &[String; 2]) -> String {
+    format!(
+        "{place} is at {first} and at {second}, and the OpenAPI document knows operations by controller and method: give one of the \
+         two another name"
+    )
 }
 
 fn collision(first: &Place, second: &Place, verb: Verb, path: &str) -> String {

@@ -9,6 +9,13 @@ mod failure;
 mod future;
 mod head;
 mod matched_path;
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub mod openapi;
+#[cfg(not(feature = "openapi"))]
+#[doc(hidden)]
+#[path = "openapi/off.rs"]
+pub mod openapi;
 mod panics;
 mod peer;
 mod progress;

@@ -4,6 +4,13 @@ pub use crate::app::table::{
     Controller, ControllerEntry, ControllerTable, Route, Server, ServerTable,
 };
 pub use crate::future::BoxFuture;
+#[cfg(feature = "openapi")]
+pub use crate::openapi::shapes::{awaited, ladder as ladder_of_shapes, returned};
+pub use crate::openapi::{About, Describe, Docs};
+#[cfg(feature = "openapi")]
+pub use crate::openapi::{
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, never,
+};
 pub use crate::routing::endpoint::{Handler, HttpHandler, SseHandler};
 pub use crate::routing::resolve::{field_sse, filter, guard, inject_sse, interceptor, set_header};
 pub use crate::sse::call::{Finished, Outcome, Refusal, SseCall};
@@ -13,4 +20,9 @@ pub use crate::sse::hooks::{
 };
 pub use crate::sse::options::{Drain, Named, OnError, SseTable, StreamTable};
 pub use crate::sse::output::{SseOutput, ladder};
+#[cfg(feature = "openapi")]
+pub use helios_core::validate::judged;
+#[cfg(feature = "openapi")]
+pub use schemars;
+
 pub use crate::table::{Entry, HookNeeds, InjectEntry, PipelineTable};

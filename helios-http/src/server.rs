@@ -135,7 +135,11 @@ fn serve_unix(
 
 async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     let Checked {
-        service, settings, ..
+        service,
+        settings,
+        #[cfg(feature = "openapi")]
+        unknown,
+        ..
     } = app;
     let address = listener.address()?;
     let limits = DrainLimits::new(settings.drain_deadline, service.streams().hub.options())?;
@@ -146,6 +150,8 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
         None => Some(Signals::new()?),
     };
     if settings.banner {
+        #[cfg(feature = "openapi")]
+        print_unknown(&unknown);
         print_banner(&format!("{}\n\nlistening on {address}", service.routes()));
     }
     tracing::info!(address, "listening");
@@ -237,6 +243,18 @@ async fn drain(
     }
     if timeout_at(end, service.stop()).await.is_err() {
         tracing::error!("a service does not stop; giving it up");
+    }
+}
+
+/// Says what the OpenAPI document leaves open.
+#[cfg(feature = "openapi")]
+fn print_unknown(unknown: &[crate::openapi::Unknown]) {
+    if !unknown.is_empty() {
+        let lines: Vec<_> = unknown.iter().map(|it| format!("  {it}")).collect();
+        print_banner(&format!(
+            "the OpenAPI document does not say\n{}\n",
+            lines.join("\n")
+        ));
     }
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod attributes;
 mod bind;
 mod check;
+mod describe;
 mod expand;
 mod handlers;
 mod hooks;

@@ -76,9 +76,12 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
         return errors.compile_errors();
     }
     let runtime = &settings.runtime;
-    let arms = arms(&item, &settings, &mut errors);
+    let (arms, statuses): (Vec<_>, Vec<_>) =
+        arms(&item, &settings, &mut errors).into_iter().unzip();
     if errors.is_empty() {
-        return implementation(runtime, &item, &quote!(match error { #(#arms)* }));
+        let mut output = implementation(runtime, &item, &quote!(match error { #(#arms)* }));
+        output.extend(described(runtime, &item, &statuses));
+        return output;
     }
     let mut output = errors.compile_errors();
     if item.generics.lifetimes().next().is_none() {
@@ -165,12 +168,20 @@ fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {
     status
 }
 
-fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<TokenStream> {
+/// Each way to answer: the arm that does it, and what says its status.
+fn arms(
+    item: &DeriveInput,
+    settings: &Settings,
+    errors: &mut Errors,
+) -> Vec<(TokenStream, TokenStream)> {
     let (name, runtime) = (&item.ident, &settings.runtime);
     match &item.data {
         Data::Struct(data) => {
             let answer = settings.answer(name, &data.fields, errors);
-            let arm = answer.map(|answer| arm(runtime, renamed(name).to_token_stream(), &answer));
+            let arm = answer.map(|answer| {
+                let arm = arm(runtime, renamed(name).to_token_stream(), &answer);
+                (arm, status(runtime, &data.fields, &answer))
+            });
             arm.into_iter().collect()
         }
         Data::Enum(data) => {
@@ -184,7 +195,8 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
                 let (cfgs, ident) = (cfgs(&variant.attrs), renamed(&variant.ident));
                 let name = renamed(name);
                 let arm = arm(runtime, quote!(#name::#ident), &answer);
-                Some(quote!(#(#cfgs)* #arm))
+                let status = status(runtime, &variant.fields, &answer);
+                Some((quote!(#(#cfgs)* #arm), quote!(#(#cfgs)* #status)))
             });
             arms.collect()
         }
@@ -207,6 +219,39 @@ fn arm(runtime: &Runtime, path: TokenStream, answer: &Answer) -> TokenStream {
             let inner = Ident::new("inner", *span);
             let given = quote_spanned!(*span=> #rt::transparent(#inner));
             quote!(#path { #member: #inner } => #given,)
+        }
+    }
+}
+
+fn status(runtime: &Runtime, fields: &Fields, answer: &Answer) -> TokenStream {
+    let (rt, errors) = (runtime.path(), listed());
+    match answer {
+        Answer::Problem { status, .. } => quote!(#errors.status(#status);),
+        Answer::Transparent { .. } => {
+            let inner = fields.iter().map(|field| &field.ty);
+            quote!({ #(#rt::error_statuses!(#errors, #inner);)* })
+        }
+    }
+}
+
+/// The list of statuses.
+fn listed() -> Ident {
+    Ident::new("errors", Span::mixed_site())
+}
+
+/// What the document shows of the statuses, within a macro that drops it where there is no document.
+fn described(runtime: &Runtime, item: &DeriveInput, statuses: &[TokenStream]) -> TokenStream {
+    let (rt, name, errors) = (runtime.path(), renamed(&item.ident), listed());
+    let generics = bounded(item);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #rt::described! {
+            #[automatically_derived]
+            impl #impl_generics #rt::ErrorStatuses for #name #type_generics #where_clause {
+                fn list(#errors: &mut #rt::Errors) {
+                    #(#statuses)*
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod diagnostics;
 mod duration;
 mod http_error;
 mod injectable;
+mod json_schema;
 mod lints;
 mod listed;
 mod misplaced;
@@ -54,6 +55,12 @@ pub fn http_error(item: TokenStream) -> TokenStream {
     http_error::http_error(item.into()).into()
 }
 
+#[doc = include_str!("docs/json_schema.md")]
+#[proc_macro_derive(JsonSchema, attributes(schema, schemars, serde, garde))]
+pub fn json_schema(item: TokenStream) -> TokenStream {
+    json_schema::json_schema(item.into()).into()
+}
+
 /// Not for people: [`lints`] says what for.
 #[doc(hidden)]
 #[proc_macro_derive(__Unlinted, attributes(tokens))]
@@ -95,6 +102,8 @@ method_attributes! {
     on_sse_reset
     on_sse_snapshot
     on_sse_close
+    accepts
+    answers
     http_code
     use_guards
     use_interceptors

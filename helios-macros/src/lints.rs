@@ -85,7 +85,7 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
 }
 
 /// The tokens as this macro's own, but for `$crate`, whose meaning is in its span.
-fn rewritten(tokens: TokenStream) -> TokenStream {
+pub(crate) fn rewritten(tokens: TokenStream) -> TokenStream {
     let tokens = tokens.into_iter().map(|mut token| {
         if let TokenTree::Group(group) = &token {
             let mut inner = Group::new(group.delimiter(), rewritten(group.stream()));

@@ -4,7 +4,7 @@ use proc_macro_crate::{Error, FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Path, Type};
+use syn::{Attribute, Expr, ExprLit, Lit, Meta, Path, Type};
 
 use crate::args::Arg;
 use crate::diagnostics::Errors;
@@ -117,6 +117,31 @@ fn name_in(manifest: Result<FoundCrate, Error>) -> Option<String> {
 pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     let cfgs = attributes.iter().filter(|attr| attr.path().is_ident("cfg"));
     cfgs.cloned().collect()
+}
+
+/// The doc comment of an item, in lines; empty if it has none.
+pub(crate) fn docs(attributes: &[Attribute]) -> String {
+    let lines = attributes
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(line),
+                    ..
+                }) => Some(line.value()),
+                _ => None,
+            },
+            _ => None,
+        });
+    let lines: Vec<_> = lines
+        .map(|line| {
+            line.strip_prefix(' ')
+                .unwrap_or(&line)
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    lines.join("\n").trim().to_owned()
 }
 
 /// An optional value as tokens of the runtime's `Option`.

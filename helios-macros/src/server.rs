@@ -157,6 +157,7 @@ impl Settings {
             #[automatically_derived]
             impl #impl_generics #rt::Server for #name #type_generics #where_clause {
                 const TABLE: #rt::ServerTable = #rt::ServerTable {
+                    about: #rt::about!(),
                     prefix: #prefix,
                     controllers: #controllers,
                     pipeline: #pipeline,

@@ -2,16 +2,16 @@
 
 mod case;
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Fields, LitStr, Member, Variant, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Field, Fields, Lifetime, LitStr, Member, Variant, parse_quote};
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::lints::renamed;
-use crate::runtime::{Runtime, cfgs};
+use crate::runtime::{Runtime, cfgs, docs};
 use crate::types;
 use case::Case;
 
@@ -54,7 +54,10 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
     }
     let arms = arms(&item, &settings, &mut errors);
     if errors.is_empty() {
-        return implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
+        let mut output =
+            implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
+        output.extend(described(&item, &settings));
+        return output;
     }
     let rt = settings.runtime.path();
     let mut output = implementation(&settings.runtime, &item, &quote!(#rt::Default::default()));
@@ -174,6 +177,63 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
             fn into_sse_event(self) -> #rt::SseEvent {
                 #body
             }
+        }
+    }
+}
+
+/// What the document shows of the events, within a macro that drops it where there is no document.
+fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
+    let Data::Enum(data) = &item.data else {
+        return TokenStream::new();
+    };
+    let (rt, ident) = (settings.runtime.path(), renamed(&item.ident));
+    let events = Ident::new("events", Span::mixed_site());
+    let listed = data.variants.iter().map(|variant| {
+        let name = name(variant, settings.case, &mut Errors::default());
+        let about = docs(&variant.attrs);
+        let types: Vec<_> = variant.fields.iter().map(|field| &field.ty).collect();
+        match &variant.fields {
+            Fields::Unit => quote!(#events.value(#name, #about, #rt::schema!(()));),
+            Fields::Unnamed(_) if types.len() == 1 => {
+                quote!(#events.value(#name, #about, #(#rt::schema!(#types))*);)
+            }
+            Fields::Unnamed(_) => {
+                quote!(#events.tuple(#name, #about, #rt::vec![#(#rt::schema!(#types)),*]);)
+            }
+            Fields::Named(fields) => {
+                let fields = fields.named.iter().map(|field| {
+                    let name = field.ident.as_ref().map(|name| name.unraw().to_string());
+                    let (docs, ty) = (docs(&field.attrs), &field.ty);
+                    quote!((#name, #docs, #rt::schema!(#ty)))
+                });
+                quote!(#events.object(#name, #about, #rt::vec![#(#fields),*]);)
+            }
+        }
+    });
+    let generics = types::bounded(&item.generics, &parse_quote!(#rt::Payload));
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let mut strict = generics.clone();
+    let clause = strict.make_where_clause();
+    for field in data.variants.iter().flat_map(|variant| &variant.fields) {
+        // With a lifetime, though none that matters, rustc asks for the bound where it is needed, and not here.
+        let (ty, span) = (&field.ty, field.ty.span());
+        let rt = settings.runtime.at(span);
+        let asked = Lifetime::new("'asked", Span::mixed_site());
+        let bound = quote_spanned!(span=> for<#asked> #ty: #rt::HasSchema);
+        clause.predicates.push(parse_quote!(#bound));
+    }
+    let strict = &strict.where_clause;
+    quote! {
+        #rt::described! {
+            #[automatically_derived]
+            impl #impl_generics #rt::Events for #ident #type_generics #where_clause {
+                fn list(#events: &mut #rt::EventList) {
+                    #(#listed)*
+                }
+            }
+
+            #[automatically_derived]
+            impl #impl_generics #rt::EventsWithSchemas for #ident #type_generics #strict {}
         }
     }
 }

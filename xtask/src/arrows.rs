@@ -48,7 +48,7 @@ const RULES: [Rule; 5] = [
     },
     Rule {
         krate: "helios-http",
-        floors: &["testing", "server", "app", "routing", "sse"],
+        floors: &["testing", "server", "app", "openapi", "routing", "sse"],
         roof: &["rt"],
         circle: 8,
     },

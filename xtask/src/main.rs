@@ -71,6 +71,7 @@ const TEST: &[Step] = &[
     step("browsers", &ignored("browser")),
     step("clients", &ignored("clients")),
     step("MCP clients", &ignored("mcp")),
+    step("OpenAPI's programs", &ignored("openapi")),
     step("proxies", &ignored("proxies")),
     step("a full disk", &ignored("log")),
     step(

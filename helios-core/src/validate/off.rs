@@ -2,6 +2,29 @@
 
 use crate::call::Call;
 
+/// Brings the rung for whether a type is validated into scope without a name.
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub mod judged {
+    pub use super::judges::Unvalidated as _;
+}
+
+#[cfg(feature = "openapi")]
+#[allow(missing_docs)]
+mod judges {
+    use crate::reply::Shape;
+
+    pub trait Unvalidated {
+        fn is_validated(&self) -> bool;
+    }
+
+    impl<T> Unvalidated for Shape<T> {
+        fn is_validated(&self) -> bool {
+            false
+        }
+    }
+}
+
 /// Passes the argument.
 #[macro_export]
 #[doc(hidden)]

@@ -14,6 +14,8 @@ use crate::app::module::Module;
 use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
+#[cfg(feature = "openapi")]
+use crate::openapi::{Docs, document::Operation};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
@@ -31,11 +33,15 @@ struct Assembly<'a> {
     faults: Vec<StartupFault>,
     sse_enabled: bool,
     scopes: Vec<Scope>,
+    #[cfg(feature = "openapi")]
+    operations: Vec<Operation>,
 }
 
 /// What the server, a module or a controller adds to everything below it.
 struct Scope {
     controller: Option<TypeId>,
+    #[cfg(feature = "openapi")]
+    docs: Docs,
     prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
@@ -51,6 +57,8 @@ pub(crate) struct Assembled {
     /// In the order in which they are started.
     pub(crate) services: Vec<Services>,
     pub(crate) faults: Vec<StartupFault>,
+    #[cfg(feature = "openapi")]
+    pub(crate) operations: Vec<Operation>,
 }
 
 /// Every endpoint of the app, and everything that is wrong with it. A module sees what the app was provided with, but
@@ -114,8 +122,12 @@ impl Assembled {
             faults: Vec::new(),
             sse_enabled,
             scopes: Vec::new(),
+            #[cfg(feature = "openapi")]
+            operations: Vec::new(),
         };
         visit(&mut assembly);
+        #[cfg(feature = "openapi")]
+        self.operations.append(&mut assembly.operations);
         let Assembly {
             resolver,
             endpoints,
@@ -140,6 +152,8 @@ impl Scope {
     fn outermost(prefix: String, pipeline: Pipeline) -> Self {
         Self {
             controller: None,
+            #[cfg(feature = "openapi")]
+            docs: "",
             prefix,
             pipeline,
             hooks: None,
@@ -166,6 +180,8 @@ impl Assembly<'_> {
             return;
         }
         let OpenedTable {
+            #[cfg(feature = "openapi")]
+            docs,
             prefix,
             controllers,
             pipeline,
@@ -175,6 +191,8 @@ impl Assembly<'_> {
         } = (entry.open)(&mut self.resolver);
         let scope = Scope {
             controller: Some(id),
+            #[cfg(feature = "openapi")]
+            docs,
             prefix: prefix.to_owned(),
             pipeline: self.pipeline(name, pipeline),
             hooks,
@@ -218,6 +236,10 @@ impl Assembly<'_> {
             pipeline,
             injects,
             arguments,
+            #[cfg(feature = "openapi")]
+            describe,
+            #[cfg(feature = "openapi")]
+            stream,
             handler,
         } = route;
         let prefixes = self.scopes.iter().map(|scope| scope.prefix.as_str());
@@ -231,6 +253,25 @@ impl Assembly<'_> {
         let who = format!("{controller}::{}", meta.handler);
         self.check_injects(&who, injects);
         let pipeline = self.pipeline(&who, pipeline);
+        #[cfg(feature = "openapi")]
+        self.operations.push(Operation {
+            place,
+            docs: self.scopes.last().map_or("", |scope| scope.docs),
+            meta: *meta,
+            template: Arc::clone(&template),
+            describe,
+            security: pipeline
+                .guards
+                .iter()
+                .filter_map(|it| it.security())
+                .collect(),
+            is_guarded: !pipeline.guards.is_empty(),
+            is_mapped: !pipeline.mappers.is_empty(),
+            stream: stream.map(|table| {
+                let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
+                (options, table.may_join)
+            }),
+        });
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),

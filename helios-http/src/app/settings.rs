@@ -97,6 +97,7 @@ mod tests {
     use crate::table::PipelineTable;
 
     const TABLE: ServerTable = ServerTable {
+        about: crate::__about!(),
         prefix: "",
         controllers: &[],
         pipeline: PipelineTable::EMPTY,

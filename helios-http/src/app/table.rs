@@ -7,10 +7,13 @@ use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::Resolver;
 use helios_core::route::RouteMeta;
 
+use crate::openapi::{About, Describe, Docs};
 use crate::routing::endpoint::{BoundHandler, Handler};
 use crate::sse::SseHooks;
 use crate::sse::hooks::{ControllerHooks, Hooks};
 use crate::sse::options::SseTable;
+#[cfg(feature = "openapi")]
+use crate::sse::options::StreamTable;
 use crate::table::{HookNeeds, InjectEntry, PipelineTable};
 
 /// A type whose impl is marked `#[controller]`.
@@ -28,6 +31,8 @@ pub trait Controller: Sized + Send + Sync + 'static {
 pub struct ControllerTable<C: 'static> {
     /// The type's name.
     pub name: &'static str,
+    /// Its doc comment.
+    pub docs: Docs,
     /// The path before all of its routes.
     pub prefix: &'static str,
     /// Controllers below the prefix.
@@ -52,6 +57,8 @@ pub struct Route<C: 'static> {
     pub injects: &'static [InjectEntry],
     /// Its arguments that bind a part of the request.
     pub arguments: &'static [ArgumentCheck],
+    /// What its types say of it.
+    pub describe: Describe,
     /// The hidden function.
     pub handler: Handler<C>,
 }
@@ -67,6 +74,8 @@ pub struct ControllerEntry {
 
 /// A controller's table, with its instance in place of its type.
 pub(crate) struct OpenedTable {
+    #[cfg(feature = "openapi")]
+    pub(crate) docs: Docs,
     pub(crate) prefix: &'static str,
     pub(crate) controllers: &'static [ControllerEntry],
     pub(crate) pipeline: &'static PipelineTable,
@@ -82,6 +91,11 @@ pub(crate) struct OpenedRoute {
     pub(crate) pipeline: &'static PipelineTable,
     pub(crate) injects: &'static [InjectEntry],
     pub(crate) arguments: &'static [ArgumentCheck],
+    #[cfg(feature = "openapi")]
+    pub(crate) describe: Describe,
+    /// What it says of its streams, if it gives any.
+    #[cfg(feature = "openapi")]
+    pub(crate) stream: Option<&'static StreamTable>,
     /// `None` if the controller has no instance.
     pub(crate) handler: Option<BoundHandler>,
 }
@@ -108,6 +122,13 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
         pipeline: &route.pipeline,
         injects: route.injects,
         arguments: route.arguments,
+        #[cfg(feature = "openapi")]
+        describe: route.describe,
+        #[cfg(feature = "openapi")]
+        stream: match &route.handler {
+            Handler::Http(_) => None,
+            Handler::Sse(_, options) => Some(options),
+        },
         handler: controller
             .as_ref()
             .map(|it| BoundHandler::new(it, &route.handler)),
@@ -119,6 +140,8 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
             .map(|it| ControllerHooks::of(it, &table.hooks)),
     };
     OpenedTable {
+        #[cfg(feature = "openapi")]
+        docs: table.docs,
         prefix: table.prefix,
         controllers: table.controllers,
         pipeline: &table.pipeline,
@@ -141,6 +164,8 @@ pub trait Server {
 
 /// What `#[server]` writes down.
 pub struct ServerTable {
+    /// Its package.
+    pub about: About,
     /// The path before all of its routes.
     pub prefix: &'static str,
     /// The controllers.

@@ -3,11 +3,12 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Lit, LitStr, Meta, Path};
+use syn::{Attribute, Lit, LitInt, LitStr, Meta, Path, Token};
 
 use super::hooks::{HOOKS, HookKind};
-use super::model::{Extras, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
+use super::model::{Described, Extras, ResponseHeader, RouteKind, Status, TemplateLiteral, Verb};
 use super::stream_options::{self, SSE};
 use crate::args::{Args, literal, string_literal};
 use crate::attribute::{self, refuse_cfg_attr, short_name};
@@ -19,7 +20,9 @@ use crate::path::Template;
 const HEADER: &str = "header";
 
 /// The attributes that can stand beside a route's own, each with the function that reads it.
-const EXTRAS: [(&str, ReadExtra); 5] = [
+const EXTRAS: [(&str, ReadExtra); 7] = [
+    ("accepts", accepts),
+    ("answers", answers),
     ("http_code", http_code),
     ("use_guards", |extras, attribute, errors| {
         extras.pipeline.use_guards(attribute, errors);
@@ -238,6 +241,60 @@ fn argument_or_path(attribute: &Attribute) -> TokenStream {
     match &attribute.meta {
         Meta::List(list) if !list.tokens.is_empty() => list.tokens.clone(),
         meta => meta.path().to_token_stream(),
+    }
+}
+
+/// `#[answers(201, Note)]`
+fn answers(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
+    let parsed = syn::parse2::<Described>(attribute::tokens(attribute, errors));
+    match parsed {
+        Ok(answer) if (200..600).contains(&answer.status) => extras.answers.push(answer),
+        _ => errors.at(
+            argument_or_path(attribute),
+            "an answer is a status from 200 to 599, and the type of its JSON: `#[answers(201, Note)]`; of what is not JSON \
+             the media type, `#[answers(200, \"image/png\")]`",
+        ),
+    }
+}
+
+/// `#[accepts(Upload)]`
+fn accepts(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
+    let parsed = syn::parse2::<Described>(attribute::tokens(attribute, errors));
+    match parsed {
+        Ok(body) if body.status == 0 && body.ty.is_some() && extras.accepts.is_none() => {
+            extras.accepts = Some(body);
+        }
+        _ => errors.at(
+            argument_or_path(attribute),
+            "it names the type of the body, once: `#[accepts(Upload)]`, or `#[accepts(\"image/png\", Image)]`",
+        ),
+    }
+}
+
+impl Parse for Described {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let comma = || match input.is_empty() {
+            true => Ok(()),
+            false => input.parse::<Token![,]>().map(drop),
+        };
+        let mut described = Self {
+            status: 0,
+            media: None,
+            ty: None,
+        };
+        if input.peek(LitInt) {
+            described.status = input.parse::<LitInt>()?.base10_parse()?;
+            comma()?;
+        }
+        if input.peek(LitStr) {
+            described.media = Some(input.parse()?);
+            comma()?;
+        }
+        if !input.is_empty() {
+            described.ty = Some(input.parse()?);
+            comma()?;
+        }
+        Ok(described)
     }
 }
 

@@ -6,7 +6,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Generics, Type};
+use syn::{Expr, Generics, Type};
 
 use super::model::{Argument, Binding, Lent, Passed, TakesBody};
 use crate::runtime::Runtime;
@@ -248,12 +248,18 @@ fn default(index: usize, argument: &Argument) -> TokenStream {
         return TokenStream::new();
     };
     let (local, ty) = (local(index), &argument.bound);
-    let value = match &argument.declared {
+    let value = filled_in(argument, value);
+    quote!(let #local: #ty = #local.unwrap_or_else(|| #value);)
+}
+
+/// A default as the type that is bound.
+pub(super) fn filled_in(argument: &Argument, value: &Expr) -> TokenStream {
+    let ty = &argument.bound;
+    match &argument.declared {
         Type::Reference(_) => {
             let span = value.span();
             quote_spanned!(span=> <#ty as ::std::convert::From<_>>::from(#value))
         }
         _ => quote!(#value),
-    };
-    quote!(let #local: #ty = #local.unwrap_or_else(|| #value);)
+    }
 }

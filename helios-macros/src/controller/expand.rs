@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Generics, parse_quote_spanned};
 
+use super::describe;
 use super::handlers::{self, hidden};
 use super::hooks::{Given, HOOKS, HookKind};
 use super::model::{Binding, Controller, Metadata, Method, Route, RouteKind};
@@ -23,7 +24,12 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
         let function = handlers::hook(controller, hook);
         (hook.method.is_deprecated, function)
     });
-    let (deprecated, functions): (Vec<_>, Vec<_>) = routes.chain(hooks).partition(|(is, _)| *is);
+    let described = controller.routes.iter().map(|route| {
+        let function = describe::function(controller, route);
+        (route.method.is_deprecated, function)
+    });
+    let all = routes.chain(hooks).chain(described);
+    let (deprecated, functions): (Vec<_>, Vec<_>) = all.partition(|(is, _)| *is);
     let functions = hidden_impl(controller, &functions);
     let deprecated = (!deprecated.is_empty()).then(|| {
         let functions = hidden_impl(controller, &deprecated);
@@ -64,6 +70,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
     let rt = controller.runtime.path();
     let table = quote! {
         name: #name,
+        docs: #rt::describe!(""),
         prefix: "",
         controllers: &[],
         pipeline: #rt::PipelineTable::EMPTY,
@@ -86,8 +93,10 @@ fn table(controller: &Controller) -> TokenStream {
     let needs = needs(controller);
     let resolve = runtime.resolved(&syn::parse_quote!(Self), Span::mixed_site());
     let resolver = Ident::new("resolver", Span::mixed_site());
+    let docs = &controller.docs;
     let table = quote! {
         name: #name,
+        docs: #rt::describe!(#docs),
         prefix: #prefix,
         controllers: #controllers,
         pipeline: #pipeline,
@@ -136,6 +145,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     let pipeline = route.extras.pipeline.expand(runtime);
     let injects = injects(controller, &route.method);
     let arguments = arguments(controller, &route.method);
+    let describe = describe::field(runtime, route);
     let handler = match &route.kind {
         RouteKind::Http => quote!(Http(Self::#name)),
         RouteKind::Sse(options) => {
@@ -151,6 +161,7 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
             pipeline: #pipeline,
             injects: #injects,
             arguments: #arguments,
+            describe: #describe,
             handler: #rt::Handler::#handler,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Controller {
     pub(crate) cfgs: Vec<Attribute>,
     /// The lints that the impl allows, for what is generated from it.
     pub(crate) allowed: Vec<Attribute>,
+    /// The doc comment of the impl.
+    pub(crate) docs: String,
     pub(crate) generics: Generics,
     pub(crate) self_ty: Type,
     pub(crate) prefix: TemplateLiteral,
@@ -102,6 +104,16 @@ pub(crate) struct Extras {
     pub(crate) status: Option<Status>,
     pub(crate) pipeline: Pipeline,
     pub(crate) headers: Vec<ResponseHeader>,
+    pub(crate) answers: Vec<Described>,
+    pub(crate) accepts: Option<Described>,
+}
+
+/// `#[answers(201, "media/type", T)]`, or `#[accepts("media/type", T)]`
+pub(crate) struct Described {
+    /// Of an answer.
+    pub(crate) status: u16,
+    pub(crate) media: Option<LitStr>,
+    pub(crate) ty: Option<Type>,
 }
 
 /// `#[http_code(201)]`
@@ -180,6 +192,8 @@ pub(crate) struct Method {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) allowed: Vec<Attribute>,
+    /// The doc comment.
+    pub(crate) docs: String,
     /// True if it may be, by itself or with the impl.
     pub(crate) is_deprecated: bool,
     pub(crate) is_async: bool,

@@ -15,7 +15,7 @@ use crate::diagnostics::Errors;
 use crate::lints::{allowed, is_deprecated};
 use crate::listed::CONTROLLER;
 use crate::pipeline::Pipeline;
-use crate::runtime::{Runtime, cfgs};
+use crate::runtime::{Runtime, cfgs, docs};
 
 const KEYS: [Key<Controller>; 7] = [
     ("prefix", |controller, arg, errors| {
@@ -49,6 +49,7 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
         runtime: Runtime::default(),
         cfgs: cfgs(&item.attrs),
         allowed: allowed(&item.attrs),
+        docs: docs(&item.attrs),
         generics: item.generics.clone(),
         self_ty: (*item.self_ty).clone(),
         prefix: TemplateLiteral::absent(Span::call_site()),
@@ -216,6 +217,7 @@ fn method(item: &mut ImplItemFn, errors: &mut Errors) -> Method {
         name: sig.ident.clone(),
         cfgs: cfgs(attrs),
         allowed: allowed(attrs),
+        docs: docs(attrs),
         is_deprecated: is_deprecated(attrs),
         is_async: sig.asyncness.is_some(),
         output: match &sig.output {

@@ -23,11 +23,14 @@ struct SseArgs {
     options: StreamOptions,
 }
 
-const KEYS: [Key<SseArgs>; 9] = [
+const KEYS: [Key<SseArgs>; 10] = [
     ("method", |sse, arg, errors| {
         if let Some(method) = arg.string("method = \"POST\"", errors) {
             sse.verb = method_named(&method, errors).unwrap_or(Verb::Any);
         }
+    }),
+    ("events", |sse, arg, errors| {
+        sse.options.events = arg.path("events = ChatEvent", errors);
     }),
     ("restart", |sse, arg, errors| {
         sse.set("restart", Some(Setting::Flag(arg.flag(errors))));

@@ -2,11 +2,14 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
+use syn::Path;
 
 /// The options of a route's streams, each as the field of the runtime's `StreamTable` that it sets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamOptions {
     pub(crate) settings: Vec<(&'static str, Setting)>,
+    /// `events = T`
+    pub(crate) events: Option<Path>,
 }
 
 /// A value that an option is given.

@@ -1,0 +1,50 @@
+//! The OpenAPI document: the routes of an app, what they take and give, and the events of its streams.
+//!
+//! `describe` is what a route's table says of its types, which `shapes` finds; `schema` makes schemas of them, `events` those of
+//! streams, and `document` the whole.
+
+pub(crate) mod describe;
+pub(crate) mod document;
+mod events;
+mod page;
+mod schema;
+pub(crate) mod serve;
+mod settings;
+pub mod shapes;
+
+pub use describe::{
+    About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
+    EventsWithSchemas, HasSchema, TypeSchema, never,
+};
+pub use document::{OpenApiDocument, Unknown};
+pub use settings::OpenApi;
+
+/// Keeps items.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described {
+    ($($kept:tt)*) => {
+        $($kept)*
+    };
+}
+
+/// Keeps a value.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __describe {
+    ($($kept:tt)*) => {
+        $($kept)*
+    };
+}
+
+/// Takes the name and version of the package in which it is expanded.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __about {
+    () => {
+        $crate::rt::About {
+            title: ::core::env!("CARGO_PKG_NAME"),
+            version: ::core::env!("CARGO_PKG_VERSION"),
+        }
+    };
+}

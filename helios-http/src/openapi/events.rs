@@ -1,0 +1,281 @@
+//! Streams in a document. In OpenAPI 3.2 an item is an event as it is on the wire: `data` is a text, of which the schema says what it
+//! holds. Generators of 3.1 know no items, so there the stream's own schema is that of an event, and `data` what it holds.
+
+use serde_json::{Map, Value, json};
+
+use crate::openapi::describe::{Data, Event, EventList, Item, TypeSchema};
+use crate::openapi::schema::{Schemas, component};
+use crate::sse::options::StreamOptions;
+use crate::sse::{OnError, Overload, SseOptions};
+
+pub(super) const STREAM: &str = "text/event-stream";
+pub(super) const PROBLEM: &str = "HeliosProblem";
+
+/// The events of Helios' own, by the names of their components.
+const CONTROL: [(&str, &str); 7] = [
+    ("HeliosReady", "ready"),
+    ("HeliosReset", "reset"),
+    ("HeliosStale", "stale"),
+    ("HeliosReconnect", "reconnect"),
+    ("HeliosEnd", "end"),
+    ("HeliosOverloaded", "overloaded"),
+    ("HeliosWelcome", "welcome"),
+];
+const ERROR: &str = "HeliosError";
+
+/// The data of an item, from which the one of 3.1 is made.
+const CONTENT: &str = "contentSchema";
+
+/// The schema of an item of a stream; `None` if its events are not known. Types without a schema are put into `unknown`.
+pub(super) fn item(
+    (kind, events): (Item, &EventList),
+    (options, may_join): (&StreamOptions, bool),
+    server: &SseOptions,
+    schemas: &mut Schemas,
+    unknown: &mut Vec<&'static str>,
+) -> Option<Value> {
+    if kind == Item::Unknown {
+        return None;
+    }
+    let own = events.0.iter();
+    let mut items: Vec<_> = own.map(|event| of(event, schemas, unknown)).collect();
+    if !options.plain {
+        items.extend(control(options, may_join, server));
+    }
+    Some(match items.len() {
+        1 => items.remove(0),
+        _ => json!({ "oneOf": items }),
+    })
+}
+
+fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> Value {
+    let mut sent = |schema: &TypeSchema| {
+        let found = schemas.sent(*schema);
+        found.unwrap_or_else(|| {
+            unknown.push(schema.name);
+            json!({})
+        })
+    };
+    let data = match &event.data {
+        Data::Text => json!({ "type": "string" }),
+        Data::Json(schema) => in_text(sent(schema)),
+        Data::Tuple(of) => {
+            let of: Vec<_> = of.iter().map(sent).collect();
+            let count = of.len();
+            in_text(json!({
+                "type": "array", "prefixItems": of, "items": false, "minItems": count, "maxItems": count,
+            }))
+        }
+        Data::Object(of) => {
+            let required: Vec<_> = of.iter().map(|(name, ..)| *name).collect();
+            let property = |(name, docs, schema): &(&str, &str, TypeSchema)| {
+                ((*name).to_owned(), described(sent(schema), docs))
+            };
+            let properties: Map<_, _> = of.iter().map(property).collect();
+            in_text(json!({ "type": "object", "required": required, "properties": properties }))
+        }
+    };
+    let event_schema = match event.name {
+        Some(name) => named(name, &data),
+        // One with a name is another event.
+        None => json!({
+            "type": "object",
+            "required": ["data"],
+            "properties": { "data": data },
+            "not": { "required": ["event"], "properties": { "event": {} } },
+        }),
+    };
+    described(event_schema, event.docs)
+}
+
+fn named(name: &str, data: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": { "event": { "const": name }, "data": data },
+    })
+}
+
+/// Data that is JSON.
+fn in_text(schema: Value) -> Value {
+    json!({ "type": "string", "contentMediaType": "application/json", CONTENT: schema })
+}
+
+/// Beside a reference a description may stand, too.
+pub(super) fn described(mut schema: Value, docs: &str) -> Value {
+    if let (false, Value::Object(schema)) = (docs.is_empty(), &mut schema) {
+        schema.insert("description".to_owned(), docs.trim().into());
+    }
+    schema
+}
+
+fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<Value> {
+    let is_there = |name: &str| match name {
+        "ready" | "reset" => may_join,
+        "stale" => may_join && server.tell_stale,
+        "overloaded" => options.overload == Overload::Event,
+        "welcome" => server.welcome,
+        _ => true,
+    };
+    let control = CONTROL.iter().filter(|(_, name)| is_there(name));
+    let mut items: Vec<_> = control.map(|(name, _)| component(name)).collect();
+    if options.on_error == OnError::Event {
+        items.push(component(ERROR));
+    }
+    items
+}
+
+/// The components that streams and errors refer to.
+pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
+    let event = |(component, name): (&str, &str)| {
+        let (docs, data) = data_of(name);
+        let name = match name {
+            "welcome" => name.to_owned(),
+            name => format!("{}{name}", server.control_prefix),
+        };
+        (component.to_owned(), described(named(&name, &data), docs))
+    };
+    let mut components: Map<_, _> = CONTROL.into_iter().map(event).collect();
+    let error = named("error", &in_text(component(PROBLEM)));
+    let docs = "The stream failed, and ends.";
+    components.insert(ERROR.to_owned(), described(error, docs));
+    components.insert(PROBLEM.to_owned(), problem());
+    components
+}
+
+fn data_of(control: &str) -> (&'static str, Value) {
+    let object = |required: &[&str], properties: Value| {
+        in_text(json!({ "type": "object", "required": required, "properties": properties }))
+    };
+    match control {
+        "ready" => (
+            "The stream is live. Its id is where this client reads on.",
+            object(
+                &["client", "resumed"],
+                json!({ "client": { "type": "string", "format": "uuid" }, "resumed": { "type": "boolean" } }),
+            ),
+        ),
+        "reset" => (
+            "Events of these topics are missing: fetch anew what you show. The stream goes on.",
+            object(
+                &["reason", "topics"],
+                json!({
+                    "reason": { "type": "string" },
+                    "topics": { "type": "array", "items": { "type": "string" } },
+                }),
+            ),
+        ),
+        "stale" => (
+            "What you show may be out of date, or is not any more.",
+            object(&["stale"], json!({ "stale": { "type": "boolean" } })),
+        ),
+        "reconnect" => (
+            "The stream ends here. Come back after the `retry` of this event.",
+            object(&["reason"], json!({ "reason": { "type": "string" } })),
+        ),
+        "overloaded" => (
+            "There is no room for this stream. Come back after so many milliseconds.",
+            object(
+                &["retry"],
+                json!({ "retry": { "type": "integer", "minimum": 0 } }),
+            ),
+        ),
+        "welcome" => (
+            "The client's id.",
+            object(
+                &["uuid"],
+                json!({ "uuid": { "type": "string", "format": "uuid" } }),
+            ),
+        ),
+        _ => (
+            "The stream is finished: do not come back.",
+            json!({ "type": "string", "const": "" }),
+        ),
+    }
+}
+
+/// RFC 9457, with what Helios adds.
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457).",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["in", "name"],
+                    "properties": {
+                        "in": { "enum": ["path", "query", "header", "cookie", "body"] },
+                        "name": { "type": "string" },
+                        "expected": { "type": "string" },
+                        "message": { "type": "string" },
+                        "got": { "type": "string" },
+                    },
+                },
+            },
+            "omitted": { "type": "integer", "minimum": 1 },
+        },
+    })
+}
+
+/// Makes the document of 3.1 of that of 3.2.
+pub(super) fn without_items(document: &mut Value) {
+    document["openapi"] = "3.1.1".into();
+    let streams = |operation: &mut Value| {
+        let responses = operation["responses"].as_object_mut();
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            let Some(content) = response.pointer_mut("/content/text~1event-stream") else {
+                continue;
+            };
+            if let Some(mut item) = content["itemSchema"].take_some() {
+                unwrap(&mut item);
+                content["schema"] = item;
+            }
+            if let Value::Object(content) = content {
+                content.remove("itemSchema");
+            }
+        }
+    };
+    let paths = document["paths"].as_object_mut().into_iter();
+    for path in paths.flat_map(Map::values_mut) {
+        path.as_object_mut()
+            .into_iter()
+            .flat_map(Map::values_mut)
+            .filter(|operation| operation.is_object())
+            .for_each(streams);
+    }
+    let own = CONTROL.iter().map(|(name, _)| *name).chain([ERROR]);
+    for name in own {
+        if let Some(event) = document.pointer_mut(&format!("/components/schemas/{name}")) {
+            unwrap(event);
+        }
+    }
+}
+
+trait TakeSome {
+    fn take_some(&mut self) -> Option<Value>;
+}
+
+impl TakeSome for Value {
+    fn take_some(&mut self) -> Option<Value> {
+        Some(self.take()).filter(|value| !value.is_null())
+    }
+}
+
+/// An event whose data is what it holds.
+fn unwrap(item: &mut Value) {
+    if let Some(Value::Array(items)) = item.get_mut("oneOf") {
+        items.iter_mut().for_each(unwrap);
+    }
+    if let Some(data) = item.pointer_mut("/properties/data")
+        && let Some(held) = data.get_mut(CONTENT).map(Value::take)
+    {
+        *data = held;
+    }
+}

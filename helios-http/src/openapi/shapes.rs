@@ -1,0 +1,525 @@
+//! What a type says of a route, chosen by its shape, as [`helios_core::reply`] chooses what becomes of its value. Nothing is run but
+//! the rungs: of the handler only the types are looked at.
+
+use helios_core::reply::Shape;
+
+/// The shape of what a function gives.
+pub fn returned<T>(_: impl FnOnce() -> T) -> Shape<T> {
+    Shape::new()
+}
+
+/// The shape of what an async function gives.
+pub fn awaited<F: Future>(_: impl FnOnce() -> F) -> Shape<F::Output> {
+    Shape::new()
+}
+
+/// The schema of a type, or that it has none.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __schema {
+    ($ty:ty) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        (&&&$crate::__Shape::<$ty>::new()).schema()
+    }};
+}
+
+/// A value as JSON, if it serialises.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __default_value {
+    ($ty:ty, $value:expr) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        let value: $ty = $value;
+        (&&$crate::__Shape::<$ty>::new()).json(&value)
+    }};
+}
+
+/// Describes an argument without an attribute.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described_argument {
+    ($told:expr, $ty:ty) => {{
+        use $crate::rt::judged::*;
+        use $crate::rt::ladder_of_shapes::*;
+        let told = &mut *$told;
+        let (shape, _) = (&&$crate::__Shape::<$ty>::new()).result();
+        let shape = (&&shape).optional(told);
+        let shape = (&&shape).argument(told);
+        let (schema, is_validated) = ((&&&shape).schema(), (&&shape).is_validated());
+        told.argument(schema, is_validated);
+    }};
+}
+
+/// Describes what a plain route gives.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described_reply {
+    ($told:expr, $shape:expr) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        let told = &mut *$told;
+        let (shape, error) = (&&$shape).result();
+        (&&&error).errors(told.errors_mut());
+        let shape = (&&shape).option(told);
+        let shape = (&&shape).status(told);
+        let shape = (&&&&shape).content(told);
+        told.gives((&&&shape).schema());
+    }};
+}
+
+/// Describes the stream that a route gives.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __described_stream {
+    ($told:expr, $shape:expr) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        let told = &mut *$told;
+        let (shape, error) = (&&$shape).result();
+        (&&&error).errors(told.errors_mut());
+        let shape = (&&shape).option(told);
+        let shape = (&&shape).reply(told);
+        let shape = (&&shape).items();
+        let (shape, error) = (&&shape).result();
+        (&&&error).errors(told.errors_mut());
+        let (item, shape) = (&&&shape).item(told);
+        told.yields(item, (&&&shape).schema());
+    }};
+}
+
+/// Lists the statuses of an error type.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __error_statuses {
+    ($errors:expr, $ty:ty) => {{
+        use $crate::rt::ladder_of_shapes::*;
+        (&&&$crate::__Shape::<$ty>::new()).errors($errors);
+    }};
+}
+
+/// Brings the rungs into scope without a name.
+#[doc(hidden)]
+pub mod ladder {
+    pub use super::rungs::*;
+}
+
+#[allow(missing_docs)]
+mod rungs {
+    use std::borrow::Cow;
+
+    use axum_core::response::{IntoResponse, Response};
+    use bytes::Bytes;
+    use futures_core::Stream;
+    use helios_core::bind::{Form, Json, Path, Query};
+    use helios_core::error::HttpError;
+    use helios_core::event::SseEvent;
+    use helios_core::html::Html;
+    use helios_core::reply::Shape;
+    use helios_core::sse::ClientId;
+    use http::StatusCode;
+    use schemars::JsonSchema;
+    use serde::Serialize;
+    use serde_json::Value;
+
+    use crate::openapi::describe::{
+        Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, HTML, Item, Item_,
+        JSON, TEXT, TypeSchema,
+    };
+    use crate::sse::{SseReply, SseStream};
+
+    impl Description {
+        /// Where the rungs list errors.
+        pub fn errors_mut(&mut self) -> &mut Errors {
+            &mut self.errors
+        }
+    }
+
+    /// Stands for a type that does not matter.
+    pub struct Nothing;
+
+    pub trait SchemaOwn {
+        fn schema(&self) -> TypeSchema;
+    }
+
+    /// A type of Helios' own, of which its crate does not know the schema.
+    impl SchemaOwn for &&Shape<ClientId> {
+        fn schema(&self) -> TypeSchema {
+            TypeSchema::of::<uuid::Uuid>()
+        }
+    }
+
+    impl SchemaOwn for &&Shape<Option<ClientId>> {
+        fn schema(&self) -> TypeSchema {
+            TypeSchema::of::<Option<uuid::Uuid>>()
+        }
+    }
+
+    pub trait SchemaKnown {
+        fn schema(&self) -> TypeSchema;
+    }
+
+    impl<T: JsonSchema> SchemaKnown for &Shape<T> {
+        fn schema(&self) -> TypeSchema {
+            TypeSchema::of::<T>()
+        }
+    }
+
+    pub trait SchemaUnknown {
+        fn schema(&self) -> TypeSchema;
+    }
+
+    impl<T> SchemaUnknown for Shape<T> {
+        fn schema(&self) -> TypeSchema {
+            TypeSchema::unknown::<T>()
+        }
+    }
+
+    pub trait AsJson<T> {
+        fn json(&self, value: &T) -> Option<Value>;
+    }
+
+    impl<T: Serialize> AsJson<T> for &Shape<T> {
+        fn json(&self, value: &T) -> Option<Value> {
+            serde_json::to_value(value).ok()
+        }
+    }
+
+    pub trait NoJson<T> {
+        fn json(&self, value: &T) -> Option<Value>;
+    }
+
+    impl<T> NoJson<T> for Shape<T> {
+        fn json(&self, _: &T) -> Option<Value> {
+            None
+        }
+    }
+
+    pub trait InResult {
+        type Value;
+        type Error;
+        fn result(&self) -> (Shape<Self::Value>, Shape<Self::Error>);
+    }
+
+    impl<T, E> InResult for &Shape<Result<T, E>> {
+        type Value = T;
+        type Error = E;
+        fn result(&self) -> (Shape<T>, Shape<E>) {
+            (Shape::new(), Shape::new())
+        }
+    }
+
+    pub trait NoResult {
+        type Value;
+        fn result(&self) -> (Shape<Self::Value>, Shape<std::convert::Infallible>);
+    }
+
+    impl<T> NoResult for Shape<T> {
+        type Value = T;
+        fn result(&self) -> (Shape<T>, Shape<std::convert::Infallible>) {
+            (Shape::new(), Shape::new())
+        }
+    }
+
+    pub trait ErrorsListed {
+        fn errors(&self, errors: &mut Errors);
+    }
+
+    impl<E: ErrorStatuses> ErrorsListed for &&Shape<E> {
+        fn errors(&self, errors: &mut Errors) {
+            E::list(errors);
+        }
+    }
+
+    pub trait ErrorsAny {
+        fn errors(&self, errors: &mut Errors);
+    }
+
+    impl<E: Into<HttpError>> ErrorsAny for &Shape<E> {
+        fn errors(&self, errors: &mut Errors) {
+            errors.any = true;
+        }
+    }
+
+    pub trait ErrorsForeign {
+        fn errors(&self, errors: &mut Errors);
+    }
+
+    impl<E> ErrorsForeign for Shape<E> {
+        fn errors(&self, errors: &mut Errors) {
+            errors.foreign.push(std::any::type_name::<E>());
+        }
+    }
+
+    pub trait InOption {
+        type Value;
+        fn option(&self, told: &mut Description) -> Shape<Self::Value>;
+        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> InOption for &Shape<Option<T>> {
+        type Value = T;
+        fn option(&self, told: &mut Description) -> Shape<T> {
+            told.errors.status(404);
+            Shape::new()
+        }
+        fn optional(&self, told: &mut Description) -> Shape<T> {
+            told.is_optional = true;
+            Shape::new()
+        }
+    }
+
+    pub trait NoOption {
+        type Value;
+        fn option(&self, told: &mut Description) -> Shape<Self::Value>;
+        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> NoOption for Shape<T> {
+        type Value = T;
+        fn option(&self, _: &mut Description) -> Shape<T> {
+            Shape::new()
+        }
+        fn optional(&self, _: &mut Description) -> Shape<T> {
+            Shape::new()
+        }
+    }
+
+    pub trait BesideStatus {
+        type Value;
+        fn status(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> BesideStatus for &Shape<(StatusCode, T)> {
+        type Value = T;
+        fn status(&self, told: &mut Description) -> Shape<T> {
+            told.has_own_status = true;
+            Shape::new()
+        }
+    }
+
+    pub trait NoStatus {
+        type Value;
+        fn status(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> NoStatus for Shape<T> {
+        type Value = T;
+        fn status(&self, _: &mut Description) -> Shape<T> {
+            Shape::new()
+        }
+    }
+
+    /// The types whose answer is known.
+    pub trait ContentKnown {
+        type Value;
+        fn content(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    macro_rules! contents {
+        ($([$($generics:tt)*] $ty:ty => $content:expr, $value:ty;)*) => {
+            $(
+                impl<$($generics)*> ContentKnown for &&&Shape<$ty> {
+                    type Value = $value;
+                    fn content(&self, told: &mut Description) -> Shape<$value> {
+                        told.content = $content;
+                        Shape::new()
+                    }
+                }
+            )*
+        };
+    }
+
+    contents! {
+        [] () => Content::Nothing, Nothing;
+        [] String => Content::Media(TEXT), String;
+        ['a] &'a str => Content::Media(TEXT), String;
+        ['a] Cow<'a, str> => Content::Media(TEXT), String;
+        [T] Html<T> => Content::Media(HTML), String;
+        [T] Json<T> => Content::Media(JSON), T;
+        [K, V, const N: usize] [(K, V); N] => Content::Media(JSON), Vec<(K, V)>;
+        [] Vec<u8> => Content::Media(BYTES), Nothing;
+        [] Bytes => Content::Media(BYTES), Nothing;
+        [] Response => Content::Opaque, Nothing;
+    }
+
+    impl ContentKnown for &&&Shape<StatusCode> {
+        type Value = Nothing;
+        fn content(&self, told: &mut Description) -> Shape<Nothing> {
+            told.content = Content::Nothing;
+            told.has_own_status = true;
+            Shape::new()
+        }
+    }
+
+    pub trait ContentOpaque {
+        fn content(&self, told: &mut Description) -> Shape<Nothing>;
+    }
+
+    impl<T: IntoResponse> ContentOpaque for &&Shape<T> {
+        fn content(&self, told: &mut Description) -> Shape<Nothing> {
+            told.content = Content::Opaque;
+            Shape::new()
+        }
+    }
+
+    pub trait ContentJson {
+        type Value;
+        fn content(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T: Serialize> ContentJson for &Shape<T> {
+        type Value = T;
+        fn content(&self, told: &mut Description) -> Shape<T> {
+            told.content = Content::Media(JSON);
+            Shape::new()
+        }
+    }
+
+    pub trait ContentOther {
+        fn content(&self, told: &mut Description) -> Shape<Nothing>;
+    }
+
+    impl<T> ContentOther for Shape<T> {
+        fn content(&self, _: &mut Description) -> Shape<Nothing> {
+            Shape::new()
+        }
+    }
+
+    /// The extractors that are known.
+    pub trait ArgumentKnown {
+        type Value;
+        fn argument(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    macro_rules! arguments {
+        ($([$($generics:tt)*] $ty:ty => $argument:ident, $value:ty;)*) => {
+            $(
+                impl<$($generics)*> ArgumentKnown for &Shape<$ty> {
+                    type Value = $value;
+                    fn argument(&self, told: &mut Description) -> Shape<$value> {
+                        told.argument = Argument::$argument;
+                        Shape::new()
+                    }
+                }
+            )*
+        };
+    }
+
+    arguments! {
+        [T] Query<T> => Query, T;
+        [T] Path<T> => Path, T;
+        [T] Json<T> => Json, T;
+        [T] Form<T> => Form, T;
+        [] String => Text, String;
+        [] Bytes => Bytes, Nothing;
+    }
+
+    pub trait ArgumentOther {
+        type Value;
+        fn argument(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> ArgumentOther for Shape<T> {
+        type Value = T;
+        fn argument(&self, told: &mut Description) -> Shape<T> {
+            told.argument = Argument::Other;
+            Shape::new()
+        }
+    }
+
+    pub trait InReply {
+        type Value;
+        fn reply(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<S> InReply for &Shape<SseReply<S>> {
+        type Value = S;
+        fn reply(&self, told: &mut Description) -> Shape<S> {
+            told.may_reply = true;
+            Shape::new()
+        }
+    }
+
+    pub trait NoReply {
+        type Value;
+        fn reply(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> NoReply for Shape<T> {
+        type Value = T;
+        fn reply(&self, _: &mut Description) -> Shape<T> {
+            Shape::new()
+        }
+    }
+
+    pub trait ItemsOfStream {
+        type Item;
+        fn items(&self) -> Shape<Self::Item>;
+    }
+
+    impl<S: Stream> ItemsOfStream for &Shape<S> {
+        type Item = S::Item;
+        fn items(&self) -> Shape<S::Item> {
+            Shape::new()
+        }
+    }
+
+    pub trait ItemsUnseen {
+        fn items(&self) -> Shape<SseStream>;
+    }
+
+    /// What is sent on a handle cannot be seen.
+    impl<T> ItemsUnseen for Shape<T> {
+        fn items(&self) -> Shape<SseStream> {
+            Shape::new()
+        }
+    }
+
+    pub trait ItemListed {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>);
+    }
+
+    impl<T: Events> ItemListed for &&Shape<T> {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>) {
+            if !told.are_events_declared {
+                T::list(&mut told.events);
+            }
+            (Item_(Item::Listed), Shape::new())
+        }
+    }
+
+    pub trait ItemKnown {
+        type Value;
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Self::Value>);
+    }
+
+    macro_rules! items {
+        ($([$($generics:tt)*] $ty:ty => $item:ident, $value:ty;)*) => {
+            $(
+                impl<$($generics)*> ItemKnown for &Shape<$ty> {
+                    type Value = $value;
+                    fn item(&self, _: &mut Description) -> (Item_, Shape<$value>) {
+                        (Item_(Item::$item), Shape::new())
+                    }
+                }
+            )*
+        };
+    }
+
+    items! {
+        [T] Json<T> => Json, T;
+        [] Value => Json, Value;
+        [] String => Text, String;
+        ['a] &'a str => Text, String;
+        ['a] Cow<'a, str> => Text, String;
+        [] SseEvent => Unknown, Nothing;
+    }
+
+    pub trait ItemUnknown {
+        fn item(&self, told: &mut Description) -> (Item_, Shape<Nothing>);
+    }
+
+    impl<T> ItemUnknown for Shape<T> {
+        fn item(&self, _: &mut Description) -> (Item_, Shape<Nothing>) {
+            (Item_(Item::Unknown), Shape::new())
+        }
+    }
+}

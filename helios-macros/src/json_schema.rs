@@ -1,0 +1,159 @@
+//! `#[derive(JsonSchema)]`: that of schemars, by way of the facade, so that a package needs no schemars of its own.
+//!
+//! A derive cannot tell another one where its crate is, for it cannot change the item. So it lets the other one have a copy of the
+//! item, with the crate's path above it, and hands its schema on. The copy has the item's name in a scope of its own: schemas are
+//! named after it, and a type that holds itself is the copy that holds itself.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::punctuated::Punctuated;
+use syn::{
+    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token,
+    TypeParamBound, Visibility, parse_quote,
+};
+
+use crate::args::{Args, Key};
+use crate::diagnostics::Errors;
+use crate::lints::rewritten;
+use crate::runtime::Runtime;
+
+/// The attributes that schemars reads.
+const READ: [&str; 6] = [
+    "schemars",
+    "serde",
+    "validate",
+    "garde",
+    "doc",
+    "deprecated",
+];
+
+const KEYS: [Key<Runtime>; 1] = [("crate", |runtime, arg, errors| {
+    *runtime = Runtime::given(arg, errors);
+})];
+
+/// Expands the derive.
+pub(crate) fn json_schema(item: TokenStream) -> TokenStream {
+    let item: DeriveInput = match syn::parse2(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error(),
+    };
+    let mut errors = Errors::default();
+    let mut runtime = Runtime::default();
+    for args in Args::of_helpers(
+        "schema",
+        &item.attrs,
+        "crate = path::to::helios",
+        &mut errors,
+    ) {
+        args.set(&mut runtime, "schema", &KEYS, &mut errors);
+    }
+    if !runtime.locate("schema", &mut errors) || !errors.is_empty() {
+        return errors.compile_errors();
+    }
+    implementation(&runtime, item)
+}
+
+fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
+    let rt = runtime.path();
+    let (name, generics) = (item.ident.clone(), item.generics.clone());
+    let path = quote!(#rt::schemars).to_string();
+    let copy = rewritten(copy(item).into_token_stream());
+    let bare = without_bounds(&generics);
+    let (_, type_generics, _) = generics.split_for_impl();
+    let bounded = with_schemas(&generics, &parse_quote!(#rt::schemars::JsonSchema));
+    let (impl_generics, _, where_clause) = bounded.split_for_impl();
+    let copied = quote!(<#name #type_generics as #rt::schemars::JsonSchema>);
+    quote! {
+        #rt::described! {
+            const _: () = {
+                type __Original #bare = #name #type_generics;
+                const _: () = {
+                    #[derive(#rt::schemars::JsonSchema)]
+                    #[schemars(crate = #path)]
+                    #copy
+
+                    #[automatically_derived]
+                    impl #impl_generics #rt::schemars::JsonSchema for __Original #type_generics #where_clause {
+                        fn inline_schema() -> bool {
+                            #copied::inline_schema()
+                        }
+
+                        fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                            #copied::schema_name()
+                        }
+
+                        fn schema_id() -> ::std::borrow::Cow<'static, str> {
+                            #copied::schema_id()
+                        }
+
+                        fn json_schema(generator: &mut #rt::schemars::SchemaGenerator) -> #rt::schemars::Schema {
+                            #copied::json_schema(generator)
+                        }
+                    }
+                };
+            };
+        }
+    }
+}
+
+/// The item with nothing but what schemars reads.
+fn copy(mut item: DeriveInput) -> DeriveInput {
+    item.vis = Visibility::Inherited;
+    retain(&mut item.attrs);
+    match &mut item.data {
+        Data::Struct(data) => fields(&mut data.fields, true),
+        Data::Enum(data) => {
+            for variant in &mut data.variants {
+                retain(&mut variant.attrs);
+                fields(&mut variant.fields, false);
+            }
+        }
+        Data::Union(_) => {}
+    }
+    item
+}
+
+fn fields(all: &mut Fields, have_visibility: bool) {
+    for Field { attrs, vis, .. } in all.iter_mut() {
+        retain(attrs);
+        if have_visibility {
+            *vis = Visibility::Inherited;
+        }
+    }
+}
+
+fn retain(attributes: &mut Vec<Attribute>) {
+    attributes.retain(|attribute| READ.iter().any(|name| attribute.path().is_ident(name)));
+}
+
+/// An alias checks no bounds, and is told so.
+fn without_bounds(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    generics.where_clause = None;
+    for param in &mut generics.params {
+        match param {
+            GenericParam::Type(param) => {
+                param.bounds = Punctuated::<TypeParamBound, Token![+]>::new();
+                param.default = None;
+            }
+            GenericParam::Lifetime(param) => param.bounds = Punctuated::new(),
+            GenericParam::Const(param) => {
+                param.default = None;
+            }
+        }
+    }
+    generics
+}
+
+/// As schemars bounds them.
+fn with_schemas(generics: &Generics, bound: &TypeParamBound) -> Generics {
+    let mut generics = generics.clone();
+    let params: Vec<Ident> = generics.type_params().map(|it| it.ident.clone()).collect();
+    if !params.is_empty() {
+        let clause = generics.make_where_clause();
+        for param in params {
+            clause.predicates.push(parse_quote!(#param: #bound));
+        }
+    }
+    generics
+}
