@@ -69,6 +69,7 @@ const TEST: &[Step] = &[
     },
     step("browsers", &ignored("browser")),
     step("clients", &ignored("clients")),
+    step("a dashboard", &ignored("dashboard")),
     step("MCP clients", &ignored("mcp")),
     step("proxies", &ignored("proxies")),
     step("a full disk", &ignored("log")),
