@@ -101,6 +101,7 @@ const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench [SCENARIO].. [--rounds N] [--save]
                                                      measure Helios beside its peers; write docs/bench
+       cargo xtask bench log [--rounds N]            measure the log beside its store and a file
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
@@ -132,6 +133,26 @@ const BENCH: [Step; 2] = [
             "helios-benches",
             "--features",
             "peers",
+            "--bin",
+            "helios-benches",
+            "--",
+        ],
+    ),
+];
+
+/// The log has no peers, and the others take long to build.
+const BENCH_LOG: [Step; 2] = [
+    step(
+        "build",
+        &["build", "--release", "--package", "helios-benches"],
+    ),
+    step(
+        "bench",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "helios-benches",
             "--bin",
             "helios-benches",
             "--",
@@ -224,6 +245,9 @@ fn bench() -> ExitCode {
     let (revision, args) = against::asked(env::args().skip(2).collect());
     if let Some(revision) = revision {
         return bench_against(&revision, &args);
+    }
+    if args.first().is_some_and(|name| name == "log") {
+        return program(&BENCH_LOG, args);
     }
     if let Err(missing) = tools::ensure(tools::PEERS) {
         eprintln!("{missing}");
