@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use helios_core::hub::EventId;
@@ -27,6 +28,10 @@ const GROUP_BYTES: usize = 4 << 20;
 
 /// How often what is in the hands of the operating system is brought to the disk.
 const SYNC: Duration = Duration::from_secs(1);
+
+/// For how long a group waits to become as large as the last one; up to the second, where each is synced.
+const PATIENCE: Duration = Duration::from_micros(20);
+const MOST_PATIENCE: Duration = Duration::from_micros(500);
 
 /// How soon a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -95,6 +100,10 @@ pub(crate) struct Writer {
     health: Health,
     /// Something is not on the disk yet.
     is_dirty: bool,
+    /// How many came together the last time.
+    together: usize,
+    /// For how long as many are waited for.
+    patience: Duration,
     looked: Option<Instant>,
 }
 
@@ -119,6 +128,8 @@ impl Writer {
             trimming,
             health: Health::Well,
             is_dirty: false,
+            together: 0,
+            patience: PATIENCE,
             looked: None,
         }
     }
@@ -169,6 +180,7 @@ impl Writer {
     ) -> Option<Option<oneshot::Sender<()>>> {
         let mut bytes = first.event.bytes.len();
         let mut requests = vec![first];
+        let began = Instant::now();
         let stop = loop {
             if requests.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES {
                 break None;
@@ -179,10 +191,17 @@ impl Writer {
                     requests.push(request);
                 }
                 Ok(Message::Stop(answer)) => break Some(Some(answer)),
+                // Those that were answered just now are about to publish again: without them every other group would be of one.
+                Err(TryRecvError::Empty)
+                    if requests.len() < self.together && began.elapsed() < self.patience =>
+                {
+                    thread::yield_now();
+                }
                 Err(TryRecvError::Empty) => break None,
                 Err(TryRecvError::Disconnected) => break Some(None),
             }
         };
+        self.together = requests.len();
         self.guarded(|this| this.publish(requests));
         stop
     }
@@ -261,15 +280,18 @@ impl Writer {
 
     /// Commits a group, hands it over, and lets it take effect.
     fn write(&mut self, group: &Group) -> Result<(), BackplaneError> {
-        let changes = group.changes();
-        if let Err(error) = self.shared.in_store(|store| store.commit(&changes)) {
+        let states = group.states();
+        let changes = || group.changes().iter().chain(&states);
+        if let Err(error) = self.shared.in_store(|store| store.commit(changes())) {
             let undo = group.undo(&self.shared.sequence());
             return Err(self.not_written(error, undo));
         }
         self.is_dirty = true;
         if self.sync == Sync::Always {
+            let began = Instant::now();
             let synced = self.shared.in_store(Store::sync);
             synced.map_err(|error| self.unknown(&error))?;
+            self.patience = (began.elapsed() / 4).min(MOST_PATIENCE);
         }
         self.mark.newest = group.newest();
         let marked = self.folder.set_mark(&self.mark);

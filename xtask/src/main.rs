@@ -108,6 +108,8 @@ usage: cargo xtask test                              run every check, as CI does
                                                      thousands of unruly clients, none of which may miss an event or an end
        cargo xtask soak --backplane [--minutes N] [--seed N]
                                                      servers behind a backplane in all weathers, and one that loses its memory
+       cargo xtask soak --log [--minutes N] [--seed N]
+                                                     a server on a log, killed every 20 s: no Ok is lost, nobody is reset
        cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?";
 
