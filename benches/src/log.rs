@@ -14,6 +14,7 @@ use helios::backplane::{Backplane, BackplaneSink, NodeId, Publish, Startup};
 use helios::log::{Log, Sync};
 use helios::sse::HistoryLimits;
 use helios_benches::Error;
+use helios_benches::cores::own_cpu;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -166,9 +167,9 @@ pub(crate) fn log_together(runtime: &Runtime, sync: Sync) -> Result<(), Error> {
     runtime.block_on(async {
         let log = start(folder.path(), sync).await?;
         publish_together(&log, WINDOW / 2, u64::MAX).await?;
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), own_cpu()?);
         let published = publish_together(&log, WINDOW, u64::MAX).await?;
-        println!("{}", published as f64 / began.elapsed().as_secs_f64());
+        tell_rate(published, began, cpu)?;
         log.stop().await;
         Ok(())
     })
@@ -184,10 +185,18 @@ fn together<T: Target>(sync: Sync) -> Result<(), Error> {
             target.write(written, TOGETHER)?;
             written += TOGETHER;
         }
-        Ok::<_, Error>((written - before) as f64 / began.elapsed().as_secs_f64())
+        Ok::<_, Error>(written - before)
     };
     write_for(WINDOW / 2)?;
-    println!("{}", write_for(WINDOW)?);
+    let (began, cpu) = (Instant::now(), own_cpu()?);
+    tell_rate(write_for(WINDOW)?, began, cpu)
+}
+
+/// Prints how many events there were a second, and a second of processor time.
+fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<(), Error> {
+    let (time, cpu) = (began.elapsed(), own_cpu()? - cpu);
+    let rate = |time: Duration| events as f64 / time.as_secs_f64();
+    println!("{} {}", rate(time), rate(cpu));
     Ok(())
 }
 
