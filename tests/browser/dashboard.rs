@@ -72,7 +72,7 @@ async fn the_server() {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let server = TestServer::start_on(app.layer(count), listener);
     println!("\nat {}", server.addr);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 struct Server {

@@ -81,9 +81,8 @@ async fn run(plan: &Plan) -> Result<Report, Error> {
     };
     let start = move |port: u16| Running::start_as(&[SERVE, &path, &port.to_string()]);
     let mut rng = Rng::with_seed(plan.seed);
-    let mut server = start(0)?;
-    let address = server.address;
-    let shared = Arc::new(Shared::new(address));
+    let server = start(0)?;
+    let shared = Arc::new(Shared::new(server.address));
     let mut readers = JoinSet::new();
     for name in 0..READERS {
         let reader = Reader::new(name, Arc::clone(&shared), rng.fork());
@@ -95,33 +94,9 @@ async fn run(plan: &Plan) -> Result<Report, Error> {
         let publisher = Publisher::new(name, Arc::clone(&shared), rng.fork());
         publishers.spawn(publisher.run());
     }
-    let (began, mut kills, mut away) = (Instant::now(), 0, Histogram::default());
     let duration = Duration::from_secs_f64(60.0 * plan.minutes);
-    loop {
-        let life = LIFE.mul_f64(0.75 + 0.5 * rng.f64());
-        let left = duration.saturating_sub(began.elapsed());
-        sleep(life.min(left)).await;
-        if life >= left {
-            break;
-        }
-        let died = Instant::now();
-        let start = start.clone();
-        // The others go on meanwhile: they must meet a server that is not there.
-        let restarted = spawn_blocking(move || {
-            server.kill()?;
-            start(address.port())
-        });
-        server = restarted.await??;
-        let before = shared.published();
-        shared.publishes_again(before).await?;
-        away.add(died.elapsed());
-        kills += 1;
-        let published = shared.published();
-        eprintln!(
-            "{} s: killed {kills} times, {published} published",
-            began.elapsed().as_secs()
-        );
-    }
+    // It lives until all is read.
+    let (_server, kills, away) = kill_again(server, start, &shared, duration, &mut rng).await?;
     shared.stop_publishing();
     let answers: Vec<Answers> = publishers.join_all().await;
     let last: Vec<_> = (0..TOPICS)
@@ -142,6 +117,38 @@ async fn run(plan: &Plan) -> Result<Report, Error> {
         received: seen.iter().map(|seen| seen.events.len() as u64).sum(),
         judgement,
     })
+}
+
+/// Kills the server whenever its time has come, and starts it again.
+async fn kill_again(
+    mut server: Running,
+    start: impl Fn(u16) -> Result<Running, Error> + Clone + Send + 'static,
+    shared: &Shared,
+    duration: Duration,
+    rng: &mut Rng,
+) -> Result<(Running, u64, Histogram), Error> {
+    let port = server.address.port();
+    let (began, mut kills, mut away) = (Instant::now(), 0, Histogram::default());
+    loop {
+        let life = LIFE.mul_f64(0.75 + 0.5 * rng.f64());
+        let left = duration.saturating_sub(began.elapsed());
+        sleep(life.min(left)).await;
+        if life >= left {
+            return Ok((server, kills, away));
+        }
+        let (died, start) = (Instant::now(), start.clone());
+        // The others go on meanwhile: they must meet a server that is not there.
+        let restarted = spawn_blocking(move || {
+            server.kill()?;
+            start(port)
+        });
+        server = restarted.await??;
+        shared.publishes_again(shared.published()).await?;
+        away.add(died.elapsed());
+        kills += 1;
+        let (seconds, published) = (began.elapsed().as_secs(), shared.published());
+        eprintln!("{seconds} s: killed {kills} times, {published} published");
+    }
 }
 
 struct Report {
