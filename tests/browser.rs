@@ -12,7 +12,6 @@ mod chat;
 mod user;
 
 mod browser {
-    pub(crate) mod dashboard;
     pub(crate) mod websocket;
 }
 
@@ -222,18 +221,6 @@ async fn in_firefox() {
 #[ignore = "needs Firefox; `cargo xtask test` runs it"]
 async fn a_chat_in_firefox() {
     the_chat_misses_nothing(Browser::firefox).await;
-}
-
-#[tokio::test]
-#[ignore = "needs Chromium; `cargo xtask test` runs it"]
-async fn a_dashboard_in_chromium() {
-    browser::dashboard::loses_nothing(Browser::chromium).await;
-}
-
-#[tokio::test]
-#[ignore = "needs Firefox; `cargo xtask test` runs it"]
-async fn a_dashboard_in_firefox() {
-    browser::dashboard::loses_nothing(Browser::firefox).await;
 }
 
 #[tokio::test]

@@ -1,21 +1,29 @@
-//! The dashboard as its clients see it: what they may not send, what they are told, and what is there after a restart.
+//! The dashboard as its clients see it: what they may not send, what they are told, and that a restart takes nothing from them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "browser/dashboard.rs"]
+mod browser;
 #[path = "../examples/dashboard/main.rs"]
 #[allow(dead_code)]
 mod dashboard;
 
+use std::net::SocketAddr;
+use std::process::Stdio;
+
 use helios::prelude::*;
-use helios::sse::DecodedEvent;
+use helios::sse::{DecodedEvent, EventId};
 use helios::testing::{TestApp, TestResponse, TestStream};
 use http::Method;
 use serde_json::Value;
 use support::folder::Folder;
-use support::{SseClient, TestServer, within};
+use support::{SseClient, TestServer, try_call, within};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 const JSON: &str = "application/json";
 
-/// Without a socket, and without its background tasks: nobody works at a job.
+/// Without a socket, a log and background tasks: nobody works at a job.
 fn idle(folder: &Folder) -> TestApp {
     let app = dashboard::app(&folder.0).unwrap();
     TestApp::start(app).unwrap()
@@ -49,11 +57,13 @@ fn data(event: &DecodedEvent) -> Value {
     serde_json::from_str(&event.data).unwrap()
 }
 
-fn texts(messages: &Value) -> Vec<&str> {
-    let messages = messages.as_array().unwrap().iter();
-    messages
-        .map(|message| message["text"].as_str().unwrap())
-        .collect()
+/// The names of the next events.
+async fn names(stream: &mut TestStream, count: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..count {
+        names.push(stream.next().await.unwrap().event);
+    }
+    names
 }
 
 #[tokio::test]
@@ -79,8 +89,9 @@ async fn a_message_that_is_empty_too_long_or_no_json_is_refused() {
     let flood = message(1, "ann", &"x".repeat(10_000));
     assert_eq!(say(&app, &flood).await.status(), 413);
 
+    assert_eq!(say(&app, &message(1, "ann", "hi")).await.status(), 204);
     let mut page = app.sse("/live").await;
-    assert_eq!(next(&mut page, "chat:all").await, json!([]));
+    assert_eq!(next(&mut page, "chat").await["text"], "hi");
 }
 
 #[tokio::test]
@@ -92,29 +103,62 @@ async fn a_message_that_is_sent_again_is_there_once() {
         let said = say(&app, &message(key, " ann ", "hello\n")).await;
         assert_eq!(said.status(), 204);
     }
-    for id in [1, 2] {
-        let news = next(&mut page, "chat").await;
-        let seen = (&news["id"], &news["name"], &news["text"]);
-        assert_eq!(seen, (&json!(id), &json!("ann"), &json!("hello")));
-    }
     let mut late = app.sse("/live").await;
-    let all = next(&mut late, "chat:all").await;
-    assert_eq!(texts(&all), ["hello", "hello"]);
+    for page in [&mut page, &mut late] {
+        for key in [1, 2] {
+            let news = next(page, "chat").await;
+            assert_eq!(news["key"], message(key, "", "")["key"]);
+            assert_eq!(
+                (&news["name"], &news["text"]),
+                (&json!("ann"), &json!("hello"))
+            );
+        }
+    }
+}
+
+/// What is longest as JSON.
+fn longest(key: u32) -> Value {
+    message(key, &"\u{1}".repeat(30), &"\u{1}".repeat(500))
 }
 
 #[tokio::test]
-async fn the_fullest_chat_is_bounded_and_still_one_event() {
+async fn a_new_page_is_given_the_newest_messages_however_long_they_are() {
     let folder = Folder::new("dashboard-fullest");
     let app = idle(&folder);
-    // What is longest as JSON.
-    let (name, text) = ("\u{1}".repeat(30), "\u{1}".repeat(500));
     for key in 0..70 {
-        assert_eq!(say(&app, &message(key, &name, &text)).await.status(), 204);
+        assert_eq!(say(&app, &longest(key)).await.status(), 204);
     }
     let mut page = app.sse("/live").await;
-    let all = next(&mut page, "chat:all").await;
-    let ids: Vec<_> = all.as_array().unwrap().iter().map(|m| &m["id"]).collect();
-    assert_eq!((ids.len(), ids[0]), (60, &json!(11)));
+    for key in 10..70 {
+        let news = next(&mut page, "chat").await;
+        assert_eq!(news["key"], longest(key)["key"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_away_for_too_long_is_told_and_given_the_newest_messages() {
+    /// Messages.
+    const KEPT: usize = 1_000;
+    let folder = Folder::new("dashboard-away");
+    let app = idle(&folder);
+    let mut page = app.sse("/live").await;
+    say(&app, &message(1, "ann", "before")).await;
+    next(&mut page, "chat").await;
+    let last = app.sse_service().newest_id().to_string();
+    drop(page);
+    for n in 0..=KEPT {
+        let news = SseEvent::json(n).event("chat");
+        app.sse_service().publish("chat", news).await.unwrap();
+    }
+    let mut page = app.sse("/live").last_event_id(&last).await;
+    let reset = next(&mut page, "helios:reset").await;
+    assert_eq!(
+        (&reset["reason"], &reset["topics"]),
+        (&json!("expired"), &json!(["chat"]))
+    );
+    for n in KEPT - 59..=KEPT {
+        assert_eq!(next(&mut page, "chat").await, json!(n));
+    }
 }
 
 #[tokio::test]
@@ -161,8 +205,9 @@ async fn there_are_so_many_jobs_and_one_that_is_cancelled_makes_room() {
     let ids: Vec<_> = ids.map(|job| job["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), 8 + 12);
     assert!(ids.contains(&1) && !ids.contains(&3), "{ids:?}");
-    let notices = next(&mut page, "notifications:all").await;
-    assert_eq!(notices.as_array().unwrap().len(), 30);
+    assert_eq!(names(&mut page, 31).await[1..], ["notifications"; 30]);
+    say(&app, &message(1, "ann", "and nothing more")).await;
+    assert_eq!(names(&mut page, 1).await, ["chat"]);
 }
 
 #[tokio::test]
@@ -171,55 +216,27 @@ async fn a_new_page_gets_everything_and_one_that_resumes_only_what_it_missed() {
     let app = idle(&folder);
     say(&app, &message(1, "ann", "first")).await;
     let mut page = app.sse("/live").await;
-    let mut names = Vec::new();
-    let mut last = String::new();
-    while last.is_empty() {
-        let event = page.next().await.unwrap();
-        last = event.id;
-        names.push(event.event);
-    }
-    let all = ["metrics", "jobs", "chat", "notifications"].map(|topic| format!("{topic}:all"));
-    assert_eq!(names[0], "helios:ready");
-    assert_eq!(names[1..5], all);
-    assert_eq!(names[5..], ["helios:ready"]);
+    let new = ["helios:ready", "jobs:all", "helios:ready"];
+    assert_eq!(names(&mut page, 3).await, new);
+    let last = page.next().await.unwrap();
+    assert_eq!(
+        (&*last.event, data(&last)["text"].as_str()),
+        ("chat", Some("first"))
+    );
     drop(page);
 
     say(&app, &message(2, "ann", "missed")).await;
     app.post("/jobs").json(&json!({ "below": 1_000 })).await;
-    let mut page = app.sse("/live").last_event_id(&last).await;
+    let mut page = app.sse("/live").last_event_id(&last.id).await;
     say(&app, &message(3, "ann", "live")).await;
     let ready = page.next().await.unwrap();
     assert_eq!(data(&ready)["resumed"], true);
-    let mut seen = Vec::new();
-    for _ in 0..4 {
-        seen.push(page.next().await.unwrap().event);
-    }
+    let seen = names(&mut page, 4).await;
     assert_eq!(seen, ["chat", "jobs", "caught-up", "chat"]);
 }
 
-#[tokio::test]
-async fn after_a_restart_a_page_is_given_everything_anew() {
-    let folder = Folder::new("dashboard-restart");
-    let app = idle(&folder);
-    let mut page = app.sse("/live").await;
-    say(&app, &message(1, "ann", "before")).await;
-    app.post("/jobs").json(&json!({ "below": 1_000 })).await;
-    next(&mut page, "chat").await;
-    let last = page.next().await.unwrap().id;
-    drop((page, app));
-
-    let app = idle(&folder);
-    say(&app, &message(2, "ann", "meanwhile")).await;
-    let mut page = app.sse("/live").last_event_id(&last).await;
-    assert_eq!(next(&mut page, "helios:reset").await["reason"], "epoch");
-    assert_eq!(next(&mut page, "jobs:all").await[0]["state"], "queued");
-    let all = next(&mut page, "chat:all").await;
-    assert_eq!(texts(&all), ["before", "meanwhile"]);
-    next(&mut page, "helios:ready").await;
-}
-
 async fn serve(folder: &Folder) -> TestServer {
-    TestServer::start(dashboard::app(&folder.0).unwrap()).await
+    TestServer::start(dashboard::lasting(&folder.0).unwrap()).await
 }
 
 /// What a page is told of job 1, until it is at least so far.
@@ -265,6 +282,157 @@ async fn a_job_goes_on_after_a_restart_where_it_was() {
     });
     assert_eq!(told.await, "Job 1 is done: 168 primes below 1,000");
     server.stop().await.unwrap();
+}
+
+/// The program, which can be killed.
+struct Program {
+    addr: SocketAddr,
+    child: Child,
+}
+
+impl Program {
+    async fn start(folder: &Folder, port: u16) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_helios-example-dashboard"))
+            .arg(&folder.0)
+            .env_remove("HELIOS_HOST")
+            .env("HELIOS_PORT", port.to_string())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let addr = within(async {
+            loop {
+                let line = lines.next_line().await.unwrap().unwrap();
+                if let Some((_, addr)) = line.split_once("listening on http://") {
+                    break addr.parse().unwrap();
+                }
+            }
+        });
+        let addr = addr.await;
+        Self { addr, child }
+    }
+}
+
+/// What a page has seen, over all of its connections.
+#[derive(Default)]
+struct Page {
+    last: String,
+    texts: Vec<String>,
+    /// Of the job.
+    percents: Vec<u64>,
+    connections: usize,
+}
+
+impl Page {
+    /// Follows, as an `EventSource` does, until it has seen the last message and the end of the job.
+    async fn follow(mut self, server: SocketAddr, last: &str) -> Self {
+        while self.texts.last().is_none_or(|text| text != last)
+            || self.percents.last() != Some(&100)
+        {
+            let id = self.last.clone();
+            let id = [("last-event-id", &*id)];
+            let headers = if self.last.is_empty() { &[][..] } else { &id };
+            match try_call(server, Method::GET, "/live", headers, "").await {
+                Ok(response) => self.read(SseClient::of(response), last).await,
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+        self
+    }
+
+    async fn read(&mut self, mut stream: SseClient, last: &str) {
+        self.connections += 1;
+        let mut is_first = !self.last.is_empty();
+        while let Some(event) = stream.next().await {
+            if std::mem::take(&mut is_first) {
+                assert_eq!(
+                    (&*event.event, &data(&event)["resumed"]),
+                    ("helios:ready", &json!(true))
+                );
+            }
+            self.take(&event);
+            let is_told = self.texts.last().is_some_and(|text| text == last);
+            if is_told && self.percents.last() == Some(&100) {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: &DecodedEvent) {
+        match &*event.event {
+            "helios:reset" => panic!("{event:?}"),
+            "chat" => self
+                .texts
+                .push(data(event)["text"].as_str().unwrap().to_owned()),
+            "jobs" => self.percents.push(data(event)["percent"].as_u64().unwrap()),
+            _ => {}
+        }
+        if event.has_own_id && !event.event.starts_with("helios:") {
+            let is_new = |last: EventId| {
+                let id: EventId = event.id.parse().unwrap();
+                id.is_after(last) == Some(true)
+            };
+            assert!(
+                self.last.parse().map_or(true, is_new),
+                "{event:?} after {}",
+                self.last
+            );
+        }
+        self.last.clone_from(&event.id);
+    }
+}
+
+/// Says one number after the other, each until the server has it.
+async fn count(server: SocketAddr, until: u32, said: watch::Sender<u32>) {
+    for n in 1..=until {
+        let text = message(n, "cy", &n.to_string()).to_string();
+        let say = async || {
+            let headers = [("content-type", JSON)];
+            let said = try_call(server, Method::POST, "/chat", &headers, text.clone()).await;
+            said.is_ok_and(|answer| answer.status() == 204)
+        };
+        while !say().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+        said.send_replace(n);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_again_and_again_resets_no_page_and_loses_no_event() {
+    const KILLS: u32 = 5;
+    const PAGES: usize = 8;
+    const EACH: u32 = 60;
+    let folder = Folder::new("dashboard-killed");
+    let mut program = Program::start(&folder, 0).await;
+    let addr = program.addr;
+    let last = (EACH * (KILLS + 1)).to_string();
+    let last: &'static str = last.leak();
+    let mut pages = Vec::new();
+    for _ in 0..PAGES {
+        pages.push(tokio::spawn(Page::default().follow(addr, last)));
+    }
+    let headers = [("content-type", JSON)];
+    let job = try_call(addr, Method::POST, "/jobs", &headers, r#"{"below":1000}"#).await;
+    assert_eq!(job.unwrap().status(), 201);
+    let (said, mut so_far) = watch::channel(0);
+    let counting = tokio::spawn(count(addr, EACH * (KILLS + 1), said));
+    for kill in 1..=KILLS {
+        let wait = so_far.wait_for(|said| *said >= kill * EACH);
+        within(wait).await.unwrap();
+        program.child.kill().await.unwrap();
+        program = Program::start(&folder, addr.port()).await;
+        assert_eq!(program.addr, addr);
+    }
+    counting.await.unwrap();
+    let all: Vec<_> = (1..=EACH * (KILLS + 1)).map(|n| n.to_string()).collect();
+    for page in pages {
+        let page = within(page).await.unwrap();
+        assert_eq!(page.texts, all);
+        assert!(page.percents.is_sorted(), "{:?}", page.percents);
+        assert!(page.connections > 1);
+    }
 }
 
 #[tokio::test]

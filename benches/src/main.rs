@@ -7,6 +7,7 @@
 //! ```text
 //! cargo xtask bench                      all scenarios
 //! cargo xtask bench hello --rounds 20    one of them, for longer
+//! cargo xtask bench log                  those of the log, whose names begin so
 //! cargo xtask bench --save               all, and `docs/bench` is written, with charts
 //! cargo xtask bench --against HEAD~1 hello    one of them, beside what it was before
 //! ```
@@ -19,6 +20,7 @@ mod compile;
 mod events;
 mod interval;
 mod load;
+mod log;
 mod nchan;
 mod nest;
 mod report;
@@ -62,8 +64,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether a scenario is asked for by this name, or by that of its group.
+fn is_meant(scenario: &Scenario, name: &str) -> bool {
+    let rest = scenario.name.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || (name == log::GROUP && rest.starts_with('-')))
+}
+
 fn find(name: &str) -> Result<&'static Scenario, Error> {
-    let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    let found = SCENARIOS.iter().find(|scenario| is_meant(scenario, name));
     found.ok_or_else(|| format!("there is no scenario `{name}`\n{USAGE}").into())
 }
 
@@ -77,12 +85,15 @@ fn compare(args: &[&str]) -> Result<Vec<Outcome>, Error> {
     helios_benches::cores::keep_off_the_measured_core()?;
     let mut outcomes = Vec::new();
     for scenario in SCENARIOS {
-        if names.is_empty() || names.contains(&scenario.name) {
+        if names.is_empty() || names.iter().any(|name| is_meant(scenario, name)) {
             let samples = runner::run(scenario, rounds.unwrap_or(ROUNDS).min(scenario.rounds))?;
             let outcome = Outcome::new(scenario, &samples);
             println!("{outcome}");
             outcomes.push(outcome);
         }
+    }
+    if outcomes.len() > 1 {
+        print!("{}", report::goals(&outcomes));
     }
     Ok(outcomes)
 }

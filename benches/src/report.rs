@@ -192,6 +192,25 @@ impl fmt::Display for Reached {
     }
 }
 
+/// What became of all goals, as a table.
+pub(crate) fn goals(outcomes: &[Outcome]) -> String {
+    let mut table = format!("{:<14}{:<62}{:>16}{:>10}\n", "", "goal", "wanted", "median");
+    for Outcome { name, goals, .. } in outcomes {
+        for goal in goals {
+            let Reached {
+                what,
+                wanted,
+                reached,
+                met,
+            } = goal;
+            let met = if *met { "met" } else { "MISSED" };
+            let median = digits(reached.median);
+            table += &format!("{name:<14}{what:<62}{wanted:>16}{median:>10}  {met}\n");
+        }
+    }
+    table
+}
+
 /// One figure of a subject, round by round.
 fn figures(samples: &Samples, figure: &Figure) -> Vec<f64> {
     let of_a_round = |figures: &Vec<f64>| match *figure {

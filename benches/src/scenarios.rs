@@ -377,6 +377,54 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         goals: &[figure("publish-backplane", AtLeast(500_000.0))],
     },
     Scenario {
+        name: "log-publish",
+        title: "Events of 256 bytes, 64 in flight: through the log, to the store under it in groups of 64, and to a file one by one",
+        subjects: &["log", "store", "file"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: figures(&["events per second", "events per CPU-second"], 0, said),
+        goals: &[
+            figure("log", AtLeast(100_000.0)),
+            ratio("log", "store", AtLeast(0.6)),
+        ],
+    },
+    Scenario {
+        name: "log-always",
+        title: "The same, synced to the disk: what is in flight together in the log, groups of 64 in the others",
+        subjects: &["log-synced", "store-synced", "file-synced"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: figures(&["events per second", "events per CPU-second"], 0, said),
+        goals: &[ratio("log-synced", "store-synced", AtLeast(0.6))],
+    },
+    Scenario {
+        name: "log-lone",
+        title: "One event of 256 bytes every 2 ms, for 4 s: until it is published, and would survive the process",
+        subjects: &["log-lone", "store-lone", "file-lone"],
+        rounds: ANY,
+        metric: Metric::Cost,
+        kind: figures(&["p99 ms", "p50 ms", "longest ms"], 0, said),
+        goals: &[figure("log-lone", AtMost(1.0))],
+    },
+    Scenario {
+        name: "log-open",
+        title: "Opening a log of 1,000,000 events, and the store with as many rows: the longer one of the two, when it was closed, and when its process was killed",
+        subjects: &["log-opened", "store-opened"],
+        rounds: FEW,
+        metric: Metric::Cost,
+        kind: figures(&["ms", "ms, closed", "ms, killed"], 0, said),
+        goals: &[figure("log-opened", AtMost(2_000.0))],
+    },
+    Scenario {
+        name: "log-fan-out",
+        title: "1,000 subscribers of one topic get 1 event a round, from a hub with a log and from one without",
+        subjects: &["helios-sse-log", "helios-sse"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 1_000, 1)),
+        goals: &[ratio("helios-sse-log", "helios-sse", AtLeast(0.97))],
+    },
+    Scenario {
         name: "startup",
         title: "From `Helios::new` to the first accept, with 1,000 routes",
         subjects: &["helios-1000-routes"],
@@ -446,9 +494,11 @@ fn startup_ms(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     Ok(vec![micros.parse::<f64>()? / 1000.0])
 }
 
-/// The subject's own figure.
+/// The subject's own figures.
 fn said(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
-    Ok(vec![Running::start(candidate)?.line.trim().parse()?])
+    let said = Running::start(candidate)?;
+    let figures = said.line.split_whitespace().map(str::parse);
+    Ok(figures.collect::<Result<_, _>>()?)
 }
 
 /// Where a server listens, and how many microseconds it took to start.

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
+use helios::log::{Durability, Log};
 use helios::{Helios, SseHub};
 use helios_benches::Error;
 use helios_benches::announced::{Announced, announce};
@@ -21,6 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::candidate::Candidate;
 use crate::child::RUN;
+use crate::log;
 
 struct Subject {
     name: &'static str,
@@ -28,6 +30,13 @@ struct Subject {
     runtime: Flavour,
     /// Whether it is there to be compared with Helios.
     is_peer: bool,
+}
+
+const fn on_both_cores(name: &'static str, run: fn(&Runtime) -> Result<(), Error>) -> Subject {
+    Subject {
+        runtime: Flavour::OnBothCores { workers: Some(2) },
+        ..subject(name, run)
+    }
 }
 
 /// What it runs in, and where.
@@ -103,10 +112,7 @@ const SUBJECTS: &[Subject] = &[
         runtime: Flavour::OnBothCores { workers: None },
         ..subject("helios-sse-current-thread", serve_events)
     },
-    Subject {
-        runtime: Flavour::OnBothCores { workers: Some(2) },
-        ..subject("helios-sse-2-workers", serve_events)
-    },
+    on_both_cores("helios-sse-2-workers", serve_events),
     subject("helios-sse-10-topics", |runtime| {
         runtime.block_on(serve_helios_sse(10))
     }),
@@ -123,6 +129,27 @@ const SUBJECTS: &[Subject] = &[
     subject("publish-backplane", |runtime| {
         let (hub, _reader) = runtime.block_on(publish::behind_a_backplane())?;
         publish_all(runtime, &hub)
+    }),
+    on_both_cores("log", |runtime| log::log_together(runtime, Durability::Os)),
+    on_both_cores("store", |_| log::store_together(Durability::Os)),
+    on_both_cores("file", |_| log::file_together(Durability::Os)),
+    on_both_cores("log-synced", |runtime| {
+        log::log_together(runtime, Durability::Always)
+    }),
+    on_both_cores("store-synced", |_| log::store_together(Durability::Always)),
+    on_both_cores("file-synced", |_| log::file_together(Durability::Always)),
+    on_both_cores("log-lone", log::log_alone),
+    on_both_cores("store-lone", log::store_alone),
+    on_both_cores("file-lone", log::file_alone),
+    on_both_cores("log-opened", log::log_open),
+    on_both_cores("store-opened", |_| log::store_open()),
+    on_both_cores(log::WRITES, log::log_writes),
+    subject("helios-sse-log", |runtime| {
+        let folder = log::folder()?;
+        let app = sse::helios::app().backplane(Log::open(folder.path()));
+        runtime.block_on(async {
+            sse::helios::serve_app(app, Announced::bind().await?, commands()?, 0).await
+        })
     }),
 ];
 

@@ -5,8 +5,6 @@ use std::ops::Range;
 use helios::prelude::HttpError;
 use serde::{Deserialize, Serialize};
 
-use super::store::Stored;
-
 /// Jobs that wait or run at a time.
 const UNFINISHED: usize = 8;
 
@@ -51,21 +49,20 @@ impl Job {
     }
 }
 
-impl Stored for Board {
-    const TOPIC: &'static str = "jobs";
-    type Item = Job;
-
+impl Board {
     /// Nobody runs what was running; its slices are done all the same.
-    fn restarted(&mut self) {
+    pub(crate) fn restarted(&mut self) {
         for job in &mut self.0 {
             if job.state == State::Running {
                 job.state = State::Queued;
             }
         }
     }
-}
 
-impl Board {
+    pub(crate) fn jobs(&self) -> &[Job] {
+        &self.0
+    }
+
     pub(crate) fn start(&mut self, below: u32) -> Result<Job, HttpError> {
         if self.unfinished() >= UNFINISHED {
             let detail = format!("{UNFINISHED} jobs are not done yet: cancel one, or wait");

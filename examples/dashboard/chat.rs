@@ -1,33 +1,35 @@
-//! A chat in which a message is there once, however often it was sent.
+//! A chat in which a message is there once, however often it was sent. Its history is that of its topic.
 
 use garde::Validate;
 use helios::prelude::*;
+use helios::sse::{HistoryLimits, PublishOptions};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock;
-use super::recent::Recent;
-use super::store::{Store, Stored};
 
-/// Messages that are kept. The fullest chat is still one event.
-const KEPT: usize = 60;
+pub(crate) const TOPIC: &str = "chat";
 
-pub(crate) type Messages = Recent<Message, KEPT>;
+/// Messages that a new page is given.
+pub(crate) const SHOWN: usize = 60;
 
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Message {
-    id: u64,
+/// What a page may miss and be given all the same.
+pub(crate) const KEPT: HistoryLimits = HistoryLimits {
+    events: 1_000,
+    age: Duration::from_secs(30 * 24 * 60 * 60),
+};
+
+/// For how long a page may try to send a message.
+pub(crate) const SENT_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Serialize)]
+struct Message<'a> {
     /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
     key: Uuid,
-    name: String,
-    text: String,
+    name: &'a str,
+    text: &'a str,
     /// Milliseconds since 1970.
     at: u64,
-}
-
-impl Stored for Messages {
-    const TOPIC: &'static str = "chat";
-    type Item = Message;
 }
 
 /// A name is what somebody says it is; for who somebody is see `auth.rs`.
@@ -43,7 +45,7 @@ struct NewMessage {
 
 #[derive(Injectable)]
 pub(crate) struct Chat {
-    messages: Arc<Store<Messages>>,
+    sse: SseService,
 }
 
 #[controller(prefix = "chat")]
@@ -51,27 +53,18 @@ impl Chat {
     /// `Json` takes nothing but JSON, which a form on another site cannot send.
     #[post]
     #[http_code(204)]
-    async fn say(&self, Json(message): Json<NewMessage>) -> Result<(), HttpError> {
-        let said = |messages: &mut Messages| Ok(say(messages, message));
-        self.messages.change(said).await?;
+    async fn say(&self, Json(new): Json<NewMessage>) -> Result<(), SseError> {
+        let message = SseEvent::json(Message {
+            key: new.key,
+            name: new.name.trim(),
+            text: new.text.trim(),
+            at: clock::now(),
+        });
+        let once = PublishOptions::default().key(new.key.to_string());
+        let message = message.event(TOPIC);
+        self.sse.publish_with(TOPIC, message, &once).await?;
         Ok(())
     }
-}
-
-/// `None` if it was said before.
-fn say(messages: &mut Messages, new: NewMessage) -> Option<Message> {
-    if messages.iter().any(|message| message.key == new.key) {
-        return None;
-    }
-    let message = Message {
-        id: messages.newest().map_or(1, |newest| newest.id + 1),
-        key: new.key,
-        name: new.name.trim().to_owned(),
-        text: new.text.trim().to_owned(),
-        at: clock::now(),
-    };
-    messages.push(message.clone());
-    Some(message)
 }
 
 fn not_blank(text: &str, (): &()) -> garde::Result {

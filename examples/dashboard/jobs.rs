@@ -17,7 +17,7 @@ struct NewJob {
 
 #[derive(Injectable)]
 pub(crate) struct Jobs {
-    board: Arc<Store<Board>>,
+    board: Arc<Store>,
     workers: Arc<Workers>,
     notifications: Arc<Notifications>,
 }
@@ -39,6 +39,7 @@ impl Jobs {
         let cancelled = move |board: &mut Board| board.cancel(id).map(Some);
         self.board.change(cancelled).await?;
         let text = format!("Job {id} was cancelled");
-        self.notifications.notify(Kind::Cancelled, text).await
+        self.notifications.notify(Kind::Cancelled, text).await?;
+        Ok(())
     }
 }

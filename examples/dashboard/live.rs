@@ -2,33 +2,31 @@
 
 use helios::prelude::*;
 
-use super::board::Board;
-use super::chat::Messages;
-use super::metrics::{self, Metrics};
-use super::notifications::Notices;
-use super::store::{Store, Stored};
+use super::metrics::Metrics;
+use super::store::{self, Store};
+use super::{chat, metrics, notifications};
 
 #[derive(Injectable)]
 pub(crate) struct Live {
     sse: SseService,
-    metrics: Arc<Metrics>,
-    board: Arc<Store<Board>>,
-    messages: Arc<Store<Messages>>,
-    notices: Arc<Store<Notices>>,
+    board: Arc<Store>,
+    _metrics: Arc<Metrics>,
 }
 
 #[controller(prefix = "live")]
 impl Live {
-    /// Four topics, one connection, one order, one id to resume them all.
+    /// Four topics, one connection, one order, one id to resume them all. A page that is new is given the newest of what there is.
     #[sse]
     async fn stream(&self) -> Result<SseStream, SseError> {
-        let topics = [
-            metrics::TOPIC,
-            Board::TOPIC,
-            Messages::TOPIC,
-            Notices::TOPIC,
-        ];
-        self.sse.subscribe(topics).await
+        let page = self.sse.subscribe([store::TOPIC]).await?;
+        for (topic, newest) in [
+            (metrics::TOPIC, metrics::KEPT.events),
+            (chat::TOPIC, chat::SHOWN),
+            (notifications::TOPIC, notifications::SHOWN),
+        ] {
+            page.join_from(topic, Replay::Last(newest)).await?;
+        }
+        Ok(page)
     }
 
     /// Behind all that was published until now: here a page that resumes is up to date. Any other one is when its second
@@ -41,21 +39,12 @@ impl Live {
         }
     }
 
-    /// A new page needs everything. So does every page after a restart; after a long sleep perhaps only the metrics.
+    /// Jobs are a state: what is left of their news does not tell it. A new page needs it, and one that was away for too long.
     #[on_sse_snapshot]
     async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
-        if snapshot.concerns(metrics::TOPIC) {
-            self.metrics.send_all(&client)?;
+        match snapshot.concerns(store::TOPIC) {
+            true => self.board.send_all(&client).await,
+            false => Ok(()),
         }
-        if snapshot.concerns(Board::TOPIC) {
-            self.board.send_all(&client).await?;
-        }
-        if snapshot.concerns(Messages::TOPIC) {
-            self.messages.send_all(&client).await?;
-        }
-        if snapshot.concerns(Notices::TOPIC) {
-            self.notices.send_all(&client).await?;
-        }
-        Ok(())
     }
 }

@@ -1,22 +1,23 @@
 //! A dashboard: live figures of the server, a job queue, a chat and notifications, on one page over one `EventSource`.
 //!
 //! ```text
-//! cargo run --example dashboard                  # open it in two windows, start jobs, chat
-//! cargo run --example dashboard -- some/folder   # keeps its state there
+//! cargo run -p helios-example-dashboard                  # open it in two windows, start jobs, chat
+//! cargo run -p helios-example-dashboard -- some/folder   # keeps its state there
 //! curl -N http://127.0.0.1:3000/live
 //! ```
 //!
-//! Kill the server in the middle of a job and start it again: the pages come back by themselves, the job goes on where it
-//! was, and no message is missing or there twice.
+//! Kill the server in the middle of a job, with `kill -9` if you like, and start it again: the pages come back by themselves and go
+//! on where they were, as does the job, and no message is missing or there twice. Events are in a log on the disk, so a restart is to
+//! a page what a network is that was away for a moment.
 //!
 //! | file | purpose |
 //! | --- | --- |
 //! | `live.rs` | the one stream that a page opens |
-//! | `store.rs` | state that survives a restart, and whose changes are published |
 //! | `metrics.rs`, `process.rs` | what the server is doing, once a second |
-//! | `jobs.rs`, `board.rs`, `workers.rs`, `primes.rs` | orders, the rules of the queue, who does the work, the work |
-//! | `chat.rs`, `notifications.rs` | as they say |
-//! | `recent.rs`, `background.rs`, `clock.rs` | small helpers |
+//! | `jobs.rs`, `workers.rs`, `primes.rs` | orders, who does the work, the work |
+//! | `board.rs`, `store.rs` | the rules of the queue; its state, which survives a restart, and whose changes are published |
+//! | `chat.rs`, `notifications.rs` | as they say: what was said is the history of their topics, and nowhere else |
+//! | `background.rs`, `clock.rs` | small helpers |
 //! | `page.rs`, `page/` | the page |
 
 mod background;
@@ -30,19 +31,15 @@ mod notifications;
 mod page;
 mod primes;
 mod process;
-mod recent;
 mod store;
 mod workers;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use helios::prelude::{Duration, Helios, server};
-use helios::sse::HistoryLimits;
+use helios::log::Log;
+use helios::prelude::{Helios, server};
 
-use board::Board;
-use chat::Messages;
-use notifications::Notices;
 use store::Store;
 
 #[server(
@@ -53,27 +50,34 @@ use store::Store;
 )]
 pub(crate) struct App;
 
-/// The app, with its state in this folder.
+/// The app, with its jobs in this folder, and its events in memory alone.
 pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
     fs::create_dir_all(folder)?;
     let app = Helios::new(App).sse_options(|sse| {
-        // The newest figures are all that a page shows; a page that was away for longer is given those.
-        let events = metrics::KEPT;
-        let age = Duration::from_secs(120);
-        sse.keep_topic(metrics::TOPIC, HistoryLimits { events, age });
+        sse.keep_topic(metrics::TOPIC, metrics::KEPT);
+        sse.keep_topic(chat::TOPIC, chat::KEPT);
+        sse.keep_topic(notifications::TOPIC, notifications::KEPT);
+        sse.keep_keys = chat::SENT_AGAIN;
         sse.connections.total = 1_000;
         sse.connections.per_address = Some(100);
     });
-    let sse = app.sse();
-    Ok(app
-        .provide(Store::<Board>::open(folder, &sse)?)
-        .provide(Store::<Messages>::open(folder, &sse)?)
-        .provide(Store::<Notices>::open(folder, &sse)?))
+    let store = Store::open(folder, &app.sse())?;
+    Ok(app.provide(store))
+}
+
+/// The same, with its events in this folder, too.
+pub(crate) fn lasting(folder: &Path) -> io::Result<Helios> {
+    Ok(app(folder)?.backplane(Log::open(folder.join("events"))))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| "dashboard-data".into());
-    Ok(app(&folder)?.listen().await?)
+    let app = lasting(&folder)?;
+    println!(
+        "Jobs and events are kept in {}",
+        folder.canonicalize()?.display()
+    );
+    Ok(app.listen().await?)
 }

@@ -1,24 +1,31 @@
-//! What everybody should know.
+//! What everybody should know. Its history is that of its topic.
 
 use helios::prelude::*;
-use serde::{Deserialize, Serialize};
+use helios::sse::HistoryLimits;
+use serde::Serialize;
 
 use super::clock;
-use super::recent::Recent;
-use super::store::{Store, Stored};
 
-pub(crate) type Notices = Recent<Notice, 30>;
+pub(crate) const TOPIC: &str = "notifications";
 
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Notice {
-    id: u64,
+/// Those that a new page is given.
+pub(crate) const SHOWN: usize = 30;
+
+/// What a page may miss and be given all the same.
+pub(crate) const KEPT: HistoryLimits = HistoryLimits {
+    events: 200,
+    age: Duration::from_secs(30 * 24 * 60 * 60),
+};
+
+#[derive(Serialize)]
+struct Notice {
     kind: Kind,
     text: String,
     /// Milliseconds since 1970.
     at: u64,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Info,
@@ -26,33 +33,23 @@ pub(crate) enum Kind {
     Cancelled,
 }
 
-impl Stored for Notices {
-    const TOPIC: &'static str = "notifications";
-    type Item = Notice;
-}
-
 #[derive(Injectable)]
 #[inject(on_start = announce)]
 pub(crate) struct Notifications {
-    notices: Arc<Store<Notices>>,
+    sse: SseService,
 }
 
 impl Notifications {
-    async fn announce(&self) -> Result<(), HttpError> {
+    async fn announce(&self) -> Result<(), SseError> {
         self.notify(Kind::Info, "The server has started".into())
             .await
     }
 
     /// The text is ours, so its length is.
-    pub(crate) async fn notify(&self, kind: Kind, text: String) -> Result<(), HttpError> {
-        let noted = move |notices: &mut Notices| {
-            let id = notices.newest().map_or(1, |newest| newest.id + 1);
-            let at = clock::now();
-            let notice = Notice { id, kind, text, at };
-            notices.push(notice.clone());
-            Ok(Some(notice))
-        };
-        self.notices.change(noted).await?;
+    pub(crate) async fn notify(&self, kind: Kind, text: String) -> Result<(), SseError> {
+        let at = clock::now();
+        let notice = SseEvent::json(Notice { kind, text, at });
+        self.sse.publish(TOPIC, notice.event(TOPIC)).await?;
         Ok(())
     }
 }

@@ -1,55 +1,55 @@
-//! State that survives a restart, and whose every change is published.
+//! The board in a file, whose every change is published.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use helios::prelude::*;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-/// A list that pages show.
-pub(crate) trait Stored:
-    Clone + Default + Serialize + DeserializeOwned + Send + 'static
-{
-    /// Where changes are published. It is also the name of their events, and that of the file.
-    const TOPIC: &'static str;
+use super::board::{Board, Job};
 
-    /// What a change is about: published whole, so that a page just puts it in the place of what it had.
-    type Item: Serialize + Send;
+/// Where changes are published. It is also the name of their events.
+pub(crate) const TOPIC: &str = "jobs";
 
-    /// Corrects what is no longer true when the server starts.
-    fn restarted(&mut self) {}
-}
+/// The name of the event that has all jobs.
+const ALL: &str = "jobs:all";
 
 /// What would be a database is a small file here.
-pub(crate) struct Store<T> {
+pub(crate) struct Store {
     file: PathBuf,
     sse: SseService,
-    state: Mutex<T>,
+    board: Mutex<Board>,
 }
 
-impl<T: Stored> Store<T> {
+impl Store {
     pub(crate) fn open(folder: &Path, sse: &SseService) -> io::Result<Self> {
-        let file = folder.join(T::TOPIC).with_extension("json");
-        let mut state: T = match file.exists() {
+        let file = folder.join("jobs.json");
+        let mut board: Board = match file.exists() {
             true => serde_json::from_slice(&fs::read(&file)?)?,
-            false => T::default(),
+            false => Board::default(),
         };
-        state.restarted();
+        board.restarted();
         Ok(Self {
             file,
             sse: sse.clone(),
-            state: Mutex::new(state),
+            board: Mutex::new(board),
         })
     }
 
-    /// Makes a change, keeps it, and publishes the item that it is about. `None` means that nothing has changed.
+    /// Publishes all jobs: pages go on where they were, and the process may have been killed between a change and its news.
+    pub(crate) async fn announce(&self) -> Result<(), SseError> {
+        let board = self.board.lock().await;
+        let news = board.jobs().iter().map(|job| (TOPIC, news(job)));
+        let published = self.sse.publish_all(news).await;
+        published.into_iter().try_for_each(|one| one.map(drop))
+    }
+
+    /// Makes a change, keeps it, and publishes the job that it is about. `None` means that nothing has changed.
     ///
     /// It runs in a task of its own: a request is dropped when its client leaves, and this is not to be half done.
-    pub(crate) async fn change<C>(self: &Arc<Self>, change: C) -> Result<Option<T::Item>, HttpError>
+    pub(crate) async fn change<C>(self: &Arc<Self>, change: C) -> Result<Option<Job>, HttpError>
     where
-        C: FnOnce(&mut T) -> Result<Option<T::Item>, HttpError> + Send + 'static,
+        C: FnOnce(&mut Board) -> Result<Option<Job>, HttpError> + Send + 'static,
     {
         let store = Arc::clone(self);
         tokio::spawn(async move { store.apply(change).await })
@@ -57,43 +57,41 @@ impl<T: Stored> Store<T> {
             .map_err(|error| HttpError::internal("a change was not made").with_source(error))?
     }
 
-    async fn apply<C>(&self, change: C) -> Result<Option<T::Item>, HttpError>
+    async fn apply<C>(&self, change: C) -> Result<Option<Job>, HttpError>
     where
-        C: FnOnce(&mut T) -> Result<Option<T::Item>, HttpError>,
+        C: FnOnce(&mut Board) -> Result<Option<Job>, HttpError>,
     {
-        let mut state = self.state.lock().await;
-        let mut changed = state.clone();
-        let Some(item) = change(&mut changed)? else {
+        let mut board = self.board.lock().await;
+        let mut changed = board.clone();
+        let Some(job) = change(&mut changed)? else {
             return Ok(None);
         };
         // First the truth,
         self.write(&changed)
             .map_err(|error| HttpError::internal("a change was not kept").with_source(error))?;
-        *state = changed;
+        *board = changed;
         // then the news. The lock is still held, so news are told in the order of the changes.
-        let news = SseEvent::json(&item).event(T::TOPIC);
-        self.sse.publish(T::TOPIC, news).await?;
-        Ok(Some(item))
+        self.sse.publish(TOPIC, news(&job)).await?;
+        Ok(Some(job))
     }
 
     /// The file is the old one or the new one, whenever the process is killed. It is a few kilobytes: not worth another
     /// thread.
-    fn write(&self, state: &T) -> io::Result<()> {
+    fn write(&self, board: &Board) -> io::Result<()> {
         let new = self.file.with_extension("new");
-        fs::write(&new, serde_json::to_vec(state)?)?;
+        fs::write(&new, serde_json::to_vec(board)?)?;
         fs::rename(new, &self.file)
     }
 
-    /// Sends everything to one page. No change comes between what is read here and what the page gets next; and nobody is
+    /// Sends all jobs to one page. No change comes between what is read here and what the page gets next; and nobody is
     /// waited for while the lock is held, least of all a client.
     pub(crate) async fn send_all(&self, client: &SseStream) -> Result<(), SseError> {
-        let state = self.state.lock().await;
-        let snapshot = SseEvent::json(&*state).event(snapshot_of(T::TOPIC));
-        client.try_send(snapshot)
+        let board = self.board.lock().await;
+        client.try_send(SseEvent::json(&*board).event(ALL))
     }
 }
 
-/// The name of the event that has the whole list of a topic.
-pub(crate) fn snapshot_of(topic: &str) -> String {
-    format!("{topic}:all")
+/// A job is published whole, so that a page just puts it in the place of what it had.
+fn news(job: &Job) -> SseEvent {
+    SseEvent::json(job).event(TOPIC)
 }

@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_millis(40);
 #[derive(Injectable)]
 #[inject(on_start = start, on_stop = stop)]
 pub(crate) struct Workers {
-    board: Arc<Store<Board>>,
+    board: Arc<Store>,
     notifications: Arc<Notifications>,
     #[inject(default)]
     wanted: watch::Sender<()>,
@@ -28,7 +28,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    async fn start(&self) {
+    async fn start(&self) -> Result<(), SseError> {
+        self.board.announce().await?;
         for _ in 0..WORKERS {
             let worker = Worker {
                 board: Arc::clone(&self.board),
@@ -37,6 +38,7 @@ impl Workers {
             };
             self.background.spawn(|stop| worker.run(stop));
         }
+        Ok(())
     }
 
     async fn stop(&self) {
@@ -50,7 +52,7 @@ impl Workers {
 }
 
 struct Worker {
-    board: Arc<Store<Board>>,
+    board: Arc<Store>,
     notifications: Arc<Notifications>,
     wanted: watch::Receiver<()>,
 }
@@ -94,7 +96,8 @@ impl Worker {
     async fn tell(&self, job: &Job) -> Result<(), HttpError> {
         let (found, below) = (grouped(job.found), grouped(job.below));
         let text = format!("Job {} is done: {found} primes below {below}", job.id);
-        self.notifications.notify(Kind::Done, text).await
+        self.notifications.notify(Kind::Done, text).await?;
+        Ok(())
     }
 }
 

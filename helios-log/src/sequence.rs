@@ -213,13 +213,17 @@ impl Group {
         self.pasts.iter()
     }
 
-    /// All rows that are to be changed.
-    pub(crate) fn changes(&self) -> Vec<Change> {
+    /// The rows of its events.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The rows of what is known of its topics and of the sequence then.
+    pub(crate) fn states(&self) -> Vec<Change> {
         let pasts = self.pasts.iter();
         let pasts = pasts.map(|(topic, past)| (topic_key(topic), Some(past.pack())));
         let head = (HEAD.to_vec(), Some(self.head.pack()));
-        let changes = self.changes.iter().cloned();
-        changes.chain(pasts).chain([head]).collect()
+        pasts.chain([head]).collect()
     }
 
     /// What takes all of it back.

@@ -149,7 +149,10 @@ impl Store {
     }
 
     /// Makes all of these changes, or none. They are in the hands of the operating system then.
-    pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+    pub(crate) fn commit<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), StoreError> {
         self.make_room()?;
         let mut batch = self.database.batch();
         for (key, value) in changes {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use helios_core::hub::EventId;
@@ -29,6 +30,10 @@ const GROUP_BYTES: usize = 4 << 20;
 
 /// How often what is in the hands of the operating system is brought to the disk.
 const SYNC: Duration = Duration::from_secs(1);
+
+/// For how long a group waits to become as large as the last one; up to the second, where each is synced.
+const PATIENCE: Duration = Duration::from_micros(20);
+const MOST_PATIENCE: Duration = Duration::from_micros(500);
 
 /// How soon a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -114,6 +119,10 @@ pub(crate) struct Writer {
     health: Health,
     /// Something is not on the disk yet.
     is_dirty: bool,
+    /// How many came together the last time.
+    together: usize,
+    /// For how long as many are waited for.
+    patience: Duration,
     looked: Option<Instant>,
 }
 
@@ -140,6 +149,8 @@ impl Writer {
             trimming,
             health: Health::Well,
             is_dirty: false,
+            together: 0,
+            patience: PATIENCE,
             looked: None,
         }
     }
@@ -198,6 +209,7 @@ impl Writer {
     ) -> Option<Option<oneshot::Sender<()>>> {
         let mut bytes = first.event.bytes.len();
         let mut requests = vec![first];
+        let began = Instant::now();
         let stop = loop {
             if requests.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES {
                 break None;
@@ -208,10 +220,17 @@ impl Writer {
                     requests.push(request);
                 }
                 Ok(Message::Stop(answer)) => break Some(Some(answer)),
+                // Those that were answered just now are about to publish again: without them every other group would be of one.
+                Err(TryRecvError::Empty)
+                    if requests.len() < self.together && began.elapsed() < self.patience =>
+                {
+                    thread::yield_now();
+                }
                 Err(TryRecvError::Empty) => break None,
                 Err(TryRecvError::Disconnected) => break Some(None),
             }
         };
+        self.together = requests.len();
         self.guarded(|this| this.publish(requests));
         stop
     }
@@ -292,10 +311,11 @@ impl Writer {
 
     /// Commits a group, hands it over, and lets it take effect.
     fn write(&mut self, group: &Group) -> Result<(), BackplaneError> {
-        let changes = group.changes();
+        let states = group.states();
+        let changes = || group.changes().iter().chain(&states);
         let commit = || {
             (self.disk)(Act::Commit).map_err(StoreError::of_io)?;
-            self.shared.in_store(|store| store.commit(&changes))
+            self.shared.in_store(|store| store.commit(changes()))
         };
         if let Err(error) = commit() {
             let undo = group.undo(&self.shared.sequence());
@@ -303,8 +323,10 @@ impl Writer {
         }
         self.is_dirty = true;
         if self.durability == Durability::Always {
+            let began = Instant::now();
             let synced = self.sync_store();
             synced.map_err(|error| self.unknown(&error))?;
+            self.patience = (began.elapsed() / 4).min(MOST_PATIENCE);
         }
         let newest = std::mem::replace(&mut self.mark.newest, group.newest());
         let marked = (self.disk)(Act::Mark).and_then(|()| self.folder.set_mark(&self.mark));

@@ -6,7 +6,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Fields, Lifetime, LitStr, Member, Variant, parse_quote};
+use syn::{
+    Attribute, Data, DeriveInput, Field, Fields, Lifetime, LitStr, Member, Variant, parse_quote,
+};
 
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;

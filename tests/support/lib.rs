@@ -136,9 +136,21 @@ pub async fn call(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Response<Incoming> {
-    let stream = TcpStream::connect(server).await.unwrap();
+    let answered = try_call(server, method, path, headers, body).await;
+    answered.unwrap()
+}
+
+/// The same, to a server that may not be there, or go meanwhile.
+pub async fn try_call(
+    server: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(server).await?;
     let io = TokioIo::new(stream);
-    let (mut sender, connection) = http1::handshake(io).await.unwrap();
+    let (mut sender, connection) = http1::handshake(io).await?;
     tokio::spawn(connection);
     let mut request = Request::builder()
         .method(method)
@@ -147,8 +159,8 @@ pub async fn call(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(body.into())).unwrap();
-    within(sender.send_request(request)).await.unwrap()
+    let request = request.body(Full::new(body.into()))?;
+    Ok(within(sender.send_request(request)).await?)
 }
 
 /// A response, read whole.

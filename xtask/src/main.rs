@@ -70,6 +70,7 @@ const TEST: &[Step] = &[
     },
     step("browsers", &ignored("browser")),
     step("clients", &ignored("clients")),
+    step("a dashboard", &ignored("dashboard")),
     step("MCP clients", &ignored("mcp")),
     step("OpenAPI's programs", &ignored("openapi")),
     step("proxies", &ignored("proxies")),
@@ -117,12 +118,15 @@ const USAGE: &str = "\
 usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench [SCENARIO].. [--rounds N] [--save]
                                                      measure Helios beside its peers; write docs/bench
+       cargo xtask bench log [--rounds N]            measure the log beside its store and a file
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event or an end
        cargo xtask soak --backplane [--minutes N] [--seed N]
                                                      servers behind a backplane in all weathers, and one that loses its memory
+       cargo xtask soak --log [--minutes N] [--seed N]
+                                                     a server on a log, killed every 20 s: no Ok is lost, nobody is reset
        cargo xtask arrows                            do imports run downward?
        cargo xtask examples                          after `cargo doc`: has every public item an example?
        cargo xtask prose                             is the English plain?";
@@ -149,6 +153,26 @@ const BENCH: [Step; 2] = [
             "helios-benches",
             "--features",
             "peers",
+            "--bin",
+            "helios-benches",
+            "--",
+        ],
+    ),
+];
+
+/// The log has no peers, and the others take long to build.
+const BENCH_LOG: [Step; 2] = [
+    step(
+        "build",
+        &["build", "--release", "--package", "helios-benches"],
+    ),
+    step(
+        "bench",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "helios-benches",
             "--bin",
             "helios-benches",
             "--",
@@ -242,6 +266,9 @@ fn bench() -> ExitCode {
     let (revision, args) = against::asked(env::args().skip(2).collect());
     if let Some(revision) = revision {
         return bench_against(&revision, &args);
+    }
+    if args.first().is_some_and(|name| name == "log") {
+        return program(&BENCH_LOG, args);
     }
     if let Err(missing) = tools::ensure(tools::PEERS) {
         eprintln!("{missing}");

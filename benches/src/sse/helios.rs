@@ -49,7 +49,20 @@ pub async fn serve(
     commands: OwnedFd,
     other_topics: u32,
 ) -> Result<(), crate::Error> {
-    let app = app();
+    serve_app(app(), listener, commands, other_topics).await
+}
+
+/// The same, with something set.
+///
+/// # Errors
+///
+/// As of [`serve`].
+pub async fn serve_app(
+    app: Helios,
+    listener: impl Listener,
+    commands: OwnedFd,
+    other_topics: u32,
+) -> Result<(), crate::Error> {
     let sse = app.sse();
     for topic in 1..=other_topics {
         sse.publish(format!("t{topic}"), "here").await?;

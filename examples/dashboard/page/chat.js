@@ -7,21 +7,21 @@ const $ = id => document.getElementById(id);
 const SHOWN = 200, TOGETHER = 300_000;
 const make = template('message');
 const mine = new Set(), pending = new Map();
-let messages = new Map(), newest = true;
+const messages = new Map();
+let newest = true;
 
 const asked = new URLSearchParams(location.search).get('name');
 $('name').value = (asked || sessionStorage.name || `guest-${Math.random().toString(36).slice(2, 6)}`).slice(0, 30);
 $('name').onchange = () => { sessionStorage.name = $('name').value; };
 
 export function put(message) {
-  messages.set(message.id, message);
+  messages.set(message.key, message);
   pending.delete(message.key);
   show();
 }
 
-export function all(list) {
-  messages = new Map(list.map(message => [message.id, message]));
-  for (const message of list) pending.delete(message.key);
+export function clear() {
+  messages.clear();
   show();
 }
 
@@ -30,8 +30,8 @@ export function resend() {
 }
 
 function show() {
-  const list = [...messages.values()].sort((a, b) => a.id - b.id);
-  for (const message of list.slice(0, -SHOWN)) messages.delete(message.id);
+  const list = [...messages.values()];
+  for (const message of list.slice(0, -SHOWN)) messages.delete(message.key);
   follow($('messages'), [...list.slice(-SHOWN), ...pending.values()], make, update);
   stay();
 }

@@ -1,7 +1,7 @@
 // The one EventSource of the page.
 //
-// A topic has two events: `chat` has one item, new or changed, `chat:all` the whole list. Every item has an id, and
-// is put in the place of what was there under that id, so none is ever shown twice.
+// An event of a topic is one item, new or changed. It is put in the place of what was there under its key, so none is ever
+// shown twice. A new page is sent the newest items; of jobs, which are a state, all of them, as `jobs:all`.
 
 // Why the server has sent everything anew.
 const REASONS = { epoch: 'reloaded, the server was restarted', expired: 'reloaded, away for too long' };
@@ -19,15 +19,18 @@ export function connect(url, topics, tell) {
     source.onopen = opened;
     source.onerror = lost;
     for (const [topic, part] of Object.entries(topics)) {
-      on(topic, item => { state.events++; missed++; part.put(item, state.phase === 'live'); });
-      on(`${topic}:all`, items => { state.events++; part.all(items); });
+      on(topic, item => { state.events++; missed++; part.put(item, state.lastId); });
+      if (part.all) on(`${topic}:all`, items => { state.events++; part.all(items); });
     }
     on('helios:ready', ready => {
       resumed = ready.resumed;
       if (reason || isNew) upToDate();
       isNew = !state.lastId; // What it shows comes first, then the position.
     });
-    on('helios:reset', reset => { reason = reset.reason; });
+    on('helios:reset', reset => {
+      reason = reset.reason;
+      for (const topic of reset.topics) topics[topic]?.clear?.(); // The newest items follow.
+    });
     on('helios:reconnect', () => { excuse = 'the server is restarting'; });
     on('helios:overloaded', full => { excuse = `the server is full, again in ${Math.ceil(full.retry / 1000)} s`; });
     on('caught-up', () => { if (!reason) upToDate(); });

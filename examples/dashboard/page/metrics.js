@@ -14,8 +14,6 @@ const METRICS = [
 let samples = [], isOld = false, silence;
 const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: null }));
 
-export const put = sample => all([sample]);
-
 // Old figures stay, and say of when they are: while the page is cut off, and when nothing comes though it seems connected.
 export function markOld() {
   isOld = true;
@@ -23,8 +21,8 @@ export function markOld() {
 }
 
 // What was measured before a restart stays true.
-export function all(more) {
-  const known = new Map([...samples, ...more].map(sample => [sample.at, sample]));
+export function put(sample) {
+  const known = new Map([...samples, sample].map(one => [one.at, one]));
   samples = [...known.values()].sort((a, b) => a.at - b.at).slice(-KEPT);
   clearTimeout(silence);
   silence = setTimeout(markOld, SILENT);

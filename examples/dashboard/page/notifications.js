@@ -3,25 +3,26 @@ import { time } from './format.js';
 import { follow, say, template } from './list.js';
 
 const $ = id => document.getElementById(id);
-const SHOWN = 30;
+const SHOWN = 30, FRESH = 5000;
 const make = template('notice');
-let notices = new Map(), unseen = 0;
+const notices = new Map();
+let unseen = 0;
 
-export function put(notice, live) {
-  const isNew = !notices.has(notice.id);
-  notices.set(notice.id, notice);
-  if (isNew && document.hidden) unseen++;
+export function put(notice, id) {
+  const isNew = !notices.has(id), isFresh = Date.now() - notice.at < FRESH;
+  notices.set(id, { ...notice, id });
+  if (isNew && isFresh && document.hidden) unseen++;
   show();
-  if (isNew && live) $('notices').firstElementChild.classList.add('fresh');
+  if (isNew && isFresh) $('notices').firstElementChild.classList.add('fresh');
 }
 
-export function all(list) {
-  notices = new Map(list.map(notice => [notice.id, notice]));
+export function clear() {
+  notices.clear();
   show();
 }
 
 function show() {
-  const list = [...notices.values()].sort((a, b) => b.id - a.id);
+  const list = [...notices.values()].reverse();
   for (const notice of list.slice(SHOWN)) notices.delete(notice.id);
   follow($('notices'), list.slice(0, SHOWN), make, (element, notice) => {
     element.dataset.kind = notice.kind;

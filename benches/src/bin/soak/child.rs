@@ -26,9 +26,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(seed: u64) -> Result<Self, Error> {
+        Self::start_as(&[SERVE, &seed.to_string()])
+    }
+
+    /// Starts this program with these arguments, which make it a server that says where it listens.
+    pub(crate) fn start_as(args: &[&str]) -> Result<Self, Error> {
         let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
         command
-            .args([SERVE, &seed.to_string()])
+            .args(args)
             // What glibc keeps for each thread would grow for longer than the soak takes.
             .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
@@ -72,6 +77,13 @@ impl Running {
             true => Ok(()),
             false => Err("SIGTERM could not be sent".into()),
         }
+    }
+
+    /// Ends it at once, with all that it has in memory.
+    pub(crate) fn kill(&mut self) -> Result<(), Error> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {

@@ -11,12 +11,14 @@
 //! cargo xtask soak --minutes 1 --clients 500 --seed 7
 //! cargo xtask soak --minutes 6 --clients 2000 --hostile 500
 //! cargo xtask soak --backplane --minutes 60 --seed 7
+//! cargo xtask soak --log --minutes 10 --seed 7
 //! ```
 //!
 //! With hostile peers (`attacks.rs`) there are two runs. In the first they are clients like the others, in the second they attack for the
 //! middle third of the time. The others must not lose anything by it, nor wait for more than twice as long.
 //!
-//! With `--backplane` it is the replication that is worn out (`backplane.rs`), in one process.
+//! With `--backplane` it is the replication that is worn out (`backplane.rs`), in one process. With `--log` it is a server on a log,
+//! which is killed every 20 seconds (`log.rs`).
 
 mod attacks;
 mod backplane;
@@ -28,6 +30,7 @@ mod jobs;
 mod kind;
 mod ledger;
 mod life;
+mod log;
 mod post;
 mod publishers;
 mod report;
@@ -42,11 +45,12 @@ mod world;
 
 use std::alloc::System;
 use std::env;
+use std::io;
 use std::process::ExitCode;
 
 use helios_benches::cores;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use report::Report;
 use run::Plan;
@@ -68,7 +72,8 @@ fn live_bytes() -> u64 {
 }
 
 const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--seed N]
-       soak --backplane [--minutes N] [--seed N]";
+       soak --backplane [--minutes N] [--seed N]
+       soak --log [--minutes N] [--seed N]";
 
 /// More than the server has cores, so that publishers and readers interrupt each other.
 const SERVER_THREADS: usize = 4;
@@ -78,7 +83,9 @@ fn main() -> ExitCode {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         [child::SERVE, seed] => serve(seed),
+        [log::SERVE, folder, port] => serve_log(folder, port),
         ["--backplane", args @ ..] => backplane::soak(args),
+        ["--log", args @ ..] => log::soak(args),
         args => soak(args),
     };
     match done {
@@ -93,11 +100,21 @@ fn main() -> ExitCode {
 
 fn serve(seed: &str) -> Result<bool, Error> {
     let seed = seed.parse()?;
-    let runtime = runtime::Builder::new_multi_thread()
+    server_runtime()?
+        .block_on(server::serve(seed))
+        .map(|()| true)
+}
+
+fn serve_log(folder: &str, port: &str) -> Result<bool, Error> {
+    let served = log::serve(folder, port.parse()?);
+    server_runtime()?.block_on(served).map(|()| true)
+}
+
+fn server_runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
         .worker_threads(SERVER_THREADS)
         .enable_all()
-        .build()?;
-    runtime.block_on(server::serve(seed)).map(|()| true)
+        .build()
 }
 
 fn soak(args: &[&str]) -> Result<bool, Error> {

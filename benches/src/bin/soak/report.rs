@@ -91,7 +91,7 @@ impl Display for Report {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
+pub(crate) fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
     writeln!(f, "  {name:<20}{value}")
 }
 

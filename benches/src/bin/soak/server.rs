@@ -331,7 +331,7 @@ pub(crate) async fn serve(seed: u64) -> Result<(), Error> {
 }
 
 /// The parent holds the other end of the standard input for as long as it lives.
-fn end_with_parent() {
+pub(crate) fn end_with_parent() {
     let mut rest = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut rest);
     std::process::exit(2);

@@ -1,0 +1,313 @@
+//! The log by itself, beside the store under it with the same options, and beside a file that is written to: what is published at
+//! the same time, what is published alone, and how long it takes to open.
+
+use std::fs::{File, OpenOptions};
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use helios::backplane::{Backplane, BackplaneSink, NodeId, Publish, Startup};
+use helios::log::{Durability, Log};
+use helios::sse::HistoryLimits;
+use helios_benches::Error;
+use helios_benches::cores::own_cpu;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// What the names of its scenarios begin with.
+pub(crate) const GROUP: &str = "log";
+
+/// What an event carries, in bytes.
+const SIZE: usize = 256;
+
+/// Publishers, each of which waits for its answer. The others write as many events together.
+const TOGETHER: u64 = 64;
+
+/// How long rates are measured, behind half as long to warm up.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// A lone event comes this often, for so long that each second's sync is met a few times.
+const PAUSE: Duration = Duration::from_millis(2);
+const LONE: usize = 2_000;
+
+/// Events of a log that is opened.
+const MANY: u64 = 1_000_000;
+
+/// Nothing is forgotten: the others do not forget either.
+const EVERYTHING: HistoryLimits = HistoryLimits {
+    events: usize::MAX,
+    age: Duration::from_secs(365 * 24 * 60 * 60),
+};
+
+/// What is written to.
+trait Target: Sized {
+    fn open(folder: &Path, sync: Durability) -> Result<Self, Error>;
+
+    /// Writes as many events as are published at the same time, and syncs them if that is wanted.
+    fn write(&mut self, from: u64, events: u64) -> Result<(), Error>;
+}
+
+/// The store under the log, as the log opens it.
+struct Store {
+    database: Database,
+    rows: Keyspace,
+    mode: PersistMode,
+}
+
+impl Target for Store {
+    fn open(folder: &Path, sync: Durability) -> Result<Self, Error> {
+        let database = Database::builder(folder)
+            .cache_size(16 << 20)
+            .max_cached_files(Some(64))
+            .max_journaling_size(64 << 20)
+            .worker_threads(1)
+            .open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(8 << 20);
+        let rows = database.keyspace("rows", options)?;
+        let mode = match sync {
+            Durability::Always => PersistMode::SyncData,
+            _ => PersistMode::Buffer,
+        };
+        Ok(Self {
+            database,
+            rows,
+            mode,
+        })
+    }
+
+    fn write(&mut self, from: u64, events: u64) -> Result<(), Error> {
+        let mut batch = self.database.batch();
+        for seq in from..from + events {
+            let key = [&b"e\0\x04news"[..], &seq.to_be_bytes()].concat();
+            batch.insert(&self.rows, key, [b'x'; SIZE + 16]);
+        }
+        Ok(batch.durability(Some(self.mode)).commit()?)
+    }
+}
+
+/// A file to which each event is written by itself.
+struct Plain {
+    file: File,
+    sync: Durability,
+}
+
+impl Target for Plain {
+    fn open(folder: &Path, sync: Durability) -> Result<Self, Error> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .create(true)
+            .append(true)
+            .open(folder.join("file"))?;
+        Ok(Self { file, sync })
+    }
+
+    fn write(&mut self, _: u64, events: u64) -> Result<(), Error> {
+        for _ in 0..events {
+            self.file.write_all(&[b'x'; SIZE + 32])?;
+        }
+        if self.sync == Durability::Always {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
+/// Beside this program, where a disk is: elsewhere there may be none under a folder for a while.
+pub(crate) fn folder() -> Result<TempDir, Error> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().ok_or("a program without a folder")?;
+    Ok(tempfile::tempdir_in(folder)?)
+}
+
+async fn start(folder: &Path, sync: Durability) -> Result<Arc<Log>, Error> {
+    let log = Arc::new(Log::open(folder).durability(sync));
+    let node = NodeId::new(1).ok_or("no id of a node")?;
+    let startup = Startup::new(node, BackplaneSink::new(|_| true));
+    log.start(startup.with_limits(|_| EVERYTHING)).await?;
+    log.watch(&["news"]).await?;
+    Ok(log)
+}
+
+async fn publish(log: &Log) -> Result<(), Error> {
+    let event = Publish::new("news", vec![b'x'; SIZE].into(), EVERYTHING);
+    log.publish(event).await?;
+    Ok(())
+}
+
+/// Publishes for so long, or so many events, from as many tasks as are in flight. Gives how many there were.
+async fn publish_together(log: &Arc<Log>, time: Duration, most: u64) -> Result<u64, Error> {
+    let until = Instant::now() + time;
+    let mut publishers = JoinSet::new();
+    for _ in 0..TOGETHER {
+        let log = Arc::clone(log);
+        publishers.spawn(async move {
+            let mut published = 0;
+            while published < most.div_ceil(TOGETHER) && Instant::now() < until {
+                publish(&log).await?;
+                published += 1;
+            }
+            Ok::<u64, Error>(published)
+        });
+    }
+    let mut all = 0;
+    while let Some(published) = publishers.join_next().await {
+        all += published??;
+    }
+    Ok(all)
+}
+
+/// Events a second through the log.
+pub(crate) fn log_together(runtime: &Runtime, sync: Durability) -> Result<(), Error> {
+    let folder = folder()?;
+    runtime.block_on(async {
+        let log = start(folder.path(), sync).await?;
+        publish_together(&log, WINDOW / 2, u64::MAX).await?;
+        let (began, cpu) = (Instant::now(), own_cpu()?);
+        let published = publish_together(&log, WINDOW, u64::MAX).await?;
+        tell_rate(published, began, cpu)?;
+        log.stop().await;
+        Ok(())
+    })
+}
+
+fn together<T: Target>(sync: Durability) -> Result<(), Error> {
+    let folder = folder()?;
+    let mut target = T::open(folder.path(), sync)?;
+    let mut written = 0;
+    let mut write_for = |time: Duration| {
+        let (began, before) = (Instant::now(), written);
+        while began.elapsed() < time {
+            target.write(written, TOGETHER)?;
+            written += TOGETHER;
+        }
+        Ok::<_, Error>(written - before)
+    };
+    write_for(WINDOW / 2)?;
+    let (began, cpu) = (Instant::now(), own_cpu()?);
+    tell_rate(write_for(WINDOW)?, began, cpu)
+}
+
+/// Prints how many events there were a second, and a second of processor time.
+fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<(), Error> {
+    let (time, cpu) = (began.elapsed(), own_cpu()? - cpu);
+    let rate = |time: Duration| events as f64 / time.as_secs_f64();
+    println!("{} {}", rate(time), rate(cpu));
+    Ok(())
+}
+
+/// Events a second through the store.
+pub(crate) fn store_together(sync: Durability) -> Result<(), Error> {
+    together::<Store>(sync)
+}
+
+/// Events a second into a file.
+pub(crate) fn file_together(sync: Durability) -> Result<(), Error> {
+    together::<Plain>(sync)
+}
+
+/// Prints how many milliseconds 99 of 100 took at most, half, and the longest.
+fn tell(mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |part: f64| {
+        let at = (times.len() as f64 * part) as usize;
+        let time = times.get(at.min(times.len().saturating_sub(1)));
+        time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    };
+    println!("{} {} {}", at(0.99), at(0.5), at(1.0));
+}
+
+/// Lone events, one every few milliseconds.
+async fn lone<F>(mut publish: impl FnMut(u64) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let mut times = Vec::with_capacity(LONE);
+    for n in 0..LONE as u64 {
+        thread::sleep(PAUSE);
+        let began = Instant::now();
+        publish(n).await?;
+        times.push(began.elapsed());
+    }
+    tell(times);
+    Ok(())
+}
+
+pub(crate) fn log_alone(runtime: &Runtime) -> Result<(), Error> {
+    let folder = folder()?;
+    runtime.block_on(async {
+        let log = start(folder.path(), Durability::Os).await?;
+        lone(|_| publish(&log)).await?;
+        log.stop().await;
+        Ok(())
+    })
+}
+
+pub(crate) fn store_alone(runtime: &Runtime) -> Result<(), Error> {
+    let folder = folder()?;
+    let mut store = Store::open(folder.path(), Durability::Os)?;
+    runtime.block_on(lone(|n| std::future::ready(store.write(n, 1))))
+}
+
+pub(crate) fn file_alone(runtime: &Runtime) -> Result<(), Error> {
+    let folder = folder()?;
+    let mut file = Plain::open(folder.path(), Durability::Os)?;
+    runtime.block_on(lone(|n| std::future::ready(file.write(n, 1))))
+}
+
+fn millis_since(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+/// How the process that has written a log is told where.
+pub(crate) const WRITES: &str = "log-writes";
+
+/// Milliseconds to open a log that was closed, and one whose process was killed.
+pub(crate) fn log_open(runtime: &Runtime) -> Result<(), Error> {
+    let folder = folder()?;
+    let mut writer = std::process::Command::new(std::env::current_exe()?);
+    writer.args([crate::child::RUN, WRITES]);
+    // It kills itself.
+    writer.env(WRITES, folder.path()).status()?;
+    let opened = || {
+        runtime.block_on(async {
+            let began = Instant::now();
+            let log = start(folder.path(), Durability::Os).await?;
+            let took = millis_since(began);
+            log.stop().await;
+            Ok::<f64, Error>(took)
+        })
+    };
+    let (killed, closed) = (opened()?, opened()?);
+    println!("{} {closed} {killed}", closed.max(killed));
+    Ok(())
+}
+
+/// Publishes many events, and ends without a word.
+pub(crate) fn log_writes(runtime: &Runtime) -> Result<(), Error> {
+    let folder = std::env::var_os(WRITES).ok_or("no folder")?;
+    runtime.block_on(async {
+        let log = start(Path::new(&folder), Durability::Os).await?;
+        publish_together(&log, Duration::MAX / 4, MANY).await
+    })?;
+    std::process::abort();
+}
+
+/// Milliseconds to open the store with as many rows.
+pub(crate) fn store_open() -> Result<(), Error> {
+    let folder = folder()?;
+    let mut store = Store::open(folder.path(), Durability::Os)?;
+    for from in (0..MANY).step_by(TOGETHER as usize) {
+        store.write(from, TOGETHER)?;
+    }
+    drop(store);
+    let began = Instant::now();
+    drop(Store::open(folder.path(), Durability::Os)?);
+    let took = millis_since(began);
+    println!("{took} {took} {}", f64::NAN);
+    Ok(())
+}
