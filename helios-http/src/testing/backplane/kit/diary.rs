@@ -19,7 +19,7 @@ pub(super) enum Step {
     Ready(Option<EventId>),
     Reset {
         id: Option<EventId>,
-        is_epoch: bool,
+        reason: String,
         topics: Vec<String>,
     },
     Event(Option<EventId>, Mark),
@@ -34,15 +34,10 @@ impl fmt::Display for Step {
         match self {
             Self::Connected(node, _) => write!(f, "connected to node {node}"),
             Self::Ready(id) => write!(f, "ready at {}", said(*id)),
-            Self::Reset {
-                id,
-                is_epoch,
-                topics,
-            } => {
-                let kind = if *is_epoch { "epoch" } else { "other" };
+            Self::Reset { id, reason, topics } => {
                 write!(
                     f,
-                    "reset ({kind}) of {} topics at {}",
+                    "reset ({reason}) of {} topics at {}",
                     topics.len(),
                     said(*id)
                 )
@@ -112,11 +107,7 @@ fn reset(id: Option<EventId>, data: &str) -> Step {
         topics: Vec<String>,
     }
     match serde_json::from_str::<Reset>(data) {
-        Ok(Reset { reason, topics }) => Step::Reset {
-            id,
-            is_epoch: reason == "epoch",
-            topics,
-        },
+        Ok(Reset { reason, topics }) => Step::Reset { id, reason, topics },
         Err(error) => Step::Unknown(format!("{data}: {error}")),
     }
 }

@@ -80,7 +80,7 @@ fn late(post: usize) -> Step {
 fn reset(seq: u64, topics: &[&str]) -> Step {
     Step::Reset {
         id: Some(id(seq)),
-        is_epoch: false,
+        reason: "gap".to_owned(),
         topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
     }
 }
@@ -292,7 +292,7 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
     let other = |seq| Step::Ready(Some(EventId::new(2, seq)));
     let told = |epoch| Step::Reset {
         id: Some(EventId::new(epoch, if epoch == 1 { 1 } else { 5 })),
-        is_epoch: true,
+        reason: "epoch".to_owned(),
         topics: vec!["a".to_owned(), "*".to_owned()],
     };
     let well = [ready(1), told(1), other(5)];

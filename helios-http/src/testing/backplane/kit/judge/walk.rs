@@ -154,11 +154,7 @@ impl<'a> Walk<'a> {
                 self.is_anew = false;
             }
             Step::Ready(id) => self.reach(*id),
-            Step::Reset {
-                id,
-                is_epoch,
-                topics,
-            } => self.reset(*id, *is_epoch, topics, told),
+            Step::Reset { id, reason, topics } => self.reset(*id, reason == "epoch", topics, told),
             Step::Event(id, mark) => self.event(*id, *mark),
             Step::End => self.end(),
             Step::Unknown(what) => self.fault(FaultKind::Invented, what),
