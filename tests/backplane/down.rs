@@ -87,6 +87,25 @@ async fn a_stream_that_goes_live_while_it_is_down_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_back_as_the_link_goes_down_is_sent_away_and_not_reset() {
+    let log = Log::new(100);
+    let two = Local::start(&log, 2).await;
+    let seen = two.sse().publish("x", "1").await.unwrap();
+    two.sse().publish("x", "2").await.unwrap();
+    let one = Local::start(&log, 1).await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    one.link.go_down(true);
+    one.link.flush().await;
+    let mut client = one.try_answer(stream, Some(seen)).await;
+    assert_eq!(client.next().await.event, "helios:overloaded");
+    one.link.go_down(false);
+    one.link.flush().await;
+    let stream = one.sse().subscribe(["x"]).await.unwrap();
+    let mut client = one.answer(stream, Some(seen)).await;
+    assert_eq!(client.data().await, "2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_for_the_same_history_do_not_wait_for_each_other_in_turn() {
     let log = Log::new(100);
     let two = Local::start(&log, 2).await;

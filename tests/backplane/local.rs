@@ -48,18 +48,23 @@ impl Local {
 
     /// The client of this stream, past its `helios:ready`. It may have seen the topics' events up to an id before.
     pub(super) async fn answer(&self, stream: SseStream, last: Option<EventId>) -> LocalClient {
+        let mut client = self.try_answer(stream, last).await;
+        assert_eq!(client.next().await.event, "helios:ready");
+        client
+    }
+
+    /// The client of this stream.
+    pub(super) async fn try_answer(&self, stream: SseStream, last: Option<EventId>) -> LocalClient {
         let mut request = http::Request::get("/");
         if let Some(last) = last {
             request = request.header("last-event-id", last.to_string());
         }
         let head = request.body(()).unwrap().into_parts().0;
         let response = self.hub.respond(head, stream).await;
-        let mut client = LocalClient {
+        LocalClient {
             body: response.into_body(),
             decoder: Decoder::new(),
-        };
-        assert_eq!(client.next().await.event, "helios:ready");
-        client
+        }
     }
 }
 

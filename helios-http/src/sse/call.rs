@@ -305,7 +305,8 @@ impl SseCall {
         accept(&mut call, &handle).await?;
         drop((call, opening));
         if let Some(request) = handle.state.request() {
-            handle.state.reach_back(request).await;
+            let reached = handle.state.reach_back(request).await;
+            reached.inspect_err(|_| handle.state.reject())?;
             handle.state.go_live(request);
             if request.route.head_wait(may_fail).is_zero() {
                 handle.state.let_head_leave();

@@ -351,7 +351,7 @@ impl StreamState {
         lock(&self.parts).lifecycle.fail();
     }
 
-    /// A connection hook refused: what follows is an ordinary answer.
+    /// It is refused, by a connection hook or for want of what its client has missed: what follows is an ordinary answer.
     pub(crate) fn reject(&self) {
         lock(&self.parts).lifecycle.decide(&Ending {
             reason: CloseReason::Rejected,

@@ -180,10 +180,14 @@ impl StreamState {
     }
 
     /// Makes the histories of the topics reach back to where the client begins, as far as the backplane remembers.
-    pub(crate) async fn reach_back(&self, request: &StreamRequest) {
+    ///
+    /// # Errors
+    ///
+    /// If they do not, and the backplane cannot be reached: another server may know what would be missing here.
+    pub(crate) async fn reach_back(&self, request: &StreamRequest) -> Result<(), SseError> {
         let streams = &request.route.streams;
         let Some(replication) = streams.replication() else {
-            return;
+            return Ok(());
         };
         let (after, mut topics) = {
             let parts = lock(&self.parts);
@@ -199,7 +203,12 @@ impl StreamState {
             topics.push(Arc::clone(&streams.hub.topics.everyone));
             let topics: Vec<_> = topics.iter().collect();
             replication.reach_back(&topics, after).await;
+            let reaches = |topic: &&Arc<Topic>| topic.lock().ring.floor() <= after.seq();
+            if !topics.iter().all(reaches) {
+                replication.reached().map_err(SseError::Backplane)?;
+            }
         }
+        Ok(())
     }
 
     /// Every stream is in the topic of what is broadcast, but for a plain one that has joined no topic: whoever reads it takes
