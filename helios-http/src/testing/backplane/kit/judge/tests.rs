@@ -324,6 +324,26 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
 }
 
 #[test]
+fn another_sequence_tells_all_that_was_missed_of_the_one_before() {
+    let rules = Rules {
+        late: true,
+        epochs: true,
+        ..STRICT
+    };
+    let ledger = plain(&[7, 8]);
+    let missed = [ready(6), event(8, 1)];
+    assert_eq!(kinds(&ledger, &missed, rules), [FaultKind::Missed]);
+    let told = Step::Reset {
+        id: Some(id(8)),
+        reason: "epoch".to_owned(),
+        topics: vec!["a".to_owned()],
+    };
+    let ready = Step::Ready(Some(EventId::new(2, 5)));
+    let told = [&missed[..], &[told, ready]].concat();
+    assert_eq!(kinds(&ledger, &told, rules), []);
+}
+
+#[test]
 fn what_is_of_another_topic_is_nobody_s() {
     let answers = [Answer::Published(id(1))];
     let ledger = ledger(&[

@@ -49,7 +49,8 @@ struct Walk<'a> {
     epochs: HashMap<usize, Vec<u64>>,
     /// Those in which it has begun anew on this connection.
     begun_here: HashSet<u64>,
-    missing: Vec<(u64, usize)>,
+    /// What it had not seen when it had a later id, where that may come late.
+    missing: Vec<(EventId, usize)>,
     found: Vec<Found>,
 }
 
@@ -86,9 +87,9 @@ pub(super) fn walk<'a>(
         walk.step = n + 1;
         walk.take(step, told.get(&n).copied());
     }
-    for (seq, post) in std::mem::take(&mut walk.missing) {
-        if !walk.has(seq, post) {
-            walk.miss(seq, post, "the end of the round");
+    for (id, post) in std::mem::take(&mut walk.missing) {
+        if !walk.has(id, post) {
+            walk.miss(id.seq(), post, "the end of the round");
         }
     }
     walk.found
@@ -190,7 +191,13 @@ impl<'a> Walk<'a> {
         if id != self.at {
             self.reach(id);
         }
-        self.is_anew |= is_epoch;
+        if is_epoch {
+            // Nothing of the sequences before comes any more, and that is what it says.
+            let posts = &self.ledger.posts;
+            let is_of = |post: usize| topics.iter().any(|topic| **topic == *posts[post].topic);
+            self.missing.retain(|(_, post)| !is_of(*post));
+            self.is_anew = true;
+        }
     }
 
     fn event(&mut self, id: Option<EventId>, mark: Mark) {
@@ -301,11 +308,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether it has seen this, or has been told that it misses it.
-    fn has(&self, seq: u64, post: usize) -> bool {
+    fn has(&self, id: EventId, post: usize) -> bool {
         let topic = &*self.ledger.posts[post].topic;
-        let epoch = self.at.map_or(0, EventId::epoch);
-        let told = self.told.get(&(topic, epoch));
-        self.seen.contains(&post) || told.is_some_and(|told| seq <= *told)
+        let told = self.told.get(&(topic, id.epoch()));
+        self.seen.contains(&post) || told.is_some_and(|told| id.seq() <= *told)
+    }
+
+    /// An id of the sequence in which it is.
+    fn id_of(&self, seq: u64) -> EventId {
+        EventId::new(self.at.map_or(0, EventId::epoch), seq)
     }
 
     /// Everything up to this number is to be there now.
@@ -314,9 +325,10 @@ impl<'a> Walk<'a> {
             && seq <= upto
         {
             self.next += 1;
-            match self.has(seq, post) {
+            let id = self.id_of(seq);
+            match self.has(id, post) {
                 true => {}
-                false if self.rules.late => self.missing.push((seq, post)),
+                false if self.rules.late => self.missing.push((id, post)),
                 false => self.miss(seq, post, before),
             }
         }
@@ -337,7 +349,7 @@ impl<'a> Walk<'a> {
         // A broadcast may have come after that.
         for (seq, post) in self.owed.split_off(self.next) {
             let is_of_topic = &*self.ledger.posts[post].topic != "*";
-            if is_of_topic && !self.has(seq, post) {
+            if is_of_topic && !self.has(self.id_of(seq), post) {
                 self.miss(seq, post, "the end");
             }
         }
