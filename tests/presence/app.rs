@@ -43,6 +43,8 @@ pub(super) fn member(key: &str, mood: &str) -> Member {
 
 pub(super) fn options(sse: &mut SseOptions) {
     sse.presence = vec!["room:*".into()];
+    // Members of these tests read nothing.
+    sse.stuck_after = Duration::from_secs(3600);
 }
 
 /// One server without a backplane.
@@ -64,7 +66,7 @@ pub(super) async fn node(backplane: impl Backplane) -> TestApp {
 
 /// A stream behind its `helios:ready`.
 pub(super) async fn open(app: &TestApp, path: &str) -> TestStream {
-    let mut stream = app.sse(path).await;
+    let mut stream = app.sse(path).await.with_deadline(Duration::from_secs(120));
     assert_eq!(stream.next().await.unwrap().event, "helios:ready");
     stream
 }

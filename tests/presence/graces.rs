@@ -96,8 +96,9 @@ async fn a_client_that_was_away_is_told_of_the_changes_that_it_missed() {
     let _bob = open(&app, "/rooms/tea/bob/calm").await;
     // The grace of ann is over then.
     sleep(Duration::from_secs(11)).await;
-    let resumed = app.get("/rooms/tea").header("last-event-id", &joined.id);
-    let mut looker = resumed.sse().await;
+    let mut looker = app
+        .sse(&format!("/rooms/tea?lastEventId={}", joined.id))
+        .await;
     assert_eq!(looker.next().await.unwrap().event, "helios:ready");
     assert_eq!(told(&mut looker).await, "joined bob calm");
     assert_eq!(told(&mut looker).await, "left ann left");
@@ -113,11 +114,7 @@ async fn a_page_that_begins_at_the_list_misses_no_change() {
     assert_eq!(here.at(), sse.newest_id());
     let _bob = open(&app, "/rooms/tea/bob/calm").await;
     let id = here.at().to_string();
-    let mut page = app
-        .get("/rooms/tea")
-        .header("last-event-id", &id)
-        .sse()
-        .await;
+    let mut page = app.sse(&format!("/rooms/tea?lastEventId={id}")).await;
     assert_eq!(page.next().await.unwrap().event, "helios:ready");
     assert_eq!(told(&mut page).await, "joined bob calm");
 }

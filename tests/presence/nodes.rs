@@ -42,8 +42,8 @@ async fn members_of_a_node_that_stops_have_the_grace_to_come_back_elsewhere() {
     let backplane = InMemory::new();
     let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
     let mut looker = open(&two, "/rooms/tea").await;
-    let ann = open(&one, "/rooms/tea/ann/happy").await;
-    let bob = open(&one, "/rooms/tea/bob/calm").await;
+    let mut ann = open(&one, "/rooms/tea/ann/happy").await;
+    let mut bob = open(&one, "/rooms/tea/bob/calm").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     assert_eq!(told(&mut looker).await, "joined bob calm");
     let stopping = async {
