@@ -125,6 +125,33 @@ fn a_teller_that_dies_before_its_word_is_replaced_with_the_same_change() {
 }
 
 #[test]
+fn a_change_whose_answer_was_lost_is_handed_out_again() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let one = lease(&mut table, now, 0);
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    assert_eq!(put(&mut table, now, one, "ann").as_ref(), Some(&joined));
+    assert_eq!(table.reap(now, one, 10), std::slice::from_ref(&joined));
+    assert_eq!(table.told(&joined, one), None);
+    assert_eq!(table.reap(now, one, 10), []);
+}
+
+#[test]
+fn a_member_of_before_comes_back_in_silence_or_is_lost() {
+    let (mut table, now) = (Table::new(0), secs(1_000));
+    for key in ["ann", "bob"] {
+        table.restore(now, (TOPIC, key, "null"), secs(7), LEASE);
+    }
+    let one = lease(&mut table, now, 0);
+    assert_eq!(put(&mut table, now, one, "ann"), None);
+    let since = table.read(now, TOPIC)[0].since;
+    assert_eq!(since, std::time::SystemTime::UNIX_EPOCH + secs(7));
+    table.renew(now + secs(10), one.node, Some(one.incarnation));
+    let lost = table.reap(now + LEASE, one, 10);
+    assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
+    assert_eq!(&*lost[0].key, "bob");
+}
+
+#[test]
 fn a_topic_takes_no_more_members_than_it_may_have() {
     let (mut table, now) = (Table::new(0), secs(1));
     let one = lease(&mut table, now, 0);
@@ -132,11 +159,7 @@ fn a_topic_takes_no_more_members_than_it_may_have() {
     let full = table.put(now, one, (TOPIC, "bob", "null"), 1);
     assert_eq!(full, PutAnswer::TooMany);
     let again = table.put(now, one, (TOPIC, "ann", "1"), 1);
-    assert_eq!(
-        again,
-        PutAnswer::Kept(None),
-        "the first is still being told"
-    );
+    assert!(matches!(again, PutAnswer::Kept(_)));
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +173,8 @@ enum Step {
     Renew(usize),
     Reap(usize),
     Die(usize),
+    /// Answers are lost on their way.
+    Lose(usize),
     Pass(u64),
 }
 
@@ -162,7 +187,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => n.clone().prop_map(Step::Publish),
         4 => n.clone().prop_map(Step::Renew),
         3 => n.clone().prop_map(Step::Reap),
-        1 => n.prop_map(Step::Die),
+        1 => n.clone().prop_map(Step::Die),
+        1 => n.prop_map(Step::Lose),
         3 => (1..8_u64).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 1..80)
@@ -202,6 +228,16 @@ impl World {
         }
     }
 
+    /// A node is handed what it is to tell, some of it again.
+    fn owe(&mut self, n: usize, changes: impl IntoIterator<Item = MemberChange>) {
+        let untold = &mut self.nodes[n].untold;
+        for change in changes {
+            if !untold.contains(&change) {
+                untold.push(change);
+            }
+        }
+    }
+
     fn put(&mut self, n: usize, key: usize, data: u8) {
         if self.nodes[n].lease.is_none() {
             self.renew(n);
@@ -212,7 +248,7 @@ impl World {
             .table
             .put(self.now, lease, (TOPIC, KEYS[key], &data), 100)
         {
-            PutAnswer::Kept(change) => self.nodes[n].untold.extend(change),
+            PutAnswer::Kept(change) => self.owe(n, change),
             // It is put anew when the lease is renewed.
             PutAnswer::LeaseLost => {}
             PutAnswer::TooMany => panic!(),
@@ -227,7 +263,7 @@ impl World {
             let change = self
                 .table
                 .remove(self.now, lease, (TOPIC, KEYS[key]), grace);
-            self.nodes[n].untold.extend(change);
+            self.owe(n, change);
         }
     }
 
@@ -243,7 +279,7 @@ impl World {
                 assert_eq!(before, None, "joined twice");
                 return;
             }
-            MemberChangeKind::Updated { data } => self.seen.insert(key, data.to_string()),
+            MemberChangeKind::Updated { data, .. } => self.seen.insert(key, data.to_string()),
             _ => self.seen.remove(&key),
         };
         assert!(before.is_some(), "{change:?} of nobody");
@@ -257,7 +293,7 @@ impl World {
         if says_so {
             self.nodes[n].untold.remove(0);
             let next = self.table.told(&change, self.nodes[n].lease.unwrap());
-            self.nodes[n].untold.extend(next);
+            self.owe(n, next);
         }
     }
 
@@ -271,11 +307,12 @@ impl World {
             Step::Reap(n) => {
                 if let Some(lease) = self.nodes[n].lease {
                     let changes = self.table.reap(self.now, lease, 100);
-                    self.nodes[n].untold.extend(changes);
+                    self.owe(n, changes);
                 }
             }
             // Another process takes its place: a lease of its own, and nobody there.
             Step::Die(n) => self.nodes[n] = Node::default(),
+            Step::Lose(n) => self.nodes[n].untold.clear(),
             Step::Pass(seconds) => self.now += secs(seconds),
         }
     }

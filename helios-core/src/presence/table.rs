@@ -13,7 +13,9 @@
 //! 4. A teller that dies between the row and the event, or between the event and the word that it was told, is replaced when its lease
 //!    has run out: [`Table::reap`] hands the **same** change to another, with the same version. The version is the idempotency key
 //!    of the event, so what was published already is not published again.
-//! 5. A teller that slept, and wakes up after it was replaced, publishes under that key, too. A node looks at its own clock before it
+//! 5. An answer may be lost on its way, and a change with it. So whoever is the teller of a key is handed the same change again when it asks
+//!    anything of that key, and by `reap`; a node knows by the version what it is telling already.
+//! 6. A teller that slept, and wakes up after it was replaced, publishes under that key, too. A node looks at its own clock before it
 //!    publishes, so that it does not do so after the store has forgotten the key.
 //!
 //! # Leases
@@ -88,8 +90,8 @@ pub struct MemberChange {
 /// ```
 /// use helios::backplane::MemberChangeKind;
 ///
-/// let updated = MemberChangeKind::Updated { data: r#"{"name":"ann"}"#.into() };
-/// assert_ne!(updated, MemberChangeKind::Left { is_lost: false });
+/// let left = MemberChangeKind::Left { is_lost: false };
+/// assert_ne!(left, MemberChangeKind::Left { is_lost: true });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,6 +107,8 @@ pub enum MemberChangeKind {
     Updated {
         /// What is known of it, as JSON.
         data: Arc<str>,
+        /// Since when it is there.
+        since: SystemTime,
     },
     /// Is not there any more.
     Left {
@@ -211,8 +215,10 @@ pub struct Table {
     topics: HashMap<Arc<str>, BTreeMap<Arc<str>, Entry>>,
     /// When the grace of a member ends.
     deadlines: BTreeSet<(Duration, Name)>,
-    /// Where a lease has a row, or is to tell something.
-    by_lease: HashMap<Lease, HashSet<Name>>,
+    /// Where a lease has a row.
+    rows: HashMap<Lease, HashSet<Name>>,
+    /// Where a lease is to tell something.
+    tellers: HashMap<Lease, HashSet<Name>>,
 }
 
 /// What is known of one key in one topic.
@@ -277,6 +283,7 @@ impl Entry {
             },
             (Some(told), Some(data)) if told != data => MemberChangeKind::Updated {
                 data: Arc::clone(data),
+                since: time(self.since),
             },
             (Some(_), None) => MemberChangeKind::Left {
                 is_lost: self.is_lost,
@@ -299,6 +306,27 @@ impl Table {
             version,
             ..Self::default()
         }
+    }
+
+    /// Takes over a member that its topic was told of before this table began, and that may come back in the grace; else it is lost.
+    pub fn restore(
+        &mut self,
+        now: Duration,
+        (topic, key, data): (&str, &str, &str),
+        since: Duration,
+        grace: Duration,
+    ) {
+        let name = self.name(topic, key);
+        let members = self.topics.entry(Arc::clone(&name.0)).or_default();
+        let entry = Entry {
+            data: data.into(),
+            since,
+            is_lost: true,
+            told: Some(data.into()),
+            ..Entry::new(now)
+        };
+        members.insert(Arc::clone(&name.1), entry);
+        self.set_grace(&name, Some((now, now + grace)));
     }
 
     /// Renews a lease and gives back its incarnation; of a lease that is not alive any more, or of none, begins another.
@@ -357,9 +385,9 @@ impl Table {
         });
         entry.refresh();
         for old in old {
-            self.unlink(old, &name);
+            unlink(&mut self.rows, old, &name);
         }
-        self.link(lease, &name);
+        self.rows.entry(lease).or_default().insert(name.clone());
         PutAnswer::Kept(self.hand_out(&name, lease))
     }
 
@@ -387,7 +415,7 @@ impl Table {
         entry.is_lost = false;
         let has_grace = entry.rows.is_empty() && !grace.is_zero();
         self.set_grace(&name, has_grace.then_some((now, now + grace)));
-        self.unlink(lease, &name);
+        unlink(&mut self.rows, lease, &name);
         self.hand_out(&name, lease)
     }
 
@@ -395,16 +423,17 @@ impl Table {
     pub fn told(&mut self, change: &MemberChange, lease: Lease) -> Option<MemberChange> {
         let name = self.name(&change.topic, &change.key);
         let entry = self.entry(&name)?;
-        entry
-            .teller
-            .take_if(|(teller, told)| *teller == lease && told.version == change.version)?;
+        let is_it = |(teller, told): &mut (Lease, MemberChange)| {
+            *teller == lease && told.version == change.version
+        };
+        entry.teller.take_if(is_it)?;
         entry.told = match &change.kind {
-            MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data } => {
+            MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data, .. } => {
                 Some(Arc::clone(data))
             }
             MemberChangeKind::Left { .. } => None,
         };
-        self.unlink(lease, &name);
+        unlink(&mut self.tellers, lease, &name);
         self.hand_out(&name, lease)
     }
 
@@ -444,6 +473,10 @@ impl Table {
         if !self.is_alive(now, lease) {
             return changes;
         }
+        // What this lease was handed before, in case that was lost.
+        let own = self.tellers.get(&lease).into_iter().flatten();
+        let own: Vec<_> = own.take(most).cloned().collect();
+        changes.extend(own.iter().filter_map(|name| self.hand_out(name, lease)));
         while changes.len() < most {
             match self.next_over(now) {
                 Some(name) => changes.extend(self.hand_out(&name, lease)),
@@ -465,12 +498,14 @@ impl Table {
         loop {
             let dead = self.leases.iter().find(|(_, until)| **until <= now);
             let dead = *dead?.0;
-            let names = self.by_lease.get(&dead);
-            let Some(name) = names.and_then(|names| names.iter().next().cloned()) else {
+            let first =
+                |names: &HashMap<Lease, HashSet<Name>>| names.get(&dead)?.iter().next().cloned();
+            let Some(name) = first(&self.rows).or_else(|| first(&self.tellers)) else {
                 self.leases.remove(&dead);
-                self.by_lease.remove(&dead);
                 continue;
             };
+            unlink(&mut self.rows, dead, &name);
+            unlink(&mut self.tellers, dead, &name);
             if let Some(entry) = self.entry(&name) {
                 let rows = entry.rows.len();
                 entry.rows.retain(|row| row.lease != dead);
@@ -483,19 +518,16 @@ impl Table {
                     .map(|(_, change)| change)
                     .or(entry.orphan.take());
             }
-            if let Some(names) = self.by_lease.get_mut(&dead) {
-                names.remove(&name);
-            }
             return Some(name);
         }
     }
 
-    /// Hands out what is owed of a key, unless somebody who lives is telling it.
+    /// Hands out what is owed of a key, unless somebody else who lives is telling it.
     fn hand_out(&mut self, name: &Name, lease: Lease) -> Option<MemberChange> {
         let version = self.version + 1;
         let entry = self.topics.get_mut(&*name.0)?.get_mut(&*name.1)?;
-        if entry.teller.is_some() {
-            return None;
+        if let Some((teller, change)) = &entry.teller {
+            return (*teller == lease).then(|| change.clone());
         }
         let owed = |entry: &Entry| {
             Some(MemberChange {
@@ -514,7 +546,7 @@ impl Table {
         };
         entry.teller = Some((lease, change.clone()));
         self.version = self.version.max(change.version);
-        self.link(lease, name);
+        self.tellers.entry(lease).or_default().insert(name.clone());
         Some(change)
     }
 
@@ -552,21 +584,14 @@ impl Table {
             }
         }
     }
+}
 
-    /// Notes that the lease has to do with the key.
-    fn link(&mut self, lease: Lease, name: &Name) {
-        self.by_lease.entry(lease).or_default().insert(name.clone());
-    }
-
-    /// Notes that it has not, if that is so.
-    fn unlink(&mut self, lease: Lease, name: &Name) {
-        let entry = self.entry(name);
-        let is_in = entry.is_some_and(|entry| {
-            let tells = entry.teller.as_ref().is_some_and(|(it, _)| *it == lease);
-            tells || entry.rows.iter().any(|row| row.lease == lease)
-        });
-        if let (false, Some(names)) = (is_in, self.by_lease.get_mut(&lease)) {
-            names.remove(name);
+/// Notes that a lease has no more to do with a key.
+fn unlink(names: &mut HashMap<Lease, HashSet<Name>>, lease: Lease, name: &Name) {
+    if let Some(of_lease) = names.get_mut(&lease) {
+        of_lease.remove(name);
+        if of_lease.is_empty() {
+            names.remove(&lease);
         }
     }
 }

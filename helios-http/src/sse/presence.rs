@@ -27,7 +27,7 @@ mod local;
 mod snapshots;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -79,6 +79,8 @@ pub(crate) struct Presence {
     renewing: tokio::sync::Mutex<()>,
     /// Changes that this node is to tell, and could not.
     untold: Mutex<Vec<(Lease, MemberChange)>>,
+    /// Versions of changes that are being told here: they may be handed out again meanwhile.
+    telling: Mutex<HashSet<u64>>,
     snapshots: Mutex<Snapshots>,
     workers: Semaphore,
     /// When the grace of somebody who was here ends.
@@ -113,6 +115,7 @@ impl Presence {
             lease: Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
             untold: Mutex::default(),
+            telling: Mutex::default(),
             snapshots: Mutex::default(),
             workers: Semaphore::new(WORKERS),
             deadlines: Mutex::default(),
@@ -339,18 +342,33 @@ impl Presence {
         held.is_some_and(|held| held.lease == lease && held.renewed.elapsed() < LEASE)
     }
 
-    /// Publishes a change, and what follows from it.
-    async fn tell(self: &Arc<Self>, lease: Lease, mut change: Option<MemberChange>) {
+    /// Publishes a change, and what follows from it. False if it could not, or if somebody here is doing so already.
+    async fn tell(&self, lease: Lease, mut change: Option<MemberChange>) -> bool {
         while let Some(this) = change {
+            let Some(telling) = Telling::begin(&self.telling, this.version) else {
+                return false;
+            };
             match self.tell_one(lease, &this).await {
                 Ok(next) => change = next,
                 Err(error) => {
                     let error = with_causes(&error);
                     tracing::warn!(error, "a change of who is present could not be told yet");
+                    // Until it is tried again.
+                    telling.keep();
                     lock(&self.untold).push((lease, this));
-                    return;
+                    return false;
                 }
             }
+        }
+        true
+    }
+
+    /// Tells what could not be told before.
+    async fn tell_late(&self) {
+        let untold = std::mem::take(&mut *lock(&self.untold));
+        for (lease, change) in untold {
+            lock(&self.telling).remove(&change.version);
+            self.tell(lease, Some(change)).await;
         }
     }
 
@@ -403,7 +421,7 @@ impl Presence {
                 let data = json!({ "key": key, "data": value(data), "since": since });
                 ("joined", data)
             }
-            MemberChangeKind::Updated { data } => {
+            MemberChangeKind::Updated { data, .. } => {
                 ("updated", json!({ "key": key, "data": value(data) }))
             }
             MemberChangeKind::Left { is_lost } => {
@@ -507,19 +525,17 @@ impl Presence {
         }
         let tables = self.tables()?;
         let lease = self.lease(tables).await?;
-        let untold = std::mem::take(&mut *lock(&self.untold));
-        for (of, change) in untold {
-            self.tell(of, Some(change)).await;
-        }
+        self.tell_late().await;
         loop {
             let changes = within(tables.reap(lease))
                 .await
                 .map_err(SseError::Backplane)?;
-            let is_all = changes.len() < BATCH;
+            let (count, mut told) = (changes.len(), 0);
             for change in changes {
-                self.tell(lease, Some(change)).await;
+                told += usize::from(self.tell(lease, Some(change)).await);
             }
-            if is_all {
+            // What could not be told would be handed out again.
+            if count < BATCH || told == 0 {
                 return Ok(());
             }
         }
@@ -537,6 +553,33 @@ impl Presence {
             );
         }
         self.stopped.cancel();
+    }
+}
+
+/// A change that is being told.
+struct Telling<'a> {
+    all: &'a Mutex<HashSet<u64>>,
+    version: Option<u64>,
+}
+
+impl<'a> Telling<'a> {
+    /// `None` if it is already.
+    fn begin(all: &'a Mutex<HashSet<u64>>, version: u64) -> Option<Self> {
+        let begins = lock(all).insert(version);
+        let version = Some(version);
+        begins.then_some(Self { all, version })
+    }
+
+    fn keep(mut self) {
+        self.version = None;
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if let Some(version) = self.version {
+            lock(self.all).remove(&version);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use helios_core::backplane::BackplaneError;
-use helios_core::presence::table::{Lease, MemberChange, MemberRow, PutAnswer, Table};
+use helios_core::presence::table::{LEASE, Lease, MemberChange, MemberRow, PutAnswer, Table};
 use helios_core::sse::NodeId;
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ const MOST: usize = 256;
 ///   the two differ, and nobody is telling a change of that member, [`put`](Self::put), [`remove`](Self::remove), [`told`](Self::told) and
 ///   [`reap`](Self::reap) hand out the change, to the lease that calls: it is the teller of that member until it calls `told` with the
 ///   change.
+/// * **Lost answers.** The teller of a change is handed it again when it calls `put` or `remove` for that member, and by `reap`.
 /// * **Dead tellers.** A change whose teller's lease has run out is handed out by `reap` again, with the same
 ///   [version](MemberChange::version): the node publishes it with that as its key, so it is published once.
 /// * **Versions** are not given out twice while the backplane remembers keys of published events, over a restart, too.
@@ -153,6 +154,26 @@ impl LocalTables {
             table: Mutex::new(Table::new(version)),
             began: (now.unwrap_or_default(), Instant::now()),
         }
+    }
+
+    /// Takes over a member that its topic was told of by a process before this one: topic, key, data as JSON, and since when it was there. If
+    /// it does not appear within 15 seconds, it is lost. It is for a backplane whose events outlive the process.
+    ///
+    /// ```
+    /// use helios::backplane::{LocalTables, Tables};
+    /// use std::time::SystemTime;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
+    /// let tables = LocalTables::new();
+    /// tables.restore("room:tea", "ann", "null", SystemTime::now());
+    /// assert_eq!(tables.read("room:tea").await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restore(&self, topic: &str, key: &str, data: &str, since: SystemTime) {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH);
+        let (now, since) = (self.now(), since.unwrap_or_default());
+        lock(&self.table).restore(now, (topic, key, data), since, LEASE);
     }
 
     fn now(&self) -> Duration {
