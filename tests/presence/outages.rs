@@ -20,6 +20,8 @@ struct Cuttable {
     is_cut: Arc<AtomicBool>,
     /// Events cannot be published, though all else works.
     is_mute: Arc<AtomicBool>,
+    /// What is put or removed is, and the answer is lost.
+    loses_answers: Arc<AtomicBool>,
 }
 
 impl Cuttable {
@@ -28,6 +30,7 @@ impl Cuttable {
             inner: Arc::new(inner),
             is_cut: Arc::default(),
             is_mute: Arc::default(),
+            loses_answers: Arc::default(),
         }
     }
 
@@ -37,6 +40,21 @@ impl Cuttable {
 
     fn mute(&self, is_mute: bool) {
         self.is_mute.store(is_mute, Ordering::SeqCst);
+    }
+
+    fn lose_answers(&self, loses: bool) {
+        self.loses_answers.store(loses, Ordering::SeqCst);
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: BoxFuture<'_, Result<T, BackplaneError>>,
+    ) -> Result<T, BackplaneError> {
+        let answer = answer.await?;
+        match self.loses_answers.load(Ordering::SeqCst) {
+            true => Err(BackplaneErrorKind::Unknown.into()),
+            false => Ok(answer),
+        }
     }
 
     fn reached(&self) -> Result<(), BackplaneError> {
@@ -111,7 +129,7 @@ impl Tables for Cuttable {
         data: &'a str,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        self.inner.put(lease, topic, key, data, most)
+        Box::pin(self.answer(self.inner.put(lease, topic, key, data, most)))
     }
     fn remove<'a>(
         &'a self,
@@ -120,7 +138,7 @@ impl Tables for Cuttable {
         key: &'a str,
         grace: Duration,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
-        self.inner.remove(lease, topic, key, grace)
+        Box::pin(self.answer(self.inner.remove(lease, topic, key, grace)))
     }
     fn told<'a>(
         &'a self,
@@ -226,6 +244,11 @@ async fn a_store_that_cannot_be_asked_is_an_old_list_or_an_error_but_never_nobod
     let stream = sse.create_connection();
     let error = stream.appear("room:tea", member("bob", "late")).await;
     assert!(matches!(error, Err(SseError::Backplane(_))), "{error:?}");
+    // Nor does an update that failed count.
+    for client in sse.clients() {
+        let error = client.appear("room:tea", member("ann", "sad")).await;
+        assert!(matches!(error, Err(SseError::Backplane(_))), "{error:?}");
+    }
     link.cut(false);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(
@@ -261,5 +284,36 @@ async fn a_change_whose_teller_cannot_tell_it_is_told_later_by_itself_or_by_anot
     assert_eq!(news, ["joined bob calm", "left ann lost", "left bob lost"]);
     assert!(before.elapsed() >= Duration::from_secs(10));
     drop(bob);
+    hears_nothing(&mut looker, 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_fails_on_its_way_leaves_the_data_of_before() {
+    let backplane = InMemory::new();
+    let link = Cuttable::new(backplane.node());
+    let one = node(link.clone()).await;
+    let _ann = open(&one, "/rooms/tea/ann/happy").await;
+    let client = one.sse_service().clients().remove(0);
+    link.lose_answers(true);
+    let error = client.appear("room:tea", member("ann", "sad")).await;
+    assert!(matches!(error, Err(SseError::Backplane(_))), "{error:?}");
+    link.lose_answers(false);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(present(&one).await, ["ann happy here"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_answer_is_lost_is_told_all_the_same() {
+    let backplane = InMemory::new();
+    let link = Cuttable::new(backplane.node());
+    let (one, two) = (node(link.clone()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    link.lose_answers(true);
+    drop(ann);
+    sleep(Duration::from_secs(1)).await;
+    link.lose_answers(false);
+    assert_eq!(told(&mut looker).await, "left ann left");
     hears_nothing(&mut looker, 60).await;
 }

@@ -409,7 +409,8 @@ impl Table {
         // Somebody in the grace may leave for good.
         let leaves = entry.rows.len() < rows || (grace.is_zero() && entry.grace.is_some());
         if !leaves {
-            return None;
+            // The answer to an earlier call may have been lost.
+            return self.hand_out(&name, lease);
         }
         entry.refresh();
         entry.is_lost = false;

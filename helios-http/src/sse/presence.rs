@@ -26,8 +26,7 @@
 mod local;
 mod snapshots;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -65,7 +64,7 @@ const WORKERS: usize = 64;
 const BATCH: usize = 256;
 
 /// The tables are not asked more often than this what is over.
-const PAUSE: Duration = Duration::from_millis(100);
+const QUARTER: Duration = Duration::from_millis(250);
 
 /// The presence of one hub.
 pub(crate) struct Presence {
@@ -83,8 +82,8 @@ pub(crate) struct Presence {
     telling: Mutex<HashSet<u64>>,
     snapshots: Mutex<Snapshots>,
     workers: Semaphore,
-    /// When the grace of somebody who was here ends.
-    deadlines: Mutex<BinaryHeap<Reverse<Instant>>>,
+    /// When the grace of somebody who was here ends, in quarters of a second of the hub's time.
+    deadlines: Mutex<BTreeSet<u64>>,
     alarm: Arc<Notify>,
     runtime: Mutex<Option<Handle>>,
     /// Signalled when nobody brings a member up to date any more.
@@ -167,9 +166,8 @@ impl Presence {
         // The stream may be over already.
         begun();
         self.begin(changed);
-        answer
-            .await
-            .unwrap_or(Err(SseError::Closed(CloseReason::Rejected)))
+        // Without an answer, a later call for the same stream counts, or the stream is over, which it tells itself.
+        answer.await.unwrap_or(Ok(()))
     }
 
     /// A stream is in a topic no more.
@@ -240,9 +238,8 @@ impl Presence {
         let Ok(_permit) = self.workers.acquire().await else {
             return;
         };
-        while let Err(error) = self.take_steps(name).await {
+        if let Err(error) = self.take_steps(name).await {
             lock(&self.local).pause(name, &error);
-            return;
         }
     }
 
@@ -302,7 +299,7 @@ impl Presence {
         lock(&self.local).removed(name);
         self.tell(lease, change).await;
         if !grace.is_zero() {
-            lock(&self.deadlines).push(Reverse(Instant::now() + grace));
+            lock(&self.deadlines).insert(quarters(self.hub.now() + grace) + 1);
             self.alarm.notify_one();
         }
         Ok(())
@@ -499,9 +496,11 @@ impl Presence {
 
     /// When to look again: at the end of a grace, if that is before.
     fn next_due(&self, due: Instant) -> Instant {
-        let deadlines = lock(&self.deadlines);
-        let first = deadlines.peek().map(|Reverse(at)| *at + PAUSE);
-        first.map_or(due, |first| first.min(due))
+        let first = lock(&self.deadlines).first().copied();
+        let Some(first) = first else { return due };
+        let left =
+            (QUARTER * u32::try_from(first).unwrap_or(u32::MAX)).saturating_sub(self.hub.now());
+        due.min(Instant::now() + left)
     }
 
     async fn renew_and_put(self: &Arc<Self>) -> Result<(), SseError> {
@@ -516,13 +515,8 @@ impl Presence {
     }
 
     async fn reap(self: &Arc<Self>) -> Result<(), SseError> {
-        let now = Instant::now();
-        {
-            let mut deadlines = lock(&self.deadlines);
-            while deadlines.peek().is_some_and(|Reverse(at)| *at <= now) {
-                deadlines.pop();
-            }
-        }
+        let now = quarters(self.hub.now());
+        lock(&self.deadlines).retain(|at| *at > now);
         let tables = self.tables()?;
         let lease = self.lease(tables).await?;
         self.tell_late().await;
@@ -581,6 +575,10 @@ impl Drop for Telling<'_> {
             lock(self.all).remove(&version);
         }
     }
+}
+
+fn quarters(time: Duration) -> u64 {
+    time.as_secs() * 4 + u64::from(time.subsec_millis() / 250)
 }
 
 fn log_failed(kept: Result<(), SseError>) {

@@ -39,6 +39,8 @@ pub(super) struct Local {
     slots: HashMap<Name, Slot>,
     by_stream: HashMap<ClientId, HashMap<Arc<str>, Arc<str>>>,
     version: u64,
+    /// Members that somebody brings up to date.
+    busy: usize,
 }
 
 /// One member here.
@@ -174,7 +176,9 @@ impl Local {
     /// Whether somebody is to begin to bring the row of a member up to date.
     pub(super) fn begin(&mut self, name: &Name) -> bool {
         let slot = self.slots.get_mut(name);
-        slot.is_some_and(|slot| !std::mem::replace(&mut slot.is_busy, true))
+        let begins = slot.is_some_and(|slot| !std::mem::replace(&mut slot.is_busy, true));
+        self.busy += usize::from(begins);
+        begins
     }
 
     /// The next step; without one, nobody brings it up to date any more.
@@ -196,7 +200,7 @@ impl Local {
 
     fn end(&mut self, name: &Name) {
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.is_busy = false;
+            self.busy -= usize::from(std::mem::take(&mut slot.is_busy));
             if slot.streams.is_empty() && slot.row.is_none() {
                 self.slots.remove(name);
             }
@@ -282,7 +286,7 @@ impl Local {
 
     /// Whether nobody brings anything up to date.
     pub(super) fn is_quiet(&self) -> bool {
-        self.slots.values().all(|slot| !slot.is_busy)
+        self.busy == 0
     }
 }
 

@@ -407,7 +407,8 @@ impl SseStream {
     ///
     /// [`SseError::Presence`], with what is wrong with the topic, the member or the handle; [`SseError::TooManyJoined`] in more topics than
     /// `max_topics_per_connection`; [`SseError::Closed`] after the end; [`SseError::Event`] for data that cannot be written as
-    /// JSON; [`SseError::Backplane`] if there is one and it fails: then the stream is what it was before.
+    /// JSON; [`SseError::Backplane`] if there is one and it fails. Behind an error the stream is who it was before, with
+    /// the data of before; but one that was to be somebody else is nobody.
     ///
     /// ```
     /// use helios::prelude::*;

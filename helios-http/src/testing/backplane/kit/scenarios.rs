@@ -2,6 +2,7 @@
 
 mod history;
 mod leases;
+mod members;
 mod publishing;
 mod watching;
 
@@ -54,6 +55,8 @@ pub(super) async fn run<R: Rig>(nodes: &Arc<Nodes<R>>, report: &mut Report) {
         "nothing is published behind an end" => ends,
         "an answer to a watch has its place" => watch_place,
         "what is unwatched is not handed over" => unwatch,
+        "members are those whose rows are there, and changes are handed out once" => members,
+        "a member that comes back within its grace changes nothing" => members_in_grace,
         "a lease begins with its node and is given up with it" => lease,
     );
 }
@@ -65,7 +68,10 @@ pub(super) async fn leases<R: Rig>(nodes: &Arc<Nodes<R>>, lasting: Duration) -> 
     }
     Some(match Scene::new(nodes).await {
         Ok(scene) => {
-            let ended = scene.lease_runs_out().await;
+            let ended = match scene.lease_runs_out().await {
+                Ok(()) => scene.rows_run_out().await,
+                ended => ended,
+            };
             scene.close(ended).await
         }
         Err(found) => vec![found],
