@@ -115,3 +115,17 @@ impl<B: Backplane> Scene<B> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kit;
+    use super::*;
+    use crate::testing::backplane::InMemory;
+
+    #[tokio::test(start_paused = true)]
+    async fn in_memory_a_lease_runs_out_with_its_rows_and_comes_back() {
+        let nodes = Arc::new(Nodes::new(InMemory::new(), &Kit::new(1)));
+        let found = leases(&nodes, 2 * LEASE).await;
+        assert_eq!(found.as_deref(), Some(&[][..]));
+    }
+}
