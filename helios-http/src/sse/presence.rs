@@ -583,10 +583,9 @@ fn quarters(time: Duration) -> u64 {
 
 fn log_failed(kept: Result<(), SseError>) {
     match kept {
-        Ok(()) => {}
         // What is down says so itself, and what has no tables says so to whoever asks.
         Err(SseError::Backplane(down)) if down.kind() == BackplaneErrorKind::Down => {}
-        Err(SseError::Presence(_)) => {}
+        Ok(()) | Err(SseError::Presence(_)) => {}
         Err(error) => {
             let error = with_causes(&error);
             tracing::warn!(error, "who is present could not be kept up to date");
