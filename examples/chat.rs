@@ -8,13 +8,14 @@
 //! What a page has missed comes from the hub's history. A new page, and one that history does not reach, after a restart for
 //! one, gets the last messages that the app itself keeps, in `chat.json`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 use garde::Validate;
 use helios::prelude::*;
+use helios::sse::{Member, SseOptions};
 use serde::{Deserialize, Serialize};
 
 /// Who may make rooms may fill the memory with them, so there are these.
@@ -103,20 +104,17 @@ impl Store {
 
 /// Kept with a connection.
 #[derive(Clone)]
-struct Guest {
-    room: &'static str,
-    name: String,
-}
+struct Room(&'static str);
 
-/// Who is where. It is the app's own: a connection is not among `clients_in` before its hooks are done.
-type People = HashMap<ClientId, Guest>;
+/// In all rooms it is known who is there.
+pub(crate) fn options(sse: &mut SseOptions) {
+    sse.presence = ROOMS.map(String::from).into();
+}
 
 #[derive(Injectable)]
 pub(crate) struct Rooms {
     store: Arc<Store>,
     sse: SseService,
-    #[inject(default)]
-    people: tokio::sync::Mutex<People>,
 }
 
 #[controller(prefix = "rooms")]
@@ -129,8 +127,16 @@ impl Rooms {
     ) -> Result<SseStream, HttpError> {
         let (room, name) = (known(room)?, visitor.0.name);
         let client = self.sse.subscribe([room]).await?;
-        client.insert(Guest { room, name });
+        client.appear(room, Member::new(name)).await?;
+        client.insert(Room(room));
         Ok(client)
+    }
+
+    /// A page that shows somebody as away asks again: of one who comes back in time nothing is told.
+    #[get("{room}/people")]
+    async fn people(&self, #[param] room: &str) -> Result<serde_json::Value, HttpError> {
+        let here = self.sse.present(known(room)?).await?;
+        Ok(json!(here.members()))
     }
 
     #[post("{room}")]
@@ -145,45 +151,18 @@ impl Rooms {
         said.await.map_err(internal)?
     }
 
-    #[on_sse_connection]
-    async fn entered(&self, client: SseStream) -> Result<(), HttpError> {
-        self.change(&client, |people, guest| people.insert(client.id(), guest))
-            .await
-    }
-
     /// Comes before everything that the page will see next.
     #[on_sse_snapshot]
     async fn last_messages(&self, client: SseStream) -> Result<(), HttpError> {
-        for message in self.store.last(guest(&client)?.room) {
+        let nowhere = || HttpError::internal("nobody is in this room");
+        let Room(room) = client.get().ok_or_else(nowhere)?;
+        let here = self.sse.present(room).await?;
+        client
+            .send(SseEvent::json(here.members()).event("people"))
+            .await?;
+        for message in self.store.last(room) {
             client.send(said(&message)).await?;
         }
-        Ok(())
-    }
-
-    #[on_sse_close]
-    async fn left(&self, client: SseStream) -> Result<(), HttpError> {
-        self.change(&client, |people, _| people.remove(&client.id()))
-            .await
-    }
-}
-
-impl Rooms {
-    /// Tells the room who is in it. The lock is held meanwhile: the lists go out in the order of the changes.
-    async fn change<T>(
-        &self,
-        client: &SseStream,
-        change: impl FnOnce(&mut People, Guest) -> T,
-    ) -> Result<(), HttpError> {
-        let guest = guest(client)?;
-        let room = guest.room;
-        let mut people = self.people.lock().await;
-        let mut changed = people.clone();
-        change(&mut changed, guest);
-        let here = changed.values().filter(|guest| guest.room == room);
-        let names: BTreeSet<_> = here.map(|guest| &guest.name).collect();
-        let names = SseEvent::json(names).event("people");
-        self.sse.publish(room, names).await?;
-        *people = changed;
         Ok(())
     }
 }
@@ -191,12 +170,6 @@ impl Rooms {
 fn known(room: &str) -> Result<&'static str, HttpError> {
     let known = ROOMS.into_iter().find(|known| *known == room);
     known.ok_or_else(|| HttpError::not_found("there is no such room"))
-}
-
-fn guest(client: &SseStream) -> Result<Guest, HttpError> {
-    client
-        .get()
-        .ok_or_else(|| HttpError::internal("nobody is in this room"))
 }
 
 fn said(message: &Message) -> SseEvent {
@@ -230,5 +203,6 @@ pub(crate) struct App;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::open("chat.json".into())?;
-    Ok(Helios::new(App).provide(store).listen().await?)
+    let app = Helios::new(App).sse_options(options).provide(store);
+    Ok(app.listen().await?)
 }

@@ -150,6 +150,7 @@ pub mod sse {
     pub use helios_core::encode::{KEEP_ALIVE, encode, encode_into};
     pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
     pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits, Replay};
+    pub use helios_core::presence::{Member, MemberStatus, PresenceError, Present, PresentMember};
     pub use helios_core::sse::{
         ClientId, ClientIdError, CloseReason, END_MARK, ResetReason, SnapshotReason, SseError,
         SseReset, SseSnapshot,

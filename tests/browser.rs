@@ -156,7 +156,10 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
     let journal = Journal::default();
     let start = |listener| {
         let store = chat::Store::open(folder.0.join("chat.json")).unwrap();
-        let app = Helios::new(ChatApp).provide(journal.clone()).provide(store);
+        let app = Helios::new(ChatApp)
+            .sse_options(chat::options)
+            .provide(journal.clone())
+            .provide(store);
         TestServer::start_on(app, listener)
     };
     let both_show = async |messages: &str| {

@@ -24,6 +24,7 @@ pub mod lifecycle;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 pub mod path;
+pub mod presence;
 mod query_string;
 pub mod reply;
 pub mod request;

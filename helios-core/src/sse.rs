@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::backplane::{BackplaneError, BackplaneErrorKind};
 use crate::error::{HttpError, IntoHttpError};
 use crate::event::EventError;
+use crate::presence::PresenceError;
 
 /// The id of the event that ends a finished stream. A client that brings it back as `Last-Event-ID` has seen
 /// everything: it is answered 204, which stops an `EventSource` for good. No event of an app may have this id.
@@ -498,6 +499,9 @@ pub enum SseError {
     /// The backplane could not be reached, or did not do what it was asked for.
     #[error(transparent)]
     Backplane(BackplaneError),
+    /// Somebody cannot appear in a topic, or who is there cannot be told.
+    #[error(transparent)]
+    Presence(PresenceError),
     /// No stream has this id here.
     #[error("no client has the id {0}")]
     NoSuchClient(ClientId),
@@ -539,6 +543,12 @@ impl IntoSseError for EventError {
     }
 }
 
+impl IntoSseError for PresenceError {
+    fn into_sse_error(self) -> SseError {
+        SseError::Presence(self)
+    }
+}
+
 impl IntoSseError for HttpError {
     fn into_sse_error(self) -> SseError {
         SseError::Failed(Arc::new(self))
@@ -571,6 +581,20 @@ impl IntoHttpError for SseError {
             }
             SseError::TooManyJoined { .. } | SseError::InvalidKey => {
                 HttpError::bad_request(self.to_string())
+            }
+            SseError::Presence(error) => {
+                let status = match &error {
+                    PresenceError::TooManyMembers { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                    PresenceError::InvalidKey | PresenceError::DataTooLarge { .. } => {
+                        StatusCode::BAD_REQUEST
+                    }
+                    _ => return HttpError::internal("presence failed").with_source(error),
+                };
+                let text = match &error {
+                    PresenceError::TooManyMembers { .. } => "the topic is full".to_owned(),
+                    error => error.to_string(),
+                };
+                HttpError::new(status, text).with_source(error)
             }
             other => HttpError::internal("a stream failed").with_source(other),
         }

@@ -14,6 +14,7 @@ mod network;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod output;
+mod presence;
 mod publish;
 mod reply;
 mod service;

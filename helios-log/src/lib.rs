@@ -52,6 +52,7 @@ mod full;
 mod history;
 mod log;
 mod machine;
+mod members;
 mod opening;
 mod sequence;
 mod shared;

@@ -11,17 +11,18 @@ use std::time::{Duration, SystemTime};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::{
     Ask, Backplane, BackplaneError, BackplaneErrorKind, BoxFuture, History, NodeId, Publish,
-    Started, Startup, Status, Watched,
+    Started, Startup, Status, Tables, Watched,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
-use crate::error::LogError;
+use crate::error::{LogError, with_causes};
 use crate::folder::{Folder, boot};
 use crate::history::{Question, read_ends, watch};
 use crate::machine::Machine;
+use crate::members::Members;
 use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
@@ -76,6 +77,7 @@ struct Running {
     shared: Arc<Shared>,
     clock: Clock,
     messages: Sender<Message>,
+    members: Members,
     /// Places of those that wait.
     places: Arc<Semaphore>,
 }
@@ -183,7 +185,16 @@ impl Log {
             let sequence = shared.sequence();
             sequence.id(sequence.head.newest)
         };
+        let members = Members::new(messages.clone());
+        if let Err(error) = shared.in_store(|store| members.restore(store)) {
+            let error = with_causes(&error);
+            tracing::error!(
+                error,
+                "those who were present cannot be read: topics are not told that they are lost"
+            );
+        }
         let running = Running {
+            members,
             shared,
             clock: Clock::at((self.machine.now)()),
             messages,
@@ -412,6 +423,11 @@ impl Backplane for Log {
     fn is_alive(&self, _: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
         // There is no other node.
         Box::pin(async { Ok(false) })
+    }
+
+    fn tables(&self) -> Option<&dyn Tables> {
+        let running = self.running.get()?;
+        Some(&running.members)
     }
 
     fn status(&self) -> Status {

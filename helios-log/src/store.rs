@@ -7,6 +7,7 @@
 //! | `f` topic | what has finished the topic: number, time, bytes |
 //! | `k` topic, key | what was published with the key: number, time |
 //! | `x` time, number | the `k` of that time |
+//! | `p` topic, key | a member of whom the topic was told: since when it is there, data |
 //! | `h` | [`Head`] |
 //!
 //! Numbers and times are eight bytes, big-endian, and times are milliseconds since 1970. Before a topic that something follows stands its
@@ -250,6 +251,7 @@ const EVENT: u8 = b'e';
 const FINISH: u8 = b'f';
 const KEY: u8 = b'k';
 pub(crate) const KEY_BY_TIME: u8 = b'x';
+pub(crate) const MEMBER: u8 = b'p';
 
 /// About so much the store takes for each row beside its key and its value: lengths, its own number, its part of an index and a filter.
 const AROUND_A_ROW: u64 = 24;
@@ -295,6 +297,20 @@ pub(crate) fn finish_key(topic: &str) -> Vec<u8> {
 
 pub(crate) fn key_key(topic: &str, key: &str) -> Vec<u8> {
     of_topic(KEY, topic, key.as_bytes())
+}
+
+pub(crate) fn member_key(topic: &str, key: &str) -> Vec<u8> {
+    of_topic(MEMBER, topic, key.as_bytes())
+}
+
+/// The topic and the key of a [`member_key`].
+pub(crate) fn names_of(packed: &[u8]) -> Result<(&str, &str), StoreError> {
+    let names = || {
+        let (length, rest) = packed.get(1..)?.split_first_chunk()?;
+        let (topic, key) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        Some((str::from_utf8(topic).ok()?, str::from_utf8(key).ok()?))
+    };
+    names().ok_or_else(|| StoreError::damaged("a member without names"))
 }
 
 pub(crate) fn key_by_time(at: u64, seq: u64) -> Vec<u8> {

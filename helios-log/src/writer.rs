@@ -67,6 +67,8 @@ pub enum Durability {
 
 pub(crate) enum Message {
     Publish(Request),
+    /// A row to be written by itself.
+    Note(Change, oneshot::Sender<Result<(), BackplaneError>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -176,6 +178,10 @@ impl Writer {
             };
             let stop = match messages.recv_timeout(wait) {
                 Ok(Message::Publish(first)) => self.take_group(first, messages),
+                Ok(Message::Note(row, answer)) => {
+                    self.guarded(|this| this.note(row, answer));
+                    None
+                }
                 Ok(Message::Stop(answer)) => Some(Some(answer)),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(None),
@@ -219,6 +225,8 @@ impl Writer {
                     bytes += request.event.bytes.len();
                     requests.push(request);
                 }
+                // It hangs on no event that waits: whoever tells it waits for it before.
+                Ok(Message::Note(row, answer)) => self.guarded(|this| this.note(row, answer)),
                 Ok(Message::Stop(answer)) => break Some(Some(answer)),
                 // Those that were answered just now are about to publish again: without them every other group would be of one.
                 Err(TryRecvError::Empty)
@@ -346,6 +354,18 @@ impl Writer {
             self.trimming.published(topic, past);
         }
         Ok(())
+    }
+
+    /// Writes a row beside the events. Whether it is there after a failure does not matter.
+    fn note(&mut self, row: Change, answer: oneshot::Sender<Result<(), BackplaneError>>) {
+        let written = self.check_health().and_then(|()| {
+            let commit = (self.disk)(Act::Commit).map_err(StoreError::of_io);
+            let commit = commit.and_then(|()| self.shared.in_store(|store| store.commit(&[row])));
+            commit.map_err(|error| self.not_written(error, Vec::new()))
+        });
+        self.is_dirty |= written.is_ok();
+        // Whoever wanted it may be gone.
+        let _ = answer.send(written);
     }
 
     fn sync_store(&self) -> Result<(), StoreError> {

@@ -16,5 +16,7 @@ mod full;
 mod keeping;
 #[path = "log/kill.rs"]
 mod kill;
+#[path = "log/members.rs"]
+mod members;
 #[path = "log/sequence.rs"]
 mod sequence;

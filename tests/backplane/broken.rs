@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use helios::backplane::{
     Ask, Backplane, BackplaneError, BackplaneErrorKind, BackplaneEvent, BackplaneSink, BoxFuture,
-    History, NodeId, PastEvent, Publish, Started, Startup, Status, Watched,
+    History, Lease, MemberChange, MemberRow, NodeId, PastEvent, Publish, PutAnswer, Started,
+    Startup, Status, Tables, Watched,
 };
 use helios::sse::EventId;
 use helios::testing::backplane::{FaultKind, InMemory, Kit, Rig, Weather};
@@ -30,6 +31,7 @@ enum Flaw {
     KeepsHandingOver,
     KeepsLease,
     KnowsOtherSequences,
+    HasNoGrace,
 }
 
 /// How often.
@@ -225,8 +227,63 @@ impl Backplane for Broken {
         self.inner.is_alive(node)
     }
 
+    fn tables(&self) -> Option<&dyn Tables> {
+        Some(self)
+    }
+
     fn status(&self) -> Status {
         self.inner.status()
+    }
+}
+
+impl Tables for Broken {
+    fn lease(
+        &self,
+        node: NodeId,
+        incarnation: Option<u64>,
+    ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
+        Tables::lease(&self.inner, node, incarnation)
+    }
+
+    fn put<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        data: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
+        self.inner.put(lease, topic, key, data, most)
+    }
+
+    fn remove<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        grace: Duration,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        let grace = match self.flaw {
+            Flaw::HasNoGrace => Duration::ZERO,
+            _ => grace,
+        };
+        self.inner.remove(lease, topic, key, grace)
+    }
+
+    fn told<'a>(
+        &'a self,
+        lease: Lease,
+        change: &'a MemberChange,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        self.inner.told(lease, change)
+    }
+
+    fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
+        self.inner.read(topic)
+    }
+
+    fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>> {
+        self.inner.reap(lease)
     }
 }
 
@@ -320,4 +377,9 @@ async fn a_lease_that_outlives_its_node_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_that_does_not_tell_sequences_apart_is_found() {
     is_caught(Flaw::KnowsOtherSequences, &[FaultKind::Epoch]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_has_no_grace_is_found() {
+    is_caught(Flaw::HasNoGrace, &[FaultKind::Members]).await;
 }

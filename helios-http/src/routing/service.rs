@@ -336,14 +336,11 @@ impl HeliosService {
     /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started
     /// before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
-        if let Some(replication) = self.streams.replication() {
-            let started = replication.start().await;
-            started.map_err(Error::Backplane)?;
-        }
+        self.streams.start_backplane().await?;
         for (n, services) in self.services.iter().enumerate() {
             if let Err(error) = services.start().await {
                 stop(&self.services[..n]).await;
-                self.stop_backplane().await;
+                self.streams.stop_backplane().await;
                 return Err(Error::Start(error));
             }
         }
@@ -362,13 +359,7 @@ impl HeliosService {
     pub(crate) async fn stop(&self) {
         stop(&self.services).await;
         // Services may have published their last words.
-        self.stop_backplane().await;
-    }
-
-    async fn stop_backplane(&self) {
-        if let Some(replication) = self.streams.replication() {
-            replication.stop().await;
-        }
+        self.streams.stop_backplane().await;
     }
 }
 

@@ -7,17 +7,22 @@ mod payload;
 mod questions;
 pub(crate) mod replication;
 mod sink;
+mod tables;
 mod watching;
 
 use helios_core::hub::EventId;
 
 pub use crate::future::BoxFuture;
 pub use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
+pub use helios_core::presence::table::{
+    Lease, MemberChange, MemberChangeKind, MemberRow, PutAnswer,
+};
 pub use helios_core::sse::NodeId;
 pub use questions::{
     Ask, History, PastEvent, Publish, Started, Startup, Status, Watched, WatchedTopic,
 };
 pub use sink::{BackplaneEvent, BackplaneSink};
+pub use tables::{LocalTables, Tables};
 pub(crate) use watching::SLICE;
 
 /// Joins the hubs of several servers, so that what is published on one reaches the clients of all. Or it keeps the events of one server
@@ -289,6 +294,11 @@ pub trait Backplane: Send + Sync + 'static {
     ///
     /// An error goes to whoever sends.
     fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>>;
+
+    /// Where members of topics are kept, if the backplane can do that: presence needs it. By default there is nothing.
+    fn tables(&self) -> Option<&dyn Tables> {
+        None
+    }
 
     /// How the backplane is reached now. It costs nothing: it is asked for each publish and each join.
     fn status(&self) -> Status;

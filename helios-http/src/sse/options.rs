@@ -75,6 +75,14 @@ pub struct SseOptions {
     /// Tells streams that have joined topics while the backplane is down, by `helios:stale` with `{"stale":true}`, and when it is
     /// back, with `false`. Plain streams are told nothing. Default: off.
     pub tell_stale: bool,
+    /// In which topics it is known who is there, by name or by a pattern that ends in `*`: `room:*`. In all others presence is off, and
+    /// [`SseStream::appear`](crate::sse::SseStream::appear) is an error. Default: none.
+    pub presence: Vec<String>,
+    /// How long a member may be away, after its last stream has ended, before its topic is told that it has left. Default: 10 s.
+    pub presence_grace: Duration,
+    /// How many members a topic may have; one more is an error to who appears. All of them are told of each: that is a square of events when
+    /// all come at once. Default: 1,000.
+    pub max_members: usize,
     /// How many topics there may be; one more is an error to who joins or publishes. One disappears when nobody is in it and
     /// its history has expired. Default: 100,000.
     pub max_topics: usize,
@@ -349,6 +357,9 @@ impl Default for SseOptions {
             history_bytes: 64 << 20,
             keep_keys: Duration::from_secs(120),
             tell_stale: false,
+            presence: Vec::new(),
+            presence_grace: Duration::from_secs(10),
+            max_members: 1_000,
             max_topics: 100_000,
             max_topics_per_connection: 100,
             stuck_after: Duration::from_secs(30),
@@ -409,12 +420,14 @@ impl SseOptions {
     }
 
     pub(crate) fn history_of(&self, topic: &str) -> HistoryLimits {
-        let fits = |(pattern, _): &&(String, HistoryLimits)| match pattern.strip_suffix('*') {
-            Some(start) => topic.starts_with(start),
-            None => topic == pattern,
-        };
-        let own = self.topic_history.iter().find(fits);
+        let mut own = self.topic_history.iter();
+        let own = own.find(|(pattern, _)| fits(pattern, topic));
         own.map_or(self.history, |(_, limits)| *limits)
+    }
+
+    /// Whether it is known who is in this topic.
+    pub(crate) fn has_presence(&self, topic: &str) -> bool {
+        self.presence.iter().any(|pattern| fits(pattern, topic))
     }
 
     /// The log of a new topic, of which nothing up to this id is known. A burst may be longer than its history: who reads it as
@@ -471,6 +484,14 @@ impl SseOptions {
         let silences = [self.keep_alive, of_routes].into_iter().flatten();
         let shortest = silences.fold(self.stuck_after, Duration::min) / 8;
         shortest.clamp(TICK, Duration::from_secs(1))
+    }
+}
+
+/// Whether a topic has this name, or if it ends in `*`, one that begins so.
+fn fits(pattern: &str, topic: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => topic.starts_with(start),
+        None => topic == pattern,
     }
 }
 

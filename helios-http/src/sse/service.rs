@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use axum_core::response::Response;
 use helios_core::event::IntoSseEvent;
 use helios_core::hub::{EventId, Replay};
+use helios_core::presence::Present;
 use helios_core::sse::{ClientId, SseError};
 use http::request::Parts;
 
@@ -626,6 +627,38 @@ impl SseService {
         let clients = self.streams.live().into_iter();
         let members = clients.filter(|client| client.is_in(topic));
         members.map(SseStream::of).collect()
+    }
+
+    /// Returns who is in a topic, on all servers: those who [appear](SseStream::appear) there. Each has a
+    /// [status](helios_core::presence::MemberStatus), which says how certain that is.
+    ///
+    /// If the backplane cannot be reached, it is what was found here last, with its [age](Present::age). It is never empty for lack of an
+    /// answer. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Presence`] if presence is off in the topic, or the backplane keeps no members; [`SseError::Backplane`] if it fails and
+    /// nothing was found before.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Rooms {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "rooms")]
+    /// impl Rooms {
+    ///     #[get("{room}/people")]
+    ///     async fn people(&self, #[param] room: &str) -> Result<serde_json::Value, SseError> {
+    ///         let here = self.sse.present(format!("room:{room}")).await?;
+    ///         Ok(json!({ "at": here.at().to_string(), "people": here.members() }))
+    ///     }
+    /// }
+    /// ```
+    pub async fn present(&self, topic: impl AsRef<str>) -> Result<Present, SseError> {
+        self.streams.presence().present(topic.as_ref()).await
     }
 
     /// Sends an event to every attached stream, as [`SseService::publish`] does to those of a topic. On a stream

@@ -103,9 +103,7 @@ impl SseHub {
         let hub = Self::with_options(change)?;
         let streams = &hub.sse.streams;
         streams.set_backplane(Arc::new(backplane));
-        if let Some(replication) = streams.replication() {
-            replication.start().await.map_err(Error::Backplane)?;
-        }
+        streams.start_backplane().await?;
         Ok(hub)
     }
 
@@ -149,8 +147,6 @@ impl SseHub {
     /// A server that shuts down gracefully waits for its connections: call it first.
     pub async fn shutdown(&self, deadline: Duration) {
         self.sse.streams.drain_within(deadline).await;
-        if let Some(replication) = self.sse.streams.replication() {
-            replication.stop().await;
-        }
+        self.sse.streams.stop_backplane().await;
     }
 }

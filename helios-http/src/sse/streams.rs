@@ -15,11 +15,13 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::drain::MountedAnswers;
+use crate::error::Error;
 use crate::sse::backplane::replication::{Private, Replication};
 use crate::sse::backplane::{Backplane, Status};
 use crate::sse::hub::topics::Membership;
 use crate::sse::hub::{Hub, Publication};
 use crate::sse::limiter::Limiter;
+use crate::sse::presence::Presence;
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
@@ -32,6 +34,8 @@ pub(crate) struct Streams {
     replication: OnceLock<Arc<Replication>>,
     /// That of the attribute or the environment, if there is no other.
     default_replication: OnceLock<Arc<Replication>>,
+    /// Who is in which topic; made when that is first of interest.
+    presence: OnceLock<Arc<Presence>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
     live: AtomicUsize,
     /// Signalled when the last live stream has ended.
@@ -66,6 +70,7 @@ impl Streams {
             hub: Arc::new(Hub::new()),
             replication: OnceLock::new(),
             default_replication: OnceLock::new(),
+            presence: OnceLock::new(),
             by_id: Mutex::default(),
             live: AtomicUsize::new(0),
             quiet: Notify::new(),
@@ -132,6 +137,35 @@ impl Streams {
         self.replication
             .get()
             .or_else(|| self.default_replication.get())
+    }
+
+    /// Who is in which topic. The backplane, if there is one, is set before.
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        let new = || Presence::new(Arc::clone(&self.hub), self.replication().cloned());
+        self.presence.get_or_init(|| Arc::new(new()))
+    }
+
+    /// Connects the backplane, if there is one.
+    pub(crate) async fn start_backplane(&self) -> Result<(), Error> {
+        let Some(replication) = self.replication() else {
+            return Ok(());
+        };
+        replication.start().await.map_err(Error::Backplane)?;
+        // Others may have left members behind.
+        if !self.hub.options().presence.is_empty() {
+            self.presence().keep();
+        }
+        Ok(())
+    }
+
+    /// Gives up who is present here, and then disconnects the backplane.
+    pub(crate) async fn stop_backplane(&self) {
+        if let Some(presence) = self.presence.get() {
+            presence.stop().await;
+        }
+        if let Some(replication) = self.replication() {
+            replication.stop().await;
+        }
     }
 
     /// Tells streams whether what they show may be stale, if the app wants that.

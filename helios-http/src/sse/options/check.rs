@@ -36,7 +36,7 @@ impl SseOptions {
         ])
     }
 
-    fn times(&self) -> [Row<'_>; 9] {
+    fn times(&self) -> [Row<'_>; 10] {
         let at_least = |time: Option<Duration>| time.is_none_or(|time| time >= TICK);
         let (age, retry) = (self.max_age, self.connections.retry);
         let too_old = age.is_some_and(|age| age > 3_650 * DAY);
@@ -84,6 +84,12 @@ impl SseOptions {
                 "a day at the most",
             ),
             (
+                "presence_grace",
+                self.presence_grace > DAY,
+                &self.presence_grace,
+                "a day at the most",
+            ),
+            (
                 "connections.retry",
                 retry > DAY,
                 &self.connections.retry,
@@ -92,7 +98,7 @@ impl SseOptions {
         ]
     }
 
-    fn bounds(&self) -> [Row<'_>; 8] {
+    fn bounds(&self) -> [Row<'_>; 9] {
         let prefix = &self.control_prefix;
         let wrong_prefix = prefix.is_empty() || prefix.contains(['\r', '\n', '\0']);
         let (backlog, rate) = (&self.backlog, &self.connections.per_second);
@@ -126,6 +132,12 @@ impl SseOptions {
                 short,
                 &self.history_bytes,
                 "twice `max_event_bytes` at least: readers read from the history",
+            ),
+            (
+                "max_members",
+                self.max_members == 0,
+                &self.max_members,
+                "at least one member",
             ),
             ("max_topics", *all == 0, all, "at least one topic"),
             (

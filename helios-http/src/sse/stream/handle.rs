@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use helios_core::event::{IntoSseEvent, SseEvent};
 use helios_core::hub::Replay;
+use helios_core::presence::Member;
 use helios_core::sse::{ClientId, CloseReason, SseError};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -390,6 +391,74 @@ impl SseStream {
     pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
         self.state.leave(topic.as_ref());
         Ok(())
+    }
+
+    /// Appears as a member in a topic, for as long as this stream lasts: [`SseService::present`](crate::sse::SseService::present) lists it, and
+    /// those who have joined the topic get `helios:joined`. The topic is one of those in
+    /// [`SseOptions::presence`](crate::sse::SseOptions::presence). Whether this stream has joined it does not matter.
+    ///
+    /// A member is a key, and not a connection. It may appear on several streams and servers: it has joined with the first of them, and
+    /// has left when the last one is over and the [grace](crate::sse::SseOptions::presence_grace) has passed. Appear again to change
+    /// the data (`helios:updated`), or, with another key, to be somebody else. Of several streams of a member, the last data counts.
+    ///
+    /// Cancel-safe: behind a dropped future the stream has appeared or has not.
+    ///
+    /// # Errors
+    ///
+    /// [`SseError::Presence`], with what is wrong with the topic, the member or the handle; [`SseError::TooManyJoined`] in more topics than
+    /// `max_topics_per_connection`; [`SseError::Closed`] after the end; [`SseError::Event`] for data that cannot be written as
+    /// JSON; [`SseError::Backplane`] if there is one and it fails. Behind an error the stream is who it was before, with
+    /// the data of before; but one that was to be somebody else is nobody.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use helios::sse::Member;
+    /// use helios::testing::TestApp;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Rooms {
+    ///     sse: SseService,
+    /// }
+    ///
+    /// #[controller(prefix = "rooms")]
+    /// impl Rooms {
+    ///     #[sse("tea")]
+    ///     async fn tea(&self, #[query] name: String) -> Result<SseStream, SseError> {
+    ///         let stream = self.sse.subscribe(["room:tea"]).await?;
+    ///         stream.appear("room:tea", Member::new(&name).with(json!({ "name": name }))).await?;
+    ///         Ok(stream)
+    ///     }
+    /// }
+    ///
+    /// #[server(controllers = [Rooms], sse(enabled = true))]
+    /// struct App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = Helios::new(App).sse_options(|sse| sse.presence = vec!["room:*".into()]);
+    /// let app = TestApp::start(app).unwrap();
+    /// let mut ann = app.sse("/rooms/tea?name=ann").await;
+    /// assert_eq!(ann.next().await.unwrap().event, "helios:ready");
+    /// let joined = ann.next().await.unwrap();
+    /// assert_eq!(joined.event, "helios:joined");
+    /// assert_eq!(joined.json::<serde_json::Value>().unwrap()["data"]["name"], "ann");
+    /// # }
+    /// ```
+    pub async fn appear(&self, topic: impl AsRef<str>, member: Member) -> Result<(), SseError> {
+        self.state.appear(topic.as_ref(), member).await
+    }
+
+    /// Takes this stream's member out of a topic at once, without a grace, unless it is there on another stream. Does nothing where this stream has
+    /// not appeared. It does not leave the topic.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    ///
+    /// fn hide(client: &SseStream) {
+    ///     client.disappear("room:tea");
+    /// }
+    /// ```
+    pub fn disappear(&self, topic: impl AsRef<str>) {
+        self.state.disappear(topic.as_ref());
     }
 
     /// The topics that were joined, `*` not among them. None after the end: keep in the data bag what a close hook needs.

@@ -15,6 +15,7 @@
 //! hooks run, and only the error ends it. The end is decided once ([`StreamState::end`]), written after what was sent before
 //! it, and reported once ([`StreamState::finish`]).
 
+mod appearing;
 mod effects;
 mod joining;
 mod position;

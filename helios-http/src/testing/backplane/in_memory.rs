@@ -16,7 +16,8 @@ use log::{Link, Log};
 
 use crate::future::BoxFuture;
 use crate::sse::backplane::{
-    Ask, Backplane, BackplaneEvent, History, Publish, Started, Startup, Status, Watched,
+    Ask, Backplane, BackplaneEvent, History, Lease, LocalTables, MemberChange, MemberRow, Publish,
+    PutAnswer, Started, Startup, Status, Tables, Watched,
 };
 use crate::sync::lock;
 
@@ -75,6 +76,7 @@ pub struct InMemory {
 struct Shared {
     status: AtomicU8,
     log: Mutex<Log>,
+    tables: LocalTables,
 }
 
 impl InMemory {
@@ -84,6 +86,7 @@ impl InMemory {
         let shared = Shared {
             status: AtomicU8::new(code(Status::Up)),
             log: Mutex::new(Log::new()),
+            tables: LocalTables::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -258,12 +261,81 @@ impl Backplane for InMemory {
         })
     }
 
+    fn tables(&self) -> Option<&dyn Tables> {
+        Some(self)
+    }
+
     fn status(&self) -> Status {
         match self.shared.status.load(Ordering::Acquire) {
             0 => Status::Up,
             1 => Status::Suspect,
             _ => Status::Down,
         }
+    }
+}
+
+impl Tables for InMemory {
+    fn lease(
+        &self,
+        node: NodeId,
+        incarnation: Option<u64>,
+    ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.lease(node, incarnation).await
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        data: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.put(lease, topic, key, data, most).await
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        grace: Duration,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.remove(lease, topic, key, grace).await
+        })
+    }
+
+    fn told<'a>(
+        &'a self,
+        lease: Lease,
+        change: &'a MemberChange,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.told(lease, change).await
+        })
+    }
+
+    fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.read(topic).await
+        })
+    }
+
+    fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            self.shared.tables.reap(lease).await
+        })
     }
 }
 

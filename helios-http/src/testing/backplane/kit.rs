@@ -133,7 +133,9 @@ impl Kit {
         let nodes = Arc::new(Nodes::new(rig, &self));
         scenarios::run(&nodes, &mut report).await;
         if let Some(found) = scenarios::leases(&nodes, self.lasting).await {
-            report.scenarios.push("a lease runs out, and comes back");
+            report
+                .scenarios
+                .push("a lease runs out with its rows, and comes back");
             report.add(self.seed, found);
         }
         let may_lose = nodes.rig.may_lose();

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::weather::Weather;
 use crate::future::BoxFuture;
 use crate::sse::backplane::{
-    Ask, Backplane, BackplaneSink, History, Publish, Started, Startup, Status, Watched,
+    Ask, Backplane, BackplaneSink, History, Publish, Started, Startup, Status, Tables, Watched,
 };
 use crate::sync::lock;
 use carrier::{Carrier, Item, Sky, Told};
@@ -237,6 +237,10 @@ impl<B: Backplane> Backplane for Stormy<B> {
 
     fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>> {
         self.link.backplane.is_alive(node)
+    }
+
+    fn tables(&self) -> Option<&dyn Tables> {
+        self.link.backplane.tables()
     }
 
     fn status(&self) -> Status {

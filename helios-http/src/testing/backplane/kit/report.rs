@@ -102,6 +102,8 @@ pub enum FaultKind {
     Unwatch,
     /// A lease is not what it should be.
     Lease,
+    /// Who is present is not who it should be.
+    Members,
     /// It fails, though everything is well.
     Failed,
 }
@@ -125,6 +127,7 @@ impl fmt::Display for FaultKind {
             Self::WatchPlace => "an answer to `watch` out of its place",
             Self::Unwatch => "an event of an unwatched topic",
             Self::Lease => "a wrong lease",
+            Self::Members => "wrong members of a topic",
             Self::Failed => "a failure though all is well",
         })
     }

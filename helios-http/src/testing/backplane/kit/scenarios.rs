@@ -2,6 +2,7 @@
 
 mod history;
 mod leases;
+mod members;
 mod publishing;
 mod watching;
 
@@ -54,6 +55,8 @@ pub(super) async fn run<R: Rig>(nodes: &Arc<Nodes<R>>, report: &mut Report) {
         "nothing is published behind an end" => ends,
         "an answer to a watch has its place" => watch_place,
         "what is unwatched is not handed over" => unwatch,
+        "members are those whose rows are there, and changes are handed out once" => members,
+        "a member that comes back within its grace changes nothing" => members_in_grace,
         "a lease begins with its node and is given up with it" => lease,
     );
 }
@@ -65,7 +68,10 @@ pub(super) async fn leases<R: Rig>(nodes: &Arc<Nodes<R>>, lasting: Duration) -> 
     }
     Some(match Scene::new(nodes).await {
         Ok(scene) => {
-            let ended = scene.lease_runs_out().await;
+            let ended = match scene.lease_runs_out().await {
+                Ok(()) => scene.rows_run_out().await,
+                ended => ended,
+            };
             scene.close(ended).await
         }
         Err(found) => vec![found],
@@ -107,5 +113,19 @@ impl<B: Backplane> Scene<B> {
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kit;
+    use super::*;
+    use crate::testing::backplane::InMemory;
+
+    #[tokio::test(start_paused = true)]
+    async fn in_memory_a_lease_runs_out_with_its_rows_and_comes_back() {
+        let nodes = Arc::new(Nodes::new(InMemory::new(), &Kit::new(1)));
+        let found = leases(&nodes, 2 * LEASE).await;
+        assert_eq!(found.as_deref(), Some(&[][..]));
     }
 }

@@ -1,0 +1,352 @@
+//! The table of members against nodes that die, sleep and wake up: what is told agrees with who is there.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use helios_core::presence::MemberStatus;
+use helios_core::presence::table::{
+    LEASE, Lease, MemberChange, MemberChangeKind, PutAnswer, RENEWAL, Table,
+};
+use helios_core::sse::NodeId;
+use proptest::prelude::*;
+
+const GRACE: Duration = Duration::from_secs(10);
+const TOPIC: &str = "room:tea";
+const KEYS: [&str; 3] = ["ann", "bob", "cy"];
+const NODES: usize = 3;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn node(n: usize) -> NodeId {
+    NodeId::new(n as u32 + 1).unwrap()
+}
+
+fn lease(table: &mut Table, now: Duration, n: usize) -> Lease {
+    Lease::new(node(n), table.renew(now, node(n), None))
+}
+
+fn put(table: &mut Table, now: Duration, lease: Lease, key: &str) -> Option<MemberChange> {
+    match table.put(now, lease, (TOPIC, key, "null"), 100) {
+        PutAnswer::Kept(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_left(change: &MemberChange, lost: bool) -> bool {
+    change.kind == MemberChangeKind::Left { is_lost: lost }
+}
+
+#[test]
+fn a_member_on_two_nodes_joins_once_and_leaves_with_the_last_row() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    assert_eq!(table.told(&joined, one), None);
+    assert_eq!(put(&mut table, now, two, "ann"), None);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), Duration::ZERO), None);
+    let left = table.remove(now, two, (TOPIC, "ann"), Duration::ZERO);
+    assert!(is_left(&left.unwrap(), false));
+}
+
+#[test]
+fn a_member_that_comes_back_in_the_grace_changes_nothing() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    table.told(&joined, one);
+    assert_eq!(table.remove(now, one, (TOPIC, "ann"), GRACE), None);
+    let status = table.read(now, TOPIC)[0].status;
+    assert!(matches!(status, MemberStatus::Away { .. }));
+    assert_eq!(put(&mut table, now + secs(9), two, "ann"), None);
+    assert_eq!(table.reap(now + secs(14), two, 10), []);
+    assert_eq!(table.read(now + secs(14), TOPIC).len(), 1);
+}
+
+#[test]
+fn a_row_of_a_dead_lease_is_unconfirmed_and_then_lost_once() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    table.told(&joined, one);
+    let status = |table: &Table, at| table.read(at, TOPIC)[0].status;
+    assert_eq!(status(&table, now + RENEWAL), MemberStatus::Here);
+    let unconfirmed = MemberStatus::Unconfirmed {
+        since: std::time::SystemTime::UNIX_EPOCH + now,
+    };
+    assert_eq!(status(&table, now + secs(8)), unconfirmed);
+    table.renew(now + secs(10), two.node, Some(two.incarnation));
+    assert_eq!(table.reap(now + secs(14), two, 10), []);
+    let lost = table.reap(now + LEASE, two, 10);
+    assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
+    assert_eq!(table.told(&lost[0], two), None);
+    assert_eq!(table.reap(now + LEASE, two, 10), []);
+    assert!(table.read(now + LEASE, TOPIC).is_empty());
+}
+
+#[test]
+fn a_node_that_slept_removes_no_row_of_its_later_self() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let old = lease(&mut table, now, 0);
+    let joined = put(&mut table, now, old, "ann").unwrap();
+    table.told(&joined, old);
+    let later = now + LEASE;
+    let refused = table.put(later, old, (TOPIC, "bob", "null"), 100);
+    assert_eq!(refused, PutAnswer::LeaseLost);
+    let new = table.renew(later, old.node, Some(old.incarnation));
+    assert!(new > old.incarnation);
+    let new = Lease::new(old.node, new);
+    assert_eq!(put(&mut table, later, new, "ann"), None);
+    assert_eq!(
+        table.remove(later, old, (TOPIC, "ann"), Duration::ZERO),
+        None
+    );
+    assert_eq!(table.reap(later, new, 10), []);
+    assert_eq!(table.read(later, TOPIC).len(), 1);
+}
+
+#[test]
+fn a_teller_that_dies_before_its_word_is_replaced_with_the_same_change() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    assert_eq!(put(&mut table, now, two, "ann"), None);
+    table.renew(now + secs(10), two.node, Some(two.incarnation));
+    assert_eq!(
+        table.reap(now + LEASE, two, 10),
+        std::slice::from_ref(&joined)
+    );
+    assert_eq!(table.told(&joined, one), None);
+    assert_eq!(table.told(&joined, two), None);
+    assert_eq!(table.read(now + LEASE, TOPIC).len(), 1);
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_handed_out_again() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let one = lease(&mut table, now, 0);
+    let joined = put(&mut table, now, one, "ann").unwrap();
+    assert_eq!(put(&mut table, now, one, "ann").as_ref(), Some(&joined));
+    assert_eq!(table.reap(now, one, 10), std::slice::from_ref(&joined));
+    assert_eq!(table.told(&joined, one), None);
+    assert_eq!(table.reap(now, one, 10), []);
+}
+
+#[test]
+fn a_member_of_before_comes_back_in_silence_or_is_lost() {
+    let (mut table, now) = (Table::new(0), secs(1_000));
+    for key in ["ann", "bob"] {
+        table.restore(now, (TOPIC, key, "null"), secs(7), LEASE);
+    }
+    let one = lease(&mut table, now, 0);
+    assert_eq!(put(&mut table, now, one, "ann"), None);
+    let since = table.read(now, TOPIC)[0].since;
+    assert_eq!(since, std::time::SystemTime::UNIX_EPOCH + secs(7));
+    table.renew(now + secs(10), one.node, Some(one.incarnation));
+    let lost = table.reap(now + LEASE, one, 10);
+    assert!(lost.len() == 1 && is_left(&lost[0], true), "{lost:?}");
+    assert_eq!(&*lost[0].key, "bob");
+}
+
+#[test]
+fn a_topic_takes_no_more_members_than_it_may_have() {
+    let (mut table, now) = (Table::new(0), secs(1));
+    let one = lease(&mut table, now, 0);
+    assert!(put(&mut table, now, one, "ann").is_some());
+    let full = table.put(now, one, (TOPIC, "bob", "null"), 1);
+    assert_eq!(full, PutAnswer::TooMany);
+    let again = table.put(now, one, (TOPIC, "ann", "1"), 1);
+    assert!(matches!(again, PutAnswer::Kept(_)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(usize, usize, u8),
+    Remove(usize, usize, bool),
+    /// Publishes what is to be told, and says so.
+    Tell(usize),
+    /// Publishes it, and is interrupted.
+    Publish(usize),
+    Renew(usize),
+    Reap(usize),
+    Die(usize),
+    /// Answers are lost on their way.
+    Lose(usize),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let (n, k) = (0..NODES, 0..KEYS.len());
+    let step = prop_oneof![
+        4 => (n.clone(), k.clone(), 0..3_u8).prop_map(|(n, k, d)| Step::Put(n, k, d)),
+        4 => (n.clone(), k, any::<bool>()).prop_map(|(n, k, grace)| Step::Remove(n, k, grace)),
+        4 => n.clone().prop_map(Step::Tell),
+        2 => n.clone().prop_map(Step::Publish),
+        4 => n.clone().prop_map(Step::Renew),
+        3 => n.clone().prop_map(Step::Reap),
+        1 => n.clone().prop_map(Step::Die),
+        1 => n.prop_map(Step::Lose),
+        3 => (1..8_u64).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+#[derive(Default)]
+struct Node {
+    lease: Option<Lease>,
+    /// Whom it has, as it believes.
+    here: BTreeMap<usize, u8>,
+    untold: Vec<MemberChange>,
+}
+
+#[derive(Default)]
+struct World {
+    table: Table,
+    now: Duration,
+    nodes: [Node; NODES],
+    /// Versions that were published.
+    published: BTreeSet<u64>,
+    /// What a client knows that has read all events.
+    seen: BTreeMap<String, String>,
+}
+
+impl World {
+    fn renew(&mut self, n: usize) {
+        let known = self.nodes[n].lease;
+        let number = self
+            .table
+            .renew(self.now, node(n), known.map(|lease| lease.incarnation));
+        let lease = Lease::new(node(n), number);
+        if known != Some(lease) {
+            self.nodes[n].lease = Some(lease);
+            for (key, data) in self.nodes[n].here.clone() {
+                self.put(n, key, data);
+            }
+        }
+    }
+
+    /// A node is handed what it is to tell, some of it again.
+    fn owe(&mut self, n: usize, changes: impl IntoIterator<Item = MemberChange>) {
+        let untold = &mut self.nodes[n].untold;
+        for change in changes {
+            if !untold.contains(&change) {
+                untold.push(change);
+            }
+        }
+    }
+
+    fn put(&mut self, n: usize, key: usize, data: u8) {
+        if self.nodes[n].lease.is_none() {
+            self.renew(n);
+        }
+        self.nodes[n].here.insert(key, data);
+        let (lease, data) = (self.nodes[n].lease.unwrap(), data.to_string());
+        match self
+            .table
+            .put(self.now, lease, (TOPIC, KEYS[key], &data), 100)
+        {
+            PutAnswer::Kept(change) => self.owe(n, change),
+            // It is put anew when the lease is renewed.
+            PutAnswer::LeaseLost => {}
+            PutAnswer::TooMany => panic!(),
+            _ => {}
+        }
+    }
+
+    fn remove(&mut self, n: usize, key: usize, grace: bool) {
+        let grace = if grace { GRACE } else { Duration::ZERO };
+        let is_here = self.nodes[n].here.remove(&key).is_some();
+        if let (Some(lease), true) = (self.nodes[n].lease, is_here) {
+            let change = self
+                .table
+                .remove(self.now, lease, (TOPIC, KEYS[key]), grace);
+            self.owe(n, change);
+        }
+    }
+
+    /// Publishes an event once, and checks that it is a change of what readers know.
+    fn publish(&mut self, change: &MemberChange) {
+        if !self.published.insert(change.version) {
+            return;
+        }
+        let key = change.key.to_string();
+        let before = match &change.kind {
+            MemberChangeKind::Joined { data, .. } => {
+                let before = self.seen.insert(key, data.to_string());
+                assert_eq!(before, None, "joined twice");
+                return;
+            }
+            MemberChangeKind::Updated { data, .. } => self.seen.insert(key, data.to_string()),
+            _ => self.seen.remove(&key),
+        };
+        assert!(before.is_some(), "{change:?} of nobody");
+    }
+
+    fn tell(&mut self, n: usize, says_so: bool) {
+        let Some(change) = self.nodes[n].untold.first().cloned() else {
+            return;
+        };
+        self.publish(&change);
+        if says_so {
+            self.nodes[n].untold.remove(0);
+            let next = self.table.told(&change, self.nodes[n].lease.unwrap());
+            self.owe(n, next);
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Put(n, key, data) => self.put(n, key, data),
+            Step::Remove(n, key, grace) => self.remove(n, key, grace),
+            Step::Tell(n) => self.tell(n, true),
+            Step::Publish(n) => self.tell(n, false),
+            Step::Renew(n) => self.renew(n),
+            Step::Reap(n) => {
+                if let Some(lease) = self.nodes[n].lease {
+                    let changes = self.table.reap(self.now, lease, 100);
+                    self.owe(n, changes);
+                }
+            }
+            // Another process takes its place: a lease of its own, and nobody there.
+            Step::Die(n) => self.nodes[n] = Node::default(),
+            Step::Lose(n) => self.nodes[n].untold.clear(),
+            Step::Pass(seconds) => self.now += secs(seconds),
+        }
+    }
+
+    /// All live nodes do what they should, until all that is over is told.
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            self.now += RENEWAL;
+            for n in 0..NODES {
+                self.renew(n);
+                self.step(Step::Reap(n));
+                while !self.nodes[n].untold.is_empty() {
+                    self.tell(n, true);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_told_agrees_with_who_is_there_when_all_has_settled(steps in steps()) {
+        let mut world = World::default();
+        world.now = secs(1_000);
+        for step in steps {
+            world.step(step);
+        }
+        world.settle();
+        let here: BTreeSet<_> = world.nodes.iter().flat_map(|node| node.here.keys()).collect();
+        let here: Vec<_> = here.into_iter().map(|key| KEYS[*key]).collect();
+        let seen: Vec<_> = world.seen.keys().map(String::as_str).collect();
+        prop_assert_eq!(&seen, &here);
+        let rows = world.table.read(world.now, TOPIC);
+        let rows: BTreeMap<_, _> = rows.iter().map(|row| (row.key.to_string(), row.data.to_string())).collect();
+        prop_assert_eq!(rows, world.seen);
+    }
+}

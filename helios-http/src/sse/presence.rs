@@ -1,0 +1,613 @@
+//! Presence: who is in a topic, on all nodes, and the events that tell it.
+//!
+//! The rules of rows, leases and grace are those of `helios_core::presence::table`, which says why what is told is true in the end. Here is
+//! what a node does for them.
+//!
+//! # From a stream to an event
+//!
+//! 1. A stream appears or ends. [`Local`] knows all streams of a member here, and which row the tables should have of it: one for each
+//!    member and node, not for each stream.
+//! 2. One task for each member at a time ([`Presence::bring_up_to_date`]) asks the tables for that, so that what one stream puts and
+//!    another removes is never asked in another order. It runs by itself: nobody who drops the future of `appear` leaves anything half done.
+//! 3. What the tables hand out is published to the topic, with its version as the key, and the tables are told so. They hand out the next
+//!    change of that member then, if there is one.
+//! 4. What could not be asked or published is tried again every 5 seconds, for as long as the lease lives. After that it is for the
+//!    other nodes to tell: `reap` gives it to them.
+//!
+//! # When a node sleeps, or is cut off
+//!
+//! Its lease runs out, and the others tell that its members are lost. Its own clock tells it not to publish what it was handed before that
+//! ([`Presence::lease_is_fresh`]). When it is back it gets a lease of another incarnation, under which it puts all of its rows anew.
+//!
+//! # When a node stops
+//!
+//! Its rows are given up at once, and their members have the grace to appear on another node. The others tell of those who do not.
+
+mod local;
+mod snapshots;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
+use helios_core::event::SseEvent;
+use helios_core::hub::UnnumberedEvent;
+use helios_core::presence::table::{
+    LEASE, Lease, MemberChange, MemberChangeKind, MemberRow, PutAnswer, RENEWAL,
+};
+use helios_core::presence::{Member, PresenceError, Present, PresentMember};
+use helios_core::sse::{ClientId, CloseReason, SseError};
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::with_causes;
+use crate::panics::caught_in;
+use crate::sse::backplane::replication::Replication;
+use crate::sse::backplane::{LocalTables, Tables};
+use crate::sse::hub::topics::check_name;
+use crate::sse::hub::{Hub, Publication};
+use crate::sync::{lock, until};
+use local::{Local, Name, Outcome, Step, too_many};
+use snapshots::Snapshots;
+
+/// How long the tables may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Members whose rows are brought up to date at the same time.
+const WORKERS: usize = 64;
+
+/// Changes that are handed out at once; then there may be more.
+const BATCH: usize = 256;
+
+/// The tables are not asked more often than this what is over.
+const QUARTER: Duration = Duration::from_millis(250);
+
+/// The presence of one hub.
+pub(crate) struct Presence {
+    hub: Arc<Hub>,
+    replication: Option<Arc<Replication>>,
+    /// Those of a hub without a backplane.
+    own_tables: LocalTables,
+    local: Mutex<Local>,
+    lease: Mutex<Option<HeldLease>>,
+    /// Held by who renews it.
+    renewing: tokio::sync::Mutex<()>,
+    /// Changes that this node is to tell, and could not.
+    untold: Mutex<Vec<(Lease, MemberChange)>>,
+    /// Versions of changes that are being told here: they may be handed out again meanwhile.
+    telling: Mutex<HashSet<u64>>,
+    snapshots: Mutex<Snapshots>,
+    workers: Semaphore,
+    /// When the grace of somebody who was here ends, in quarters of a second of the hub's time.
+    deadlines: Mutex<BTreeSet<u64>>,
+    alarm: Arc<Notify>,
+    runtime: Mutex<Option<Handle>>,
+    /// Signalled when nobody brings a member up to date any more.
+    quiet: Notify,
+    stopped: CancellationToken,
+}
+
+/// A lease, and when it was renewed last, by this node's clock: it is as old as that at least.
+#[derive(Clone, Copy)]
+struct HeldLease {
+    lease: Lease,
+    renewed: Instant,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.stopped.cancel();
+    }
+}
+
+impl Presence {
+    pub(crate) fn new(hub: Arc<Hub>, replication: Option<Arc<Replication>>) -> Self {
+        Self {
+            hub,
+            replication,
+            own_tables: LocalTables::new(),
+            local: Mutex::default(),
+            lease: Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
+            untold: Mutex::default(),
+            telling: Mutex::default(),
+            snapshots: Mutex::default(),
+            workers: Semaphore::new(WORKERS),
+            deadlines: Mutex::default(),
+            alarm: Arc::default(),
+            runtime: Mutex::default(),
+            quiet: Notify::new(),
+            stopped: CancellationToken::new(),
+        }
+    }
+
+    /// The tables, if they can be asked.
+    fn tables(&self) -> Result<&dyn Tables, SseError> {
+        let Some(replication) = &self.replication else {
+            return Ok(&self.own_tables);
+        };
+        let backplane = replication.reached().map_err(SseError::Backplane)?;
+        backplane
+            .tables()
+            .ok_or(SseError::Presence(PresenceError::NoTables(
+                backplane.name(),
+            )))
+    }
+
+    /// Whether members of this topic are known.
+    fn check(&self, topic: &str) -> Result<(), SseError> {
+        check_name(topic)?;
+        match self.hub.options().has_presence(topic) {
+            true => Ok(()),
+            false => Err(PresenceError::NotEnabled(topic.to_owned()).into()),
+        }
+    }
+
+    /// A stream appears in a topic; it is there when this is answered.
+    pub(crate) async fn appear(
+        self: &Arc<Self>,
+        stream: ClientId,
+        topic: &str,
+        member: Member,
+        begun: impl FnOnce(),
+    ) -> Result<(), SseError> {
+        self.check(topic)?;
+        let (key, data) = member.checked().map_err(SseError::Event)??;
+        self.tables()?;
+        self.keep();
+        let (waiter, answer) = oneshot::channel();
+        let most = self.hub.options().max_topics_per_connection;
+        let name = (topic, &*key);
+        let changed = lock(&self.local).appear(stream, name, &data, most, waiter)?;
+        // The stream may be over already.
+        begun();
+        self.begin(changed);
+        // Without an answer, a later call for the same stream counts, or the stream is over, which it tells itself.
+        answer.await.unwrap_or(Ok(()))
+    }
+
+    /// A stream is in a topic no more.
+    pub(crate) fn disappear(self: &Arc<Self>, stream: ClientId, topic: &str) {
+        let name = lock(&self.local).disappear(stream, topic);
+        self.begin(name);
+    }
+
+    /// A stream is over. What was refused has never been there, and does not come back.
+    pub(crate) fn over(self: &Arc<Self>, stream: ClientId, reason: CloseReason) {
+        let grace = match reason {
+            CloseReason::Rejected => Duration::ZERO,
+            _ => self.hub.options().presence_grace,
+        };
+        let names = lock(&self.local).over(stream, grace);
+        self.begin(names);
+    }
+
+    /// Who is in a topic.
+    pub(crate) async fn present(&self, topic: &str) -> Result<Present, SseError> {
+        self.check(topic)?;
+        // What has been told up to this id is in the tables already.
+        let at = self.hub.newest_id();
+        let read = async {
+            let tables = self.tables()?;
+            within(tables.read(topic))
+                .await
+                .map_err(SseError::Backplane)
+        };
+        match read.await {
+            Ok(rows) => {
+                let present = Present::new(at, rows.iter().map(member).collect());
+                if self.replication.is_some() {
+                    lock(&self.snapshots).keep(topic, &present, Instant::now());
+                }
+                Ok(present)
+            }
+            Err(error @ SseError::Backplane(_)) => {
+                let known = lock(&self.snapshots).find(topic, Instant::now());
+                known.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the rows of these members be brought up to date.
+    fn begin(self: &Arc<Self>, names: impl IntoIterator<Item = Name>) {
+        for name in names {
+            let runtime = || lock(&self.runtime).clone();
+            let Some(runtime) = Handle::try_current().ok().or_else(runtime) else {
+                // The node is going down: its lease runs out.
+                return;
+            };
+            if lock(&self.local).begin(&name) {
+                let this = Arc::clone(self);
+                runtime.spawn(async move {
+                    let work = this.bring_up_to_date(&name);
+                    if caught_in("a backplane's `tables`", work).await.is_none() {
+                        lock(&this.local).pause(&name, &SseError::Panicked);
+                    }
+                    this.quiet.notify_waiters();
+                });
+            }
+        }
+    }
+
+    async fn bring_up_to_date(self: &Arc<Self>, name: &Name) {
+        let Ok(_permit) = self.workers.acquire().await else {
+            return;
+        };
+        if let Err(error) = self.take_steps(name).await {
+            lock(&self.local).pause(name, &error);
+        }
+    }
+
+    /// Goes on until the tables are up to date, or asks to give up for now.
+    async fn take_steps(self: &Arc<Self>, name: &Name) -> Result<(), SseError> {
+        loop {
+            let tables = self.tables()?;
+            let lease = self.lease(tables).await?;
+            let Some(step) = lock(&self.local).next(name, lease) else {
+                return Ok(());
+            };
+            match step {
+                Step::Put { data, version } => {
+                    if !self.put(tables, lease, name, (&data, version)).await {
+                        return Ok(());
+                    }
+                }
+                Step::Remove { lease, grace } => self.remove(tables, lease, name, grace).await?,
+            }
+        }
+    }
+
+    /// False to give up for now.
+    async fn put(
+        self: &Arc<Self>,
+        tables: &dyn Tables,
+        lease: Lease,
+        name: &Name,
+        (data, version): (&str, u64),
+    ) -> bool {
+        let most = self.hub.options().max_members;
+        let answer = within(tables.put(lease, &name.0, &name.1, data, most)).await;
+        let outcome = match answer {
+            Ok(PutAnswer::Kept(change)) => {
+                self.tell(lease, change).await;
+                Outcome::Kept
+            }
+            Ok(PutAnswer::LeaseLost) => {
+                self.lose(lease);
+                Outcome::LeaseLost
+            }
+            Ok(_) => Outcome::Refused(too_many(most)),
+            Err(error) => Outcome::Unknown(SseError::Backplane(error)),
+        };
+        lock(&self.local).put(name, lease, version, outcome)
+    }
+
+    async fn remove(
+        self: &Arc<Self>,
+        tables: &dyn Tables,
+        lease: Lease,
+        name: &Name,
+        grace: Duration,
+    ) -> Result<(), SseError> {
+        let removed = within(tables.remove(lease, &name.0, &name.1, grace)).await;
+        let change = removed.map_err(SseError::Backplane)?;
+        lock(&self.local).removed(name);
+        self.tell(lease, change).await;
+        if !grace.is_zero() {
+            lock(&self.deadlines).insert(quarters(self.hub.now() + grace) + 1);
+            self.alarm.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The lease of this node, which begins when it is first needed.
+    async fn lease(&self, tables: &dyn Tables) -> Result<Lease, SseError> {
+        let held = || lock(&self.lease).map(|held| held.lease);
+        if let Some(lease) = held() {
+            return Ok(lease);
+        }
+        let _renewing = self.renewing.lock().await;
+        match held() {
+            Some(lease) => Ok(lease),
+            None => self.renew(tables).await.map_err(SseError::Backplane),
+        }
+    }
+
+    /// The caller holds `renewing`.
+    async fn renew(&self, tables: &dyn Tables) -> Result<Lease, BackplaneError> {
+        let known = *lock(&self.lease);
+        let renewed = Instant::now();
+        let incarnation = known.map(|held| held.lease.incarnation);
+        let lease = within(tables.lease(self.hub.node, incarnation)).await?;
+        *lock(&self.lease) = Some(HeldLease { lease, renewed });
+        Ok(lease)
+    }
+
+    /// The tables say that it has run out.
+    fn lose(&self, lease: Lease) {
+        lock(&self.lease).take_if(|held| held.lease == lease);
+    }
+
+    /// Whether the store has the lease for certain: nobody else tells what was handed out to it.
+    fn lease_is_fresh(&self, lease: Lease) -> bool {
+        let held = *lock(&self.lease);
+        held.is_some_and(|held| held.lease == lease && held.renewed.elapsed() < LEASE)
+    }
+
+    /// Publishes a change, and what follows from it. False if it could not, or if somebody here is doing so already.
+    async fn tell(&self, lease: Lease, mut change: Option<MemberChange>) -> bool {
+        while let Some(this) = change {
+            let Some(telling) = Telling::begin(&self.telling, this.version) else {
+                return false;
+            };
+            match self.tell_one(lease, &this).await {
+                Ok(next) => change = next,
+                Err(error) => {
+                    let error = with_causes(&error);
+                    tracing::warn!(error, "a change of who is present could not be told yet");
+                    // Until it is tried again.
+                    telling.keep();
+                    lock(&self.untold).push((lease, this));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Tells what could not be told before.
+    async fn tell_late(&self) {
+        let untold = std::mem::take(&mut *lock(&self.untold));
+        for (lease, change) in untold {
+            lock(&self.telling).remove(&change.version);
+            self.tell(lease, Some(change)).await;
+        }
+    }
+
+    async fn tell_one(
+        &self,
+        lease: Lease,
+        change: &MemberChange,
+    ) -> Result<Option<MemberChange>, SseError> {
+        let tables = self.tables()?;
+        if !self.lease_is_fresh(lease) {
+            // Others tell it, or have done so.
+            return Ok(None);
+        }
+        match self.publish(change).await {
+            // Nobody is told anything there any more, or this will never be taken.
+            Ok(()) | Err(SseError::TopicFinished(_) | SseError::Event(_)) => {}
+            Err(SseError::Backplane(error)) if error.kind() == BackplaneErrorKind::Refused => {
+                tracing::error!(
+                    error = with_causes(&error),
+                    "a change of who is present was refused"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        within(tables.told(lease, change))
+            .await
+            .map_err(SseError::Backplane)
+    }
+
+    async fn publish(&self, change: &MemberChange) -> Result<(), SseError> {
+        let event = UnnumberedEvent::new(&self.event(change)).map_err(SseError::Event)?;
+        let publication = Publication::event(event, None);
+        match &self.replication {
+            Some(replication) => {
+                let key = format!("helios:presence:{:x}", change.version);
+                let published = replication.publish(&change.topic, &publication, Some(&key));
+                published.await.map(drop)
+            }
+            // Nobody else tells it: it needs no key.
+            None => self.hub.append(&change.topic, &publication).map(drop),
+        }
+    }
+
+    fn event(&self, change: &MemberChange) -> SseEvent {
+        let key = &*change.key;
+        let (name, data) = match &change.kind {
+            MemberChangeKind::Joined { data, since } => {
+                let since = since.duration_since(SystemTime::UNIX_EPOCH);
+                let since = since.unwrap_or_default().as_millis() as u64;
+                let data = json!({ "key": key, "data": value(data), "since": since });
+                ("joined", data)
+            }
+            MemberChangeKind::Updated { data, .. } => {
+                ("updated", json!({ "key": key, "data": value(data) }))
+            }
+            MemberChangeKind::Left { is_lost } => {
+                let reason = if *is_lost { "lost" } else { "left" };
+                ("left", json!({ "key": key, "reason": reason }))
+            }
+            // There is no other.
+            _ => ("", Value::Null),
+        };
+        let prefix = &self.hub.options().control_prefix;
+        SseEvent::json(data).event(format!("{prefix}{name}"))
+    }
+
+    /// Sees to it that the lease is renewed, and that what is over is told.
+    pub(crate) fn keep(self: &Arc<Self>) {
+        let Ok(current) = Handle::try_current() else {
+            return;
+        };
+        let mut runtime = lock(&self.runtime);
+        if runtime.is_some() {
+            return;
+        }
+        current.spawn(
+            self.stopped
+                .clone()
+                .run_until_cancelled_owned(self.leasing()),
+        );
+        current.spawn(
+            self.stopped
+                .clone()
+                .run_until_cancelled_owned(self.reaping()),
+        );
+        *runtime = Some(current);
+    }
+
+    /// Renews the lease. Nothing else is done meanwhile that may take longer than a lease.
+    fn leasing(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let presence = Arc::downgrade(self);
+        async move {
+            let mut renewals = interval(RENEWAL);
+            renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                renewals.tick().await;
+                let Some(this) = presence.upgrade() else {
+                    return;
+                };
+                let renewed = caught_in("a backplane's `tables`", this.renew_and_put());
+                log_failed(renewed.await.unwrap_or(Ok(())));
+            }
+        }
+    }
+
+    /// Tells what is over: every now and then, and when the grace of somebody ends who was here.
+    fn reaping(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let (presence, alarm) = (Arc::downgrade(self), Arc::clone(&self.alarm));
+        async move {
+            let mut due = Instant::now() + RENEWAL;
+            loop {
+                tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = alarm.notified() => {}
+                }
+                let Some(this) = presence.upgrade() else {
+                    return;
+                };
+                if Instant::now() >= due {
+                    let reaped = caught_in("a backplane's `tables`", this.reap());
+                    log_failed(reaped.await.unwrap_or(Ok(())));
+                    due = Instant::now() + RENEWAL;
+                }
+                due = this.next_due(due);
+            }
+        }
+    }
+
+    /// When to look again: at the end of a grace, if that is before.
+    fn next_due(&self, due: Instant) -> Instant {
+        let first = lock(&self.deadlines).first().copied();
+        let Some(first) = first else { return due };
+        let left =
+            (QUARTER * u32::try_from(first).unwrap_or(u32::MAX)).saturating_sub(self.hub.now());
+        due.min(Instant::now() + left)
+    }
+
+    async fn renew_and_put(self: &Arc<Self>) -> Result<(), SseError> {
+        let tables = self.tables()?;
+        let lease = {
+            let _renewing = self.renewing.lock().await;
+            self.renew(tables).await.map_err(SseError::Backplane)?
+        };
+        let behind = lock(&self.local).behind(lease);
+        self.begin(behind);
+        Ok(())
+    }
+
+    async fn reap(self: &Arc<Self>) -> Result<(), SseError> {
+        let now = quarters(self.hub.now());
+        lock(&self.deadlines).retain(|at| *at > now);
+        let tables = self.tables()?;
+        let lease = self.lease(tables).await?;
+        self.tell_late().await;
+        loop {
+            let changes = within(tables.reap(lease))
+                .await
+                .map_err(SseError::Backplane)?;
+            let (count, mut told) = (changes.len(), 0);
+            for change in changes {
+                told += usize::from(self.tell(lease, Some(change)).await);
+            }
+            // What could not be told would be handed out again.
+            if count < BATCH || told == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives all rows up. Their members may appear on another node, in the grace.
+    pub(crate) async fn stop(self: &Arc<Self>) {
+        let grace = self.hub.options().presence_grace;
+        let names = lock(&self.local).all_over(grace);
+        self.begin(names);
+        let quiet = || lock(&self.local).is_quiet().then_some(());
+        if timeout(TIMEOUT, until(&self.quiet, quiet)).await.is_err() {
+            tracing::warn!(
+                "those who were present could not be given up: they are lost when the lease has run out"
+            );
+        }
+        self.stopped.cancel();
+    }
+}
+
+/// A change that is being told.
+struct Telling<'a> {
+    all: &'a Mutex<HashSet<u64>>,
+    version: Option<u64>,
+}
+
+impl<'a> Telling<'a> {
+    /// `None` if it is already.
+    fn begin(all: &'a Mutex<HashSet<u64>>, version: u64) -> Option<Self> {
+        let begins = lock(all).insert(version);
+        let version = Some(version);
+        begins.then_some(Self { all, version })
+    }
+
+    fn keep(mut self) {
+        self.version = None;
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if let Some(version) = self.version {
+            lock(self.all).remove(&version);
+        }
+    }
+}
+
+fn quarters(time: Duration) -> u64 {
+    time.as_secs() * 4 + u64::from(time.subsec_millis() / 250)
+}
+
+fn log_failed(kept: Result<(), SseError>) {
+    match kept {
+        // What is down says so itself, and what has no tables says so to whoever asks.
+        Err(SseError::Backplane(down)) if down.kind() == BackplaneErrorKind::Down => {}
+        Ok(()) | Err(SseError::Presence(_)) => {}
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::warn!(error, "who is present could not be kept up to date");
+        }
+    }
+}
+
+fn member(row: &MemberRow) -> PresentMember {
+    PresentMember::new(row.key.to_string(), value(&row.data), row.since, row.status)
+}
+
+/// What is no JSON, which no node puts, is nothing.
+fn value(data: &str) -> Value {
+    serde_json::from_str(data).unwrap_or_default()
+}
+
+/// What the tables answer in time.
+async fn within<T>(
+    answer: impl Future<Output = Result<T, BackplaneError>>,
+) -> Result<T, BackplaneError> {
+    let late = || BackplaneError::new(BackplaneErrorKind::Unknown, "it did not answer in time");
+    timeout(TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}

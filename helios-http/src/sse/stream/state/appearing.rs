@@ -1,0 +1,50 @@
+//! The topics in which a stream is somebody.
+
+use std::sync::Arc;
+
+use helios_core::presence::{Member, PresenceError};
+use helios_core::sse::SseError;
+
+use super::StreamState;
+
+/// Kept with a stream whose end is told to those who keep members.
+#[derive(Clone)]
+struct IsMember;
+
+impl StreamState {
+    /// Appears in a topic, until the stream is over.
+    pub(crate) async fn appear(
+        self: &Arc<Self>,
+        topic: &str,
+        member: Member,
+    ) -> Result<(), SseError> {
+        let streams = self.streams().ok_or(PresenceError::Detached)?;
+        if let Some(reason) = self.finished() {
+            return Err(SseError::Closed(reason));
+        }
+        let presence = streams.presence();
+        let appear = presence.appear(self.id, topic, member, || {
+            if self.data.insert(IsMember).is_some() {
+                return;
+            }
+            let (presence, id) = (Arc::downgrade(presence), self.id);
+            self.on_close(Box::new(move |reason| {
+                if let Some(presence) = presence.upgrade() {
+                    presence.over(id, reason);
+                }
+            }));
+        });
+        let appeared = appear.await;
+        match self.finished() {
+            Some(reason) => Err(SseError::Closed(reason)),
+            None => appeared,
+        }
+    }
+
+    /// Is nobody in this topic any more.
+    pub(crate) fn disappear(&self, topic: &str) {
+        if let Some(streams) = self.streams() {
+            streams.presence().disappear(self.id, topic);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Who is present: only of a backplane that has tables.
+
+use std::time::Duration;
+
+use helios_core::presence::MemberStatus;
+use helios_core::presence::table::{Lease, MemberChange, MemberChangeKind, PutAnswer};
+use tokio::time::{Instant, sleep};
+
+use super::super::peer::{Peer, answered, ensure};
+use super::super::report::{FaultKind, Found};
+use super::Scene;
+use super::leases::LEASE;
+use crate::sse::backplane::{Backplane, Tables};
+
+/// How much later that may be noticed.
+const ABOUT: Duration = Duration::from_secs(3);
+
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A node that asks the tables.
+struct Node<'a> {
+    tables: &'a dyn Tables,
+    lease: Lease,
+    topic: &'a str,
+}
+
+fn ensure_members(holds: bool, what: impl FnOnce() -> String) -> Result<(), Found> {
+    ensure(holds, FaultKind::Members, what)
+}
+
+impl<'a> Node<'a> {
+    /// `None` if the backplane has no tables.
+    async fn of<B: Backplane>(peer: &'a Peer<B>, topic: &'a str) -> Result<Option<Self>, Found> {
+        let Some(tables) = peer.backplane.tables() else {
+            return Ok(None);
+        };
+        let lease = answered("tables.lease", tables.lease(peer.node, None)).await?;
+        Ok(Some(Self {
+            tables,
+            lease,
+            topic,
+        }))
+    }
+
+    async fn renew(&self) -> Result<Lease, Found> {
+        let Lease {
+            node, incarnation, ..
+        } = self.lease;
+        answered("tables.lease", self.tables.lease(node, Some(incarnation))).await
+    }
+
+    async fn try_put(&self, key: &str, data: &str, most: usize) -> Result<PutAnswer, Found> {
+        let put = self.tables.put(self.lease, self.topic, key, data, most);
+        answered("tables.put", put).await
+    }
+
+    async fn put(&self, key: &str, data: &str) -> Result<Option<MemberChange>, Found> {
+        match self.try_put(key, data, 10).await? {
+            PutAnswer::Kept(change) => Ok(change),
+            other => Err((FaultKind::Members, format!("a row is not put: {other:?}"))),
+        }
+    }
+
+    async fn remove(&self, key: &str, grace: Duration) -> Result<Option<MemberChange>, Found> {
+        let remove = self.tables.remove(self.lease, self.topic, key, grace);
+        answered("tables.remove", remove).await
+    }
+
+    /// Says that it was told; nothing follows.
+    async fn told(&self, change: Option<MemberChange>, what: &str) -> Result<MemberChange, Found> {
+        let nothing = || (FaultKind::Members, format!("{what} is not handed out"));
+        let change = change.ok_or_else(nothing)?;
+        let next = answered("tables.told", self.tables.told(self.lease, &change)).await?;
+        ensure_members(next.is_none(), || format!("behind {what} comes {next:?}"))?;
+        Ok(change)
+    }
+
+    async fn joins(&self, key: &str) -> Result<(), Found> {
+        let joined = self.told(self.put(key, "1").await?, "a join").await?;
+        let is_joined =
+            matches!(&joined.kind, MemberChangeKind::Joined { data, .. } if **data == *"1");
+        ensure_members(is_joined, || format!("a join is {joined:?}"))
+    }
+
+    async fn left(
+        &self,
+        change: Option<MemberChange>,
+        key: &str,
+        is_lost: bool,
+    ) -> Result<(), Found> {
+        let left = self.told(change, "a leave").await?;
+        let is_left = *left.key == *key && left.kind == MemberChangeKind::Left { is_lost };
+        ensure_members(is_left, || format!("{key} has left, by {left:?}"))
+    }
+
+    async fn silent(&self, change: Option<MemberChange>, what: &str) -> Result<(), Found> {
+        ensure_members(change.is_none(), || format!("{what} hands out {change:?}"))
+    }
+
+    async fn reads(&self, expected: &[(&str, &str, &str)]) -> Result<(), Found> {
+        let rows = answered("tables.read", self.tables.read(self.topic)).await?;
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| (&*row.key, &*row.data, MemberStatus::as_str(row.status)))
+            .collect();
+        ensure_members(rows == expected, || {
+            format!("{rows:?} are there, not {expected:?}")
+        })
+    }
+
+    /// What is over, of this topic.
+    async fn reap(&self) -> Result<Vec<MemberChange>, Found> {
+        let mut changes = answered("tables.reap", self.tables.reap(self.lease)).await?;
+        changes.retain(|change| *change.topic == *self.topic);
+        Ok(changes)
+    }
+}
+
+impl<B: Backplane> Scene<B> {
+    pub(super) async fn members(&self) -> Result<(), Found> {
+        let topic = self.topic("members");
+        let nodes = (
+            Node::of(&self.one, &topic).await?,
+            Node::of(&self.two, &topic).await?,
+        );
+        let (Some(one), Some(two)) = nodes else {
+            return Ok(());
+        };
+        ensure_members(one.renew().await? == one.lease, || {
+            "a lease that lives is renewed as another one".to_owned()
+        })?;
+        one.reads(&[]).await?;
+        // One tells it, so nobody else does; asked again, it is told the same.
+        let joined = one.put("ann", "1").await?;
+        let again = one.put("ann", "1").await?;
+        ensure_members(joined == again, || {
+            format!("{joined:?} is then handed out as {again:?}")
+        })?;
+        two.silent(two.put("ann", "1").await?, "a second node")
+            .await?;
+        one.told(joined, "a join").await?;
+        two.joins("bob").await?;
+        two.reads(&[("ann", "1", "here"), ("bob", "1", "here")])
+            .await?;
+        let updated = one.told(one.put("ann", "2").await?, "an update").await?;
+        let is_updated =
+            matches!(&updated.kind, MemberChangeKind::Updated { data, .. } if **data == *"2");
+        ensure_members(is_updated, || format!("an update is {updated:?}"))?;
+        let full = one.try_put("cy", "1", 2).await?;
+        ensure_members(full == PutAnswer::TooMany, || {
+            format!("a third member of two is {full:?}")
+        })?;
+        // The row of two is left, with its data, which the other node tells.
+        let updated = one.remove("ann", Duration::ZERO).await?;
+        one.told(updated, "an update").await?;
+        one.silent(
+            one.remove("ann", Duration::ZERO).await?,
+            "a row that is not there",
+        )
+        .await?;
+        two.left(two.remove("ann", Duration::ZERO).await?, "ann", false)
+            .await?;
+        two.left(two.remove("bob", Duration::ZERO).await?, "bob", false)
+            .await?;
+        one.reads(&[]).await?;
+        let nobody = Lease::new(one.lease.node, u64::MAX >> 1);
+        let put = one.tables.put(nobody, &topic, "ann", "1", 10);
+        let lost = answered("tables.put", put).await?;
+        ensure_members(lost == PutAnswer::LeaseLost, || {
+            format!("a row of no lease is {lost:?}")
+        })
+    }
+
+    pub(super) async fn members_in_grace(&self) -> Result<(), Found> {
+        let topic = self.topic("grace");
+        let nodes = (
+            Node::of(&self.one, &topic).await?,
+            Node::of(&self.two, &topic).await?,
+        );
+        let (Some(one), Some(two)) = nodes else {
+            return Ok(());
+        };
+        one.joins("ann").await?;
+        one.silent(one.remove("ann", GRACE).await?, "a grace")
+            .await?;
+        two.reads(&[("ann", "1", "away")]).await?;
+        two.silent(two.put("ann", "1").await?, "coming back")
+            .await?;
+        one.reads(&[("ann", "1", "here")]).await?;
+        // It is over at once for one who does not come back.
+        two.silent(two.remove("ann", GRACE).await?, "a grace")
+            .await?;
+        two.left(two.remove("ann", Duration::ZERO).await?, "ann", false)
+            .await?;
+        // And when its time is over, to whoever asks then.
+        one.joins("bob").await?;
+        let short = Duration::from_millis(100);
+        one.silent(one.remove("bob", short).await?, "a grace")
+            .await?;
+        let until = Instant::now() + ABOUT;
+        let left = loop {
+            if let Some(left) = two.reap().await?.pop() {
+                break left;
+            }
+            ensure_members(Instant::now() < until, || "a grace does not end".to_owned())?;
+            sleep(Duration::from_millis(20)).await;
+        };
+        two.left(Some(left), "bob", false).await?;
+        two.reads(&[]).await
+    }
+
+    /// Rows are reaped with their lease, once; what its node does then hurts nobody.
+    pub(super) async fn rows_run_out(&self) -> Result<(), Found> {
+        let topic = self.topic("reaped");
+        let nodes = (
+            Node::of(&self.one, &topic).await?,
+            Node::of(&self.two, &topic).await?,
+        );
+        let (Some(mut one), Some(two)) = nodes else {
+            return Ok(());
+        };
+        one.joins("ann").await?;
+        one.joins("bob").await?;
+        two.silent(two.put("bob", "1").await?, "a second node")
+            .await?;
+        // Of this one, nobody is told before its node is lost.
+        let untold = one.put("cy", "1").await?;
+        let began = Instant::now();
+        let mut reaped = Vec::new();
+        while reaped.len() < 2 {
+            ensure_members(began.elapsed() < LEASE + ABOUT, || {
+                "rows outlive their lease".to_owned()
+            })?;
+            two.renew().await?;
+            sleep(Duration::from_millis(500)).await;
+            reaped = two.reap().await?;
+        }
+        reaped.sort_by(|a, b| a.key.cmp(&b.key));
+        ensure_members(reaped.get(1) == untold.as_ref(), || {
+            format!("{untold:?} was not told, and is handed on as {reaped:?}")
+        })?;
+        let mut reaped = reaped.into_iter();
+        two.left(reaped.next(), "ann", true).await?;
+        let next = match reaped.next() {
+            Some(joined) => answered("tables.told", two.tables.told(two.lease, &joined)).await?,
+            None => None,
+        };
+        two.left(next, "cy", true).await?;
+        two.reads(&[("bob", "1", "here")]).await?;
+        // The node has slept, and does not know.
+        one.silent(one.remove("bob", Duration::ZERO).await?, "a lost lease")
+            .await?;
+        let refused = one.try_put("ann", "1", 10).await?;
+        ensure_members(refused == PutAnswer::LeaseLost, || {
+            format!("a row of a lost lease is {refused:?}")
+        })?;
+        let (old, new) = (one.lease, one.renew().await?);
+        ensure_members(new.incarnation > old.incarnation, || {
+            format!("{old:?} goes on as {new:?}")
+        })?;
+        one.lease = new;
+        one.joins("ann").await?;
+        one.lease = old;
+        one.silent(one.remove("ann", Duration::ZERO).await?, "an old lease")
+            .await?;
+        let over = two.reap().await?;
+        ensure_members(over.is_empty(), || format!("{over:?} is over twice"))?;
+        two.reads(&[("ann", "1", "here"), ("bob", "1", "here")])
+            .await
+    }
+}

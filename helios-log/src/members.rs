@@ -1,0 +1,145 @@
+//! Who is in which topic: in memory, since all streams are of this process. Beside it stands in the store what topics were told of
+//! members, as their history outlives the process. A member that the last process had told of, and that does not come back, is lost.
+//!
+//! A row is written before its change is told, and removed behind the change that says the member has left. So there is a row for each
+//! member of whom a topic may believe that it is there; one row too many is told as lost, which means nothing to a topic that
+//! does not know the member.
+
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime};
+
+use helios_http::sse::backplane::{
+    BackplaneError, BackplaneErrorKind, BoxFuture, Lease, LocalTables, MemberChange,
+    MemberChangeKind, MemberRow, NodeId, PutAnswer, Tables,
+};
+use tokio::sync::oneshot;
+
+use crate::store::{Change, MEMBER, Store, StoreError, member_key, names_of, numbers, pack};
+use crate::writer::Message;
+
+pub(crate) struct Members {
+    tables: LocalTables,
+    messages: Sender<Message>,
+}
+
+impl Members {
+    pub(crate) fn new(messages: Sender<Message>) -> Self {
+        Self {
+            tables: LocalTables::new(),
+            messages,
+        }
+    }
+
+    /// Takes over whom the last process has told of.
+    pub(crate) fn restore(&self, store: &Store) -> Result<(), StoreError> {
+        for row in store.all(MEMBER) {
+            let (key, value) = row?;
+            if key.first() != Some(&MEMBER) {
+                continue;
+            }
+            let (topic, key) = names_of(&key)?;
+            let ([since], data) = numbers(&value)?;
+            let since = SystemTime::UNIX_EPOCH + Duration::from_millis(since);
+            let data = String::from_utf8_lossy(data);
+            self.tables.restore(topic, key, &data, since);
+        }
+        Ok(())
+    }
+
+    /// Writes down what is about to be told.
+    async fn note(&self, change: Option<&MemberChange>) -> Result<(), BackplaneError> {
+        let Some(change) = change else {
+            return Ok(());
+        };
+        let (MemberChangeKind::Joined { data, since } | MemberChangeKind::Updated { data, since }) =
+            &change.kind
+        else {
+            return Ok(());
+        };
+        let since = since.duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_millis() as u64;
+        let key = member_key(&change.topic, &change.key);
+        self.write((key, Some(pack(&[since], data.as_bytes()))))
+            .await
+    }
+
+    async fn write(&self, row: Change) -> Result<(), BackplaneError> {
+        let down = || BackplaneError::from(BackplaneErrorKind::Down);
+        let (answer, answered) = oneshot::channel();
+        let sent = self.messages.send(Message::Note(row, answer));
+        sent.map_err(|_| down())?;
+        answered.await.unwrap_or_else(|_| Err(down()))
+    }
+}
+
+impl Tables for Members {
+    fn lease(
+        &self,
+        node: NodeId,
+        incarnation: Option<u64>,
+    ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
+        self.tables.lease(node, incarnation)
+    }
+
+    fn put<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        data: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
+        Box::pin(async move {
+            let answer = self.tables.put(lease, topic, key, data, most).await?;
+            if let PutAnswer::Kept(change) = &answer {
+                self.note(change.as_ref()).await?;
+            }
+            Ok(answer)
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        lease: Lease,
+        topic: &'a str,
+        key: &'a str,
+        grace: Duration,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            let change = self.tables.remove(lease, topic, key, grace).await?;
+            self.note(change.as_ref()).await?;
+            Ok(change)
+        })
+    }
+
+    fn told<'a>(
+        &'a self,
+        lease: Lease,
+        change: &'a MemberChange,
+    ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            if let MemberChangeKind::Left { .. } = change.kind {
+                // Before the next one is written in its place.
+                let key = member_key(&change.topic, &change.key);
+                self.write((key, None)).await?;
+            }
+            let next = self.tables.told(lease, change).await?;
+            self.note(next.as_ref()).await?;
+            Ok(next)
+        })
+    }
+
+    fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
+        self.tables.read(topic)
+    }
+
+    fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>> {
+        Box::pin(async move {
+            let changes = self.tables.reap(lease).await?;
+            for change in &changes {
+                self.note(Some(change)).await?;
+            }
+            Ok(changes)
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! One server: who comes, changes, goes and comes back.
+
+use helios::prelude::*;
+
+use super::app::{alone, hears_nothing, member, open, present, told};
+
+#[tokio::test(start_paused = true)]
+async fn those_who_look_on_are_told_who_joins_changes_and_leaves() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    assert_eq!(present(&app).await, ["ann happy here"]);
+    let of_ann = app.sse_service().clients().into_iter();
+    for client in of_ann {
+        // The one that looks on becomes a second stream of ann.
+        client
+            .appear("room:tea", member("ann", "sad"))
+            .await
+            .unwrap();
+    }
+    assert_eq!(told(&mut looker).await, "updated ann sad");
+    assert_eq!(present(&app).await, ["ann sad here"]);
+    drop(ann);
+    hears_nothing(&mut looker, 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_with_two_tabs_joins_once_and_leaves_with_the_last_of_them() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let one = open(&app, "/rooms/tea/ann/happy").await;
+    let two = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(one);
+    hears_nothing(&mut looker, 60).await;
+    drop(two);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(present(&app).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn coming_back_within_the_grace_is_no_event_and_later_is_two() {
+    let app = alone(|sse| sse.presence_grace = Duration::from_secs(3));
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    hears_nothing(&mut looker, 2).await;
+    assert_eq!(present(&app).await, ["ann happy away"]);
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    hears_nothing(&mut looker, 60).await;
+    assert_eq!(present(&app).await, ["ann happy here"]);
+    let since = tokio::time::Instant::now();
+    drop(ann);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    let after = since.elapsed();
+    assert!(
+        after >= Duration::from_secs(3) && after < Duration::from_secs(4),
+        "{after:?}"
+    );
+    drop(open(&app, "/rooms/tea/ann/happy").await);
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_disappears_leaves_at_once_and_may_be_somebody_else() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let _ann = open(&app, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    let clients = app.sse_service().clients();
+    for client in &clients {
+        client
+            .appear("room:tea", member("bob", "new"))
+            .await
+            .unwrap();
+    }
+    let mut news = [told(&mut looker).await, told(&mut looker).await];
+    news.sort();
+    assert_eq!(news, ["joined bob new", "left ann left"]);
+    for client in &clients {
+        client.disappear("room:tea");
+    }
+    assert_eq!(told(&mut looker).await, "left bob left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_away_is_told_of_the_changes_that_it_missed() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let ann = open(&app, "/rooms/tea/ann/happy").await;
+    let joined = looker.next().await.unwrap();
+    drop(looker);
+    drop(ann);
+    let _bob = open(&app, "/rooms/tea/bob/calm").await;
+    // The grace of ann is over then.
+    sleep(Duration::from_secs(11)).await;
+    let mut looker = app
+        .sse(&format!("/rooms/tea?lastEventId={}", joined.id))
+        .await;
+    assert_eq!(looker.next().await.unwrap().event, "helios:ready");
+    assert_eq!(told(&mut looker).await, "joined bob calm");
+    assert_eq!(told(&mut looker).await, "left ann left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_begins_at_the_list_misses_no_change() {
+    let app = alone(|_| {});
+    let _ann = open(&app, "/rooms/tea/ann/happy").await;
+    let sse = app.sse_service();
+    let here = sse.present("room:tea").await.unwrap();
+    assert_eq!((here.age(), here.members().len()), (None, 1));
+    assert_eq!(here.at(), sse.newest_id());
+    let _bob = open(&app, "/rooms/tea/bob/calm").await;
+    let id = here.at().to_string();
+    let mut page = app.sse(&format!("/rooms/tea?lastEventId={id}")).await;
+    assert_eq!(page.next().await.unwrap().event, "helios:ready");
+    assert_eq!(told(&mut page).await, "joined bob calm");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_or_never_attached_does_not_stay() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let stream = app.sse_service().create_connection();
+    stream
+        .appear("room:tea", member("ann", "happy"))
+        .await
+        .unwrap();
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    let before = tokio::time::Instant::now();
+    drop(stream);
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(before.elapsed() < Duration::from_secs(1), "without a grace");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_appear_leaves_nobody_behind_when_its_stream_is_over() {
+    let app = alone(|_| {});
+    let mut looker = open(&app, "/rooms/tea").await;
+    let stream = app.sse_service().create_connection();
+    {
+        let mut appear = std::pin::pin!(stream.appear("room:tea", member("ann", "happy")));
+        let polled = futures_util::poll!(&mut appear);
+        assert!(polled.is_pending(), "it is cut while it waits");
+    }
+    drop(stream);
+    // Told or not: nobody is left.
+    sleep(Duration::from_secs(30)).await;
+    assert!(present(&app).await.is_empty());
+    app.sse_service().publish("room:tea", "end").await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|last| last != "message") {
+        seen.push(told(&mut looker).await);
+    }
+    let joined = seen
+        .iter()
+        .filter(|text| text.starts_with("joined"))
+        .count();
+    let left = seen.iter().filter(|text| text.starts_with("left")).count();
+    assert_eq!(joined, left, "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_stream_cannot_appear() {
+    let app = alone(|_| {});
+    let stream = app.sse_service().create_connection();
+    stream.close();
+    let kept = stream.clone();
+    drop(stream);
+    let _ = kept.appear("room:tea", member("ann", "happy")).await;
+    drop(kept);
+    sleep(Duration::from_secs(30)).await;
+    assert!(present(&app).await.is_empty());
+}

@@ -1,0 +1,84 @@
+//! Several servers behind one backplane are one to those who look on.
+
+use helios::prelude::*;
+use helios::testing::backplane::InMemory;
+
+use super::app::{hears_nothing, member, node, open, present, told};
+
+#[tokio::test(start_paused = true)]
+async fn a_member_on_two_nodes_is_one_and_leaves_with_the_last_stream() {
+    let backplane = InMemory::new();
+    let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let here = open(&one, "/rooms/tea/ann/happy").await;
+    let there = open(&two, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(here);
+    hears_nothing(&mut looker, 60).await;
+    for app in [&one, &two] {
+        assert_eq!(present(app).await, ["ann happy here"]);
+    }
+    drop(there);
+    assert_eq!(told(&mut looker).await, "left ann left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn coming_back_on_another_node_within_the_grace_is_no_event() {
+    let backplane = InMemory::new();
+    let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let ann = open(&one, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    drop(ann);
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(present(&two).await, ["ann happy away"]);
+    let _ann = open(&two, "/rooms/tea/ann/happy").await;
+    hears_nothing(&mut looker, 60).await;
+    assert_eq!(present(&one).await, ["ann happy here"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_a_node_that_stops_have_the_grace_to_come_back_elsewhere() {
+    let backplane = InMemory::new();
+    let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let mut ann = open(&one, "/rooms/tea/ann/happy").await;
+    let mut bob = open(&one, "/rooms/tea/bob/calm").await;
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    assert_eq!(told(&mut looker).await, "joined bob calm");
+    let stopping = async {
+        one.service().shutdown(Duration::from_secs(10)).await;
+    };
+    let leaving = async {
+        drop(ann.rest().await);
+        drop(bob.rest().await);
+    };
+    tokio::join!(stopping, leaving);
+    // At once, and not when a lease has run out.
+    assert_eq!(present(&two).await, ["ann happy away", "bob calm away"]);
+    let _ann = open(&two, "/rooms/tea/ann/happy").await;
+    assert_eq!(told(&mut looker).await, "left bob left");
+    assert_eq!(present(&two).await, ["ann happy here"]);
+    hears_nothing(&mut looker, 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_outlives_the_stop_keeps_nobody_present() {
+    let backplane = InMemory::new();
+    let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
+    let mut looker = open(&two, "/rooms/tea").await;
+    let stream = one.sse_service().create_connection();
+    stream
+        .appear("room:tea", member("ann", "happy"))
+        .await
+        .unwrap();
+    assert_eq!(told(&mut looker).await, "joined ann happy");
+    one.service().shutdown(Duration::ZERO).await;
+    assert_eq!(told(&mut looker).await, "left ann left");
+    assert!(
+        stream
+            .appear("room:tea", member("ann", "late"))
+            .await
+            .is_err()
+    );
+}
