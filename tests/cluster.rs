@@ -70,7 +70,7 @@ impl Program {
         let saying = async {
             loop {
                 let said = try_call(self.addr, Method::POST, "/said", &JSON, message.clone()).await;
-                if said.is_ok_and(|answer| answer.status() == 204) {
+                if said.is_ok_and(|answer| answer.status() == 200) {
                     return;
                 }
                 sleep(Duration::from_millis(20)).await;
@@ -137,9 +137,9 @@ impl Page {
         self.last.clone_from(&event.id);
     }
 
-    /// Reads until it has seen this message.
+    /// Reads until it has seen this message, and knows who serves it.
     async fn read(&mut self, stream: &mut SseClient, until: &str) {
-        while self.texts.last().is_none_or(|text| text != until) {
+        while self.texts.last().is_none_or(|text| text != until) || self.served == (0, 0) {
             let event = stream.next().await.expect("it goes on");
             self.take(&event);
         }
@@ -147,6 +147,7 @@ impl Page {
 
     /// Comes back, as an `EventSource` does.
     async fn resume(&mut self, program: &Program) -> SseClient {
+        self.served = (0, 0);
         let mut stream = program.live(&self.last).await;
         let ready = stream.next().await.unwrap();
         assert_eq!(

@@ -156,7 +156,7 @@ impl Raw {
                 .arg(0)
                 .arg(LIMITS.events)
                 .arg(300_000)
-                .arg(&self.text);
+                .arg(&self.text[..]);
         }
         let mut connection = self.connection.clone();
         call.invoke_async::<Vec<Value>>(&mut connection).await?;
@@ -183,7 +183,7 @@ async fn call_for<F>(
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Result<u64, Error>
 where
-    F: Future<Output = Result<(), Error>> + Send,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     let until = Instant::now() + time;
     let mut callers = JoinSet::new();
@@ -212,7 +212,7 @@ async fn rate<F>(
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Result<(), Error>
 where
-    F: Future<Output = Result<(), Error>> + Send,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     call_for(WINDOW / 2, tasks, call.clone()).await?;
     let (began, cpu) = (Instant::now(), own_cpu()?);

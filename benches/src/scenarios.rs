@@ -427,31 +427,31 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "redis-publish",
         title: "Events of 256 bytes, 64 in flight: through the backplane, without and with readers, and by a client that calls its script for each, pipelined",
-        subjects: &["redis", "redis-read", "raw"],
+        subjects: &["redis", "redis-read", "redis-raw"],
         rounds: ANY,
         metric: Metric::Rate,
         kind: figures(&["events per second", "events per CPU-second"], 0, said),
         goals: &[
             figure("redis", AtLeast(35_000.0)),
-            ratio("redis", "raw", AtLeast(1.0)),
+            ratio("redis", "redis-raw", AtLeast(1.0)),
         ],
     },
     Scenario {
         name: "redis-groups",
         title: "The same, in groups of 64 that are published together, 4 of them in flight",
-        subjects: &["redis-groups", "redis-groups-read", "raw-groups"],
+        subjects: &["redis-groups", "redis-groups-read", "redis-raw-groups"],
         rounds: ANY,
         metric: Metric::Rate,
         kind: figures(&["events per second", "events per CPU-second"], 0, said),
         goals: &[
             figure("redis-groups", AtLeast(60_000.0)),
-            ratio("redis-groups", "raw-groups", AtLeast(0.8)),
+            ratio("redis-groups", "redis-raw-groups", AtLeast(0.8)),
         ],
     },
     Scenario {
         name: "redis-lone",
         title: "One event of 256 bytes every 2 ms, for 4 s: until it is published",
-        subjects: &["redis-lone", "raw-lone"],
+        subjects: &["redis-lone", "redis-raw-lone"],
         rounds: ANY,
         metric: Metric::Cost,
         kind: figures(&["p99 ms", "p50 ms", "longest ms"], 0, said),
@@ -462,7 +462,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             },
             Goal {
                 figure: Figure::At(1),
-                ..ratio("redis-lone", "raw-lone", AtMost(1.5))
+                ..ratio("redis-lone", "redis-raw-lone", AtMost(1.5))
             },
         ],
     },

@@ -153,14 +153,14 @@ const SUBJECTS: &[Subject] = &[
     }),
     on_both_cores("redis", |runtime| redis::together(runtime, false)),
     on_both_cores("redis-read", |runtime| redis::together(runtime, true)),
-    on_both_cores("raw", redis::raw_together),
+    on_both_cores("redis-raw", redis::raw_together),
     on_both_cores("redis-groups", |runtime| redis::in_groups(runtime, false)),
     on_both_cores("redis-groups-read", |runtime| {
         redis::in_groups(runtime, true)
     }),
-    on_both_cores("raw-groups", redis::raw_in_groups),
+    on_both_cores("redis-raw-groups", redis::raw_in_groups),
     on_both_cores("redis-lone", redis::alone),
-    on_both_cores("raw-lone", redis::raw_alone),
+    on_both_cores("redis-raw-lone", redis::raw_alone),
     on_both_cores("redis-resumed", redis::resumed),
     on_both_cores("resumed", redis::resumed_alone),
     subject("helios-sse-redis", |runtime| {
@@ -179,7 +179,7 @@ fn find(name: &str) -> Result<&'static Subject, Error> {
 
 /// Whether there is such a subject.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
-    if name.contains("redis") || name.starts_with("raw") {
+    if name.contains(redis::GROUP) {
         redis::check()?;
     }
     find(name).map(drop)

@@ -22,7 +22,7 @@ const SHOWN: usize = 20;
 #[server(
     controllers = [Page],
     body_limit = 4_096,
-    sse(enabled = true, retry = "500ms"),
+    sse(enabled = true, retry = "2s"),
 )]
 struct App;
 
