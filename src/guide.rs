@@ -14,6 +14,7 @@
 //! | [`serving`] | settings, shutdown, layers, addresses, limits |
 //! | [`websockets`] | when a stream is not enough: the endpoint, guards, a room shared with streams |
 //! | [`restarts`] | history on the disk: what survives a deploy, a kill, a power loss |
+//! | [`scaling`] | several servers as one, on Redis: set-up, failures, sizes, rights |
 //! | [`deployment`] | behind nginx, HAProxy and Caddy, under systemd and Kubernetes |
 //! | [`clients`] | what browsers and libraries do with a stream, and where they differ |
 //! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
@@ -71,6 +72,7 @@ chapters! {
     serving "guide/serving.md"
     websockets "guide/websockets.md"
     restarts "guide/restarts.md"
+    scaling "guide/scaling.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
     hypermedia "guide/hypermedia.md"

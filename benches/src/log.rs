@@ -2,7 +2,6 @@
 //! the same time, what is published alone, and how long it takes to open.
 
 use std::fs::{File, OpenOptions};
-use std::future::Future;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,13 +22,13 @@ use tokio::task::JoinSet;
 pub(crate) const GROUP: &str = "log";
 
 /// What an event carries, in bytes.
-const SIZE: usize = 256;
+pub(crate) const SIZE: usize = 256;
 
 /// Publishers, each of which waits for its answer. The others write as many events together.
-const TOGETHER: u64 = 64;
+pub(crate) const TOGETHER: u64 = 64;
 
 /// How long rates are measured, behind half as long to warm up.
-const WINDOW: Duration = Duration::from_secs(2);
+pub(crate) const WINDOW: Duration = Duration::from_secs(2);
 
 /// A lone event comes this often, for so long that each second's sync is met a few times.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -193,7 +192,7 @@ fn together<T: Target>(sync: Durability) -> Result<(), Error> {
 }
 
 /// Prints how many events there were a second, and a second of processor time.
-fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<(), Error> {
+pub(crate) fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<(), Error> {
     let (time, cpu) = (began.elapsed(), own_cpu()? - cpu);
     let rate = |time: Duration| events as f64 / time.as_secs_f64();
     println!("{} {}", rate(time), rate(cpu));
@@ -222,10 +221,9 @@ fn tell(mut times: Vec<Duration>) {
 }
 
 /// Lone events, one every few milliseconds.
-async fn lone<F>(mut publish: impl FnMut(u64) -> F) -> Result<(), Error>
-where
-    F: Future<Output = Result<(), Error>>,
-{
+pub(crate) async fn lone(
+    mut publish: impl AsyncFnMut(u64) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut times = Vec::with_capacity(LONE);
     for n in 0..LONE as u64 {
         thread::sleep(PAUSE);
@@ -241,7 +239,7 @@ pub(crate) fn log_alone(runtime: &Runtime) -> Result<(), Error> {
     let folder = folder()?;
     runtime.block_on(async {
         let log = start(folder.path(), Durability::Os).await?;
-        lone(|_| publish(&log)).await?;
+        lone(async |_| publish(&log).await).await?;
         log.stop().await;
         Ok(())
     })
@@ -250,13 +248,13 @@ pub(crate) fn log_alone(runtime: &Runtime) -> Result<(), Error> {
 pub(crate) fn store_alone(runtime: &Runtime) -> Result<(), Error> {
     let folder = folder()?;
     let mut store = Store::open(folder.path(), Durability::Os)?;
-    runtime.block_on(lone(|n| std::future::ready(store.write(n, 1))))
+    runtime.block_on(lone(async |n| store.write(n, 1)))
 }
 
 pub(crate) fn file_alone(runtime: &Runtime) -> Result<(), Error> {
     let folder = folder()?;
     let mut file = Plain::open(folder.path(), Durability::Os)?;
-    runtime.block_on(lone(|n| std::future::ready(file.write(n, 1))))
+    runtime.block_on(lone(async |n| file.write(n, 1)))
 }
 
 fn millis_since(began: Instant) -> f64 {

@@ -8,6 +8,7 @@
 //! cargo xtask bench                      all scenarios
 //! cargo xtask bench hello --rounds 20    one of them, for longer
 //! cargo xtask bench log                  those of the log, whose names begin so
+//! cargo xtask bench redis                those of Redis, likewise
 //! cargo xtask bench --save               all, and `docs/bench` is written, with charts
 //! cargo xtask bench --against HEAD~1 hello    one of them, beside what it was before
 //! ```
@@ -23,6 +24,7 @@ mod load;
 mod log;
 mod nchan;
 mod nest;
+mod redis;
 mod report;
 mod results;
 mod runner;
@@ -41,6 +43,9 @@ const SAVE: &str = "--save";
 
 /// How often each scenario is measured, where nothing else is said.
 const ROUNDS: usize = 5;
+
+/// What may be asked for by the beginning of its scenarios' names.
+const GROUPS: [&str; 2] = [log::GROUP, redis::GROUP];
 
 const USAGE: &str = "\
 usage: cargo xtask bench [SCENARIO].. [--rounds N] [--save]
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
 /// Whether a scenario is asked for by this name, or by that of its group.
 fn is_meant(scenario: &Scenario, name: &str) -> bool {
     let rest = scenario.name.strip_prefix(name);
-    rest.is_some_and(|rest| rest.is_empty() || (name == log::GROUP && rest.starts_with('-')))
+    rest.is_some_and(|rest| rest.is_empty() || (GROUPS.contains(&name) && rest.starts_with('-')))
 }
 
 fn find(name: &str) -> Result<&'static Scenario, Error> {

@@ -425,6 +425,72 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         goals: &[ratio("helios-sse-log", "helios-sse", AtLeast(0.97))],
     },
     Scenario {
+        name: "redis-publish",
+        title: "Events of 256 bytes, 64 in flight: through the backplane, without and with readers, and by a client that calls its script for each, pipelined",
+        subjects: &["redis", "redis-read", "redis-raw"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: figures(&["events per second", "events per CPU-second"], 0, said),
+        goals: &[
+            figure("redis", AtLeast(35_000.0)),
+            ratio("redis", "redis-raw", AtLeast(1.0)),
+        ],
+    },
+    Scenario {
+        name: "redis-groups",
+        title: "The same, in groups of 64 that are published together, 4 of them in flight",
+        subjects: &["redis-groups", "redis-groups-read", "redis-raw-groups"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: figures(&["events per second", "events per CPU-second"], 0, said),
+        goals: &[
+            figure("redis-groups", AtLeast(60_000.0)),
+            ratio("redis-groups", "redis-raw-groups", AtLeast(0.8)),
+        ],
+    },
+    Scenario {
+        name: "redis-lone",
+        title: "One event of 256 bytes every 2 ms, for 4 s: until it is published",
+        subjects: &["redis-lone", "redis-raw-lone"],
+        rounds: ANY,
+        metric: Metric::Cost,
+        kind: figures(&["p99 ms", "p50 ms", "longest ms"], 0, said),
+        goals: &[
+            Goal {
+                figure: Figure::At(1),
+                ..figure("redis-lone", AtMost(0.25))
+            },
+            Goal {
+                figure: Figure::At(1),
+                ..ratio("redis-lone", "redis-raw-lone", AtMost(1.5))
+            },
+        ],
+    },
+    Scenario {
+        name: "redis-resume",
+        title: "10,000 clients of 10 topics each, of 1,000 in all, come back at once at another server, having missed 20 events each; and at the only one",
+        subjects: &["redis-resumed", "resumed"],
+        rounds: FEW,
+        metric: Metric::Cost,
+        kind: figures(&["seconds", "resets"], 0, said),
+        goals: &[
+            figure("redis-resumed", AtMost(5.0)),
+            Goal {
+                figure: Figure::At(1),
+                ..figure("redis-resumed", AtMost(0.0))
+            },
+        ],
+    },
+    Scenario {
+        name: "redis-fan-out",
+        title: "1,000 subscribers of one topic get 1 event a round, from a hub behind Redis and from one by itself",
+        subjects: &["helios-sse-redis", "helios-sse"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::fan_out(candidate, 1_000, 1)),
+        goals: &[ratio("helios-sse-redis", "helios-sse", AtLeast(0.97))],
+    },
+    Scenario {
         name: "startup",
         title: "From `Helios::new` to the first accept, with 1,000 routes",
         subjects: &["helios-1000-routes"],

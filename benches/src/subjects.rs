@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::candidate::Candidate;
 use crate::child::RUN;
-use crate::log;
+use crate::{log, redis};
 
 struct Subject {
     name: &'static str,
@@ -151,6 +151,25 @@ const SUBJECTS: &[Subject] = &[
             sse::helios::serve_app(app, Announced::bind().await?, commands()?, 0).await
         })
     }),
+    on_both_cores("redis", |runtime| redis::together(runtime, false)),
+    on_both_cores("redis-read", |runtime| redis::together(runtime, true)),
+    on_both_cores("redis-raw", redis::raw_together),
+    on_both_cores("redis-groups", |runtime| redis::in_groups(runtime, false)),
+    on_both_cores("redis-groups-read", |runtime| {
+        redis::in_groups(runtime, true)
+    }),
+    on_both_cores("redis-raw-groups", redis::raw_in_groups),
+    on_both_cores("redis-lone", redis::alone),
+    on_both_cores("redis-raw-lone", redis::raw_alone),
+    on_both_cores("redis-resumed", redis::resumed),
+    on_both_cores("resumed", redis::resumed_alone),
+    subject("helios-sse-redis", |runtime| {
+        let server = redis::Server::start()?;
+        let app = sse::helios::app().backplane(server.backplane());
+        runtime.block_on(async {
+            sse::helios::serve_app(app, Announced::bind().await?, commands()?, 0).await
+        })
+    }),
 ];
 
 fn find(name: &str) -> Result<&'static Subject, Error> {
@@ -160,6 +179,9 @@ fn find(name: &str) -> Result<&'static Subject, Error> {
 
 /// Whether there is such a subject.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
+    if name.contains(redis::GROUP) {
+        redis::check()?;
+    }
     find(name).map(drop)
 }
 

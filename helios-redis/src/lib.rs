@@ -41,7 +41,7 @@
 //! * `maxmemory-policy noeviction`, which is its default. Else the app does not start.
 //! * `client-output-buffer-limit pubsub` as by default (`32mb 8mb 60`), or larger. Less breaks the link at each burst.
 //! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get`, of the namespace `shop`. Without
-//!   `config|get` the settings are not looked at.
+//!   `config|get` the settings are not looked at. In a cluster, `+cluster|keyslot +cluster|info +cluster|slots` besides.
 
 #![forbid(unsafe_code)]
 

@@ -35,7 +35,7 @@ struct Waiting {
     topic: String,
     key: String,
     finishes: bool,
-    events: u64,
+    events: usize,
     age: u64,
     bytes: Bytes,
     _room: OwnedSemaphorePermit,
@@ -71,7 +71,7 @@ impl Publisher {
             topic: publish.topic.to_owned(),
             key: publish.key.unwrap_or_default().to_owned(),
             finishes: publish.finishes,
-            events: publish.limits.events.max(1) as u64,
+            events: publish.limits.events.clamp(1, MOST_KEPT),
             age: u64::try_from(publish.limits.age.as_millis())
                 .unwrap_or(u64::MAX)
                 .clamp(1, MAX_AGE),
@@ -84,6 +84,9 @@ impl Publisher {
         Ok(answered)
     }
 }
+
+/// Events of a topic that Redis keeps at most: more than it has room for, and a number that a script does not round.
+const MOST_KEPT: usize = i32::MAX as usize;
 
 /// The longest time that Redis keeps anything: a thousand years, in ms.
 const MAX_AGE: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;

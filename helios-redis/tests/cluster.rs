@@ -1,8 +1,9 @@
-//! A cluster of three: one node has the slot of a namespace, and the link goes where it goes.
+//! A cluster of three, with or without replicas: one node has the slot of a namespace, and the link goes where it goes.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use tokio::time::timeout;
 /// Longer than an outage may last.
 const HEALED: Duration = Duration::from_secs(15);
 
-async fn cluster(folder: &Path) -> Vec<Server> {
+/// Three primaries, and then as many replicas of each.
+async fn cluster(folder: &Path, replicas: usize) -> Vec<Server> {
     let mut nodes = Vec::new();
-    for n in 0..3 {
+    for n in 0..3 * (1 + replicas) {
         let dir = folder.join(n.to_string());
         std::fs::create_dir(&dir).unwrap();
         let (bus, dir) = (free_port().to_string(), dir.to_str().unwrap().to_owned());
@@ -36,6 +38,7 @@ async fn cluster(folder: &Path) -> Vec<Server> {
     let mut create = Command::new("redis-cli");
     create.args(["--cluster", "create"]);
     create.args(nodes.iter().map(|node| node.addr().to_string()));
+    create.args(["--cluster-replicas", &replicas.to_string()]);
     let created = timeout(DEADLINE, create.arg("--cluster-yes").output()).await;
     let created = created.unwrap().unwrap();
     assert!(created.status.success(), "{created:?}");
@@ -52,12 +55,12 @@ fn of(nodes: &[Server]) -> Redis {
     Redis::cluster(nodes.iter().map(|node| node.addr().to_string()))
 }
 
-/// The node that has the namespace, and its slot.
+/// The primary that has the namespace, and its slot.
 async fn owner(nodes: &[Server]) -> (usize, String) {
     let slot = nodes[0].answer(&["CLUSTER", "KEYSLOT", "{test}:m"]).await;
     for (n, node) in nodes.iter().enumerate() {
         let keys = node.answer(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).await;
-        if keys != "0" {
+        if keys != "0" && node.says("ROLE", "master").await {
             return (n, slot);
         }
     }
@@ -96,7 +99,7 @@ async fn move_slot(nodes: &[Server], from: usize, to: usize, slot: &str) {
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node() {
     let folder = tempfile::tempdir().unwrap();
-    let nodes = cluster(folder.path()).await;
+    let nodes = cluster(folder.path(), 0).await;
     let (one, two) = (hub(of(&nodes)).await, hub(of(&nodes[2..])).await);
     let mut client = Client::join(&two, &["x", "y"], None).await;
     let mut ids = Vec::new();
@@ -122,9 +125,30 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn in_a_cluster_the_rights_that_the_guide_lists_are_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = cluster(folder.path(), 0).await;
+    let rights = "on >geheim ~{test}:* &{test}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get \
+                  +cluster|keyslot +cluster|info +cluster|slots";
+    for node in &nodes {
+        let words: Vec<_> = ["ACL", "SETUSER", "shop"]
+            .into_iter()
+            .chain(rights.split_ascii_whitespace())
+            .collect();
+        assert_eq!(node.answer(&words).await, "OK");
+    }
+    let of_user = || of(&nodes).user("shop").password("geheim");
+    let (one, two) = (hub(of_user()).await, hub(of_user()).await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    send(&one, "x", "1").await;
+    assert_eq!(client.data().await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn a_cluster_without_the_node_of_the_namespace_is_down_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
-    let mut nodes = cluster(folder.path()).await;
+    let mut nodes = cluster(folder.path(), 0).await;
     let one = hub(of(&nodes)).await;
     let mut client = Client::join(&one, &["x"], None).await;
     send(&one, "x", "1").await;
@@ -137,4 +161,83 @@ async fn a_cluster_without_the_node_of_the_namespace_is_down_until_it_is_back() 
     nodes[at].restart().await;
     send_at_last(&one, "x", "2").await;
     timeout(HEALED, client.until("2")).await.unwrap();
+}
+
+/// The replica of a node, once it has all that the node has.
+async fn replica_of(nodes: &[Server], at: usize) -> usize {
+    let port = nodes[at].port().to_string();
+    for (n, node) in nodes.iter().enumerate() {
+        let role = node.answer(&["ROLE"]).await;
+        let role: Vec<_> = role.lines().collect();
+        if role.first() == Some(&"slave") && role.get(2) == Some(&&*port) {
+            node.until("it is a copy", async || {
+                node.says("INFO replication", "master_link_status:up").await
+            })
+            .await;
+            return n;
+        }
+    }
+    panic!("it has no replica");
+}
+
+/// What two hubs publish and one client reads, over an end of the primary.
+async fn survives(end: impl AsyncFnOnce(&mut [Server], usize, usize)) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nodes = cluster(folder.path(), 1).await;
+    let (one, two) = (hub(of(&nodes)).await, hub(of(&nodes)).await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    let mut texts = HashMap::new();
+    for n in 0..10 {
+        let text = n.to_string();
+        texts.insert(send(&one, "x", &text).await, text.clone());
+        assert_eq!(client.data().await, text);
+    }
+    let (primary, _) = owner(&nodes).await;
+    let replica = replica_of(&nodes, primary).await;
+    end(&mut nodes, primary, replica).await;
+    nodes[replica]
+        .until("the replica is promoted", async || {
+            nodes[replica].says("ROLE", "master").await
+        })
+        .await;
+    let healed = async {
+        for n in 10..20 {
+            let text = n.to_string();
+            let id = send_at_last(&one, "x", &text).await.to_string();
+            assert_eq!(texts.insert(id, text), None, "an id names two events");
+        }
+        until("the other is back", async || {
+            two.sse().stats().backplane == Some(helios::backplane::Status::Up)
+        })
+        .await;
+        send_at_last(&one, "x", "last").await;
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    assert_eq!(support::count(&read, "helios:reset"), 1, "{read:?}");
+    for event in read
+        .iter()
+        .filter(|event| event.event == "message" && event.data != "last")
+    {
+        assert_eq!(texts.get(&event.id), Some(&event.data));
+    }
+    // Another node that starts now finds its way, too.
+    let three = hub(of(&nodes)).await;
+    send(&three, "x", "from another").await;
+    client.until("from another").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_replica_that_takes_over_by_hand_is_followed_and_all_are_told_once() {
+    survives(async |nodes, _, replica| {
+        assert_eq!(nodes[replica].answer(&["CLUSTER", "FAILOVER"]).await, "OK");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_replica_that_is_elected_when_its_primary_is_killed_is_followed_and_all_are_told_once() {
+    survives(async |nodes, primary, _| nodes[primary].kill().await).await;
 }

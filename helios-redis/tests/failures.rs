@@ -154,7 +154,7 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
     let primary = Server::start_with(&["--dir", dir]).await;
     let copying = Proxy::start(primary.addr()).await.unwrap();
     let replica = Server::replica_of(primary.addr(), &["--dir", dir]).await;
-    let sentinel = sentinel(&primary, folder.path()).await;
+    let sentinel = sentinel(&primary, folder.path(), 1).await;
     sentinel
         .until("the replica is known", async || {
             sentinel.says("SENTINEL MASTER shop", "num-slaves\n1").await
@@ -205,6 +205,62 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
     let text = "the end";
     names.note(send_at_last(&one, "x", text).await, text);
     names.note_all(&timeout(HEALED, client.until(text)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn of_three_sentinels_two_are_enough_to_be_led_to_another_primary_and_none_to_stay_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let mut primary = Server::start_with(&["--dir", dir]).await;
+    let replica = Server::replica_of(primary.addr(), &["--dir", dir]).await;
+    let mut sentinels = Vec::new();
+    for _ in 0..3 {
+        sentinels.push(sentinel(&primary, folder.path(), 2).await);
+    }
+    for sentinel in &sentinels {
+        sentinel
+            .until("the replica and the others are known", async || {
+                sentinel.says("SENTINEL MASTER shop", "num-slaves\n1").await
+                    && sentinel
+                        .says("SENTINEL MASTER shop", "num-other-sentinels\n2")
+                        .await
+            })
+            .await;
+    }
+    let addresses: Vec<_> = sentinels.iter().map(|it| it.addr().to_string()).collect();
+    let by_sentinels = || Redis::sentinel(addresses.clone(), "shop");
+    let (one, two) = (hub(by_sentinels()).await, hub(by_sentinels()).await);
+    let mut client = Client::join(&two, &["x"], None).await;
+    let mut names = Names::default();
+    names.note(send(&one, "x", "1").await, "1");
+    assert_eq!(client.data().await, "1");
+    // The machine of the primary had a Sentinel, too.
+    sentinels[0].kill().await;
+    primary.kill().await;
+    replica
+        .until("the replica is promoted", async || {
+            replica.says("ROLE", "master").await
+        })
+        .await;
+    let healed = async {
+        names.note(send_at_last(&one, "x", "2").await, "2");
+        until_status(&two, Status::Up).await;
+        names.note(send_at_last(&one, "x", "last").await, "last");
+        client.until("last").await
+    };
+    let read = timeout(HEALED, healed).await.unwrap();
+    assert_eq!(count(&read, "helios:reset"), 1, "{read:?}");
+    names.note_all(&read);
+    let three = hub(by_sentinels()).await;
+    for sentinel in &mut sentinels[1..] {
+        sentinel.kill().await;
+    }
+    for text in ["3", "4"] {
+        send(&three, "x", text).await;
+        let read = client.until(text).await;
+        assert_eq!(count(&read, "helios:reset"), 0, "{read:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use helios::backplane::Status;
 use helios::prelude::*;
+use helios::sse::{HistoryLimits, SseHub};
 use support::{Client, DEADLINE, Server, once, send};
 use tokio::time::timeout;
 
@@ -84,4 +85,23 @@ async fn an_event_for_one_client_reaches_it_on_another_server() {
     one.shutdown(Duration::ZERO).await;
     let gone = two.sse().send_to_client(id, "for you").await;
     assert!(matches!(gone, Err(SseError::NoSuchClient(_))), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_history_without_bounds_is_kept() {
+    let redis = Server::start().await;
+    let boundless = |sse: &mut helios::SseOptions| {
+        sse.history = HistoryLimits {
+            events: usize::MAX,
+            age: Duration::MAX,
+        };
+    };
+    let of_redis = || helios_redis::Redis::connect(redis.url());
+    let one = SseHub::behind(of_redis(), boundless).await.unwrap();
+    let two = SseHub::behind(of_redis(), boundless).await.unwrap();
+    let first = send(&one, "x", "1").await;
+    send(&one, "x", "2").await;
+    let mut late = Client::join(&two, &["x"], Some(&first)).await;
+    assert_eq!(late.data().await, "2");
 }

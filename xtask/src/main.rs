@@ -70,6 +70,7 @@ const TEST: &[Step] = &[
     },
     step("browsers", &ignored("browser")),
     step("clients", &ignored("clients")),
+    step("a cluster", &ignored("cluster")),
     step("a dashboard", &ignored("dashboard")),
     step("MCP clients", &ignored("mcp")),
     step("OpenAPI's programs", &ignored("openapi")),
@@ -119,6 +120,7 @@ usage: cargo xtask test                              run every check, as CI does
        cargo xtask bench [SCENARIO].. [--rounds N] [--save]
                                                      measure Helios beside its peers; write docs/bench
        cargo xtask bench log [--rounds N]            measure the log beside its store and a file
+       cargo xtask bench redis [--rounds N]          measure Redis behind a hub beside a client that calls the same script
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
@@ -160,8 +162,8 @@ const BENCH: [Step; 2] = [
     ),
 ];
 
-/// The log has no peers, and the others take long to build.
-const BENCH_LOG: [Step; 2] = [
+/// The log and Redis have no peers, and the others take long to build.
+const BENCH_ALONE: [Step; 2] = [
     step(
         "build",
         &["build", "--release", "--package", "helios-benches"],
@@ -267,8 +269,11 @@ fn bench() -> ExitCode {
     if let Some(revision) = revision {
         return bench_against(&revision, &args);
     }
-    if args.first().is_some_and(|name| name == "log") {
-        return program(&BENCH_LOG, args);
+    if args
+        .first()
+        .is_some_and(|name| name == "log" || name == "redis")
+    {
+        return program(&BENCH_ALONE, args);
     }
     if let Err(missing) = tools::ensure(tools::PEERS) {
         eprintln!("{missing}");

@@ -160,13 +160,13 @@ pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     );
 }
 
-/// A Sentinel that watches a primary named `shop`.
-pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path) -> Server {
+/// A Sentinel that watches a primary named `shop`, which so many must agree on that it is down.
+pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path, quorum: usize) -> Server {
     let port = free_port();
     let conf = folder.join(format!("sentinel-{port}.conf"));
     let (of_primary, dir) = (primary.port, folder.display());
     let text = format!(
-        "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor shop 127.0.0.1 {of_primary} 1\n\
+        "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor shop 127.0.0.1 {of_primary} {quorum}\n\
          sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 5000\n"
     );
     std::fs::write(&conf, text).unwrap();

@@ -1,0 +1,123 @@
+//! The app, which every node is. That there are others is nowhere in it.
+
+use std::process;
+
+use garde::Validate;
+use helios::prelude::*;
+use helios::sse::PublishOptions;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, stdin};
+use tokio::net::TcpListener;
+
+use super::Failure;
+use super::beats::{self, Beats, Node};
+use super::nodes::COUNT;
+
+/// What people say.
+const SAID: &str = "said";
+
+/// Messages that a new page is given.
+const SHOWN: usize = 20;
+
+#[server(
+    controllers = [Page],
+    body_limit = 4_096,
+    sse(enabled = true, retry = "2s"),
+)]
+struct App;
+
+/// Serves until the standard input ends, as it does when the cluster does.
+pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let node = Node {
+        node: number,
+        pid: process::id(),
+        addr: listener.local_addr()?,
+    };
+    let app = Helios::new(App).provide(node).banner(false);
+    let app = app
+        .drain_deadline(Duration::from_secs(2))
+        .shutdown_on(async {
+            // Nothing is ever written there.
+            let _ = stdin().read(&mut [0]).await;
+        });
+    Ok(app.listen_on(listener).await?)
+}
+
+#[derive(Deserialize, Validate)]
+struct New {
+    /// Sent again, it is the same message.
+    #[garde(length(min = 1, max = 64))]
+    key: String,
+    #[garde(length(chars, min = 1, max = 200))]
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Message {
+    text: String,
+    /// That has published it.
+    node: usize,
+}
+
+#[derive(Injectable)]
+struct Page {
+    node: Arc<Node>,
+    sse: SseService,
+    _beats: Arc<Beats>,
+}
+
+#[controller]
+impl Page {
+    #[get]
+    fn index(&self) -> Html<&str> {
+        Html(include_str!("page.html"))
+    }
+
+    #[get("look.css")]
+    #[header("content-type", "text/css")]
+    fn look(&self) -> &str {
+        include_str!("../look.css")
+    }
+
+    /// What all nodes say, after a word on which of them this is.
+    #[sse("live")]
+    async fn live(&self) -> Result<SseStream, SseError> {
+        let stream = self.sse.subscribe([beats::TOPIC]).await?;
+        stream.join_from(SAID, Replay::Last(SHOWN)).await?;
+        stream
+            .send(SseEvent::json(&*self.node).event("served"))
+            .await?;
+        Ok(stream)
+    }
+
+    // Each comes over a connection of its own, so that the proxy takes them to all nodes.
+    #[post("said")]
+    #[header("connection", "close")]
+    async fn say(&self, #[body] new: New) -> Result<(), SseError> {
+        let once = PublishOptions::default().key(new.key);
+        let message = Message {
+            text: new.text,
+            node: self.node.node,
+        };
+        self.sse
+            .publish_with(SAID, SseEvent::json(message).event("said"), &once)
+            .await?;
+        Ok(())
+    }
+
+    /// Asks for a `kill -9` of a node, which may be this one.
+    #[post("nodes/{number}/kill")]
+    #[header("connection", "close")]
+    async fn kill(&self, #[param] number: usize) -> Result<(), HttpError> {
+        if !(1..=COUNT).contains(&number) {
+            return Err(HttpError::not_found(format!("there is no node {number}")));
+        }
+        let killed = json!({ "node": number, "by": self.node.node });
+        self.sse
+            .publish(beats::TOPIC, SseEvent::json(killed).event("killed"))
+            .await?;
+        println!("kill {number}");
+        Ok(())
+    }
+}
