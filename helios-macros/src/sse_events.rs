@@ -3,7 +3,7 @@
 mod case;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
@@ -216,12 +216,18 @@ fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let mut strict = generics.clone();
     let clause = strict.make_where_clause();
+    let mut asked: Vec<String> = Vec::new();
     for field in data.variants.iter().flat_map(|variant| &variant.fields) {
-        // With a lifetime, though none that matters, rustc asks for the bound where it is needed, and not here.
         let (ty, span) = (&field.ty, field.ty.span());
+        let name = ty.to_token_stream().to_string();
+        if asked.contains(&name) {
+            continue;
+        }
+        asked.push(name);
+        // With a lifetime, though none that matters, rustc asks for the bound where it is needed, and not here.
         let rt = settings.runtime.at(span);
-        let asked = Lifetime::new("'asked", Span::mixed_site());
-        let bound = quote_spanned!(span=> for<#asked> #ty: #rt::HasSchema);
+        let lifetime = Lifetime::new("'asked", Span::mixed_site());
+        let bound = quote_spanned!(span=> for<#lifetime> #ty: #rt::HasSchema);
         clause.predicates.push(parse_quote!(#bound));
     }
     let strict = &strict.where_clause;
