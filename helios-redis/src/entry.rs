@@ -17,6 +17,9 @@ pub(crate) struct Entry {
 pub(crate) fn of_list(epoch: u64, mut bytes: Bytes) -> Option<Entry> {
     let seq = bytes.try_get_u64().ok()?;
     let prev = bytes.try_get_u64().ok()?;
+    if prev >= seq {
+        return None;
+    }
     let millis = bytes.try_get_u64().ok()?;
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
     let id = |seq| EventId::new(epoch, seq);
@@ -54,6 +57,7 @@ mod tests {
         for length in 0..32 {
             assert!(of_message(vec![0; length].into()).is_none());
         }
-        assert!(of_list(1, [[0; 16], [0xff; 16]].concat()[..24].to_vec().into()).is_none());
+        let follows_itself = [4_u64, 4, 1_000].map(u64::to_be_bytes).concat();
+        assert!(of_list(1, follows_itself.into()).is_none());
     }
 }
