@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
 use super::{Failure, nodes};
@@ -21,10 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MISSING: &str = "there is no `redis-server` on the path: install one (`apt install redis-server`, `brew install redis`), or \
      name a Redis with HELIOS_REDIS_URL";
 
+/// Ends it when the pipe to this program does: also when this program is killed.
+const UNTIL_THE_END: &str = r#"command -v redis-server >/dev/null || exit 127
+redis-server "$@" >/dev/null & read _; kill $!; wait"#;
+
+/// What a shell says of a program that is not there.
+const NOT_FOUND: Option<i32> = Some(127);
+
 pub(crate) struct Redis {
     url: String,
     /// If it is our own.
-    process: Option<(Child, TempDir)>,
+    process: Option<(Child, Option<ChildStdin>, TempDir)>,
 }
 
 impl Redis {
@@ -41,15 +48,25 @@ impl Redis {
             .await?
             .local_addr()?
             .port();
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            UNTIL_THE_END,
+            "sh",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ]);
         command.args(["--save", "", "--dir"]).arg(folder.path());
         nodes::apart(&mut command);
-        let spawned = command.stdout(Stdio::null()).spawn();
+        let spawned = command.stdin(Stdio::piped()).spawn();
         let mut process = spawned.map_err(|error| match error.kind() {
             ErrorKind::NotFound => MISSING.into(),
             _ => Failure::from(error),
         })?;
+        // To wait for it would close it.
+        let pipe = process.stdin.take();
         let listens = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                 sleep(Duration::from_millis(20)).await;
@@ -57,11 +74,14 @@ impl Redis {
         };
         tokio::select! {
             listens = timeout(PATIENCE, listens) => listens.map_err(|_| "redis-server does not listen")?,
-            ended = process.wait() => return Err(format!("redis-server has ended: {}", ended?).into()),
+            ended = process.wait() => return Err(match ended? {
+                ended if ended.code() == NOT_FOUND => MISSING.into(),
+                ended => format!("redis-server has ended: {ended}").into(),
+            }),
         }
         Ok(Self {
             url: format!("redis://127.0.0.1:{port}"),
-            process: Some((process, folder)),
+            process: Some((process, pipe, folder)),
         })
     }
 
@@ -70,9 +90,10 @@ impl Redis {
     }
 
     pub(crate) async fn end(self) {
-        if let Some((mut process, _folder)) = self.process {
+        if let Some((mut process, pipe, _folder)) = self.process {
+            drop(pipe);
             // It may have ended by itself.
-            let _ = process.kill().await;
+            let _ = process.wait().await;
         }
     }
 }
