@@ -131,7 +131,8 @@ impl Kit {
     pub async fn run<R: Rig>(self, rig: R) -> Report {
         let mut report = Report::new(self.seed);
         let nodes = Arc::new(Nodes::new(rig, &self));
-        scenarios::run(&nodes, &mut report).await;
+        // Together they would make a future that is too large for a stack.
+        Box::pin(scenarios::run(&nodes, &mut report)).await;
         if let Some(found) = scenarios::leases(&nodes, self.lasting).await {
             report
                 .scenarios
