@@ -8,7 +8,6 @@ mod browser;
 mod dashboard;
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
 use helios::prelude::*;
 use helios::sse::{DecodedEvent, EventId};
@@ -16,8 +15,8 @@ use helios::testing::{TestApp, TestResponse, TestStream};
 use http::Method;
 use serde_json::Value;
 use support::folder::Folder;
+use support::program::listening;
 use support::{SseClient, TestServer, try_call, within};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -292,24 +291,9 @@ struct Program {
 
 impl Program {
     async fn start(folder: &Folder, port: u16) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_helios-example-dashboard"))
-            .arg(&folder.0)
-            .env_remove("HELIOS_HOST")
-            .env("HELIOS_PORT", port.to_string())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let addr = within(async {
-            loop {
-                let line = lines.next_line().await.unwrap().unwrap();
-                if let Some((_, addr)) = line.split_once("listening on http://") {
-                    break addr.parse().unwrap();
-                }
-            }
-        });
-        let addr = addr.await;
+        let mut program = Command::new(env!("CARGO_BIN_EXE_helios-example-dashboard"));
+        program.arg(&folder.0);
+        let (child, addr) = listening(program, port).await;
         Self { addr, child }
     }
 }

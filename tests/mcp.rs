@@ -9,14 +9,14 @@ mod kit;
 mod seen;
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use kit::Kit;
 use seen::Seen;
 use serde_json::{Value, json};
+use support::program::listening;
 use support::{read_to_end, within};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -118,23 +118,8 @@ impl Server {
     }
 
     async fn start_at(port: u16) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_helios-example-mcp"))
-            .env_remove("HELIOS_HOST")
-            .env("HELIOS_PORT", port.to_string())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let addr = within(async {
-            loop {
-                let line = lines.next_line().await.unwrap().unwrap();
-                if let Some((_, addr)) = line.split_once("listening on http://") {
-                    break addr.parse().unwrap();
-                }
-            }
-        });
-        let addr = addr.await;
+        let program = Command::new(env!("CARGO_BIN_EXE_helios-example-mcp"));
+        let (child, addr) = listening(program, port).await;
         Self { addr, child }
     }
 

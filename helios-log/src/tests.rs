@@ -141,16 +141,17 @@ async fn what_a_clock_makes_too_old_is_told_as_forgotten() {
     log.stop().await;
     let log = open(|| years(60));
     assert_eq!(start(&log).await.newest, id);
-    let began = std::time::Instant::now();
-    loop {
+    until(async || {
         let zero = EventId::new(id.epoch(), 0);
         match log.history(Ask::after("x", zero)).await.unwrap() {
-            History::Events { events, .. } => assert_eq!(events.len(), 1),
-            _ => break,
+            History::Events { events, .. } => {
+                assert_eq!(events.len(), 1);
+                false
+            }
+            _ => true,
         }
-        assert!(began.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    })
+    .await;
     log.stop().await;
 }
 
@@ -171,12 +172,17 @@ async fn a_folder_of_a_newer_version_is_an_error_that_says_what_to_do() {
     assert!(folder.path().join("store").exists());
 }
 
-async fn links_down(log: &Log) {
+/// Waits until it is so, and not without end.
+async fn until(is_so: impl AsyncFn() -> bool) {
     let began = std::time::Instant::now();
-    while log.status() != Status::Down {
+    while !is_so().await {
         assert!(began.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+async fn links_down(log: &Log) {
+    until(async || log.status() == Status::Down).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,14 @@ impl Names {
             before.as_deref().is_none_or(|it| it == text),
             "{before:?}, and {text}"
         );
+    }
+
+    /// Publishes these numbers, each until it is published.
+    async fn send_at_last(&mut self, hub: &SseHub, numbers: Range<u32>) {
+        for n in numbers {
+            let text = n.to_string();
+            self.note(send_at_last(hub, "x", &text).await, &text);
+        }
     }
 
     fn note_all(&mut self, events: &[helios::sse::DecodedEvent]) {
@@ -132,10 +141,7 @@ async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() 
     let port = primary.port().to_string();
     replica.ask(&["CONFIG", "SET", "port", &port]).await;
     let healed = async {
-        for n in 20..40 {
-            let text = n.to_string();
-            names.note(send_at_last(&one, "x", &text).await, &text);
-        }
+        names.send_at_last(&one, 20..40).await;
         // What was published before this node was back is before the sequence that its clients are told of.
         until_status(&two, Status::Up).await;
         names.note(send_at_last(&one, "x", "last").await, "last");
@@ -177,10 +183,7 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
         })
         .await;
     let healed = async {
-        for n in 10..20 {
-            let text = n.to_string();
-            names.note(send_at_last(&one, "x", &text).await, &text);
-        }
+        names.send_at_last(&one, 10..20).await;
         until_status(&two, Status::Up).await;
         names.note(send_at_last(&one, "x", "last").await, "last");
         client.until("last").await

@@ -8,8 +8,7 @@ use std::time::Duration;
 use helios::backplane::Status;
 use helios::prelude::*;
 use helios::sse::{HistoryLimits, SseHub};
-use support::{Client, DEADLINE, Server, once, send};
-use tokio::time::timeout;
+use support::{Client, Server, once, send, send_at_last};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
@@ -53,15 +52,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_told_and_everybody_goes_
     let before = one.sse().publish("x", "1").await.unwrap();
     assert_eq!(client.data().await, "1");
     redis.restart().await;
-    let published = async {
-        loop {
-            match one.sse().publish("x", "2").await {
-                Ok(id) => return id,
-                Err(_) => sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    let id = timeout(DEADLINE, published).await.unwrap();
+    let id = send_at_last(&one, "x", "2").await;
     assert_eq!(id.is_after(before), None, "another sequence");
     loop {
         let event = client.next().await;

@@ -242,7 +242,7 @@ impl Tables for Broken {
         node: NodeId,
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
-        Tables::lease(&self.inner, node, incarnation)
+        self.inner.lease(node, incarnation)
     }
 
     fn put<'a>(

@@ -10,6 +10,7 @@ use helios::backplane::{
 use helios::prelude::*;
 use helios::sse::EventId;
 use helios::testing::backplane::InMemory;
+use helios::testing::{TestApp, TestStream};
 
 use super::app::{hears_nothing, listed, member, node, open, present, told};
 
@@ -117,7 +118,7 @@ impl Tables for Cuttable {
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
         match self.reached() {
-            Ok(()) => Tables::lease(&*self.inner, node, incarnation),
+            Ok(()) => self.inner.lease(node, incarnation),
             Err(down) => Box::pin(async { Err(down) }),
         }
     }
@@ -155,13 +156,19 @@ impl Tables for Cuttable {
     }
 }
 
+/// Two nodes, of which the first can be cut off by its link, and somebody who looks on at the second.
+async fn two_nodes(backplane: &InMemory) -> (Cuttable, TestApp, TestApp, TestStream) {
+    let link = Cuttable::new(backplane.node());
+    let (one, two) = (node(link.clone()).await, node(backplane.node()).await);
+    let looker = open(&two, "/rooms/tea").await;
+    (link, one, two, looker)
+}
+
 #[tokio::test(start_paused = true)]
 async fn members_of_a_killed_node_are_unconfirmed_and_then_lost_once() {
     let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let one = node(link.clone()).await;
-    let (two, three) = (node(backplane.node()).await, node(backplane.node()).await);
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, _two, mut looker) = two_nodes(&backplane).await;
+    let three = node(backplane.node()).await;
     let _ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     link.cut(true);
@@ -174,11 +181,7 @@ async fn members_of_a_killed_node_are_unconfirmed_and_then_lost_once() {
 
 #[tokio::test(start_paused = true)]
 async fn members_of_a_killed_node_that_come_back_elsewhere_are_not_lost() {
-    let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let one = node(link.clone()).await;
-    let two = node(backplane.node()).await;
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
     let _ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     link.cut(true);
@@ -189,11 +192,7 @@ async fn members_of_a_killed_node_that_come_back_elsewhere_are_not_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_cut_off_for_long_brings_its_members_back() {
-    let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let one = node(link.clone()).await;
-    let two = node(backplane.node()).await;
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     link.cut(true);
@@ -208,11 +207,7 @@ async fn a_node_that_was_cut_off_for_long_brings_its_members_back() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_while_the_store_is_away_is_gone_when_it_is_back() {
-    let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let one = node(link.clone()).await;
-    let two = node(backplane.node()).await;
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     link.cut(true);
@@ -260,11 +255,7 @@ async fn a_store_that_cannot_be_asked_is_an_old_list_or_an_error_but_never_nobod
 
 #[tokio::test(start_paused = true)]
 async fn a_change_whose_teller_cannot_tell_it_is_told_later_by_itself_or_by_another() {
-    let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let one = node(link.clone()).await;
-    let two = node(backplane.node()).await;
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     link.mute(true);
     let _ann = open(&one, "/rooms/tea/ann/happy").await;
     hears_nothing(&mut looker, 12).await;
@@ -304,10 +295,7 @@ async fn an_update_that_fails_on_its_way_leaves_the_data_of_before() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_whose_answer_is_lost_is_told_all_the_same() {
-    let backplane = InMemory::new();
-    let link = Cuttable::new(backplane.node());
-    let (one, two) = (node(link.clone()).await, node(backplane.node()).await);
-    let mut looker = open(&two, "/rooms/tea").await;
+    let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
     link.lose_answers(true);

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod folder;
 pub mod journal;
 pub mod network;
+pub mod program;
 
 use std::net::SocketAddr;
 use std::time::Duration;

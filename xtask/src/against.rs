@@ -47,7 +47,7 @@ pub(crate) fn build(revision: &str) -> Result<Programs, String> {
     let folder = target.join("release");
     // A program that this revision does not have must not be another's.
     forget(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut cargo = crate::cargo(&crate::AGAINST[0]);
+    let mut cargo = crate::cargo(&crate::BENCH_ALONE[0]);
     cargo.arg("--target-dir").arg(target).current_dir(CHECKOUT);
     match crate::succeeds(&mut cargo) {
         true => Ok(Programs {

@@ -162,7 +162,8 @@ const BENCH: [Step; 2] = [
     ),
 ];
 
-/// The log and Redis have no peers, and the others take long to build.
+/// Without the peers: they take long to build, and their features would change what Helios itself is built with. The first builds an
+/// older revision, too.
 const BENCH_ALONE: [Step; 2] = [
     step(
         "build",
@@ -178,27 +179,6 @@ const BENCH_ALONE: [Step; 2] = [
             "--bin",
             "helios-benches",
             "--",
-        ],
-    ),
-];
-
-/// Without the peers, whose features would change what Helios itself is built with. The first builds an older revision, too.
-const AGAINST: [Step; 2] = [
-    step(
-        "build",
-        &["build", "--release", "--package", "helios-benches"],
-    ),
-    step(
-        "bench",
-        &[
-            "run",
-            "--release",
-            "--package",
-            "helios-benches",
-            "--bin",
-            "helios-benches",
-            "--",
-            "against",
         ],
     ),
 ];
@@ -286,9 +266,13 @@ fn bench_against(revision: &str, args: &[String]) -> ExitCode {
         Ok(before) => before,
         Err(why) => return fail(&why),
     };
-    let before = [before.revision.into(), before.folder.into_os_string()];
+    let against = [
+        "against".into(),
+        before.revision.into(),
+        before.folder.into_os_string(),
+    ];
     let args = args.iter().map(OsString::from);
-    program(&AGAINST, before.into_iter().chain(args))
+    program(&BENCH_ALONE, against.into_iter().chain(args))
 }
 
 /// Runs a program of this workspace, with these arguments.

@@ -181,10 +181,16 @@ impl LocalTables {
         at + instant.elapsed()
     }
 
-    fn ask<T>(&self, ask: impl FnOnce(&mut Table, Duration) -> T) -> Result<T, BackplaneError> {
-        // Under the lock, so that time never goes back.
-        let mut table = lock(&self.table);
-        Ok(ask(&mut table, self.now()))
+    /// Asks when the answer is awaited.
+    fn ask<'a, T>(
+        &'a self,
+        ask: impl FnOnce(&mut Table, Duration) -> T + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, BackplaneError>> {
+        Box::pin(async move {
+            // Under the lock, so that time never goes back.
+            let mut table = lock(&self.table);
+            Ok(ask(&mut table, self.now()))
+        })
     }
 }
 
@@ -200,9 +206,7 @@ impl Tables for LocalTables {
         node: NodeId,
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
-        Box::pin(async move {
-            self.ask(|table, now| Lease::new(node, table.renew(now, node, incarnation)))
-        })
+        self.ask(move |table, now| Lease::new(node, table.renew(now, node, incarnation)))
     }
 
     fn put<'a>(
@@ -213,9 +217,7 @@ impl Tables for LocalTables {
         data: &'a str,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        Box::pin(
-            async move { self.ask(|table, now| table.put(now, lease, (topic, key, data), most)) },
-        )
+        self.ask(move |table, now| table.put(now, lease, (topic, key, data), most))
     }
 
     fn remove<'a>(
@@ -225,9 +227,7 @@ impl Tables for LocalTables {
         key: &'a str,
         grace: Duration,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
-        Box::pin(
-            async move { self.ask(|table, now| table.remove(now, lease, (topic, key), grace)) },
-        )
+        self.ask(move |table, now| table.remove(now, lease, (topic, key), grace))
     }
 
     fn told<'a>(
@@ -235,14 +235,14 @@ impl Tables for LocalTables {
         lease: Lease,
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
-        Box::pin(async move { self.ask(|table, _| table.told(change, lease)) })
+        self.ask(move |table, _| table.told(change, lease))
     }
 
     fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
-        Box::pin(async move { self.ask(|table, now| table.read(now, topic)) })
+        self.ask(move |table, now| table.read(now, topic))
     }
 
     fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>> {
-        Box::pin(async move { self.ask(|table, now| table.reap(now, lease, MOST)) })
+        self.ask(move |table, now| table.reap(now, lease, MOST))
     }
 }

@@ -144,6 +144,17 @@ impl InMemory {
         log.tell_all(|| BackplaneEvent::Link(status));
     }
 
+    /// The answer to a question, unless it is down.
+    fn if_reached<'a, T: 'a>(
+        &'a self,
+        answer: BoxFuture<'a, Result<T, BackplaneError>>,
+    ) -> BoxFuture<'a, Result<T, BackplaneError>> {
+        Box::pin(async move {
+            self.reached()?;
+            answer.await
+        })
+    }
+
     /// An error while it is down.
     fn reached(&self) -> Result<(), BackplaneError> {
         match self.status() {
@@ -280,10 +291,7 @@ impl Tables for InMemory {
         node: NodeId,
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.lease(node, incarnation).await
-        })
+        self.if_reached(self.shared.tables.lease(node, incarnation))
     }
 
     fn put<'a>(
@@ -294,10 +302,7 @@ impl Tables for InMemory {
         data: &'a str,
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.put(lease, topic, key, data, most).await
-        })
+        self.if_reached(self.shared.tables.put(lease, topic, key, data, most))
     }
 
     fn remove<'a>(
@@ -307,10 +312,7 @@ impl Tables for InMemory {
         key: &'a str,
         grace: Duration,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.remove(lease, topic, key, grace).await
-        })
+        self.if_reached(self.shared.tables.remove(lease, topic, key, grace))
     }
 
     fn told<'a>(
@@ -318,24 +320,15 @@ impl Tables for InMemory {
         lease: Lease,
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.told(lease, change).await
-        })
+        self.if_reached(self.shared.tables.told(lease, change))
     }
 
     fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.read(topic).await
-        })
+        self.if_reached(self.shared.tables.read(topic))
     }
 
     fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>> {
-        Box::pin(async move {
-            self.reached()?;
-            self.shared.tables.reap(lease).await
-        })
+        self.if_reached(self.shared.tables.reap(lease))
     }
 }
 
