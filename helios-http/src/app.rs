@@ -29,7 +29,8 @@ use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFault, StartupFaults};
 #[cfg(feature = "openapi")]
-use crate::openapi::document::{Whole, document};
+use crate::openapi::document::document;
+use crate::openapi::operation::Whole;
 #[cfg(feature = "openapi")]
 use crate::openapi::serve::{self, Served};
 #[cfg(feature = "openapi")]

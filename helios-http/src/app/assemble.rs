@@ -15,7 +15,7 @@ use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
 #[cfg(feature = "openapi")]
-use crate::openapi::{Docs, document::Operation};
+use crate::openapi::{Docs, operation::Operation};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
@@ -267,6 +267,12 @@ impl Assembly<'_> {
                 .collect(),
             is_guarded: !pipeline.guards.is_empty(),
             is_mapped: !pipeline.mappers.is_empty(),
+            changed_by: pipeline
+                .interceptors
+                .iter()
+                .filter(|it| it.changes_body())
+                .map(|it| it.name())
+                .collect(),
             stream: stream.map(|table| {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
                 (options, table.may_join)
