@@ -101,10 +101,10 @@ impl DecodedEvent {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.data).map_err(|error| self.is_not(format_args!("{error}")))
+        serde_json::from_str(&self.data).map_err(|error| self.is_not(error))
     }
 
-    fn is_not(&self, why: fmt::Arguments<'_>) -> serde_json::Error {
+    fn is_not(&self, why: impl fmt::Display) -> serde_json::Error {
         let (event, data) = (&self.event, cut(&self.data, LONGEST_SHOWN));
         serde_json::Error::custom(format_args!(
             "the event `{event}`: {why}; its data is {data}"
@@ -179,8 +179,8 @@ impl<'a> DecodedFields<'a> {
         let is_missing = found.is_none();
         serde_json::from_value(found.unwrap_or_default()).map_err(|error| {
             self.event.is_not(match is_missing {
-                true => format_args!("its field `{name}` is missing"),
-                false => format_args!("its field `{name}`: {error}"),
+                true => format!("its field `{name}` is missing"),
+                false => format!("its field `{name}`: {error}"),
             })
         })
     }
