@@ -12,8 +12,6 @@ use super::news::News;
 /// Where changes are published. It is also the name of their events.
 pub(crate) const TOPIC: &str = "jobs";
 
-/// The name of the event that has all jobs.
-
 /// What would be a database is a small file here.
 pub(crate) struct Store {
     file: PathBuf,

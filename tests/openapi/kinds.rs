@@ -240,7 +240,10 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-impl<S: Sync> FromRequest<S> for Session {
+/// One that takes the body.
+struct Raw;
+
+impl<S: Sync> FromRequest<S> for Raw {
     type Rejection = Infallible;
 
     async fn from_request(_: Request, _: &S) -> Result<Self, Infallible> {
@@ -288,8 +291,8 @@ impl Others {
 
     #[post("taken")]
     #[accepts(Upload)]
-    fn taken(&self, session: Session) {
-        let Session = session;
+    fn taken(&self, raw: Raw) {
+        let Raw = raw;
     }
 
     #[get("enveloped")]
