@@ -58,7 +58,7 @@ fn two_operations_of_one_id_keep_an_app_with_a_document_from_starting() {
     let (text, paths) = told(served.err().unwrap());
     assert_eq!(paths, ["/v1/notes", "/v2/notes"]);
     assert!(
-        text.starts_with("Notes::find is at /v1/notes and at /v2/notes"),
+        text.starts_with("`Notes::find` is at /v1/notes and at /v2/notes"),
         "{text}"
     );
     let written = Helios::new(Twice).openapi_document();
