@@ -173,7 +173,8 @@ impl Orders {
     #[answers(200, "image/png")]
     #[answers(404)]
     fn file(&self, #[param] rest: &str) -> Response {
-        rest.to_owned().into_response()
+        let kind = [("content-type", "image/png")];
+        (kind, rest.to_owned()).into_response()
     }
 
     #[post("files")]
