@@ -107,6 +107,8 @@ export const text = (said: Said): string => said.data.text;
         "bundler",
         "--module",
         "esnext",
+        "--target",
+        "es2022",
     ];
     run(
         &folder,
