@@ -21,12 +21,12 @@ struct Line {
     text: String,
 }
 
+/// None has several values in an array: the program takes `prefixItems` in an event's data for a mistake.
 #[derive(SseEvents)]
 #[sse(rename_all = "kebab-case")]
 enum Told {
     Said(Line),
     Typing { by: String, since: u32 },
-    Moved(u8, String),
     Cleared,
 }
 
@@ -45,7 +45,6 @@ impl Streams {
         stream! {
             yield Ok(Told::Said(Line { text: "hello".into() }));
             yield Ok(Told::Typing { by: "ann".into(), since: 1 });
-            yield Ok(Told::Moved(1, "up".into()));
             yield Ok(Told::Cleared);
             yield Err(HttpError::conflict("enough"));
         }
