@@ -47,6 +47,14 @@ struct Scope {
     hooks: Option<Arc<dyn SseHooks>>,
 }
 
+/// The interceptors that may make something else of an answer.
+#[cfg(feature = "openapi")]
+fn changed_by(pipeline: &Pipeline) -> Vec<&'static str> {
+    let interceptors = pipeline.interceptors.iter();
+    let changing = interceptors.filter(|it| it.changes_body());
+    changing.map(|it| it.name()).collect()
+}
+
 /// Everything that the walk gives.
 #[derive(Default)]
 pub(crate) struct Assembled {
@@ -267,12 +275,7 @@ impl Assembly<'_> {
                 .collect(),
             is_guarded: !pipeline.guards.is_empty(),
             is_mapped: !pipeline.mappers.is_empty(),
-            changed_by: pipeline
-                .interceptors
-                .iter()
-                .filter(|it| it.changes_body())
-                .map(|it| it.name())
-                .collect(),
+            changed_by: changed_by(&pipeline),
             stream: stream.map(|table| {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
                 (options, table.may_join)
