@@ -20,6 +20,7 @@
 //! | [`hypermedia`] | htmx, Turbo and Datastar: fragments of a page as events |
 //! | [`llm`] | a gateway for a language model: errors, a stop, an answer that survives a reload |
 //! | [`mcp`] | tools for language models: rmcp behind a guard, sessions, what the clients do |
+//! | [`openapi`] | the document of routes and events, and clients that are typed by it |
 //! | [`testing`] | an app in process, its streams event by event |
 //! | [`troubleshooting`] | by symptom, compile errors too |
 //! | [`coming_from`] | NestJS, Dwex, HeliosJS, Danet, S42Core, axum: side by side |
@@ -78,6 +79,7 @@ chapters! {
     hypermedia "guide/hypermedia.md"
     llm "guide/llm.md"
     mcp "guide/mcp.md"
+    openapi "guide/openapi.md"
     testing "guide/testing.md"
     troubleshooting "guide/troubleshooting.md"
 }

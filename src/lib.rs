@@ -146,7 +146,7 @@ macro_rules! guards {
 ///
 /// The guide has a chapter on [streams](crate::guide::streams) and one on [topics](crate::guide::rooms).
 pub mod sse {
-    pub use helios_core::decode::{DecodeError, Decoded, DecodedEvent, Decoder};
+    pub use helios_core::decode::{DecodeError, Decoded, DecodedEvent, Decoder, TryFromEventError};
     pub use helios_core::encode::{KEEP_ALIVE, encode, encode_into};
     pub use helios_core::event::{EventError, IntoSseEvent, SseEvent};
     pub use helios_core::hub::{BacklogLimits, EventId, EventIdError, HistoryLimits, Replay};

@@ -1,7 +1,7 @@
 //! What generated code names. Not for people: it changes without notice.
 
 pub use std::boxed::Box;
-pub use std::convert::From;
+pub use std::convert::{From, TryFrom};
 pub use std::default::Default;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Err, Ok};
@@ -19,9 +19,10 @@ pub use helios_core::bind::{
 };
 pub use helios_core::call::Call;
 pub use helios_core::container::{Dependency, Injectable, Resolver, Shared};
+pub use helios_core::decode::{DecodedEvent, DecodedFields, TryFromEventError};
 pub use helios_core::error::{HttpError, problem, transparent};
 pub use helios_core::event::{IntoSseEvent, SseEvent};
-pub use helios_core::fields::{Payload, fields, to_value};
+pub use helios_core::fields::{DeserializeOwned, Payload, fields, to_value};
 pub use helios_core::interceptor::data_mapper;
 pub use helios_core::lifecycle::Lifecycle;
 pub use helios_core::reply::Reply;

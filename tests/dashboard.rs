@@ -7,6 +7,12 @@ mod browser;
 #[allow(dead_code)]
 mod dashboard;
 
+#[path = "clients/kit.rs"]
+#[allow(dead_code)]
+mod kit;
+#[path = "clients/dashboard.rs"]
+mod types;
+
 use std::net::SocketAddr;
 
 use helios::prelude::*;
@@ -461,7 +467,7 @@ async fn the_page_brings_all_that_it_needs() {
         wanted.sort();
         wanted.dedup();
     }
-    assert_eq!(had.len(), 13, "{had:?}");
+    assert_eq!(had.len(), 14, "{had:?}");
     for nothing in ["/page/main.rs", "/page/..%2fmain.rs", "/page/"] {
         assert_eq!(app.get(nothing).await.status(), 404, "{nothing}");
     }

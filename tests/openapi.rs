@@ -1,15 +1,24 @@
 //! The OpenAPI document: what the types of routes say, and what is left open.
 #![allow(clippy::unwrap_used)]
 
+#[path = "openapi/decoded.rs"]
+mod decoded;
 #[path = "openapi/examples.rs"]
 mod examples;
 #[path = "openapi/kinds.rs"]
 mod kinds;
+#[path = "clients/kit.rs"]
+#[allow(dead_code)]
+mod kit;
+#[path = "openapi/live.rs"]
+mod live;
 #[path = "openapi/programs.rs"]
 mod programs;
 #[path = "openapi/served.rs"]
 mod served;
 #[path = "openapi/size.rs"]
 mod size;
+#[path = "openapi/start.rs"]
+mod start;
 #[path = "openapi/streams.rs"]
 mod streams;

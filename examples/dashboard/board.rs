@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use helios::prelude::HttpError;
+use helios::prelude::{HttpError, JsonSchema};
 use serde::{Deserialize, Serialize};
 
 /// Jobs that wait or run at a time.
@@ -12,12 +12,12 @@ const UNFINISHED: usize = 8;
 const FINISHED: usize = 12;
 
 /// Every job that a page shows, in the order in which they were started.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct Board(Vec<Job>);
 
 /// Counts the primes below a number, in a hundred slices.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) below: u32,
@@ -28,7 +28,7 @@ pub(crate) struct Job {
     pub(crate) found: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Queued,

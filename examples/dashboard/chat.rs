@@ -3,10 +3,11 @@
 use garde::Validate;
 use helios::prelude::*;
 use helios::sse::{HistoryLimits, PublishOptions};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::clock;
+use super::news::{Message, News};
 
 pub(crate) const TOPIC: &str = "chat";
 
@@ -21,16 +22,6 @@ pub(crate) const KEPT: HistoryLimits = HistoryLimits {
 
 /// For how long a page may try to send a message.
 pub(crate) const SENT_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
-
-#[derive(Serialize)]
-struct Message<'a> {
-    /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
-    key: Uuid,
-    name: &'a str,
-    text: &'a str,
-    /// Milliseconds since 1970.
-    at: u64,
-}
 
 /// A name is what somebody says it is; for who somebody is see `auth.rs`.
 #[derive(Deserialize, Validate, JsonSchema)]
@@ -54,14 +45,13 @@ impl Chat {
     #[post]
     #[http_code(204)]
     async fn say(&self, Json(new): Json<NewMessage>) -> Result<(), SseError> {
-        let message = SseEvent::json(Message {
+        let message = News::Chat(Message {
             key: new.key,
-            name: new.name.trim(),
-            text: new.text.trim(),
+            name: new.name.trim().to_owned(),
+            text: new.text.trim().to_owned(),
             at: clock::now(),
         });
         let once = PublishOptions::default().key(new.key.to_string());
-        let message = message.event(TOPIC);
         self.sse.publish_with(TOPIC, message, &once).await?;
         Ok(())
     }

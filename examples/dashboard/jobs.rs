@@ -5,11 +5,12 @@ use helios::prelude::*;
 use serde::Deserialize;
 
 use super::board::{Board, Job};
-use super::notifications::{Kind, Notifications};
+use super::news::Kind;
+use super::notifications::Notifications;
 use super::store::Store;
 use super::workers::Workers;
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct NewJob {
     #[garde(range(min = 1_000, max = 10_000_000))]
     below: u32,

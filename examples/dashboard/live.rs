@@ -3,6 +3,7 @@
 use helios::prelude::*;
 
 use super::metrics::Metrics;
+use super::news::News;
 use super::store::{self, Store};
 use super::{chat, metrics, notifications};
 
@@ -16,7 +17,7 @@ pub(crate) struct Live {
 #[controller(prefix = "live")]
 impl Live {
     /// Four topics, one connection, one order, one id to resume them all. A page that is new is given the newest of what there is.
-    #[sse]
+    #[sse(events = News)]
     async fn stream(&self) -> Result<SseStream, SseError> {
         let page = self.sse.subscribe([store::TOPIC]).await?;
         for (topic, newest) in [
@@ -34,7 +35,7 @@ impl Live {
     #[on_sse_connection]
     fn opened(&self, client: SseStream) -> Result<(), SseError> {
         match client.last_event_id() {
-            Some(_) => client.try_send(SseEvent::json(()).event("caught-up")),
+            Some(_) => client.try_send(News::CaughtUp),
             None => Ok(()),
         }
     }

@@ -1,9 +1,10 @@
-//! A dashboard: live figures of the server, a job queue, a chat and notifications, on one page over one `EventSource`.
+//! A dashboard: live figures of the server, a job queue, a chat and notifications, on one page over one stream.
 //!
 //! ```text
 //! cargo run -p helios-example-dashboard                  # open it in two windows, start jobs, chat
 //! cargo run -p helios-example-dashboard -- some/folder   # keeps its state there
 //! curl -N http://127.0.0.1:3000/live
+//! curl http://127.0.0.1:3000/openapi.json                # what it takes, answers and tells
 //! ```
 //!
 //! Kill the server in the middle of a job, with `kill -9` if you like, and start it again: the pages come back by themselves and go
@@ -18,6 +19,7 @@
 //! | `board.rs`, `store.rs` | the rules of the queue; its state, which survives a restart, and whose changes are published |
 //! | `chat.rs`, `notifications.rs` | as they say: what was said is the history of their topics, and nowhere else |
 //! | `background.rs`, `clock.rs` | small helpers |
+//! | `news.rs` | every event by its name and data, which the document shows, and the page's own code is checked by |
 //! | `page.rs`, `page/` | the page |
 
 mod background;
@@ -27,6 +29,7 @@ mod clock;
 mod jobs;
 mod live;
 mod metrics;
+mod news;
 mod notifications;
 mod page;
 mod primes;
@@ -53,14 +56,16 @@ pub(crate) struct App;
 /// The app, with its jobs in this folder, and its events in memory alone.
 pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
     fs::create_dir_all(folder)?;
-    let app = Helios::new(App).sse_options(|sse| {
-        sse.keep_topic(metrics::TOPIC, metrics::KEPT);
-        sse.keep_topic(chat::TOPIC, chat::KEPT);
-        sse.keep_topic(notifications::TOPIC, notifications::KEPT);
-        sse.keep_keys = chat::SENT_AGAIN;
-        sse.connections.total = 1_000;
-        sse.connections.per_address = Some(100);
-    });
+    let app = Helios::new(App)
+        .openapi("/openapi.json")
+        .sse_options(|sse| {
+            sse.keep_topic(metrics::TOPIC, metrics::KEPT);
+            sse.keep_topic(chat::TOPIC, chat::KEPT);
+            sse.keep_topic(notifications::TOPIC, notifications::KEPT);
+            sse.keep_keys = chat::SENT_AGAIN;
+            sse.connections.total = 1_000;
+            sse.connections.per_address = Some(100);
+        });
     let store = Store::open(folder, &app.sse())?;
     Ok(app.provide(store))
 }

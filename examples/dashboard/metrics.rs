@@ -2,11 +2,11 @@
 
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
-use serde::Serialize;
 use tokio::time::{Instant, interval};
 
 use super::background::Background;
 use super::clock;
+use super::news::{News, Sample};
 use super::process::Process;
 
 pub(crate) const TOPIC: &str = "metrics";
@@ -18,19 +18,6 @@ pub(crate) const KEPT: HistoryLimits = HistoryLimits {
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
-
-#[derive(Serialize)]
-struct Sample {
-    /// Milliseconds since 1970.
-    at: u64,
-    /// Percent of one core.
-    cpu: f32,
-    /// Resident bytes.
-    memory: u64,
-    connections: usize,
-    /// Events written to connections, a second.
-    events: f64,
-}
 
 #[derive(Injectable)]
 #[inject(on_start = start, on_stop = stop)]
@@ -77,7 +64,7 @@ impl Sampler {
         loop {
             ticks.tick().await;
             // A page knows a sample by its time, so it does not matter if it gets one twice.
-            let news = SseEvent::json(self.sample()).event(TOPIC);
+            let news = News::Metrics(self.sample());
             if let Err(error) = self.sse.publish(TOPIC, news).await {
                 eprintln!("no metrics: {error}");
             }

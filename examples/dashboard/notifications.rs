@@ -2,9 +2,9 @@
 
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
-use serde::Serialize;
 
 use super::clock;
+use super::news::{Kind, News, Notice};
 
 pub(crate) const TOPIC: &str = "notifications";
 
@@ -16,22 +16,6 @@ pub(crate) const KEPT: HistoryLimits = HistoryLimits {
     events: 200,
     age: Duration::from_secs(30 * 24 * 60 * 60),
 };
-
-#[derive(Serialize)]
-struct Notice {
-    kind: Kind,
-    text: String,
-    /// Milliseconds since 1970.
-    at: u64,
-}
-
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    Info,
-    Done,
-    Cancelled,
-}
 
 #[derive(Injectable)]
 #[inject(on_start = announce)]
@@ -48,8 +32,8 @@ impl Notifications {
     /// The text is ours, so its length is.
     pub(crate) async fn notify(&self, kind: Kind, text: String) -> Result<(), SseError> {
         let at = clock::now();
-        let notice = SseEvent::json(Notice { kind, text, at });
-        self.sse.publish(TOPIC, notice.event(TOPIC)).await?;
+        let notice = News::Notifications(Notice { kind, text, at });
+        self.sse.publish(TOPIC, notice).await?;
         Ok(())
     }
 }

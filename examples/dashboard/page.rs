@@ -17,16 +17,19 @@ pub(crate) struct Page;
 #[controller]
 impl Page {
     #[get]
+    #[answers(200, "text/html")]
     fn index(&self) -> Response {
         file(HTML, include_str!("page/index.html"))
     }
 
     #[get("page/{name}")]
+    #[answers(200, "text/*")]
     fn part(&self, #[param] name: &str) -> Option<Response> {
         let part = match name {
             "look.css" => file(CSS, include_str!("../look.css")),
             "style.css" => file(CSS, include_str!("page/style.css")),
             "main.js" => file(JS, include_str!("page/main.js")),
+            "helios-sse-client.js" => file(JS, include_str!("page/helios-sse-client.js")),
             "connection.js" => file(JS, include_str!("page/connection.js")),
             "status.js" => file(JS, include_str!("page/status.js")),
             "metrics.js" => file(JS, include_str!("page/metrics.js")),

@@ -7,12 +7,10 @@ use helios::prelude::*;
 use tokio::sync::Mutex;
 
 use super::board::{Board, Job};
+use super::news::News;
 
 /// Where changes are published. It is also the name of their events.
 pub(crate) const TOPIC: &str = "jobs";
-
-/// The name of the event that has all jobs.
-const ALL: &str = "jobs:all";
 
 /// What would be a database is a small file here.
 pub(crate) struct Store {
@@ -87,11 +85,11 @@ impl Store {
     /// waited for while the lock is held, least of all a client.
     pub(crate) async fn send_all(&self, client: &SseStream) -> Result<(), SseError> {
         let board = self.board.lock().await;
-        client.try_send(SseEvent::json(&*board).event(ALL))
+        client.try_send(News::AllJobs(board.clone()))
     }
 }
 
 /// A job is published whole, so that a page just puts it in the place of what it had.
-fn news(job: &Job) -> SseEvent {
-    SseEvent::json(job).event(TOPIC)
+fn news(job: &Job) -> News {
+    News::Jobs(job.clone())
 }

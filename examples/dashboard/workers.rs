@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
 use super::board::{Board, Job, State};
-use super::notifications::{Kind, Notifications};
+use super::news::Kind;
+use super::notifications::Notifications;
 use super::primes;
 use super::store::Store;
 

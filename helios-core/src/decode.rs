@@ -16,11 +16,13 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Map, Value};
 
 use crate::bounded::cut;
 use crate::event::SseEvent;
@@ -99,11 +101,87 @@ impl DecodedEvent {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.data).map_err(|error| {
-            let (event, data) = (&self.event, cut(&self.data, LONGEST_SHOWN));
-            serde_json::Error::custom(format_args!(
-                "the event `{event}`: {error}; its data is {data}"
-            ))
+        serde_json::from_str(&self.data).map_err(|error| self.is_not(error))
+    }
+
+    fn is_not(&self, why: impl fmt::Display) -> serde_json::Error {
+        let (event, data) = (&self.event, cut(&self.data, LONGEST_SHOWN));
+        serde_json::Error::custom(format_args!(
+            "the event `{event}`: {why}; its data is {data}"
+        ))
+    }
+}
+
+/// Why an event is none of the kinds that `#[derive(SseEvents)]` names: the error of `TryFrom<DecodedEvent>`.
+///
+/// ```
+/// use helios::prelude::*;
+/// use helios::sse::{DecodedEvent, TryFromEventError};
+///
+/// #[derive(Debug, SseEvents)]
+/// enum Price {
+///     #[sse(rename = "price")]
+///     Is(f64),
+/// }
+///
+/// let received = |event: &str, data: &str| DecodedEvent {
+///     event: event.to_owned(),
+///     data: data.to_owned(),
+///     ..DecodedEvent::default()
+/// };
+/// assert!(matches!(Price::try_from(received("price", "21.5")), Ok(Price::Is(21.5))));
+///
+/// let Err(TryFromEventError::OtherEvent(reset)) = Price::try_from(received("helios:reset", "{}")) else {
+///     panic!("it is no price");
+/// };
+/// assert_eq!(reset.event, "helios:reset");
+///
+/// let wrong = Price::try_from(received("price", "high")).unwrap_err();
+/// assert!(wrong.to_string().starts_with("the event `price`: expected value"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryFromEventError {
+    /// It has another name, as a control event has, or one of a newer server. Here it is again.
+    #[error("the event `{}` is none of these", .0.event)]
+    OtherEvent(DecodedEvent),
+    /// Its data is not what an event of this name holds.
+    #[error(transparent)]
+    Data(#[from] serde_json::Error),
+}
+
+/// The fields of an event whose data is an object.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct DecodedFields<'a> {
+    event: &'a DecodedEvent,
+    values: Map<String, Value>,
+}
+
+impl<'a> DecodedFields<'a> {
+    /// Those of this event.
+    ///
+    /// # Errors
+    ///
+    /// If its data is no object.
+    pub fn of(event: &'a DecodedEvent) -> Result<Self, serde_json::Error> {
+        let values = event.json()?;
+        Ok(Self { event, values })
+    }
+
+    /// The value of a field. One that is missing is `null`, if that is a value of its type.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of this type, or missing.
+    pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, serde_json::Error> {
+        let found = self.values.remove(name);
+        let is_missing = found.is_none();
+        serde_json::from_value(found.unwrap_or_default()).map_err(|error| {
+            self.event.is_not(match is_missing {
+                true => format!("its field `{name}` is missing"),
+                false => format!("its field `{name}`: {error}"),
+            })
         })
     }
 }

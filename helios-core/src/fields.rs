@@ -1,5 +1,7 @@
 //! Named values as one JSON object, for the variants of `#[derive(SseEvents)]`.
 
+/// What the data of an event is read as.
+pub use serde::de::DeserializeOwned;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::Value;

@@ -89,6 +89,34 @@ pub trait Interceptor: Send + Sync + 'static {
         request: &mut RequestContext,
         next: Next<'_>,
     ) -> impl Future<Output = Reply> + Send;
+
+    /// Returns whether an answer may get another body, which is what the OpenAPI document cannot see. By default it may: the document
+    /// then shows what the method gives, and lists the route among what it does not know, unless its answer is declared by `#[answers]`.
+    ///
+    /// ```
+    /// use helios::prelude::*;
+    /// use std::time::Instant;
+    ///
+    /// #[derive(Injectable)]
+    /// struct Timed;
+    ///
+    /// impl Interceptor for Timed {
+    ///     async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply {
+    ///         let started = Instant::now();
+    ///         let reply = next.run(request).await;
+    ///         println!("{} took {:?}", request.route(), started.elapsed());
+    ///         reply
+    ///     }
+    ///
+    ///     fn changes_body(&self) -> bool {
+    ///         false
+    ///     }
+    /// }
+    /// # assert!(!Timed.changes_body());
+    /// ```
+    fn changes_body(&self) -> bool {
+        true
+    }
 }
 
 /// The future of a [`Reply`].
@@ -98,11 +126,25 @@ pub type ReplyFuture<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 pub trait DynInterceptor: Send + Sync {
     /// See [`Interceptor::intercept`].
     fn intercept<'a>(&'a self, request: &'a mut RequestContext, next: Next<'a>) -> ReplyFuture<'a>;
+
+    /// See [`Interceptor::changes_body`].
+    fn changes_body(&self) -> bool;
+
+    /// Its type's.
+    fn name(&self) -> &'static str;
 }
 
 impl<I: Interceptor> DynInterceptor for I {
     fn intercept<'a>(&'a self, request: &'a mut RequestContext, next: Next<'a>) -> ReplyFuture<'a> {
         Box::pin(Interceptor::intercept(self, request, next))
+    }
+
+    fn changes_body(&self) -> bool {
+        Interceptor::changes_body(self)
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<I>()
     }
 }
 

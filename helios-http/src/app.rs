@@ -29,11 +29,11 @@ use crate::app::settings::Settings;
 use crate::app::table::{Controller, ControllerEntry, Server, ServerTable};
 use crate::error::{Error, StartupFault, StartupFaults};
 #[cfg(feature = "openapi")]
-use crate::openapi::document::{Whole, document};
-#[cfg(feature = "openapi")]
 use crate::openapi::serve::{self, Served};
 #[cfg(feature = "openapi")]
 use crate::openapi::{OpenApi, OpenApiDocument, Unknown};
+#[cfg(feature = "openapi")]
+use crate::openapi::{document::document, operation::Whole};
 use crate::panics;
 use crate::routing::context::{AppContext, ErrorFormat, ErrorReport};
 use crate::routing::mount::{self, BoxedService, Mounts};

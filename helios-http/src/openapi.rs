@@ -1,23 +1,29 @@
 //! The OpenAPI document: the routes of an app, what they take and give, and the events of its streams.
 //!
 //! `describe` is what a route's table says of its types, which `shapes` finds; `schema` makes schemas of them, `events` those of
-//! streams, and `document` the whole.
+//! streams, `writer` the operations, and `document` the whole.
 
 pub(crate) mod describe;
 pub(crate) mod document;
 mod events;
+pub(crate) mod operation;
 mod page;
+mod request;
+mod responses;
 mod schema;
 pub(crate) mod serve;
 mod settings;
 pub mod shapes;
+mod unknown;
+mod writer;
 
 pub use describe::{
     About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
     EventsWithSchemas, HasSchema, TypeSchema, never,
 };
-pub use document::{OpenApiDocument, Unknown};
+pub use document::OpenApiDocument;
 pub use settings::OpenApi;
+pub use unknown::Unknown;
 
 /// Keeps items.
 #[macro_export]

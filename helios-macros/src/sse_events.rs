@@ -2,12 +2,15 @@
 
 mod case;
 
+use std::collections::HashSet;
+
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, Lifetime, LitStr, Member, Variant, parse_quote,
+    Attribute, Data, DataEnum, DeriveInput, Field, Fields, Generics, Lifetime, LitStr, Member,
+    Variant, parse_quote,
 };
 
 use crate::args::{Args, Key};
@@ -58,6 +61,7 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
     if errors.is_empty() {
         let mut output =
             implementation(&settings.runtime, &item, &quote!(match self { #(#arms)* }));
+        output.extend(decoded(&item, &settings));
         output.extend(described(&item, &settings));
         return output;
     }
@@ -183,6 +187,83 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
     }
 }
 
+/// The way back, for whoever reads such a stream. Only there is it asked whether the data can be read.
+fn decoded(item: &DeriveInput, settings: &Settings) -> TokenStream {
+    let Data::Enum(data) = &item.data else {
+        return TokenStream::new();
+    };
+    let (rt, ident) = (settings.runtime.path(), renamed(&item.ident));
+    let event = Ident::new("event", Span::mixed_site());
+    let arms = data.variants.iter().map(|variant| {
+        let name = name(variant, settings.case, &mut Errors::default());
+        let (variant, cfgs) = (read(settings, variant, &event), cfgs(&variant.attrs));
+        quote!(#(#cfgs)* #name => #rt::Ok(#variant),)
+    });
+    let mut generics = item.generics.clone();
+    let bound = |rt: &TokenStream| quote!(#rt::DeserializeOwned);
+    ask(&mut generics, data, &settings.runtime, bound);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #rt::TryFrom<#rt::DecodedEvent> for #ident #type_generics #where_clause {
+            type Error = #rt::TryFromEventError;
+
+            fn try_from(#event: #rt::DecodedEvent) -> #rt::Result<Self, #rt::TryFromEventError> {
+                match #event.event.as_str() {
+                    #(#arms)*
+                    _ => #rt::Err(#rt::TryFromEventError::OtherEvent(#event)),
+                }
+            }
+        }
+    }
+}
+
+/// A variant, of the data of an event.
+fn read(settings: &Settings, variant: &Variant, event: &Ident) -> TokenStream {
+    let (rt, ident) = (settings.runtime.path(), renamed(&variant.ident));
+    let locals: Vec<Ident> = variant.fields.iter().enumerate().map(local).collect();
+    match &variant.fields {
+        Fields::Unit => quote!({ #event.json::<()>()?; Self::#ident {} }),
+        Fields::Unnamed(_) if locals.len() == 1 => quote!(Self::#ident(#event.json()?)),
+        Fields::Unnamed(_) => {
+            quote!({ let (#(#locals),*) = #event.json()?; Self::#ident(#(#locals),*) })
+        }
+        Fields::Named(fields) => {
+            let taken = Ident::new("fields", Span::mixed_site());
+            let fields = fields.named.iter().map(|field| {
+                let member = field.ident.as_ref().map(renamed);
+                let name = field.ident.as_ref().map(|name| name.unraw().to_string());
+                quote!(#member: #taken.take(#name)?)
+            });
+            quote!({
+                let mut #taken = #rt::DecodedFields::of(&#event)?;
+                Self::#ident { #(#fields),* }
+            })
+        }
+    }
+}
+
+/// Asks for a bound of all data, once a type, where an implementation is used. With a lifetime, though none that matters, rustc does not ask here.
+fn ask(
+    generics: &mut Generics,
+    data: &DataEnum,
+    runtime: &Runtime,
+    bound: impl Fn(&TokenStream) -> TokenStream,
+) {
+    let asked = Lifetime::new("'asked", Span::mixed_site());
+    let clause = generics.make_where_clause();
+    let mut types = HashSet::new();
+    for field in data.variants.iter().flat_map(|variant| &variant.fields) {
+        let (ty, span) = (&field.ty, field.ty.span());
+        if !types.insert(ty) {
+            continue;
+        }
+        let bound = bound(&runtime.at(span));
+        let predicate = quote_spanned!(span=> for<#asked> #ty: #bound);
+        clause.predicates.push(parse_quote!(#predicate));
+    }
+}
+
 /// What the document shows of the events, within a macro that drops it where there is no document.
 fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     let Data::Enum(data) = &item.data else {
@@ -215,21 +296,8 @@ fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     let generics = types::bounded(&item.generics, &parse_quote!(#rt::Payload));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let mut strict = generics.clone();
-    let clause = strict.make_where_clause();
-    let mut asked: Vec<String> = Vec::new();
-    for field in data.variants.iter().flat_map(|variant| &variant.fields) {
-        let (ty, span) = (&field.ty, field.ty.span());
-        let name = ty.to_token_stream().to_string();
-        if asked.contains(&name) {
-            continue;
-        }
-        asked.push(name);
-        // With a lifetime, though none that matters, rustc asks for the bound where it is needed, and not here.
-        let rt = settings.runtime.at(span);
-        let lifetime = Lifetime::new("'asked", Span::mixed_site());
-        let bound = quote_spanned!(span=> for<#lifetime> #ty: #rt::HasSchema);
-        clause.predicates.push(parse_quote!(#bound));
-    }
+    let bound = |rt: &TokenStream| quote!(#rt::HasSchema);
+    ask(&mut strict, data, &settings.runtime, bound);
     let strict = &strict.where_clause;
     quote! {
         #rt::described! {

@@ -141,6 +141,9 @@ pub(crate) static MCP_NODE: Kit = kit!(
 #[allow(dead_code)] // for tests/mcp.rs
 pub(crate) static MCP_PYTHON: Kit = kit!("mcp-python", ["requirements.txt", "client.py"], PIP);
 
+#[allow(dead_code)] // for tests/openapi.rs
+pub(crate) static SCHEMATHESIS: Kit = kit!("schemathesis", ["requirements.txt"], PIP);
+
 pub(crate) static RUST: Kit = kit!(
     "rust",
     ["Cargo.toml", "Cargo.lock", "src/main.rs"],

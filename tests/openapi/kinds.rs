@@ -1,13 +1,18 @@
 //! Every kind of route, and what the document says of it.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
+use axum::Extension;
 use garde::Validate;
 use helios::Multipart;
+use helios::axum_core::extract::{FromRequest, FromRequestParts, Request};
 use helios::axum_core::response::{IntoResponse, Response};
 use helios::http::Security;
 use helios::openapi::OpenApiDocument;
 use helios::prelude::*;
+use http::Method;
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -168,7 +173,8 @@ impl Orders {
     #[answers(200, "image/png")]
     #[answers(404)]
     fn file(&self, #[param] rest: &str) -> Response {
-        rest.to_owned().into_response()
+        let kind = [("content-type", "image/png")];
+        (kind, rest.to_owned()).into_response()
     }
 
     #[post("files")]
@@ -224,11 +230,104 @@ impl Open {
     }
 }
 
-#[server(controllers = [Orders, Open])]
+/// An extractor that Helios does not know.
+struct Session;
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
+/// One that takes the body.
+struct Raw;
+
+impl<S: Sync> FromRequest<S> for Raw {
+    type Rejection = Infallible;
+
+    async fn from_request(_: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
+#[derive(Injectable)]
+struct Envelope;
+
+impl Interceptor for Envelope {
+    async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply {
+        next.run(request).await
+    }
+}
+
+#[derive(Injectable)]
+struct Timed;
+
+impl Interceptor for Timed {
+    async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply {
+        next.run(request).await
+    }
+
+    fn changes_body(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Injectable)]
+struct Others;
+
+/// What is not of Helios.
+#[controller(prefix = "others", interceptors = [Timed])]
+impl Others {
+    #[get("known")]
+    fn known(&self, method: Method, parts: Parts, extension: Option<Extension<u8>>) {
+        let _ = (method, parts, extension);
+    }
+
+    #[get("extracted")]
+    fn extracted(&self, session: Session) {
+        let Session = session;
+    }
+
+    #[post("taken")]
+    #[accepts(Upload)]
+    fn taken(&self, raw: Raw) {
+        let Raw = raw;
+    }
+
+    #[get("enveloped")]
+    #[use_interceptors(Envelope)]
+    fn enveloped(&self) -> Json<Kind> {
+        Json(Kind::Later)
+    }
+
+    #[get("declared")]
+    #[use_interceptors(Envelope)]
+    #[answers(200, Kind)]
+    fn declared(&self) -> Json<Kind> {
+        Json(Kind::Later)
+    }
+
+    #[get("timed")]
+    fn timed(&self) -> Json<Kind> {
+        Json(Kind::Later)
+    }
+}
+
+#[server(controllers = [Orders, Open, Others])]
 struct App;
 
 pub(crate) fn document() -> OpenApiDocument {
     Helios::new(App).provide(Signed).openapi_document().unwrap()
+}
+
+/// The routes of which everything is known.
+pub(crate) fn orders() -> Helios {
+    #[server(controllers = [Orders])]
+    struct App;
+
+    Helios::new(App).provide(Signed)
 }
 
 fn operation(path: &str, verb: &str) -> Value {
@@ -425,6 +524,8 @@ fn what_no_type_says_is_listed_with_what_to_write() {
             "GET /open/status: the status of its answer; return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`",
             "GET /open/foreign: what its error `(StatusCode, &str)` is answered with; derive `HttpError` on it, or write `#[answers(409, T)]`",
             "GET /open/mapped: what the closures around it make of its answer; write `#[answers(200, T)]`",
+            "GET /others/extracted: what its argument `Session` reads; write `#[accepts(T)]` if that is the body, or arguments such as `#[header] name: T` for what is in the head",
+            "GET /others/enveloped: what the interceptor `Envelope` makes of its answer; write `#[answers(200, T)]`, or `false` as `Interceptor::changes_body` of it",
         ]
     );
 }

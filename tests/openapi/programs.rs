@@ -97,6 +97,7 @@ export const text = (said: Said): string => said.data.text;
 "#;
     fs::write(folder.join("use.ts"), said).unwrap();
     types.push("use.ts".to_owned());
+    types.extend(client(&folder));
     let compile = [
         "tsc",
         "--strict",
@@ -106,10 +107,35 @@ export const text = (said: Said): string => said.data.text;
         "bundler",
         "--module",
         "esnext",
+        "--target",
+        "es2022",
     ];
     run(
         &folder,
         "npx",
         compile.into_iter().chain(types.iter().map(String::as_str)),
     );
+}
+
+/// Another generator, which makes functions, too.
+fn client(folder: &Path) -> [String; 2] {
+    let generate = [
+        "openapi-ts",
+        "--input",
+        "streams-3.1.json",
+        "--output",
+        "client",
+        "--silent",
+    ];
+    run(folder, "npx", generate);
+    let told = r#"import { chatTold } from "./client";
+export async function texts(): Promise<string[]> {
+  const texts: string[] = [];
+  const { stream } = await chatTold({ baseUrl: "http://127.0.0.1" });
+  for await (const data of stream) texts.push(JSON.stringify(data));
+  return texts;
+}
+"#;
+    fs::write(folder.join("told.ts"), told).unwrap();
+    ["told.ts".to_owned(), "client/index.ts".to_owned()]
 }

@@ -1,12 +1,18 @@
+// @ts-check
 // The chat. A message of this page is shown at once, and sent until the server has it: it knows it by its key.
 import { time } from './format.js';
-import { follow, say, template } from './list.js';
+import { $, follow, say, template } from './list.js';
 import { attempt, request } from './request.js';
 
-const $ = id => document.getElementById(id);
+/** @typedef {import('./paths.d.ts').components['schemas']['Message']} Message */
+
 const SHOWN = 200, TOGETHER = 300_000;
 const make = template('message');
-const mine = new Set(), pending = new Map();
+/** @type {Set<string>} */
+const mine = new Set();
+/** @type {Map<string, Message>} */
+const pending = new Map();
+/** @type {Map<string, Message>} */
 const messages = new Map();
 let newest = true;
 
@@ -14,6 +20,7 @@ const asked = new URLSearchParams(location.search).get('name');
 $('name').value = (asked || sessionStorage.name || `guest-${Math.random().toString(36).slice(2, 6)}`).slice(0, 30);
 $('name').onchange = () => { sessionStorage.name = $('name').value; };
 
+/** @param {Message} message */
 export function put(message) {
   messages.set(message.key, message);
   pending.delete(message.key);
@@ -47,6 +54,11 @@ $('messages').addEventListener('scroll', () => {
   newest = scrollHeight - scrollTop - clientHeight < 60;
 });
 
+/**
+ * @param {any} element
+ * @param {Message} message
+ * @param {Message | undefined} before
+ */
 function update(element, message, before) {
   const [name, text] = element.querySelectorAll('bdi');
   say(name, message.name);
@@ -57,11 +69,13 @@ function update(element, message, before) {
   element.classList.toggle('more', before?.name === message.name && mine.has(before.key) === mine.has(message.key) && message.at - before.at < TOGETHER);
 }
 
+/** @param {Message} message */
 function send({ key, name, text }) {
   return attempt($('chat-fault'), async () => {
     try {
       await request('POST', '/chat', { key, name, text });
-    } catch (error) {
+    } catch (caught) {
+      const error = /** @type {Error & { status?: number }} */ (caught);
       if (!error.status) return; // it waits for the server
       pending.delete(key);
       $('text').value ||= text;
@@ -71,7 +85,7 @@ function send({ key, name, text }) {
   });
 }
 
-$('say').addEventListener('submit', event => {
+$('say').addEventListener('submit', (/** @type {Event} */ event) => {
   event.preventDefault();
   const text = $('text').value.trim(), name = $('name').value.trim();
   if (!text) return;

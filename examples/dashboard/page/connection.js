@@ -1,47 +1,112 @@
-// The one EventSource of the page.
+// @ts-check
+// The one stream of the page.
 //
 // An event of a topic is one item, new or changed. It is put in the place of what was there under its key, so none is ever
 // shown twice. A new page is sent the newest items; of jobs, which are a state, all of them, as `jobs:all`.
+import { createClient } from './helios-sse-client.js';
 
-// Why the server has sent everything anew.
+/** @typedef {import('./paths.d.ts').paths} Paths */
+/** @typedef {import('./paths.d.ts').components['schemas']} Schemas */
+/** @typedef {'connecting' | 'catching-up' | 'live' | 'reconnecting' | 'closed'} Phase */
+
+/**
+ * @typedef {object} Parts
+ * @property {{ put(sample: Schemas['Sample']): void }} metrics
+ * @property {{ put(job: Schemas['Job']): void, all(jobs: Schemas['Job'][]): void }} jobs
+ * @property {{ put(message: Schemas['Message']): void, clear(): void }} chat
+ * @property {{ put(notice: Schemas['Notice'], id: string): void, clear(): void }} notifications
+ */
+
+/** @typedef {ReturnType<typeof atFirst>} State */
+
+/**
+ * Why the server has sent everything anew.
+ * @type {Record<string, string>}
+ */
 const REASONS = { epoch: 'reloaded, the server was restarted', expired: 'reloaded, away for too long' };
 
-export function connect(url, topics, tell) {
-  const state = { phase: 'connecting', detail: '', events: 0, connections: 0, caughtUp: 0, lastId: '', topics: Object.keys(topics) };
-  let source, again, missed = 0, isNew = false, resumed = false, reason = '', excuse = '';
+/** @type {import('./helios-sse-client.js').Client<Paths>} */
+const api = createClient();
 
+/** @typedef {ReturnType<typeof api.events<'/live'>> extends AsyncGenerator<infer Event> ? Event : never} News */
+
+/** @param {number} topics */
+function atFirst(topics) {
+  return { phase: /** @type {Phase} */ ('connecting'), detail: '', events: 0, connections: 0, caughtUp: 0, lastEventId: '', topics };
+}
+
+/**
+ * @param {Parts} parts
+ * @param {(state: State) => void} tell
+ */
+export function connect(parts, tell) {
+  const state = atFirst(Object.keys(parts).length);
+  let stop = new AbortController();
+  let missed = 0, isNew = false, resumed = false, reason = '', excuse = '';
+
+  /** @param {Partial<State>} news */
   const change = news => tell(Object.assign(state, news));
 
-  function open() {
-    source?.close();
-    change({ phase: 'connecting', detail: '' });
-    source = new EventSource(state.lastId ? `${url}?lastEventId=${encodeURIComponent(state.lastId)}` : url);
-    source.onopen = opened;
-    source.onerror = lost;
-    for (const [topic, part] of Object.entries(topics)) {
-      on(topic, item => { state.events++; missed++; part.put(item, state.lastId); });
-      if (part.all) on(`${topic}:all`, items => { state.events++; part.all(items); });
+  /** @param {AbortSignal} signal */
+  async function follow(signal) {
+    while (!signal.aborted) {
+      try {
+        // It comes back by itself, with the id of its last event.
+        for await (const event of api.events('/live', { signal, onState, lastEventId: state.lastEventId })) {
+          state.lastEventId = event.lastEventId || state.lastEventId;
+          take(event);
+          if (state.phase === 'live') change({});
+        }
+      } catch {
+        if (signal.aborted) return;
+      }
+      // It has given up, after the error page of a proxy for one. This page has not.
+      change({ phase: 'closed', detail: 'trying again' });
+      await new Promise(resolve => setTimeout(resolve, 3000));
     }
-    on('helios:ready', ready => {
-      resumed = ready.resumed;
-      if (reason || isNew) upToDate();
-      isNew = !state.lastId; // What it shows comes first, then the position.
-    });
-    on('helios:reset', reset => {
-      reason = reset.reason;
-      for (const topic of reset.topics) topics[topic]?.clear?.(); // The newest items follow.
-    });
-    on('helios:reconnect', () => { excuse = 'the server is restarting'; });
-    on('helios:overloaded', full => { excuse = `the server is full, again in ${Math.ceil(full.retry / 1000)} s`; });
-    on('caught-up', () => { if (!reason) upToDate(); });
   }
 
-  function on(name, act) {
-    source.addEventListener(name, event => {
-      state.lastId = event.lastEventId || state.lastId;
-      act(JSON.parse(event.data || 'null'));
-      if (state.phase === 'live') change({});
-    });
+  /** @type {import('./helios-sse-client.js').OnState} */
+  function onState(now) {
+    if (now === 'open') opened();
+    if (now === 'waiting') change({ phase: 'reconnecting', detail: excuse });
+    if (now === 'connecting' && state.phase !== 'reconnecting') change({ phase: 'connecting', detail: '' });
+  }
+
+  /** @param {News} event */
+  function take(event) {
+    switch (event.event) {
+      case 'metrics': item(); return parts.metrics.put(event.data);
+      case 'jobs': item(); return parts.jobs.put(event.data);
+      case 'jobs:all': state.events++; return parts.jobs.all(event.data);
+      case 'chat': item(); return parts.chat.put(event.data);
+      case 'notifications': item(); return parts.notifications.put(event.data, event.lastEventId);
+      case 'helios:ready': return ready(event.data.resumed);
+      case 'caught-up': if (!reason) upToDate(); return;
+      case 'helios:reset': return reset(event.data);
+      case 'helios:reconnect': excuse = 'the server is restarting'; return;
+      case 'helios:overloaded': excuse = `the server is full, again in ${Math.ceil(event.data.retry / 1000)} s`;
+    }
+  }
+
+  function item() {
+    state.events++;
+    missed++;
+  }
+
+  /** @param {boolean} isResumed */
+  function ready(isResumed) {
+    resumed = isResumed;
+    if (reason || isNew) upToDate();
+    isNew = !state.lastEventId; // What it shows comes first, then the position.
+  }
+
+  /** @param {{ reason: string, topics: string[] }} reset */
+  function reset({ reason: why, topics }) {
+    reason = why;
+    // The newest items follow.
+    if (topics.includes('chat')) parts.chat.clear();
+    if (topics.includes('notifications')) parts.notifications.clear();
   }
 
   function opened() {
@@ -55,15 +120,12 @@ export function connect(url, topics, tell) {
     reason = '';
   }
 
-  function lost() {
-    if (source.readyState !== EventSource.CLOSED) return change({ phase: 'reconnecting', detail: excuse });
-    // The browser has given up, after the error page of a proxy for one. This page has not.
-    change({ phase: 'closed', detail: 'trying again' });
-    clearTimeout(again);
-    again = setTimeout(open, 3000);
+  function open() {
+    stop = new AbortController();
+    void follow(stop.signal);
   }
 
-  addEventListener('pagehide', () => source.close());
+  addEventListener('pagehide', () => stop.abort());
   addEventListener('pageshow', event => { if (event.persisted) open(); });
   open();
 }

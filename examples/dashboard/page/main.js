@@ -1,3 +1,4 @@
+// @ts-check
 // Puts the page together: each part is told what its topic says.
 import { connect } from './connection.js';
 import * as chat from './chat.js';
@@ -6,7 +7,7 @@ import * as metrics from './metrics.js';
 import * as notifications from './notifications.js';
 import * as status from './status.js';
 
-connect('/live', { metrics, jobs, chat, notifications }, state => {
+connect({ metrics, jobs, chat, notifications }, state => {
   status.show(state);
   if (state.phase === 'live') chat.resend();
   else metrics.markOld();

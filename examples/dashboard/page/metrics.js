@@ -1,9 +1,15 @@
+// @ts-check
 // Four figures of the server, each with its last two minutes.
 import { ceiling, draw, nearest, places } from './chart.js';
 import { exact, integer, short } from './format.js';
-import { say, template } from './list.js';
+import { $, say, template } from './list.js';
+
+/** @typedef {import('./paths.d.ts').components['schemas']['Sample']} Sample */
+/** @typedef {{ id: string, title: string, unit: string, value(sample: Sample): number, least: number }} Metric */
+/** @typedef {(typeof cards)[number]} Card */
 
 const KEPT = 120, SILENT = 5_000;
+/** @type {Metric[]} */
 const METRICS = [
   { id: 'cpu', title: 'CPU', unit: '% of a core', value: sample => sample.cpu, least: 10 },
   { id: 'memory', title: 'Memory', unit: 'MiB', value: sample => sample.memory / 2 ** 20, least: 10 },
@@ -11,8 +17,12 @@ const METRICS = [
   { id: 'events', title: 'Events delivered', unit: 'a second', value: sample => sample.events, least: 10 },
 ];
 
-let samples = [], isOld = false, silence;
-const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: null }));
+/** @type {Sample[]} */
+let samples = [];
+let isOld = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let silence;
+const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: /** @type {number | null} */ (null) }));
 
 // Old figures stay, and say of when they are: while the page is cut off, and when nothing comes though it seems connected.
 export function markOld() {
@@ -20,7 +30,10 @@ export function markOld() {
   if (samples.length) cards.forEach(show);
 }
 
-// What was measured before a restart stays true.
+/**
+ * What was measured before a restart stays true.
+ * @param {Sample} sample
+ */
 export function put(sample) {
   const known = new Map([...samples, sample].map(one => [one.at, one]));
   samples = [...known.values()].sort((a, b) => a.at - b.at).slice(-KEPT);
@@ -30,16 +43,18 @@ export function put(sample) {
   if (samples.length) cards.forEach(show);
 }
 
+/** @param {Metric} metric */
 function card({ id, title, unit }) {
   const element = template('metric')();
   element.id = id;
-  const find = what => element.querySelector(what);
+  const find = (/** @type {string} */ what) => element.querySelector(what);
   find('h2').textContent = title;
   find('.unit').textContent = unit;
-  document.getElementById('metrics').append(element);
+  $('metrics').append(element);
   return { element, svg: find('svg'), output: find('output'), top: find('.ceiling'), when: find('.when') };
 }
 
+/** @param {Card} card */
 function show(card) {
   const top = ceiling(1.1 * Math.max(...samples.map(card.value)), card.least);
   const points = places(samples, card.value, top);
@@ -56,8 +71,8 @@ function show(card) {
 }
 
 for (const card of cards) {
-  const point = pointer => { card.pointer = pointer; if (samples.length) show(card); };
-  card.svg.addEventListener('pointermove', event => {
+  const point = (/** @type {number | null} */ pointer) => { card.pointer = pointer; if (samples.length) show(card); };
+  card.svg.addEventListener('pointermove', (/** @type {PointerEvent} */ event) => {
     const { left, width } = card.svg.getBoundingClientRect();
     point((event.clientX - left) / width);
   });

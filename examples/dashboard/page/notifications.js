@@ -1,13 +1,19 @@
+// @ts-check
 // Notifications, the newest first. One that comes while somebody looks lights up.
 import { time } from './format.js';
-import { follow, say, template } from './list.js';
+import { $, follow, say, template } from './list.js';
 
-const $ = id => document.getElementById(id);
+/** @typedef {import('./paths.d.ts').components['schemas']} Schemas */
 const SHOWN = 30, FRESH = 5000;
 const make = template('notice');
+/** @type {Map<string, Schemas['Notice'] & { id: string }>} */
 const notices = new Map();
 let unseen = 0;
 
+/**
+ * @param {Schemas['Notice']} notice
+ * @param {string} id
+ */
 export function put(notice, id) {
   const isNew = !notices.has(id), isFresh = Date.now() - notice.at < FRESH;
   notices.set(id, { ...notice, id });

@@ -20,7 +20,7 @@ export function show(state) {
 
 function facts(state) {
   const rows = [
-    ['Topics', state.topics.length],
+    ['Topics', state.topics],
     ['Events', state.events],
     ['Reconnects', Math.max(0, state.connections - 1)],
     ['Resumed events', state.caughtUp],

@@ -15,7 +15,7 @@ use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
 #[cfg(feature = "openapi")]
-use crate::openapi::{Docs, document::Operation};
+use crate::openapi::{Docs, operation::Operation};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
@@ -45,6 +45,14 @@ struct Scope {
     prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
+}
+
+/// The interceptors that may make something else of an answer.
+#[cfg(feature = "openapi")]
+fn changed_by(pipeline: &Pipeline) -> Vec<&'static str> {
+    let interceptors = pipeline.interceptors.iter();
+    let changing = interceptors.filter(|it| it.changes_body());
+    changing.map(|it| it.name()).collect()
 }
 
 /// Everything that the walk gives.
@@ -267,6 +275,7 @@ impl Assembly<'_> {
                 .collect(),
             is_guarded: !pipeline.guards.is_empty(),
             is_mapped: !pipeline.mappers.is_empty(),
+            changed_by: changed_by(&pipeline),
             stream: stream.map(|table| {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
                 (options, table.may_join)

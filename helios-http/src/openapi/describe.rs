@@ -235,6 +235,8 @@ pub(crate) enum Argument {
     Form,
     Text,
     Bytes,
+    /// Nothing that a document shows.
+    Head,
     /// Of this name.
     #[default]
     Other,
@@ -277,6 +279,8 @@ pub struct Description {
     /// The argument that is being described.
     pub(crate) argument: Argument,
     pub(crate) is_optional: bool,
+    /// The arguments of which it is not known what they read.
+    pub(crate) extractors: Vec<&'static str>,
 }
 
 impl Description {
@@ -365,7 +369,9 @@ impl Description {
             Argument::Other if schema.name == MULTIPART_TYPE => {
                 self.body = Some(body(MULTIPART, None, true));
             }
-            Argument::Other => {}
+            Argument::Other if NOTHING_TO_SHOW.iter().any(|it| schema.name.starts_with(it)) => {}
+            Argument::Other => self.extractors.push(schema.name),
+            Argument::Head => {}
         }
     }
 
@@ -428,12 +434,23 @@ impl Description {
 #[derive(Clone, Copy, Debug)]
 pub struct Item_(pub(crate) Item);
 
+/// The header by which a client says where it was.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
+
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 pub(crate) const TEXT: &str = "text/plain";
 pub(crate) const HTML: &str = "text/html";
 pub(crate) const BYTES: &str = "application/octet-stream";
 pub(crate) const MULTIPART: &str = "multipart/form-data";
+
+/// What layers of the app have left on the request, where it goes, and what becomes of its connection: axum's, which Helios does not
+/// depend on.
+const NOTHING_TO_SHOW: [&str; 3] = [
+    "axum::extension::Extension<",
+    "axum::extract::matched_path::MatchedPath",
+    "axum::extract::ws::WebSocketUpgrade",
+];
 
 /// The extractor is behind a feature of the crate that has it.
 const MULTIPART_TYPE: &str = "helios_core::multipart::Multipart";

@@ -77,12 +77,11 @@ fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> 
     };
     let event_schema = match event.name {
         Some(name) => named(name, &data),
-        // One with a name is another event.
+        // Some read it as one without a name, others as they would dispatch it.
         None => json!({
             "type": "object",
             "required": ["data"],
-            "properties": { "data": data },
-            "not": { "required": ["event"], "properties": { "event": {} } },
+            "properties": { "event": { "const": "message" }, "data": data },
         }),
     };
     described(event_schema, event.docs)

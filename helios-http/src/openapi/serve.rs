@@ -11,9 +11,11 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 
 use crate::error::StartupFault;
-use crate::openapi::document::{OpenApiDocument, Operation, Unknown, Whole, document};
+use crate::openapi::document::{OpenApiDocument, document};
+use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::page::page;
 use crate::openapi::settings::OpenApi;
+use crate::openapi::unknown::Unknown;
 use crate::routing::mount::{BoxedService, boxed};
 
 /// What is served: made when the app has started, as the document needs all of it.

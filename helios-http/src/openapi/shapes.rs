@@ -114,7 +114,8 @@ mod rungs {
     use helios_core::html::Html;
     use helios_core::reply::Shape;
     use helios_core::sse::ClientId;
-    use http::StatusCode;
+    use http::request::Parts;
+    use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
     use schemars::JsonSchema;
     use serde::Serialize;
     use serde_json::Value;
@@ -123,6 +124,7 @@ mod rungs {
         Argument, BYTES, Content, Description, ErrorStatuses, Errors, Events, HTML, Item, Item_,
         JSON, TEXT, TypeSchema,
     };
+    use crate::remote_addr::RemoteAddr;
     use crate::sse::{SseReply, SseStream};
 
     impl Description {
@@ -410,6 +412,14 @@ mod rungs {
         [T] Form<T> => Form, T;
         [] String => Text, String;
         [] Bytes => Bytes, Nothing;
+        [] Method => Head, Nothing;
+        [] Uri => Head, Nothing;
+        [] Version => Head, Nothing;
+        [] HeaderMap => Head, Nothing;
+        [] Extensions => Head, Nothing;
+        [] Parts => Head, Nothing;
+        [] RemoteAddr => Head, Nothing;
+        [] SseStream => Head, Nothing;
     }
 
     pub trait ArgumentOther {

@@ -1,0 +1,283 @@
+// One file at run time, so that a page can import it as it is.
+/** A stream that cannot be read, or not to its end. */
+export class HeliosError extends Error {
+    name = 'HeliosError';
+    /** Of an answer that is no stream; `undefined` for a stream that broke off. */
+    status;
+    problem;
+    /** When the server would have us back, in milliseconds. */
+    retryAfter;
+    constructor(message, more) {
+        super(message);
+        Object.assign(this, more);
+    }
+}
+/** Reads `text/event-stream` in pieces of any size. */
+export class EventParser {
+    lastEventId;
+    /** The last `retry` that has come, in milliseconds. */
+    retry;
+    #decoder = new TextDecoder();
+    #line = '';
+    #isAfterCr = false;
+    #id;
+    #event = '';
+    #data = '';
+    /** Goes on behind this id. */
+    constructor(lastEventId = '') {
+        this.lastEventId = lastEventId;
+        this.#id = lastEventId;
+    }
+    /** The events that these bytes complete. */
+    push(bytes) {
+        const events = [];
+        let text = this.#decoder.decode(bytes, { stream: true });
+        if (!text)
+            return [];
+        if (this.#isAfterCr && text[0] === '\n')
+            text = text.slice(1);
+        this.#isAfterCr = text.endsWith('\r');
+        const lines = (this.#line + text).split(/\r\n?|\n/);
+        this.#line = lines.pop();
+        for (const line of lines) {
+            if (line) {
+                this.#field(line);
+                continue;
+            }
+            this.lastEventId = this.#id;
+            if (this.#data) {
+                events.push({ event: this.#event || 'message', data: this.#data.slice(0, -1), lastEventId: this.#id });
+            }
+            this.#event = this.#data = '';
+        }
+        return events;
+    }
+    #field(line) {
+        const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+        if (name === 'data')
+            this.#data += value + '\n';
+        if (name === 'event')
+            this.#event = value;
+        if (name === 'id' && !value.includes('\0'))
+            this.#id = value;
+        if (name === 'retry' && /^\d+$/.test(value))
+            this.retry = Number(value);
+    }
+}
+export function createClient(options = {}) {
+    // Such a mistake is told at once, and not tried again and again.
+    if (typeof options.headers !== 'function')
+        new Headers(options.headers);
+    return { events: (path, request = {}) => events(options, path, request) };
+}
+const LONGEST_WAIT = 30_000;
+/** A timer that is longer goes off at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+async function* events(options, path, request) {
+    const { signal, text, onState } = request;
+    const comesBack = request.reconnect ?? methodOf(request) === 'GET';
+    const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
+    const url = urlOf(options.baseUrl, path, request);
+    const body = JSON.stringify(request.body);
+    let lastEventId = request.lastEventId ?? '';
+    let retry;
+    let failures = 0;
+    let sawEvents = false;
+    let failure;
+    try {
+        for (;;) {
+            signal?.throwIfAborted();
+            onState?.('connecting');
+            let last;
+            let lost;
+            const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
+            try {
+                const response = await connection.open(options, url, lastEventId, request, body);
+                if (response.status === 204)
+                    return;
+                if (response.status === 410 && lastEventId && comesBack) {
+                    connection.close();
+                    lastEventId = '';
+                    yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
+                    continue;
+                }
+                if (!isStream(response))
+                    throw await connection.refusal(response);
+                onState?.('open');
+                lastEventId = response.headers.get('helios-position') ?? lastEventId;
+                const parser = new EventParser(lastEventId);
+                for (let bytes; (bytes = await connection.read(response));) {
+                    const events = parser.push(bytes);
+                    lastEventId = parser.lastEventId;
+                    retry = parser.retry ?? retry;
+                    for (const { event, data, lastEventId } of events) {
+                        failures = 0;
+                        sawEvents = true;
+                        last = event;
+                        yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
+                        signal?.throwIfAborted();
+                        if (event === end)
+                            return;
+                    }
+                }
+                if (!last)
+                    failures++;
+                const isSentAway = sentAway.includes(last);
+                // A server that never says when to come back has said all that there is.
+                if (!isSentAway && (!comesBack || retry === undefined))
+                    return;
+                if (!comesBack)
+                    throw new HeliosError('the server has sent this client away');
+            }
+            catch (error) {
+                signal?.throwIfAborted();
+                const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
+                // Without an id it would begin again, behind what has been read.
+                const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
+                if (!comesBack || !mayPass || wouldRepeat)
+                    throw broken(error);
+                lost = error;
+                failures++;
+            }
+            finally {
+                connection.close();
+            }
+            onState?.('waiting', lost);
+            const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
+            await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
+        }
+    }
+    catch (error) {
+        if (!signal?.aborted)
+            failure = error;
+        throw error;
+    }
+    finally {
+        onState?.(failure ? 'failed' : 'ended', failure);
+    }
+}
+/** One request, until it is closed, aborted, or silent for too long. */
+class Connection {
+    #abort = new AbortController();
+    #stop = () => this.#abort.abort(this.#signal?.reason);
+    #reader;
+    #idle;
+    #signal;
+    constructor(idle, signal) {
+        this.#idle = idle;
+        this.#signal = signal;
+        signal?.addEventListener('abort', this.#stop);
+    }
+    async open(options, url, lastEventId, request, body) {
+        const { headers: given, credentials } = options;
+        const headers = new Headers(typeof given === 'function' ? await given() : given);
+        for (const [name, value] of Object.entries(request.header ?? {}))
+            headers.set(name, value);
+        headers.set('accept', 'text/event-stream');
+        // A header holds bytes.
+        if (lastEventId)
+            headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+        const init = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
+        if (credentials)
+            init.credentials = credentials;
+        if (body !== undefined) {
+            headers.set('content-type', 'application/json');
+            init.body = body;
+        }
+        return this.#patiently((options.fetch ?? fetch)(url, init));
+    }
+    /** The next bytes, or `undefined` behind the last. */
+    async read(response) {
+        this.#reader ??= response.body?.getReader();
+        return this.#reader && (await this.#patiently(this.#reader.read())).value;
+    }
+    /** An answer that is no stream. */
+    async refusal(response) {
+        const { status, headers } = response;
+        const type = headers.get('content-type') ?? 'nothing';
+        const isJson = /^application\/([\w.-]+\+)?json\b/i.test(type);
+        const problem = isJson
+            ? await this.#patiently(response.json()).catch(() => undefined)
+            : undefined;
+        const what = response.ok ? `${type} is no event stream` : `the server answered ${status}`;
+        return new HeliosError(problem?.detail ?? problem?.title ?? what, { status, problem, retryAfter: retryAfter(headers) });
+    }
+    close() {
+        this.#signal?.removeEventListener('abort', this.#stop);
+        this.#abort.abort();
+    }
+    async #patiently(promise) {
+        const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
+        const timer = this.#idle ? setTimeout(silent, this.#idle) : undefined;
+        try {
+            return await promise;
+        }
+        finally {
+            clearTimeout(timer);
+        }
+    }
+}
+function named(prefix) {
+    return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];
+}
+function methodOf({ method = 'get' }) {
+    return method.toUpperCase();
+}
+function urlOf(baseUrl = '', path, { path: values, query = {} }) {
+    const filled = path.replace(/{([^}]*)}/g, (_, name) => {
+        const value = String(values?.[name] ?? '');
+        // A URL has no such segments: it would be another path.
+        if (/^\.{0,2}$/.test(value))
+            throw new TypeError(`'${value}' cannot be the {${name}} of ${path}`);
+        return encodeURIComponent(value);
+    });
+    const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
+    for (const [name, value] of Object.entries(query)) {
+        for (const each of [value].flat()) {
+            if (each !== undefined && each !== null)
+                url.searchParams.append(name, String(each));
+        }
+    }
+    return url.href;
+}
+function isStream({ ok, headers }) {
+    return ok && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '');
+}
+function parsed(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return text;
+    }
+}
+function retryAfter(headers) {
+    const value = headers.get('retry-after');
+    if (!value)
+        return;
+    return /^\d+$/.test(value) ? Number(value) * 1_000 : Math.max(0, Date.parse(value) - Date.now()) || undefined;
+}
+function broken(error) {
+    return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
+}
+/** A connection that failed is tried again later and later, and never by all clients at once. */
+function waitAfter(failures, retry) {
+    if (!failures)
+        return retry;
+    const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
+    return Math.max(retry, longest * (1 + Math.random()) / 2);
+}
+/** Ends early when it is aborted. */
+function pause(ms, signal) {
+    return new Promise(resolve => {
+        const done = () => {
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', done);
+            resolve();
+        };
+        const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
+        signal?.addEventListener('abort', done);
+        if (signal?.aborted)
+            done();
+    });
+}

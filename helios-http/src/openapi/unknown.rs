@@ -1,0 +1,57 @@
+//! [`Unknown`]: what a document does not say, and what to write so that it does.
+
+use std::fmt;
+
+use helios_core::route::Verb;
+
+/// Something that the document does not say of a route, since no type says it. Its text says what to write.
+///
+/// ```
+/// use helios::axum_core::response::{IntoResponse, Response};
+/// use helios::prelude::*;
+///
+/// #[derive(Injectable)]
+/// struct Reports;
+///
+/// #[controller(prefix = "reports")]
+/// impl Reports {
+///     #[get]
+///     fn latest(&self) -> Response { "all is well".into_response() }
+/// }
+///
+/// #[server(controllers = [Reports])]
+/// struct App;
+///
+/// let document = Helios::new(App).openapi_document()?;
+/// let [unknown] = document.unknown() else { panic!("{:?}", document.unknown()) };
+/// assert_eq!(unknown.handler, "Reports::latest");
+/// assert!(unknown.to_string().starts_with("GET /reports: what it answers with"));
+/// # Ok::<(), helios::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unknown {
+    /// The method.
+    pub verb: Verb,
+    /// The whole path template.
+    pub path: String,
+    /// Controller and method, such as `User::find`.
+    pub handler: String,
+    /// What is not known.
+    pub what: String,
+    /// How it is declared.
+    pub declare: String,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            verb,
+            path,
+            what,
+            declare,
+            ..
+        } = self;
+        write!(f, "{verb} {path}: {what}; {declare}")
+    }
+}

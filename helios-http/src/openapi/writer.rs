@@ -1,0 +1,186 @@
+//! Writes the operations, one after the other, and gathers what they need. `request` has what they take, `responses` what they give.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use helios_core::route::{Template, Verb};
+use helios_core::security::{Scheme, Security};
+use helios_core::type_name::short_name;
+use serde_json::{Map, Value, json};
+
+use crate::error::Place;
+use crate::openapi::describe::Description;
+use crate::openapi::operation::{Operation, Whole};
+use crate::openapi::schema::Schemas;
+use crate::openapi::unknown::Unknown;
+
+/// Writes the operations, and gathers what they need.
+pub(super) struct Writer<'a> {
+    pub(super) app: &'a Whole<'a>,
+    pub(super) schemas: Schemas,
+    pub(super) schemes: BTreeMap<String, Value>,
+    pub(super) unknown: Vec<Unknown>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(app: &'a Whole<'a>) -> Self {
+        Self {
+            app,
+            schemas: Schemas::new(),
+            schemes: BTreeMap::new(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn paths(&mut self, operations: &[Operation]) -> Map<String, Value> {
+        let mut paths = Map::new();
+        // Two templates of one shape are one path, with the names of the first.
+        let mut names: BTreeMap<String, Arc<Template>> = BTreeMap::new();
+        for operation in operations {
+            if operation.meta.verb == Verb::Any {
+                self.tell(
+                    operation,
+                    "it answers every method, and an operation is of one",
+                    "write a method for each that is to be shown",
+                );
+                continue;
+            }
+            let first = names.entry(operation.template.shape());
+            let first = Arc::clone(first.or_insert_with(|| Arc::clone(&operation.template)));
+            let verb = operation.meta.verb.as_str().to_lowercase();
+            let path = first.as_str().replace("{*", "{");
+            let written = self.operation(operation, first.params());
+            let entry = paths.entry(path).or_insert_with(|| json!({}));
+            entry[verb] = written;
+        }
+        paths
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        operation: &Operation,
+        what: impl Into<String>,
+        declare: impl Into<String>,
+    ) {
+        let Place {
+            controller,
+            handler,
+            ..
+        } = operation.place;
+        self.unknown.push(Unknown {
+            verb: operation.meta.verb,
+            path: operation.template.as_str().to_owned(),
+            handler: format!("{controller}::{handler}"),
+            what: what.into(),
+            declare: declare.into(),
+        });
+    }
+
+    pub(super) fn tell_type(&mut self, operation: &Operation, whose: &str, name: &str) {
+        let name = short_name(name);
+        let what = format!("{whose} `{name}` has no schema");
+        self.tell(
+            operation,
+            what,
+            format!("write `#[derive(JsonSchema)]` above `{name}`"),
+        );
+    }
+
+    fn operation(&mut self, operation: &Operation, names: &[String]) -> Value {
+        let mut told = Description::default();
+        (operation.describe)(&mut told);
+        let mut written = json!({
+            "operationId": id(operation.place),
+            "tags": [operation.place.controller],
+        });
+        let (summary, description) = split(told.docs);
+        for (key, text) in [("summary", summary), ("description", description)] {
+            if !text.is_empty() {
+                written[key] = text.into();
+            }
+        }
+        if told.is_deprecated {
+            written["deprecated"] = true.into();
+        }
+        let parameters = self.parameters(operation, &told, names);
+        if !parameters.is_empty() {
+            written["parameters"] = parameters.into();
+        }
+        if let Some(body) = self.body(operation, &told) {
+            written["requestBody"] = body;
+        }
+        self.arguments(operation, &told);
+        // Of a guard that says nothing it is not known whether it asks for credentials.
+        if !operation.security.is_empty() {
+            written["security"] = self.security(&operation.security).into();
+        } else if !operation.is_guarded {
+            written["security"] = json!([]);
+        }
+        written["responses"] = Value::Object(self.responses(operation, &told));
+        written
+    }
+    /// Extractors of others may read anything.
+    fn arguments(&mut self, operation: &Operation, told: &Description) {
+        if told.accepts.is_some() {
+            return;
+        }
+        for name in &told.extractors {
+            let what = format!("what its argument `{}` reads", short_name(name));
+            let declare = "write `#[accepts(T)]` if that is the body, or arguments such as `#[header] name: T` for what is in the head";
+            self.tell(operation, what, declare);
+        }
+    }
+
+    /// One of each guard's kinds of credentials: every combination is an alternative.
+    fn security(&mut self, guards: &[Security]) -> Vec<Value> {
+        let mut alternatives = vec![Map::new()];
+        for security in guards {
+            let mut wider = Vec::new();
+            for scheme in security.schemes() {
+                let (name, written) = written_scheme(scheme);
+                self.schemes.insert(name.clone(), written);
+                wider.extend(alternatives.iter().cloned().map(|mut with| {
+                    with.insert(name.clone(), json!([]));
+                    with
+                }));
+            }
+            alternatives = wider;
+        }
+        alternatives.into_iter().map(Value::Object).collect()
+    }
+}
+
+fn written_scheme(scheme: &Scheme) -> (String, Value) {
+    match scheme {
+        Scheme::Basic => (
+            "basic".to_owned(),
+            json!({ "type": "http", "scheme": "basic" }),
+        ),
+        Scheme::Header(name) => (
+            format!("header-{name}"),
+            json!({ "type": "apiKey", "in": "header", "name": name }),
+        ),
+        Scheme::Cookie(name) => (
+            format!("cookie-{name}"),
+            json!({ "type": "apiKey", "in": "cookie", "name": name }),
+        ),
+        _ => (
+            "bearer".to_owned(),
+            json!({ "type": "http", "scheme": "bearer" }),
+        ),
+    }
+}
+
+/// The first paragraph of a doc comment in one line, and what follows it.
+fn split(docs: &str) -> (String, String) {
+    let docs = docs.trim();
+    let (first, rest) = docs.split_once("\n\n").unwrap_or((docs, ""));
+    (first.replace('\n', " "), rest.trim().to_owned())
+}
+
+/// The operation's id.
+pub(super) fn id(place: Place) -> String {
+    format!("{}.{}", place.controller, place.handler)
+}

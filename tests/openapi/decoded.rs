@@ -1,0 +1,122 @@
+//! Events that a program in Rust reads: the enum of which they were made.
+
+use helios::prelude::*;
+use helios::sse::{Decoded, DecodedEvent, Decoder, TryFromEventError, encode};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Line {
+    text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum Chat<T> {
+    Said(Line),
+    Typing {
+        by: String,
+        since: Option<u32>,
+        r#in: T,
+    },
+    Moved(u8, T),
+    Left(),
+    #[sse(rename = "gone")]
+    Cleared,
+    Error {},
+}
+
+/// It can be sent, and nobody asks whether it can be read.
+#[derive(SseEvents)]
+enum Sent<'a> {
+    Named(&'a str),
+    Made(OnlySent),
+}
+
+#[derive(Serialize)]
+struct OnlySent;
+
+fn received(event: &str, data: &str) -> DecodedEvent {
+    DecodedEvent {
+        event: event.to_owned(),
+        data: data.to_owned(),
+        ..DecodedEvent::default()
+    }
+}
+
+/// As it comes over the wire.
+fn over_the_wire(event: SseEvent) -> DecodedEvent {
+    let mut decoder = Decoder::new();
+    decoder.feed(&encode(&event).unwrap()).unwrap();
+    let Some(Decoded::Event(event)) = decoder.next_item() else {
+        panic!("an event");
+    };
+    event
+}
+
+#[test]
+fn an_event_that_was_sent_is_read_as_what_it_was_made_of() {
+    let line = Line {
+        text: "hello\nyou".into(),
+    };
+    let typing = |since| Chat::Typing {
+        by: "ann".into(),
+        since,
+        r#in: 2.5,
+    };
+    for event in [
+        Chat::Said(line),
+        typing(None),
+        typing(Some(7)),
+        Chat::Moved(1, 0.5),
+        Chat::Cleared,
+        Chat::Error {},
+    ] {
+        let read = Chat::try_from(over_the_wire(event.clone().into_sse_event()));
+        assert_eq!(read.unwrap(), event);
+    }
+    let sent = [Sent::Named("x"), Sent::Made(OnlySent)].map(IntoSseEvent::into_sse_event);
+    assert_eq!(sent[0].data(), Some("\"x\""));
+}
+
+#[test]
+fn another_event_is_given_back_as_it_came() {
+    let end = received("helios:end", "");
+    let Err(TryFromEventError::OtherEvent(other)) = Chat::<u8>::try_from(end.clone()) else {
+        panic!("it is none of these");
+    };
+    assert_eq!(other, end);
+}
+
+#[test]
+fn data_of_another_shape_is_told_by_event_and_field() {
+    let told = |event, data| {
+        let read = Chat::<u8>::try_from(received(event, data));
+        let error = read.unwrap_err();
+        assert!(matches!(error, TryFromEventError::Data(_)), "{error:?}");
+        error.to_string()
+    };
+    assert_eq!(
+        told("typing", r#"{"since":1,"in":0}"#),
+        r#"the event `typing`: its field `by` is missing; its data is {"since":1,"in":0}"#
+    );
+    let negative = told("typing", r#"{"by":"ann","since":-1,"in":0}"#);
+    assert!(
+        negative.starts_with("the event `typing`: its field `since`: invalid value"),
+        "{negative}"
+    );
+    let short = told("moved", "[1]");
+    assert!(
+        short.starts_with("the event `moved`: invalid length 1"),
+        "{short}"
+    );
+    assert!(told("said", "hello").starts_with("the event `said`: expected value"));
+    let absent = Chat::<u8>::try_from(received("typing", r#"{"by":"ann","in":0}"#));
+    assert_eq!(
+        absent.unwrap(),
+        Chat::Typing {
+            by: "ann".into(),
+            since: None,
+            r#in: 0
+        }
+    );
+}

@@ -1,0 +1,120 @@
+//! The document at start-up: its faults, and the list of what is not known.
+
+use std::process::Stdio;
+
+use helios::axum_core::response::{IntoResponse, Response};
+use helios::error::{Error, StartupFault};
+use helios::prelude::*;
+use support::within;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+mod v1 {
+    use helios::prelude::*;
+
+    #[derive(Injectable)]
+    pub(super) struct Notes;
+
+    #[controller(prefix = "v1/notes")]
+    impl Notes {
+        #[get]
+        fn find(&self) {}
+    }
+}
+
+mod v2 {
+    use helios::prelude::*;
+
+    #[derive(Injectable)]
+    pub(super) struct Notes;
+
+    #[controller(prefix = "v2/notes")]
+    impl Notes {
+        #[get]
+        fn find(&self) {}
+    }
+}
+
+#[server(controllers = [v1::Notes, v2::Notes])]
+struct Twice;
+
+fn told(error: Error) -> (String, [String; 2]) {
+    let Error::Startup(faults) = error else {
+        panic!("{error}");
+    };
+    let [fault] = &faults.0[..] else {
+        panic!("{faults}");
+    };
+    let StartupFault::SameOperation { paths, .. } = fault else {
+        panic!("{fault}");
+    };
+    (fault.to_string(), paths.clone())
+}
+
+#[test]
+fn two_operations_of_one_id_keep_an_app_with_a_document_from_starting() {
+    assert!(Helios::new(Twice).into_service().is_ok());
+    let served = Helios::new(Twice).openapi("/openapi.json").into_service();
+    let (text, paths) = told(served.err().unwrap());
+    assert_eq!(paths, ["/v1/notes", "/v2/notes"]);
+    assert!(
+        text.starts_with("`Notes::find` is at /v1/notes and at /v2/notes"),
+        "{text}"
+    );
+    let written = Helios::new(Twice).openapi_document();
+    assert_eq!(told(written.unwrap_err()).1, paths);
+}
+
+#[derive(Injectable)]
+struct Reports;
+
+#[controller(prefix = "reports")]
+impl Reports {
+    #[get]
+    fn latest(&self) -> Response {
+        "all is well".into_response()
+    }
+}
+
+#[server(controllers = [Reports], port = 0)]
+struct Open;
+
+const SERVE: &str = "SERVE_WITH_A_DOCUMENT";
+
+/// Not a test, but the server of the next, in a process that it starts.
+#[tokio::test]
+async fn server() {
+    if std::env::var_os(SERVE).is_some() {
+        let app = Helios::new(Open).openapi("/openapi.json");
+        app.listen().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_prints_what_its_document_does_not_say() {
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "start::server", "--nocapture"])
+        .env_remove("HELIOS_HOST")
+        .env_remove("HELIOS_PORT")
+        .env(SERVE, "yes")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    while printed
+        .last()
+        .is_none_or(|line: &String| !line.contains("listening on"))
+    {
+        printed.push(within(lines.next_line()).await.unwrap().unwrap());
+    }
+    let list = printed
+        .iter()
+        .position(|line| line.ends_with("the OpenAPI document does not say"));
+    let told = &printed[list.unwrap() + 1];
+    assert!(
+        told.starts_with("  GET /reports: what it answers with; write"),
+        "{printed:#?}"
+    );
+}
