@@ -589,15 +589,13 @@ impl Helios {
         document.map_err(|faults| Error::Startup(StartupFaults(faults)))
     }
 
-    /// Sets the host to listen on. Takes precedence over `HELIOS_HOST`, which does over `#[server(host = ..)]`.
-    /// Default: `127.0.0.1`.
+    /// Sets the host to listen on. Overrides `HELIOS_HOST` and `#[server(host = ..)]`. Default: `127.0.0.1`.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.settings.host = Some(host.into());
         self
     }
 
-    /// Sets the port to listen on, 0 for a free one. Takes precedence over `HELIOS_PORT`, which does over
-    /// `#[server(port = ..)]`. Default: 3000.
+    /// Sets the port to listen on, 0 for a free one. Overrides `HELIOS_PORT` and `#[server(port = ..)]`. Default: 3000.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = Some(port);
         self
@@ -859,7 +857,7 @@ pub(crate) struct Checked {
 /// use http::Request;
 /// use tower::ServiceExt;
 ///
-/// Rules that all apps of a company share.
+/// /// Rules that all apps of a company share.
 /// fn with_house_rules(app: Helios) -> Helios {
 ///     app.layer(tower::layer::layer_fn(|routes: BoxedRoutes| {
 ///         routes.map_request(|mut request: Request<Body>| {

@@ -203,8 +203,7 @@ pub enum StartupFault {
         /// The reason that the router gives.
         reason: String,
     },
-    /// A path that no request can have. It is the joined prefixes of server, modules and controllers, and the path of
-    /// the handler.
+    /// A path that no request can have. It joins the prefixes of server, modules and controllers with the handler's path.
     #[error("{place} is at {path}, which no request can have: {mistake}")]
     InvalidPath {
         /// The handler.

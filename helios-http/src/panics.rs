@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_caught_with_its_backtrace_and_nesting_is_harmless() {
+    fn a_panic_is_caught_with_its_backtrace_even_when_nested() {
         keep_backtraces();
         let result = caught("outer", || caught("inner", || panic!("x")).is_none());
         assert_eq!(result, Some(true));

@@ -37,7 +37,7 @@ pub struct Unknown {
     pub path: String,
     /// Controller and method, such as `User::find`.
     pub handler: String,
-    /// What is not known.
+    /// The missing information.
     pub what: String,
     /// How to declare it.
     pub declare: String,

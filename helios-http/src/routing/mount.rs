@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_sees_the_path_behind_whole_segments_of_its_prefix() {
+    fn a_mount_sees_the_path_after_its_whole_prefix() {
         assert_eq!(
             strip("/static", "/static/a.css?v=1").as_deref(),
             Some("/a.css?v=1")

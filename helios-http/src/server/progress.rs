@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_socket_that_has_nothing_to_write_has_no_deadline_and_no_timer() {
+    async fn a_socket_without_pending_writes_has_no_timer() {
         let (mut socket, mut client, _) = socket(4);
         let blocked = timeout(SECOND, socket.write_all(b"12345")).await;
         assert!(blocked.is_err());
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_ends_when_its_last_piece_has_waited_for_the_whole_time() {
+    async fn a_stream_ends_when_its_last_chunk_times_out() {
         let connection = Arc::new(Peer::new(None));
         let (task, stream) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
         let begin = Instant::now();
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_whose_body_has_nothing_to_say_is_not_cut() {
+    async fn a_stream_with_a_silent_body_is_not_cut() {
         let connection = Arc::new(Peer::new(None));
         let (task, _) = stream_task(&connection, |stream| async {
             let silent = http_body_util::StreamBody::new(Silence);
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_is_not_blamed_while_its_connection_s_socket_is_full() {
+    async fn a_stream_is_not_cut_while_its_socket_is_full() {
         let connection = Arc::new(Peer::new(None));
         connection.set_full(true);
         let (task, _) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_else_hyper_spawns_runs_and_is_counted_as_long_as_that() {
+    async fn other_tasks_of_hyper_run_to_their_end() {
         let tasks = TaskTracker::new();
         let connection = Arc::new(Peer::new(None));
         let running = watch::Sender::default();

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_long_after_the_last_one_has_its_whole_time() {
+    async fn a_late_head_has_its_whole_time_too() {
         let timer = HeadTimer::new(Arc::default());
         assert!(goes_off_within(&mut timer.sleep(TIME), TIME).await);
         advance(TIME).await;

@@ -76,9 +76,7 @@ fn bind_to(path: &Path) -> io::Result<UnixSocket> {
 
 fn with_advice(error: io::Error) -> Refusal {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another server has just taken the path: start one at a time"
-        }
+        io::ErrorKind::AddrInUse => "another server has just taken the path: start one at a time",
         io::ErrorKind::NotFound => "make the folder first",
         io::ErrorKind::PermissionDenied => "choose a folder that this user may write to",
         _ => "",

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_told_and_its_answer_ends_the_app_s_loop() {
+    async fn a_client_s_close_frame_ends_the_app_s_loop() {
         let mut it = upgraded(true, 64).await;
         it.io.write_all(TEXT).await.unwrap();
         it.draining.cancel();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_answer_is_waited_for_a_little() {
+    async fn a_client_that_does_not_answer_times_out() {
         let mut it = upgraded(true, 64).await;
         it.draining.cancel();
         let begin = Instant::now();
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_goodbye_follows_the_frame_in_progress_and_ends_the_writing() {
+    async fn the_goodbye_follows_the_frame_in_progress() {
         let it = upgraded(true, 4).await;
         let (mut reader, mut writer) = split(it.io);
         let writes = tokio::spawn(async move {
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_app_is_done_the_client_is_read_to_the_end() {
+    async fn a_client_is_read_to_the_end_after_the_app() {
         for draining in [false, true] {
             let mut it = upgraded(true, 64).await;
             it.io.write_all(TEXT).await.unwrap();

@@ -148,7 +148,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sizes of the writes, a close frame fits at the end of each frame and nowhere else.
+        /// For writes of any size, a close frame fits at the end of each frame and nowhere else.
         #[test]
         fn a_goodbye_fits_between_frames(frames in frames(), cuts in prop::collection::vec(1..70_000usize, 1..20)) {
             let ends: Vec<_> = frames
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_that_the_app_has_closed_is_not_closed_again() {
+    fn a_websocket_closed_by_the_app_is_not_closed_again() {
         let mut outgoing = Outgoing::default();
         outgoing.wrote(&frame(CLOSE, 2, false));
         assert_eq!(outgoing.goodbye(), None);

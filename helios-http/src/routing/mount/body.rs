@@ -157,7 +157,7 @@ impl Signal {
     }
 }
 
-/// What is visible of the events in a body.
+/// The visible part of a body's events.
 enum Events {
     Plain(Position),
     /// Compressed. The end of an event is not visible, and the end of the encoding would be missing.

@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_of_an_earlier_request_does_not_affect_the_current() {
+    fn an_earlier_request_s_body_does_not_affect_the_current() {
         let request = RequestInHand::default();
         assert_eq!(request.body(), RequestBodyState::NoRequest);
         let first = request.begin(RequestBodyState::Unread);

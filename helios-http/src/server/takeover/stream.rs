@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_chunk_is_formatted_like_the_standard_library() {
+    fn a_chunk_size_is_formatted_like_the_standard_library() {
         for size in [1, 9, 0xa, 0xf, 0x10, 0xfff, 0x1000, 0x8000, usize::MAX] {
             let mut written = Vec::new();
             push_size(&mut written, size);
