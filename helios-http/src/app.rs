@@ -684,8 +684,7 @@ impl Helios {
         self
     }
 
-    /// Sets how long a client may take to send the head of a request. After that its connection is closed. Default: 10
-    /// s.
+    /// Sets how long a client may take to send the head of a request. Then its connection is closed. Default: 10 s.
     pub fn header_timeout(mut self, limit: Duration) -> Self {
         self.settings.header_timeout = limit;
         self

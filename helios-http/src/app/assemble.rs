@@ -59,7 +59,7 @@ fn changed_by(pipeline: &Pipeline) -> Vec<&'static str> {
 #[derive(Default)]
 pub(crate) struct Assembled {
     pub(crate) endpoints: Vec<Endpoint>,
-    /// The first segments of controllers' prefixes, in the one form of paths.
+    /// The first segments of controllers' prefixes, normalised.
     pub(crate) own: HashSet<String>,
     pub(crate) mounts: Vec<Mount>,
     /// In the order in which they are started.

@@ -279,7 +279,7 @@ pub struct Description {
     /// The argument that is being described.
     pub(crate) argument: Argument,
     pub(crate) is_optional: bool,
-    /// The arguments of which it is not known what they read.
+    /// Arguments of unknown types, which may read anything.
     pub(crate) extractors: Vec<&'static str>,
 }
 

@@ -166,7 +166,7 @@ impl Writer<'_> {
                 written["content"] = json!({ media: { "schema": {} } });
             }
             Content::Opaque => {
-                let declare = "write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for other formats than JSON";
+                let declare = "write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for formats other than JSON";
                 self.tell(operation, "what it answers with", declare);
             }
         }
