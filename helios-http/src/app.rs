@@ -1,4 +1,4 @@
-//! [`Helios`]: an app being put together.
+//! [`Helios`], the builder of an app.
 
 mod assemble;
 mod module;
@@ -43,12 +43,12 @@ use crate::sse::backplane::Backplane;
 use crate::sse::{SseOptions, SseService, Streams};
 use crate::table::Guards;
 
-/// Longer than anybody waits: a week.
+/// A week, which is longer than anybody waits.
 const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// An app: a `#[server]` type, what it is provided with, and how it is served.
+/// An app: a `#[server]` type, the values provided to it, and the settings that it is served with.
 ///
-/// Nothing is resolved or opened before [`Helios::listen`] or [`Helios::into_service`].
+/// Helios resolves and opens nothing before [`Helios::listen`] or [`Helios::into_service`].
 ///
 /// ```no_run
 /// use helios::prelude::*;
@@ -94,7 +94,7 @@ pub struct Helios {
     mounts: Vec<MountEntry>,
     error_format: Option<ErrorFormat>,
     streams: Arc<Streams>,
-    /// What is wrong with the backplane that the environment names.
+    /// The fault of a backplane that the environment names, if it cannot be used.
     misnamed: Option<StartupFault>,
     sse: SseOptions,
     pub(crate) settings: Settings,
@@ -103,7 +103,7 @@ pub struct Helios {
 }
 
 impl Helios {
-    /// The app of a type marked `#[server]`.
+    /// Creates an app from a type marked `#[server]`.
     pub fn new<S: Server>(_server: S) -> Self {
         let table = const { &S::TABLE };
         panics::keep_backtraces();
@@ -142,13 +142,13 @@ impl Helios {
         }
     }
 
-    /// Hands in a value that controllers, guards and services get as `Arc<T>`; also a controller itself. A later one of the
-    /// same type replaces it.
+    /// Provides a value that controllers, guards and services receive as `Arc<T>`. It may also be a controller itself.
+    /// A later value of the same type replaces it.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
         self.provide_as(Arc::new(value))
     }
 
-    /// Hands in a value that is shared already, or one behind a trait, as the type that it is asked for by.
+    /// Provides a value that is shared already, or one behind a trait, under the type `T` by which it is injected.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -169,13 +169,13 @@ impl Helios {
         self
     }
 
-    /// Hands in a value that must be awaited to be made, such as a pool of connections. The factory is an async
-    /// function, or closure, that takes up to six `Arc`s of what is provided or made by other factories:
+    /// Provides a value that must be awaited to be made, such as a pool of connections. The factory is an async
+    /// function or closure. Its arguments are up to six `Arc`s of values that are provided or made by other factories:
     /// `provide_async(connect)` with `async fn connect(settings: Arc<Settings>) -> Result<Pool, E>`.
     ///
-    /// Factories run before anything else is resolved, in the order in which they need each other. `listen` lets them
-    /// run, [`Helios::prepare`] for an app that does not listen; what fails is told with everything else that keeps the
-    /// app from starting. Of a type that is provided again later, the factory does not run.
+    /// Factories run before anything else is resolved, in the order of their dependencies. `listen` runs them. For an
+    /// app that does not listen, [`Helios::prepare`] does. A failure is reported together with every other fault that
+    /// keeps the app from starting. If a later call provides a value of the same type, the factory does not run.
     ///
     /// ```
     /// use std::io;
@@ -208,7 +208,8 @@ impl Helios {
         self
     }
 
-    /// As [`Helios::provide_async`], for a factory that gives an `Arc`, also of a trait: `Result<Arc<dyn Store>, E>`.
+    /// Like [`Helios::provide_async`], for a factory that returns an `Arc`, which may be one of a trait:
+    /// `Result<Arc<dyn Store>, E>`.
     pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
     where
         F: Factory<Args, Output = Arc<T>>,
@@ -218,8 +219,8 @@ impl Helios {
         self
     }
 
-    /// Lets the factories of [`Helios::provide_async`] run, those of modules too. What they could not make is told by
-    /// [`Helios::into_service`], with everything else that is wrong.
+    /// Runs the factories of [`Helios::provide_async`], including those of modules. [`Helios::into_service`] reports
+    /// their failures, together with everything else that is wrong.
     pub async fn prepare(mut self) -> Self {
         self.providers.prepare(&Container::default()).await;
         for module in &mut self.modules {
@@ -254,8 +255,8 @@ impl Helios {
         self
     }
 
-    /// Wraps the app in a tower layer. The last one added sees a request first. A layer sees every request, also those
-    /// that no route answers.
+    /// Wraps the app in a tower layer. The layer added last sees a request first. A layer sees every request, including
+    /// those that no route answers.
     ///
     /// ```
     /// use helios::axum_core::response::Response;
@@ -290,24 +291,29 @@ impl Helios {
         self
     }
 
-    /// Answers what is below `prefix`, and has no route, with another service:
-    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix, as it was sent.
+    /// Passes requests below `prefix` that have no route to another service:
+    /// `mount("/static", ServeDir::new("public"))`. The service sees the path without the prefix, as the client sent
+    /// it.
     ///
-    /// * **Guards and filters of `#[server]`** stand before it, as before every route, and refuse before the service sees anything,
-    ///   an upgrade to WebSocket included. [`Helios::mount_guarded`] adds guards of its own, and [`Helios::mount_public`] leaves out
-    ///   those of the server. Interceptors are for routes only.
-    /// * **The longest prefix wins**, in whatever order services are mounted. A mount at `/` answers nothing below the first segment of a
-    ///   controller's prefix: beside `#[controller(prefix = "api/users")]` all of `/api` that has no route and no mount of its own
-    ///   is the app's own 404. A controller without a prefix, or with one that begins with a parameter, keeps its routes only.
-    /// * **A path has one form**: `/%61dmin/` is found at `/admin`. One with a segment `.` or `..` is 400. So is one whose doubled or
-    ///   escaped slashes (`//admin`, `/admin%2Fx`) another server could read as one for another mount.
-    /// * **When the server goes down**, an event stream that answers a GET ends between two events, and its client comes back. Every other
-    ///   answer may take `finish_within` of the [SSE options](Helios::sse_options), 25 s by default. Then it breaks off, so that no client
-    ///   takes it for complete, or is 503 if its head has not left.
+    /// * **Guards and filters of `#[server]`** apply to it as they do to every route. A guard refuses before the
+    ///   service sees anything, even an upgrade to WebSocket. [`Helios::mount_guarded`] adds more guards, and
+    ///   [`Helios::mount_public`] leaves out the server's. Interceptors apply to routes only.
+    /// * **The longest prefix wins**, whatever the order in which services are mounted. A mount at `/` answers nothing
+    ///   below the first segment of a controller's prefix. With `#[controller(prefix = "api/users")]`, every path below
+    ///   `/api` without a route or a mount of its own gets the app's 404. A controller without a prefix, or whose
+    ///   prefix begins with a parameter, keeps only its routes.
+    /// * **A path has one form.** `/%61dmin/` finds the mount at `/admin`. A path with a segment `.` or `..` gets a
+    ///   400. So does one with doubled or escaped slashes (`//admin`, `/admin%2Fx`) if another server could read it as
+    ///   a path of another mount.
+    /// * **When the server shuts down**, an event stream that answers a GET ends between two events, and its client
+    ///   reconnects. Any other response may take as long as `finish_within` of the [SSE options](Helios::sse_options),
+    ///   25 s by default. After that Helios breaks it off, so that no client takes it for complete. If its head has not
+    ///   been sent yet, the client gets a 503 instead.
     ///
-    /// A guard protects a mount, and not the folder behind it: do not mount a folder that holds the folder of another mount.
+    /// A guard protects a mount, but not the folder behind it. Do not mount a folder that contains the folder of
+    /// another mount.
     ///
-    /// What no request can reach, such as the second of two mounts with one prefix, is a fault at start-up.
+    /// A mount that no request can reach, such as the second of two mounts with one prefix, is a fault at start-up.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -344,8 +350,8 @@ impl Helios {
         self.add_mount(prefix, mount::boxed(service), Guards::new(&[]), true)
     }
 
-    /// As [`Helios::mount`], behind guards of its own as well. They come from the container, as those of controllers do, and run after
-    /// the server's. Values that they put into the request's extensions come to the service.
+    /// Like [`Helios::mount`], with guards of its own as well. They come from the container, as those of controllers
+    /// do, and run after the server's. The service receives the values that they put into the request's extensions.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -395,7 +401,8 @@ impl Helios {
         self.add_mount(prefix, mount::boxed(service), guards, true)
     }
 
-    /// As [`Helios::mount`], without the guards of `#[server]`: what everybody may have, such as a page to sign in.
+    /// Like [`Helios::mount`], without the guards of `#[server]`, for something that everybody may see, such as a
+    /// sign-in page.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -460,7 +467,7 @@ impl Helios {
         self
     }
 
-    /// Sets the SSE side. It comes after what `#[server]` says.
+    /// Changes the SSE options. It is applied after the settings in `#[server]`.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -479,18 +486,21 @@ impl Helios {
         self
     }
 
-    /// Joins the SSE hub with those of other servers, or with itself from before a restart, see [`Backplane`]. Only the first counts; it
-    /// stands before `sse(log = ..)` of `#[server]`, `HELIOS_SSE_LOG` and `HELIOS_REDIS_URL`.
+    /// Connects the SSE hub with those of other servers, or with its own past before a restart. See [`Backplane`]. Only
+    /// the first call counts. It takes precedence over `sse(log = ..)` of `#[server]`, `HELIOS_SSE_LOG` and
+    /// `HELIOS_REDIS_URL`.
     pub fn backplane(self, backplane: impl Backplane) -> Self {
         self.streams.set_backplane(Arc::new(backplane));
         self
     }
 
-    /// Serves the OpenAPI document of all routes and of the events of their streams: that of 3.2 at this path, and that of 3.1 beside it.
-    /// [`OpenApi`] says more of it, such as where a page for people is. Called again, it serves another.
+    /// Serves the OpenAPI document of all routes and of the events of their streams: version 3.2 at this path, and
+    /// version 3.1 beside it. [`OpenApi`] has more options, such as the path of a page for people. Each further call
+    /// serves another document.
     ///
-    /// It stands behind the guards of `#[server]`, as what is mounted does. Whatever no type says is left open in the document;
-    /// `listen` prints a list of it, with what to write. Two operations with one id, which is `Orders.find`, are a fault at start-up.
+    /// Like a mount, it is behind the guards of `#[server]`. The document leaves open what no type says; `listen`
+    /// prints a list of these places, with what to write. Two operations with one id, such as `Orders.find`, are a
+    /// fault at start-up.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -534,8 +544,8 @@ impl Helios {
         self
     }
 
-    /// Returns the OpenAPI document without serving anything: for a file that is checked in, or a test. What the app was not provided
-    /// with does not matter, and factories do not run.
+    /// Returns the OpenAPI document without serving anything, for a file that is checked in or for a test. It does not
+    /// matter if provided values are missing, and factories do not run.
     ///
     /// # Errors
     ///
@@ -579,13 +589,13 @@ impl Helios {
         document.map_err(|faults| Error::Startup(StartupFaults(faults)))
     }
 
-    /// The host to listen on; over `HELIOS_HOST`, over `#[server(host = ..)]`. Default: `127.0.0.1`.
+    /// Sets the host to listen on. Overrides `HELIOS_HOST` and `#[server(host = ..)]`. Default: `127.0.0.1`.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.settings.host = Some(host.into());
         self
     }
 
-    /// The port to listen on, 0 for a free one; over `HELIOS_PORT`, over `#[server(port = ..)]`. Default: 3000.
+    /// Sets the port to listen on, 0 for a free one. Overrides `HELIOS_PORT` and `#[server(port = ..)]`. Default: 3000.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = Some(port);
         self
@@ -593,12 +603,13 @@ impl Helios {
 
     /// Listens on a Unix socket at `path`, instead of host and port.
     ///
-    /// Helios removes the socket's file when it accepts nothing more, unless another server has taken the path meanwhile. A file that a
-    /// server has left behind, because it was killed, makes room at the start: a socket that nobody listens on. Anything else at that path
-    /// is [`Error::Bind`], and is left alone: a server that listens, or a file that is no socket. Do not start two servers on one path at
-    /// the same moment, since each could take the file of the other for one that was left behind.
+    /// Helios removes the socket's file once it accepts no more connections, unless another server has taken over the
+    /// path meanwhile. At the start it replaces a socket that nobody listens on, which a killed server leaves behind.
+    /// Anything else at the path is left alone and is [`Error::Bind`], such as a socket of a running server or a file
+    /// that is no socket. Do not start two servers on one path at the same moment, since each could take the other's
+    /// file for a leftover.
     ///
-    /// Whoever may write to the file may connect. With the usual umask of 022 that is the same user alone:
+    /// Every user who may write to the file may connect. With the usual umask of 022, only the server's own user may.
     /// [`Helios::unix_socket_mode`] lets others in, such as a proxy.
     ///
     /// ```no_run
@@ -618,8 +629,8 @@ impl Helios {
         self
     }
 
-    /// The mode of the file of [`Helios::unix_socket`], such as `0o660` for the user and a group. It is set before anybody can
-    /// connect. Default: what the umask leaves.
+    /// Sets the mode of the file of [`Helios::unix_socket`], such as `0o660` for the user and a group. It is set before
+    /// anybody can connect. Default: the mode that the umask leaves.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -634,16 +645,17 @@ impl Helios {
         self
     }
 
-    /// The largest request body that is bound, in bytes; over `#[server(body_limit = ..)]`. A larger one is answered 413.
-    /// Default: 2 MiB.
+    /// Sets the size of the largest request body that is bound, in bytes. Takes precedence over
+    /// `#[server(body_limit = ..)]`. A larger body gets a 413. Default: 2 MiB.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.settings.body_limit = Some(bytes);
         self
     }
 
-    /// Writes every error of the app in a format of your own, instead of problem JSON: those of handlers and binders
-    /// that no filter answered, and 404 and 405. A 400 to what is no request of HTTP, such as one without `Host`, is not among
-    /// them. Of a 5xx the error has neither detail nor source, which are for the log. [`ErrorReport::request`] is the request.
+    /// Writes every error of the app in a format of your own, instead of problem JSON: errors of handlers and binders
+    /// that no filter answered, and 404 and 405. A 400 to bytes that are not valid HTTP, such as a request without
+    /// `Host`, is not among them. The error of a 5xx has neither detail nor source, which are for the log.
+    /// [`ErrorReport::request`] returns the request.
     ///
     /// ```
     /// use helios::axum_core::response::IntoResponse;
@@ -672,23 +684,24 @@ impl Helios {
         self
     }
 
-    /// How long a client may take to send the head of a request; then its connection is closed. Default: 10 s.
+    /// Sets how long a client may take to send the head of a request. Then its connection is closed. Default: 10 s.
     pub fn header_timeout(mut self, limit: Duration) -> Self {
         self.settings.header_timeout = limit;
         self
     }
 
-    /// How long a client may pause in the middle of a request body; then it is answered 408. A layer or a mounted service
-    /// that reads the body gets an error instead. Default: 30 s.
+    /// Sets how long a client may pause in the middle of a request body. After that it gets a 408. A layer or a mounted
+    /// service that reads the body gets an error instead. Default: 30 s.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.settings.body_timeout = limit;
         self
     }
 
-    /// How long a shutdown may take before what is left is cut. Default: 10 s, and longer while streams are open that may
-    /// finish, up to `finish_within` of the SSE options and a moment to tell their clients.
+    /// Sets how long a shutdown may take before the remaining connections are cut. Default: 10 s. While streams are
+    /// open that may finish, it is longer, up to `finish_within` of the SSE options and a moment to notify their
+    /// clients.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
-        // The clock does not reach as far as `Duration::MAX`.
+        // The clock cannot represent an instant as far away as `Duration::MAX`.
         self.settings.drain_deadline = Some(limit.min(LONGEST_DRAIN));
         self
     }
@@ -718,13 +731,13 @@ impl Helios {
         self
     }
 
-    /// Whether the address and the routes are printed when the server is ready. Default: yes.
+    /// Sets whether `listen` prints the address and the routes when the server is ready. Default: yes.
     pub fn banner(mut self, banner: bool) -> Self {
         self.settings.banner = banner;
         self
     }
 
-    /// The way to the SSE connections from outside of handlers, also before the app listens.
+    /// Returns a handle to the app's SSE streams, for code outside of handlers. It works before the app listens, too.
     ///
     /// ```no_run
     /// use helios::prelude::*;
@@ -751,9 +764,9 @@ impl Helios {
         SseService::new(Arc::clone(&self.streams))
     }
 
-    /// The app as a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. Whoever runs it also
-    /// calls [`HeliosService::start`] and [`HeliosService::shutdown`], and [`Helios::prepare`] before. What is said of
-    /// sockets and of the drain is not in force then.
+    /// Turns the app into a `tower::Service`, for hyper, for `axum::Router::nest_service`, or for a test. The code that
+    /// runs it must call [`Helios::prepare`] before, and [`HeliosService::start`] and [`HeliosService::shutdown`] on
+    /// the service. Settings of sockets and of the drain have no effect then.
     ///
     /// # Errors
     ///
@@ -781,7 +794,7 @@ impl Helios {
             self.mounts,
             &self.streams,
         );
-        // Code stands before the environment.
+        // A backplane set in code takes precedence over the environment.
         faults.extend(
             self.misnamed
                 .filter(|_| !self.streams.has_backplane_of_code()),
@@ -830,12 +843,12 @@ pub(crate) struct Checked {
     pub(crate) service: HeliosService,
     pub(crate) table: &'static ServerTable,
     pub(crate) settings: Settings,
-    /// What its document does not say.
+    /// The places that its OpenAPI document leaves open.
     #[cfg(feature = "openapi")]
     pub(crate) unknown: Vec<Unknown>,
 }
 
-/// What a layer wraps: the routes and the layers inside of it. It takes requests with any body.
+/// The service that a layer wraps: the routes and the layers inside of it. It accepts requests with any body.
 ///
 /// ```
 /// use helios::axum_core::body::Body;
@@ -843,7 +856,7 @@ pub(crate) struct Checked {
 /// use http::Request;
 /// use tower::ServiceExt;
 ///
-/// /// What is written once for the apps of a house: it takes any app.
+/// /// Rules that all apps of a company share.
 /// fn with_house_rules(app: Helios) -> Helios {
 ///     app.layer(tower::layer::layer_fn(|routes: BoxedRoutes| {
 ///         routes.map_request(|mut request: Request<Body>| {

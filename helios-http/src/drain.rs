@@ -1,4 +1,4 @@
-//! The drain of answers that are not the app's own: those of mounted services.
+//! The drain of responses from mounted services.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// The answers of mounted services that run, from the request to the end of the body.
+/// The responses of mounted services that are running, from the request to the end of the body.
 #[derive(Default)]
 pub(crate) struct MountedAnswers {
     draining: CancellationToken,
@@ -16,13 +16,13 @@ pub(crate) struct MountedAnswers {
     finishing: TaskTracker,
 }
 
-/// One of them. As long as it is there, a drain waits for it.
+/// A running response. While it exists, a drain waits for it.
 pub(crate) struct MountedAnswer {
-    /// The server is going down.
+    /// The server is shutting down.
     pub(crate) draining: CancellationToken,
-    /// It breaks off.
+    /// The response breaks off.
     pub(crate) over: CancellationToken,
-    /// Held until the answer has ended.
+    /// Held until the response has ended.
     _running: TaskTrackerToken,
     finishing: Option<TaskTrackerToken>,
 }
@@ -37,7 +37,7 @@ impl MountedAnswers {
         }
     }
 
-    /// Waits until none runs, and breaks off those that run longer than this.
+    /// Waits until all responses have ended, and breaks off those that take longer than `within`.
     pub(crate) async fn drain(&self, within: Duration) {
         self.draining.cancel();
         if timeout(within, over(&self.running)).await.is_err() {
@@ -45,14 +45,14 @@ impl MountedAnswers {
         }
     }
 
-    /// Waits until none runs for whose end a drain takes longer than usual.
+    /// Waits for the responses that may extend a drain beyond its usual length.
     pub(crate) async fn wait_until_finished(&self) {
         over(&self.finishing).await;
     }
 }
 
 impl MountedAnswer {
-    /// It is asked to end, so no drain takes longer than usual for it.
+    /// Says that the response ends by itself when the server shuts down, so no drain takes longer for it.
     pub(crate) fn ends_when_asked(&mut self) {
         self.finishing = None;
     }

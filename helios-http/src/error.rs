@@ -1,4 +1,4 @@
-//! Why a server does not start or stops.
+//! Reasons why a server does not start, or stops.
 //!
 //! ```
 //! use helios::error::{Error, StartupFault};
@@ -32,8 +32,8 @@ pub use helios_core::container::InjectError;
 pub use helios_core::lifecycle::StartError;
 use helios_core::route::Verb;
 
-/// Why `listen` or `into_service` gave up. Its text is for the person who starts the server, and `{:?}` gives the same
-/// text: it is what Rust prints for a `main` that returns the error.
+/// The reason why `listen` or `into_service` failed. Its text is for the person who starts the server. `{:?}` gives the
+/// same text, because Rust prints that form for a `main` that returns the error.
 ///
 /// ```
 /// use helios::{Error, prelude::*};
@@ -54,7 +54,7 @@ use helios_core::route::Verb;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The app is wired wrongly. Every fault is listed.
+    /// The app is wired wrongly. Lists every fault.
     #[error("{0}")]
     Startup(StartupFaults),
     /// A setting cannot be used.
@@ -64,10 +64,10 @@ pub enum Error {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What would be.
+        /// The values that are accepted.
         expected: &'static str,
     },
-    /// The address could not be listened on.
+    /// The server cannot listen on the address.
     #[error("{}", not_bound(address, source, advice))]
     #[non_exhaustive]
     Bind {
@@ -75,7 +75,7 @@ pub enum Error {
         address: String,
         /// The cause.
         source: io::Error,
-        /// What to change; empty if that is not known.
+        /// The advice on what to change, or an empty string if there is none.
         advice: &'static str,
     },
     /// The backplane did not connect.
@@ -94,11 +94,11 @@ fn not_connected(error: &BackplaneError) -> String {
     format!("the backplane did not connect: {error}")
 }
 
-/// Of what the app itself has bound, no error of the system says where that was.
+/// An error from a listener that the app has bound does not name the address.
 fn of_the_app(error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "; another server listens there, or has left the file of its Unix socket behind: remove that, or let Helios bind the path \
+            "; another server listens there, or has left the file of its Unix socket behind: remove the file, or let Helios bind the path \
              with `Helios::unix_socket`"
         }
         _ => "",
@@ -117,7 +117,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Everything that is wrong with an app's wiring. Its text is a list with one fault on each line.
+/// Everything that is wrong with an app's wiring. Its text is a list with one fault per line.
 ///
 /// ```
 /// use helios::{Error, prelude::*};
@@ -184,7 +184,7 @@ pub enum StartupFault {
     /// Two handlers for the same requests.
     #[error("{}", collision(first, second, *verb, path))]
     Collision {
-        /// The handler that was there first.
+        /// The handler that was found first.
         first: Place,
         /// The other one.
         second: Place,
@@ -193,27 +193,27 @@ pub enum StartupFault {
         /// The path.
         path: String,
     },
-    /// The router cannot tell a path from another.
+    /// The router cannot tell a path from another one.
     #[error("{place} at {path} cannot be told from another route: {reason}")]
     Ambiguous {
         /// The handler.
         place: Place,
         /// Its path.
         path: String,
-        /// What the router says.
+        /// The reason that the router gives.
         reason: String,
     },
-    /// A path that no request can have, put together from the prefixes of server, modules and controllers.
+    /// A path that no request can have. It joins the prefixes of server, modules and controllers with the handler's path.
     #[error("{place} is at {path}, which no request can have: {mistake}")]
     InvalidPath {
         /// The handler.
         place: Place,
         /// Its path.
         path: String,
-        /// What is wrong, and what to write.
+        /// The mistake, and what to write instead.
         mistake: &'static str,
     },
-    /// `#[param(outer)]` without such a parameter.
+    /// `#[param(outer)]` without such a parameter in the prefixes.
     #[error("{place} takes `#[param(outer)] {name}`, but {path} has no `{{{name}}}`")]
     NoOuterParam {
         /// The handler.
@@ -234,13 +234,13 @@ pub enum StartupFault {
         path: String,
     },
     /// An argument that no request can bind.
-    #[error("{place} can never be called: its argument `{argument}` is not to be bound. {mistake}")]
+    #[error("{place} can never be called: its argument `{argument}` cannot be bound. {mistake}")]
     NeverBound {
         /// The handler or hook.
         place: Place,
         /// The argument.
         argument: &'static str,
-        /// Why, and what to write.
+        /// The reason, and what to write instead.
         mistake: String,
     },
     /// The options of an SSE route cannot be used together.
@@ -248,32 +248,32 @@ pub enum StartupFault {
     StreamOptions {
         /// The handler.
         place: Place,
-        /// What is wrong, and what to write.
+        /// The mistake, and what to write instead.
         mistake: &'static str,
     },
     /// A mounted service that no request can reach.
-    #[error("what is mounted at {prefix} can never be reached: {reason}")]
+    #[error("the mount at {prefix} can never be reached: {reason}")]
     UnreachableMount {
-        /// The prefix that it was mounted at.
+        /// The prefix of the mount.
         prefix: String,
-        /// Why, and what to write.
+        /// The reason, and what to write instead.
         reason: String,
     },
-    /// A variable names what this program is built without.
+    /// An environment variable needs a feature that this program was built without.
     #[error(
-        "`{variable}` is set, and this program is built without the feature `{feature}` of helios-rs: \
-        `cargo add helios-rs --features {feature}`, or unset it"
+        "`{variable}` is set, but this program was built without the feature `{feature}` of helios-rs: \
+        run `cargo add helios-rs --features {feature}`, or unset the variable"
     )]
     NeedsFeature {
-        /// The variable of the environment.
+        /// The environment variable.
         variable: &'static str,
         /// The feature.
         feature: &'static str,
     },
-    /// Two variables name a backplane each, and a hub has one.
-    #[error("`{0}` and `{1}` are both set, and a hub has one backplane: unset one of them")]
+    /// Two environment variables each name a backplane, but a hub has only one.
+    #[error("`{0}` and `{1}` are both set, but a hub has only one backplane: unset one of them")]
     TwoBackplanes(&'static str, &'static str),
-    /// Two operations of the OpenAPI document with one id.
+    /// Two operations of the OpenAPI document with the same id.
     #[error("{}", same_operation(place, paths))]
     SameOperation {
         /// The handler.
@@ -281,14 +281,14 @@ pub enum StartupFault {
         /// The paths of both.
         paths: [String; 2],
     },
-    /// A controller stands below itself.
+    /// A controller is nested in itself.
     #[error("the controller `{0}` is nested in itself")]
     NestedInItself(&'static str),
 }
 
 fn same_operation(place: &Place, [first, second]: &[String; 2]) -> String {
     format!(
-        "{place} is at {first} and at {second}, and the OpenAPI document knows operations by controller and method: give one of the \
+        "{place} is at {first} and at {second}, but the OpenAPI document names operations by controller and method: give one of the \
          two another name"
     )
 }
@@ -303,7 +303,7 @@ fn collision(first: &Place, second: &Place, verb: Verb, path: &str) -> String {
     format!("{first} and {second} both answer {verb} {path}: change one of the paths or methods")
 }
 
-/// A handler, for error messages.
+/// A handler, as error messages name it.
 ///
 /// ```
 /// use helios::error::{Error, Place, StartupFault};

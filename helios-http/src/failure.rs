@@ -1,8 +1,8 @@
-//! Failures that no client is told of: they go to the log, and to standard error where nobody reads the log.
+//! Failures that no client sees. They go to the log, or to standard error if nobody reads the log.
 //!
-//! A text that may quote input is a field of its own, bounded, and recorded as a text: subscribers quote and escape that, as
-//! standard error does. Recorded by its `Display`, a line feed in it would begin another line, and in the message it could
-//! pass for a field.
+//! A text that may quote input is limited in length and recorded in a field of its own, as a string. Subscribers quote
+//! and escape strings, and so does standard error. If it were recorded by its `Display`, a line feed in it would start
+//! another line. Inside the message it could pass for a field.
 
 use std::error::Error;
 use std::fmt::{self, Display, Write as _};
@@ -16,11 +16,11 @@ use tracing::subscriber::NoSubscriber;
 /// The longest value of a field, in bytes.
 const LONGEST_VALUE: usize = 4 * 1024;
 
-/// The causes of an error that are told.
+/// The most causes of an error that are logged.
 const MOST_SOURCES: usize = 4;
 
-/// Logs an error with its causes, at the level, with what it happened to. The other values are the app's own, such as names
-/// in its code, or Helios': never input.
+/// Logs an error with its causes, at this level, and with what it happened to. The other values come from the app's
+/// code, such as names, or from Helios. They never contain input.
 macro_rules! log_failure {
     ($level:ident, $what:literal, $error:expr $(, $name:ident = $value:expr)*) => {{
         let error = $error;
@@ -36,7 +36,7 @@ macro_rules! log_failure {
 }
 pub(crate) use log_failure;
 
-/// Returns the text of a value as a field of the log takes it.
+/// Returns the text of a value, as a field of the log records it.
 pub(crate) fn text(value: impl Display) -> String {
     bounded(value, LONGEST_VALUE)
 }
@@ -60,19 +60,19 @@ fn chain<'a>(
     successors(error, |&error| error.source()).take(MOST_SOURCES)
 }
 
-/// Writes one line to standard error, unless the log has a reader.
+/// Writes one line to standard error, unless a subscriber reads the log.
 pub(crate) fn print_if_unheard(
     what: &str,
     fields: &[(&str, &dyn Display)],
     source: Option<&(dyn Error + 'static)>,
 ) {
     if dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
-        // A closed standard error is no reason to fail once more.
+        // A closed standard error is not a reason to fail again.
         let _ = io::stderr().write_all(line(what, fields, source).as_bytes());
     }
 }
 
-/// The values are escaped as Rust writes texts, since others may have chosen them.
+/// Formats the line. Values are escaped like Rust strings, since clients may have chosen them.
 fn line(
     what: &str,
     fields: &[(&str, &dyn Display)],
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_one_bounded_line_with_its_causes_and_without_control_characters() {
+    fn a_failure_is_one_escaped_bounded_line_with_its_causes() {
         let cause = io::Error::other("forged\n\u{1b}[2Jline");
         let told = line("a hook failed", &[("hook", &"on_sse_close")], Some(&cause));
         assert_eq!(

@@ -1,8 +1,8 @@
-//! The boxed future that crosses the borders of this crate.
+//! The boxed future in the interfaces of this crate.
 
 use std::pin::Pin;
 
-/// A boxed future, as the hidden handler functions return it, and a backplane's methods.
+/// A boxed future, as generated handler functions and a backplane's methods return it.
 ///
 /// ```
 /// use helios::backplane::BoxFuture;

@@ -1,4 +1,4 @@
-//! [`MatchedPath`]: the route that has answered.
+//! [`MatchedPath`], the route that answered a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use helios_core::route::Template;
 use http::Extensions;
 
-/// The template of the route that has answered, such as `/user/{id}`: what logs and metrics count by. A layer finds it in the
-/// extensions of the response, since layers run before the router. There is none where no route has answered: on a 404, in
-/// a mounted service, on an OPTIONS that Helios answers, and where a layer answers by itself or panics.
+/// The template of the route that answered a request, such as `/user/{id}`, by which logs and metrics count. A layer
+/// finds it in the extensions of the response, since layers run before the router. If no route answered, there is none:
+/// on a 404, in a mounted service, on an OPTIONS that Helios answers, and if a layer answers by itself or panics.
 ///
-/// Guards, interceptors and filters ask [`RequestContext::route`](helios_core::request::RequestContext::route).
+/// Guards, interceptors and filters call [`RequestContext::route`](helios_core::request::RequestContext::route).
 ///
 /// ```
 /// use helios::axum_core::response::Response;
@@ -48,13 +48,13 @@ use http::Extensions;
 pub struct MatchedPath(pub(crate) Arc<Template>);
 
 impl MatchedPath {
-    /// Returns the path of the response with these extensions.
+    /// Returns the path of the route that gave the response with these extensions.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// Returns the template, with the prefixes of its controllers.
+    /// Returns the template, including the prefixes of its controllers.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()

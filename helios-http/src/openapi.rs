@@ -1,7 +1,7 @@
-//! The OpenAPI document: the routes of an app, what they take and give, and the events of its streams.
+//! The OpenAPI document: the routes of an app with their requests and responses, and the events of their streams.
 //!
-//! `describe` is what a route's table says of its types, which `shapes` finds; `schema` makes schemas of them, `events` those of
-//! streams, `writer` the operations, and `document` the whole.
+//! A route's table calls `describe` with what its types say, which `shapes` determines. `schema` generates the schemas
+//! of types, `events` those of streams, `writer` the operations, and `document` the whole.
 
 pub(crate) mod describe;
 pub(crate) mod document;
@@ -43,7 +43,7 @@ macro_rules! __describe {
     };
 }
 
-/// Takes the name and version of the package in which it is expanded.
+/// Returns the name and version of the package in which it is expanded.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __about {

@@ -1,5 +1,5 @@
-//! Panics in others' code: caught where they would harm more than their own request, and logged with their place and backtrace.
-//! Each is caught once, by the innermost that watches.
+//! Panics in user code. They are caught where they would harm more than their own request, and logged with their place
+//! and backtrace. Only the innermost catch handles a panic.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -21,25 +21,25 @@ use crate::failure::{print_if_unheard, text};
 thread_local! {
     /// Whether this thread is inside of [`caught`].
     static WATCHING: Cell<bool> = const { Cell::new(false) };
-    /// Of the last panic.
+    /// The origin of the last panic.
     static ORIGIN: RefCell<Option<Origin>> = const { RefCell::new(None) };
 }
 
-/// Where a panic came from.
+/// The place and backtrace of a panic.
 struct Origin {
     at: String,
     backtrace: Backtrace,
 }
 
 impl Origin {
-    /// The frames of what has panicked in one line, if they have names: neither those of the panic itself, nor those of the
-    /// server.
+    /// Returns the frames of the code that panicked, on one line, if they have names. Frames of the panic machinery and
+    /// of the server are left out.
     fn frames(&self) -> String {
         let backtrace = self.backtrace.to_string();
         let lines = || backtrace.lines().map(str::trim);
         let raises = |line: &str| line.contains("rust_begin_unwind");
         let is_known = lines().any(raises);
-        // The frame, and its place.
+        // Skips the frame and its place.
         let own = lines().skip_while(|line| is_known && !raises(line)).skip(2);
         let watch = concat!(module_path!(), "::");
         let own = own.take_while(|line| !line.contains(watch));
@@ -47,13 +47,13 @@ impl Origin {
     }
 }
 
-/// Runs user code; a panic in it is logged and gives `None`.
+/// Runs user code. A panic in it is logged and returns `None`.
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
     let log = |payload: &Payload| log(what, message(&**payload));
     watched(run).inspect_err(log).ok()
 }
 
-/// The same for what runs outside of the span that it belongs to.
+/// Like [`caught`], for code that runs outside of the span that it belongs to.
 pub(crate) fn caught_of<T>(span: &Span, what: &'static str, run: impl FnOnce() -> T) -> Option<T> {
     let log = |payload: &Payload| span.in_scope(|| log(what, message(&**payload)));
     watched(run).inspect_err(log).ok()
@@ -85,7 +85,7 @@ fn log(what: &'static str, message: &str) {
     );
 }
 
-/// Runs a future of user code; a panic in it is logged and gives `None`.
+/// Runs a future of user code. A panic in it is logged and returns `None`.
 pub(crate) fn caught_in<F: Future>(what: &'static str, future: F) -> CaughtIn<F> {
     CaughtIn { what, future }
 }
@@ -111,7 +111,7 @@ impl<F: Future> Future for CaughtIn<F> {
     }
 }
 
-/// The body of a response of others' code. A panic breaks it off, as an error of its own does.
+/// The body of a response from user code. A panic breaks it off, like an error of its own.
 pub(crate) struct CaughtBody(Body);
 
 impl CaughtBody {
@@ -124,7 +124,7 @@ impl HttpBody for CaughtBody {
     type Data = Bytes;
     type Error = axum_core::Error;
 
-    /// After an error nobody asks again.
+    /// Returns an error after a panic. Nobody polls the body after an error.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -145,13 +145,13 @@ impl HttpBody for CaughtBody {
     }
 }
 
-/// The length of a body, if it tells it, and does not panic.
+/// Returns the length of a body, if it is known and reading it does not panic.
 pub(crate) fn length_of(body: &Body) -> Option<u64> {
     caught("a response's body", || body.size_hint().exact()).flatten()
 }
 
-/// A backtrace can be taken only while the panic is under way, which is when its hook runs. Called where nothing
-/// panics: a hook cannot be set during a panic.
+/// Installs a panic hook that captures backtraces, since they can only be captured while the panic runs. Must not be
+/// called during a panic, when no hook can be set.
 pub(crate) fn keep_backtraces() {
     static HOOK: Once = Once::new();
     HOOK.call_once(set_hook);
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_caught_with_its_backtrace_and_nesting_is_harmless() {
+    fn a_panic_is_caught_with_its_backtrace_even_when_nested() {
         keep_backtraces();
         let result = caught("outer", || caught("inner", || panic!("x")).is_none());
         assert_eq!(result, Some(true));

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-/// Travels in the extensions of each request. A request that has none came through another server.
+/// Travels in the extensions of each request. A request without one came through another server.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) addr: Option<SocketAddr>,
     /// The connection of an HTTP/2 stream.
     connection: Option<Arc<Peer>>,
     task: OnceLock<AbortHandle>,
-    /// Its socket takes nothing at the moment.
+    /// Whether its socket is full at the moment.
     is_full: AtomicBool,
     is_stuck: AtomicBool,
-    /// Its connection is to end so that the peer cannot take that for the end of an answer.
+    /// Whether its connection must be reset, so that the peer cannot take its end for the end of a response.
     is_broken_off: AtomicBool,
 }
 
@@ -33,7 +33,7 @@ impl Peer {
         }
     }
 
-    /// The peer of one stream.
+    /// Returns the peer of one HTTP/2 stream.
     pub(crate) fn of_stream(connection: Arc<Self>) -> Self {
         Self {
             connection: Some(Arc::clone(&connection)),
@@ -41,13 +41,13 @@ impl Peer {
         }
     }
 
-    /// Names the task that serves the connection.
+    /// Sets the task that serves the connection.
     pub(crate) fn served_by(&self, task: AbortHandle) {
         // One task serves one connection, so there is no earlier value.
         let _ = self.task.set(task);
     }
 
-    /// Drops the connection, whatever it is in the middle of.
+    /// Drops the connection, whatever it is doing.
     pub(crate) fn cut(&self) {
         self.break_off();
         if let Some(task) = self.task.get() {
@@ -55,7 +55,7 @@ impl Peer {
         }
     }
 
-    /// Lets the connection be reset where it ends.
+    /// Makes the connection end with a reset.
     pub(crate) fn break_off(&self) {
         self.is_broken_off.store(true, Ordering::Relaxed);
     }
@@ -74,7 +74,7 @@ impl Peer {
         connection.is_full.load(Ordering::Relaxed)
     }
 
-    /// It has read nothing for that long. Whoever calls this ends the connection, or the stream, next.
+    /// Records that the peer has read nothing for that long. The caller must then end the connection, or the stream.
     pub(crate) fn stuck(&self, stuck_after: Duration) {
         let (addr, is_stream) = (self.addr, self.connection.is_some());
         tracing::debug!(
@@ -86,7 +86,7 @@ impl Peer {
         self.is_stuck.store(true, Ordering::Relaxed);
     }
 
-    /// What it is sent ends because it does not read.
+    /// Whether its connection or stream ends because it does not read.
     pub(crate) fn is_stuck(&self) -> bool {
         let is_stuck = |peer: &Self| peer.is_stuck.load(Ordering::Relaxed);
         is_stuck(self) || self.connection.as_deref().is_some_and(is_stuck)

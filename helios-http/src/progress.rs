@@ -1,6 +1,6 @@
-//! Deadlines on whatever waits for the peer. Every byte that moves begins them anew, so a slow peer is not cut, and one that
-//! has stopped is. They stand at the edge of the app, outside of layers and mounts: for a request's body here, for answers in
-//! [`server::progress`](crate::server).
+//! Timeouts while the server waits for the peer. Every byte that moves restarts them, so a slow peer is not cut off but
+//! one that has stopped is. They apply at the edge of the app, outside of layers and mounts. The one for a request's
+//! body is here, those for responses are in [`server::progress`](crate::server).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use helios_core::bind::BodyTimeout;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// A deadline that has a timer only while something waits: most things need not.
+/// A timeout that has a timer only while something waits, which is rare.
 pub(crate) struct Deadline {
     after: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -28,12 +28,12 @@ impl Deadline {
         self.after
     }
 
-    /// Something has moved, or nothing waits any more. Tells whether something had waited.
+    /// Call when data has moved, or nothing waits any more. Returns whether something had waited.
     pub(crate) fn clear(&mut self) -> bool {
         self.timer.take().is_some()
     }
 
-    /// Something waits. Ready when it has done so for the whole time.
+    /// Call while something waits. Ready once it has waited for the whole time.
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let after = self.after;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(after)));
@@ -41,7 +41,7 @@ impl Deadline {
     }
 }
 
-/// A request's body that fails when nothing of it comes for a while.
+/// A request's body that fails if no data arrives for a while.
 pub(crate) struct TimedBody {
     body: Body,
     deadline: Deadline,
@@ -95,7 +95,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Sends a byte after each pause, and then nothing more.
+    /// A body that sends a byte after each pause, and then stalls.
     struct Slow(Vec<Duration>, Option<Pin<Box<Sleep>>>);
 
     impl http_body::Body for Slow {

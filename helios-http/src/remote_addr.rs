@@ -1,4 +1,4 @@
-//! [`RemoteAddr`]: who has sent a request.
+//! [`RemoteAddr`], the address of a client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use http::request::Parts;
 
 use crate::peer::Peer;
 
-/// The address that a request came from: the peer's, which is a proxy's if one stands before the server.
+/// The address that a request came from. Behind a proxy, this is the proxy's address.
 ///
-/// It is an argument of handlers, `RemoteAddr(addr): RemoteAddr`, or an `Option` of it where there may be none: on a
-/// Unix socket, in a [`TestApp`](crate::testing::TestApp), or inside another server. A layer that knows better puts its
-/// own into the request's extensions, and then it is what everybody sees, also through
+/// It is an argument of handlers: `RemoteAddr(addr): RemoteAddr`. Use an `Option` of it if there may be none, as on a
+/// Unix socket, in a [`TestApp`](crate::testing::TestApp), or inside another server. A layer that knows the real
+/// address can put its own `RemoteAddr` into the request's extensions. Then everybody sees that one, including
 /// [`RequestContext::remote_addr`](helios_core::request::RequestContext::remote_addr).
 ///
 /// ```
@@ -41,14 +41,15 @@ use crate::peer::Peer;
 pub struct RemoteAddr(pub SocketAddr);
 
 impl RemoteAddr {
-    /// The address of the request with these extensions: what a layer put there, or what the server accepted.
+    /// Returns the address of the request with these extensions: the one that a layer put there, or that of the
+    /// accepted connection.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {
         let peer = extensions.get::<Arc<Peer>>();
         Self::addr_of(extensions, peer.map(Arc::as_ref)).map(Self)
     }
 
-    /// The same, for those who have looked for the peer already.
+    /// Like [`RemoteAddr::of`], for callers that have looked up the peer already.
     pub(crate) fn addr_of(extensions: &Extensions, peer: Option<&Peer>) -> Option<SocketAddr> {
         let told = extensions.get::<Self>().map(|Self(addr)| *addr);
         told.or_else(|| peer?.addr)
@@ -59,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for RemoteAddr {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
-        let none = || HttpError::internal("the request has no address: take `Option<RemoteAddr>`");
+        let none = || HttpError::internal("the request has no address: use `Option<RemoteAddr>`");
         Self::of(&parts.extensions).ok_or_else(none)
     }
 }

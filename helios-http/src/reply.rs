@@ -1,4 +1,4 @@
-//! What is put over the response of a handler: what closure interceptors make of its JSON, and the head that was set.
+//! Changes to the response of a handler: closure interceptors map its JSON, and the response head is applied.
 
 use axum_core::body::Body;
 use axum_core::response::Response;
@@ -10,7 +10,7 @@ use helios_core::text;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 
-/// Passes JSON through the mappers. Only what succeeded is mapped; a handler's own error response passes by.
+/// Passes JSON through the mappers. Only successful responses are mapped, not a handler's own error response.
 pub(crate) async fn mapped(
     response: Response,
     mappers: &[&'static dyn MapData],
@@ -23,7 +23,7 @@ pub(crate) async fn mapped(
     }
 }
 
-/// Puts what was set on the head over the response's own: of an error, the cookies alone.
+/// Applies the response head over the response's own headers. An error response gets only the cookies.
 pub(crate) fn with_head(mut response: Response, head: &ResponseHead) -> Response {
     match response.extensions_mut().remove::<IsError>() {
         Some(IsError) => head.apply_to_error(response.headers_mut()),

@@ -1,4 +1,4 @@
-//! From a request to an endpoint's answer: the router, and what stands around a handler.
+//! From a request to an endpoint's answer: the router, and the pipeline around a handler.
 
 pub(crate) mod context;
 pub(crate) mod endpoint;

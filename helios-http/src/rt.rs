@@ -1,4 +1,4 @@
-//! The names that generated code uses by way of the facade's `__rt`, and the types in their signatures.
+//! The names that generated code uses through the facade's `__rt`, and the types in their signatures.
 
 pub use crate::app::table::{
     Controller, ControllerEntry, ControllerTable, Route, Server, ServerTable,

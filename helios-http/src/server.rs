@@ -1,4 +1,4 @@
-//! Serving: the accept loop, and the drain.
+//! The server: the accept loop and the drain.
 
 mod closing;
 mod connection;
@@ -41,22 +41,22 @@ use crate::sse::options::DrainTimes;
 use connection::Connections;
 use signals::Signals;
 
-/// How long to wait after `accept` failed, as it does when the process is out of file descriptors.
+/// The pause after `accept` failed, as it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a drain may take, if nothing says otherwise.
+/// The default deadline of a drain.
 const USUAL_DRAIN: Duration = Duration::from_secs(10);
 
 /// How long close hooks may run for connections that were cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
 impl Helios {
-    /// Serves until SIGINT or SIGTERM (or [`Helios::shutdown_on`]), then drains: no new connections, running requests
-    /// finish, streams end with a word to reconnect, close hooks run, services stop. What is left at the drain deadline is
-    /// cut, as it is on a second signal.
+    /// Serves until SIGINT or SIGTERM, or until the future of [`Helios::shutdown_on`] completes. Then it drains: it
+    /// accepts no new connections, running requests finish, streams end with a request to reconnect, close hooks run,
+    /// and services stop. At the drain deadline, or on a second signal, it cuts the remaining connections.
     ///
-    /// Not cancel-safe: a dropped future accepts nothing more, but it neither drains nor stops services. End it with
-    /// [`Helios::shutdown_on`].
+    /// Not cancel-safe. If the future is dropped, the server accepts nothing more, but it neither drains nor stops
+    /// services. End it with [`Helios::shutdown_on`].
     ///
     /// ```no_run
     /// use helios::prelude::*;
@@ -72,10 +72,10 @@ impl Helios {
     ///
     /// # Errors
     ///
-    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address is taken, or the path of
-    /// [`Helios::unix_socket`],
-    /// [`Error::Start`] if a service does not start, [`Error::Setting`] for an unusable environment variable or SSE option,
-    /// [`Error::Io`] if the signals cannot be listened to. A drain that is cut is not an error.
+    /// [`Error::Startup`] with everything that is wrong with the wiring, [`Error::Bind`] if the address or the path of
+    /// [`Helios::unix_socket`] is taken, [`Error::Backplane`] if the backplane does not connect, [`Error::Start`] if a
+    /// service does not start, [`Error::Setting`] for an unusable environment variable or SSE option, [`Error::Io`] if
+    /// the signals cannot be listened to. A drain that is cut short is not an error.
     pub async fn listen(self) -> Result<(), Error> {
         let app = self.prepare().await.assemble()?;
         #[cfg(unix)]
@@ -93,8 +93,8 @@ impl Helios {
         serve_tcp(app, listener).await
     }
 
-    /// As [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or a [`Listener`] of yours. The file of a Unix socket that
-    /// you have bound stays when the server ends; [`Helios::unix_socket`] removes it.
+    /// Like [`Helios::listen`], on a listener of your own: TCP, a Unix socket, or your own [`Listener`]. If you have
+    /// bound a Unix socket yourself, its file remains when the server ends. [`Helios::unix_socket`] removes it.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -114,13 +114,13 @@ impl Helios {
     ///
     /// # Errors
     ///
-    /// As [`Helios::listen`], without [`Error::Bind`]; [`Error::Io`] also if the listener has no address.
+    /// Those of [`Helios::listen`] except [`Error::Bind`]. [`Error::Io`] also if the listener has no address.
     pub async fn listen_on(self, listener: impl Listener) -> Result<(), Error> {
         serve(self.prepare().await.assemble()?, listener).await
     }
 }
 
-/// Boxed here, the whole server is compiled with this crate: else every build of an app would compile it anew.
+/// Boxed here so that the server is compiled with this crate, and not again in every build of an app.
 fn serve_tcp(app: Checked, listener: TcpListener) -> BoxFuture<'static, Result<(), Error>> {
     Box::pin(serve(app, listener))
 }
@@ -144,7 +144,8 @@ async fn serve(app: Checked, listener: impl Listener) -> Result<(), Error> {
     let address = listener.address()?;
     let limits = DrainLimits::new(settings.drain_deadline, service.streams().hub.options())?;
     service.start().await?;
-    // With a shutdown of the user's own, signals keep their usual effect. Else they count from before anybody is told that it listens.
+    // With a shutdown of the user's own, signals keep their usual effect. Otherwise they count from before the banner
+    // and the log announce the address.
     let mut signals = match settings.shutdown {
         Some(_) => None,
         None => Some(Signals::new()?),
@@ -176,19 +177,19 @@ async fn next_of(signals: &mut Option<Signals>) {
     }
 }
 
-/// How long a drain may take.
+/// Time limits of a drain.
 #[derive(Clone, Copy)]
 struct DrainLimits {
-    /// If no stream may finish.
+    /// The limit if no stream may finish.
     usual: Duration,
     longest: Duration,
-    /// The last part of either, in which what is left is cut and services stop.
+    /// The last part of either limit, in which the remaining connections are cut and services stop.
     cut: Duration,
     streams: DrainTimes,
 }
 
 impl DrainLimits {
-    /// Without a deadline it is the usual one, and longer as long as streams may finish.
+    /// Returns the limits of a deadline. Without one, the limit is the usual one, and longer while streams may finish.
     fn new(deadline: Option<Duration>, options: &SseOptions) -> Result<Self, Error> {
         let usual = deadline.unwrap_or(USUAL_DRAIN);
         let cut = CUT_GRACE.min(usual / 4);
@@ -222,31 +223,31 @@ async fn drain(
     let is_over = async {
         sleep_until(started + limits.usual - limits.cut).await;
         let longest = started + limits.longest - limits.cut;
-        // Whoever may still finish is told of the end of that by the streams' own drain.
+        // The drain of the streams itself notifies clients at the end of the time to finish.
         let _ = timeout_at(longest, streams.wait_until_finished()).await;
     };
     tokio::select! {
         () = drained => {}
         () = is_over => {
-            tracing::warn!(open = connections.len(), "cutting what is left before the drain deadline");
+            tracing::warn!(open = connections.len(), "cutting the remaining connections before the drain deadline");
         }
-        () = next_of(signals) => tracing::warn!("a second signal; cutting what is left"),
+        () = next_of(signals) => tracing::warn!("received a second signal; cutting the remaining connections"),
     }
     let end = (started + limits.usual).max(Instant::now() + limits.cut);
     let cut = timeout_at(end - limits.cut / 2, async {
         connections.cut().await;
-        // The close hooks of what was cut.
+        // Close hooks of the connections that were cut.
         streams.hooks_done().await;
     });
     if cut.await.is_err() {
-        tracing::error!("a handler blocks, or a close hook hangs; giving it up");
+        tracing::error!("a handler blocks, or a close hook hangs; giving up on it");
     }
     if timeout_at(end, service.stop()).await.is_err() {
-        tracing::error!("a service does not stop; giving it up");
+        tracing::error!("a service does not stop; giving up on it");
     }
 }
 
-/// Says what the OpenAPI document leaves open.
+/// Prints what the OpenAPI document leaves open.
 #[cfg(feature = "openapi")]
 fn print_unknown(unknown: &[crate::openapi::Unknown]) {
     if !unknown.is_empty() {
@@ -258,12 +259,12 @@ fn print_unknown(unknown: &[crate::openapi::Unknown]) {
     }
 }
 
-/// A closed standard output is no reason not to serve.
+/// A closed standard output is not a reason to stop serving.
 fn print_banner(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Accepts in a task, which drops the listener at its end: the thread on which `listen` runs is often not one of the
+/// Accepts in a task, which drops the listener at its end. The thread that runs `listen` is often not one of the
 /// runtime's workers, and would have to wake one for each connection.
 async fn accept_until(
     shutdown: impl Future<Output = ()>,

@@ -1,15 +1,15 @@
-//! What the standard library and tokio lack by a line: a lock that no panic closes, and waiting for a condition.
+//! Small helpers that the standard library and tokio lack: a lock that ignores poisoning, and waiting for a condition.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Locks, and goes on after a panic elsewhere: no state of the hub is left half changed by one.
+/// Locks, ignoring a panic elsewhere. A panic never leaves the state of the hub half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks until there is an answer, each time after a signal. A signal between asking and waiting is not missed.
+/// Polls `ask` until it returns a value, each time after a signal. A signal between asking and waiting is not missed.
 pub(crate) async fn until<T>(signal: &Notify, mut ask: impl FnMut() -> Option<T>) -> T {
     loop {
         let signalled = signal.notified();

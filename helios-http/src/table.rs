@@ -1,5 +1,5 @@
-//! The parts of the generated tables that name no type of the runtime: what an endpoint needs from the container, and what
-//! stands around it.
+//! Parts of the generated tables without types of the runtime: the dependencies of an endpoint, and the pipeline around
+//! it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use helios_core::guard::DynGuard;
 use helios_core::interceptor::{DynInterceptor, MapData};
 use helios_core::route::PathParam;
 
-/// What stands around handlers, outer to inner.
+/// Guards, interceptors, mappers and filters around handlers, each list from outer to inner.
 #[derive(Clone, Copy)]
 pub struct PipelineTable {
-    /// Who may call.
+    /// Decide who may call.
     pub guards: &'static [Entry<dyn DynGuard>],
-    /// What wraps binding and the handler.
+    /// Wrap binding and the handler.
     pub interceptors: &'static [Entry<dyn DynInterceptor>],
-    /// What maps the JSON data that handlers give.
+    /// Map the JSON data that handlers return.
     pub mappers: &'static [&'static dyn MapData],
-    /// What answers errors.
+    /// Answer errors.
     pub filters: &'static [Entry<dyn DynFilter>],
 }
 
 impl PipelineTable {
-    /// Nothing.
+    /// A pipeline without entries.
     pub const EMPTY: Self = Self {
         guards: &[],
         interceptors: &[],
@@ -58,14 +58,14 @@ impl PipelineTable {
 pub struct Guards(&'static [Entry<dyn DynGuard>]);
 
 impl Guards {
-    /// What `guards!` writes down.
+    /// Creates the guards that `guards!` lists.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(guards: &'static [Entry<dyn DynGuard>]) -> Self {
         Self(guards)
     }
 
-    /// What stands before a mount: nothing but its guards.
+    /// Returns the pipeline of a mount, which consists of its guards only.
     pub(crate) const fn pipeline(self) -> PipelineTable {
         PipelineTable {
             guards: self.0,
@@ -81,11 +81,11 @@ impl fmt::Debug for Guards {
     }
 }
 
-/// A guard, interceptor or filter in a list, its type forgotten.
+/// A guard, interceptor or filter in a list, with its type erased.
 pub struct Entry<T: ?Sized + 'static> {
     /// The type's name.
     pub name: &'static str,
-    /// Takes it from the container, or builds it.
+    /// Takes the instance from the container, or builds it.
     pub resolve: fn(&mut Resolver<'_>) -> Option<Arc<T>>,
 }
 
@@ -94,11 +94,11 @@ pub struct Entry<T: ?Sized + 'static> {
 pub struct InjectEntry {
     /// The argument's name.
     pub name: &'static str,
-    /// Whether the container has it or can build it; notes in the resolver what is missing.
+    /// Whether the container has it or can build it. Records in the resolver what is missing.
     pub check: fn(&mut Resolver<'_>) -> bool,
 }
 
-/// What the arguments of a hook need.
+/// The dependencies of a hook's arguments.
 #[derive(Clone, Copy)]
 pub struct HookNeeds {
     /// The method's name.

@@ -1,7 +1,7 @@
-//! What `tracing` is told: a span for each request, and an event when its response or its stream is over.
+//! Events for `tracing`: a span for each request, and an event at the end of its response or its stream.
 //!
-//! Routes are told by their template. Request targets are not: a query may hold a ticket. The line of a stream's end is written
-//! here alone, whatever ended it.
+//! Routes are recorded by their template. Request targets are not recorded, since a query may hold a ticket. The end of
+//! a stream is logged only here, whatever its cause.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tracing::{Instrument, Span};
 /// The longest name of a method, in bytes.
 const LONGEST_METHOD: usize = 32;
 
-/// Times one request from its routing to its response head, if anybody listens.
+/// Times one request from its routing to its response head, if a subscriber listens.
 pub(crate) struct RequestTrace {
     span: Span,
     started: Option<Instant>,
@@ -33,7 +33,7 @@ impl RequestTrace {
         }
     }
 
-    /// Runs what answers the request inside of its span, if anybody listens.
+    /// Runs the future that answers the request inside its span, if a subscriber listens.
     pub(crate) async fn around<F: Future + Unpin>(&self, answering: F) -> F::Output {
         match self.span.is_disabled() {
             true => answering.await,
@@ -41,7 +41,7 @@ impl RequestTrace {
         }
     }
 
-    /// Notes the response's status, and its length if that is known.
+    /// Records the response's status, and its length if that is known.
     pub(crate) fn answered(&self, status: StatusCode, bytes: impl FnOnce() -> Option<u64>) {
         let Some(started) = self.started else { return };
         let (status, bytes) = (status.as_u16(), bytes());
@@ -52,9 +52,9 @@ impl RequestTrace {
     }
 }
 
-/// Counts what one stream writes.
+/// Counts the output of one stream.
 pub(crate) struct StreamTrace {
-    /// That of the request.
+    /// The span of the request.
     pub(crate) span: Span,
     started: Instant,
     bytes: u64,
@@ -62,7 +62,7 @@ pub(crate) struct StreamTrace {
 }
 
 impl StreamTrace {
-    /// The stream belongs to the request in hand.
+    /// Starts the trace of a stream that belongs to the current request.
     pub(crate) fn start() -> Self {
         Self {
             span: Span::current(),
@@ -77,12 +77,12 @@ impl StreamTrace {
             .in_scope(|| tracing::debug!(%client, "stream opened"));
     }
 
-    /// One frame of events was taken.
+    /// Records that one frame of events was taken.
     pub(crate) fn took_frame(&mut self) {
         self.frames += 1;
     }
 
-    /// So many bytes have left.
+    /// Records that bytes were written.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }

@@ -1,4 +1,4 @@
-//! The inside of an attribute's parentheses: positional values and named ones.
+//! The contents of an attribute's parentheses: positional values and named ones.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -25,15 +25,15 @@ pub(crate) struct Arg {
     pub(crate) value: Value,
 }
 
-/// A key of an attribute, and what takes its value.
+/// A key of an attribute, and the function that handles its value.
 pub(crate) type Key<T> = (&'static str, fn(&mut T, &Arg, &mut Errors));
 
-/// The value that a key is given.
+/// The value that is given to a key.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// `key`
     Nothing,
-    /// `key = [..]`: its elements may be types, which are not expressions.
+    /// `key = [..]`. The elements may be types, which are not expressions.
     List(token::Bracket, TokenStream),
     /// `key = ..`
     Expr(Expr),
@@ -42,7 +42,7 @@ pub(crate) enum Value {
 }
 
 impl Args {
-    /// Parses a whole list, and keeps the values before a syntax error.
+    /// Parses a whole list. After a syntax error, the values before it are kept.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self::default();
         let parsed = (|input: ParseStream<'_>| args.fill(input)).parse2(tokens);
@@ -86,7 +86,7 @@ impl Args {
         args.collect()
     }
 
-    /// Hands each named value to its key, but for unknown and repeated ones.
+    /// Passes each named value to its key, except for unknown and repeated ones.
     pub(crate) fn set<T>(
         self,
         target: &mut T,
@@ -128,7 +128,7 @@ impl Args {
     }
 }
 
-/// A value whose key is known, and what takes it.
+/// A value whose key is known, and the function that handles it.
 type Known<T> = (Arg, fn(&mut T, &Arg, &mut Errors));
 
 /// The names of keys, for messages.
@@ -202,13 +202,13 @@ impl Arg {
         self.key.to_string()
     }
 
-    /// The value of `key = "text"`.
+    /// Returns the value of `key = "text"`.
     pub(crate) fn string(&self, example: &str, errors: &mut Errors) -> Option<LitStr> {
         let found = self.literal().and_then(string_literal);
         self.expect(found, "a string literal", example, errors)
     }
 
-    /// The value of `key = 1`.
+    /// Returns the value of `key = 1`.
     pub(crate) fn integer(&self, example: &str, errors: &mut Errors) -> Option<LitInt> {
         let found = match self.literal() {
             Some(Lit::Int(value)) => Some(value.clone()),
@@ -217,7 +217,7 @@ impl Arg {
         self.expect(found, "an integer literal", example, errors)
     }
 
-    /// The value of `key = true`.
+    /// Returns the value of `key = true`.
     pub(crate) fn boolean(&self, example: &str, errors: &mut Errors) -> Option<LitBool> {
         let found = match self.literal() {
             Some(Lit::Bool(value)) => Some(value.clone()),
@@ -226,7 +226,7 @@ impl Arg {
         self.expect(found, "`true` or `false`", example, errors)
     }
 
-    /// The value of `key = some::path`.
+    /// Returns the value of `key = some::path`.
     pub(crate) fn path(&self, example: &str, errors: &mut Errors) -> Option<Path> {
         let found = match &self.value {
             Value::Expr(Expr::Path(value)) => Some(value.path.clone()),
@@ -235,7 +235,7 @@ impl Arg {
         self.expect(found, "a path", example, errors)
     }
 
-    /// The value of `key = expression`.
+    /// Returns the value of `key = expression`.
     pub(crate) fn expression(&self, example: &str, errors: &mut Errors) -> Option<Expr> {
         let found = match &self.value {
             Value::Expr(value) => Some(value.clone()),
@@ -245,7 +245,7 @@ impl Arg {
         self.expect(found, "a value", example, errors)
     }
 
-    /// The tokens of `key(..)`.
+    /// Returns the tokens of `key(..)`.
     pub(crate) fn group(&self, example: &str, errors: &mut Errors) -> Option<TokenStream> {
         let found = match &self.value {
             Value::Group(inner) => Some(inner.clone()),
@@ -254,7 +254,7 @@ impl Arg {
         self.expect(found, "settings in parentheses", example, errors)
     }
 
-    /// Checks that the key stands alone.
+    /// Checks that the key has no value.
     pub(crate) fn flag(&self, errors: &mut Errors) -> bool {
         let alone = matches!(self.value, Value::Nothing);
         if !alone {
@@ -266,7 +266,7 @@ impl Arg {
         alone
     }
 
-    /// `key`, `key = true` or `key = false`.
+    /// Returns the value of `key`, `key = true` or `key = false`.
     pub(crate) fn switch(&self, errors: &mut Errors) -> Option<bool> {
         match self.value {
             Value::Nothing => Some(true),
@@ -277,7 +277,7 @@ impl Arg {
         }
     }
 
-    /// The elements of `key = [a, b]`.
+    /// Returns the elements of `key = [a, b]`.
     pub(crate) fn elements<T: Parse>(
         &self,
         what: &str,
@@ -319,7 +319,7 @@ impl Arg {
     }
 }
 
-/// The literal that an expression is; a `macro_rules` parameter wraps it in invisible groups.
+/// Returns an expression's literal. A `macro_rules` parameter wraps it in invisible groups.
 pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
     match value {
         Expr::Lit(ExprLit { lit, .. }) => Some(lit),

@@ -1,4 +1,4 @@
-//! An attribute as it is written: its name, and what stands in its parentheses.
+//! An attribute as it is written: its name, and the contents of its parentheses.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -9,13 +9,13 @@ use syn::{Attribute, Meta, Path, Token};
 use crate::args::Args;
 use crate::diagnostics::Errors;
 
-/// The name of an attribute without the path to it.
+/// Returns the name of an attribute without its path.
 pub(crate) fn short_name(attribute: &Attribute) -> String {
     let last = attribute.path().segments.last();
     last.map_or_else(String::new, |last| last.ident.to_string())
 }
 
-/// The parentheses of an attribute; nothing, if it has none.
+/// Returns the contents of an attribute's parentheses, or nothing if it has none.
 pub(crate) fn tokens(attribute: &Attribute, errors: &mut Errors) -> TokenStream {
     match &attribute.meta {
         Meta::Path(_) => TokenStream::new(),
@@ -29,13 +29,13 @@ pub(crate) fn tokens(attribute: &Attribute, errors: &mut Errors) -> TokenStream 
     }
 }
 
-/// The parentheses, as positional and named values.
+/// Returns the contents of the parentheses as positional and named values.
 pub(crate) fn args(attribute: &Attribute, errors: &mut Errors) -> Args {
     let tokens = tokens(attribute, errors);
     Args::parse(tokens, errors)
 }
 
-/// The parentheses, as a list that is not empty.
+/// Returns the contents of the parentheses as a list that is not empty.
 pub(crate) fn list<T: Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<T> {
     let tokens = tokens(attribute, errors);
     let Some(list) = errors.take(Punctuated::<T, Token![,]>::parse_terminated.parse2(tokens))
@@ -52,7 +52,7 @@ pub(crate) fn list<T: Parse>(attribute: &Attribute, errors: &mut Errors) -> Vec<
     list.into_iter().collect()
 }
 
-/// `cfg_attr` is resolved after this macro has run, so it would hide our attributes from it.
+/// Refuses our attributes inside `cfg_attr`. It is resolved after this macro has run, so it would hide them.
 pub(crate) fn refuse_cfg_attr(
     attribute: &Attribute,
     is_ours: impl Fn(&Path) -> bool,

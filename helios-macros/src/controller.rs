@@ -1,4 +1,4 @@
-//! `#[controller]`: an impl becomes a table of routes and hooks, and one thin hidden function for each.
+//! `#[controller]` turns an impl into a table of routes and hooks, with a thin generated function for each.
 
 mod arguments;
 mod attributes;
@@ -55,7 +55,7 @@ fn misplaced(item: &Item) -> TokenStream {
         Item::Enum(item) => errors.at(&item.ident, on_type(&item.ident)),
         other => errors.at_span(
             other.span(),
-            "`#[controller]` stands on an `impl` of a type",
+            "`#[controller]` belongs on an `impl` of a type",
         ),
     }
     let mut output = item.into_token_stream();
@@ -65,6 +65,6 @@ fn misplaced(item: &Item) -> TokenStream {
 
 fn on_type(name: &Ident) -> String {
     format!(
-        "`#[controller]` stands on the impl, which holds the routes: put it above `impl {name} {{ .. }}`"
+        "`#[controller]` belongs on the impl with the routes: put it above `impl {name} {{ .. }}`"
     )
 }

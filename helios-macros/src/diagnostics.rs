@@ -1,4 +1,4 @@
-//! Errors, gathered so that one build reports all of them.
+//! Errors, collected so that one build reports all of them.
 
 use std::fmt::Display;
 
@@ -11,17 +11,17 @@ use syn::Error;
 pub(crate) struct Errors(Vec<Error>);
 
 impl Errors {
-    /// Notes a mistake in `tokens`.
+    /// Records a mistake in `tokens`.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.0.push(Error::new_spanned(tokens, message));
     }
 
-    /// Notes a mistake at `span`.
+    /// Records a mistake at `span`.
     pub(crate) fn at_span(&mut self, span: Span, message: impl Display) {
         self.0.push(Error::new(span, message));
     }
 
-    /// Notes the error of a parser and passes its success.
+    /// Records the error of a parser, or returns its value.
     pub(crate) fn take<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.0.push(error)).ok()
     }
@@ -30,7 +30,7 @@ impl Errors {
         self.0.is_empty()
     }
 
-    /// One `compile_error!` for each mistake.
+    /// Returns one `compile_error!` for each mistake.
     pub(crate) fn compile_errors(&self) -> TokenStream {
         self.0.iter().map(Error::to_compile_error).collect()
     }
@@ -41,7 +41,7 @@ impl Errors {
     }
 }
 
-/// "did you mean .." for a misspelt word, if one of the known words is near.
+/// Returns the known word that a misspelt one is near, if there is one.
 pub(crate) fn similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let nearest = known
         .iter()
@@ -51,7 +51,7 @@ pub(crate) fn similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     near_enough.then_some(nearest.1)
 }
 
-/// The Levenshtein distance, with a swap of neighbours counted as one edit.
+/// Returns the Levenshtein distance, with a swap of neighbours counted as one edit.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut before_last = Vec::new();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_word_is_suggested_and_a_far_one_is_not() {
+    fn only_a_near_word_is_suggested() {
         assert_eq!(similar("parm", &["param", "query"]), Some("param"));
         assert_eq!(similar("qurey", &["param", "query"]), Some("query"));
         assert_eq!(similar("prefx", &["prefix", "guards"]), Some("prefix"));

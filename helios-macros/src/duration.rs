@@ -5,7 +5,7 @@ use syn::Lit;
 use crate::args::Arg;
 use crate::diagnostics::Errors;
 
-/// The milliseconds of `key = "15s"`.
+/// Returns the milliseconds of `key = "15s"`.
 pub(crate) fn parse(arg: &Arg, example: &str, errors: &mut Errors) -> Option<u64> {
     match arg.literal() {
         Some(Lit::Str(text)) => {
@@ -36,7 +36,7 @@ pub(crate) fn parse(arg: &Arg, example: &str, errors: &mut Errors) -> Option<u64
     }
 }
 
-/// The same, or `key = false` for 0.
+/// Like [`parse`], or 0 for `key = false`.
 pub(crate) fn or_off(arg: &Arg, errors: &mut Errors) -> Option<u64> {
     let key = arg.name();
     if let Some(Lit::Bool(on)) = arg.literal() {

@@ -1,4 +1,4 @@
-//! `#[derive(HttpError)]`: each variant of an error type has a status.
+//! `#[derive(HttpError)]` gives each variant of an error type a status.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -15,7 +15,7 @@ use crate::runtime::{Runtime, cfgs, option};
 
 const EXAMPLE: &str = "status = 404";
 
-/// The keys that `#[http(..)]` gives.
+/// The keys of `#[http(..)]`.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -46,13 +46,13 @@ const KEYS: [Key<Settings>; 4] = {
     [status, title, transparent, facade]
 };
 
-/// How one variant, or the struct, is answered.
+/// The response to one variant, or to the struct.
 enum Answer {
     Problem {
         status: u16,
         title: Option<LitStr>,
     },
-    /// As its only field is.
+    /// The response to the only field.
     Transparent {
         member: Member,
         span: Span,
@@ -67,8 +67,7 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     for lifetime in item.generics.lifetimes() {
-        let message =
-            "the log and the filters get this error when the request is over: it cannot borrow";
+        let message = "the log and the filters get this error after the request: it cannot borrow";
         errors.at(lifetime, message);
     }
     let mut settings = Settings::parse(&item.attrs, &KEYS, &mut errors);
@@ -100,7 +99,7 @@ impl Settings {
         settings
     }
 
-    /// The settings that are there and say how to answer.
+    /// Returns the settings that describe the response.
     fn given(&self) -> impl Iterator<Item = &Arg> {
         [&self.status, &self.title, &self.transparent]
             .into_iter()
@@ -133,7 +132,7 @@ impl Settings {
         let mut inside = fields.iter();
         let (Some(field), None) = (inside.next(), inside.next()) else {
             let message = format!(
-                "`transparent` answers as the only field does, and here are {}: give a `status`",
+                "`transparent` answers as the only field does, but there are {}: give a `status`",
                 fields.len()
             );
             errors.at(&key.key, message);
@@ -150,7 +149,7 @@ impl Settings {
     }
 }
 
-/// Keeps a value, of which all `#[http(..)]` of one item give one at most.
+/// Keeps a value that all `#[http(..)]` of one item may give only once.
 fn set(place: &mut Option<Arg>, arg: &Arg, errors: &mut Errors) {
     if place.is_some() {
         errors.at(&arg.key, format_args!("`{}` is given twice", arg.key));
@@ -168,7 +167,7 @@ fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {
     status
 }
 
-/// Each way to answer: the arm that does it, and what says its status.
+/// Returns an arm for each response, and the code that lists its status.
 fn arms(
     item: &DeriveInput,
     settings: &Settings,
@@ -186,7 +185,7 @@ fn arms(
         }
         Data::Enum(data) => {
             for arg in settings.given() {
-                let message = format!("on an enum `{}` stands on each variant", arg.key);
+                let message = format!("on an enum `{}` belongs on each variant", arg.key);
                 errors.at(&arg.key, message);
             }
             let arms = data.variants.iter().filter_map(|variant| {
@@ -234,12 +233,12 @@ fn status(runtime: &Runtime, fields: &Fields, answer: &Answer) -> TokenStream {
     }
 }
 
-/// The list of statuses.
+/// Returns the variable of the list of statuses.
 fn listed() -> Ident {
     Ident::new("errors", Span::mixed_site())
 }
 
-/// What the document shows of the statuses, within a macro that drops it where there is no document.
+/// Lists the statuses for the OpenAPI document, in a macro that drops the code without the feature.
 fn described(runtime: &Runtime, item: &DeriveInput, statuses: &[TokenStream]) -> TokenStream {
     let (rt, name, errors) = (runtime.path(), renamed(&item.ident), listed());
     let generics = bounded(item);
@@ -270,7 +269,7 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
     }
 }
 
-/// The error itself is kept as the source. The bound is written out, so that it is asked for at the type's name.
+/// Adds the bound for keeping the error as the source. It is written out so that its error points to the type's name.
 fn bounded(item: &DeriveInput) -> Generics {
     let mut generics = item.generics.clone();
     let (name, span) = (renamed(&item.ident), item.ident.span());

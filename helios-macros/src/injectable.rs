@@ -1,4 +1,4 @@
-//! `#[derive(Injectable)]`: every field out of the container, or its default.
+//! `#[derive(Injectable)]` fills every field from the container, or with its default.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -15,7 +15,7 @@ const NOT_INJECTED: &str = "this field is not `Arc<T>`: inject `Arc<..>`, or fil
 
 const BARE: &str = "an `Arc<T>` is injected without an attribute: remove it, or write `#[inject(default)]` to fill the field with its `Default`";
 
-/// The origin of a field's value.
+/// The source of a field's value.
 enum Source<'a> {
     /// The type inside an `Arc`.
     Container(&'a Type),
@@ -23,7 +23,7 @@ enum Source<'a> {
     Default,
 }
 
-/// The keys that `#[inject(..)]` on the struct gives.
+/// The keys of `#[inject(..)]` on the struct.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -43,7 +43,7 @@ const KEYS: [Key<Settings>; 3] = [
     }),
 ];
 
-/// The keys of a field. They clear the flag if one is not written as it should be.
+/// The keys of a field. They clear the flag if one is written wrongly.
 const FIELD_KEYS: [Key<bool>; 1] = [("default", |right, arg, errors| *right &= arg.flag(errors))];
 
 /// Expands the derive.
@@ -99,7 +99,7 @@ impl Settings {
     }
 }
 
-/// Calls a hook. A mere name is that of a method, and errors point at it.
+/// Calls a hook. A bare name is a method, and errors point to it.
 fn hook(runtime: &Runtime, path: &Path) -> TokenStream {
     let span = path.span();
     let (rt, this) = (runtime.at(span), Ident::new("this", Span::mixed_site()));
@@ -110,18 +110,18 @@ fn hook(runtime: &Runtime, path: &Path) -> TokenStream {
     quote_spanned!(span=> |#this| #rt::lifecycle_hook!(#path(#this)))
 }
 
-/// The fields of a struct, each with its source.
+/// Returns the fields of a struct, each with its source.
 fn fields<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Vec<(&'a Field, Source<'a>)> {
     for lifetime in item.generics.lifetimes() {
         errors.at(
             lifetime,
-            "what the container holds lives as long as the app: it cannot borrow",
+            "a service lives as long as the app: it cannot borrow",
         );
     }
     let Data::Struct(data) = &item.data else {
         errors.at(
             &item.ident,
-            "`Injectable` is derived on a struct; hand in another type with `.provide(..)`",
+            "`Injectable` is derived on a struct; provide another type with `.provide(..)`",
         );
         return Vec::new();
     };
@@ -164,7 +164,7 @@ fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
     inner.map(Source::Container)
 }
 
-/// Asks for every dependency before the first `?`, so that start-up lists all that are missing.
+/// Requests every dependency before the first `?`, so that start-up lists all missing ones.
 fn build(runtime: &Runtime, fields: &[(&Field, Source<'_>)]) -> TokenStream {
     let rt = runtime.path();
     let requests = fields

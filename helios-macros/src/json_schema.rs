@@ -1,8 +1,9 @@
-//! `#[derive(JsonSchema)]`: that of schemars, by way of the facade, so that a package needs no schemars of its own.
+//! `#[derive(JsonSchema)]` runs the derive of schemars through the facade, so that a package needs no dependency on
+//! schemars.
 //!
-//! A derive cannot tell another one where its crate is, for it cannot change the item. So it lets the other one have a copy of the
-//! item, with the crate's path above it, and hands its schema on. The copy has the item's name in a scope of its own: schemas are
-//! named after it, and a type that holds itself is the copy that holds itself.
+//! A derive cannot change the item, so it cannot add the attribute that tells schemars the path of its crate. So it
+//! derives schemars' trait on a copy of the item with that attribute, and forwards the schema. The copy has the item's
+//! name, in a scope of its own. Schemas are named after it, and a recursive type becomes a recursive copy.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -96,7 +97,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     }
 }
 
-/// The item with nothing but what schemars reads.
+/// Returns the item with only the attributes that schemars reads.
 fn copy(mut item: DeriveInput) -> DeriveInput {
     item.vis = Visibility::Inherited;
     retain(&mut item.attrs);
@@ -126,7 +127,7 @@ fn retain(attributes: &mut Vec<Attribute>) {
     attributes.retain(|attribute| READ.iter().any(|name| attribute.path().is_ident(name)));
 }
 
-/// An alias checks no bounds, and is told so.
+/// An alias does not check bounds, and rustc warns about them.
 fn without_bounds(generics: &Generics) -> Generics {
     let mut generics = generics.clone();
     generics.where_clause = None;
@@ -145,7 +146,7 @@ fn without_bounds(generics: &Generics) -> Generics {
     generics
 }
 
-/// As schemars bounds them.
+/// Adds the bounds that schemars adds.
 fn with_schemas(generics: &Generics, bound: &TypeParamBound) -> Generics {
     let mut generics = generics.clone();
     let params: Vec<Ident> = generics.type_params().map(|it| it.ident.clone()).collect();

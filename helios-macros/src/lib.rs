@@ -1,6 +1,6 @@
 //! The macros of the Helios framework. Use them through the crate `helios`, which re-exports them.
 //!
-//! They generate tables and calls, not logic: what a macro writes down is walked by the runtime.
+//! They generate tables and calls, not logic. The runtime walks the generated tables.
 
 mod args;
 mod attribute;
@@ -61,14 +61,14 @@ pub fn json_schema(item: TokenStream) -> TokenStream {
     json_schema::json_schema(item.into()).into()
 }
 
-/// Not for people: [`lints`] says what for.
+/// Internal. [`lints`] explains its purpose.
 #[doc(hidden)]
 #[proc_macro_derive(__Unlinted, attributes(tokens))]
 pub fn unlinted(item: TokenStream) -> TokenStream {
     lints::expand(item.into()).into()
 }
 
-/// Attributes that `#[controller]` takes off a method. As macros of their own they say that it is missing.
+/// Attributes that `#[controller]` removes from a method. As macros of their own they report that it is missing.
 macro_rules! method_attributes {
     ($($name:ident)*) => {
         $(

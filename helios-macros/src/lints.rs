@@ -1,5 +1,5 @@
-//! Lints and generated code. It holds no `allow` of its own, which a crate that forbids the lint would not take: rustc finds
-//! next to nothing in what a macro writes in its own name, and these are the exceptions.
+//! Lints and generated code. The code contains no `allow`, because a crate that forbids the lint would reject it. rustc
+//! reports almost no lints in code with the macro's own spans. These functions handle the exceptions.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
@@ -8,17 +8,17 @@ use syn::{Attribute, DeriveInput, Expr, Meta, parse_quote_spanned};
 
 use crate::runtime::Runtime;
 
-/// The attribute in which [`unlinted`] hands on what it is given.
+/// The attribute that carries the tokens of [`unlinted`].
 const TOKENS: &str = "tokens";
 
-/// A name of the user's as generated code writes it: errors find it at its place, lints do not find it.
+/// Returns a user's name for generated code. Errors still point to it, but lints do not apply.
 pub(crate) fn renamed(name: &Ident) -> Ident {
     let mut name = name.clone();
     name.set_span(own(name.span()));
     name
 }
 
-/// A closure of the user's that may call a function alone: a lint would have the function in place of it.
+/// Returns a user's closure. Without the block, a lint could suggest to replace it by the function that it calls.
 pub(crate) fn kept(closure: &Expr) -> Expr {
     let mut closure = closure.clone();
     if let Expr::Closure(inner) = &mut closure {
@@ -28,12 +28,12 @@ pub(crate) fn kept(closure: &Expr) -> Expr {
     closure
 }
 
-/// A place of the user's, as if the macro stood there.
+/// Returns a position in user code as if the macro had written it.
 fn own(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
-/// The lints that an item of the user's allows or expects, allowed for what repeats its types.
+/// Returns the lints that a user's item allows or expects, as `allow`s for code that repeats its types.
 pub(crate) fn allowed(attributes: &[Attribute]) -> Vec<Attribute> {
     let lists = attributes.iter().filter_map(|attribute| {
         let is_lint = ["allow", "expect"].map(|name| attribute.path().is_ident(name));
@@ -45,7 +45,7 @@ pub(crate) fn allowed(attributes: &[Attribute]) -> Vec<Attribute> {
         .collect()
 }
 
-/// Returns whether an item may be deprecated.
+/// Whether an item may be deprecated.
 pub(crate) fn is_deprecated(attributes: &[Attribute]) -> bool {
     const NAME: &str = "deprecated";
     attributes.iter().any(|attribute| match &attribute.meta {
@@ -58,7 +58,8 @@ pub(crate) fn is_deprecated(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Items in which deprecated names are used. The lint spares nothing but what a derive wrote, so one has to write them.
+/// Wraps items that use deprecated names. The lint spares only code that a derive has generated, so a derive generates
+/// them.
 pub(crate) fn unlinted(runtime: &Runtime, cfgs: &[Attribute], items: &TokenStream) -> TokenStream {
     let (rt, tokens) = (runtime.path(), Ident::new(TOKENS, Span::mixed_site()));
     quote! {
@@ -84,7 +85,7 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
     }
 }
 
-/// The tokens as this macro's own, but for `$crate`, whose meaning is in its span.
+/// Gives the tokens the macro's own spans, except for `$crate`, whose meaning is in its span.
 pub(crate) fn rewritten(tokens: TokenStream) -> TokenStream {
     let tokens = tokens.into_iter().map(|mut token| {
         if let TokenTree::Group(group) = &token {

@@ -1,4 +1,4 @@
-//! Lists of types, in which a function or a value is easily written in place of one.
+//! Lists of types. A function or a value in them is a likely mistake.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -9,13 +9,13 @@ use crate::attribute::list;
 use crate::diagnostics::Errors;
 use crate::types::shown;
 
-/// The types that a list is of, for messages.
+/// The kind of type in a list, for messages.
 pub(crate) struct Kind {
-    /// With its article.
+    /// The kind, with its article.
     what: &'static str,
-    /// A name where the list tells none.
+    /// The name of a type, if the element suggests none.
     example: &'static str,
-    /// Follows "write"; `{}` is the type's name.
+    /// The text after "write". `{}` is the type's name.
     write: &'static str,
 }
 
@@ -58,7 +58,8 @@ impl Parse for Element {
 }
 
 impl Element {
-    /// The type, unless something else stands there, or seems to: a name in lower case is that of a function or a module.
+    /// Returns the type. Anything else is an error, and so is a name in lower case, which is likely a function or a
+    /// module.
     pub(crate) fn into_type(self) -> Result<Type, Other> {
         match self {
             Self::Type(Type::Path(ty)) if ty.qself.is_none() => match named(&ty.path) {
@@ -73,9 +74,9 @@ impl Element {
 
 /// A mistake in a list.
 pub(crate) enum Other {
-    /// A value of a type; the path that leads to it.
+    /// A value of a type, with the path of that type.
     Value(Path),
-    /// A name that is no type's, as the type's would be.
+    /// A name that is not a type's, and the name that the type would have.
     Named(Path, String),
     Expr(Box<Expr>),
 }
@@ -100,7 +101,7 @@ impl Other {
         }
     }
 
-    /// Notes the mistake.
+    /// Records the mistake.
     fn note(&self, kind: &Kind, errors: &mut Errors) {
         let Kind { what, example, .. } = kind;
         match self {
@@ -108,7 +109,7 @@ impl Other {
             Self::Named(path, name) => {
                 let (shown, write) = (shown(path), kind.write(name));
                 let message =
-                    format!("{what} is a type, and `{shown}` is not named like one: {write}");
+                    format!("{what} is a type, but `{shown}` is not named like one: {write}");
                 errors.at(path, message);
             }
             Self::Expr(value) => {
@@ -126,14 +127,14 @@ impl Kind {
         format!("write {}", self.write.replace("{}", name))
     }
 
-    /// The types of `key = [A, B]`.
+    /// Returns the types of `key = [A, B]`.
     pub(crate) fn of_key(&self, arg: &Arg, errors: &mut Errors) -> Vec<Type> {
         let example = format!("{} = [{}]", arg.key, self.example);
         let elements = arg.elements("a list of types", &example, errors);
         self.types(elements, errors)
     }
 
-    /// The types of `#[attribute(A, B)]`.
+    /// Returns the types of `#[attribute(A, B)]`.
     pub(crate) fn of_attribute(&self, attribute: &Attribute, errors: &mut Errors) -> Vec<Type> {
         self.types(list(attribute, errors), errors)
     }
@@ -150,7 +151,7 @@ impl Kind {
     }
 }
 
-/// The name that a type would have, of a path that does not seem to lead to one.
+/// Returns the likely name of a type, for a path that does not look like one.
 fn named(path: &Path) -> Option<String> {
     let last = path.segments.last()?;
     let name = last.ident.unraw().to_string();

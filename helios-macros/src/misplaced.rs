@@ -1,12 +1,12 @@
-//! The attributes of methods as macros of their own. They run if no `#[controller]` took them off.
+//! The attributes of methods as macros of their own. They run if no `#[controller]` has removed them.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-/// `#[controller]` passes this to show that an attribute was used. Otherwise rustc would report its import as unused.
+/// `#[controller]` passes this to mark an attribute as used. Otherwise rustc would report its import as unused.
 const TOUCH: &str = "__touch";
 
-/// Refuses the attribute and gives the item back; gives nothing for a mere touch.
+/// Refuses the attribute and returns the item, or returns nothing for a touch.
 pub(crate) fn misplaced(name: &str, args: &TokenStream, item: &TokenStream) -> TokenStream {
     if args.to_string() == TOUCH {
         return TokenStream::new();
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_touch_leaves_nothing_and_a_misplaced_attribute_leaves_the_item() {
+    fn only_a_misplaced_attribute_leaves_the_item() {
         let item = quote!(
             const _: () = ();
         );

@@ -1,10 +1,10 @@
-//! Names in HTTP: those of headers and cookies are tokens.
+//! Names of headers and cookies, which are tokens of HTTP.
 
 use syn::LitStr;
 
 use crate::diagnostics::Errors;
 
-/// A header's name in lower case.
+/// Returns a header's name in lower case.
 pub(crate) fn header(text: &LitStr, errors: &mut Errors) -> Option<LitStr> {
     let name = text.value().to_ascii_lowercase();
     if !is_token(&name) {
@@ -17,7 +17,7 @@ pub(crate) fn header(text: &LitStr, errors: &mut Errors) -> Option<LitStr> {
     Some(LitStr::new(&name, text.span()))
 }
 
-/// A cookie's name. A cookie of another name is never sent: it would always be absent.
+/// Returns a cookie's name. A cookie with another name is never sent, so it would always be absent.
 pub(crate) fn cookie(text: &LitStr, errors: &mut Errors) -> Option<LitStr> {
     if !is_token(&text.value()) {
         errors.at(

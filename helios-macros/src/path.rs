@@ -1,6 +1,6 @@
 //! Path templates: `user/{id}` and `files/{*rest}`.
 
-/// A template that was read without mistakes.
+/// A template without mistakes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) text: String,
@@ -15,7 +15,7 @@ pub(crate) struct Param {
 }
 
 impl Template {
-    /// Reads a template, or lists everything that is wrong with it.
+    /// Parses a template, or lists all its mistakes.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut params: Vec<Param> = Vec::new();
         let mut mistakes = character_mistakes(text);
@@ -26,7 +26,7 @@ impl Template {
                 Err(mistake) => mistakes.push(mistake),
                 Ok(Some(param)) if params.iter().any(|known| known.name == param.name) => {
                     mistakes.push(format!(
-                        "`{{{}}}` is there twice: give one of them another name",
+                        "`{{{}}}` is in the path twice: give one of them another name",
                         param.name
                     ));
                 }
@@ -42,7 +42,7 @@ impl Template {
         Err(mistakes)
     }
 
-    /// The template without names and outer slashes. Two templates with the same shape match the same requests.
+    /// Returns the template without names and outer slashes. Templates with the same shape match the same requests.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();
         let mut rest = self.text.trim_matches('/');
@@ -90,7 +90,7 @@ fn character_mistakes(text: &str) -> Vec<String> {
     }
     if let Some(dots) = text.split('/').find(|segment| is_dots(segment)) {
         mistakes.push(format!(
-            "a path with a segment `{dots}` is answered 400: leave it out"
+            "a path with a segment `{dots}` gets a 400: leave it out"
         ));
     }
     mistakes
@@ -101,7 +101,7 @@ fn is_dots(segment: &str) -> bool {
     matches!(segment.as_str(), "." | "..")
 }
 
-/// The parameter of one segment.
+/// Returns the parameter of one segment.
 fn param_of(segment: &str, is_last: bool) -> Result<Option<Param>, String> {
     if let Some(name) = segment.strip_prefix(':').filter(|name| is_identifier(name)) {
         return Err(format!(
@@ -134,12 +134,12 @@ fn param_of(segment: &str, is_last: bool) -> Result<Option<Param>, String> {
     let param = param_named(inner)?;
     if param.catch_all && !(before.is_empty() && after.is_empty()) {
         return Err(format!(
-            "`{{{inner}}}` takes whole segments: put a `/` between it and the rest of `{segment}`"
+            "`{{{inner}}}` matches whole segments: put a `/` between it and the rest of `{segment}`"
         ));
     }
     if param.catch_all && !is_last {
         return Err(format!(
-            "`{{{inner}}}` takes all that follows: nothing can stand after it"
+            "`{{{inner}}}` matches everything that follows: nothing can come after it"
         ));
     }
     Ok(Some(param))
@@ -169,7 +169,7 @@ fn param_named(inner: &str) -> Result<Param, String> {
     }
     if let Some((name, _)) = name.split_once(':') {
         return Err(format!(
-            "a parameter has no pattern: write `{{{name}}}`, and its type on the argument decides what is taken"
+            "a parameter has no pattern: write `{{{name}}}`, and the type of the argument decides what it matches"
         ));
     }
     if !is_identifier(name) {
@@ -183,7 +183,7 @@ fn param_named(inner: &str) -> Result<Param, String> {
     })
 }
 
-/// The text without what stands in braces.
+/// Returns the text outside of braces.
 fn outside_params(text: &str) -> String {
     let mut depth = 0_usize;
     let mut outside = String::new();
@@ -243,7 +243,7 @@ mod tests {
         assert!(mistake("{}").contains("no name"));
         assert!(mistake("{*}").contains("write `{*name}`"));
         assert!(mistake("{user-id}").contains("not a name"));
-        assert!(mistake("{*rest}/x").contains("nothing can stand after it"));
+        assert!(mistake("{*rest}/x").contains("nothing can come after it"));
         assert!(mistake("x{*rest}").contains("whole segments"));
         assert!(mistake("{a}{b}").contains("two parameters"));
         assert!(mistake("{a}-{b}").contains("two parameters"));

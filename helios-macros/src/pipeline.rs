@@ -60,7 +60,7 @@ fn expected() -> String {
 
 fn uncalled(function: &str) -> String {
     format!(
-        "an interceptor is a type or a closure, and `{function}` is not named like a type: write \
+        "an interceptor is a type or a closure, but `{function}` is not named like a type: write \
          `|data, request, response| {function}(data)`, or the name of a type with `impl Interceptor`"
     )
 }
@@ -112,7 +112,7 @@ impl Pipeline {
         }
     }
 
-    /// A `PipelineTable`.
+    /// Returns a `PipelineTable`.
     pub(crate) fn expand(&self, runtime: &Runtime) -> TokenStream {
         let rt = runtime.path();
         let Self {
@@ -140,7 +140,7 @@ impl Pipeline {
     }
 }
 
-/// `&[..]` of `Entry`; `erase` is the function that forgets the type.
+/// Returns `&[..]` of `Entry`. `erase` is the function that erases the type.
 fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
     let entries = types.iter().map(|ty| {
         let (span, rt, name) = (ty.span(), runtime.at(ty.span()), name(ty));
@@ -150,7 +150,7 @@ fn entries(runtime: &Runtime, types: &[Type], erase: &str) -> TokenStream {
     quote!(&[#(#entries),*])
 }
 
-/// A closure infers its types when it is handed straight to `data_mapper`.
+/// Passes the closure directly to `data_mapper`, since it can infer its types only then.
 fn data_mapper(runtime: &Runtime, closure: &Expr) -> TokenStream {
     let (span, rt) = (closure.span(), runtime.at(closure.span()));
     let closure = lints::kept(closure);

@@ -1,4 +1,4 @@
-//! The path through which generated code names the runtime, and the entries of its tables.
+//! The path by which generated code names the runtime, and the entries of its tables.
 
 use proc_macro_crate::{Error, FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -12,15 +12,15 @@ use crate::diagnostics::Errors;
 /// The facade's package.
 const PACKAGE: &str = "helios-rs";
 
-/// The crate that it is, unless the dependency has another name.
+/// The facade's crate, unless the dependency is renamed.
 const CRATE: &str = "helios";
 
 /// The facade's hidden module, `__rt`.
 #[derive(Debug)]
 pub(crate) struct Runtime {
-    /// `crate = path`
+    /// The path of `crate = path`.
     given: Option<Path>,
-    /// The crate's name otherwise.
+    /// The crate's name, if no path is given.
     name: String,
 }
 
@@ -36,12 +36,12 @@ impl Runtime {
         Self { given, name }
     }
 
-    /// `crate = path`
+    /// Reads `crate = path`.
     pub(crate) fn given(arg: &Arg, errors: &mut Errors) -> Self {
         Self::new(arg.path("crate = path::to::helios", errors))
     }
 
-    /// Finds the name that the user's package gives the facade, unless `crate = path` leads to it. Returns false, with an
+    /// Finds the name of the facade in the user's package, unless `crate = path` is given. Returns false, with an
     /// error, if the package does not depend on it.
     pub(crate) fn locate(&mut self, attribute: &str, errors: &mut Errors) -> bool {
         if self.given.is_some() {
@@ -51,8 +51,8 @@ impl Runtime {
             Some(name) => self.name = name,
             None => {
                 let message = format!(
-                    "this package does not depend on `{PACKAGE}`: add it to `Cargo.toml`, or say by which path it has \
-                     Helios: `#[{attribute}(crate = path::to::helios)]`"
+                    "this package does not depend on `{PACKAGE}`: add it to `Cargo.toml`, or give the path by which it \
+                     has Helios: `#[{attribute}(crate = path::to::helios)]`"
                 );
                 errors.at_span(Span::call_site(), message);
                 return false;
@@ -61,7 +61,7 @@ impl Runtime {
         true
     }
 
-    /// The module's path.
+    /// Returns the module's path.
     pub(crate) fn path(&self) -> TokenStream {
         match &self.given {
             Some(given) => quote!(#given::__rt),
@@ -69,7 +69,7 @@ impl Runtime {
         }
     }
 
-    /// The module's path, which errors blame on `span`. All of it, or they blame the attribute.
+    /// Returns the module's path with this span on all tokens, so that errors do not point to the attribute.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
         let Some(given) = &self.given else {
             let name = Ident::new(&self.name, span);
@@ -83,7 +83,7 @@ impl Runtime {
         moved.collect()
     }
 
-    /// `&[..]` of `ControllerEntry`.
+    /// Returns `&[..]` of `ControllerEntry`.
     pub(crate) fn controllers(&self, types: &[Type]) -> TokenStream {
         let entries = types.iter().map(|ty| {
             let (span, rt) = (ty.span(), self.at(ty.span()));
@@ -92,7 +92,7 @@ impl Runtime {
         quote!(&[#(#entries),*])
     }
 
-    /// An `Option<Arc<T>>` out of the `resolver` that is in scope with the same span.
+    /// Returns an `Option<Arc<T>>` from the `resolver` that is in scope with the same span.
     pub(crate) fn resolved(&self, ty: &Type, span: Span) -> TokenStream {
         let rt = self.at(span);
         let resolver = Ident::new("resolver", span);
@@ -100,26 +100,26 @@ impl Runtime {
     }
 }
 
-/// The facade's name in a package whose manifest was read; `None`, if it is not among the dependencies. The facade itself, and
-/// a build without Cargo, know it by its own name.
+/// Returns the facade's name in a package's manifest, or `None` if it is not a dependency. The facade itself, and a
+/// build without Cargo, use its own name.
 fn name_in(manifest: Result<FoundCrate, Error>) -> Option<String> {
     let name = match manifest {
         Ok(FoundCrate::Name(name)) => name,
         Err(Error::CrateNotFound { .. }) => return None,
         Ok(FoundCrate::Itself) | Err(_) => CRATE.to_owned(),
     };
-    // A dependency without a name of its own has that of the package here, and that of its library in code.
+    // A dependency that is not renamed has the package's name here, but the library's name in code.
     let is_own = name == PACKAGE.replace('-', "_");
     Some(if is_own { CRATE.to_owned() } else { name })
 }
 
-/// The `#[cfg]`s of an item: what is generated from it comes and goes with it.
+/// Returns the `#[cfg]`s of an item, which also apply to the code that is generated from it.
 pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     let cfgs = attributes.iter().filter(|attr| attr.path().is_ident("cfg"));
     cfgs.cloned().collect()
 }
 
-/// The doc comment of an item, in lines; empty if it has none.
+/// Returns the lines of an item's doc comment, or an empty string.
 pub(crate) fn docs(attributes: &[Attribute]) -> String {
     let lines = attributes
         .iter()
@@ -144,7 +144,7 @@ pub(crate) fn docs(attributes: &[Attribute]) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// An optional value as tokens of the runtime's `Option`.
+/// Returns an optional value as tokens of the runtime's `Option`.
 pub(crate) fn option(rt: &TokenStream, value: Option<impl ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(#rt::Some(#value)),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_without_the_dependency_is_told_and_a_build_without_cargo_is_not() {
+    fn only_a_missing_dependency_is_an_error() {
         let lacking = Error::CrateNotFound {
             crate_name: PACKAGE.to_owned(),
             path: "Cargo.toml".into(),

@@ -1,4 +1,4 @@
-//! `#[server]`: a struct becomes the root of an app.
+//! `#[server]` turns a struct into the root of an app.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -89,7 +89,7 @@ struct Settings {
     port: Option<u16>,
 }
 
-/// The settings of `sse(..)`; durations in milliseconds.
+/// The settings of `sse(..)`, with durations in milliseconds.
 struct SseSettings {
     enabled: bool,
     keep_alive: Option<u64>,
@@ -105,7 +105,7 @@ pub(crate) fn server(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(Item::Struct(item)) => on_struct(args, &item),
         Ok(other) => {
             let message =
-                "`#[server]` stands on a struct: `#[server(controllers = [..])] struct App;`";
+                "`#[server]` belongs on a struct: `#[server(controllers = [..])] struct App;`";
             let error = syn::Error::new(other.span(), message).into_compile_error();
             quote!(#other #error)
         }
@@ -197,7 +197,7 @@ impl SseSettings {
         let folder = self.log.as_ref();
         let span = folder.map_or_else(Span::call_site, LitStr::span);
         let at_folder = runtime.at(span);
-        // The facade knows whether it has the feature.
+        // Only the facade knows whether its feature is enabled.
         let log = quote_spanned!(span=> #at_folder::log!(#folder));
         quote! {
             #rt::SseTable {

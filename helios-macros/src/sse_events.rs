@@ -1,4 +1,4 @@
-//! `#[derive(SseEvents)]`: each variant of an enum is a kind of event.
+//! `#[derive(SseEvents)]` turns each variant of an enum into a kind of event.
 
 mod case;
 
@@ -20,7 +20,7 @@ use crate::runtime::{Runtime, cfgs, docs};
 use crate::types;
 use case::Case;
 
-/// The keys that `#[sse(..)]` on the enum gives.
+/// The keys of `#[sse(..)]` on the enum.
 #[derive(Default)]
 struct Settings {
     runtime: Runtime,
@@ -105,7 +105,7 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
     arms.collect()
 }
 
-/// The name of the event: that of the variant, unless it is renamed.
+/// Returns the name of the event, which is that of the variant unless it is renamed.
 fn name(variant: &Variant, case: Option<Case>, errors: &mut Errors) -> String {
     let own = variant.ident.unraw().to_string();
     let mut name = case.map_or_else(|| own.clone(), |case| case.apply(&own));
@@ -137,7 +137,7 @@ fn arm(runtime: &Runtime, variant: &Variant, name: &str) -> TokenStream {
     quote!(#(#cfgs)* Self::#ident { #(#members: #locals),* } => #rt::SseEvent::event(#event, #name),)
 }
 
-/// One value as it is, several as an array, named ones as an object.
+/// Builds the event. One value is sent as it is, several as an array, and named ones as an object.
 fn event(runtime: &Runtime, fields: &Fields, locals: &[Ident]) -> TokenStream {
     let rt = runtime.path();
     match fields {
@@ -166,7 +166,7 @@ fn event(runtime: &Runtime, fields: &Fields, locals: &[Ident]) -> TokenStream {
     }
 }
 
-/// A type that is not `Serialize` is blamed on the field.
+/// If the type is not `Serialize`, the error points to the field.
 fn value(runtime: &Runtime, field: &Field, local: &Ident) -> TokenStream {
     let span = field.ty.span();
     let rt = runtime.at(span);
@@ -187,7 +187,7 @@ fn implementation(runtime: &Runtime, item: &DeriveInput, body: &TokenStream) -> 
     }
 }
 
-/// The way back, for whoever reads such a stream. Only there is it asked whether the data can be read.
+/// Generates the conversion from a received event. Only its use requires that the data can be deserialised.
 fn decoded(item: &DeriveInput, settings: &Settings) -> TokenStream {
     let Data::Enum(data) = &item.data else {
         return TokenStream::new();
@@ -218,7 +218,7 @@ fn decoded(item: &DeriveInput, settings: &Settings) -> TokenStream {
     }
 }
 
-/// A variant, of the data of an event.
+/// Builds a variant from the data of an event.
 fn read(settings: &Settings, variant: &Variant, event: &Ident) -> TokenStream {
     let (rt, ident) = (settings.runtime.path(), renamed(&variant.ident));
     let locals: Vec<Ident> = variant.fields.iter().enumerate().map(local).collect();
@@ -243,7 +243,8 @@ fn read(settings: &Settings, variant: &Variant, event: &Ident) -> TokenStream {
     }
 }
 
-/// Asks for a bound of all data, once a type, where an implementation is used. With a lifetime, though none that matters, rustc does not ask here.
+/// Adds a bound on all data, once for each type. The lifetime makes rustc check the bound only where the implementation
+/// is used.
 fn ask(
     generics: &mut Generics,
     data: &DataEnum,
@@ -264,7 +265,7 @@ fn ask(
     }
 }
 
-/// What the document shows of the events, within a macro that drops it where there is no document.
+/// Lists the events for the OpenAPI document, in a macro that drops the code without the feature.
 fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     let Data::Enum(data) = &item.data else {
         return TokenStream::new();
@@ -314,7 +315,7 @@ fn described(item: &DeriveInput, settings: &Settings) -> TokenStream {
     }
 }
 
-/// The variable of a field, which errors blame on the field's type.
+/// Returns the variable of a field. Errors point to the field's type.
 fn local((index, field): (usize, &Field)) -> Ident {
     format_ident!("f{}", index, span = field.ty.span())
 }

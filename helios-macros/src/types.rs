@@ -1,4 +1,4 @@
-//! Questions about a type that can be answered without knowing what its names mean.
+//! Properties of a type that are known without resolving its names.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -9,7 +9,7 @@ use syn::{
     TypeParamBound, parse_quote,
 };
 
-/// The last segment of a type's path.
+/// Returns the last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     match ty {
         Type::Path(path) => path.path.segments.last(),
@@ -19,12 +19,12 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// The last identifier of a type's path, for people to read.
+/// Returns the last identifier of a type's path, for messages.
 pub(crate) fn name(ty: &Type) -> String {
     last_segment(ty).map_or_else(String::new, |segment| segment.ident.unraw().to_string())
 }
 
-/// A type or a path, for people to read.
+/// Returns a type or a path as text, for messages.
 pub(crate) fn shown(tokens: impl ToTokens) -> String {
     let text = tokens.to_token_stream().to_string();
     let joined = text
@@ -34,7 +34,7 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
     joined.replace(" ,", ",").replace("& ", "&")
 }
 
-/// The `T` of `wrapper<T>`, whatever path leads to the wrapper.
+/// Returns the `T` of `wrapper<T>`, whatever the path of the wrapper.
 pub(crate) fn inside<'a>(ty: &'a Type, wrapper: &str) -> Option<&'a Type> {
     let segment = last_segment(ty).filter(|segment| segment.ident == wrapper)?;
     match &type_arguments(segment)[..] {
@@ -43,7 +43,7 @@ pub(crate) fn inside<'a>(ty: &'a Type, wrapper: &str) -> Option<&'a Type> {
     }
 }
 
-/// The types in a segment's angle brackets; nothing if there is something else too.
+/// Returns the types in a segment's angle brackets, or nothing if they contain anything else.
 pub(crate) fn type_arguments(segment: &PathSegment) -> Vec<&Type> {
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
         return Vec::new();
@@ -55,7 +55,7 @@ pub(crate) fn type_arguments(segment: &PathSegment) -> Vec<&Type> {
     types.collect::<Option<_>>().unwrap_or_default()
 }
 
-/// The `T` of a `Result<T, ..>`, or the type itself.
+/// Returns the `T` of a `Result<T, ..>`, or the type itself.
 pub(crate) fn in_result(ty: &Type) -> &Type {
     let result = last_segment(ty).filter(|segment| segment.ident == "Result");
     let arguments = result.map(type_arguments).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
 }
 
-/// Returns whether a type of this name is in a type, at any depth.
+/// Whether a type contains one of this name, at any depth.
 pub(crate) fn mentions(ty: &Type, name: &str) -> bool {
     struct Finder<'a> {
         name: &'a str,
@@ -85,7 +85,7 @@ pub(crate) fn mentions(ty: &Type, name: &str) -> bool {
     finder.found
 }
 
-/// The first `impl Trait` in a type.
+/// Returns the first `impl Trait` in a type.
 pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     struct Finder(Option<TypeImplTrait>);
 
@@ -100,7 +100,7 @@ pub(crate) fn impl_trait(ty: &Type) -> Option<TypeImplTrait> {
     finder.0
 }
 
-/// Returns whether a type depends on a type parameter of the impl, be it through `Self`.
+/// Whether a type depends on a type parameter of the impl, including through `Self`.
 pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     struct Finder {
         params: Vec<Ident>,
@@ -129,12 +129,13 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     finder.found
 }
 
-/// Bounds every type parameter as the container's services are bounded: all threads share them for as long as the app lives.
+/// Adds the bounds of the container's services to every type parameter, since all threads share them for the life of
+/// the app.
 pub(crate) fn shared(rt: &TokenStream, generics: &Generics) -> Generics {
     bounded(generics, &parse_quote!(#rt::Shared))
 }
 
-/// Bounds every type parameter.
+/// Adds a bound to every type parameter.
 pub(crate) fn bounded(generics: &Generics, bound: &TypeParamBound) -> Generics {
     let mut generics = generics.clone();
     for param in generics.type_params_mut() {
@@ -143,7 +144,7 @@ pub(crate) fn bounded(generics: &Generics, bound: &TypeParamBound) -> Generics {
     generics
 }
 
-/// Replaces the lifetimes that a method declares: the hidden function does not know them.
+/// Replaces the lifetimes that a method declares, because the generated function does not have them.
 pub(crate) fn erase_lifetimes(ty: &mut Type, declared: &[Lifetime]) {
     struct Eraser<'a>(&'a [Lifetime]);
 

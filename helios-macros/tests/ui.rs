@@ -1,9 +1,9 @@
-//! What the compiler says about mistakes. What it takes without a word is in `tests/pass` of the workspace.
+//! The compiler's messages about mistakes. Code that must compile is in `tests/pass` of the workspace.
 //!
-//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew; read them as a user would.
+//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew. Read them as a user would.
 
 #[test]
 fn ui() {
-    // Only mistakes: with a program that is to run among them, each would be a build of its own, and its dependencies, too.
+    // Only mistakes are here. A program that runs would make each of them a build of its own, with all dependencies.
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

@@ -518,7 +518,7 @@ fn what_no_type_says_is_listed_with_what_to_write() {
         told,
         [
             "GET /open/schemaless: the type of its answer, `Schemaless` has no schema; write `#[derive(JsonSchema)]` above `Schemaless`",
-            "GET /open/response: what it answers with; write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` of what is not JSON",
+            "GET /open/response: what it answers with; write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for formats other than JSON",
             "POST /open/parts: which parts its body has; write `#[accepts(T)]` with a type that has a field for each part",
             "ANY /open/any: it answers every method, and an operation is of one; write a method for each that is to be shown",
             "GET /open/status: the status of its answer; return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`",

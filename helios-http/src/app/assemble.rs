@@ -1,4 +1,4 @@
-//! Start-up: walks the tables, resolves every instance, and gathers every fault before anything is served.
+//! Start-up: walks the tables, resolves every instance, and collects every fault before anything is served.
 
 use std::any::TypeId;
 use std::collections::HashSet;
@@ -24,7 +24,7 @@ use crate::sse::options::{StreamOptions, StreamTable};
 use crate::sse::stream::route::StreamRoute;
 use crate::table::{HookNeeds, InjectEntry, PipelineTable};
 
-/// What the table walk has found so far, and the enclosing scopes of the place where it is.
+/// Results of the table walk so far, and the enclosing scopes of the current place.
 struct Assembly<'a> {
     resolver: Resolver<'a>,
     streams: &'a Arc<Streams>,
@@ -37,7 +37,7 @@ struct Assembly<'a> {
     operations: Vec<Operation>,
 }
 
-/// What the server, a module or a controller adds to everything below it.
+/// The prefix, pipeline and hooks that a server, module or controller adds to everything below it.
 struct Scope {
     controller: Option<TypeId>,
     #[cfg(feature = "openapi")]
@@ -47,7 +47,7 @@ struct Scope {
     hooks: Option<Arc<dyn SseHooks>>,
 }
 
-/// The interceptors that may make something else of an answer.
+/// Returns the names of the interceptors that may change the body of an answer.
 #[cfg(feature = "openapi")]
 fn changed_by(pipeline: &Pipeline) -> Vec<&'static str> {
     let interceptors = pipeline.interceptors.iter();
@@ -55,11 +55,11 @@ fn changed_by(pipeline: &Pipeline) -> Vec<&'static str> {
     changing.map(|it| it.name()).collect()
 }
 
-/// Everything that the walk gives.
+/// All results of the walk.
 #[derive(Default)]
 pub(crate) struct Assembled {
     pub(crate) endpoints: Vec<Endpoint>,
-    /// The first segments of controllers' prefixes, in the one form of paths.
+    /// The first segments of controllers' prefixes, normalised.
     pub(crate) own: HashSet<String>,
     pub(crate) mounts: Vec<Mount>,
     /// In the order in which they are started.
@@ -69,8 +69,8 @@ pub(crate) struct Assembled {
     pub(crate) operations: Vec<Operation>,
 }
 
-/// Every endpoint of the app, and everything that is wrong with it. A module sees what the app was provided with, but
-/// not what was built for the app.
+/// Collects every endpoint of the app, and everything that is wrong with it. A module sees the values provided to the
+/// app, but not the instances built for the app.
 pub(crate) fn assemble(
     table: &ServerTable,
     provided: Container,
@@ -115,7 +115,7 @@ pub(crate) fn assemble(
 }
 
 impl Assembled {
-    /// Walks what shares one container.
+    /// Walks the tables that share one container.
     fn walk(
         &mut self,
         mut container: Container,
@@ -215,7 +215,8 @@ impl Assembly<'_> {
         });
     }
 
-    /// What is below the first segment of the controller's whole prefix is the app's own, unless the segment is a parameter.
+    /// Claims the first segment of the controller's whole prefix for the app, unless that segment is a parameter.
+    /// Mounts at `/` do not answer below it.
     fn claim(&mut self) {
         let shape = self.prefix().shape();
         let first = first_segment(&shape);
@@ -237,7 +238,7 @@ impl Assembly<'_> {
         nested
     }
 
-    /// Without a handler the route is only checked.
+    /// Adds a route. Without a handler the route is only checked.
     fn add(&mut self, controller: &'static str, route: OpenedRoute) {
         let OpenedRoute {
             meta,
@@ -354,7 +355,7 @@ impl Assembly<'_> {
         }
     }
 
-    /// A hook runs for every stream below its controller: only what is in the prefixes is always there.
+    /// A hook runs for every stream below its controller, so it can rely only on the parameters of the prefixes.
     fn check_hook(&mut self, controller: &'static str, needs: &HookNeeds) {
         let template = self.prefix();
         let place = Place {

@@ -1,4 +1,4 @@
-//! [`Module`]: a set of controllers and what they are provided with.
+//! [`Module`], a set of controllers with values of their own.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use helios_core::container::{Factory, Providers};
 
 use crate::app::table::{Controller, ControllerEntry};
 
-/// A set of controllers below a path, with values of their own. A plain function makes one, from its settings, and an
+/// A set of controllers below a path, with values of their own. A plain function creates one from its settings, and an
 /// app can hold several of the same kind:
 ///
 /// ```
@@ -40,8 +40,8 @@ use crate::app::table::{Controller, ControllerEntry};
 /// # run(app);
 /// ```
 ///
-/// What the module needs it takes from its own values first, then from those that the app was provided with. What the
-/// container builds on demand is built for each module anew.
+/// A module looks up dependencies in its own values first, then in those provided to the app. Instances that the
+/// container builds on demand are built separately for each module.
 #[must_use = "hand the module to `Helios::module`"]
 pub struct Module {
     pub(crate) prefix: String,
@@ -50,7 +50,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// An empty module. `prefix` comes after that of the server; it may be empty, and may hold parameters.
+    /// Creates an empty module. `prefix` follows that of the server. It may be empty, and it may hold parameters.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -59,18 +59,19 @@ impl Module {
         }
     }
 
-    /// Hands in a value that this module's controllers, guards and services get as `Arc<T>`.
+    /// Provides a value that this module's controllers, guards and services receive as `Arc<T>`.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
         self.provide_as(Arc::new(value))
     }
 
-    /// Hands in a value that is shared already, or one behind a trait, as [`Helios::provide_as`](crate::Helios::provide_as).
+    /// Provides a value that is shared already, or one behind a trait, like
+    /// [`Helios::provide_as`](crate::Helios::provide_as).
     pub fn provide_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.providers.provide(value);
         self
     }
 
-    /// Hands in a value that must be awaited to be made, as [`Helios::provide_async`](crate::Helios::provide_async).
+    /// Provides a value that must be awaited to be made, like [`Helios::provide_async`](crate::Helios::provide_async).
     pub fn provide_async<Args, F>(mut self, factory: F) -> Self
     where
         F: Factory<Args, Output: Sync>,
@@ -79,7 +80,7 @@ impl Module {
         self
     }
 
-    /// As [`Module::provide_async`], for a factory that gives an `Arc`, also of a trait.
+    /// Like [`Module::provide_async`], for a factory that returns an `Arc`, which may be one of a trait.
     pub fn provide_async_as<Args, F, T>(mut self, factory: F) -> Self
     where
         F: Factory<Args, Output = Arc<T>>,
@@ -89,7 +90,7 @@ impl Module {
         self
     }
 
-    /// Adds a controller, below the module's prefix.
+    /// Adds a controller below the module's prefix.
     pub fn controller<C: Controller>(mut self) -> Self {
         self.controllers.push(ControllerEntry::of::<C>());
         self

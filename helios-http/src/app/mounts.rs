@@ -1,4 +1,4 @@
-//! What is mounted: services of others, their guards, and whether any request can reach them.
+//! Mounts: services that are not routes, their guards, and the check that requests can reach them.
 
 use helios_core::container::Resolver;
 use helios_core::path::normal_form;
@@ -10,17 +10,17 @@ use crate::routing::mount::{BoxedService, Mount, form_of_prefix, read_otherwise}
 use crate::routing::router::place;
 use crate::table::Guards;
 
-/// A service as it was handed in.
+/// A mounted service as the app received it.
 pub(crate) struct MountEntry {
     pub(crate) prefix: String,
     pub(crate) service: BoxedService,
     pub(crate) guards: Guards,
-    /// Whether the server's guards stand before its own.
+    /// Whether the server's guards run before its own.
     pub(crate) behind_server: bool,
 }
 
 impl MountEntry {
-    /// The mount with its guards from the container.
+    /// Resolves the guards from the container and returns the mount.
     pub(crate) fn open(self, server: &Pipeline, resolver: &mut Resolver<'_>) -> Mount {
         let mut around = server.clone();
         if !self.behind_server {
@@ -33,7 +33,7 @@ impl MountEntry {
     }
 }
 
-/// Which mounts no request can reach, by the prefixes that were written.
+/// Lists the mounts that no request can reach, by their prefixes as written.
 pub(crate) fn unreachable(prefixes: &[String], endpoints: &[Endpoint]) -> Vec<StartupFault> {
     let forms: Vec<_> = prefixes.iter().map(|it| form_of_prefix(it)).collect();
     let fault = |(n, prefix): (usize, &String)| {
@@ -46,7 +46,7 @@ pub(crate) fn unreachable(prefixes: &[String], endpoints: &[Endpoint]) -> Vec<St
     prefixes.iter().enumerate().filter_map(fault).collect()
 }
 
-/// A prefix for people.
+/// Returns a prefix for messages.
 fn shown(prefix: &str) -> &str {
     if prefix.is_empty() { "/" } else { prefix }
 }
@@ -59,7 +59,7 @@ fn mistake(prefix: &str) -> Option<String> {
             "a prefix has no parameters: mount it at fixed segments, or write `%7B` and `%7D` for braces"
         }
         (None, []) if read_otherwise(&normal_form(template.as_str())).is_some() => {
-            "a path is answered 400 where a doubled or an escaped slash makes it unclear: leave it out"
+            "a doubled or an escaped slash makes a path ambiguous, which gets a 400: leave that slash out"
         }
         (None, []) => return None,
     };
@@ -71,7 +71,7 @@ fn twice(others: &[String], prefix: &String) -> Option<String> {
     others.contains(prefix).then(|| again.to_owned())
 }
 
-/// A route for all that is below a path answers it for every method: with 405, where it is not its own.
+/// A route for every path below its own answers all methods there, with 405 for those it does not serve.
 fn hidden(prefix: &str, endpoints: &[Endpoint]) -> Option<String> {
     let covers = |endpoint: &&Endpoint| {
         let shape = endpoint.template.shape();
@@ -81,11 +81,11 @@ fn hidden(prefix: &str, endpoints: &[Endpoint]) -> Option<String> {
     let endpoint = endpoints.iter().find(|it| covers(it).is_some())?;
     let (route, path) = (place(endpoint), endpoint.template.as_str());
     Some(format!(
-        "{route} answers all that is below {path}; give it a narrower path, or the service another prefix"
+        "{route} answers every path below {path}: give it a narrower path, or the service another prefix"
     ))
 }
 
-/// Whether all that is below the prefix is below the shape, too.
+/// Whether every path below the prefix is below the shape, too.
 fn covers(shape: &str, prefix: &str) -> bool {
     let mut segments = prefix.split('/');
     shape.split('/').all(|pattern| {

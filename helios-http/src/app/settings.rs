@@ -1,4 +1,4 @@
-//! How an app is served: builder over environment over `#[server]` over defaults.
+//! Settings with which an app is served. The builder wins over the environment, then `#[server]`, then the defaults.
 
 use std::env;
 use std::io;
@@ -13,7 +13,7 @@ use crate::error::Error;
 pub(crate) struct Settings {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
-    /// Instead of host and port.
+    /// Used instead of host and port.
     #[cfg(unix)]
     pub(crate) unix_socket: Option<PathBuf>,
     #[cfg(unix)]
@@ -45,7 +45,7 @@ impl Default for Settings {
     }
 }
 
-/// Bytes of a request body that are bound, if nothing says otherwise.
+/// The default limit of a request body, in bytes.
 const BODY_LIMIT: usize = 2 << 20;
 
 impl Settings {
@@ -53,13 +53,14 @@ impl Settings {
         self.body_limit.or(table.body_limit).unwrap_or(BODY_LIMIT)
     }
 
-    /// Host and port, with what the builder left open taken from the environment, `#[server]`, or the defaults.
+    /// Returns host and port. Those that the builder leaves open come from the environment, `#[server]`, or the
+    /// defaults.
     pub(crate) fn address(&self, table: &ServerTable) -> Result<(String, u16), Error> {
         self.address_in(table, |name| env::var(name).ok())
     }
 
-    /// What to change where an address cannot be listened on; empty if that is not known. What the builder says is over the
-    /// environment, so it is there that it has to be changed.
+    /// Says what to change if an address cannot be listened on, or returns an empty string if that is not known. The
+    /// builder wins over the environment, so a value set there must be changed there.
     pub(crate) fn advice(&self, failed: io::ErrorKind) -> &'static str {
         use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
         match (failed, &self.port, &self.host) {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_no_number_is_an_error_that_names_the_variable() {
+    fn the_error_of_a_bad_port_names_the_variable() {
         let error = Settings::default().address_in(&TABLE, |_| Some("x".into()));
         assert!(error.unwrap_err().to_string().contains("HELIOS_PORT"));
     }

@@ -1,4 +1,4 @@
-//! The tables that `#[controller]` and `#[server]` write down, and what is left of them when their types are forgotten.
+//! Tables that `#[controller]` and `#[server]` generate, and their form without the types of the app.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -23,25 +23,25 @@ use crate::table::{HookNeeds, InjectEntry, PipelineTable};
     note = "write `#[controller(prefix = \"..\")]` above `impl {Self} {{ .. }}`"
 )]
 pub trait Controller: Sized + Send + Sync + 'static {
-    /// Its routes and hooks.
+    /// The controller's routes and hooks.
     const TABLE: ControllerTable<Self>;
 }
 
-/// What `#[controller]` writes down.
+/// The table that `#[controller]` generates.
 pub struct ControllerTable<C: 'static> {
-    /// The type's name.
+    /// The name of the type.
     pub name: &'static str,
-    /// Its doc comment.
+    /// The doc comment of the type.
     pub docs: Docs,
-    /// The path before all of its routes.
+    /// The path before all routes.
     pub prefix: &'static str,
-    /// Controllers below the prefix.
+    /// Controllers nested below the prefix.
     pub controllers: &'static [ControllerEntry],
-    /// Around all its routes and those of nested controllers.
+    /// Guards, interceptors and filters around all routes, including those of nested controllers.
     pub pipeline: PipelineTable,
-    /// Its routes.
+    /// The routes.
     pub routes: &'static [Route<C>],
-    /// Its SSE hooks.
+    /// The SSE hooks.
     pub hooks: Hooks<C>,
     /// Takes the instance from the container, or builds it.
     pub resolve: fn(&mut Resolver<'_>) -> Option<Arc<C>>,
@@ -49,25 +49,25 @@ pub struct ControllerTable<C: 'static> {
 
 /// One route of a controller.
 pub struct Route<C: 'static> {
-    /// Its description.
+    /// The description of the route.
     pub meta: RouteMeta,
-    /// Around this route alone.
+    /// Guards, interceptors and filters around this route alone.
     pub pipeline: PipelineTable,
-    /// Singletons that its arguments need.
+    /// Singletons that the arguments need.
     pub injects: &'static [InjectEntry],
-    /// Its arguments that bind a part of the request.
+    /// The arguments that bind a part of the request.
     pub arguments: &'static [ArgumentCheck],
-    /// What its types say of it.
+    /// Describes the route from its types, for the OpenAPI document.
     pub describe: Describe,
-    /// The hidden function.
+    /// The generated function that calls the method.
     pub handler: Handler<C>,
 }
 
-/// A controller in a list, its type forgotten.
+/// A controller in a list, without its type.
 #[derive(Clone, Copy)]
 pub struct ControllerEntry {
     pub(crate) id: fn() -> TypeId,
-    /// Not the name itself: the table of a controller that is nested in itself would need itself to be built.
+    /// A function, since a controller nested in itself would need its own table to build its table.
     pub(crate) name: fn() -> &'static str,
     pub(crate) open: fn(&mut Resolver<'_>) -> OpenedTable,
 }
@@ -80,12 +80,12 @@ pub(crate) struct OpenedTable {
     pub(crate) controllers: &'static [ControllerEntry],
     pub(crate) pipeline: &'static PipelineTable,
     pub(crate) routes: Vec<OpenedRoute>,
-    /// `None` if it has no hooks at all, or no instance.
+    /// `None` if the controller has no hooks at all, or no instance.
     pub(crate) hooks: Option<Arc<dyn SseHooks>>,
     pub(crate) hook_needs: &'static [HookNeeds],
 }
 
-/// A route's row in the table of its controller.
+/// A route in the table of its controller.
 pub(crate) struct OpenedRoute {
     pub(crate) meta: &'static RouteMeta,
     pub(crate) pipeline: &'static PipelineTable,
@@ -93,7 +93,7 @@ pub(crate) struct OpenedRoute {
     pub(crate) arguments: &'static [ArgumentCheck],
     #[cfg(feature = "openapi")]
     pub(crate) describe: Describe,
-    /// What it says of its streams, if it gives any.
+    /// The options of its streams, if it is an SSE route.
     #[cfg(feature = "openapi")]
     pub(crate) stream: Option<&'static StreamTable>,
     /// `None` if the controller has no instance.
@@ -101,7 +101,7 @@ pub(crate) struct OpenedRoute {
 }
 
 impl ControllerEntry {
-    /// The entry of this controller.
+    /// Returns the entry of this controller.
     #[must_use]
     pub const fn of<C: Controller>() -> Self {
         Self {
@@ -112,8 +112,9 @@ impl ControllerEntry {
     }
 }
 
-/// Resolves the instance of a controller. It is compiled once for each, so it does no more than to forget the type. If
-/// there is no instance the resolver has noted why; all the rest is still given, so that one start tells every fault.
+/// Resolves the instance of a controller. The compiler generates this function once per controller, so it only erases
+/// the type. If there is no instance, the resolver has recorded why. The rest of the table is still returned, so that
+/// one start reports every fault.
 fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
     let table = const { &C::TABLE };
     let controller = (table.resolve)(resolver);
@@ -158,19 +159,19 @@ fn open<C: Controller>(resolver: &mut Resolver<'_>) -> OpenedTable {
     note = "write `#[server(controllers = [..])]` above `struct {Self};`"
 )]
 pub trait Server {
-    /// Its controllers and settings.
+    /// The server's controllers and settings.
     const TABLE: ServerTable;
 }
 
-/// What `#[server]` writes down.
+/// The table that `#[server]` generates.
 pub struct ServerTable {
-    /// Its package.
+    /// The name and version of the package.
     pub about: About,
-    /// The path before all of its routes.
+    /// The path before all routes.
     pub prefix: &'static str,
     /// The controllers.
     pub controllers: &'static [ControllerEntry],
-    /// Around all routes.
+    /// Guards, interceptors and filters around all routes.
     pub pipeline: PipelineTable,
     /// The largest request body that is bound, in bytes.
     pub body_limit: Option<usize>,
@@ -178,6 +179,6 @@ pub struct ServerTable {
     pub host: Option<&'static str>,
     /// The port to listen on; 0 picks a free one.
     pub port: Option<u16>,
-    /// The `sse(..)` settings, if there are any.
+    /// The `sse(..)` settings, if any.
     pub sse: Option<SseTable>,
 }

@@ -1,4 +1,4 @@
-//! What a route's table says of its types: what generated code writes into, and the document is made of.
+//! Descriptions of routes. Generated code fills them in, and the document is made of them.
 
 use std::any::type_name;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Describes a route.
 pub type Describe = fn(&mut Description);
 
-/// A text of a doc comment.
+/// The text of a doc comment.
 pub type Docs = &'static str;
 
 /// The name and version of the app's package.
@@ -24,7 +24,7 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// Stands for a value in code that is compiled for its types and never run.
+/// Returns a value in code that is compiled only for its types and never runs.
 #[must_use]
 pub fn never<T>() -> T {
     unreachable!("this code is only there for its types")
@@ -38,7 +38,7 @@ pub struct TypeSchema {
 }
 
 impl TypeSchema {
-    /// That of a type with a schema.
+    /// Returns the schema of a type that has one.
     #[must_use]
     pub fn of<T: JsonSchema>() -> Self {
         Self {
@@ -47,7 +47,7 @@ impl TypeSchema {
         }
     }
 
-    /// That of any other type.
+    /// Returns a type without a schema.
     #[must_use]
     pub fn unknown<T>() -> Self {
         Self {
@@ -57,10 +57,10 @@ impl TypeSchema {
     }
 }
 
-/// A type that has a JSON schema, where one is asked for.
+/// A type with a JSON schema, for places that require one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no JSON schema",
-    label = "the OpenAPI document is told of this type, and cannot show it",
+    label = "the OpenAPI document has to show this type, and cannot",
     note = "write `#[derive(helios::JsonSchema)]` above `{Self}`, and above each type inside of it",
     note = "a type of another crate has one behind a feature of `schemars`, such as `chrono04`; or write \
             `#[schemars(with = \"String\")]` above the field"
@@ -77,13 +77,13 @@ impl<T: JsonSchema> HasSchema for T {
     }
 }
 
-/// A kind of events, as `#[derive(SseEvents)]` says.
+/// A kind of events, as `#[derive(SseEvents)]` declares it.
 pub trait Events {
     #[doc(hidden)]
     fn list(events: &mut EventList);
 }
 
-/// The events that `#[sse(.., events = T)]` names: all data in them has a schema.
+/// The events that `#[sse(.., events = T)]` names. All data in them has a schema.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which events there are",
     label = "not an enum of events",
@@ -91,20 +91,20 @@ pub trait Events {
 )]
 pub trait EventsWithSchemas: Events {}
 
-/// What an error type answers with, as `#[derive(HttpError)]` says.
+/// The statuses of an error type, as `#[derive(HttpError)]` declares them.
 pub trait ErrorStatuses {
     #[doc(hidden)]
     fn list(errors: &mut Errors);
 }
 
-/// It may have any status.
+/// An `HttpError` may have any status.
 impl ErrorStatuses for HttpError {
     fn list(errors: &mut Errors) {
         errors.any = true;
     }
 }
 
-/// It does not happen.
+/// `Infallible` never occurs.
 impl ErrorStatuses for std::convert::Infallible {
     fn list(_: &mut Errors) {}
 }
@@ -112,16 +112,16 @@ impl ErrorStatuses for std::convert::Infallible {
 /// The statuses of errors.
 #[derive(Debug, Default)]
 pub struct Errors {
-    /// Those of problem JSON.
+    /// The statuses of errors that are sent as problem JSON.
     pub(crate) statuses: BTreeSet<u16>,
-    /// Others may come as problem JSON.
+    /// Whether other statuses may be sent as problem JSON, too.
     pub(crate) any: bool,
-    /// Types that answer in their own way.
+    /// Types whose response is their own.
     pub(crate) foreign: Vec<&'static str>,
 }
 
 impl Errors {
-    /// One has this status.
+    /// Adds the status of an error.
     pub fn status(&mut self, status: u16) {
         self.statuses.insert(status);
     }
@@ -133,7 +133,7 @@ pub struct EventList(pub(crate) Vec<Event>);
 
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// `None` if it has no name.
+    /// `None` if the event has no name.
     pub(crate) name: Option<&'static str>,
     pub(crate) docs: &'static str,
     pub(crate) data: Data,
@@ -148,17 +148,17 @@ pub(crate) enum Data {
 }
 
 impl EventList {
-    /// An event whose data is one value.
+    /// Adds an event whose data is one value.
     pub fn value(&mut self, name: &'static str, docs: &'static str, schema: TypeSchema) {
         self.push(Some(name), docs, Data::Json(schema));
     }
 
-    /// An event whose data is a list of values.
+    /// Adds an event whose data is a list of values.
     pub fn tuple(&mut self, name: &'static str, docs: &'static str, of: Vec<TypeSchema>) {
         self.push(Some(name), docs, Data::Tuple(of));
     }
 
-    /// An event whose data is an object: names, doc comments and types.
+    /// Adds an event whose data is an object: names, doc comments and types.
     pub fn object(
         &mut self,
         name: &'static str,
@@ -177,7 +177,7 @@ impl EventList {
     }
 }
 
-/// One value of the request that a route takes.
+/// One value of the request that a route reads.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) location: Location,
@@ -188,7 +188,7 @@ pub(crate) struct Taken {
     pub(crate) default: Option<Value>,
 }
 
-/// All of the path or the query as one value.
+/// The whole path or query, read as one value.
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) location: Location,
@@ -196,19 +196,19 @@ pub(crate) struct Whole {
     pub(crate) is_validated: bool,
 }
 
-/// The body that a route takes.
+/// The body that a route reads.
 #[derive(Debug)]
 pub(crate) struct Body {
     /// The media types.
     pub(crate) media: Vec<&'static str>,
-    /// `None` if nothing is known of what is in it.
+    /// `None` if nothing is known about the content.
     pub(crate) schema: Option<TypeSchema>,
     pub(crate) required: bool,
-    /// Another media type is refused, and so is what is not of the shape.
+    /// Whether another media type, or a body of another shape, is refused.
     pub(crate) is_read: bool,
 }
 
-/// What `#[answers(..)]` says.
+/// A response that `#[answers(..)]` declares.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -216,17 +216,17 @@ pub(crate) struct Answer {
     pub(crate) schema: Option<TypeSchema>,
 }
 
-/// What a plain route's response carries.
+/// The body of a plain route's response.
 #[derive(Debug, Default)]
 pub(crate) enum Content {
     Nothing,
     Media(&'static str),
-    /// A response that says nothing by its type.
+    /// A response whose type does not show its body.
     #[default]
     Opaque,
 }
 
-/// What an argument without an attribute is.
+/// The kind of an argument without an attribute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Argument {
     Query,
@@ -235,14 +235,14 @@ pub(crate) enum Argument {
     Form,
     Text,
     Bytes,
-    /// Nothing that a document shows.
+    /// Reads parts of the head that a document does not show.
     Head,
-    /// Of this name.
+    /// Any other type, known only by its name.
     #[default]
     Other,
 }
 
-/// What is known of a stream's events.
+/// Knowledge about a stream's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Item {
     Text,
@@ -252,7 +252,7 @@ pub(crate) enum Item {
     Unknown,
 }
 
-/// All that a route's types and attributes say.
+/// Everything that a route's types and attributes say.
 #[derive(Debug, Default)]
 pub struct Description {
     pub(crate) docs: &'static str,
@@ -260,56 +260,56 @@ pub struct Description {
     pub(crate) taken: Vec<Taken>,
     pub(crate) wholes: Vec<Whole>,
     pub(crate) body: Option<Body>,
-    /// What `#[accepts(..)]` says: a media type, and a type.
+    /// The media type and the type that `#[accepts(..)]` declares.
     pub(crate) accepts: Option<(Option<&'static str>, TypeSchema)>,
     pub(crate) errors: Errors,
     pub(crate) content: Content,
     pub(crate) schema: Option<TypeSchema>,
     /// `#[header("content-type", "text/css")]`
     pub(crate) media: Option<&'static str>,
-    /// The handler chooses the status at run time.
+    /// Whether the handler chooses the status at run time.
     pub(crate) has_own_status: bool,
     pub(crate) answers: Vec<Answer>,
     pub(crate) events: EventList,
     pub(crate) item: Item,
-    /// It may answer with a response in place of the stream.
+    /// Whether it may answer with a response in place of the stream.
     pub(crate) may_reply: bool,
-    /// `events = T` was given: what the stream's own type says does not count.
+    /// Whether `events = T` was given, which overrides the type of the stream.
     pub(crate) are_events_declared: bool,
     /// The argument that is being described.
     pub(crate) argument: Argument,
     pub(crate) is_optional: bool,
-    /// The arguments of which it is not known what they read.
+    /// Arguments of unknown types, which may read anything.
     pub(crate) extractors: Vec<&'static str>,
 }
 
 impl Description {
-    /// The doc comment.
+    /// Sets the doc comment.
     pub fn docs(&mut self, docs: &'static str) {
         self.docs = docs;
     }
 
-    /// It is marked `#[deprecated]`.
+    /// Marks the route as deprecated.
     pub fn deprecated(&mut self) {
         self.is_deprecated = true;
     }
 
-    /// A parameter of the path.
+    /// Adds a parameter of the path.
     pub fn param<T: FromValue>(&mut self, name: &'static str, schema: TypeSchema) {
         self.take::<T>(Location::Path, name, schema);
     }
 
-    /// A key of the query.
+    /// Adds a key of the query.
     pub fn query<T: FromValue>(&mut self, name: &'static str, schema: TypeSchema) {
         self.take::<T>(Location::Query, name, schema);
     }
 
-    /// A header.
+    /// Adds a header.
     pub fn header<T: FromValue>(&mut self, name: &'static str, schema: TypeSchema) {
         self.take::<T>(Location::Header, name, schema);
     }
 
-    /// A cookie.
+    /// Adds a cookie.
     pub fn cookie<T: FromValue>(&mut self, name: &'static str, schema: TypeSchema) {
         self.take::<T>(Location::Cookie, name, schema);
     }
@@ -325,7 +325,7 @@ impl Description {
         });
     }
 
-    /// What the value that was described last is if it is absent; `None` if that does not serialise.
+    /// Sets the default of the value that was described last; `None` if the default does not serialise.
     pub fn absent_as(&mut self, value: Option<Value>) {
         if let Some(taken) = self.taken.last_mut() {
             taken.required = false;
@@ -333,7 +333,7 @@ impl Description {
         }
     }
 
-    /// `#[body]`, read as these.
+    /// Sets the type of `#[body]`, and the formats in which it is read.
     pub fn body<T: FromBody>(&mut self, json: bool, form: bool, schema: TypeSchema) {
         let media = [(json || !form, JSON), (form, FORM)];
         let media = media.into_iter().filter(|(is_read, _)| *is_read);
@@ -345,7 +345,7 @@ impl Description {
         });
     }
 
-    /// An argument without an attribute, of which the rungs have noted what it is.
+    /// Adds an argument without an attribute, whose kind the rungs have recorded.
     pub fn argument(&mut self, schema: TypeSchema, is_validated: bool) {
         let is_optional = std::mem::take(&mut self.is_optional);
         let whole = |location| Whole {
@@ -375,17 +375,17 @@ impl Description {
         }
     }
 
-    /// What a header that is set says of the answer.
+    /// Sets the media type from a `content-type` header that the route sets.
     pub fn media(&mut self, media: &'static str) {
         self.media = Some(media.split(';').next().unwrap_or(media).trim());
     }
 
-    /// `#[accepts(T)]`
+    /// Handles `#[accepts(T)]`.
     pub fn accepts<T: HasSchema>(&mut self, media: Option<&'static str>) {
         self.accepts = Some((media, T::schema()));
     }
 
-    /// `#[answers(201, T)]`
+    /// Handles `#[answers(201, T)]`.
     pub fn answers<T: HasSchema>(&mut self, status: u16, media: Option<&'static str>) {
         let schema = Some(T::schema());
         self.answers.push(Answer {
@@ -395,7 +395,7 @@ impl Description {
         });
     }
 
-    /// `#[answers(204)]`, `#[answers(200, "image/png")]`
+    /// Handles `#[answers(204)]` and `#[answers(200, "image/png")]`.
     pub fn answers_with(&mut self, status: u16, media: Option<&'static str>) {
         self.answers.push(Answer {
             status,
@@ -404,19 +404,19 @@ impl Description {
         });
     }
 
-    /// `events = T`
+    /// Handles `events = T`.
     pub fn events<T: EventsWithSchemas>(&mut self) {
         self.are_events_declared = true;
         self.item = Item::Listed;
         T::list(&mut self.events);
     }
 
-    /// What a plain route gives, of which the rungs have noted what it is.
+    /// Sets the type that a plain route returns, whose kind the rungs have recorded.
     pub fn gives(&mut self, schema: TypeSchema) {
         self.schema = Some(schema);
     }
 
-    /// What a stream yields, of which the rungs have noted what it is.
+    /// Sets the type that a stream yields, whose kind the rungs have recorded.
     pub fn yields(&mut self, item: Item_, schema: TypeSchema) {
         if self.are_events_declared {
             return;
@@ -430,11 +430,11 @@ impl Description {
     }
 }
 
-/// What the rungs have found of an item.
+/// The kind of an item, as the rungs have determined it.
 #[derive(Clone, Copy, Debug)]
 pub struct Item_(pub(crate) Item);
 
-/// The header by which a client says where it was.
+/// The header in which a client sends its position.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) const JSON: &str = "application/json";
@@ -444,13 +444,13 @@ pub(crate) const HTML: &str = "text/html";
 pub(crate) const BYTES: &str = "application/octet-stream";
 pub(crate) const MULTIPART: &str = "multipart/form-data";
 
-/// What layers of the app have left on the request, where it goes, and what becomes of its connection: axum's, which Helios does not
-/// depend on.
+/// Extractors of axum, on which Helios does not depend. They read values that layers have put on the request, the
+/// matched path, or the upgrade of the connection.
 const NOTHING_TO_SHOW: [&str; 3] = [
     "axum::extension::Extension<",
     "axum::extract::matched_path::MatchedPath",
     "axum::extract::ws::WebSocketUpgrade",
 ];
 
-/// The extractor is behind a feature of the crate that has it.
+/// Named by a text, because the extractor is behind a feature of the crate that defines it.
 const MULTIPART_TYPE: &str = "helios_core::multipart::Multipart";

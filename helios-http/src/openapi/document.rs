@@ -1,4 +1,4 @@
-//! The document as a whole, made of what every route's table says.
+//! The whole document, made from the descriptions of all routes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,8 +14,8 @@ use crate::openapi::settings::OpenApi;
 use crate::openapi::unknown::Unknown;
 use crate::openapi::writer::{Writer, id};
 
-/// The document of an app's routes, from [`Helios::openapi_document`](crate::Helios::openapi_document). Its `Display` is that of OpenAPI
-/// 3.2 as JSON, in lines, for a file.
+/// The OpenAPI document of an app's routes, from [`Helios::openapi_document`](crate::Helios::openapi_document). Its
+/// `Display` writes the document of OpenAPI 3.2 as indented JSON, for a file.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -46,20 +46,20 @@ pub struct OpenApiDocument {
 }
 
 impl OpenApiDocument {
-    /// Returns the document of OpenAPI 3.2: a stream has an `itemSchema`, of which an item is an event as it is sent.
+    /// Returns the document of OpenAPI 3.2. A stream has an `itemSchema`, whose items are events as they are sent.
     #[must_use]
     pub fn v3_2(&self) -> &Value {
         &self.newest
     }
 
-    /// Returns the document of OpenAPI 3.1, for programs that do not know 3.2 yet. It differs in streams alone: their `schema` is that of
-    /// one event, and its `data` is what the text holds.
+    /// Returns the document of OpenAPI 3.1, for programs that do not support 3.2 yet. Only streams differ. Their
+    /// `schema` is that of one event, and its `data` is the value that the text contains.
     #[must_use]
     pub fn v3_1(&self) -> &Value {
         &self.of_3_1
     }
 
-    /// Lists what the document does not say, since no type says it.
+    /// Lists what the document leaves open because no type says it.
     #[must_use]
     pub fn unknown(&self) -> &[Unknown] {
         &self.unknown
@@ -72,11 +72,11 @@ impl fmt::Display for OpenApiDocument {
     }
 }
 
-/// Makes the document.
+/// Generates the document.
 ///
 /// # Errors
 ///
-/// Operations with one id.
+/// Faults for operations with the same id.
 pub(crate) fn document(
     operations: &[Operation],
     settings: &OpenApi,
@@ -121,7 +121,7 @@ fn info(settings: &OpenApi, about: About) -> Value {
     info
 }
 
-/// Without one it is the server that the document is from, which some programs want to be told.
+/// Without a setting, this is the server that serves the document. Some programs require the entry.
 fn servers(settings: &OpenApi) -> Vec<Value> {
     let here = ["/".to_owned()];
     let servers = match settings.servers.is_empty() {

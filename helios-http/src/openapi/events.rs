@@ -1,5 +1,6 @@
-//! Streams in a document. In OpenAPI 3.2 an item is an event as it is on the wire: `data` is a text, of which the schema says what it
-//! holds. Generators of 3.1 know no items, so there the stream's own schema is that of an event, and `data` what it holds.
+//! Streams in a document. In OpenAPI 3.2 an item is an event as it is sent: `data` is a text, and its schema says what
+//! the text contains. Version 3.1 has no items. There the stream's own schema is that of an event, and `data` is the
+//! value that the text contains.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,7 @@ use crate::sse::{OnError, Overload, SseOptions};
 pub(super) const STREAM: &str = "text/event-stream";
 pub(super) const PROBLEM: &str = "HeliosProblem";
 
-/// The events of Helios' own, by the names of their components.
+/// Helios' own events, by the names of their components.
 const CONTROL: [(&str, &str); 7] = [
     ("HeliosReady", "ready"),
     ("HeliosReset", "reset"),
@@ -23,10 +24,11 @@ const CONTROL: [(&str, &str); 7] = [
 ];
 const ERROR: &str = "HeliosError";
 
-/// The data of an item, from which the one of 3.1 is made.
+/// The key with the schema of an item's data, from which that of 3.1 is made.
 const CONTENT: &str = "contentSchema";
 
-/// The schema of an item of a stream; `None` if its events are not known. Types without a schema are put into `unknown`.
+/// Returns the schema of a stream's items, or `None` if its events are not known. Adds types without a schema to
+/// `unknown`.
 pub(super) fn item(
     (kind, events): (Item, &EventList),
     (options, may_join): (&StreamOptions, bool),
@@ -77,7 +79,7 @@ fn of(event: &Event, schemas: &mut Schemas, unknown: &mut Vec<&'static str>) -> 
     };
     let event_schema = match event.name {
         Some(name) => named(name, &data),
-        // Some read it as one without a name, others as they would dispatch it.
+        // Some programs read the event without a name, others the name with which it is dispatched.
         None => json!({
             "type": "object",
             "required": ["data"],
@@ -95,12 +97,12 @@ fn named(name: &str, data: &Value) -> Value {
     })
 }
 
-/// Data that is JSON.
+/// Returns the schema of a text that contains JSON.
 fn in_text(schema: Value) -> Value {
     json!({ "type": "string", "contentMediaType": "application/json", CONTENT: schema })
 }
 
-/// Beside a reference a description may stand, too.
+/// Adds a description, which may also accompany a reference.
 pub(super) fn described(mut schema: Value, docs: &str) -> Value {
     if let (false, Value::Object(schema)) = (docs.is_empty(), &mut schema) {
         schema.insert("description".to_owned(), docs.trim().into());
@@ -124,7 +126,7 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
     items
 }
 
-/// The components that streams and errors refer to.
+/// Returns the components that streams and errors refer to.
 pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
     let event = |(component, name): (&str, &str)| {
         let (docs, data) = data_of(name);
@@ -136,7 +138,7 @@ pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
     };
     let mut components: Map<_, _> = CONTROL.into_iter().map(event).collect();
     let error = named("error", &in_text(component(PROBLEM)));
-    let docs = "The stream failed, and ends.";
+    let docs = "The stream failed and ends.";
     components.insert(ERROR.to_owned(), described(error, docs));
     components.insert(PROBLEM.to_owned(), problem());
     components
@@ -148,14 +150,14 @@ fn data_of(control: &str) -> (&'static str, Value) {
     };
     match control {
         "ready" => (
-            "The stream is live. Its id is where this client reads on.",
+            "The stream is live. Its id is the client's position.",
             object(
                 &["client", "resumed"],
                 json!({ "client": { "type": "string", "format": "uuid" }, "resumed": { "type": "boolean" } }),
             ),
         ),
         "reset" => (
-            "Events of these topics are missing: fetch anew what you show. The stream goes on.",
+            "You have missed events of these topics. Fetch again what you show. The stream goes on.",
             object(
                 &["reason", "topics"],
                 json!({
@@ -165,15 +167,15 @@ fn data_of(control: &str) -> (&'static str, Value) {
             ),
         ),
         "stale" => (
-            "What you show may be out of date, or is not any more.",
+            "Says whether what you show may be out of date.",
             object(&["stale"], json!({ "stale": { "type": "boolean" } })),
         ),
         "reconnect" => (
-            "The stream ends here. Come back after the `retry` of this event.",
+            "The stream ends here. Reconnect after the `retry` of this event.",
             object(&["reason"], json!({ "reason": { "type": "string" } })),
         ),
         "overloaded" => (
-            "There is no room for this stream. Come back after so many milliseconds.",
+            "There is no room for this stream. Reconnect after `retry` milliseconds.",
             object(
                 &["retry"],
                 json!({ "retry": { "type": "integer", "minimum": 0 } }),
@@ -187,13 +189,13 @@ fn data_of(control: &str) -> (&'static str, Value) {
             ),
         ),
         _ => (
-            "The stream is finished: do not come back.",
+            "The stream is finished. Do not reconnect.",
             json!({ "type": "string", "const": "" }),
         ),
     }
 }
 
-/// RFC 9457, with what Helios adds.
+/// Returns the schema of problem JSON (RFC 9457), with the fields that Helios adds.
 fn problem() -> Value {
     json!({
         "type": "object",
@@ -223,7 +225,7 @@ fn problem() -> Value {
     })
 }
 
-/// Makes the document of 3.1 of that of 3.2.
+/// Turns the document of 3.2 into that of 3.1.
 pub(super) fn without_items(document: &mut Value) {
     document["openapi"] = "3.1.1".into();
     let streams = |operation: &mut Value| {
@@ -267,7 +269,7 @@ impl TakeSome for Value {
     }
 }
 
-/// An event whose data is what it holds.
+/// Replaces the data of an event by the value that its text contains.
 fn unwrap(item: &mut Value) {
     if let Some(Value::Array(items)) = item.get_mut("oneOf") {
         items.iter_mut().for_each(unwrap);

@@ -1,9 +1,9 @@
-//! The document, turned off: the feature `openapi` is not enabled. Whatever the macros write down of a route, nothing is left of it.
+//! The OpenAPI document without the feature `openapi`. Descriptions that the macros generate are dropped.
 
-/// What a table says of a route's types.
+/// The description of a route.
 pub type Describe = ();
 
-/// A text of a doc comment.
+/// The text of a doc comment.
 pub type Docs = ();
 
 /// The name and version of the app's package.

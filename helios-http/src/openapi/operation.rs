@@ -1,4 +1,4 @@
-//! What the document is made of: the routes, as start-up has put them together, and what the app says as a whole.
+//! Input of the document: the routes as start-up has assembled them, and the settings of the app.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::openapi::describe::{About, Describe, Docs};
 use crate::sse::SseOptions;
 use crate::sse::options::StreamOptions;
 
-/// A route, as start-up has put it together.
+/// A route, as start-up has assembled it.
 pub(crate) struct Operation {
     pub(crate) place: Place,
     pub(crate) docs: Docs,
@@ -19,18 +19,18 @@ pub(crate) struct Operation {
     pub(crate) describe: Describe,
     pub(crate) security: Vec<Security>,
     pub(crate) is_guarded: bool,
-    /// Closures make something else of its JSON.
+    /// Whether closures change its JSON.
     pub(crate) is_mapped: bool,
-    /// The interceptors that may make something else of its answer.
+    /// The interceptors that may change its response.
     pub(crate) changed_by: Vec<&'static str>,
-    /// The options of its streams, and whether they may be in topics.
+    /// The options of its streams, and whether they may join topics.
     pub(crate) stream: Option<(StreamOptions, bool)>,
 }
 
-/// What the document takes from the app as a whole.
+/// The parts of the app that the document needs.
 pub(crate) struct Whole<'a> {
     pub(crate) about: About,
     pub(crate) sse: &'a SseOptions,
-    /// Errors have a format of the app's own.
+    /// Whether errors have a format of the app's own.
     pub(crate) has_error_format: bool,
 }

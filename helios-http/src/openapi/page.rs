@@ -2,7 +2,8 @@
 
 use crate::openapi::settings::OpenApi;
 
-/// The page. Everything in it is of this crate or of the app's own settings; what could end an attribute or a text is escaped.
+/// Returns the page. All its content comes from this crate or from the app's settings. Characters that could end an
+/// attribute or a text are escaped.
 pub(super) fn page(settings: &OpenApi, title: &str) -> String {
     let script = &settings.script;
     let integrity = script.integrity.map_or(String::new(), |hash| {

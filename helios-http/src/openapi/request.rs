@@ -1,4 +1,4 @@
-//! What an operation takes: its parameters and its body.
+//! The input of an operation: its parameters and its body.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::openapi::describe::{BYTES, Body, Description, JSON, LAST_EVENT_ID, Ta
 use crate::openapi::operation::Operation;
 use crate::openapi::writer::Writer;
 
-/// Headers that a document does not list as parameters: their fields say it, and so does what stands for credentials.
+/// Headers that a document does not list as parameters. Media types and credentials have fields of their own.
 const UNLISTED: [&str; 3] = ["accept", "content-type", "authorization"];
 
 impl Writer<'_> {
@@ -66,7 +66,7 @@ impl Writer<'_> {
         parameters.extend(found);
         if reconnects(operation) {
             let schema =
-                json!({ "type": "string", "description": "The last id that was received." });
+                json!({ "type": "string", "description": "The last event id that you received." });
             parameters.push(parameter(Location::Header, "Last-Event-ID", false, schema));
         }
         parameters
@@ -90,7 +90,7 @@ impl Writer<'_> {
         schema
     }
 
-    /// Names, where they are known, and schemas.
+    /// Returns the schemas of the path's parameters, with their names if they are known.
     fn whole_path(&mut self, operation: &Operation, whole: &Whole) -> Vec<(Option<String>, Value)> {
         if let Some(properties) = self.schemas.properties(whole.schema) {
             let named = properties.into_iter();
@@ -113,7 +113,7 @@ impl Writer<'_> {
     fn whole_query(&mut self, operation: &Operation, whole: &Whole) -> Vec<Value> {
         if let Some(properties) = self.schemas.properties(whole.schema) {
             let named = properties.into_iter().map(|(name, schema, required)| {
-                // A list that is missing is an empty one.
+                // A missing list is an empty one.
                 let required = required && schema["type"] != "array";
                 parameter(Location::Query, &name, required, schema)
             });
@@ -166,7 +166,7 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a client that comes back says where it was.
+/// Whether a client that reconnects sends its position.
 fn reconnects(operation: &Operation) -> bool {
     operation
         .stream

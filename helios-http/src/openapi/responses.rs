@@ -1,4 +1,4 @@
-//! What an operation gives: its answers, its errors, and its stream.
+//! The output of an operation: its responses, its errors, and its stream.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ impl Writer<'_> {
         responses
     }
 
-    /// The statuses of problem JSON, each where it can be answered.
+    /// Returns the statuses of problem JSON with which the route can answer.
     fn refusals(&self, operation: &Operation, told: &Description) -> BTreeSet<u16> {
         let mut statuses = told.errors.statuses.clone();
         let is_refused = |taken: &Taken| {
@@ -166,7 +166,7 @@ impl Writer<'_> {
                 written["content"] = json!({ media: { "schema": {} } });
             }
             Content::Opaque => {
-                let declare = "write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` of what is not JSON";
+                let declare = "write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for formats other than JSON";
                 self.tell(operation, "what it answers with", declare);
             }
         }

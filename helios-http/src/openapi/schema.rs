@@ -1,4 +1,5 @@
-//! Schemas of types: one set of components for what is sent, and one for what is taken, put together where they are the same.
+//! Schemas of types. There is one set of components for values that are sent and one for values that are received.
+//! Equal components are merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +9,17 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::describe::TypeSchema;
 
-/// Where components are.
+/// The path of components.
 pub(super) const COMPONENTS: &str = "#/components/schemas/";
 
-/// Where those of what is taken are, until they are told apart.
+/// The path of received components, until both sets are merged.
 const TAKEN: &str = "#/components/taken/";
 
-/// Behind the name of a component that differs where it is taken.
+/// The suffix of a received component that differs from the sent one.
 const SUFFIX: &str = "Input";
 
-/// Makes schemas. A type may be sent in another shape than it is taken: a field with a default need not be there in a body, and is
-/// always there in an answer.
+/// Generates schemas. A type may have different shapes when sent and when received. A field with a default may be
+/// missing from a request, but is always in a response.
 pub(super) struct Schemas {
     sent: SchemaGenerator,
     taken: SchemaGenerator,
@@ -42,19 +43,20 @@ impl Schemas {
         }
     }
 
-    /// That of a value that is sent.
+    /// Returns the schema of a value that is sent.
     pub(super) fn sent(&mut self, schema: TypeSchema) -> Option<Value> {
         let make = schema.make?;
         Some(as_object(make(&mut self.sent).to_value()))
     }
 
-    /// That of a value that is taken.
+    /// Returns the schema of a value that is received.
     pub(super) fn taken(&mut self, schema: TypeSchema) -> Option<Value> {
         let make = schema.make?;
         Some(as_object(make(&mut self.taken).to_value()))
     }
 
-    /// The properties of a struct that is taken, each with whether it is required; `None` if it is no struct.
+    /// Returns the properties of a struct that is received, each with whether it is required; `None` if the type is not
+    /// a struct.
     pub(super) fn properties(&mut self, schema: TypeSchema) -> Option<Vec<(String, Value, bool)>> {
         let whole = self.taken(schema)?;
         let mut found = Vec::new();
@@ -62,7 +64,7 @@ impl Schemas {
         (!found.is_empty()).then_some(found)
     }
 
-    /// What is flattened into a struct may be in an `allOf`, and that of an enum in one of several.
+    /// Fields of a flattened struct may be in an `allOf`, and those of a flattened enum in an `anyOf` or `oneOf`.
     fn gather(&self, schema: &Value, required: bool, found: &mut Vec<(String, Value, bool)>) {
         let schema = self.resolved(schema);
         let needed: Vec<_> = schema["required"]
@@ -91,13 +93,14 @@ impl Schemas {
         found.unwrap_or(schema)
     }
 
-    /// The schemas of a tuple's elements.
+    /// Returns the schemas of a tuple's elements.
     pub(super) fn elements(&mut self, schema: TypeSchema) -> Option<Vec<Value>> {
         let whole = self.taken(schema)?;
         self.resolved(&whole)["prefixItems"].as_array().cloned()
     }
 
-    /// Puts the components into the document, and lets every reference in it lead to them. Those that nothing needs are left out.
+    /// Puts the components into the document, and makes every reference point to them. Components without a reference
+    /// are left out.
     pub(super) fn finish(mut self, document: &mut Value, own: Map<String, Value>) {
         let mut sent = self.sent.take_definitions(true);
         let mut taken = self.taken.take_definitions(true);
@@ -130,7 +133,7 @@ impl Schemas {
     }
 }
 
-/// The names of which both sets have another schema, by themselves or by what they lead to.
+/// Returns the names whose schemas differ between the two sets, directly or through a reference.
 fn told_apart(sent: &Map<String, Value>, taken: &Map<String, Value>) -> BTreeSet<String> {
     let both: BTreeMap<&String, (Value, &Value)> = taken
         .iter()
@@ -172,7 +175,7 @@ fn needed(document: &Value, components: &Map<String, Value>) -> BTreeSet<String>
     needed
 }
 
-/// The components that a schema names.
+/// Returns the components that a schema refers to.
 fn references(schema: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![schema];
@@ -210,7 +213,7 @@ fn each_reference(value: &mut Value, change: &impl Fn(&mut String)) {
     }
 }
 
-/// Any value is `true`, too, which not every program takes.
+/// A schema for any value may be `true`, which not every program accepts.
 fn as_object(schema: Value) -> Value {
     match schema {
         Value::Bool(true) => json!({}),
@@ -218,7 +221,7 @@ fn as_object(schema: Value) -> Value {
     }
 }
 
-/// A reference to a component.
+/// Returns a reference to a component.
 pub(super) fn component(name: &str) -> Value {
     json!({ "$ref": format!("{COMPONENTS}{name}") })
 }

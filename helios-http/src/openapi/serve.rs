@@ -1,4 +1,4 @@
-//! The document and its page, as services that are mounted.
+//! The document and its page, as mounted services.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ use crate::openapi::settings::OpenApi;
 use crate::openapi::unknown::Unknown;
 use crate::routing::mount::{BoxedService, boxed};
 
-/// What is served: made when the app has started, as the document needs all of it.
+/// The served texts. They are set once the app has started, since the document needs all routes.
 #[derive(Clone, Default)]
 pub(crate) struct Served(Arc<OnceLock<Texts>>);
 
@@ -40,7 +40,7 @@ impl Served {
         let _ = self.0.set(texts);
     }
 
-    /// The services, each with the path at which it is mounted.
+    /// Returns the services, each with its path.
     pub(crate) fn services(&self, settings: &OpenApi) -> Vec<(String, BoxedService)> {
         const JSON: &str = "application/json";
         let mut services = vec![
@@ -69,7 +69,7 @@ impl Served {
     }
 }
 
-/// Makes what is served. Returns what the documents do not say.
+/// Generates the served texts. Returns what the documents leave open.
 pub(crate) fn set(
     served: &[(OpenApi, Served)],
     operations: &[Operation],

@@ -1,9 +1,9 @@
-//! [`OpenApi`]: where the document is served, and what it says of the app as a whole.
+//! [`OpenApi`], the settings of the document.
 
 use crate::openapi::describe::About;
 
-/// Where the OpenAPI document is served, and what it says of the app as a whole: what [`Helios::openapi`](crate::Helios::openapi) takes. A
-/// path alone is enough.
+/// Settings of the OpenAPI document for [`Helios::openapi`](crate::Helios::openapi): where it is served, and what it
+/// says about the app as a whole. A path alone is enough.
 ///
 /// ```
 /// use helios::openapi::OpenApi;
@@ -14,7 +14,7 @@ use crate::openapi::describe::About;
 ///
 /// #[controller(prefix = "clock")]
 /// impl Clock {
-///     /// Says how late it is.
+///     /// Returns the time.
 ///     #[get("{zone}")]
 ///     fn zone(&self, #[param] zone: String) -> String {
 ///         format!("it is late in {zone}")
@@ -34,7 +34,7 @@ use crate::openapi::describe::About;
 /// # let app = helios::testing::TestApp::start(app).unwrap();
 /// let document: serde_json::Value = app.get("/openapi.json").await.json();
 /// assert_eq!(document["info"]["title"], "Clocks");
-/// assert_eq!(document["paths"]["/clock/{zone}"]["get"]["summary"], "Says how late it is.");
+/// assert_eq!(document["paths"]["/clock/{zone}"]["get"]["summary"], "Returns the time.");
 /// assert_eq!(app.get("/openapi-3.1.json").await.json::<serde_json::Value>()["openapi"], "3.1.1");
 /// # }
 /// # run(app);
@@ -51,22 +51,22 @@ pub struct OpenApi {
     pub(crate) servers: Vec<String>,
 }
 
-/// What shows the document on the page.
+/// The script that shows the document on the page.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) url: String,
-    /// `None` for one of the app's own.
+    /// `None` for a script of the app's own.
     pub(crate) integrity: Option<&'static str>,
 }
 
-/// One version of Scalar, which the page names with the hash of what it is.
+/// One version of Scalar. The page names it together with its hash.
 const SCALAR: &str =
     "https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.76.0/dist/browser/standalone.js";
 const SCALAR_HASH: &str = "sha384-oH1C0RwqcwbVXkC+r8A+4qRoyEUQdtxAzOwumkxZtQBBcsy61FOoPt7B50OVJYYQ";
 
 impl OpenApi {
-    /// Serves the document of OpenAPI 3.2 at `path`, and beside it that of 3.1 for programs that do not know 3.2 yet: beside
-    /// `/openapi.json` it is `/openapi-3.1.json`.
+    /// Serves the document of OpenAPI 3.2 at `path`. The one of 3.1, for programs that do not support 3.2 yet, is
+    /// served beside it. For `/openapi.json` that is `/openapi-3.1.json`.
     pub fn at(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -82,14 +82,15 @@ impl OpenApi {
         }
     }
 
-    /// Serves a page for people at `path`. It shows the document with [Scalar](https://scalar.com), of which it loads one version from
-    /// jsDelivr and no other, by its hash; [`OpenApi::script`] names a copy of your own. Default: no page.
+    /// Serves a page for people at `path`. It shows the document with [Scalar](https://scalar.com). It loads exactly
+    /// one version from jsDelivr, which it checks by its hash. [`OpenApi::script`] names a copy of your own. Default:
+    /// no page.
     pub fn page(mut self, path: impl Into<String>) -> Self {
         self.page = Some(path.into());
         self
     }
 
-    /// Loads the page's script from `url`, such as `/static/scalar.js`, in place of the one on jsDelivr.
+    /// Loads the page's script from `url`, such as `/static/scalar.js`, instead of jsDelivr.
     ///
     /// ```
     /// use helios::openapi::OpenApi;
@@ -104,31 +105,32 @@ impl OpenApi {
         self
     }
 
-    /// Calls the API so. Default: the name of the package that has the `#[server]`.
+    /// Sets the name of the API. Default: the name of the package with the `#[server]`.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
     }
 
-    /// Says which version of the API it is. Default: that of the package.
+    /// Sets the version of the API. Default: the version of the package.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Says what the API is for, in Markdown.
+    /// Describes the API, in Markdown.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Names a URL below which the API is found, such as `https://api.example.org`. Default: where the document is.
+    /// Adds a URL below which the API is served, such as `https://api.example.org`. Default: the server of the
+    /// document.
     pub fn server(mut self, url: impl Into<String>) -> Self {
         self.servers.push(url.into());
         self
     }
 
-    /// The path of the document of 3.1.
+    /// Returns the path of the document of 3.1.
     pub(crate) fn path_of_3_1(&self) -> String {
         match self.path.rsplit_once('.') {
             Some((before, ending)) if !ending.contains('/') => format!("{before}-3.1.{ending}"),
@@ -146,7 +148,7 @@ impl OpenApi {
 }
 
 impl Default for OpenApi {
-    /// As [`OpenApi::at`] with `/openapi.json`.
+    /// Same as [`OpenApi::at`] with `/openapi.json`.
     fn default() -> Self {
         Self::at("/openapi.json")
     }

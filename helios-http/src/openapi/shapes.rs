@@ -1,19 +1,19 @@
-//! What a type says of a route, chosen by its shape, as [`helios_core::reply`] chooses what becomes of its value. Nothing is run but
-//! the rungs: of the handler only the types are looked at.
+//! Chooses by the shape of a type what it says about a route, as [`helios_core::reply`] chooses how to turn its value
+//! into a response. Only the rungs run. Of the handler, only the types are used.
 
 use helios_core::reply::Shape;
 
-/// The shape of what a function gives.
+/// Returns the shape of a function's return type.
 pub fn returned<T>(_: impl FnOnce() -> T) -> Shape<T> {
     Shape::new()
 }
 
-/// The shape of what an async function gives.
+/// Returns the shape of an async function's output.
 pub fn awaited<F: Future>(_: impl FnOnce() -> F) -> Shape<F::Output> {
     Shape::new()
 }
 
-/// The schema of a type, or that it has none.
+/// Returns the schema of a type, or that it has none.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __schema {
@@ -23,7 +23,7 @@ macro_rules! __schema {
     }};
 }
 
-/// A value as JSON, if it serialises.
+/// Returns a value as JSON, if it serialises.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __default_value {
@@ -50,7 +50,7 @@ macro_rules! __described_argument {
     }};
 }
 
-/// Describes what a plain route gives.
+/// Describes the return type of a plain route.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __described_reply {
@@ -66,7 +66,7 @@ macro_rules! __described_reply {
     }};
 }
 
-/// Describes the stream that a route gives.
+/// Describes the stream that a route returns.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __described_stream {
@@ -128,20 +128,20 @@ mod rungs {
     use crate::sse::{SseReply, SseStream};
 
     impl Description {
-        /// Where the rungs list errors.
+        /// Returns the errors, to which the rungs add.
         pub fn errors_mut(&mut self) -> &mut Errors {
             &mut self.errors
         }
     }
 
-    /// Stands for a type that does not matter.
+    /// A type that does not matter.
     pub struct Nothing;
 
     pub trait SchemaOwn {
         fn schema(&self) -> TypeSchema;
     }
 
-    /// A type of Helios' own, of which its crate does not know the schema.
+    /// A type of Helios itself whose schema its crate does not provide.
     impl SchemaOwn for &&Shape<ClientId> {
         fn schema(&self) -> TypeSchema {
             TypeSchema::of::<uuid::Uuid>()
@@ -309,7 +309,7 @@ mod rungs {
         }
     }
 
-    /// The types whose answer is known.
+    /// Types whose response is known.
     pub trait ContentKnown {
         type Value;
         fn content(&self, told: &mut Description) -> Shape<Self::Value>;
@@ -385,7 +385,7 @@ mod rungs {
         }
     }
 
-    /// The extractors that are known.
+    /// Extractors that are known.
     pub trait ArgumentKnown {
         type Value;
         fn argument(&self, told: &mut Description) -> Shape<Self::Value>;
@@ -476,7 +476,7 @@ mod rungs {
         fn items(&self) -> Shape<SseStream>;
     }
 
-    /// What is sent on a handle cannot be seen.
+    /// Events that are sent on a handle cannot be seen in its type.
     impl<T> ItemsUnseen for Shape<T> {
         fn items(&self) -> Shape<SseStream> {
             Shape::new()

@@ -1,10 +1,10 @@
-//! [`Unknown`]: what a document does not say, and what to write so that it does.
+//! [`Unknown`], a gap in a document and how to fill it.
 
 use std::fmt;
 
 use helios_core::route::Verb;
 
-/// Something that the document does not say of a route, since no type says it. Its text says what to write.
+/// A gap in the document, because no type says what a route does. Its text says what to write.
 ///
 /// ```
 /// use helios::axum_core::response::{IntoResponse, Response};
@@ -37,9 +37,9 @@ pub struct Unknown {
     pub path: String,
     /// Controller and method, such as `User::find`.
     pub handler: String,
-    /// What is not known.
+    /// The missing information.
     pub what: String,
-    /// How it is declared.
+    /// How to declare it.
     pub declare: String,
 }
 

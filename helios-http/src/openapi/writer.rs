@@ -1,4 +1,5 @@
-//! Writes the operations, one after the other, and gathers what they need. `request` has what they take, `responses` what they give.
+//! Writes the operations one by one, and collects what they refer to. `request` writes their input, `responses` their
+//! output.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::schema::Schemas;
 use crate::openapi::unknown::Unknown;
 
-/// Writes the operations, and gathers what they need.
+/// Writes the operations, and collects what they refer to.
 pub(super) struct Writer<'a> {
     pub(super) app: &'a Whole<'a>,
     pub(super) schemas: Schemas,
@@ -36,7 +37,7 @@ impl<'a> Writer<'a> {
 impl Writer<'_> {
     pub(super) fn paths(&mut self, operations: &[Operation]) -> Map<String, Value> {
         let mut paths = Map::new();
-        // Two templates of one shape are one path, with the names of the first.
+        // Templates of the same shape are one path, with the parameter names of the first.
         let mut names: BTreeMap<String, Arc<Template>> = BTreeMap::new();
         for operation in operations {
             if operation.meta.verb == Verb::Any {
@@ -112,7 +113,7 @@ impl Writer<'_> {
             written["requestBody"] = body;
         }
         self.arguments(operation, &told);
-        // Of a guard that says nothing it is not known whether it asks for credentials.
+        // It is not known whether a guard that does not declare its credentials requires any.
         if !operation.security.is_empty() {
             written["security"] = self.security(&operation.security).into();
         } else if !operation.is_guarded {
@@ -121,7 +122,7 @@ impl Writer<'_> {
         written["responses"] = Value::Object(self.responses(operation, &told));
         written
     }
-    /// Extractors of others may read anything.
+    /// Extractors from other crates may read anything.
     fn arguments(&mut self, operation: &Operation, told: &Description) {
         if told.accepts.is_some() {
             return;
@@ -133,7 +134,7 @@ impl Writer<'_> {
         }
     }
 
-    /// One of each guard's kinds of credentials: every combination is an alternative.
+    /// Every combination of one kind of credentials for each guard is an alternative.
     fn security(&mut self, guards: &[Security]) -> Vec<Value> {
         let mut alternatives = vec![Map::new()];
         for security in guards {
@@ -173,14 +174,14 @@ fn written_scheme(scheme: &Scheme) -> (String, Value) {
     }
 }
 
-/// The first paragraph of a doc comment in one line, and what follows it.
+/// Splits a doc comment into its first paragraph, on one line, and the rest.
 fn split(docs: &str) -> (String, String) {
     let docs = docs.trim();
     let (first, rest) = docs.split_once("\n\n").unwrap_or((docs, ""));
     (first.replace('\n', " "), rest.trim().to_owned())
 }
 
-/// The operation's id.
+/// Returns the operation's id.
 pub(super) fn id(place: Place) -> String {
     format!("{}.{}", place.controller, place.handler)
 }

@@ -1,4 +1,4 @@
-//! What an app's routes share when they answer.
+//! State shared by the app's routes when they answer.
 
 use std::fmt;
 use std::ops::Deref;
@@ -16,12 +16,11 @@ pub(crate) struct AppContext {
     pub(crate) error_format: Option<ErrorFormat>,
 }
 
-/// How errors are written, if not as problem JSON.
+/// Writes errors in another format than problem JSON.
 pub(crate) type ErrorFormat = Box<dyn Fn(&ErrorReport<'_>) -> Response + Send + Sync>;
 
-/// An error as its client may know it, and the request that it answers: what
-/// [`error_format`](crate::Helios::error_format) is given. It is the [`HttpError`] in all else; of a 5xx that has neither detail nor
-/// source, which are for the log.
+/// An error as its client may see it, and the request that it answers. [`error_format`](crate::Helios::error_format)
+/// receives it. It derefs to the [`HttpError`]. The one of a 5xx has neither detail nor source, which are for the log.
 ///
 /// ```
 /// use helios::axum_core::response::{IntoResponse, Response};
@@ -42,7 +41,8 @@ pub struct ErrorReport<'a> {
 }
 
 impl ErrorReport<'_> {
-    /// Returns the request as it came to its route, before guards. [`RequestContext::route`] is empty if there is no route.
+    /// Returns the request as it came to its route, before guards. [`RequestContext::route`] is empty if there is no
+    /// route.
     #[must_use]
     pub fn request(&self) -> &RequestContext {
         self.request
@@ -70,14 +70,15 @@ impl fmt::Display for ErrorReport<'_> {
 }
 
 impl IntoResponse for ErrorReport<'_> {
-    /// Problem JSON, as without a format.
+    /// Returns problem JSON, as without a format.
     fn into_response(self) -> Response {
         self.error.into_response()
     }
 }
 
 impl AppContext {
-    /// The format gets the error as a client may know it; layers find it as it is. Where it panics, problem JSON says so.
+    /// Renders an error. The format receives the error as a client may see it. Layers find the full error in the
+    /// extensions. If the format panics, the client gets problem JSON for that.
     pub(crate) fn render(&self, error: HttpError, asked: Option<&RequestContext>) -> Response {
         let (Some(format), Some(asked)) = (&self.error_format, asked) else {
             return error.into_response();

@@ -1,4 +1,4 @@
-//! One route with everything that it needs, its controller's type forgotten.
+//! A route with everything that it needs, without the type of its controller.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ pub(crate) struct Endpoint {
     pub(crate) meta: RouteMeta,
     pub(crate) controller: &'static str,
     pub(crate) template: Arc<Template>,
-    /// Of the app or the module that the route belongs to.
+    /// The container of the app or the module that the route belongs to.
     pub(crate) container: Arc<Container>,
-    /// The status of successful responses, if it is not the handler's own.
+    /// The status of successful responses, unless the handler sets one.
     pub(crate) status: Option<StatusCode>,
     pub(crate) pipeline: Pipeline,
     pub(crate) target: Target,
@@ -38,7 +38,7 @@ impl Endpoint {
     }
 }
 
-/// What stands around a handler, each list outer to inner.
+/// Guards, interceptors, mappers and filters around a handler, each list from outer to inner.
 #[derive(Clone, Default)]
 pub(crate) struct Pipeline {
     pub(crate) guards: Vec<Arc<dyn DynGuard>>,
@@ -48,7 +48,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// This pipeline, with what `table` adds inside of it.
+    /// Returns this pipeline with the entries of `table` inside it.
     pub(crate) fn with(
         &self,
         who: &str,
@@ -75,27 +75,27 @@ fn resolve<T: ?Sized>(who: &str, entries: &[Entry<T>], resolver: &mut Resolver<'
         .collect()
 }
 
-/// The hidden function of a plain route.
+/// The generated function of a plain route.
 pub type HttpHandler<C> = for<'a> fn(&'a C, &'a mut Call) -> BoxFuture<'a, Reply>;
 
-/// The hidden function of an SSE route. The future is the whole stream: it binds, calls, opens and forwards.
+/// The generated function of an SSE route. The future is the whole stream. It binds, calls, opens and forwards.
 pub type SseHandler<C> = fn(Arc<C>, SseCall) -> BoxFuture<'static, Outcome>;
 
-/// The hidden function behind a route.
+/// The generated function of a route.
 pub enum Handler<C: 'static> {
-    /// Gives one response.
+    /// Returns one response.
     Http(HttpHandler<C>),
-    /// Opens a stream, which has these options.
+    /// Opens a stream with these options.
     Sse(SseHandler<C>, StreamTable),
 }
 
-/// The handler with its instance, and what it needs to open a stream.
+/// The handler with its controller, and the options to open a stream.
 pub(crate) enum Target {
     Http(Box<dyn CallHttp>),
     Sse(Box<dyn CallSse>, Arc<StreamRoute>),
 }
 
-/// The hidden function with its instance, the controller's type forgotten.
+/// The generated function with its controller, whose type is erased.
 pub(crate) enum BoundHandler {
     Http(Box<dyn CallHttp>),
     Sse(Box<dyn CallSse>, &'static StreamTable),

@@ -1,4 +1,4 @@
-//! Services of others below a path, such as static files.
+//! Services mounted below a path, such as static files.
 
 mod body;
 
@@ -29,7 +29,7 @@ use crate::routing::endpoint::Pipeline;
 use crate::routing::pipeline;
 use body::drained;
 
-/// A service with any body as one that the app can keep.
+/// A service that the app can store, whatever the type of its body was.
 pub(crate) type BoxedService = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
 pub(crate) fn boxed<S, B>(service: S) -> BoxedService
@@ -49,17 +49,17 @@ where
 
 /// A service below a path.
 pub(crate) struct Mount {
-    /// In the one form of paths. Begins with a slash and does not end with one; empty for everything.
+    /// Normalised. Begins with a slash and does not end with one; empty for a mount of everything.
     prefix: String,
     /// The prefix, as guards and filters see it.
     route: Arc<Template>,
-    /// Its guards, and the filters for what they refuse.
+    /// The guards, and the filters for their errors.
     pipeline: Pipeline,
     service: BoxedService,
 }
 
 impl Mount {
-    /// The prefix is in its one form, as [`form_of_prefix`] gives it.
+    /// Creates a mount. The prefix is normalised, as [`form_of_prefix`] returns it.
     pub(crate) fn new(prefix: String, pipeline: Pipeline, service: BoxedService) -> Self {
         Self {
             route: Arc::new(Template::join([prefix.as_str()])),
@@ -74,9 +74,9 @@ impl Mount {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// What the service sees of a target below it, as it was spelled.
+    /// Returns the target without the prefix, spelled as the client sent it.
     fn strip(&self, uri: &Uri) -> Option<Uri> {
-        // The form has as many slashes as the path.
+        // The normalised path has as many slashes as the original.
         let slashes = self.prefix.matches('/').count();
         let path = match uri.path().match_indices('/').nth(slashes) {
             Some((at, _)) => &uri.path()[at..],
@@ -90,7 +90,7 @@ impl Mount {
         Uri::from_parts(parts).ok()
     }
 
-    /// Asks the guards, and then the service.
+    /// Runs the guards, and then calls the service.
     async fn answer(
         &self,
         request: Request<Body>,
@@ -120,13 +120,13 @@ impl Mount {
                 None => refused(HttpError::internal("the mounted service panicked")),
             },
             () = running.over.cancelled() => {
-                refused(HttpError::service_unavailable("the server went down before the mounted service had answered"))
+                refused(HttpError::service_unavailable("the server shut down before the mounted service answered"))
             }
         }
     }
 }
 
-/// The one form of a mount's prefix.
+/// Normalises a mount's prefix.
 pub(crate) fn form_of_prefix(prefix: &str) -> String {
     match prefix.trim_matches('/') {
         "" => String::new(),
@@ -136,9 +136,9 @@ pub(crate) fn form_of_prefix(prefix: &str) -> String {
 
 /// All mounts of an app.
 pub(crate) struct Mounts {
-    /// The longest prefix first.
+    /// Sorted by length, the longest prefix first.
     mounts: Vec<Mount>,
-    /// The first segments of controllers' prefixes: what is below them is the app's own, and not for a mount of everything.
+    /// The first segments of controllers' prefixes. Paths below them belong to the app, not to a mount of everything.
     own: HashSet<String>,
     answers: Arc<MountedAnswers>,
 }
@@ -157,7 +157,7 @@ impl Mounts {
         }
     }
 
-    /// Answers a request that no route answers, with `error` if no mount does.
+    /// Answers a request that has no route. Without a mount, the answer is `error`.
     pub(crate) async fn answer(
         &self,
         request: Request<Body>,
@@ -175,8 +175,8 @@ impl Mounts {
         }
     }
 
-    /// The mount that a path is below. Where a slash is doubled or escaped, services differ in what they take the path for: a
-    /// path that would then belong to another mount must not get around the guards of that one.
+    /// Finds the mount above a path. Services interpret doubled and escaped slashes differently. A path that could then
+    /// belong to another mount is refused, since it would bypass the guards of that mount.
     fn find(&self, form: &str) -> Result<Option<&Mount>, HttpError> {
         let found = self.below(form);
         let Some(other) = read_otherwise(form) else {
@@ -214,7 +214,7 @@ pub(crate) fn first_segment(path: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// The path as services read it that decode slashes and merge them, if that is another.
+/// Returns the path as services read it that decode and merge slashes, if it differs.
 pub(crate) fn read_otherwise(form: &str) -> Option<String> {
     if !form.contains("//") && !form.contains("%2F") && !form.contains("%5C") {
         return None;
@@ -243,7 +243,7 @@ mod tests {
         Mounts::new(prefixes.iter().map(mount).collect(), own, Arc::default())
     }
 
-    /// The prefix of the mount that is found, and what its service sees.
+    /// Returns the prefix of the mount that is found, and the path that its service sees.
     fn seen(prefixes: &[&str], target: &str) -> Option<(String, String)> {
         let (mounts, uri) = (mounts(prefixes), target.parse::<Uri>().unwrap());
         let found = mounts.find(&normal_form(uri.path()));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_sees_the_rest_of_the_path_and_only_whole_segments_count() {
+    fn a_mount_sees_the_path_after_its_whole_prefix() {
         assert_eq!(
             strip("/static", "/static/a.css?v=1").as_deref(),
             Some("/a.css?v=1")
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_is_found_by_every_spelling_and_sees_the_one_that_was_sent() {
+    fn every_spelling_finds_the_mount_which_sees_the_one_sent() {
         assert_eq!(
             strip("/café/~me", "/caf%c3%a9/%7Eme/%7ea/").as_deref(),
             Some("/%7ea/")
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_of_everything_leaves_the_app_what_is_below_its_controllers() {
+    fn a_mount_of_everything_leaves_controllers_their_paths() {
         assert_eq!(seen(&["/"], "/api"), None);
         assert_eq!(seen(&["/"], "/%61pi/none"), None);
         assert_eq!(strip("/", "/apis").as_deref(), Some("/apis"));

@@ -24,7 +24,7 @@ use crate::routing::endpoint::{CallHttp, Endpoint, Pipeline, Target};
 use crate::sse::answer::Answer;
 use crate::sse::open::open;
 
-/// Answers a request, whatever happens: what others have written, and may panic, is caught where it is called.
+/// Answers a request in any case. Panics in user code are caught where it is called.
 pub(crate) async fn answer(
     endpoint: &Endpoint,
     request: RequestContext,
@@ -32,24 +32,24 @@ pub(crate) async fn answer(
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Answer {
-    // For the app's own format of errors.
+    // Kept for the app's own format of errors.
     let asked = app.error_format.is_some().then(|| request.clone());
     let head = ResponseHead::default();
-    // Pinned where it stands: to move a future is to copy all that it may ever hold.
+    // Pinned in place, because moving a future copies all the memory that it may ever need.
     let reply = pin!(reply(endpoint, request, &head, body, app, peer));
     let reply = caught_in("a handler", reply).await;
     let reply = reply.unwrap_or_else(|| Err(panicked("the handler panicked")));
     let is_error = reply.is_err();
     let mut answer =
         reply.unwrap_or_else(|error| refuse(of(endpoint), app, error, asked.as_ref()).into());
-    // Also where the handler's error was answered by an interceptor, or its stream refused.
+    // This also covers an error that an interceptor answered, and a stream that was refused.
     if is_error || !head.is_applied() {
         head.apply_to_error(answer.headers_mut());
     }
     answer
 }
 
-/// Guards, interceptors around binding and handler, filters for what fails.
+/// Runs guards, then interceptors around binding and handler, and filters on errors.
 async fn reply(
     endpoint: &Endpoint,
     mut request: RequestContext,
@@ -61,7 +61,7 @@ async fn reply(
     if let Err(error) = admit(&endpoint.pipeline, &mut request).await {
         return filtered(&endpoint.pipeline, error, &request, head).await;
     }
-    // The handler takes the request, so filters get a copy, which a stream keeps.
+    // The handler consumes the request, so filters get a copy, which a stream keeps.
     let kept = (!endpoint.pipeline.filters.is_empty()).then(|| Arc::new(request.clone()));
     let mut handler = Innermost {
         endpoint,
@@ -84,12 +84,12 @@ async fn reply(
     }
 }
 
-/// The error of a panic, which is in the log already.
+/// Returns the error of a panic, which has been logged already.
 fn panicked(what: &'static str) -> HttpError {
     HttpError::internal(what).with_source(SseError::Panicked)
 }
 
-/// Asks the guards before a mounted service, and gives the answer to whom they refuse.
+/// Runs the guards before a mounted service. Returns the answer if they refuse.
 pub(crate) async fn guarded(
     pipeline: &Pipeline,
     request: &mut RequestContext,
@@ -119,7 +119,7 @@ async fn admit(pipeline: &Pipeline, request: &mut RequestContext) -> Result<(), 
     Ok(())
 }
 
-/// The answer of the first filter that knows the error, inner ones first; else the error.
+/// Returns the answer of the first filter that knows the error, inner ones first, or else the error.
 async fn filtered(
     pipeline: &Pipeline,
     error: HttpError,
@@ -135,7 +135,7 @@ async fn filtered(
     Err(error)
 }
 
-/// Binding and the handler: what interceptors wrap.
+/// Binding and the handler, which interceptors wrap.
 struct Innermost<'a> {
     endpoint: &'a Endpoint,
     head: &'a ResponseHead,
@@ -147,7 +147,7 @@ struct Innermost<'a> {
 }
 
 impl Innermost<'_> {
-    /// The reply, and the request if the handler is done with it.
+    /// Returns the reply, and the request if the handler no longer needs it.
     async fn call(
         &mut self,
         request: RequestContext,
@@ -186,7 +186,7 @@ impl InnerHandler for Innermost<'_> {
     }
 }
 
-/// What a plain handler answers, with what is put over it.
+/// Returns the response of a plain handler with the status, mappers and head applied.
 async fn reply_of(
     endpoint: &Endpoint,
     handler: &dyn CallHttp,
@@ -199,14 +199,14 @@ async fn reply_of(
     }
     let mappers = &endpoint.pipeline.mappers;
     if !mappers.is_empty() {
-        // Boxed: most routes map nothing, and it would be a third of what answers a request.
+        // Boxed because most routes map nothing, and the future would be a third of the one that answers a request.
         let mut head = head.clone();
         response = Box::pin(mapped(response, mappers, &call.request, &mut head)).await?;
     }
     Ok(with_head(response, head))
 }
 
-/// Route and handler, for the log.
+/// Returns route and handler, for the log.
 fn of(endpoint: &Endpoint) -> (&str, &'static str) {
     (endpoint.template.as_str(), endpoint.meta.handler)
 }
@@ -218,7 +218,7 @@ fn refuse(
     asked: Option<&RequestContext>,
 ) -> Response {
     let log = || {
-        // A panic is in the log.
+        // A panic has been logged already.
         let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
         if error.status().is_server_error() && !is_panic {
             log_failure!(
@@ -234,7 +234,7 @@ fn refuse(
     app.render(error, asked)
 }
 
-/// Drops the body of a response to HEAD, and keeps what its headers say of it. A 204 has no body that they could speak of (RFC
+/// Drops the body of a response to HEAD, and keeps its headers. A 204 has no body that a length could describe (RFC
 /// 9110, section 8.6).
 pub(crate) fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();

@@ -1,4 +1,4 @@
-//! What generated code takes from the container, beyond plain `Arc<T>`s.
+//! Functions by which generated code reads from the container, except for plain `Arc<T>`s.
 
 use std::sync::Arc;
 
@@ -12,32 +12,32 @@ use http::{HeaderName, HeaderValue};
 
 use crate::sse::SseService;
 
-/// A resolved guard, its type forgotten.
+/// Erases the type of a resolved guard.
 pub fn guard<G: Guard>(guard: Option<Arc<G>>) -> Option<Arc<dyn DynGuard>> {
     guard.map(|guard| guard as Arc<dyn DynGuard>)
 }
 
-/// A resolved interceptor, its type forgotten.
+/// Erases the type of a resolved interceptor.
 pub fn interceptor<I: Interceptor>(interceptor: Option<Arc<I>>) -> Option<Arc<dyn DynInterceptor>> {
     interceptor.map(|interceptor| interceptor as Arc<dyn DynInterceptor>)
 }
 
-/// A resolved filter, its type forgotten.
+/// Erases the type of a resolved filter.
 pub fn filter<F: Filter>(filter: Option<Arc<F>>) -> Option<Arc<dyn DynFilter>> {
     filter.map(|filter| filter as Arc<dyn DynFilter>)
 }
 
-/// An `SseService` field of an injectable type.
+/// Returns an `SseService` for a field of an injectable type.
 pub fn field_sse(resolver: &mut Resolver<'_>) -> Option<SseService> {
     resolver.provided::<SseService>().map(|sse| (*sse).clone())
 }
 
-/// An `#[inject_sse]` argument.
+/// Returns the value of an `#[inject_sse]` argument.
 pub fn inject_sse(call: &mut Call) -> Option<SseService> {
     bind::inject::<SseService>(call).map(|sse| (*sse).clone())
 }
 
-/// A `#[header(name, value)]` of a route; both were checked when they were compiled.
+/// Sets a `#[header(name, value)]` of a route. Both were checked at compile time.
 pub fn set_header(call: &mut Call, name: &'static str, value: &'static str) {
     let (name, value) = (
         HeaderName::from_static(name),

@@ -1,4 +1,4 @@
-//! From method and path to an endpoint.
+//! Finds the endpoint of a method and a path.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::error::{Place, StartupFault};
 use crate::routing::endpoint::Endpoint;
 use crate::sse::options::StreamOptions;
 
-/// The longest path that is told not to be there, in bytes.
+/// The longest path that a 404 quotes, in bytes.
 const LONGEST_PATH: usize = 200;
 
-/// The verbs, each at its own number.
+/// The verbs, in the order of their discriminants.
 const VERBS: [Verb; 8] = [
     Verb::Get,
     Verb::Post,
@@ -30,32 +30,32 @@ const VERBS: [Verb; 8] = [
     Verb::Any,
 ];
 
-/// All routes of an app: a tree for each verb that has routes of its own, and one for all other methods. So a route takes no
-/// path away from another verb.
+/// All routes of an app. Each verb with routes of its own has a tree, and all other methods share one. So a route never
+/// hides a path from another verb.
 #[derive(Default)]
 pub(crate) struct Router {
     endpoints: Vec<Arc<Endpoint>>,
     trees: [Option<Tree>; VERBS.len()],
 }
 
-/// The paths that one verb answers. One slash at the end of a path does not matter: `/user/` is answered as `/user` is, without
-/// a redirect, which an `EventSource` across origins would not survive. Only `{*rest}` sees it.
+/// The paths that one verb answers. One slash at the end of a path does not matter. `/user/` is answered like `/user`,
+/// without a redirect, which would break a cross-origin `EventSource`. Only `{*rest}` sees the slash.
 struct Tree {
     paths: matchit::Router<usize>,
-    /// For paths that end in a slash, which is cut off before; needed only where there is a `{*rest}`.
+    /// For paths that end in a slash, which is cut off first. Needed only if there is a `{*rest}`.
     slashed: Option<matchit::Router<usize>>,
 }
 
-/// What a request meets.
+/// The result of a lookup.
 pub(crate) enum Matched {
     /// An endpoint, with the decoded parameters of the path.
     Endpoint(Arc<Endpoint>, Vec<String>),
-    /// No handler, but an answer: OPTIONS.
+    /// No handler, but an answer to OPTIONS.
     Options(HeaderValue),
 }
 
 impl Router {
-    /// Notes in `faults` which endpoints cannot be told apart.
+    /// Creates the router. Adds to `faults` the endpoints that cannot be told apart.
     pub(crate) fn new(endpoints: Vec<Endpoint>, faults: &mut Vec<StartupFault>) -> Self {
         let shape = |endpoint: &Endpoint| endpoint.template.shape();
         let shapes: Vec<_> = endpoints.iter().map(shape).collect();
@@ -107,7 +107,8 @@ impl Router {
         Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_header(ALLOW, allow))
     }
 
-    /// The tree of a verb: its own; for HEAD that of GET; else the one of the routes for any method.
+    /// Returns the tree of a verb. That is its own one, for HEAD else that of GET, or else the tree of routes for any
+    /// method.
     fn tree(&self, verb: Verb) -> Option<&Tree> {
         let own = |verb: Verb| self.trees[verb as usize].as_ref();
         let head = || match verb {
@@ -117,7 +118,7 @@ impl Router {
         own(verb).or_else(head).or_else(|| own(Verb::Any))
     }
 
-    /// The methods that answer a path which no route for any method answers; `None` if there are none.
+    /// Lists the methods that answer a path, or returns `None` if there are none. The path has no route for any method.
     fn allowed(&self, path: &str) -> Option<String> {
         let answers = |verb: Verb| {
             let tree = self.trees[verb as usize].as_ref();
@@ -131,7 +132,7 @@ impl Router {
         };
         let mut allowed = VERBS.into_iter().filter(is_allowed).peekable();
         allowed.peek()?;
-        // OPTIONS is answered wherever anything is.
+        // OPTIONS is answered wherever another method is.
         let others = allowed.filter(|verb| *verb != Verb::Options);
         let mut names = String::with_capacity(64);
         for verb in others.chain([Verb::Options]) {
@@ -149,7 +150,7 @@ impl Router {
 }
 
 impl Tree {
-    /// Notes in `ambiguous` which of the routes cannot be told from those before, and why.
+    /// Creates a tree. Adds to `ambiguous` the routes that cannot be told apart from earlier ones, and why.
     fn new(routes: &[(usize, &str)], ambiguous: &mut BTreeMap<usize, String>) -> Self {
         let mut insert = |paths: &mut matchit::Router<usize>, path: &str, index| {
             if let Err(error) = paths.insert(path, index) {
@@ -162,7 +163,8 @@ impl Tree {
             insert(&mut paths, shape, *index);
             insert(&mut slashed, shape, *index);
         }
-        // matchit's `{*rest}` is never empty: such paths are there by name, unless another route is there.
+        // matchit's `{*rest}` is never empty, so the path without a rest is added as well, unless it has a route
+        // already.
         let mut has_rest = false;
         for (index, shape) in routes {
             let Some((before, _)) = shape.rsplit_once("{*") else {
@@ -193,8 +195,7 @@ impl Tree {
     }
 }
 
-/// What the tree of a verb holds: its own routes; for HEAD, where it has none, those of GET; and where there are none either,
-/// those for any method.
+/// Returns the routes in the tree of a verb: its own routes, then for HEAD those of GET, and then those for any method.
 fn routes_of<'a>(
     verb: Verb,
     endpoints: &[Endpoint],
@@ -214,7 +215,7 @@ fn routes_of<'a>(
     routes.filter(|(_, shape)| known.insert(*shape)).collect()
 }
 
-/// Endpoints of one verb at the same paths.
+/// Finds endpoints of one verb at the same path.
 fn collisions(endpoints: &[Endpoint], shapes: &[String]) -> Vec<StartupFault> {
     let mut known: HashMap<_, &Endpoint> = HashMap::new();
     let mut faults = Vec::new();
@@ -240,7 +241,7 @@ pub(crate) fn place(endpoint: &Endpoint) -> Place {
     }
 }
 
-/// The values of a template's parameters, in order.
+/// Decodes the values of a template's parameters, in order.
 fn decoded_params(
     template: &Template,
     path: &str,
@@ -267,7 +268,7 @@ fn decoded(value: &str) -> Result<String, HttpError> {
         .map_err(|_| HttpError::bad_request("the path is not percent-encoded UTF-8"))
 }
 
-/// A route as it is listed.
+/// A route in the list of routes.
 ///
 /// ```
 /// use helios::http::{RouteInfo, RouteKind, Routes};
@@ -286,14 +287,14 @@ pub struct RouteInfo {
     pub path: String,
     /// Controller and method, such as `User::find`.
     pub handler: String,
-    /// What it gives.
+    /// Whether it gives a response or a stream.
     pub kind: RouteKind,
-    /// The options of its streams, if it gives any.
+    /// The options of its streams, if it is an SSE route.
     pub stream: Option<StreamOptions>,
 }
 
-/// The routes of an app, by path and method, from [`HeliosService::routes`](crate::HeliosService::routes). Its `Display` is
-/// a table for people, which `listen` prints. The answers to HEAD and OPTIONS that no handler gives are not among them.
+/// The routes of an app, by path and method, from [`HeliosService::routes`](crate::HeliosService::routes). Its
+/// `Display` is a table for people, which `listen` prints. It does not list the automatic answers to HEAD and OPTIONS.
 ///
 /// ```
 /// use helios::prelude::*;

@@ -42,7 +42,7 @@ pub(crate) struct RouteService {
     routing: Arc<Routing>,
 }
 
-/// What is routed to, and what all routes share.
+/// The targets of routing, and the state that all routes share.
 pub(crate) struct Routing {
     pub(crate) router: Router,
     pub(crate) mounts: Mounts,
@@ -56,7 +56,8 @@ impl RouteService {
         }
     }
 
-    /// Routes at once, so that the future of an endpoint holds no more than it needs. Layers are told of the route, with the answer.
+    /// Routes at once, so that the future of an endpoint holds no more than it needs. The answer carries the route if
+    /// there are layers.
     fn answer(self, request: Request<Body>, has_layers: bool) -> BoxFuture<'static, Answer> {
         let routing = self.routing;
         match routing.router.find(request.method(), request.uri().path()) {
@@ -66,7 +67,7 @@ impl RouteService {
                 let addr = RemoteAddr::addr_of(&parts.extensions, peer.as_deref());
                 let template = Arc::clone(&endpoint.template);
                 let request = RequestContext::new(parts, template, params, addr);
-                // The pipeline catches what panics in it.
+                // The pipeline catches panics by itself.
                 Box::pin(run_endpoint(
                     routing, endpoint, request, body, peer, has_layers,
                 ))
@@ -80,7 +81,7 @@ impl RouteService {
     }
 }
 
-/// An answer in any case: a panic that nobody further in has caught is logged, and is a 500.
+/// Answers in any case. A panic that was not caught further in is logged and becomes a 500.
 fn certain(
     what: &'static str,
     answer: impl Future<Output = Answer> + Send + 'static,
@@ -126,17 +127,17 @@ impl Service<Request<Body>> for RouteService {
     }
 }
 
-/// Wraps what is inside of it.
+/// Wraps the service inside it.
 pub(crate) type BoxedLayer = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
-/// The routes, the layers around them, and outermost the deadline of a request's body.
+/// The routes, the layers around them, and outermost the timeout of a request's body.
 #[derive(Clone)]
 pub(crate) struct Stack {
     service: Layered,
     body_timeout: Duration,
 }
 
-/// Without layers a request is spared the boxes that hide their types.
+/// Without layers, a request needs no boxes that hide their types.
 #[derive(Clone)]
 enum Layered {
     Not(RouteService),
@@ -144,7 +145,7 @@ enum Layered {
 }
 
 impl Stack {
-    /// The layers are given from the innermost outwards.
+    /// Creates a stack. The layers are ordered from the innermost outwards.
     pub(crate) fn new(
         routes: RouteService,
         layers: Vec<BoxedLayer>,
@@ -169,7 +170,7 @@ impl Stack {
         }
     }
 
-    /// The answer to a request; with layers, it is a response that they may have put anything around.
+    /// Answers a request. With layers the answer is a response, since they may have wrapped anything around it.
     pub(crate) fn answer(self, request: Request<Body>) -> BoxFuture<'static, Answer> {
         let request = self.timed(request);
         match self.service {
@@ -181,7 +182,7 @@ impl Stack {
         }
     }
 
-    /// The request with the deadline on its body.
+    /// Returns the request with the timeout on its body.
     fn timed(&self, request: Request<Body>) -> Request<Body> {
         request.map(|body| TimedBody::around(body, self.body_timeout))
     }
@@ -214,7 +215,7 @@ impl Service<Request<Body>> for Stack {
     }
 }
 
-/// What an endpoint answers.
+/// Runs an endpoint and returns its answer.
 async fn run_endpoint(
     routing: Arc<Routing>,
     endpoint: Arc<Endpoint>,
@@ -242,12 +243,12 @@ async fn run_endpoint(
         Answer::Response(response) if is_head || response.status() == StatusCode::NO_CONTENT => {
             pipeline::without_body(response).into()
         }
-        // The pipeline opens none for HEAD.
+        // The pipeline opens no stream for HEAD.
         answer => answer,
     }
 }
 
-/// The answer to a request that no endpoint is there for.
+/// Answers a request that has no endpoint.
 async fn miss(routing: Arc<Routing>, request: Request<Body>, error: HttpError) -> Answer {
     let is_head = request.method() == Method::HEAD;
     let answering = routing.mounts.answer(request, &routing.context, error);
@@ -258,8 +259,8 @@ async fn miss(routing: Arc<Routing>, request: Request<Body>, error: HttpError) -
     }
 }
 
-/// An app with its layers: a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test. Clones are cheap
-/// and mean the same app. Whoever runs it starts its services, and shuts it down:
+/// An app with its layers, as a `tower::Service` for hyper, for `axum::Router::nest_service`, or for a test. Clones are
+/// cheap and share the app. The code that runs it must start its services and shut it down:
 ///
 /// ```
 /// use helios::axum_core::body::Body;
@@ -315,26 +316,26 @@ impl HeliosService {
         &self.streams
     }
 
-    /// What answers one request: cheaper to clone than all of it.
+    /// Returns the part that answers requests, which is cheaper to clone than the whole.
     pub(crate) fn stack(&self) -> Stack {
         self.stack.clone()
     }
 
-    /// The routes that it answers. What is mounted is not among them.
+    /// Returns the routes of the app, without mounts.
     #[must_use]
     pub fn routes(&self) -> &Routes {
         &self.routes
     }
 
-    /// Connects the backplane, if there is one, and runs the start hooks of the services, in the order in which they
-    /// depend on each other. `listen` does it itself.
+    /// Connects the backplane, if there is one, and runs the start hooks of the services in the order of their
+    /// dependencies. `listen` does this itself.
     ///
-    /// Not cancel-safe: what a dropped future has started is not stopped.
+    /// Not cancel-safe. If the future is dropped, services that it has started are not stopped.
     ///
     /// # Errors
     ///
-    /// [`Error::Backplane`] if it does not connect, [`Error::Start`] with the first service that fails; those started
-    /// before it are stopped again.
+    /// [`Error::Backplane`] if the backplane does not connect, [`Error::Start`] with the first service that fails. The
+    /// services started before it are stopped again.
     pub async fn start(&self) -> Result<(), Error> {
         self.streams.start_backplane().await?;
         for (n, services) in self.services.iter().enumerate() {
@@ -347,10 +348,11 @@ impl HeliosService {
         Ok(())
     }
 
-    /// Ends the open streams with a word to reconnect, lets those finish that may, waits for their close hooks, at most for
-    /// `deadline`, and then runs the stop hooks of the services, which have no deadline. `listen` does it itself.
+    /// Shuts down the app. Open streams end with a request to reconnect, and those that may finish do so. Then it waits
+    /// for their close hooks. All of this takes at most `deadline`. After that it runs the stop hooks of the services,
+    /// which have no deadline. `listen` does this itself.
     ///
-    /// Not cancel-safe: after a dropped future streams may be open and services not stopped. Call it again.
+    /// Not cancel-safe. If the future is dropped, streams may still be open and services not stopped. Call it again.
     pub async fn shutdown(&self, deadline: Duration) {
         self.streams.drain_within(deadline).await;
         self.stop().await;
@@ -358,7 +360,7 @@ impl HeliosService {
 
     pub(crate) async fn stop(&self) {
         stop(&self.services).await;
-        // Services may have published their last words.
+        // Services may have published events while they stopped.
         self.streams.stop_backplane().await;
     }
 }
@@ -368,7 +370,7 @@ async fn stop(services: &[Services]) {
         for (service, error) in services.stop().await {
             log_failure!(
                 error,
-                "a service did not stop well",
+                "the stop hook of a service failed",
                 &*error,
                 service = service
             );

@@ -1,8 +1,8 @@
-//! The end of a connection. If its client may still be sending that is a lingering close (RFC 9112, section 9.6).
+//! The end of a connection. If the client may still be sending, that is a lingering close (RFC 9112, section 9.6).
 //!
-//! A socket that is closed while there is something to read on it is reset. The client's kernel then throws away what the client
-//! has not read yet: the answer that told it why, such as a 413. So our side is closed first, and what comes is read and
-//! forgotten until the client closes its own, or has had its time.
+//! The kernel resets a socket that is closed with unread data. The client's kernel then discards data that the client
+//! has not read yet, such as the 413 that explains the close. So the server first closes its own side. It then reads
+//! and discards data until the client closes its side, or time is up.
 
 use std::io;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take to close its side; and how long it may send nothing before.
+/// How long a client may take to close its side, and how long it may be silent meanwhile.
 const LONGEST: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// As long as that while the server goes down.
+/// The limit while the server shuts down.
 const DRAINING: Duration = Duration::from_secs(1);
 
-/// Closes our side of a connection whose client owes nothing.
+/// Closes our side of a connection whose client has no more to send.
 pub(super) async fn close(mut io: impl AsyncWrite + Unpin) -> io::Result<()> {
     io.shutdown().await
 }
 
-/// Closes our side of a connection, and reads the other's until it is closed, or time is up.
+/// Closes our side of a connection, and reads the other side until it is closed or time is up.
 pub(super) async fn linger<I>(mut io: I, draining: CancellationToken) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_is_silent_has_a_little_time_and_less_when_the_server_goes_down() {
+    async fn a_silent_client_has_less_time_during_a_drain() {
         let silent = async |client| {
             let _open = client;
             std::future::pending::<()>().await;

@@ -23,10 +23,10 @@ use crate::server::takeover::capture::CapturedIo;
 use crate::server::takeover::stream::StreamWriter;
 use crate::server::upgrade;
 
-/// What an HTTP/2 client says first (RFC 9113, section 3.4).
+/// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A request's head is read in one piece, as a rule.
+/// Usually enough to read a request's head at once.
 const FIRST_READ_BYTES: usize = 1024;
 
 /// The connections of a server.
@@ -42,7 +42,7 @@ impl Connections {
         }
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     pub(super) fn len(&self) -> usize {
         self.server.open().len()
     }
@@ -53,7 +53,7 @@ impl Connections {
         self.server.over().await;
     }
 
-    /// Drops what is left.
+    /// Drops the remaining connections.
     pub(super) async fn cut(&self) {
         let open: Vec<_> = self
             .server
@@ -65,7 +65,7 @@ impl Connections {
         self.server.over().await;
     }
 
-    /// Serves a connection in a task of its own. `reset` lets it be reset when it is closed.
+    /// Serves a connection in a task of its own. `reset` makes it end with a reset when it is closed.
     pub(super) fn serve<I>(&self, io: I, reset: fn(&I), peer: Arc<Peer>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,30 +73,30 @@ impl Connections {
         let registered = Registered::new(&self.server, &peer);
         let io = WriteDeadline::new(io, reset, Arc::clone(&peer), self.server.stuck_after);
         let served = Served::new(registered, io, Arc::clone(&peer));
-        // Nothing is locked: a runtime that is shut down drops it on the spot.
+        // No lock is held here, since a runtime that was shut down drops the task at once.
         peer.served_by(self.server.tasks.spawn(served).abort_handle());
     }
 }
 
-/// Serves one connection: requests, until an event stream begins, and requests again behind it.
+/// Serves one connection: requests, until an event stream begins, and requests again after it.
 ///
-/// Written by hand to be small: with thousands of streams no cache holds any of it from one event to the next.
+/// Written by hand to be small. With thousands of streams, nothing of it stays in a cache between two events.
 struct Served<I> {
     phase: Phase<I>,
     peer: Arc<Peer>,
-    /// Dropped last: who is not among the open ones has closed its socket.
+    /// Dropped last, so that a connection that is no longer registered has closed its socket.
     registered: Registered,
 }
 
 #[expect(
     clippy::large_enum_variant,
-    reason = "a box around the stream would be one more place to look at for each event"
+    reason = "a box around the stream would be one more memory access for each event"
 )]
 enum Phase<I> {
     /// Boxed, to be freed while a stream runs.
     Requests(BoxFuture<'static, Result<Ended<I>, BoxError>>),
     Stream(StreamWriter<I>),
-    /// What comes behind HTTP: the end, or another protocol.
+    /// After HTTP, either the end or another protocol.
     Last(BoxFuture<'static, io::Result<()>>),
     Over,
 }
@@ -125,7 +125,7 @@ where
                 Phase::Stream(stream) => {
                     let written = ready!(stream.poll(cx));
                     if written.is_err() && !stream.is_chunked() {
-                        // Its end would be that of the answer.
+                        // Without chunks, the end of the connection would be the end of the response.
                         self.peer.break_off();
                     }
                     written?;
@@ -152,7 +152,8 @@ where
         }
     }
 
-    /// More requests, unless the stream was the last. It is dropped first, so that whoever sees the end finds the permit given back.
+    /// Returns to requests, unless the stream was the last. The stream is dropped first, so that its permit is free
+    /// when the client sees the end.
     fn behind_stream(&mut self) -> Phase<I> {
         let Phase::Stream(stream) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Phase::Over;
@@ -185,7 +186,7 @@ where
     }
 }
 
-/// Answers requests with the version of HTTP that the client speaks.
+/// Serves requests in the version of HTTP that the client speaks.
 async fn requests<I>(
     server: Arc<ServerState>,
     mut io: I,
@@ -212,7 +213,7 @@ where
     http1::serve(&server, io, &peer).await
 }
 
-/// What a client says first, as much as is needed to tell the version of HTTP.
+/// Reads the first bytes of a client, as many as are needed to tell the version of HTTP.
 async fn first_bytes(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut read = Vec::with_capacity(FIRST_READ_BYTES);
     while read.len() < HTTP_2_PREFACE.len() && HTTP_2_PREFACE.starts_with(&read) {
@@ -253,9 +254,9 @@ mod tests {
         )
     }
 
-    /// A runtime that is shut down drops what is spawned, on the spot.
+    /// A runtime that was shut down drops spawned tasks at once.
     #[test]
-    fn a_connection_that_a_runtime_no_longer_takes_does_not_hold_up_its_end() {
+    fn a_runtime_that_was_shut_down_drops_the_connection() {
         let connections = Connections::new(nothing(), Duration::from_secs(1));
         let gone = runtime::Builder::new_current_thread().build().unwrap();
         let handle = gone.handle().clone();

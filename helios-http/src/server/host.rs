@@ -1,5 +1,5 @@
-//! The authority that a request is meant for, which every request of HTTP/1.1 names (RFC 9112, section 3.2), and
-//! which HTTP/2 tells by `:authority`.
+//! The authority that a request is meant for. Every HTTP/1.1 request names it in `Host` (RFC 9112, section 3.2), and
+//! HTTP/2 sends it as `:authority`.
 
 use std::future::ready;
 use std::net::Ipv6Addr;
@@ -16,11 +16,11 @@ use crate::future::BoxFuture;
 use crate::routing::service::Stack;
 use crate::sse::answer::Answer;
 
-/// What stands in a name beside letters and digits (RFC 3986, section 3.2.2).
+/// Characters allowed in a name besides letters and digits (RFC 3986, section 3.2.2).
 const IN_NAMES: &[u8] = b"-._~%!$&'()*+,;=";
 
-/// The answer to a request, which no layer sees before its host is there once and valid: what others on its way made of it
-/// is unknown.
+/// Answers a request. Layers see it only if it has exactly one valid host, because other servers on its way may have
+/// read an invalid one differently.
 pub(crate) fn answer(stack: Stack, request: Request<Body>) -> BoxFuture<'static, Answer> {
     match mistake(&request) {
         None => stack.answer(request),
@@ -33,7 +33,7 @@ pub(crate) fn answer(stack: Stack, request: Request<Body>) -> BoxFuture<'static,
 
 fn mistake<B>(request: &Request<B>) -> Option<&'static str> {
     let version = request.version();
-    // A target of HTTP/1 may have one, too: that one counts whatever the header says (RFC 9112, section 3.2.2).
+    // A target of HTTP/1 may have an authority, too, which overrides the header (RFC 9112, section 3.2.2).
     let authority = request.uri().authority().map(Authority::as_str);
     let authority = authority.filter(|_| version == Version::HTTP_2);
     if authority.is_some_and(|authority| !is_authority(authority)) {
@@ -41,12 +41,12 @@ fn mistake<B>(request: &Request<B>) -> Option<&'static str> {
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        // HTTP/1.0 knows none, and HTTP/2 has `:authority`.
+        // HTTP/1.0 does not require the header, and HTTP/2 has `:authority`.
         (None, _) => (version == Version::HTTP_11).then_some("the request has no `Host` header"),
         (Some(_), Some(_)) => Some("the request has two `Host` headers"),
         (Some(host), None) => match text::of(host).filter(|host| is_authority(host)) {
             None => Some("the `Host` header is not a host and a port"),
-            // Two parties on its way could take it for requests of two hosts (RFC 9113, section 8.3.1).
+            // Two servers on its way could take it for requests to different hosts (RFC 9113, section 8.3.1).
             Some(host) => authority
                 .is_some_and(|authority| !authority.eq_ignore_ascii_case(host))
                 .then_some("the `Host` header differs from the `:authority`"),
@@ -54,7 +54,7 @@ fn mistake<B>(request: &Request<B>) -> Option<&'static str> {
     }
 }
 
-/// An empty one is valid: the target may have no authority.
+/// An empty text is valid, because the target may have no authority.
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_a_name_or_an_address_and_perhaps_a_port() {
+    fn an_authority_is_a_host_with_an_optional_port() {
         for valid in [
             "",
             "a",

@@ -1,4 +1,4 @@
-//! One connection on HTTP/1: hyper's, until an event stream or an upgrade takes the socket away from it.
+//! One HTTP/1 connection. hyper serves it until an event stream or an upgrade takes over the socket.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -24,19 +24,19 @@ use crate::server::takeover::stream::StreamWriter;
 use crate::server::timer::HeadTimer;
 use crate::server::upgrade::{UpgradableIo, Upgrade};
 
-/// What remains of a connection that hyper has done with.
+/// The remainder of a connection after hyper has finished with it.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is moved once, to where the stream stays"
 )]
 pub(super) enum Ended<I> {
-    /// An event stream, which is to be written.
+    /// An event stream that has to be written.
     Stream(StreamWriter<I>),
-    /// The socket is with those who asked for the upgrade, and comes back.
+    /// The socket belongs to the code that requested the upgrade, until that code drops it.
     Upgraded(Arc<Upgrade>, Back<CapturedIo<I>>),
-    /// The socket of a client that may still be sending what nobody reads.
+    /// The socket of a client that may still be sending data that nobody reads.
     Unread(I),
-    /// Nothing.
+    /// Nothing remains.
     Closed,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn builder(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-/// Answers requests, until the connection ends, or an event stream or an upgrade begins.
+/// Serves requests until the connection ends, or an event stream or an upgrade begins.
 pub(super) async fn serve<I>(
     server: &ServerState,
     io: CapturedIo<I>,
@@ -82,7 +82,7 @@ where
             }
             is_idle = told && handover.is_idle();
             if is_idle {
-                // It may have sent half a head, which is no request.
+                // The client may have sent part of a head, which is not a request yet.
                 return Poll::Ready(Ok(None));
             }
             if told || draining.as_mut().poll(cx).is_pending() {
@@ -93,7 +93,7 @@ where
         }
     });
     let taken = taken.await;
-    // hyper has given an upgraded socket away.
+    // hyper has handed over an upgraded socket.
     let left = connection.into_parts().map(|parts| parts.read_buf);
     let (Some(read), Some(io)) = (left, socket.take()) else {
         return Ok(Ended::Upgraded(Arc::clone(&handover.upgrade), socket));
@@ -105,7 +105,7 @@ where
         Ok(Some(taken)) => Ok(Ended::Stream(StreamWriter::new(io, unread, taken))),
         Ok(None) if is_unread => Ok(Ended::Unread(io)),
         Ok(None) => Ok(Ended::Closed),
-        // The client is told so.
+        // hyper has answered that with a 400.
         Err(error) if error.is_parse() => {
             tracing::debug!(error = with_causes(&error), "a request cannot be read");
             Ok(Ended::Unread(io))

@@ -1,4 +1,4 @@
-//! One connection on HTTP/2: hyper's from beginning to end, but for the tasks of its streams (`progress.rs`).
+//! One HTTP/2 connection. hyper serves it from beginning to end, except for the tasks of its streams (`progress.rs`).
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -25,7 +25,7 @@ use crate::server::progress::{H2Stream, StreamExecutor, WatchedBody};
 use crate::server::state::{BUFFER_BYTES, ServerState};
 use crate::server::takeover::capture::CapturedIo;
 
-/// How long a client may take to close a connection that was said goodbye to, and on which nothing runs.
+/// How long a client may take to close an idle connection after GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
@@ -38,7 +38,7 @@ fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
     builder
 }
 
-/// Serves the connection, and gives back its socket if it has not failed: the client may still be reading, and sending.
+/// Serves the connection. Returns its socket unless it failed, since the client may still be reading and sending.
 pub(super) async fn serve<I>(
     server: &ServerState,
     io: CapturedIo<I>,
@@ -52,9 +52,9 @@ where
     Ok(back.take().map(|io| io.into_parts().0))
 }
 
-/// Answers requests until the connection ends. One on which nothing runs for the time that a head may take is said goodbye to,
-/// as is every one when the server goes down; and then it is dropped if its client does not close it. A client that asks on is soon
-/// refused.
+/// Serves requests until the connection ends. The server says GOAWAY to a connection without streams after the time
+/// that a head may take, and to every connection at shutdown. After that it drops the connection if the client does not
+/// close it. Further streams are soon refused.
 async fn requests<I>(
     server: &ServerState,
     io: Lent<CapturedIo<I>>,
@@ -79,7 +79,7 @@ where
     }
     served.as_mut().graceful_shutdown();
     let left = async {
-        // h2 takes new streams until the client has answered, which it may never do.
+        // h2 accepts new streams until the client has acknowledged, which may never happen.
         if timeout(2 * GOODBYE, idle(&mut running, peer, GOODBYE))
             .await
             .is_err()
@@ -94,8 +94,8 @@ where
     }
 }
 
-/// Completes when no stream has run for that long. While the socket is full the end of an answer may wait in h2, though its stream
-/// runs no more: then the socket's own deadline judges.
+/// Completes when no stream has run for that long. While the socket is full, the end of a response may still wait in h2
+/// after its stream has ended. Then the socket's own timeout decides.
 async fn idle(running: &mut watch::Receiver<usize>, peer: &Peer, time: Duration) {
     loop {
         none_runs(running, time).await;
@@ -109,14 +109,14 @@ async fn idle(running: &mut watch::Receiver<usize>, peer: &Peer, time: Duration)
 async fn none_runs(running: &mut watch::Receiver<usize>, time: Duration) {
     loop {
         let none = running.wait_for(|count| *count == 0).await.is_ok();
-        // An error means that nothing is left that could count.
+        // An error means that nothing is left to count.
         if !none || !matches!(timeout(time, running.changed()).await, Ok(Ok(()))) {
             return;
         }
     }
 }
 
-/// The answer to a request, whose future runs in the stream's task.
+/// Answers a request. The future runs in the stream's task.
 async fn answer(
     stack: Stack,
     mut request: Request<Incoming>,

@@ -1,5 +1,5 @@
-//! A socket that comes back from a borrower that never gives it back: hyper's HTTP/2 drops it with the connection, and whoever has
-//! asked for an upgrade drops it in a task of its own.
+//! A socket that its borrower never returns, and drops instead. hyper's HTTP/2 drops it together with the connection,
+//! and the code that requested an upgrade drops it in a task of its own. [`Back`] gets it back.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::sync::lock;
 
-/// Where the socket is when its borrower has dropped it.
+/// Receives the socket when its borrower drops it.
 pub(super) struct Back<I>(Arc<Mutex<Option<I>>>);
 
 impl<I> Back<I> {
@@ -20,7 +20,7 @@ impl<I> Back<I> {
 }
 
 pub(super) struct Lent<I> {
-    /// None only while it is dropped.
+    /// `None` only while it is dropped.
     io: Option<I>,
     back: Back<I>,
 }

@@ -1,4 +1,4 @@
-//! What a server can listen on.
+//! Sources of connections that a server can listen on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use crate::failure::text;
 
-/// How many connections may wait to be accepted: after a restart all clients come back at once. The kernel allows less if
-/// `net.core.somaxconn` is less.
+/// How many connections may wait to be accepted. After a restart all clients reconnect at once. The kernel lowers this
+/// to `net.core.somaxconn`.
 pub(super) const BACKLOG: u32 = 4096;
 
-/// What the kernel takes ahead of what it can send. Without a limit that is megabytes: then nobody can tell a slow client
-/// from one that does not read.
+/// How many bytes the kernel accepts beyond those that it can send. Without a limit that would be megabytes, and a slow
+/// client could not be told from one that does not read.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Listens on the first address of the host that can be had.
+/// Listens on the first usable address of the host.
 pub(crate) async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
     for address in lookup_host((host, port)).await? {
@@ -34,14 +34,14 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // On Windows it would let another program take the port.
+    // On Windows it would let another program bind the same port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// A source of connections: a TCP listener, a Unix one, or one of your own for `Helios::listen_on`.
+/// A source of connections: a TCP listener, a Unix one, or your own one for `Helios::listen_on`.
 ///
 /// ```
 /// use std::{io, net::SocketAddr};
@@ -49,7 +49,7 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
 /// use helios::http::Listener;
 /// use tokio::net::{TcpListener, TcpStream};
 ///
-/// /// Drops who does not come from this machine.
+/// /// Drops connections from other machines.
 /// struct Local(TcpListener);
 ///
 /// impl Listener for Local {
@@ -73,24 +73,24 @@ pub trait Listener: Send + Sync + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection, and the address of its other end if it has one. It has to be cancel-safe: at shutdown the
-    /// future is dropped.
+    /// Returns the next connection, and the address of its other end if it has one. Must be cancel-safe, because the
+    /// future is dropped at shutdown.
     ///
     /// # Errors
     ///
-    /// The operating system's. One that concerns a single connection is passed over; any other is logged, and the next
-    /// connection is asked for after 50 ms.
+    /// The operating system's. An error that concerns a single connection is ignored. Any other error is logged, and
+    /// the server tries again after 50 ms.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
-    /// Where it listens, for people.
+    /// Returns the address that it listens on, for people.
     ///
     /// # Errors
     ///
     /// The operating system's.
     fn address(&self) -> io::Result<String>;
 
-    /// Lets a connection be reset when it is dropped, which is next. An answer to HTTP/1.0 ends with its connection: only a
-    /// reset tells its client that it broke off. By default the connection is just closed.
+    /// Makes a connection end with a reset when it is dropped, which happens next. A response to HTTP/1.0 ends with its
+    /// connection, so only a reset shows the client that it broke off. By default the connection is closed normally.
     fn reset(io: &Self::Io) {
         let _ = io;
     }
@@ -99,7 +99,7 @@ pub trait Listener: Send + Sync + 'static {
 impl Listener for TcpListener {
     type Io = TcpStream;
 
-    /// Without `TCP_NODELAY` an event would wait for the acknowledgement of the one before it.
+    /// Sets `TCP_NODELAY`, since otherwise an event would wait for the acknowledgement of the one before.
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, addr) = Self::accept(self).await?;
         stream.set_nodelay(true)?;
@@ -115,19 +115,20 @@ impl Listener for TcpListener {
         if let Err(error) = stream.set_zero_linger() {
             tracing::debug!(
                 error = text(error),
-                "a connection is closed instead of reset"
+                "cannot reset a connection; it is closed normally"
             );
         }
     }
 }
 
-/// On the other platforms a slow client is told from a stuck one by what the whole send buffer takes.
+/// Limits the unsent bytes of a socket. On other platforms the whole send buffer fills up before a stuck client is
+/// noticed.
 fn limit_unsent(stream: &TcpStream) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
         tracing::debug!(
             error = text(error),
-            "the unsent bytes of a socket are not limited"
+            "cannot limit the unsent bytes of a socket"
         );
     }
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
@@ -156,7 +157,7 @@ impl Listener for tokio::net::UnixListener {
 mod tests {
     use super::*;
 
-    /// The kernel's own default, of which std and mio make use, is 128.
+    /// The default of std and mio is 128.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn hundreds_of_clients_may_wait_to_be_accepted() {

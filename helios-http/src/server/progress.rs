@@ -1,23 +1,23 @@
-//! Answers that nobody reads are cut. Each deadline stands at the edge of the app, so that layers and mounts are inside of it.
+//! Cuts responses that nobody reads. The timeouts apply at the edge of the app, so that layers and mounts are inside.
 //!
-//! * **The socket.** [`WriteDeadline`] is put around it when it is accepted. So what hyper writes, streams that are taken over
-//!   and HTTP/2's connection go through it. It fails a write of which no byte leaves for `stuck_after`. There is a timer only
-//!   while a write waits.
-//! * **The window of an HTTP/2 stream.** With a closed window hyper polls neither the body nor anything else of ours.
-//!   1. hyper spawns the future of each stream with [`StreamExecutor`], so its task is ours.
-//!   2. hyper calls the service before it hands the stream to the executor. A task-local value tells the service which stream
-//!      it answers.
-//!   3. The body ([`WatchedBody`]) notes when a chunk is taken. A chunk that was taken, after which none is asked for, waits
-//!      for the peer.
-//!   4. When it has waited for `stuck_after` the task ends. The stream's future is dropped with all that it holds, and h2 resets
-//!      the stream.
-//!   5. While the connection's socket is full no stream is blamed: the socket's own deadline judges.
+//! * **The socket.** [`WriteDeadline`] wraps it when it is accepted. So it sees the writes of hyper, of streams that
+//!   are taken over, and of HTTP/2 connections. It fails a write if no byte leaves for `stuck_after`. A timer exists
+//!   only while a write waits.
+//! * **The window of an HTTP/2 stream.** With a closed window, hyper polls neither the body nor anything else of ours.
+//!   1. hyper spawns the future of each stream with [`StreamExecutor`], so the task is ours.
+//!   2. hyper calls the service before it hands the stream to the executor. A task-local value tells the service which
+//!      stream it answers.
+//!   3. The body ([`WatchedBody`]) records when hyper takes a chunk. If hyper does not poll for another one afterwards,
+//!      the chunk is waiting for the peer.
+//!   4. When it has waited for `stuck_after`, the task ends. The stream's future is dropped with everything in it, and
+//!      h2 resets the stream.
+//!   5. While the connection's socket is full, no stream is cut. The socket's own timeout decides.
 //!
-//! Before a cut the [`Peer`], which travels in the request's extensions, is marked. A running stream that is dropped looks
-//! there, and closes as `SlowClient`. The heartbeat calls no stream stuck that has a [`Peer`]: only one of the two may judge, and
-//! the server sees each byte. The heartbeat judges where another server writes the stream.
+//! Before a cut, the [`Peer`] in the request's extensions is marked. A running stream looks there when it is dropped,
+//! and closes as `SlowClient`. The heartbeat does not cut streams that have a [`Peer`]. Only one of the two may decide,
+//! and the server sees each byte. The heartbeat decides if another server writes the stream.
 //!
-//! The deadline of a request's body is in [`crate::progress`].
+//! The timeout of a request's body is in [`crate::progress`].
 
 use std::io;
 use std::pin::Pin;
@@ -40,15 +40,15 @@ use tokio_util::task::TaskTracker;
 use crate::peer::Peer;
 use crate::progress::Deadline;
 
-/// hyper gives h2 a chunk as soon as one byte of it fits into the window, and then asks for the next. Of what is larger,
-/// nobody could tell whether it is read.
+/// hyper gives h2 a chunk as soon as one byte of it fits into the window, and then polls for the next one. With larger
+/// chunks nobody could tell whether they are read.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A socket that fails when it takes no byte for `stuck_after`, though there are some to write. It is reset then, and where an
-/// answer breaks off that ends with its connection.
+/// A socket that fails when it accepts no byte for `stuck_after` although some are waiting. It is then reset. It is
+/// also reset if a response breaks off that ends with its connection.
 pub(super) struct WriteDeadline<I> {
     io: I,
-    /// Lets the socket be reset when it is closed.
+    /// Makes the socket end with a reset when it is closed.
     reset: fn(&I),
     peer: Arc<Peer>,
     deadline: Deadline,
@@ -69,14 +69,14 @@ impl<I> WriteDeadline<I> {
         }
     }
 
-    /// What writing gave, or that it has waited for too long.
+    /// Returns the result of writing, or an error if it has waited for too long.
     fn judge<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            // The peer is a place in memory that most writes need not look at.
+            // Most writes need not touch the peer, which is elsewhere in memory.
             if self.deadline.clear() {
                 self.peer.set_full(false);
             }
@@ -95,7 +95,7 @@ impl<I> WriteDeadline<I> {
 
 impl<I> Drop for WriteDeadline<I> {
     fn drop(&mut self) {
-        // A peer that does not read would leave the kernel with all that it has not read.
+        // Otherwise the kernel would keep all the data that the peer has not read.
         if self.peer.is_broken_off() || self.peer.is_stuck() {
             (self.reset)(&self.io);
         }
@@ -134,17 +134,17 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<I> {
 }
 
 tokio::task_local! {
-    /// The stream whose task this is. It is how the service learns of it: hyper makes the service's future before it gives
-    /// the stream to the executor.
+    /// The stream of this task. It tells the service which stream it answers, since hyper creates the service's future
+    /// before it hands the stream to the executor.
     static STREAM: Arc<H2Stream>;
 }
 
-/// What the parts of one HTTP/2 stream tell each other.
+/// State shared by the parts of one HTTP/2 stream.
 pub(super) struct H2Stream {
     peer: Arc<Peer>,
-    /// The last chunk was taken, and the next has not been asked for.
+    /// Whether the last chunk was taken and the next has not been polled for.
     waits: AtomicBool,
-    /// The body has been asked for a chunk since the last look.
+    /// Whether the body has been polled since the last check.
     asked: AtomicBool,
 }
 
@@ -157,7 +157,7 @@ impl H2Stream {
         })
     }
 
-    /// That of the running task, of which every stream has one.
+    /// Returns the stream of the running task. Every stream has one.
     pub(super) fn current(connection: &Arc<Peer>) -> Arc<Self> {
         let current = STREAM.try_with(Arc::clone);
         current.unwrap_or_else(|_| Self::new(connection))
@@ -168,7 +168,7 @@ impl H2Stream {
     }
 }
 
-/// Runs the streams of one HTTP/2 connection, and whatever else hyper spawns for it.
+/// Runs the streams of one HTTP/2 connection, and other tasks that hyper spawns for it.
 #[derive(Clone)]
 pub(super) struct StreamExecutor {
     connection: Arc<Peer>,
@@ -179,7 +179,7 @@ pub(super) struct StreamExecutor {
 }
 
 impl StreamExecutor {
-    /// `running` is told how many there are.
+    /// Creates an executor. `running` receives the number of running tasks.
     pub(super) fn new(
         connection: Arc<Peer>,
         stuck_after: Duration,
@@ -195,13 +195,13 @@ impl StreamExecutor {
         }
     }
 
-    /// Set, it refuses whatever comes from then on.
+    /// Returns a flag. Once it is set, new streams are refused.
     pub(super) fn refuses(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.refuses)
     }
 }
 
-/// One that runs, among the others of its connection.
+/// Counts a running task of its connection.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {
@@ -223,7 +223,7 @@ where
 {
     fn execute(&self, future: F) {
         if self.refuses.load(Ordering::Relaxed) {
-            // Its stream is reset.
+            // h2 resets the stream.
             return;
         }
         let stream = H2Stream::new(&self.connection);
@@ -237,7 +237,7 @@ where
 }
 
 pin_project! {
-    /// The task of one stream. It ends with hyper's future, or when the peer takes nothing of what it waits to send.
+    /// The task of one stream. It ends with hyper's future, or when the peer reads nothing of the waiting data.
     struct StreamTask<F> {
         #[pin]
         future: TaskLocalFuture<Arc<H2Stream>, F>,
@@ -263,7 +263,7 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
             return Poll::Pending;
         }
         ready!(this.deadline.poll_passed(cx));
-        // While the socket is full nobody knows whether this stream would be read. The socket has a deadline of its own.
+        // While the socket is full, nobody knows whether this stream would be read. The socket has its own timeout.
         if stream.peer.is_full() {
             this.deadline.clear();
             ready!(this.deadline.poll_passed(cx));
@@ -273,10 +273,10 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
     }
 }
 
-/// The body of an answer on HTTP/2, in chunks, which tells the stream's task what becomes of them.
+/// The body of an HTTP/2 response, in chunks. It informs the stream's task about them.
 pub(super) struct WatchedBody {
     body: Body,
-    /// Of the last frame, what is more than a chunk.
+    /// The part of the last frame beyond one chunk.
     rest: Bytes,
     stream: Arc<H2Stream>,
 }
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_socket_that_has_nothing_to_write_has_no_deadline_and_no_timer() {
+    async fn a_socket_without_pending_writes_has_no_timer() {
         let (mut socket, mut client, _) = socket(4);
         let blocked = timeout(SECOND, socket.write_all(b"12345")).await;
         assert!(blocked.is_err());
@@ -412,7 +412,7 @@ mod tests {
         (task, stream)
     }
 
-    /// Takes two chunks, the second after some time, as hyper does when the window is opened once.
+    /// Takes two chunks, the second after a pause, as hyper does when the window opens once.
     async fn take_two(mut body: WatchedBody) {
         body.frame().await.unwrap().unwrap();
         sleep(STUCK_AFTER - SECOND).await;
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_ends_when_its_last_piece_has_waited_for_the_whole_time() {
+    async fn a_stream_ends_when_its_last_chunk_times_out() {
         let connection = Arc::new(Peer::new(None));
         let (task, stream) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
         let begin = Instant::now();
@@ -433,11 +433,11 @@ mod tests {
         let waited = begin.elapsed().as_secs();
         assert_eq!(waited, (2 * STUCK_AFTER - SECOND).as_secs());
         assert!(stream.peer.is_stuck());
-        assert!(!connection.is_stuck(), "the others live on");
+        assert!(!connection.is_stuck(), "other streams go on");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_whose_body_has_nothing_to_say_is_not_cut() {
+    async fn a_stream_with_a_silent_body_is_not_cut() {
         let connection = Arc::new(Peer::new(None));
         let (task, _) = stream_task(&connection, |stream| async {
             let silent = http_body_util::StreamBody::new(Silence);
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_is_not_blamed_while_its_connection_s_socket_is_full() {
+    async fn a_stream_is_not_cut_while_its_socket_is_full() {
         let connection = Arc::new(Peer::new(None));
         connection.set_full(true);
         let (task, _) = stream_task(&connection, |it| take_two(WatchedBody::new(large(), it)));
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_else_hyper_spawns_runs_and_is_counted_as_long_as_that() {
+    async fn other_tasks_of_hyper_run_to_their_end() {
         let tasks = TaskTracker::new();
         let connection = Arc::new(Peer::new(None));
         let running = watch::Sender::default();

@@ -1,4 +1,4 @@
-//! What all connections of a server have in common.
+//! State shared by all connections of a server.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::peer::Peer;
 use crate::routing::service::HeliosService;
 use crate::sync::lock;
 
-/// hyper's buffer for reading a head and for gathering writes. A larger one would hide what a slow client has not read.
+/// The size of hyper's buffer for reading a head and for collecting writes. A larger one would hide that a slow client
+/// does not read.
 pub(super) const BUFFER_BYTES: usize = 16 * 1024;
 
 pub(super) struct ServerState {
@@ -54,7 +55,7 @@ impl ServerState {
     }
 }
 
-/// A connection among the open ones.
+/// A registered open connection.
 pub(super) struct Registered {
     pub(super) server: Arc<ServerState>,
     place: usize,

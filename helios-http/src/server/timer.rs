@@ -1,8 +1,8 @@
-//! The timer of the heads that one connection reads.
+//! The timer for the heads that one connection reads.
 //!
-//! hyper asks for a new timer before each head, and drops it as soon as the head is there: with tokio's own that is a place in
-//! its wheel taken and given up for every request. Here all heads of a connection share one, which is set anew only when it
-//! goes off for a head that has come.
+//! hyper requests a new timer before each head, and drops it as soon as the head has arrived. With tokio's timers,
+//! every request would add an entry to the timer wheel and remove it again. Here all heads of a connection share one
+//! timer. It is reset only when it expires for a head that has already arrived.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::server::takeover::handover::Handover;
 
 type TimerState = Arc<Mutex<Option<Pin<Box<Sleep>>>>>;
 
-/// It tells the handover when a head is waited for.
+/// Notifies the handover when hyper waits for a head.
 pub(super) struct HeadTimer {
     shared: TimerState,
     handover: Arc<Handover>,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_comes_long_after_the_last_has_its_time_too() {
+    async fn a_late_head_has_its_whole_time_too() {
         let timer = HeadTimer::new(Arc::default());
         assert!(goes_off_within(&mut timer.sleep(TIME), TIME).await);
         advance(TIME).await;

@@ -12,9 +12,9 @@ use crate::error::Error;
 use crate::failure::text;
 use crate::server::listener::{BACKLOG, Listener};
 
-/// A listener whose socket's file is removed at its end, if it is still the one that was made.
+/// A listener that removes its socket's file at its end, unless another file is at the path by then.
 pub(super) struct OwnUnixListener {
-    /// Dropped first: while the socket is open, no other file can have its inode.
+    /// Dropped first. While the socket is open, no other file can get its inode.
     file: OwnFile,
     listener: UnixListener,
 }
@@ -27,13 +27,13 @@ struct OwnFile {
 /// Device and inode.
 type FileId = (u64, u64);
 
-/// Why a path could not be listened on, and what to change.
+/// The reason why a path cannot be listened on, and what to change.
 type Refusal = (io::Error, &'static str);
 
-/// Listens on a path. A file that a server has left behind, which is a socket that nobody listens on, makes room. The file's mode
-/// is what the umask leaves, unless one is given.
+/// Listens on a path. Replaces a socket that nobody listens on, which a killed server leaves behind. The file's mode is
+/// that of the umask, unless one is given.
 pub(super) async fn listen(path: &Path, mode: Option<u32>) -> Result<OwnUnixListener, Error> {
-    // The process may change its folder.
+    // The process may change its working directory.
     let bound = match absolute(path) {
         Ok(path) => bind(path, mode).await,
         Err(error) => Err(with_advice(error)),
@@ -59,7 +59,7 @@ async fn bind(path: PathBuf, mode: Option<u32>) -> Result<OwnUnixListener, Refus
         id: file.map_err(with_advice)?,
         path,
     };
-    // Nobody can connect before it listens.
+    // Nobody can connect before the socket listens.
     if let Some(mode) = mode {
         let set = fs::set_permissions(&file.path, Permissions::from_mode(mode));
         set.map_err(with_advice)?;
@@ -76,9 +76,7 @@ fn bind_to(path: &Path) -> io::Result<UnixSocket> {
 
 fn with_advice(error: io::Error) -> Refusal {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another server has taken the path just now: start one at a time"
-        }
+        io::ErrorKind::AddrInUse => "another server has just taken the path: start one at a time",
         io::ErrorKind::NotFound => "make the folder first",
         io::ErrorKind::PermissionDenied => "choose a folder that this user may write to",
         _ => "",
@@ -95,35 +93,35 @@ async fn make_room(path: &Path, in_use: io::Error) -> Result<(), Refusal> {
     let Some(file) = socket_at(path).map_err(with_advice)? else {
         return Err((
             in_use,
-            "a file that is no socket is there: move it away, or give `Helios::unix_socket` another path",
+            "a file that is not a socket is there: move it away, or give `Helios::unix_socket` another path",
         ));
     };
     let listens =
         "another server listens there: stop it, or give `Helios::unix_socket` another path";
     match UnixStream::connect(path).await {
         Ok(_) => Err((in_use, listens)),
-        // It has more clients waiting than it takes.
+        // The server listens, but its backlog is full.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err((in_use, listens)),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::info!(path = %path.display(), "removing the socket's file that a server left behind");
+            tracing::info!(path = %path.display(), "removing the socket file that a server left behind");
             remove(path, file);
             Ok(())
         }
         Err(_) => Err((
             in_use,
-            "whether a server listens there cannot be told: remove the file if none does",
+            "cannot determine whether a server listens there: remove the file if none does",
         )),
     }
 }
 
-/// The socket at a path; `None` if another kind of file is there.
+/// Returns the socket at a path, or `None` if another kind of file is there.
 fn socket_at(path: &Path) -> io::Result<Option<FileId>> {
     let found = fs::symlink_metadata(path)?;
     let id = (found.dev(), found.ino());
     Ok(found.file_type().is_socket().then_some(id))
 }
 
-/// Removes the file, if it is this one.
+/// Removes the file if it is still the same.
 fn remove(path: &Path, file: FileId) {
     if !matches!(socket_at(path), Ok(Some(found)) if found == file) {
         return;
@@ -132,7 +130,7 @@ fn remove(path: &Path, file: FileId) {
         tracing::warn!(
             path = text(path.display()),
             error = text(error),
-            "the socket's file stays: it cannot be removed"
+            "cannot remove the socket's file"
         );
     }
 }

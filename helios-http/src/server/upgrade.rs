@@ -1,16 +1,17 @@
-//! Connections that have left HTTP (RFC 9110, section 7.8): WebSockets above all.
+//! Connections that have left HTTP (RFC 9110, section 7.8), mostly WebSockets.
 //!
-//! hyper gives the socket to whoever has asked for the upgrade, and that runs in a task which the server does not know. So the
-//! server keeps a hand on the socket: [`UpgradableIo`] is around it, and [`run`] is the server's side, as a part of the
-//! connection's own task. When the server goes down
+//! hyper gives the socket to the code that requested the upgrade, which runs in a task that the server does not know.
+//! So the server keeps control of the socket. [`UpgradableIo`] wraps it, and [`run`] is the server's side, as a part of
+//! the connection's own task. At a shutdown
 //!
-//! 1. a WebSocket's client is told that the server goes away, as soon as the frame is written that was begun. What the app
-//!    writes behind that fails. A client that answers with a close frame of its own ends the app's loop as it always does;
-//! 2. if that has not come in time, or if the protocol is another, the app reads the end of the stream;
-//! 3. at the deadline of the drain every read and write fails, and the socket is reset when the app lets go of it.
+//! 1. the server sends a going-away close frame to the client of a WebSocket, as soon as the current frame of the app
+//!    is complete. Later writes of the app fail. The client answers with a close frame of its own, which ends the app's
+//!    loop as usual;
+//! 2. if the client has not answered in time, or the protocol is another one, the app reads the end of the stream;
+//! 3. at the deadline of the drain every read and write fails, and the socket is reset when the app drops it.
 //!
-//! A socket that the app lets go of comes back to the server, which closes it as it closes others: the client may still be sending,
-//! be it the answer to the app's close frame, and is to read what the app has written.
+//! When the app drops a socket, the server gets it back and closes it like others. The client may still be sending,
+//! such as the answer to the app's close frame, and must be able to read the last data of the app.
 
 use std::io;
 use std::mem;
@@ -33,23 +34,23 @@ use crate::sync::lock;
 /// How long the client of a WebSocket may take to answer a close frame.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// What the server and the socket of one connection tell each other.
+/// State shared by the server and the socket of one connection.
 #[derive(Default)]
 pub(super) struct Upgrade {
-    /// Looked at by each read and write of the connection.
+    /// Checked by each read and write of the connection.
     is_granted: AtomicBool,
     is_websocket: AtomicBool,
-    /// The peer takes nothing more, or has nothing more to say: it is not waited for.
+    /// Whether the peer accepts no more data, or has no more to send, so nobody waits for it.
     is_done: AtomicBool,
     state: Mutex<State>,
-    /// The app has let go of the socket.
+    /// Notified when the app drops the socket.
     closed: Notify,
 }
 
 #[derive(Default)]
 struct State {
     stage: Stage,
-    /// Who waits for the socket on each [`Side`], and has to hear of the next stage.
+    /// The tasks that wait for the socket on each [`Side`]. They are woken at the next stage.
     waiting: [Option<Waker>; 2],
 }
 
@@ -61,11 +62,11 @@ enum Side {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 enum Stage {
-    /// The answer that grants the upgrade has not left.
+    /// The response that grants the upgrade has not been written yet.
     #[default]
     Granted,
     Open,
-    /// The server goes down.
+    /// The server is shutting down.
     GoingDown,
     /// The client has not answered in time.
     Ended,
@@ -73,7 +74,7 @@ enum Stage {
 }
 
 impl Upgrade {
-    /// Notes that the answer to the request in hand is an upgrade.
+    /// Records that the response to the current request grants an upgrade.
     pub(super) fn grant(&self, is_websocket: bool) {
         self.is_websocket.store(is_websocket, Ordering::Relaxed);
         self.is_granted.store(true, Ordering::Relaxed);
@@ -99,7 +100,7 @@ impl Upgrade {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until the app has let go of the socket.
+    /// Waits until the app has dropped the socket.
     async fn let_go(&self, draining: &CancellationToken) {
         tokio::select! {
             () = self.closed.notified() => return,
@@ -111,7 +112,8 @@ impl Upgrade {
         }
     }
 
-    /// The stage, the next of which wakes this task; none if the connection is HTTP's, as most are at each read and write.
+    /// Returns the stage, and wakes this task at the next one. `None` while the connection is HTTP, as it is at most
+    /// reads and writes.
     #[inline]
     fn stage_for(&self, side: Side, cx: &Context<'_>) -> Option<Stage> {
         let is_granted = self.is_granted.load(Ordering::Relaxed);
@@ -128,8 +130,8 @@ impl Upgrade {
     }
 }
 
-/// Waits until the app has let go of the socket, which it is asked to when the server goes down, and closes it. Dropped, it takes
-/// the socket away.
+/// Waits until the app has dropped the socket, and closes it. At a shutdown the app is asked to drop it. Dropping this
+/// future fails the app's reads and writes.
 pub(super) async fn run<I>(
     upgrade: Arc<Upgrade>,
     socket: Back<I>,
@@ -154,9 +156,9 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// A socket that may leave HTTP. It is lent, to come back when the app has let go of it.
+/// A socket that may leave HTTP. It is lent to the app, and comes back when the app drops it.
 pub(super) struct UpgradableIo<I> {
-    /// Dropped first: who hears that it is closed finds it.
+    /// Dropped first, so that the socket is there when `closed` is notified.
     io: Lent<I>,
     outgoing: Outgoing,
     upgrade: TellsClosed,
@@ -189,7 +191,7 @@ impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
         written
     }
 
-    /// Tells the client of a WebSocket that nothing more comes, unless a frame has begun that is not written to its end.
+    /// Sends the close frame to the client of a WebSocket, unless a frame of the app is incomplete.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(goodbye) = self.outgoing.goodbye() {
             let count = ready!(self.poll_io_write(cx, goodbye))?;
@@ -212,7 +214,7 @@ fn cut<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
-/// Of an upgrade that was granted.
+/// Reads after an upgrade was granted.
 impl<I: AsyncRead + AsyncWrite + Unpin> UpgradableIo<I> {
     fn poll_read_at(
         &mut self,
@@ -222,11 +224,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> UpgradableIo<I> {
     ) -> Poll<io::Result<()>> {
         match stage {
             Stage::Granted | Stage::Open => {}
-            // An app that only reads is woken here, and nowhere else. If the socket fails, the read tells it.
+            // This is the only place that wakes an app that only reads. If the socket fails, the read reports that.
             Stage::GoingDown if self.upgrade.0.is_websocket() => {
                 let is_due = self.outgoing.goodbye().is_some();
                 if is_due && self.poll_goodbye(cx).is_ready() {
-                    // A socket wakes one task that waits to write: that was this one.
+                    // A socket wakes only one task that waits to write, which was this one.
                     self.upgrade.0.wake(Side::Writer);
                 }
             }
@@ -246,14 +248,15 @@ impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
     ) -> Poll<io::Result<usize>> {
         match stage {
             Stage::Cut => cut(),
-            // The head of the answer is no frame.
+            // The head of the response is not a frame.
             Stage::Granted => self.poll_io_write(cx, bytes),
             _ if !self.upgrade.0.is_websocket() => self.poll_io_write(cx, bytes),
             Stage::Open => self.poll_frames(cx, bytes),
             Stage::GoingDown | Stage::Ended => {
                 ready!(self.poll_goodbye(cx))?;
                 match self.outgoing.rest_of_frame(bytes) {
-                    // The app's library answers the client's answer, as it does not know that the server has spoken.
+                    // The app's library answers the client's close frame, because it does not know that the server has
+                    // sent one.
                     [] if is_close(bytes) => {
                         self.upgrade.0.is_done.store(true, Ordering::Relaxed);
                         Poll::Ready(Ok(bytes.len()))
@@ -265,10 +268,10 @@ impl<I: AsyncWrite + Unpin> UpgradableIo<I> {
         }
     }
 
-    /// Goes on from a flush.
+    /// Continues after a flush.
     fn poll_flushed_at(&mut self, stage: Stage, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match stage {
-            // hyper writes nothing behind the head that grants the upgrade.
+            // hyper writes nothing after the head that grants the upgrade.
             Stage::Granted => self.upgrade.0.advance(Stage::Open),
             Stage::GoingDown | Stage::Ended if self.upgrade.0.is_websocket() => {
                 return self.poll_goodbye(cx);
@@ -336,7 +339,7 @@ mod tests {
         draining: CancellationToken,
     }
 
-    /// A connection whose upgrade was granted, and whose socket takes so many bytes.
+    /// Creates a connection whose upgrade was granted, and whose socket buffers that many bytes.
     async fn upgraded(is_websocket: bool, socket_bytes: usize) -> Upgraded {
         let (io, mut client) = duplex(socket_bytes);
         let upgrade = Arc::new(Upgrade::default());
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_told_and_its_answer_ends_the_app_s_loop() {
+    async fn a_client_s_close_frame_ends_the_app_s_loop() {
         let mut it = upgraded(true, 64).await;
         it.io.write_all(TEXT).await.unwrap();
         it.draining.cancel();
@@ -381,7 +384,7 @@ mod tests {
         let mut read = [0; 8];
         it.io.read_exact(&mut read).await.unwrap();
         assert_eq!(read, answer);
-        // As its library answers the answer.
+        // Like the app's library, which answers the client's close frame.
         it.io.write_all(&GOING_AWAY).await.unwrap();
         drop(it.io);
         let begin = Instant::now();
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_answer_is_waited_for_a_little() {
+    async fn a_client_that_does_not_answer_times_out() {
         let mut it = upgraded(true, 64).await;
         it.draining.cancel();
         let begin = Instant::now();
@@ -406,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_frame_that_has_begun_is_written_before_the_goodbye_and_nothing_behind_it() {
+    async fn the_goodbye_follows_the_frame_in_progress() {
         let it = upgraded(true, 4).await;
         let (mut reader, mut writer) = split(it.io);
         let writes = tokio::spawn(async move {
@@ -428,7 +431,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_client_sends_to_an_app_that_has_let_go_is_read_to_its_end() {
+    async fn a_client_is_read_to_the_end_after_the_app() {
         for draining in [false, true] {
             let mut it = upgraded(true, 64).await;
             it.io.write_all(TEXT).await.unwrap();
@@ -447,7 +450,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_socket_that_comes_back_when_nobody_waits_is_closed_at_once() {
+    async fn a_socket_that_comes_back_unexpectedly_is_closed_at_once() {
         let mut it = upgraded(true, 64).await;
         it.run.abort();
         assert!(it.run.await.unwrap_err().is_cancelled());
@@ -456,7 +459,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_protocol_reads_the_end_and_may_write_its_own_goodbye() {
+    async fn another_protocol_reads_the_end_and_may_still_write() {
         let mut it = upgraded(false, 64).await;
         it.io.write_all(b"\x81\x05").await.unwrap();
         it.draining.cancel();

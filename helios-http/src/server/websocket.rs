@@ -1,6 +1,7 @@
-//! As much of the WebSocket protocol (RFC 6455) as it takes to say goodbye on a connection that the app writes to.
+//! The part of the WebSocket protocol (RFC 6455) that is needed to close a connection that the app writes to.
 
-/// A close frame of 1001, "going away" (RFC 6455, sections 5.5.1 and 7.4.1). A server masks nothing.
+/// A close frame with the code 1001, "going away" (RFC 6455, sections 5.5.1 and 7.4.1). A server does not mask its
+/// frames.
 pub(super) static GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xE9];
 
 /// The opcode of a close frame.
@@ -9,21 +10,21 @@ const CLOSE: u8 = 8;
 /// Two bytes, a length of up to eight, and a mask of four (RFC 6455, section 5.2).
 const LONGEST_HEAD: usize = 14;
 
-/// Where what the app writes stands among frames, and whether the client has been told that nothing more comes.
+/// The position of the app's writes among frames, and how much of the close frame has been sent.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Outgoing {
     head: [u8; LONGEST_HEAD],
-    /// How much of a head has been written; none if no frame has begun, or its head is complete.
+    /// How many bytes of a head have been written; 0 if no frame has begun, or its head is complete.
     head_bytes: usize,
     payload_left: u64,
-    /// The app has closed the WebSocket itself, so nothing may be said behind it.
+    /// Whether the app has closed the WebSocket itself, after which nothing may be sent.
     is_closed: bool,
-    /// How much of our own goodbye has been written.
+    /// How many bytes of the server's close frame have been written.
     said: usize,
 }
 
 impl Outgoing {
-    /// Notes what was written.
+    /// Records written bytes.
     pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let count = self.wrote_of_frame(bytes);
@@ -31,7 +32,7 @@ impl Outgoing {
         }
     }
 
-    /// Notes as much of it as is of one frame, and tells how much that is.
+    /// Records the bytes that belong to one frame, and returns how many there are.
     fn wrote_of_frame(&mut self, bytes: &[u8]) -> usize {
         let mut count = 0;
         while self.payload_left == 0 {
@@ -60,7 +61,7 @@ impl Outgoing {
         self.head_bytes == 0 && self.payload_left == 0
     }
 
-    /// Of what the app wants to write now, what belongs to the frame that it has begun.
+    /// Returns the beginning of `bytes` that belongs to the frame that the app has begun.
     pub(super) fn rest_of_frame<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         match self.is_between_frames() {
             true => &[],
@@ -71,14 +72,14 @@ impl Outgoing {
         }
     }
 
-    /// What is to be written next to say goodbye, if that may be now.
+    /// Returns the rest of the close frame, if it may be written now.
     pub(super) fn goodbye(&self) -> Option<&'static [u8]> {
         let left = &GOING_AWAY[self.said..];
         let may_be_said = self.is_between_frames() && !self.is_closed && !left.is_empty();
         may_be_said.then_some(left)
     }
 
-    /// Notes how much of that was written.
+    /// Records how many bytes of the close frame were written.
     pub(super) fn said(&mut self, count: usize) {
         self.said += count;
     }
@@ -89,7 +90,7 @@ pub(super) fn is_close(frame: &[u8]) -> bool {
     frame.first().is_some_and(|first| first & 0xf == CLOSE)
 }
 
-/// How long a head is that begins like this, as far as that can be told.
+/// Returns the length of a head that begins like this, as far as it is known.
 fn head_length(begin: &[u8]) -> usize {
     let &[_, second, ..] = begin else {
         return 2;
@@ -147,7 +148,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the frames are cut into writes, a goodbye fits where one ends and nowhere else.
+        /// For writes of any size, a close frame fits at the end of each frame and nowhere else.
         #[test]
         fn a_goodbye_fits_between_frames(frames in frames(), cuts in prop::collection::vec(1..70_000usize, 1..20)) {
             let ends: Vec<_> = frames
@@ -172,7 +173,7 @@ mod tests {
             prop_assert!(outgoing.goodbye().is_some());
         }
 
-        /// The bytes are the app's: nothing is assumed of them.
+        /// The bytes come from the app, so they may be anything.
         #[test]
         fn any_bytes_are_followed(writes: Vec<Vec<u8>>) {
             let mut outgoing = Outgoing::default();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_that_the_app_has_closed_is_not_closed_again() {
+    fn a_websocket_closed_by_the_app_is_not_closed_again() {
         let mut outgoing = Outgoing::default();
         outgoing.wrote(&frame(CLOSE, 2, false));
         assert_eq!(outgoing.goodbye(), None);

@@ -18,7 +18,7 @@ const BUILT_IN: [&str; 7] = [
     "allow", "expect", "warn", "deny", "forbid", "doc", "cfg_attr",
 ];
 
-/// Reads an argument and takes its attributes off.
+/// Reads an argument and removes its attributes.
 pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Errors) -> Argument {
     let (attributes, is_refused) = take(item, errors);
     if let Some(found) = types::impl_trait(&item.ty) {
@@ -56,7 +56,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
     argument
 }
 
-/// Refuses the attributes of Helios on the arguments of an ordinary method, for Helios does not call it.
+/// Refuses the attributes of Helios on the arguments of an ordinary method, because Helios does not call it.
 pub(super) fn refuse(sig: &mut Signature, errors: &mut Errors) {
     for input in &mut sig.inputs {
         let FnArg::Typed(item) = input else { continue };
@@ -81,7 +81,7 @@ fn kind_of(path: &Path) -> Option<&'static SourceKind> {
     found.map(|(_, kind)| kind)
 }
 
-/// Takes the attributes of Helios off an argument. Returns whether one of the others was refused, too.
+/// Removes the attributes of Helios from an argument. Also returns whether another attribute was refused.
 fn take(item: &mut PatType, errors: &mut Errors) -> (Vec<(Attribute, &'static SourceKind)>, bool) {
     let (mut ours, mut is_refused) = (Vec::new(), false);
     for attribute in std::mem::take(&mut item.attrs) {
@@ -98,7 +98,7 @@ fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) -> bool {
     if attribute.path().is_ident("cfg") {
         errors.at(
             attribute.path(),
-            "an argument cannot come and go: put `#[cfg]` on the method",
+            "an argument cannot be conditional: put `#[cfg]` on the method",
         );
     } else if BUILT_IN.iter().any(|name| attribute.path().is_ident(name)) {
         refuse_cfg_attr(&attribute, |path| kind_of(path).is_some(), errors);
@@ -110,7 +110,7 @@ fn keep(item: &mut PatType, attribute: Attribute, errors: &mut Errors) -> bool {
     false
 }
 
-/// The names that other frameworks have, and what is written here.
+/// Names that other frameworks use, and the names that Helios uses.
 const FOREIGN: [(&str, &str); 12] = [
     ("path", "param"),
     ("params", "param"),
@@ -147,7 +147,7 @@ fn name_of(pattern: &Pat) -> Option<Ident> {
     }
 }
 
-/// A reference is bound as what it refers to, and lent.
+/// Returns the type to bind for an argument. For a reference, that is its target, which is then borrowed.
 fn bound_type(declared: &Type) -> (Type, Passed) {
     match declared {
         Type::Group(group) => bound_type(&group.elem),
@@ -164,7 +164,7 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
     }
 }
 
-/// Refuses `&'static`: the argument is lent for the call only.
+/// Refuses `&'static`, because the argument is borrowed only for the call.
 fn refuse_static(declared: &Type, errors: &mut Errors) {
     let Type::Reference(reference) = declared else {
         return;
@@ -173,7 +173,7 @@ fn refuse_static(declared: &Type, errors: &mut Errors) {
     for lifetime in lifetime.filter(|lifetime| lifetime.ident == "static") {
         errors.at(
             lifetime,
-            "the argument is lent for the call only: leave `'static` out, or take an owned value",
+            "the argument is borrowed only for the call: leave `'static` out, or take an owned value",
         );
     }
 }

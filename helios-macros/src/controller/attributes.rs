@@ -1,5 +1,5 @@
-//! The attributes of methods: routes, hooks, and those beside them. A verb is a new variant of `Verb`, a hook a new row of
-//! [`HOOKS`], and another attribute beside a route a new row of [`EXTRAS`].
+//! The attributes of methods: routes, hooks, and additional ones. A new verb is a new variant of `Verb`, a new hook a
+//! new row of [`HOOKS`], and a new additional attribute a new row of [`EXTRAS`].
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -16,10 +16,10 @@ use crate::diagnostics::Errors;
 use crate::names;
 use crate::path::Template;
 
-/// A response header; not exported, because arguments use the name for request headers.
+/// Sets a response header. Not exported, because arguments use the name for request headers.
 const HEADER: &str = "header";
 
-/// The attributes that can stand beside a route's own, each with the function that reads it.
+/// The additional attributes of a route, each with the function that reads it.
 const EXTRAS: [(&str, ReadExtra); 7] = [
     ("accepts", accepts),
     ("answers", answers),
@@ -41,7 +41,7 @@ type ReadExtra = fn(&mut Extras, &Attribute, &mut Errors);
 /// The attributes of Helios on one method, by what they do.
 #[derive(Default)]
 pub(super) struct MethodAttributes {
-    /// Those that make it a route or a hook.
+    /// Attributes that make the method a route or a hook.
     pub(super) roles: Vec<Role>,
     pub(super) extras: Vec<Extra>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Role {
     pub(super) kind: RoleKind,
 }
 
-/// An attribute beside that of a route.
+/// An additional attribute of a route.
 pub(super) struct Extra {
     pub(super) attribute: Attribute,
     read: ReadExtra,
@@ -70,7 +70,7 @@ enum Meaning {
     Extra(ReadExtra),
 }
 
-/// Takes the attributes of Helios off a method.
+/// Removes the attributes of Helios from a method.
 pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> MethodAttributes {
     let mut taken = MethodAttributes::default();
     attributes.retain(|attribute| {
@@ -88,7 +88,7 @@ pub(super) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Meth
     taken
 }
 
-/// Finds out what an attribute does if it is one of Helios, whatever path leads to it.
+/// Finds the meaning of an attribute of Helios, whatever its path.
 fn meaning(path: &Path) -> Option<Meaning> {
     let name = path.segments.last()?.ident.to_string();
     if name == HEADER && path.get_ident().is_none() {
@@ -109,7 +109,7 @@ fn role(name: &str) -> Option<RoleKind> {
         .or(hook.map(RoleKind::Hook))
 }
 
-/// Returns whether an attribute is exported as a macro, so that its import must count as used.
+/// Whether an attribute is exported as a macro, so that its import must count as used.
 pub(super) fn is_exported(attribute: &Attribute) -> bool {
     short_name(attribute) != HEADER
 }
@@ -193,12 +193,12 @@ pub(super) fn hook(attribute: &Attribute, errors: &mut Errors) {
         let name = short_name(attribute);
         errors.at(
             &attribute.meta,
-            format_args!("`#[{name}]` takes nothing: it stands for all `#[sse]` routes"),
+            format_args!("`#[{name}]` takes nothing: it applies to all `#[sse]` routes"),
         );
     }
 }
 
-/// Reads what stands beside a route's own attribute.
+/// Reads the additional attributes of a route.
 pub(super) fn extras(taken: &[Extra], errors: &mut Errors) -> Extras {
     let mut extras = Extras::default();
     for extra in taken {
@@ -251,8 +251,8 @@ fn answers(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
         Ok(answer) if (200..600).contains(&answer.status) => extras.answers.push(answer),
         _ => errors.at(
             argument_or_path(attribute),
-            "an answer is a status from 200 to 599, and the type of its JSON: `#[answers(201, Note)]`; of what is not JSON \
-             the media type, `#[answers(200, \"image/png\")]`",
+            "an answer is a status from 200 to 599, and the type of its JSON: `#[answers(201, Note)]`; for other formats, \
+             the media type: `#[answers(200, \"image/png\")]`",
         ),
     }
 }
@@ -266,7 +266,7 @@ fn accepts(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
         }
         _ => errors.at(
             argument_or_path(attribute),
-            "it names the type of the body, once: `#[accepts(Upload)]`, or `#[accepts(\"image/png\", Image)]`",
+            "`#[accepts]` names the type of the body, and is written once: `#[accepts(Upload)]`, or `#[accepts(\"image/png\", Image)]`",
         ),
     }
 }
@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_attribute_is_a_macro_too_and_every_macro_an_attribute() {
+    fn attributes_and_macros_have_the_same_names() {
         let verbs = Verb::ALL.into_iter().map(Verb::attribute);
         let hooks = HOOKS.iter().map(|hook| hook.attribute.to_owned());
         let extras = EXTRAS.iter().map(|(name, _)| (*name).to_owned());

@@ -1,6 +1,6 @@
 //! One spanned call for each argument.
 //!
-//! Every token of a call, its path too, carries the span of the argument's type: an unmet bound is then one error at
+//! Every token of a call, including its path, has the span of the argument's type. So an unmet bound is one error at
 //! that type, and not at the method or the attribute.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -15,29 +15,29 @@ use crate::types;
 /// The method whose arguments are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The runtime's type for it, which decides what a type without an attribute may be.
+    /// The runtime's type for this place. It decides which types are allowed without an attribute.
     pub(super) marker: &'static str,
-    /// True if an argument may take the body.
+    /// Whether an argument may take the body.
     pub(super) takes_body: bool,
 }
 
 const WHOLE: [&str; 4] = ["Json", "Form", "Query", "Path"];
 
-/// The arguments of one hidden function.
+/// The arguments of one generated function.
 pub(super) struct Binder<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) place: Place,
     pub(super) arguments: &'a [Argument],
-    /// Those of the impl.
+    /// The generics of the impl.
     pub(super) generics: &'a Generics,
-    /// An expression for the `&mut Call`.
+    /// The expression for the `&mut Call`.
     pub(super) call: TokenStream,
-    /// Returned when an argument could not be bound.
+    /// Returned if an argument could not be bound.
     pub(super) refusal: TokenStream,
 }
 
 impl Binder<'_> {
-    /// The statements that bind every argument, or return with all that is wrong.
+    /// Returns the statements that bind every argument, or return with all errors.
     pub(super) fn statements(&self) -> TokenStream {
         let bound: Vec<_> = self.order().collect();
         if bound.is_empty() {
@@ -63,7 +63,7 @@ impl Binder<'_> {
         }
     }
 
-    /// The argument that takes the body comes last, for the others only read the head.
+    /// The argument that takes the body comes last, since the others only read the head.
     fn order(&self) -> impl Iterator<Item = (usize, &Argument)> {
         let bound = || {
             self.arguments
@@ -76,7 +76,7 @@ impl Binder<'_> {
         others.chain(bound().filter(move |(index, _)| Some(*index) == body))
     }
 
-    /// The argument that may take the body: `#[body]`, or the last one without an attribute.
+    /// Returns the argument that may take the body: `#[body]`, or the last one without an attribute.
     fn body(&self) -> Option<usize> {
         let marked = self
             .arguments
@@ -129,8 +129,8 @@ impl Binder<'_> {
         }
     }
 
-    /// Validates what may hold a whole part of the request. Of a type that depends on a type parameter only the bounds
-    /// are known, so that it has to be one that is validated.
+    /// Validates arguments that may hold a whole part of the request. For a type that depends on a type parameter, only
+    /// the bounds are known, so it must be a type that is validated.
     fn validation(&self, index: usize, argument: &Argument) -> TokenStream {
         let (ty, span, local) = (&argument.bound, argument.bound.span(), local(index));
         let (rt, call) = (self.runtime.at(span), &self.call);
@@ -144,7 +144,7 @@ impl Binder<'_> {
                 quote_spanned!(span=> let #local = #rt::validated!(body, #call, #local);)
             }
             Binding::ByType if is_generic && is_whole(ty) => {
-                // The bound is one of what is inside, so that rustc blames the value instead of the type.
+                // The bound is on the inner type, so that rustc blames the value instead of the type.
                 let bound = format_ident!("bound{}", index, span = span);
                 quote_spanned! {span=>
                     let #bound = #local;
@@ -161,7 +161,8 @@ impl Binder<'_> {
         }
     }
 
-    /// The type is left to the annotation: a bound on the type argument of an async function is reported twice.
+    /// The type is left to the annotation, because rustc reports a bound on the type argument of an async function
+    /// twice.
     fn by_type(&self, index: usize, span: Span) -> TokenStream {
         let (rt, call) = (self.runtime.at(span), &self.call);
         let place = Ident::new(self.place.marker, span);
@@ -172,7 +173,7 @@ impl Binder<'_> {
         }
     }
 
-    /// The type to bind. A value with a default may be absent.
+    /// Returns the type to bind. A value with a default may be absent.
     fn bound_type(&self, argument: &Argument) -> TokenStream {
         let ty = &argument.bound;
         let span = ty.span();
@@ -184,8 +185,8 @@ impl Binder<'_> {
     }
 }
 
-/// Lends the request and the response's head to the arguments that borrow them. Errors point at a wrong type, because the
-/// value is passed under a name with the type's span.
+/// Lends the request and the response's head to the arguments that borrow them. Errors point at a wrong type, because
+/// the value is passed under a name with the type's span.
 pub(super) fn lend(
     arguments: &[Argument],
     request: &TokenStream,
@@ -211,7 +212,7 @@ pub(super) fn lend(
     lent.collect()
 }
 
-/// The arguments of the call.
+/// Returns the arguments of the call.
 pub(super) fn passed(arguments: &[Argument]) -> Vec<TokenStream> {
     let passed = arguments.iter().enumerate().map(|(index, argument)| {
         let local = local(index);
@@ -224,7 +225,7 @@ pub(super) fn passed(arguments: &[Argument]) -> Vec<TokenStream> {
     passed.collect()
 }
 
-/// A local variable of a hidden function, which nothing of the user can see.
+/// Returns a local variable of a generated function, which user code cannot see.
 pub(super) fn local(index: usize) -> Ident {
     format_ident!("a{}", index, span = Span::mixed_site())
 }
@@ -236,13 +237,13 @@ pub(super) fn mutability(argument: &Argument) -> TokenStream {
     }
 }
 
-/// Helios' own wrappers of a whole part of the request, as they are usually written, or a `Result` of one.
+/// Whether a type is one of Helios' wrappers of a whole part of the request, by its usual name, or a `Result` of one.
 fn is_whole(ty: &Type) -> bool {
     let ty = types::in_result(ty);
     WHOLE.iter().any(|name| types::is_named(ty, name))
 }
 
-/// Fills in what is absent.
+/// Fills in an absent value.
 fn default(index: usize, argument: &Argument) -> TokenStream {
     let Some(value) = &argument.source.default else {
         return TokenStream::new();
@@ -252,7 +253,7 @@ fn default(index: usize, argument: &Argument) -> TokenStream {
     quote!(let #local: #ty = #local.unwrap_or_else(|| #value);)
 }
 
-/// A default as the type that is bound.
+/// Returns a default as the type that is bound.
 pub(super) fn filled_in(argument: &Argument, value: &Expr) -> TokenStream {
     let ty = &argument.bound;
     match &argument.declared {

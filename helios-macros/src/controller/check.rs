@@ -1,4 +1,4 @@
-//! Mistakes that only show when paths, arguments and routes are seen together.
+//! Mistakes that only show when paths, arguments and routes are checked together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -29,14 +29,13 @@ pub(super) fn check(controller: &Controller, errors: &mut Errors) {
         check_included(hook, &controller.hooks, errors);
         check_hook(controller, hook, errors);
     }
-    // A method that was refused may have been a stream.
+    // A refused method may have been a stream.
     if errors.is_empty() {
         check_hooks_have_streams(controller, errors);
     }
 }
 
-/// Hooks run for the streams of their own controller and of those nested in it. One under `#[cfg]` may be there for other
-/// builds.
+/// Hooks run for the streams of their own controller and of nested ones. A hook under `#[cfg]` may be for other builds.
 fn check_hooks_have_streams(controller: &Controller, errors: &mut Errors) {
     let is_stream = |route: &Route| matches!(route.kind, RouteKind::Sse(_));
     if controller.routes.iter().any(is_stream) || !controller.controllers.is_empty() {
@@ -54,14 +53,14 @@ fn check_prefix(controller: &Controller, errors: &mut Errors) {
     let prefix = &controller.prefix;
     if let Some(param) = prefix.params().iter().find(|param| param.catch_all) {
         let message = format!(
-            "`{{*{}}}` takes all that follows: a prefix cannot hold it, write it into the paths of the routes",
+            "`{{*{}}}` matches everything that follows, so a prefix cannot hold it: write it into the paths of the routes",
             param.name
         );
         errors.at_span(prefix.span, message);
     }
 }
 
-/// Every parameter of a route's own path is taken; those of the prefix may be.
+/// Checks that the method takes every parameter of its own path. It need not take those of the prefix.
 fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     let method = &route.method.name;
     for param in route.path.params() {
@@ -79,7 +78,7 @@ fn check_path(controller: &Controller, route: &Route, errors: &mut Errors) {
     }
 }
 
-/// Returns whether one of the arguments is the parameter, or could be if its name had not been refused.
+/// Whether one of the arguments is the parameter, or could be if its name had not been refused.
 fn may_take(method: &Method, param: &str) -> bool {
     takes_whole_path(method)
         || method
@@ -87,7 +86,7 @@ fn may_take(method: &Method, param: &str) -> bool {
             .any(|(name, _)| name.text == param || name.text.is_empty())
 }
 
-/// A `Path<T>` argument takes every parameter.
+/// Whether an argument is a `Path<T>`, which takes every parameter.
 fn takes_whole_path(method: &Method) -> bool {
     method
         .arguments
@@ -164,20 +163,20 @@ fn check_body(route: &Route, errors: &mut Errors) {
     }
 }
 
-/// Without an attribute only the last argument can take the body.
+/// Without an attribute, only the last argument can take the body.
 fn check_last(body: &Argument, arguments: &[Argument], errors: &mut Errors) {
     let mut unmarked = arguments.iter().filter(|arg| arg.is_unmarked());
     let last = unmarked.next_back().filter(|_| body.is_unmarked());
     if let Some(last) = last.filter(|last| !std::ptr::eq(*last, body)) {
         let (body, last) = (&body.declared, last.shown());
         let message = format!(
-            "this takes the body, as only the last argument without an attribute can: move it behind `{last}`"
+            "only the last argument without an attribute can take the body: move this one behind `{last}`"
         );
         errors.at(body, message);
     }
 }
 
-/// GET and HEAD have a body only where the route says that they may.
+/// GET and HEAD have a body only if the route allows it.
 fn check_method_of_body(route: &Route, argument: &Argument, errors: &mut Errors) {
     let has_body = route.verb.has_body();
     match argument.source.allow_get {
@@ -201,7 +200,7 @@ fn takes_body(argument: &Argument) -> bool {
     }
 }
 
-/// Refuses a second argument of a kind of which there can be one.
+/// Refuses a second argument of a kind that is allowed once.
 fn check_once(method: &Method, errors: &mut Errors) {
     let mut seen: Vec<&SourceKind> = Vec::new();
     for argument in &method.arguments {
@@ -223,8 +222,8 @@ fn attribute_or_type(argument: &Argument) -> TokenStream {
     }
 }
 
-/// Returns whether it is a type that takes the whole body, as it is usually named. By a longer path a `Form` may be someone else's,
-/// who reads the query of a GET.
+/// Whether a type is one that takes the whole body, by its usual name. A `Form` with a longer path may be another
+/// crate's, which reads the query of a GET.
 fn is_whole_body(ty: &Type) -> bool {
     const NAMES: [&str; 5] = ["Json", "Form", "Multipart", "Bytes", "String"];
     let ty = types::in_result(ty);
@@ -261,23 +260,23 @@ fn check_sse(route: &Route, errors: &mut Errors) {
         }
     }
     if !method.is_async && method.gives_nothing() {
-        let message = "a sync method that gives `()` streams nothing: return `impl Stream<Item = SseEvent>` or an \
+        let message = "a sync method that returns `()` streams nothing: return `impl Stream<Item = SseEvent>` or an \
                        `SseStream`, or make it `async` and take an `SseStream` argument";
         errors.at(&method.name, message);
     }
     if method.is_async && method.gives_unit() && !may_send(method) {
-        let message = "a producer sends its events on a stream, and this one has none: take an `SseStream` argument, \
+        let message = "a producer sends its events on a stream, but this one has none: take an `SseStream` argument, \
                        or return `impl Stream<Item = SseEvent>`";
         errors.at(&method.name, message);
     }
 }
 
-/// Returns whether one of the arguments may be an `SseStream`. The type may be an alias, so any unmarked one may be.
+/// Whether one of the arguments may be an `SseStream`. The type may be an alias, so any unmarked one may be.
 fn may_send(method: &Method) -> bool {
     method.arguments.iter().any(Argument::is_unmarked)
 }
 
-/// Two routes that match the same requests. Those under `#[cfg]` are left to the check at start-up.
+/// Refuses two routes that match the same requests. Routes under `#[cfg]` are checked at start-up.
 fn check_collisions(routes: &[Route], errors: &mut Errors) {
     let mut seen: Vec<(Verb, String, &Route)> = Vec::new();
     for route in routes.iter().filter(|route| route.method.cfgs.is_empty()) {
@@ -312,7 +311,7 @@ fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
     }
 }
 
-/// Refuses a hook beside another one that does its work.
+/// Refuses a hook beside another one that includes its work.
 fn check_included(hook: &Hook, all: &[Hook], errors: &mut Errors) {
     let included = hook.kind.attribute;
     let includes = |other: &&Hook| other.kind.includes == Some(included);
@@ -343,7 +342,7 @@ fn check_hook(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     }
 }
 
-/// A hook runs for the routes of nested controllers too, so that only the prefix is always there.
+/// A hook also runs for the routes of nested controllers, so it can rely only on the prefix.
 fn check_hook_params(controller: &Controller, hook: &Hook, errors: &mut Errors) {
     let prefix = &controller.prefix;
     for (name, outer) in hook.method.params() {
@@ -353,7 +352,7 @@ fn check_hook_params(controller: &Controller, hook: &Hook, errors: &mut Errors) 
         } else if !outer && !text.is_empty() && prefix.lacks(text) {
             let message = format!(
                 "no `{{{text}}}` in the prefix `/{}`, and the hook runs for every `#[sse]` route below it: take \
-                 `#[req] req: &RequestContext` and ask `req.param(\"{text}\")`",
+                 `#[req] req: &RequestContext` and call `req.param(\"{text}\")`",
                 prefix.text(),
             );
             errors.at_span(name.span, message);

@@ -1,7 +1,7 @@
-//! What a route's types say, for the OpenAPI document: a hidden function, within a macro of the runtime that drops it where there is
-//! no document.
+//! Generates the function that describes a route's types for the OpenAPI document. It is wrapped in a macro of the
+//! runtime that drops it without the feature.
 //!
-//! The types are those that rustc finds: the method is called in a closure that is compiled and never run.
+//! rustc infers the types. The method is called in a closure that is compiled and never runs.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -19,13 +19,13 @@ fn described(method: &Method) -> Ident {
     format_ident!("__helios_describe_{}", name, span = Span::mixed_site())
 }
 
-/// The row's field.
+/// Returns the value of the table's field.
 pub(super) fn field(runtime: &Runtime, route: &Route) -> TokenStream {
     let (rt, name) = (runtime.path(), described(&route.method));
     quote!(#rt::describe!(Self::#name))
 }
 
-/// The function.
+/// Returns the function.
 pub(super) fn function(controller: &Controller, route: &Route) -> TokenStream {
     let (rt, method) = (controller.runtime.path(), &route.method);
     let told = Ident::new("told", Span::mixed_site());
@@ -91,7 +91,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What attributes say. A type that lacks what they need is blamed where it stands.
+    /// Describes the attributes. An error about a type points to the place where it is written.
     fn declared(&self, route: &Route) -> TokenStream {
         let told = self.told;
         let mut declared = TokenStream::new();
@@ -133,7 +133,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What the method gives, by a call that is never made.
+    /// Describes the return type, by a call that never runs.
     fn given(&self, route: &Route) -> TokenStream {
         let Self { rt, told, .. } = self;
         let method = &route.method;

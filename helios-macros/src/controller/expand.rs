@@ -1,4 +1,4 @@
-//! From the model to the table.
+//! Generates the table from the model.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -14,7 +14,7 @@ use crate::lints;
 use crate::runtime::option;
 use crate::types;
 
-/// The hidden functions, the table, and the touches.
+/// Returns the generated functions, the table, and the touches.
 pub(super) fn expand(controller: &Controller) -> TokenStream {
     let routes = controller.routes.iter().map(|route| {
         let function = handlers::route(controller, route);
@@ -39,7 +39,7 @@ pub(super) fn expand(controller: &Controller) -> TokenStream {
     quote!(#functions #deprecated #table #touches)
 }
 
-/// An impl of hidden functions.
+/// Returns an impl with generated functions.
 fn hidden_impl(controller: &Controller, functions: &[(bool, TokenStream)]) -> TokenStream {
     let Controller {
         self_ty,
@@ -59,7 +59,7 @@ fn hidden_impl(controller: &Controller, functions: &[(bool, TokenStream)]) -> To
     }
 }
 
-/// A table without routes, so that a mistake in the impl is not also "not a controller" elsewhere.
+/// Returns a table without routes, so that a mistake in the impl does not also cause "not a controller" elsewhere.
 pub(super) fn fallback(controller: &Controller) -> TokenStream {
     let touches = touches(controller);
     let name = types::name(&controller.self_ty);
@@ -126,8 +126,8 @@ fn table_impl(controller: &Controller, table: &TokenStream) -> TokenStream {
     }
 }
 
-/// A controller is shared by all threads. The bound on its type looks needless; but where it is not met, it gives one
-/// error at the type, in place of one for each route.
+/// All threads share a controller. The bound on its type looks redundant. But if it is not met, it causes one error at
+/// the type, instead of one for each route.
 fn shared_generics(controller: &Controller) -> Generics {
     let mut generics = types::shared(&controller.runtime.path(), &controller.generics);
     let self_ty = &controller.self_ty;
@@ -167,13 +167,13 @@ fn row(controller: &Controller, route: &Route) -> TokenStream {
     }
 }
 
-/// Whether the method may return a handle, which may be in topics: it is neither a generator nor a producer.
+/// Whether the method may return a handle, which can join topics. A generator or a producer does not.
 fn may_join(method: &Method) -> bool {
     let is_generator = |output| types::impl_trait(output).is_some();
     !method.gives_unit() && !method.output.as_ref().is_some_and(is_generator)
 }
 
-/// Returns whether the method may answer with a response in place of its stream. An alias hides that.
+/// Whether the method may answer with a response in place of its stream. An alias hides that.
 fn may_reply(method: &Method) -> bool {
     let output = method.output.as_ref();
     output.is_some_and(|ty| types::mentions(ty, "SseReply"))
@@ -223,7 +223,7 @@ fn injects(controller: &Controller, method: &Method) -> TokenStream {
     quote!(&[#(#entries),*])
 }
 
-/// Lists the arguments that bind a part of the request, for start-up to look at their types.
+/// Lists the arguments that bind a part of the request, so that start-up can check their types.
 fn arguments(controller: &Controller, method: &Method) -> TokenStream {
     let rt = controller.runtime.path();
     let entries = method.arguments.iter().filter_map(|argument| {
@@ -241,7 +241,7 @@ fn arguments(controller: &Controller, method: &Method) -> TokenStream {
     quote!(&[#(#entries),*])
 }
 
-/// A field of `Hooks`; a hook under `#[cfg]` leaves a hole where it is off.
+/// Returns a field of `Hooks`. A hook under `#[cfg]` is `None` if it is off.
 fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
     let rt = controller.runtime.path();
     let field = Ident::new(kind.field, Span::call_site());
@@ -256,7 +256,7 @@ fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
     quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
 }
 
-/// Lists the parameters and services that the arguments of hooks need. Only a hook that is given the request needs any.
+/// Lists the parameters and services that the arguments of hooks need. Only hooks with a request need any.
 fn needs(controller: &Controller) -> impl Iterator<Item = TokenStream> {
     let rt = controller.runtime.path();
     let hooks = controller.hooks.iter();
@@ -277,7 +277,7 @@ fn condition(cfg: &Attribute) -> Option<TokenStream> {
     cfg.meta.require_list().ok().map(|list| list.tokens.clone())
 }
 
-/// Calls each macro that was used as a mere marker, or its import would count as unused.
+/// Calls each macro that was used only as a marker. Otherwise its import would count as unused.
 fn touches(controller: &Controller) -> TokenStream {
     let touches = controller.used.iter().map(|used| {
         let (path, cfgs) = (&used.path, controller.cfgs.iter().chain(&used.cfgs));

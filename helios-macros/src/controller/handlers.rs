@@ -1,4 +1,4 @@
-//! The hidden functions: each binds, calls the user's method, and hands on what it gives.
+//! The generated functions. Each binds the arguments, calls the user's method, and passes its result on.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +11,7 @@ use super::hooks::Given;
 use super::model::{Controller, Hook, Lent, Method, ResponseHeader, Route, RouteKind};
 use crate::runtime::Runtime;
 
-/// The name of a method's hidden function.
+/// Returns the name of a method's generated function.
 pub(super) fn hidden(method: &Method) -> Ident {
     format_ident!(
         "__helios_{}",
@@ -36,7 +36,7 @@ pub(super) fn hook(controller: &Controller, hook: &Hook) -> TokenStream {
     }
 }
 
-/// Writes the hidden function of one method.
+/// Writes the generated function of one method.
 struct Writer<'a> {
     runtime: &'a Runtime,
     generics: &'a Generics,
@@ -160,7 +160,7 @@ impl<'a> Writer<'a> {
         self.function(&signature, &body)
     }
 
-    /// It takes no `self`, or editors would offer it wherever they complete `self.`.
+    /// The function has no `self`, because editors would then offer it as a method.
     fn function(&self, signature: &TokenStream, body: &TokenStream) -> TokenStream {
         let Method { cfgs, allowed, .. } = self.method;
         let name = hidden(self.method);
@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
         set.collect()
     }
 
-    /// A handle on the response's head, if the method takes it.
+    /// Returns a handle to the response's head, if the method borrows it.
     fn response_head(&self, call: &TokenStream) -> Option<TokenStream> {
         let head = &self.head;
         let borrows = self.method.borrows(Lent::ResponseHead);
@@ -205,7 +205,7 @@ impl<'a> Writer<'a> {
         lend(&self.method.arguments, request, head)
     }
 
-    /// A future that is not `Send` is blamed on the method.
+    /// If the future is not `Send`, the error points to the method.
     fn boxed(&self, body: &TokenStream) -> TokenStream {
         let span = self.method.name.span();
         let rt = self.runtime.at(span);
@@ -227,7 +227,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A type that cannot be returned is blamed on the return type.
+    /// If the type cannot be returned, the error points to the return type.
     fn result(&self, ladder: &str, value: &TokenStream) -> TokenStream {
         let method = self.method;
         let span = method
@@ -239,7 +239,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A variable of a hidden function, which nothing of the user can see.
+/// Returns a variable of a generated function, which user code cannot see.
 fn variable(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }

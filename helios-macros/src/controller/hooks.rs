@@ -1,26 +1,26 @@
-//! The hooks that run around streams. A new hook is a new row of [`HOOKS`]: parsing, checks, expansion and messages read
-//! the rows, and know no hook by name.
+//! The hooks that run around streams. A new hook is a new row of [`HOOKS`]. Parsing, checks, expansion and messages
+//! read the rows, and do not know any hook by name.
 
 /// One kind of hook.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HookKind {
     pub(crate) attribute: &'static str,
-    /// The field of the runtime's `Hooks` that holds its hidden function.
+    /// The field of the runtime's `Hooks` for its generated function.
     pub(crate) field: &'static str,
     pub(crate) given: Given,
-    /// The attribute of another hook whose work it does too. A controller has one of the two.
+    /// The attribute of another hook whose work this hook includes. A controller can have only one of the two.
     pub(crate) includes: Option<&'static str>,
 }
 
-/// The things that a hook is given, and its arguments are bound from.
+/// The source of a hook's arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Given {
     /// The request that opens the stream. The arguments are those of a route.
     Request {
-        /// The runtime's type that stands for the place of its arguments.
+        /// The runtime's type for the place of its arguments.
         place: &'static str,
     },
-    /// The stream and this event, for the request is over.
+    /// The stream and this event, because the request is over.
     Event {
         /// The event's type in the runtime.
         ty: &'static str,

@@ -20,9 +20,9 @@ use crate::types;
 /// An impl marked `#[controller]`.
 pub(crate) struct Controller {
     pub(crate) runtime: Runtime,
-    /// The `#[cfg]`s of the impl, for everything that stands beside it.
+    /// The `#[cfg]`s of the impl, for everything that is generated beside it.
     pub(crate) cfgs: Vec<Attribute>,
-    /// The lints that the impl allows, for what is generated from it.
+    /// The lints that the impl allows, for the code that is generated from it.
     pub(crate) allowed: Vec<Attribute>,
     /// The doc comment of the impl.
     pub(crate) docs: String,
@@ -33,7 +33,7 @@ pub(crate) struct Controller {
     pub(crate) pipeline: Pipeline,
     pub(crate) routes: Vec<Route>,
     pub(crate) hooks: Vec<Hook>,
-    /// The attributes to touch, so that their import counts as used.
+    /// The attributes to touch, so that their imports count as used.
     pub(crate) used: Vec<Used>,
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Used {
     pub(crate) cfgs: Vec<Attribute>,
 }
 
-/// A path template and where it stands.
+/// A path template and its position.
 pub(crate) struct TemplateLiteral {
-    /// `None` if it was refused. Then nothing follows from what it lacks.
+    /// `None` if it was refused. Then no conclusions are drawn from what is missing.
     pub(crate) template: Option<Template>,
-    /// The literal, or the attribute that it would stand in.
+    /// The span of the literal, or of its attribute if there is none.
     pub(crate) span: Span,
 }
 
@@ -98,7 +98,7 @@ pub(crate) enum RouteKind {
     Sse(StreamOptions),
 }
 
-/// The settings that the attributes beside a route's own give.
+/// Settings from the additional attributes of a route.
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) status: Option<Status>,
@@ -110,7 +110,7 @@ pub(crate) struct Extras {
 
 /// `#[answers(201, "media/type", T)]`, or `#[accepts("media/type", T)]`
 pub(crate) struct Described {
-    /// Of an answer.
+    /// The status of a response.
     pub(crate) status: u16,
     pub(crate) media: Option<LitStr>,
     pub(crate) ty: Option<Type>,
@@ -187,14 +187,14 @@ pub(crate) struct Hook {
     pub(crate) method: Method,
 }
 
-/// The part that routes and hooks have in common.
+/// The common part of routes and hooks.
 pub(crate) struct Method {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) allowed: Vec<Attribute>,
     /// The doc comment.
     pub(crate) docs: String,
-    /// True if it may be, by itself or with the impl.
+    /// Whether the method may be deprecated, by itself or with the impl.
     pub(crate) is_deprecated: bool,
     pub(crate) is_async: bool,
     pub(crate) output: Option<Type>,
@@ -202,7 +202,7 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// The arguments that are parameters of the path, and whether they are marked `outer`.
+    /// Returns the arguments that are parameters of the path, and whether they are marked `outer`.
     pub(crate) fn params(&self) -> impl Iterator<Item = (&Name, bool)> {
         let arguments = self.arguments.iter().map(|argument| &argument.source);
         arguments
@@ -210,17 +210,17 @@ impl Method {
             .filter_map(|source| Some((source.name.as_ref()?, source.outer)))
     }
 
-    /// Returns whether it gives `()`.
+    /// Whether it returns `()`.
     pub(crate) fn gives_nothing(&self) -> bool {
         is_nothing(self.output.as_ref())
     }
 
-    /// Returns whether it gives `()`, or a `Result` of it.
+    /// Whether it returns `()`, or a `Result` of it.
     pub(crate) fn gives_unit(&self) -> bool {
         is_nothing(self.output.as_ref().map(types::in_result))
     }
 
-    /// Returns whether an argument borrows this.
+    /// Whether an argument borrows `lent`.
     pub(crate) fn borrows(&self, lent: Lent) -> bool {
         let mut arguments = self.arguments.iter();
         arguments.any(|argument| argument.source.kind.binding == Binding::Lent(lent))

@@ -76,7 +76,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The literal given, or the argument's own name.
+    /// Returns the given literal, or the argument's own name.
     fn name(&self, args: &Args, naming: &Naming, errors: &mut Errors) -> Name {
         for second in args.positional.iter().skip(1) {
             let name = &self.attribute_name;
@@ -125,7 +125,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes out `#[param(id)]` where `#[param("id")]` is meant.
+    /// Removes `#[param(id)]` if `#[param("id")]` is meant.
     fn suggest_string(&self, args: &mut Args, keys: &[&str], errors: &mut Errors) {
         args.named.retain(|arg| {
             let name = arg.name();

@@ -1,4 +1,4 @@
-//! From the tokens of the impl to the model. The attributes of Helios are taken off on the way.
+//! Parses the impl into the model, and removes the attributes of Helios on the way.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -73,11 +73,10 @@ pub(super) fn parse(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors)
     controller
 }
 
-/// The impl's own head: an inherent one, of a type that lives as long as the app.
+/// Checks the head of the impl. It must be an inherent impl of a type that lives as long as the app.
 fn head(item: &ItemImpl, errors: &mut Errors) {
     if let Some((path, _)) = &item.trait_ {
-        let message =
-            "`#[controller]` stands on the type's own `impl Type { .. }`, not on that of a trait";
+        let message = "`#[controller]` belongs on the type's own `impl Type { .. }`, not on an impl of a trait";
         errors.at(path, message);
     }
     if !matches!(&*item.self_ty, Type::Path(_) | Type::Group(_)) {
@@ -164,7 +163,7 @@ impl Controller {
     }
 }
 
-/// An ordinary method of the impl: nothing of Helios may stand on it.
+/// Checks an ordinary method of the impl, which must not have attributes of Helios.
 fn without_role(item: &mut ImplItemFn, taken: &MethodAttributes, errors: &mut Errors) {
     refuse_extras(&item.sig, &taken.extras, errors);
     arguments::refuse(&mut item.sig, errors);

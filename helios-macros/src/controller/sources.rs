@@ -1,5 +1,5 @@
-//! The attributes of arguments. A new attribute is a new row of [`SOURCES`]: parsing, checks, expansion and messages
-//! read the rows, and know no attribute by name.
+//! The attributes of arguments. A new attribute is a new row of [`SOURCES`]. Parsing, checks, expansion and messages
+//! read the rows, and do not know any attribute by name.
 
 use syn::Type;
 
@@ -13,7 +13,7 @@ use crate::{names, types};
 const REQUEST_IS_OVER: &str =
     "the request is over: keep what you need of it from `#[on_sse_connection]`";
 const NOTHING_TO_INJECT: &str =
-    "there is nothing to inject by then: take it as a field of the controller";
+    "nothing can be injected by then: make it a field of the controller";
 
 pub(super) static SOURCES: [(&str, SourceKind); 9] = [
     (
@@ -68,7 +68,7 @@ pub(super) static SOURCES: [(&str, SourceKind); 9] = [
         SourceKind {
             parentheses: Parentheses::Keys {
                 keys: &[JSON, FORM, UNVALIDATED, ALLOW_GET],
-                no_value: "the whole body is taken: write `#[body]`",
+                no_value: "`#[body]` takes the whole body: write it without a name",
             },
             takes_body: TakesBody::Always,
             refused_with_request: Some("the route has read the body: a hook cannot take it"),
@@ -119,7 +119,7 @@ pub(super) static UNMARKED: SourceKind = SourceKind {
     ..bound(Binding::ByType)
 };
 
-/// A row of an attribute that takes nothing, and works wherever the request is at hand.
+/// Returns a row for an attribute that takes no values, and works wherever there is a request.
 const fn bound(binding: Binding) -> SourceKind {
     SourceKind {
         parentheses: Parentheses::Nothing,
@@ -149,7 +149,7 @@ const DEFAULT: Key<Source> = ("default", |source, arg, errors| {
 const NO_DEFAULT: Key<Source> = ("default", |_, arg, errors| {
     errors.at(
         &arg.key,
-        "a path parameter is always there: it needs no default",
+        "a path parameter is always present: it needs no default",
     );
 });
 
@@ -173,7 +173,7 @@ fn lent_to_read(argument: &Argument, _: &mut Source, errors: &mut Errors) {
     if argument.passed != Passed::Shared {
         errors.at(
             &argument.declared,
-            "the request is lent to read: write `&RequestContext`",
+            "a method can only read the request: write `&RequestContext`",
         );
     }
 }
@@ -182,7 +182,7 @@ fn lent_to_write(argument: &Argument, _: &mut Source, errors: &mut Errors) {
     if argument.passed != Passed::Mutable {
         errors.at(
             &argument.declared,
-            "the response's head is lent to write: write `&mut ResponseHead`",
+            "a method changes the response's head in place: write `&mut ResponseHead`",
         );
     }
 }
@@ -196,7 +196,7 @@ fn inside_arc(argument: &Argument, source: &mut Source, errors: &mut Errors) {
         }
         Some(_) => return,
         None if types::is_named(bound, "SseService") => {
-            "`SseService` is given by `#[inject_sse]`".to_owned()
+            "`SseService` is injected by `#[inject_sse]`".to_owned()
         }
         None => format!(
             "`#[inject]` gives an `Arc`: write `Arc<{}>`",
@@ -206,7 +206,8 @@ fn inside_arc(argument: &Argument, source: &mut Source, errors: &mut Errors) {
     errors.at(&argument.declared, message);
 }
 
-/// The type inside what other frameworks wrap a service in. What is injected is always there, so `Option` is one of these.
+/// Returns the type inside the wrappers that other frameworks use for a service. Injected values are always present, so
+/// `Option` is one of them.
 fn unwrapped(ty: &Type) -> &Type {
     const WRAPPERS: [&str; 7] = [
         "Arc",

@@ -1,4 +1,4 @@
-//! The options that `#[sse(..)]` takes beside its path. A new one is a new row of [`KEYS`].
+//! The options that `#[sse(..)]` takes beside its path. A new option is a new row of [`KEYS`].
 
 use syn::{Lit, LitStr};
 
@@ -9,13 +9,13 @@ use crate::duration;
 
 pub(super) const SSE: &str = "sse";
 
-/// The values that an option chooses from, as they are written, and the runtime's variants.
+/// The values of an option, as they are written, and the runtime's variants.
 type Choices = [(&'static str, &'static str); 2];
 
 const DRAIN: Choices = [("finish", "Finish"), ("reconnect", "Reconnect")];
 const ON_ERROR: Choices = [("event", "Event"), ("break_off", "BreakOff")];
 
-/// The status with which an overload is told by an event.
+/// The status that reports an overload by an event.
 const OK: u16 = 200;
 
 struct SseArgs {
@@ -68,7 +68,7 @@ impl SseArgs {
     }
 }
 
-/// Reads what stands beside the path: the method, and the options.
+/// Reads the arguments beside the path: the method, and the options.
 pub(super) fn parse(args: Args, errors: &mut Errors) -> (Verb, StreamOptions) {
     let mut sse = SseArgs {
         verb: Verb::Get,
@@ -89,7 +89,7 @@ fn choice(ty: &'static str, choices: &Choices, arg: &Arg, errors: &mut Errors) -
     chosen.map(|(_, variant)| Setting::Choice(ty, variant))
 }
 
-/// `overload = "event"`, or a status
+/// Reads `overload = "event"`, or a status.
 fn overload(arg: &Arg, errors: &mut Errors) -> Option<u16> {
     let status = match arg.literal() {
         Some(Lit::Str(text)) => (text.value() == "event").then_some(OK),
@@ -102,7 +102,7 @@ fn overload(arg: &Arg, errors: &mut Errors) -> Option<u16> {
     if status.is_none() {
         errors.at(
             arg,
-            "an overload is told by an event or a status: `overload = \"event\"` or `overload = 503`",
+            "an overload is reported by an event or a status: `overload = \"event\"` or `overload = 503`",
         );
     }
     status

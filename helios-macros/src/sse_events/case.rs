@@ -4,7 +4,7 @@ use syn::LitStr;
 
 use crate::diagnostics::{Errors, similar};
 
-/// A way to write the names of variants.
+/// A naming convention for variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Case {
     Lower,
@@ -48,7 +48,7 @@ impl Case {
         found.map(|(_, case)| *case)
     }
 
-    /// Renames a variant, which is written in Pascal case.
+    /// Renames a variant, whose name is in Pascal case.
     pub(super) fn apply(self, name: &str) -> String {
         match self {
             Self::Pascal => name.to_owned(),

@@ -1,4 +1,4 @@
-//! Arguments that take the body, by their types.
+//! Arguments whose types take the body.
 #![allow(unused)]
 
 use helios::Multipart;

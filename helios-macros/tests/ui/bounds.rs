@@ -1,4 +1,4 @@
-//! What the type of a controller must be.
+//! Bounds on the type of a controller.
 #![allow(unused)]
 
 use helios::prelude::*;

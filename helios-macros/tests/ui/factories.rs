@@ -1,4 +1,4 @@
-//! Async factories of what they cannot make, or from what they cannot take.
+//! Async factories with a wrong output or wrong arguments.
 #![allow(unused)]
 
 use helios::prelude::*;

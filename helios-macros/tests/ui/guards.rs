@@ -1,4 +1,4 @@
-//! `guards![..]`: what is no guard, and what is not a type.
+//! `guards![..]` with types that are not guards, and with values.
 use helios::prelude::*;
 
 struct NotAGuard;

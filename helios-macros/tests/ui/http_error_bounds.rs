@@ -1,4 +1,4 @@
-//! What `#[derive(HttpError)]` needs.
+//! Bounds of `#[derive(HttpError)]`.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! The types in lists are what they stand for.
+//! Types of the wrong kind in lists.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! Where types do not meet, and the compiler has words of its own.
+//! Mismatched types, for which the compiler has its own messages.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! Names that nothing stands for are left to the compiler, which knows what is near.
+//! Unknown names, which are left to the compiler because it knows similar ones.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! Futures and streams that are kept to one thread.
+//! Futures and streams that are not `Send`.
 #![allow(unused)]
 
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Parameters of the path and of the methods belong together.
+//! Parameters of paths that do not match those of methods.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! `#[sse]` and what stands beside it.
+//! `#[sse]` and its additional attributes.
 #![allow(unused)]
 
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! What is validated, and where that cannot be seen.
+//! Validated arguments, and types that do not show whether they are.
 #![allow(unused)]
 
 use garde::Validate;

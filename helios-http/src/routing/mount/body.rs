@@ -1,7 +1,7 @@
-//! The body of a mounted service's answer, which ends or breaks off when the server goes down.
+//! The body of a mounted service's response, which ends or breaks off when the server shuts down.
 //!
-//! An event stream for GET ends between two events: an `EventSource` then comes back, to another server. Anything else may
-//! finish, and breaks off when the time for that is over, so that no client takes it for complete.
+//! An event stream that answers a GET ends between two events, so its `EventSource` reconnects to another server. Any
+//! other body may finish. It breaks off when the time for that is over, so that no client takes it for complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::drain::MountedAnswer;
 use crate::head::says_event_stream;
 
-/// Wraps the body of an answer that has begun.
+/// Wraps the body of a response that has begun.
 pub(super) fn drained(response: Response, method: &Method, answer: MountedAnswer) -> Response {
     if response.body().is_end_stream() {
         return response;
@@ -27,7 +27,7 @@ pub(super) fn drained(response: Response, method: &Method, answer: MountedAnswer
     response.map(|body| Body::new(DrainedBody::new(body, events, answer)))
 }
 
-/// Whether it is an event stream of a length that nobody knows.
+/// Whether the response is an event stream of unknown length.
 fn is_endless(response: &Response) -> bool {
     says_event_stream(response.headers())
         && !response.headers().contains_key(CONTENT_LENGTH)
@@ -36,16 +36,16 @@ fn is_endless(response: &Response) -> bool {
 
 struct DrainedBody {
     body: Body,
-    /// Of an event stream that ends when the server goes down.
+    /// The events of a stream that ends when the server shuts down.
     events: Option<Events>,
     draining: Signal,
     over: Signal,
     running: Option<MountedAnswer>,
 }
 
-/// The error of an answer that breaks off.
+/// The error of a response that breaks off.
 #[derive(Debug, Error)]
-#[error("the server went down before the answer had finished")]
+#[error("the server shut down before the response was complete")]
 struct BrokenOff;
 
 impl DrainedBody {
@@ -62,7 +62,7 @@ impl DrainedBody {
         }
     }
 
-    /// How an event stream that stands here ends; `None` within an event.
+    /// Returns how an event stream ends at its current position, or `None` within an event.
     fn end_of_events(&self) -> Option<Result<(), BrokenOff>> {
         match self.events.as_ref()? {
             Events::Plain(position) => position.is_between_events().then_some(Ok(())),
@@ -89,7 +89,8 @@ impl http_body::Body for DrainedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
         let this = &mut *self;
-        // A body that always has something is not asked any more; of one that is encoded only silence shows an end.
+        // A body that always has data would never be pending, so a plain stream ends here. An encoded one ends only
+        // when it is silent.
         if this.draining.is_given()
             && let Some(Ok(())) = this.end_of_events()
         {
@@ -132,7 +133,7 @@ impl DrainedBody {
     }
 }
 
-/// A word that is given once. Waiting for it takes memory only when something waits.
+/// A signal that is given once. Waiting for it allocates only when something waits.
 struct Signal {
     token: CancellationToken,
     waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -156,10 +157,10 @@ impl Signal {
     }
 }
 
-/// What can be seen of the events in a body.
+/// The visible part of a body's events.
 enum Events {
     Plain(Position),
-    /// Compressed: where an event ends cannot be seen, and the body's own end would be missing.
+    /// Compressed. The end of an event is not visible, and the end of the encoding would be missing.
     Encoded,
 }
 
@@ -172,13 +173,13 @@ impl Events {
     }
 }
 
-/// Where an event stream stands: within an event, or between two (WHATWG HTML, section 9.2.6).
+/// The position in an event stream: within an event, or between two (WHATWG HTML, section 9.2.6).
 #[derive(Default)]
 struct Position {
     line: Line,
-    /// A line of an event stands before this one, and no blank line after it.
+    /// Whether an earlier line belongs to an event that no blank line has ended yet.
     is_in_event: bool,
-    /// The last byte was a CR: an LF belongs to it.
+    /// Whether the last byte was a CR. An LF after it belongs to the same line end.
     is_behind_cr: bool,
 }
 
@@ -186,7 +187,7 @@ struct Position {
 enum Line {
     #[default]
     Empty,
-    /// A comment or a `retry`, which belong to no event.
+    /// A comment or a `retry`, which do not belong to an event.
     Aside,
     Field,
 }
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_between_two_events_behind_a_blank_line_and_what_is_no_event() {
+    fn a_stream_is_between_events_after_blank_lines_and_comments() {
         let between: [&[&str]; 9] = [
             &[],
             &["data: a\n\n"],

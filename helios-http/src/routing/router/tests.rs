@@ -1,4 +1,4 @@
-//! The router against a matcher that looks at every route, one after the other.
+//! Compares the router with a naive matcher that tries every route in turn.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn endpoint((verb, template): &Route) -> Endpoint {
     }
 }
 
-/// A router of those of the routes that go together.
+/// Creates a router from those of the routes that do not collide.
 fn router(routes: Vec<Route>) -> (Router, Vec<Route>) {
     let (mut router, mut kept) = (Router::default(), Vec::new());
     for route in routes {
@@ -57,10 +57,10 @@ fn router(routes: Vec<Route>) -> (Router, Vec<Route>) {
     (router, kept)
 }
 
-/// What is answered, in a form to compare and to read.
+/// An answer, in a form to compare and to print.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    /// The verb and the template of the endpoint, and the values.
+    /// The verb and the template of the endpoint, and the values of its parameters.
     Endpoint(Verb, String, Vec<String>),
     Allow(String),
     Status(u16),
@@ -84,17 +84,18 @@ fn seen(router: &Router, method: &Method, path: &str) -> Seen {
     }
 }
 
-/// How well a segment fits, the best last.
+/// How well a segment matches, the best last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     Rest,
     End,
-    /// With the lengths of what stands before and after the parameter.
+    /// A parameter, with the lengths of the texts before and after it.
     Param(usize, usize),
     Literal,
 }
 
-/// The characters of a text, and whether they are escaped; an unreserved one never is, and one that must be always is.
+/// Splits a text into characters with whether they are escaped. An unreserved one never is, and one that must be
+/// escaped always is.
 fn characters(text: &str) -> Vec<(u8, bool)> {
     let bytes = text.as_bytes();
     let (mut at, mut characters) = (0, Vec::new());
@@ -186,7 +187,7 @@ fn naive(routes: &[Route], method: &Method, path: &str) -> Seen {
     Seen::Allow(names.join(", "))
 }
 
-/// matchit does not come back from a suffix to try a shorter one, so only the last segment has one.
+/// matchit does not backtrack from a suffix to a shorter one, so only the last segment has a suffix.
 fn route() -> impl Strategy<Value = Route> {
     let inner = select(vec![
         "a",
@@ -308,7 +309,7 @@ fn a_route_takes_no_path_away_from_another_verb() {
 }
 
 #[test]
-fn head_is_answered_where_get_would_be_unless_it_has_a_route_there() {
+fn head_uses_the_get_route_unless_it_has_its_own() {
     let router = of(&[
         (Verb::Head, "users/{id}"),
         (Verb::Get, "users/new"),
@@ -320,7 +321,7 @@ fn head_is_answered_where_get_would_be_unless_it_has_a_route_there() {
 }
 
 #[test]
-fn a_rest_keeps_the_slash_at_the_end_and_may_be_empty() {
+fn a_rest_keeps_its_final_slash_and_may_be_empty() {
     let router = of(&[
         (Verb::Get, "files/{*rest}"),
         (Verb::Get, "{page}"),

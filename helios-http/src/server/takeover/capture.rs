@@ -1,4 +1,5 @@
-//! Step 3 of the [takeover](super): a socket that can keep what hyper writes, and gives back what was read of it too early.
+//! Step 3 of the [takeover](super): a socket that can capture the writes of hyper, and that replays bytes which were
+//! read too early.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ pub(crate) struct CapturedIo<I> {
 }
 
 impl<I> CapturedIo<I> {
-    /// A socket of which this was read already.
+    /// Creates a socket from which `unread` was read already.
     pub(crate) fn new(io: I, unread: Vec<u8>) -> Self {
         Self {
             io,
@@ -25,13 +26,13 @@ impl<I> CapturedIo<I> {
         }
     }
 
-    /// From now on what is written may be handed over instead.
+    /// Allows the handover to capture writes from now on.
     pub(crate) fn with(mut self, handover: Arc<Handover>) -> Self {
         self.handover = Some(handover);
         self
     }
 
-    /// The socket, and what is still to be read before it.
+    /// Returns the socket, and the bytes to be read before it.
     pub(crate) fn into_parts(self) -> (I, Vec<u8>) {
         (self.io, self.unread)
     }
@@ -50,7 +51,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for CapturedIo<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.begun().is_some() {
-            // The stream will read; it is polled next.
+            // The stream is polled next, and will read.
             return Poll::Pending;
         }
         if self.unread.is_empty() {

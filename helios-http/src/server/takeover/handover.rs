@@ -1,5 +1,5 @@
-//! Steps 1 and 2 of the [takeover](super): the service that hyper asks, and the place where a stream's body waits for it.
-//! What else the parts of a connection tell each other while hyper serves it is noted here, too.
+//! Steps 1 and 2 of the [takeover](super): the service that hyper calls, and the place where a stream's body waits.
+//! Other state that the parts of a connection share while hyper serves it is here, too.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -30,26 +30,26 @@ use crate::sse::answer::Answer;
 #[derive(Default)]
 pub(crate) struct Handover {
     request: RequestInHand,
-    /// hyper has written something that the socket may not have taken.
+    /// hyper has written data that the socket may not have accepted.
     owes: AtomicBool,
-    /// The request is of HTTP/1.0, which tells the end of an answer by that of the connection.
+    /// Whether the request is HTTP/1.0, where the end of the connection is the end of the response.
     ends_with_connection: AtomicBool,
     begun: AtomicBool,
     state: Mutex<HandoverState>,
     pub(crate) upgrade: Arc<Upgrade>,
 }
 
-/// The number of the request in hand, and what has become of its body. An earlier request's body, which a handler's task may
-/// still hold, says nothing of a later one.
+/// The number of the current request, and the state of its body. A handler's task may still hold the body of an earlier
+/// request, which must not affect a later one.
 #[derive(Default)]
 struct RequestInHand(AtomicUsize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 enum RequestBodyState {
-    /// There is no request: its head is waited for.
+    /// There is no request. hyper waits for the next head.
     NoRequest,
-    /// It is there for the handler.
+    /// The handler may still read it.
     Unread,
     /// Nobody will read the rest of it.
     Dropped,
@@ -62,24 +62,24 @@ impl RequestBodyState {
 }
 
 impl RequestInHand {
-    /// Notes the next request, and returns its number.
+    /// Records the next request, and returns its number.
     fn begin(&self, body: RequestBodyState) -> usize {
         let number = self.number().wrapping_add(1);
         self.set(number, body);
         number
     }
 
-    /// Notes that a head is waited for.
+    /// Records that hyper waits for a head.
     fn end(&self) {
         self.set(self.number(), RequestBodyState::NoRequest);
     }
 
-    /// Notes what has become of an unread body.
+    /// Records what happened to an unread body.
     fn became(&self, number: usize, body: RequestBodyState) {
         let unread = Self::packed(number, RequestBodyState::Unread);
         let became = Self::packed(number, body);
         let ordering = Ordering::Relaxed;
-        // It fails if that is known already, or the request is not in hand any more.
+        // Fails if that is known already, or if the request is no longer the current one.
         let _ = self.0.compare_exchange(unread, became, ordering, ordering);
     }
 
@@ -108,18 +108,18 @@ struct HandoverState {
 
 /// A response whose body hyper does not write.
 pub(crate) struct TakenOver {
-    /// What hyper has written: the head, and before it what the socket had not taken yet.
+    /// The bytes that hyper has written: the head, preceded by data that the socket had not accepted yet.
     pub(crate) written: Vec<u8>,
     pub(crate) body: TakenBody,
     pub(crate) framing: Framing,
 }
 
-/// What the request says of how a stream is written.
+/// How the request allows a stream to be written.
 #[derive(Clone, Copy)]
 pub(crate) struct Framing {
-    /// In chunks; otherwise as it is, until the connection ends.
+    /// In chunks. Otherwise unframed, until the connection ends.
     pub(crate) chunked: bool,
-    /// The connection ends with this response.
+    /// Whether the connection ends after this response.
     pub(crate) last: bool,
 }
 
@@ -128,22 +128,23 @@ impl Handover {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// hyper waits for the next request's head: what it has answered is encoded, and the body was read to its end.
+    /// Records that hyper waits for the next request's head. It has encoded the response, and the request's body was
+    /// read to its end.
     pub(crate) fn awaits_head(&self) {
         self.request.end();
     }
 
-    /// hyper has written, or wants to.
+    /// Records that hyper has written, or tries to.
     pub(crate) fn wrote(&self) {
         self.owes.store(true, Ordering::Relaxed);
     }
 
-    /// The socket has taken all that hyper had written.
+    /// Records that the socket has accepted everything that hyper had written.
     pub(crate) fn took_all(&self) {
         self.owes.store(false, Ordering::Relaxed);
     }
 
-    /// Whether no request is in hand and no answer under way; half a head is no request.
+    /// Whether there is no request and no response in progress. Part of a head is not a request.
     pub(crate) fn is_idle(&self) -> bool {
         self.request.body() == RequestBodyState::NoRequest && !self.owes.load(Ordering::Relaxed)
     }
@@ -168,7 +169,7 @@ impl Handover {
         self.state().flushed = true;
     }
 
-    /// What was taken over, when hyper is done with it.
+    /// Returns the stream that is taken over, once hyper has flushed its head.
     pub(crate) fn take(&self) -> Option<TakenOver> {
         if !self.has_begun() {
             return None;
@@ -177,7 +178,7 @@ impl Handover {
         state.flushed.then(|| state.stream.take()).flatten()
     }
 
-    /// Keeps the body aside.
+    /// Stores the body, and returns the response for hyper.
     fn begin(&self, mut head: Parts, body: TakenBody, mut framing: Framing) -> CaughtResponse {
         if asks_to_close(&head.headers) {
             framing.last = true;
@@ -199,14 +200,14 @@ impl Handover {
     }
 }
 
-/// A response whose body breaks off where it panics.
+/// A response whose body breaks off if it panics.
 type CaughtResponse = http::Response<CaughtBody>;
 
-/// The response to one request, as hyper sees it: of an event stream the head alone.
+/// The response to one request for hyper. For an event stream, that is only the head.
 pub(crate) struct Answered {
     answer: BoxFuture<'static, Answer>,
     handover: Arc<Handover>,
-    /// None if a stream would be hyper's to write.
+    /// `None` if hyper would have to write a stream.
     framing: Option<Framing>,
     is_http_10: bool,
     is_connect: bool,
@@ -229,8 +230,9 @@ impl Answered {
         }
     }
 
-    /// How a stream would be written that is to be taken over now. What is unread of a request's body must not be taken for the
-    /// next request: if nobody will read it, the stream is the last of its connection; if somebody may, it stays hyper's.
+    /// Returns how to write a stream that is taken over now. Unread bytes of a request's body must not be taken for the
+    /// next request. If nobody will read them, the stream is the last of its connection. If somebody may, hyper keeps
+    /// the stream.
     fn framing(&self) -> Option<Framing> {
         let framing = self.framing?;
         let last = match self.handover.request.body() {
@@ -242,7 +244,7 @@ impl Answered {
     }
 }
 
-/// A request's body, of which the handover learns what becomes of it.
+/// Wraps a request's body, to report to the handover what happens to it.
 fn noted(body: Incoming, handover: &Arc<Handover>) -> Body {
     if body.is_end_stream() {
         handover.request.begin(RequestBodyState::Read);
@@ -287,7 +289,8 @@ impl Future for Answered {
             self.handover.upgrade.grant(false);
         }
         if self.is_http_10 && !says_length(&response) {
-            // Only the end of the connection tells its end: to a response of this version hyper does not promise to keep it.
+            // Only the end of the connection marks its end. hyper does not promise keep-alive in a response of this
+            // version.
             *response.version_mut() = Version::HTTP_10;
         }
         Poll::Ready(Ok(response))
@@ -305,16 +308,16 @@ fn framing(request: &Request<Incoming>) -> Option<Framing> {
     }
     let headers = request.headers();
     let chunked = request.version() == Version::HTTP_11;
-    // hyper ends a connection whose request has both a length and an encoding, which cannot be seen here.
+    // hyper ends a connection whose request has both a length and an encoding, which is not visible here.
     let may_be_smuggled = headers.contains_key(TRANSFER_ENCODING);
     let last = !chunked || may_be_smuggled || asks_to_close(headers);
     Some(Framing { chunked, last })
 }
 
-/// Whether it is an event stream, of a length that nobody knows.
+/// Whether the response is an event stream of unknown length.
 fn may_be_taken(response: &CaughtResponse) -> bool {
     let body = response.body();
-    // Most bodies have a length, and then nothing else needs to be looked at.
+    // Most bodies have a length, so nothing else has to be checked.
     response.status() == StatusCode::OK
         && body.size_hint().exact().is_none()
         && says_event_stream(response.headers())
@@ -322,14 +325,14 @@ fn may_be_taken(response: &CaughtResponse) -> bool {
         && !body.is_end_stream()
 }
 
-/// Whether hyper would write the body as it comes, framed by the version of HTTP alone.
+/// Whether hyper would write the body as it is, framed only by the version of HTTP.
 fn is_unframed<B>(response: &http::Response<B>) -> bool {
     let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
     let says = |name| response.headers().contains_key(name);
     response.version() == Version::HTTP_11 && !framed.iter().any(says)
 }
 
-/// Notes when a request's body has been read to its end, or is not read to it.
+/// A request's body that records whether it has been read to its end.
 struct RequestBody {
     body: Incoming,
     number: usize,
@@ -392,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_of_an_earlier_request_says_nothing_of_the_one_in_hand() {
+    fn an_earlier_request_s_body_does_not_affect_the_current() {
         let request = RequestInHand::default();
         assert_eq!(request.body(), RequestBodyState::NoRequest);
         let first = request.begin(RequestBodyState::Unread);

@@ -1,5 +1,5 @@
-//! Step 5 of the [takeover](super): an event stream on a socket. Each frame of its body is a chunk (RFC 9112, section 7.1),
-//! written as it comes. To an HTTP/1.0 client the body is written as it is, and ends with the connection.
+//! Step 5 of the [takeover](super): an event stream on a socket. Each frame of its body is written at once, as a chunk
+//! (RFC 9112, section 7.1). For an HTTP/1.0 client the body is written without chunks, and ends with the connection.
 
 use std::cell::Cell;
 use std::io;
@@ -18,13 +18,13 @@ use crate::server::takeover::handover::{Framing, TakenOver};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::Chunk;
 
-/// Frames are gathered up to this before they are written.
+/// Frames are collected up to this size before they are written.
 const GATHERED_BYTES: usize = 32 * 1024;
 
-/// A buffer that has grown larger, by a large event, is not kept.
+/// A buffer that a large event has made larger than this is not kept.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// What a client may send while its stream runs: its next requests. Of one that sends more they are not answered.
+/// How much a client may send while its stream runs, for its next requests. If it sends more, those are not answered.
 const UNREAD_BYTES: usize = 4 * 1024;
 
 thread_local! {
@@ -42,7 +42,7 @@ pub(crate) struct StreamWriter<I> {
     end: Option<End>,
 }
 
-/// The body of a stream that was taken over. The app's own is held inline, any other behind a pointer.
+/// The body of a stream that was taken over. The app's own is stored inline, any other behind a pointer.
 pub(crate) enum TakenBody {
     Own(RunningStream),
     Other(CaughtBody),
@@ -63,14 +63,14 @@ impl TakenBody {
         let frame = ready!(Pin::new(body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
             Ok(Chunk {
-                // Trailers, which nobody has announced, are passed over.
+                // Trailers are dropped. They were not announced.
                 bytes: frame?.into_data().unwrap_or_default(),
                 waits: false,
             })
         }))
     }
 
-    /// So many bytes have left for the socket.
+    /// Records that bytes have been written to the socket.
     fn wrote(&mut self, bytes: usize) {
         if let Self::Own(stream) = self {
             stream.wrote(bytes);
@@ -86,7 +86,7 @@ enum End {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
-    /// A stream on a socket of which `unread` was read already.
+    /// Creates a stream on a socket from which `unread` was read already.
     pub(crate) fn new(io: I, unread: Vec<u8>, taken: TakenOver) -> Self {
         Self {
             io,
@@ -99,17 +99,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         }
     }
 
-    /// Each frame is a chunk; otherwise the body ends with the connection.
+    /// Whether each frame is a chunk. Otherwise the body ends with the connection.
     pub(crate) fn is_chunked(&self) -> bool {
         self.framing.chunked
     }
 
-    /// The connection ends with this stream.
+    /// Whether the connection ends with this stream.
     pub(crate) fn is_last(&self) -> bool {
         self.framing.last
     }
 
-    /// The socket, with what was read of it meanwhile.
+    /// Returns the socket, with the bytes that were read from it meanwhile.
     pub(crate) fn into_parts(self) -> (I, Vec<u8>) {
         (self.io, self.unread)
     }
@@ -118,9 +118,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
     ///
     /// # Errors
     ///
-    /// Of the socket, of a client that has gone away, and of a body that broke off.
+    /// Those of the socket, of a client that has disconnected, and of a body that broke off.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Writing comes first: a client that has shut down its sending side may still read what is ready.
+        // Writing comes first, because a client that has closed its sending side may still read.
         let written = self.poll_body(cx);
         if written.is_pending() {
             self.read(cx)?;
@@ -141,12 +141,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
                 }
             }
             ready!(self.poll_frames(cx))?;
-            // Neither a body that is always ready nor a socket that takes everything may keep the thread.
+            // Neither a body that is always ready nor a socket that accepts everything may block the thread.
             ready!(coop::poll_proceed(cx)).made_progress();
         }
     }
 
-    /// Notices that the client has gone away. Its end stands behind all that it has sent, so that is read, however much it is.
+    /// Notices that the client has disconnected. Its end of file comes after all data that it has sent, so all of that
+    /// has to be read.
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let mut space = [MaybeUninit::uninit(); 512];
@@ -158,7 +159,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
                 }
                 Poll::Ready(()) => self.keep(read.filled()),
             }
-            // Whoever sends without end must not keep the thread.
+            // A client that sends without end must not block the thread.
             match coop::poll_proceed(cx) {
                 Poll::Ready(proceeds) => proceeds.made_progress(),
                 Poll::Pending => return Ok(()),
@@ -166,7 +167,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         }
     }
 
-    /// Keeps what the client has sent for the requests behind this stream. If it is too much the connection ends with it.
+    /// Keeps received bytes for the requests after this stream. If there are too many, the connection ends with the
+    /// stream.
     fn keep(&mut self, read: &[u8]) {
         if self.unread.len() + read.len() > UNREAD_BYTES {
             self.framing.last = true;
@@ -175,7 +177,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         }
     }
 
-    /// Writes what is ready; pending if the body, or the socket, has to be waited for.
+    /// Writes the data that is ready. Pending if the body or the socket is not ready.
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut gathered = GATHERED.take();
         gathered.extend_from_slice(&std::mem::take(&mut self.unwritten));
@@ -192,7 +194,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         more.map(Ok)
     }
 
-    /// Pending if the body is to be waited for.
+    /// Pending if the body is not ready.
     fn gather(&mut self, cx: &mut Context<'_>, gathered: &mut Vec<u8>) -> Poll<()> {
         while gathered.len() < GATHERED_BYTES {
             match ready!(self.body.poll_chunk(cx)) {
@@ -231,7 +233,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
         }
     }
 
-    /// Writes all of it, and keeps what the socket does not take.
+    /// Writes all bytes, and keeps those that the socket does not accept.
     fn poll_write(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Poll<io::Result<()>> {
         self.blocked = true;
         while !bytes.is_empty() {
@@ -255,7 +257,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
             self.body.wrote(count);
             self.unwritten.advance(count);
         }
-        // Frees the memory, which `advance` keeps.
+        // Frees the memory, which `advance` does not.
         self.unwritten = Bytes::new();
         self.poll_flush(cx)
     }
@@ -267,7 +269,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> StreamWriter<I> {
     }
 }
 
-/// A chunk's size, as hexadecimal digits. `write!` would take as long as all the rest of a small chunk.
+/// Writes a chunk's size as hexadecimal digits. `write!` would take as long as the rest of a small chunk.
 fn push_size(gathered: &mut Vec<u8>, size: usize) {
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4);
     let digit = |place| b"0123456789abcdef"[size >> (4 * place) & 0xf];
@@ -303,7 +305,7 @@ mod tests {
         poll_fn(|cx| stream.poll(cx)).await
     }
 
-    /// Frames that are all there, and how often they were asked for.
+    /// Frames that are all ready, and a count of the polls.
     struct Frames(
         VecDeque<Result<&'static str, &'static str>>,
         Arc<AtomicUsize>,
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_chunk_is_written_as_the_standard_library_writes_it() {
+    fn a_chunk_size_is_formatted_like_the_standard_library() {
         for size in [1, 9, 0xa, 0xf, 0x10, 0xfff, 0x1000, 0x8000, usize::MAX] {
             let mut written = Vec::new();
             push_size(&mut written, size);
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_before_a_failure_is_written_and_the_body_is_not_ended() {
+    async fn data_before_a_failure_is_written_without_ending_the_body() {
         let (text, ended_well) = written([Ok("one"), Err("broken")], true, 4).await;
         assert_eq!(text, "head 3\r\none\r\n");
         assert!(!ended_well);
@@ -400,7 +402,8 @@ mod tests {
         running.await.unwrap().unwrap();
     }
 
-    /// Runs a stream whose client sends so much meanwhile; returns what was kept of it, and whether the stream was the last.
+    /// Runs a stream whose client sends `sent` bytes meanwhile. Returns how many of them were kept, and whether the
+    /// stream was the last.
     async fn kept_of(sent: usize) -> (usize, bool) {
         let frame = "x".repeat(GATHERED_BYTES).leak();
         let (mut stream, mut client, _) = stream([Ok(&*frame)], true, 512);
@@ -427,13 +430,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_sends_too_much_is_read_and_its_connection_ends() {
+    async fn a_client_that_sends_too_much_loses_its_connection() {
         let (kept, last) = kept_of(100 * UNREAD_BYTES).await;
         assert!(kept <= UNREAD_BYTES + 512 && last, "{kept}");
     }
 
     #[tokio::test]
-    async fn the_end_of_a_client_is_seen_behind_all_that_it_has_sent() {
+    async fn a_disconnect_is_noticed_behind_everything_the_client_sent() {
         let (io, mut client) = duplex(2 * UNREAD_BYTES);
         let taken = TakenOver {
             written: Vec::new(),
@@ -450,7 +453,7 @@ mod tests {
         assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
     }
 
-    /// A body that has nothing to say.
+    /// A body without data.
     struct Silence;
 
     impl http_body::Body for Silence {
@@ -466,7 +469,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_will_say_no_more_is_given_what_is_ready() {
+    async fn a_client_that_stopped_sending_still_receives() {
         let (mut stream, mut client, _) = stream([Ok("one"), Ok("two")], true, 4096);
         client.shutdown().await.unwrap();
         assert!(run(&mut stream).await.is_ok());

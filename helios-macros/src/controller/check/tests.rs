@@ -245,7 +245,7 @@ fn hooks_are_single_and_take_what_is_there() {
             #[on_sse_error]
             fn a(&self, #[inject] b: Arc<B>) {}
         ),
-        "take it as a field",
+        "make it a field",
     );
     mistake(
         "user",
@@ -261,12 +261,12 @@ fn hooks_are_single_and_take_what_is_there() {
             #[on_sse_connection]
             fn a(&self, #[param] id: u64) {}
         ),
-        "ask `req.param(\"id\")`",
+        "call `req.param(\"id\")`",
     );
 }
 
 #[test]
-fn a_hook_has_streams_of_its_own_or_of_nested_controllers() {
+fn a_hook_needs_streams_of_its_own_or_nested_ones() {
     let hook = quote! {
         #[get] fn list(&self) {}
         #[on_sse_close] fn closed(&self) {}

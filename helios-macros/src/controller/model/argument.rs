@@ -1,4 +1,4 @@
-//! An argument of a method, and the description of the ways in which one can be bound.
+//! An argument of a method, and the ways in which one can be bound.
 
 use proc_macro2::{Ident, Span};
 use syn::{Expr, LitStr, Path, Type};
@@ -9,15 +9,15 @@ use crate::types;
 
 /// One argument of a route or hook.
 pub(crate) struct Argument {
-    /// The argument's own name, if its pattern is one.
+    /// The argument's own name, if its pattern is a name.
     pub(crate) name: Option<Ident>,
-    /// The attribute that says where it comes from.
+    /// The attribute that names its source.
     pub(crate) attribute: Option<Path>,
-    /// True if another attribute was refused, so that nothing follows from there being none.
+    /// Whether another attribute was refused, so that no conclusions are drawn from a missing one.
     pub(crate) is_refused: bool,
     /// The type as it is written.
     pub(crate) declared: Type,
-    /// The type that is bound: what `declared` refers to, if it is a reference.
+    /// The type that is bound. For a reference, that is its target.
     pub(crate) bound: Type,
     pub(crate) passed: Passed,
     pub(crate) source: Source,
@@ -31,26 +31,26 @@ pub(crate) enum Passed {
     Mutable,
 }
 
-/// The source of an argument: its kind, and the details that its attribute gives.
+/// The source of an argument: its kind, and the details in its attribute.
 pub(crate) struct Source {
     pub(crate) kind: &'static SourceKind,
-    /// Of a kind with [`Parentheses::Name`].
+    /// For a kind with [`Parentheses::Name`].
     pub(crate) name: Option<Name>,
-    /// The type inside the argument's own, of a kind with [`Binding::Inside`].
+    /// The type inside the argument's own, for a kind with [`Binding::Inside`].
     pub(crate) inner: Option<Type>,
     /// Fills in an absent value.
     pub(crate) default: Option<Expr>,
-    /// True if the parameter is one of an enclosing prefix.
+    /// Whether the parameter belongs to an enclosing prefix.
     pub(crate) outer: bool,
     pub(crate) unvalidated: bool,
-    /// The formats of a body that are asked for, of which JSON is taken if none is.
+    /// The formats that the body may have. JSON if none is given.
     pub(crate) json: bool,
     pub(crate) form: bool,
-    /// The span of `allow_get`, if it is given.
+    /// The span of `allow_get`, if given.
     pub(crate) allow_get: Option<Span>,
 }
 
-/// The name of a value of the request, and the token that gives it.
+/// The name of a value of the request, and the span that names it.
 pub(crate) struct Name {
     pub(crate) text: String,
     pub(crate) span: Span,
@@ -59,16 +59,16 @@ pub(crate) struct Name {
 /// How one kind of argument is written, checked and bound.
 pub(crate) struct SourceKind {
     pub(crate) parentheses: Parentheses,
-    /// Refuses types that it does not give.
+    /// Refuses types that this kind cannot have.
     pub(crate) check: fn(&Argument, &mut Source, &mut Errors),
     pub(crate) binding: Binding,
     pub(crate) takes_body: TakesBody,
     pub(crate) metadata: Metadata,
-    /// The message for a second one, if a method can take one at most.
+    /// The message for a second one, if a method can have only one.
     pub(crate) at_most_once: Option<&'static str>,
-    /// The message for a hook that is given the request, if such a hook cannot take it.
+    /// The message for a hook with a request, if such a hook cannot have it.
     pub(crate) refused_with_request: Option<&'static str>,
-    /// The message for a hook that runs after the request, if such a hook cannot take it.
+    /// The message for a hook after the request, if such a hook cannot have it.
     pub(crate) refused_after_request: Option<&'static str>,
 }
 
@@ -91,9 +91,9 @@ pub(crate) enum Parentheses {
 
 /// How a value of the request gets its name.
 pub(crate) struct Naming {
-    /// Checks a name that is given.
+    /// Checks a given name.
     pub(crate) given: fn(&LitStr, &mut Errors) -> Option<LitStr>,
-    /// Makes one of the argument's own name.
+    /// Derives the name from that of the argument.
     pub(crate) own: fn(&str) -> String,
 }
 
@@ -106,15 +106,15 @@ pub(crate) enum Binding {
     Inside(&'static str),
     /// `function(call)`
     Handle(&'static str),
-    /// The body is read, decoded and validated.
+    /// Reads, decodes and validates the body.
     Body,
-    /// The type binds itself, as extractors do.
+    /// Lets the type bind itself, as extractors do.
     ByType,
-    /// Nothing is bound. The method borrows what is there.
+    /// Binds nothing. The method borrows an existing value.
     Lent(Lent),
 }
 
-/// The things that a method can borrow for its call.
+/// The values that a method can borrow for its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lent {
     Request,
@@ -141,12 +141,12 @@ pub(crate) enum Metadata {
 }
 
 impl Argument {
-    /// The type that the binding function is asked for.
+    /// Returns the type that the binding function binds.
     pub(crate) fn asked(&self) -> &Type {
         self.source.inner.as_ref().unwrap_or(&self.bound)
     }
 
-    /// The name by which people know it: its own, or that of its type.
+    /// Returns the name for messages: its own, or that of its type.
     pub(crate) fn shown(&self) -> String {
         let of_type = || types::name(self.asked());
         self.name.as_ref().map_or_else(of_type, ToString::to_string)
@@ -162,7 +162,7 @@ impl Argument {
 }
 
 impl Source {
-    /// A source of which nothing but its kind is known.
+    /// Creates a source with nothing but a kind.
     pub(crate) fn of(kind: &'static SourceKind) -> Self {
         Self {
             kind,

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::Path;
 
-/// The options of a route's streams, each as the field of the runtime's `StreamTable` that it sets.
+/// The options of a route's streams, each with the field of the runtime's `StreamTable` that it sets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamOptions {
     pub(crate) settings: Vec<(&'static str, Setting)>,
@@ -12,7 +12,7 @@ pub(crate) struct StreamOptions {
     pub(crate) events: Option<Path>,
 }
 
-/// A value that an option is given.
+/// The value of an option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Setting {
     Flag(bool),
@@ -23,7 +23,7 @@ pub(crate) enum Setting {
 }
 
 impl StreamOptions {
-    /// The runtime's `StreamTable`. Whatever is not written is left to the server's options.
+    /// Returns the runtime's `StreamTable`. Options that are not written keep the server's values.
     pub(crate) fn expand(&self, rt: &TokenStream, may_join: bool, may_reply: bool) -> TokenStream {
         let fields = self.settings.iter().map(|(field, setting)| {
             let field = Ident::new(field, Span::call_site());
