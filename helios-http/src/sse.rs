@@ -1,4 +1,4 @@
-//! Server-Sent Events: how a request becomes a stream, the stream, the hub that it reads, and the backplane behind that.
+//! Server-Sent Events, from the request to the stream, the hub that it reads, and the backplane behind it.
 
 mod address;
 pub(crate) mod answer;

@@ -1,6 +1,6 @@
-//! Runs an app in process, without a socket, or on a free port, and reads its streams event by event.
+//! Runs an app in process without a socket, or on a free port, and reads its streams event by event.
 //!
-//! The methods here panic where a test would: a stream that is not one, a body that is not JSON.
+//! The methods here panic where a test would fail, for instance if a response is not a stream or a body is not JSON.
 //!
 //! ```
 //! use helios::prelude::*;
@@ -60,7 +60,7 @@ use crate::testing::cookies::Cookies;
 use crate::{Helios, HeliosService};
 use http::Method;
 
-/// An app about to be tested. It starts as a `#[server]` type, or as the [`Helios`] that the program itself serves.
+/// An app to be tested. It is built from a `#[server]` type, or from the [`Helios`] that the program itself serves.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -94,7 +94,7 @@ use http::Method;
 /// #[server(controllers = [Team])]
 /// struct App;
 ///
-/// /// What `main` serves.
+/// /// The app that `main` serves.
 /// fn app() -> Helios {
 ///     Helios::new(App).provide_as::<dyn Mailer>(Arc::new(Smtp))
 /// }
@@ -112,12 +112,12 @@ use http::Method;
 pub struct TestAppBuilder(Helios);
 
 impl TestAppBuilder {
-    /// Hands in a value, as [`Helios::provide`].
+    /// Provides a value, as [`Helios::provide`] does.
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
         Self(self.0.provide(value))
     }
 
-    /// Replaces what the app would build or was provided with, also behind a trait:
+    /// Replaces a service that the app would build or was provided with. It may be behind a trait, as in
     /// `override_provider::<dyn Mailer>(Arc::new(FakeMailer))`.
     pub fn override_provider<T: ?Sized + Send + Sync + 'static>(self, value: Arc<T>) -> Self {
         Self(self.0.provide_as(value))
@@ -128,13 +128,14 @@ impl TestAppBuilder {
         Self(change(self.0))
     }
 
-    /// Runs the async factories of what is not replaced, as [`Helios::prepare`]. [`TestAppBuilder::serve`] does it itself.
+    /// Runs the async factories of services that are not replaced, as [`Helios::prepare`] does.
+    /// [`TestAppBuilder::serve`] does this itself.
     pub async fn prepare(self) -> Self {
         Self(self.0.prepare().await)
     }
 
-    /// Assembles the app, without a socket. Start and stop hooks of services do not run by themselves:
-    /// [`TestApp::service`] runs them. With [`serve`](Self::serve) they do.
+    /// Assembles the app without a socket. Start and stop hooks of services do not run on their own. Run them through
+    /// [`TestApp::service`], or use [`serve`](Self::serve), which runs them.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl TestAppBuilder {
     }
 }
 
-/// An app without a socket. Clones are cheap and mean the same app.
+/// An app without a socket. Clones are cheap and refer to the same app.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -179,12 +180,12 @@ impl TestAppBuilder {
 pub struct TestApp {
     service: HeliosService,
     sse: SseService,
-    /// Those of a client that keeps them.
+    /// The cookies of a client that keeps them.
     cookies: Option<Cookies>,
 }
 
 impl TestApp {
-    /// Assembles an app as it is: a `#[server]` type or a [`Helios`]. Short for [`builder`](Self::builder) and
+    /// Assembles an app as it is, from a `#[server]` type or a [`Helios`]. Short for [`builder`](Self::builder) and
     /// [`start`](TestAppBuilder::start).
     ///
     /// # Errors
@@ -194,17 +195,19 @@ impl TestApp {
         Self::builder(app).start()
     }
 
-    /// Begins with an app of which something is replaced or changed for the test.
+    /// Returns a builder for an app that the test changes or whose services it replaces.
     pub fn builder(app: impl Into<Helios>) -> TestAppBuilder {
         TestAppBuilder(app.into())
     }
 
-    /// Returns a client of the same app that keeps cookies, as a browser does: what an answer sets is sent with the requests that
-    /// follow, streams included, until it is removed. Each call gives another client, without cookies; clones of one share them.
+    /// Returns a client of the same app that keeps cookies, as a browser does. Cookies that a response sets are sent
+    /// with later requests, including streams, until they are removed. Each call returns another client, without
+    /// cookies. Clones of a client share its cookies.
     ///
-    /// A cookie goes to its `Path`, and to that alone where it was set with one. `Secure` cookies are sent too, as there is no
-    /// network to spy on; `Domain` and `SameSite` are not looked at, as there is one site. `Max-Age=0` removes a cookie; none
-    /// ages otherwise, and `Expires` is not looked at. A `cookie` header of the test's own is sent first.
+    /// A cookie is sent to its `Path` and below. Without a `Path`, that is the folder of the request that set it.
+    /// `Secure` cookies are sent too, because there is no network to spy on. `Domain` and `SameSite` are ignored,
+    /// because there is one site. `Max-Age=0` removes a cookie. Otherwise cookies do not expire, and `Expires` is
+    /// ignored. A `cookie` header set by the test comes first.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -246,51 +249,52 @@ impl TestApp {
         }
     }
 
-    /// The app itself. `service().start()` runs the start hooks, `service().shutdown(..)` ends the streams and runs the
-    /// stop hooks, as a server does; it waits until the streams are read to their end, so read them meanwhile
+    /// Returns the app itself. `service().start()` runs the start hooks. `service().shutdown(..)` ends the streams and
+    /// runs the stop hooks, as a server does. It waits until the streams are read to their end, so read them meanwhile
     /// (`tokio::join!`).
     #[must_use]
     pub fn service(&self) -> &HeliosService {
         &self.service
     }
 
-    /// The way to the app's SSE connections from outside.
+    /// Returns the service to reach the app's SSE streams from outside.
     #[must_use]
     pub fn sse_service(&self) -> &SseService {
         &self.sse
     }
 
-    /// A GET, sent when it is awaited. `path` is the request target, with its query: `/user?size=20`.
+    /// Creates a GET request, sent when it is awaited. `path` is the request target with its query, such as
+    /// `/user?size=20`.
     pub fn get(&self, path: &str) -> TestRequest {
         self.request(Method::GET, path)
     }
 
-    /// A POST, sent when it is awaited.
+    /// Creates a POST request, sent when it is awaited.
     pub fn post(&self, path: &str) -> TestRequest {
         self.request(Method::POST, path)
     }
 
-    /// A PUT, sent when it is awaited.
+    /// Creates a PUT request, sent when it is awaited.
     pub fn put(&self, path: &str) -> TestRequest {
         self.request(Method::PUT, path)
     }
 
-    /// A PATCH, sent when it is awaited.
+    /// Creates a PATCH request, sent when it is awaited.
     pub fn patch(&self, path: &str) -> TestRequest {
         self.request(Method::PATCH, path)
     }
 
-    /// A DELETE, sent when it is awaited.
+    /// Creates a DELETE request, sent when it is awaited.
     pub fn delete(&self, path: &str) -> TestRequest {
         self.request(Method::DELETE, path)
     }
 
-    /// A request of any method, sent when it is awaited.
+    /// Creates a request of any method, sent when it is awaited.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         TestRequest::new(self.service.clone(), self.cookies.clone(), method, path)
     }
 
-    /// A stream, opened when it is awaited. See [`TestStream`].
+    /// Creates a request for a stream, which opens when it is awaited. See [`TestStream`].
     pub fn sse(&self, path: &str) -> SseRequest {
         SseRequest::new(self.get(path))
     }

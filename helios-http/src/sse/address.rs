@@ -1,4 +1,4 @@
-//! Who a client is behind the proxies that are trusted.
+//! Finds a client's address behind trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::sse::options::{ConnectionLimits, ProxyHeader};
 
-/// The address of the client: the peer's own, or if that is a trusted proxy, the last one before it that is not.
+/// Returns the address of the client. This is the peer's own, or if that is a trusted proxy, the last address before it
+/// that is not.
 pub(crate) fn client_address(
     request: &RequestContext,
     limits: &ConnectionLimits,
@@ -27,14 +28,14 @@ pub(crate) fn client_address(
         if !trusted(client) {
             break;
         }
-        // What cannot be read cannot be told from a lie: the proxy that wrote it is the last one known.
+        // An unreadable entry might be forged, so the proxy that wrote it is the last known address.
         let Some(address) = hop else { break };
         client = address;
     }
     Some(client.to_canonical())
 }
 
-/// The addresses that the header names, the client's first.
+/// Returns the addresses that the header names, the client's first.
 fn hops(headers: &HeaderMap, header: ProxyHeader) -> Vec<Option<IpAddr>> {
     let name = match header {
         ProxyHeader::XForwardedFor => "x-forwarded-for",
@@ -48,14 +49,14 @@ fn hops(headers: &HeaderMap, header: ProxyHeader) -> Vec<Option<IpAddr>> {
     hops.map(|hop| hop.and_then(read)).collect()
 }
 
-/// The `for` of one element of `Forwarded` (RFC 7239, section 4).
+/// Parses the `for` of one element of `Forwarded` (RFC 7239, section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(name, _)| name.trim_ascii().eq_ignore_ascii_case("for"))?;
     address(value.trim_ascii().trim_matches('"'))
 }
 
-/// An address, with or without a port.
+/// Parses an address, with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     if let Ok(with_port) = text.parse::<SocketAddr>() {
         return Some(with_port.ip());
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_a_hop_that_cannot_be_read() {
+    fn an_invalid_address_is_an_unreadable_hop() {
         assert_eq!(hops_of("x-forwarded-for", &["unknown"]), [None]);
         assert_eq!(
             hops_of("forwarded", &["for=_hidden", "proto=http"]),
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_that_is_no_text_hides_no_hop_beside_it() {
+    fn a_hop_that_is_not_text_hides_no_other() {
         assert_eq!(
             hops_of("x-forwarded-for", &[b"\xff, 192.0.2.1"]),
             [None, Some("192.0.2.1".to_owned())]

@@ -1,4 +1,4 @@
-//! What answers a request.
+//! The response to a request.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +13,7 @@ use crate::panics::{CaughtBody, length_of};
 use crate::sse::stream::running::RunningStream;
 use crate::sse::stream::state::BrokenOff;
 
-/// A response, or a stream that nothing has been put around yet: a server may write it without the box that a [`Body`] is.
+/// A response, or a stream that is not wrapped yet, which a server may write without boxing it as a [`Body`].
 pub(crate) enum Answer {
     Response(Response),
     Stream(Box<http::Response<RunningStream>>),
@@ -41,7 +41,8 @@ impl Answer {
         }
     }
 
-    /// The answer as a response, for a server. Its body breaks off where it panics; a stream of the app's does not panic.
+    /// Converts the answer to a response for a server. If its body panics, the response breaks off. A stream of the app
+    /// does not panic.
     pub(crate) fn guarded(self) -> Response {
         match self {
             Self::Response(response) => response.map(|body| Body::new(CaughtBody::new(body))),
@@ -49,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// How many bytes follow the head, if that is known.
+    /// Returns the number of bytes that follow the head, if it is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Response(response) => length_of(response.body()),

@@ -1,4 +1,4 @@
-//! What joins the hubs of several servers, or of one server before and after a restart.
+//! The backplane, which joins the hubs of several servers, or of one server before and after a restart.
 
 mod arriving;
 mod catching_up;
@@ -25,46 +25,51 @@ pub use sink::{BackplaneEvent, BackplaneSink};
 pub use tables::{LocalTables, Tables};
 pub(crate) use watching::SLICE;
 
-/// Joins the hubs of several servers, so that what is published on one reaches the clients of all. Or it keeps the events of one server
-/// beyond its process.
+/// Joins the hubs of several servers, so that an event published on one reaches the clients of all. Or it keeps the
+/// events of one server beyond the life of its process.
 ///
-/// Each hub keeps rings of its own and serves its clients from them; the backplane numbers the events, carries them and
-/// remembers them for a while. [`helios::testing::backplane`](crate::testing::backplane) tests an implementation, by trying to make
-/// it break what is promised here.
+/// Each hub keeps its own rings and serves its clients from them. The backplane numbers the events, carries them, and
+/// remembers them for a while. [`helios::testing::backplane`](crate::testing::backplane) tests an implementation by
+/// trying to make it break the guarantees below.
 ///
 /// # What an implementor guarantees
 ///
-/// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is given out
-///   twice: a backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never comes back
-///   to an old one. It hands over [`BackplaneEvent::Torn`] with the newest id of the new one at once. Then all clients are told, without
-///   being disconnected, that they have missed something (`helios:reset`).
-/// * **Order.** A sink is handed events in the order of their ids, over all topics. The answers to [`watch`](Self::watch)
-///   have their place in that order. One caller at a time hands over; it may hold a lock.
-/// * **Before and after.** What [`publish`](Self::publish) has answered `Ok` is found by every [`history`](Self::history) that is asked
-///   later, as long as the topic's limits keep it, and is as durable as the backplane says. History has everything up to any id that was
-///   told: as an answer, a `newest`, a `prev`. What was answered with an error is not there, unless the error is of the kind
+/// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is
+///   assigned twice. A backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never
+///   returns to an old one. It hands over [`BackplaneEvent::Torn`] with the newest id of the new epoch at once. All
+///   clients are then notified, without being disconnected, that they have missed events (`helios:reset`).
+/// * **Order.** The sink receives events in the order of their ids, over all topics. The answers to
+///   [`watch`](Self::watch) have their place in that order. One caller at a time hands events over, and it may hold a
+///   lock.
+/// * **Before and after.** An event for which [`publish`](Self::publish) has returned `Ok` is found by every later
+///   [`history`](Self::history), as long as the topic's limits keep it. It is as durable as the backplane says. History
+///   contains everything up to any id that the backplane has returned, in an answer, a `newest` or a `prev`. An event
+///   whose publish returned an error is not there, unless the error is of the kind
 ///   [`Unknown`](BackplaneErrorKind::Unknown).
-/// * **Keys.** An event that is published with a key ([`Publish::key`]) a second time within [`Startup::keep_keys`] is the first one: nothing
-///   is published, and the answer is the first id.
-/// * **Ends.** What finishes a topic is an event of it, in its place, and the last one. Whatever is published to the topic after
-///   that is refused, as [`Finished`](BackplaneErrorKind::Finished), where ids are given out. That holds for at least as long as any hub
-///   keeps history of the topic, and a minute more, however much of the history is trimmed. Hubs ignore what is numbered behind the end.
-/// * **Loss.** A link that may have lost something says so, by [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`], before
-///   it hands over anything later. The hub then holds the readers, asks for [`history`](Self::history), and only if that
-///   fails are clients told. A loss that the link does not notice is found by the `prev` of the topic's next event, or within half a
-///   minute, when the hub watches all of its topics anew. A client of several topics that moves to another server before then misses the
-///   lost events without being told. Watches outlive the link: when it is up again, the backplane subscribes to them itself.
-/// * **Down.** While it cannot be reached, [`status`](Self::status) says so, [`BackplaneEvent::Link`] tells the change, and everything that
-///   is asked of it fails at once. `status` is up again before `Torn` is handed over, as the hub asks for history then; and before `start`
-///   is answered.
+/// * **Keys.** Publishing an event with the same key ([`Publish::key`]) again within [`Startup::keep_keys`] publishes
+///   nothing and returns the id of the first event.
+/// * **Ends.** The publish that finishes a topic is an event of it, in its place, and the last one. Anything published
+///   to the topic after that is refused as [`Finished`](BackplaneErrorKind::Finished) where ids are assigned. That
+///   holds for at least a minute longer than any hub keeps history of the topic, however much of the history is
+///   trimmed. Hubs ignore events numbered after the end.
+/// * **Loss.** A link that may have lost events reports it with [`BackplaneEvent::Torn`] or [`BackplaneEvent::Gap`]
+///   before it hands over anything later. The hub then holds the readers and requests [`history`](Self::history). Only
+///   if that fails are clients notified. A loss that the link does not notice is found by the `prev` of the topic's
+///   next event, or within half a minute, when the hub watches all of its topics again. A client of several topics that
+///   moves to another server before then misses the lost events without notice. Watches outlive the link. When it is up
+///   again, the backplane subscribes to them itself.
+/// * **Down.** While the backplane cannot be reached, [`status`](Self::status) returns that, [`BackplaneEvent::Link`]
+///   reports the change, and every call fails at once. `status` is up again before `Torn` is handed over, because the
+///   hub requests history then, and before `start` returns.
 ///
-/// Topics are any UTF-8 of 1 to 256 bytes, `*` and `helios:..` among them; those of one question are distinct, and 256 at most. Nothing is
-/// asked before [`start`](Self::start) has been answered, nor behind [`stop`](Self::stop). All futures may be dropped half-way; the hub
-/// drops one that takes too long: `publish` after 10 seconds, and everything else but `start` after 5. They may be polled on any thread.
+/// Topics are any UTF-8 of 1 to 256 bytes, including `*` and `helios:..`. The topics of one call are distinct, and at
+/// most 256. The hub calls nothing before [`start`](Self::start) has returned, and nothing after [`stop`](Self::stop).
+/// All futures may be dropped half-way. The hub drops one that takes too long, `publish` after 10 seconds, and
+/// everything else except `start` after 5. Futures may be polled on any thread.
 ///
 /// # Example
 ///
-/// The smallest one has a single hub and remembers everything:
+/// A minimal backplane that has a single hub and remembers everything:
 ///
 /// ```
 /// use helios::backplane::{
@@ -97,12 +102,12 @@ pub(crate) use watching::SLICE;
 ///
 /// impl InMemory {
 ///     fn new() -> Self {
-///         // Random, so that no other run has the same.
+///         // Random, so that each run has its own.
 ///         let epoch = uuid::Uuid::new_v4().as_u128() as u64;
 ///         Self(Mutex::new(State { epoch, ..State::default() }))
 ///     }
 ///
-///     /// Numbers and hands over under one lock, so that the order is the same.
+///     /// Numbers and hands over under one lock, so that both happen in the same order.
 ///     fn append(&self, publish: &Publish<'_>) -> Result<EventId, BackplaneError> {
 ///         let state = &mut *self.0.lock().unwrap();
 ///         let past = state.topics.entry(publish.topic.to_owned()).or_default();
@@ -211,33 +216,33 @@ pub(crate) use watching::SLICE;
 /// # }
 /// ```
 pub trait Backplane: Send + Sync + 'static {
-    /// Names it, for logs: `redis`.
+    /// Returns the name for logs, such as `redis`.
     fn name(&self) -> &'static str;
 
-    /// Connects. Called once, in a tokio runtime; the [sink](Startup::sink) takes what arrives from then on. Gives the newest id that
-    /// was given out; of a new sequence that is its number 0. The node's lease begins.
+    /// Connects. Called once, in a tokio runtime. The [sink](Startup::sink) receives everything that arrives from then
+    /// on. Returns the newest id that was assigned, which is number 0 of a new sequence. The node's lease begins.
     ///
     /// # Errors
     ///
     /// An error keeps the app from starting.
     fn start(&self, startup: Startup) -> BoxFuture<'_, Result<Started, BackplaneError>>;
 
-    /// Disconnects, gives the node's lease up, and ends what was spawned. Called when the app has shut down, after everything else;
-    /// an app that is dropped does not call it. By default it does nothing.
+    /// Disconnects, gives up the node's lease, and ends spawned tasks. Called after everything else when the app has
+    /// shut down, but not when the app is dropped. The default does nothing.
     fn stop(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 
-    /// Publishes to all hubs that watch the topic, this one included, and gives the event's id. It may reach the sink
-    /// before or after that.
+    /// Publishes to all hubs that watch the topic, including this one, and returns the event's id. The event may reach
+    /// the sink before or after that.
     ///
     /// # Errors
     ///
-    /// The [kind](BackplaneErrorKind) says whether it may have been published. It goes to whoever publishes.
+    /// The [kind](BackplaneErrorKind) says whether the event may have been published. The publisher receives the error.
     fn publish<'a>(&'a self, event: Publish<'a>) -> BoxFuture<'a, Result<EventId, BackplaneError>>;
 
-    /// Publishes several events, 256 at most, in this order, each as [`publish`](Self::publish) does, and gives an answer for each. By default one
-    /// after the other.
+    /// Publishes several events, at most 256, in this order, each as [`publish`](Self::publish) does, and returns a
+    /// result for each. The default publishes one after the other.
     fn publish_all<'a>(
         &'a self,
         events: Vec<Publish<'a>>,
@@ -251,55 +256,56 @@ pub trait Backplane: Send + Sync + 'static {
         })
     }
 
-    /// What was published to a topic, up to now, whether it has been handed to the sink or not. It may be asked of any topic, watched
-    /// or not, and with an id of another topic, or of another epoch ([`History::Gone`]).
+    /// Returns the events published to a topic so far, whether the sink has received them or not. It may be called for
+    /// any topic, watched or not, and with an id of another topic or of another epoch ([`History::Gone`]).
     ///
     /// # Errors
     ///
-    /// An error counts as [`History::Gone`], and so does no answer for 5 seconds.
+    /// An error counts as [`History::Gone`], and so does a call that takes longer than 5 seconds.
     fn history<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<History, BackplaneError>>;
 
-    /// Asks for the events of these topics, which are to be handed to the sink from now on. The answer has its place in what the link carries: every
-    /// event of these topics up to its [id](Watched::newest) that is to be handed over has been, and every greater one will be.
+    /// Starts to hand the events of these topics to the sink. The answer has its place among the events. Every event of
+    /// these topics up to its [id](Watched::newest) that is to be handed over has been, and every later one will be.
     ///
-    /// It is asked again of topics that are watched already, every half minute: so the hub finds out whether the
-    /// [last](WatchedTopic::last) event of a quiet topic was lost on its way.
+    /// The hub calls this again every half minute for topics that are watched already. In this way it finds out whether
+    /// the [last](WatchedTopic::last) event of a quiet topic was lost.
     ///
     /// # Errors
     ///
-    /// An error goes to the clients that wanted to join, and the topics count as not watched; events of them do no harm. It is asked
-    /// for again when somebody else joins, or [`unwatch`](Self::unwatch)ed.
+    /// The clients that wanted to join receive the error, and the topics count as not watched. Events of them do no
+    /// harm. The hub watches them again when another client joins, or calls [`unwatch`](Self::unwatch).
     fn watch<'a>(&'a self, topics: &'a [&'a str])
     -> BoxFuture<'a, Result<Watched, BackplaneError>>;
 
-    /// Ends a watch: nobody here reads these topics any more. It is asked also while the backplane is down, and they are not to be
-    /// subscribed to when it is back. They are not watched again before this is answered, or has taken 5 seconds. It
-    /// may be called for a topic whose watch has failed or was dropped half-way.
+    /// Ends a watch, because no client here reads these topics any more. The hub calls this even while the backplane is
+    /// down, which must then not subscribe to them when it is back. It does not watch them again before this has
+    /// returned or has taken 5 seconds. It may be called for a topic whose watch has failed or was dropped half-way.
     ///
     /// # Errors
     ///
     /// An error is logged.
     fn unwatch<'a>(&'a self, topics: &'a [&'a str]) -> BoxFuture<'a, Result<(), BackplaneError>>;
 
-    /// Renews the lease of this [node](Startup::node) for another 15 seconds, or makes it anew if it has run out. Called every 5 seconds.
+    /// Renews the lease of this [node](Startup::node) for another 15 seconds, or creates a new one if it has expired.
+    /// Called every 5 seconds.
     ///
     /// # Errors
     ///
-    /// An error is logged; a lease that is not renewed in time runs out.
+    /// An error is logged. A lease that is not renewed in time expires.
     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>>;
 
-    /// Whether this node's lease is alive, so that it will read what is sent to its clients.
+    /// Whether this node's lease is alive, so that it will read events sent to its clients.
     ///
     /// # Errors
     ///
-    /// An error goes to whoever sends.
+    /// The sender receives the error.
     fn is_alive(&self, node: NodeId) -> BoxFuture<'_, Result<bool, BackplaneError>>;
 
-    /// Where members of topics are kept, if the backplane can do that: presence needs it. By default there is nothing.
+    /// Returns the tables of members, if the backplane has them. Presence needs them. The default returns none.
     fn tables(&self) -> Option<&dyn Tables> {
         None
     }
 
-    /// How the backplane is reached now. It costs nothing: it is asked for each publish and each join.
+    /// Returns whether the backplane is reachable now. Called for each publish and each join, so it must be cheap.
     fn status(&self) -> Status;
 }

@@ -1,4 +1,4 @@
-//! An `#[sse]` call: from the bound arguments to a live stream.
+//! An `#[sse]` call, from the bound arguments to a live stream.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -28,26 +28,26 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{Shown, StreamRequest, StreamRoute};
 use crate::sync::lock;
 
-/// What became of a stream's source.
+/// The outcome of a stream's source.
 pub type Outcome = Result<Ended, Refusal>;
 
-/// A source that gave no error.
+/// A source that ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The generator or producer ran to its end.
     Completed,
-    /// The stream lives on by its handle.
+    /// The stream continues through its handle.
     Handle,
 }
 
 /// A source that failed.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Before the head it is a status, after it an `error` event.
+    /// An error. It becomes a status before the head, and an `error` event after it.
     Error(SseError),
     /// A finished response of a handler's own error type.
     Response(Box<Response>),
-    /// The response that a method answers with, in place of a stream.
+    /// The response that a method returns instead of a stream.
     Reply(Box<Response>),
     /// There is no room for another stream.
     Overloaded,
@@ -59,12 +59,13 @@ impl<E: Into<SseError>> From<E> for Refusal {
     }
 }
 
-/// What a generator yields, its type forgotten: one way of running it is compiled, not one for each.
+/// The items of a generator with their type erased, so that the code that runs them is compiled once and not for each
+/// type.
 pub(crate) type EventStream<'a> =
     Pin<Box<dyn Stream<Item = Result<SseEvent, SseError>> + Send + 'a>>;
 
 pin_project! {
-    /// A stream of anything that can be sent, as events.
+    /// A stream of any items that can be sent, as events.
     pub(crate) struct Items<S: Stream> {
         #[pin]
         pub(crate) stream: S,
@@ -85,15 +86,15 @@ impl<S: Stream> Stream for Items<S> {
 #[derive(Debug)]
 pub struct Finished(pub(crate) Outcome);
 
-/// Shared by a route's call and its running stream while the stream opens. It is dropped when the head leaves.
+/// State shared by a route's call and its running stream while the stream opens. It is dropped when the head leaves.
 pub(crate) struct Opening {
     pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
     peer: Option<Arc<Peer>>,
     kept: Option<Arc<RequestContext>>,
-    /// That of a stream which was admitted when it was attached.
+    /// The permit of a stream that was admitted when it was attached.
     permit: Mutex<Option<Permit>>,
-    /// Made when it is asked for: a method that gives another handle has no need of it.
+    /// The call's own handle, created on first use. A method that returns another handle does not need it.
     own: Mutex<Option<SseStream>>,
     /// The handle that was attached, the call's own or another.
     attached: OnceLock<SseStream>,
@@ -125,7 +126,7 @@ impl Opening {
         lock(&self.permit).take()
     }
 
-    /// Finds out whether there is room for the stream, where the route has left that until now.
+    /// Checks whether there is room for the stream, if the route did not check that before.
     fn admit(&self, request: &RequestContext) -> bool {
         if !self.route.may_reply {
             return true;
@@ -136,7 +137,7 @@ impl Opening {
         is_admitted
     }
 
-    /// The handle of this request's stream.
+    /// Returns the handle of this request's stream.
     fn handle(&self) -> SseStream {
         if let Some(attached) = self.attached() {
             return attached.clone();
@@ -186,9 +187,9 @@ fn handle_of<P>(cx: &Cx<P>) -> Result<SseStream, HttpError> {
     Ok(opening.handle())
 }
 
-/// The call of an `#[sse]` method. It runs what the method returns.
+/// The call of an `#[sse]` method. It runs the value that the method returns.
 pub struct SseCall {
-    /// What its arguments are bound from.
+    /// The call from which its arguments are bound.
     pub call: Box<Call>,
     opening: Arc<Opening>,
 }
@@ -202,7 +203,7 @@ impl SseCall {
         Self { call, opening }
     }
 
-    /// The outcome of a call whose arguments could not be bound.
+    /// Returns the outcome of a call whose arguments could not be bound.
     ///
     /// # Errors
     ///
@@ -211,13 +212,13 @@ impl SseCall {
         Err(self.call.refusal().into())
     }
 
-    /// The request, for a method that looks at it as long as its stream runs.
+    /// Returns the request, for a method that uses it as long as its stream runs.
     #[must_use]
     pub fn shared_request(&self) -> Arc<RequestContext> {
         Arc::new(self.call.request.clone())
     }
 
-    /// The outcome of a method that gave no stream, but an error or a response.
+    /// Returns the outcome of a method that returned an error or a response, not a stream.
     pub fn replied(call: Slot, reply: Reply) -> BoxFuture<'static, Outcome> {
         Box::pin(async {
             let response = reply?;
@@ -231,7 +232,7 @@ impl SseCall {
         })
     }
 
-    /// Runs a stream: opens it, and sends what it yields.
+    /// Opens a stream and sends its items.
     pub(super) async fn forward(self, mut stream: EventStream<'_>, may_fail: bool) -> Outcome {
         let handle = self.open(None, may_fail).await?;
         let state = &handle.state;
@@ -258,7 +259,7 @@ impl SseCall {
         .await
     }
 
-    /// Runs a producer: opens the stream, then polls the method's own future.
+    /// Opens the stream and then polls the producer, which is the method's own future.
     pub(super) async fn produce(
         self,
         producer: BoxFuture<'_, Result<SseReply<()>, HttpError>>,
@@ -286,8 +287,8 @@ impl SseCall {
         Ok(Ended::Handle)
     }
 
-    /// Attaches `handle`, or the call's own, to this request and asks the connection hooks, outer controller first. The
-    /// head of a stream that may fail waits for what comes first.
+    /// Attaches `handle`, or the call's own, to this request, and runs the connection hooks, those of outer controllers
+    /// first. The head of a stream that may fail waits for the first event, error or end.
     async fn open(self, handle: Option<SseStream>, may_fail: bool) -> Result<SseStream, Refusal> {
         let Self { mut call, opening } = self;
         let handle = handle.unwrap_or_else(|| opening.handle());
@@ -296,9 +297,9 @@ impl SseCall {
             return Err(Refusal::Overloaded);
         }
         handle.state.attach(opening.request(&call.request))?;
-        // Set once: `open` takes the call.
+        // Set once, because `open` takes the call.
         let _ = opening.attached.set(handle.clone());
-        // If another handle was attached, nothing comes of this one. It is dropped when it is no longer locked.
+        // If another handle was attached, this one is not used. It is dropped after it is unlocked.
         let own = lock(&opening.own).take();
         drop(own);
         handle.state.join_wanted().await?;
@@ -316,7 +317,8 @@ impl SseCall {
     }
 }
 
-/// Runs the connection hooks. An error rejects; the controllers asked before are owed their close hooks.
+/// Runs the connection hooks. An error rejects the stream. The close hooks of controllers that have already accepted it
+/// still run.
 async fn accept(call: &mut Call, handle: &SseStream) -> Result<(), HttpError> {
     let Some(request) = handle.state.request() else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The framework's own events. They are named and carry data: several clients drop a block without data, with its `id` and
-//! `retry`.
+//! The framework's own events. They have names and data, because several clients drop a block without data, together
+//! with its `id` and `retry`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::sse::options::{SseOptions, StreamOptions};
 
-/// `<prefix>end`: the stream is finished. Its id, brought back, is answered 204.
+/// `<prefix>end`: the stream is finished. A client that comes back with its id gets 204.
 pub(crate) fn end(options: &SseOptions) -> Bytes {
     encoded(&SseEvent::text("").event(name(options, "end")).id(END_MARK))
 }
@@ -27,8 +27,8 @@ pub(crate) fn reconnect(options: &SseOptions, retry: Duration, reason: CloseReas
     )
 }
 
-/// `<prefix>ready`: the position from which this connection reads on, so that a client that drops before its first
-/// event comes back to it. If it has to be reset first, that is the id that it has brought.
+/// `<prefix>ready`: the position from which this connection reads on. A client that drops before its first event comes
+/// back to it. If the client has to be reset first, this is the id that it has sent.
 pub(crate) fn ready(
     options: &SseOptions,
     client: ClientId,
@@ -44,21 +44,22 @@ pub(crate) fn ready(
     encoded(&with_id(event, id))
 }
 
-/// `<prefix>reset`: events of these topics are missing. The id is the client's own; one that has none gets its first with
-/// the last reset.
+/// `<prefix>reset`: events of these topics are missing. The id is the client's own. A client without one gets its first
+/// id with the last reset.
 pub(crate) fn reset(options: &SseOptions, id: Option<String>, reset: &SseReset) -> Bytes {
     let data = serde_json::json!({ "reason": reset.reason.as_str(), "topics": reset.topics });
     let event = SseEvent::json(data).event(name(options, "reset"));
     encoded(&with_id(event, id))
 }
 
-/// `<prefix>stale`: what the client shows may be out of date, or is not any more.
+/// `<prefix>stale`: whether the client's content may be out of date.
 pub(crate) fn stale(options: &SseOptions, is_stale: bool) -> Bytes {
     let data = serde_json::json!({ "stale": is_stale });
     encoded(&SseEvent::json(data).event(name(options, "stale")))
 }
 
-/// Several clients forget their id if the first event of a connection has none: each of these events gives it back.
+/// Adds an id. Several clients forget their id if the first event of a connection has none, so each of these events
+/// repeats it.
 fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
     match id {
         Some(id) => event.id(id),
@@ -66,7 +67,7 @@ fn with_id(event: SseEvent, id: Option<String>) -> SseEvent {
     }
 }
 
-/// `<prefix>overloaded`: there is no room for this connection; come back after the `retry`.
+/// `<prefix>overloaded`: there is no room for this connection. The client comes back after the `retry`.
 pub(crate) fn overloaded(options: &SseOptions, last_event_id: Option<String>) -> Bytes {
     let retry = jittered(options.connections.retry);
     let event = SseEvent::json(serde_json::json!({ "retry": retry.as_millis() as u64 }))
@@ -76,14 +77,15 @@ pub(crate) fn overloaded(options: &SseOptions, last_event_id: Option<String>) ->
     [b":\n", &encoded(&event)[..]].concat().into()
 }
 
-/// `error`: the stream failed. A 5xx tells nothing but its status.
+/// `error`: the stream failed. A 5xx reveals only its status.
 pub(crate) fn error(error: &SseError) -> Bytes {
     let problem = HttpError::from(error.clone()).to_problem_json();
     encoded(&SseEvent::text(problem).event("error"))
 }
 
-/// What goes out with the head. The comment makes Firefox open; `retry` has no blank line after it, so that it
-/// belongs to the first event's block: clients ignore it in a block without data. A plain stream begins with the comment alone.
+/// Returns the bytes that follow the head. The comment makes Firefox open the stream. No blank line follows `retry`, so
+/// that it belongs to the block of the first event, because clients ignore it in a block without data. A plain stream
+/// begins with the comment alone.
 pub(crate) fn preamble(options: &SseOptions, of_route: &StreamOptions, client: ClientId) -> Bytes {
     if of_route.plain {
         return Bytes::from_static(b":\n");
@@ -96,7 +98,7 @@ pub(crate) fn preamble(options: &SseOptions, of_route: &StreamOptions, client: C
     bytes.into()
 }
 
-/// A retry time spread over half its length more, so that clients sent away together do not return together.
+/// Adds up to half of the retry time at random, so that clients sent away together do not return together.
 pub(crate) fn jittered(retry: Duration) -> Duration {
     retry.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
@@ -105,8 +107,8 @@ fn name(options: &SseOptions, event: &str) -> String {
     format!("{}{event}", options.control_prefix)
 }
 
-/// Names and data of control events are checked when the options are taken over, and an id when it is read, so they always
-/// encode.
+/// Encodes a control event. This cannot fail, because names and data are checked when the options are set, and ids when
+/// they are read.
 fn encoded(event: &SseEvent) -> Bytes {
     encode(event).unwrap_or_default()
 }

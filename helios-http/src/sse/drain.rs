@@ -1,4 +1,4 @@
-//! The end of all streams, and of the answers of mounted services, when the server goes down.
+//! Ends all streams, and the responses of mounted services, at shutdown.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,10 +13,11 @@ use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
 
 impl Streams {
-    /// Ends every stream, and waits until their close hooks have run. Most are sent to another server, at least 1,000 a second;
-    /// others may finish, and so may the answers of mounted services. Whoever watches [`SseStream::closing`](crate::sse::SseStream::closing) has a moment for a last word.
+    /// Ends every stream, and waits until the close hooks have run. Most clients are sent to another server, at least
+    /// 1,000 a second. Other streams may finish, and so may the responses of mounted services. Apps that watch
+    /// [`SseStream::closing`](crate::sse::SseStream::closing) have a moment for a last event.
     pub(crate) async fn drain(&self, times: DrainTimes) {
-        // A second drain has no time of its own.
+        // A second drain uses the time of the first.
         let _ = self.finish_until.set(self.hub.now() + times.finish);
         self.closing.store(true, Ordering::Release);
         let may_finish = |stream: &Arc<StreamState>| stream.drains_as(Drain::Finish);
@@ -30,14 +31,14 @@ impl Streams {
         self.hooks_done().await;
     }
 
-    /// The same within `deadline`, for whoever has none of its own.
+    /// Drains within `deadline`, for servers that have no deadline of their own.
     pub(crate) async fn drain_within(&self, deadline: Duration) {
         let options = self.hub.options();
-        // How long it may take is said only now, too late to refuse it.
+        // The deadline is only known now, too late to reject it.
         if let Err(error) = options.check_drain(deadline, deadline) {
             tracing::warn!(
                 error = text(error),
-                "the drain is shorter than the options ask for"
+                "the drain is shorter than the options require"
             );
         }
         let times = options.drain_times(deadline);
@@ -46,7 +47,7 @@ impl Streams {
         }
     }
 
-    /// Waits until nothing runs that may finish.
+    /// Waits until all streams and responses that may finish have finished.
     pub(crate) async fn wait_until_finished(&self) {
         let mut streams = self.live();
         streams.retain(|stream| stream.drains_as(Drain::Finish));
@@ -74,7 +75,7 @@ async fn leave(streams: Vec<Arc<StreamState>>, times: DrainTimes) {
     end_after(times.grace, &streams).await;
 }
 
-/// Ends the streams that have not come to their end within this time.
+/// Ends the streams that have not ended within this time.
 async fn end_after(time: Duration, streams: &[Arc<StreamState>]) {
     if timeout(time, all_over(streams)).await.is_err() {
         for stream in streams {

@@ -1,4 +1,5 @@
-//! One timer for all streams of an app: keep-alive, the end of clients that do not read or are old, and of history that is.
+//! One timer for all streams of an app. It sends keep-alive comments, ends clients that do not read or are too old, and
+//! drops expired history.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -18,8 +19,8 @@ impl Streams {
         self.heartbeat.is_running.load(Ordering::Acquire)
     }
 
-    /// Sees to it that the heartbeat runs: on the first runtime that serves the streams, and on another when that one is
-    /// gone.
+    /// Makes sure that the heartbeat runs. It runs on the first runtime that serves the streams, and moves to another
+    /// when that one has ended.
     pub(crate) fn keep_beating(self: &Arc<Self>) {
         if self.is_beating() {
             return;
@@ -50,7 +51,7 @@ async fn beat_until_dropped(streams: Weak<Streams>, tick: Duration) {
     }
 }
 
-/// Notes when the heartbeat has stopped, as it does with its runtime.
+/// Records that the heartbeat has stopped, which happens when its runtime ends.
 struct Beating(Weak<Streams>);
 
 impl Drop for Beating {
@@ -68,13 +69,13 @@ fn beat(streams: &Arc<Streams>) {
         remove(streams, unused);
     }
     for stream in streams.live() {
-        // One stream's bug must not take the keep-alive of all others with it.
+        // A bug in one stream must not stop the keep-alive of all others.
         caught("the heartbeat of an SSE stream", || stream.beat());
     }
 }
 
-/// The topics' names may be used anew once the backplane has stopped to send their events here: else an old `unwatch` would
-/// overtake a new `watch`.
+/// Removes topics. Their names may be used again once the backplane has stopped to send their events here. Otherwise an
+/// old `unwatch` would overtake a new `watch`.
 fn remove(streams: &Arc<Streams>, topics: Vec<Arc<Topic>>) {
     let hub = Arc::clone(&streams.hub);
     let forget = move |topics: &[Arc<Topic>]| {

@@ -1,4 +1,4 @@
-//! The SSE hooks of controllers: their table, what they take and return, and how their type is forgotten.
+//! The SSE hooks of controllers, with their table, arguments and results, and how the controller's type is erased.
 
 use std::sync::Arc;
 
@@ -43,12 +43,12 @@ pub struct Hooks<C: 'static> {
     pub snapshot: Option<SnapshotHook<C>>,
     /// `#[on_sse_close]`
     pub close: Option<CloseHook<C>>,
-    /// What their arguments need, for the check at start-up.
+    /// Needs of the arguments, for the check at start-up.
     pub needs: &'static [HookNeeds],
 }
 
 impl<C> Hooks<C> {
-    /// No hooks at all.
+    /// A table without hooks.
     pub const NONE: Self = Self {
         connection: None,
         error: None,
@@ -59,7 +59,8 @@ impl<C> Hooks<C> {
     };
 
     pub(crate) const fn is_none(&self) -> bool {
-        // By pattern, so that a new hook cannot be left out: then it would never run where it is the only one.
+        // Destructured, so that the compiler reports a new hook. A forgotten one would never run where it is the only
+        // hook.
         let Self {
             connection,
             error,
@@ -115,7 +116,7 @@ impl HookArgument<CloseReason> for CloseReason {
     }
 }
 
-/// Binds an argument of a hook that is given an event.
+/// Binds an argument of a hook that is called with an event.
 pub fn hook_argument<E, T: HookArgument<E>>(client: &SseStream, event: &E) -> T {
     T::of(client, event)
 }
@@ -156,7 +157,7 @@ pub(crate) trait SseHooks: Send + Sync {
     fn sends_snapshots(&self) -> bool;
 }
 
-/// The hooks of `C`, with the instance that they run on.
+/// The hooks of `C`, and the instance that they run on.
 pub(crate) struct ControllerHooks<C: 'static> {
     controller: Arc<C>,
     hooks: &'static Hooks<C>,
@@ -220,15 +221,15 @@ impl<C: Send + Sync + 'static> SseHooks for ControllerHooks<C> {
     }
 }
 
-/// What a hook may return.
+/// The return type of a hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a hook",
-    label = "nobody would receive it",
+    label = "this value would be lost",
     note = "a hook returns `()` or `Result<(), E>`"
 )]
 pub trait HookOutput {}
 
-/// What a hook returned, `()` or `Result<(), E>`, as one type.
+/// Converts a hook's return value, `()` or `Result<(), E>`, to one type.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __hook_result {
@@ -277,11 +278,11 @@ mod rungs {
     }
 }
 
-/// A foreign error response becomes an error with its status.
+/// Converts the result of a hook. A response returned as an error becomes an error with its status.
 ///
 /// # Errors
 ///
-/// The hook's own.
+/// The hook's own error.
 pub fn hook_result(opened: Opened<()>) -> Result<(), HttpError> {
     opened.map_err(|reply| match *reply {
         Ok(response) => response.status().into(),

@@ -1,10 +1,10 @@
-//! The hub of one app: the one sequence of its events, and the topics that hold them. The rules are `helios_core::hub`'s;
-//! here are the locks and wakers. It knows nothing of streams.
+//! The hub of one app, with the one sequence of its events and the topics that hold them. The rules are in
+//! `helios_core::hub`. This adds the locks and wakers. It knows nothing of streams.
 //!
 //! # Locks
 //!
-//! A stream's state, then a topic, or the pair of epoch and head. A replication's order is before all of them, and so are the keys.
-//! Nothing is woken and no user code runs under any of them.
+//! A stream's state is locked before a topic, or before the pair of epoch and head. A replication's order and the keys
+//! are locked before all of them. No waker and no user code runs under any of these locks.
 
 pub(crate) mod feed;
 mod keys;
@@ -29,24 +29,24 @@ use crate::sse::hub::waiters::Wakers;
 use crate::sse::options::SseOptions;
 use crate::sync::lock;
 
-/// Whom an event is for.
+/// The audience of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// All readers of its topic.
     All,
-    /// All but one.
+    /// All readers but one.
     Except(ClientId),
     /// One client, of the node whose topic it is published to.
     Only(ClientId),
-    /// Servers themselves: it names a user whose streams are to end.
+    /// The servers themselves. The event names a user whose streams are to end.
     Servers,
 }
 
-/// What is published to a topic: an event, the topic's end, or both in one.
+/// The content of a publish: an event, the topic's end, or both at once.
 pub(crate) struct Publication {
     pub(crate) event: Option<UnnumberedEvent>,
     pub(crate) audience: Audience,
-    /// Nothing comes behind it.
+    /// Whether it is the end of the topic.
     pub(crate) finishes: bool,
 }
 
@@ -68,19 +68,20 @@ impl Publication {
     }
 }
 
-/// The age that what was published before this process may have, on a clock that begins with it. What is older counts as so old.
+/// The greatest age of an event published before this process started, on a clock that begins with the process. Older
+/// events count as this old.
 const OLDEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub(crate) struct Hub {
-    /// Tells this server from others behind the same backplane.
+    /// Distinguishes this server from others behind the same backplane.
     pub(crate) node: NodeId,
     options: OnceLock<SseOptions>,
     started: Instant,
-    /// Tells the ids of this run, or of this backplane, from others.
+    /// Distinguishes the ids of this run, or of this backplane, from others.
     epoch: AtomicU64,
-    /// The highest sequence number given out.
+    /// The highest sequence number that was assigned.
     head: AtomicU64,
-    /// Held to change the epoch and the head together, and to read them so.
+    /// Held to change the epoch and the head together, and to read them together.
     sequence: Mutex<()>,
     pub(crate) topics: Topics,
     pub(crate) counters: Counters,
@@ -99,7 +100,7 @@ pub(crate) struct Counters {
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        // 48 bits: short to write, and no two runs of a server will share them.
+        // 48 bits are short to write, and no two runs of a server will share them.
         let epoch = fastrand::u64(1..1 << 48);
         Self {
             node: node::of_new_hub(),
@@ -114,10 +115,10 @@ impl Hub {
         }
     }
 
-    /// Takes the options over, before the first stream; until then the defaults are in force.
+    /// Sets the options before the first stream. Until then the defaults apply.
     pub(crate) fn configure(&self, options: SseOptions) {
         self.topics.configure(&options);
-        // A second app on the same hub does not exist, so the first value is the only one.
+        // There is no second app on the same hub, so the first value is the only one.
         let _ = self.options.set(options);
     }
 
@@ -134,34 +135,38 @@ impl Hub {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// The id of the event with this number.
+    /// Returns the id of the event with this number.
     pub(crate) fn id(&self, seq: u64) -> EventId {
         EventId::new(self.epoch(), seq)
     }
 
-    /// The newest number that was given out in this epoch; `None` if another one has begun.
+    /// Returns the newest number assigned in this epoch, or `None` if another one has begun.
     pub(crate) fn head_of(&self, epoch: u64) -> Option<u64> {
-        // The head first: whoever sees a head of another epoch sees that epoch, too.
+        // The head is read first. A reader that sees a head of another epoch also sees that epoch.
         let head = self.head();
         (self.epoch() == epoch).then_some(head)
     }
 
-    /// The newest id that was given out.
+    /// Returns the newest id that was assigned.
     pub(crate) fn newest_id(&self) -> EventId {
         let _sequence = lock(&self.sequence);
         EventId::new(self.epoch(), self.head())
     }
 
-    /// Goes on from this id, which somebody else has given out.
+    /// Continues from this id, which another server has assigned.
     pub(crate) fn advance_to(&self, id: EventId) {
         self.head.fetch_max(id.seq(), Ordering::AcqRel);
     }
 
-    /// Begins anew at an id of another sequence. The caller sees to it that nothing is published meanwhile.
+    /// Begins again at an id of another sequence. The caller makes sure that nothing is published meanwhile, and wakes
+    /// the readers.
     ///
-    /// The order is what readers rely on (see `helios_core::hub::Ring`). All rings first: a reader that sees the new epoch finds
-    /// no ring of the old one. One that sees a ring of the new epoch before that waits for the topic, and looks at the epoch once
-    /// more. Either it sees it then, or it waits already when the rounds of all topics begin anew, last. The caller wakes the readers.
+    /// Readers rely on the order of these steps (see `helios_core::hub::Ring`).
+    ///
+    /// 1. All rings restart. So a reader that sees the new epoch finds no ring of the old one.
+    /// 2. The epoch changes. A reader that saw a ring of the new epoch before that waits for the topic, and checks the
+    ///    epoch once more. It sees the new epoch then, or it is already waiting in step 3.
+    /// 3. The rounds of all topics begin again, which wakes all readers that wait.
     pub(crate) fn begin_at(&self, id: EventId) -> Vec<Wakers> {
         let mut woken = self.topics.restart(id);
         {
@@ -178,18 +183,19 @@ impl Hub {
         self.begin_at(id).into_iter().for_each(Wakers::wake);
     }
 
-    /// The time of the hub's clock.
+    /// Returns the time of the hub's clock.
     pub(crate) fn now(&self) -> Duration {
         OLDEST + self.started.elapsed()
     }
 
-    /// The time of the hub's clock at which something was published elsewhere; not in the future, whatever another clock says.
+    /// Converts the time of an event published elsewhere to the hub's clock. The result is never in the future, even if
+    /// the other clock is ahead.
     pub(crate) fn time_of(&self, at: SystemTime) -> Duration {
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
         self.now().saturating_sub(age)
     }
 
-    /// The bytes of an event that may be sent to one stream.
+    /// Encodes an event that is sent to one stream.
     pub(crate) fn encode(&self, event: &SseEvent) -> Result<Bytes, SseError> {
         self.check_reserved(event)?;
         let bytes = encode(event)?;
@@ -197,7 +203,7 @@ impl Hub {
         Ok(bytes)
     }
 
-    /// The bytes of an event that may be published.
+    /// Encodes an event that is published.
     pub(crate) fn encode_unnumbered(&self, event: &SseEvent) -> Result<UnnumberedEvent, SseError> {
         self.check_reserved(event)?;
         let unnumbered = UnnumberedEvent::new(event)?;
@@ -226,7 +232,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Numbers an event, or the end of a topic, and puts it into the topic.
+    /// Numbers an event or the end of a topic, and puts it into the topic.
     pub(crate) fn append(
         &self,
         name: &str,
@@ -237,7 +243,7 @@ impl Hub {
         Ok(id)
     }
 
-    /// The same; the caller wakes the readers.
+    /// Does the same without waking the readers, which the caller does.
     fn append_quietly(
         &self,
         name: &str,
@@ -255,7 +261,7 @@ impl Hub {
                 return Err(SseError::TopicFinished(name.to_owned()));
             }
             let woken = topic.begin_round(&mut state);
-            // The number is taken under the topic's lock: a reader that loads the head and then takes the lock finds
+            // The number is taken under the topic's lock. A reader that loads the head and then takes the lock finds
             // everything up to that head.
             let seq = self.head.fetch_add(1, Ordering::AcqRel) + 1;
             self.push(&mut state.ring, seq, publication);
@@ -264,7 +270,7 @@ impl Hub {
         Ok((self.id(seq), woken))
     }
 
-    /// The same, unless something was appended to the topic with this key.
+    /// Appends unless something was appended to the topic with this key.
     pub(crate) fn append_once(
         &self,
         name: &str,
@@ -283,12 +289,12 @@ impl Hub {
         id
     }
 
-    /// Appends to a topic's ring. The caller wakes the readers once it has released the lock.
+    /// Appends to a topic's ring. The caller wakes the readers after it has released the lock.
     pub(crate) fn push(&self, ring: &mut Ring, seq: u64, publication: &Publication) {
         self.push_at(ring, seq, publication, self.now());
     }
 
-    /// The same for what was published at this time.
+    /// Appends an event that was published at this time.
     pub(crate) fn push_at(
         &self,
         ring: &mut Ring,
@@ -299,7 +305,7 @@ impl Hub {
         let except = match publication.audience {
             Audience::All => None,
             Audience::Except(client) => Some(client),
-            // It is in no ring.
+            // Such events are not kept in a ring.
             Audience::Only(_) | Audience::Servers => return ring.pass(seq),
         };
         let event = publication.event.as_ref();
@@ -311,7 +317,7 @@ impl Hub {
         });
     }
 
-    /// Does what is left to be done when a topic is unlocked again.
+    /// Wakes the readers and trims the history after a topic is unlocked.
     pub(crate) fn appended(&self, woken: Wakers) {
         woken.wake();
         self.topics.trim(self.options().history_bytes);

@@ -1,4 +1,4 @@
-//! Admission: how many streams are open, whose they are, and whether there is room for one more.
+//! Admission of streams. Counts them by client and checks whether there is room for one more.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
@@ -21,25 +21,25 @@ struct Admitted {
     total: usize,
     addresses: KeyedLimiter<IpAddr>,
     users: KeyedLimiter<String>,
-    /// Made at the first connection, full.
+    /// Created full at the first connection.
     rate: Option<TokenBucket>,
 }
 
-/// The permission for one stream, given back when it is dropped.
+/// The permission for one stream. Dropping it frees the place.
 pub(crate) struct Permit {
     limiter: Arc<Limiter>,
-    /// Boxed, as most apps do not ask whose their streams are.
+    /// Boxed, because most apps do not count streams by client.
     owner: Option<Box<Owner>>,
 }
 
-/// Whose stream it is, as far as that is limited.
+/// The client of a stream, as far as it is limited.
 struct Owner {
     address: Option<IpAddr>,
     user: Option<String>,
 }
 
 impl Limiter {
-    /// A permit for the stream that this request asks for; `None` if that is over a limit.
+    /// Returns a permit for the stream that this request opens. `None` if that exceeds a limit.
     pub(crate) fn admit(
         self: &Arc<Self>,
         limits: &ConnectionLimits,
@@ -66,7 +66,7 @@ impl Limiter {
         let fits = user
             .as_ref()
             .is_none_or(|(user, limit)| admitted.users.acquire(user, *limit));
-        // Last: a client over a limit of its own takes nothing of what all share.
+        // Checked last, so that a client over a limit of its own uses nothing of the shared rate.
         let is_admitted = fits && admitted.fits_rate(limits.per_second, now);
         let owner = Owner {
             address: address.map(|(address, _)| address),
@@ -116,7 +116,7 @@ impl Drop for Permit {
     }
 }
 
-/// What is counted as one client: one household of IPv6 has a /64 network to choose addresses from.
+/// Returns the network that counts as one client. An IPv6 household can choose addresses from a whole /64 network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_network_and_a_mapped_ipv4_address_are_one_client_each() {
+    fn ipv6_networks_and_mapped_ipv4_addresses_are_one_client_each() {
         let one = |text: &str| network(text.parse().unwrap());
         assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:2"));
         assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));

@@ -1,4 +1,4 @@
-//! A range of addresses.
+//! Networks of IP addresses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// A network, such as `10.0.0.0/8` or `fd00::/8`. An address without a prefix length is a network of one.
+/// A network, such as `10.0.0.0/8` or `fd00::/8`. An address without a prefix length is a network of one address.
 ///
 /// ```
 /// use helios::sse::Network;
@@ -21,7 +21,7 @@ use ipnet::IpNet;
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether the address lies in it. An IPv4 address never lies in an IPv6 network, nor the other way round.
+    /// Whether the address lies in the network. An IPv4 address never lies in an IPv6 network, nor the other way round.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
@@ -53,7 +53,7 @@ impl FromStr for Network {
     }
 }
 
-/// A text that is not a [`Network`].
+/// The error for a text that is not a [`Network`].
 ///
 /// ```
 /// use helios::sse::{Network, NetworkError};

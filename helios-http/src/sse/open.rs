@@ -1,4 +1,4 @@
-//! How a request becomes a stream, or an ordinary answer instead.
+//! Turns a request into a stream, or into an ordinary response instead.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::sse::stream::route::StreamRoute;
 use crate::sse::stream::running::{HeadTimer, OpenOutcome, RunningStream};
 use crate::sse::streams::Streams;
 
-/// Opens a stream: runs its source until the head may leave.
+/// Opens a stream and runs its source until the head may leave.
 pub(crate) async fn open(
     route: &Arc<StreamRoute>,
     call: Call,
@@ -50,7 +50,7 @@ pub(crate) async fn open(
         return Ok(head.into());
     }
     let overloaded = || overloaded(route, last_event_id.clone(), keep_alive);
-    // A method that may answer with a response is called first.
+    // A method that may return a response is called first.
     let permit = match route.may_reply {
         true => None,
         false => match route.admit(&call.request) {
@@ -81,10 +81,10 @@ pub(crate) async fn open(
     }
 }
 
-/// The position from which a plain stream begins.
+/// The header with the position from which a plain stream begins.
 const POSITION: HeaderName = HeaderName::from_static("helios-position");
 
-/// Whether a stream was refused for a reason that passes: any status but 200 would stop an `EventSource` for good.
+/// Whether a stream was refused for a temporary reason. Any status but 200 would stop an `EventSource` for good.
 fn is_for_now(error: &HttpError) -> bool {
     matches!(
         find_cause(error),
@@ -92,7 +92,7 @@ fn is_for_now(error: &HttpError) -> bool {
     )
 }
 
-/// Answers a request that no route of streams has taken with the stream of this handle.
+/// Answers a request outside of the stream routes with the stream of this handle.
 pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStream) -> Response {
     let peer = head.extensions.get::<Arc<Peer>>().cloned();
     let addr = RemoteAddr::addr_of(&head.extensions, peer.as_deref());
@@ -117,7 +117,7 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     }
 }
 
-/// The answer to a client for whom there is no room.
+/// Returns the response to a client for whom there is no room.
 fn overloaded(route: &StreamRoute, last_event_id: Option<String>, keep_alive: bool) -> Response {
     let options = route.hub().options();
     match route.options.overload {
@@ -133,7 +133,7 @@ fn overloaded(route: &StreamRoute, last_event_id: Option<String>, keep_alive: bo
     }
 }
 
-/// The head of every stream. The handler's headers are set first, so they cannot override the framework's.
+/// Builds the head of a stream. The handler's headers are set first, so they cannot override the framework's.
 fn event_stream<B>(keep_alive: bool, own: &ResponseHead, body: B) -> http::Response<B> {
     let mut response = http::Response::new(body);
     own.apply_to(&mut response);

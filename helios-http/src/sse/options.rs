@@ -1,4 +1,4 @@
-//! Settings of the SSE side of a server.
+//! Options for the SSE side of a server.
 
 mod check;
 mod drain;
@@ -18,14 +18,14 @@ use http::StatusCode;
 pub(crate) use drain::DrainTimes;
 pub use stream::{Drain, OnError, StreamOptions, StreamTable};
 
-/// The hub looks at its clients no more often than this.
+/// The hub checks its clients no more often than this.
 const TICK: Duration = Duration::from_millis(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How connections are kept, bounded and ended. [`SseOptions::default`] gives the documented defaults; change them with
-/// [`Helios::sse_options`](crate::Helios::sse_options), which starts with what `sse(..)` of `#[server]` says. They hold for
-/// all streams of the app.
+/// Options that keep, limit and end SSE connections, for all streams of the app. [`SseOptions::default`] returns the
+/// documented defaults. Change them with [`Helios::sse_options`](crate::Helios::sse_options), which starts from the
+/// `sse(..)` of `#[server]`.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -47,83 +47,87 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SseOptions {
-    /// A comment is sent after this much silence, so that proxies keep the connection and vanished peers are
-    /// noticed. Default: 15 s. `None` turns it off.
+    /// The silence after which the server sends a comment, so that proxies keep the connection open and vanished peers
+    /// are noticed. `None` turns it off. Default: 15 s.
     pub keep_alive: Option<Duration>,
-    /// How long a client waits before it reconnects, told in milliseconds at the start of every connection. Clients that are
-    /// sent away together are each told up to half more, by chance. Default: 3 s.
+    /// How long a client waits before it reconnects. The server sends it, in milliseconds, at the start of every
+    /// connection. When many clients are disconnected together, each gets up to half more at random. Default: 3 s.
     pub retry: Duration,
-    /// Starts every connection with `event: welcome` and `{"uuid": ".."}`. Default: off.
+    /// Whether every connection starts with `event: welcome` and `{"uuid": ".."}`. Default: off.
     pub welcome: bool,
-    /// What the names of control events begin with; no other event may use it. Default: `helios:`.
+    /// The prefix of control event names. No other event may use it. Default: `helios:`.
     pub control_prefix: String,
-    /// The largest event, encoded, in bytes; a larger one is an error where it is sent. Default: 256 KiB.
+    /// The largest size of an encoded event, in bytes. Sending a larger one is an error. Default: 256 KiB.
     pub max_event_bytes: usize,
-    /// How far one connection may be behind, what is published and what is sent to it alone taken together. Default:
-    /// 1,000 events or 1 MiB. It may be further behind for the moment of a burst.
+    /// How far one connection may be behind, counting both published events and those sent to it alone. A short burst
+    /// may exceed this. Default: 1,000 events or 1 MiB.
     pub backlog: BacklogLimits,
-    /// What becomes of a connection that is further behind. Default: it is closed, and resumes.
+    /// The policy for a connection that is further behind. Default: it is closed and resumes.
     pub slow_clients: SlowClients,
-    /// How much of each topic is kept for those who resume. Default: 4,096 events or 5 minutes.
+    /// How much of each topic is kept for clients that resume. Default: 4,096 events or 5 minutes.
     pub history: HistoryLimits,
     topic_history: Vec<(String, HistoryLimits)>,
-    /// What the histories of all topics may hold together, in bytes, with their bookkeeping. The oldest events go first.
-    /// Default: 64 MiB.
+    /// How many bytes the histories of all topics may use together, including their bookkeeping. The oldest events
+    /// are dropped first. Default: 64 MiB.
     pub history_bytes: u64,
-    /// How long the key of a published event counts, see [`PublishOptions::key`](crate::sse::PublishOptions::key). Default: 2 minutes.
+    /// How long the key of a published event is remembered, see
+    /// [`PublishOptions::key`](crate::sse::PublishOptions::key). Default: 2 minutes.
     pub keep_keys: Duration,
-    /// Tells streams that have joined topics while the backplane is down, by `helios:stale` with `{"stale":true}`, and when it is
-    /// back, with `false`. Plain streams are told nothing. Default: off.
+    /// Whether streams that have joined topics receive `helios:stale` with `{"stale":true}` when the backplane goes
+    /// down, and with `false` when it is back. Plain streams receive neither. Default: off.
     pub tell_stale: bool,
-    /// In which topics it is known who is there, by name or by a pattern that ends in `*`: `room:*`. In all others presence is off, and
-    /// [`SseStream::appear`](crate::sse::SseStream::appear) is an error. Default: none.
+    /// The topics with presence, by name or by a pattern that ends in `*`, such as `room:*`. In all other topics
+    /// presence is off, and [`SseStream::appear`](crate::sse::SseStream::appear) fails. Default: none.
     pub presence: Vec<String>,
-    /// How long a member may be away, after its last stream has ended, before its topic is told that it has left. Default: 10 s.
+    /// How long after its last stream ends a member is reported as having left a topic. It may come back in that time
+    /// unnoticed. Default: 10 s.
     pub presence_grace: Duration,
-    /// How many members a topic may have; one more is an error to who appears. All of them are told of each: that is a square of events when
-    /// all come at once. Default: 1,000.
+    /// How many members a topic may have. Any further [`SseStream::appear`](crate::sse::SseStream::appear) fails. Every
+    /// member is announced to all, so the number of events grows with the square of the members when all come at once.
+    /// Default: 1,000.
     pub max_members: usize,
-    /// How many topics there may be; one more is an error to who joins or publishes. One disappears when nobody is in it and
-    /// its history has expired. Default: 100,000.
+    /// How many topics there may be. Joining or publishing to one more fails. A topic disappears when no stream is in
+    /// it and its history has expired. Default: 100,000.
     pub max_topics: usize,
-    /// How many topics one connection may be in; one more is an error to who joins. Default: 100.
+    /// How many topics one connection may be in. Joining one more fails. Default: 100.
     pub max_topics_per_connection: usize,
-    /// How long an answer may wait for a client that reads nothing; then its connection, or on HTTP/2 its stream, is cut. Helios'
-    /// own server applies it to every answer, also where SSE is off; the options of the app that listens count. A stream is
-    /// closed as [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Another server, such as axum's, cuts nobody: there
-    /// the stream is only closed. Default: 30 s.
+    /// How long a response may wait for a client that reads nothing. After that the server cuts its connection, or its
+    /// stream on HTTP/2. Helios' own server applies this to every response, even if SSE is off, with the options of the
+    /// app that listens. A stream is closed as [`SlowClient`](helios_core::sse::CloseReason::SlowClient). Other
+    /// servers, such as axum's, do not cut connections, so there the stream is only closed. Default: 30 s.
     pub stuck_after: Duration,
-    /// A close, error, reset or snapshot hook that runs longer than this is dropped. Default: 30 s.
+    /// How long a close, error, reset or snapshot hook may run before it is dropped. Default: 30 s.
     pub hook_timeout: Duration,
-    /// A connection that is older is ended and comes back, so that connections spread over servers again and what a
-    /// guard allowed long ago is asked anew. Each connection's own limit is up to a tenth less, by chance. Default: none.
+    /// The age at which a connection is ended, so that the client reconnects. Connections then spread over the servers
+    /// again, and guards check again what they allowed long ago. Each connection's own limit is up to a tenth less, at
+    /// random. Default: none.
     pub max_age: Option<Duration>,
-    /// How long a stream whose app watches [`SseStream::closing`](crate::sse::SseStream::closing) has for its last word. When the
-    /// server goes down that is a part of `drain_deadline`; more than half of it is an error at start-up. Default: 1 s, and less
-    /// where a shorter `drain_deadline` leaves less.
+    /// How long a stream has for a last event if its app watches
+    /// [`SseStream::closing`](crate::sse::SseStream::closing). At shutdown this is part of `drain_deadline`, and more
+    /// than half of that is an error at start-up. Default: 1 s, or less if a shorter `drain_deadline` leaves less.
     pub closing_grace: Option<Duration>,
-    /// Whether streams write nothing but the app's events and comments, unless their routes say otherwise. Default: those
+    /// Whether streams write only the app's events and comments, unless their routes say otherwise. Default: only those
     /// of `method = "POST"` do.
     pub plain: Option<bool>,
-    /// What becomes of streams when the server goes down, unless their routes say otherwise. Default: plain ones finish, others
+    /// How streams end at shutdown, unless their routes say otherwise. Default: plain streams finish, others
     /// reconnect.
     pub drain: Option<Drain>,
-    /// How long a stream that may finish has for that when the server goes down; then it breaks off. The drain takes as long if
-    /// there is such a stream, and no `drain_deadline` is set. It has to fit into one that is set, or the server does not
-    /// start. Default: 25 s, and less where `drain_deadline` leaves less.
+    /// How long a stream that may finish has at shutdown before its response breaks off. If there is such a stream and
+    /// no `drain_deadline` is set, the drain takes this long. If one is set, this must fit into it, or the server does
+    /// not start. Default: 25 s, or less if `drain_deadline` leaves less.
     pub finish_within: Option<Duration>,
-    /// How long the response head waits for the first event, an error or the end, unless a route says otherwise. Default: 250 ms
-    /// for producers and for generators of `Result`s; others do not wait.
+    /// How long the response head waits for the first event, an error or the end, unless a route says otherwise.
+    /// Default: 250 ms for producers and for generators of `Result`s. Others do not wait.
     pub head_after: Option<Duration>,
-    /// What a client is told of an error that no filter answers, unless its route says otherwise. Default: `event: error`, and on
-    /// plain streams a break-off.
+    /// How a client learns of an error that no filter answers, unless its route says otherwise. Default:
+    /// `event: error`. Plain streams break off.
     pub on_error: Option<OnError>,
-    /// How many connections there may be. Default: 100,000 in all, see [`ConnectionLimits`].
+    /// Limits on the number of connections. Default: 100,000 in all, see [`ConnectionLimits`].
     pub connections: ConnectionLimits,
 }
 
-/// What becomes of a client that does not read fast enough: that is over `backlog` at two looks in a row, a second apart at
-/// most, or that a topic's history has overtaken.
+/// The policy for a client that does not read fast enough. A client is too slow if it is over `backlog` in two checks
+/// in a row, which are at most a second apart, or if it falls behind a topic's history.
 ///
 /// ```
 /// use helios::sse::SlowClients;
@@ -132,30 +136,30 @@ pub struct SseOptions {
 /// #[server(controllers = [], sse(enabled = true))]
 /// struct App;
 ///
-/// // Positions of ships: who is behind wants the newest, not all.
+/// // Positions of ships: a client that is behind wants the newest, not all.
 /// let app = Helios::new(App).sse_options(|sse| sse.slow_clients = SlowClients::DropOldest);
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowClients {
-    /// It is closed with [`CloseReason::SlowClient`](helios_core::sse::CloseReason::SlowClient), comes back, and
-    /// resumes from the history.
+    /// The stream is closed with [`CloseReason::SlowClient`](helios_core::sse::CloseReason::SlowClient). The client
+    /// comes back and resumes from the history.
     #[default]
     Disconnect,
-    /// It stays, loses the oldest events that it has not read until half the backlog is left, and is told so by a
-    /// `helios:reset`.
+    /// The stream stays open, but loses its oldest unread events until half the backlog is left. A `helios:reset`
+    /// reports the loss to the client.
     DropOldest,
 }
 
-/// Whom a connection belongs to, as [`ConnectionLimits::user`] tells; `None` is not counted. It runs after the guards, so it
-/// can take what they found out, and must not block.
+/// Returns the user that a connection belongs to, for [`ConnectionLimits::user`]. Connections for which it returns
+/// `None` are not counted. It runs after the guards, so it can use what they found out. It must not block.
 ///
 /// ```
 /// use helios::prelude::*;
 /// use helios::sse::UserKey;
 ///
-/// /// A guard has put it among the request's extensions.
+/// /// A guard has put this into the request's extensions.
 /// #[derive(Clone)]
 /// struct User(u64);
 ///
@@ -170,8 +174,8 @@ pub enum SlowClients {
 /// ```
 pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 
-/// How many SSE connections there may be. Who is over a limit gets a stream that holds nothing but `helios:overloaded`,
-/// with a `retry`: any other status than 200 stops an `EventSource` for good.
+/// Limits on SSE connections. A client over a limit gets a stream that contains only `helios:overloaded`, with a
+/// `retry`, because any status other than 200 stops an `EventSource` for good.
 ///
 /// ```
 /// use helios::sse::ConnectionLimits;
@@ -186,29 +190,31 @@ pub type UserKey = Arc<dyn Fn(&RequestContext) -> Option<String> + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
-    /// Connections in all. Default: 100,000.
+    /// How many connections there may be in all. Default: 100,000.
     pub total: usize,
-    /// Connections of one client address; of IPv6, one /64 network. Default: no limit, because a proxy hides addresses: see
-    /// `trusted_proxies`.
+    /// How many connections one client address may have, or one /64 network for IPv6. Default: no limit, because behind
+    /// a proxy many clients share an address (see `trusted_proxies`).
     pub per_address: Option<usize>,
-    /// Whose word about the client's address is taken. Default: nobody's.
+    /// The proxies that are trusted to report a client's address. Default: none.
     pub trusted_proxies: Vec<Network>,
-    /// Where a trusted proxy writes the address. Default: `X-Forwarded-For`.
+    /// The header in which a trusted proxy reports the address. Default: `X-Forwarded-For`.
     pub proxy_header: ProxyHeader,
-    /// Connections of one user, as `user` tells. Default: no limit.
+    /// How many connections one user may have, as identified by `user`. Default: no limit.
     pub per_user: Option<usize>,
-    /// Whom a request belongs to. Default: nobody knows, and `per_user` counts nobody.
+    /// Identifies the user of a request. Default: none, so `per_user` counts no connection.
     pub user: Option<UserKey>,
-    /// New connections in a second; as many may come at once. Default: no limit.
+    /// How many new connections there may be per second. As many may arrive at once. Default: no limit.
     pub per_second: Option<f64>,
-    /// What who is over a limit is answered. Default: [`Overload::Event`].
+    /// The response to a client that is over a limit. Default: [`Overload::Event`].
     pub answer: Overload,
-    /// When it is to try again, at the earliest: up to half more, by chance. Default: 10 s.
+    /// The shortest time after which a refused client should try again. Up to half more is added at random. Default: 10
+    /// s.
     pub retry: Duration,
 }
 
-/// The header in which a proxy tells whom it speaks for. A proxy leaves the other one as the client sent it, so that only
-/// one can be trusted. Entries are read from the last to the first, as long as a trusted proxy wrote them.
+/// The header in which a proxy reports the client's address. A proxy passes the other header on as the client sent it,
+/// so only one of them can be trusted. Entries are read from the last to the first, as long as a trusted proxy wrote
+/// them.
 ///
 /// ```
 /// use helios::sse::ProxyHeader;
@@ -228,14 +234,14 @@ pub struct ConnectionLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {
-    /// What nginx, HAProxy, Caddy and most clouds write.
+    /// `X-Forwarded-For`, as nginx, HAProxy, Caddy and most clouds write it.
     #[default]
     XForwardedFor,
-    /// RFC 7239.
+    /// `Forwarded`, as RFC 7239 defines it.
     Forwarded,
 }
 
-/// The answer to a connection that is one too many.
+/// The response to a connection over a limit.
 ///
 /// ```
 /// use helios::sse::Overload;
@@ -266,7 +272,7 @@ pub enum ProxyHeader {
 /// let event = full(Overload::Event).sse("/news").await.next().await.unwrap();
 /// assert_eq!(event.event, "helios:overloaded");
 ///
-/// // For clients of one's own, which read statuses: up to half more than `retry`, in seconds.
+/// // For your own clients, which read statuses. `retry-after` is `retry` in seconds, and up to half more.
 /// let answer = full(Overload::Status(StatusCode::SERVICE_UNAVAILABLE)).get("/news").await;
 /// assert_eq!(answer.status(), 503);
 /// assert!((10..=15).contains(&answer.header("retry-after").parse().unwrap()));
@@ -282,38 +288,38 @@ pub enum Overload {
     Status(StatusCode),
 }
 
-/// What `sse(..)` of `#[server]` writes down. Durations are in milliseconds.
+/// The `sse(..)` of `#[server]`. Durations are in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SseTable {
     /// Whether SSE routes are served.
     pub enabled: bool,
-    /// Silence after which a comment is sent; 0 turns it off.
+    /// The silence after which a comment is sent. 0 turns it off.
     pub keep_alive: Option<u64>,
     /// How long a client should wait before it reconnects.
     pub retry: Option<u64>,
     /// Whether every connection starts with `event: welcome` and its id.
     pub welcome: bool,
-    /// What the names of control events begin with.
+    /// The prefix of control event names.
     pub control_prefix: Option<&'static str>,
-    /// Opens the backplane that is named without code.
+    /// Opens the backplanes that are configured without code.
     pub log: Option<OpenNamed>,
 }
 
-/// Opens what `sse(log = ..)` or the environment names.
+/// Opens the backplanes named by `sse(log = ..)` or the environment.
 type OpenNamed = fn() -> Named;
 
-/// The backplanes that are named without code.
+/// The backplanes that are configured without code.
 #[doc(hidden)]
 #[derive(Default)]
 pub struct Named {
-    /// What `HELIOS_REDIS_URL` names; `None` if the facade does not have it.
+    /// The one at `HELIOS_REDIS_URL`. `None` if the facade is built without it.
     pub redis: Option<Option<Arc<dyn Backplane>>>,
-    /// What `sse(log = ..)` or `HELIOS_SSE_LOG` names; `None` if the facade does not have it.
+    /// The one at `sse(log = ..)` or `HELIOS_SSE_LOG`. `None` if the facade is built without it.
     pub log: Option<Option<Arc<dyn Backplane>>>,
 }
 
 impl Named {
-    /// The one that counts. The environment stands before the attribute.
+    /// Returns the backplane to use. The environment takes precedence over the attribute.
     pub(crate) fn choose(self) -> Result<Option<Arc<dyn Backplane>>, StartupFault> {
         self.choose_by(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     }
@@ -404,15 +410,15 @@ impl fmt::Debug for ConnectionLimits {
 }
 
 impl SseOptions {
-    /// Keeps topics of this name, or if it ends in `*`, of names that begin so, by limits of their own. The first
-    /// pattern that fits counts; a topic that none fits is kept by `history`.
+    /// Keeps the topics that match a pattern by limits of their own. A pattern is a name, or a prefix followed by `*`.
+    /// The first matching pattern counts. Topics that match none are kept by `history`.
     ///
     /// ```
     /// use helios::sse::{HistoryLimits, SseOptions};
     ///
     /// let kept = |events| HistoryLimits { events, ..HistoryLimits::default() };
     /// let mut options = SseOptions::default();
-    /// options.keep_topic("user:admin", kept(1_000)); // before the pattern that fits it, too
+    /// options.keep_topic("user:admin", kept(1_000)); // before the pattern that also matches it
     /// options.keep_topic("user:*", kept(50));
     /// ```
     pub fn keep_topic(&mut self, pattern: impl Into<String>, limits: HistoryLimits) {
@@ -425,13 +431,13 @@ impl SseOptions {
         own.map_or(self.history, |(_, limits)| *limits)
     }
 
-    /// Whether it is known who is in this topic.
+    /// Whether presence is on in this topic.
     pub(crate) fn has_presence(&self, topic: &str) -> bool {
         self.presence.iter().any(|pattern| fits(pattern, topic))
     }
 
-    /// The log of a new topic, of which nothing up to this id is known. A burst may be longer than its history: who reads it as
-    /// it comes is not overtaken.
+    /// Creates the log of a new topic of which nothing up to `floor` is known. A burst may be longer than the history,
+    /// so the log keeps enough for readers that keep up not to be overtaken.
     pub(crate) fn ring(&self, topic: &str, floor: EventId) -> Ring {
         let ring = Ring::new(self.history_of(topic), floor.seq()).in_epoch(floor.epoch());
         ring.keeping_for_readers(self.for_readers())
@@ -444,7 +450,7 @@ impl SseOptions {
         }
     }
 
-    /// The defaults with what `sse(..)` of `#[server]` sets.
+    /// Returns the defaults, changed by the `sse(..)` of `#[server]`.
     pub(crate) fn from_table(table: &SseTable) -> Self {
         let mut options = Self::default();
         if let Some(millis) = table.keep_alive {
@@ -468,18 +474,20 @@ impl SseOptions {
         }
     }
 
-    /// The limit of a new connection's age: not the same for all, or all that came together would go together.
+    /// Returns the age limit of a new connection. It varies, so that connections that arrived together do not end
+    /// together.
     pub(crate) fn jittered_max_age(&self) -> Option<Duration> {
         let age = self.max_age?;
         Some(age.mul_f64(1.0 - fastrand::f64() / 10.0))
     }
 
-    /// The time that a stream has for its last word, if the server does not go down.
+    /// Returns how long a stream has for a last event, outside a shutdown.
     pub(crate) fn closing_grace(&self) -> Duration {
         self.closing_grace.unwrap_or(Duration::from_secs(1))
     }
 
-    /// How often clients are looked at: fine enough for the shortest of their silences, of which one may be a route's own.
+    /// Returns how often clients are checked. It is short enough for the shortest of their silences, which may be a
+    /// route's own.
     pub(crate) fn tick(&self, of_routes: Option<Duration>) -> Duration {
         let silences = [self.keep_alive, of_routes].into_iter().flatten();
         let shortest = silences.fold(self.stuck_after, Duration::min) / 8;
@@ -487,7 +495,7 @@ impl SseOptions {
     }
 }
 
-/// Whether a topic has this name, or if it ends in `*`, one that begins so.
+/// Whether the pattern is this topic's name, or a prefix of it followed by `*`.
 fn fits(pattern: &str, topic: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => topic.starts_with(start),
@@ -500,7 +508,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_this_program_cannot_follow_is_a_fault_that_names_the_feature() {
+    fn a_variable_of_a_missing_feature_is_a_fault() {
         let chosen = |redis, log, variables: &[&str]| {
             let named = Named { redis, log };
             let chosen = named.choose_by(|name| variables.contains(&name));

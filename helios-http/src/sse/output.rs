@@ -1,7 +1,7 @@
-//! From what an `#[sse]` method returns to a running stream, chosen by the shape of its type, as
+//! Turns the value that an `#[sse]` method returns into a running stream, chosen by the shape of its type, as
 //! [`helios_core::reply`] does for plain routes.
 
-/// What an `#[sse]` method may return.
+/// The return type of an `#[sse]` method.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be streamed from an `#[sse]` method",
     label = "neither a `Stream` nor an `SseStream`",
@@ -14,12 +14,12 @@ pub trait SseOutput {}
 /// The error type of an async `#[sse]` method that is a producer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of an `#[sse]` method",
-    label = "Helios cannot tell a client of this error",
+    label = "this error cannot be reported to a client",
     note = "implement `From<{Self}> for HttpError`"
 )]
 pub trait ProducerError {}
 
-/// Runs what a sync `#[sse]` method returned.
+/// Runs the value that a sync `#[sse]` method returned.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __stream {
@@ -78,9 +78,10 @@ pub mod ladder {
     };
 }
 
-/// The rungs only choose, and keep what they know of a type in a function pointer: a bound in an async method would
-/// be reported three times, and one for `Send` as a method that does not exist. What they chose is run by a boxed future,
-/// which is compiled here: a route of the app has neither its code nor the proof that it is `Send`.
+/// The rungs only choose, and keep what they know of a type in a function pointer. With a bound in an async method, the
+/// compiler would report an error three times, and a missing `Send` as a method that does not exist. The chosen source
+/// runs in a boxed future that is compiled here, so a route of the app contains neither its code nor the proof that it
+/// is `Send`.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 mod rungs {
     use std::future::ready;
@@ -123,7 +124,7 @@ mod rungs {
         }
     }
 
-    /// What a producer gives when it is done.
+    /// The return value of a producer.
     pub trait Produced: Send {
         fn reply(self) -> SseReply<()>;
     }
@@ -140,7 +141,7 @@ mod rungs {
         }
     }
 
-    /// A future that is the stream.
+    /// A future that is itself the source of the stream.
     pub struct Producer<'a>(BoxFuture<'a, Result<SseReply<()>, HttpError>>);
 
     impl<'a> Producer<'a> {
@@ -150,7 +151,7 @@ mod rungs {
         }
     }
 
-    /// A future that gives the stream.
+    /// A future that returns the stream.
     pub struct Plain<F>(F);
 
     impl<F: Future> Plain<F> {
@@ -234,7 +235,7 @@ mod rungs {
         }
     }
 
-    /// A stream of things that can be sent, its type forgotten.
+    /// A stream of items that can be sent, with its type erased.
     pub struct Events<'a> {
         stream: EventStream<'a>,
         may_fail: bool,

@@ -1,27 +1,30 @@
-//! Presence: who is in a topic, on all nodes, and the events that tell it.
+//! Presence: the members of a topic on all nodes, and the events that report their changes.
 //!
-//! The rules of rows, leases and grace are those of `helios_core::presence::table`, which says why what is told is true in the end. Here is
-//! what a node does for them.
+//! `helios_core::presence::table` holds the rules of rows, leases and grace, and explains why the reported changes are
+//! correct in the end. This module does a node's part of them.
 //!
 //! # From a stream to an event
 //!
-//! 1. A stream appears or ends. [`Local`] knows all streams of a member here, and which row the tables should have of it: one for each
-//!    member and node, not for each stream.
-//! 2. One task for each member at a time ([`Presence::bring_up_to_date`]) asks the tables for that, so that what one stream puts and
-//!    another removes is never asked in another order. It runs by itself: nobody who drops the future of `appear` leaves anything half done.
-//! 3. What the tables hand out is published to the topic, with its version as the key, and the tables are told so. They hand out the next
-//!    change of that member then, if there is one.
-//! 4. What could not be asked or published is tried again every 5 seconds, for as long as the lease lives. After that it is for the
-//!    other nodes to tell: `reap` gives it to them.
+//! 1. A stream appears or ends. [`Local`] knows all streams of a member on this node, and which row the tables should
+//!    hold for it. There is one row for each member and node, not for each stream.
+//! 2. One task at a time for each member ([`Presence::bring_up_to_date`]) sends this to the tables. So when one stream
+//!    puts a row and another removes it, the tables receive that in the same order. The task runs on its own, so
+//!    dropping the future of `appear` leaves nothing half done.
+//! 3. The change that the tables return is published to the topic, with its version as the key, and then confirmed to
+//!    the tables. They return the next change of that member then, if there is one.
+//! 4. Failed requests and publishes are retried every 5 seconds, as long as the lease lives. After that, `reap` hands
+//!    the changes to other nodes, which publish them.
 //!
 //! # When a node sleeps, or is cut off
 //!
-//! Its lease runs out, and the others tell that its members are lost. Its own clock tells it not to publish what it was handed before that
-//! ([`Presence::lease_is_fresh`]). When it is back it gets a lease of another incarnation, under which it puts all of its rows anew.
+//! Its lease expires, and the others report its members as lost. The node's own clock keeps it from publishing changes
+//! that it received before that ([`Presence::lease_is_fresh`]). When it is back, it gets a lease of another incarnation
+//! and puts all of its rows again.
 //!
 //! # When a node stops
 //!
-//! Its rows are given up at once, and their members have the grace to appear on another node. The others tell of those who do not.
+//! It gives up its rows at once, and their members have the grace to appear on another node. The other nodes report
+//! those that do not.
 
 mod local;
 mod snapshots;
@@ -54,44 +57,44 @@ use crate::sync::{lock, until};
 use local::{Local, Name, Outcome, Step, too_many};
 use snapshots::Snapshots;
 
-/// How long the tables may take for an answer.
+/// How long the tables may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Members whose rows are brought up to date at the same time.
+/// The most members whose rows are brought up to date at the same time.
 const WORKERS: usize = 64;
 
-/// Changes that are handed out at once; then there may be more.
+/// The number of changes that the tables return at once. After a full batch there may be more.
 const BATCH: usize = 256;
 
-/// The tables are not asked more often than this what is over.
+/// Shortest time between two requests to the tables for members whose grace has ended.
 const QUARTER: Duration = Duration::from_millis(250);
 
 /// The presence of one hub.
 pub(crate) struct Presence {
     hub: Arc<Hub>,
     replication: Option<Arc<Replication>>,
-    /// Those of a hub without a backplane.
+    /// The tables of a hub without a backplane.
     own_tables: LocalTables,
     local: Mutex<Local>,
     lease: Mutex<Option<HeldLease>>,
-    /// Held by who renews it.
+    /// Held by the task that renews the lease.
     renewing: tokio::sync::Mutex<()>,
-    /// Changes that this node is to tell, and could not.
+    /// Changes that this node has to publish but could not yet.
     untold: Mutex<Vec<(Lease, MemberChange)>>,
-    /// Versions of changes that are being told here: they may be handed out again meanwhile.
+    /// Versions of the changes that are being published here. The tables may return them again meanwhile.
     telling: Mutex<HashSet<u64>>,
     snapshots: Mutex<Snapshots>,
     workers: Semaphore,
-    /// When the grace of somebody who was here ends, in quarters of a second of the hub's time.
+    /// When the graces of members that were here end, in quarters of a second of the hub's time.
     deadlines: Mutex<BTreeSet<u64>>,
     alarm: Arc<Notify>,
     runtime: Mutex<Option<Handle>>,
-    /// Signalled when nobody brings a member up to date any more.
+    /// Signalled when a task that brings a member up to date ends.
     quiet: Notify,
     stopped: CancellationToken,
 }
 
-/// A lease, and when it was renewed last, by this node's clock: it is as old as that at least.
+/// A lease, and when it was last renewed, by this node's clock. The lease is at least that old.
 #[derive(Clone, Copy)]
 struct HeldLease {
     lease: Lease,
@@ -125,7 +128,7 @@ impl Presence {
         }
     }
 
-    /// The tables, if they can be asked.
+    /// Returns the tables, if they can be reached.
     fn tables(&self) -> Result<&dyn Tables, SseError> {
         let Some(replication) = &self.replication else {
             return Ok(&self.own_tables);
@@ -138,7 +141,7 @@ impl Presence {
             )))
     }
 
-    /// Whether members of this topic are known.
+    /// Fails unless presence is on in this topic.
     fn check(&self, topic: &str) -> Result<(), SseError> {
         check_name(topic)?;
         match self.hub.options().has_presence(topic) {
@@ -147,7 +150,7 @@ impl Presence {
         }
     }
 
-    /// A stream appears in a topic; it is there when this is answered.
+    /// Makes a stream appear in a topic. When this returns `Ok`, its row is in the tables.
     pub(crate) async fn appear(
         self: &Arc<Self>,
         stream: ClientId,
@@ -163,20 +166,21 @@ impl Presence {
         let most = self.hub.options().max_topics_per_connection;
         let name = (topic, &*key);
         let changed = lock(&self.local).appear(stream, name, &data, most, waiter)?;
-        // The stream may be over already.
+        // The stream may have ended already.
         begun();
         self.begin(changed);
-        // Without an answer, a later call for the same stream counts, or the stream is over, which it tells itself.
+        // There is no answer if a later call for the same stream replaced this one, or if the stream ended. The stream
+        // reports that itself.
         answer.await.unwrap_or(Ok(()))
     }
 
-    /// A stream is in a topic no more.
+    /// Removes a stream's member from a topic.
     pub(crate) fn disappear(self: &Arc<Self>, stream: ClientId, topic: &str) {
         let name = lock(&self.local).disappear(stream, topic);
         self.begin(name);
     }
 
-    /// A stream is over. What was refused has never been there, and does not come back.
+    /// Removes a stream that has ended. A rejected one gets no grace, because it was never live and does not come back.
     pub(crate) fn over(self: &Arc<Self>, stream: ClientId, reason: CloseReason) {
         let grace = match reason {
             CloseReason::Rejected => Duration::ZERO,
@@ -186,10 +190,10 @@ impl Presence {
         self.begin(names);
     }
 
-    /// Who is in a topic.
+    /// Returns the members of a topic.
     pub(crate) async fn present(&self, topic: &str) -> Result<Present, SseError> {
         self.check(topic)?;
-        // What has been told up to this id is in the tables already.
+        // Changes published up to this id are in the tables already.
         let at = self.hub.newest_id();
         let read = async {
             let tables = self.tables()?;
@@ -213,12 +217,12 @@ impl Presence {
         }
     }
 
-    /// Lets the rows of these members be brought up to date.
+    /// Starts tasks that bring the rows of these members up to date.
     fn begin(self: &Arc<Self>, names: impl IntoIterator<Item = Name>) {
         for name in names {
             let runtime = || lock(&self.runtime).clone();
             let Some(runtime) = Handle::try_current().ok().or_else(runtime) else {
-                // The node is going down: its lease runs out.
+                // The node is going down, so its lease expires.
                 return;
             };
             if lock(&self.local).begin(&name) {
@@ -243,7 +247,7 @@ impl Presence {
         }
     }
 
-    /// Goes on until the tables are up to date, or asks to give up for now.
+    /// Continues until the tables are up to date. Returns an error to give up for now.
     async fn take_steps(self: &Arc<Self>, name: &Name) -> Result<(), SseError> {
         loop {
             let tables = self.tables()?;
@@ -262,7 +266,7 @@ impl Presence {
         }
     }
 
-    /// False to give up for now.
+    /// Puts a row. Returns false to give up for now.
     async fn put(
         self: &Arc<Self>,
         tables: &dyn Tables,
@@ -305,7 +309,7 @@ impl Presence {
         Ok(())
     }
 
-    /// The lease of this node, which begins when it is first needed.
+    /// Returns the lease of this node, which begins when it is first needed.
     async fn lease(&self, tables: &dyn Tables) -> Result<Lease, SseError> {
         let held = || lock(&self.lease).map(|held| held.lease);
         if let Some(lease) = held() {
@@ -318,7 +322,7 @@ impl Presence {
         }
     }
 
-    /// The caller holds `renewing`.
+    /// Renews the lease. The caller holds `renewing`.
     async fn renew(&self, tables: &dyn Tables) -> Result<Lease, BackplaneError> {
         let known = *lock(&self.lease);
         let renewed = Instant::now();
@@ -328,18 +332,20 @@ impl Presence {
         Ok(lease)
     }
 
-    /// The tables say that it has run out.
+    /// Forgets a lease that has expired, according to the tables.
     fn lose(&self, lease: Lease) {
         lock(&self.lease).take_if(|held| held.lease == lease);
     }
 
-    /// Whether the store has the lease for certain: nobody else tells what was handed out to it.
+    /// Whether the store certainly still has this lease. Until it expires, no other node publishes the changes returned
+    /// for it.
     fn lease_is_fresh(&self, lease: Lease) -> bool {
         let held = *lock(&self.lease);
         held.is_some_and(|held| held.lease == lease && held.renewed.elapsed() < LEASE)
     }
 
-    /// Publishes a change, and what follows from it. False if it could not, or if somebody here is doing so already.
+    /// Publishes a change and those that follow from it. Returns false if that failed, or if another task here is
+    /// already doing it.
     async fn tell(&self, lease: Lease, mut change: Option<MemberChange>) -> bool {
         while let Some(this) = change {
             let Some(telling) = Telling::begin(&self.telling, this.version) else {
@@ -349,8 +355,8 @@ impl Presence {
                 Ok(next) => change = next,
                 Err(error) => {
                     let error = with_causes(&error);
-                    tracing::warn!(error, "a change of who is present could not be told yet");
-                    // Until it is tried again.
+                    tracing::warn!(error, "a presence change could not be published yet");
+                    // It stays marked until it is tried again.
                     telling.keep();
                     lock(&self.untold).push((lease, this));
                     return false;
@@ -360,7 +366,7 @@ impl Presence {
         true
     }
 
-    /// Tells what could not be told before.
+    /// Publishes the changes that could not be published before.
     async fn tell_late(&self) {
         let untold = std::mem::take(&mut *lock(&self.untold));
         for (lease, change) in untold {
@@ -376,17 +382,14 @@ impl Presence {
     ) -> Result<Option<MemberChange>, SseError> {
         let tables = self.tables()?;
         if !self.lease_is_fresh(lease) {
-            // Others tell it, or have done so.
+            // Other nodes publish it, or have done so.
             return Ok(None);
         }
         match self.publish(change).await {
-            // Nobody is told anything there any more, or this will never be taken.
+            // A finished topic accepts no more events, and an invalid event will never be accepted.
             Ok(()) | Err(SseError::TopicFinished(_) | SseError::Event(_)) => {}
             Err(SseError::Backplane(error)) if error.kind() == BackplaneErrorKind::Refused => {
-                tracing::error!(
-                    error = with_causes(&error),
-                    "a change of who is present was refused"
-                );
+                tracing::error!(error = with_causes(&error), "a presence change was refused");
             }
             Err(error) => return Err(error),
         }
@@ -404,7 +407,7 @@ impl Presence {
                 let published = replication.publish(&change.topic, &publication, Some(&key));
                 published.await.map(drop)
             }
-            // Nobody else tells it: it needs no key.
+            // No other node publishes it, so it needs no key.
             None => self.hub.append(&change.topic, &publication).map(drop),
         }
     }
@@ -425,14 +428,14 @@ impl Presence {
                 let reason = if *is_lost { "lost" } else { "left" };
                 ("left", json!({ "key": key, "reason": reason }))
             }
-            // There is no other.
+            // There are no other kinds.
             _ => ("", Value::Null),
         };
         let prefix = &self.hub.options().control_prefix;
         SseEvent::json(data).event(format!("{prefix}{name}"))
     }
 
-    /// Sees to it that the lease is renewed, and that what is over is told.
+    /// Starts the tasks that renew the lease and report members whose grace has ended.
     pub(crate) fn keep(self: &Arc<Self>) {
         let Ok(current) = Handle::try_current() else {
             return;
@@ -454,7 +457,7 @@ impl Presence {
         *runtime = Some(current);
     }
 
-    /// Renews the lease. Nothing else is done meanwhile that may take longer than a lease.
+    /// Renews the lease. This task does nothing else that may take longer than a lease.
     fn leasing(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let presence = Arc::downgrade(self);
         async move {
@@ -471,7 +474,7 @@ impl Presence {
         }
     }
 
-    /// Tells what is over: every now and then, and when the grace of somebody ends who was here.
+    /// Reports members that have left, at intervals and when the grace of a member that was here ends.
     fn reaping(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let (presence, alarm) = (Arc::downgrade(self), Arc::clone(&self.alarm));
         async move {
@@ -494,7 +497,7 @@ impl Presence {
         }
     }
 
-    /// When to look again: at the end of a grace, if that is before.
+    /// Returns when to look again, at the latest at `due`, or earlier if a grace ends before.
     fn next_due(&self, due: Instant) -> Instant {
         let first = lock(&self.deadlines).first().copied();
         let Some(first) = first else { return due };
@@ -528,14 +531,14 @@ impl Presence {
             for change in changes {
                 told += usize::from(self.tell(lease, Some(change)).await);
             }
-            // What could not be told would be handed out again.
+            // Changes that could not be published would only be returned again.
             if count < BATCH || told == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// Gives all rows up. Their members may appear on another node, in the grace.
+    /// Gives up all rows. Their members may appear on another node within the grace.
     pub(crate) async fn stop(self: &Arc<Self>) {
         let grace = self.hub.options().presence_grace;
         let names = lock(&self.local).all_over(grace);
@@ -543,21 +546,21 @@ impl Presence {
         let quiet = || lock(&self.local).is_quiet().then_some(());
         if timeout(TIMEOUT, until(&self.quiet, quiet)).await.is_err() {
             tracing::warn!(
-                "those who were present could not be given up: they are lost when the lease has run out"
+                "present members could not be removed: they are reported as lost when the lease has expired"
             );
         }
         self.stopped.cancel();
     }
 }
 
-/// A change that is being told.
+/// Marks a change as being published, until it is dropped.
 struct Telling<'a> {
     all: &'a Mutex<HashSet<u64>>,
     version: Option<u64>,
 }
 
 impl<'a> Telling<'a> {
-    /// `None` if it is already.
+    /// Returns `None` if the change is marked already.
     fn begin(all: &'a Mutex<HashSet<u64>>, version: u64) -> Option<Self> {
         let begins = lock(all).insert(version);
         let version = Some(version);
@@ -583,12 +586,12 @@ fn quarters(time: Duration) -> u64 {
 
 fn log_failed(kept: Result<(), SseError>) {
     match kept {
-        // What is down says so itself, and what has no tables says so to whoever asks.
+        // A backplane that is down logs that itself, and missing tables are reported to each caller.
         Err(SseError::Backplane(down)) if down.kind() == BackplaneErrorKind::Down => {}
         Ok(()) | Err(SseError::Presence(_)) => {}
         Err(error) => {
             let error = with_causes(&error);
-            tracing::warn!(error, "who is present could not be kept up to date");
+            tracing::warn!(error, "presence could not be kept up to date");
         }
     }
 }
@@ -597,12 +600,12 @@ fn member(row: &MemberRow) -> PresentMember {
     PresentMember::new(row.key.to_string(), value(&row.data), row.since, row.status)
 }
 
-/// What is no JSON, which no node puts, is nothing.
+/// Parses a member's data. Invalid JSON, which no node writes, becomes null.
 fn value(data: &str) -> Value {
     serde_json::from_str(data).unwrap_or_default()
 }
 
-/// What the tables answer in time.
+/// Limits how long the tables may take to answer.
 async fn within<T>(
     answer: impl Future<Output = Result<T, BackplaneError>>,
 ) -> Result<T, BackplaneError> {

@@ -1,6 +1,6 @@
-//! How an event is published.
+//! Options for publishing an event.
 
-/// How [`SseService::publish_with`](crate::sse::SseService::publish_with) publishes. By default as
+/// Options for [`SseService::publish_with`](crate::sse::SseService::publish_with). The default publishes as
 /// [`publish`](crate::sse::SseService::publish) does.
 ///
 /// ```
@@ -26,9 +26,9 @@ pub struct PublishOptions {
 }
 
 impl PublishOptions {
-    /// Publishes only if nothing was published to the topic with this key in the last 2 minutes
-    /// ([`SseOptions::keep_keys`](crate::sse::SseOptions::keep_keys)); else the answer is the id of the first. Bytes beyond the 256th
-    /// are an error.
+    /// Publishes only if no event was published to the topic with this key in the last 2 minutes
+    /// ([`SseOptions::keep_keys`](crate::sse::SseOptions::keep_keys)). Otherwise publishing returns the id of the first
+    /// event. A key longer than 256 bytes is an error.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());

@@ -1,18 +1,19 @@
-//! [`SseReply`]: a stream, or a response in its place.
+//! [`SseReply`], a stream or a response in its place.
 
 use axum_core::response::{IntoResponse, Response};
 
-/// A stream, or a response in its place: what an `#[sse]` method returns that may answer with either, be it in a `Result` or
-/// an `Option`.
+/// A stream, or a response in its place. An `#[sse]` method that may return either returns this type, possibly in a
+/// `Result` or an `Option`.
 ///
-/// The stream is a generator or an [`SseStream`](crate::sse::SseStream). A producer, which is an `async fn` that takes an
-/// `SseStream`, returns `SseReply<()>`; it may answer with a response until something was sent or its head has left, which is
-/// after 250 ms. Later the response is an error of the stream, a 500.
+/// The stream is a generator or an [`SseStream`](crate::sse::SseStream). A producer, which is an `async fn` with an
+/// `SseStream` argument, returns `SseReply<()>`. It may return a response until it has sent something or the response
+/// head has left, which happens after 250 ms. A response after that becomes an error of the stream, a 500.
 ///
-/// The response is treated as that of a plain route: filters, closure interceptors and what was set on a `ResponseHead` apply.
-/// It is answered even when there is no room for another stream, since **only a stream counts against the limits of
-/// connections**. That is decided when the method has returned, where its return type names `SseReply`; behind an alias
-/// it is decided before the method is called, as on other routes. A producer's stream counts before it runs.
+/// The response is handled like that of a plain route, so filters, closure interceptors and changes of a `ResponseHead`
+/// apply. It is sent even when there is no room for another stream, because **only a stream counts against the
+/// connection limits**. The limits are checked after the method has returned if its return type names `SseReply`.
+/// Behind a type alias they are checked before the method is called, as on other routes. A producer's stream counts
+/// before it runs.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -63,14 +64,14 @@ use axum_core::response::{IntoResponse, Response};
 /// ```
 #[derive(Debug)]
 pub enum SseReply<S> {
-    /// The stream; `()` if it is a producer's, which has been sent by now.
+    /// The stream. `()` for a producer, which has sent its events already.
     Stream(S),
     /// The response.
     Response(Response),
 }
 
 impl<S> SseReply<S> {
-    /// Returns the reply that is this response, such as `Json(value)` or `(StatusCode::ACCEPTED, "later")`.
+    /// Creates a reply from a response, such as `Json(value)` or `(StatusCode::ACCEPTED, "later")`.
     ///
     /// ```
     /// use helios::prelude::*;

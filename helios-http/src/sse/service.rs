@@ -1,4 +1,4 @@
-//! [`SseService`]: the way to the streams of one app, from handlers and from outside.
+//! [`SseService`], the access to an app's streams from handlers and from outside.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::sse::publish::PublishOptions;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
-/// Makes streams, finds them by id, and sends to all of them. A cheap handle: `#[inject_sse]` gives it to a
-/// handler, a field of a controller gets it from the container, `Helios::sse` to everything else.
+/// Creates streams, finds them by id, and publishes events. It is a cheap handle. `#[inject_sse]` passes it to a
+/// handler, the container puts it into a controller's field, and `Helios::sse` returns it everywhere else.
 ///
-/// The streams are those of one app: two apps in one process do not share them.
+/// It reaches the streams of one app. Two apps in one process do not share streams.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -67,8 +67,8 @@ impl fmt::Debug for SseService {
     }
 }
 
-/// Counts of one app, taken one after the other while it runs: they need not fit each other to the last event.
-/// `connections` and `topics` are of now, the others since the app was made.
+/// Counters of one app. They are read one after the other while the app runs, so they may differ by a few events.
+/// `connections` and `topics` are current values, the others count from the creation of the app.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -92,11 +92,11 @@ impl fmt::Debug for SseService {
 pub struct SseStats {
     /// Streams open now.
     pub connections: usize,
-    /// Topics that somebody is in or that hold history.
+    /// Topics that a stream is in or that hold history.
     pub topics: usize,
-    /// Events published to topics, and broadcast. What is sent to one stream is not counted.
+    /// Events published to topics, and broadcasts. Events sent to a single stream do not count.
     pub published: u64,
-    /// Events handed to streams for writing: one for each that gets it.
+    /// Events handed to streams for writing, counted once for each stream.
     pub delivered: u64,
     /// Events that could not be delivered to a stream.
     pub dropped: u64,
@@ -104,17 +104,17 @@ pub struct SseStats {
     pub slow_closes: u64,
     /// Bytes handed to streams for writing.
     pub bytes: u64,
-    /// Events whose publishing was answered before they could be read here, as the backplane took longer than a second to hand
-    /// them over.
+    /// Events reported as published before they could be read here, because the backplane took longer than a second to
+    /// hand them over.
     pub unconfirmed: u64,
-    /// How the backplane is reached; `None` without one.
+    /// The state of the backplane. `None` without one.
     pub backplane: Option<Status>,
 }
 
-/// The longest key with which something is published once, in bytes.
+/// The longest key of a publish, in bytes.
 const LONGEST_KEY: usize = 256;
 
-/// Names of topics: an array, a slice, a `Vec`, or another iterator over texts.
+/// Names of topics, such as an array, a slice, a `Vec`, or another iterator of strings.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -124,8 +124,8 @@ const LONGEST_KEY: usize = 256;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no list of topics",
-    label = "no list of texts",
+    message = "`{Self}` is not a list of topics",
+    label = "not a list of strings",
     note = "a stream may join several topics: for one of them write `[topic]`, as in `sse.subscribe([\"news\"])`"
 )]
 pub trait Topics: IntoIterator<Item: AsRef<str>> {}
@@ -138,9 +138,9 @@ impl SseService {
         Self { streams }
     }
 
-    /// A detached handle that [`SseService::send_to_client`] reaches by its id. Return it from an `#[sse]` method to
-    /// attach it; until then it queues what it is sent, up to 1,000 events or 1 MiB, and is not among
-    /// [`SseService::clients`].
+    /// Creates a detached handle that [`SseService::send_to_client`] reaches by its id. Return it from an `#[sse]`
+    /// method to attach it. Until then it queues the events sent to it, up to 1,000 events or 1 MiB, and
+    /// [`SseService::clients`] does not list it.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -154,7 +154,7 @@ impl SseService {
     ///     fn run(&self, #[inject_sse] sse: SseService) -> SseStream {
     ///         let client = sse.create_connection();
     ///         let id = client.id();
-    ///         // Whoever makes the report needs to know the id only.
+    ///         // The task that makes the report needs only the id.
     ///         tokio::spawn(async move { sse.send_to_client(id, "the report").await });
     ///         client
     ///     }
@@ -165,7 +165,7 @@ impl SseService {
         SseStream::known_to(&self.streams)
     }
 
-    /// The stream with this id, detached or attached, on this server. `None` once it is over.
+    /// Returns the stream with this id on this server, detached or attached. `None` after it has ended.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -181,8 +181,8 @@ impl SseService {
         self.streams.find(id).map(SseStream::of)
     }
 
-    /// All attached streams on this server, in no order. It makes a list of them: for all to be told something, use
-    /// [`SseService::broadcast`].
+    /// Returns all attached streams on this server, in no particular order. This builds a list. To send an event to all
+    /// of them, use [`SseService::broadcast`].
     ///
     /// ```
     /// use helios::prelude::*;
@@ -199,24 +199,24 @@ impl SseService {
         clients.map(SseStream::of).collect()
     }
 
-    /// Sends an event to one stream, as it is: interceptors of its route do not see it. It never waits for the
-    /// client; one that is too far behind is closed, or with `SlowClients::DropOldest` loses what is oldest. `Ok` means that
-    /// it is queued, behind everything that was published until now. It is not resumed: a client that is cut before it has
-    /// read the event does not get it again.
+    /// Sends an event to one stream, unchanged. The interceptors of its route do not see it. This never waits for the
+    /// client. A client that is too far behind is closed, or with `SlowClients::DropOldest` loses its oldest events.
+    /// `Ok` means that the event is queued after everything published so far. It is not resumed, so a client that is
+    /// cut before it has read the event does not get it again.
     ///
-    /// With a backplane the stream may be on another server: the id names it. Then `Ok` means that the event was handed to that server,
-    /// which lives; what would be an error here, such as a stream that has ended meanwhile, is told to nobody. The event comes behind
-    /// everything that was published before. The id of a handle that was made by [`SseStream::new`], in a process that has several
-    /// hubs, is found on its own server alone.
+    /// With a backplane, the stream may be on another server, which its id names. `Ok` then means that the event was
+    /// handed to that server, and that the server is alive. Errors that happen there, such as a stream that has just
+    /// ended, are not reported. The event comes after everything published before. In a process with several hubs, a
+    /// handle made by [`SseStream::new`] is found only on its own server.
     ///
     /// Cancel-safe: a dropped future has sent the event or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::NoSuchClient`] if no stream has this id, or its server is gone, [`SseError::Closed`] if it has ended or was just
-    /// closed as too slow, [`SseError::Full`] if it is detached, or waits for a reset or snapshot hook, and is at its limit,
-    /// [`SseError::OwnId`] for an event with an id if it has joined topics, [`SseError::Event`], [`SseError::Reserved`] or
-    /// [`SseError::TooLarge`] for an event that cannot be written.
+    /// [`SseError::NoSuchClient`] if no stream has this id or its server is down. [`SseError::Closed`] if the stream
+    /// has ended or was just closed as too slow. [`SseError::Full`] if it is at its limit while detached or while it
+    /// waits for a reset or snapshot hook. [`SseError::OwnId`] for an event with an id if the stream has joined topics.
+    /// [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an event that cannot be written.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -233,18 +233,19 @@ impl SseService {
         self.streams.send_to(id, event.into_sse_event()).await
     }
 
-    /// Ends all streams of a user, as [`SseStream::close`] does, on this server and on all others behind the same backplane: of a user who has
-    /// logged out, or has lost a right. Who a stream is of, [`ConnectionLimits::user`](crate::sse::ConnectionLimits::user) says; without it,
-    /// streams here are of nobody. A stream that is opened later is left alone, so that the app has to refuse it first.
+    /// Closes all streams of a user on all servers behind the backplane, as [`SseStream::close`] does. Use it when a
+    /// user logs out or loses a right. [`ConnectionLimits::user`](crate::sse::ConnectionLimits::user) identifies the
+    /// user of a stream. Without it, the streams here belong to no user. Streams opened later are left alone, so refuse
+    /// the user in your app first.
     ///
-    /// Those of this server end at once. Another server that is cut off ends them when it is back, within an hour.
+    /// Streams on this server end at once. A server that is cut off ends its streams when it is back, within an hour.
     ///
-    /// Cancel-safe in so far as those of this server have ended; others may or may not.
+    /// If the future is dropped, the streams on this server have ended. Those on other servers may or may not have.
     ///
     /// # Errors
     ///
-    /// [`SseError::TooLarge`] for a name that is larger than an event may be, and [`SseError::Backplane`] if there is one and it fails: streams on
-    /// other servers may go on, and it should be called again.
+    /// [`SseError::TooLarge`] for a name that is larger than an event may be. [`SseError::Backplane`] if the backplane
+    /// fails. Streams on other servers may then go on, so call this again.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -257,24 +258,24 @@ impl SseService {
         self.streams.disconnect(user.as_ref()).await
     }
 
-    /// Publishes an event to everyone who is in the topic, now or, within the topic's history, when they come back. The
-    /// event is encoded once and shared. It gives the event's id.
+    /// Publishes an event to all streams in the topic and returns its id. Clients that come back later get it too, as
+    /// long as the topic's history holds it. The event is encoded once and shared.
     ///
-    /// It never waits for a client, but yields to the runtime now and then, so that a tight loop of publishes does not
-    /// starve the readers. Cancel-safe without a backplane: a dropped future has published or has not.
+    /// This never waits for a client, but yields to the runtime now and then, so that a tight loop of publishes does
+    /// not starve the readers. Without a backplane it is cancel-safe: a dropped future has published or has not.
     ///
     /// # Errors
     ///
     /// [`SseError::Event`], [`SseError::Reserved`], [`SseError::OwnId`] or [`SseError::TooLarge`] for an event that
-    /// cannot be published; [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], or [`SseError::TopicFinished`];
-    /// [`SseError::Backplane`] if there is one and it fails.
+    /// cannot be published. [`SseError::InvalidTopic`], [`SseError::TooManyTopics`] or [`SseError::TopicFinished`] for
+    /// the topic. [`SseError::Backplane`] if the backplane fails.
     ///
     /// ```
     /// use helios::prelude::*;
     ///
     /// async fn ship(sse: SseService, order: u64, user: u64) -> Result<(), SseError> {
     ///     let shipped = SseEvent::json(json!({ "order": order })).event("shipped");
-    ///     // All tabs of this user, on whatever they are.
+    ///     // All tabs of this user, whatever servers they are on.
     ///     sse.publish(format!("user:{user}"), shipped).await?;
     ///     Ok(())
     /// }
@@ -290,11 +291,11 @@ impl SseService {
         self.streams.publish(topic, &event, None).await
     }
 
-    /// Publishes as [`SseService::publish`] does, in another way.
+    /// Publishes as [`SseService::publish`] does, with options.
     ///
     /// # Errors
     ///
-    /// As [`SseService::publish`]; [`SseError::InvalidKey`] for a key of more than 256 bytes, or an empty one.
+    /// As [`SseService::publish`], and [`SseError::InvalidKey`] for a key that is empty or longer than 256 bytes.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -322,8 +323,9 @@ impl SseService {
         self.streams.publish_once(topic, &event, key).await
     }
 
-    /// Publishes several events, each to its topic, in this order, and gives an answer for each. With a backplane that is one journey
-    /// and not one for each. What cannot be published keeps none of the others back.
+    /// Publishes several events in this order, each to its own topic, and returns a result for each. With a backplane
+    /// this takes one round trip instead of one for each event. An event that cannot be published does not keep the
+    /// others back.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -353,11 +355,11 @@ impl SseService {
         self.streams.publish_all(events.collect()).await
     }
 
-    /// Says whether publishing can work: the check that a load balancer makes before it sends anybody here.
+    /// Checks whether publishing can work. Use it for the health check of a load balancer.
     ///
     /// # Errors
     ///
-    /// [`SseError::Backplane`] while there is a backplane that cannot be reached, or is not started.
+    /// [`SseError::Backplane`] while the backplane cannot be reached or has not started.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -383,16 +385,21 @@ impl SseService {
         }
     }
 
-    /// The response that is the stream of this handle, for handlers that are no `#[sse]` methods: `#[get]` and the like, layers,
-    /// mounted services. The request's head is an extractor there. The stream is one of this app's: it resumes, is counted,
-    /// limited and drained as those of `#[sse]` methods are, and has no hooks.
+    /// Returns the response that streams the events of this handle, for handlers that are not `#[sse]` methods, such as
+    /// `#[get]` methods, layers and mounted services. The request's head is an extractor there. The stream belongs to
+    /// this app. It resumes, is counted, limited and drained like the streams of `#[sse]` methods, and has no hooks.
     ///
-    /// What answers a POST is a plain stream, as of an `#[sse]` method. A client that has seen the end of its stream is answered
-    /// 204, one too many `helios:overloaded`, or 503 if the stream is plain, a HEAD request the head alone; the handle is closed then, as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot
-    /// be attached is a 500, as problem JSON. A route that is annotated `#[sse]` says all of that itself: prefer it, with an
-    /// [`SseReply`](crate::sse::SseReply) where it may answer otherwise.
+    /// The response to a POST is a plain stream, as with an `#[sse]` method. Some requests get no stream, and the
+    /// handle is closed as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected):
     ///
-    /// Cancel-safe: a dropped future is a client that has gone away.
+    /// - A client that has seen the end of its stream gets 204.
+    /// - A client over a limit gets `helios:overloaded`, or 503 if the stream is plain.
+    /// - A HEAD request gets the head alone.
+    ///
+    /// For a handle that cannot be attached, the response is a 500 with problem JSON. Prefer an `#[sse]` route, which
+    /// does all of this itself, with an [`SseReply`](crate::sse::SseReply) if it may return something else.
+    ///
+    /// Cancel-safe: dropping the future is treated as a client that has disconnected.
     ///
     /// ```
     /// use helios::axum_core::response::Response;
@@ -426,25 +433,30 @@ impl SseService {
         respond(&self.streams, head, stream).await
     }
 
-    /// Finishes a topic: nothing is published to it any more. [`SseService::finish_with`] does so with a last event. It gives the
-    /// id of the end, which has its place among the topic's events.
+    /// Finishes a topic, so that nothing can be published to it any more. Returns the id of the end, which has its
+    /// place among the topic's events. [`SseService::finish_with`] also publishes a last event.
     ///
-    /// Clients that are in the topic read everything that was published to it. A stream ends with `helios:end`, as
-    /// [`CloseReason::Completed`](helios_core::sse::CloseReason::Completed), as soon as it has joined at least one topic, all of
-    /// its topics are finished and read, and it lives by nothing else: its generator or producer runs no more, and no handle of
-    /// it is kept. A stream whose [`SseStream`] the app keeps, be it in a task that waits for [`SseStream::closed`], stays open until
-    /// that is dropped, which is noticed at the next heartbeat, or closed. A stream that is in other topics goes on with them.
+    /// Clients in the topic read everything that was published to it. A stream ends with `helios:end`, as
+    /// [`CloseReason::Completed`](helios_core::sse::CloseReason::Completed), once all of these hold:
     ///
-    /// A client that joins later is given what it asks for of the topic, and at least the last event if there was one, and then
-    /// the end. If that event is gone, as memory was short, the client is told by a `helios:reset`. One that brings an id from
-    /// behind the end, or begins there, is given the end alone. For as long as the topic's history is kept (`age`, from the end
-    /// on) the topic stays finished, and is counted as one. Then its name is free again.
+    /// - It has joined at least one topic, and all of its topics are finished and read.
+    /// - Its generator or producer no longer runs.
+    /// - The app keeps no handle of it.
     ///
-    /// With a backplane the topic is finished on all servers, for as long as the backplane remembers that, too.
+    /// If the app keeps its [`SseStream`], for instance in a task that waits for [`SseStream::closed`], the stream
+    /// stays open until the handle is dropped or the stream is closed. A dropped handle is noticed at the next
+    /// heartbeat. A stream that is also in other topics goes on with them.
+    ///
+    /// A client that joins later gets the events it requests, and at least the last event if there was one, and then
+    /// the end. If memory was short and that event was dropped, the client gets a `helios:reset`. A client whose id
+    /// lies after the end, or that begins there, gets the end alone. The topic stays finished, and counts as a topic,
+    /// for as long as its history is kept (`age`, counted from the end). Then its name is free again.
+    ///
+    /// With a backplane, the topic is finished on all servers, as long as the backplane remembers it too.
     ///
     /// # Errors
     ///
-    /// [`SseError::TopicFinished`] if it is finished already; as [`SseService::publish`].
+    /// [`SseError::TopicFinished`] if it is finished already. Otherwise as [`SseService::publish`].
     ///
     /// ```
     /// use helios::prelude::*;
@@ -484,11 +496,12 @@ impl SseService {
         self.streams.finish(topic, None).await
     }
 
-    /// Publishes a last event to a topic and finishes it, in one: nothing comes between. See [`SseService::finish`].
+    /// Publishes a last event to a topic and finishes it in one step, so that no other event comes between. See
+    /// [`SseService::finish`].
     ///
     /// # Errors
     ///
-    /// As [`SseService::finish`]. An event that cannot be published finishes nothing.
+    /// As [`SseService::finish`]. If the event cannot be published, the topic is not finished.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -513,7 +526,7 @@ impl SseService {
         self.streams.finish(topic, Some(&last)).await
     }
 
-    /// A handle that has joined these topics. An `#[sse]` method may just return it.
+    /// Creates a handle that has joined these topics. An `#[sse]` method may simply return it.
     ///
     /// # Errors
     ///
@@ -537,8 +550,8 @@ impl SseService {
         self.subscribe_from(topics, Replay::Live).await
     }
 
-    /// A handle that has joined these topics, each of which begins as the [`Replay`] says, for a client that brings no id. See
-    /// [`SseStream::join_from`].
+    /// Creates a handle that has joined these topics. For a client that brings no id, each topic begins where the
+    /// [`Replay`] says. See [`SseStream::join_from`].
     ///
     /// # Errors
     ///
@@ -571,10 +584,12 @@ impl SseService {
         Ok(client)
     }
 
-    /// Returns the newest id that this hub has given out. Take it, then load what a page shows, and let the page's stream join
-    /// from it: nothing that was published meanwhile is missing. A snapshot may hold events behind that id already.
+    /// Returns the newest id that this hub has assigned. Call it first, then load the data that a page shows, and let
+    /// the page's stream join from this id. Then no event published in between is missing. The loaded data may already
+    /// contain changes of later events.
     ///
-    /// This requires that you store a change before you publish it. With a backplane it is the newest id that has arrived here.
+    /// This requires that you store a change before you publish it. With a backplane, it is the newest id that has
+    /// arrived at this server.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -589,7 +604,7 @@ impl SseService {
     ///     #[get]
     ///     async fn load(&self) -> serde_json::Value {
     ///         let since = self.sse.newest_id(); // first the id,
-    ///         let scores = read_scores().await; // then the truth
+    ///         let scores = read_scores().await; // then the data
     ///         json!({ "scores": scores, "since": since.to_string() })
     ///     }
     ///
@@ -607,8 +622,8 @@ impl SseService {
         self.streams.hub.newest_id()
     }
 
-    /// The attached streams that are in the topic, on this server. It looks at each stream of the app, so it is for
-    /// lists that people ask for, not for each event.
+    /// Returns the attached streams in the topic on this server. It checks every stream of the app, so use it for an
+    /// occasional list, not for each event.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -629,16 +644,16 @@ impl SseService {
         members.map(SseStream::of).collect()
     }
 
-    /// Returns who is in a topic, on all servers: those who [appear](SseStream::appear) there. Each has a
-    /// [status](helios_core::presence::MemberStatus), which says how certain that is.
+    /// Returns the members of a topic on all servers, that is, those that [appear](SseStream::appear) there. Each has a
+    /// [status](helios_core::presence::MemberStatus) that says how certain that is.
     ///
-    /// If the backplane cannot be reached, it is what was found here last, with its [age](Present::age). It is never empty for lack of an
-    /// answer. Cancel-safe.
+    /// If the backplane cannot be reached, this returns the members last found here, with their [age](Present::age).
+    /// The list is never empty just because the backplane did not answer. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// [`SseError::Presence`] if presence is off in the topic, or the backplane keeps no members; [`SseError::Backplane`] if it fails and
-    /// nothing was found before.
+    /// [`SseError::Presence`] if presence is off in the topic or the backplane does not support members.
+    /// [`SseError::Backplane`] if the backplane fails and no members were found before.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -661,13 +676,13 @@ impl SseService {
         self.streams.presence().present(topic.as_ref()).await
     }
 
-    /// Sends an event to every attached stream, as [`SseService::publish`] does to those of a topic. On a stream
-    /// that has joined no topic it is written without an id, and is not resumed; a plain one gets it only if it has joined one.
-    /// Cancel-safe as `publish` is.
+    /// Sends an event to every attached stream, as [`SseService::publish`] does to those in a topic. A stream that has
+    /// joined no topic gets it without an id and does not resume it. A plain stream gets it only if it has joined a
+    /// topic. Cancel-safe as `publish` is.
     ///
     /// # Errors
     ///
-    /// As [`SseService::publish`], but for those of the topic.
+    /// As [`SseService::publish`], except those for the topic.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -682,8 +697,8 @@ impl SseService {
         self.streams.publish(EVERYONE, &event, None).await
     }
 
-    /// Sends an event to every attached stream but one, such as the one that caused it. A client that comes back is
-    /// another stream, and if it resumes may get the event then.
+    /// Sends an event to every attached stream except one, such as the stream that caused it. A client that reconnects
+    /// is another stream, and may get the event if it resumes.
     ///
     /// # Errors
     ///
@@ -706,7 +721,7 @@ impl SseService {
         self.streams.publish(EVERYONE, &event, Some(except)).await
     }
 
-    /// Counts of this app, on this server.
+    /// Returns the counters of this app on this server.
     ///
     /// ```
     /// use helios::prelude::*;

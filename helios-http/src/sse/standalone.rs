@@ -1,4 +1,4 @@
-//! [`SseHub`]: streams without an app.
+//! [`SseHub`], for streams without an app.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use crate::sse::service::SseService;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
-/// Streams for handlers without controllers, of plain hyper, axum or whatever else answers with an [`http::Response`]. All
-/// that is promised of streams holds, but for what is a controller's: hooks, interceptors, and guards.
+/// A hub for handlers without controllers, such as those of plain hyper, axum or any other server that returns an
+/// [`http::Response`]. Its streams behave like those of an app, but have no hooks, interceptors or guards, which belong
+/// to controllers.
 ///
-/// [`SseHub::sse`] gives its [`SseService`]. Clones are cheap and mean the same hub. Whoever runs the server calls
-/// [`SseHub::shutdown`].
+/// [`SseHub::sse`] returns its [`SseService`]. Clones are cheap and refer to the same hub. Call [`SseHub::shutdown`]
+/// when your server shuts down.
 ///
 /// ```
 /// use helios::axum_core::{body::Body, response::Response};
@@ -60,7 +61,7 @@ impl Default for SseHub {
 }
 
 impl SseHub {
-    /// A hub with the default options.
+    /// Creates a hub with the default options.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -68,7 +69,7 @@ impl SseHub {
         }
     }
 
-    /// A hub with options of its own.
+    /// Creates a hub with changed options.
     ///
     /// # Errors
     ///
@@ -91,11 +92,12 @@ impl SseHub {
         Ok(hub)
     }
 
-    /// A hub with these options behind a backplane, as of [`Helios::backplane`](crate::Helios::backplane).
+    /// Creates a hub with changed options behind a backplane, as [`Helios::backplane`](crate::Helios::backplane) does
+    /// for an app.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for an unusable option, [`Error::Backplane`] if the backplane does not connect.
+    /// [`Error::Setting`] for an unusable option. [`Error::Backplane`] if the backplane does not connect.
     pub async fn behind(
         backplane: impl Backplane,
         change: impl FnOnce(&mut SseOptions),
@@ -107,17 +109,23 @@ impl SseHub {
         Ok(hub)
     }
 
-    /// Returns the way to its streams: it makes handles, publishes, and sends to clients.
+    /// Returns the service of this hub, which creates handles, publishes, and sends to clients.
     #[must_use]
     pub fn sse(&self) -> &SseService {
         &self.sse
     }
 
-    /// The response that is the stream of this handle, a plain one if it answers a POST. A client that has seen the end of its
-    /// stream is answered 204, one too many `helios:overloaded`, or 503 if the stream is plain, a HEAD request the head alone; the handle is closed then, as
-    /// [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected). A handle that cannot be attached is a 500, as problem JSON.
+    /// Returns the response that streams the events of this handle. The response to a POST is a plain stream. Some
+    /// requests get no stream, and the handle is closed as
+    /// [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected):
     ///
-    /// Cancel-safe: a dropped future is a client that has gone away.
+    /// - A client that has seen the end of its stream gets 204.
+    /// - A client over a limit gets `helios:overloaded`, or 503 if the stream is plain.
+    /// - A HEAD request gets the head alone.
+    ///
+    /// For a handle that cannot be attached, the response is a 500 with problem JSON.
+    ///
+    /// Cancel-safe: dropping the future is treated as a client that has disconnected.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -141,10 +149,10 @@ impl SseHub {
         self.sse.respond(head, stream).await
     }
 
-    /// Ends the open streams with a word to reconnect, and lets those finish that may, at most within `deadline`. Streams that
-    /// are opened later end at once. Then a backplane is disconnected.
+    /// Shuts the hub down. Open streams end and ask their clients to reconnect, except those that may finish, which
+    /// have at most until `deadline`. Streams opened later end at once. Then the backplane is disconnected.
     ///
-    /// A server that shuts down gracefully waits for its connections: call it first.
+    /// A server that shuts down gracefully waits for its connections, so call this first.
     pub async fn shutdown(&self, deadline: Duration) {
         self.sse.streams.drain_within(deadline).await;
         self.sse.streams.stop_backplane().await;

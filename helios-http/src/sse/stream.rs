@@ -1,15 +1,15 @@
-//! One stream: its handle, its state, and what runs it.
+//! One stream, with its handle, its state, and the future that runs it.
 //!
-//! | file | what it is |
+//! | file | content |
 //! | --- | --- |
-//! | `handle` | [`SseStream`](handle::SseStream), what the app holds |
-//! | `route` | what a route fixes for its streams, and what a stream learns from its request |
-//! | `running` | the source and the queues of a stream as one future, which gives chunks |
-//! | `state` | the state behind all handles: one lock, and what is done when it is open again |
-//! | `lifecycle`, `deferred`, `task` | the parts of that state, which know neither lock nor clock |
+//! | `handle` | [`SseStream`](handle::SseStream), which the app holds |
+//! | `route` | the values that a route fixes for its streams, and those that a stream takes from its request |
+//! | `running` | the source and the queues of a stream as one future, which returns chunks |
+//! | `state` | the state behind all handles, with one lock, and the effects to carry out after it is released |
+//! | `lifecycle`, `deferred`, `task` | parts of that state that use no lock and no clock |
 //! | `data` | the app's own values, behind a lock of their own |
-//! | `hook_tasks` | runs the hooks of error, reset and close |
-//! | `failure` | how a stream that has failed ends: as the filters say |
+//! | `hook_tasks` | runs the error, reset, snapshot and close hooks |
+//! | `failure` | ends a stream that has failed, as the filters decide |
 
 pub(crate) mod data;
 pub(crate) mod deferred;

@@ -1,4 +1,4 @@
-//! The streams of one app: which are open, the hub that they read, and the backplane behind it.
+//! The streams of one app, the hub that they read, and the backplane behind it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,15 +26,15 @@ use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::stream::state::StreamState;
 use crate::sync::{lock, until};
 
-/// Resets of another epoch that are answered at the same time. They come to all clients at once.
+/// The most resets of another epoch that are answered at the same time. All clients are reset at once then.
 const EPOCH_ANSWERS: usize = 64;
 
 pub(crate) struct Streams {
     pub(crate) hub: Arc<Hub>,
     replication: OnceLock<Arc<Replication>>,
-    /// That of the attribute or the environment, if there is no other.
+    /// The backplane named by the attribute or the environment, used if the code sets no other.
     default_replication: OnceLock<Arc<Replication>>,
-    /// Who is in which topic; made when that is first of interest.
+    /// The members of topics. Created on first use.
     presence: OnceLock<Arc<Presence>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
     live: AtomicUsize,
@@ -42,16 +42,16 @@ pub(crate) struct Streams {
     quiet: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) hook_tasks: TaskTracker,
-    /// Whoever answers the reset of another epoch has one of them.
+    /// Permits for answering the reset of another epoch.
     pub(crate) epoch_answers: Semaphore,
     pub(crate) heartbeat: HeartbeatState,
-    /// Streams have been told that the backplane is down.
+    /// Whether streams have been notified that the backplane is down.
     is_stale: AtomicBool,
-    /// The server is going down.
+    /// Whether the server is shutting down.
     pub(crate) closing: AtomicBool,
-    /// Until when streams may finish then, in the hub's time.
+    /// Until when streams may finish at shutdown, in the hub's time.
     pub(crate) finish_until: OnceLock<Duration>,
-    /// They may finish as streams may.
+    /// Responses of mounted services. They may finish as streams may.
     pub(crate) mounted: Arc<MountedAnswers>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct HeartbeatState {
     pub(crate) is_running: AtomicBool,
     /// The shortest silence after which a route wants a comment.
     shortest: Mutex<Option<Duration>>,
-    /// Where it runs.
+    /// The runtime of the heartbeat.
     pub(crate) runtime: Mutex<Option<Handle>>,
 }
 
@@ -85,7 +85,7 @@ impl Streams {
         })
     }
 
-    /// Puts a backplane behind the hub. Only the first counts.
+    /// Puts a backplane behind the hub. Only the first call has an effect.
     pub(crate) fn set_backplane(self: &Arc<Self>, backplane: Arc<dyn Backplane>) {
         let _ = self.replication.set(self.replicate(backplane));
     }
@@ -139,7 +139,7 @@ impl Streams {
             .or_else(|| self.default_replication.get())
     }
 
-    /// Who is in which topic. The backplane, if there is one, is set before.
+    /// Returns the presence of this hub. The backplane, if there is one, must be set before.
     pub(crate) fn presence(&self) -> &Arc<Presence> {
         let new = || Presence::new(Arc::clone(&self.hub), self.replication().cloned());
         self.presence.get_or_init(|| Arc::new(new()))
@@ -151,14 +151,14 @@ impl Streams {
             return Ok(());
         };
         replication.start().await.map_err(Error::Backplane)?;
-        // Others may have left members behind.
+        // Another server may have left members behind.
         if !self.hub.options().presence.is_empty() {
             self.presence().keep();
         }
         Ok(())
     }
 
-    /// Gives up who is present here, and then disconnects the backplane.
+    /// Gives up the members present here, and then disconnects the backplane.
     pub(crate) async fn stop_backplane(&self) {
         if let Some(presence) = self.presence.get() {
             presence.stop().await;
@@ -168,7 +168,7 @@ impl Streams {
         }
     }
 
-    /// Tells streams whether what they show may be stale, if the app wants that.
+    /// Notifies streams whether their content may be stale, if the app wants that.
     fn tell_link(&self, status: Status) {
         if !self.hub.options().tell_stale {
             return;
@@ -186,7 +186,8 @@ impl Streams {
         }
     }
 
-    /// Tells a stream that has gone live what the others have been told before. The link may come back meanwhile.
+    /// Sends a stream that has just gone live the stale notice that the others have received. The link may come back
+    /// meanwhile.
     pub(crate) fn tell_if_stale(&self, stream: &Arc<StreamState>) {
         let mut told = false;
         loop {
@@ -199,7 +200,7 @@ impl Streams {
         }
     }
 
-    /// Makes a stream known by its id, before it is live.
+    /// Registers a stream by its id, before it is live.
     pub(crate) fn register(&self, stream: &Arc<StreamState>) {
         lock(&self.by_id).insert(stream.id, Arc::downgrade(stream));
     }
@@ -212,11 +213,11 @@ impl Streams {
         lock(&self.by_id).get(&id)?.upgrade()
     }
 
-    /// The streams that are live.
+    /// Returns the live streams.
     pub(crate) fn live(&self) -> Vec<Arc<StreamState>> {
         let known = lock(&self.by_id);
         let mut streams: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
-        // The last reference to a stream may be one of these: its callbacks must not run under the lock.
+        // The last reference to a stream may be one of these, and its callbacks must not run under the lock.
         drop(known);
         streams.retain(|stream| stream.is_live());
         streams
@@ -249,7 +250,8 @@ impl Streams {
         self.hook_tasks.wait().await;
     }
 
-    /// The runtime for hooks: the current one, or the heartbeat's if a stream is dropped outside of any.
+    /// Returns the runtime for hooks. That is the current one, or the heartbeat's if a stream is dropped outside of
+    /// any.
     pub(crate) fn runtime(&self) -> Option<Handle> {
         let heartbeat = || lock(&self.heartbeat.runtime).clone();
         Handle::try_current().ok().or_else(heartbeat)
@@ -259,32 +261,32 @@ impl Streams {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Lets the heartbeat be fine enough for a route's silence.
+    /// Makes the heartbeat frequent enough for a route's silence.
     pub(crate) fn beat_for(&self, silence: Option<Duration>) {
         let mut shortest = lock(&self.heartbeat.shortest);
         *shortest = [*shortest, silence].into_iter().flatten().min();
     }
 
-    /// How often the heartbeat looks at the streams.
+    /// Returns how often the heartbeat checks the streams.
     pub(crate) fn tick(&self) -> Duration {
         let shortest = *lock(&self.heartbeat.shortest);
         self.hub.options().tick(shortest)
     }
 
-    /// The number in this epoch after which somebody wants to go on, or why that cannot be.
+    /// Returns the number in this epoch after which a client resumes, or the reason why it cannot.
     pub(crate) fn position_of(&self, id: EventId, epoch: u64) -> Result<u64, ResetReason> {
         if id.epoch() != epoch {
             return Err(ResetReason::Epoch);
         }
-        // Another server may have given out what has not arrived here yet.
+        // Another server may have assigned an id whose event has not arrived here yet.
         if id.seq() > self.hub.head() && self.replication().is_none() {
             return Err(ResetReason::Unknown);
         }
         Ok(id.seq())
     }
 
-    /// Publishes to a topic, but not to `except`. It yields to the runtime now and then, so that a tight loop of
-    /// publishes does not starve the readers.
+    /// Publishes to a topic, but not to `except`. Yields to the runtime now and then, so that a tight loop of publishes
+    /// does not starve the readers.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         topic: &str,
@@ -296,7 +298,7 @@ impl Streams {
         self.put(topic, &publication, None).await
     }
 
-    /// Publishes to a topic, with a key once.
+    /// Publishes to a topic, and only once for each key.
     pub(crate) async fn publish_once(
         self: &Arc<Self>,
         topic: &str,
@@ -308,7 +310,7 @@ impl Streams {
         self.put(topic, &publication, key).await
     }
 
-    /// Publishes all, in this order.
+    /// Publishes all events, in this order.
     pub(crate) async fn publish_all(
         self: &Arc<Self>,
         events: Vec<(String, Result<UnnumberedEvent, SseError>)>,
@@ -350,7 +352,7 @@ impl Streams {
         answers
     }
 
-    /// Sends an event to one client, wherever it is.
+    /// Sends an event to one client, on whatever server it is.
     pub(crate) async fn send_to(
         self: &Arc<Self>,
         id: ClientId,
@@ -396,7 +398,7 @@ impl Streams {
         }
     }
 
-    /// Finishes a topic, with a last event or without.
+    /// Finishes a topic, with or without a last event.
     pub(crate) async fn finish(
         self: &Arc<Self>,
         topic: &str,
@@ -434,14 +436,15 @@ impl Streams {
             Some(key) => self.hub.append_once(topic, key, publication)?,
             None => self.hub.append(topic, publication)?,
         };
-        // History has to expire even if nobody ever connects.
+        // History has to expire even if no client ever connects.
         if !self.is_beating() && Handle::try_current().is_ok() {
             self.keep_beating();
         }
         Ok(id)
     }
 
-    /// A membership of a topic, which is made if there is none. The backplane's events reach it from then on.
+    /// Returns a membership of a topic, which is created if it does not exist. From then on, the backplane's events
+    /// reach it.
     pub(crate) async fn enter(self: &Arc<Self>, name: &str) -> Result<Membership, SseError> {
         self.keep_beating();
         loop {
@@ -457,7 +460,7 @@ impl Streams {
                     return Ok(membership);
                 }
                 (None, None) => self.hub.topics.forget(&topic),
-                // It may have been forgotten before this began to listen.
+                // The topic may have been forgotten before this began to listen.
                 (None, Some(_)) if self.hub.topics.holds(&topic) => gone.await,
                 (None, Some(_)) => {}
             }
@@ -465,7 +468,7 @@ impl Streams {
     }
 }
 
-/// The user whom an event of another server names.
+/// Returns the user that another server's event names.
 fn user_in(event: &Bytes) -> Option<String> {
     let mut decoder = Decoder::new();
     decoder.feed(event).ok()?;

@@ -1,26 +1,26 @@
 //! Backplanes for tests, and tests of backplanes.
 //!
-//! An app that runs on several servers is tested with [`InMemory`], whose links join the servers of one process.
+//! Test an app that runs on several servers with [`InMemory`], whose links join the servers of one process.
 //!
-//! Whoever implements a [`Backplane`](crate::sse::backplane::Backplane) tests it with the [`Kit`]. It runs on a [`Rig`], which gives the
-//! link of each server and makes what trouble there is: a [`Proxy`] stands between a link and its store, and makes the network
-//! bad; stores are killed and replaced. The kit puts a [`Stormy`] link in between by itself, tries everything at once and each
-//! promise by itself, and reports what was broken, with the seed that begins the same again.
+//! Test your own [`Backplane`](crate::sse::backplane::Backplane) with the [`Kit`]. It runs on a [`Rig`], which provides
+//! the link of each server and makes trouble. For instance, a [`Proxy`] between a link and its store makes the network
+//! bad, or the rig kills and replaces stores. The kit itself puts a [`Stormy`] link in between. It tests everything at
+//! once and each guarantee alone, and reports what was broken, with the seed that repeats the run.
 //!
-//! | promise | how it is tried |
+//! | guarantee | how it is tested |
 //! | --- | --- |
-//! | Ids ascend, and each names one event, on all servers. | What all clients, publishers and histories have seen is compared. |
-//! | No event is lost in silence. | Clients come and go, now here, now there. Each has seen what was published, or was told by a reset, before any greater id. |
-//! | What was not published never appears. | Publishers log what they were answered; an unknown outcome may be either. |
-//! | A key counts once. | The same is published again, mostly on another server. |
-//! | Nothing is behind an end. | Topics are finished while others publish to them. |
-//! | History is what was published, within its limits. | After each storm it is asked for, as the newest and in pages. |
+//! | Ids ascend, and each names one event, on all servers. | Everything that clients, publishers and histories have seen is compared. |
+//! | No event is lost silently. | Clients move between servers. Each has seen every published event, or got a reset, before any greater id. |
+//! | An event that was not published never appears. | Publishers log the answers that they got. With an unknown outcome, either is allowed. |
+//! | A key counts once. | The same event is published again, mostly on another server. |
+//! | No event follows an end. | Topics are finished while others publish to them. |
+//! | History contains what was published, within its limits. | It is requested after each storm, both the newest part and in pages. |
 //! | Order, `prev` and the places of answers are right. | A link without a hub listens all the time. |
-//! | Everything heals. | Behind each storm, all clients come to the newest event in time. |
+//! | Everything heals. | After each storm, all clients reach the newest event in time. |
 //!
 //! # Example
 //!
-//! The test of a backplane that is reached over the network. Its store stands in memory here.
+//! A test of a backplane that is reached over the network. Its store is in memory here.
 //!
 //! ```
 //! use helios::backplane::BoxFuture;
@@ -69,8 +69,8 @@
 //! # }
 //! ```
 //!
-//! A failed run is begun again with the seed that stands before the fault: `HELIOS_SEED=7 cargo test ..`. The luck of the weather, of
-//! clients and of publishers is the same then; what threads and networks make of it may differ.
+//! To repeat a failed run, use the seed in front of the fault: `HELIOS_SEED=7 cargo test ..`. The random choices of the
+//! weather, the clients and the publishers are the same then. Threads and networks may still behave differently.
 
 mod in_memory;
 mod kit;

@@ -1,4 +1,4 @@
-//! What a browser does with cookies, as far as a test needs it.
+//! A cookie store like that of a browser, as far as tests need it.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::sync::lock;
 #[derive(Clone, Default)]
 pub(super) struct Cookies(Arc<Mutex<Vec<Kept>>>);
 
-/// A cookie as it is kept: its place is its name and path (RFC 6265, section 5.3).
+/// A stored cookie. Its name and path identify it (RFC 6265, section 5.3).
 struct Kept {
     name: String,
     path: String,
@@ -20,7 +20,7 @@ struct Kept {
 }
 
 impl Cookies {
-    /// Adds those that are for the request's path, longer paths first, behind what the test has set itself.
+    /// Adds the cookies for the request's path, longer paths first, after those that the test has set itself.
     pub(super) fn send_with<B>(&self, request: &mut Request<B>) {
         let path = request.uri().path();
         let kept = lock(&self.0);
@@ -33,14 +33,14 @@ impl Cookies {
             .iter()
             .map(|kept| format!("{}={}", kept.name, kept.value));
         let pairs: Vec<_> = pairs.collect();
-        // Its parts came in a header.
+        // The parts came from a header, so this is a valid value.
         let header = HeaderValue::try_from(pairs.join("; ")).ok();
         if let Some(header) = header.filter(|header| !header.is_empty()) {
             request.headers_mut().append(COOKIE, header);
         }
     }
 
-    /// Keeps what the answer to a request of this target sets, and drops what it removes.
+    /// Stores the cookies that a response sets, and drops those that it removes.
     pub(super) fn keep(&self, target: &Uri, headers: &HeaderMap) {
         for text in text::values(headers, SET_COOKIE) {
             let Some((cookie, is_removal)) = parse(text, target.path()) else {
@@ -61,7 +61,7 @@ impl Cookies {
     }
 }
 
-/// A cookie of a `Set-Cookie` header, and whether it is to be removed (RFC 6265, section 5.2).
+/// Parses a cookie of a `Set-Cookie` header, and whether it is to be removed (RFC 6265, section 5.2).
 fn parse(text: &str, asked: &str) -> Option<(Kept, bool)> {
     let mut parts = text.split(';');
     let (name, value) = parts.next()?.split_once('=')?;
@@ -84,7 +84,7 @@ fn parse(text: &str, asked: &str) -> Option<(Kept, bool)> {
     Some((kept, is_removal))
 }
 
-/// The folder of the path that was asked for (RFC 6265, section 5.1.4).
+/// Returns the folder of the requested path (RFC 6265, section 5.1.4).
 fn default_path(asked: &str) -> &str {
     match asked.rfind('/') {
         None | Some(0) => "/",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_sent_to_its_path_and_below_the_longest_first() {
+    fn cookies_are_sent_by_path_the_longest_first() {
         let cookies = Cookies::default();
         set(
             &cookies,
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_replaced_and_removed_where_name_and_path_are_the_same() {
+    fn a_cookie_is_replaced_or_removed_by_name_and_path() {
         let cookies = Cookies::default();
         set(&cookies, "/", &["a=1; Path=/", "a=2; Path=/x", "=", "none"]);
         set(&cookies, "/", &["a=; Path=/; Max-Age=0", "a=3; Path=/x"]);

@@ -1,13 +1,13 @@
-//! A body of several parts.
+//! Multipart bodies for tests.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 
-/// A form with files, as a browser sends it: the body of [`TestRequest::multipart`](crate::testing::TestRequest::multipart).
+/// A form with files, as a browser sends it, for [`TestRequest::multipart`](crate::testing::TestRequest::multipart).
 ///
-/// The parts are sent in the order in which they are added. In the name of a field or a file, quotes and line breaks are sent as `%22`,
-/// `%0D` and `%0A`, as browsers send them.
+/// The parts are sent in the order in which they are added. In field and file names, quotes and line breaks are sent as
+/// `%22`, `%0D` and `%0A`, as browsers do.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -45,13 +45,13 @@ pub struct TestMultipart(Vec<Part>);
 
 #[derive(Clone, Debug)]
 struct Part {
-    /// With the blank line that ends it.
+    /// The headers, with the blank line that ends them.
     head: String,
     content: Bytes,
 }
 
 impl TestMultipart {
-    /// Returns a form without parts.
+    /// Creates a form without parts.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,7 +62,7 @@ impl TestMultipart {
         self.with(head, Bytes::copy_from_slice(value.as_bytes()))
     }
 
-    /// Adds a file: the name of its field, its own, its content type, its content.
+    /// Adds a file. `name` is the name of its field.
     pub fn file(
         self,
         name: &str,
@@ -84,7 +84,7 @@ impl TestMultipart {
         self
     }
 
-    /// The content type with its boundary, and the body.
+    /// Returns the content type with its boundary, and the body.
     pub(super) fn written(&self) -> (String, Bytes) {
         let boundary = self.boundary();
         let mut body = Vec::new();
@@ -100,11 +100,11 @@ impl TestMultipart {
         )
     }
 
-    /// The first that is in no part.
+    /// Returns the first boundary that no part contains.
     fn boundary(&self) -> String {
         let mut boundary = "helios-test".to_owned();
         while self.0.iter().any(|part| part.contains(boundary.as_bytes())) {
-            // A part of finite length does not contain what grows without end.
+            // The boundary grows with each step, so in the end no part can contain it.
             let _ = write!(boundary, "-{}", boundary.len());
         }
         boundary
@@ -118,7 +118,7 @@ impl Part {
     }
 }
 
-/// As WHATWG HTML encodes names (section 4.10.21.8).
+/// Escapes a name as WHATWG HTML does (section 4.10.21.8).
 fn quoted(name: &str) -> String {
     name.replace('"', "%22")
         .replace('\r', "%0D")

@@ -1,4 +1,4 @@
-//! Requests, put together step by step.
+//! Requests for tests, built step by step.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -71,11 +71,11 @@ impl TestRequest {
         }
     }
 
-    /// Adds a header, beside others of the same name.
+    /// Adds a header. Others of the same name stay.
     ///
     /// # Panics
     ///
-    /// If it is not one.
+    /// If the name or the value is not valid.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name
             .parse()
@@ -91,7 +91,7 @@ impl TestRequest {
     ///
     /// # Panics
     ///
-    /// If the value does not serialise.
+    /// If the value cannot be serialised.
     pub fn json(self, value: &impl Serialize) -> Self {
         let json = serde_json::to_vec(value).unwrap_or_else(|error| panic!("{error}"));
         self.content("application/json", json)
@@ -101,13 +101,13 @@ impl TestRequest {
     ///
     /// # Panics
     ///
-    /// If `kind` is not a header value.
+    /// If `kind` is not a valid header value.
     pub fn content(mut self, kind: &str, body: impl Into<Bytes>) -> Self {
         *self.request.body_mut() = Body::from(body.into());
         self.header(CONTENT_TYPE.as_str(), kind)
     }
 
-    /// Sets a body of several parts and its content type.
+    /// Sets a multipart body and its content type.
     pub fn multipart(self, form: TestMultipart) -> Self {
         let (kind, body) = form.written();
         self.content(&kind, body)
@@ -138,8 +138,8 @@ impl IntoFuture for TestRequest {
     }
 }
 
-/// A stream, opened when it is awaited. It panics if the answer is not an event stream; use [`TestRequest`] to look at
-/// a refusal.
+/// A request for a stream, which opens when it is awaited. It panics if the response is not an event stream. Use
+/// [`TestRequest`] to check a refusal.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -179,12 +179,12 @@ impl SseRequest {
         Self { request }
     }
 
-    /// Comes back after this event, as a client does that lost its connection ([WHATWG HTML, section
+    /// Resumes after this event, as a client does that has lost its connection ([WHATWG HTML, section
     /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
     ///
     /// # Panics
     ///
-    /// If it is not a header value.
+    /// If the id is not a valid header value.
     pub fn last_event_id(self, id: &str) -> Self {
         self.header("last-event-id", id)
     }

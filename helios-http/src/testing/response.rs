@@ -1,4 +1,4 @@
-//! A response, read whole.
+//! Responses read by tests.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-/// A response, read whole.
+/// A response with its whole body.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -54,42 +54,42 @@ impl TestResponse {
         }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// All headers.
+    /// Returns all headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Returns a header's first value; empty if there is none. A value that is not UTF-8 counts as absent.
+    /// Returns a header's first value, or an empty string if there is none or it is not UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = text::values(&self.headers, name).next();
         value.unwrap_or_default()
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as text; what is not UTF-8 becomes U+FFFD.
+    /// Returns the body as text. Invalid UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
     ///
-    /// If it is not JSON of this type.
+    /// If the body is not JSON of this type.
     #[must_use]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body)

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::server::bind;
 use crate::sse::SseService;
 
-/// An app that listens on the loopback interface, for clients of your own. Dropping it stops it too.
+/// An app that listens on the loopback interface, for clients of your own. Dropping it stops the server.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -52,7 +52,8 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no free port. What keeps the app from starting is given by [`stop`](Self::stop).
+    /// [`Error::Io`] if there is no free port. Errors that keep the app from starting are returned by
+    /// [`stop`](Self::stop).
     pub async fn start(app: impl Into<Helios>) -> Result<Self, Error> {
         let listener = bind("127.0.0.1", 0).await?;
         Self::start_on(app, listener)
@@ -62,14 +63,15 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the listener has no address. What keeps the app from starting is given by [`stop`](Self::stop).
+    /// [`Error::Io`] if the listener has no address. Errors that keep the app from starting are returned by
+    /// [`stop`](Self::stop).
     pub fn start_on(app: impl Into<Helios>, listener: TcpListener) -> Result<Self, Error> {
         let app = app.into();
         let addr = listener.local_addr()?;
         let sse = app.sse();
         let (stop, stopped) = oneshot::channel::<()>();
         let app = app.banner(false).shutdown_on(async {
-            // A dropped `TestServer` stops its server too.
+            // Dropping a `TestServer` stops its server too.
             let _ = stopped.await;
         });
         let task = tokio::spawn(app.listen_on(listener));
@@ -81,19 +83,20 @@ impl TestServer {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The way to the app's SSE connections from outside.
+    /// Returns the service to reach the app's SSE streams from outside.
     #[must_use]
     pub fn sse_service(&self) -> &SseService {
         &self.sse
     }
 
-    /// Shuts down gracefully, and gives what [`Helios::listen_on`] returned. A dropped future shuts down all the same.
+    /// Shuts down gracefully, and returns the result of [`Helios::listen_on`]. If the future is dropped, the server
+    /// still shuts down.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A stream in the hands of a client.
+//! Streams read by tests.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-/// How long [`TestStream::next`] waits unless told otherwise. Paused tokio time passes at once.
+/// How long [`TestStream::next`] waits by default. Paused tokio time passes at once.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A stream in the hands of a client. Dropping it is the client's going away.
+/// A stream as its client reads it. Dropping it disconnects the client.
 ///
 /// ```
 /// use helios::sse::Decoded;
@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// let app = TestApp::start(App).unwrap();
 /// let mut prices = app.sse("/prices").await.with_deadline(Duration::from_secs(120));
 /// assert_eq!(prices.headers()["content-type"], "text/event-stream");
-/// // comments and the reconnection time come here too
+/// // `next_item` also returns comments and the reconnection time
 /// assert_eq!(prices.next_item().await, Some(Decoded::Comment("".into())));
 /// let price = prices.next().await.unwrap();
 /// assert_eq!((&*price.event, &*price.data, &*price.id), ("price", "21.5", "1"));
@@ -76,27 +76,28 @@ impl TestStream {
         }
     }
 
-    /// Waits this long for each event, instead of 10 s of tokio's time. Comments that keep the stream alive do not prolong it.
+    /// Waits this long for each event, instead of 10 s of tokio's time. Comments that keep the stream alive do not
+    /// extend the deadline.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The headers of the response.
+    /// Returns the headers of the response.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The bytes read so far.
+    /// Returns the bytes read so far.
     #[must_use]
     pub fn written(&self) -> &[u8] {
         &self.written
     }
 
-    /// Whether the stream has broken off, in place of its end: as a filter said with [`StreamAnswer::BreakOff`], or because a
-    /// layer failed. It is known when [`TestStream::next`] has given `None`.
+    /// Whether the stream has broken off instead of ending. This happens if a filter returns
+    /// [`StreamAnswer::BreakOff`], or if a layer fails. It is known when [`TestStream::next`] has returned `None`.
     ///
     /// [`StreamAnswer::BreakOff`]: helios_core::filter::StreamAnswer::BreakOff
     ///
@@ -149,11 +150,11 @@ impl TestStream {
         self.broke_off
     }
 
-    /// The next event; `None` at the end of the stream. Cancel-safe.
+    /// Returns the next event, or `None` at the end of the stream. Cancel-safe.
     ///
     /// # Panics
     ///
-    /// If none comes within the deadline.
+    /// If no event comes within the deadline.
     pub async fn next(&mut self) -> Option<DecodedEvent> {
         let end = self.end();
         loop {
@@ -163,16 +164,16 @@ impl TestStream {
         }
     }
 
-    /// The next event, comment or retry time; `None` at the end of the stream. Cancel-safe.
+    /// Returns the next event, comment or retry time, or `None` at the end of the stream. Cancel-safe.
     ///
     /// # Panics
     ///
-    /// If none comes within the deadline, or if one is larger than [`Decoder::DEFAULT_LIMIT`].
+    /// If none comes within the deadline, or if an item is larger than [`Decoder::DEFAULT_LIMIT`].
     pub async fn next_item(&mut self) -> Option<Decoded> {
         self.item(self.end()).await
     }
 
-    /// When the deadline of what is read now is over; `None` when that is beyond the clock.
+    /// Returns the deadline for the item to be read now. `None` if it is beyond the range of the clock.
     fn end(&self) -> Option<Instant> {
         Instant::now().checked_add(self.deadline)
     }
@@ -200,11 +201,11 @@ impl TestStream {
         }
     }
 
-    /// All events up to the end of the stream. Not cancel-safe: what a dropped future has read is lost.
+    /// Returns all events up to the end of the stream. Not cancel-safe. Events that a dropped future has read are lost.
     ///
     /// # Panics
     ///
-    /// If it pauses for longer than the deadline.
+    /// If the stream pauses for longer than the deadline.
     pub async fn rest(&mut self) -> Vec<DecodedEvent> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {

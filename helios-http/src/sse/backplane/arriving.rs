@@ -1,4 +1,4 @@
-//! What arrives from the backplane is put into the rings, in its order.
+//! Puts events that arrive from the backplane into the rings, in their order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,28 @@ use crate::sse::hub::waiters::Wakers;
 use crate::sse::hub::{Audience, Hub, Publication};
 use crate::sync::lock;
 
-/// What may arrive while earlier events are fetched; what is more is fetched afterwards.
+/// The most events that wait while earlier ones are fetched. Further events are fetched afterwards.
 const LONGEST_WAITING: usize = 512;
 
-/// What follows from an arrival, once nothing is locked.
+/// The consequences of an arrival, carried out after all locks are released.
 #[must_use]
 #[derive(Default)]
 pub(super) struct Aftermath {
     /// Readers that have something to read.
     pub(super) woken: Wakers,
-    /// The same of several topics.
+    /// The same for several topics.
     pub(super) all_woken: Vec<Wakers>,
-    /// Topics that have begun to miss something.
+    /// Topics that have begun to miss events.
     pub(super) behind: Vec<Arc<Topic>>,
-    /// What is in no ring: for one client alone, or for this server.
+    /// Messages that are not kept in a ring, for one client alone or for this server.
     private: Vec<Private>,
-    /// The link is another.
+    /// The new status of the link, if it has changed.
     link: Option<Status>,
 }
 
 impl Aftermath {
-    /// The last thing under the replication's order: what is for one client alone keeps its place.
+    /// Queues the messages for single clients. This is the last step under the replication's order, so that they keep
+    /// their place.
     pub(super) fn queue_private(&mut self, replication: &Replication) {
         if !self.private.is_empty() {
             lock(&replication.private).extend(self.private.drain(..));
@@ -110,7 +111,7 @@ impl Replication {
         (self.tell_link)(status);
     }
 
-    /// Up to this id events of these topics may be missing.
+    /// Handles the report that events of these topics up to this id may be missing.
     fn missed(
         &self,
         topics: impl IntoIterator<Item = Arc<Topic>>,
@@ -123,7 +124,7 @@ impl Replication {
         for topic in topics {
             self.fell_behind(topic, aftermath);
         }
-        // With all of them held.
+        // All of the topics are held by now.
         self.hub.advance_to(newest);
     }
 
@@ -143,7 +144,7 @@ impl Replication {
         };
         let arrival = Arrival {
             seq: id.seq(),
-            // Of another sequence there is nothing to miss.
+            // A previous event of another sequence cannot be missing here.
             prev: prev
                 .filter(|prev| prev.epoch() == id.epoch())
                 .map(EventId::seq),
@@ -153,7 +154,7 @@ impl Replication {
         let state = &mut *guard;
         let before = hub.head();
         if let Feed::Live = state.feed {
-            // Other readers have been held before.
+            // Readers of a topic that is behind are held already.
             aftermath.woken = topic.begin_round(state);
         }
         hub.advance_to(id);
@@ -174,10 +175,10 @@ impl Replication {
         }
     }
 
-    /// What a hub has published; `None`, and a line in the log, for anything else.
+    /// Reads an event that a hub has published. Anything else is logged, and returns `None`.
     pub(super) fn read(&self, topic: &Topic, bytes: &Bytes) -> Option<Publication> {
         let (topic, backplane) = (&*topic.name, self.backplane.name());
-        // Another server may be set to take larger events.
+        // Another server may be configured to accept larger events.
         let largest = self.hub.options().max_event_bytes + super::payload::LONGEST_HEAD;
         if bytes.len() > largest {
             let size = bytes.len();
@@ -199,26 +200,27 @@ impl Replication {
         }
     }
 
-    /// The backplane has lost its memory: ids of before mean nothing now. Each stream tells its client so, when it reads next.
+    /// Begins another sequence, because the backplane has lost its memory and earlier ids mean nothing now. Each stream
+    /// resets its client when it reads next.
     pub(super) fn begin_anew(&self, floor: EventId, aftermath: &mut Aftermath) {
         let backplane = self.backplane.name();
         tracing::warn!(
             backplane,
-            "the backplane began a new sequence; all clients are told"
+            "the backplane began a new sequence, so all clients are reset"
         );
         aftermath.all_woken.extend(self.hub.begin_at(floor));
     }
 
-    /// Holds the topic's readers, until what is missing has been fetched.
+    /// Holds the topic's readers until the missing events have been fetched.
     pub(super) fn fell_behind(&self, topic: Arc<Topic>, aftermath: &mut Aftermath) {
         let mut state = topic.lock();
         if state.ring.is_finished() {
-            // Nothing is published behind its end.
+            // Nothing is published after its end.
             return;
         }
         match &mut state.feed {
             Feed::Off => {}
-            // What is fetched now may have been looked up before this loss.
+            // The current fetch may have read the history before this loss.
             Feed::Behind(behind) => behind.torn = true,
             Feed::Live => {
                 aftermath.all_woken.push(topic.begin_round(&mut state));
@@ -230,19 +232,19 @@ impl Replication {
     }
 }
 
-/// Readers read nothing more until what is missing has arrived.
+/// Holds the readers until the missing events have arrived.
 fn hold(state: &mut TopicState, since: u64, first: Option<Arrival>) {
     state.ring.catch_up();
     state.feed = Feed::Behind(Behind::new(since, first));
 }
 
-/// Whether nothing is missing before this event. Behind the end of a topic there is nothing to miss: all hubs ignore what is
-/// numbered there.
+/// Whether nothing is missing before this event. Behind the end of a topic nothing can be missing, because all hubs
+/// ignore events numbered there.
 fn follows(ring: &Ring, arrival: &Arrival) -> bool {
     ring.is_finished() || arrival.prev.is_none_or(|prev| prev <= ring.last())
 }
 
-/// Appends an event, which is late if its number is not above `since`: readers may have been past it by then.
+/// Appends an event. It is late if its number is not above `since`, because readers may have been past it by then.
 fn append(
     hub: &Hub,
     state: &mut TopicState,
@@ -269,7 +271,7 @@ fn append(
     hub.push_at(&mut state.ring, seq, publication, at);
 }
 
-/// Appends what history has given, which was published at the time `at`; without a publication it cannot be read.
+/// Appends an event from history that was published at the time `at`. Without a publication, it could not be read.
 pub(super) fn append_past(
     hub: &Hub,
     state: &mut TopicState,
@@ -293,13 +295,13 @@ pub(super) fn append_past(
     append(hub, state, &arrival, (since, at), aftermath);
 }
 
-/// Gives up what is missing up to this number: readers are told.
+/// Gives up the events missing up to this number. Readers reset their clients.
 pub(super) fn lose(hub: &Hub, state: &mut TopicState, upto: u64) {
     hub.topics
         .change(&mut state.ring, |ring| ring.lost_up_to(upto));
 }
 
-/// Appends what has waited. True if nothing is missing before or behind it.
+/// Appends the arrivals that have waited. Returns true if nothing is missing before or after them.
 pub(super) fn settle(hub: &Hub, state: &mut TopicState, aftermath: &mut Aftermath) -> bool {
     let Some(mut behind) = state.feed.go_on() else {
         return true;

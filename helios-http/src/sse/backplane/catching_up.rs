@@ -1,5 +1,5 @@
-//! What is missing is fetched from the backplane's history: what was lost on its way, and what was published before a topic was
-//! watched here, for clients that come back.
+//! Fetches missing events from the backplane's history. These are events that were lost on their way, and for clients
+//! that come back, those published before a topic was watched here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +20,23 @@ use crate::sse::hub::waiters::Wakers;
 use crate::sse::hub::{Audience, Publication};
 use crate::sync::lock;
 
-/// What is asked for at once.
+/// The size of one request.
 const PAGE_EVENTS: usize = 1_000;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// What a history has given.
+/// The result of fetching a history.
 struct Fetched<'a> {
     events: Vec<PastEvent>,
-    /// There is more before them.
+    /// Whether there are earlier events.
     more: bool,
-    /// What they take of the room for all that is fetched.
+    /// The share of the room for all fetched events.
     _room: Option<SemaphorePermit<'a>>,
 }
 
-/// A question for a topic's history.
+/// A request for a topic's history.
 struct Asked {
     after: EventId,
-    /// An event that is before one that has arrived.
+    /// The previous event of one that has arrived.
     wanted: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl Replication {
         });
     }
 
-    /// What there is to ask for; `None` when nothing is missing any more.
+    /// Returns the next request, or `None` when nothing is missing any more.
     fn look(&self, topic: &Topic) -> Option<Asked> {
         let hub = &self.hub;
         let _order = lock(&self.order);
@@ -75,7 +75,7 @@ impl Replication {
         })
     }
 
-    /// Fetches what is asked for, page by page; `None` if not all of it can be had in time.
+    /// Fetches the requested events, page by page. `None` if they cannot all be fetched in time.
     async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<Fetched<'_>> {
         let history = timeout(TIMEOUT, async {
             let _permit = self.fetches.acquire().await;
@@ -95,7 +95,7 @@ impl Replication {
         let wanted = ask.events;
         loop {
             let left = wanted - all.len();
-            // The newest come in one piece: what is before them is not asked for.
+            // The newest events come in one page, because earlier ones are not requested.
             let at_once = if ask.after.is_some() {
                 PAGE_EVENTS
             } else {
@@ -112,11 +112,11 @@ impl Replication {
             let is_newest = ask.after.is_none();
             all.extend(events);
             if all.len() > self.most_of(topic) {
-                // More than anybody here could be given: it would be dropped again before it is read.
+                // More than any reader here could use. The events would be dropped before they are read.
                 return None;
             }
             if more && !is_newest && last.is_none() {
-                // There is more, and it does not come.
+                // The backplane reports more events but does not return them.
                 return None;
             }
             match last.filter(|_| more && !is_newest && all.len() < wanted) {
@@ -132,14 +132,14 @@ impl Replication {
         }
     }
 
-    /// The most events of a topic that are held here, for those who resume or for those who read.
+    /// Returns the most events of a topic that are held here for clients that resume or read.
     fn most_of(&self, topic: &Topic) -> usize {
         let options = self.hub.options();
         let kept = options.history_of(&topic.name).events;
         kept.max(options.backlog.events).saturating_add(PAGE_EVENTS)
     }
 
-    /// A page of a history, which ascends and is of one sequence.
+    /// Fetches a page of a history. Its ids must ascend and be of one sequence.
     async fn page(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
         let after = ask.after.unwrap_or_else(|| self.hub.id(0));
         match self.reached().ok()?.history(ask).await {
@@ -167,8 +167,8 @@ impl Replication {
         }
     }
 
-    /// Puts what was missing into the ring, or says that it is lost; then what arrived meanwhile. True when nothing is
-    /// missing any more.
+    /// Puts the missing events into the ring, or marks them as lost, and then appends the events that arrived
+    /// meanwhile. Returns true when nothing is missing any more.
     fn fill(self: &Arc<Self>, topic: &Topic, asked: &Asked, missing: Option<Fetched<'_>>) -> bool {
         let hub = &self.hub;
         let missing = missing.map(|missing| self.read_all(topic, &missing.events));
@@ -177,18 +177,19 @@ impl Replication {
             let _order = lock(&self.order);
             let mut state = topic.lock();
             aftermath.woken = topic.begin_round(&mut state);
-            // What is of a sequence that is over is void.
+            // Events of an earlier sequence are void.
             if asked.after.epoch() == hub.epoch() {
                 match missing {
                     Some(events) => {
-                        // The link itself will hand over what is newer, at its place among the events of other topics.
+                        // The link itself will hand over newer events, at their place among the events of other topics.
                         let head = hub.head();
                         for (place, publication) in events {
                             if place.0 <= head {
                                 append_past(hub, &mut state, place, publication, &mut aftermath);
                             }
                         }
-                        // It was there before history was asked, so that history should have known what is before it.
+                        // This event was published before the history was requested, so the history should have
+                        // contained it.
                         let wanted = asked.wanted.filter(|seq| *seq > state.ring.last());
                         if let Some(wanted) = wanted.filter(|_| !state.ring.is_finished()) {
                             lose(hub, &mut state, wanted);
@@ -208,7 +209,7 @@ impl Replication {
         settled
     }
 
-    /// Numbers, times and publications of what history has given.
+    /// Returns the numbers, times and publications of events from history.
     fn read_all(
         &self,
         topic: &Topic,
@@ -222,15 +223,16 @@ impl Replication {
         read.collect()
     }
 
-    /// When an event was published, by the hub's clock: at most as long ago as half of what the topic keeps, so that those for
-    /// whom it was fetched have the time to read it.
+    /// Returns when an event was published, by the hub's clock. The age is limited to half of the topic's history, so
+    /// that the clients for whom it was fetched have time to read it.
     fn time_in(&self, topic: &Topic, past: &PastEvent) -> Duration {
         let hub = &self.hub;
         let kept = hub.options().history_of(&topic.name).age;
         hub.time_of(past.at).max(hub.now().saturating_sub(kept / 2))
     }
 
-    /// Makes the histories of these topics reach back to this id, as far as the backplane remembers, and is quick enough.
+    /// Makes the histories of these topics reach back to this id, as far as the backplane remembers it and returns it
+    /// in time.
     pub(crate) async fn reach_back(&self, topics: &[&Arc<Topic>], after: EventId) {
         let reach = |topic: Arc<Topic>| async move {
             let reaches = |state: &TopicState| state.ring.floor() <= after.seq();
@@ -240,8 +242,8 @@ impl Replication {
         join_all(topics.iter().copied().cloned().map(reach)).await;
     }
 
-    /// Makes the history of these topics hold their newest `count` events, as far as the backplane remembers them, and is
-    /// quick enough.
+    /// Makes the histories of these topics hold their newest `count` events, as far as the backplane remembers them and
+    /// returns them in time.
     pub(crate) async fn fetch_newest(&self, topics: &[&Arc<Topic>], count: usize) {
         let fetch = |topic: Arc<Topic>| async move {
             let room = self.hub.options().history_of(&topic.name).events;
@@ -266,7 +268,7 @@ impl Replication {
         if reaches(&topic.lock()) {
             return;
         }
-        // Those behind a question that fails would else wait for each other's, one after the other.
+        // Otherwise callers would wait for each other's failing requests, one after the other.
         let Ok(_one_by_one) = timeout(TIMEOUT, topic.reaching_back.lock()).await else {
             return;
         };
@@ -290,9 +292,9 @@ impl Replication {
         let events_read = self.read_all(topic, events);
         let mut state = topic.lock();
         let newest = events.last().map_or(last, |event| event.id.seq().max(last));
-        // What came and went meanwhile would be a hole between what was fetched and what is held.
+        // If the ring has dropped events meanwhile, there would be a hole between the fetched events and those held.
         if epoch == state.ring.epoch() && state.ring.floor() <= newest {
-            // Of the newest, nothing is missing behind the first.
+            // Nothing is missing after the first of the newest events.
             let after = after.map(EventId::seq);
             let begins = first.map(|id| id.seq().saturating_sub(1));
             if let Some(floor) = after.or(begins) {
@@ -306,7 +308,7 @@ impl Replication {
         hub.appended(Wakers::default());
     }
 
-    /// Puts before the rest what a client that comes back has missed.
+    /// Puts events that a client has missed before those in the ring.
     fn prepend(
         &self,
         ring: &mut Ring,
@@ -339,14 +341,14 @@ impl Replication {
             if !hub.topics.change(ring, prepend) {
                 return;
             }
-            // There may be no room for those before it.
+            // There may be no room for earlier events.
             ring.reaches_back_to(seq.saturating_sub(1));
         }
         ring.reaches_back_to(after);
     }
 }
 
-/// What these events hold, in KiB.
+/// Returns the size of these events, in KiB.
 fn kib(events: &[PastEvent]) -> u32 {
     let bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
     u32::try_from(bytes >> 10).unwrap_or(u32::MAX)

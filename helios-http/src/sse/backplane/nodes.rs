@@ -1,8 +1,9 @@
-//! What servers tell each other over topics of their own: an event for one client that another server has, and users whose streams are
-//! to end on all of them.
+//! Messages between servers over topics of their own. A message is an event for one client of another server, or a user
+//! whose streams are to end on all servers.
 //!
-//! Each server has a lease at the backplane, and a topic that it alone watches. A client's id names its server, so that nobody is
-//! asked who has it. What is sent there has its place in the order of everything, as all that is published.
+//! Each server has a lease at the backplane, and a topic that it alone watches. A client's id names its server, so no
+//! server has to search for the client. Messages have their place in the order of all events, like everything that is
+//! published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +20,16 @@ use crate::sse::hub::topics::RESERVED;
 use crate::sse::hub::{Audience, Publication};
 use crate::sse::options::SseOptions;
 
-/// How often a lease is renewed. It lasts for three times as long.
+/// How often a lease is renewed. A lease lasts for three times as long.
 const RENEWAL: Duration = Duration::from_secs(5);
 
-/// What is kept of a node's own topic: longer than a link is torn.
+/// How much of a node's own topic is kept, which is longer than a link stays torn.
 const LIMITS: HistoryLimits = HistoryLimits {
     events: 4_096,
     age: Duration::from_secs(60),
 };
 
-/// The topic that all nodes watch. A server that is cut off finds there whose streams it should have ended.
+/// The topic that all nodes watch. A server that was cut off finds there the users whose streams it should have ended.
 pub(super) const USERS: &str = "helios:users";
 
 const LIMITS_OF_USERS: HistoryLimits = HistoryLimits {
@@ -36,12 +37,12 @@ const LIMITS_OF_USERS: HistoryLimits = HistoryLimits {
     age: Duration::from_secs(60 * 60),
 };
 
-/// The topic that a node alone watches.
+/// Returns the topic that a node alone watches.
 pub(super) fn topic_of(node: NodeId) -> String {
     format!("{RESERVED}node:{node}")
 }
 
-/// What is kept of a topic.
+/// Returns how much of a topic is kept.
 pub(super) fn limits_of(topic: &str, options: &SseOptions) -> HistoryLimits {
     match topic {
         USERS => LIMITS_OF_USERS,
@@ -51,7 +52,7 @@ pub(super) fn limits_of(topic: &str, options: &SseOptions) -> HistoryLimits {
 }
 
 impl Replication {
-    /// Sends an event to a client that is not here. It has been handed to the client's server, which lives.
+    /// Sends an event to a client on another server. `Ok` means that it was handed to that server, which is alive.
     pub(crate) async fn send(
         &self,
         client: ClientId,
@@ -80,7 +81,7 @@ impl Replication {
         Ok(())
     }
 
-    /// Tells all servers to end the streams of the user whom the event names.
+    /// Asks all servers to end the streams of the user that the event names.
     pub(crate) async fn disconnect(&self, user: UnnumberedEvent) -> Result<(), SseError> {
         let publication = Publication {
             event: Some(user),
@@ -91,7 +92,7 @@ impl Replication {
         Ok(())
     }
 
-    /// Renews the lease of this node until it is stopped.
+    /// Renews the lease of this node until the replication is stopped.
     pub(super) fn keep_leased(self: &Arc<Self>) {
         let (replication, stopped) = (Arc::downgrade(self), self.stopped.clone());
         let renewing = async move {
@@ -109,7 +110,7 @@ impl Replication {
     }
 
     async fn renew(&self) {
-        // What is down says so itself, once.
+        // A backplane that is down logs that itself, once.
         let Ok(backplane) = self.reached() else {
             return;
         };

@@ -1,15 +1,16 @@
-//! What travels through the backplane.
+//! The payload format of the backplane.
 //!
-//! A magic byte and a version come first: while servers are replaced one after the other, two versions of Helios share a
-//! backplane. What is of another version, or of nobody, is not guessed at: it is lost, and readers are told so.
+//! A magic byte and a version come first, because two versions of Helios share a backplane while servers are replaced
+//! one after the other. A payload of another version or origin is not interpreted. It counts as lost, and readers reset
+//! their clients.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! | --- | --- |
 //! | 1 | [`MAGIC`] |
 //! | 1 | [`VERSION`] |
 //! | 1 | flags |
-//! | 16 | the client that it is not for, or alone for, if a flag says so |
-//! | 4 | where the event's id belongs, if there is an event |
+//! | 16 | the only client that it is for, or that it is not for, if a flag is set |
+//! | 4 | the place for the event's id, if there is an event |
 //! | rest | the event, without its id |
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -21,22 +22,22 @@ use crate::sse::hub::{Audience, Publication};
 const MAGIC: u8 = 0xE5;
 const VERSION: u8 = 1;
 
-/// The longest that stands before an event's bytes.
+/// The greatest length of the head before an event's bytes.
 pub(super) const LONGEST_HEAD: usize = 3 + 16 + 4;
 
-/// Where an event's id belongs that has none: a comment.
+/// The place of the id in an event that has none, such as a comment.
 const NOWHERE: u32 = u32::MAX;
 
 mod flags {
-    /// The client that it is not for follows.
+    /// The client that the event is not for follows.
     pub(super) const EXCEPT: u8 = 1;
     /// It ends its topic.
     pub(super) const FINISHES: u8 = 1 << 1;
     /// There is no event.
     pub(super) const EMPTY: u8 = 1 << 2;
-    /// The client that it is alone for follows.
+    /// The only client that the event is for follows.
     pub(super) const ONLY: u8 = 1 << 3;
-    /// It is for servers themselves.
+    /// It is for the servers themselves.
     pub(super) const SERVERS: u8 = 1 << 4;
     pub(super) const ALL: u8 = EXCEPT | FINISHES | EMPTY | ONLY | SERVERS;
 }
@@ -45,10 +46,10 @@ mod flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PayloadError {
     #[error(
-        "another version of Helios has published it: version {0}, and this one reads {VERSION}"
+        "another version of Helios has published it (version {0}, but this server reads version {VERSION})"
     )]
     Version(u8),
-    #[error("no hub has published it")]
+    #[error("it was not published by Helios")]
     Foreign,
 }
 
@@ -83,7 +84,7 @@ pub(super) fn pack(publication: &Publication) -> Bytes {
 
 /// # Errors
 ///
-/// [`PayloadError`] for what this version has not packed.
+/// [`PayloadError`] if this version has not packed it.
 pub(super) fn unpack(packed: &Bytes) -> Result<Publication, PayloadError> {
     match packed.as_ref() {
         [MAGIC, VERSION, flags, ..] if flags & !flags::ALL == 0 => {
@@ -105,7 +106,7 @@ fn unpack_rest(flags: u8, mut rest: Bytes) -> Option<Publication> {
     };
     let is_for_few = has(flags::ONLY) || has(flags::SERVERS);
     let is_whole = match (has(flags::EMPTY), has(flags::FINISHES), is_for_few) {
-        // Nothing is published only to end a topic, and a topic is not ended for one client, or for servers.
+        // An empty publication can only end a topic, and a topic is not ended for one client or for servers.
         (true, false, _) | (_, true, true) => false,
         _ => true,
     };
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_version_or_of_no_hub_is_refused() {
+    fn payloads_of_another_version_or_origin_are_refused() {
         let refused = |bytes: &[u8]| unpack(&Bytes::copy_from_slice(bytes)).err();
         assert_eq!(refused(&[MAGIC, 2, 0]), Some(PayloadError::Version(2)));
         let event = UnnumberedEvent::new(&SseEvent::text("x")).unwrap();

@@ -1,4 +1,4 @@
-//! What a hub asks of a backplane, and what it is answered.
+//! The arguments and results of a backplane's calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use helios_core::sse::NodeId;
 
 use super::sink::BackplaneSink;
 
-/// What a backplane is told when it starts.
+/// The arguments of [`Backplane::start`](super::Backplane::start).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Startup {
-    /// The node that it serves.
+    /// The node that the backplane serves.
     pub node: NodeId,
-    /// Takes what arrives.
+    /// Receives the events that arrive.
     pub sink: BackplaneSink,
     /// The largest payload that is published, in bytes.
     pub largest_payload: usize,
@@ -26,7 +26,7 @@ pub struct Startup {
 }
 
 impl Startup {
-    /// What a node with this sink tells; the rest as by default.
+    /// Creates the arguments for a node with this sink. Everything else has its default.
     ///
     /// ```
     /// use helios::backplane::{BackplaneSink, NodeId, Startup};
@@ -73,7 +73,7 @@ impl fmt::Debug for Startup {
     }
 }
 
-/// The answer to [`Backplane::start`](super::Backplane::start).
+/// The result of [`Backplane::start`](super::Backplane::start).
 ///
 /// ```
 /// use helios::backplane::Started;
@@ -85,19 +85,19 @@ impl fmt::Debug for Startup {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Started {
-    /// The newest id given out.
+    /// The newest id that was assigned.
     pub newest: EventId,
 }
 
 impl Started {
-    /// It goes on behind this id.
+    /// Creates a result that continues after this id.
     #[must_use]
     pub const fn at(newest: EventId) -> Self {
         Self { newest }
     }
 }
 
-/// What is to be published.
+/// An event to be published.
 ///
 /// ```
 /// use helios::backplane::Publish;
@@ -109,21 +109,22 @@ impl Started {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Publish<'a> {
-    /// Where.
+    /// The topic to publish to.
     pub topic: &'a str,
-    /// What: it means nothing to the backplane.
+    /// The payload. It is opaque to the backplane.
     pub bytes: Bytes,
     /// How much of the topic is kept.
     pub limits: HistoryLimits,
-    /// It is the end of the topic.
+    /// Whether it is the end of the topic.
     pub finishes: bool,
-    /// What is published with the same key, to the same topic and within [`Startup::keep_keys`], is published once. The first answer
-    /// counts for all, over a restart and on all nodes; an end that was published with a key, too.
+    /// The key of the event. Events with the same key in the same topic are published once within
+    /// [`Startup::keep_keys`]. The first result counts for all of them, also after a restart, on all nodes, and for an
+    /// end with a key.
     pub key: Option<&'a str>,
 }
 
 impl<'a> Publish<'a> {
-    /// Something for a topic.
+    /// Creates an event for a topic.
     #[must_use]
     pub const fn new(topic: &'a str, bytes: Bytes, limits: HistoryLimits) -> Self {
         Self {
@@ -135,14 +136,14 @@ impl<'a> Publish<'a> {
         }
     }
 
-    /// Says whether it is the end of the topic.
+    /// Sets whether it is the end of the topic.
     #[must_use]
     pub const fn finishing(mut self, finishes: bool) -> Self {
         self.finishes = finishes;
         self
     }
 
-    /// Gives it a key.
+    /// Sets the key.
     #[must_use]
     pub const fn with_key(mut self, key: Option<&'a str>) -> Self {
         self.key = key;
@@ -150,7 +151,7 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// A question for what a topic's history holds.
+/// A request for a topic's history.
 ///
 /// ```
 /// use helios::backplane::{Ask, History, PastEvent};
@@ -172,16 +173,16 @@ impl<'a> Publish<'a> {
 pub struct Ask<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// What was published after this id is asked for, the oldest first. `None` asks for the newest that there is.
+    /// Requests the events published after this id, the oldest first. `None` requests the newest events.
     pub after: Option<EventId>,
-    /// No more events than these.
+    /// The most events to return.
     pub events: usize,
-    /// No more bytes than these, but at least one event.
+    /// The most bytes to return, but at least one event.
     pub bytes: usize,
 }
 
 impl<'a> Ask<'a> {
-    /// Asks for all after an id.
+    /// Requests all events after an id.
     #[must_use]
     pub const fn after(topic: &'a str, after: EventId) -> Self {
         Self {
@@ -192,7 +193,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Asks for the newest.
+    /// Requests the newest events.
     #[must_use]
     pub const fn newest(topic: &'a str) -> Self {
         Self {
@@ -203,7 +204,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Asks for so much at most.
+    /// Limits the request.
     #[must_use]
     pub const fn at_most(mut self, events: usize, bytes: usize) -> Self {
         self.events = events;
@@ -211,7 +212,8 @@ impl<'a> Ask<'a> {
         self
     }
 
-    /// The answer, from all that is remembered of the topic after [`Ask::after`], the oldest first: as much as is asked for.
+    /// Returns as much as is requested of `all`, which is everything remembered of the topic after [`Ask::after`], the
+    /// oldest first.
     #[must_use]
     pub fn answer<'e, I>(&self, all: I) -> History
     where
@@ -240,7 +242,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What a backplane remembers of a topic.
+/// The remembered events of a topic.
 ///
 /// ```
 /// use helios::backplane::History;
@@ -251,27 +253,27 @@ impl<'a> Ask<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum History {
-    /// What was asked for, the oldest first, without a gap. Empty if there is nothing.
+    /// The requested events, the oldest first, without a gap. Empty if there are none.
     #[non_exhaustive]
     Events {
         /// The events.
         events: Vec<PastEvent>,
-        /// There is more than was asked for: behind these, or before them if the newest were asked for.
+        /// Whether there are more than were requested, later ones, or earlier ones if the newest were requested.
         more: bool,
     },
-    /// Something of what was asked for may be forgotten.
+    /// Some of the requested events may be forgotten.
     Gone,
 }
 
 impl History {
-    /// These events, and whether there are more.
+    /// Creates a history of these events, with whether there are more.
     #[must_use]
     pub const fn events(events: Vec<PastEvent>, more: bool) -> Self {
         Self::Events { events, more }
     }
 }
 
-/// An event as it is remembered.
+/// An event as the backplane remembers it.
 ///
 /// ```
 /// use helios::backplane::PastEvent;
@@ -287,19 +289,19 @@ pub struct PastEvent {
     pub id: EventId,
     /// When it was published.
     pub at: SystemTime,
-    /// What was published.
+    /// The payload that was published.
     pub bytes: Bytes,
 }
 
 impl PastEvent {
-    /// An event that was published at this time.
+    /// Creates an event that was published at this time.
     #[must_use]
     pub const fn new(id: EventId, at: SystemTime, bytes: Bytes) -> Self {
         Self { id, at, bytes }
     }
 }
 
-/// The answer to [`Backplane::watch`](super::Backplane::watch).
+/// The result of [`Backplane::watch`](super::Backplane::watch).
 ///
 /// ```
 /// use helios::backplane::{Watched, WatchedTopic};
@@ -312,21 +314,21 @@ impl PastEvent {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Watched {
-    /// The newest id given out at this place in what the link carries, of whatever topic.
+    /// The newest id of any topic that was assigned at this place among the events.
     pub newest: EventId,
-    /// What is known of each topic, in the order in which they were asked for.
+    /// The state of each topic, in the order of the call.
     pub topics: Vec<WatchedTopic>,
 }
 
 impl Watched {
-    /// The answer for these topics.
+    /// Creates the result for these topics.
     #[must_use]
     pub const fn new(newest: EventId, topics: Vec<WatchedTopic>) -> Self {
         Self { newest, topics }
     }
 }
 
-/// What is known of a topic, up to the id of the answer that it is a part of.
+/// The state of a topic, up to the id of the result that it belongs to.
 ///
 /// ```
 /// use helios::backplane::{PastEvent, WatchedTopic};
@@ -341,19 +343,19 @@ impl Watched {
 pub struct WatchedTopic {
     /// The id of its newest event. `None` if there is none, or if it is not known.
     pub last: Option<EventId>,
-    /// What has finished it, as it was published.
+    /// The event that finished the topic, as it was published.
     pub finish: Option<PastEvent>,
 }
 
 impl WatchedTopic {
-    /// A topic of which this is known.
+    /// Creates the state of a topic.
     #[must_use]
     pub const fn new(last: Option<EventId>, finish: Option<PastEvent>) -> Self {
         Self { last, finish }
     }
 }
 
-/// How a backplane is reached.
+/// Whether a backplane can be reached.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -365,7 +367,7 @@ impl WatchedTopic {
 ///
 /// #[controller(prefix = "health")]
 /// impl Health {
-///     /// 503 while the backplane is down: the load balancer sends new clients elsewhere.
+///     /// 503 while the backplane is down, so that the load balancer sends new clients elsewhere.
 ///     #[get("ready")]
 ///     fn ready(&self) -> Result<&str, SseError> {
 ///         self.sse.check_ready()?;

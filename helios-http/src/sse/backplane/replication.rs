@@ -3,38 +3,42 @@
 //! # Why no event is lost or comes out of order
 //!
 //! 1. The backplane numbers events for all servers, and hands them to each hub in the order of their ids.
-//! 2. So the hub's head means this: every event up to it that is for a topic watched here is in the topic's ring, or the topic
-//!    is [`Behind`](crate::sse::hub::feed::Behind) and holds its readers.
-//! 3. An event names the one before it in its topic (`prev`). If that is not known here, or the backplane says that it was
-//!    interrupted (`Torn`) or has lost something (`Gap`), the topic's readers are held and its history is fetched
-//!    (`catching_up.rs`).
-//! 4. Only what cannot be had is told, by a `helios:reset` of reason `gap`. It has the id that the client has already, so it does
-//!    not take the client past a gap in another topic that is found next. A client that comes back at once is given what
-//!    was lost, if history has it by then.
-//! 5. The answer to `watch`, `Torn` and `Gap` have their place in the order, and carry the newest id of that place. Else the
-//!    head could neither pass events that are for others only, nor could what is lost be told from what is on its way.
-//! 6. `Torn` is one event and not a gap for each topic: all topics must be held before the first of them has caught up.
-//! 7. What history gives beyond the head is left to the backplane, which hands it over at its place: else it would overtake
-//!    the events of other topics.
-//! 8. An event that turns up at or below the head at which its topic was held is late: readers may have been given ids after it
-//!    without it. The ring marks that as uncertain. What turns up above that head is not late, since nobody could read past it.
-//! 9. The end of a topic travels as an event does, with its place in the order. What is numbered behind it, all hubs ignore. A hub
-//!    that watches a topic for the first time is told of its end with the answer.
-//! 10. A client may be ahead of the server to which it comes back. What it has seen elsewhere is passed over when it arrives.
-//! 11. Another epoch begins under `order`, so that nothing is put into a ring meanwhile. Streams learn of it by themselves
+//! 2. So the hub's head means this. Every event up to it that is for a topic watched here is in the topic's ring, or
+//!    the topic is [`Behind`](crate::sse::hub::feed::Behind) and holds its readers.
+//! 3. An event names the previous one in its topic (`prev`). If that one is not known here, or if the backplane reports
+//!    that it was interrupted (`Torn`) or has lost something (`Gap`), the topic's readers are held and its history is
+//!    fetched (`catching_up.rs`).
+//! 4. If events cannot be fetched, clients get a `helios:reset` of reason `gap`. It has the id that the client has
+//!    already, so it does not take the client past a gap in another topic that is found next. A client that comes back
+//!    at once gets the lost events, if history has them by then.
+//! 5. The answer to `watch`, `Torn` and `Gap` have their place in the order, and carry the newest id of that place.
+//!    Otherwise the head could not pass events that are only for others, and lost events could not be distinguished
+//!    from those on their way.
+//! 6. `Torn` is one event and not a gap for each topic, because all topics must be held before the first of them has
+//!    caught up.
+//! 7. Events from history beyond the head are ignored. The backplane hands them over at their place. Otherwise they
+//!    would overtake the events of other topics.
+//! 8. An event that arrives at or below the head at which its topic was held is late. Readers may have received later
+//!    ids without it, so the ring marks that range as uncertain. An event above that head is not late, because no
+//!    reader could read past it.
+//! 9. The end of a topic travels like an event, with its place in the order. All hubs ignore events numbered after it.
+//!    A hub that watches a topic for the first time receives its end with the answer.
+//! 10. A client may be ahead of the server to which it comes back. Events that it has seen elsewhere are skipped when
+//!     they arrive.
+//! 11. Another epoch begins under `order`, so that nothing is put into a ring meanwhile. Streams notice it themselves
 //!     (`hub.rs`, `stream/state/reset.rs`).
-//! 12. The last event of a quiet topic has none behind it that would name it. So all topics are watched anew now and then, and the
+//! 12. No later event names the last event of a quiet topic. So all topics are watched again now and then, and the
 //!     answer names their last events (`watching.rs`).
 //!
-//! # Why nobody hangs
+//! # Why nothing hangs
 //!
-//! Every wait for the backplane is bounded, and nothing is asked of one that is down. What was asked too late fails; readers that are
-//! held go on, and are told what they miss.
+//! Every wait for the backplane is bounded, and nothing is requested while it is down. Calls that take too long fail.
+//! Readers that are held then continue, and their clients are reset.
 //!
 //! # Locks
 //!
-//! `order`, then a topic. Whatever raises the head, or begins a hold, has `order`. Nobody is woken, and nothing is sent to a client,
-//! under it.
+//! `order` is locked before a topic. Everything that raises the head or begins a hold has `order`. No waker runs under
+//! it, and nothing is sent to a client.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -61,25 +65,25 @@ use crate::sse::hub::waiters::Wakers;
 use crate::sse::hub::{Hub, Publication};
 use crate::sync::{lock, until};
 
-/// How long a publish may take. What comes of it later is unknown.
+/// How long a publish may take. After that, its outcome is unknown.
 const PUBLISH: Duration = Duration::from_secs(10);
 
-/// How long the backplane may take for everything else: readers wait for it, or clients that want to join.
+/// How long all other calls may take. Readers wait for them, or clients that want to join.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Events of one journey.
+/// The most events of one call.
 const BATCH: usize = 256;
 
-/// How long whoever publishes waits to be able to read it here.
+/// How long a publisher waits until its event can be read here.
 const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
 
-/// Topics whose history is fetched at the same time.
+/// The most topics whose history is fetched at the same time.
 const FETCHES: usize = 64;
 
-/// What they may hold together, in KiB.
+/// The most that the fetched events may hold together, in KiB.
 const FETCHED_KIB: usize = 128 << 10;
 
-/// What arrives and is in no ring.
+/// A message that is not kept in a ring.
 pub(crate) enum Private {
     /// An event for one client.
     Event(ClientId, Bytes),
@@ -87,34 +91,34 @@ pub(crate) enum Private {
     Disconnect(Bytes),
 }
 
-/// Puts an event into the outbox of one client, if it is here, or does what other servers say.
+/// Puts an event into the outbox of one client, if it is here, or ends the streams of a user.
 pub(crate) type Deliver = Box<dyn Fn(Private) + Send + Sync>;
 
-/// Tells streams how the backplane is reached now.
+/// Notifies streams of the backplane's status.
 pub(crate) type TellLink = Box<dyn Fn(Status) + Send + Sync>;
 
 pub(crate) struct Replication {
     pub(super) hub: Arc<Hub>,
     pub(super) backplane: Arc<dyn Backplane>,
-    /// Where it was started.
+    /// The runtime on which the backplane was started.
     pub(super) runtime: OnceLock<Handle>,
-    /// Arrivals are taken one after the other: the head must not pass an event that is not in its ring yet.
+    /// Arrivals are accepted one after the other, because the head must not pass an event that is not in its ring yet.
     pub(super) order: Mutex<()>,
     /// Signalled when the head has been raised.
     pub(super) arrived: Notify,
     pub(super) fetches: Semaphore,
-    /// Room for what is fetched, in KiB.
+    /// Room for fetched events, in KiB.
     pub(super) room: Semaphore,
     pub(super) watches: WatchQueue,
-    /// Topics are watched anew, or not watched any more: one after the other.
+    /// Held to watch topics again or to unwatch them, one after the other.
     pub(super) auditing: tokio::sync::Mutex<()>,
     pub(super) deliver: Deliver,
-    /// What is for one client alone, in the order of its numbers.
+    /// Messages for one client alone, or for this server, in the order of their numbers.
     pub(super) private: Mutex<VecDeque<Private>>,
-    /// Held by who hands it over: one after the other.
+    /// Held while these messages are delivered, so that they keep their order.
     pub(super) delivering: Mutex<()>,
     pub(super) tell_link: TellLink,
-    /// Ends what runs beside.
+    /// Ends the background tasks.
     pub(super) stopped: CancellationToken,
 }
 
@@ -149,11 +153,11 @@ impl Replication {
         }
     }
 
-    /// Connects the backplane. Only the first call counts.
+    /// Connects the backplane. Only the first call has an effect.
     pub(crate) async fn start(self: &Arc<Self>) -> Result<(), BackplaneError> {
         let hub = &self.hub;
         let started = self.backplane.start(self.startup()).await?;
-        // What has arrived since may be of this sequence.
+        // Events that have arrived since may already be of this sequence.
         let woken = {
             let _order = lock(&self.order);
             if hub.epoch() == started.newest.epoch() {
@@ -164,7 +168,7 @@ impl Replication {
             }
         };
         woken.into_iter().for_each(Wakers::wake);
-        // A second start does not exist.
+        // `start` is called only once.
         let _ = self.runtime.set(Handle::current());
         let names = [nodes::topic_of(hub.node), nodes::USERS.to_owned()];
         let own = hub.topics.open_own(names, hub.epoch(), hub.options());
@@ -196,7 +200,7 @@ impl Replication {
         startup.with_limits(move |topic| nodes::limits_of(topic, hub.options()))
     }
 
-    /// Disconnects it, after everything else.
+    /// Disconnects the backplane, after everything else.
     pub(crate) async fn stop(&self) {
         self.stopped.cancel();
         let stop = timeout(TIMEOUT, self.backplane.stop());
@@ -206,7 +210,7 @@ impl Replication {
         }
     }
 
-    /// How the backplane is reached; down until it is started.
+    /// Returns whether the backplane can be reached. It is down until it is started.
     pub(crate) fn status(&self) -> Status {
         match self.runtime.get() {
             Some(_) if !self.stopped.is_cancelled() => self.backplane.status(),
@@ -214,8 +218,8 @@ impl Replication {
         }
     }
 
-    /// The backplane, if it is started and can be reached: it is promised that nothing is asked of it before, and everybody else that
-    /// they need not wait in vain.
+    /// Returns the backplane if it is started and can be reached. Implementors rely on not being called before, and
+    /// callers on not having to wait in vain.
     pub(crate) fn reached(&self) -> Result<&dyn Backplane, BackplaneError> {
         let down = |text: &str| Err(BackplaneError::new(BackplaneErrorKind::Down, text));
         if self.runtime.get().is_none() {
@@ -245,7 +249,7 @@ impl Replication {
         Ok(id)
     }
 
-    /// Publishes all in this order, each as if it were alone.
+    /// Publishes all events in this order, each as if it were alone.
     pub(crate) async fn publish_all(
         &self,
         publications: &[(String, Publication)],
@@ -261,7 +265,7 @@ impl Replication {
         for chunk in publications.chunks(BATCH) {
             answers.extend(self.publish_chunk(backplane, chunk).await);
         }
-        // Arrivals are in order: with the last that is read here all are here.
+        // Arrivals are in order, so when the last one that is read here has arrived, all have.
         let published = answers.iter().zip(publications).rev();
         let mut published = published.filter_map(|(answer, (topic, _))| {
             let id = *answer.as_ref().ok()?;
@@ -273,7 +277,7 @@ impl Replication {
         answers
     }
 
-    /// What is not answered in time is unknown.
+    /// Publishes a batch. Events without an answer in time have an unknown outcome.
     async fn publish_chunk(
         &self,
         backplane: &dyn Backplane,
@@ -303,7 +307,7 @@ impl Replication {
             .with_key(key)
     }
 
-    /// Waits until what was published can be read here, if somebody reads its topic here.
+    /// Waits until a published event can be read here, if its topic is read here.
     async fn until_here(&self, topic: &str, id: EventId) {
         if !self.has_arrived(id) && self.is_read_here(topic) {
             self.until_arrived(id).await;
@@ -331,7 +335,7 @@ impl Replication {
     }
 }
 
-/// What the backplane answers in time; else an error of this kind.
+/// Returns the backplane's answer, or an error of this kind if it takes too long.
 pub(super) async fn within<T>(
     limit: Duration,
     kind: BackplaneErrorKind,

@@ -1,4 +1,4 @@
-//! What a backplane hands to a hub, and where.
+//! The events that a backplane hands to a hub, and the sink that receives them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,72 +7,73 @@ use helios_core::hub::EventId;
 
 use super::questions::{PastEvent, Status};
 
-/// What a backplane hands to a hub.
+/// A message from a backplane to a hub.
 ///
 /// ```
 /// use helios::backplane::BackplaneEvent;
 /// use helios::sse::EventId;
 ///
-/// // The link was torn, and is up again.
+/// // The link broke, and is up again.
 /// let torn = BackplaneEvent::torn(EventId::new(1, 7));
 /// # assert!(matches!(torn, BackplaneEvent::Torn { newest, .. } if newest.seq() == 7));
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum BackplaneEvent<'a> {
-    /// Something was published.
+    /// An event was published.
     #[non_exhaustive]
     Event {
-        /// Where.
+        /// The topic.
         topic: &'a str,
-        /// What.
+        /// The event.
         event: PastEvent,
-        /// The id of the topic's event before it. `None` if there was none, or if it is not known: then nothing shows
-        /// that an event before this one was lost.
+        /// The id of the topic's previous event. `None` if there was none, or if it is not known. In that case the hub
+        /// cannot notice the loss of the previous event.
         prev: Option<EventId>,
     },
     /// Events of this topic may be missing here.
     #[non_exhaustive]
     Gap {
-        /// Which.
+        /// The topic.
         topic: &'a str,
         /// As in [`Self::Torn`].
         newest: EventId,
     },
-    /// Events of any watched topic may be missing here: the link was torn. This is not the same as a [`Self::Gap`] for each
-    /// topic in turn: a reader of two topics must not go on in the one while the loss in the other is not known yet.
+    /// Events of any watched topic may be missing here, because the link broke. This is not the same as a [`Self::Gap`]
+    /// for each topic in turn. A reader of two topics must not continue in one while the loss in the other is still
+    /// unknown.
     #[non_exhaustive]
     Torn {
-        /// The newest id given out at this place in what the link carries: every greater one of a watched topic will be
-        /// handed over, and what is up to it will not any more.
+        /// The newest id that was assigned at this place among the events. Every later event of a watched topic will be
+        /// handed over, and no event up to this id will be any more.
         newest: EventId,
     },
-    /// The backplane is reached in another way than before. A link that comes up again after it may have lost something says
-    /// [`Self::Torn`], too.
+    /// The status of the backplane has changed. If a link may have lost events before it came up again, it also hands
+    /// over [`Self::Torn`].
     Link(Status),
 }
 
 impl<'a> BackplaneEvent<'a> {
-    /// Something was published to a topic, behind its event `prev`.
+    /// Creates the message for an event that was published to a topic after its event `prev`.
     #[must_use]
     pub const fn event(topic: &'a str, event: PastEvent, prev: Option<EventId>) -> Self {
         Self::Event { topic, event, prev }
     }
 
-    /// Events of a topic may be missing up to this id.
+    /// Creates the message that events of a topic may be missing up to this id.
     #[must_use]
     pub const fn gap(topic: &'a str, newest: EventId) -> Self {
         Self::Gap { topic, newest }
     }
 
-    /// Events of all topics may be missing up to this id.
+    /// Creates the message that events of all topics may be missing up to this id.
     #[must_use]
     pub const fn torn(newest: EventId) -> Self {
         Self::Torn { newest }
     }
 }
 
-/// Where a backplane hands events to a hub. It is cheap to clone; what is handed to it is taken in order.
+/// The sink to which a backplane hands events for a hub. It is cheap to clone, and accepts events in order.
 ///
 /// ```
 /// use helios::backplane::{BackplaneEvent, BackplaneSink, PastEvent};
@@ -80,7 +81,7 @@ impl<'a> BackplaneEvent<'a> {
 /// async fn deliver(mut link: tokio::sync::mpsc::Receiver<(String, PastEvent)>, sink: BackplaneSink) {
 ///     while let Some((topic, event)) = link.recv().await {
 ///         if !sink.accept(BackplaneEvent::event(&topic, event, None)) {
-///             return; // the hub is gone
+///             return; // the hub was dropped
 ///         }
 ///     }
 /// }
@@ -91,7 +92,8 @@ pub struct BackplaneSink {
 }
 
 impl BackplaneSink {
-    /// A sink of one's own, for tests of a backplane or to stand between one and its hub. It says whether it still takes events.
+    /// Creates a sink of your own, for tests of a backplane or to stand between a backplane and its hub. `accept`
+    /// returns whether it still accepts events.
     #[must_use]
     pub fn new(accept: impl Fn(BackplaneEvent<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self {
@@ -99,8 +101,8 @@ impl BackplaneSink {
         }
     }
 
-    /// Takes an event in. It never waits, and calls nothing of the backplane before it returns. False when the hub is gone, and the
-    /// link may end.
+    /// Hands an event to the hub. Never waits, and calls nothing of the backplane before it returns. Returns false if
+    /// the hub was dropped, so that the link may end.
     pub fn accept(&self, event: BackplaneEvent<'_>) -> bool {
         (self.accept)(event)
     }

@@ -1,4 +1,4 @@
-//! Where members of topics are kept.
+//! The tables that keep the members of topics.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -11,32 +11,34 @@ use tokio::time::Instant;
 use crate::future::BoxFuture;
 use crate::sync::lock;
 
-/// Changes that are handed out at once.
+/// The most changes returned at once.
 const MOST: usize = 256;
 
-/// Keeps the members of topics for all nodes of a backplane: [`Backplane::tables`](super::Backplane::tables). [`LocalTables`] is one, in
-/// memory, and the reference for all others.
+/// Keeps the members of topics for all nodes of a backplane, see [`Backplane::tables`](super::Backplane::tables).
+/// [`LocalTables`] is an implementation in memory, and the reference for all others.
 ///
 /// # What an implementor guarantees
 ///
-/// * **One step.** Each call happens as a whole or not at all, and one after the other with all calls for the same topic. So it can be one
-///   script of a store.
+/// * **One step.** Each call happens as a whole or not at all, and all calls for a topic happen one after the other. So
+///   a call can be one script of a store.
 /// * **Clock.** Leases and graces run by the store's clock, never by a node's. A lease lasts for 15 seconds.
-/// * **What is owed.** Beside the rows of a member the store keeps what its topic was told of it last: nothing, or the data of a
-///   [`Joined`](helios_core::presence::table::MemberChangeKind::Joined) or
-///   [`Updated`](helios_core::presence::table::MemberChangeKind::Updated). A member is there while it has a row or its grace lasts; the newest row's data counts. As long as
-///   the two differ, and nobody is telling a change of that member, [`put`](Self::put), [`remove`](Self::remove), [`told`](Self::told) and
-///   [`reap`](Self::reap) hand out the change, to the lease that calls: it is the teller of that member until it calls `told` with the
-///   change.
-/// * **Lost answers.** The teller of a change is handed it again when it calls `put` or `remove` for that member, and by `reap`.
-/// * **Dead tellers.** A change whose teller's lease has run out is handed out by `reap` again, with the same
-///   [version](MemberChange::version): the node publishes it with that as its key, so it is published once.
-/// * **Versions** are not given out twice while the backplane remembers keys of published events, over a restart, too.
-/// * **Comparison.** A row belongs to a [lease](Lease). A call with one lease never removes a row of another one, but that `put` takes the
-///   place of rows of the same node's older incarnations.
+/// * **Pending changes.** Besides the rows of a member, the store keeps what was last published about it. That is
+///   nothing, or the data of a [`Joined`](helios_core::presence::table::MemberChangeKind::Joined) or
+///   [`Updated`](helios_core::presence::table::MemberChangeKind::Updated). A member is present while it has a row or
+///   its grace lasts. The data of its newest row counts. As long as the two differ, and no lease is publishing a change
+///   of that member, [`put`](Self::put), [`remove`](Self::remove), [`told`](Self::told) and [`reap`](Self::reap) return
+///   the change to the calling lease. That lease is the publisher of the change until it calls `told` with it.
+/// * **Lost answers.** The publisher of a change gets it again when it calls `put` or `remove` for that member, and
+///   from `reap`.
+/// * **Dead publishers.** If the lease of a publisher has expired, `reap` returns the change again, with the same
+///   [version](MemberChange::version). The node publishes it with the version as its key, so it is published once.
+/// * **Versions** are never assigned twice while the backplane remembers keys of published events, even after a
+///   restart.
+/// * **Comparison.** A row belongs to a [lease](Lease). A call with one lease never removes a row of another one,
+///   except that `put` replaces rows of older incarnations of the same node.
 ///
-/// All futures may be dropped half-way, and are after 5 seconds: what was asked may have happened. `put` and `remove` are then asked again.
-/// Nothing is asked before the backplane is started, nor while it is down.
+/// All futures may be dropped half-way, and the hub drops them after 5 seconds. The call may still have happened. `put`
+/// and `remove` are then called again. Nothing is called before the backplane has started, or while it is down.
 ///
 /// ```
 /// use helios::backplane::{LocalTables, NodeId, PutAnswer, Tables};
@@ -46,7 +48,7 @@ const MOST: usize = 256;
 /// let tables = LocalTables::new();
 /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
 /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
-/// // Here it is published.
+/// // Publish the change here.
 /// assert_eq!(tables.told(lease, &joined).await?, None);
 /// assert_eq!(tables.read("room:tea").await?.len(), 1);
 /// let left = tables.remove(lease, "room:tea", "ann", Duration::ZERO).await?;
@@ -55,24 +57,25 @@ const MOST: usize = 256;
 /// # }
 /// ```
 pub trait Tables: Send + Sync {
-    /// Renews a node's lease for another 15 seconds. One that has run out, or that is not known, is over for good: then, and if none is
-    /// named, it begins another one, whose incarnation is greater than all before.
+    /// Renews a node's lease for another 15 seconds. A lease that has expired, or that is not known, is over for good.
+    /// In that case, and if no incarnation is named, another lease begins, whose incarnation is greater than all
+    /// before.
     ///
     /// # Errors
     ///
-    /// An error counts as not renewed.
+    /// After an error, the lease counts as not renewed.
     fn lease(
         &self,
         node: NodeId,
         incarnation: Option<u64>,
     ) -> BoxFuture<'_, Result<Lease, BackplaneError>>;
 
-    /// Puts the row of a member, with its data as JSON, in place of the one that this node has. The member's grace is over. A
-    /// topic that has `most` members takes no other.
+    /// Puts the row of a member, with its data as JSON, in place of the row that this node has. This ends the member's
+    /// grace. A topic that has `most` members accepts no other.
     ///
     /// # Errors
     ///
-    /// An error means that the row may be there or not.
+    /// After an error, the row may be there or not.
     fn put<'a>(
         &'a self,
         lease: Lease,
@@ -82,12 +85,12 @@ pub trait Tables: Send + Sync {
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>>;
 
-    /// Removes the row that this very lease has of a member. If it was the last one, the member stays for the grace, without a row. If the grace
-    /// is zero, a member without a row leaves at once.
+    /// Removes the row that exactly this lease has of a member. If it was the last row, the member stays for the grace
+    /// without a row. If the grace is zero, a member without a row leaves at once.
     ///
     /// # Errors
     ///
-    /// An error means that the row may be there or not.
+    /// After an error, the row may be there or not.
     fn remove<'a>(
         &'a self,
         lease: Lease,
@@ -96,37 +99,38 @@ pub trait Tables: Send + Sync {
         grace: Duration,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>>;
 
-    /// Notes that a change was told, if this lease is still its teller, and hands out the next one of that member.
+    /// Records that a change was published, if this lease is still its publisher, and returns the next change of that
+    /// member.
     ///
     /// # Errors
     ///
-    /// It is asked again; the change was told.
+    /// After an error, the hub calls this again. The change was published.
     fn told<'a>(
         &'a self,
         lease: Lease,
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>>;
 
-    /// The members of a topic, in the order of their keys. One whose leases were all renewed more than 7.5 seconds ago is
-    /// unconfirmed.
+    /// Returns the members of a topic, in the order of their keys. A member is unconfirmed if all of its leases were
+    /// renewed more than 7.5 seconds ago.
     ///
     /// # Errors
     ///
-    /// An error goes to whoever asks, or an older answer does.
+    /// The caller receives the error, or an older result.
     fn read<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<MemberRow>, BackplaneError>>;
 
-    /// Removes rows whose leases have run out, and members whose grace has, and hands out what is to be told of that to this lease, which is
-    /// alive: at most 256 changes. It is asked every 5 seconds, at once again while it hands out as many, and when a grace of this
-    /// node's ends.
+    /// Removes rows whose leases have expired and members whose grace has ended, and returns at most 256 changes for
+    /// this lease to publish. The lease is alive. Called every 5 seconds, again at once after a full batch, and when a
+    /// grace of this node ends.
     ///
     /// # Errors
     ///
-    /// It is asked again.
+    /// After an error, the hub calls this again.
     fn reap(&self, lease: Lease) -> BoxFuture<'_, Result<Vec<MemberChange>, BackplaneError>>;
 }
 
-/// Keeps members in the memory of this process: for a backplane of one process, or one that is shared within a test. It ages by tokio's
-/// time.
+/// Keeps members in the memory of this process, for a backplane of one process, or for one that is shared within a
+/// test. It ages by tokio's time.
 ///
 /// ```
 /// use helios::backplane::{LocalTables, Tables};
@@ -139,16 +143,16 @@ pub trait Tables: Send + Sync {
 #[derive(Debug)]
 pub struct LocalTables {
     table: Mutex<Table>,
-    /// Its clock began then.
+    /// The time at which its clock began.
     began: (Duration, Instant),
 }
 
 impl LocalTables {
-    /// Tables without a member.
+    /// Creates empty tables.
     #[must_use]
     pub fn new() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        // Keys of what was published may outlive the process.
+        // Random, because keys of published events may outlive the process.
         let version = fastrand::u64(..1 << 62);
         Self {
             table: Mutex::new(Table::new(version)),
@@ -156,8 +160,9 @@ impl LocalTables {
         }
     }
 
-    /// Takes over a member that its topic was told of by a process before this one: topic, key, data as JSON, and since when it was there. If
-    /// it does not appear within 15 seconds, it is lost. It is for a backplane whose events outlive the process.
+    /// Restores a member that an earlier process published to the topic, with its topic, key, data as JSON, and time of
+    /// joining. If it does not appear within 15 seconds, it is reported as lost. This is for a backplane whose events
+    /// outlive the process.
     ///
     /// ```
     /// use helios::backplane::{LocalTables, Tables};
@@ -181,13 +186,13 @@ impl LocalTables {
         at + instant.elapsed()
     }
 
-    /// Asks when the answer is awaited.
+    /// Runs `ask` when the answer is awaited.
     fn ask<'a, T>(
         &'a self,
         ask: impl FnOnce(&mut Table, Duration) -> T + Send + 'a,
     ) -> BoxFuture<'a, Result<T, BackplaneError>> {
         Box::pin(async move {
-            // Under the lock, so that time never goes back.
+            // Read the time under the lock, so that it never goes back.
             let mut table = lock(&self.table);
             Ok(ask(&mut table, self.now()))
         })

@@ -1,7 +1,7 @@
-//! Which topics the backplane hands over.
+//! Selects the topics whose events the backplane hands over.
 //!
-//! Those that wait at the same time are asked for together: thousands of clients that come back at once join the same and
-//! other topics, and a question for each would be a journey for each.
+//! Topics that wait at the same time are watched with one call. When thousands of clients come back at once, they join
+//! the same topics and others, and each call is a round trip.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,13 +26,13 @@ use crate::sse::hub::feed::{Behind, Feed};
 use crate::sse::hub::topics::Topic;
 use crate::sync::lock;
 
-/// Topics of one question.
+/// The most topics of one call.
 pub(crate) const SLICE: usize = 256;
 
-/// Questions under way. What is asked for meanwhile waits, and is asked for together.
+/// The most calls at the same time. Further topics wait, and are watched together.
 const QUESTIONS: usize = 4;
 
-/// How often all topics are watched anew.
+/// How often all topics are watched again.
 const AUDIT: Duration = Duration::from_secs(30);
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ struct Wanted {
 }
 
 impl WatchQueue {
-    /// True if the caller is to see to it that questions are asked.
+    /// Returns true if the caller has to start a task that makes the calls.
     fn push(&self, wanted: Wanted) -> bool {
         let mut waiting = lock(&self.0);
         waiting.topics.push_back(wanted);
@@ -63,14 +63,14 @@ impl WatchQueue {
     }
 }
 
-/// Somebody who asks questions, counted until there are no more, or it is dropped with its runtime.
+/// A task that makes the calls. It is counted until no topics are left, or until it is dropped with its runtime.
 struct Asker {
     replication: Arc<Replication>,
     has_stopped: bool,
 }
 
 impl Asker {
-    /// The topics of the next question. If there are none it asks no more: whoever comes later asks itself.
+    /// Returns the topics of the next call. If there are none, the task stops, and the next topic starts another.
     fn next(&mut self) -> Option<Vec<Wanted>> {
         let mut waiting = lock(&self.replication.watches.0);
         let count = waiting.topics.len().min(SLICE);
@@ -88,20 +88,20 @@ impl Drop for Asker {
         if !self.has_stopped {
             let mut waiting = lock(&self.replication.watches.0);
             waiting.questions -= 1;
-            // Who waits is told so, as the answer to them is dropped.
+            // Dropping the topics drops their answers, so the waiting callers fail.
             waiting.topics.clear();
         }
     }
 }
 
 impl Replication {
-    /// Asks for the topic's events, unless that was done before.
+    /// Starts to watch the topic, unless it is watched already.
     pub(crate) async fn watch(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), SseError> {
         self.try_watch(topic).await.map_err(SseError::Backplane)
     }
 
-    /// One question for a topic is under way at a time, whatever becomes of whoever has asked: a second one whose answer comes first
-    /// would be undone by the failure of the first.
+    /// Starts to watch a topic. Only one call for a topic is under way at a time, even if its caller is dropped.
+    /// Otherwise a second call that is answered first would be undone when the first one fails.
     pub(super) async fn try_watch(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
@@ -115,7 +115,7 @@ impl Replication {
         self.spawn(async move {
             let ask = || async {
                 match answer.is_closed() {
-                    // Nobody waits any more.
+                    // No caller waits any more.
                     true => Err(BackplaneErrorKind::Down.into()),
                     false => this.ask(&topic).await,
                 }
@@ -123,12 +123,12 @@ impl Replication {
             let watched = topic.watched.get_or_try_init(ask).await.map(drop);
             let _ = answer.send(watched);
         });
-        // The question before may fail first.
+        // An earlier call for the topic may fail first.
         let answered = async { answered.await.unwrap_or_else(|_| Err(gone())) };
         within(2 * TIMEOUT, BackplaneErrorKind::Down, answered).await
     }
 
-    /// Waits for a question that may be for other topics, too.
+    /// Waits for a call that may be for other topics, too.
     async fn ask(self: &Arc<Self>, topic: &Arc<Topic>) -> Result<(), BackplaneError> {
         let (answer, answered) = oneshot::channel();
         let wanted = Wanted {
@@ -144,7 +144,7 @@ impl Replication {
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Runs it where the backplane was started: another runtime may end before.
+    /// Runs a task on the runtime where the backplane was started, because another runtime may end before.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = self.runtime.get().cloned();
         match runtime.or_else(|| Handle::try_current().ok()) {
@@ -175,7 +175,8 @@ impl Replication {
         }
     }
 
-    /// Asks for these topics once, and takes the answer in. False if that has become void since it was asked for.
+    /// Watches these topics with one call, and applies the answer. Returns false if the answer has become void
+    /// meanwhile.
     async fn question(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<bool, BackplaneError> {
         let epoch = self.hub.epoch();
         let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
@@ -184,7 +185,7 @@ impl Replication {
         Ok(self.watched(topics, epoch, &watched))
     }
 
-    /// What was asked for in vain is not watched, unless another question was answered.
+    /// Marks topics as unwatched after a failed call, unless another call was answered.
     fn give_up(&self, topics: &[Arc<Topic>]) {
         for topic in topics {
             let mut state = topic.lock();
@@ -194,7 +195,8 @@ impl Replication {
         }
     }
 
-    /// The topics are watched, from the event behind the answer's id on. False if that has become void since it was asked for.
+    /// Marks the topics as watched, from the event after the answer's id on. Returns false if the answer has become
+    /// void meanwhile.
     fn watched(self: &Arc<Self>, topics: &[Arc<Topic>], asked_in: u64, answer: &Watched) -> bool {
         let (hub, id) = (&self.hub, answer.newest);
         let mut aftermath = Aftermath::default();
@@ -225,7 +227,7 @@ impl Replication {
         answer: &WatchedTopic,
         aftermath: &mut Aftermath,
     ) {
-        // What is behind the answer's place comes by itself.
+        // Events after the answer's place arrive on their own.
         let is_told = |id: &EventId| newest.is_after(*id) == Some(true) || *id == newest;
         let last = answer.last.filter(is_told);
         let finish = answer.finish.as_ref().filter(|finish| is_told(&finish.id));
@@ -237,14 +239,14 @@ impl Replication {
                 Feed::Live => {
                     let is_lost = last.is_some_and(|last| last.seq() > state.ring.last());
                     if !is_lost && finish.is_some() && !state.ring.is_finished() {
-                        // The end was lost, and readers have been told that something was.
+                        // The end was lost, and readers have been notified of a loss before.
                         aftermath.all_woken.push(topic.begin_round(&mut state));
                         state.ring.finish_behind(self.hub.now());
                     }
                     drop(state);
                     if is_lost {
                         let (name, backplane) = (&*topic.name, self.backplane.name());
-                        tracing::warn!(backplane, topic = name, "an event was lost on its way");
+                        tracing::warn!(backplane, topic = name, "an event was lost");
                         self.fell_behind(Arc::clone(topic), aftermath);
                     }
                     false
@@ -256,7 +258,7 @@ impl Replication {
         }
     }
 
-    /// The first answer to a topic.
+    /// Applies the first answer for a topic.
     fn begin(
         &self,
         topic: &Arc<Topic>,
@@ -274,8 +276,8 @@ impl Replication {
         });
         let mut state = topic.lock();
         aftermath.all_woken.push(topic.begin_round(&mut state));
-        // Nothing of the topic is between its last event and the answer, nor behind its end: that is all there is to know from
-        // there on.
+        // No event of the topic lies between its last event and the answer, nor after its end, so the topic is
+        // complete from there on.
         let floor = match (&end, last) {
             (Some((seq, ..)), _) => seq.saturating_sub(1),
             (None, Some(last)) => last.seq(),
@@ -298,25 +300,26 @@ impl Replication {
         }
     }
 
-    /// Nobody reads these topics here any more. Also a backplane that is down has to forget them, or it watches them when it is back.
+    /// Stops watching topics that have no readers here. A backplane that is down also has to forget them, or it would
+    /// watch them when it is back.
     pub(crate) async fn unwatch(&self, topics: &[Arc<Topic>]) {
         if self.runtime.get().is_none() {
             return;
         }
-        // An audit must not watch anew what is not read any more.
+        // An audit must not watch these topics again.
         let _no_audit = self.auditing.lock().await;
         let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
         let unwatched = unwatch(&*self.backplane, &names);
         caught_in("a backplane's `unwatch`", unwatched).await;
     }
 
-    /// Watches all topics anew, every now and then, until this is stopped.
+    /// Watches all topics again at intervals, until the replication is stopped.
     pub(super) fn keep_watched(self: &Arc<Self>) {
         let (replication, stopped) = (Arc::downgrade(self), self.stopped.clone());
         let auditing = async move {
             let mut audits = interval(AUDIT);
             audits.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first is at once.
+            // The first tick is immediate.
             audits.tick().await;
             loop {
                 audits.tick().await;
@@ -329,21 +332,21 @@ impl Replication {
         tokio::spawn(stopped.run_until_cancelled_owned(auditing));
     }
 
-    /// Finds what was lost behind the last event that has arrived of a topic.
+    /// Finds events that were lost after the last event of a topic that has arrived.
     async fn audit(self: &Arc<Self>) {
         for slice in self.hub.topics.all().chunks(SLICE) {
             let Ok(backplane) = self.reached() else {
                 return;
             };
-            // What has become void is looked at the next time.
+            // A void answer is left to the next audit.
             if let Err(error) = self.watch_anew(slice).await {
                 let (error, backplane) = (with_causes(&error), backplane.name());
-                tracing::warn!(backplane, error, "topics were not watched anew");
+                tracing::warn!(backplane, error, "topics were not watched again");
             }
         }
     }
 
-    /// Watches those of the topics anew that are live. False if the answer has become void.
+    /// Watches the live ones of these topics again. Returns false if the answer has become void.
     async fn watch_anew(self: &Arc<Self>, topics: &[Arc<Topic>]) -> Result<bool, BackplaneError> {
         let _no_unwatch = self.auditing.lock().await;
         let live: Vec<_> = topics
@@ -357,7 +360,8 @@ impl Replication {
         }
     }
 
-    /// Learns whether the topic has ended: its end may be among what was lost. Where nobody answers, the audit finds it.
+    /// Checks whether the topic has ended, because its end may be among the lost events. If there is no answer, the
+    /// audit finds it.
     pub(super) async fn look_for_end(self: &Arc<Self>, topic: &Arc<Topic>) {
         for pause in [Duration::ZERO, SECOND, 2 * SECOND, 4 * SECOND] {
             sleep(pause).await;
@@ -380,7 +384,7 @@ async fn ask_for_all(mut asker: Asker) {
         let watched = caught_in("a backplane's `watch`", replication.watch_slice(&topics)).await;
         match watched {
             Some(watched) => wanted.into_iter().for_each(|wanted| {
-                // Whoever wanted it may be gone.
+                // The caller may have been dropped.
                 let _ = wanted.answer.send(watched.clone());
             }),
             None => replication.give_up(&topics),
@@ -388,7 +392,7 @@ async fn ask_for_all(mut asker: Asker) {
     }
 }
 
-/// What arrives before the answer has to wait for it.
+/// Makes events that arrive before the answer wait for it.
 fn await_answer(topic: &Topic) {
     let mut state = topic.lock();
     if matches!(state.feed, Feed::Off) {

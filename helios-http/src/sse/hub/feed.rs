@@ -1,4 +1,4 @@
-//! What a backplane gives a topic, as far as the topic remembers it.
+//! The state of a topic's events from the backplane.
 
 use std::collections::VecDeque;
 
@@ -11,24 +11,24 @@ pub(crate) struct Arrival {
     pub(crate) publication: Publication,
 }
 
-/// What becomes of a topic's events that arrive.
+/// How a topic handles events that arrive.
 pub(crate) enum Feed {
-    /// They are for nobody: the topic is not watched, or not any more.
+    /// They are ignored, because the topic is not watched.
     Off,
     /// They are put into the ring.
     Live,
-    /// They wait: the watch is not answered yet, or earlier ones are missing.
+    /// They wait, because the watch has no answer yet, or because earlier events are missing.
     Behind(Behind),
 }
 
-/// A topic that waits for what is missing. Its readers read nothing above the newest event that it has.
+/// A topic that waits for missing events. Its readers read nothing above the newest event that it has.
 pub(crate) struct Behind {
-    /// The hub's head when the readers were held: what turns up now and is not above it is late.
+    /// The hub's head when the readers were held. Events that arrive now and are not above it are late.
     pub(crate) since: u64,
     pub(crate) arrivals: VecDeque<Arrival>,
-    /// More may be missing than what was asked for last.
+    /// Whether more events may be missing than were last requested.
     pub(crate) torn: bool,
-    /// The watch is not answered yet.
+    /// Whether the watch has no answer yet.
     pub(crate) is_asked: bool,
 }
 
@@ -42,7 +42,7 @@ impl Behind {
         }
     }
 
-    /// A topic of which the backplane is asked to hand over the events.
+    /// Creates the state of a topic that the backplane is asked to watch.
     pub(crate) fn asked() -> Self {
         Self {
             is_asked: true,
@@ -56,7 +56,7 @@ impl Feed {
         matches!(self, Self::Behind(_))
     }
 
-    /// The number up to which events are missing before the first arrival that waits.
+    /// Returns the number up to which events are missing before the first waiting arrival.
     pub(crate) fn first_missing(&self) -> Option<u64> {
         let Self::Behind(behind) = self else {
             return None;
@@ -65,7 +65,7 @@ impl Feed {
         Some(first.prev.unwrap_or(first.seq.saturating_sub(1)))
     }
 
-    /// Takes what waits, if there is something to wait for, and waits no more.
+    /// Stops waiting, and returns what has waited, if the topic was waiting.
     pub(crate) fn go_on(&mut self) -> Option<Behind> {
         match std::mem::replace(self, Self::Live) {
             Self::Behind(behind) => Some(behind),
@@ -76,7 +76,8 @@ impl Feed {
         }
     }
 
-    /// Another sequence begins: what has arrived of the old one is void. Whoever fetches what is missing asks again.
+    /// Begins another sequence. Events that have arrived of the old one are void. The task that fetches missing events
+    /// requests them again.
     pub(crate) fn restart(&mut self) {
         if let Self::Behind(behind) = self {
             *behind = Behind {

@@ -1,4 +1,4 @@
-//! Keys of what was published, so that it is published once.
+//! Keys of published events, so that each is published once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use helios_core::hub::EventId;
 
-/// The most that are remembered: the oldest go first.
+/// The most keys to remember. The oldest are dropped first.
 const MOST: usize = 100_000;
 
 /// The topic and the key.
@@ -16,12 +16,12 @@ type Name = Arc<(String, String)>;
 #[derive(Default)]
 pub(crate) struct Keys {
     ids: HashMap<Name, EventId>,
-    /// With the time at which each was used, the oldest first.
+    /// The keys with the time at which each was used, the oldest first.
     by_age: VecDeque<(Duration, Name)>,
 }
 
 impl Keys {
-    /// The id of what was published with this key at most `kept` before the time `now`; else that which `publish` gives.
+    /// Returns the id of the event published with this key at most `kept` before `now`, or calls `publish`.
     pub(crate) fn once<E>(
         &mut self,
         (topic, key): (&str, &str),
@@ -40,7 +40,7 @@ impl Keys {
         Ok(id)
     }
 
-    /// Forgets what is from before a time, and what is more than so many.
+    /// Drops keys from before a time, and the oldest ones above `most`.
     fn forget(&mut self, before: Duration, most: usize) {
         while let Some((at, _)) = self.by_age.front() {
             if *at >= before && self.by_age.len() <= most {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_published_takes_no_key() {
+    fn an_event_that_was_not_published_uses_no_key() {
         let mut keys = Keys::default();
         let times = (Duration::from_secs(1), Duration::from_secs(1));
         assert!(keys.once(("a", "k"), times, || Err(())).is_err());

@@ -1,16 +1,16 @@
-//! Which node a stream is of, whose handle may be made before any hub knows it.
+//! The node of a stream. A handle may be created before any hub knows it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios_core::sse::NodeId;
 
-/// The node of the only hub that this process has made: 0 if it has made none.
+/// The node of the only hub that this process has created. 0 if it has created none.
 static ONLY: AtomicU64 = AtomicU64::new(0);
 
-/// There are several hubs: a handle may be of any of them, so that other nodes do not find its stream.
+/// Set if there are several hubs. A handle may then belong to any of them, so other nodes do not find its stream.
 const SEVERAL: u64 = u64::MAX;
 
-/// The node of a hub that is made now.
+/// Returns the node of a new hub.
 pub(crate) fn of_new_hub() -> NodeId {
     let node = random();
     let number = u64::from(node.number());
@@ -21,7 +21,7 @@ pub(crate) fn of_new_hub() -> NodeId {
     node
 }
 
-/// The node of a stream that no hub knows yet.
+/// Returns the node of a stream that no hub knows yet.
 pub(crate) fn of_new_stream() -> Option<NodeId> {
     let number = u32::try_from(ONLY.load(Ordering::Acquire)).ok()?;
     NodeId::new(number)

@@ -1,4 +1,4 @@
-//! The topics of a hub: each behind a lock of its own, found by name without a lock that publishers would share.
+//! The topics of a hub. Each has its own lock, and publishers find it by name without a shared lock.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,17 +17,17 @@ use crate::sse::hub::waiters::{Registration, Waiters, Wakers};
 use crate::sse::options::SseOptions;
 use crate::sync::lock;
 
-/// The name of the topic that every connection is in.
+/// The name of the topic that every stream is in.
 pub(crate) const EVERYONE: &str = "*";
 
-/// What servers tell each other is in topics whose names begin so.
+/// The prefix of topics for messages between servers.
 pub(crate) const RESERVED: &str = "helios:";
 
 const LONGEST_NAME: usize = 256;
 
-/// Whether connections may join, and publishers name, a topic of this name.
+/// Checks whether streams may join, and publishers use, a topic of this name.
 pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
-    // A star stands for everybody, or looks like a pattern, which a name is not.
+    // A star means everyone, or looks like a pattern, which a name is not.
     let is_known = name.contains('*') || name.starts_with(RESERVED);
     if name.is_empty() || name.len() > LONGEST_NAME || is_known {
         return Err(SseError::InvalidTopic(name.to_owned()));
@@ -35,32 +35,32 @@ pub(crate) fn check_name(name: &str) -> Result<(), SseError> {
     Ok(())
 }
 
-/// One topic: a ring, and who reads it.
+/// One topic, with its ring and its readers.
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     state: Mutex<TopicState>,
-    /// That of `waiters`, for readers to look at without the lock.
+    /// The round of `waiters`, for readers to check without the lock.
     round: AtomicU64,
-    /// The backplane was asked to send its events here.
+    /// Set when the backplane was asked to send this topic's events here.
     pub(crate) watched: OnceCell<()>,
-    /// Held by who asks the backplane for history, so that many who resume at once ask once.
+    /// Held while the backplane is asked for history, so that many clients that resume at once cause one request.
     pub(crate) reaching_back: tokio::sync::Mutex<()>,
-    /// Signalled when a removed topic may be made anew.
+    /// Signalled when a removed topic may be created again.
     pub(crate) gone: Notify,
 }
 
 pub(crate) struct TopicState {
     pub(crate) ring: Ring,
     waiters: Waiters,
-    /// Connections that are in it.
+    /// The number of streams in it.
     members: usize,
-    /// Turns given so far.
+    /// The number of turns assigned so far.
     turns: u64,
-    /// When it was made, or the last of them has left.
+    /// When it was created, or when its last member left.
     idle_since: Instant,
-    /// It is no longer the topic of its name.
+    /// Whether it is no longer the topic of its name.
     pub(crate) removed: bool,
-    /// What the backplane gives it.
+    /// How it handles events from the backplane.
     pub(crate) feed: Feed,
     /// If the ring's floor is this number, the backplane remembers nothing from before it.
     pub(crate) nothing_before: Option<u64>,
@@ -91,8 +91,8 @@ impl Topic {
         lock(&self.state)
     }
 
-    /// Something is about to change for the topic's readers. This comes first, and before the hub's head says so: a reader
-    /// that finds the round unchanged looks no further.
+    /// Announces a change to the topic's readers. This comes before the change and before the hub's head shows it. A
+    /// reader that finds the round unchanged looks no further.
     pub(crate) fn begin_round(&self, state: &mut TopicState) -> Wakers {
         let woken = state.waiters.take();
         self.round.store(state.waiters.round(), Ordering::Release);
@@ -100,16 +100,16 @@ impl Topic {
     }
 }
 
-/// A stream's membership of a topic, given up when it is dropped.
+/// A stream's membership of a topic. Dropping it leaves the topic.
 pub(crate) struct Membership {
     pub(crate) topic: Arc<Topic>,
-    /// Its turn to be woken among the topic's readers.
+    /// Its place in the order in which the topic's readers are woken.
     turn: u64,
     registration: Option<Registration>,
 }
 
 impl Membership {
-    /// `None` if the topic has been removed meanwhile.
+    /// Returns `None` if the topic has been removed meanwhile.
     pub(crate) fn new(topic: Arc<Topic>) -> Option<Self> {
         let turn = {
             let mut state = topic.lock();
@@ -127,14 +127,14 @@ impl Membership {
         })
     }
 
-    /// Whether it is a membership of the topic that has this name now.
+    /// Whether this is a membership of the current topic with this name.
     pub(crate) fn is_of(&self, name: &str) -> bool {
         *self.topic.name == *name && !self.topic.lock().removed
     }
 }
 
 impl Membership {
-    /// Whether it is of a topic that was asked for by its name, and not of the one that everybody is in.
+    /// Whether the topic was joined by its name, and is not the one that every stream is in.
     pub(crate) fn is_named(&self) -> bool {
         *self.topic.name != *EVERYONE
     }
@@ -184,14 +184,14 @@ impl Drop for Membership {
 pub(crate) struct Topics {
     by_name: papaya::HashMap<Arc<str>, Arc<Topic>>,
     pub(crate) everyone: Arc<Topic>,
-    /// What other servers send to this one, and to all.
+    /// Topics for messages from other servers to this one, and to all.
     own: OnceLock<[Arc<Topic>; 2]>,
     count: AtomicUsize,
-    /// Of removed topics nothing up to this number can be resumed.
+    /// Events of removed topics up to this number cannot be resumed.
     forgotten: AtomicU64,
-    /// What all rings hold, in bytes.
+    /// The size of all rings, in bytes.
     held: AtomicU64,
-    /// Whoever holds it drops what is oldest.
+    /// Held by the publisher that drops the oldest events.
     trimming: Mutex<()>,
 }
 
@@ -209,7 +209,7 @@ impl Topics {
         }
     }
 
-    /// Puts the limits of `options` in force for topics that were published to before.
+    /// Applies the limits of `options` to topics that already exist.
     pub(crate) fn configure(&self, options: &SseOptions) {
         for topic in self.all() {
             let limits = options.history_of(&topic.name);
@@ -229,7 +229,8 @@ impl Topics {
         }
     }
 
-    /// The topics that servers themselves read: they have no readers. The first names count.
+    /// Returns the topics that servers themselves read. They have no other readers. Only the names of the first call
+    /// count.
     pub(crate) fn open_own(
         &self,
         names: [String; 2],
@@ -243,13 +244,13 @@ impl Topics {
         self.own.get_or_init(|| names.map(make))
     }
 
-    /// Whether it is there for as long as the hub.
+    /// Whether the topic lasts as long as the hub.
     fn is_permanent(&self, topic: &Arc<Topic>) -> bool {
         let mut own = self.own.get().into_iter().flatten();
         Arc::ptr_eq(topic, &self.everyone) || own.any(|own| Arc::ptr_eq(topic, own))
     }
 
-    /// The topic of this name, made in this epoch if there is none.
+    /// Returns the topic of this name, and creates it in this epoch if there is none.
     pub(crate) fn open(
         &self,
         name: &str,
@@ -266,7 +267,7 @@ impl Topics {
             return Err(SseError::TooManyTopics { limit });
         }
         let make = || {
-            // Loaded after a topic of this name was taken out, so that its floor covers that one's events.
+            // Loaded after a topic of this name was taken out, so that the floor covers that topic's events.
             let floor = self.forgotten.load(Ordering::Acquire);
             let ring = options.ring(name, EventId::new(epoch, floor));
             Arc::new(Topic::new(name, ring))
@@ -284,7 +285,7 @@ impl Topics {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether this is the topic of its name: removed or not, until it is forgotten.
+    /// Whether this is the topic of its name. A removed topic is, until it is forgotten.
     pub(crate) fn holds(&self, topic: &Arc<Topic>) -> bool {
         let known = self.find(&topic.name);
         known.is_some_and(|known| Arc::ptr_eq(&known, topic))
@@ -298,7 +299,7 @@ impl Topics {
         all
     }
 
-    /// Changes a ring, and keeps count of what all rings hold.
+    /// Changes a ring, and updates the size of all rings.
     pub(crate) fn change<T>(&self, ring: &mut Ring, change: impl FnOnce(&mut Ring) -> T) -> T {
         let before = ring.size();
         let result = change(ring);
@@ -307,15 +308,16 @@ impl Topics {
         result
     }
 
-    /// Drops what has expired, and gives the topics that hold nothing, and that nobody is in or that are finished. They are
-    /// removed: the caller calls [`Topics::forget`] when their names may be used anew.
+    /// Drops expired events, and returns empty topics that have no members or are finished. They are marked as removed.
+    /// The caller calls [`Topics::forget`] when their names may be used again.
     pub(crate) fn sweep(&self, now: Duration, options: &SseOptions) -> Vec<Arc<Topic>> {
         let mut removed = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
             self.change(&mut state.ring, |ring| ring.expire(now));
-            // As long as its history would be kept: who comes back to a quiet topic has missed nothing, and who comes to a
-            // finished one is told. Streams that are still in a finished one get nothing more of it.
+            // A topic stays as long as its history would be kept. A client that comes back to a quiet topic has then
+            // missed nothing, and a client that joins a finished one gets its end. Streams that are still in a finished
+            // topic get nothing more of it.
             let finished_for = state.ring.finished_for(now);
             let idle_for = finished_for.unwrap_or_else(|| state.idle_since.elapsed());
             let kept = idle_for < options.history_of(&topic.name).age;
@@ -324,7 +326,7 @@ impl Topics {
             let unused = !is_used && empty && !kept;
             if unused && !state.removed && !self.is_permanent(&topic) {
                 state.removed = true;
-                // What still arrives would be held by a ring that nobody drops anything from.
+                // Otherwise later events would go into a ring from which nothing is dropped.
                 state.feed = Feed::Off;
                 let last = state.ring.last();
                 self.forgotten.fetch_max(last, Ordering::AcqRel);
@@ -335,7 +337,7 @@ impl Topics {
         removed
     }
 
-    /// Takes a removed topic out, so that its name may be used anew.
+    /// Takes a removed topic out, so that its name may be used again.
     pub(crate) fn forget(&self, topic: &Arc<Topic>) {
         let topics = self.by_name.pin();
         let removed = topics.remove_if(&topic.name, |_, known| Arc::ptr_eq(known, topic));
@@ -345,14 +347,14 @@ impl Topics {
         topic.gone.notify_waiters();
     }
 
-    /// Begins anew at an id of another epoch: nothing that was published up to it is known. Gives who is to be woken to learn it.
+    /// Begins again at an id of another epoch, of which nothing up to that id is known. Returns the readers to wake.
     pub(crate) fn restart(&self, id: EventId) -> Vec<Wakers> {
         let (epoch, floor) = (id.epoch(), id.seq());
         self.forgotten.store(floor, Ordering::Release);
         let mut woken = Vec::new();
         for topic in self.all() {
             let mut state = topic.lock();
-            // It gets nothing more, and its readers cannot be led to what has its name next.
+            // A removed topic gets no more events, and its readers cannot move to the next topic of its name.
             if state.removed {
                 continue;
             }
@@ -367,18 +369,18 @@ impl Topics {
         woken
     }
 
-    /// Gives all readers that wait, whatever for.
+    /// Returns all readers that wait.
     pub(crate) fn wait_no_more(&self) -> Vec<Wakers> {
         let begin_round = |topic: &Arc<Topic>| topic.begin_round(&mut topic.lock());
         self.all().iter().map(begin_round).collect()
     }
 
-    /// Keeps what all rings hold together below `limit` bytes: the oldest events go first.
+    /// Keeps the size of all rings below `limit` bytes by dropping the oldest events.
     pub(crate) fn trim(&self, limit: u64) {
         if self.held.load(Ordering::Acquire) <= limit {
             return;
         }
-        // Another publisher that trims already does it for all.
+        // Another publisher is trimming already.
         let Ok(_trimming) = self.trimming.try_lock() else {
             return;
         };

@@ -4,16 +4,17 @@ use std::task::Waker;
 
 use slab::Slab;
 
-/// The readers that have seen everything. A publish takes them all; a reader registers again when it has caught up.
+/// The readers that have seen everything. A publish removes them all, and a reader registers again when it has caught
+/// up.
 #[derive(Default)]
 pub(crate) struct Waiters {
     readers: Slab<Reader>,
-    /// Counts the takes: a [`Registration`] of an earlier round is void.
+    /// Counts how often the readers were taken. A [`Registration`] of an earlier round is void.
     round: u64,
 }
 
 struct Reader {
-    /// Its turn: the order in which the topic's readers joined.
+    /// The place in the order in which the topic's readers joined.
     turn: u64,
     waker: Waker,
 }
@@ -26,20 +27,21 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Whether its waker has not been taken in any round before this one.
+    /// Whether its waker has not been taken before this round.
     pub(crate) fn is_of(&self, round: u64) -> bool {
         self.round == round
     }
 }
 
-/// The readers that are to be woken, once nothing is locked any more.
+/// The readers to wake after all locks are released.
 #[must_use]
 #[derive(Default)]
 pub(crate) struct Wakers(Slab<Reader>);
 
 impl Wakers {
-    /// In the order in which they came. In the order in which they have read last, which the runtime mixes a little each
-    /// time, a processor would find nothing of thousands of connections where it has just been.
+    /// Wakes the readers in the order in which they joined. The order in which they last read would change a little
+    /// each time, because the runtime mixes it. With thousands of connections, a processor would then find none of them
+    /// in its cache.
     pub(crate) fn wake(self) {
         let mut readers: Vec<_> = self.0.into_iter().map(|(_, reader)| reader).collect();
         readers.sort_unstable_by_key(|reader| reader.turn);
@@ -84,7 +86,7 @@ impl Waiters {
 
     pub(crate) fn take(&mut self) -> Wakers {
         self.round += 1;
-        // Most of them will be back.
+        // Most of them will come back.
         let next = Slab::with_capacity(self.readers.len());
         Wakers(std::mem::replace(&mut self.readers, next))
     }
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_that_come_and_go_take_no_more_room_than_there_are() {
+    fn readers_that_come_and_go_do_not_take_more_room() {
         let mut waiters = Waiters::default();
         for turn in 0..100 {
             let mut registration = None;
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_woken_in_the_order_in_which_they_came() {
+    fn readers_are_woken_in_the_order_in_which_they_joined() {
         let mut waiters = Waiters::default();
         let woken = Arc::default();
         for turn in [3, 1, 2] {

@@ -1,4 +1,4 @@
-//! Refuses options with which nothing could be sent, or everybody would be cut.
+//! Rejects options with which nothing could be sent or every client would be cut.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -17,7 +17,8 @@ impl SseOptions {
         refuse(&self.bounds())
     }
 
-    /// Refuses times that do not fit into a drain: into its `usual` length, or the `longest`.
+    /// Rejects times that do not fit into a drain. `usual` is its usual length, `longest` that of one in which streams
+    /// finish.
     pub(crate) fn check_drain(&self, usual: Duration, longest: Duration) -> Result<(), Error> {
         let over = |time: Option<Duration>, most| time.is_some_and(|time| time > most);
         refuse(&[
@@ -53,12 +54,7 @@ impl SseOptions {
                 "10 ms at least, or `None`",
             ),
             ("stuck_after", short, &self.stuck_after, "10 ms at least"),
-            (
-                "hook_timeout",
-                hook,
-                &self.hook_timeout,
-                "more than no time",
-            ),
+            ("hook_timeout", hook, &self.hook_timeout, "more than zero"),
             (
                 "max_age",
                 !at_least(age) || too_old,

@@ -1,28 +1,28 @@
-//! How the time of a drain is shared out.
+//! How the time of a drain is divided.
 
 use std::time::Duration;
 
 use super::SseOptions;
 
-/// What is left of a drain, at the least, when the streams that may finish have had their time: they have to be told so.
+/// The shortest time left of a drain after streams have had their time to finish. Their clients are notified in it.
 const LAST_PART: Duration = Duration::from_secs(1);
 
-/// How long a stream may take to finish, if nothing says otherwise.
+/// How long a stream may take to finish if no option says otherwise.
 const FINISH_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long the parts of a drain may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DrainTimes {
-    /// Streams are told to reconnect, not all at once.
+    /// For sending clients to reconnect, spread over this time.
     pub(crate) announce: Duration,
-    /// The last of them may say a last word.
+    /// For the last events of the streams closed last.
     pub(crate) grace: Duration,
-    /// Those that may finish do so.
+    /// For the streams that may finish.
     pub(crate) finish: Duration,
 }
 
 impl DrainTimes {
-    /// The most that fits into a drain of this length.
+    /// Returns the longest times that fit into a drain of this length.
     pub(super) fn most(window: Duration) -> Self {
         Self {
             announce: window / 2,
@@ -33,7 +33,7 @@ impl DrainTimes {
 }
 
 impl SseOptions {
-    /// The time of a drain that may take no longer than this.
+    /// Returns the times of a drain that may take no longer than `window`.
     pub(crate) fn drain_times(&self, window: Duration) -> DrainTimes {
         let most = DrainTimes::most(window);
         let grace = self.closing_grace();
@@ -45,7 +45,7 @@ impl SseOptions {
         }
     }
 
-    /// The length of a drain that leaves streams all the time to finish.
+    /// Returns the length of a drain that leaves streams all the time to finish.
     pub(crate) fn longest_drain(&self) -> Duration {
         self.finish_within.unwrap_or(FINISH_WITHIN) + LAST_PART
     }

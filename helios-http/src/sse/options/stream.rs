@@ -1,4 +1,4 @@
-//! The options of a route's streams: what the route says, and where it says nothing, what the server's options say.
+//! The options of a route's streams. Options that a route leaves open come from the server's options.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::{Overload, SseOptions, TICK};
 
-/// What becomes of a stream when the server goes down.
+/// How a stream ends at shutdown.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -17,20 +17,20 @@ use super::{Overload, SseOptions, TICK};
 /// #[server(controllers = [], sse(enabled = true))]
 /// struct App;
 ///
-/// // Every stream of this app is an answer that somebody waits for.
+/// // Every stream of this app is an answer that a client waits for.
 /// let app = Helios::new(App).sse_options(|sse| sse.drain = Some(Drain::Finish));
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drain {
-    /// It may run to its end, for `finish_within` at the most. The default of plain streams.
+    /// The stream may run to its end, for at most `finish_within`. The default of plain streams.
     Finish,
-    /// It ends, and its client comes back to another server. The default of all others.
+    /// The stream ends, and its client reconnects to another server. The default of all others.
     Reconnect,
 }
 
-/// What a stream tells its client of an error that no filter answers.
+/// How a client learns of an error that no filter answers.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -47,38 +47,38 @@ pub enum Drain {
 pub enum OnError {
     /// `event: error`, with problem JSON. The default of streams that are not plain.
     Event,
-    /// Nothing: the response breaks off, which its protocol tells. The default of plain streams, whose clients may take
-    /// every event for data, and every end for a complete answer.
+    /// No event. The response breaks off, which clients detect by the protocol. The default of plain streams, whose
+    /// clients may take every event for data and every clean end for a complete answer.
     BreakOff,
 }
 
-/// What `#[sse(..)]` says of its streams. Durations are in milliseconds.
+/// The options in `#[sse(..)]`. Durations are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamTable {
-    /// A client that has seen the end may have it all again.
+    /// Whether a client that has seen the end may run the stream again.
     pub restart: bool,
-    /// The method may return a handle, which may be in topics.
+    /// Whether the method may return a handle, which may have joined topics.
     pub may_join: bool,
-    /// The method may answer with a response in place of a stream.
+    /// Whether the method may return a response instead of a stream.
     pub may_reply: bool,
-    /// Nothing but the app's events is written.
+    /// Whether only the app's events are written.
     pub plain: Option<bool>,
-    /// What becomes of it when the server goes down.
+    /// How the stream ends at shutdown.
     pub drain: Option<Drain>,
     /// How long the head waits for the first event.
     pub head_after: Option<u64>,
     /// How long a client waits before it reconnects.
     pub retry: Option<u64>,
-    /// Silence after which a comment is sent; 0 turns it off.
+    /// The silence after which a comment is sent. 0 turns it off.
     pub keep_alive: Option<u64>,
-    /// The status of an overload; 200 is that of the event.
+    /// The status of an overload. 200 selects the event.
     pub overload: Option<u16>,
-    /// What is told of an error.
+    /// How a client learns of an error.
     pub on_error: Option<OnError>,
 }
 
 impl StreamTable {
-    /// Says nothing.
+    /// A table that sets nothing.
     pub const EMPTY: Self = Self {
         restart: false,
         may_join: true,
@@ -92,15 +92,15 @@ impl StreamTable {
         on_error: None,
     };
 
-    /// What is wrong with these options, if something is. `options` are what they come to.
+    /// Returns what is wrong with these options, if anything. `options` are the resulting options.
     pub(crate) fn mistake(&self, options: &StreamOptions, verb: Verb) -> Option<&'static str> {
         let reopens = matches!(verb, Verb::Get | Verb::Any);
         let too_short = options.keep_alive.is_some_and(|after| after < TICK);
         let rows = [
             (
                 options.plain && reopens && !options.restart && !self.may_join,
-                "it is plain and has no end that an `EventSource` knows, which would run it again and again: write \
-                 `restart` if that is wanted, return an `SseStream` that joins topics, or write `plain = false`",
+                "it is plain, so an `EventSource` does not see its end and would run it again and again: write \
+                 `restart` if you want that, return an `SseStream` that joins topics, or write `plain = false`",
             ),
             (
                 options.plain && self.retry.is_some(),
@@ -108,7 +108,7 @@ impl StreamTable {
             ),
             (
                 options.plain && self.overload == Some(StatusCode::OK.as_u16()),
-                "a plain stream tells an overload by a status: write `overload = 503`, or `plain = false`",
+                "a plain stream reports an overload with a status: write `overload = 503`, or `plain = false`",
             ),
             (too_short, "`keep_alive` is 10 ms at least, or `false`"),
             (options.retry > super::DAY, "`retry` is a day at the most"),
@@ -122,8 +122,9 @@ impl StreamTable {
     }
 }
 
-/// The options of a route's streams, as they are in force: what `#[sse(..)]` says, else the server's [`SseOptions`]. Found in
-/// the list of routes, whose table shows what differs from the defaults of a route that an `EventSource` reads.
+/// The effective options of a route's streams. Options that `#[sse(..)]` does not set come from the server's
+/// [`SseOptions`]. They are part of the list of routes, whose table shows where they differ from the defaults of a
+/// route for an `EventSource`.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -151,22 +152,22 @@ impl StreamTable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// A client that has seen the end may have it all again.
+    /// Whether a client that has seen the end may run the stream again.
     pub restart: bool,
-    /// Nothing but the app's events and comments is written.
+    /// Whether only the app's events and comments are written.
     pub plain: bool,
-    /// What becomes of the stream when the server goes down.
+    /// How the stream ends at shutdown.
     pub drain: Drain,
-    /// How long the head waits for the first event, an error or the end. `None`: 250 ms for a producer and for a generator that
-    /// may fail, and not at all for others.
+    /// How long the head waits for the first event, an error or the end. `None` means 250 ms for a producer and for a
+    /// generator that may fail, and no wait for others.
     pub head_after: Option<Duration>,
     /// How long a client waits before it reconnects.
     pub retry: Duration,
-    /// The silence after which a comment is sent. `None`: never.
+    /// The silence after which a comment is sent. `None` means never.
     pub keep_alive: Option<Duration>,
-    /// What is answered when there is no room for the stream.
+    /// The response when there is no room for the stream.
     pub overload: Overload,
-    /// What the client is told of an error that no filter answers.
+    /// How the client learns of an error that no filter answers.
     pub on_error: OnError,
 }
 
@@ -197,7 +198,7 @@ impl StreamOptions {
     }
 }
 
-/// A plain stream cannot carry the event.
+/// Returns the response to an overload. A plain stream cannot carry the event.
 fn overload(status: Option<u16>, plain: bool, of_server: Overload) -> Overload {
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     match (status, of_server) {
@@ -209,7 +210,7 @@ fn overload(status: Option<u16>, plain: bool, of_server: Overload) -> Overload {
 }
 
 impl fmt::Display for StreamOptions {
-    /// Lists what differs from the defaults of an `EventSource`'s route.
+    /// Lists the options that differ from the defaults of a route for an `EventSource`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self;
         let other = &Self::new(&StreamTable::EMPTY, Verb::Get, &SseOptions::default());

@@ -1,5 +1,5 @@
-//! Who is in which topic on this node: streams appear and end, and the rows that the tables should have follow. It knows neither lock
-//! nor store.
+//! Members on this node. Streams appear and end, and this determines the rows that the tables should hold. It uses no
+//! lock and no store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use helios_core::presence::table::Lease;
 use helios_core::sse::{ClientId, SseError};
 use tokio::sync::oneshot;
 
-/// The topic and the key.
+/// The topic and the key of a member.
 pub(super) type Name = (Arc<str>, Arc<str>);
 
-/// Told when a row is in the tables, or why it is not.
+/// Receives whether the row is in the tables, or why it is not.
 pub(super) type Waiter = oneshot::Sender<Result<(), SseError>>;
 
-/// What is to be done with a row.
+/// The next request for a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Put { data: Arc<str>, version: u64 },
     Remove { lease: Lease, grace: Duration },
 }
 
-/// What came of putting a row.
+/// The result of putting a row.
 pub(super) enum Outcome {
     Kept,
-    /// Nothing was put.
+    /// No row was put.
     Refused(SseError),
-    /// It may be there.
+    /// The row may be there.
     Unknown(SseError),
-    /// Nothing was put; it will be, under another lease.
+    /// No row was put. It will be, under another lease.
     LeaseLost,
 }
 
@@ -39,31 +39,31 @@ pub(super) struct Local {
     slots: HashMap<Name, Slot>,
     by_stream: HashMap<ClientId, HashMap<Arc<str>, Arc<str>>>,
     version: u64,
-    /// Members that somebody brings up to date.
+    /// The number of members that a task is bringing up to date.
     busy: usize,
 }
 
-/// One member here.
+/// One member on this node.
 #[derive(Default)]
 struct Slot {
-    /// The newest last: its data counts.
+    /// The member's streams, the newest last. The data of the last one counts.
     streams: Vec<(ClientId, Arc<str>)>,
-    /// Of the last change of `streams`.
+    /// The version of the last change of `streams`.
     version: u64,
-    /// The grace of the member, when there is no stream any more.
+    /// The grace of the member when it has no stream any more.
     grace: Duration,
-    /// The row that the tables may have: of which lease, and at which version.
+    /// The row that the tables may hold, by its lease and version.
     row: Option<(Lease, u64)>,
-    /// Somebody brings the tables up to date.
+    /// Whether a task is bringing the tables up to date.
     is_busy: bool,
     waiting: Vec<Waiting>,
 }
 
-/// A stream that is to be told when its row is there.
+/// A stream that waits until its row is in the tables.
 struct Waiting {
     stream: ClientId,
     version: u64,
-    /// Its data before, if it was there.
+    /// The stream's data before, if it was there.
     before: Option<Arc<str>>,
     waiter: Waiter,
 }
@@ -86,7 +86,7 @@ impl Slot {
 }
 
 impl Local {
-    /// A stream appears in a topic, with other data, or as somebody else. Gives the members whose rows change.
+    /// Makes a stream appear in a topic, with other data, or as another member. Returns the members whose rows change.
     pub(super) fn appear(
         &mut self,
         stream: ClientId,
@@ -128,7 +128,7 @@ impl Local {
         Ok(changed)
     }
 
-    /// A stream is in a topic no more.
+    /// Removes a stream's member from a topic.
     pub(super) fn disappear(&mut self, stream: ClientId, topic: &str) -> Option<Name> {
         let topics = self.by_stream.get_mut(&stream)?;
         let (topic, key) = topics.remove_entry(topic)?;
@@ -140,7 +140,7 @@ impl Local {
         Some(name)
     }
 
-    /// A stream is over.
+    /// Removes a stream that has ended from all topics.
     pub(super) fn over(&mut self, stream: ClientId, grace: Duration) -> Vec<Name> {
         let names: Vec<_> = self
             .by_stream
@@ -154,7 +154,7 @@ impl Local {
         names
     }
 
-    /// All streams are over.
+    /// Removes all streams.
     pub(super) fn all_over(&mut self, grace: Duration) -> Vec<Name> {
         let streams: Vec<_> = self.by_stream.keys().copied().collect();
         let names: HashSet<_> = streams
@@ -173,7 +173,7 @@ impl Local {
         }
     }
 
-    /// Whether somebody is to begin to bring the row of a member up to date.
+    /// Whether the caller should start to bring the row of a member up to date, because no task does.
     pub(super) fn begin(&mut self, name: &Name) -> bool {
         let slot = self.slots.get_mut(name);
         let begins = slot.is_some_and(|slot| !std::mem::replace(&mut slot.is_busy, true));
@@ -181,7 +181,7 @@ impl Local {
         begins
     }
 
-    /// The next step; without one, nobody brings it up to date any more.
+    /// Returns the next step for a member. Without one, the member is up to date, and its task ends.
     pub(super) fn next(&mut self, name: &Name, lease: Lease) -> Option<Step> {
         let slot = self.slots.get_mut(name)?;
         let step = slot.step(lease);
@@ -192,7 +192,7 @@ impl Local {
         step
     }
 
-    /// Gives up for now.
+    /// Gives up on a member for now.
     pub(super) fn pause(&mut self, name: &Name, error: &SseError) {
         self.give_back(name, u64::MAX, error);
         self.end(name);
@@ -207,7 +207,7 @@ impl Local {
         }
     }
 
-    /// Notes what came of putting a row; false if it gives up for now.
+    /// Records the result of putting a row. Returns false to give up for now.
     pub(super) fn put(
         &mut self,
         name: &Name,
@@ -223,7 +223,7 @@ impl Local {
                 slot.row = Some((lease, version));
                 slot.answer(version);
             }
-            // What was there stays there.
+            // The stream's previous data stays.
             Outcome::Refused(error) => {
                 self.give_back(name, version, &error);
                 let slot = self.slots.get(name);
@@ -233,7 +233,7 @@ impl Local {
                 }
             }
             Outcome::Unknown(error) => {
-                // Of no version: it is put or removed again.
+                // Version 0 matches no version, so the row is put or removed again.
                 slot.row = Some((lease, 0));
                 self.pause(name, &error);
                 return false;
@@ -249,20 +249,20 @@ impl Local {
         }
     }
 
-    /// Streams that wait for their rows, up to this version, have waited in vain: they are as they were before.
+    /// Fails the streams that wait for their rows up to this version, and restores their previous data.
     fn give_back(&mut self, name: &Name, version: u64, error: &SseError) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
         let failed = slot.waiting.extract_if(.., |it| it.version <= version);
         let failed: Vec<_> = failed.collect();
-        // Of several changes of one stream, the first knows what was before all of them.
+        // If a stream has changed several times, the first change holds the data from before all of them.
         for it in failed.into_iter().rev() {
             match it.before {
                 Some(before) => self.set_data(name, it.stream, before),
                 None => drop(self.disappear(it.stream, &name.0)),
             }
-            // Nobody may wait any more.
+            // The receiver may have been dropped.
             let _ = it.waiter.send(Err(error.clone()));
         }
     }
@@ -277,30 +277,30 @@ impl Local {
         }
     }
 
-    /// The members whose rows are not what they should be.
+    /// Returns the members whose rows are not what they should be.
     pub(super) fn behind(&self, lease: Lease) -> Vec<Name> {
         let slots = self.slots.iter();
         let behind = slots.filter(|(_, slot)| !slot.is_busy && slot.step(lease).is_some());
         behind.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether nobody brings anything up to date.
+    /// Whether no member is being brought up to date.
     pub(super) fn is_quiet(&self) -> bool {
         self.busy == 0
     }
 }
 
 impl Slot {
-    /// Tells those who wait for this version, or an earlier one, that it is there.
+    /// Notifies the streams that wait for this version or an earlier one that their row is there.
     fn answer(&mut self, version: u64) {
         for it in self.waiting.extract_if(.., |it| it.version <= version) {
-            // Nobody may wait any more.
+            // The receiver may have been dropped.
             let _ = it.waiter.send(Ok(()));
         }
     }
 }
 
-/// The error of a topic that is full.
+/// Returns the error for a full topic.
 pub(super) fn too_many(limit: usize) -> SseError {
     SseError::Presence(PresenceError::TooManyMembers { limit })
 }

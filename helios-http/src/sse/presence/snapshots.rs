@@ -1,4 +1,4 @@
-//! Who was in a topic when it was asked last: for when the store cannot be asked.
+//! The members that were last found in each topic, for when the store cannot be reached.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use helios_core::presence::Present;
 use tokio::time::Instant;
 
-/// The most topics that are remembered; those asked for longest ago go first.
+/// The most topics to remember. The topics that were queried longest ago are dropped first.
 const MOST_TOPICS: usize = 1_024;
 
-/// The most members of all of them.
+/// The most members to remember in all topics together.
 const MOST_MEMBERS: usize = 20_000;
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Snapshots {
         }
     }
 
-    /// What was found last, with its age.
+    /// Returns the members that were last found, with their age.
     pub(super) fn find(&self, topic: &str, now: Instant) -> Option<Present> {
         let (present, at) = self.known.get(topic)?;
         Some(present.clone().aged(now.duration_since(*at)))

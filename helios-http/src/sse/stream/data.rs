@@ -1,4 +1,4 @@
-//! What the app keeps with a stream.
+//! The values that the app keeps with a stream.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use crate::sync::lock;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
-/// One value of each type. No code of theirs, such as `Clone` or `Drop`, runs under its lock.
+/// One value of each type. No code of the values, such as `Clone` or `Drop`, runs under the lock.
 #[derive(Default)]
 pub(crate) struct StreamData {
     values: Mutex<HashMap<TypeId, Value>>,

@@ -1,4 +1,4 @@
-//! What is asked of a handle, and found out, before its stream is live.
+//! Calls of a handle, and resets, that wait until the stream is live.
 
 use std::mem;
 
@@ -6,29 +6,29 @@ use helios_core::event::SseEvent;
 use helios_core::hub::{BacklogLimits, Replay};
 use helios_core::sse::{SseError, SseReset};
 
-/// Who sends an event: closure interceptors map only what the route itself sends.
+/// The origin of an event. Closure interceptors map only the events that the route itself sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Own,
     ById,
 }
 
-/// How many topics are kept in mind, as long as nobody knows the app's limit.
+/// The most topics to remember while the app's limit is unknown.
 const MAX_WANTED: usize = 100;
 
-/// Most streams defer nothing, so that this is no larger than a pointer.
+/// Most streams defer nothing, so this is no larger than a pointer.
 #[derive(Default)]
 pub(crate) struct Deferred(Option<Box<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    /// Sent, to be encoded as the app wants it.
+    /// Events that were sent. They are encoded once the app's options are known.
     events: Vec<(SseEvent, Origin)>,
-    /// Of all events that were sent.
+    /// The size of all these events.
     bytes: usize,
-    /// Topics to be joined once the hub is known.
+    /// Topics to join once the hub is known.
     wanted: Vec<(String, Replay)>,
-    /// Resets that are told when the reader starts.
+    /// Resets to send when the reader starts.
     resets: Vec<SseReset>,
 }
 
@@ -66,7 +66,7 @@ impl Deferred {
         self.take(|kept| &mut kept.events)
     }
 
-    /// Keeps the topic in mind until the hub is known.
+    /// Remembers the topic until the hub is known.
     pub(crate) fn want(&mut self, topic: &str, replay: Replay) -> Result<(), SseError> {
         let wanted = &mut self.kept().wanted;
         if wanted.iter().any(|(wanted, _)| wanted == topic) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_are_wanted_once_until_they_are_left_and_up_to_a_limit() {
+    fn topics_are_wanted_once_until_left_up_to_a_limit() {
         let mut deferred = Deferred::default();
         for topic in ["a", "b", "a"] {
             deferred.want(topic, Replay::Live).unwrap();

@@ -1,4 +1,4 @@
-//! How a stream that has failed ends: as the filters of its route say.
+//! Ends a stream that has failed, as the filters of its route decide.
 
 use axum_core::response::Response;
 use helios_core::error::HttpError;
@@ -18,7 +18,7 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::lifecycle::EndEvent;
 use crate::sse::stream::route::StreamRequest;
 
-/// The end of a stream with this error. If a filter fails to tell of it, the client is told of the error itself.
+/// Returns the end event of a stream with this error. If a filter fails, the client gets the error itself.
 pub(super) async fn end_event(
     client: &SseStream,
     request: &StreamRequest,
@@ -32,15 +32,15 @@ pub(super) async fn end_event(
     match caught_in("a filter", asked).await {
         Some(Ok(Some(event))) => return event,
         Some(Err(late)) => {
-            log_failure!(error, "a filter was given up", &late, client = client.id());
+            log_failure!(error, "a filter timed out", &late, client = client.id());
         }
-        // The panic is in the log.
+        // The panic is logged already.
         Some(Ok(None)) | None => {}
     }
     EndEvent::Error(error)
 }
 
-/// What the first filter that knows the error makes of it; `None` if none does.
+/// Returns the answer of the first filter that handles the error, or `None` if none does.
 async fn ask_filters(
     client: &SseStream,
     request: &StreamRequest,
@@ -52,7 +52,7 @@ async fn ask_filters(
     let answer = first_answer(filters, |filter| filter.catch_in_stream(&error, kept))?.await;
     let hub = request.route.hub();
     match answer {
-        // It was made for a client that knows what is an error.
+        // Clients of this route cannot recognise an error response.
         Ok(StreamAnswer::Response(_)) if request.route.options.on_error == OnError::BreakOff => {
             Some(EndEvent::BreakOff)
         }
@@ -76,7 +76,7 @@ fn of_other(client: &SseStream, other: HttpError) -> EndEvent {
     EndEvent::Error(other.into())
 }
 
-/// `None` if it may not be sent.
+/// Returns `None` if the event may not be sent.
 fn of_event(client: &SseStream, hub: &Hub, event: &SseEvent) -> Option<EndEvent> {
     let checked = client.state.check_id(event);
     match checked.and_then(|()| hub.encode(event)) {
@@ -94,7 +94,7 @@ fn of_event(client: &SseStream, hub: &Hub, event: &SseEvent) -> Option<EndEvent>
     }
 }
 
-/// `None` if it tells nothing of an error.
+/// Returns `None` if the response does not report an error.
 async fn of_response(hub: &Hub, response: Response) -> Option<EndEvent> {
     let status = response.status();
     let told = match is_text(&response) {
@@ -113,7 +113,7 @@ fn is_text(response: &Response) -> bool {
     kind.starts_with("text/") || kind == "application/json" || kind.ends_with("+json")
 }
 
-/// `None` if there is none, or too much of it.
+/// Returns `None` if there is no text, or too much of it.
 async fn text_in(response: Response, limit: usize) -> Option<String> {
     let body = Limited::new(response.into_body(), limit)
         .collect()

@@ -1,4 +1,4 @@
-//! [`SseStream`]: one stream as handlers, hooks and tasks see it.
+//! [`SseStream`], one stream as handlers, hooks and tasks see it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::sse::stream::state::StreamState;
 use crate::sse::streams::Streams;
 use crate::sync::until;
 
-/// A handle of one stream. Clones are cheap and mean the same stream.
+/// A handle to one stream. Clones are cheap and refer to the same stream.
 ///
-/// A new handle is *detached*: what is sent is queued up to the limits. Returning it from an `#[sse]` method attaches
-/// it, once, to that request. Dropping handles never closes an attached stream; dropping the last handle of a detached
-/// one discards it.
+/// A new handle is *detached*, and events sent to it are queued up to the limits. Returning it from an `#[sse]` method
+/// attaches it to that request, once. Dropping handles never closes an attached stream. Dropping the last handle of a
+/// detached stream discards it.
 ///
-/// After the end every method still works: sends give [`SseError::Closed`], `close` does nothing,
-/// [`SseStream::closed`] gives the reason at once.
+/// After the end every method still works. Sends return [`SseError::Closed`], `close` does nothing, and
+/// [`SseStream::closed`] returns the reason at once.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -43,7 +43,7 @@ use crate::sync::until;
 ///         stream.send(SseEvent::json(100).event("percent")).await
 ///     }
 ///
-///     /// Or a handle is made, kept by whatever drives it, and returned.
+///     /// Or create a handle, keep it wherever it is driven, and return it.
 ///     #[sse("driven")]
 ///     fn driven(&self) -> SseStream {
 ///         let stream = SseStream::new();
@@ -68,8 +68,8 @@ use crate::sync::until;
 /// ```
 pub struct SseStream {
     pub(crate) state: Arc<StreamState>,
-    /// Events that are sent through this handle belong to this answer of the hooks, and come right where the reader is held for
-    /// it, not behind all that was published until now.
+    /// Set for the handle of a reset or snapshot hook. Events sent through it come exactly where the reader is held for
+    /// this answer, not after everything published so far.
     answer: Option<u64>,
 }
 
@@ -111,43 +111,43 @@ impl SseStream {
         }
     }
 
-    /// The handle of a reset or snapshot hook: what it sends comes right where the reader is held for it.
+    /// Returns the handle of a reset or snapshot hook. Its events come exactly where the reader is held for the answer.
     pub(crate) fn answering(state: Arc<StreamState>, answer: u64) -> Self {
         let mut handle = Self::of(state);
         handle.answer = Some(answer);
         handle
     }
 
-    /// A detached handle that the hub can find by its id.
+    /// Creates a detached handle that the hub can find by its id.
     pub(crate) fn known_to(streams: &Arc<Streams>) -> Self {
         let stream = Self::of(Arc::new(StreamState::of_hub(&streams.hub)));
         stream.state.register_with(streams);
         stream
     }
 
-    /// A detached handle with a fresh id.
+    /// Creates a detached handle with a new id.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Arc::new(StreamState::new()))
     }
 
-    /// The stream's id: a random UUID. It stays the same after the end.
+    /// Returns the stream's id, a random UUID. It stays the same after the end.
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.state.id
     }
 
-    /// Sends an event, and waits for room while the client has much to read, 32 KiB of events to it alone: that is a
-    /// producer's back-pressure. `Ok` means that it is queued, behind everything that was published until now. Through the
-    /// handle of a reset or snapshot hook it comes before everything newer.
+    /// Sends an event. Waits for room while 32 KiB of events sent to this client alone are unread, which slows down a
+    /// fast producer. `Ok` means that the event is queued after everything published so far. If it is sent through the
+    /// handle of a reset or snapshot hook, it comes before everything newer.
     ///
     /// Cancel-safe: a dropped future has sent nothing.
     ///
     /// # Errors
     ///
-    /// [`SseError::Closed`] after the end, [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an
-    /// event that cannot be written, [`SseError::OwnId`] for one with an id if the stream has joined topics,
-    /// [`SseError::Full`] on a detached handle at its limit (nobody reads it yet).
+    /// [`SseError::Closed`] after the end. [`SseError::Event`], [`SseError::Reserved`] or [`SseError::TooLarge`] for an
+    /// event that cannot be written. [`SseError::OwnId`] for one with an id if the stream has joined topics.
+    /// [`SseError::Full`] on a detached handle at its limit, because it has no reader yet.
     pub async fn send(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let prepared = self.state.prepare(event.into_sse_event(), Origin::Own)?;
         let push = || self.state.push_if_room(&prepared, self.answer);
@@ -158,12 +158,12 @@ impl SseStream {
     ///
     /// # Errors
     ///
-    /// As [`SseStream::send`]; [`SseError::Full`] at the limit also when attached.
+    /// As [`SseStream::send`], and [`SseError::Full`] at the limit even when attached.
     ///
     /// ```
     /// use helios::prelude::*;
     ///
-    /// /// A reading every millisecond: who does not keep up misses some.
+    /// /// A reading every millisecond. A client that does not keep up misses some.
     /// fn measured(stream: &SseStream, volts: f64) -> Result<(), SseError> {
     ///     match stream.try_send(SseEvent::json(volts)) {
     ///         Err(SseError::Full) => Ok(()),
@@ -194,14 +194,15 @@ impl SseStream {
         self.send(SseEvent::default().comment(text)).await
     }
 
-    /// Lets the response head leave before the first event. An error after this is told as an event, not a status. Without
-    /// it, the head of a producer, or of a generator whose items are `Result`s, leaves with the first event or after 250 ms.
+    /// Lets the response head leave before the first event. An error after that is reported as an event, not as a
+    /// status. Without this call, the head of a producer, or of a generator whose items are `Result`s, leaves with the
+    /// first event or after 250 ms.
     pub fn open(&self) {
         self.state.request_head();
     }
 
-    /// Finishes the stream: what was sent is written, then `helios:end`. A client that comes back for more gets 204. A
-    /// generator or producer of the stream is dropped at its next await.
+    /// Finishes the stream. Events already sent are written, then `helios:end`. A client that comes back for more gets
+    /// 204. The stream's generator or producer is dropped at its next await.
     pub fn close(&self) {
         self.state.end(&Ending {
             reason: CloseReason::ServerClosed,
@@ -213,7 +214,7 @@ impl SseStream {
     ///
     /// # Errors
     ///
-    /// As [`SseStream::try_send`]; the stream is finished all the same.
+    /// As [`SseStream::try_send`]. The stream is finished even then.
     pub fn close_with(&self, event: impl IntoSseEvent) -> Result<(), SseError> {
         let sent = self.try_send(event);
         self.close();
@@ -239,14 +240,15 @@ impl SseStream {
         });
     }
 
-    /// Ends the stream when what its client was let in with expires, such as at a token's `exp`: the client is asked to come
-    /// back, and the guard lets it in again or does not. Until then a later call may set another time, earlier or later.
+    /// Ends the stream when the client's credential expires, for instance at a token's `exp`. The client is asked to
+    /// come back, and the guard decides again whether to let it in. Until then, a later call may set another time,
+    /// earlier or later.
     ///
-    /// The time is looked at with the heartbeat, at least once a second. It is reckoned from the moment of the call, so later
-    /// changes of the system's clock do not count. A time that has passed ends the stream at the next heartbeat.
+    /// The heartbeat checks the time at least once a second. The time counts from the moment of the call, so later
+    /// changes of the system's clock do not matter. A time in the past ends the stream at the next heartbeat.
     ///
-    /// The close reason is [`CloseReason::CredentialExpired`]. A guard that answers 401 then stops an `EventSource` for
-    /// good: a page that can get a new token in time does so before.
+    /// The close reason is [`CloseReason::CredentialExpired`]. A guard that then returns 401 stops an `EventSource` for
+    /// good, so a page that can get a new token should do so before.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -278,15 +280,16 @@ impl SseStream {
     /// ```
     pub fn expire_at(&self, at: SystemTime) {
         let left = at.duration_since(SystemTime::now()).unwrap_or_default();
-        // Beyond what the clock can tell is never.
+        // A time beyond the range of the clock means never.
         self.state.expire_at(Instant::now().checked_add(left));
     }
 
-    /// Waits until the stream is about to end, and gives the reason. Until the end is decided, a moment later (at most
-    /// `closing_grace`), the stream's producer or generator may still send a last word; it then returns, and the client is
-    /// asked to come back, not told that the stream is finished. A stream that may finish when the server goes down has
-    /// `finish_within`, and is finished when it returns; if it has not said all, it returns an error, and the response breaks
-    /// off. Cancel-safe.
+    /// Waits until the stream is about to end, and returns the reason. The stream's producer or generator may still
+    /// send a last event until the end is decided, at most `closing_grace` later. It then returns, and the client is
+    /// asked to come back, not told that the stream is finished.
+    ///
+    /// At shutdown, a stream that may finish has `finish_within` for that, and is finished when it returns. If it has
+    /// not sent everything, it returns an error, and the response breaks off. Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -305,20 +308,20 @@ impl SseStream {
         until(&self.state.closing, reason).await
     }
 
-    /// Joins a topic: what is published to it from now on reaches this stream, numbered with the hub's ids. What was
-    /// joined before the response head leaves is resumed when the client comes back with a `Last-Event-ID`; what is
-    /// joined later begins now, see [`SseStream::join_from`]. To join twice is to join once.
+    /// Joins a topic, so that events published to it from now on reach this stream, with ids of the hub. Topics joined
+    /// before the response head leaves are resumed when the client comes back with a `Last-Event-ID`. Topics joined
+    /// later begin now, see [`SseStream::join_from`]. Joining a topic again does nothing.
     ///
-    /// A topic that is [finished](crate::sse::SseService::finish) gives its last event, if it had one.
+    /// From a [finished](crate::sse::SseService::finish) topic, the stream gets the last event, if there was one.
     ///
-    /// A handle that was made without the [`SseService`](crate::sse::SseService) joins when it is attached.
+    /// A handle created without the [`SseService`](crate::sse::SseService) joins when it is attached.
     ///
     /// Cancel-safe: a dropped future has joined or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::InvalidTopic`], [`SseError::TooManyTopics`], [`SseError::TooManyJoined`]; [`SseError::Closed`]
-    /// after the end; [`SseError::Backplane`] if there is one and it fails.
+    /// [`SseError::InvalidTopic`], [`SseError::TooManyTopics`] or [`SseError::TooManyJoined`]. [`SseError::Closed`]
+    /// after the end. [`SseError::Backplane`] if the backplane fails.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -354,12 +357,13 @@ impl SseStream {
         self.state.join(topic.as_ref(), Replay::Live).await
     }
 
-    /// Joins a topic, and begins as the [`Replay`] says: behind an id, with the last few events, or with the earliest. If
-    /// history does not reach back to an id, the client is told by a `helios:reset`. Does nothing on a topic that it is in.
-    /// Cancel-safe as `join` is.
+    /// Joins a topic, beginning where the [`Replay`] says, that is, after an id, with the last few events, or with the
+    /// earliest. If the history does not reach back to an id, the client gets a `helios:reset`. Does nothing if the
+    /// stream is already in the topic. Cancel-safe as `join` is.
     ///
-    /// Before the response head leaves, the stream begins at the earliest of all such beginnings, and an id that the client has
-    /// brought overrules them all. In a stream that is running, events older than the client's position come without an id.
+    /// Before the response head leaves, the stream begins at the earliest of all such beginnings, and an id that the
+    /// client sends overrides them all. On a running stream, events older than the client's position come without an
+    /// id.
     ///
     /// # Errors
     ///
@@ -369,7 +373,7 @@ impl SseStream {
     /// use helios::sse::EventId;
     /// use helios::prelude::*;
     ///
-    /// /// What was loaded holds all changes up to `since`.
+    /// /// The document was loaded with all changes up to `since`.
     /// async fn follow(client: &SseStream, document: u64, since: EventId) -> Result<(), SseError> {
     ///     client.join_from(format!("document:{document}"), since).await
     /// }
@@ -382,33 +386,35 @@ impl SseStream {
         self.state.join(topic.as_ref(), from.into()).await
     }
 
-    /// Leaves a topic. What was published to it and is not written yet is not written any more. To leave a topic that was
-    /// not joined does nothing.
+    /// Leaves a topic. Events published to it that are not yet written are dropped. Leaving a topic that was not joined
+    /// does nothing.
     ///
     /// # Errors
     ///
-    /// None today; a backplane may have some.
+    /// None today. A backplane may return some in future.
     pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
         self.state.leave(topic.as_ref());
         Ok(())
     }
 
-    /// Appears as a member in a topic, for as long as this stream lasts: [`SseService::present`](crate::sse::SseService::present) lists it, and
-    /// those who have joined the topic get `helios:joined`. The topic is one of those in
-    /// [`SseOptions::presence`](crate::sse::SseOptions::presence). Whether this stream has joined it does not matter.
+    /// Appears as a member in a topic for as long as this stream lasts.
+    /// [`SseService::present`](crate::sse::SseService::present) lists the member, and streams that have joined the
+    /// topic get `helios:joined`. The topic must be one of [`SseOptions::presence`](crate::sse::SseOptions::presence).
+    /// This stream itself need not have joined it.
     ///
-    /// A member is a key, and not a connection. It may appear on several streams and servers: it has joined with the first of them, and
-    /// has left when the last one is over and the [grace](crate::sse::SseOptions::presence_grace) has passed. Appear again to change
-    /// the data (`helios:updated`), or, with another key, to be somebody else. Of several streams of a member, the last data counts.
+    /// A member is identified by a key, not a connection. It may appear on several streams and servers. It joins with
+    /// the first of them, and leaves when the last one has ended and the
+    /// [grace](crate::sse::SseOptions::presence_grace) has passed. Appear again to change the data (`helios:updated`),
+    /// or with another key to become another member. If a member has several streams, the latest data counts.
     ///
-    /// Cancel-safe: behind a dropped future the stream has appeared or has not.
+    /// Cancel-safe: after the future is dropped, the stream has appeared or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::Presence`], with what is wrong with the topic, the member or the handle; [`SseError::TooManyJoined`] in more topics than
-    /// `max_topics_per_connection`; [`SseError::Closed`] after the end; [`SseError::Event`] for data that cannot be written as
-    /// JSON; [`SseError::Backplane`] if there is one and it fails. Behind an error the stream is who it was before, with
-    /// the data of before; but one that was to be somebody else is nobody.
+    /// [`SseError::Presence`] with what is wrong with the topic, the member or the handle. [`SseError::TooManyJoined`]
+    /// in more topics than `max_topics_per_connection`. [`SseError::Closed`] after the end. [`SseError::Event`] for
+    /// data that cannot be written as JSON. [`SseError::Backplane`] if the backplane fails. After an error the stream
+    /// keeps its previous member and data. If it was to become another member, it is no member at all.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -447,8 +453,8 @@ impl SseStream {
         self.state.appear(topic.as_ref(), member).await
     }
 
-    /// Takes this stream's member out of a topic at once, without a grace, unless it is there on another stream. Does nothing where this stream has
-    /// not appeared. It does not leave the topic.
+    /// Removes this stream's member from a topic at once, without a grace, unless the member is there on another
+    /// stream. Does nothing if this stream has not appeared there. The stream stays in the topic.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -461,13 +467,14 @@ impl SseStream {
         self.state.disappear(topic.as_ref());
     }
 
-    /// The topics that were joined, `*` not among them. None after the end: keep in the data bag what a close hook needs.
+    /// Returns the topics that were joined, without `*`. Empty after the end, so keep what a close hook needs with
+    /// [`SseStream::insert`].
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
         self.state.topics()
     }
 
-    /// Keeps a value with the stream, by its type; gives back the one that was there before.
+    /// Keeps a value with the stream by its type, and returns the previous one.
     ///
     /// ```
     /// use helios::SseStream;
@@ -483,20 +490,20 @@ impl SseStream {
         self.state.data.insert(value)
     }
 
-    /// A copy of the value of this type that is kept with the stream. Wrap in an `Arc` what is large.
+    /// Returns a copy of the value of this type that is kept with the stream. Wrap large values in an `Arc`.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.state.data.get()
     }
 
-    /// Takes the value of this type away from the stream.
+    /// Removes the value of this type from the stream and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.state.data.remove()
     }
 
-    /// Calls `callback` once when the stream is over, whatever ended it; at once if it is over already. It must
-    /// not block; a panic in it is logged. Do not keep a handle of the same stream in it: until the stream is attached,
-    /// they would keep each other alive.
+    /// Calls `callback` once when the stream has ended for any reason, or at once if it has ended already. The callback
+    /// must not block. A panic in it is logged. Do not keep a handle to the same stream in it. Until the stream is
+    /// attached, they would keep each other alive.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -509,13 +516,13 @@ impl SseStream {
         self.state.on_close(Box::new(callback));
     }
 
-    /// Nothing can be sent any more. What was sent before may still be on its way.
+    /// Whether the stream accepts no more events. Events sent before may still be on their way.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.is_closed()
     }
 
-    /// Waits until the stream is over, and gives the reason. Cancel-safe.
+    /// Waits until the stream has ended, and returns the reason. Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -531,8 +538,9 @@ impl SseStream {
         self.state.wait_until_over().await
     }
 
-    /// The id that the client has seen last, if it is reconnecting: of the header `Last-Event-ID`, else of the query
-    /// `lastEventId`. `None` on a detached handle, and for a client that asks for the `earliest` events: it has seen none.
+    /// Returns the last id that the client has seen, if it is reconnecting. The header `Last-Event-ID` takes precedence
+    /// over the query parameter `lastEventId`. `None` on a detached handle, and for a client that requests the
+    /// `earliest` events, as it has seen none.
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
         self.state.request()?.last_seen().map(str::to_owned)

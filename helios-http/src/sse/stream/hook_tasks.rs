@@ -1,5 +1,5 @@
-//! Runs the hooks that are called when the request is over: of an error, a reset, a snapshot, the close. Those of the connection are
-//! run by the call itself.
+//! Runs the hooks that are called after the request: error, reset, snapshot and close hooks. The call itself runs the
+//! connection hooks.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +18,8 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::{StreamRequest, StreamRoute};
 use crate::sse::streams::Streams;
 
-/// Runs the close hooks of the controllers that accepted the stream, innermost first, in a task of their own: the
-/// stream's may be gone with its client.
+/// Runs the close hooks of the controllers that accepted the stream, innermost first. They run in their own task,
+/// because the stream's task may have ended with its client.
 pub(crate) fn spawn_close(client: SseStream, request: &StreamRequest, reason: CloseReason) {
     let streams = Arc::clone(&request.route.streams);
     let accepted = request.accepted.load(Ordering::Acquire);
@@ -60,19 +60,19 @@ pub(crate) async fn run_error(client: &SseStream, request: &StreamRequest, error
     }
 }
 
-/// How often one of many yields to the others, at most, before it asks for its turn.
+/// How often a stream yields to the others, at most, before it requests its turn.
 const LONGEST_STEP_BACK: u8 = 8;
 
-/// What the reset and snapshot hooks are asked.
+/// The arguments of the reset and snapshot hooks.
 pub(crate) struct Question {
     pub(crate) snapshot: SseSnapshot,
     pub(crate) reset: Option<SseReset>,
-    /// All streams may be asked at the same time: this one waits for its turn.
+    /// Whether all streams may be answered at the same time, so that this one waits for its turn.
     pub(crate) is_for_all: bool,
 }
 
-/// Runs the reset and snapshot hooks, innermost first, in a task of their own that ends with the stream, and then lets the
-/// client read on.
+/// Runs the reset and snapshot hooks, innermost first, in their own task, which ends with the stream. Then the client
+/// reads on.
 pub(crate) fn spawn_answer(client: SseStream, request: &StreamRequest, question: Question) {
     let streams = &request.route.streams;
     let Some(runtime) = streams.runtime() else {
@@ -95,17 +95,17 @@ pub(crate) fn spawn_answer(client: SseStream, request: &StreamRequest, question:
     );
 }
 
-/// The turn of one of many. It is given up when it is dropped. The streams of a topic are woken in one order each time, and who
-/// comes last in it would always wait longest.
+/// Waits for a turn among many streams. Dropping the permit ends the turn. The streams of a topic are woken in the same
+/// order each time, so without the random yields the last one would always wait longest.
 async fn turn(streams: &Streams) -> Option<SemaphorePermit<'_>> {
     for _ in 0..fastrand::u8(..LONGEST_STEP_BACK) {
         yield_now().await;
     }
-    // It is never closed.
+    // The semaphore is never closed.
     streams.epoch_answers.acquire().await.ok()
 }
 
-/// False if a hook failed. The time of each begins when it is asked.
+/// Runs the hooks. Returns false if one failed. The timeout of each begins when it is called.
 async fn answer(route: &StreamRoute, client: &SseStream, question: &Question) -> bool {
     let _turn = match question.is_for_all {
         true => turn(&route.streams).await,
@@ -113,7 +113,7 @@ async fn answer(route: &StreamRoute, client: &SseStream, question: &Question) ->
     };
     let limit = route.hub().options().hook_timeout;
     for hook in route.hooks.iter().rev() {
-        // A controller has one of them.
+        // A controller has only one of the two.
         let asked = match hook.snapshot(client.clone(), &question.snapshot) {
             Some(hook) => Some(("on_sse_snapshot", hook)),
             None => question
@@ -131,7 +131,7 @@ async fn answer(route: &StreamRoute, client: &SseStream, question: &Question) ->
     true
 }
 
-/// A hook runs in its own task: it ends even if the stream is dropped meanwhile, and its panic stays its own.
+/// Runs a hook in its own task. It completes even if the stream is dropped meanwhile, and its panic stays its own.
 async fn run_in_task(
     streams: &Streams,
     name: &'static str,
@@ -144,13 +144,13 @@ async fn run_in_task(
     let task = streams
         .hook_tasks
         .spawn_on(caught_in(name, timeout(limit, hook)), &runtime);
-    // A task is cancelled only when its runtime is.
+    // A task is cancelled only with its runtime.
     if let Ok(result) = task.await {
         succeeded(name, limit, result);
     }
 }
 
-/// Whether a hook did what it was to do; if not, it is in the log.
+/// Returns whether a hook succeeded. Failures are logged.
 fn succeeded(
     name: &'static str,
     limit: Duration,
@@ -165,13 +165,13 @@ fn succeeded(
             let limit = format!("{limit:?}");
             log_failure!(
                 error,
-                "an SSE hook was given up",
+                "an SSE hook timed out",
                 &late,
                 hook = name,
                 limit = limit
             );
         }
-        // Its panic is in the log.
+        // The panic is logged already.
         None => {}
     }
     false

@@ -1,5 +1,6 @@
-//! The lifecycle of a stream: where it stands, and what may end it. It knows neither lock nor clock: what follows from a step
-//! is for the caller to do. Endings are lent to it, since the caller's lock may be no place to drop an application's error.
+//! The lifecycle of a stream, with its stages and the reasons that may end it. It uses no lock and no clock, and leaves
+//! the effects of a step to the caller. Endings are passed by reference, because an application's error should not be
+//! dropped under the caller's lock.
 
 use std::mem;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use helios_core::sse::{CloseReason, SseError};
 
-/// Runs when the stream is over.
+/// Runs when the stream has ended.
 pub(crate) type CloseCallback = Box<dyn FnOnce(CloseReason) + Send>;
 
 /// How a stream ends.
@@ -18,30 +19,30 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// There is nothing more to come.
+    /// The source has ended, and nothing more will come.
     pub(crate) const COMPLETED: Self = Self {
         reason: CloseReason::Completed,
         event: EndEvent::End,
     };
 }
 
-/// The event that tells the client of the end.
+/// The event that reports the end to the client.
 #[derive(Clone, Debug)]
 pub(crate) enum EndEvent {
     End,
     Reconnect(Duration),
     Error(SseError),
-    /// One that a filter of the app has chosen.
+    /// An event that a filter of the app has chosen.
     Event(Bytes),
-    /// None: the body breaks off, and does not end.
+    /// No event. The body breaks off instead of ending.
     BreakOff,
 }
 
 pub(crate) struct StreamLifecycle {
     stage: Stage,
-    /// Boxed, as few streams ever have one.
+    /// Boxed, because few streams ever have one.
     announced: Option<Box<Announced>>,
-    /// Somebody wants to know of an end before it is decided.
+    /// Whether the app watches for an end before it is decided.
     is_watched: bool,
     callbacks: Vec<CloseCallback>,
 }
@@ -49,35 +50,35 @@ pub(crate) struct StreamLifecycle {
 /// An end that is not decided yet.
 struct Announced {
     ending: Ending,
-    /// When it is decided at the latest.
+    /// The latest time at which it is decided.
     until: Duration,
-    /// The stream may come to its own end before.
+    /// Whether the stream may come to its own end before that.
     may_finish: bool,
 }
 
 enum Stage {
-    /// Not attached yet, or not accepted by the hooks. An end is kept until it is live.
+    /// Not attached yet, or not accepted by the hooks. An end is kept until the stream is live.
     Detached(Option<Ending>),
     Live,
-    /// The source has failed, and the error hooks run: only the error ends it.
+    /// The source has failed, and the error hooks run. Only the error ends the stream.
     Failing,
-    /// The end is decided: what was sent before is written, and the end event.
+    /// The end is decided. Earlier events are still written, and then the end event.
     Closing(CloseReason),
     Finished(CloseReason),
 }
 
-/// What comes of an end.
+/// The result of deciding an end.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// Another one counts.
+    /// Another end counts.
     Refused,
-    /// It is decided, and is told once the stream is live.
+    /// The end is decided, and is sent once the stream is live.
     Kept,
-    /// It is decided, and is to be told to the client now.
+    /// The end is decided, and is to be sent to the client now.
     Closes(Ending),
 }
 
-/// What is left to do for a stream that is over.
+/// The work left for a stream that has ended.
 pub(crate) struct Finish {
     pub(crate) reason: CloseReason,
     pub(crate) was_live: bool,
@@ -94,7 +95,7 @@ impl StreamLifecycle {
         }
     }
 
-    /// Is live from now on. Gives the end that was decided before, which is to be decided anew.
+    /// Makes the stream live. Returns an end that was decided before, which has to be decided again.
     pub(crate) fn go_live(&mut self) -> Option<Ending> {
         match mem::replace(&mut self.stage, Stage::Live) {
             Stage::Detached(ending) => ending,
@@ -102,15 +103,16 @@ impl StreamLifecycle {
         }
     }
 
-    /// The source has failed. An end that is decided already stays.
+    /// Marks the source as failed. An end that is already decided stays.
     pub(crate) fn fail(&mut self) {
         if matches!(self.stage, Stage::Live) {
             self.stage = Stage::Failing;
         }
     }
 
-    /// Announces an end, for `until` at the latest, to those who watch for it. False if nobody does: then it is to be decided
-    /// at once. The first one that is announced counts, but for a time to finish, which gives way.
+    /// Announces an end to the code that watches for it, to be decided at `until` at the latest. Returns false if the
+    /// app does not watch. The end is then to be decided at once. The first announced end counts, except that a time to
+    /// finish gives way to another end.
     pub(crate) fn announce(&mut self, ending: &Ending, until: Duration) -> bool {
         if self.is_watched {
             self.announce_as(ending, until, false);
@@ -119,7 +121,7 @@ impl StreamLifecycle {
         announced.is_some_and(|end| !end.may_finish)
     }
 
-    /// Announces an end for `until`, unless the stream comes to its own before that.
+    /// Announces an end for `until`, unless the stream comes to its own end before that.
     pub(crate) fn let_finish(&mut self, ending: &Ending, until: Duration) {
         self.announce_as(ending, until, true);
     }
@@ -136,7 +138,7 @@ impl StreamLifecycle {
         }
     }
 
-    /// The announced end, if it is to be decided by now.
+    /// Returns the announced end if it is due.
     pub(crate) fn overdue(&self, now: Duration) -> Option<Ending> {
         let overdue = self.announced.as_ref().filter(|end| end.until <= now);
         overdue.map(|end| end.ending.clone())
@@ -156,7 +158,7 @@ impl StreamLifecycle {
     }
 
     fn close(&mut self, ending: &Ending) -> Decision {
-        // A source that had a moment for a last word has not finished the stream with it.
+        // A source that had a moment for a last event has not finished the stream with it.
         let ending = match (self.announced.take(), ending.reason) {
             (Some(announced), CloseReason::Completed) if !announced.may_finish => announced.ending,
             _ => ending.clone(),
@@ -165,7 +167,7 @@ impl StreamLifecycle {
         Decision::Closes(ending)
     }
 
-    /// It is over; `reason` counts if no end was decided before. `None` if it was over already.
+    /// Ends the stream. `reason` counts if no end was decided before. Returns `None` if it had ended already.
     pub(crate) fn finish(&mut self, reason: CloseReason) -> Option<Finish> {
         if self.finished_reason().is_some() {
             return None;
@@ -180,7 +182,7 @@ impl StreamLifecycle {
         })
     }
 
-    /// Keeps a callback until it is over. If it is already, gives it back with the reason.
+    /// Keeps a callback until the stream has ended. If it has ended already, returns the callback with the reason.
     pub(crate) fn on_close(
         &mut self,
         callback: CloseCallback,
@@ -198,17 +200,18 @@ impl StreamLifecycle {
         matches!(self.stage, Stage::Detached(_))
     }
 
-    /// From the moment when it begins until the last byte is taken.
+    /// Whether the stream is live, which it is until its last byte is taken.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live | Stage::Failing | Stage::Closing(_))
     }
 
-    /// It is live, and may still be sent to.
+    /// Whether the stream is live and still accepts events.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Live | Stage::Failing)
     }
 
-    /// Nothing ends it yet, so it may be found too slow. Later its last words are owed to it.
+    /// Whether nothing ends the stream yet, so that it may be found too slow. After that it keeps the time for its last
+    /// events.
     pub(crate) fn is_well(&self) -> bool {
         matches!(self.stage, Stage::Live)
     }
@@ -217,14 +220,14 @@ impl StreamLifecycle {
         matches!(self.stage, Stage::Closing(_))
     }
 
-    /// Returns the reason once the end is announced or decided. Until then, notes that somebody watches for it.
+    /// Returns the reason once the end is announced or decided. Until then, notes that the app watches for it.
     pub(crate) fn watch(&mut self) -> Option<CloseReason> {
         self.is_watched = true;
         let announced = self.announced.as_ref().map(|end| end.ending.reason);
         announced.or_else(|| self.closed_reason())
     }
 
-    /// The reason, once the end is decided: no more can be sent.
+    /// Returns the reason once the end is decided, so that no more can be sent.
     pub(crate) fn closed_reason(&self) -> Option<CloseReason> {
         match &self.stage {
             Stage::Detached(ending) => ending.as_ref().map(|ending| ending.reason),
@@ -233,7 +236,7 @@ impl StreamLifecycle {
         }
     }
 
-    /// The reason, once it is over.
+    /// Returns the reason once the stream has ended.
     pub(crate) fn finished_reason(&self) -> Option<CloseReason> {
         match self.stage {
             Stage::Finished(reason) => Some(reason),
@@ -272,7 +275,7 @@ mod tests {
         lifecycle
     }
 
-    /// What is to be told to the client.
+    /// Returns the reason that the client is to get.
     fn told(decision: Decision) -> Option<CloseReason> {
         match decision {
             Decision::Closes(ending) => Some(ending.reason),
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_detached_then_live_then_closing_then_finished() {
+    fn a_stream_is_detached_then_live_then_closing_then_finished() {
         let mut lifecycle = StreamLifecycle::detached();
         assert!(lifecycle.is_detached() && !lifecycle.is_live());
         assert!(lifecycle.go_live().is_none());
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_end_counts_and_a_failure_does_not_undo_it() {
+    fn the_first_end_counts_even_after_a_failure() {
         let mut lifecycle = live();
         let decision = lifecycle.decide(&ending(ServerClosed));
         assert_eq!(told(decision), Some(ServerClosed));
@@ -327,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_live_is_finished_as_it_was_ended() {
+    fn a_stream_that_was_never_live_keeps_its_ending() {
         let mut dropped = StreamLifecycle::detached();
         assert_eq!(finish(&mut dropped, Rejected), Some((Rejected, false)));
         let mut closed = StreamLifecycle::detached();
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn only_its_error_ends_what_has_failed() {
+    fn only_its_error_ends_a_failed_stream() {
         let mut lifecycle = live();
         lifecycle.fail();
         assert!(lifecycle.is_open() && !lifecycle.is_well());
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_announced_only_to_those_who_watch_and_only_while_it_is_live() {
+    fn an_end_is_announced_only_to_watchers_while_live() {
         assert!(!live().announce(&ending(Shutdown), LATER));
         let mut lifecycle = StreamLifecycle::detached();
         assert_eq!(lifecycle.watch(), None);
@@ -378,14 +381,14 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_ends_after_an_announcement_ends_as_was_announced() {
+    fn a_source_that_ends_after_an_announcement_ends_as_announced() {
         let mut lifecycle = announced(MaxAge);
         assert_eq!(told(lifecycle.decide(&ending(Completed))), Some(MaxAge));
         assert!(lifecycle.overdue(LATER).is_none());
     }
 
     #[test]
-    fn a_source_that_may_finish_ends_as_it_does_itself_or_as_announced_when_its_time_is_over() {
+    fn a_source_that_may_finish_ends_itself_or_when_overdue() {
         let mut lifecycle = live();
         lifecycle.let_finish(&ending(Shutdown), LATER);
         assert_eq!(lifecycle.watch(), Some(Shutdown));

@@ -1,4 +1,4 @@
-//! What a route fixes for all of its streams, and what one stream learns from the request that it answers.
+//! The values that a route fixes for all of its streams, and those that a stream takes from its request.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,36 +21,36 @@ use crate::sse::options::{OnError, StreamOptions, StreamTable};
 use crate::sse::stream::lifecycle::{EndEvent, Ending};
 use crate::sse::streams::Streams;
 
-/// How long a source that may fail has before its response head leaves without an event.
+/// How long the response head of a source that may fail waits for the first event.
 const HEAD_GRACE: Duration = Duration::from_millis(250);
 
-/// The same for all streams of a route.
+/// The values shared by all streams of a route.
 pub(crate) struct StreamRoute {
     pub(crate) streams: Arc<Streams>,
-    /// Of the controllers above the route, outermost first.
+    /// The hooks of the controllers above the route, outermost first.
     pub(crate) hooks: Vec<Arc<dyn SseHooks>>,
     /// The closure interceptors around it.
     pub(crate) mappers: Arc<[&'static dyn MapData]>,
     /// The filters around it, outer to inner.
     pub(crate) filters: Vec<Arc<dyn DynFilter>>,
-    /// Its method may answer with a response in place of a stream, so it is called before a stream is admitted.
+    /// Whether its method may return a response instead of a stream. It is then called before a stream is admitted.
     pub(crate) may_reply: bool,
     pub(crate) options: StreamOptions,
 }
 
-/// How a client is told of an end, behind everything that was sent before it.
+/// How an end is reported to the client, after everything that was sent before it.
 pub(crate) enum EndForm {
-    /// By the event whose id says that the client has seen everything.
+    /// The event whose id says that the client has seen everything.
     Mark(Bytes),
     Event(Bytes),
-    /// By the end of the response alone.
+    /// The end of the response alone.
     Complete,
-    /// The response breaks off, which its protocol tells.
+    /// A response that breaks off, which clients detect by the protocol.
     BreakOff,
 }
 
 impl StreamRoute {
-    /// A route that has nothing around it, for the requests of this method.
+    /// Creates a route without hooks, interceptors and filters, for requests of this method.
     pub(crate) fn bare(streams: Arc<Streams>, verb: Verb) -> Arc<Self> {
         Arc::new(Self {
             options: StreamOptions::new(&StreamTable::EMPTY, verb, streams.hub.options()),
@@ -66,7 +66,8 @@ impl StreamRoute {
         &self.streams.hub
     }
 
-    /// A permit for one more stream; `None` if there is no room for it, or if it could not be told that the server goes down.
+    /// Returns a permit for one more stream. `None` if there is no room for it, or if the server is shutting down and
+    /// the stream is plain, so that it could not be notified.
     pub(crate) fn admit(&self, request: &RequestContext) -> Option<Permit> {
         if self.options.plain && self.streams.is_closing() {
             return None;
@@ -76,19 +77,19 @@ impl StreamRoute {
         self.streams.limiter.admit(limits, request, hub.now())
     }
 
-    /// Whether a reset is answered by a hook. A snapshot hook answers resets too.
+    /// Whether a hook answers resets. A snapshot hook does so, too.
     pub(crate) fn answers_resets(&self) -> bool {
         let answers = |hooks: &Arc<dyn SseHooks>| hooks.answers_resets() || hooks.sends_snapshots();
         self.hooks.iter().any(answers)
     }
 
-    /// Whether a client that has no position yet is sent a snapshot.
+    /// Whether a client that has no position yet gets a snapshot.
     pub(crate) fn sends_snapshots(&self) -> bool {
         self.hooks.iter().any(|hooks| hooks.sends_snapshots())
     }
 
-    /// How long the response head waits at most for the first event, the error or the end; zero if it leaves as soon as the
-    /// source waits.
+    /// Returns how long the response head waits at most for the first event, the error or the end. Zero if it leaves as
+    /// soon as the source waits.
     pub(crate) fn head_wait(&self, may_fail: bool) -> Duration {
         let by_default = match may_fail {
             true => HEAD_GRACE,
@@ -97,7 +98,8 @@ impl StreamRoute {
         self.options.head_after.unwrap_or(by_default)
     }
 
-    /// An end after which the client comes back, not all at once.
+    /// Returns an ending after which the client comes back. The time is jittered, so that not all clients come back at
+    /// once.
     pub(crate) fn reconnect_ending(&self, reason: CloseReason) -> Ending {
         let retry = control::jittered(self.options.retry);
         Ending {
@@ -106,7 +108,7 @@ impl StreamRoute {
         }
     }
 
-    /// How a client of this route is told of an end. One of a plain stream knows no control events.
+    /// Returns how an end is reported to a client of this route. The client of a plain stream knows no control events.
     pub(crate) fn end_form(&self, ending: &Ending) -> EndForm {
         let StreamOptions {
             plain,
@@ -132,35 +134,35 @@ impl StreamRoute {
     }
 }
 
-/// What a stream learns from its request.
+/// The values that a stream takes from its request.
 pub(crate) struct StreamRequest {
     pub(crate) route: Arc<StreamRoute>,
-    /// How many of the route's hooks have accepted the stream, and are owed their close hook.
+    /// How many of the route's hooks have accepted the stream. Their close hooks have to run.
     pub(crate) accepted: AtomicUsize,
     /// `None` if the route maps no events.
     pub(crate) shown: Option<Shown>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) peer: Option<Arc<Peer>>,
-    /// What the filters are shown; `None` if there are none.
+    /// The request for the filters. `None` if there are none.
     pub(crate) kept: Option<Arc<RequestContext>>,
-    /// Whose it is, if the app says so.
+    /// The user of the stream, if the app identifies users.
     pub(crate) user: Option<Box<str>>,
 }
 
-/// The request that the closure interceptors of the route are shown.
+/// The request for the closure interceptors of the route.
 pub(crate) struct Shown {
     pub(crate) request: RequestContext,
     pub(crate) head: ResponseHead,
 }
 
 impl StreamRequest {
-    /// The closure interceptors of the route, and the request that they are shown.
+    /// Returns the closure interceptors of the route, and the request for them.
     pub(crate) fn shown(&self) -> Option<(&[&'static dyn MapData], &RequestContext)> {
         let shown = self.shown.as_ref()?;
         Some((&self.route.mappers, &shown.request))
     }
 
-    /// Returns an event of the route's own, as its closure interceptors leave it.
+    /// Returns an event of the route's own, mapped by its closure interceptors.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
         let Some(Shown { request, head }) = &self.shown else {
             return event;

@@ -1,5 +1,5 @@
-//! A stream from its first poll to its end: the source and the queues of its state, turned into chunks. It knows nothing of
-//! hyper: `server/takeover/stream.rs` writes its chunks, or an HTTP body hands them on.
+//! A stream from its first poll to its end. It turns the source and the queues of the stream's state into chunks. It
+//! knows nothing of hyper. `server/takeover/stream.rs` writes its chunks, or an HTTP body passes them on.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,29 +30,29 @@ use crate::sse::stream::route::StreamRoute;
 use crate::sse::stream::state::{Beginning, BrokenOff, Chunk};
 use crate::trace::StreamTrace;
 
-/// Dropping it, at any moment, ends the stream: with `SlowClient` if the server cuts it because the client does not read,
-/// and else with `ClientDisconnected`, unless an end was decided before.
+/// A running stream. Dropping it at any moment ends the stream. The reason is `SlowClient` if the server cuts it
+/// because the client does not read, and otherwise `ClientDisconnected`, unless an end was decided before.
 pub(crate) struct RunningStream {
-    /// Given back when the stream is over, before the app's values of the stream are dropped.
+    /// Given back when the stream has ended, before the app's values of the stream are dropped.
     permit: Option<Permit>,
-    /// At hand for each event.
+    /// Kept here because each event needs it.
     route: Arc<StreamRoute>,
-    /// Until the head leaves.
+    /// Kept until the head leaves.
     opening: Option<Arc<Opening>>,
     /// The handle, once one is attached.
     stream: Option<SseStream>,
     source: Option<BoxFuture<'static, Outcome>>,
     preamble: Option<Bytes>,
-    /// The source is the error hooks' now.
+    /// Whether the source now runs the error hooks.
     failing: bool,
-    /// It is over, for the reason that its hooks are told.
+    /// The reason that the hooks receive, once the stream has ended.
     closed: Option<CloseReason>,
     trace: StreamTrace,
 }
 
 /// How the attempt to open a stream ended.
 pub(crate) enum OpenOutcome {
-    /// The head may leave, with the position that it tells.
+    /// The head may leave, with the position that it contains.
     Stream(ResponseHead, Option<EventId>),
     /// An ordinary response instead.
     Refused(Response),
@@ -62,7 +62,7 @@ pub(crate) enum OpenOutcome {
     Failed(HttpError),
 }
 
-/// How long the response head has waited. It is dropped when the head leaves.
+/// Measures how long the response head has waited. It is dropped when the head leaves.
 #[derive(Default)]
 pub(crate) struct HeadTimer(Option<Pin<Box<Sleep>>>);
 
@@ -117,7 +117,8 @@ impl RunningStream {
         Poll::Ready(self.begin())
     }
 
-    /// The head leaves. What only the start of a stream needs is let go first: it holds a handle, too.
+    /// Lets the head leave. The state that only the start of a stream needs is dropped first, because it holds a
+    /// handle, too.
     fn begin(&mut self) -> OpenOutcome {
         let opening = self.opening.take();
         let head = opening.map(|opening| opening.head.clone());
@@ -135,7 +136,8 @@ impl RunningStream {
         OpenOutcome::Stream(head.unwrap_or_default(), position)
     }
 
-    /// The first event, the error and the end let the head leave, and so does the time that it waits at most.
+    /// Whether the head may leave. The first event, the error and the end let it leave, and so does the end of its
+    /// longest wait.
     fn head_may_leave(&self, timer: &mut HeadTimer, cx: &mut Context<'_>) -> bool {
         let Some(stream) = &self.stream else {
             return self.source.is_none();
@@ -143,11 +145,12 @@ impl RunningStream {
         if stream.state.poll_head(cx) {
             return true;
         }
-        // A source that may not fail waits only where the route says for how long.
+        // A source that may not fail waits only if the route sets a time.
         stream.state.is_live() && timer.has_passed(self.route.head_wait(true), cx)
     }
 
-    /// A client that knows no control events is told by a status, as long as the head has not left.
+    /// Refuses a plain stream. Its client knows no control events, so it gets a status, as long as the head has not
+    /// left.
     fn refuse_at(&mut self, beginning: &Beginning) -> OpenOutcome {
         self.finish(CloseReason::Rejected);
         match beginning {
@@ -157,7 +160,7 @@ impl RunningStream {
         }
     }
 
-    /// The next chunk of the stream; `None` is its end.
+    /// Returns the next chunk of the stream, or `None` at its end.
     pub(crate) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -178,7 +181,7 @@ impl RunningStream {
         match &mut polled {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.trace.took_frame();
-                // A source waits for room, if it does, until it is polled again.
+                // Until it is polled again, a source may be waiting for room.
                 chunk.waits &= self.source.is_none();
             }
             Poll::Ready(None | Some(Err(BrokenOff))) => self.finish(CloseReason::Completed),
@@ -187,7 +190,7 @@ impl RunningStream {
         polled
     }
 
-    /// So many bytes of it have left, or were taken by whoever writes them.
+    /// Records that so many bytes have left, or were accepted by the writer.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.trace.wrote(bytes);
     }
@@ -222,10 +225,10 @@ impl RunningStream {
         }
     }
 
-    /// Nothing has left yet: the client gets an ordinary answer.
+    /// Returns an ordinary response, because nothing has left yet.
     fn refuse(&mut self, refusal: Refusal) -> OpenOutcome {
         self.finish(match refusal {
-            // A producer has done what it was to do.
+            // The producer has completed its work.
             Refusal::Reply(_) => CloseReason::Completed,
             _ => CloseReason::Error,
         });
@@ -241,13 +244,14 @@ impl RunningStream {
         }
     }
 
-    /// The head has left: the error hooks run, the client is told, and the stream ends without an end mark.
+    /// Handles a failure after the head has left. The error hooks run, the client gets the error, and the stream ends
+    /// without an end mark.
     fn fail(&mut self, refusal: Refusal) {
         let Some(stream) = self.stream.clone() else {
             return;
         };
         let error = match refusal {
-            // Another stream's end is a failure of this one.
+            // The end of this stream is no failure of its source. The end of another stream is.
             Refusal::Error(error) if is_of_closed(&error) && stream.is_closed() => return,
             Refusal::Error(error) => error,
             Refusal::Response(response) => {
@@ -256,7 +260,7 @@ impl RunningStream {
             Refusal::Reply(_) => {
                 HttpError::internal("a response came when the stream had begun").into()
             }
-            // That is known before the head leaves.
+            // An overload is known before the head leaves.
             Refusal::Overloaded => return,
         };
         if !matches!(error, SseError::Panicked) {
@@ -282,14 +286,14 @@ impl RunningStream {
         }));
     }
 
-    /// User code may panic while it is dropped, too.
+    /// User code may also panic while it is dropped.
     fn drop_source(&mut self) {
         if let Some(source) = self.source.take() {
             caught("the end of an SSE stream", || drop(source));
         }
     }
 
-    /// Whoever polls it again finds nothing more.
+    /// Ends the stream. Later polls return nothing.
     fn finish(&mut self, reason: CloseReason) {
         self.drop_source();
         let (Some(stream), None) = (&self.stream, self.closed) else {
@@ -304,13 +308,13 @@ impl RunningStream {
     }
 }
 
-/// The answer to a client that cannot go on where it has left off, and that no event can tell.
+/// Returns the response to a client that cannot resume where it left off, and that knows no reset event.
 fn gone() -> HttpError {
     let detail = "history does not reach back to where this stream would begin; reload, then reconnect without an id";
     HttpError::new(StatusCode::GONE, detail)
 }
 
-/// A producer that gives the error of its last `send` has not failed.
+/// Whether the error is that of a closed stream. A producer that returns the error of its last `send` has not failed.
 fn is_of_closed(error: &SseError) -> bool {
     let cause = match error {
         SseError::Failed(error) => find_cause(&**error),
@@ -320,7 +324,7 @@ fn is_of_closed(error: &SseError) -> bool {
 }
 
 impl Drop for RunningStream {
-    /// Its end is logged here, and not where it is decided: the last bytes leave in between.
+    /// Logs the end here and not where it is decided, because the last bytes leave in between.
     fn drop(&mut self) {
         self.finish(CloseReason::ClientDisconnected);
         if let (Some(stream), Some(reason)) = (&self.stream, self.closed) {
@@ -334,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_of_a_closed_connection_is_known_through_a_handler_s_own_error() {
+    fn the_error_of_a_closed_stream_is_found_inside_others() {
         let closed = SseError::Closed(CloseReason::ServerClosed);
         assert!(is_of_closed(&closed));
         assert!(is_of_closed(&HttpError::from(closed).into()));

@@ -1,7 +1,8 @@
-//! The state of one stream, from its handle's making to its last byte: how it begins and how it ends.
+//! The state of one stream, from the creation of its handle to its last byte. This file contains how it begins and how
+//! it ends.
 //!
-//! All handles of a stream share its [`StreamState`]. [`Parts`] holds what changes, behind one lock. The methods of `Parts` say
-//! what follows ([`Effects`]); it is done when the lock is open again.
+//! All handles of a stream share its [`StreamState`]. [`Parts`] holds everything that changes, behind one lock. The
+//! methods of `Parts` return [`Effects`], which are carried out after the lock is released.
 //!
 //! Its stages are those of [`StreamLifecycle`]:
 //!
@@ -11,9 +12,9 @@
 //!      \--dropped, refused------------------------------ stream dropped, cut -----------------------------------/
 //! ```
 //!
-//! An end that is decided while it is detached is kept, and written as soon as it is live. While it is failing the error
-//! hooks run, and only the error ends it. The end is decided once ([`StreamState::end`]), written after what was sent before
-//! it, and reported once ([`StreamState::finish`]).
+//! An end that is decided while the stream is detached is kept, and written as soon as it is live. While it is failing,
+//! the error hooks run, and only the error ends it. The end is decided once ([`StreamState::end`]), written after
+//! everything that was sent before it, and reported once ([`StreamState::finish`]).
 
 mod appearing;
 mod effects;
@@ -57,14 +58,14 @@ use reset::PendingAnswer;
 pub(crate) use position::Beginning;
 pub(crate) use reading::{BrokenOff, Chunk};
 
-/// Its fields lie in memory in this order, and so do those of its parts: what each event looks at comes first.
+/// The fields lie in memory in this order, and so do those of its parts. The fields needed for each event come first.
 #[repr(C)]
 pub(crate) struct StreamState {
     parts: Mutex<Parts>,
     pub(crate) id: ClientId,
-    /// The [`SseStream`]s there are of it.
+    /// The number of [`SseStream`]s of this stream.
     pub(crate) handles: AtomicUsize,
-    /// Set when the stream is known by its id.
+    /// Set when the stream is registered by its id.
     streams: OnceLock<Weak<Streams>>,
     /// Set when the stream is attached to its request.
     request: OnceLock<StreamRequest>,
@@ -72,7 +73,7 @@ pub(crate) struct StreamState {
     pub(crate) room: Notify,
     /// Signalled when the end is announced or decided.
     pub(crate) closing: Notify,
-    /// Signalled when the stream is over.
+    /// Signalled when the stream has ended.
     pub(crate) over: Notify,
     pub(crate) data: StreamData,
 }
@@ -85,34 +86,35 @@ struct Parts {
     liveness: Liveness,
     lifecycle: StreamLifecycle,
     deferred: Deferred,
-    /// The stream has no source any more: it lives on by its handles and its topics.
+    /// Whether the stream has no source any more, and lives on by its handles and its topics.
     is_driven: bool,
-    /// The id that the client had when it was reset at the beginning, or by another epoch: none of the hub's sequence.
+    /// The id that the client had when it was reset at the beginning or by another epoch. It is not of the hub's
+    /// current sequence.
     id_before: Option<Box<str>>,
     /// How many answers of the hooks have begun.
     answers: u64,
-    /// What the hooks are to answer behind what they are answering.
+    /// The answer that the hooks give after the current one.
     next_answer: Option<Box<PendingAnswer>>,
-    /// Another epoch has begun since its first topic was joined, and before the response head leaves.
+    /// Whether another epoch has begun after the first topic was joined and before the response head leaves.
     begins_anew: bool,
-    /// It is told no position before its snapshot.
+    /// Whether the client gets no position before its snapshot.
     awaits_snapshot: bool,
-    /// When what the client was let in with expires.
+    /// When the client's credential expires.
     expires_at: Option<Instant>,
-    /// The response breaks off behind what is still to be written.
+    /// Whether the response breaks off after the events that are still to be written.
     breaks_off: bool,
 }
 
-/// How far the response head has come.
+/// The stages of the response head.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum HeadStage {
-    /// An error may still become an ordinary answer.
+    /// An error may still become an ordinary response.
     Held,
-    /// The source has nothing to say yet, and the head need not wait for it any longer.
+    /// The source has sent nothing yet, and the head no longer waits for it.
     MayLeave,
-    /// Something was sent: an error comes too late for a status.
+    /// Something was sent, so an error is too late for a status.
     Wanted,
-    /// A topic that is joined from now on is not resumed.
+    /// Topics that are joined from now on are not resumed.
     Left,
 }
 
@@ -125,7 +127,7 @@ impl StreamState {
         })
     }
 
-    /// One that this hub knows from its beginning.
+    /// Creates the state of a stream that this hub knows from its beginning.
     pub(crate) fn of_hub(hub: &Hub) -> Self {
         let random = *uuid::Uuid::new_v4().as_bytes();
         Self::with_id(ClientId::of_node(hub.node, random))
@@ -160,7 +162,7 @@ impl StreamState {
         }
     }
 
-    /// Changes the state under its lock, and does what follows when the lock is open again.
+    /// Changes the state under its lock, and carries out the effects after the lock is released.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Parts, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let result = change(&mut lock(&self.parts), &mut effects);
@@ -168,7 +170,7 @@ impl StreamState {
         result
     }
 
-    /// Lets the stream be found by its id.
+    /// Registers the stream by its id.
     pub(crate) fn register_with(self: &Arc<Self>, streams: &Arc<Streams>) {
         if self.streams.set(Arc::downgrade(streams)).is_ok() {
             streams.register(self);
@@ -179,7 +181,7 @@ impl StreamState {
         self.streams.get().and_then(Weak::upgrade)
     }
 
-    /// What the stream has learnt from its request; `None` as long as it is detached.
+    /// Returns the values taken from the stream's request, or `None` while it is detached.
     pub(crate) fn request(&self) -> Option<&StreamRequest> {
         self.request.get()
     }
@@ -200,7 +202,7 @@ impl StreamState {
         Ok(())
     }
 
-    /// Is live from now on: what is broadcast reaches it, and what was queued is written.
+    /// Makes the stream live. Broadcasts reach it, and queued events are written.
     pub(crate) fn go_live(self: &Arc<Self>, request: &StreamRequest) {
         let streams = &request.route.streams;
         let hub = &*streams.hub;
@@ -226,17 +228,17 @@ impl StreamState {
         }
     }
 
-    /// No more can be sent.
+    /// Whether no more can be sent.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.parts).lifecycle.closed_reason().is_some()
     }
 
-    /// The reason, once the stream is over.
+    /// Returns the reason once the stream has ended.
     pub(crate) fn finished(&self) -> Option<CloseReason> {
         lock(&self.parts).lifecycle.finished_reason()
     }
 
-    /// Returns the reason once the end is announced or decided. Until then, notes that somebody watches for it.
+    /// Returns the reason once the end is announced or decided. Until then, notes that the app watches for it.
     pub(crate) fn closing_reason(&self) -> Option<CloseReason> {
         lock(&self.parts).lifecycle.watch()
     }
@@ -245,12 +247,12 @@ impl StreamState {
         lock(&self.parts).lifecycle.is_live()
     }
 
-    /// The head need not wait for what the source says first.
+    /// Lets the head leave without waiting for the first event of the source.
     pub(crate) fn let_head_leave(&self) {
         lock(&self.parts).raise_head(HeadStage::MayLeave);
     }
 
-    /// The head is to leave now.
+    /// Lets the head leave now.
     pub(crate) fn request_head(self: &Arc<Self>) {
         self.change(|parts, effects| {
             parts.raise_head(HeadStage::Wanted);
@@ -258,7 +260,7 @@ impl StreamState {
         });
     }
 
-    /// Whether the response head may leave; else the task of `cx` is woken when it may.
+    /// Returns whether the response head may leave. If not, the task of `cx` is woken when it may.
     pub(crate) fn poll_head(&self, cx: &Context<'_>) -> bool {
         let mut parts = lock(&self.parts);
         if parts.lifecycle.is_detached() {
@@ -272,7 +274,7 @@ impl StreamState {
         may_leave
     }
 
-    /// Whether something was sent, so that an error comes too late for a status.
+    /// Whether something was sent, so that an error is too late for a status.
     pub(crate) fn has_sent(&self) -> bool {
         lock(&self.parts).head >= HeadStage::Wanted
     }
@@ -284,14 +286,14 @@ impl StreamState {
         }
     }
 
-    /// The stream is to end then, unless another time is set before.
+    /// Sets when the stream ends. A later call may set another time.
     pub(crate) fn expire_at(&self, at: Option<Instant>) {
         lock(&self.parts).expires_at = at;
     }
 
-    /// Says that the stream is to end for this reason, and its client to come back. Those who watch for that may still send
-    /// until it is decided: by the end of the stream's own source, or when the `grace` is over. If nobody watches it is
-    /// decided at once.
+    /// Announces that the stream ends for this reason, and that its client should come back. The code that watches for
+    /// this may still send until the end is decided, which happens when the stream's own source ends or the `grace` is
+    /// over. If nothing watches, the end is decided at once.
     pub(crate) fn announce_end(self: &Arc<Self>, reason: CloseReason, grace: Duration) {
         let Some(StreamRequest { route, .. }) = self.request() else {
             return;
@@ -307,7 +309,7 @@ impl StreamState {
         }
     }
 
-    /// Says that the server goes down, and that the stream may come to its own end within this time.
+    /// Announces the shutdown to a stream that may come to its own end within this time.
     pub(crate) fn let_finish(self: &Arc<Self>, within: Duration) {
         if let Some(StreamRequest { route, .. }) = self.request() {
             let ending = route.reconnect_ending(CloseReason::Shutdown);
@@ -319,40 +321,41 @@ impl StreamState {
         }
     }
 
-    /// Whether this becomes of the stream when the server goes down.
+    /// Whether the stream drains in this way at shutdown.
     pub(crate) fn drains_as(&self, drain: Drain) -> bool {
         let request = self.request();
         request.is_some_and(|request| request.route.options.drain == drain)
     }
 
-    /// Ends the stream, and its client is to come back.
+    /// Ends the stream, and asks its client to come back.
     pub(crate) fn send_away(self: &Arc<Self>, reason: CloseReason) {
         if let Some(StreamRequest { route, .. }) = self.request() {
             self.end(&route.reconnect_ending(reason));
         }
     }
 
-    /// Waits until the stream is over.
+    /// Waits until the stream has ended.
     pub(crate) async fn wait_until_over(&self) -> CloseReason {
         until(&self.over, || self.finished()).await
     }
 
-    /// Decides the end: its event is written after what was sent. The first ending counts.
+    /// Decides the end. Its event is written after everything that was sent. The first ending counts.
     pub(crate) fn end(self: &Arc<Self>, ending: &Ending) {
         self.change(|parts, effects| parts.end(self.request(), ending, effects));
     }
 
-    /// The stream's source is done, and its handles drive it from now on.
+    /// Leaves the stream to its handles, because its source has ended.
     pub(crate) fn leave_to_handles(&self) {
         lock(&self.parts).is_driven = true;
     }
 
-    /// The stream has failed: error hooks may still send, but not decide another end.
+    /// Marks the stream as failed. Error hooks may still send, but not decide another end.
     pub(crate) fn fail(&self) {
         lock(&self.parts).lifecycle.fail();
     }
 
-    /// It is refused, by a connection hook or for want of what its client has missed: what follows is an ordinary answer.
+    /// Rejects the stream, because a connection hook refused it or missed events are not available. An ordinary
+    /// response follows.
     pub(crate) fn reject(&self) {
         lock(&self.parts).lifecycle.decide(&Ending {
             reason: CloseReason::Rejected,
@@ -360,8 +363,8 @@ impl StreamState {
         });
     }
 
-    /// The stream is over; `reason` counts if no end was decided before. Runs the callbacks, and starts the close
-    /// hooks in a task of their own. Only the first call does anything.
+    /// Ends the stream. `reason` counts if no end was decided before. Runs the callbacks, and starts the close hooks in
+    /// their own task. Only the first call has an effect.
     pub(crate) fn finish(self: &Arc<Self>, reason: CloseReason) {
         let Some((reason, was_live)) = self.settle(reason) else {
             return;
@@ -376,7 +379,7 @@ impl StreamState {
         }
     }
 
-    /// Ends the state and runs the callbacks. `None` if that was done before.
+    /// Ends the state and runs the callbacks. Returns `None` if that was done before.
     fn settle(&self, reason: CloseReason) -> Option<(CloseReason, bool)> {
         let Finish {
             reason,
@@ -401,12 +404,12 @@ impl Parts {
         self.head = self.head.max(head);
     }
 
-    /// Takes over what was sent before it is live.
+    /// Accepts events that were sent before the stream is live.
     fn take_over(&mut self, head: u64, encoded: Vec<Result<Bytes, SseError>>) {
         for encoded in encoded {
             match encoded {
                 Ok(bytes) => self.reader.push_control(head, bytes),
-                // A handle made without its app could not check against the app's options when it was sent to.
+                // A handle created without its app could not check them against the app's options.
                 Err(error) => {
                     self.lifecycle.decide(&Ending {
                         reason: CloseReason::Error,
@@ -417,7 +420,7 @@ impl Parts {
         }
     }
 
-    /// Is live from now on. Gives an end that is to be decided at once.
+    /// Makes the stream live. Returns an end that is to be decided at once.
     fn go_live(&mut self, route: &StreamRoute) -> Option<Ending> {
         let (streams, hub) = (&route.streams, route.hub());
         let options = hub.options();
@@ -429,7 +432,8 @@ impl Parts {
         }
     }
 
-    /// Is live when the server is going down already. Gives the end that is to be decided at once, unless it may finish.
+    /// Handles a stream that becomes live after the shutdown has begun. Returns the end that is to be decided at once,
+    /// unless the stream may finish.
     fn come_late(&mut self, route: &StreamRoute) -> Option<Ending> {
         let ending = route.reconnect_ending(CloseReason::Shutdown);
         let until = route.streams.finish_until.get();
@@ -467,7 +471,7 @@ impl Parts {
                     }
                 }
             }
-            // It is told when the stream is live.
+            // The end is sent once the stream is live.
             (Decision::Closes(_) | Decision::Kept, _) => {}
         }
         self.raise_head(HeadStage::Wanted);
@@ -476,7 +480,7 @@ impl Parts {
         effects.wake(&mut self.task);
     }
 
-    /// Is over: what waits is not written any more. `None` if it was over before.
+    /// Ends the stream. Waiting events are not written any more. Returns `None` if it had ended before.
     fn finish(&mut self, reason: CloseReason) -> Option<Finish> {
         let finished = self.lifecycle.finish(reason)?;
         self.reader.outbox.clear();
@@ -488,7 +492,7 @@ impl Parts {
 }
 
 impl Drop for StreamState {
-    /// A handle that was never attached tells its callbacks that nothing came of it.
+    /// Runs the callbacks of a handle that was never attached, with `Rejected`.
     fn drop(&mut self) {
         self.settle(CloseReason::Rejected);
     }

@@ -2,8 +2,8 @@
 
 use std::task::Waker;
 
-/// The task that has polled last. It is woken only if it waits. A reader begins to wait, and a sender looks whether it waits,
-/// under the lock of the stream's state. So no wake-up for a private event is lost.
+/// The task that has polled last. It is woken only if it waits. A reader begins to wait under the lock of the stream's
+/// state, and a sender checks under the same lock whether it waits. So no wake-up for a private event is lost.
 #[derive(Default)]
 pub(crate) struct PollTask {
     waker: Option<Waker>,
@@ -11,7 +11,7 @@ pub(crate) struct PollTask {
 }
 
 impl PollTask {
-    /// Polls. True if it was another task before, or none.
+    /// Records a poll. Returns true if the previous poll was by another task, or there was none.
     pub(crate) fn is_polled_by(&mut self, waker: &Waker) -> bool {
         self.waits = false;
         let known = self.waker.as_ref();
@@ -22,12 +22,12 @@ impl PollTask {
         is_new
     }
 
-    /// Has been given all there is.
+    /// Records that the task waits, because it has received everything.
     pub(crate) fn waits(&mut self) {
         self.waits = true;
     }
 
-    /// The waker of a task that waits, to be woken once the stream's state is unlocked.
+    /// Returns the waker of a task that waits, to be woken once the stream's state is unlocked.
     pub(crate) fn wake(&mut self) -> Option<Waker> {
         let waits = std::mem::take(&mut self.waits);
         self.waker.as_ref().filter(|_| waits).cloned()

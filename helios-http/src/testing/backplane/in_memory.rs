@@ -21,15 +21,15 @@ use crate::sse::backplane::{
 };
 use crate::sync::lock;
 
-/// How long a node has a lease.
+/// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// A backplane in the memory of one process, for tests of apps that run on several servers. It keeps all that is promised of a
-/// [`Backplane`], and loses everything with the process.
+/// A backplane in the memory of one process, for tests of apps that run on several servers. It keeps all guarantees of
+/// a [`Backplane`], and loses everything with the process.
 ///
-/// Each value is the link of one node; [`node`](Self::node) gives a link of another node to the same log. Events are handed over
-/// under the log's lock, at once: what was published has arrived everywhere when its publisher goes on. Keys, leases and history age by
-/// tokio's time.
+/// Each value is the link of one node. [`node`](Self::node) creates a link of another node to the same log. Events are
+/// handed over at once, under the log's lock, so an event has arrived everywhere when its publisher goes on. Keys,
+/// leases and history age by tokio's time.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 impl InMemory {
-    /// A new log, and the link of its first node.
+    /// Creates a new log, and the link of its first node.
     #[must_use]
     pub fn new() -> Self {
         let shared = Shared {
@@ -94,7 +94,7 @@ impl InMemory {
         }
     }
 
-    /// The link of one more node to the same log.
+    /// Creates the link of one more node to the same log.
     #[must_use]
     pub fn node(&self) -> Self {
         Self {
@@ -103,7 +103,8 @@ impl InMemory {
         }
     }
 
-    /// Loses all memory, as a store does that was replaced by an empty one: another sequence begins, and all nodes are told.
+    /// Loses all memory, like a store that was replaced by an empty one. Another sequence begins, and all nodes are
+    /// notified.
     ///
     /// ```
     /// use helios::SseHub;
@@ -123,7 +124,7 @@ impl InMemory {
         lock(&self.shared.log).forget_all();
     }
 
-    /// Says how it is reached from now on; all nodes are told. While it is [`Status::Down`], everything that is asked of it fails.
+    /// Sets the status from now on, and notifies all nodes. While it is [`Status::Down`], every call fails.
     ///
     /// ```
     /// use helios::SseHub;
@@ -144,7 +145,7 @@ impl InMemory {
         log.tell_all(|| BackplaneEvent::Link(status));
     }
 
-    /// The answer to a question, unless it is down.
+    /// Returns the answer to a call, or an error while the backplane is down.
     fn if_reached<'a, T: 'a>(
         &'a self,
         answer: BoxFuture<'a, Result<T, BackplaneError>>,
@@ -155,7 +156,7 @@ impl InMemory {
         })
     }
 
-    /// An error while it is down.
+    /// Returns an error while the backplane is down.
     fn reached(&self) -> Result<(), BackplaneError> {
         match self.status() {
             Status::Down => Err(BackplaneErrorKind::Down.into()),
@@ -197,7 +198,7 @@ impl Backplane for InMemory {
             log.leases.insert(startup.node, Instant::now() + LEASE);
             log.keep_keys = startup.keep_keys;
             log.links.push(Arc::clone(&self.link));
-            // A second start does not exist.
+            // `start` is called only once.
             let _ = self.link.startup.set(startup);
             Ok(Started::at(log.newest_id()))
         })

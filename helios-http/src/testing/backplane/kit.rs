@@ -1,4 +1,4 @@
-//! Tries a backplane: makes trouble, and checks that its promises hold.
+//! A test kit that makes trouble for a backplane and checks that its guarantees hold.
 
 mod audit;
 mod clients;
@@ -29,12 +29,13 @@ use world::Nodes;
 /// The longest storm before a calm.
 const STORM: Duration = Duration::from_secs(3);
 
-/// Tries a backplane: in scenarios, and then in storms, with many clients on several nodes. Behind each storm comes a calm, in which all
-/// that was published is compared with what each client has seen. What it does follows from its seed, as far as timing allows.
+/// Tests a backplane, first in scenarios and then in storms, with many clients on several nodes. After each storm comes
+/// a calm. The kit then compares everything that was published with the events that each client has seen. Its actions
+/// follow from its seed, as far as timing allows.
 ///
-/// By default there are 2 nodes, 8 clients and 6 topics, for 10 seconds, in all weathers in turn; whatever is wrong may take 15 seconds to
-/// heal. A run of half a minute or more also waits for a lease to run out. It needs a tokio runtime, best one of
-/// several threads.
+/// The default is 2 nodes, 8 clients and 6 topics, for 10 seconds, with all kinds of weather in turn. Trouble may take
+/// 15 seconds to heal. A run of half a minute or more also waits for a lease to expire. The kit needs a tokio runtime,
+/// preferably with several threads.
 ///
 /// ```
 /// use helios::testing::backplane::{InMemory, Kit, Weather};
@@ -59,7 +60,7 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// A kit whose luck follows from this number.
+    /// Creates a kit whose random choices follow from this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -73,70 +74,71 @@ impl Kit {
         }
     }
 
-    /// A kit with the seed that stands in the environment, as `HELIOS_SEED`; else a random one, which the report names.
+    /// Creates a kit with the seed of the environment variable `HELIOS_SEED`, or with a random one, which the report
+    /// names.
     pub fn from_env() -> Self {
         let seed = std::env::var("HELIOS_SEED").ok();
         let seed = seed.and_then(|seed| seed.parse().ok());
         Self::new(seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000)))
     }
 
-    /// Returns the seed, to be printed before a run that may hang.
+    /// Returns the seed. Print it before a run that may hang.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Sets how many servers there are at a time.
+    /// Sets the number of servers at a time.
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes.max(1);
         self
     }
 
-    /// Sets how many clients there are.
+    /// Sets the number of clients.
     pub fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
     }
 
-    /// Sets how many topics there are at a time.
+    /// Sets the number of topics at a time.
     pub fn topics(mut self, topics: usize) -> Self {
         self.topics = topics.max(1);
         self
     }
 
-    /// Sets how long storms rage; calms come on top. One comes, however short this is.
+    /// Sets how long storms last in total, without the calms. There is at least one storm.
     pub fn lasting(mut self, time: Duration) -> Self {
         self.lasting = time;
         self
     }
 
-    /// Sets how long it may take until everything is well, once the trouble is over.
+    /// Sets how long everything may take to recover once the trouble is over.
     pub fn heals_within(mut self, time: Duration) -> Self {
         self.heals_within = time;
         self
     }
 
-    /// Sets how much of each topic is kept. Of an age below 90 seconds, histories are not compared.
+    /// Sets how much of each topic is kept. Histories are not compared if the age is below 90 seconds.
     pub fn history(mut self, limits: HistoryLimits) -> Self {
         self.history = limits;
         self
     }
 
-    /// Adds a weather, instead of all of them. Storms take them in turn.
+    /// Adds a weather. The storms then use only the added ones, in turn, instead of all.
     pub fn in_weather(mut self, weather: Weather) -> Self {
         self.weathers.push(weather);
         self
     }
 
-    /// Runs it.
+    /// Runs the kit and returns its report.
     pub async fn run<R: Rig>(self, rig: R) -> Report {
         let mut report = Report::new(self.seed);
         let nodes = Arc::new(Nodes::new(rig, &self));
-        // Together they would make a future that is too large for a stack.
+        // Boxed, because both parts together would make a future that is too large for a stack.
         Box::pin(scenarios::run(&nodes, &mut report)).await;
         if let Some(found) = scenarios::leases(&nodes, self.lasting).await {
             report
                 .scenarios
-                .push("a lease runs out with its rows, and comes back");
+                .push("a lease expires with its rows, and comes back");
             report.add(self.seed, found);
         }
         let may_lose = nodes.rig.may_lose();
@@ -165,7 +167,7 @@ impl Kit {
         }
         let until = Instant::now() + self.lasting;
         loop {
-            // So a run with this seed begins with this round.
+            // A run with this seed begins with this round.
             let seed = self.seed.wrapping_add(report.rounds);
             let left = until.saturating_duration_since(Instant::now());
             let storm = (seed, left.min(STORM));

@@ -1,4 +1,4 @@
-//! A TCP proxy that makes a network bad.
+//! A TCP proxy that simulates a bad network.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,34 +12,35 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// What is read at once.
+/// The most bytes to read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Chunks under way in one direction of a connection. Whoever sends more has to wait, as on a full line.
+/// The most chunks under way in one direction of a connection. A sender of more has to wait, as on a full line.
 const UNDER_WAY: usize = 64;
 
-/// A direction of what a [`Proxy`] carries.
+/// A direction of the traffic through a [`Proxy`].
 ///
 /// ```
 /// use helios::testing::backplane::{Proxy, Way};
 ///
-/// // A half-open connection: the server still hears, and is not heard.
+/// // A half-open connection. The server still receives, but its answers are lost.
 /// fn half_open(proxy: &Proxy) {
 ///     proxy.drop_bytes(Way::ToClient);
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From whoever connected to the proxy, to what is behind it.
+    /// From the client that connected to the proxy to the server behind it.
     ToServer,
-    /// Back.
+    /// From the server to the client.
     ToClient,
-    /// Both.
+    /// Both directions.
     Both,
 }
 
-/// A TCP proxy on a free port of the loopback interface, which makes the network bad for a backplane behind it. All that is set holds for
-/// open connections and for new ones, until it is [healed](Self::heal). A dropped proxy ends with its connections.
+/// A TCP proxy on a free port of the loopback interface, which makes the network bad for a backplane behind it. Every
+/// setting applies to open and to new connections, until the proxy is [healed](Self::heal). Dropping the proxy closes
+/// its connections.
 ///
 /// ```
 /// use helios::testing::backplane::{Proxy, Way};
@@ -78,7 +79,7 @@ struct State {
     to_server: Flow,
     to_client: Flow,
     refuses: bool,
-    /// How often all connections were cut.
+    /// The number of times all connections were cut.
     cuts: u64,
 }
 
@@ -106,7 +107,7 @@ impl State {
 }
 
 impl Proxy {
-    /// Listens, and connects each connection to this address, whether something listens there or not.
+    /// Starts to listen, and forwards each connection to `upstream`, whether something listens there or not.
     ///
     /// # Errors
     ///
@@ -125,24 +126,24 @@ impl Proxy {
         })
     }
 
-    /// Returns where it listens.
+    /// Returns the address of the proxy.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Lets what is read from now on arrive later.
+    /// Delays everything that is read from now on.
     pub fn delay(&self, way: Way, delay: Duration) {
         self.change(way, |flow| flow.delay = delay);
     }
 
-    /// Lets bytes wait. None are lost: they arrive when it is healed.
+    /// Holds bytes back. None are lost. They arrive when the proxy is healed.
     pub fn hold(&self, way: Way) {
         self.change(way, |flow| flow.mode = Mode::Hold);
     }
 
-    /// Lets bytes vanish, and the ends of connections, too. A connection that has lost a byte never carries another in that direction, even
-    /// when it is healed: it is half-open, until it is cut.
+    /// Drops bytes, and also the ends of connections. A connection that has lost a byte never carries another in that
+    /// direction, even when the proxy is healed. It is half-open until it is cut.
     pub fn drop_bytes(&self, way: Way) {
         self.change(way, |flow| flow.mode = Mode::Drop);
     }
@@ -157,7 +158,7 @@ impl Proxy {
         self.state.send_modify(|state| state.refuses = true);
     }
 
-    /// Carries everything again, without delay.
+    /// Forwards everything again, without delay.
     pub fn heal(&self) {
         self.state.send_modify(|state| {
             *state = State {
@@ -187,7 +188,7 @@ async fn accept(
 ) {
     loop {
         let Ok((client, _)) = listener.accept().await else {
-            // Out of descriptors, perhaps: others will be closed.
+            // There may be no free descriptors now. Other connections will be closed.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -199,7 +200,7 @@ async fn accept(
     }
 }
 
-/// Carries one connection until both directions are at their end, or it is cut.
+/// Forwards one connection until both directions have ended, or it is cut.
 async fn carry(client: TcpStream, upstream: SocketAddr, mut state: watch::Receiver<State>) {
     let cuts = state.borrow().cuts;
     let (of_server, of_client) = (state.clone(), state.clone());
@@ -207,7 +208,7 @@ async fn carry(client: TcpStream, upstream: SocketAddr, mut state: watch::Receiv
         let Ok(server) = TcpStream::connect(upstream).await else {
             return;
         };
-        // Delays are ours to make. An error shows when it is read.
+        // The proxy alone decides on delays. An error shows when the socket is read.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
@@ -222,7 +223,7 @@ async fn carry(client: TcpStream, upstream: SocketAddr, mut state: watch::Receiv
     }
 }
 
-/// Carries one direction to its end.
+/// Forwards one direction to its end.
 async fn pump(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
@@ -277,10 +278,10 @@ async fn write(
                     return;
                 }
             }
-            // Whoever waits there is not told, until it is cut.
+            // The receiver does not see the end until the connection is cut.
             None if has_lost => std::future::pending().await,
             None => {
-                // It may have been closed from there.
+                // The other side may have closed it.
                 let _ = to.shutdown().await;
                 return;
             }

@@ -1,10 +1,10 @@
-//! What a kit tests.
+//! The backplane that a kit tests.
 
 use super::in_memory::InMemory;
 use crate::future::BoxFuture;
 use crate::sse::backplane::Backplane;
 
-/// A backplane under test, and the trouble that can be made for it: what a [`Kit`](super::Kit) runs on.
+/// A backplane under test, and the trouble that can be made for it. A [`Kit`](super::Kit) runs on a rig.
 ///
 /// ```
 /// use helios::backplane::BoxFuture;
@@ -33,11 +33,12 @@ pub trait Rig: Send + Sync + 'static {
     /// The link of one node.
     type Link: Backplane;
 
-    /// The link of node number `n`, which is not started yet. All are of one sequence. Each number comes once.
+    /// Creates the link of node number `n`, without starting it. All links share one sequence. Each number is used
+    /// once.
     fn node(&self, n: usize) -> Self::Link;
 
-    /// Makes some trouble that the backplane has to bear; a random number chooses which. Called now and then, and never twice at the same
-    /// time; what it begins may last until [`heal`](Self::heal). By default there is none.
+    /// Makes some trouble that the backplane has to survive. The random number chooses which. Called now and then, and
+    /// never twice at the same time. The trouble may last until [`heal`](Self::heal). The default makes none.
     fn trouble(&self, _number: u64) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
@@ -47,12 +48,13 @@ pub trait Rig: Send + Sync + 'static {
         Box::pin(async {})
     }
 
-    /// Whether the trouble may make another sequence begin. By default not.
+    /// Whether the trouble may make another sequence begin. The default is false.
     fn begins_anew(&self) -> bool {
         false
     }
 
-    /// Whether the trouble may lose events so that clients have to be told: without a word, or from history, too. By default not.
+    /// Whether the trouble may lose events, without notice or from history, so that clients need resets. The default is
+    /// false.
     fn may_lose(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! A link that delays, drops and tears, before any backplane.
+//! A link that delays, drops and tears, in front of any backplane.
 
 mod carrier;
 
@@ -19,8 +19,9 @@ use crate::sse::backplane::{
 use crate::sync::lock;
 use carrier::{Carrier, Item, Sky, Told};
 
-/// A backplane behind a link that delays, drops and tears: it stands between one that works and its hub. What it promises of order
-/// is kept, and what it loses it tells as the [`Weather`] says. Its luck follows from its seed. Clones mean the same link.
+/// A link that delays, drops and tears, between a working backplane and its hub. It keeps the order that a backplane
+/// guarantees, and reports losses as the [`Weather`] says. Its random choices follow from its seed. Clones refer to the
+/// same link.
 ///
 /// ```
 /// use helios::SseHub;
@@ -47,12 +48,12 @@ pub struct Stormy<B> {
 struct Link<B> {
     backplane: B,
     sky: Arc<Sky>,
-    /// Where answers to `watch` take their place among the events.
+    /// The queue in which answers to `watch` take their place among the events.
     queue: OnceLock<mpsc::UnboundedSender<Item>>,
 }
 
 impl<B> Stormy<B> {
-    /// A link to this backplane, in fine weather.
+    /// Creates a link to this backplane, in fine weather.
     pub fn new(backplane: B, seed: u64) -> Self {
         Self {
             link: Arc::new(Link {
@@ -67,7 +68,7 @@ impl<B> Stormy<B> {
         }
     }
 
-    /// Changes the weather, from the next event on.
+    /// Changes the weather from the next event on.
     pub fn set_weather(&self, weather: Weather) {
         *lock(&self.link.sky.weather) = weather;
     }
@@ -77,12 +78,12 @@ impl<B> Stormy<B> {
         self.link.sky.is_held.send_replace(true);
     }
 
-    /// Hands over what was held.
+    /// Hands over the events that were held.
     pub fn release(&self) {
         self.link.sky.is_held.send_replace(false);
     }
 
-    /// Breaks for a moment, behind what it carries now.
+    /// Breaks the link for a moment, after the events that it carries now.
     pub fn tear(&self) {
         self.link.enqueue(Item::Tear);
     }
@@ -109,7 +110,7 @@ impl<B: fmt::Debug> fmt::Debug for Stormy<B> {
 impl<B> Link<B> {
     fn enqueue(&self, item: Item) {
         if let Some(queue) = self.queue.get() {
-            // The hub may be gone.
+            // The hub may have been dropped.
             let _ = queue.send(item);
         }
     }
@@ -153,7 +154,7 @@ impl<B: Backplane> Stormy<B> {
         let no_watch = sky.weather().no_watch / 2.0;
         sky.fails(no_watch, BackplaneErrorKind::Down)?;
         let watched = self.link.backplane.watch(topics).await?;
-        // All that was to be handed over before this is in the queue.
+        // Everything that has to be handed over before this answer is in the queue.
         let (answer, answered) = oneshot::channel();
         self.link.enqueue(Item::Answer(watched.newest, answer));
         let gone = |_| BackplaneError::from(BackplaneErrorKind::Down);
@@ -175,7 +176,7 @@ impl<B: Backplane> Backplane for Stormy<B> {
             let own =
                 BackplaneSink::new(move |event| told.send(Item::Told(Told::of(event))).is_ok());
             let sink = std::mem::replace(&mut startup.sink, own);
-            // A second start does not exist.
+            // `start` is called only once.
             let _ = self.link.queue.set(queue);
             let started = self.link.backplane.start(startup).await?;
             let carrier = Carrier {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How bad a link is. Rates are chances from 0 to 1. By default it is fine.
+/// How bad a link is. Rates are chances from 0 to 1. The default is fine weather.
 ///
 /// ```
 /// use helios::testing::backplane::Weather;
@@ -14,32 +14,32 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Weather {
-    /// The longest delay of an event, and of a publish.
+    /// The longest delay of an event and of a publish.
     pub delay: Duration,
-    /// Events at which nothing is handed over for a while: up to 50 times `delay`.
+    /// Chance that an event stops the link for a while, up to 50 times `delay`.
     pub hold: f64,
-    /// Events that are lost and nobody is told.
+    /// Chance that an event is lost without notice.
     pub drop: f64,
-    /// Events at which the link breaks for a moment: it loses some, and says so.
+    /// Chance that the link breaks for a moment at an event. It loses some events and reports that.
     pub tear: f64,
-    /// Questions for history that fail.
+    /// Chance that a request for history fails.
     pub no_history: f64,
-    /// The longest delay of an answer to a question for history, and to `unwatch`.
+    /// The longest delay of a request for history, of its answer, and of `unwatch`.
     pub slow: Duration,
-    /// Publishes that fail, half of them after the event was published.
+    /// Chance that a publish fails. Half of those events were published.
     pub no_publish: f64,
-    /// Watches that fail, half of them after the topic was watched.
+    /// Chance that a watch fails. Half of those topics are watched.
     pub no_watch: f64,
 }
 
 impl Weather {
-    /// Nothing is delayed, and nothing fails.
+    /// Fine weather. Nothing is delayed, and nothing fails.
     #[must_use]
     pub fn fine() -> Self {
         Self::default()
     }
 
-    /// The link delays, holds and tears, and publishes fail. All of it can be made good: no client is told of anything.
+    /// The link delays, holds and tears, and publishes fail. Everything can be recovered, so no client is reset.
     #[must_use]
     pub fn windy() -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Weather {
         }
     }
 
-    /// The link loses events silently, too.
+    /// The link loses events, some of them without notice.
     #[must_use]
     pub fn foggy() -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Weather {
         }
     }
 
-    /// Everything fails now and then, but nothing is lost silently.
+    /// Everything fails now and then, but nothing is lost without notice.
     #[must_use]
     pub fn stormy() -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Weather {
         }
     }
 
-    /// Whether everything that is lost in it can be had from history, so that no client needs to be told.
+    /// Whether all lost events can be recovered from history, so that no client needs a reset.
     #[must_use]
     pub fn is_made_good(&self) -> bool {
         self.drop <= 0.0 && self.no_history <= 0.0

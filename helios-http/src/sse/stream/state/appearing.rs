@@ -1,4 +1,4 @@
-//! The topics in which a stream is somebody.
+//! The topics in which a stream appears as a member.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use helios_core::sse::SseError;
 
 use super::StreamState;
 
-/// Kept with a stream whose end is told to those who keep members.
+/// Kept with a stream whose end must be reported to the presence.
 #[derive(Clone)]
 struct IsMember;
 
 impl StreamState {
-    /// Appears in a topic, until the stream is over.
+    /// Appears in a topic, until the stream ends.
     pub(crate) async fn appear(
         self: &Arc<Self>,
         topic: &str,
@@ -41,7 +41,7 @@ impl StreamState {
         }
     }
 
-    /// Is nobody in this topic any more.
+    /// Removes the stream's member from this topic.
     pub(crate) fn disappear(&self, topic: &str) {
         if let Some(streams) = self.streams() {
             streams.presence().disappear(self.id, topic);

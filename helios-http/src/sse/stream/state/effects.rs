@@ -1,4 +1,4 @@
-//! What follows from a change of a stream's state.
+//! The effects of a change of a stream's state.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -7,16 +7,16 @@ use super::StreamState;
 use super::reset::PendingAnswer;
 use crate::sse::stream::task::PollTask;
 
-/// What is to be done when the state is unlocked: nothing is woken, and no hook starts, under its lock.
+/// The effects to carry out after the state is unlocked. No waker and no hook runs under its lock.
 #[derive(Default)]
 pub(super) struct Effects {
-    /// The task that polls the stream is woken.
+    /// The waker of the task that polls the stream.
     waker: Option<Waker>,
-    /// Those who wait for room in the queue ask again.
+    /// Whether senders that wait for room in the queue should try again.
     pub(super) made_room: bool,
-    /// The end is announced or decided: those who watch for it are told.
+    /// Whether the end was announced or decided, so that the code that watches for it is notified.
     pub(super) closing: bool,
-    /// The reset and snapshot hooks are run, for the answer of this number.
+    /// The answer for which the reset and snapshot hooks run, with its number.
     pub(super) answer: Option<(PendingAnswer, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! The topics of a stream: joining and leaving.
+//! The topics of a stream, with joining and leaving.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::sse::streams::Streams;
 use crate::sync::lock;
 
 impl StreamState {
-    /// Joins a topic. A topic that the stream is in already is left as it is.
+    /// Joins a topic. Does nothing if the stream is in the topic already.
     pub(crate) async fn join(
         self: &Arc<Self>,
         topic: &str,
@@ -38,14 +38,14 @@ impl StreamState {
         self.take_up(&streams, membership, replay)
     }
 
-    /// Joins topics in this order. With a backplane all of them are asked for at the same time.
+    /// Joins topics in this order. With a backplane they are all watched at the same time.
     pub(crate) async fn join_all(
         self: &Arc<Self>,
         topics: Vec<String>,
         replay: Replay,
     ) -> Result<(), SseError> {
         let streams = self.streams();
-        // Kept until all are joined: what has been fetched is not dropped meanwhile.
+        // Kept until all are joined, so that fetched events are not dropped meanwhile.
         let _entered = match &streams {
             Some(streams) if topics.len() > 1 => self.enter_all(streams, &topics, replay).await?,
             _ => Vec::new(),
@@ -56,7 +56,8 @@ impl StreamState {
         Ok(())
     }
 
-    /// Memberships of the topics, whose histories reach back to where they are to begin; none without a backplane.
+    /// Returns memberships of the topics, whose histories reach back to where they are to begin. Empty without a
+    /// backplane.
     async fn enter_all(
         &self,
         streams: &Arc<Streams>,
@@ -73,17 +74,17 @@ impl StreamState {
                 .await;
             Ok::<_, SseError>(membership)
         };
-        // More than these are not joined.
+        // Topics beyond the limit are not joined.
         let most = streams.hub.options().max_topics_per_connection;
         try_join_all(topics.iter().take(most).cloned().map(enter)).await
     }
 
-    /// Joins what was wanted before the hub was known.
+    /// Joins the topics that were wanted before the hub was known.
     pub(crate) async fn join_wanted(self: &Arc<Self>) -> Result<(), SseError> {
         let wanted = lock(&self.parts).deferred.take_wanted();
         for (topic, replay) in wanted {
             match self.join(&topic, replay).await {
-                // It was closed already, and still has to say so.
+                // The stream was closed already, and still has to report that.
                 Err(SseError::Closed(_)) => return Ok(()),
                 joined => joined?,
             }
@@ -91,8 +92,8 @@ impl StreamState {
         Ok(())
     }
 
-    /// Makes the history of a topic reach back to where it is to begin, if that is not the head. [`StreamState::reach_back`]
-    /// looks after topics that are joined before the stream is live.
+    /// Makes the history of a topic reach back to where it is to begin, if that is not the head.
+    /// [`StreamState::reach_back`] does this for topics that are joined before the stream is live.
     async fn reach_back_for(
         &self,
         hub: &Hub,
@@ -115,13 +116,13 @@ impl StreamState {
         }
     }
 
-    /// Whether a topic that is joined now begins with its earliest event, as the client has asked for that.
+    /// Whether a topic that is joined now begins with its earliest event, because the client has requested that.
     fn begins_earliest(&self) -> bool {
         let asks = self.request().is_some_and(StreamRequest::begins_earliest);
         asks && lock(&self.parts).head < HeadStage::Left
     }
 
-    /// The id behind which a topic begins that is joined between the start of the stream and its response head.
+    /// Returns the id after which a topic begins that is joined between the start of the stream and its response head.
     fn resumes_before_head(&self) -> Option<EventId> {
         let parts = lock(&self.parts);
         let is_before_head = parts.lifecycle.is_live() && parts.head < HeadStage::Left;
@@ -145,7 +146,7 @@ impl StreamState {
                 Some(request) if parts.head == HeadStage::Left => {
                     parts.join_late(request, head, (membership, replay), effects);
                 }
-                // What it misses is told with where it begins.
+                // Missed events are reported where the stream begins.
                 _ => drop(parts.take_in(streams, membership, replay)),
             }
             if parts.lifecycle.is_live() {
@@ -156,7 +157,7 @@ impl StreamState {
         })
     }
 
-    /// Leaves a topic. What was published to it and is not written yet is not written any more.
+    /// Leaves a topic. Events published to it that are not yet written are dropped.
     pub(crate) fn leave(self: &Arc<Self>, topic: &str) {
         self.change(|parts, effects| {
             parts.deferred.leave(topic);
@@ -183,7 +184,8 @@ impl StreamState {
     ///
     /// # Errors
     ///
-    /// If they do not, and the backplane cannot be reached: another server may know what would be missing here.
+    /// If they do not reach back, and the backplane cannot be reached. Another server may know the events that are
+    /// missing here.
     pub(crate) async fn reach_back(&self, request: &StreamRequest) -> Result<(), SseError> {
         let streams = &request.route.streams;
         let Some(replication) = streams.replication() else {
@@ -211,8 +213,8 @@ impl StreamState {
         Ok(())
     }
 
-    /// Every stream is in the topic of what is broadcast, but for a plain one that has joined no topic: whoever reads it takes
-    /// all events for its answer.
+    /// Joins the topic of broadcasts. A plain stream that has joined no topic does not, because its client takes all
+    /// events for its answer.
     pub(super) fn join_everyone(self: &Arc<Self>, request: &StreamRequest) {
         let hub = request.route.hub();
         self.change(|parts, effects| {
@@ -225,7 +227,7 @@ impl StreamState {
 }
 
 impl Parts {
-    /// False if the stream is in the topic already.
+    /// Returns false if the stream is in the topic already.
     fn may_join(&self, hub: &Hub, topic: &str) -> Result<bool, SseError> {
         if let Some(reason) = self.lifecycle.closed_reason() {
             return Err(SseError::Closed(reason));
@@ -240,12 +242,12 @@ impl Parts {
         Ok(true)
     }
 
-    /// Joins the topic of what is broadcast, unless the stream is in it.
+    /// Joins the topic of broadcasts, unless the stream is in it.
     fn join_everyone(&mut self, hub: &Hub) {
         if !self.reader.topics().all(Membership::is_named) {
             return;
         }
-        // Only a topic that is removed takes no member, and this one never is.
+        // Only a removed topic accepts no member, and this one is never removed.
         if let Some(everyone) = Membership::new(Arc::clone(&hub.topics.everyone)) {
             self.reader.join(Subscription::new(everyone, || hub.head()));
         }
@@ -284,7 +286,7 @@ impl Parts {
         }
     }
 
-    /// Takes up a topic, and gives the reason if it cannot begin where it is asked to.
+    /// Adds a topic, and returns the reason if it cannot begin where it should.
     fn take_in(
         &mut self,
         streams: &Streams,
@@ -295,14 +297,14 @@ impl Parts {
         let epoch = self.reader.epoch();
         let mut subscription = Subscription::new(membership, || hub.head());
         let replayed = subscription.replay(replay, |id| streams.position_of(id, epoch));
-        // One that was finished long ago made room for another of its name.
+        // A topic that was finished long ago may have made room for another one of its name.
         let name = Arc::clone(&subscription.topic.topic.name);
         self.reader.leave(|before| *before.topic.name == *name);
         self.reader.join(subscription);
         replayed.err()
     }
 
-    /// The topics that were joined.
+    /// Returns the topics that were joined.
     pub(super) fn joined(&self) -> impl Iterator<Item = &Membership> {
         let all = self.reader.topics();
         all.filter(|joined| joined.is_named())
@@ -312,7 +314,7 @@ impl Parts {
         self.joined().any(|joined| *joined.topic.name == *topic)
     }
 
-    /// The names of the topics with these indexes.
+    /// Returns the names of the topics with these indexes.
     pub(super) fn names(&self, indexes: &[usize]) -> Vec<String> {
         let named = self.reader.topics().enumerate();
         let named = named.filter(|(index, _)| indexes.contains(index));

@@ -1,38 +1,42 @@
-//! Where a client begins, and which ids it is told.
+//! The position at which a client begins, and the ids that it gets.
 //!
-//! A client that is cut brings back the last id that it was told. So an id is told only if, for every topic that is
-//! resumed, the client has everything up to it, from where that topic began for it, or has been told otherwise. These are
-//! all the places that tell one, and why each is true:
+//! A client that is cut sends the last id that it got. So an id is sent only if the client has everything up to it, for
+//! every topic that is resumed, from where that topic began for it, or has been reset. These are all the places that
+//! send an id, and why each is correct.
 //!
-//! 1. **`ready`, the first event, or `helios-position`, a header of a plain stream** ([`Parts::begin`]). It is the earliest number at which any topic begins, and nothing has
-//!    been written before it. Each topic's own beginning is at or above it and is exact: the head is loaded under the
-//!    topic's lock ([`Subscription::new`](helios_core::hub::Subscription::new)). It is worked out when the response head
-//!    leaves, when no further join can change it. A client that is reset at once is told no id that would hide that if
-//!    it were cut before the reset: it keeps the one that it has brought, or has none until then.
-//! 2. **Published events.** A reader merges its topics by number and never writes an event above the hub's head that it
-//!    loaded before it looked at them, so that what is written with an id comes after everything below that id. What turns
-//!    up below the position, a late replay or an event that had to be fetched, is written without its id.
-//! 3. **`reset`** ([`Parts::reset`], and [`Parts::keep_up`] for another epoch). It is told before all that is still to be read and has the position: the client has
-//!    that already, or has read everything up to it that was for it. It has an id at all because several clients take an
-//!    event without one to mean that they have none any more. At the beginning a reset has the id that the client has
-//!    brought; one that has brought none gets its first with the last reset.
-//! 4. **`ready` behind a reset, or behind the first join of a running stream.** It tells the head of that moment, and is
-//!    written when everything up to that number has been and the hooks have answered
+//! 1. **`ready`, the first event, or `helios-position`, a header of a plain stream** ([`Parts::begin`]). It is the
+//!    earliest number at which any topic begins, and nothing has been written before it. Each topic's own beginning is
+//!    at or above it and is exact, because the head is loaded under the topic's lock
+//!    ([`Subscription::new`](helios_core::hub::Subscription::new)). The number is computed when the response head
+//!    leaves, when no further join can change it. A client that is reset at once gets no id that would hide the reset
+//!    if it were cut before it. It keeps the id that it has sent, or has none until the reset.
+//! 2. **Published events.** A reader merges its topics by number. It never writes an event above the hub's head that it
+//!    loaded before it looked at the topics. So an event written with an id comes after everything below that id.
+//!    Events below the position, from a late replay or a fetch, are written without their ids.
+//! 3. **`reset`** ([`Parts::reset`], and [`Parts::keep_up`] for another epoch). It comes before everything that is
+//!    still to be read, and has the position. The client has that position already, or has read everything up to it
+//!    that was for it. The reset has an id at all because several clients forget their id after an event without one.
+//!    At the beginning, a reset has the id that the client has sent. A client that has sent none gets its first id with
+//!    the last reset.
+//! 4. **`ready` after a reset, or after the first join of a running stream.** It contains the head of that moment,
+//!    and is written when everything up to that number has been written and the hooks have answered
 //!    ([`QueuedKind::Position`](helios_core::hub::QueuedKind)). It is taken back if an end comes first.
-//! 5. **`ready` behind the snapshot of a fresh client** ([`Parts::begin_with_snapshot`]). It tells what the first `ready` would
-//!    have told: where the earliest topic begins. Nothing published has been written before it, as the reader is paused
-//!    there. The client is told no id before, not even with a reset that comes meanwhile, and this one only when the hooks have
-//!    answered ([`QueuedKind::Position`](helios_core::hub::QueuedKind)); an end that comes first takes it back. So a client that
-//!    has an id has had its snapshot, and that was taken when the position was reached.
-//! 6. **`overloaded`** gives the client its own id back. **`end`** has the end mark, which is no position.
+//! 5. **`ready` after the snapshot of a fresh client** ([`Parts::begin_with_snapshot`]). It contains the same position
+//!    as the first `ready` would have, where the earliest topic begins. No published event has been written before it,
+//!    as the reader is paused there. The client gets no id before it, not even with a reset that comes meanwhile. It
+//!    gets this id only when the hooks have answered ([`QueuedKind::Position`](helios_core::hub::QueuedKind)), and an
+//!    end that comes first takes it back. So a client that has an id has had its snapshot, and the snapshot was taken
+//!    when the position was reached.
+//! 6. **`overloaded`** returns the client's own id. **`end`** has the end mark, which is not a position.
 //!
-//! A slow client that is closed leaves its topics first: an event written behind a hole would hide the hole from the next
-//! connection.
+//! A slow client that is closed leaves its topics first. Otherwise an event written after a hole would hide the hole
+//! from the next connection.
 //!
-//! Private events, `reconnect` and `error` have no id. All ids are of the epoch of the stream's reader ([`Parts::id_of`]). Where another
-//! begins, the stream goes over to it ([`Parts::keep_up`]): the reset has the id of before, as do all that follow until a position
-//! or an event of the new epoch is written ([`Parts::last_told`]). A client that brings an id of an epoch that is over is reset,
-//! whatever its number: so nothing that such an id says of missing events can be wrong.
+//! Private events, `reconnect` and `error` have no id. All ids are of the epoch of the stream's reader
+//! ([`Parts::id_of`]). When another epoch begins, the stream moves to it ([`Parts::keep_up`]). The reset has the
+//! previous id, and so do all events that follow until a position or an event of the new epoch is written
+//! ([`Parts::last_told`]). A client that sends an id of a past epoch is reset, whatever its number. So such an id
+//! cannot hide missing events.
 
 #[cfg(test)]
 mod tests;
@@ -49,22 +53,22 @@ use crate::sse::hub::topics::Membership;
 use crate::sse::options::StreamOptions;
 use crate::sse::stream::route::StreamRequest;
 
-/// What a client without an id brings instead, to be given all that there is.
+/// The value that a client without an id sends instead to get all events.
 const EARLIEST: &str = "earliest";
 
 impl StreamRequest {
-    /// The id that the client has seen last.
+    /// Returns the id that the client has seen last.
     pub(crate) fn last_seen(&self) -> Option<&str> {
         let id = self.last_event_id.as_deref();
         id.filter(|id| *id != EARLIEST)
     }
 
-    /// Whether the topics that it joins begin with the earliest event, unless they were asked to begin elsewhere.
+    /// Whether the topics that it joins begin with the earliest event, unless a join says otherwise.
     pub(super) fn begins_earliest(&self) -> bool {
         self.last_event_id.as_deref() == Some(EARLIEST)
     }
 
-    /// The number in this epoch after which the client wants to go on, or why that cannot be.
+    /// Returns the number in this epoch after which the client resumes, or the reason why it cannot.
     fn resumes_at(&self, epoch: u64) -> Option<Result<u64, ResetReason>> {
         let id = self.last_seen()?;
         let id = id.parse().map_err(|_| ResetReason::Unknown);
@@ -72,21 +76,21 @@ impl StreamRequest {
     }
 }
 
-/// What comes of a stream when its head may leave.
+/// The outcome when the head of a stream may leave.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
-    /// It opens. A plain one tells its position in the head.
+    /// The stream opens. A plain one sends its position in the head.
     Open(Option<EventId>),
-    /// The client of a plain stream is to begin anew: history does not reach back to where it would go on.
+    /// The client of a plain stream must begin again, because history does not reach back to where it would resume.
     Gone,
     /// The client of a plain stream has seen its topics to their ends.
     Over,
-    /// The client of a plain stream is to come back: it has been decided to send it away.
+    /// The client of a plain stream should come back, because it was already decided to send it away.
     SentAway,
 }
 
 impl StreamState {
-    /// The response head leaves now.
+    /// Begins the stream. The response head leaves now.
     pub(crate) fn begin(self: &Arc<Self>) -> Beginning {
         match self.request() {
             Some(request) => self.change(|parts, effects| {
@@ -103,8 +107,8 @@ impl StreamState {
 }
 
 impl Parts {
-    /// Whether the client of a plain stream, which knows no end mark, brings an id up to which it has everything that its topics
-    /// will ever have.
+    /// Whether the client of a plain stream has sent an id up to which it has everything that its topics will ever
+    /// contain. Such a client knows no end mark.
     fn has_had_all(&self, request: &StreamRequest) -> bool {
         let StreamOptions { plain, restart, .. } = request.route.options;
         let last = request.resumes_at(self.reader.epoch());
@@ -113,8 +117,8 @@ impl Parts {
         plain && !restart && self.is_driven && last.is_some_and(has_all)
     }
 
-    /// Puts the reader where it begins, if it has joined topics, and tells the client before everything else. The response
-    /// head leaves now: what is joined from here on begins when it is joined.
+    /// Puts the reader where it begins, if it has joined topics, and queues the first events for the client. The
+    /// response head leaves now, so topics that are joined from here on begin when they are joined.
     fn begin(&mut self, request: &StreamRequest, effects: &mut Effects) -> Beginning {
         self.head = HeadStage::Left;
         let hub = request.route.hub();
@@ -146,7 +150,7 @@ impl Parts {
         let mut resets = self.by_reason(&missed);
         resets.extend(self.deferred.take_resets());
         let plain = request.route.options.plain;
-        // A client that brings an id begins with that. One that brings none has missed what came between its joins and the
+        // A client that sends an id begins there. A client without one has missed the events between its joins and the
         // new epoch.
         if self.begins_anew && last.is_none() {
             if plain {
@@ -175,24 +179,24 @@ impl Parts {
             first.push(control::reset(options, id.clone(), reset));
         }
         self.reader.push_control_first(first);
-        // The first is answered now; the others follow it.
+        // The hooks answer the first now, and the others after it.
         for reset in resets {
             self.behind_reset(request, reset, effects);
         }
         Beginning::Open(None)
     }
 
-    /// Every topic that was joined begins with its earliest event, unless it was asked to begin elsewhere.
+    /// Lets every topic that was joined begin with its earliest event, unless its join says otherwise.
     fn replay_earliest(&mut self) {
         let all = self.reader.subscriptions().iter_mut();
         let unasked = all.filter(|joined| joined.topic.is_named() && !joined.is_asked_to_replay());
         for subscription in unasked {
-            // It asks for what there is, so there is nothing to miss.
+            // It requests the events that there are, so none can be missing.
             let _ = subscription.replay(Replay::Earliest, |id| Ok(id.seq()));
         }
     }
 
-    /// The id behind which what is joined before the response head leaves begins.
+    /// Returns the id after which topics begin that are joined before the response head leaves.
     pub(crate) fn begins_after(&self, request: Option<&StreamRequest>) -> Option<EventId> {
         let epoch = self.reader.epoch();
         let last = request.and_then(|request| request.resumes_at(epoch)?.ok());
@@ -200,13 +204,13 @@ impl Parts {
         Some(self.id_of(seq))
     }
 
-    /// The id of a position of this stream.
+    /// Returns the id of a position of this stream.
     pub(super) fn id_of(&self, seq: u64) -> EventId {
         EventId::new(self.reader.epoch(), seq)
     }
 
-    /// The id that the client brings back if it is cut now. One that was reset has its id of before, until it has been written
-    /// another.
+    /// Returns the id that the client would send if it were cut now. A client that was reset has its previous id until
+    /// another one has been written.
     pub(super) fn last_told(&self) -> String {
         let before = self.id_before.as_deref();
         match before.filter(|_| !self.reader.has_told()) {
@@ -215,7 +219,7 @@ impl Parts {
         }
     }
 
-    /// One reset for all topics that are missed for the same reason.
+    /// Returns one reset for all topics that are missed for the same reason.
     fn by_reason(&self, missed: &[(usize, ResetReason)]) -> Vec<SseReset> {
         let mut reasons: Vec<ResetReason> = Vec::new();
         for (_, reason) in missed {

@@ -1,4 +1,4 @@
-//! Readers and publishers on threads of their own: nothing is lost, nothing comes out of order, nobody sleeps on.
+//! Tests with readers and publishers on threads of their own. Nothing is lost or out of order, and no reader hangs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads to the end, and sleeps whenever there is nothing to read until it is woken.
+    /// Reads to the end. If there is nothing to read, it sleeps until it is woken.
     fn read(&self, hub: &Hub, stream: &Arc<StreamState>) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let context = Context::from_waker(&waker);
@@ -68,7 +68,7 @@ impl Seen {
             .filter(|event| event.ends_with("data: x"))
         {
             let id = event.lines().find_map(|line| line.split_once('-'));
-            // What is late has no id.
+            // Late events have no id.
             let seq: u64 = id.map_or(0, |(_, seq)| seq.parse().unwrap());
             if seq <= *last {
                 self.out_of_order.store(true, Ordering::Relaxed);
@@ -79,7 +79,8 @@ impl Seen {
     }
 }
 
-/// Publishes one event of each round, which ends when everybody has everything: each event may be the last for long.
+/// Publishes one event in each round. A round ends when all readers have everything, so each event may be the last for
+/// a long time.
 async fn publish(streams: &Arc<Streams>, topic: &str, seen: &[Seen]) -> Result<(), String> {
     let event = SseEvent::text("x");
     for round in 0..ROUNDS {
@@ -92,7 +93,7 @@ async fn publish(streams: &Arc<Streams>, topic: &str, seen: &[Seen]) -> Result<(
             .any(|seen| seen.events.load(Ordering::Acquire) < due)
         {
             if Instant::now() > deadline {
-                return Err(format!("somebody sleeps in round {round}"));
+                return Err(format!("a reader hangs in round {round}"));
             }
             thread::yield_now();
         }
@@ -101,7 +102,7 @@ async fn publish(streams: &Arc<Streams>, topic: &str, seen: &[Seen]) -> Result<(
 }
 
 #[test]
-fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
+fn every_reader_gets_every_event_in_order_and_none_hangs() {
     let streams = Streams::new();
     let seen: [Seen; READERS] = Default::default();
     let all: [_; READERS] = std::array::from_fn(|_| live_stream(&streams));
@@ -132,11 +133,11 @@ fn every_reader_is_given_every_event_in_order_and_none_sleeps_on() {
     }
 }
 
-/// What one reader has seen while one epoch follows another.
+/// The events that one reader has seen while one epoch follows another.
 #[derive(Default)]
 struct Epochs {
     resets: AtomicU64,
-    /// That of the last id that it was told.
+    /// The epoch of the last id that it got.
     epoch: AtomicU64,
     /// The newest event that it has seen.
     newest: AtomicU64,
@@ -166,7 +167,8 @@ impl Epochs {
         }
     }
 
-    /// A reset has the last id, and nothing of another epoch comes before it. Within one epoch no id goes back.
+    /// Checks that a reset has the last id, and that nothing of another epoch comes before it. Within one epoch no id
+    /// goes back.
     fn take(&self, event: &str, last: &mut Option<EventId>, was_told: &mut bool) {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
         let Some(id) = field("id: ").and_then(|id| id.parse::<EventId>().ok()) else {
@@ -194,7 +196,7 @@ impl Epochs {
     }
 }
 
-/// Waits until it is so for all.
+/// Waits until `is` holds for all readers.
 fn all(seen: &[Epochs], is: impl Fn(&Epochs) -> bool) -> bool {
     let deadline = Instant::now() + DEADLINE;
     while !seen.iter().all(&is) {
@@ -206,7 +208,7 @@ fn all(seen: &[Epochs], is: impl Fn(&Epochs) -> bool) -> bool {
     true
 }
 
-/// Each epoch begins while readers look at the last event of the one before.
+/// Begins each epoch while readers look at the last event of the previous one.
 async fn begin_epochs(streams: &Arc<Streams>, seen: &[Epochs]) -> Result<(), String> {
     let mut number = 0;
     for round in 0..EPOCHS {
@@ -219,22 +221,22 @@ async fn begin_epochs(streams: &Arc<Streams>, seen: &[Epochs]) -> Result<(), Str
         if round % 3 > 0 {
             let has_all = |seen: &Epochs| seen.newest.load(Ordering::Acquire) == number;
             if !all(seen, has_all) {
-                return Err(format!("somebody sleeps on an event of round {round}"));
+                return Err(format!("a reader hangs on an event of round {round}"));
             }
         }
-        // Lower and higher than what was before.
+        // Lower and higher than the previous number.
         let id = EventId::new(streams.hub.epoch() + 1, round % 5 * 1_000);
         streams.hub.restart_at(id);
         let is_told = |seen: &Epochs| seen.epoch.load(Ordering::Acquire) == id.epoch();
         if round % 2 > 0 && !all(seen, is_told) {
-            return Err(format!("somebody sleeps on the epoch of round {round}"));
+            return Err(format!("a reader hangs on the epoch of round {round}"));
         }
     }
     Ok(())
 }
 
 #[test]
-fn every_reader_is_told_of_another_epoch_before_its_first_event_and_none_sleeps_on() {
+fn every_reader_is_reset_before_another_epoch_and_none_hangs() {
     let streams = Streams::new();
     let seen: [Epochs; READERS] = Default::default();
     let all: [_; READERS] = std::array::from_fn(|_| live_stream(&streams));

@@ -1,4 +1,4 @@
-//! A stream's reading: what is written next, and what becomes of a client that does not keep up.
+//! Reading of a stream. Selects what is written next, and handles clients that do not keep up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,30 +19,30 @@ use crate::sse::stream::lifecycle::Ending;
 use crate::sse::stream::route::StreamRequest;
 use crate::sync::lock;
 
-/// What is written next.
+/// The next bytes to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    /// That is all for now: whoever polled is woken when there is more, and need not poll again before.
+    /// Whether that is all for now. The task is then woken when there is more, and need not poll again before.
     pub(crate) waits: bool,
 }
 
-/// The stream breaks off: its client has not been given everything, and is to learn that from the protocol.
+/// The stream breaks off. Its client has not received everything, and detects that by the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event stream broke off")]
 pub(crate) struct BrokenOff;
 
-/// What a heartbeat finds.
+/// The result of a heartbeat.
 struct Judgement {
     verdict: Verdict,
     /// An announced end that is due.
     overdue: Option<Ending>,
-    /// What the client was let in with has expired.
+    /// Whether the client's credential has expired.
     has_expired: bool,
 }
 
 impl StreamState {
-    /// Gathers the next frame behind what `frame` holds already. `None` is the end of the stream.
+    /// Gathers the next frame, after the bytes that `frame` contains already. `None` is the end of the stream.
     pub(crate) fn poll_chunk(
         self: &Arc<Self>,
         hub: &Hub,
@@ -53,7 +53,7 @@ impl StreamState {
         let polled = {
             let mut parts = lock(&self.parts);
             if !parts.lifecycle.is_live() {
-                // Its end was decided without its reader, who was owed something.
+                // Its end was decided without its reader, which still had something to write.
                 return Poll::Ready(Some(Err(BrokenOff)));
             }
             parts.read(hub, self.request(), &mut frame, cx, &mut effects);
@@ -75,21 +75,21 @@ impl StreamState {
         })
     }
 
-    /// Ends a live stream whose client is too far behind; the client resumes what was published. A stream that is ending or
-    /// has failed keeps its last words.
+    /// Ends a live stream whose client is too far behind. The client resumes the published events. A stream that is
+    /// ending or has failed keeps its last events.
     pub(super) fn end_as_slow(self: &Arc<Self>) {
         if let Some(request) = self.request() {
             self.change(|parts, effects| parts.end_as_slow(request, effects));
         }
     }
 
-    /// Whether nobody can send to it, join or close it: there is no handle but that of its running stream.
+    /// Whether no code can send to it, join or close it, because the only handle is that of its running stream.
     pub(super) fn is_left_alone(&self) -> bool {
         self.handles.load(Ordering::Acquire) <= 1
     }
 
-    /// One heartbeat: keep-alive after silence, the end of a client that does not read, or is old, and that of a stream whose
-    /// last handle was dropped when its topics had been finished.
+    /// Runs one heartbeat. It sends a keep-alive after silence, and ends a client that does not read or is too old. It
+    /// also ends a stream whose last handle was dropped after its topics had been finished.
     pub(crate) fn beat(self: &Arc<Self>) {
         let Some(request) = self.request() else {
             return;
@@ -115,13 +115,13 @@ impl StreamState {
         }
     }
 
-    /// Ends a stream that nobody polls any more.
+    /// Ends a stream that is no longer polled.
     pub(crate) fn end_as_stuck(self: &Arc<Self>) {
         self.end_as_slow();
         self.finish(CloseReason::SlowClient);
     }
 
-    /// Helios' own server cuts it, since the peer does not read.
+    /// Whether Helios' own server cuts the stream, because the peer does not read.
     pub(crate) fn is_cut_as_stuck(&self) -> bool {
         let peer = self.request().and_then(|request| request.peer.as_ref());
         peer.is_some_and(|peer| peer.is_stuck())
@@ -129,7 +129,7 @@ impl StreamState {
 }
 
 impl Parts {
-    /// Moves into the frame what is to be written now.
+    /// Moves the events to be written now into the frame.
     fn read(
         &mut self,
         hub: &Hub,
@@ -146,11 +146,11 @@ impl Parts {
             let head = self.keep_up(hub, request, effects);
             let private = self.reader.outbox.len();
             let gathered = self.reader.gather(head, cx.waker(), frame);
-            // At once: a reset below queues events of its own.
+            // Noted at once, because a reset below queues events of its own.
             effects.made_room |= self.reader.outbox.len() < private;
             match (gathered, request) {
-                // An event came between this head and the look at its topic, where the reader waits for a later one. What
-                // came elsewhere is no reason to look again: it may come without end.
+                // An event arrived between reading this head and checking its topic, where the reader waits for a later
+                // one. Events elsewhere are no reason to check again, because there may be no end of them.
                 (Ok(()), _) if frame.is_empty() && self.has_missed(hub, head) => {}
                 (Err(overtaken), Some(request)) => self.overtaken(request, overtaken, effects),
                 (Ok(()), _) | (Err(_), None) => break,
@@ -161,14 +161,14 @@ impl Parts {
         }
     }
 
-    /// Whether the stream lives by its topics, and these are finished and read. It is asked under the lock under which topics are
-    /// joined: one that is joined before goes on, one that comes later finds the stream closed.
+    /// Whether the stream lives by its topics, and these are finished and read. This runs under the lock under which
+    /// topics are joined. A topic joined before keeps the stream open, and a later join finds it closed.
     fn is_through(&self) -> bool {
-        // First what each read has just looked at.
+        // The value that each read has just used comes first.
         self.reader.has_finished(Membership::is_named) && self.is_driven && self.lifecycle.is_well()
     }
 
-    /// What has come of a read: a frame, and whether that is all for now; the end; or nothing yet.
+    /// Returns the result of a read: a frame with whether that is all for now, the end, or nothing yet.
     fn poll_frame(&mut self, frame: &Frame) -> Poll<Option<Result<bool, BrokenOff>>> {
         let is_closing = self.lifecycle.is_closing();
         if frame.is_empty() && is_closing && !self.reader.is_held_back() {
@@ -186,7 +186,7 @@ impl Parts {
         Poll::Ready(Some(Ok(waits)))
     }
 
-    /// The history has gone on without the reader.
+    /// Handles a reader that the history has overtaken.
     fn overtaken(&mut self, request: &StreamRequest, overtaken: Overtaken, effects: &mut Effects) {
         let options = request.route.hub().options();
         if !self.lifecycle.is_well() {
@@ -204,7 +204,8 @@ impl Parts {
         }
     }
 
-    /// The client is still owed its private events; it will resume the rest, and must not take this for all.
+    /// Keeps the private events that the client has not read. It will resume the rest, and must not take these for
+    /// everything.
     pub(super) fn keep_last_words(&mut self) {
         self.reader.abandon().for_each(drop);
         self.breaks_off = true;
@@ -219,7 +220,7 @@ impl Parts {
         self.end_at_hole(request, CloseReason::SlowClient, effects);
     }
 
-    /// Ends the stream before what its client cannot be given, and the client is to come back.
+    /// Ends the stream before events that its client cannot get, and asks the client to come back.
     pub(super) fn end_at_hole(
         &mut self,
         request: &StreamRequest,
@@ -228,7 +229,7 @@ impl Parts {
     ) {
         let dropped = self.reader.outbox.len() as u64;
         self.reader.outbox.clear();
-        // Nothing may be written behind a hole: its id would hide the hole from the next connection.
+        // Nothing may be written after a hole, because its id would hide the hole from the next connection.
         self.reader.abandon().for_each(drop);
         let counters = &request.route.hub().counters;
         counters.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -239,9 +240,10 @@ impl Parts {
     fn judge(&mut self, request: &StreamRequest, effects: &mut Effects) -> Judgement {
         let hub = request.route.hub();
         let now = hub.now();
-        // One that does not read learns here that another epoch has begun.
+        // A stream that does not read learns here that another epoch has begun.
         self.keep_up(hub, Some(request), effects);
-        // A client that waits for its response head, for the hooks of its reset, or for another server, is not slow itself.
+        // A client that waits for its response head, for the hooks of its reset, or for another server, is not slow
+        // itself.
         let is_held = self.head < HeadStage::Left || self.reader.is_blocked();
         let backlog = match is_held {
             true => Backlog::default(),
@@ -250,7 +252,7 @@ impl Parts {
         let mut limits = hub
             .options()
             .liveness_limits(request.route.options.keep_alive);
-        // Helios' own server sees each byte that leaves, so there it alone judges who is stuck.
+        // Helios' own server sees each byte that leaves, so it alone decides which clients are stuck.
         if request.peer.is_some() {
             limits.stuck_after = None;
         }
@@ -277,7 +279,7 @@ impl Parts {
         }
     }
 
-    /// There is nothing to be read: whoever polled is to be woken when there is.
+    /// Waits, because there is nothing to read. The task is woken when there is.
     fn wait(&mut self) {
         if self.reader.paused_at().is_none() {
             self.liveness.caught_up();
@@ -285,16 +287,16 @@ impl Parts {
         self.task.waits();
     }
 
-    /// Whether there is something to read that was not there when the `head` was loaded, or another epoch has begun since.
+    /// Whether there are events to read that were not there when `head` was loaded, or another epoch has begun since.
     fn has_missed(&self, hub: &Hub, head: u64) -> bool {
         match hub.head_of(self.reader.epoch()) {
             Some(now) => head != now && self.reader.has_seen_beyond(head),
-            // It may have come to wait for a topic when all were woken for that already.
+            // It may have started to wait for a topic after all readers had been woken for that.
             None => true,
         }
     }
 
-    /// How far the client is behind; it has yet to see its end, too.
+    /// Returns how far the client is behind. An end that it has yet to see counts, too.
     fn backlog(&self) -> Backlog {
         let mut backlog = self.reader.backlog();
         if self.lifecycle.is_closing() {
@@ -303,7 +305,7 @@ impl Parts {
         backlog
     }
 
-    /// Gives up what is oldest and what is gone, and tells the client.
+    /// Drops the oldest events and those that are no longer available, and resets the client.
     fn skip(
         &mut self,
         request: &StreamRequest,
@@ -329,7 +331,7 @@ const EVERYTHING: Backlog = Backlog {
     bytes: u64::MAX,
 };
 
-/// A client that is too far behind is brought well below the limit, or it would lose a little all the time.
+/// Brings a client that is too far behind well below the limit. Otherwise it would lose a few events all the time.
 fn half(limits: BacklogLimits) -> Backlog {
     Backlog {
         events: limits.events as u64 / 2,
@@ -361,9 +363,9 @@ mod tests {
     use crate::sse::stream::state::{live_stream, request_to};
     use crate::sse::streams::Streams;
 
-    /// Woken or not, the reader must not register behind an event that it has not seen.
+    /// Whether it is woken or not, the reader must not register after an event that it has not seen.
     #[test]
-    fn an_event_published_while_the_reader_waits_for_the_topic_is_read() {
+    fn an_event_published_while_the_reader_waits_is_read() {
         let streams = Streams::new();
         let stream = live_stream(&streams);
         let hub = Arc::clone(&streams.hub);
@@ -374,7 +376,7 @@ mod tests {
                 stream.poll_chunk(&hub, Frame::default(), &Context::from_waker(Waker::noop()))
             })
         };
-        // Until the reader has its own state; it then has ample time to come to wait for the topic.
+        // The reader holds its own state by now, and then has ample time to wait for the topic.
         while stream.parts.try_lock().is_ok() {
             thread::yield_now();
         }
@@ -395,9 +397,9 @@ mod tests {
         );
     }
 
-    /// It may have begun to wait for a topic behind the last wake-up.
+    /// The reader may have begun to wait for a topic after the last wake-up.
     #[test]
-    fn a_reader_looks_again_where_another_epoch_began_while_it_looked() {
+    fn a_reader_looks_again_if_another_epoch_began_meanwhile() {
         let streams = Streams::new();
         let stream = live_stream(&streams);
         let hub = &streams.hub;
@@ -408,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stream_that_is_behind_keeps_its_last_words() {
+    fn a_failed_stream_that_is_behind_keeps_its_last_events() {
         let streams = Streams::new();
         let stream = live_stream(&streams);
         stream.fail();
@@ -434,7 +436,7 @@ mod tests {
 
     type HookFuture<'a> = BoxFuture<'a, Result<(), HttpError>>;
 
-    /// Its reset hook is still running.
+    /// Hooks whose reset hook is still running.
     struct Answering;
 
     impl SseHooks for Answering {
@@ -467,7 +469,7 @@ mod tests {
         }
     }
 
-    /// A live stream of a route whose reset hooks never answer.
+    /// Creates a live stream of a route whose reset hooks never answer.
     fn answering(streams: &Arc<Streams>) -> Arc<StreamState> {
         let stream = Arc::new(StreamState::new());
         let request = StreamRequest {
@@ -486,9 +488,10 @@ mod tests {
         stream
     }
 
-    /// The events that tell the reset take the place of the one that was read, and the sender would wait for the hooks.
+    /// The events of the reset replace the one that was read, so without the notice the sender would wait for the
+    /// hooks.
     #[tokio::test]
-    async fn a_sender_learns_of_room_though_a_reset_is_told_in_the_same_read() {
+    async fn a_sender_learns_of_room_despite_a_reset() {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.slow_clients = SlowClients::DropOldest;
@@ -524,9 +527,9 @@ mod tests {
         assert!(effects.made_room);
     }
 
-    /// What is behind their answer was sent before the end.
+    /// Events after the hooks' answer were sent before the end.
     #[tokio::test]
-    async fn a_stream_that_its_app_ends_while_hooks_run_waits_for_their_answer() {
+    async fn an_end_while_hooks_run_waits_for_their_answer() {
         let streams = Streams::new();
         let mut options = SseOptions::default();
         options.slow_clients = SlowClients::DropOldest;
@@ -544,7 +547,7 @@ mod tests {
             streams.publish("a", &event, None).await.unwrap();
         }
         let Poll::Ready(Some(Ok(reset))) = poll() else {
-            panic!("the reset is told");
+            panic!("the reset is written");
         };
         assert!(reset.bytes.starts_with(b"event: helios:reset"));
         stream.end(&Ending {
@@ -564,7 +567,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_its_app_ends_breaks_off_where_its_hooks_fail() {
+    async fn an_ended_stream_breaks_off_if_its_hooks_fail() {
         let streams = Streams::new();
         streams.hub.configure(SseOptions::default());
         let stream = answering(&streams);

@@ -1,13 +1,14 @@
-//! Resets and snapshots: a client that has missed events is told so, and the hooks answer before it reads on. So they do for
-//! a client that has no position yet.
+//! Resets and snapshots. A client that has missed events gets a reset, and the hooks answer before it reads on. They
+//! also answer for a client that has no position yet.
 //!
-//! 1. A reset is told as soon as it is known, before all that is still to be read.
+//! 1. A reset is sent as soon as it is known, before everything that is still to be read.
 //! 2. If there are hooks, the reader is held there. They run in a task of their own (`hook_tasks.rs`).
-//! 3. Their answers are written right behind the reset, and only then comes what follows.
-//! 4. Resets that come meanwhile are told at once too, and answered together, as the next one.
-//! 5. A reset of reason `epoch` is one of all topics, and no number of before means anything behind it: see [`Parts::keep_up`].
-//! 6. A fresh client of a route with a snapshot hook is held where it begins. It is told no id until its snapshot is
-//!    written, by a reset that comes meanwhile neither: cut before, it is fresh again, and gets the snapshot anew.
+//! 3. Their answers are written right after the reset, and everything else comes after them.
+//! 4. Resets that come meanwhile are also sent at once, and are answered together after the current one.
+//! 5. A reset of reason `epoch` covers all topics, and earlier numbers mean nothing after it, see [`Parts::keep_up`].
+//! 6. A fresh client of a route with a snapshot hook is held where it begins. It gets no id until its snapshot is
+//!    written, not even with a reset that comes meanwhile. If it is cut before, it is fresh again, and gets another
+//!    snapshot.
 
 #[cfg(test)]
 mod tests;
@@ -25,15 +26,15 @@ use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::hook_tasks::{self, Question};
 use crate::sse::stream::route::StreamRequest;
 
-/// What the hooks have to answer, once the stream's state is unlocked.
+/// The work for the hooks, once the stream's state is unlocked.
 pub(super) struct PendingAnswer {
-    /// For the snapshot hooks.
+    /// The argument of the snapshot hooks.
     snapshot: SseSnapshot,
-    /// For the reset hooks.
+    /// The argument of the reset hooks.
     reset: Option<SseReset>,
-    /// The answers of the hooks are written right behind this number, and before everything after it.
+    /// The answers of the hooks are written right after this number, and before everything after it.
     at: u64,
-    /// All other streams may have to be answered at the same time.
+    /// Whether all other streams may have to be answered at the same time.
     is_for_all: bool,
 }
 
@@ -49,7 +50,7 @@ impl PendingAnswer {
         }
     }
 
-    /// Both in one. A fresh client needs all of its topics, whatever else it is told of some.
+    /// Combines two answers. A fresh client needs all of its topics, whatever resets it gets for some.
     fn and(self, later: Self) -> Self {
         let reason = match self.snapshot.reason {
             SnapshotReason::Fresh => SnapshotReason::Fresh,
@@ -71,7 +72,7 @@ impl PendingAnswer {
         }
     }
 
-    /// Asks the hooks. It is the answer of this number.
+    /// Calls the hooks, for the answer of this number.
     pub(super) fn ask(self, stream: &Arc<StreamState>, number: u64) {
         if let Some(request) = stream.request() {
             let handle = SseStream::answering(Arc::clone(stream), number);
@@ -85,7 +86,7 @@ impl PendingAnswer {
     }
 }
 
-/// Each of these names once.
+/// Returns each of these names once.
 fn all_of(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
     for name in more {
         if !names.contains(&name) {
@@ -96,21 +97,21 @@ fn all_of(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
 }
 
 impl StreamState {
-    /// The hooks have answered. If a reset came meanwhile it is theirs now, else what follows may be read.
+    /// Ends an answer of the hooks. If a reset came meanwhile, they answer it now. Otherwise the reader reads on.
     pub(crate) fn hooks_answered(self: &Arc<Self>) {
         self.change(|parts, effects| {
             parts.reader.unpause();
             match parts.next_answer.take() {
                 Some(next) => parts.begin_answer(*next, effects),
-                // Its position is the next that it is told.
+                // Its position is the next id that it gets.
                 None => parts.awaits_snapshot = false,
             }
             effects.wake(&mut parts.task);
         });
     }
 
-    /// A hook could not answer: the client is to come back, and to be reset, or fresh, again. Where an end waits for the
-    /// answer, the response breaks off.
+    /// Handles a hook that failed. The client should come back, and is then reset, or fresh, again. If an end waits for
+    /// the answer, the response breaks off.
     pub(crate) fn hook_failed(self: &Arc<Self>) {
         self.send_away(CloseReason::Error);
         self.change(|parts, effects| {
@@ -125,23 +126,26 @@ impl StreamState {
 }
 
 impl Parts {
-    /// Returns the hub's head, in the epoch of this stream. If another one has begun, the stream goes over to it before. Whatever
-    /// reads, or takes a number, comes here first, so that nothing of the new epoch is written before its client is told.
+    /// Returns the hub's head in the epoch of this stream. If another epoch has begun, the stream moves to it first.
+    /// All code that reads, or takes a number, calls this first, so that nothing of the new epoch is written before its
+    /// client is reset.
     ///
-    /// 1. Its client is told a reset of all topics, where a reset is always told: before all that is still to be read. It has the id
-    ///    that the client has already.
-    /// 2. Every number that the stream keeps is of the old epoch. The reader gives up its own
-    ///    ([`Subscriber::go_over`](helios_core::hub::Subscriber::go_over)), and here those of what the hooks are to answer are given
-    ///    up. Nothing else keeps one: a hook's handle knows its answer by how many there were before.
-    /// 3. A position that waits to be told is void. Until the next one, or an event of the new epoch, has been written, what tells
-    ///    the client's id tells the last one of before ([`Parts::last_told`]): cut until then, it comes back with that, and is
-    ///    reset again.
-    /// 4. So it is if epochs follow one another. What the hooks are answering goes on, and what they are to answer behind that is
-    ///    one.
-    /// 5. A number may still be taken of a head that is of a newer epoch, if that begins between this and then. It does no harm:
-    ///    nothing is read before the stream comes here again, and then the number is given up.
+    /// 1. The client gets a reset of all topics, before everything that is still to be read, like any reset. The reset
+    ///    has the id that the client has already.
+    /// 2. Every number that the stream keeps is of the old epoch. The reader drops its own
+    ///    ([`Subscriber::go_over`](helios_core::hub::Subscriber::go_over)), and this drops those of the hooks' pending
+    ///    answers. No other numbers are kept. The handle of a hook identifies its answer by the count of answers before
+    ///    it.
+    /// 3. A position that waits to be sent is void. Until the next position, or an event of the new epoch, has been
+    ///    written, everything that contains the client's id contains its previous one ([`Parts::last_told`]). If the
+    ///    client is cut before that, it comes back with this id, and is reset again.
+    /// 4. The same holds if several epochs follow one another. The hooks finish their current answer, and then give one
+    ///    answer for everything after it.
+    /// 5. A number may still be taken from the head of a newer epoch, if that begins between this call and the use of
+    ///    the number. This does no harm. Nothing is read before the stream calls this again, and then the number is
+    ///    dropped.
     ///
-    /// To a stream that has no topics nothing has been told that could be void. It only goes on to count in the new epoch.
+    /// A stream without topics has sent nothing that could be void. It only continues to count in the new epoch.
     pub(super) fn keep_up(
         &mut self,
         hub: &Hub,
@@ -164,10 +168,10 @@ impl Parts {
         let newest = hub.newest_id();
         let all: Vec<_> = (0..self.reader.topics().count()).collect();
         let reset = SseReset::new(ResetReason::Epoch, self.names(&all));
-        // Before the head leaves, what everybody gets is resumed too, once the first topic is joined.
+        // Before the head leaves, broadcasts are resumed too, once the first topic is joined.
         let has_topics = self.joined().next().is_some() || self.reader.uses_ids();
         self.begins_anew |= self.head < HeadStage::Left && !all.is_empty();
-        // The name of one that was removed may be another topic's by now: only its client can join that.
+        // The name of a removed topic may belong to another topic by now, which only its client can join.
         let mut is_gone = false;
         while self.reader.leave(Membership::is_removed).is_some() {
             is_gone = true;
@@ -195,7 +199,7 @@ impl Parts {
         newest.seq()
     }
 
-    /// What becomes of the stream in the new epoch, and of its client.
+    /// Handles the stream in the new epoch, and its client.
     fn gone_over(
         &mut self,
         (told, request): (Option<&StreamRequest>, Option<&StreamRequest>),
@@ -206,14 +210,14 @@ impl Parts {
     ) {
         match (told, request) {
             _ if !has_topics || self.lifecycle.finished_reason().is_some() => {}
-            // What it has not read before its end is not to be had any more.
+            // Events that it has not read before its end are not available any more.
             _ if self.lifecycle.is_live() && !self.lifecycle.is_well() => self.keep_last_words(),
             (Some(request), _) => self.behind_reset(request, reset, effects),
             (None, Some(request)) if is_gone => {
                 let ending = request.route.reconnect_ending(CloseReason::ServerClosed);
                 self.end(Some(request), &ending, effects);
             }
-            // It is told with where it begins.
+            // The reset is sent where it begins.
             _ if self.head < HeadStage::Left => {}
             (None, Some(request)) => {
                 self.end_at_hole(request, close_reason(reset.reason), effects);
@@ -222,8 +226,8 @@ impl Parts {
         }
     }
 
-    /// Tells the client that events are missing, at once, before all that is still to be read: cut before it has been told,
-    /// the client comes back with an id from before the gap.
+    /// Resets the client at once, before everything that is still to be read. If it is cut before it gets the reset, it
+    /// comes back with an id from before the gap.
     pub(super) fn reset(
         &mut self,
         request: &StreamRequest,
@@ -244,7 +248,8 @@ impl Parts {
         self.behind_reset(request, reset, effects);
     }
 
-    /// Begins behind `position` with a snapshot. `resets` say what of that position cannot be had.
+    /// Begins after `position` with a snapshot. `resets` describe the events after that position that are not
+    /// available.
     pub(super) fn begin_with_snapshot(
         &mut self,
         request: &StreamRequest,
@@ -262,20 +267,20 @@ impl Parts {
             at: position,
             is_for_all: false,
         };
-        // One run answers it all: each topic has one snapshot.
+        // The hooks run once for all of them, so each topic has one snapshot.
         let resets = resets.into_iter();
         let resets = resets.map(|reset| PendingAnswer::of(reset, position));
         self.hold_for(resets.fold(fresh, PendingAnswer::and), effects);
     }
 
-    /// The number behind which a reset is told.
+    /// Returns the number after which a reset is written.
     fn reset_at(&self, hub: &Hub) -> u64 {
         // A client from another server may be ahead of this one, which is no reason to wait.
         self.reader.position().min(hub.head())
     }
 
-    /// Behind a reset come what the hooks answer, and the new position when all that was published until now has been
-    /// written. A stream that ends does not come to it.
+    /// Queues what follows a reset: the answer of the hooks, and the new position when everything published so far has
+    /// been written. A stream that ends does not get to it.
     pub(super) fn behind_reset(
         &mut self,
         request: &StreamRequest,
@@ -297,7 +302,7 @@ impl Parts {
         }
     }
 
-    /// Tells what is missing, and behind the snapshot the position.
+    /// Queues the resets, and after the snapshot the position.
     fn tell_of_snapshot(&mut self, hub: &Hub, position: u64, resets: &[SseReset]) {
         let (options, client) = (hub.options(), self.reader.id());
         let mut first = vec![control::ready(options, client, None, false)];
@@ -310,7 +315,7 @@ impl Parts {
         self.awaits_snapshot = true;
     }
 
-    /// Nothing that follows is read until the hooks have answered, which is when they have answered what came before.
+    /// Holds the reader until the hooks have answered, after those answers that began before.
     fn hold_for(&mut self, pending: PendingAnswer, effects: &mut Effects) {
         if self.reader.paused_at().is_none() {
             self.begin_answer(pending, effects);
@@ -328,15 +333,15 @@ impl Parts {
         effects.answer = Some((pending, self.answers));
     }
 
-    /// The number behind which what belongs to this answer of the hooks comes, as long as the reader is held there for it. Answers
-    /// are told apart by their count: where the reader is held may be the same number for two, in two epochs.
+    /// Returns the number after which this answer of the hooks is written, as long as the reader is held there for it.
+    /// Answers are identified by their count, because the reader may be held at the same number in two epochs.
     pub(super) fn answers(&self, answer: Option<u64>) -> Option<u64> {
         let at = self.reader.paused_at();
         at.filter(|_| answer == Some(self.answers))
     }
 }
 
-/// Why a plain stream, which cannot tell a reset, ends instead.
+/// Returns why a plain stream ends, which cannot report a reset.
 fn close_reason(reason: ResetReason) -> CloseReason {
     match reason {
         ResetReason::Slow => CloseReason::SlowClient,

@@ -1,4 +1,4 @@
-//! Sending to one stream: what may be sent, in which form, and whether there is room.
+//! Sending to one stream. Checks and encodes events, and checks whether there is room.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,24 +19,24 @@ use crate::sse::stream::deferred::Origin;
 use crate::sse::stream::route::StreamRequest;
 use crate::sync::lock;
 
-/// Bytes that wait before `send` waits too: about two frames keep the socket busy.
+/// The number of waiting bytes at which `send` waits too. About two frames keep the socket busy.
 const HIGH_WATER: usize = 2 * FRAME_BYTES;
 
-/// Whether a sender that does not wait may go over the limits for a moment.
+/// Whether a sender that does not wait may exceed the limits for a moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Steady,
     Burst,
 }
 
-/// An event checked and, if the stream is live, encoded.
+/// An event that is checked and, if the stream is live, encoded.
 pub(crate) enum Prepared {
     Deferred(SseEvent, Origin, usize),
     Encoded(Bytes),
 }
 
 impl StreamState {
-    /// Checks and encodes outside of the lock: interceptors are user code.
+    /// Checks and encodes an event, outside of the lock, because interceptors are user code.
     pub(crate) fn prepare(&self, event: SseEvent, origin: Origin) -> Result<Prepared, SseError> {
         match self.request() {
             Some(request) if self.is_live() => self
@@ -53,7 +53,7 @@ impl StreamState {
         }
     }
 
-    /// The bytes of an event as this stream's client gets it.
+    /// Encodes an event as this stream's client gets it.
     pub(super) fn encode_for(
         &self,
         request: &StreamRequest,
@@ -68,7 +68,7 @@ impl StreamState {
         request.route.hub().encode(&event)
     }
 
-    /// An event of the route's own, as its closure interceptors leave it.
+    /// Returns an event of the route's own, mapped by its closure interceptors.
     pub(crate) fn map(&self, event: SseEvent) -> SseEvent {
         match self.request() {
             Some(request) => request.map(event),
@@ -76,8 +76,8 @@ impl StreamState {
         }
     }
 
-    /// Sends an event of the stream's own source, in the task that polls for it. False if there is no room, or the stream is
-    /// closed.
+    /// Sends an event of the stream's own source, in the task that polls the source. Returns false if there is no room,
+    /// or the stream is closed.
     pub(crate) fn write(self: &Arc<Self>, event: &SseEvent) -> Result<bool, SseError> {
         let Some(StreamRequest { route, .. }) = self.request() else {
             return Ok(false);
@@ -100,8 +100,8 @@ impl StreamState {
         })
     }
 
-    /// Puts an event into the queue, to be written after everything that was published until now. What belongs to an `answer` of
-    /// the hooks is written where the reader is held for it.
+    /// Queues an event, to be written after everything published so far. An event that belongs to an `answer` of the
+    /// hooks is written where the reader is held for it.
     pub(crate) fn push(
         self: &Arc<Self>,
         prepared: &Prepared,
@@ -129,7 +129,7 @@ impl StreamState {
             Ok::<_, SseError>(pushed)
         });
         match (pushed?, prepared) {
-            // It went live between `prepare` and here.
+            // The stream went live between `prepare` and here.
             (false, Prepared::Deferred(event, origin, _)) => {
                 self.push_as(&self.prepare(event.clone(), *origin)?, answer, manner)
             }
@@ -137,7 +137,7 @@ impl StreamState {
         }
     }
 
-    /// Pushes for `send().await`; `None` if it has to wait for the client to read.
+    /// Pushes for `send().await`. Returns `None` if it has to wait for the client to read.
     pub(crate) fn push_if_room(
         self: &Arc<Self>,
         prepared: &Prepared,
@@ -152,7 +152,7 @@ impl StreamState {
         }
     }
 
-    /// Sends by id: never waits, and a client that does not keep up is closed, or loses what is oldest.
+    /// Sends by id, and never waits. A client that does not keep up is closed, or loses its oldest events.
     pub(crate) fn send_by_id(self: &Arc<Self>, event: SseEvent) -> Result<(), SseError> {
         let prepared = self.prepare(event, Origin::ById)?;
         match self.push_as(&prepared, None, Manner::Burst) {
@@ -174,7 +174,7 @@ impl StreamState {
         self.push(&prepared, None)
     }
 
-    /// Tells a client whether what it shows of its topics may be out of date.
+    /// Notifies a client whether its content of these topics may be out of date.
     pub(crate) fn tell_stale(self: &Arc<Self>, is_stale: bool) {
         let Some(StreamRequest { route, .. }) = self.request() else {
             return;
@@ -192,7 +192,7 @@ impl StreamState {
         });
     }
 
-    /// Takes what another server has sent to this stream alone. Nobody hears of an error.
+    /// Accepts an event that another server has sent to this stream alone. Errors are only logged.
     pub(crate) fn send_from_afar(self: &Arc<Self>, event: &Bytes) {
         let sent = match event_of(event) {
             Some(event) => self.send_by_id(event),
@@ -201,11 +201,11 @@ impl StreamState {
         if let Err(error) = sent {
             let client = self.id;
             let error = with_causes(&error);
-            tracing::debug!(%client, error, "what another server has sent was not taken");
+            tracing::debug!(%client, error, "an event from another server was not accepted");
         }
     }
 
-    /// The hub numbers the events of a stream that has joined topics.
+    /// Checks that an event has no id if the stream has joined topics, because the hub numbers its events.
     pub(crate) fn check_id(&self, event: &SseEvent) -> Result<(), SseError> {
         match event.event_id() {
             Some(_) => lock(&self.parts).check_id(event),
@@ -214,7 +214,7 @@ impl StreamState {
     }
 }
 
-/// An encoded event as it was before, but for whether its data is JSON, which only an interceptor would see.
+/// Decodes an event. Only the mark that its data is JSON is lost, which matters only to an interceptor.
 fn event_of(encoded: &Bytes) -> Option<SseEvent> {
     let mut decoder = Decoder::with_limit(encoded.len());
     decoder.feed(encoded).ok()?;
@@ -245,7 +245,7 @@ fn event_of(encoded: &Bytes) -> Option<SseEvent> {
 }
 
 impl Parts {
-    /// False if the event is of a form that came too late.
+    /// Returns false if the event should have been encoded, because the stream is live.
     fn push(
         &mut self,
         head: u64,
@@ -253,7 +253,7 @@ impl Parts {
         answer: Option<u64>,
         manner: Manner,
     ) -> Result<bool, SseError> {
-        // An end waits for the answers of hooks.
+        // An end waits for the answers of hooks, so they may still send.
         let is_answer = self.answers(answer).is_some() && self.lifecycle.is_live();
         if let (Some(reason), false) = (self.lifecycle.closed_reason(), is_answer) {
             return Err(SseError::Closed(reason));
@@ -274,14 +274,14 @@ impl Parts {
         Ok(true)
     }
 
-    /// Whether `send` need not wait: there is room, or waiting would be in vain. Everything else waits for the answer to a
-    /// reset, so the answer itself does not wait.
+    /// Whether `send` need not wait, because there is room or waiting would be in vain. Everything else waits for the
+    /// answer to a reset, so the answer itself does not wait.
     fn takes_now(&self, answer: Option<u64>) -> bool {
         let is_answer = self.answers(answer).is_some();
         is_answer || !self.lifecycle.is_open() || self.reader.outbox.has_room(HIGH_WATER)
     }
 
-    /// Drops the older half of what waits for this client alone.
+    /// Drops the older half of the events that wait for this client alone.
     fn make_room(&mut self, request: &StreamRequest, effects: &mut Effects) {
         let hub = request.route.hub();
         let backlog = hub.options().backlog;

@@ -13,13 +13,13 @@ use crate::sse::backplane::{
     Ask, BackplaneEvent, BackplaneSink, History, PastEvent, Publish, Startup, Watched, WatchedTopic,
 };
 
-/// How much longer than a topic's history its end is known.
+/// How much longer an end is remembered than the history of its topic.
 pub(super) const END_OUTLIVES: Duration = Duration::from_secs(60);
 
-/// After so many publishes, topics of which nothing is left are forgotten.
+/// The number of publishes after which empty topics are forgotten.
 pub(super) const SWEEP: u32 = 8_192;
 
-/// What one node has of it.
+/// The state of one node's link.
 #[derive(Default)]
 pub(super) struct Link {
     pub(super) startup: OnceLock<Startup>,
@@ -29,7 +29,7 @@ pub(super) struct Log {
     epoch: u64,
     newest: u64,
     topics: HashMap<String, Topic>,
-    /// Of those that are forgotten as a whole, what was published goes up to this number.
+    /// Events of topics that were forgotten completely go up to this number.
     forgotten: u64,
     pub(super) links: Vec<Arc<Link>>,
     pub(super) leases: HashMap<NodeId, Instant>,
@@ -42,9 +42,9 @@ struct Topic {
     events: VecDeque<(Instant, PastEvent)>,
     kept: Duration,
     last: Option<EventId>,
-    /// What was forgotten goes up to this number.
+    /// Forgotten events go up to this number.
     floor: u64,
-    /// What has finished it, and how long that counts.
+    /// The event that has finished the topic, and until when that counts.
     finish: Option<(Instant, PastEvent)>,
     keys: HashMap<String, (Instant, EventId)>,
     keys_by_age: VecDeque<String>,
@@ -56,7 +56,7 @@ fn any_epoch() -> u64 {
 }
 
 impl Link {
-    /// False if nobody listens any more.
+    /// Returns false if the hub was dropped.
     fn hand(&self, event: BackplaneEvent<'_>) -> bool {
         let sink: Option<&BackplaneSink> = self.startup.get().map(|startup| &startup.sink);
         sink.is_some_and(|sink| sink.accept(event))
@@ -77,7 +77,7 @@ impl Log {
         }
     }
 
-    /// Begins another sequence, which is empty; all nodes are told.
+    /// Begins another, empty sequence, and notifies all nodes.
     pub(super) fn forget_all(&mut self) {
         let before = self.epoch;
         while self.epoch == before {
@@ -122,7 +122,7 @@ impl Log {
         self.links.retain(|link| link.hand(event()));
     }
 
-    /// Numbers an event and hands it over, under the log's lock: so the order is the same everywhere.
+    /// Numbers an event and hands it over under the log's lock, so that the order is the same everywhere.
     pub(super) fn publish(&mut self, publish: &Publish<'_>) -> Result<EventId, BackplaneError> {
         let now = Instant::now();
         self.sweep(now);
@@ -209,7 +209,7 @@ impl Log {
         self.topics.contains_key(topic)
     }
 
-    /// Forgets topics of which nothing is left, every now and then.
+    /// Forgets empty topics at intervals.
     fn sweep(&mut self, now: Instant) {
         self.until_sweep = self.until_sweep.saturating_sub(1);
         if self.until_sweep > 0 {
@@ -231,7 +231,7 @@ impl Log {
 }
 
 impl Topic {
-    /// The id of what was published with this key before.
+    /// Returns the id of the event published with this key before.
     fn known(&mut self, key: Option<&str>, now: Instant, kept: Duration) -> Option<EventId> {
         let key = key?;
         self.forget_keys(now, kept);
@@ -255,7 +255,8 @@ impl Topic {
         self.finish.is_some()
     }
 
-    /// Drops what is too old, and what is over this number. The newest event stays while it is young enough.
+    /// Drops events that are too old, and the oldest ones above `most`. The newest event stays while it is young
+    /// enough.
     fn trim(&mut self, now: Instant, most: usize) {
         let kept = self.kept;
         let too_old = |(at, _): &(Instant, PastEvent)| now.duration_since(*at) > kept;

@@ -29,7 +29,7 @@ async fn numbers(backplane: &InMemory, ask: Ask<'_>) -> Option<Vec<u64>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_is_kept_up_to_its_limits_and_says_what_is_gone() {
+async fn history_is_kept_up_to_its_limits_then_gone() {
     let backplane = started(InMemory::new(), 1).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -86,7 +86,7 @@ async fn an_end_outlives_its_event_and_is_forgotten_at_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_runs_out_unless_it_is_renewed_and_ends_with_its_node() {
+async fn a_lease_expires_unless_renewed_and_ends_with_its_node() {
     let one = started(InMemory::new(), 1).await;
     let two = started(one.node(), 2).await;
     let nodes = [1, 2].map(|node| NodeId::new(node).unwrap());
@@ -100,7 +100,7 @@ async fn a_lease_runs_out_unless_it_is_renewed_and_ends_with_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn topics_of_which_nothing_is_left_are_forgotten_and_their_past_is_gone() {
+async fn empty_topics_are_forgotten_with_their_history() {
     let backplane = started(InMemory::new(), 1).await;
     let first = backplane.publish(publish("a")).await.unwrap();
     backplane.publish(publish("a")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What one link is handed, without bad weather before it: order, `prev`, and the places of answers.
+//! Checks the events of one link without bad weather: their order, `prev`, and the places of answers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use super::report::{FaultKind, Found, said};
 use crate::sse::backplane::{BackplaneEvent, BackplaneSink, Watched};
 use crate::sync::lock;
 
-/// What is known of a topic that is watched.
+/// The state of a topic that is watched.
 #[derive(Debug, Default)]
 struct Followed {
-    /// The newest event that was handed over, or was before what is handed over. None if that is not known.
+    /// The newest event that was handed over, or that came before the first one. `None` if it is not known.
     last: Option<EventId>,
     /// The place of the newest answer to a watch.
     answer: Option<EventId>,
@@ -26,22 +26,22 @@ struct Followed {
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     newest: Option<EventId>,
-    /// Sequences that are over.
+    /// Sequences that have ended.
     over: HashSet<u64>,
     followed: HashMap<String, Followed>,
     unwatched: HashSet<String>,
     handed: HashSet<EventId>,
     sights: Vec<Sight>,
-    /// Something may have been lost, and was told.
+    /// Whether the link has reported a possible loss.
     pub(super) is_torn: bool,
-    /// The link may lose without a word.
+    /// Whether the link may lose events without notice.
     may_lose: bool,
     found: Vec<Found>,
 }
 
 pub(super) type SharedAudit = Arc<Mutex<Audit>>;
 
-/// A sink that an audit listens at.
+/// Creates a sink that feeds an audit.
 pub(super) fn sink_of(audit: &SharedAudit) -> BackplaneSink {
     let audit = Arc::clone(audit);
     BackplaneSink::new(move |event| {
@@ -58,7 +58,7 @@ impl Audit {
         }))
     }
 
-    /// These are about to be watched.
+    /// Records that these topics are about to be watched.
     pub(super) fn follow(&mut self, topics: &[&str]) {
         for topic in topics {
             self.unwatched.remove(*topic);
@@ -66,7 +66,7 @@ impl Audit {
         }
     }
 
-    /// They are not watched any more.
+    /// Records that these topics are not watched any more.
     pub(super) fn leave(&mut self, topics: &[&str]) {
         for topic in topics {
             self.followed.remove(*topic);
@@ -74,7 +74,7 @@ impl Audit {
         }
     }
 
-    /// The answer to the watch of these topics.
+    /// Checks the answer to the watch of these topics.
     pub(super) fn answered(&mut self, topics: &[&str], watched: &Watched) {
         let newest = watched.newest;
         if watched.topics.len() != topics.len() {
@@ -94,7 +94,7 @@ impl Audit {
             };
             if is_beyond == Some(true) || (is_missed && !self.may_lose) {
                 let (last, known) = (said(answer.last), said(followed.last));
-                let what = format!("{topic} has {last} at {newest}, and {known} was handed over");
+                let what = format!("{topic} has {last} at {newest}, but {known} was handed over");
                 self.found.push((FaultKind::WatchPlace, what));
             }
             followed.last = followed.last.or(answer.last);
@@ -125,11 +125,11 @@ impl Audit {
         if let Some(newest) = self.newest
             && id.is_after(newest) == Some(false)
         {
-            let what = format!("{id} in {topic} is handed over behind {newest}");
+            let what = format!("{id} in {topic} is handed over after {newest}");
             self.found.push((FaultKind::Order, what));
         }
         if self.over.contains(&id.epoch()) {
-            let what = format!("{id} in {topic} is of a sequence that was over");
+            let what = format!("{id} in {topic} is of a sequence that had ended");
             self.found.push((FaultKind::Epoch, what));
         }
         let before = self.newest.replace(id).map(EventId::epoch);
@@ -149,7 +149,7 @@ impl Audit {
                 .is_after(id)
                 .is_some_and(|after| after || answer == id)
         {
-            let what = format!("{id} in {topic} comes behind the answer of {answer}");
+            let what = format!("{id} in {topic} comes after the answer at {answer}");
             self.found.push((FaultKind::WatchPlace, what));
         }
         let last = followed.last.replace(id);
@@ -160,7 +160,7 @@ impl Audit {
         };
         if is_later == Some(true) || (is_other && !self.may_lose) {
             let (prev, last) = (said(prev), said(last));
-            let what = format!("{id} in {topic} is said to follow {prev}, and follows {last}");
+            let what = format!("{id} in {topic} names {prev} before it, but follows {last}");
             self.found.push((FaultKind::Prev, what));
         }
     }
@@ -172,12 +172,12 @@ impl Audit {
         is_before || self.handed.contains(&id)
     }
 
-    /// What was seen elsewhere.
+    /// Adds events that were seen elsewhere.
     pub(super) fn add_sights(&mut self, sights: impl Iterator<Item = Sight>) {
         self.sights.extend(sights);
     }
 
-    /// What was seen and found since it was asked last.
+    /// Returns what was seen and found since the last call.
     pub(super) fn take_found(&mut self) -> (Vec<Sight>, Vec<Found>) {
         self.handed.clear();
         (
@@ -187,7 +187,7 @@ impl Audit {
     }
 }
 
-/// The mark that was published as these bytes: they hold it as a line of data.
+/// Returns the mark in the bytes of an event, which contain it as a line of data.
 pub(super) fn mark_in(bytes: &Bytes) -> Option<Mark> {
     const DATA: &[u8] = b"data: ";
     let at = bytes.windows(DATA.len()).position(|part| part == DATA)?;
@@ -207,7 +207,8 @@ mod tests {
         EventId::new(1, seq)
     }
 
-    /// What is found when the topic `a` is watched at 2, behind its event 1, and then this is handed over.
+    /// Returns the faults found when the topic `a` is watched at 2, after its event 1, and these events are handed
+    /// over.
     fn found(events: &[(u64, Option<u64>)]) -> Vec<FaultKind> {
         let audit = Audit::new(false);
         let sink = sink_of(&audit);
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_order_is_well() {
+    fn a_link_in_order_has_no_faults() {
         assert_eq!(found(&[(3, Some(1)), (5, None), (6, Some(5))]), []);
     }
 
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_leaves_out_what_is_to_come_is_out_of_place() {
+    fn an_answer_that_omits_an_event_is_out_of_place() {
         let audit = Audit::new(false);
         lock(&audit).follow(&["a"]);
         for last in [1, 2] {
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_and_told_is_no_fault() {
+    fn a_reported_loss_is_no_fault() {
         let audit = Audit::new(false);
         let sink = sink_of(&audit);
         lock(&audit).follow(&["a"]);

@@ -1,4 +1,4 @@
-//! Clients that come and go, now on this node, now on that one.
+//! Clients that move between nodes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use super::diary::{Diary, Step};
 use super::world::{Goal, World};
 use crate::sse::SseHub;
 
-/// A connection as a client has it.
+/// A client's connection.
 struct Connection {
     body: Body,
     decoder: Decoder,
@@ -39,7 +39,7 @@ impl Connection {
         })
     }
 
-    /// The next event; `None` when the connection is over. Cancel-safe.
+    /// Returns the next event, or `None` when the connection has ended. Cancel-safe.
     async fn next(&mut self) -> Option<DecodedEvent> {
         loop {
             match self.decoder.next_item() {
@@ -54,7 +54,7 @@ impl Connection {
     }
 }
 
-/// One client, until it has come to the goal; if it does not in time, it says so.
+/// Runs one client until it has reached the goal. Returns false if it does not in time.
 pub(super) async fn run<R: Rig>(
     world: Arc<World<R>>,
     topics: Vec<Arc<str>>,
@@ -68,14 +68,14 @@ pub(super) async fn run<R: Rig>(
             Some(goal) if is_there(&diary, goal) => return (diary, true),
             Some(goal) if Instant::now() >= goal.until => return (diary, false),
             None if diary.is_over => {
-                // It has nothing to come back for. The world lasts as long as this does.
+                // It has no reason to come back. The world lasts as long as this task.
                 let _ = goals.wait_for(Option::is_some).await.map(drop);
                 continue;
             }
             Some(_) | None => {}
         }
         let node = rng.usize(..world.nodes.len());
-        // Some go without having read anything.
+        // Some leave before they have read anything.
         let stays = match rng.u8(..8) {
             0 => 0,
             _ => rng.u64(1..400),
@@ -98,7 +98,7 @@ pub(super) async fn run<R: Rig>(
     }
 }
 
-/// Reads until the client leaves; once there is a goal, until it has come there, or does not in time.
+/// Reads until the client leaves. Once there is a goal, reads until the client has reached it or its time is over.
 async fn read(
     mut connection: Connection,
     diary: &mut Diary,
@@ -127,14 +127,14 @@ async fn read(
     }
 }
 
-/// Whether the client has come to the newest event of all its topics, or to their end.
+/// Whether the client has reached the newest event of all its topics, or their end.
 fn is_there(diary: &Diary, goal: &Goal) -> bool {
     if diary.is_over {
         return true;
     }
     let is_finished = |topic: &Arc<str>| goal.finished.contains(topic);
     if diary.topics.iter().all(is_finished) {
-        // It is still to be told.
+        // It still has to get the end.
         return false;
     }
     let heads = diary

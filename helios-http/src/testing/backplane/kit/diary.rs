@@ -1,4 +1,4 @@
-//! What one client has seen, over all its connections.
+//! The events that one client has seen, over all its connections.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use helios_core::sse::END_MARK;
 use super::ledger::Mark;
 use super::report::said;
 
-/// Something that a client has seen. Ids are those that an event itself carried.
+/// A step in what a client has seen. Ids are those that an event itself carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A connection to this node begins, and the one before is over.
-    /// To this node, whose head was this once the topics were joined.
+    /// The previous connection has ended, and a connection to this node begins. The id is the node's head after the
+    /// topics were joined.
     Connected(usize, EventId),
     Ready(Option<EventId>),
     Reset {
@@ -23,9 +23,9 @@ pub(super) enum Step {
         topics: Vec<String>,
     },
     Event(Option<EventId>, Mark),
-    /// Its topics are over.
+    /// Its topics have ended.
     End,
-    /// An event that is none of the kit's.
+    /// An event that is not the kit's.
     Unknown(String),
 }
 
@@ -49,12 +49,12 @@ impl fmt::Display for Step {
     }
 }
 
-/// What one client has seen.
+/// The events that one client has seen.
 #[derive(Debug)]
 pub(super) struct Diary {
     pub(super) topics: Vec<Arc<str>>,
     pub(super) steps: Vec<Step>,
-    /// The id that it brings when it comes back.
+    /// The id that it sends when it comes back.
     pub(super) last: Option<EventId>,
     pub(super) is_over: bool,
 }

@@ -1,4 +1,4 @@
-//! Compares what was published with what was seen.
+//! Compares the published events with those that were seen.
 
 mod walk;
 
@@ -10,21 +10,21 @@ use super::diary::{Diary, Step};
 use super::ledger::{Answer, Ledger, Mark, Post, PostKind};
 use super::report::{FaultKind, Found, said};
 
-/// What a round allows.
+/// The rules of a round.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Events may come late, behind greater ids: where a link loses silently.
+    /// Whether events may come late, after greater ids, because a link loses events without notice.
     pub(super) late: bool,
-    /// Clients may be told that they miss something.
+    /// Whether clients may be reset.
     pub(super) resets: bool,
-    /// Another sequence may begin.
+    /// Whether another sequence may begin.
     pub(super) epochs: bool,
 }
 
-/// What was seen elsewhere than by clients: in history, and as it was handed over.
+/// An event seen elsewhere than by clients, in history or as it was handed over.
 pub(super) type Sight = (EventId, Mark);
 
-/// Everything that is wrong with what the clients of a round have seen.
+/// Returns all faults in what the clients of a round have seen.
 pub(super) fn judge(
     ledger: &Ledger,
     diaries: &[Diary],
@@ -60,13 +60,13 @@ pub(super) fn judge(
 
 struct Judge<'a> {
     ledger: &'a Ledger,
-    /// Which event an id names: the post, and the attempt where that is known.
+    /// The event that each id names, by its post, and its attempt if that is known.
     names: HashMap<EventId, (usize, Option<usize>)>,
-    /// The id of a post in a sequence.
+    /// The id of each post in each sequence.
     ids: HashMap<(usize, u64), EventId>,
-    /// Where topics end.
+    /// The end of each topic.
     ends: HashMap<(&'a str, u64), EventId>,
-    /// What has been said already.
+    /// The faults reported already.
     accused: HashSet<(FaultKind, Mark)>,
     found: Vec<Found>,
 }
@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
                     }
                     Answer::Finished if !ledger.may_be_finished(&post.topic) => {
                         let topic = &post.topic;
-                        let what = format!("{topic} was said to be finished, and nobody did that");
+                        let what = format!("{topic} was refused as finished, but never finished");
                         self.found.push((FaultKind::End, what));
                     }
                     Answer::Finished | Answer::NotPublished | Answer::Unknown => {}
@@ -102,7 +102,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An id stands for this post.
+    /// Records that an id names this post.
     fn name(&mut self, id: EventId, post: usize, attempt: Option<usize>) {
         let known = self.names.entry(id).or_insert((post, attempt));
         let is_other = matches!((known.1, attempt), (Some(known), Some(now)) if known != now);
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An event was seen.
+    /// Checks an event that was seen.
     fn sight(&mut self, id: Option<EventId>, mark: Mark) {
         if self.ledger.is_other(mark) {
             return;
@@ -147,7 +147,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Nothing is numbered behind an end.
+    /// Checks that no event is numbered after an end.
     fn check_ends(&mut self) {
         let mut names: Vec<_> = self.names.iter().collect();
         names.sort_by_key(|(id, _)| (id.epoch(), id.seq()));
@@ -165,8 +165,8 @@ impl<'a> Judge<'a> {
 /// A page of history, as far as the kit can read it.
 pub(super) type Page = Vec<(EventId, Option<Mark>)>;
 
-/// What history has given of a topic after a calm: its newest, and all from behind the first that was published in this round,
-/// `None` if that is gone.
+/// The history of a topic after a calm. It contains the newest events, and all events of this round, or `None` if those
+/// are gone.
 pub(super) struct Remembered<'a> {
     pub(super) topic: &'a str,
     pub(super) epoch: u64,
@@ -176,7 +176,7 @@ pub(super) struct Remembered<'a> {
     pub(super) all: Option<Page>,
 }
 
-/// Everything that is wrong with it.
+/// Returns all faults in this history.
 pub(super) fn judge_history(ledger: &Ledger, remembered: &Remembered<'_>) -> Vec<Found> {
     let Remembered {
         topic, epoch, kept, ..
@@ -212,15 +212,15 @@ pub(super) fn judge_history(ledger: &Ledger, remembered: &Remembered<'_>) -> Vec
     if remembered.newest.len() < kept.min(published.len()) {
         let (has, published) = (remembered.newest.len(), published.len());
         fault(format!(
-            "it has {has} of {published} events, and keeps {kept}"
+            "it has {has} of {published} events, but keeps {kept}"
         ));
     }
     match &remembered.all {
-        None if at_most <= kept => fault("something is gone, and all should be there".to_owned()),
+        None if at_most <= kept => fault("events are gone, but all should be there".to_owned()),
         Some(all) if all.len() < published.len() => {
             let (has, published) = (all.len(), published.len());
             fault(format!(
-                "it gives {has} of {published} events, and says that these are all"
+                "it returns {has} of {published} events, and reports no more"
             ));
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! What was published, and what became of it as far as its publishers know.
+//! The published events, with their outcomes as far as the publishers know.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use helios_core::backplane::BackplaneErrorKind;
 use helios_core::hub::EventId;
 use helios_core::sse::SseError;
 
-/// What a publisher was answered.
+/// The outcome of a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Published(EventId),
     NotPublished,
-    /// The same, as the topic was said to be finished.
+    /// Not published, because the topic is finished.
     Finished,
     Unknown,
 }
@@ -44,16 +44,16 @@ pub(super) enum PostKind {
     Keyed,
     /// The end of its topic.
     End,
-    /// The same, without an event.
+    /// The end of its topic, without an event.
     BareEnd,
 }
 
-/// What is to be published once, in one attempt or several.
+/// An event that is to be published once, in one attempt or several.
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) topic: Arc<str>,
     pub(super) kind: PostKind,
-    /// Unknown until it is answered.
+    /// Each is unknown until it is answered.
     pub(super) attempts: Vec<Answer>,
 }
 
@@ -67,22 +67,22 @@ impl Post {
         self.kind != PostKind::BareEnd
     }
 
-    /// The ids that it has for certain.
+    /// Returns the ids that it certainly has.
     pub(super) fn ids(&self) -> impl Iterator<Item = EventId> {
         self.attempts.iter().filter_map(|answer| answer.id())
     }
 
-    /// Whether it has been published, or may have been.
+    /// Whether it was published, or may have been.
     pub(super) fn may_be_there(&self) -> bool {
         let mut attempts = self.attempts.iter();
         attempts.any(|answer| matches!(answer, Answer::Published(_) | Answer::Unknown))
     }
 }
 
-/// One attempt to publish: what the text of an event says.
+/// One attempt to publish. It is the text of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mark {
-    /// Numbers of runs and rounds, so that what is of another round is known.
+    /// The number of the run and round, to recognise events of another round.
     pub(super) round: u64,
     pub(super) post: usize,
     pub(super) attempt: usize,
@@ -109,7 +109,7 @@ impl Mark {
     }
 }
 
-/// What was published in a round.
+/// The events published in a round.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) round: u64,
@@ -124,7 +124,7 @@ impl Ledger {
         }
     }
 
-    /// Something new is about to be published.
+    /// Records that a new event is about to be published.
     pub(super) fn begin(&mut self, topic: &Arc<str>, kind: PostKind) -> Mark {
         self.posts.push(Post {
             topic: Arc::clone(topic),
@@ -138,7 +138,7 @@ impl Ledger {
         }
     }
 
-    /// The same is published once more.
+    /// Records that the same event is published once more.
     pub(super) fn again(&mut self, mark: Mark) -> Mark {
         let Some(post) = self.posts.get_mut(mark.post) else {
             return mark;
@@ -157,7 +157,7 @@ impl Ledger {
         }
     }
 
-    /// What the mark stands for, if it is of this round.
+    /// Returns the post of a mark, if it is of this round.
     pub(super) fn post(&self, mark: Mark) -> Option<&Post> {
         let post = self
             .posts
@@ -170,7 +170,7 @@ impl Ledger {
         mark.round != self.round
     }
 
-    /// All that was published for certain, each id once: with the number of the post.
+    /// Returns everything that was certainly published, with each id once and the number of its post.
     pub(super) fn published(&self) -> Vec<(EventId, usize)> {
         let mut all: Vec<_> = self
             .posts
@@ -183,26 +183,26 @@ impl Ledger {
         all
     }
 
-    /// The newest visible event of each topic in this sequence.
+    /// Returns the newest visible event of each topic in this sequence.
     pub(super) fn heads(&self, epoch: u64) -> HashMap<Arc<str>, u64> {
         let mut heads = HashMap::new();
         for (id, n) in self.published() {
             let post = &self.posts[n];
             if id.epoch() == epoch && post.is_visible() {
-                // They ascend.
+                // The ids ascend.
                 heads.insert(Arc::clone(&post.topic), id.seq());
             }
         }
         heads
     }
 
-    /// Whether the topic has an end for certain, in this sequence.
+    /// Whether the topic certainly has an end in this sequence.
     pub(super) fn is_finished(&self, topic: &str, epoch: u64) -> bool {
         let mut ends = self.posts.iter().filter(|post| post.ends());
         ends.any(|post| &*post.topic == topic && post.ids().any(|id| id.epoch() == epoch))
     }
 
-    /// Whether it has an end, or may have one.
+    /// Whether the topic has an end, or may have one.
     pub(super) fn may_be_finished(&self, topic: &str) -> bool {
         let mut ends = self.posts.iter().filter(|post| post.ends());
         ends.any(|post| &*post.topic == topic && post.may_be_there())

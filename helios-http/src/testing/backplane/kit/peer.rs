@@ -1,4 +1,4 @@
-//! A backplane without a hub before it: what is asked of it directly.
+//! A link without a hub, to call a backplane directly.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::sse::backplane::{
 };
 use crate::sync::lock;
 
-/// As long as a hub waits for any answer.
+/// How long a hub waits for an answer.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// A link that an audit listens to.
@@ -27,7 +27,7 @@ pub(super) struct Peer<B> {
     is_stopped: AtomicBool,
 }
 
-/// Whether something holds, and else a fault.
+/// Returns a fault unless something holds.
 pub(super) fn ensure(
     holds: bool,
     kind: FaultKind,
@@ -39,7 +39,7 @@ pub(super) fn ensure(
     }
 }
 
-/// What is answered in time, and without an error.
+/// Returns the answer of a call, or a fault if it fails or takes too long.
 pub(super) async fn answered<T>(
     what: &str,
     answer: impl Future<Output = Result<T, BackplaneError>>,
@@ -67,7 +67,7 @@ impl<B: Backplane> Peer<B> {
         })
     }
 
-    /// Stops it, unless that was done before.
+    /// Stops the link, unless that was done before.
     pub(super) async fn stop(&self) -> Result<(), Found> {
         if self.is_stopped.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -79,11 +79,11 @@ impl<B: Backplane> Peer<B> {
         answered("stop", stop).await
     }
 
-    /// Waits until it answers, and renews its lease.
+    /// Renews the lease until the backplane answers.
     ///
     /// # Errors
     ///
-    /// If it does not in time.
+    /// If it does not answer in time.
     pub(super) async fn until_well(&self, until: Instant) -> Result<(), Found> {
         loop {
             match answered("renew", self.backplane.renew()).await {
@@ -116,7 +116,7 @@ impl<B: Backplane> Peer<B> {
         answered("publish", self.backplane.publish(publish)).await
     }
 
-    /// One answer of history: `None` if it is gone.
+    /// Returns one answer of history, or `None` if it is gone.
     pub(super) async fn history(
         &self,
         ask: Ask<'_>,
@@ -127,7 +127,7 @@ impl<B: Backplane> Peer<B> {
         }
     }
 
-    /// All after an id, in pages: `None` if it is gone.
+    /// Returns all events after an id, in pages, or `None` if they are gone.
     pub(super) async fn all_after(
         &self,
         topic: &str,
@@ -144,14 +144,14 @@ impl<B: Backplane> Peer<B> {
             let is_fit = events.len() <= page && !(more && events.is_empty());
             ensure(is_fit, FaultKind::History, || {
                 let count = events.len();
-                format!("{topic}: a page of {count} events, of {page}, with more: {more}")
+                format!("{topic}: a page of {count} events (limit {page}, more: {more})")
             })?;
             let last = events.last().map(|event| event.id);
             all.extend(events);
             match last.filter(|_| more) {
                 Some(last) if last.is_after(after) == Some(true) => after = last,
                 Some(last) => {
-                    let what = format!("{topic}: a page behind {after} that ends with {last}");
+                    let what = format!("{topic}: a page after {after} that ends with {last}");
                     return Err((FaultKind::History, what));
                 }
                 None => return Ok(Some(all)),
@@ -160,7 +160,7 @@ impl<B: Backplane> Peer<B> {
     }
 }
 
-/// What is remembered, as a judge reads it.
+/// Converts remembered events to the form that a judge reads.
 pub(super) fn page_of(events: &[PastEvent]) -> Page {
     let events = events.iter();
     events
@@ -168,7 +168,7 @@ pub(super) fn page_of(events: &[PastEvent]) -> Page {
         .collect()
 }
 
-/// No two of a process are the same; of different processes hardly.
+/// Returns a node id that is unique in this process, and almost certainly among processes.
 fn any_node() -> NodeId {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

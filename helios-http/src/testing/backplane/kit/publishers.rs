@@ -1,4 +1,4 @@
-//! What is published in a storm.
+//! The publishers of a storm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::world::World;
 use crate::sse::PublishOptions;
 use crate::sync::lock;
 
-/// One publisher, until it is calm.
+/// Runs one publisher until the calm.
 pub(super) async fn run<R: Rig>(world: Arc<World<R>>, home: usize, mut rng: Rng) {
     while !world.is_calm() {
         let topic = Arc::clone(&world.topics[rng.usize(..world.topics.len())]);
@@ -20,7 +20,8 @@ pub(super) async fn run<R: Rig>(world: Arc<World<R>>, home: usize, mut rng: Rng)
             0..700 => plain(&world, home, &topic).await,
             700..850 => keyed(&world, home, &topic, &mut rng).await,
             850..950 => several(&world, home, &mut rng).await,
-            // What is lost silently is found with the next event of its topic: readers have one topic then, which goes on.
+            // A silent loss is found with the next event of its topic. So readers have only one topic then, and that
+            // goes on.
             _ if world.is_silent => plain(&world, home, &topic).await,
             950..995 => broadcast(&world, home).await,
             _ => end(&world, home, &mut rng).await,
@@ -39,7 +40,7 @@ async fn plain<R: Rig>(world: &World<R>, node: usize, topic: &Arc<str>) {
     world.note(mark, &answer);
 }
 
-/// Publishes with a key, again until that is answered for certain, and at times once more; mostly on other nodes.
+/// Publishes with a key, again until the outcome is certain, and at times once more, mostly on other nodes.
 async fn keyed<R: Rig>(world: &World<R>, node: usize, topic: &Arc<str>, rng: &mut Rng) {
     let mut mark = world.begin(topic, PostKind::Keyed);
     let key = PublishOptions::default().key(format!("{}-{}", mark.round, mark.post));
@@ -115,7 +116,7 @@ pub(super) async fn finish<R: Rig>(
     world.note(mark, &answer)
 }
 
-/// The last event of a topic, in a calm.
+/// Publishes the last event of a topic, in a calm.
 pub(super) async fn last<R: Rig>(world: &World<R>, node: usize, topic: &Arc<str>) -> Answer {
     let sse = world.sse(node).await;
     let mark = world.begin(topic, PostKind::Plain);

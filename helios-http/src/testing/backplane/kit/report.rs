@@ -1,13 +1,13 @@
-//! What a run has found.
+//! The result of a run.
 
 use std::fmt;
 
 use helios_core::hub::EventId;
 
-/// Faults of one kind of which a report keeps the words.
+/// The most faults of one kind that a report describes.
 const MOST: usize = 8;
 
-/// What a run has done, and what it has found. Its `Display` says it in plain words, with the seed that begins it anew.
+/// A summary of a run, with the faults that it has found. Its `Display` lists them, with the seed that repeats the run.
 ///
 /// ```
 /// use helios::testing::backplane::{InMemory, Kit};
@@ -22,25 +22,25 @@ const MOST: usize = 8;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the run's luck follows from.
+    /// The seed of the run's random choices.
     pub seed: u64,
-    /// What was tried by itself.
+    /// The guarantees that were tested alone.
     pub scenarios: Vec<&'static str>,
-    /// Times that a storm was followed by a calm.
+    /// The number of storms, each followed by a calm.
     pub rounds: u64,
-    /// Events published for certain.
+    /// Events that were certainly published.
     pub events: u64,
     /// Connections of clients.
     pub connections: u64,
-    /// Resets that clients were told.
+    /// Resets that clients received.
     pub resets: u64,
-    /// What broke a promise: the first of each kind.
+    /// The broken guarantees, with the first faults of each kind.
     pub faults: Vec<Fault>,
-    /// Faults in all.
+    /// The number of all faults.
     pub faults_found: usize,
 }
 
-/// A broken promise.
+/// A broken guarantee.
 ///
 /// ```
 /// use helios::testing::backplane::{FaultKind, Report};
@@ -52,15 +52,15 @@ pub struct Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Fault {
-    /// Which promise.
+    /// Which guarantee.
     pub kind: FaultKind,
     /// The seed of a run that begins with the part that found it.
     pub seed: u64,
-    /// What happened.
+    /// A description of what happened.
     pub what: String,
 }
 
-/// Which promise is broken.
+/// The guarantee that is broken.
 ///
 /// ```
 /// use helios::testing::backplane::FaultKind;
@@ -74,37 +74,37 @@ pub enum FaultKind {
     Order,
     /// An id names two events, or an event has two ids.
     Id,
-    /// What was published is neither seen nor told to be missing.
+    /// A published event was neither seen nor covered by a reset.
     Missed,
-    /// What was not published appears.
+    /// An event that was not published appears.
     NotPublished,
-    /// What nobody published appears, or appears again, or elsewhere.
+    /// An event appears that was never published, or appears again, or in the wrong topic.
     Invented,
-    /// What was published with the same key is there twice.
+    /// An event with the same key was published twice.
     Key,
-    /// Something is behind the end of a topic.
+    /// An event follows the end of a topic.
     BehindEnd,
-    /// An end is missing, or is told of a topic that has none.
+    /// An end is missing, or is reported for a topic that has none.
     End,
-    /// Clients do not reach the newest event in time, though everything is well.
+    /// Clients do not reach the newest event in time, without any trouble.
     Stuck,
-    /// A client was reset for nothing.
+    /// A client was reset without need.
     Reset,
-    /// Ids of another sequence come without a word, or come back.
+    /// Ids of another sequence appear without notice, or an old sequence comes back.
     Epoch,
-    /// History is not what was published.
+    /// History does not contain what was published.
     History,
-    /// An event names a wrong one before it.
+    /// An event names the wrong previous event.
     Prev,
     /// An answer to `watch` is not in its place.
     WatchPlace,
-    /// What is not watched any more is handed over.
+    /// An event of a topic that is not watched any more is handed over.
     Unwatch,
-    /// A lease is not what it should be.
+    /// A lease is not as it should be.
     Lease,
-    /// Who is present is not who it should be.
+    /// The members of a topic are not as they should be.
     Members,
-    /// It fails, though everything is well.
+    /// A call fails without any trouble.
     Failed,
 }
 
@@ -112,23 +112,23 @@ impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Order => "ids that do not ascend",
-            Self::Id => "an id that is not of one event alone",
-            Self::Missed => "an event missed in silence",
-            Self::NotPublished => "an event that was said not to be published",
-            Self::Invented => "an event that nobody published so",
-            Self::Key => "a key that did not count",
+            Self::Id => "an id shared by several events",
+            Self::Missed => "an event missed without notice",
+            Self::NotPublished => "an event whose publish had failed",
+            Self::Invented => "an event that was never published like this",
+            Self::Key => "a key that was ignored",
             Self::BehindEnd => "an event behind the end of its topic",
             Self::End => "a wrong or missing end",
-            Self::Stuck => "a client that does not go on",
-            Self::Reset => "a reset for nothing",
+            Self::Stuck => "a client that makes no progress",
+            Self::Reset => "a needless reset",
             Self::Epoch => "ids of another sequence",
-            Self::History => "a history that is not what was published",
+            Self::History => "a history that differs from what was published",
             Self::Prev => "a wrong `prev`",
             Self::WatchPlace => "an answer to `watch` out of its place",
             Self::Unwatch => "an event of an unwatched topic",
             Self::Lease => "a wrong lease",
             Self::Members => "wrong members of a topic",
-            Self::Failed => "a failure though all is well",
+            Self::Failed => "a failure without any trouble",
         })
     }
 }
@@ -147,7 +147,7 @@ impl Report {
         }
     }
 
-    /// Notes what was found in a part that the seed begins.
+    /// Adds the faults found in a part of the run that began with this seed.
     pub(super) fn add(&mut self, seed: u64, found: Vec<Found>) {
         self.faults_found += found.len();
         for (kind, what) in found {
@@ -158,33 +158,33 @@ impl Report {
         }
     }
 
-    /// Whether nothing was found.
+    /// Whether no fault was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.faults_found == 0
     }
 
-    /// Whether something of this kind was found.
+    /// Whether a fault of this kind was found.
     #[must_use]
     pub fn has(&self, kind: FaultKind) -> bool {
         self.faults.iter().any(|fault| fault.kind == kind)
     }
 
-    /// Panics with the whole report unless nothing was found.
+    /// Panics with the whole report if a fault was found.
     ///
     /// # Panics
     ///
-    /// If there are faults.
+    /// If a fault was found.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
     }
 }
 
-/// A fault before it is known which part has found it.
+/// A fault, before the part that found it is known.
 pub(super) type Found = (FaultKind, String);
 
-/// An id in plain words.
+/// Formats an id for a fault.
 pub(super) fn said(id: Option<EventId>) -> String {
     id.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
 }

@@ -1,4 +1,4 @@
-//! A storm, and the calm behind it.
+//! A storm and the calm after it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,13 +24,13 @@ use crate::sync::lock;
 /// Publishers of one node.
 const PUBLISHERS: usize = 2;
 
-/// Topics of one client, at most.
+/// The most topics of one client.
 const TOPICS: usize = 3;
 
-/// No round takes longer.
+/// The longest time of a round.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// What a round has done and found.
+/// The results of a round.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) events: usize,
@@ -58,7 +58,7 @@ impl<'a, R: Rig> Round<'a, R> {
     ) -> Self {
         let weather = kit.weather_of(seed);
         nodes.set_weather(weather);
-        // No other round has it, not even one of another run on the same store.
+        // Random, so that no other round has it, not even in another run on the same store.
         let name = fastrand::u64(..);
         let topics = (0..kit.topics).map(|n| format!("kit-{name:x}-{n}").into());
         let rig = &nodes.rig;
@@ -110,7 +110,7 @@ impl<'a, R: Rig> Round<'a, R> {
         self.world.topics.iter().map(|topic| &**topic).collect()
     }
 
-    /// The audit listens to all topics of this round.
+    /// Lets the audit listen to all topics of this round.
     async fn watch(&self) -> Result<(), Found> {
         lock(&self.peer.audit).is_torn = false;
         self.peer.watch(&self.topics()).await.map(drop)
@@ -152,7 +152,7 @@ impl<'a, R: Rig> Round<'a, R> {
         }
     }
 
-    /// From now on everything is well.
+    /// Ends all trouble.
     async fn heal(&mut self) {
         let nodes = &self.world.nodes;
         nodes.set_weather(super::super::weather::Weather::fine());
@@ -168,7 +168,7 @@ impl<'a, R: Rig> Round<'a, R> {
         self.found.extend(self.peer.until_well(until).await.err());
     }
 
-    /// Ends half of the topics, and publishes a last event to the others. Gives the sequence that it is now.
+    /// Ends half of the topics, and publishes a last event to the others. Returns the current epoch.
     async fn last_events(&mut self) -> u64 {
         let mut topics = self.world.topics.clone();
         if !self.world.is_silent {
@@ -200,7 +200,7 @@ impl<'a, R: Rig> Round<'a, R> {
         newest.map_or(0, EventId::epoch)
     }
 
-    /// All clients come to the newest events.
+    /// Waits until all clients have reached the newest events.
     async fn arrive(&mut self, clients: Vec<JoinHandle<(Diary, bool)>>, epoch: u64) -> Vec<Diary> {
         let goal = {
             let ledger = lock(&self.world.ledger);
@@ -237,7 +237,7 @@ impl<'a, R: Rig> Round<'a, R> {
         diaries
     }
 
-    /// The link of the audit has been handed everything.
+    /// Checks that the link of the audit has received everything.
     async fn check_handed(&mut self, epoch: u64) {
         let until = Instant::now() + self.kit.heals_within;
         loop {
@@ -320,14 +320,14 @@ impl<'a, R: Rig> Round<'a, R> {
     }
 }
 
-/// Nodes are replaced and held, and the rig makes trouble of its own.
+/// Replaces and holds nodes, and lets the rig make its own trouble.
 async fn trouble<R: Rig>(world: Arc<World<R>>, mut rng: Rng) {
     let nodes = &world.nodes;
     while !world.is_calm() {
         sleep(Duration::from_millis(rng.u64(50..600))).await;
         let node = rng.usize(..nodes.len());
         match rng.u8(..6) {
-            // One that does not start is there again in the calm.
+            // A node that does not start is started again in the calm.
             0 => drop(nodes.replace(node).await),
             1 => {
                 let time = Duration::from_millis(rng.u64(..150));

@@ -1,4 +1,4 @@
-//! What is tried by itself, directly at the backplane.
+//! Tests of single guarantees, directly at the backplane.
 
 mod history;
 mod leases;
@@ -20,7 +20,7 @@ use crate::sse::backplane::Backplane;
 use crate::sync::lock;
 use leases::LEASE;
 
-/// Two links, and topics that nobody else has.
+/// Two links, and topics that no other test uses.
 struct Scene<B> {
     one: Peer<B>,
     two: Peer<B>,
@@ -44,24 +44,24 @@ macro_rules! try_all {
     };
 }
 
-/// Tries all of them.
+/// Runs all scenarios except those of expired leases.
 pub(super) async fn run<R: Rig>(nodes: &Arc<Nodes<R>>, report: &mut Report) {
     try_all!(nodes, report,
-        "history is what was published, in pages" => history,
-        "history has its limits, and says what is gone" => limits,
+        "history contains what was published, in pages" => history,
+        "history is limited, and reports what is gone" => limits,
         "an id of another sequence is gone" => another_sequence,
         "a batch is answered one by one" => batch,
         "a key counts on all nodes" => keys,
-        "nothing is published behind an end" => ends,
+        "nothing is published after an end" => ends,
         "an answer to a watch has its place" => watch_place,
-        "what is unwatched is not handed over" => unwatch,
-        "members are those whose rows are there, and changes are handed out once" => members,
+        "events of unwatched topics are not handed over" => unwatch,
+        "members are those with rows, and each change is returned once" => members,
         "a member that comes back within its grace changes nothing" => members_in_grace,
-        "a lease begins with its node and is given up with it" => lease,
+        "a lease begins and ends with its node" => lease,
     );
 }
 
-/// A lease that is not renewed runs out, and comes back when it is; `None` in a run that is too short for that.
+/// Checks that a lease expires unless it is renewed, and comes back. Returns `None` if the run is too short for that.
 pub(super) async fn leases<R: Rig>(nodes: &Arc<Nodes<R>>, lasting: Duration) -> Option<Vec<Found>> {
     if lasting < 2 * LEASE {
         return None;
@@ -93,7 +93,7 @@ impl<B: Backplane> Scene<B> {
         format!("{}-{name}", self.name)
     }
 
-    /// Everything that was found.
+    /// Stops the links and returns all faults.
     async fn close(self, ended: Result<(), Found>) -> Vec<Found> {
         let mut found: Vec<_> = ended.err().into_iter().collect();
         for peer in [self.one, self.two] {
@@ -103,7 +103,7 @@ impl<B: Backplane> Scene<B> {
         found
     }
 
-    /// What is watched is handed over, soon.
+    /// Checks that an event of a watched topic is handed over soon.
     async fn until_handed(&self, peer: &Peer<B>, topic: &str, id: EventId) -> Result<(), Found> {
         let until = Instant::now() + Duration::from_secs(5);
         while !lock(&peer.audit).has(topic, id) {
@@ -123,7 +123,7 @@ mod tests {
     use crate::testing::backplane::InMemory;
 
     #[tokio::test(start_paused = true)]
-    async fn in_memory_a_lease_runs_out_with_its_rows_and_comes_back() {
+    async fn in_memory_lease_expires_with_its_rows_and_comes_back() {
         let nodes = Arc::new(Nodes::new(InMemory::new(), &Kit::new(1)));
         let found = leases(&nodes, 2 * LEASE).await;
         assert_eq!(found.as_deref(), Some(&[][..]));

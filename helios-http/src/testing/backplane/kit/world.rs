@@ -1,4 +1,4 @@
-//! What all tasks of a round share: the nodes, and the ledger.
+//! The nodes and the ledger, which all tasks of a round share.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ impl<R: Rig> Clone for Node<R> {
     }
 }
 
-/// All servers, each of which may be replaced by another one.
+/// All servers. Each may be replaced by another one.
 pub(super) struct Nodes<R: Rig> {
     pub(super) rig: R,
     kit: Kit,
@@ -60,12 +60,12 @@ impl<R: Rig> Nodes<R> {
         self.slots.len()
     }
 
-    /// The number of one more node.
+    /// Returns the number of a new node.
     pub(super) fn number(&self) -> usize {
         self.made.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The hub of a node, if it is there.
+    /// Returns the hub of a node, if it is running.
     pub(super) fn hub(&self, n: usize) -> Option<SseHub> {
         let node = lock(&self.slots[n]);
         node.as_ref().map(|node| node.hub.clone())
@@ -80,7 +80,7 @@ impl<R: Rig> Nodes<R> {
         }
     }
 
-    /// Hands nothing over on this node for so long.
+    /// Hands nothing over on this node for this time.
     pub(super) async fn hold(&self, n: usize, time: Duration) {
         let link = lock(&self.slots[n]).as_ref().map(|node| node.link.clone());
         if let Some(link) = link {
@@ -90,7 +90,7 @@ impl<R: Rig> Nodes<R> {
         }
     }
 
-    /// Puts a new node in the place of one, as a deploy does.
+    /// Replaces a node with a new one, as a deploy does.
     pub(super) async fn replace(&self, n: usize) -> Result<(), Error> {
         let old = lock(&self.slots[n]).take();
         if let Some(old) = old {
@@ -111,7 +111,7 @@ impl<R: Rig> Nodes<R> {
         Ok(())
     }
 
-    /// The same, again and again until it starts, for as long as the kit waits for anything.
+    /// Replaces a node, and tries again until it starts or the kit's time to heal is over.
     pub(super) async fn replace_in_time(&self, n: usize) -> Result<(), Found> {
         let deadline = Instant::now() + self.kit.heals_within;
         loop {
@@ -136,26 +136,26 @@ impl<R: Rig> Nodes<R> {
     }
 }
 
-/// Where the clients of a round are to come to: the newest events, once there is nothing newer.
+/// The newest events, which the clients of a round have to reach when nothing newer is published.
 #[derive(Clone, Debug)]
 pub(super) struct Goal {
-    /// By then they are to be there.
+    /// The deadline for the clients.
     pub(super) until: Instant,
     pub(super) epoch: u64,
     pub(super) heads: Arc<HashMap<Arc<str>, u64>>,
-    /// Topics that are finished for certain.
+    /// Topics that are certainly finished.
     pub(super) finished: Arc<Vec<Arc<str>>>,
 }
 
 /// One round.
 pub(super) struct World<R: Rig> {
     pub(super) nodes: Arc<Nodes<R>>,
-    /// A loss may show only when the next event of its topic comes.
+    /// Whether a loss may show only with the next event of its topic.
     pub(super) is_silent: bool,
     pub(super) topics: Vec<Arc<str>>,
     pub(super) everyone: Arc<str>,
     pub(super) ledger: Mutex<Ledger>,
-    /// Publishers, and whoever makes trouble, are to come to their end.
+    /// Set when publishers and trouble have to end.
     pub(super) is_calm: AtomicBool,
     pub(super) goal: watch::Sender<Option<Goal>>,
     pub(super) connections: AtomicU64,
@@ -166,7 +166,7 @@ impl<R: Rig> World<R> {
         self.is_calm.load(Ordering::Acquire)
     }
 
-    /// The service of a node; of another one if it is being replaced.
+    /// Returns the service of a node, or of another one if it is being replaced.
     pub(super) async fn sse(&self, n: usize) -> SseService {
         loop {
             let count = self.nodes.len();

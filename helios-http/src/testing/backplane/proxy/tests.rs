@@ -3,10 +3,10 @@ use tokio::time::timeout;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
-/// Long enough for loopback to carry a byte, as far as a test of absence can say.
+/// Long enough for loopback to carry a byte, as far as a test can prove that nothing arrives.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A proxy before a server that gives back what it is sent.
+/// Starts a proxy in front of an echo server.
 async fn before_an_echo() -> Proxy {
     let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = echo.local_addr().unwrap();
@@ -65,12 +65,12 @@ async fn a_delay_lets_bytes_arrive_later() {
     let at = Instant::now();
     client.write_all(b"late").await.unwrap();
     assert_eq!(read(&mut client, 4).await, b"late");
-    // It cannot be sooner.
+    // It cannot arrive sooner.
     assert!(at.elapsed() >= Duration::from_millis(60));
 }
 
 #[tokio::test]
-async fn what_is_held_arrives_when_it_is_healed() {
+async fn held_bytes_arrive_when_the_proxy_is_healed() {
     let proxy = before_an_echo().await;
     for way in [Way::ToServer, Way::ToClient, Way::Both] {
         let mut client = connect(&proxy).await;
@@ -83,7 +83,7 @@ async fn what_is_held_arrives_when_it_is_healed() {
 }
 
 #[tokio::test]
-async fn what_is_held_does_not_grow_without_a_bound() {
+async fn held_bytes_do_not_grow_without_a_bound() {
     let proxy = before_an_echo().await;
     proxy.hold(Way::ToServer);
     let mut client = connect(&proxy).await;
@@ -93,7 +93,7 @@ async fn what_is_held_does_not_grow_without_a_bound() {
             tokio::task::yield_now().await;
         }
     };
-    // Whoever sends waits for good at some time; what never waits would not be cut short here.
+    // A sender that has to wait stays idle in the end. Without a limit, this would never be idle.
     let mut waits = std::pin::pin!(write);
     let mut idle = 0;
     let deadline = Instant::now() + SOON;
@@ -106,7 +106,7 @@ async fn what_is_held_does_not_grow_without_a_bound() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_lost_bytes_stays_half_open_until_it_is_cut() {
+async fn a_connection_that_lost_bytes_is_half_open_until_cut() {
     let proxy = before_an_echo().await;
     let mut client = connect(&proxy).await;
     client.write_all(b"1").await.unwrap();

@@ -1,4 +1,4 @@
-//! Carries what is handed over, in order, as well as the weather lets it.
+//! Carries events in order, as well as the weather allows.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,29 +13,29 @@ use super::super::weather::Weather;
 use crate::sse::backplane::{BackplaneEvent, BackplaneSink, PastEvent, Status};
 use crate::sync::lock;
 
-/// The most events that a tear loses, if others do not come at once.
+/// The most events that a tear loses.
 const TORN: usize = 20;
 
-/// How much longer than an event's delay the link is held at times.
+/// How many times longer than an event's delay the link is held at times.
 const HELD: f64 = 50.0;
 
-/// What decides about a link.
+/// The state that decides about a link.
 pub(super) struct Sky {
     pub(super) weather: Mutex<Weather>,
     pub(super) rng: Mutex<Rng>,
     pub(super) is_held: watch::Sender<bool>,
 }
 
-/// What travels over the link.
+/// An item that travels over the link.
 pub(super) enum Item {
     Told(Told),
-    /// A question was answered with this id.
+    /// A call was answered with this id.
     Answer(EventId, oneshot::Sender<()>),
-    /// The link is to tear here.
+    /// The link breaks here.
     Tear,
 }
 
-/// What the backplane has handed over.
+/// A message that the backplane has handed over.
 pub(super) enum Told {
     Event(Box<str>, PastEvent, Option<EventId>),
     Gap(Box<str>, EventId),
@@ -62,7 +62,7 @@ impl Told {
         })
     }
 
-    /// The newest id that the backplane had given out here, as far as this tells.
+    /// Returns the newest id that the backplane had assigned here, if the message contains one.
     fn newest(&self) -> Option<EventId> {
         match self {
             Self::Event(_, event, _) => Some(event.id),
@@ -81,7 +81,7 @@ impl Sky {
         rate > 0.0 && lock(&self.rng).f64() < rate
     }
 
-    /// Takes up to so long, at times.
+    /// Waits for up to `longest`, at times.
     pub(super) async fn dawdle(&self, longest: Duration) {
         if longest.is_zero() {
             return;
@@ -105,12 +105,12 @@ impl Sky {
     }
 }
 
-/// Hands over what comes, in order, as well as the weather lets it.
+/// Hands items over in order, as well as the weather allows.
 pub(super) struct Carrier {
     pub(super) sky: Arc<Sky>,
     pub(super) items: mpsc::UnboundedReceiver<Item>,
     pub(super) sink: BackplaneSink,
-    /// The newest id that is known to have been given out before what comes next.
+    /// The newest id that is known to have been assigned before the next item.
     pub(super) passed: Option<EventId>,
 }
 
@@ -118,7 +118,7 @@ impl Carrier {
     pub(super) async fn run(mut self) {
         let mut is_held = self.sky.is_held.subscribe();
         while let Some(item) = self.items.recv().await {
-            // The sky lasts as long as this does.
+            // The sky lasts as long as the carrier.
             let _ = is_held.wait_for(|is_held| !is_held).await;
             let weather = self.sky.weather();
             self.sky.dawdle(weather.delay).await;
@@ -132,12 +132,12 @@ impl Carrier {
         }
     }
 
-    /// False if nobody listens any more.
+    /// Returns false if the hub was dropped.
     async fn carry(&mut self, item: Item, weather: Weather) -> bool {
         self.pass(&item);
         match item {
             Item::Answer(_, answer) => {
-                // Whoever asked may be gone.
+                // The caller may have been dropped.
                 let _ = answer.send(());
                 true
             }
@@ -154,7 +154,7 @@ impl Carrier {
             Item::Answer(newest, _) => Some(*newest),
             Item::Tear => None,
         };
-        // What comes of another sequence comes later.
+        // An id of another sequence comes later.
         if let Some(newest) = newest
             && self
                 .passed
@@ -164,8 +164,8 @@ impl Carrier {
         }
     }
 
-    /// Loses what comes for a moment, and says so before anything later. Everything up to the newest id that was lost had been handed
-    /// over to this link, and all that is newer will be.
+    /// Loses the items of a moment, and reports that before anything later. Everything up to the newest lost id had
+    /// been handed over to this link, and everything newer will be.
     async fn tear(&mut self) -> bool {
         let most = lock(&self.sky.rng).usize(..TORN);
         let (mut answers, mut statuses) = (Vec::new(), Vec::new());
@@ -187,7 +187,7 @@ impl Carrier {
             listens &= self.sink.accept(event);
         }
         for answer in answers {
-            // Whoever asked may be gone.
+            // The caller may have been dropped.
             let _ = answer.send(());
         }
         listens

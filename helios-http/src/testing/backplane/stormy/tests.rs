@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::sse::backplane::BackplaneEvent;
 
-/// What was handed over, in order: numbers, and `Torn` as `(newest, true)`.
+/// The messages that were handed over, in order: numbers of events, and `Torn` as `(newest, true)`.
 type Seen = Arc<Mutex<Vec<(u64, bool)>>>;
 
 async fn started(weather: Weather) -> (InMemory, Stormy<InMemory>, Seen) {
@@ -36,14 +36,14 @@ fn publish() -> Publish<'static> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_tear_has_lost_is_told_before_anything_later() {
+async fn a_tear_is_reported_before_anything_later() {
     let mut weather = Weather::windy();
     (weather.no_publish, weather.tear) = (0.0, 0.2);
     let (log, link, seen) = started(weather).await;
     for _ in 0..500 {
         log.publish(publish()).await.unwrap();
     }
-    // The answer is behind everything else.
+    // The answer comes after everything else.
     assert_eq!(link.watch(&["a"]).await.unwrap().newest.seq(), 500);
     let seen = lock(&seen).clone();
     assert!(seen.iter().any(|(_, torn)| *torn));
@@ -72,7 +72,7 @@ async fn a_held_link_hands_over_nothing_and_then_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_that_fails_says_whether_it_may_have_been_published() {
+async fn a_failed_publish_reports_whether_it_may_have_happened() {
     let mut weather = Weather::fine();
     weather.no_publish = 0.5;
     let (log, link, _) = started(weather).await;

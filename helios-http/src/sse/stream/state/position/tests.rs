@@ -1,5 +1,5 @@
-//! A client that knows nothing but its last id, cut anywhere: it has every event from where it began, or was told. One of a plain
-//! stream knows statuses and ends, and no control event.
+//! Property test of a client that knows only its last id, and is cut anywhere. It has every event from where it began,
+//! or was reset. The client of a plain stream knows statuses and ends, and no control event.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,11 +35,11 @@ enum When {
     Handler,
     Hook,
     Producer,
-    /// The response head has left. It is not resumed.
+    /// The response head has left. The topic is not resumed.
     Late,
 }
 
-/// Where a topic is to begin.
+/// The beginning of a joined topic.
 #[derive(Clone, Copy, Debug)]
 enum At {
     Head,
@@ -49,7 +49,7 @@ enum At {
     OtherEpoch,
 }
 
-/// What a route does with each of its connections.
+/// The joins of each connection of a route.
 type Route = Vec<(When, usize, At)>;
 
 #[derive(Clone, Debug)]
@@ -63,20 +63,20 @@ enum Step {
     Private {
         client: usize,
     },
-    /// A connection takes its next step, from its making to reading what there is.
+    /// A connection takes its next step, from its creation to reading what is available.
     Go {
         client: usize,
     },
-    /// It breaks behind so many events of what it is written next.
+    /// It breaks after so many of the events that are written to it next.
     Cut {
         client: usize,
         events: usize,
     },
-    /// The app says that the stream is through.
+    /// The app closes the stream.
     Close {
         client: usize,
     },
-    /// The hooks that wait for the runtime have it.
+    /// The hooks that wait for the runtime run.
     Hooks,
     /// Another sequence begins, at this number.
     Restart {
@@ -120,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The truth, of which its snapshot hook sends a snapshot: how much has been published.
+/// The state of the app: how much has been published. Its snapshot hook sends this.
 struct Truth(AtomicUsize);
 
 static SNAPSHOTS: Hooks<Truth> = Hooks {
@@ -142,32 +142,32 @@ struct Published {
     id: EventId,
 }
 
-/// One page: its connections come one after the other.
+/// One page, whose connections come one after the other.
 struct Page {
     route: Route,
     is_plain: bool,
-    /// Its last connection was refused: a topic cannot begin where the route wants it to.
+    /// Whether its last connection was refused, because a topic cannot begin where the route wants it to.
     is_refused: bool,
-    /// It knows only what a snapshot shows and what comes behind: a reset excuses nothing.
+    /// Whether it knows only what a snapshot shows and what comes after it. A reset then excuses nothing.
     has_snapshots: bool,
-    /// The id that it brings back.
+    /// The id that it sends when it comes back.
     last: Option<String>,
     connection: Option<Connection>,
-    /// For each topic the place in the log from which on its events are owed.
+    /// For each topic, the place in the log from which on it must get the events.
     begins: [Option<usize>; TOPICS.len()],
-    /// For each topic the place in the log before which events may be missing, as it was told.
+    /// For each topic, the place in the log before which events may be missing, because the page was reset.
     excused: [usize; TOPICS.len()],
     had: HashSet<usize>,
 }
 
 impl Page {
-    /// It knows of nothing any more.
+    /// Forgets everything.
     fn begin_anew(&mut self) {
         self.last = None;
         self.begins = [None; TOPICS.len()];
     }
 
-    /// The route has done what it does before that.
+    /// Whether the route has made all joins that come before the head.
     fn head_may_leave(&self) -> bool {
         let joins_more = |joined: usize| {
             let next = self.route.get(joined);
@@ -180,10 +180,10 @@ impl Page {
 
 struct Connection {
     stream: Arc<StreamState>,
-    /// What of the route has been done.
+    /// How many of the route's joins have been made.
     joined: usize,
     is_live: bool,
-    /// The response head has left.
+    /// Whether the response head has left.
     has_begun: bool,
     /// The place in the log at which the first topic was joined.
     first_join: Option<usize>,
@@ -197,7 +197,7 @@ struct World {
     runtime: Runtime,
     streams: Arc<Streams>,
     truth: Arc<Truth>,
-    /// For each topic that is finished the place of its last event in the log.
+    /// For each topic that is finished, the place of its last event in the log.
     finished: [Option<usize>; TOPICS.len()],
     log: Vec<Published>,
     pages: Vec<Page>,
@@ -262,7 +262,7 @@ impl World {
             }
             Step::Private { client } => {
                 if let Some(connection) = &self.pages[client].connection {
-                    // A queue that is full refuses it, which is not what is tried here.
+                    // A full queue refuses it, which is not tested here.
                     let event = SseEvent::text("private");
                     let sent = connection.stream.prepare(event, Origin::ById);
                     let _ = sent.and_then(|event| connection.stream.push(&event, None));
@@ -277,10 +277,10 @@ impl World {
         Ok(())
     }
 
-    /// Whatever was published before is written before the end.
+    /// Closes the stream. Everything that was published before is written before the end.
     fn close(&mut self, client: usize) {
         let (here, page) = (self.log.len(), &mut self.pages[client]);
-        // What is not joined yet is not owed by this connection.
+        // Topics that are not joined yet do not count for this connection.
         let all = page.route.len();
         let joined_all =
             |connection: &&mut Connection| connection.is_live && connection.joined == all;
@@ -317,14 +317,14 @@ impl World {
         })
     }
 
-    /// As a replication does it. Streams learn of it when they read, or are sent to, next.
+    /// Restarts as a replication does. Streams notice it when they next read, or when an event is sent to them.
     fn restart(&mut self, head: u64) {
         self.finished = [None; TOPICS.len()];
         let epoch = self.streams.hub.epoch() + 1;
         self.streams.hub.restart_at(EventId::new(epoch, head));
     }
 
-    /// How much of the log is up to this id.
+    /// Returns how much of the log is up to this id.
     fn place(&self, id: EventId) -> usize {
         let is_before =
             |event: &Published| (event.id.epoch(), event.id.seq()) <= (id.epoch(), id.seq());
@@ -380,7 +380,8 @@ impl World {
         Ok(())
     }
 
-    /// The place in the log of the first of the newest events that the topic holds. `None` if that is the first join.
+    /// Returns the place in the log of the first of the newest events that the topic holds. `None` means the place
+    /// of the first join.
     fn newest(&self, topic: usize, count: usize) -> Option<usize> {
         let held = self.streams.hub.topics.find(TOPICS[topic]);
         let floor = held.map_or(0, |topic| topic.lock().ring.floor());
@@ -408,16 +409,16 @@ impl World {
         };
         let when = page.route[connection.joined].0;
         connection.joined += 1;
-        // One that is ended does not join any more.
+        // A stream that has ended does not join any more.
         let joined = self
             .runtime
             .block_on(connection.stream.join(TOPICS[topic], at));
         if when < When::Late && joined.is_ok() {
             let first_join = *connection.first_join.get_or_insert(here);
-            // Nobody begins behind the last event of a topic that is finished.
+            // No connection begins after the last event of a finished topic.
             let last_event = self.finished[topic].unwrap_or(first_join);
             connection.begins[topic] = begins.or(Some(first_join.min(last_event)));
-            // A plain stream is in the topic of everybody from its first join on.
+            // A plain stream gets broadcasts from its first join on.
             connection.begins[EVERYONE] = Some(first_join);
         }
     }
@@ -433,7 +434,7 @@ impl World {
         Ok(())
     }
 
-    /// Reads one frame, of which so many events reach the client.
+    /// Reads one frame. Only so many of its events reach the client.
     fn read(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
         self.begin(client)?;
         let _runtime = self.runtime.enter();
@@ -469,7 +470,7 @@ impl World {
         Ok(())
     }
 
-    /// The response head reaches the client.
+    /// Lets the response head reach the client.
     fn begin(&mut self, client: usize) -> Result<(), TestCaseError> {
         let _runtime = self.runtime.enter();
         let page = &mut self.pages[client];
@@ -503,7 +504,7 @@ impl World {
         Ok(())
     }
 
-    /// The client is told that there is no more. Then it has everything from before the end.
+    /// The client learns that the stream is complete. It must have everything from before the end.
     fn has_all(&mut self, client: usize) -> Result<(), TestCaseError> {
         let connection = self.pages[client].connection.as_ref().unwrap();
         let closed_at = connection.closed_at;
@@ -513,7 +514,7 @@ impl World {
         Ok(())
     }
 
-    /// One event reaches the client.
+    /// Lets one event reach the client.
     fn take(&mut self, client: usize, event: &str) -> Result<(), TestCaseError> {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
         let here = self.log.len();
@@ -551,7 +552,7 @@ impl World {
         }
     }
 
-    /// The client is told an id.
+    /// Lets an id reach the client.
     fn is_told(&mut self, client: usize, id: &str) -> Result<(), TestCaseError> {
         let page = &mut self.pages[client];
         let connection = page.connection.as_mut().unwrap();
@@ -570,7 +571,7 @@ impl World {
         }
     }
 
-    /// The page has everything that is owed to it, up to this place in the log.
+    /// Checks that the page has everything that it must have, up to this place in the log.
     fn has_all_up_to(&self, client: usize, place: usize) -> Result<(), TestCaseError> {
         let page = &self.pages[client];
         for (n, event) in self.log.iter().enumerate().take(place) {
@@ -578,7 +579,7 @@ impl World {
             let is_known = page.had.contains(&n) || n < page.excused[event.topic];
             prop_assert!(
                 !is_owed || is_known,
-                "{n} of {} is lost: {:?} was told",
+                "{n} of {} is lost, but {:?} was sent",
                 TOPICS[event.topic],
                 page.last
             );
@@ -586,7 +587,7 @@ impl World {
         Ok(())
     }
 
-    /// Reads until there is nothing more, whatever that takes.
+    /// Reads until there is nothing more.
     fn settle(&mut self, client: usize) -> Result<(), TestCaseError> {
         for _ in 0..40 + self.log.len() {
             self.run_hooks();
@@ -596,7 +597,7 @@ impl World {
         prop_assert!(
             page.connection.is_some() && page.last.is_some()
                 || page.is_refused
-                // It is told no position before the first event.
+                // It gets no position before the first event.
                 || page.is_plain && page.has_snapshots
                 || page.route.iter().all(|(when, ..)| *when == When::Late)
         );

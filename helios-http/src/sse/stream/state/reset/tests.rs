@@ -1,4 +1,4 @@
-//! Another epoch begins, and each stream goes over to it in place.
+//! Tests for streams that move to another epoch without reconnecting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::sse::stream::route::{StreamRequest, StreamRoute};
 use crate::sse::stream::state::{Beginning, BrokenOff, StreamState, request_to};
 use crate::sse::streams::Streams;
 
-/// Its snapshot hook sends a part for each permit, and answers behind the second.
+/// Its snapshot hook sends a part for each permit, and answers after the second part.
 struct Shown {
     parts: Semaphore,
     sent: AtomicUsize,
@@ -50,7 +50,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Lets it send so many parts more.
+    /// Lets the hook send so many more parts.
     async fn go_on(&self, parts: usize) {
         self.parts.add_permits(parts);
         settle().await;
@@ -63,7 +63,7 @@ async fn settle() {
     }
 }
 
-/// A stream that is begun, in the topic `a`.
+/// Creates a stream in the topic `a`, and begins it.
 async fn begun(
     streams: &Arc<Streams>,
     verb: Verb,
@@ -121,7 +121,8 @@ fn send(stream: &Arc<StreamState>, text: &str) {
     stream.push(&event, None).unwrap();
 }
 
-/// What is written now: for each event its name or data, and its id. `Err` where it ends, or breaks off behind that.
+/// Returns what is written now: the name or data of each event, and its id. The second value is set if the stream then
+/// ends or breaks off.
 fn read(streams: &Streams, stream: &Arc<StreamState>) -> (String, Option<Result<(), BrokenOff>>) {
     let context = Context::from_waker(Waker::noop());
     let mut written = Vec::new();
@@ -153,7 +154,7 @@ fn shown(event: &str) -> String {
 }
 
 #[tokio::test]
-async fn private_events_that_wait_survive_another_epoch_behind_its_reset_and_in_order() {
+async fn waiting_private_events_survive_another_epoch_in_order() {
     let streams = Streams::new();
     let stream = begun(&streams, Verb::Get, None, None).await;
     let begin = streams.hub.newest_id();
@@ -163,7 +164,7 @@ async fn private_events_that_wait_survive_another_epoch_behind_its_reset_and_in_
         send(&stream, &format!("behind {n}"));
     }
     let new = restart(&streams, 0);
-    // With a lesser stamp than those from before.
+    // With a lower number than those from before.
     send(&stream, "sent since");
     let first = publish(&streams, "new").await;
     let expected = format!(
@@ -195,7 +196,7 @@ async fn a_stream_without_topics_notices_nothing_of_another_epoch() {
 }
 
 #[tokio::test]
-async fn a_running_answer_goes_on_in_its_place_and_no_new_position_is_told_before_the_next_one() {
+async fn a_running_answer_goes_on_before_any_new_position() {
     let streams = Streams::new();
     let page = Shown::new();
     let stream = begun(&streams, Verb::Get, Some(&page), None).await;
@@ -207,7 +208,7 @@ async fn a_running_answer_goes_on_in_its_place_and_no_new_position_is_told_befor
     }
     let new = restart(&streams, 0);
     let first = publish(&streams, "new").await;
-    // It has no id yet, so that it is told none.
+    // The client has no id yet, so the reset has none.
     assert_eq!(
         read(&streams, &stream),
         ("part 1, reset epoch".to_owned(), None)
@@ -224,7 +225,7 @@ async fn a_running_answer_goes_on_in_its_place_and_no_new_position_is_told_befor
 }
 
 #[tokio::test]
-async fn epochs_in_a_row_are_told_once_each_with_the_old_id_until_the_hooks_have_answered() {
+async fn each_epoch_is_one_reset_with_the_old_id() {
     let streams = Streams::new();
     let page = Shown::new();
     let begin = streams.hub.newest_id().to_string();
@@ -238,7 +239,7 @@ async fn epochs_in_a_row_are_told_once_each_with_the_old_id_until_the_hooks_have
         assert_eq!(read(&streams, &stream), (told.clone(), None));
         assert_eq!(read(&streams, &stream), (String::new(), None));
     }
-    // The first asks the hooks, the other two are answered together.
+    // The first reset runs the hooks, and the other two are answered together.
     page.go_on(2).await;
     let new = streams.hub.newest_id();
     assert_eq!(read(&streams, &stream), ("part 1, part 2".to_owned(), None));
@@ -247,16 +248,16 @@ async fn epochs_in_a_row_are_told_once_each_with_the_old_id_until_the_hooks_have
     assert_eq!(read(&streams, &stream), (expected, None));
     page.go_on(2).await;
     assert_eq!(page.sent.load(Ordering::Relaxed), 4);
-    // Two that begin between two reads are one to this client.
+    // Two epochs that begin between two reads are one for this client.
     restart(&streams, 7);
     restart(&streams, 7);
     let told = format!("reset epoch [{new}]");
     assert_eq!(read(&streams, &stream), (told, None));
 }
 
-/// The number at which the reader is held is the same for both.
+/// The reader is held at the same number for both answers.
 #[tokio::test]
-async fn the_handle_of_an_answer_of_before_is_not_taken_for_that_of_another_epoch() {
+async fn the_handle_of_an_earlier_answer_does_not_count() {
     let streams = Streams::new();
     let page = Shown::new();
     let begin = streams.hub.newest_id().to_string();
@@ -280,9 +281,9 @@ async fn the_handle_of_an_answer_of_before_is_not_taken_for_that_of_another_epoc
     );
 }
 
-/// As a reader may find it while another epoch begins.
+/// A reader may find this state while another epoch begins.
 #[tokio::test]
-async fn nothing_of_another_epoch_is_read_before_it_can_be_seen() {
+async fn no_event_of_a_new_epoch_is_read_too_early() {
     let streams = Streams::new();
     let stream = begun(&streams, Verb::Get, None, None).await;
     stream.join("b", Replay::Live).await.unwrap();
@@ -304,8 +305,7 @@ async fn nothing_of_another_epoch_is_read_before_it_can_be_seen() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_end_is_decided_does_not_say_that_it_is_complete_where_an_epoch_took_the_rest()
- {
+async fn an_ending_stream_breaks_off_if_an_epoch_intervenes() {
     let streams = Streams::new();
     for (verb, event, expected) in [
         (Verb::Get, EndEvent::End, "private"),
@@ -343,7 +343,7 @@ async fn a_plain_stream_ends_where_another_epoch_begins() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_head_has_not_left_begins_in_the_new_epoch() {
+async fn a_stream_begins_in_the_new_epoch_before_its_head() {
     let streams = Streams::new();
     let old = streams.hub.newest_id();
     let begin = |last: Option<String>| {
@@ -360,14 +360,14 @@ async fn a_stream_whose_head_has_not_left_begins_in_the_new_epoch() {
     let (new, told) = begin(Some(old.to_string())).await;
     let expected = format!("ready [{old}], reset epoch [{old}], ready [{new}]");
     assert_eq!(told, expected);
-    // What came between its join and the new epoch it has missed.
+    // It has missed the events between its join and the new epoch.
     let (new, told) = begin(None).await;
     assert_eq!(told, format!("ready, reset epoch [{new}], ready [{new}]"));
 }
 
 /// Another topic may have its name by now.
 #[tokio::test]
-async fn a_stream_in_a_topic_that_was_removed_is_to_come_back() {
+async fn a_stream_in_a_removed_topic_is_sent_away() {
     let streams = Streams::new();
     let stream = begun(&streams, Verb::Get, None, None).await;
     read(&streams, &stream);
@@ -400,13 +400,13 @@ impl Slow {
         let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(running, Ordering::Relaxed);
         let _runs = Runs(self);
-        // Most have to wait for longer than a hook may take.
+        // Most streams have to wait for longer than a hook may take.
         sleep(Duration::from_secs(9)).await;
         Ok(client.send("shown").await?)
     }
 }
 
-/// One that runs, until it is done or dropped.
+/// Counts a running hook, until it has ended or is dropped.
 struct Runs<'a>(&'a Slow);
 
 impl Drop for Runs<'_> {
@@ -416,7 +416,7 @@ impl Drop for Runs<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hooks_of_many_streams_answer_another_epoch_64_at_a_time() {
+async fn hooks_answer_another_epoch_64_streams_at_a_time() {
     let streams = Streams::new();
     let slow = Arc::new(Slow::default());
     let bare = StreamRoute::bare(Arc::clone(&streams), Verb::Get);
@@ -449,7 +449,7 @@ async fn the_hooks_of_many_streams_answer_another_epoch_64_at_a_time() {
     }
     settle().await;
     assert_eq!(slow.running.load(Ordering::Relaxed), 64);
-    // A stream that is over while it waits gives its place up.
+    // A stream that ends while it waits gives up its place.
     for gone in all.drain(150..) {
         gone.finish(CloseReason::ClientDisconnected);
     }

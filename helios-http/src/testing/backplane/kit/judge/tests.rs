@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 
-/// A client sees everything in order, and nothing is told.
+/// A client sees everything in order, and is not reset.
 const STRICT: Rules = Rules {
     late: false,
     resets: false,
@@ -21,7 +21,7 @@ fn mark(post: usize, attempt: usize) -> Mark {
     }
 }
 
-/// What was published, each to a topic: its answers.
+/// Creates a ledger of posts, each with its topic, kind and answers.
 fn ledger(posts: &[(&str, PostKind, &[Answer])]) -> Ledger {
     let mut ledger = Ledger::of_round(7);
     for (topic, kind, answers) in posts {
@@ -34,7 +34,7 @@ fn ledger(posts: &[(&str, PostKind, &[Answer])]) -> Ledger {
     ledger
 }
 
-/// Plain events of the topic `a`, with these ids.
+/// Creates a ledger of plain events of the topic `a`, with these ids.
 fn plain(ids: &[u64]) -> Ledger {
     let answers: Vec<_> = ids
         .iter()
@@ -60,7 +60,7 @@ fn kinds(ledger: &Ledger, steps: &[Step], rules: Rules) -> Vec<FaultKind> {
     found.into_iter().map(|(kind, _)| kind).collect()
 }
 
-/// To a node that has published nothing yet.
+/// Connects to a node that has published nothing yet.
 fn connected(node: usize) -> Step {
     Step::Connected(node, id(0))
 }
@@ -91,7 +91,7 @@ const RESETS: Rules = Rules {
 };
 
 #[test]
-fn a_client_that_sees_everything_from_where_it_begins_is_well() {
+fn a_client_that_sees_everything_has_no_faults() {
     let ledger = plain(&[1, 2, 4]);
     assert_eq!(
         kinds(&ledger, &[ready(1), event(2, 1), event(4, 2)], STRICT),
@@ -109,7 +109,7 @@ fn a_client_that_sees_everything_from_where_it_begins_is_well() {
 }
 
 #[test]
-fn a_client_that_begins_at_an_end_is_owed_of_other_topics_what_came_when_it_had_joined() {
+fn a_client_at_an_end_must_get_only_later_events() {
     let ledger = ledger(&[
         ("a", PostKind::End, &[Answer::Published(id(1))]),
         ("b", PostKind::Plain, &[Answer::Published(id(2))]),
@@ -126,7 +126,7 @@ fn a_client_that_begins_at_an_end_is_owed_of_other_topics_what_came_when_it_had_
 }
 
 #[test]
-fn what_is_missed_is_found_before_any_later_id() {
+fn missed_events_are_found_before_any_later_id() {
     let ledger = plain(&[1, 2, 4]);
     let missed = [FaultKind::Missed];
     assert_eq!(
@@ -135,7 +135,7 @@ fn what_is_missed_is_found_before_any_later_id() {
     );
     // A position is an id, too.
     assert_eq!(kinds(&ledger, &[ready(1), ready(3)], STRICT), missed);
-    // What comes late was missed by whoever was cut before.
+    // A client that was cut before a late event has missed it.
     let steps = [ready(0), event(1, 0), event(4, 2), late(1)];
     assert_eq!(kinds(&ledger, &steps, STRICT), missed);
     let lenient = Rules {
@@ -144,12 +144,12 @@ fn what_is_missed_is_found_before_any_later_id() {
     };
     assert_eq!(kinds(&ledger, &steps, lenient), []);
     assert_eq!(kinds(&ledger, &steps[..3], lenient), missed);
-    // What is not read yet is not missed.
+    // An event that is not read yet is not missed.
     assert_eq!(kinds(&ledger, &[ready(0), event(1, 0)], STRICT), []);
 }
 
 #[test]
-fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
+fn a_reset_covers_its_topics_up_to_the_next_position() {
     let ledger = plain(&[1, 2, 4, 5]);
     let told = [
         ready(0),
@@ -168,7 +168,7 @@ fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
         ready(4),
     ];
     assert_eq!(kinds(&ledger, &of_another, RESETS), [FaultKind::Missed]);
-    // It was cut before the position: it is told as far as it has read.
+    // The client was cut before the position, so the reset covers as much as it has read.
     let cut = [
         ready(1),
         reset(1, &["a"]),
@@ -177,7 +177,7 @@ fn a_reset_tells_of_its_topics_up_to_the_position_behind_it() {
         ready(4),
     ];
     assert_eq!(kinds(&ledger, &cut, RESETS), []);
-    // Not for ever.
+    // The reset does not cover everything.
     let later = [ready(1), reset(1, &["a"]), ready(2), event(5, 3)];
     assert_eq!(kinds(&ledger, &later, RESETS), [FaultKind::Missed]);
     let later = [
@@ -203,7 +203,7 @@ fn ids_ascend_over_all_connections() {
 }
 
 #[test]
-fn an_id_names_one_text_and_a_text_has_one_id() {
+fn ids_and_texts_name_each_other_uniquely() {
     let ledger = plain(&[1, 2]);
     let other_text = [ready(0), event(1, 1)];
     assert!(kinds(&ledger, &other_text, STRICT).contains(&FaultKind::Id));
@@ -211,13 +211,13 @@ fn an_id_names_one_text_and_a_text_has_one_id() {
     assert!(kinds(&ledger, &other_id, STRICT).contains(&FaultKind::Id));
     let answers = plain(&[1, 1]);
     assert_eq!(kinds(&answers, &[], STRICT), [FaultKind::Id]);
-    // Also where no client has seen it.
+    // Also if no client has seen it.
     let found = judge(&ledger, &[], &[(id(9), mark(0, 0))], STRICT);
     assert_eq!(found[0].0, FaultKind::Id);
 }
 
 #[test]
-fn what_was_not_published_does_not_appear_and_what_may_have_been_may() {
+fn unpublished_events_do_not_appear_but_unknown_ones_may() {
     let answers = [Answer::NotPublished, Answer::Unknown].map(|answer| [answer]);
     let [not, unknown] = answers.each_ref().map(|it| ("a", PostKind::Plain, &it[..]));
     let ledger = ledger(&[not, unknown]);
@@ -255,7 +255,7 @@ fn a_key_has_one_id_and_one_text() {
 }
 
 #[test]
-fn nothing_is_behind_an_end_and_nothing_ends_without_one() {
+fn no_event_follows_an_end_and_each_topic_needs_one() {
     let ended = |last| {
         ledger(&[
             ("a", PostKind::Plain, &[Answer::Published(id(1))]),
@@ -283,7 +283,7 @@ fn nothing_is_behind_an_end_and_nothing_ends_without_one() {
 }
 
 #[test]
-fn another_sequence_is_told_and_never_comes_back_on_a_node() {
+fn another_sequence_is_reset_and_never_returns_on_a_node() {
     let rules = Rules {
         epochs: true,
         ..STRICT
@@ -302,13 +302,13 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
         kinds(&ledger, &[ready(1), other(5)], rules),
         [FaultKind::Epoch]
     );
-    // It began anew twice, before a position was told.
+    // Another sequence began twice, before a position was sent.
     let again = [ready(1), told(1), told(1), other(5)];
     assert_eq!(kinds(&ledger, &again, rules), []);
-    // The client was ahead of this node, which has gone on to its sequence meanwhile.
+    // The client was ahead of this node, which has moved to its sequence meanwhile.
     let same = [ready(1), told(1), ready(0), event(1, 0)];
     assert_eq!(kinds(&ledger, &same, rules), []);
-    // One connection is reset once for each.
+    // A connection is reset once for each sequence.
     let twice = [ready(1), told(1), other(5), told(2), other(6)];
     assert_eq!(kinds(&ledger, &twice, rules), [FaultKind::Epoch]);
     let goes_back = [ready(1), ready(0)];
@@ -318,13 +318,13 @@ fn another_sequence_is_told_and_never_comes_back_on_a_node() {
         let back = [other(5), told(2), ready(1), told(1), other(5)];
         [&well[..], &connected, &back].concat()
     };
-    // Another node may still be in the old one.
+    // Another node may still be in the old sequence.
     assert_eq!(kinds(&ledger, &back(1), rules), []);
     assert_eq!(kinds(&ledger, &back(0), rules), [FaultKind::Epoch]);
 }
 
 #[test]
-fn another_sequence_tells_all_that_was_missed_of_the_one_before() {
+fn another_sequence_covers_everything_missed_before() {
     let rules = Rules {
         late: true,
         epochs: true,
@@ -344,7 +344,7 @@ fn another_sequence_tells_all_that_was_missed_of_the_one_before() {
 }
 
 #[test]
-fn what_is_of_another_topic_is_nobody_s() {
+fn an_event_of_another_topic_is_a_fault() {
     let answers = [Answer::Published(id(1))];
     let ledger = ledger(&[
         ("c", PostKind::Plain, &answers),
@@ -357,7 +357,7 @@ fn what_is_of_another_topic_is_nobody_s() {
 }
 
 #[test]
-fn history_is_what_was_published_within_its_limits() {
+fn history_contains_what_was_published_within_its_limits() {
     let ledger = plain(&[1, 2, 3]);
     let page = |ids: &[u64]| -> Page { ids.iter().map(|seq| (id(*seq), None)).collect() };
     let faults = |kept, newest: &[u64], all: Option<&[u64]>| {
@@ -371,7 +371,7 @@ fn history_is_what_was_published_within_its_limits() {
         judge_history(&ledger, &remembered).len()
     };
     assert_eq!(faults(9, &[1, 2, 3], Some(&[1, 2, 3])), 0);
-    // What may have been published is no fault.
+    // An event that may have been published is no fault.
     assert_eq!(faults(9, &[1, 2, 3, 4], Some(&[1, 2, 3, 4])), 0);
     assert_eq!(faults(2, &[2, 3], None), 0);
     assert_ne!(faults(9, &[2, 3], Some(&[1, 2, 3])), 0);

@@ -1,4 +1,4 @@
-//! The way of one client through what was published.
+//! Follows one client through the published events.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,20 +9,20 @@ use super::super::ledger::{Ledger, Mark, Post};
 use super::super::report::{FaultKind, Found, said};
 use super::Rules;
 
-/// Up to where a reset tells that events are missing.
+/// The end of the events that a reset covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UpTo {
     Id(EventId),
-    /// The topic is over.
+    /// Everything, because the topic has ended.
     All,
-    /// Nothing was read behind it.
+    /// Nothing, because nothing was read after the reset.
     Nothing,
 }
 
-/// How much of what a client has seen before a fault, and behind it, is told with it.
+/// How many steps of a client before and after a fault are shown with it.
 const SHOWN: usize = 5;
 
-/// A client that goes through its diary.
+/// The position of a client in its diary.
 struct Walk<'a> {
     ledger: &'a Ledger,
     published: &'a [(EventId, usize)],
@@ -30,31 +30,31 @@ struct Walk<'a> {
     diary: &'a Diary,
     rules: Rules,
     node: usize,
-    /// The head of its node when it had joined its topics there.
+    /// The head of its node after it had joined its topics there.
     head: Option<EventId>,
-    /// Steps that are read.
+    /// The number of steps that are read.
     step: usize,
-    /// It has everything up to here, or has been told.
+    /// The client has everything up to here, or was reset.
     at: Option<EventId>,
-    /// What it is owed behind that, in this sequence.
+    /// The events after that which it must get, in this sequence.
     owed: Vec<(u64, usize)>,
     next: usize,
-    /// Up to where it was told that events are missing, by topic and sequence.
+    /// How far resets cover missing events, by topic and sequence.
     told: HashMap<(&'a str, u64), u64>,
     seen: HashSet<usize>,
     seen_here: HashSet<Mark>,
-    /// A reset has announced another sequence.
+    /// Whether a reset has announced another sequence.
     is_anew: bool,
     /// The sequences that it has seen on each node.
     epochs: HashMap<usize, Vec<u64>>,
-    /// Those in which it has begun anew on this connection.
+    /// The sequences in which it has begun on this connection.
     begun_here: HashSet<u64>,
-    /// What it had not seen when it had a later id, where that may come late.
+    /// Events that it had not seen before it got a later id, if events may come late.
     missing: Vec<(EventId, usize)>,
     found: Vec<Found>,
 }
 
-/// Everything that is wrong with what this client has seen.
+/// Returns all faults in what this client has seen.
 pub(super) fn walk<'a>(
     ledger: &'a Ledger,
     published: &'a [(EventId, usize)],
@@ -95,7 +95,8 @@ pub(super) fn walk<'a>(
     walk.found
 }
 
-/// For each reset, up to where it tells: to the position that is told behind it, or as far as the connection came.
+/// Returns how far each reset covers missing events. That is up to the position that follows it, or as far as the
+/// connection got.
 fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
     let mut told = HashMap::new();
     let mut waiting = VecDeque::new();
@@ -187,12 +188,12 @@ impl<'a> Walk<'a> {
                 *told = upto.max(*told);
             }
         }
-        // It tells the id that the client has, or a fresh client's first.
+        // A reset has the id that the client has, or a fresh client's first one.
         if id != self.at {
             self.reach(id);
         }
         if is_epoch {
-            // Nothing of the sequences before comes any more, and that is what it says.
+            // Nothing of the previous sequences comes any more, and the reset covers that.
             let posts = &self.ledger.posts;
             let is_of = |post: usize| topics.iter().any(|topic| **topic == *posts[post].topic);
             self.missing.retain(|(_, post)| !is_of(*post));
@@ -228,12 +229,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// It is told that it has everything up to here.
+    /// Records that the client has everything up to here.
     fn reach(&mut self, id: Option<EventId>) {
         let Some(id) = id else { return };
         match self.at.map(|at| (at, id.is_after(at))) {
             None => self.begin_fresh(id),
-            // Also in the same sequence: the client came from a node that had gone on to it before this one did.
+            // This also holds in the same sequence, if the client came from a node that had moved to it earlier than
+            // this one.
             Some(_) if self.is_anew => {
                 self.begin(id);
                 self.note_epoch(id);
@@ -257,7 +259,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A node goes on to another sequence and never back; one that is behind others may still be in an old one.
+    /// Checks that a node moves to another sequence and never back. A node that is behind others may still be in an old
+    /// one.
     fn note_epoch(&mut self, id: EventId) {
         let seen = self.epochs.entry(self.node).or_default();
         if seen.last() == Some(&id.epoch()) {
@@ -270,8 +273,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// It has brought no id. Of a finished topic it is given the last event, however old that is, and its position is from before
-    /// that: what other topics had between that and its join is not owed to it.
+    /// Begins a client that has sent no id. From a finished topic it gets the last event, however old that is, and its
+    /// position is before that event. It need not get events of other topics between that position and its join.
     fn begin_fresh(&mut self, id: EventId) {
         self.begin(id);
         let mut steps = self.diary.steps[self.step..].iter();
@@ -292,7 +295,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What it is owed is behind this id.
+    /// Begins after this id, and collects the events that the client must get.
     fn begin(&mut self, id: EventId) {
         self.is_anew = false;
         self.at = Some(id);
@@ -307,19 +310,19 @@ impl<'a> Walk<'a> {
         self.next = 0;
     }
 
-    /// Whether it has seen this, or has been told that it misses it.
+    /// Whether the client has seen this event, or a reset covers it.
     fn has(&self, id: EventId, post: usize) -> bool {
         let topic = &*self.ledger.posts[post].topic;
         let told = self.told.get(&(topic, id.epoch()));
         self.seen.contains(&post) || told.is_some_and(|told| id.seq() <= *told)
     }
 
-    /// An id of the sequence in which it is.
+    /// Returns an id of the current sequence.
     fn id_of(&self, seq: u64) -> EventId {
         EventId::new(self.at.map_or(0, EventId::epoch), seq)
     }
 
-    /// Everything up to this number is to be there now.
+    /// Checks that the client has everything up to this number.
     fn pass(&mut self, upto: u64, before: &str) {
         while let Some((seq, post)) = self.owed.get(self.next).copied()
             && seq <= upto
@@ -344,7 +347,7 @@ impl<'a> Walk<'a> {
         let topics = &self.diary.topics;
         let ends = |topic: &str| self.ledger.may_be_finished(topic);
         if let Some(open) = topics.iter().find(|topic| !ends(topic)) {
-            self.fault(FaultKind::End, &format!("it ends, and {open} does not"));
+            self.fault(FaultKind::End, &format!("it ends, but {open} does not"));
         }
         // A broadcast may have come after that.
         for (seq, post) in self.owed.split_off(self.next) {

@@ -1,4 +1,4 @@
-//! What is remembered.
+//! Scenarios of history.
 
 use bytes::Bytes;
 use helios_core::hub::{EventId, HistoryLimits};
@@ -8,10 +8,10 @@ use super::super::report::{FaultKind, Found, said};
 use super::Scene;
 use crate::sse::backplane::{Ask, Backplane, Publish};
 
-/// Events that are kept of a topic.
+/// How many events of a topic are kept.
 const KEPT: usize = 20;
 
-/// A question in plain words.
+/// Describes a request.
 fn worded(ask: &Ask<'_>) -> String {
     let most = |most: usize| match most {
         usize::MAX => "any number".to_owned(),
@@ -19,10 +19,10 @@ fn worded(ask: &Ask<'_>) -> String {
     };
     let (events, bytes) = (most(ask.events), most(ask.bytes));
     let which = match ask.after {
-        Some(after) => format!("behind {after}"),
+        Some(after) => format!("after {after}"),
         None => "the newest".to_owned(),
     };
-    format!("{which}, at most {events} of events and {bytes} of bytes,")
+    format!("{which}, at most {events} events and {bytes} bytes,")
 }
 
 impl<B: Backplane> Scene<B> {
@@ -38,14 +38,14 @@ impl<B: Backplane> Scene<B> {
             let id = peer.publish_as(publish).await?;
             let last = ids.last().copied();
             let ascends = last.is_none_or(|last| id.is_after(last) == Some(true));
-            let what = || format!("{id} is given out behind {}", said(last));
+            let what = || format!("{id} is assigned after {}", said(last));
             ensure(ascends, FaultKind::Order, what)?;
             ids.push(id);
         }
         Ok(ids)
     }
 
-    /// What is asked for is given, and no more, and whether there is more.
+    /// History returns the requested events, and no more, and whether there are more.
     pub(super) async fn history(&self) -> Result<(), Found> {
         let topic = &*self.topic("a");
         let ids = self.published(topic, KEPT).await?;
@@ -71,7 +71,7 @@ impl<B: Backplane> Scene<B> {
             });
             let is_well = is.as_ref() == Some(&(expected, more));
             ensure(is_well, FaultKind::History, || {
-                format!("{what} gives {is:?}")
+                format!("{what} returns {is:?}")
             })?;
         }
         let nothing = self.one.history(Ask::newest(&self.topic("none"))).await?;
@@ -79,11 +79,11 @@ impl<B: Backplane> Scene<B> {
             .as_ref()
             .is_some_and(|(events, more)| events.is_empty() && !more);
         ensure(is_empty, FaultKind::History, || {
-            format!("of nothing there is {nothing:?}")
+            format!("an empty topic returns {nothing:?}")
         })
     }
 
-    /// What is kept is given, and what is not is gone. It may keep more than it has to.
+    /// History returns the events that are kept, and reports others as gone. It may keep more than it has to.
     pub(super) async fn limits(&self) -> Result<(), Found> {
         let topic = &*self.topic("a");
         let ids = self.published(topic, KEPT + 5).await?;
@@ -101,7 +101,7 @@ impl<B: Backplane> Scene<B> {
         let all = self.one.all_after(topic, before, 7).await?;
         let all = all.map(|all| all.iter().map(|event| event.id).collect::<Vec<_>>());
         let is_well = all.as_ref().is_none_or(|all| *all == ids);
-        let what = || format!("all are said to be {all:?} of {ids:?}");
+        let what = || format!("all are reported as {all:?} of {ids:?}");
         ensure(is_well, FaultKind::History, what)
     }
 
@@ -112,7 +112,7 @@ impl<B: Backplane> Scene<B> {
             let other = EventId::new(id.epoch() ^ 1, seq);
             let given = self.two.history(Ask::after(topic, other)).await?;
             ensure(given.is_none(), FaultKind::Epoch, || {
-                format!("behind {other} is {given:?}")
+                format!("after {other} is {given:?}")
             })?;
         }
         Ok(())

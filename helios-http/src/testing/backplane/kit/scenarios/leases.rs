@@ -1,4 +1,4 @@
-//! How long a node lives.
+//! Scenarios of leases.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::sse::backplane::Backplane;
 /// How long a lease lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 
-/// How much later or sooner that may be noticed.
+/// How much earlier or later its end may be noticed.
 const ABOUT: Duration = Duration::from_secs(3);
 
 impl<B: Backplane> Scene<B> {
@@ -59,7 +59,7 @@ impl<B: Backplane> Scene<B> {
             ensure(!is_over, FaultKind::Lease, || {
                 "a lease does not run out".to_owned()
             })?;
-            // The other is to live meanwhile.
+            // The other node has to stay alive.
             answered("renew", self.two.backplane.renew()).await?;
             sleep(Duration::from_millis(500)).await;
         }

@@ -1,4 +1,4 @@
-//! Who is present: only of a backplane that has tables.
+//! Scenarios of members, for backplanes that have tables.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::Scene;
 use super::leases::LEASE;
 use crate::sse::backplane::{Backplane, Tables};
 
-/// How much later that may be noticed.
+/// How much later the end of a grace or lease may be noticed.
 const ABOUT: Duration = Duration::from_secs(3);
 
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A node that asks the tables.
+/// A node that calls the tables.
 struct Node<'a> {
     tables: &'a dyn Tables,
     lease: Lease,
@@ -66,12 +66,12 @@ impl<'a> Node<'a> {
         answered("tables.remove", remove).await
     }
 
-    /// Says that it was told; nothing follows.
+    /// Confirms a change. No other change follows.
     async fn told(&self, change: Option<MemberChange>, what: &str) -> Result<MemberChange, Found> {
-        let nothing = || (FaultKind::Members, format!("{what} is not handed out"));
+        let nothing = || (FaultKind::Members, format!("{what} is not returned"));
         let change = change.ok_or_else(nothing)?;
         let next = answered("tables.told", self.tables.told(self.lease, &change)).await?;
-        ensure_members(next.is_none(), || format!("behind {what} comes {next:?}"))?;
+        ensure_members(next.is_none(), || format!("after {what} comes {next:?}"))?;
         Ok(change)
     }
 
@@ -94,7 +94,7 @@ impl<'a> Node<'a> {
     }
 
     async fn silent(&self, change: Option<MemberChange>, what: &str) -> Result<(), Found> {
-        ensure_members(change.is_none(), || format!("{what} hands out {change:?}"))
+        ensure_members(change.is_none(), || format!("{what} returns {change:?}"))
     }
 
     async fn reads(&self, expected: &[(&str, &str, &str)]) -> Result<(), Found> {
@@ -108,7 +108,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// What is over, of this topic.
+    /// Returns the changes of this topic that are due.
     async fn reap(&self) -> Result<Vec<MemberChange>, Found> {
         let mut changes = answered("tables.reap", self.tables.reap(self.lease)).await?;
         changes.retain(|change| *change.topic == *self.topic);
@@ -127,14 +127,14 @@ impl<B: Backplane> Scene<B> {
             return Ok(());
         };
         ensure_members(one.renew().await? == one.lease, || {
-            "a lease that lives is renewed as another one".to_owned()
+            "a lease that is alive is renewed as another one".to_owned()
         })?;
         one.reads(&[]).await?;
-        // One tells it, so nobody else does; asked again, it is told the same.
+        // The first node publishes it, so no other does. If it calls again, it gets the same change.
         let joined = one.put("ann", "1").await?;
         let again = one.put("ann", "1").await?;
         ensure_members(joined == again, || {
-            format!("{joined:?} is then handed out as {again:?}")
+            format!("{joined:?} is then returned as {again:?}")
         })?;
         two.silent(two.put("ann", "1").await?, "a second node")
             .await?;
@@ -150,7 +150,7 @@ impl<B: Backplane> Scene<B> {
         ensure_members(full == PutAnswer::TooMany, || {
             format!("a third member of two is {full:?}")
         })?;
-        // The row of two is left, with its data, which the other node tells.
+        // The row of the second node is left, with its data, which the first node publishes.
         let updated = one.remove("ann", Duration::ZERO).await?;
         one.told(updated, "an update").await?;
         one.silent(
@@ -187,12 +187,12 @@ impl<B: Backplane> Scene<B> {
         two.silent(two.put("ann", "1").await?, "coming back")
             .await?;
         one.reads(&[("ann", "1", "here")]).await?;
-        // It is over at once for one who does not come back.
+        // Without a grace it leaves at once.
         two.silent(two.remove("ann", GRACE).await?, "a grace")
             .await?;
         two.left(two.remove("ann", Duration::ZERO).await?, "ann", false)
             .await?;
-        // And when its time is over, to whoever asks then.
+        // When the grace has ended, the next caller gets the change.
         one.joins("bob").await?;
         let short = Duration::from_millis(100);
         one.silent(one.remove("bob", short).await?, "a grace")
@@ -209,7 +209,7 @@ impl<B: Backplane> Scene<B> {
         two.reads(&[]).await
     }
 
-    /// Rows are reaped with their lease, once; what its node does then hurts nobody.
+    /// Rows are removed with their lease, once. Later calls of its node change nothing.
     pub(super) async fn rows_run_out(&self) -> Result<(), Found> {
         let topic = self.topic("reaped");
         let nodes = (
@@ -223,7 +223,7 @@ impl<B: Backplane> Scene<B> {
         one.joins("bob").await?;
         two.silent(two.put("bob", "1").await?, "a second node")
             .await?;
-        // Of this one, nobody is told before its node is lost.
+        // This change is not published before its node is lost.
         let untold = one.put("cy", "1").await?;
         let began = Instant::now();
         let mut reaped = Vec::new();
@@ -237,7 +237,7 @@ impl<B: Backplane> Scene<B> {
         }
         reaped.sort_by(|a, b| a.key.cmp(&b.key));
         ensure_members(reaped.get(1) == untold.as_ref(), || {
-            format!("{untold:?} was not told, and is handed on as {reaped:?}")
+            format!("{untold:?} was not published, and is passed on as {reaped:?}")
         })?;
         let mut reaped = reaped.into_iter();
         two.left(reaped.next(), "ann", true).await?;
@@ -247,7 +247,7 @@ impl<B: Backplane> Scene<B> {
         };
         two.left(next, "cy", true).await?;
         two.reads(&[("bob", "1", "here")]).await?;
-        // The node has slept, and does not know.
+        // The node was asleep, and does not know.
         one.silent(one.remove("bob", Duration::ZERO).await?, "a lost lease")
             .await?;
         let refused = one.try_put("ann", "1", 10).await?;

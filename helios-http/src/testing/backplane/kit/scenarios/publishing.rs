@@ -1,4 +1,4 @@
-//! What is published, once, and before its topic's end.
+//! Scenarios of publishing, with batches, keys and ends.
 
 use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::{EventId, HistoryLimits};
@@ -63,10 +63,10 @@ impl<B: Backplane> Scene<B> {
         for peer in [&self.one, &self.two] {
             let again = peer.publish_as(keyed(&a, "3")).await?;
             ensure(again == first, FaultKind::Key, || {
-                format!("{first} is {again} the next time")
+                format!("{first} becomes {again} the next time")
             })?;
         }
-        // An end with a key is known by it, too.
+        // The key of an end counts, too.
         let end = self
             .two
             .publish_as(keyed(&b, "4").with_key(Some("end")).finishing(true))
@@ -76,7 +76,7 @@ impl<B: Backplane> Scene<B> {
             .publish_as(keyed(&b, "5").with_key(Some("end")).finishing(true))
             .await;
         ensure(again.as_ref().ok() == Some(&end), FaultKind::Key, || {
-            format!("the end {end} is {again:?} the next time")
+            format!("the end {end} becomes {again:?} the next time")
         })?;
         let before = EventId::new(first.epoch(), first.seq().saturating_sub(1));
         let all = self
@@ -107,7 +107,7 @@ impl<B: Backplane> Scene<B> {
                 let answer = peer.backplane.publish(late).await;
                 let refused = is_kind(&answer, BackplaneErrorKind::Finished);
                 ensure(refused, FaultKind::BehindEnd, || {
-                    format!("a publish behind the end {end} is answered {answer:?}")
+                    format!("a publish after the end {end} returns {answer:?}")
                 })?;
             }
             let watched = peer.watch(&[topic]).await?;
@@ -115,7 +115,7 @@ impl<B: Backplane> Scene<B> {
             let finish = told.and_then(|told| told.finish.as_ref());
             let is_told = finish.is_some_and(|it| it.id == end && &it.bytes[..] == b"the end");
             ensure(is_told, FaultKind::End, || {
-                format!("the end {end} is told as {finish:?}")
+                format!("the end {end} is reported as {finish:?}")
             })?;
         }
         let behind = self
@@ -125,7 +125,7 @@ impl<B: Backplane> Scene<B> {
             .unwrap_or_default();
         let behind: Vec<_> = behind.iter().map(|event| event.id).collect();
         ensure(behind == [end], FaultKind::End, || {
-            format!("behind {first} is {behind:?}")
+            format!("after {first} is {behind:?}")
         })?;
         self.until_handed(&self.one, topic, end).await
     }

@@ -1,11 +1,11 @@
-//! What is handed over, and where.
+//! Scenarios of watching.
 
 use super::super::report::Found;
 use super::Scene;
 use crate::sse::backplane::Backplane;
 
 impl<B: Backplane> Scene<B> {
-    /// The audits find what is out of place.
+    /// The audits find answers that are out of place.
     pub(super) async fn watch_place(&self) -> Result<(), Found> {
         let topics: Vec<_> = (0..4).map(|n| self.topic(&n.to_string())).collect();
         let topics: Vec<_> = topics.iter().map(|topic| &**topic).collect();
@@ -31,7 +31,7 @@ impl<B: Backplane> Scene<B> {
         for (topic, id) in ids? {
             self.until_handed(&self.one, topic, id).await?;
         }
-        // Behind this answer nothing of it may come any more.
+        // After this answer, no event up to it may come any more.
         self.one.watch(&topics).await.map(drop)
     }
 
@@ -43,7 +43,7 @@ impl<B: Backplane> Scene<B> {
         self.one.unwatch(&[&a, &never]).await?;
         self.two.publish(&a, "2").await?;
         let other = self.two.publish(&b, "3").await?;
-        // It is behind what is not to be handed over.
+        // It comes after the event that must not be handed over.
         self.until_handed(&self.one, &b, other).await?;
         self.one.watch(&[&a]).await?;
         let again = self.two.publish(&a, "4").await?;
