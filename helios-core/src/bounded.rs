@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_fits_is_kept_and_a_longer_one_is_cut_at_a_character() {
+    fn a_text_over_its_limit_is_cut_between_characters() {
         assert_eq!(bounded("12345678", 8), "12345678");
         assert_eq!(bounded("123456789", 8), "12345…");
         assert_eq!(bounded("ëëëëë", 8), "ëë…");
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_has_no_more_bytes_in_json_than_it_may(text in any::<String>(), most in 3_usize..80) {
+        fn a_text_in_json_stays_within_its_byte_limit(text in any::<String>(), most in 3_usize..80) {
             let json = |text: &str| serde_json::to_string(text).unwrap().len() - 2;
             let kept = bounded(&text, most);
             prop_assert_eq!(width(&text), json(&text));

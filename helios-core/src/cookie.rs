@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_rounded_up_as_zero_would_remove_the_cookie() {
+    fn an_age_is_rounded_up_to_keep_the_cookie() {
         let short = Cookie::new("a", "").max_age(Duration::from_millis(1));
         assert!(short.to_string().contains("; Max-Age=1;"), "{short}");
         let long = Cookie::new("a", "").max_age(Duration::MAX);

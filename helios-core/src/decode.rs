@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_gives_an_id_only_to_the_event_that_brought_it() {
+    fn a_relay_keeps_an_id_only_on_its_own_event() {
         let text = SseEvent::text;
         assert_eq!(
             relayed(b"id: 1\ndata: a\n\ndata: b\n\nid: 1\ndata: c\n\n"),
@@ -691,7 +691,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_counts_without_a_blank_line_and_the_last_one_wins() {
+    fn the_last_retry_counts_even_without_a_blank_line() {
         let mut decoder = Decoder::new();
         decoder.feed(b"retry: 1\nretry: 2\nretry: x\n").unwrap();
         assert_eq!(decoder.retry(), Some(Duration::from_millis(2)));
@@ -776,7 +776,7 @@ mod tests {
     }
 
     #[test]
-    fn after_too_large_finished_items_remain_and_nothing_more_is_read() {
+    fn after_too_large_only_finished_items_are_returned() {
         let mut decoder = Decoder::with_limit(8);
         assert!(decoder.feed(b"data: a\n\ndata: 123\n\n").is_err());
         assert!(decoder.feed(b"\ndata: b\n\n").is_err());

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_says_of_the_site_counts_before_its_origin() {
+    fn the_fetch_site_header_counts_before_the_origin() {
         let own = ("origin", "https://a.example");
         let host = ("host", "a.example");
         for (site, expected) in [
