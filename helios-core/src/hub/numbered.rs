@@ -11,7 +11,7 @@ use crate::event::{EventError, SseEvent};
 #[derive(Clone, Debug)]
 pub struct UnnumberedEvent {
     bytes: Bytes,
-    /// Where the id is inserted. A comment alone is no event and has `None`.
+    /// The place of the id. A comment alone is no event and has `None`.
     id_at: Option<usize>,
 }
 

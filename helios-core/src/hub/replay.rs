@@ -1,4 +1,4 @@
-//! Where a client begins to read a topic.
+//! The beginning of a topic for one client.
 
 use super::id::EventId;
 

@@ -54,7 +54,7 @@ use super::ring::Overtaken;
 use super::subscription::{Reader, Subscription, TopicRing};
 use crate::sse::{ClientId, ResetReason};
 
-/// Where a client begins, and what it has missed.
+/// The beginning of a client's reading, and what it has missed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// The number after which it continues to read.
