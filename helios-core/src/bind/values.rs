@@ -795,7 +795,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_or_map_accepts_no_text_unless_it_wants_one() {
+    fn a_struct_accepts_a_text_only_if_it_wants_one() {
         #[derive(Deserialize, PartialEq, Debug)]
         #[serde(from = "String")]
         struct Tag(String);
