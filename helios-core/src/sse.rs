@@ -285,8 +285,8 @@ impl fmt::Display for CloseReason {
 ///     }
 ///
 ///     #[on_sse_reset]
+///     async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
 ///         // A client that is too slow for the events needs only the newest row.
-///         // A client that is too slow for the events need not be sent more than the newest.
 ///         let rows = if reset.reason == ResetReason::Slow { 1 } else { 100 };
 ///         client.send(SseEvent::json(json!({ "rows": rows })).event("snapshot")).await
 ///     }

@@ -42,7 +42,7 @@ pub(crate) struct Event {
     pub(crate) key: Option<String>,
 }
 
-/// What all threads know of the sequence.
+/// The state of the sequence, shared by all threads.
 pub(crate) struct Sequence {
     pub(crate) head: Head,
     pub(crate) topics: HashMap<Arc<str>, Past>,
