@@ -489,7 +489,7 @@ where
     error.into()
 }
 
-/// RFC 9457, section 3.1; `errors` and `omitted` are extension members (section 3.2).
+/// The problem of RFC 9457, section 3.1. `errors` and `omitted` are extension members (section 3.2).
 #[derive(Serialize)]
 struct Problem<'a> {
     #[serde(rename = "type")]

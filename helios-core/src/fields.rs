@@ -25,7 +25,7 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Value> {
 #[derive(Debug)]
 pub struct Fields(Vec<(&'static str, serde_json::Result<Value>)>);
 
-/// See [`Fields`].
+/// Returns such an object, see [`Fields`].
 #[must_use]
 pub fn fields(fields: Vec<(&'static str, serde_json::Result<Value>)>) -> Fields {
     Fields(fields)

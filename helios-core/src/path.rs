@@ -10,7 +10,6 @@
 //!
 //! So the form decodes to the same text as the path, and is its own normal form. Dot segments (6.2.2.3) are not
 //! removed.
-//! So the form decodes to what the path decodes to, and is its own form. Dot segments (6.2.2.3) are not removed.
 
 use std::borrow::Cow;
 use std::fmt::Write;

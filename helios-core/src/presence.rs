@@ -137,7 +137,7 @@ impl Serialize for MemberStatus {
 pub struct PresentMember {
     /// The member's key.
     pub key: String,
-    /// The member's data. If it has several streams, the data is that of the newest one.
+    /// The member's data. If it has several streams, the one that appeared last sets the data.
     pub data: Value,
     /// The time since which it has been a member without a longer break.
     #[serde(serialize_with = "millis")]

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Every byte that a header can hold.
+    /// Generates every byte that a header can hold.
     fn byte() -> impl Strategy<Value = u8> {
         any::<u8>().prop_filter("not in a header", |byte| {
             *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)

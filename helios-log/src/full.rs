@@ -153,7 +153,7 @@ mod tests {
         write_amends(&folder, &[(b"l".to_vec(), Some(vec![])), row(None)]).unwrap();
         let mut whole = std::fs::read(folder.amends()).unwrap();
         assert_eq!(whole.len(), RESERVED);
-        //     // Two numbers, and two lengths for each of the rows.
+        // Two numbers, and two lengths for each of the rows.
         whole.truncate(16 + 2 * 16 + 2);
         for length in 0..whole.len() {
             std::fs::write(folder.amends(), &whole[..length]).unwrap();

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_missing_event_is_found_wherever_it_is() {
         let id = |seq| EventId::new(1, seq);
-        //     // Each event names the one before: 0 <- 2 <- 3 <- 7 <- 9.
+        // Each event names the one before: 0 <- 2 <- 3 <- 7 <- 9.
         let all = [(2, 0), (3, 2), (7, 3), (9, 7)];
         let find = |missing: &[u64], bottom, after: Option<u64>, more| {
             let rows = all

@@ -119,8 +119,8 @@ impl Log {
     }
 
     /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts
-    /// with its payload, its topic's name, and 51 bytes more. The folder can be larger, by as much again and 200 MB.
-    /// Default: 1 GiB.
+    /// with its payload, its topic's name, and 51 bytes more. The folder can be larger, by up to as much again plus
+    /// 200 MB. Default: 1 GiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;

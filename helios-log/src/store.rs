@@ -94,6 +94,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Opens the store in this folder.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] for files that differ from what the store has written.

@@ -63,7 +63,7 @@ async fn another_boot_is_another_sequence_unless_everything_was_synced() {
         (Durability::Os, false, (5, 6), false),
         (Durability::Os, true, (5, 6), true),
         (Durability::Always, false, (5, 6), true),
-        //         // An unknown boot counts as another one.
+        // An unknown boot counts as another one.
         (Durability::Os, false, (0, 0), false),
         (Durability::Os, true, (0, 0), true),
         (Durability::Always, false, (0, 0), true),

@@ -9,7 +9,6 @@
 //! * A text that serde has put aside for `#[serde(flatten)]` is passed on as the number or list that is wanted.
 //!
 //! Each key changes in each of these ways at most once.
-//! `#[serde(flatten)]` is given as the number or list that is wanted. Each key changes in each way once.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -90,7 +90,7 @@ use crate::sse::{ClientId, ResetReason};
 
 /// The ring has dropped events that the cursor had not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the subscriber was overtaken: {missed} events are gone")]
+#[error("the subscriber was overtaken and missed {missed} events")]
 pub struct Overtaken {
     /// How many events this cursor will never see, at least.
     pub missed: u64,
@@ -666,7 +666,7 @@ mod tests {
     use crate::event::SseEvent;
     use crate::hub::UnnumberedEvent;
 
-    /// An event whose data make `n` bytes.
+    /// Returns an event with `n` bytes of data.
     fn event(n: usize) -> NumberedEvent {
         let event = SseEvent::text("x".repeat(n));
         UnnumberedEvent::new(&event).unwrap().with_id("1-1")

@@ -39,7 +39,6 @@
 //!    that it has seen elsewhere are skipped when they arrive (`seen`).
 //! 4. A client without an id begins at the replay requested for each topic, or at its first join. Its position is the
 //!    earliest of these, so its next connection receives too much of some topic rather than too little.
-//!    these, so its next connection is given too much of some topic rather than too little.
 
 use std::task::Waker;
 
@@ -378,8 +377,8 @@ impl<T: TopicRing> Subscriber<T> {
     }
 
     /// Returns whether the next private event is due, because everything before it has been read or never will be. A
-    /// position is not due during a pause, when events before it are not written yet, nor while events before it are
-    /// missing.
+    /// position is not due during a pause, because some events before it may not be written yet. Nor is it due while
+    /// events before it are missing.
     fn may_take(&self, private: Option<(u64, QueuedKind)>, upto: u64) -> bool {
         private.is_some_and(|(after, kind)| match kind {
             QueuedKind::Position => after <= upto && self.paused_at.is_none(),

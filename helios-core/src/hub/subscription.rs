@@ -96,7 +96,7 @@ pub struct Subscription<T> {
     pub(super) next: Option<u64>,
     /// The number up to which the topic may be read, as of the last look.
     pub(super) readable_to: u64,
-    /// Whether the cursor has moved since the last look at the topic.
+    /// Whether the topic has to be looked at again, for example because the cursor was set.
     pub(super) moved: bool,
     /// Whether the topic was finished, as of the last look.
     pub(super) finished: bool,

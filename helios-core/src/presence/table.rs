@@ -11,7 +11,6 @@
 //!    that it has done so ([`Table::told`]). If another change of the key is pending by then, the teller receives that
 //!    one as the answer. No other lease is handed a change of that key meanwhile. So the events of one key are
 //!    published one after the other, and the last of them agrees with the rows.
-//!    the other, and the last of them agrees with the rows.
 //! 4. A teller may die between the row and the event, or between the event and its report. When its lease has expired,
 //!    [`Table::reap`] hands the **same** change with the same version to another lease. The version is the idempotency
 //!    key of the event, so an event that has already been published is not published again.
@@ -530,7 +529,7 @@ impl Table {
         }
     }
 
-    /// Hands out the change owed for a key, unless another live lease is its teller.
+    /// Hands out the pending change of a key, unless another live lease is its teller.
     fn hand_out(&mut self, name: &Name, lease: Lease) -> Option<MemberChange> {
         let version = self.version + 1;
         let entry = self.topics.get_mut(&*name.0)?.get_mut(&*name.1)?;

@@ -75,7 +75,7 @@ fn the_variable_wins_over_the_attribute() {
         ("named", None, Some("data/sse")),
         ("named", Some("other"), Some("other")),
         ("named", Some(""), None),
-        //         // A log set in code has priority over both.
+        // A log set in code has priority over both.
         ("set", Some("other"), Some("set")),
         ("bare", Some("other"), Some("other")),
         ("bare", None, None),

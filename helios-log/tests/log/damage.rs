@@ -198,7 +198,7 @@ async fn a_flipped_bit_is_an_error_or_a_reset() {
         .collect();
     let sizes: Vec<_> = sizes.into_iter().filter(|(_, bits)| *bits > 0).collect();
     for round in 0..rounds(200, 4_000) {
-        //         // Each file in turn, and the journal every other time.
+        // Each file in turn, and the journal every other time.
         let (file, bits) = match round % 2 {
             0 => sizes
                 .iter()
@@ -287,7 +287,7 @@ async fn a_damaged_sealed_journal_is_never_a_silent_gap() {
         let rest = ids.iter().skip(n + 2).step_by(2).copied();
         let rest: Vec<_> = rest.chain([next[n % 2]]).collect();
         let found: Vec<_> = events.iter().map(|event| event.id).collect();
-        //         // Or no events are left.
+        // Or no events are left.
         let is_whole = found == rest || path.join("damaged-1").exists();
         let counts = (found.len(), rest.len());
         assert!(

@@ -62,7 +62,7 @@ async fn a_full_disk_refuses_events_serves_history_and_heals() {
         }
         assert_eq!(log.log.status(), Status::Up);
         assert_eq!(log.texts("x").await, texts);
-        //         // The process ends while the disk is full, and the folder is opened with a little more room.
+        // The process ends while the disk is full, and the folder is opened with a little more room.
         if round == 1 {
             log.stop().await;
             fill(&disk.path().join("rest"));

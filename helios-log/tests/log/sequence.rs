@@ -88,7 +88,7 @@ async fn history_is_given_page_by_page_from_either_end() {
         (all.clone().at_most(2, 100), "1 2", true),
         (all.clone().at_most(6, 100), "1 2 4 5 7 8", false),
         (all.at_most(9, 0), "1", true),
-        //         // An id of another topic.
+        // An id of another topic.
         (Ask::after("x", id(6)), "7 8", false),
         (Ask::after("x", id(9)), "", false),
         (Ask::after("x", id(1000)), "", false),
