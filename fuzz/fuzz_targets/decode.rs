@@ -1,4 +1,4 @@
-//! Decoding must not depend on how the bytes are cut into chunks, and must never panic.
+//! Checks that decoding does not depend on how the bytes are cut into chunks, and never panics.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Bytes of a stranger against an app with every binder: the server may refuse them, in few words, but must not fail.
+//! Feeds arbitrary bytes to an app with every binder. The server may refuse them with a short error, but must not fail.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -183,7 +183,7 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
 static SERVICE: LazyLock<HeliosService> =
     LazyLock::new(|| Helios::new(App).into_service().expect("an app"));
 
-/// The longest that an error may be: its head and its body each.
+/// The most bytes that the head of an error may have, and likewise its body.
 const LONGEST_ERROR: usize = 4 * 1024;
 
 fn judge<B: http_body::Body>(response: Response<B>) -> Response<B> {

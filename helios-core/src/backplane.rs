@@ -1,10 +1,10 @@
-//! What a backplane could not do.
+//! The errors of a backplane.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a backplane could not do, and whether it may be done anew.
+/// An error of a backplane. It says whether the operation may be repeated.
 ///
 /// ```
 /// use helios::backplane::{BackplaneError, BackplaneErrorKind};
@@ -25,7 +25,7 @@ pub struct BackplaneError {
 /// use helios::backplane::BackplaneErrorKind;
 /// use helios::prelude::*;
 ///
-/// /// Whether the same may be published again without fear that it is there twice.
+/// /// Returns whether the event may be published again without the risk of a duplicate.
 /// fn may_repeat(error: &SseError) -> bool {
 ///     match error {
 ///         SseError::Backplane(error) => error.kind() != BackplaneErrorKind::Unknown,
@@ -37,30 +37,30 @@ pub struct BackplaneError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BackplaneErrorKind {
-    /// Nothing was published, and nothing will be. It may be tried again.
+    /// Nothing was published, and nothing will be. The operation may be repeated.
     NotPublished,
-    /// It may have been published, or may yet be: the answer was lost, or took too long. Publish it again with the same key
-    /// (`PublishOptions::key`), and it is published once.
+    /// The event may have been published, or may yet be, because the answer was lost or took too long. Publish it again
+    /// with the same key (`PublishOptions::key`), and it is published only once.
     Unknown,
-    /// The topic is finished: nothing was published.
+    /// The topic is finished, so nothing was published.
     Finished,
-    /// There is no room: nothing was published. It may be tried again when there is.
+    /// There is no room, so nothing was published. The operation may be repeated when there is room.
     Full,
-    /// It is refused for good, such as for lack of a permission: nothing was published.
+    /// The backplane refuses this for good, for example for lack of a permission. Nothing was published.
     Refused,
-    /// The backplane cannot be reached: nothing was published. It may be tried again when it is there.
+    /// The backplane cannot be reached, so nothing was published. The operation may be repeated when it can.
     Down,
 }
 
 impl BackplaneError {
-    /// An error of this kind, with what has caused it: an error, or a text for the log.
+    /// Creates an error of this kind. The source is the error that caused it, or a text for the log.
     #[must_use]
     pub fn new(kind: BackplaneErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = Some(Arc::from(source.into()));
         Self { kind, source }
     }
 
-    /// Returns its kind.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> BackplaneErrorKind {
         self.kind

@@ -1,7 +1,7 @@
-//! Binding: from the texts of a request to the arguments of a handler.
+//! Binding turns the texts of a request into the arguments of a handler.
 //!
-//! Each function binds one argument. A failure is noted in the [`Call`] and gives `None`; the generated code asks for
-//! the refusal when it has tried all of them.
+//! Each function binds one argument. A failure is noted in the [`Call`] and returns `None`. When all arguments have
+//! been tried, the generated code requests the refusal.
 
 mod body;
 pub mod check;
@@ -35,8 +35,8 @@ use crate::text;
 use mismatch::{Found, Mismatch};
 use values::{Rule, Text};
 
-/// A type that can be read from one named value of a request: everything that serde can deserialise from a text,
-/// `Option` of it, and `Vec` of it for repeated names.
+/// A type that can be read from one named value of a request: any type that serde can deserialise from a text, an
+/// `Option` of it, and a `Vec` of it for repeated names.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be bound from one value of the request",
     label = "cannot be read from a text",
@@ -71,7 +71,7 @@ pub fn query<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     call.note(bound)
 }
 
-/// Binds a request header. What is not UTF-8 counts as absent.
+/// Binds a request header. A value that is not UTF-8 counts as absent.
 pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     if name == LAST_EVENT_ID {
         return last_event_id(call);
@@ -81,9 +81,9 @@ pub fn header<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     call.note(bound)
 }
 
-/// Binds `Last-Event-ID`. Absent, empty, an end mark or unreadable is the same, and of a type that may be absent no fault: a
-/// 400 would stop an `EventSource` for good
-/// ([WHATWG HTML 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
+/// Binds `Last-Event-ID`. An absent, empty or unreadable id and an end mark are treated alike, and none is a fault for
+/// a type that may be absent. A 400 would stop an `EventSource` for good ([WHATWG HTML
+/// 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html)).
 fn last_event_id<T: FromValue>(call: &mut Call) -> Option<T> {
     let id = call.request.last_event_id();
     let id = id.as_deref().filter(|id| !is_end_mark(id)).map(Some);
@@ -92,7 +92,8 @@ fn last_event_id<T: FromValue>(call: &mut Call) -> Option<T> {
     call.note(bound)
 }
 
-/// Binds a cookie: the first of its name, as it has the longest path, or all of them to what takes several.
+/// Binds a cookie. Uses the first of its name, because that has the longest path, or all of them for a type that
+/// accepts several.
 pub fn cookie<T: FromValue>(call: &mut Call, name: &'static str) -> Option<T> {
     let values: Vec<_> = call.request.cookies(name).collect();
     let texts: Vec<_> = values.iter().map(|value| Some(value.as_ref())).collect();
@@ -107,7 +108,7 @@ fn from_texts<T: FromValue>(
     rule: Rule,
 ) -> Result<T, HttpError> {
     T::from_texts(texts, rule).map_err(|mismatch| match mismatch.found {
-        // Start-up refuses it, but for a type of which it knows only the bounds.
+        // Start-up reports this, except for a type parameter, of which it knows only the bounds.
         Found::Never(_) => {
             let why = check::too_much::<T>().unwrap_or_default();
             HttpError::internal(format!("`{name}` is never bound: {why}"))
@@ -116,14 +117,14 @@ fn from_texts<T: FromValue>(
     })
 }
 
-/// All values of one name, as it cannot be said which of them is at fault.
+/// Returns all values of one name, because any of them may be at fault.
 fn echoed(texts: &[Text<'_>]) -> Option<String> {
     let texts: Option<Vec<_>> = texts.iter().copied().collect();
     let texts = texts.filter(|texts| !texts.is_empty())?;
     Some(bounded(texts.join(", "), LONGEST_GOT))
 }
 
-/// Values are echoed of path and query only, and so are the words of a type, which may quote them.
+/// Values are echoed for path and query only. The same holds for a type's own message, which may quote them.
 fn fault(
     location: Location,
     name: impl Into<Cow<'static, str>>,
@@ -138,13 +139,13 @@ fn fault(
     HttpError::new(StatusCode::BAD_REQUEST, fault.to_string()).with_fault(fault)
 }
 
-/// 415, saying what would have been read.
+/// Returns a 415 that names the accepted types.
 pub(crate) fn unsupported_media_type(accepted: &str) -> HttpError {
     let fault = Fault::new(Location::Header, "content-type", accepted);
     HttpError::unsupported_media_type(format!("send the body as {accepted}")).with_fault(fault)
 }
 
-/// Takes a singleton for `#[inject]`. Start-up has checked that it is there.
+/// Returns a singleton for `#[inject]`. Start-up has checked that it exists.
 pub fn inject<T: ?Sized + Shared>(call: &mut Call) -> Option<std::sync::Arc<T>> {
     let found = call.container().get();
     if found.is_none() {

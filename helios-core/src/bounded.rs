@@ -1,27 +1,27 @@
 //! Texts made from input, cut to a number of bytes.
 //!
-//! The bytes are those that a text has within a JSON string, since that is how it leaves: a control character of one byte
-//! leaves as six.
+//! The bytes are counted as within a JSON string, because that is how a text is sent. A control character of one byte
+//! is sent as six.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// The mark that stands for the rest of a text that was cut.
+/// Replaces the rest of a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// Returns the text of `source`, cut to `most` bytes at a character; a text that was cut ends in `…`. No more of a long text is
-/// written than is kept.
+/// Returns the text of `source`, cut to `most` bytes between characters. A text that was cut ends in `…`. No more of a
+/// long text is formatted than is kept.
 pub fn bounded(source: impl Display, most: usize) -> String {
     let mut cut = Cut::new(most);
-    // The only error is that the text is long enough.
+    // The only error means that the text is long enough.
     let _ = write!(cut, "{source}");
     cut.text
 }
 
-/// Returns `text` as it is, or cut as [`bounded`] does.
+/// Returns `text` as it is, or cut as by [`bounded`].
 #[must_use]
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    // No byte is wider than an escape of six.
+    // No byte takes more than the six of an escape.
     match text.len() * 6 <= most || width(text) <= most {
         true => Cow::Borrowed(text),
         false => Cow::Owned(bounded(text, most)),
@@ -34,7 +34,7 @@ pub fn width(text: &str) -> usize {
     text.chars().map(width_of).sum()
 }
 
-/// As serde_json writes it ([RFC 8259, section 7](https://www.rfc-editor.org/rfc/rfc8259#section-7)).
+/// Counts as serde_json escapes ([RFC 8259, section 7](https://www.rfc-editor.org/rfc/rfc8259#section-7)).
 fn width_of(character: char) -> usize {
     match character {
         '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
@@ -47,7 +47,7 @@ struct Cut {
     text: String,
     most: usize,
     width: usize,
-    /// The bytes that can be kept if the text must be cut, with room for the ellipsis behind them.
+    /// The bytes to keep if the text must be cut, with room for the ellipsis behind them.
     keep: usize,
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_fits_is_kept_and_a_longer_one_is_cut_at_a_character() {
+    fn a_text_over_its_limit_is_cut_between_characters() {
         assert_eq!(bounded("12345678", 8), "12345678");
         assert_eq!(bounded("123456789", 8), "12345…");
         assert_eq!(bounded("ëëëëë", 8), "ëë…");
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_has_no_more_bytes_in_json_than_it_may(text in any::<String>(), most in 3_usize..80) {
+        fn a_text_in_json_stays_within_its_byte_limit(text in any::<String>(), most in 3_usize..80) {
             let json = |text: &str| serde_json::to_string(text).unwrap().len() - 2;
             let kept = bounded(&text, most);
             prop_assert_eq!(width(&text), json(&text));

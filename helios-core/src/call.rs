@@ -1,4 +1,4 @@
-//! One call of a handler: its request while arguments are bound, and the response head it may set.
+//! One call of a handler, with the request while arguments are bound and the response head that it may set.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,11 +11,13 @@ use crate::error::HttpError;
 use crate::query_string::{self, Pair};
 use crate::request::{RequestContext, ResponseHead};
 
-/// The source from which binders take arguments. Failures gather here, so that a request is refused with all of them at once.
+/// The source from which binders take arguments. It collects failures, so that a request is refused with all of them at
+/// once.
 pub struct Call {
     /// The request's head.
     pub request: RequestContext,
-    /// The runtime's own of the stream that this call opens, for [`crate::bind::argument`]: it gives the stream's handle.
+    /// The runtime's state of the stream that this call opens. [`crate::bind::argument`] gets the stream's handle from
+    /// it.
     pub stream: Option<Arc<dyn Any + Send + Sync>>,
     head: ResponseHead,
     container: Arc<Container>,
@@ -26,7 +28,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with this request, which sets `head`; bodies over `body_limit` bytes are refused.
+    /// Creates a call with this request, which sets `head`. Bodies over `body_limit` bytes are refused.
     #[must_use]
     pub fn new(
         request: RequestContext,
@@ -47,19 +49,19 @@ impl Call {
         }
     }
 
-    /// Returns the handle with which the handler sets its response's head.
+    /// Returns a handle that sets the head of the handler's response.
     #[must_use]
     pub fn response_head(&self) -> ResponseHead {
         self.head.clone()
     }
 
-    /// The app's singletons.
+    /// Returns the app's singletons.
     #[must_use]
     pub fn container(&self) -> &Arc<Container> {
         &self.container
     }
 
-    /// A bodiless call for a hook that sees the same request and stream.
+    /// Returns a call without a body, for a hook that sees the same request and stream.
     #[must_use]
     pub fn for_hook(&self) -> Self {
         let body = Body::empty();
@@ -70,7 +72,7 @@ impl Call {
         call
     }
 
-    /// The answer to a request whose arguments could not all be bound.
+    /// Returns the response to a request whose arguments could not all be bound.
     #[must_use]
     pub fn refusal(&mut self) -> HttpError {
         self.refusal
@@ -85,7 +87,7 @@ impl Call {
         });
     }
 
-    /// Notes the failure of one argument and passes the success of another.
+    /// Notes the failure of an argument, or returns its value.
     pub(crate) fn note<T>(&mut self, bound: Result<T, HttpError>) -> Option<T> {
         bound.map_err(|error| self.refuse(error)).ok()
     }
@@ -102,7 +104,7 @@ impl Call {
         self.body.take().unwrap_or_default()
     }
 
-    /// The decoded pairs of the query string, parsed once.
+    /// Returns the decoded pairs of the query string. They are parsed once.
     pub(crate) fn query(&mut self) -> &[Pair] {
         let uri = self.request.uri();
         self.query

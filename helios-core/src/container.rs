@@ -1,4 +1,5 @@
-//! The dependency container: singletons by type, provided or built on demand, all checked at start-up.
+//! The dependency container. It holds one instance of each type, which is provided or built on demand. All dependencies
+//! are checked at start-up.
 
 mod error;
 mod factory;

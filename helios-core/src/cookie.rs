@@ -1,4 +1,4 @@
-//! [`Cookie`]: what a response asks the client to keep. `RequestContext` reads it.
+//! [`Cookie`], which a response asks the client to store. `RequestContext` reads it.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// ASCII that no value has (RFC 6265, section 4.1.1), and the sign of an escape.
+/// ASCII that no value may contain (RFC 6265, section 4.1.1), and the sign of an escape.
 const NOT_IN_VALUE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -16,7 +16,7 @@ const NOT_IN_VALUE: &AsciiSet = &CONTROLS
     .add(b';')
     .add(b'\\');
 
-/// ASCII that no path has, or that a browser escapes in the path that it compares.
+/// ASCII that no path may contain, or that a browser escapes in the path that it compares.
 const NOT_IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -27,7 +27,7 @@ const NOT_IN_PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// ASCII that is in no token, which a name is (RFC 9110, section 5.6.2).
+/// ASCII that no token may contain, and a name is a token (RFC 9110, section 5.6.2).
 const NOT_IN_NAME: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -48,18 +48,19 @@ const NOT_IN_NAME: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// What browsers keep at most (RFC 6265bis, section 5.5).
+/// The longest age that browsers accept (RFC 6265bis, section 5.5).
 const LONGEST_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// A cookie that a response sets: [`ResponseHead::set_cookie`](crate::request::ResponseHead::set_cookie) takes it, `#[cookie]` reads
-/// its value back.
+/// A cookie that a response sets. Pass it to [`ResponseHead::set_cookie`](crate::request::ResponseHead::set_cookie),
+/// and read its value back with `#[cookie]`.
 ///
-/// Unless told otherwise no script reads it (`HttpOnly`), other sites' pages send it only when they link here (`SameSite=Lax`), it is sent
-/// with every path of the host (`Path=/`), and the browser forgets it when it is closed. It is not `Secure`, as a server on your own
-/// machine has no TLS: say so in production.
+/// By default, scripts cannot read the cookie (`HttpOnly`) and pages of other sites send it only when they link here
+/// (`SameSite=Lax`). It is sent with every path of the host (`Path=/`), and the browser forgets it when it is closed.
+/// It is not `Secure`, because a server on your own machine has no TLS. Set that in production.
 ///
-/// Whatever the name, the value and the path are, they cannot break out of the header: what cannot stand there is percent-encoded, and
-/// `#[cookie]` decodes it. Browsers drop a cookie whose name and value have more than 4,096 bytes, or whose name is empty.
+/// No name, value or path can break out of the header. Characters that it cannot contain are percent-encoded, and
+/// `#[cookie]` decodes them. Browsers drop a cookie whose name and value have more than 4,096 bytes, or whose name is
+/// empty.
 ///
 /// ```
 /// use helios::http::SameSite;
@@ -106,8 +107,8 @@ const LONGEST_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// # }
 /// ```
 ///
-/// Its text is the value of a `Set-Cookie` header, and a [`HeaderValue`] can be made from it, for where there is no `ResponseHead`: an
-/// interceptor's response, or the error of a guard.
+/// Its text is the value of a `Set-Cookie` header, and it converts to a [`HeaderValue`]. Use that where there is no
+/// `ResponseHead`, as in an interceptor's response or the error of a guard.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -128,7 +129,7 @@ pub struct Cookie {
     is_secure: bool,
 }
 
-/// The requests of other sites' pages with which a browser sends a cookie ([RFC 6265bis, section
+/// The requests from pages of other sites with which a browser sends a cookie ([RFC 6265bis, section
 /// 4.1.2.7](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis-20#section-4.1.2.7)).
 ///
 /// ```
@@ -140,17 +141,17 @@ pub struct Cookie {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// With none.
+    /// With none of them.
     Strict,
     /// Only when a person follows a link.
     #[default]
     Lax,
-    /// With all. Browsers demand `Secure` for it, so the cookie has it then.
+    /// With all of them. Browsers require `Secure` for it, so the cookie then has it.
     None,
 }
 
 impl Cookie {
-    /// Returns a cookie with the defaults of this type.
+    /// Creates a cookie with the defaults of this type.
     #[must_use]
     pub fn new(name: impl Into<String>, value: impl Display) -> Self {
         Self {
@@ -164,7 +165,7 @@ impl Cookie {
         }
     }
 
-    /// Returns the cookie that removes the one of this name. Its path has to be that of the one to remove.
+    /// Creates a cookie that removes the one of this name. Its path has to match the path of the other.
     ///
     /// ```
     /// use helios::Cookie;
@@ -177,37 +178,38 @@ impl Cookie {
         Self::new(name, "").max_age(Duration::ZERO)
     }
 
-    /// Has the cookie sent with this path and those below it only. Default: `/`. One that does not begin with a slash gets it.
+    /// Sends the cookie only with this path and those below it. Default: `/`. A slash is prepended if the path has
+    /// none.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
         self.path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
         self
     }
 
-    /// Has the browser keep the cookie for this long, also when it is closed: in whole seconds, rounded up, and for 400 days at most, as
-    /// no browser keeps one longer. Zero removes it.
+    /// Keeps the cookie for this long, even when the browser is closed. The age is in whole seconds, rounded up, and at
+    /// most 400 days, because no browser keeps a cookie longer. Zero removes the cookie.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age.min(LONGEST_AGE));
         self
     }
 
-    /// Says with which requests of other sites' pages the cookie is sent. Default: [`SameSite::Lax`].
+    /// Sets the requests from other sites' pages with which the cookie is sent. Default: [`SameSite::Lax`].
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Says whether scripts of the page are kept from reading the cookie. Default: yes.
+    /// Sets whether the cookie is hidden from the page's scripts. Default: yes.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.is_http_only = http_only;
         self
     }
 
-    /// Says whether the cookie is sent over TLS only. Default: no, except for `SameSite=None` and for names that begin with `__Host-` or
-    /// `__Secure-`, which browsers accept no other way.
+    /// Sets whether the cookie is sent over TLS only. Default: no, except for `SameSite=None` and for names that begin
+    /// with `__Host-` or `__Secure-`, which browsers accept only with it.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.is_secure = secure;
@@ -223,7 +225,7 @@ impl Cookie {
     }
 }
 
-/// The name as it stands in a header.
+/// Returns the name as a header spells it.
 pub(crate) fn written_name(name: &str) -> Cow<'_, str> {
     utf8_percent_encode(name, NOT_IN_NAME).into()
 }
@@ -248,7 +250,7 @@ impl Display for Cookie {
     }
 }
 
-/// Without the value, which may be a secret.
+/// Omits the value, which may be a secret.
 impl fmt::Debug for Cookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cookie")
@@ -260,7 +262,7 @@ impl fmt::Debug for Cookie {
 
 impl From<Cookie> for HeaderValue {
     fn from(cookie: Cookie) -> Self {
-        // It is never replaced: what the text is made of is visible ASCII and blanks.
+        // The fallback is never used, because the text consists of visible ASCII and blanks.
         Self::try_from(cookie.to_string()).unwrap_or(Self::from_static(""))
     }
 }
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_rounded_up_as_zero_would_remove_the_cookie() {
+    fn an_age_is_rounded_up_to_keep_the_cookie() {
         let short = Cookie::new("a", "").max_age(Duration::from_millis(1));
         assert!(short.to_string().contains("; Max-Age=1;"), "{short}");
         let long = Cookie::new("a", "").max_age(Duration::MAX);

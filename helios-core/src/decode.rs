@@ -1,6 +1,6 @@
-//! From bytes to events: the parser of [WHATWG HTML section
-//! 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation), fed in chunks of any
-//! size.
+//! Decodes bytes into events. The parser follows [WHATWG HTML section
+//! 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation) and accepts
+//! chunks of any size.
 //!
 //! ```
 //! use helios::sse::{Decoded, Decoder};
@@ -44,9 +44,9 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 pub enum Decoded {
     /// An event, reported at the blank line that ends it.
     Event(DecodedEvent),
-    /// A comment line, reported where it stands, without its colon and one space after it.
+    /// A comment line, reported at once, without its colon and one space after it.
     Comment(String),
-    /// A `retry` field, reported where it stands, in whole milliseconds.
+    /// A `retry` field, reported at once, in whole milliseconds.
     Retry(Duration),
 }
 
@@ -65,25 +65,26 @@ pub enum Decoded {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecodedEvent {
-    /// The event's name; `message` when none was given.
+    /// The event's name, or `message` if it has none.
     pub event: String,
-    /// The data, its lines joined with LF.
+    /// The event's data, with its lines joined by LF.
     pub data: String,
-    /// The last event id in force, which an earlier event may have set; empty when there is none.
+    /// The last event id in force, which an earlier event may have set. Empty if there is none.
     pub id: String,
-    /// Whether an `id` field has come since the event before: the id is this event's own.
+    /// Whether an `id` field has come since the event before, so that the id is this event's own.
     pub has_own_id: bool,
 }
 
-/// What an error shows of the data, in bytes of JSON.
+/// The most of the data that an error shows, in bytes of JSON.
 const LONGEST_SHOWN: usize = 400;
 
 impl DecodedEvent {
-    /// Returns the data, which is JSON.
+    /// Parses the data as JSON.
     ///
     /// # Errors
     ///
-    /// If it is not JSON of this type. The error's text names the event and shows the beginning of its data: it is for a test or a log.
+    /// Fails if the data is not JSON of this type. The error's text names the event and shows the beginning of its
+    /// data, so use it only in a test or a log.
     ///
     /// ```
     /// use helios::sse::{Decoded, Decoder};
@@ -112,7 +113,7 @@ impl DecodedEvent {
     }
 }
 
-/// Why an event is none of the kinds that `#[derive(SseEvents)]` names: the error of `TryFrom<DecodedEvent>`.
+/// The error of `TryFrom<DecodedEvent>`, for an event that no variant of the `#[derive(SseEvents)]` enum matches.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -142,10 +143,10 @@ impl DecodedEvent {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryFromEventError {
-    /// It has another name, as a control event has, or one of a newer server. Here it is again.
-    #[error("the event `{}` is none of these", .0.event)]
+    /// The event has another name, as a control event or an event of a newer server has. It is returned here.
+    #[error("the event `{}` is none of the enum's events", .0.event)]
     OtherEvent(DecodedEvent),
-    /// Its data is not what an event of this name holds.
+    /// The event's data does not fit the variant with its name.
     #[error(transparent)]
     Data(#[from] serde_json::Error),
 }
@@ -159,21 +160,21 @@ pub struct DecodedFields<'a> {
 }
 
 impl<'a> DecodedFields<'a> {
-    /// Those of this event.
+    /// Parses the data of this event.
     ///
     /// # Errors
     ///
-    /// If its data is no object.
+    /// Fails if the data is not an object.
     pub fn of(event: &'a DecodedEvent) -> Result<Self, serde_json::Error> {
         let values = event.json()?;
         Ok(Self { event, values })
     }
 
-    /// The value of a field. One that is missing is `null`, if that is a value of its type.
+    /// Takes the value of a field. A missing field counts as `null`, if its type accepts that.
     ///
     /// # Errors
     ///
-    /// If it is none of this type, or missing.
+    /// Fails if the value is not of this type, or missing.
     pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, serde_json::Error> {
         let found = self.values.remove(name);
         let is_missing = found.is_none();
@@ -186,7 +187,7 @@ impl<'a> DecodedFields<'a> {
     }
 }
 
-/// Passes an event of another stream on: its name unless it is `message`, its data as text, and its id if it brought one.
+/// Relays an event of another stream: its name unless it is `message`, its data as text, and its id if it brought one.
 ///
 /// ```
 /// use helios::SseEvent;
@@ -213,7 +214,7 @@ impl From<DecodedEvent> for SseEvent {
     }
 }
 
-/// Why decoding stopped.
+/// The reason why decoding stopped.
 ///
 /// ```
 /// use helios::sse::{DecodeError, Decoder};
@@ -224,7 +225,7 @@ impl From<DecodedEvent> for SseEvent {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// An unfinished event outgrew the limit.
+    /// An unfinished event is larger than the limit.
     #[error("event is larger than {limit} bytes: close the stream or raise the decoder's limit")]
     TooLarge {
         /// The limit in force, in bytes.
@@ -234,9 +235,9 @@ pub enum DecodeError {
 
 /// An incremental decoder of an event stream.
 ///
-/// It follows WHATWG HTML section 9.2.6 byte for byte, whatever the chunks: a leading BOM is dropped,
-/// lines end with LF, CRLF or CR, invalid UTF-8 becomes U+FFFD, and an event that the stream's end
-/// cuts off is never reported.
+/// It follows WHATWG HTML section 9.2.6 byte for byte, however the bytes are chunked. A leading BOM is dropped. Lines
+/// end with LF, CRLF or CR. Invalid UTF-8 becomes U+FFFD. An event that the end of the stream cuts off is never
+/// reported.
 ///
 /// ```
 /// use helios::sse::{Decoded, Decoder};
@@ -261,11 +262,11 @@ pub struct Decoder {
     data: String,
     name: String,
     id: Arc<str>,
-    /// An `id` field has come since the last event.
+    /// Whether an `id` field has come since the last event.
     has_own_id: bool,
     last_event_id: Arc<str>,
     retry: Option<Duration>,
-    /// Events wait here with their id shared, so that a long id is not copied for each of them.
+    /// Events wait here with a shared id, so that a long id is not copied for each of them.
     ready: VecDeque<(Decoded, Arc<str>)>,
 }
 
@@ -276,14 +277,14 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// The limit of [`Decoder::new`]: 16 MiB, in bytes.
+    /// The limit of [`Decoder::new`], 16 MiB, in bytes.
     ///
     /// ```
     /// assert_eq!(helios::sse::Decoder::DEFAULT_LIMIT, 16_777_216);
     /// ```
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
-    /// A decoder at the start of a stream, with the [default limit](Self::DEFAULT_LIMIT).
+    /// Creates a decoder for the start of a stream, with the [default limit](Self::DEFAULT_LIMIT).
     ///
     /// ```
     /// use helios::sse::Decoder;
@@ -295,7 +296,7 @@ impl Decoder {
         Self::with_limit(Self::DEFAULT_LIMIT)
     }
 
-    /// A decoder whose unfinished line and collected data may hold `max_event_bytes` together.
+    /// Creates a decoder with a limit. Its unfinished line and collected data may hold `max_event_bytes` together.
     ///
     /// ```
     /// use helios::sse::Decoder;
@@ -321,12 +322,12 @@ impl Decoder {
         }
     }
 
-    /// Reads the next bytes of the stream; what they complete waits in [`next_item`](Self::next_item).
+    /// Reads the next bytes of the stream. [`next_item`](Self::next_item) returns the items that they complete.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::TooLarge`] if the unfinished event outgrows the limit. What was complete before
-    /// can still be taken, but the stream is lost: every later call fails too.
+    /// [`DecodeError::TooLarge`] if the unfinished event exceeds the limit. Items completed before can still be taken,
+    /// but the stream is lost and every later call fails too.
     ///
     /// ```
     /// use helios::sse::Decoder;
@@ -379,10 +380,10 @@ impl Decoder {
         Some(item)
     }
 
-    /// The id to send as `Last-Event-ID` when reconnecting; empty when there is none.
+    /// Returns the id to send as `Last-Event-ID` when reconnecting. Empty if there is none.
     ///
-    /// An id counts from the blank line after it, also where there is no data (WHATWG HTML section
-    /// 9.2.6), and whether or not its event has been taken.
+    /// An id counts from the blank line after it, even without data (WHATWG HTML section 9.2.6), and whether or not its
+    /// event has been taken.
     ///
     /// ```
     /// use helios::sse::Decoder;
@@ -397,7 +398,7 @@ impl Decoder {
         &self.last_event_id
     }
 
-    /// The last reconnection time that was read, in whole milliseconds.
+    /// Returns the last reconnection time that was read, in whole milliseconds.
     ///
     /// ```
     /// use helios::sse::Decoder;
@@ -411,7 +412,7 @@ impl Decoder {
 
     fn extend_line(&mut self, part: &[u8]) -> Result<(), DecodeError> {
         if self.data.len() + self.line.len() + part.len() > self.limit {
-            // A line with a hole in it must not be read as if it were whole.
+            // A line with a gap must not be read as if it were whole.
             self.failed = true;
             return Err(DecodeError::TooLarge { limit: self.limit });
         }
@@ -432,7 +433,7 @@ impl Decoder {
             return self.dispatch();
         }
         let (name, value) = split_field(line);
-        // Lines and values are cut at ASCII bytes, so this equals decoding the stream as a whole.
+        // Lines and values are cut at ASCII bytes, so this equals decoding the whole stream.
         let value = String::from_utf8_lossy(value);
         match name {
             b"" => self.push(Decoded::Comment(value.into_owned())),
@@ -480,7 +481,7 @@ impl Decoder {
     }
 }
 
-/// Splits a line at its first colon and drops one space after it; without a colon, all is name.
+/// Splits a line at its first colon and drops one space after it. A line without a colon is all name.
 fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return (line, b"");
@@ -512,7 +513,7 @@ mod tests {
         std::iter::from_fn(|| decoder.next_item()).collect()
     }
 
-    /// An event that has an id of its own if there is one.
+    /// Returns an event that has an id of its own if `id` is not empty.
     fn event(name: &str, data: &str, id: &str) -> Decoded {
         Decoded::Event(DecodedEvent {
             event: name.into(),
@@ -526,7 +527,7 @@ mod tests {
         event("message", data, "")
     }
 
-    /// An event whose id is an earlier one's, or is empty though it is its own.
+    /// Returns an event whose id is an earlier event's, or is its own but empty.
     fn message_with(data: &str, id: &str, has_own_id: bool) -> Decoded {
         Decoded::Event(DecodedEvent {
             event: "message".into(),
@@ -540,7 +541,7 @@ mod tests {
         Decoded::Retry(Duration::from_millis(millis))
     }
 
-    /// What a relay makes of these bytes.
+    /// Returns the events that a relay makes from these bytes.
     fn relayed(bytes: &[u8]) -> Vec<SseEvent> {
         let events = decode(&[bytes]).into_iter().filter_map(|item| match item {
             Decoded::Event(event) => Some(event.into()),
@@ -550,13 +551,13 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_gives_an_id_only_to_the_event_that_brought_it() {
+    fn a_relay_keeps_an_id_only_on_its_own_event() {
         let text = SseEvent::text;
         assert_eq!(
             relayed(b"id: 1\ndata: a\n\ndata: b\n\nid: 1\ndata: c\n\n"),
             [text("a").id(1), text("b"), text("c").id(1)]
         );
-        // An id without data is the next event's, and an empty one takes the client's id away.
+        // An id without data belongs to the next event, and an empty id clears the client's.
         assert_eq!(
             relayed(b"id: 2\n\ndata: a\n\nid\ndata: b\n\nevent: x\ndata: c\n\n"),
             [text("a").id(2), text("b").id(""), text("c").event("x")]
@@ -691,7 +692,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_counts_without_a_blank_line_and_the_last_one_wins() {
+    fn the_last_retry_counts_even_without_a_blank_line() {
         let mut decoder = Decoder::new();
         decoder.feed(b"retry: 1\nretry: 2\nretry: x\n").unwrap();
         assert_eq!(decoder.retry(), Some(Duration::from_millis(2)));
@@ -776,7 +777,7 @@ mod tests {
     }
 
     #[test]
-    fn after_too_large_finished_items_remain_and_nothing_more_is_read() {
+    fn after_too_large_only_finished_items_are_returned() {
         let mut decoder = Decoder::with_limit(8);
         assert!(decoder.feed(b"data: a\n\ndata: 123\n\n").is_err());
         assert!(decoder.feed(b"\ndata: b\n\n").is_err());

@@ -1,23 +1,23 @@
-//! From an event to its bytes: the wire format of WHATWG HTML section 9.2.5.
+//! Encodes events in the wire format of WHATWG HTML section 9.2.5.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr2;
 
 use crate::event::{EventError, SseEvent};
 
-/// An empty comment, `:\n`: it keeps a silent connection alive and opens one in Firefox.
+/// An empty comment, `:\n`, which keeps a silent connection alive and makes Firefox open a stream.
 ///
-/// Only one newline, because some clients dispatch an empty message on `:\n\n`.
+/// It has only one newline, because some clients dispatch an empty message on `:\n\n`.
 ///
 /// ```
 /// assert_eq!(helios_core::encode::KEEP_ALIVE, ":\n");
 /// ```
 pub const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n");
 
-/// Writes one event as the bytes that go on the wire.
+/// Encodes an event.
 ///
-/// The order is comment, `event`, `id`, `retry`, `data`, then a blank line; an event that is only a
-/// comment has no blank line. Data and comments are split at LF, CRLF and a bare CR into a line each.
+/// The order is comment, `event`, `id`, `retry`, `data`, then a blank line. An event that is only a comment has no
+/// blank line. Data and comments are split at LF, CRLF and a bare CR into one line each.
 ///
 /// # Errors
 ///
@@ -39,11 +39,11 @@ pub fn encode(event: &SseEvent) -> Result<Bytes, EventError> {
     Ok(buffer.freeze())
 }
 
-/// Appends one event to `buffer`, as [`encode`] would write it.
+/// Appends an event to `buffer`, encoded as by [`encode`].
 ///
 /// # Errors
 ///
-/// [`EventError`] if the event fails [`SseEvent::validate`]; `buffer` is then unchanged.
+/// [`EventError`] if the event fails [`SseEvent::validate`]. Then `buffer` is unchanged.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -58,7 +58,7 @@ pub fn encode(event: &SseEvent) -> Result<Bytes, EventError> {
 pub fn encode_into(event: &SseEvent, buffer: &mut BytesMut) -> Result<(), EventError> {
     event.validate()?;
     let has_fields = has_fields(event);
-    // The exact length first, so that the buffer is allocated once and frozen without a spare tail.
+    // The exact length comes first, so that the buffer is allocated once and frozen without spare capacity.
     let mut length = usize::from(has_fields);
     each_field(event, |name, value| length += line_length(name, value));
     buffer.reserve(length);
@@ -76,7 +76,7 @@ pub(crate) fn has_fields(event: &SseEvent) -> bool {
         || event.retry_after().is_some()
 }
 
-/// Calls `write` with the name and value of every line, in wire order; a comment's name is empty.
+/// Calls `write` with the name and value of every line, in wire order. The name of a comment is empty.
 pub(crate) fn each_field(event: &SseEvent, mut write: impl FnMut(&str, &str)) {
     if let Some(comment) = event.comment_text() {
         each_line(comment, |line| write("", line));
@@ -95,7 +95,7 @@ pub(crate) fn each_field(event: &SseEvent, mut write: impl FnMut(&str, &str)) {
     }
 }
 
-/// Calls `write` with every line of `text`; LF, CRLF and a bare CR end a line.
+/// Calls `write` with every line of `text`. A line ends at LF, CRLF or a bare CR.
 fn each_line(mut text: &str, mut write: impl FnMut(&str)) {
     while let Some(end) = memchr2(b'\r', b'\n', text.as_bytes()) {
         write(&text[..end]);
@@ -109,7 +109,7 @@ fn each_line(mut text: &str, mut write: impl FnMut(&str)) {
     write(text);
 }
 
-/// `name: value` and the line's end.
+/// Returns the length of `name: value` with its line end.
 pub(crate) fn line_length(name: &str, value: &str) -> usize {
     name.len() + value.len() + 3
 }

@@ -1,4 +1,4 @@
-//! [`HttpError`]: what a handler, guard or binder answers instead of a response, rendered as RFC 9457 problem JSON.
+//! [`HttpError`], which a handler, guard or binder returns instead of a response. It is sent as RFC 9457 problem JSON.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -14,17 +14,17 @@ use serde::Serialize;
 
 use crate::bounded::{bounded, cut, width};
 
-/// The longest answer, in bytes.
+/// The longest response, in bytes.
 const LONGEST_PROBLEM: usize = 4_096;
-/// The bytes of a problem without its texts and faults: the names of all members, the status, and a count.
+/// The bytes of a problem without its texts and faults, which are the names of all members, the status, and a count.
 const SKELETON: usize = 160;
-/// The longest title, in bytes of JSON as all that follow.
+/// The longest title, in bytes of JSON, as are all limits below.
 const LONGEST_TITLE: usize = 200;
-/// The longest detail that is made of input.
+/// The longest detail that is made from input.
 pub(crate) const LONGEST_DETAIL: usize = 1_000;
 /// The longest name of a fault.
 pub(crate) const LONGEST_NAME: usize = 128;
-/// The longest text that tells what was expected.
+/// The longest text that says what was expected.
 pub(crate) const LONGEST_EXPECTED: usize = 400;
 /// The longest echo of a value.
 pub(crate) const LONGEST_GOT: usize = 128;
@@ -33,12 +33,12 @@ const LONGEST_FAULTS: usize = 2_560;
 
 /// A failed request: a status, a text for the client, and the cause for the log.
 ///
-/// It is answered as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). For a 5xx the
-/// client gets the status and its title only: the detail and the source go to the log, never over the wire.
+/// It is sent as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). For a 5xx the client
+/// receives only the status and its title. The detail and the source go to the log and are never sent.
 ///
-/// An answer has at most 4 KiB, whatever it was made of: a detail that is longer than what its faults leave of them is cut when it
-/// is sent, and ends in `…`. [`with_fault`](Self::with_fault) says how many faults there can be. Helios' own errors repeat
-/// nothing of a body, a header or a cookie; see that yours do not either.
+/// A response has at most 4 KiB. A detail that is longer than its faults leave room for is cut when it is sent, and
+/// ends in `…`. [`with_fault`](Self::with_fault) says how many faults fit. Helios' own errors repeat nothing of a body,
+/// a header or a cookie. Make sure that yours do not either.
 ///
 /// ```
 /// use helios::HttpError;
@@ -58,7 +58,7 @@ const LONGEST_FAULTS: usize = 2_560;
 /// assert_eq!(error.source().unwrap().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// An error type of your own becomes one with `#[derive(HttpError)]`, or with a `From` of your own.
+/// An error type of your own converts to it with `#[derive(HttpError)]`, or with a `From` of your own.
 #[derive(Clone)]
 pub struct HttpError(Box<Inner>);
 
@@ -73,7 +73,7 @@ struct Inner {
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The part of a request in which a [`Fault`] was found. In problem JSON it is the member `in`, in lower case.
+/// The part of a request that has a [`Fault`]. In problem JSON it is the member `in`, in lower case.
 ///
 /// ```
 /// use helios::http::Location;
@@ -97,11 +97,11 @@ pub enum Location {
     Body,
 }
 
-/// One value of a request that could not be bound, an element of the problem's `errors` list (an extension member: [RFC
-/// 9457, section 3.2](https://www.rfc-editor.org/rfc/rfc9457#section-3.2)).
+/// A value of a request that could not be bound. It is an element of the problem's `errors` list (an extension member:
+/// [RFC 9457, section 3.2](https://www.rfc-editor.org/rfc/rfc9457#section-3.2)).
 ///
-/// Its texts are short: a longer `name` or `got` is cut to 128 bytes, `expected` and `message` to 400, as they are counted within a JSON
-/// string.
+/// Its texts are short. A longer `name` or `got` is cut to 128 bytes, and a longer `expected` or `message` to 400,
+/// counted as within a JSON string.
 ///
 /// ```
 /// use helios::http::{Fault, HttpError, Location};
@@ -120,15 +120,16 @@ pub struct Fault {
     pub location: Location,
     /// The name of the value in that part.
     pub name: Cow<'static, str>,
-    /// A text that says in plain words what would have been accepted: "a whole number from 0 to 255", "true or false". It is
-    /// empty, and not sent, where a validator has a `message`.
+    /// The values that would have been accepted, in plain words, such as "a whole number from 0 to 255" or "true or
+    /// false". It is empty, and not sent, if a validator has set `message`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub expected: String,
-    /// What a validator, or the type itself, says of the value. Of a type it is told for path and query only: it may quote the
-    /// value.
+    /// The message of a validator or of the type itself. A type's message is sent for path and query only, because it
+    /// may quote the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The value that was there instead. It is echoed for path and query only: headers and bodies may hold secrets.
+    /// The value that was sent instead. It is echoed for path and query only, because headers and bodies may hold
+    /// secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub got: Option<String>,
 }
@@ -145,7 +146,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Returns a fault that echoes nothing.
+    /// Creates a fault that echoes nothing.
     pub fn new(
         location: Location,
         name: impl Into<Cow<'static, str>>,
@@ -162,7 +163,7 @@ impl Fault {
         fault
     }
 
-    /// Bounds the texts, which anybody may set.
+    /// Cuts the texts to their limits, because their fields are public.
     fn cut(&mut self) {
         if let Cow::Owned(short) = cut(&self.name, LONGEST_NAME) {
             self.name = short.into();
@@ -178,7 +179,7 @@ impl Fault {
         }
     }
 
-    /// An upper bound of the bytes that it has in a problem.
+    /// Returns an upper bound of the fault's size in a problem, in bytes.
     fn width(&self) -> usize {
         /// `{"in":"header","name":"","expected":"","message":"","got":""},`
         const SKELETON: usize = 63;
@@ -187,7 +188,7 @@ impl Fault {
         SKELETON + width(&self.name) + width(&self.expected) + width(message) + width(got)
     }
 
-    /// Describes the value at fault for people.
+    /// Describes the faulty value for people.
     pub(crate) fn description(&self) -> String {
         let name = &self.name;
         match self.location {
@@ -216,7 +217,8 @@ macro_rules! constructors {
 }
 
 impl HttpError {
-    /// An error with this status; `detail` is a sentence for the person who reads the answer. A 5xx does not send it.
+    /// Creates an error with this status. `detail` is a sentence for the person who reads the response. A 5xx does not
+    /// send it.
     ///
     /// ```
     /// use helios::{HttpError, prelude::StatusCode};
@@ -244,23 +246,23 @@ impl HttpError {
         unauthorized = UNAUTHORIZED;
         /// 403: the credentials do not allow this.
         forbidden = FORBIDDEN;
-        /// 404: there is no such thing.
+        /// 404: the resource does not exist.
         not_found = NOT_FOUND;
         /// 409: the request conflicts with the state of the resource.
         conflict = CONFLICT;
-        /// 410: it was here, and is gone for good.
+        /// 410: the resource existed, but is gone for good.
         gone = GONE;
         /// 413: the body is larger than allowed.
         payload_too_large = PAYLOAD_TOO_LARGE;
         /// 415: the body's content type is not accepted.
         unsupported_media_type = UNSUPPORTED_MEDIA_TYPE;
-        /// 422: well formed, but the values are not acceptable.
+        /// 422: the request is well formed, but its values are not acceptable.
         unprocessable = UNPROCESSABLE_ENTITY;
         /// 429: too many requests. A native `EventSource` gives up on it for good.
         too_many_requests = TOO_MANY_REQUESTS;
-        /// 500: the server's own fault. The detail is logged, not sent.
+        /// 500: the server itself failed. The detail is logged, not sent.
         internal = INTERNAL_SERVER_ERROR;
-        /// 503: not now. The detail is logged, not sent.
+        /// 503: the server cannot handle the request now. The detail is logged, not sent.
         service_unavailable = SERVICE_UNAVAILABLE;
     }
 
@@ -271,14 +273,15 @@ impl HttpError {
         self
     }
 
-    /// Names the kind of problem; without it the answer has the title of its status. It is sent with a 5xx too.
+    /// Names the kind of problem. Without it the response has the title of its status. The title is sent with a 5xx
+    /// too.
     #[must_use]
     pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
         self.0.title = Some(title.into());
         self
     }
 
-    /// Adds a header to the answer, such as `Retry-After` or `WWW-Authenticate`.
+    /// Adds a header to the response, such as `Retry-After` or `WWW-Authenticate`.
     ///
     /// ```
     /// use helios::HttpError;
@@ -294,7 +297,7 @@ impl HttpError {
         self
     }
 
-    /// Adds a value at fault to the problem's `errors`. See [`Fault`].
+    /// Adds a faulty value to the problem's `errors`. See [`Fault`].
     ///
     /// All faults together have at most 2,560 bytes of JSON. Those that do not fit are only counted, in the member `omitted`.
     ///
@@ -318,15 +321,15 @@ impl HttpError {
         self
     }
 
-    /// Counts faults that are not told.
+    /// Counts faults that are left out.
     #[cfg_attr(not(feature = "validate"), allow(dead_code))]
     pub(crate) fn omitting(mut self, faults: usize) -> Self {
         self.0.omitted = self.0.omitted.saturating_add(faults);
         self
     }
 
-    /// Reports `other`'s faults and detail together with this error's own. Different statuses become 400; `other`'s title,
-    /// headers and source are lost. If one of them is the server's own error, it is all that is reported.
+    /// Reports `other`'s faults and detail together with this error's own. Different statuses become 400. `other`'s
+    /// title, headers and source are lost. If exactly one of the two is a server error, only that one is reported.
     ///
     /// ```
     /// use helios::HttpError;
@@ -354,26 +357,26 @@ impl HttpError {
         both.omitting(omitted)
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The title given with [`with_title`](Self::with_title), or that of the status.
+    /// Returns the title given with [`with_title`](Self::with_title), or that of the status.
     #[must_use]
     pub fn title(&self) -> &str {
         let of_status = || self.0.status.canonical_reason().unwrap_or("Error");
         self.0.title.as_deref().unwrap_or_else(of_status)
     }
 
-    /// The text given at construction.
+    /// Returns the text given at construction.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// The values at fault, if the request could not be bound: those that fit, see [`with_fault`](Self::with_fault).
+    /// Returns the faulty values, if the request could not be bound. [`with_fault`](Self::with_fault) limits them.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
@@ -385,13 +388,13 @@ impl HttpError {
         self.0.omitted
     }
 
-    /// Headers that go with the answer.
+    /// Returns the headers of the response.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// Returns the error as a client may know it: of a 5xx without detail and source.
+    /// Returns the error as a client may see it. A 5xx has neither detail nor source.
     ///
     /// ```
     /// use helios::HttpError;
@@ -410,7 +413,7 @@ impl HttpError {
         told
     }
 
-    /// The problem as one JSON text, without anything that only the log may see ([RFC 9457, section
+    /// Returns the problem as JSON, without anything that only the log may show ([RFC 9457, section
     /// 3](https://www.rfc-editor.org/rfc/rfc9457#section-3)).
     ///
     /// ```
@@ -444,9 +447,10 @@ impl HttpError {
         serde_json::to_string(&problem).unwrap_or_else(|_| r#"{"status":500}"#.to_owned())
     }
 
-    /// Takes the error out of a response that was made from one. A layer or an interceptor learns so why a request failed.
+    /// Takes the error out of a response that was made from one. A layer or an interceptor uses it to learn why a
+    /// request failed.
     ///
-    /// It is gone from the response's extensions then; the response is sent as it is.
+    /// The error is removed from the response's extensions. The response itself does not change.
     ///
     /// ```
     /// use helios::{HttpError, axum_core::response::IntoResponse};
@@ -461,7 +465,7 @@ impl HttpError {
     }
 }
 
-/// Makes the answer of a type with `#[derive(HttpError)]`.
+/// Creates the problem of a type with `#[derive(HttpError)]`.
 #[doc(hidden)]
 pub fn problem<E: Error + Send + Sync + 'static>(
     status: u16,
@@ -476,7 +480,7 @@ pub fn problem<E: Error + Send + Sync + 'static>(
     }
 }
 
-/// Makes it of the error that such a type holds.
+/// Creates the problem from the error that such a type holds.
 #[doc(hidden)]
 pub fn transparent<E>(error: E) -> HttpError
 where
@@ -485,7 +489,7 @@ where
     error.into()
 }
 
-/// RFC 9457, section 3.1; `errors` and `omitted` are extension members (section 3.2).
+/// The problem of RFC 9457, section 3.1. `errors` and `omitted` are extension members (section 3.2).
 #[derive(Serialize)]
 struct Problem<'a> {
     #[serde(rename = "type")]
@@ -500,7 +504,7 @@ struct Problem<'a> {
     omitted: usize,
 }
 
-// serde wants a reference.
+// serde calls this with a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &usize) -> bool {
     *number == 0
@@ -550,15 +554,15 @@ impl Error for HttpError {
     }
 }
 
-/// An error whose status Helios knows, so that `?` makes an [`HttpError`] of it. An app's own errors derive `HttpError`, which is a
-/// `From` of their own; for all others this says what to write.
+/// An error whose status Helios knows, so that `?` turns it into an [`HttpError`]. An app's own errors derive
+/// `HttpError`, which gives each a `From` of its own. For all other errors, the compiler's message says what to write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot become an `HttpError`",
     label = "Helios does not guess its status: write `.map_err(|error| HttpError::internal(\"what failed\").with_source(error))`, or derive `HttpError` on an error of your own",
     note = "a variant that holds it states a status, `#[http(status = 500)]`, and is not `transparent`"
 )]
 pub trait IntoHttpError {
-    /// The error, with its status.
+    /// Converts the error, with its status.
     fn into_http_error(self) -> HttpError;
 }
 
@@ -580,7 +584,7 @@ impl IntoHttpError for Infallible {
     }
 }
 
-/// The error itself, or the first of its sources, that has the type.
+/// Returns the error itself, or the first of its sources, that has the type.
 #[must_use]
 pub fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);

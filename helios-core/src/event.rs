@@ -1,4 +1,4 @@
-//! One Server-Sent Event as an application sends it, and the values that can stand for one.
+//! A Server-Sent Event as an application sends it, and the types that convert to one.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-/// One Server-Sent Event, before it is written to the wire.
+/// A Server-Sent Event, before it is encoded.
 ///
-/// All fields are optional, but an event without any is refused when it is encoded
-/// ([`EventError::Empty`]). Browsers dispatch an event only if it has data (WHATWG HTML section 9.2.6);
-/// an empty string is data.
+/// All fields are optional, but an event without any field cannot be encoded ([`EventError::Empty`]). Browsers dispatch
+/// an event only if it has data (WHATWG HTML section 9.2.6). An empty string is data.
 ///
-/// Nothing here panics or alters a value: what cannot be sent is an [`EventError`] from
-/// [`validate`](Self::validate) and [`encode`](crate::encode::encode).
+/// Nothing here panics or alters a value. If an event cannot be sent, [`validate`](Self::validate) and
+/// [`encode`](crate::encode::encode) return an [`EventError`].
 ///
 /// ```
 /// use helios::sse::{SseEvent, encode};
@@ -41,7 +40,7 @@ enum Data {
     Absent,
     Text(String),
     Json(String),
-    /// The reason why the value did not serialise. It is told where the event is sent, not where it is built.
+    /// The reason why the value did not serialise. It is returned when the event is sent, not when it is built.
     Failed(String),
 }
 
@@ -69,10 +68,9 @@ impl Data {
 }
 
 impl SseEvent {
-    /// An event whose data is `text` as it is.
+    /// Creates an event with `text` as its data, unchanged.
     ///
-    /// Line ends (LF, CRLF, bare CR) are legal; the receiver sees each of them as LF (WHATWG HTML
-    /// section 9.2.6).
+    /// Line ends (LF, CRLF, bare CR) are legal. The receiver sees each of them as LF (WHATWG HTML section 9.2.6).
     ///
     /// ```
     /// use helios::SseEvent;
@@ -87,10 +85,9 @@ impl SseEvent {
         }
     }
 
-    /// An event whose data is `value` as JSON, serialised right away.
+    /// Creates an event with `value` as JSON, serialised at once.
     ///
-    /// A value that does not serialise makes the event an [`EventError::Unserializable`] where it is
-    /// sent.
+    /// If the value does not serialise, sending the event returns [`EventError::Unserializable`].
     ///
     /// ```
     /// use helios::SseEvent;
@@ -105,7 +102,7 @@ impl SseEvent {
         }
     }
 
-    /// Sets the event's name, which picks the client's listener (`message` when there is none).
+    /// Sets the event's name, which selects the client's listener (`message` if there is no name).
     ///
     /// ```
     /// use helios::SseEvent;
@@ -120,7 +117,7 @@ impl SseEvent {
 
     /// Sets the id that the client sends back as `Last-Event-ID` when it reconnects.
     ///
-    /// An empty id is legal: it makes the client forget the last one.
+    /// An empty id is legal. It makes the client forget the last one.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -135,8 +132,8 @@ impl SseEvent {
 
     /// Sets how long the client waits before it reconnects, in whole milliseconds.
     ///
-    /// Fractions of a millisecond are cut off, and more than `u64::MAX` milliseconds become that
-    /// many. Clients remember the value for later connections too.
+    /// Fractions of a millisecond are cut off, and more than `u64::MAX` milliseconds become that number. Clients
+    /// remember the value for later connections too.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -151,7 +148,7 @@ impl SseEvent {
         self
     }
 
-    /// Sets a comment, which clients ignore; several lines become several comment lines.
+    /// Sets a comment, which clients ignore. Several lines become several comment lines.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -165,9 +162,9 @@ impl SseEvent {
         self
     }
 
-    /// The data: the text, or the JSON as it will be written.
+    /// Returns the data, which is the text or the JSON as it will be written.
     ///
-    /// `None` if there is none or if it did not serialise.
+    /// Returns `None` if there is none or if it did not serialise.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -183,7 +180,7 @@ impl SseEvent {
         }
     }
 
-    /// The name set with [`event`](Self::event).
+    /// Returns the name set with [`event`](Self::event).
     ///
     /// ```
     /// use helios::SseEvent;
@@ -195,7 +192,7 @@ impl SseEvent {
         self.name.as_deref()
     }
 
-    /// The id set with [`id`](Self::id).
+    /// Returns the id set with [`id`](Self::id).
     ///
     /// ```
     /// use helios::SseEvent;
@@ -207,7 +204,7 @@ impl SseEvent {
         self.id.as_deref()
     }
 
-    /// The delay set with [`retry`](Self::retry), in whole milliseconds.
+    /// Returns the delay set with [`retry`](Self::retry), in whole milliseconds.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -219,7 +216,7 @@ impl SseEvent {
         self.retry_millis.map(Duration::from_millis)
     }
 
-    /// The comment set with [`comment`](Self::comment).
+    /// Returns the comment set with [`comment`](Self::comment).
     ///
     /// ```
     /// use helios::SseEvent;
@@ -231,7 +228,7 @@ impl SseEvent {
         self.comment.as_deref()
     }
 
-    /// Whether the data is JSON rather than plain text.
+    /// Returns whether the data is JSON rather than plain text.
     ///
     /// ```
     /// use helios::SseEvent;
@@ -244,13 +241,13 @@ impl SseEvent {
         matches!(self.data, Data::Json(_))
     }
 
-    /// Says whether the event can be sent.
+    /// Checks whether the event can be sent.
     ///
     /// # Errors
     ///
-    /// [`EventError`] names the first field that cannot be written, in the order name, id, data, or
-    /// says that there is no field at all. Writing such a name or id would let its content pose as
-    /// other fields, and clients ignore an id with a NUL (WHATWG HTML section 9.2.6).
+    /// [`EventError`] names the first field that cannot be written, in the order name, id, data, or says that there is
+    /// no field at all. Such a name or id could inject other fields, and clients ignore an id with a NUL (WHATWG HTML
+    /// section 9.2.6).
     ///
     /// ```
     /// use helios::sse::{EventError, SseEvent};
@@ -276,11 +273,10 @@ impl SseEvent {
 
     /// Changes the data and leaves the other fields alone.
     ///
-    /// `change` gets JSON data parsed back into a [`Value`], and text as a [`Value::String`]. A
-    /// string returned for a text event stays text; everything else is written as JSON. Without
-    /// data, or with data that did not serialise, the event is unchanged. JSON that `serde_json`
-    /// cannot read back (nested more than 127 deep) becomes an [`EventError::Unserializable`] where
-    /// the event is sent.
+    /// `change` receives JSON data parsed back into a [`Value`], and text as a [`Value::String`]. A string returned for
+    /// a text event stays text. Everything else is written as JSON. An event without data, or with data that did not
+    /// serialise, is unchanged. If `serde_json` cannot read the JSON back (nested more than 127 deep), sending the
+    /// event returns [`EventError::Unserializable`].
     ///
     /// ```
     /// use helios::SseEvent;
@@ -296,12 +292,12 @@ impl SseEvent {
     }
 }
 
-/// Whether an event can have this id.
+/// Returns whether an event can have this id.
 pub(crate) fn is_valid_id(id: &str) -> bool {
     !id.contains(['\r', '\n', '\0'])
 }
 
-/// Why an event cannot be sent.
+/// The reason why an event cannot be sent.
 ///
 /// ```
 /// use helios::sse::{EventError, SseEvent, encode};
@@ -318,7 +314,7 @@ pub enum EventError {
     /// The event's id, given here, contains a CR, an LF or a NUL.
     #[error("event id {0:?} contains a line break or NUL: use an id without CR, LF and NUL")]
     InvalidId(String),
-    /// The data could not be written as JSON; the text is the serialiser's reason.
+    /// The data, with the serialiser's reason, could not be written as JSON.
     #[error("event data cannot be written as JSON: {0}; send a value that serialises")]
     Unserializable(String),
     /// The event has no field at all.
@@ -342,7 +338,7 @@ pub enum EventError {
     note = "send an `SseEvent`, a `String`, `&str` or `serde_json::Value`, wrap a `Serialize` value in `Json(..)`, or derive `SseEvents` on an enum"
 )]
 pub trait IntoSseEvent {
-    /// Turns the value into the event that is sent for it.
+    /// Converts the value into the event that is sent for it.
     ///
     /// ```
     /// use helios::IntoSseEvent;

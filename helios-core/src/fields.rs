@@ -1,17 +1,18 @@
-//! Named values as one JSON object, for the variants of `#[derive(SseEvents)]`.
+//! Collects named values into one JSON object, for the variants of `#[derive(SseEvents)]`.
 
-/// What the data of an event is read as.
+/// The trait by which the data of an event is read.
 pub use serde::de::DeserializeOwned;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// The bound of a type parameter of such an enum, under a name of its own: lints find a bound that stands there twice.
+/// The bound on a type parameter of such an enum. It has a name of its own, because lints report a bound that is
+/// written twice.
 pub trait Payload: Serialize {}
 
 impl<T: Serialize + ?Sized> Payload for T {}
 
-/// A value as JSON, or why it is none.
+/// Converts a value to JSON.
 ///
 /// # Errors
 ///
@@ -20,11 +21,11 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Value> {
     serde_json::to_value(value)
 }
 
-/// An object of these fields, in this order. It fails to serialise if one of them failed.
+/// An object with these fields, in this order. It fails to serialise if one of them failed.
 #[derive(Debug)]
 pub struct Fields(Vec<(&'static str, serde_json::Result<Value>)>);
 
-/// See [`Fields`].
+/// Returns such an object, see [`Fields`].
 #[must_use]
 pub fn fields(fields: Vec<(&'static str, serde_json::Result<Value>)>) -> Fields {
     Fields(fields)

@@ -1,4 +1,4 @@
-//! Filters: from the error of a route to a response, or to the end of a stream that has begun.
+//! Filters, which turn the error of a route into a response, or into the end of a stream that has begun.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use crate::event::SseEvent;
 use crate::interceptor::ReplyFuture;
 use crate::request::RequestContext;
 
-/// Answers the errors of one type. The first filter that knows an error answers it, inner ones first; what none knows
-/// is answered as problem JSON. When a stream has begun, the same filters decide how it ends
-/// ([`Filter::catch_in_stream`]).
+/// Handles the errors of one type. Filters are tried from the innermost to the outermost, and the first whose type
+/// matches handles the error. An error that no filter handles becomes problem JSON. Once a stream has begun, the same
+/// filters decide how it ends ([`Filter::catch_in_stream`]).
 ///
 /// ```
 /// use helios::axum_core::response::{IntoResponse, Response};
@@ -57,37 +57,38 @@ use crate::request::RequestContext;
     note = "write `impl Filter for {Self}` with the type of the errors that it answers and `async fn catch(&self, error: &Self::Error, request: &RequestContext) -> Result<Response, HttpError>`"
 )]
 pub trait Filter: Send + Sync + 'static {
-    /// The error's type: [`HttpError`] itself for every error, or a type found among its sources
+    /// The error's type. [`HttpError`] matches every error. Any other type is searched among its sources
     /// ([`HttpError::with_source`]).
     type Error: Error + Send + Sync + 'static;
 
-    /// The response to the error. It is dropped at an await if the client goes away.
+    /// Returns the response to the error. The future is dropped at an await if the client disconnects.
     ///
     /// # Errors
     ///
-    /// Another error, which no further filter sees.
+    /// Another error, which no other filter sees.
     fn catch(
         &self,
         error: &Self::Error,
         request: &RequestContext,
     ) -> impl Future<Output = Result<Response, HttpError>> + Send;
 
-    /// The answer to an error of a stream that has begun: its head has left, so there is no status any more. By default
-    /// the client is told what [`Filter::catch`] answers, as `event: error`.
+    /// Decides how a stream ends that fails after it has begun. Its head has been sent, so the status cannot change any
+    /// more. By default the client receives the response of [`Filter::catch`] as `event: error`.
     ///
-    /// It runs after the `#[on_sse_error]` hooks, has as much time as a hook (`hook_timeout`), and is dropped at an await if
-    /// the client goes away. The stream ends with what it answers, as [`CloseReason::Error`](crate::sse::CloseReason::Error).
+    /// It runs after the `#[on_sse_error]` hooks and has as much time as a hook (`hook_timeout`). The future is dropped
+    /// at an await if the client disconnects. The stream ends with the returned answer, as
+    /// [`CloseReason::Error`](crate::sse::CloseReason::Error).
     ///
     /// # Errors
     ///
-    /// Another error, of which the client is told instead.
+    /// Another error, which is sent to the client instead.
     ///
     /// ```
     /// use helios::axum_core::response::{IntoResponse, Response};
     /// use helios::http::StreamAnswer;
     /// use helios::prelude::*;
     ///
-    /// /// Tells of every error as the clients of language models expect it.
+    /// /// Reports every error in the form that clients of language models expect.
     /// #[derive(Injectable)]
     /// struct LlmErrors;
     ///
@@ -137,7 +138,7 @@ pub trait Filter: Send + Sync + 'static {
     }
 }
 
-/// How a stream that has failed ends, as a [`Filter`] says.
+/// The end of a failed stream, as a [`Filter`] chooses it.
 ///
 /// ```
 /// use helios::http::StreamAnswer;
@@ -155,16 +156,18 @@ pub trait Filter: Send + Sync + 'static {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamAnswer {
-    /// `event: error` whose data is the body of this response if it is JSON or text, and no larger than `max_event_bytes`; else
-    /// problem JSON of its status.
+    /// An `event: error`. Its data is the body of this response if that is JSON or text and no larger than
+    /// `max_event_bytes`, or otherwise problem JSON of its status.
     Response(Response),
-    /// This event and no other, named or not. It is checked as every event is; closure interceptors do not see it.
+    /// This event and no other, with or without a name. It is validated like every event. Closure interceptors do not
+    /// see it.
     Event(SseEvent),
-    /// No event. The body does not end, it breaks off: no client takes what it has got for all.
+    /// No event. The body breaks off instead of ending, so that no client mistakes it for complete.
     BreakOff,
 }
 
-/// The answer of the first filter that has one, inner ones first. `filters` are listed outer to inner.
+/// Returns the answer of the first filter that has one, from the innermost to the outermost. `filters` are listed from
+/// outer to inner.
 pub fn first_answer<'a, T>(
     filters: &'a [Arc<dyn DynFilter>],
     mut ask: impl FnMut(&'a dyn DynFilter) -> Option<T>,
@@ -177,16 +180,16 @@ pub fn first_answer<'a, T>(
 pub type StreamAnswerFuture<'a> =
     Pin<Box<dyn Future<Output = Result<StreamAnswer, HttpError>> + Send + 'a>>;
 
-/// [`Filter`] behind a pointer, as the runtime keeps it.
+/// A [`Filter`] behind a pointer, as the runtime stores it.
 pub trait DynFilter: Send + Sync {
-    /// See [`Filter::catch`]; `None` if the error is not of the filter's type.
+    /// See [`Filter::catch`]. Returns `None` if the error is not of the filter's type.
     fn catch<'a>(
         &'a self,
         error: &'a HttpError,
         request: &'a RequestContext,
     ) -> Option<ReplyFuture<'a>>;
 
-    /// See [`Filter::catch_in_stream`]; `None` if the error is not of the filter's type.
+    /// See [`Filter::catch_in_stream`]. Returns `None` if the error is not of the filter's type.
     fn catch_in_stream<'a>(
         &'a self,
         error: &'a HttpError,

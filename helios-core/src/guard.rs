@@ -1,4 +1,4 @@
-//! Guards: who may call a route.
+//! Guards, which decide whether a request may call a route.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use crate::error::HttpError;
 use crate::request::RequestContext;
 use crate::security::Security;
 
-/// Decides whether a request may reach its handler. Guards run before anything of the request is bound.
+/// Decides whether a request may reach its handler. Guards run before any part of the request is bound.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -41,26 +41,27 @@ use crate::security::Security;
 /// # }
 /// ```
 ///
-/// A guard comes from the container: provided, or built for a type that derives `Injectable`.
+/// A guard comes from the container. It is provided, or built if its type derives `Injectable`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a guard",
     label = "does not implement `Guard`",
     note = "write `impl Guard for {Self}` with `async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError>`"
 )]
 pub trait Guard: Send + Sync + 'static {
-    /// Lets the request pass, or refuses it. Values for the handler go into [`RequestContext::extensions_mut`]. It is
-    /// dropped at an await if the client goes away.
+    /// Accepts or refuses the request. Values for the handler go into [`RequestContext::extensions_mut`]. The future is
+    /// dropped at an await if the client disconnects.
     ///
     /// # Errors
     ///
-    /// The error is the answer to the client; nothing after this guard runs.
+    /// The error is sent to the client. Nothing after this guard runs.
     fn check(
         &self,
         request: &mut RequestContext,
     ) -> impl Future<Output = Result<(), HttpError>> + Send;
 
-    /// Says by which credentials a request passes. The app's OpenAPI document shows it at every route behind this guard, with 401
-    /// and 403 among the answers; nothing else reads it. Default: nothing is said.
+    /// Returns the credentials that the guard accepts. Only the app's OpenAPI document uses them. It shows them at
+    /// every route behind this guard, with 401 and 403 among the responses. Default: `None`, so the document shows
+    /// nothing.
     ///
     /// ```
     /// use helios::http::Security;
@@ -86,7 +87,7 @@ pub trait Guard: Send + Sync + 'static {
     }
 }
 
-/// [`Guard`] behind a pointer, as the runtime keeps it.
+/// A [`Guard`] behind a pointer, as the runtime stores it.
 pub trait DynGuard: Send + Sync {
     /// See [`Guard::check`].
     fn check<'a>(

@@ -1,16 +1,16 @@
-//! [`Html`]: text that a browser shows as a page.
+//! [`Html`], text that a browser shows as a page.
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-/// A page, or a part of one: answered as `text/html; charset=utf-8`.
+/// A page, or a part of one, sent as `text/html; charset=utf-8`.
 ///
-/// It holds text or bytes in UTF-8: `String`, `&str`, `Vec<u8>`, `Bytes`. In a tuple, or in `SseReply::response`, a `&str` has to be
-/// `'static`, as that of `include_str!` is.
+/// It holds text or bytes in UTF-8: `String`, `&str`, `Vec<u8>`, `Bytes`. In a tuple, or in `SseReply::response`, a
+/// `&str` has to be `'static`, as the result of `include_str!` is.
 ///
-/// **Nothing is escaped.** What comes from outside may be a script, so escape it (`&`, `<`, `>`, and quotes in attributes), or let a
-/// template engine write the page.
+/// **Nothing is escaped.** Text from outside may contain a script, so escape it (`&`, `<`, `>`, and quotes in
+/// attributes), or let a template engine write the page.
 ///
 /// ```
 /// use helios::prelude::*;

@@ -1,14 +1,23 @@
-//! The hub's rules: what is kept of a topic, what a subscriber has yet to see, in which order it sees it.
+//! The rules of the hub: the history of a topic, and which events a subscriber reads in which order.
 //!
-//! A topic is a bounded [`Ring`] of encoded events, a [`Subscriber`] a cursor into each of its topics. One mechanism is thus live
-//! delivery, from the cursor to the head; resume, where the cursor begins behind the client's last id; history, the ring;
-//! and the slow client, whose cursor the ring overtakes. What is sent to one client alone waits in its [`Outbox`].
+//! A topic is a bounded [`Ring`] of encoded events. A [`Subscriber`] has a cursor into the ring of each of its topics.
+//! This one mechanism covers four cases:
 //!
-//! There is no clock, task or socket here, and no lock: the runtime adds them. The proofs stand where they are relied on:
+//! * Live delivery reads from the cursor to the head.
+//! * Resuming sets the cursor behind the client's last id.
+//! * History is the content of the ring.
+//! * A slow client is one whose cursor the ring has overtaken.
 //!
-//! * `ring`: why a cursor is never ahead, how history is trimmed under readers, what can be resumed, what an epoch is;
-//! * `subscriber`: why topics are merged by number up to the head, what is written as an id, how a client resumes;
-//! * [`TopicRing`]: why no wake-up is lost.
+//! Events that are sent to one client alone wait in its [`Outbox`].
+//!
+//! This module has no clock, task, socket or lock. The runtime adds them. Each proof is written beside the code that
+//! relies on it:
+//!
+//! * `ring` explains why a cursor is never ahead, how history is trimmed under readers, what can be resumed, and what
+//!   an epoch is.
+//! * `subscriber` explains why topics are merged by number up to the head, which ids are written, and how a client
+//!   resumes.
+//! * [`TopicRing`] explains why no wake-up is lost.
 
 mod batch;
 mod entry;

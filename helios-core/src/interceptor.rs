@@ -1,4 +1,4 @@
-//! Interceptors: the closure that maps the JSON data of a route, and the onion around its whole pipeline.
+//! Interceptors: closures that map the JSON data of a route, and types that wrap its whole pipeline.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::request::{RequestContext, ResponseHead};
 
 /// Maps the JSON data of a response, or of each event that a route's own handler sends.
 ///
-/// On events the head has left already: what is set on the response there has no effect.
+/// For events the head has already been sent, so changes of the response head have no effect.
 pub trait MapData: Send + Sync {
-    /// The data to send instead of `data`.
+    /// Returns the data to send instead of `data`.
     fn map(&self, data: Value, request: &RequestContext, response: &mut ResponseHead) -> Value;
 }
 
-/// A closure as an interceptor.
+/// A closure used as an interceptor.
 #[derive(Debug)]
 pub struct DataMapper<F>(F);
 
@@ -29,7 +29,7 @@ where
     }
 }
 
-/// Takes the closure of `interceptor = |data, request, response| ..`; the bound lets its types be inferred.
+/// Wraps the closure of `interceptor = |data, request, response| ..`. The bound lets the compiler infer its types.
 #[must_use]
 pub const fn data_mapper<F>(map: F) -> DataMapper<F>
 where
@@ -38,7 +38,7 @@ where
     DataMapper(map)
 }
 
-/// Passes data through `mappers`, which are listed outer to inner: the innermost sees it first.
+/// Passes data through `mappers`, from the innermost to the outermost. `mappers` are listed from outer to inner.
 pub fn map_through(
     mappers: &[&dyn MapData],
     data: Value,
@@ -49,10 +49,10 @@ pub fn map_through(
     inner_first.fold(data, |data, mapper| mapper.map(data, request, response))
 }
 
-/// Wraps the rest of a route's pipeline: binding, the handler, and the interceptors inside of it.
+/// Wraps the rest of a route's pipeline, which is the inner interceptors, binding and the handler.
 ///
-/// It sees the request before, and the reply after; it may change both, or answer without calling `next` at all. On
-/// SSE routes the reply is the head of the stream, before it leaves.
+/// It sees the request before them, and the reply after. It may change both, or reply without calling `next` at all. On
+/// SSE routes the reply is the head of the stream, before it is sent.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -79,19 +79,21 @@ pub fn map_through(
     note = "write `impl Interceptor for {Self}` with `async fn intercept(&self, request: &mut RequestContext, next: Next<'_>) -> Reply`, or a closure `|data, request, response| data`"
 )]
 pub trait Interceptor: Send + Sync + 'static {
-    /// Answers the request, usually with what `next` gives. It is dropped at an await if the client goes away.
+    /// Replies to the request, usually with the reply of `next`. The future is dropped at an await if the client
+    /// disconnects.
     ///
     /// # Errors
     ///
-    /// The error goes to the interceptors outside of this one, then to the filters.
+    /// The error goes to the outer interceptors, then to the filters.
     fn intercept(
         &self,
         request: &mut RequestContext,
         next: Next<'_>,
     ) -> impl Future<Output = Reply> + Send;
 
-    /// Returns whether an answer may get another body, which is what the OpenAPI document cannot see. By default it may: the document
-    /// then shows what the method gives, and lists the route among what it does not know, unless its answer is declared by `#[answers]`.
+    /// Returns whether the interceptor may change a response's body, which the OpenAPI document cannot see. By default
+    /// it may. The document then shows what the method returns, and lists the route among those that it does not know,
+    /// unless `#[answers]` declares its response.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -122,7 +124,7 @@ pub trait Interceptor: Send + Sync + 'static {
 /// The future of a [`Reply`].
 pub type ReplyFuture<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
-/// [`Interceptor`] behind a pointer, as the runtime keeps it.
+/// An [`Interceptor`] behind a pointer, as the runtime stores it.
 pub trait DynInterceptor: Send + Sync {
     /// See [`Interceptor::intercept`].
     fn intercept<'a>(&'a self, request: &'a mut RequestContext, next: Next<'a>) -> ReplyFuture<'a>;
@@ -130,7 +132,7 @@ pub trait DynInterceptor: Send + Sync {
     /// See [`Interceptor::changes_body`].
     fn changes_body(&self) -> bool;
 
-    /// Its type's.
+    /// Returns the name of its type.
     fn name(&self) -> &'static str;
 }
 
@@ -148,9 +150,9 @@ impl<I: Interceptor> DynInterceptor for I {
     }
 }
 
-/// The innermost part of a pipeline: binding and the handler.
+/// The innermost part of a pipeline, which is binding and the handler.
 pub trait InnerHandler: Send {
-    /// Answers the request. Called at most once.
+    /// Replies to the request. It is called at most once.
     fn handle<'a>(&'a mut self, request: &'a mut RequestContext) -> ReplyFuture<'a>;
 }
 
@@ -182,7 +184,7 @@ pub struct Next<'a> {
 }
 
 impl<'a> Next<'a> {
-    /// `interceptors`, outer to inner, around `handler`.
+    /// Creates the pipeline of `interceptors`, from outer to inner, around `handler`.
     #[doc(hidden)]
     pub fn new(
         interceptors: &'a [Arc<dyn DynInterceptor>],
@@ -194,7 +196,7 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// Runs the rest of the pipeline. Dropping the future drops what runs in it, at its await.
+    /// Runs the rest of the pipeline. Dropping the future drops the rest too, at its current await.
     ///
     /// # Errors
     ///

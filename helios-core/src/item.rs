@@ -1,10 +1,10 @@
-//! The items that a stream may yield: events, values that become events, and errors.
+//! The items that a stream may yield: events, values that convert to events, and errors.
 
 use crate::error::HttpError;
 use crate::event::{IntoSseEvent, SseEvent};
 use crate::sse::SseError;
 
-/// An item of the stream that an `#[sse]` method gives.
+/// An item of the stream that an `#[sse]` method returns.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be yielded from an `#[sse]` stream",
     label = "not an event",
@@ -12,11 +12,11 @@ use crate::sse::SseError;
     note = "`Result<T, E>` of one of these can be yielded too, where `E: Into<HttpError>`"
 )]
 pub trait StreamItem {
-    /// Whether an item may be an error. The response head of a stream of such items waits, since an error may still decide
-    /// the status.
+    /// Whether an item may be an error. The response head of a stream with such items waits, because an error may still
+    /// change the status.
     const MAY_FAIL: bool;
 
-    /// The event, or why the stream ends here.
+    /// Returns the event, or the error that ends the stream.
     ///
     /// # Errors
     ///

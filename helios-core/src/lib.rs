@@ -1,6 +1,6 @@
 //! Contracts and pure code of the Helios framework.
 //!
-//! Nothing here opens a socket, reads a clock or spawns a task: time comes in as an argument, so every rule can be
+//! Nothing here opens a socket, reads a clock or spawns a task. Time comes in as an argument, so every rule can be
 //! tested without sleeping. Applications depend on the `helios` crate, which re-exports what they need.
 
 pub mod backplane;

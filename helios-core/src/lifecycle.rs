@@ -10,17 +10,17 @@ use std::sync::Arc;
 pub use hook::ladder;
 pub use hook::{HookFuture, HookResult, LifecycleOutput};
 
-/// The hooks of a service, which run before the first request and after the last one:
+/// The hooks of a service, which run before the first request and after the last one. Declare them with
 /// `#[inject(on_start = connect, on_stop = flush)]` beside `#[derive(Injectable)]`.
 pub struct Lifecycle<T> {
-    /// Runs before the app takes requests, after that of every service that this one was built from.
+    /// Runs before the app accepts requests, and after the start hooks of the services that this one was built from.
     pub on_start: Option<for<'a> fn(&'a T) -> HookFuture<'a>>,
-    /// Runs after the last request, before that of every service that this one was built from.
+    /// Runs after the last request, and before the stop hooks of the services that this one was built from.
     pub on_stop: Option<for<'a> fn(&'a T) -> HookFuture<'a>>,
 }
 
 impl<T> Lifecycle<T> {
-    /// Of a service without hooks.
+    /// No hooks.
     pub const NONE: Self = Self {
         on_start: None,
         on_stop: None,
@@ -31,7 +31,7 @@ impl<T> Lifecycle<T> {
     }
 }
 
-/// A service could not start.
+/// The error of a service that could not start.
 ///
 /// ```
 /// use helios::error::{Error, StartError};
@@ -48,13 +48,13 @@ impl<T> Lifecycle<T> {
 #[error("`{service}` could not start: {source}")]
 #[non_exhaustive]
 pub struct StartError {
-    /// Its name.
+    /// The name of the service.
     pub service: String,
     /// The error of its hook.
     pub source: Box<dyn Error + Send + Sync>,
 }
 
-/// The services with hooks, in the order in which they were built: dependencies first.
+/// The services with hooks, in the order in which they were built, dependencies first.
 #[derive(Clone, Default)]
 pub struct Services(Vec<Arc<dyn Service>>);
 
@@ -80,11 +80,11 @@ impl Services {
         }));
     }
 
-    /// Starts all, one after the other.
+    /// Starts all services, one after the other.
     ///
     /// # Errors
     ///
-    /// The first that fails; those started before it are stopped again.
+    /// The error of the first service that fails. Services started before it are stopped again.
     pub async fn start(&self) -> Result<(), StartError> {
         for (n, service) in self.0.iter().enumerate() {
             if let Err(source) = service.start().await {
@@ -96,7 +96,8 @@ impl Services {
         Ok(())
     }
 
-    /// Stops all, last built first. Gives the errors, by service: one does not keep the others from stopping.
+    /// Stops all services, last built first. An error does not keep the others from stopping. Returns the errors by
+    /// service.
     pub async fn stop(&self) -> Vec<(String, Box<dyn Error + Send + Sync>)> {
         stop(&self.0).await
     }
@@ -112,7 +113,7 @@ async fn stop(services: &[Arc<dyn Service>]) -> Vec<(String, Box<dyn Error + Sen
     errors
 }
 
-/// A service with its hooks, its type forgotten.
+/// A service with its hooks, with its type erased.
 trait Service: Send + Sync {
     fn name(&self) -> &str;
     fn start(&self) -> HookFuture<'_>;

@@ -1,4 +1,4 @@
-//! [`Multipart`]: uploads, read part by part.
+//! [`Multipart`], which reads uploads part by part.
 
 use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use crate::error::HttpError;
 use crate::text;
 
 /// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
-/// attribute, and it streams: a part is read when it is asked for, and nothing is kept of it but what the handler keeps.
-/// The app's body limit bounds the whole body.
+/// attribute, and it streams. A part is read on request, and only what the handler keeps stays in memory. The app's
+/// body limit applies to the whole body.
 ///
 /// ```
 /// use helios::http::Multipart;
@@ -46,24 +46,24 @@ use crate::text;
 pub struct Multipart(multer::Multipart<'static>);
 
 impl Multipart {
-    /// The next part; what was not read of the one before it is passed over. Cancel-safe.
+    /// Returns the next part. The unread rest of the part before it is skipped. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// 413 over the body limit, 408 if the client pauses for too long, 400 for a body that is not what its head says or
-    /// breaks off, and for a part before it that still lives.
+    /// 413 over the body limit, 408 if the client pauses for too long, and 400 if the body breaks off or does not match
+    /// its head. Also 400 if the part before it still exists.
     pub async fn next(&mut self) -> Result<Option<Part>, HttpError> {
         let field = self.0.next_field().await.map_err(refusal)?;
         Ok(field.map(Part))
     }
 }
 
-/// One part: a field of the form, or a file. It is dropped before [`Multipart::next`] is called again.
+/// One part, which is a field of the form or a file. Drop it before you call [`Multipart::next`] again.
 ///
 /// ```
 /// use helios::http::{HttpError, Multipart};
 ///
-/// /// The text of the field `title`, and the sizes of the PNG files.
+/// /// Returns the text of the field `title`, and the sizes of the PNG files.
 /// async fn gallery(mut parts: Multipart) -> Result<(String, Vec<usize>), HttpError> {
 ///     let (mut title, mut sizes) = (String::new(), Vec::new());
 ///     while let Some(part) = parts.next().await? {
@@ -80,26 +80,26 @@ impl Multipart {
 pub struct Part(multer::Field<'static>);
 
 impl Part {
-    /// The field's name ([RFC 7578, section 4.2](https://www.rfc-editor.org/rfc/rfc7578#section-4.2)).
+    /// Returns the field's name ([RFC 7578, section 4.2](https://www.rfc-editor.org/rfc/rfc7578#section-4.2)).
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.name()
     }
 
-    /// The file's name as the client says it. Do not use it as a path: it is the stranger's text.
+    /// Returns the file's name as the client sent it. Do not use it as a path, because the client chooses it.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.0.file_name()
     }
 
-    /// The content type as the client says it ([RFC 7578, section
+    /// Returns the content type as the client sent it ([RFC 7578, section
     /// 4.4](https://www.rfc-editor.org/rfc/rfc7578#section-4.4)).
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.0.content_type().map(AsRef::as_ref)
     }
 
-    /// The next piece of the part; `None` at its end. Cancel-safe.
+    /// Returns the next chunk of the part, or `None` at its end. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Part {
         self.0.chunk().await.map_err(refusal)
     }
 
-    /// The whole part, in memory. Not cancel-safe: what a dropped future has read is lost.
+    /// Returns the whole part, in memory. Not cancel-safe: a dropped future loses what it has read.
     ///
     /// # Errors
     ///
@@ -117,8 +117,8 @@ impl Part {
         self.0.bytes().await.map_err(refusal)
     }
 
-    /// The whole part as text, in the `charset` of its content type, or UTF-8; what is not text becomes U+FFFD. Not
-    /// cancel-safe: what a dropped future has read is lost.
+    /// Returns the whole part as text, in the `charset` of its content type, or UTF-8. Bytes that are not text become
+    /// U+FFFD. Not cancel-safe: a dropped future loses what it has read.
     ///
     /// # Errors
     ///

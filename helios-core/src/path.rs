@@ -1,18 +1,20 @@
-//! The one form of a path: spellings that mean the same are the same text ([RFC 3986, section
+//! The normal form of a path. Spellings that mean the same have the same form ([RFC 3986, section
 //! 6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)).
 //!
-//! 1. The hex digits of escapes are upper case (6.2.2.1): `%c3` is `%C3`.
-//! 2. An escaped letter, digit, `-`, `.`, `_` or `~` is the character itself (6.2.2.2): `%7E` is `~`. Nothing else is, so `%2F`
-//!    separates no segments.
-//! 3. Characters that cannot stand in a path are escaped, as browsers do with most of them: `ï` is `%C3%AF`, `{` is `%7B`. A `%`
-//!    that begins no escape is `%25`. Without that, a second look could find an escape that was not there: `%%32e`.
+//! 1. The hex digits of escapes are upper case (6.2.2.1): `%c3` becomes `%C3`.
+//! 2. An escaped letter, digit, `-`, `.`, `_` or `~` becomes the character itself (6.2.2.2): `%7E` becomes `~`. No
+//!    other escape is decoded, so `%2F` separates no segments.
+//! 3. Characters that a path cannot contain are escaped, as browsers do with most of them: `ï` becomes `%C3%AF`, `{`
+//!    becomes `%7B`. A `%` that begins no escape becomes `%25`. Otherwise a second pass could find an escape that was
+//!    not there, as in `%%32e`.
 //!
-//! So the form decodes to what the path decodes to, and is its own form. Dot segments (6.2.2.3) are not removed.
+//! So the form decodes to the same text as the path, and is its own normal form. Dot segments (6.2.2.3) are not
+//! removed.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Returns the path in its one form. One that is in it already, as most are, costs no memory.
+/// Returns the normal form of the path. A path that is already in it, as most are, needs no allocation.
 ///
 /// ```
 /// use helios_core::path::normal_form;
@@ -56,7 +58,7 @@ pub fn normal_form(path: &str) -> Cow<'_, str> {
     Cow::Owned(form)
 }
 
-/// Whether a path in its one form has a segment `.` or `..`.
+/// Returns whether a path in normal form has a segment `.` or `..`.
 ///
 /// ```
 /// use helios_core::path::{has_dot_segment, normal_form};
@@ -71,14 +73,14 @@ pub fn has_dot_segment(path: &str) -> bool {
     path.as_bytes().contains(&b'.') && path.split('/').any(is_dots)
 }
 
-/// Whether every `%` begins an escape.
+/// Returns whether every `%` begins an escape.
 #[must_use]
 pub(crate) fn escapes_are_whole(path: &str) -> bool {
     let mut rests = path.match_indices('%');
     rests.all(|(at, _)| escaped(&path.as_bytes()[at..]).is_some())
 }
 
-/// The byte that an escape at the beginning stands for.
+/// Returns the byte that the escape at the beginning decodes to.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else {
         return None;
@@ -88,7 +90,7 @@ fn escaped(bytes: &[u8]) -> Option<u8> {
 }
 
 fn escape(form: &mut String, byte: u8) {
-    // A `String` takes everything.
+    // Writing to a `String` never fails.
     let _ = write!(form, "%{byte:02X}");
 }
 
@@ -100,7 +102,8 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// What [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3.3) calls `pchar`, without escapes, and the slash.
+/// Returns whether a byte is the slash or one that [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3.3)
+/// allows in `pchar` without an escape.
 fn stands_in_a_path(byte: u8) -> bool {
     const STANDS: [bool; 256] = {
         let mut stands = [false; 256];

@@ -1,4 +1,4 @@
-//! Who is in a topic: what an app says of its members, and what it is told of them. The rules are in [`table`].
+//! The members of a topic: how an app describes them, and what it learns about them. [`table`] holds the rules.
 
 mod error;
 pub mod table;
@@ -19,8 +19,8 @@ pub const LONGEST_KEY: usize = 256;
 /// The most data of a member, in bytes of JSON.
 pub const MOST_DATA: usize = 4 * 1024;
 
-/// Describes a member of a topic, for `SseStream::appear`: a key, which is a person and not a connection, and what others are to know of
-/// them.
+/// Describes a member of a topic, for `SseStream::appear`. The key identifies a person, not a connection. The data is
+/// what other clients see of them.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -36,7 +36,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Names a member by a key of 1 to 256 bytes: the id of a user, above all. Its data is `null`.
+    /// Creates a member with a key of 1 to 256 bytes, usually the id of a user. Its data is `null`.
     #[must_use]
     pub fn new(key: impl ToString) -> Self {
         Self {
@@ -45,8 +45,8 @@ impl Member {
         }
     }
 
-    /// Sets what everybody in the topic is told of the member: a value of at most 4 KiB as JSON. One that cannot be written as JSON is an
-    /// error where the member appears.
+    /// Sets the data that everybody in the topic receives about the member. It is at most 4 KiB as JSON. If it cannot
+    /// be written as JSON, the call that makes the member appear returns the error.
     #[must_use]
     pub fn with(mut self, data: impl Serialize) -> Self {
         let data = serde_json::to_string(&data);
@@ -60,7 +60,7 @@ impl Member {
         &self.key
     }
 
-    /// The key and the data as JSON, if they are within their bounds.
+    /// Returns the key and the data as JSON, if they are within their limits.
     #[doc(hidden)]
     pub fn checked(self) -> Result<Result<(String, String), PresenceError>, EventError> {
         let data = self.data?;
@@ -75,12 +75,12 @@ impl Member {
     }
 }
 
-/// How certain it is that a member is there.
+/// How certain it is that a member is in the topic.
 ///
 /// ```
 /// use helios::sse::{MemberStatus, PresentMember};
 ///
-/// /// Shown in grey.
+/// /// Members that a page shows in grey.
 /// fn is_uncertain(member: &PresentMember) -> bool {
 ///     member.status != MemberStatus::Here
 /// }
@@ -90,20 +90,22 @@ impl Member {
 pub enum MemberStatus {
     /// At least one of its streams is open.
     Here,
-    /// Its last stream ended then. It is still a member, as it may come back within the grace (`SseOptions::presence_grace`).
+    /// Its last stream has ended. It is still a member, as it may come back within the grace period
+    /// (`SseOptions::presence_grace`).
     Away {
         /// When that stream ended.
         since: SystemTime,
     },
-    /// Its server has not been heard of since then. It may be there, or its server may be gone, which is certain after 15 seconds.
+    /// Its server has been silent for a while. The server may be running or dead, and is considered dead after 15
+    /// seconds.
     Unconfirmed {
-        /// When the server was heard of last.
+        /// When the server was last heard from.
         since: SystemTime,
     },
 }
 
 impl MemberStatus {
-    /// Returns the status as it is told to clients: `here`, `away` or `unconfirmed`. It does not change.
+    /// Returns the status as clients receive it: `here`, `away` or `unconfirmed`. These words do not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -120,7 +122,8 @@ impl Serialize for MemberStatus {
     }
 }
 
-/// A member of a topic, as [`Present`] lists it. As JSON it is `{ "key", "data", "since", "status" }`, `since` in milliseconds since 1970.
+/// A member of a topic, as [`Present`] lists it. As JSON it is `{ "key", "data", "since", "status" }`, with `since` in
+/// milliseconds since 1970.
 ///
 /// ```
 /// use helios::sse::Present;
@@ -132,19 +135,19 @@ impl Serialize for MemberStatus {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PresentMember {
-    /// Who it is.
+    /// The member's key.
     pub key: String,
-    /// What is known of it; of several streams, what the last one said.
+    /// The member's data. If it has several streams, the one that appeared last sets the data.
     pub data: Value,
-    /// Since when it has been there without a longer break.
+    /// The time since which it has been a member without a longer break.
     #[serde(serialize_with = "millis")]
     pub since: SystemTime,
-    /// How certain it is that it is there now.
+    /// How certain it is that the member is here now.
     pub status: MemberStatus,
 }
 
 impl PresentMember {
-    /// A member with these properties.
+    /// Creates a member with these properties.
     #[must_use]
     pub fn new(key: String, data: Value, since: SystemTime, status: MemberStatus) -> Self {
         Self {
@@ -156,17 +159,18 @@ impl PresentMember {
     }
 }
 
-/// Milliseconds since 1970.
+/// Serializes a time as milliseconds since 1970.
 fn millis<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     let millis = since.unwrap_or_default().as_millis();
     serializer.serialize_u64(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Who is in a topic, as `SseService::present` found it.
+/// The members of a topic, as `SseService::present` returns them.
 ///
-/// It is true at the id [`at`](Self::at): a page that shows it, and then applies the topic's events behind that id, misses no change. Some
-/// of those changes may be in it already, so apply `joined` of one who is there, and `left` of one who is not, as no change.
+/// The list is true at the id [`at`](Self::at). A page that shows it, and then applies the topic's events after that
+/// id, misses no change. The list may already contain some of those changes. So ignore a `joined` of a member that is
+/// in the list, and a `left` of one that is not.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -185,7 +189,7 @@ pub struct Present {
 }
 
 impl Present {
-    /// What was found at an id.
+    /// Creates a list of members that is true at an id.
     #[must_use]
     pub fn new(at: EventId, members: Vec<PresentMember>) -> Self {
         Self {
@@ -195,20 +199,20 @@ impl Present {
         }
     }
 
-    /// The same, as it was so long ago.
+    /// Sets the age of the list, if it is not new.
     #[must_use]
     pub fn aged(mut self, age: Duration) -> Self {
         self.age = Some(age);
         self
     }
 
-    /// Returns the id at which it is true: no change that was told up to it is missing.
+    /// Returns the id at which the list is true. No change published up to it is missing.
     #[must_use]
     pub fn at(&self) -> EventId {
         self.at
     }
 
-    /// Returns the members, in the order of their keys.
+    /// Returns the members, sorted by key.
     #[must_use]
     pub fn members(&self) -> &[PresentMember] {
         &self.members
@@ -220,7 +224,8 @@ impl Present {
         self.members.iter().find(|member| member.key == key)
     }
 
-    /// Returns how old it is, where the store of members cannot be reached and this is what was found last. `None` if it is new.
+    /// Returns the age of the list if it is an earlier one, returned because the store of members cannot be reached.
+    /// Returns `None` if it is new.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.age

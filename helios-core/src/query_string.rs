@@ -1,10 +1,10 @@
-//! `application/x-www-form-urlencoded`, decoded strictly: what is not UTF-8 is told apart, not replaced.
+//! Decodes `application/x-www-form-urlencoded` strictly. A text that is not UTF-8 is reported as such, not replaced.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// A key and its value; `None` is not UTF-8.
+/// A key and its value. Each is `None` if it is not UTF-8.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) key: Option<String>,
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_of_their_own_value_alone() {
+    fn bytes_that_are_not_utf8_affect_only_their_value() {
         let pairs = parse(b"a=%ff&b=1&%ff=2");
         assert_eq!(
             (pairs[0].key.as_deref(), pairs[0].value.as_deref()),

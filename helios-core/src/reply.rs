@@ -1,8 +1,8 @@
-//! From what a handler returns to a response, chosen by the **shape** of its type.
+//! Turns the return value of a handler into a response, chosen by the **shape** of its type.
 //!
-//! Method look-up on `&&&Shape<T>` tries the impl for the most `&` first, so each trait below is one rung of a
-//! ladder. The last rung of a ladder takes every type and demands, inside the call, a bound that nothing meets: a
-//! type which fits nowhere gets a readable error.
+//! Method look-up on `&&&Shape<T>` tries the impl with the most `&` first, so each trait below is one rung of a ladder.
+//! The last rung of a ladder accepts every type, and its call requires a bound that no type meets. So a type that fits
+//! nowhere gets a readable error.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::error::HttpError;
 use crate::html::Html;
 
-/// The result of a handler's call: a response, or the error that is rendered as one. An interceptor returns it, too.
+/// The result of a handler's call: a response, or an error that becomes one. An interceptor returns it, too.
 ///
 /// ```
 /// use helios::axum_core::response::IntoResponse;
@@ -32,7 +32,7 @@ use crate::html::Html;
 /// ```
 pub type Reply = Result<Response, HttpError>;
 
-/// A value as a JSON response.
+/// Returns a value as a JSON response.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub(crate) fn json_response<T: Serialize + ?Sized>(value: &T) -> Reply {
     json_reply(serde_json::to_vec(value))
 }
 
-/// All of it that does not depend on the type.
+/// The part that does not depend on the type.
 fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
     let json = json.map_err(|error| {
         HttpError::internal("the response does not serialise").with_source(error)
@@ -56,11 +56,11 @@ fn json_reply(json: serde_json::Result<Vec<u8>>) -> Reply {
 /// The value in an opened `Result` or `Option`, or the finished reply.
 pub type Opened<T> = Result<T, Box<Reply>>;
 
-/// The reply that is this response, or the error that it was made from.
+/// Returns this response as a reply, or the error that it was made from.
 ///
 /// # Errors
 ///
-/// That error.
+/// The error that the response was made from.
 pub fn from_response(mut response: Response) -> Reply {
     match HttpError::take_from(&mut response) {
         Some(error) => Err(error),
@@ -72,19 +72,19 @@ pub fn from_response(mut response: Response) -> Reply {
 #[derive(Clone, Copy, Debug)]
 pub struct IsError;
 
-/// Carries a type, for choosing a rung.
+/// Carries a type, to select a rung.
 #[derive(Debug)]
 pub struct Shape<T>(PhantomData<fn(T)>);
 
 impl<T> Shape<T> {
-    /// The shape of a type of which there is no value.
+    /// Returns the shape of a type without a value.
     #[must_use]
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self(PhantomData)
     }
 
-    /// The shape of a value.
+    /// Returns the shape of a value's type.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
     }
@@ -110,7 +110,7 @@ pub trait HandlerError {}
 )]
 pub trait HandlerOutput {}
 
-/// Turns what a handler returned into a [`Reply`], by the ladders of this module.
+/// Turns the return value of a handler into a [`Reply`], by the ladders of this module.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __reply {
@@ -131,7 +131,7 @@ macro_rules! __reply {
     }};
 }
 
-/// Brings the rungs into scope without a name.
+/// Imports the rungs without a name.
 #[doc(hidden)]
 #[allow(clippy::wildcard_imports, clippy::missing_errors_doc)]
 pub mod ladder {
@@ -217,7 +217,8 @@ mod rungs {
         }
     }
 
-    /// What axum-core takes otherwise, or not at all. Borrowed text: axum-core takes only `&'static str`, and the choice of a rung must not depend on a lifetime.
+    /// Types that axum-core handles differently or not at all. Of borrowed text it accepts only `&'static str`, but the
+    /// choice of a rung must not depend on a lifetime.
     pub trait ReplyText<T> {
         fn reply(&self, out: T) -> Reply;
     }
@@ -246,7 +247,8 @@ mod rungs {
         }
     }
 
-    /// axum-core would make headers of pairs, unseen. They remain headers where they are of [`http::HeaderName`], or beside something.
+    /// axum-core would silently turn pairs into headers. Pairs with an [`http::HeaderName`] remain headers, and so do
+    /// pairs in a tuple.
     impl<K: Serialize, V: Serialize, const N: usize> ReplyText<[(K, V); N]> for &&&Shape<[(K, V); N]> {
         fn reply(&self, out: [(K, V); N]) -> Reply {
             json_response::<[(K, V)]>(&out)

@@ -16,14 +16,14 @@ use crate::event::is_valid_id;
 use crate::route::Template;
 use crate::{query_string, text};
 
-/// The header in which a client brings the id at which it stopped, as `#[header]` names it.
+/// The header in which a client sends the id at which it stopped, as `#[header]` names it.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
-/// The longest `Last-Event-ID` that is looked at, in bytes.
+/// The longest `Last-Event-ID` that is accepted, in bytes.
 const LONGEST_EVENT_ID: usize = 1_024;
 
-/// The head of the request in hand, with what routing found out about it: `#[req]` in handlers and connection hooks, and
-/// what guards, interceptors and filters get.
+/// The head of the current request, with what routing found out about it. Handlers and connection hooks get it with
+/// `#[req]`. Guards, interceptors and filters receive it as an argument.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -51,7 +51,7 @@ const LONGEST_EVENT_ID: usize = 1_024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RequestContext(
-    /// Boxed, because it is handed on often and is large.
+    /// Boxed, because it is large and passed on often.
     Box<Inner>,
 );
 
@@ -63,8 +63,8 @@ struct Inner {
 }
 
 impl RequestContext {
-    /// Puts a request head together with its route. `params` are the decoded values of the template's parameters,
-    /// in their order.
+    /// Joins a request head and its route. `params` are the decoded values of the template's parameters, in their
+    /// order.
     #[doc(hidden)]
     #[must_use]
     pub fn new(
@@ -81,7 +81,7 @@ impl RequestContext {
         }))
     }
 
-    /// A request that no route answers.
+    /// Creates a request that no route matched.
     #[doc(hidden)]
     #[must_use]
     pub fn unrouted(parts: Parts, remote_addr: Option<SocketAddr>) -> Self {
@@ -105,39 +105,39 @@ impl RequestContext {
         std::mem::replace(self, Self(Box::new(left)))
     }
 
-    /// The head of the request, with what guards have put into its extensions.
+    /// Returns the head of the request, with the values that guards have put into its extensions.
     #[doc(hidden)]
     #[must_use]
     pub fn into_parts(self) -> Parts {
         self.0.parts
     }
 
-    /// The method as it was sent; for an automatic HEAD it is `HEAD`.
+    /// Returns the method as it was sent. For an automatic HEAD it is `HEAD`.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.0.parts.method
     }
 
-    /// The request target.
+    /// Returns the request target.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.0.parts.uri
     }
 
-    /// The HTTP version.
+    /// Returns the HTTP version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.0.parts.version
     }
 
-    /// All headers.
+    /// Returns all headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.0.parts.headers
     }
 
-    /// Returns the first value of a header; `None` if there is none. A value that is not UTF-8 counts as absent. The name's
-    /// case does not matter ([RFC 9110, section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
+    /// Returns the first value of a header, or `None` if there is none. A value that is not UTF-8 counts as absent. The
+    /// name's case does not matter ([RFC 9110, section 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
     ///
     /// ```
     /// use helios::prelude::*;
@@ -151,12 +151,13 @@ impl RequestContext {
         text::values(self.headers(), name).next()
     }
 
-    /// Returns the value of a cookie, percent-decoded. Of several with this name, as of `/` and of `/app`, it is the first,
-    /// which has the longest path ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)). A cookie
-    /// that is not UTF-8 counts as absent.
+    /// Returns the value of a cookie, percent-decoded. If several cookies have this name, as with the paths `/` and
+    /// `/app`, it is the first, which has the longest path ([RFC 6265, section
+    /// 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)). A cookie that is not UTF-8 counts as absent.
     ///
-    /// The name is compared as it was sent: `%5F_Host-id` is not `__Host-id`, which only the site's own host can set. One that cannot
-    /// stand in a header, such as `my cart`, is also found as [`Cookie`] writes it. Quotes are part of the value.
+    /// The name is compared as it was sent. So `%5F_Host-id` is not `__Host-id`, which only the site's own host can
+    /// set. A name that a header cannot contain, such as `my cart`, is also found in the spelling of [`Cookie`]. Quotes
+    /// are part of the value.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -170,13 +171,15 @@ impl RequestContext {
         self.cookies(name).next().map(Cow::into_owned)
     }
 
-    /// The values of all cookies of this name. What cannot be read is passed over, as browsers send what others have set.
+    /// Returns the values of all cookies of this name. Unreadable ones are skipped, because browsers also send cookies
+    /// that others have set.
     pub(crate) fn cookies(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
         let cookies = text::elements(self.headers(), COOKIE, b';').flatten();
         let written = written_name(name);
         cookies.filter_map(move |cookie| {
             let (own, value) = cookie.split_once('=')?;
-            // Only ASCII is trimmed, and no name decoded: another name must not pass for one that a browser protects.
+            // Only ASCII is trimmed, and no name is decoded, so that no other name passes for one that browsers
+            // protect.
             let own = own.trim_ascii_end();
             let is_asked_for = own == name || own == written;
             let value = is_asked_for.then(|| percent_decode_str(value.trim_ascii_start()))?;
@@ -184,13 +187,15 @@ impl RequestContext {
         })
     }
 
-    /// The template of the matched route, such as `/user/{id}`. It is empty where no route matched, as `error_format` sees it.
+    /// Returns the template of the matched route, such as `/user/{id}`. It is empty if no route matched, as
+    /// `error_format` sees it.
     #[must_use]
     pub fn route(&self) -> &str {
         self.0.path.route.as_str()
     }
 
-    /// A parameter of the path by its name in the template, percent-decoded; also one of an enclosing controller's prefix.
+    /// Returns a parameter of the path by its name in the template, percent-decoded. This includes parameters in the
+    /// prefix of an enclosing controller.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -212,7 +217,8 @@ impl RequestContext {
         self.0.path.get(name)
     }
 
-    /// The first value of a key of the query string, decoded. `None` too if it is not percent-encoded UTF-8.
+    /// Returns the first value of a key of the query string, decoded. Returns `None` if there is none, or if it is not
+    /// percent-encoded UTF-8.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -230,11 +236,11 @@ impl RequestContext {
         found?.value
     }
 
-    /// Returns the id at which a reconnecting client stopped: the `Last-Event-ID` header, or for first connects the
-    /// `lastEventId` key of the query string, since a page cannot set headers on an `EventSource`. An empty one counts as absent
-    /// ([WHATWG HTML, section
-    /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)), and so does one of
-    /// more than 1 KiB, one that is not UTF-8, and one that no event can have: with a CR, an LF or a NUL.
+    /// Returns the id at which a reconnecting client stopped. It comes from the `Last-Event-ID` header or, for first
+    /// connections, from the `lastEventId` key of the query string, because a page cannot set headers on an
+    /// `EventSource`. An empty id counts as absent ([WHATWG HTML, section
+    /// 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)). So does an id
+    /// of more than 1 KiB, one that is not UTF-8, and one that no event can have, with a CR, an LF or a NUL.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -268,7 +274,7 @@ impl RequestContext {
     /// ```
     #[must_use]
     pub fn last_event_id(&self) -> Option<String> {
-        // Each open stream keeps its id, so a stranger must not choose the size.
+        // Each open stream stores its id, so a client must not choose its size.
         let usable = |id: &str| !id.is_empty() && id.len() <= LONGEST_EVENT_ID && is_valid_id(id);
         let header = self.header(LAST_EVENT_ID).filter(|id| usable(id));
         if let Some(id) = header {
@@ -277,9 +283,9 @@ impl RequestContext {
         self.query("lastEventId").filter(|id| usable(id))
     }
 
-    /// The address of the peer: a proxy's, if one stands before the server and no layer has put the right one in.
-    /// `None` on a Unix socket, and when the app runs without a socket or inside another server, where that server's
-    /// own way leads to it (`ConnectInfo` of axum's).
+    /// Returns the address of the peer. That is a proxy's address, if a proxy is in front of the server and no layer
+    /// has set the right one. It is `None` on a Unix socket and when the app runs without a socket. It is also `None`
+    /// inside another server, which has its own way to provide the address (axum's `ConnectInfo`).
     ///
     /// ```
     /// use helios::prelude::*;
@@ -301,13 +307,13 @@ impl RequestContext {
         self.0.remote_addr
     }
 
-    /// Values handed on by guards and layers.
+    /// Returns the values set by guards and layers.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.0.parts.extensions
     }
 
-    /// Lets a guard hand values on to the handler, such as the authenticated user.
+    /// Returns the extensions, in which a guard can store values for the handler, such as the authenticated user.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -327,7 +333,7 @@ impl RequestContext {
     ///     }
     /// }
     ///
-    /// /// In the handler, after the guard.
+    /// /// The handler reads the name after the guard.
     /// fn name(request: &RequestContext) -> &str {
     ///     request.extensions().get::<User>().map_or("nobody", |user| &user.0)
     /// }
@@ -370,19 +376,19 @@ impl PathParams {
     }
 }
 
-/// Status, headers and cookies that a handler sets through `#[res]`; put on its response afterwards, whatever kind that is: JSON, a
-/// page, bytes, a redirect, another library's response, the head of a stream.
+/// Status, headers and cookies that a handler sets through `#[res]`. They are applied to its response of any kind:
+/// JSON, a page, bytes, a redirect, another library's response, the head of a stream.
 ///
-/// A header replaces the response's own of that name; cookies are added to it. `Content-Type`, `Cache-Control` and what makes a stream
-/// one cannot be replaced on a stream.
+/// A header replaces the response's own header of that name. Cookies are added to the response's own. On a stream,
+/// `Content-Type`, `Cache-Control` and the headers that streaming requires cannot be replaced.
 ///
-/// **When an error follows, cookies are kept**, and nothing else: a status and headers describe the answer that has not come, such
-/// as its type, but a session that is over stays over. So it is for every `Err`, be it problem JSON, a filter's answer, an `error_format`'s
-/// or a response of the handler's own error type, and for a panic. Other headers of an error are its own:
-/// [`HttpError::with_header`](crate::error::HttpError::with_header).
+/// **If an error follows, only the cookies are kept.** A status and headers describe the response that was not sent,
+/// such as its type. But a session that is over stays over. This holds for a panic and for every `Err`: problem JSON, a
+/// filter's response, the response of an `error_format`, or a response of the handler's own error type. Give an error
+/// its own headers with [`HttpError::with_header`](crate::error::HttpError::with_header).
 ///
-/// It is a handle: clones set the same head. On SSE routes the head leaves with the first event, and what is set
-/// later has no effect.
+/// It is a handle, so clones set the same head. On SSE routes the head is sent with the first event, and later changes
+/// have no effect.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -404,7 +410,7 @@ impl PathParams {
 ///     }
 /// }
 ///
-/// // a method is an ordinary one: a unit test calls it
+/// // a method is an ordinary function, so a unit test can call it
 /// let mut head = ResponseHead::default();
 /// assert_eq!(Login.login(&mut head), "hello");
 /// assert_eq!(head.status(), Some(StatusCode::ACCEPTED));
@@ -417,18 +423,18 @@ pub struct ResponseHead(Arc<Mutex<Head>>);
 struct Head {
     status: Option<StatusCode>,
     headers: HeaderMap,
-    /// It has been put on a response.
+    /// Whether the head has been applied to a response.
     is_applied: bool,
 }
 
 impl ResponseHead {
-    /// Sets the status of a successful response. SSE routes ignore it: they answer 200.
+    /// Sets the status of a successful response. SSE routes ignore it and send 200.
     pub fn set_status(&mut self, status: StatusCode) -> &mut Self {
         self.lock().status = Some(status);
         self
     }
 
-    /// The status set so far.
+    /// Returns the status set so far.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.lock().status
@@ -440,13 +446,14 @@ impl ResponseHead {
         self
     }
 
-    /// Adds a header beside others of the same name.
+    /// Adds a header without replacing others of the same name.
     pub fn append_header(&mut self, name: HeaderName, value: HeaderValue) -> &mut Self {
         self.lock().headers.append(name, value);
         self
     }
 
-    /// Sets a cookie, which is sent with an error too. A later one of the same name and path takes its place in the client.
+    /// Sets a cookie, which is sent with an error too. In the client, a later cookie of the same name and path replaces
+    /// it.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -477,13 +484,13 @@ impl ResponseHead {
         self.append_header(SET_COOKIE, cookie.into())
     }
 
-    /// The first value set for a header so far.
+    /// Returns the first value set for a header so far.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<HeaderValue> {
         self.lock().headers.get(name).cloned()
     }
 
-    /// A head of its own with what was set so far: what is set on it is not sent.
+    /// Returns a separate copy of the head. Changes of the copy are not sent.
     #[doc(hidden)]
     #[must_use]
     pub fn snapshot(&self) -> Self {
@@ -495,7 +502,7 @@ impl ResponseHead {
         })))
     }
 
-    /// Writes what was set over a response's own head; cookies are added to it.
+    /// Applies the head to a response. Cookies are added to the response's own.
     #[doc(hidden)]
     pub fn apply_to<B>(&self, response: &mut Response<B>) {
         let mut head = self.lock();
@@ -520,7 +527,7 @@ impl ResponseHead {
         head.add(&SET_COOKIE, headers);
     }
 
-    /// Whether a response has got what was set.
+    /// Returns whether the head has been applied to a response.
     #[doc(hidden)]
     #[must_use]
     pub fn is_applied(&self) -> bool {
@@ -548,7 +555,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_set_replaces_the_response_s_own_and_keeps_repeated_headers() {
+    fn set_headers_replace_the_response_s_own_and_may_repeat() {
         let mut head = ResponseHead::default();
         let value = HeaderValue::from_static;
         head.append_header(LINK, value("a"))
@@ -564,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_was_set_takes_none_of_the_response_away() {
+    fn a_set_cookie_keeps_the_response_s_own_cookies() {
         let mut head = ResponseHead::default();
         head.set_cookie(Cookie::new("a", 1));
         let mut response = Response::new(());

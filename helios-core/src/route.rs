@@ -1,4 +1,4 @@
-//! The static description of routes: what the macros write down, what listings and start-up checks read.
+//! The static description of routes. The macros write it, and listings and start-up checks read it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::path::{escapes_are_whole, has_dot_segment, normal_form};
 
-/// The method that a route answers to.
+/// The method that a route handles.
 ///
 /// ```
 /// use helios::http::Verb;
@@ -38,7 +38,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The verb of a request's method; extension methods have none and are answered by [`Verb::Any`] routes only.
+    /// Returns the verb for a request's method. Extension methods have none, so only [`Verb::Any`] routes handle them.
     #[must_use]
     pub fn of(method: &Method) -> Option<Self> {
         Some(match *method {
@@ -53,7 +53,7 @@ impl Verb {
         })
     }
 
-    /// The method's name as it stands in a request line; `ANY` for [`Verb::Any`].
+    /// Returns the method's name as in a request line, or `ANY` for [`Verb::Any`].
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl fmt::Display for Verb {
     }
 }
 
-/// The kind of a route's answer.
+/// The kind of a route's response.
 ///
 /// ```
 /// use helios::http::RouteKind;
@@ -101,29 +101,29 @@ impl fmt::Display for RouteKind {
     }
 }
 
-/// A parameter of the path template that a handler takes.
+/// A parameter of the path template that a handler takes as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathParam {
-    /// Its name between the braces.
+    /// The name between the braces.
     pub name: &'static str,
-    /// It stands in the prefix of an enclosing controller: `#[param(outer)]`.
+    /// Whether it is in the prefix of an enclosing controller, as with `#[param(outer)]`.
     pub outer: bool,
 }
 
 /// One route of a controller, as annotated.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteMeta {
-    /// The method it answers to.
+    /// The method that the route handles.
     pub verb: Verb,
     /// The path below the controller's prefix.
     pub path: &'static str,
     /// The handler's name.
     pub handler: &'static str,
-    /// The kind of its answer.
+    /// The kind of the route's response.
     pub kind: RouteKind,
     /// The status of its successful responses, from `#[http_code]`.
     pub status: Option<u16>,
-    /// The path parameters that it takes.
+    /// The path parameters of the handler.
     pub params: &'static [PathParam],
 }
 
@@ -132,13 +132,13 @@ pub struct RouteMeta {
 pub struct Template {
     text: String,
     params: Vec<String>,
-    /// How many segments stand before its `{*rest}`, if it has one.
+    /// The number of segments before its `{*rest}`, if it has one.
     before_rest: Option<usize>,
 }
 
 impl Template {
-    /// Joins the prefixes of the enclosing controllers and a route's own path, outermost first. Slashes at the seams
-    /// and at the end do not matter.
+    /// Joins the prefixes of the enclosing controllers and a route's own path, outermost first. Slashes between the
+    /// parts and at the end do not matter.
     ///
     /// ```
     /// use helios_core::route::Template;
@@ -173,20 +173,20 @@ impl Template {
         }
     }
 
-    /// The template, beginning with a slash.
+    /// Returns the template, which begins with a slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of its parameters, in order.
+    /// Returns the names of the parameters, in order.
     #[must_use]
     pub fn params(&self) -> &[String] {
         &self.params
     }
 
-    /// Returns the template in the one form of paths, with numbered parameters. Templates with the same shape match the same
-    /// paths.
+    /// Returns the template in the normal form of paths, with numbered parameters. Templates with the same shape match
+    /// the same paths.
     ///
     /// ```
     /// use helios_core::route::Template;
@@ -210,7 +210,7 @@ impl Template {
         segments.collect::<Vec<_>>().join("/")
     }
 
-    /// Returns what `{*rest}` stands for in a path that matches: all that follows, a slash at the end included.
+    /// Returns the text that `{*rest}` matches in a path: the whole rest, with a slash at the end if there is one.
     ///
     /// ```
     /// use helios_core::route::Template;
@@ -226,8 +226,8 @@ impl Template {
         path.splitn(before + 2, '/').nth(before + 1)
     }
 
-    /// Returns why no request has such a path, if so. The macros look at what is written in attributes; here it is what came
-    /// together at start-up.
+    /// Returns the reason if no request can have such a path. The macros check what is written in attributes. This
+    /// checks the path that is joined at start-up.
     ///
     /// ```
     /// use helios_core::route::Template;
@@ -267,7 +267,7 @@ fn param_of_segment(segment: &str) -> Option<String> {
     Some(name.trim_start_matches('*').to_owned())
 }
 
-/// What stands before a segment's parameter, in its braces, and after it.
+/// Returns the text before a segment's parameter, in its braces, and after it.
 fn split_at_param(segment: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = segment.split_once('{')?;
     let (name, after) = rest.split_once('}')?;

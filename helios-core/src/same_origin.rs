@@ -1,4 +1,4 @@
-//! [`SameOrigin`]: a guard against the pages of other sites.
+//! [`SameOrigin`], a guard against pages of other sites.
 
 use http::Method;
 use http::header::{HOST, UPGRADE};
@@ -9,14 +9,15 @@ use crate::guard::Guard;
 use crate::request::RequestContext;
 use crate::text;
 
-/// A guard that answers 403 to what a page of another site lets a browser send.
+/// A guard that refuses requests from pages of other sites with a 403.
 ///
-/// A browser tells it in `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)). One that does not yet sends
-/// an `Origin`, which is compared with the host of the request: a proxy has to hand on the `Host`. A request with neither is not
-/// a page's, and passes. So do GET, HEAD and OPTIONS, which are to change nothing. Another subdomain is another site here.
+/// A browser names the site in `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)). Older
+/// browsers send an `Origin`, which the guard compares with the host of the request, so a proxy has to pass on the
+/// `Host`. A request with neither does not come from a page, and passes. GET, HEAD and OPTIONS pass too, because they
+/// should change nothing. Another subdomain counts as another site.
 ///
-/// A GET that asks for an upgrade does not pass by its method: a browser opens a WebSocket to any site, with the cookies that it
-/// has for it, and asks nobody.
+/// A GET that requests an upgrade does not pass by its method. A browser lets any page open a WebSocket to any site,
+/// with that site's cookies.
 ///
 /// ```
 /// use helios::http::SameOrigin;
@@ -50,7 +51,7 @@ impl Injectable for SameOrigin {
     }
 }
 
-// Whoever forgot to implement `Guard` does not look for this one.
+// Keeps this type out of the compiler's suggestions for a type that lacks `Guard`.
 #[diagnostic::do_not_recommend]
 impl Guard for SameOrigin {
     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
@@ -61,7 +62,7 @@ impl Guard for SameOrigin {
     }
 }
 
-/// A page sets no `Upgrade` itself: it stands only in a request for a WebSocket.
+/// A page cannot set `Upgrade` itself, so only a request for a WebSocket has it.
 fn is_safe(request: &RequestContext) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     is_safe && !request.headers().contains_key(UPGRADE)
@@ -69,7 +70,7 @@ fn is_safe(request: &RequestContext) -> bool {
 
 fn is_of_own_site(request: &RequestContext) -> bool {
     if let Some(site) = request.header("sec-fetch-site") {
-        // `none` is a person's own doing, as by a bookmark.
+        // `none` means that the user started the request, for example with a bookmark.
         return ["same-origin", "none"].contains(&site);
     }
     let Some(origin) = request.headers().get("origin") else {
@@ -78,12 +79,12 @@ fn is_of_own_site(request: &RequestContext) -> bool {
     let origin = text::of(origin).and_then(|origin| origin.split_once("://"));
     match (origin, host(request)) {
         (Some((_, origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
-        // A page without an origin says `null`.
+        // A page without an origin sends `null`.
         _ => false,
     }
 }
 
-/// A whole target goes before `Host` (RFC 9112, section 3.2.2), and HTTP/2 has only that.
+/// The host of an absolute target counts before `Host` (RFC 9112, section 3.2.2). HTTP/2 has only the former.
 fn host(request: &RequestContext) -> Option<&str> {
     let target = request.uri().authority().map(http::uri::Authority::as_str);
     target.or_else(|| text::values(request.headers(), HOST).next())
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_says_of_the_site_counts_before_its_origin() {
+    fn the_fetch_site_header_counts_before_the_origin() {
         let own = ("origin", "https://a.example");
         let host = ("host", "a.example");
         for (site, expected) in [

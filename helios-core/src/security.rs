@@ -1,6 +1,7 @@
-//! [`Security`]: the credentials that a guard asks for, as a document shows them.
+//! [`Security`], which describes the credentials that a guard requires for the OpenAPI document.
 
-/// The credentials by which a request passes a guard: one kind, or one of several. See [`Guard::security`](crate::guard::Guard::security).
+/// The credentials that a guard accepts: one kind, or one of several. See
+/// [`Guard::security`](crate::guard::Guard::security).
 ///
 /// ```
 /// use helios::http::Security;
@@ -32,38 +33,38 @@ pub enum Scheme {
 }
 
 impl Security {
-    /// Returns that of `Authorization: Bearer ..`.
+    /// Requires `Authorization: Bearer ..`.
     #[must_use]
     pub fn bearer() -> Self {
         Self(vec![Scheme::Bearer])
     }
 
-    /// Returns that of `Authorization: Basic ..`.
+    /// Requires `Authorization: Basic ..`.
     #[must_use]
     pub fn basic() -> Self {
         Self(vec![Scheme::Basic])
     }
 
-    /// Returns that of a key in the header `name`.
+    /// Requires a key in the header `name`.
     #[must_use]
     pub fn header(name: impl Into<String>) -> Self {
         Self(vec![Scheme::Header(name.into())])
     }
 
-    /// Returns that of the cookie `name`.
+    /// Requires the cookie `name`.
     #[must_use]
     pub fn cookie(name: impl Into<String>) -> Self {
         Self(vec![Scheme::Cookie(name.into())])
     }
 
-    /// Lets a request pass by `other`, too.
+    /// Accepts `other` as well.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// Returns the kinds, of which one is enough.
+    /// Returns the kinds of credentials. One of them is enough.
     #[must_use]
     pub fn schemes(&self) -> &[Scheme] {
         &self.0

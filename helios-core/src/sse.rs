@@ -1,4 +1,4 @@
-//! Names shared by everything that speaks of one stream: its id, its end, and what can go wrong.
+//! Types shared by everything that handles a stream: its id, its end, and its errors.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,8 +15,8 @@ use crate::error::{HttpError, IntoHttpError};
 use crate::event::EventError;
 use crate::presence::PresenceError;
 
-/// The id of the event that ends a finished stream. A client that brings it back as `Last-Event-ID` has seen
-/// everything: it is answered 204, which stops an `EventSource` for good. No event of an app may have this id.
+/// The id of the event that ends a finished stream. A client that sends it back as `Last-Event-ID` has seen everything.
+/// It receives a 204, which stops an `EventSource` for good. No event of an app may have this id.
 ///
 /// ```
 /// use helios::sse::END_MARK;
@@ -46,16 +46,17 @@ use crate::presence::PresenceError;
 /// ```
 pub const END_MARK: &str = "helios:end";
 
-/// Whether this `Last-Event-ID` says that the stream was finished.
+/// Returns whether this `Last-Event-ID` says that the stream was finished.
 #[must_use]
 pub fn is_end_mark(id: &str) -> bool {
     id == END_MARK
 }
 
-/// The identity of one stream: a UUID, version 8 ([RFC 9562, section 5.8](https://www.rfc-editor.org/rfc/rfc9562#section-5.8)). Its
-/// first 32 bits are those of the [`NodeId`], so that another server finds where the stream is; 90 bits are random. A client that comes
-/// back is another stream, with another id. Whoever knows it can be let act for the stream, so show it to its own client only; that finds it in
-/// the data of `helios:ready` (`client`) and of `welcome` (`uuid`).
+/// The identity of one stream: a UUID, version 8 ([RFC 9562, section
+/// 5.8](https://www.rfc-editor.org/rfc/rfc9562#section-5.8)). Its first 32 bits are those of the [`NodeId`], so that
+/// another server can find the stream. 90 bits are random. A client that reconnects opens another stream with another
+/// id. An app may let anyone who knows the id act for the stream, so show it only to the stream's own client. The
+/// client finds it in the data of `helios:ready` (`client`) and of `welcome` (`uuid`).
 ///
 /// ```
 /// use helios::prelude::*;
@@ -67,7 +68,7 @@ pub fn is_end_mark(id: &str) -> bool {
 ///
 /// #[controller(prefix = "sessions")]
 /// impl Sessions {
-///     /// It can be bound from a path, a query or a body, and is written as a text.
+///     /// The id is bound from a path, a query or a body, and is written as text.
 ///     #[post("{client}/topics/{topic}")]
 ///     async fn join(&self, #[param] client: ClientId, #[param] topic: &str) -> Result<(), HttpError> {
 ///         let found = self.sse.client(client).ok_or_else(|| HttpError::not_found(format!("no client {client}")))?;
@@ -83,13 +84,13 @@ pub fn is_end_mark(id: &str) -> bool {
 pub struct ClientId(Uuid);
 
 impl ClientId {
-    /// The id made of these random bytes, of a stream whose server is not known.
+    /// Creates an id from these random bytes, for a stream whose server is not known.
     #[must_use]
     pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
         Self::tagged(0, bytes)
     }
 
-    /// The id made of these random bytes, of a stream on this server.
+    /// Creates an id from these random bytes, for a stream on this server.
     #[must_use]
     pub fn of_node(node: NodeId, bytes: [u8; 16]) -> Self {
         Self::tagged(node.number(), bytes)
@@ -100,20 +101,20 @@ impl ClientId {
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
-    /// The server that the stream is on; `None` if its handle was made before it was known.
+    /// Returns the server that has the stream, or `None` if its handle was made before the server was known.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
         let [a, b, c, d, ..] = *self.0.as_bytes();
         NodeId::new(u32::from_be_bytes([a, b, c, d]))
     }
 
-    /// The id with these very bytes.
+    /// Creates an id from exactly these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// The id's bytes.
+    /// Returns the bytes of the id.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -132,7 +133,7 @@ impl fmt::Debug for ClientId {
     }
 }
 
-/// A text that is not a [`ClientId`].
+/// The error for a text that is not a [`ClientId`].
 ///
 /// ```
 /// use helios::sse::{ClientId, ClientIdError};
@@ -153,7 +154,7 @@ impl FromStr for ClientId {
     }
 }
 
-/// One server of several behind a backplane, for as long as its process runs.
+/// One of several servers behind a backplane, for as long as its process runs.
 ///
 /// ```
 /// use helios::backplane::NodeId;
@@ -166,7 +167,7 @@ impl FromStr for ClientId {
 pub struct NodeId(NonZeroU32);
 
 impl NodeId {
-    /// The node with this number, which is random and not 0.
+    /// Creates the node with this number, which is random. Returns `None` if it is 0.
     #[must_use]
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
@@ -175,7 +176,7 @@ impl NodeId {
         }
     }
 
-    /// Its number.
+    /// Returns the number of the node.
     #[must_use]
     pub const fn number(self) -> u32 {
         self.0.get()
@@ -188,8 +189,8 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// Why a stream ended: what `#[on_sse_close]` hooks, [`SseError::Closed`] and `SseStream::closed` tell. The first
-/// reason that is decided is the one that counts.
+/// The reason why a stream ended. `#[on_sse_close]` hooks, [`SseError::Closed`] and `SseStream::closed` report it. The
+/// first reason counts.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -204,7 +205,7 @@ impl fmt::Display for NodeId {
 ///         SseStream::new()
 ///     }
 ///
-///     /// Once for each stream that the connection hook let in.
+///     /// Runs once for each stream that the connection hook accepted.
 ///     #[on_sse_close]
 ///     async fn gone(&self, client: SseStream, reason: CloseReason) {
 ///         match reason {
@@ -218,29 +219,32 @@ impl fmt::Display for NodeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The generator or producer ran to its end, or all topics of a stream that lives by nothing else are finished, see
+    /// The generator or producer ran to its end. Or all topics of a stream that has no other source are finished, see
     /// `SseService::finish`.
     Completed,
-    /// The server ended it through its handle: `close`, or `reconnect_after`, after which it comes back.
+    /// The server ended the stream through its handle, with `close` or with `reconnect_after`. After the latter the
+    /// client reconnects.
     ServerClosed,
-    /// The client went away, or the network between.
+    /// The client disconnected, or the network failed.
     ClientDisconnected,
-    /// The client did not read fast enough, or not at all for `stuck_after`. One that reads again comes back, and resumes.
+    /// The client did not read fast enough, or not at all for `stuck_after`. If it reads again, it reconnects and
+    /// resumes.
     SlowClient,
     /// The stream failed or panicked.
     Error,
-    /// It was refused, or dropped, before it was opened.
+    /// The stream was refused or dropped before it was opened.
     Rejected,
-    /// It reached `max_age`, and is asked to come back.
+    /// The stream reached `max_age`. The client is requested to reconnect.
     MaxAge,
-    /// What it was let in with has expired, see `SseStream::expire_at`. The client is asked to come back with something new.
+    /// The client's credential has expired, see `SseStream::expire_at`. The client is requested to reconnect with a new
+    /// one.
     CredentialExpired,
-    /// The server is going down; the client is asked to come back.
+    /// The server is shutting down. The client is requested to reconnect.
     Shutdown,
 }
 
 impl CloseReason {
-    /// The reason in snake case, such as `slow_client`: as it is told to clients and logs. It does not change.
+    /// Returns the reason in snake case, such as `slow_client`, as clients and logs see it. These words do not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -263,7 +267,8 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// Why a client has to fetch anew what it shows: events are missing between what it has seen and what it will see.
+/// The reason why a client has to fetch its data anew. Events are missing between those that it has seen and those that
+/// it will see.
 ///
 /// ```
 /// use helios::sse::ResetReason;
@@ -281,7 +286,7 @@ impl fmt::Display for CloseReason {
 ///
 ///     #[on_sse_reset]
 ///     async fn missed(&self, client: SseStream, reset: &SseReset) -> Result<(), SseError> {
-///         // A client that is too slow for the events need not be sent more than the newest.
+///         // A client that is too slow for the events needs only the newest row.
 ///         let rows = if reset.reason == ResetReason::Slow { 1 } else { 100 };
 ///         client.send(SseEvent::json(json!({ "rows": rows })).event("snapshot")).await
 ///     }
@@ -290,20 +295,21 @@ impl fmt::Display for CloseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResetReason {
-    /// The id that it brought is not one of this hub: another app's, or made up.
+    /// The client's id is not one of this hub. It belongs to another app or was made up.
     Unknown,
-    /// The id is of another run of the server, whose history went with it, or a backplane has lost its memory since.
+    /// The client's id belongs to an earlier run of the server, whose history is lost, or the backplane has lost its
+    /// memory since.
     Epoch,
     /// History does not reach back to the id.
     Expired,
-    /// It did not read fast enough, and the hub is set to drop what is oldest.
+    /// The client did not read fast enough, and the hub is set to drop the oldest events.
     Slow,
     /// Events were lost on their way between servers.
     Gap,
 }
 
 impl ResetReason {
-    /// The reason as it is told to clients, such as `expired`. It does not change.
+    /// Returns the reason as clients see it, such as `expired`. These words do not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -330,25 +336,25 @@ impl ResetReason {
 pub struct SseReset {
     /// The reason.
     pub reason: ResetReason,
-    /// The topics; `*` stands for what is broadcast to all.
+    /// The topics. `*` means the events broadcast to all clients.
     pub topics: Vec<String>,
 }
 
 impl SseReset {
-    /// A reset of these topics.
+    /// Creates a reset of these topics.
     #[must_use]
     pub fn new(reason: ResetReason, topics: Vec<String>) -> Self {
         Self { reason, topics }
     }
 
-    /// Whether the topic is among them.
+    /// Returns whether the reset concerns this topic.
     #[must_use]
     pub fn concerns(&self, topic: &str) -> bool {
         self.topics.iter().any(|name| name == topic)
     }
 }
 
-/// Why a client is to be sent a snapshot of what its topics show.
+/// The reason why a client needs a snapshot of its topics.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -368,7 +374,7 @@ impl SseReset {
 ///
 ///     #[on_sse_snapshot]
 ///     async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
-///         // A client that is too slow for the events need not be sent more than the newest.
+///         // A client that is too slow for the events needs only the newest row.
 ///         let rows = match snapshot.reason {
 ///             SnapshotReason::Reset(ResetReason::Slow) => 1,
 ///             _ => 100,
@@ -380,9 +386,9 @@ impl SseReset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SnapshotReason {
-    /// The client has no position in its topics yet: it is new, or was cut before it had its snapshot.
+    /// The client has no position in its topics yet. It is new, or its stream ended before it had its snapshot.
     Fresh,
-    /// The client has missed events that it will never get.
+    /// The client has missed events that it will never receive.
     Reset(ResetReason),
 }
 
@@ -400,35 +406,35 @@ pub enum SnapshotReason {
 pub struct SseSnapshot {
     /// The reason.
     pub reason: SnapshotReason,
-    /// The topics; `*` stands for what is broadcast to all.
+    /// The topics. `*` means the events broadcast to all clients.
     pub topics: Vec<String>,
 }
 
 impl SseSnapshot {
-    /// A snapshot of these topics.
+    /// Creates a snapshot of these topics.
     #[must_use]
     pub fn new(reason: SnapshotReason, topics: Vec<String>) -> Self {
         Self { reason, topics }
     }
 
-    /// Whether the topic is among them.
+    /// Returns whether the snapshot concerns this topic.
     #[must_use]
     pub fn concerns(&self, topic: &str) -> bool {
         self.topics.iter().any(|name| name == topic)
     }
 }
 
-/// What can go wrong on a stream, or when something is published.
+/// An error of a stream or of publishing.
 ///
-/// In a handler `?` turns it into an [`HttpError`]. A producer that passes on [`SseError::Closed`] has not failed: nobody
-/// was there any more.
+/// In a handler `?` turns it into an [`HttpError`]. A producer that returns [`SseError::Closed`] has not failed. Its
+/// client was no longer there.
 ///
 /// ```
 /// use helios::prelude::*;
 ///
 /// async fn tell(sse: &SseService, client: ClientId, score: u32) -> Result<(), SseError> {
 ///     match sse.send_to_client(client, SseEvent::json(score).event("score")).await {
-///         // It is not there any more: the next one will ask.
+///         // The client has left. The next one will request the score.
 ///         Err(SseError::NoSuchClient(_) | SseError::Closed(_)) => Ok(()),
 ///         told => told,
 ///     }
@@ -444,7 +450,7 @@ impl SseSnapshot {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SseError {
-    /// The stream is closed; nothing can be sent any more.
+    /// The stream is closed, so nothing can be sent any more.
     #[error("the stream is closed ({0})")]
     Closed(CloseReason),
     /// The client's queue is at its limit, `backlog`. `send().await` waits for room once the stream is attached.
@@ -466,23 +472,24 @@ pub enum SseError {
         "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
     )]
     Reserved(String),
-    /// The event has an id of its own, but published events, and all events of a stream that has joined topics, are
-    /// numbered by the hub.
+    /// The event has an id of its own. But the hub numbers published events, and all events of a stream that has joined
+    /// topics.
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
-    /// A topic's name is empty, longer than 256 bytes, has a `*`, or begins with `helios:`: names are no patterns, `*` stands for all
-    /// streams, and `helios:` for what servers tell each other.
+    /// A topic's name is empty, longer than 256 bytes, contains a `*`, or begins with `helios:`. Names are not
+    /// patterns, as `*` means all streams, and servers use `helios:` among themselves.
     #[error(
         "`{0:.64}` cannot be a topic's name; use 1 to 256 bytes without `*` that do not begin with `helios:`; for everybody use `broadcast`"
     )]
     InvalidTopic(String),
-    /// The key with which an event is to be published once is empty, or longer than 256 bytes.
+    /// The key with which an event is to be published once is empty or longer than 256 bytes.
     #[error("a key has 1 to 256 bytes; use a hash of what is longer")]
     InvalidKey,
-    /// The topic is finished: nothing is published to it any more, as long as its history would be kept.
+    /// The topic is finished. Nothing can be published to it for as long as its history would be kept.
     #[error("the topic `{0:.64}` is finished; nothing can be published to it any more")]
     TopicFinished(String),
-    /// There are as many topics as `max_topics` allows. One disappears when nobody is in it and its history has expired.
+    /// There are as many topics as `max_topics` allows. A topic is removed when no stream is in it and its history has
+    /// expired.
     #[error("there are {limit} topics already; raise `max_topics`, or use fewer")]
     TooManyTopics {
         /// The limit.
@@ -496,10 +503,10 @@ pub enum SseError {
         /// The limit.
         limit: usize,
     },
-    /// The backplane could not be reached, or did not do what it was asked for.
+    /// The backplane could not be reached or failed to do what was requested.
     #[error(transparent)]
     Backplane(BackplaneError),
-    /// Somebody cannot appear in a topic, or who is there cannot be told.
+    /// A client cannot appear in a topic, or its members cannot be listed.
     #[error(transparent)]
     Presence(PresenceError),
     /// No stream has this id here.
@@ -513,7 +520,7 @@ pub enum SseError {
         "this `SseStream` belongs to another app; make it with the service of the app that returns it"
     )]
     OtherApp,
-    /// The stream gave an error itself.
+    /// The stream itself returned an error.
     #[error("{0}")]
     Failed(#[source] Arc<HttpError>),
     /// The handler, generator or producer panicked.
@@ -521,13 +528,13 @@ pub enum SseError {
     Panicked,
 }
 
-/// An error of which `?` makes an [`SseError`]. For all others this says what to write.
+/// An error that `?` turns into an [`SseError`]. For all other errors, the compiler's message says what to write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot become an `SseError`",
     label = "write `.map_err(|error| HttpError::internal(\"what failed\").with_source(error))`, or `.map_err(HttpError::from)` if it derives `HttpError`"
 )]
 pub trait IntoSseError {
-    /// The error of a stream.
+    /// Converts the error.
     fn into_sse_error(self) -> SseError;
 }
 
@@ -568,7 +575,7 @@ impl IntoHttpError for SseError {
             )
             .with_header(RETRY_AFTER, HeaderValue::from_static("10"))
             .with_source(full),
-            // A name or an id may come from a body, and is not repeated.
+            // A name or an id may come from a body, so it is not repeated.
             SseError::InvalidTopic(_) => {
                 HttpError::bad_request("a topic has a name of 1 to 256 bytes, without `*`, that does not begin with `helios:`")
                     .with_source(self)

@@ -1,13 +1,13 @@
 //! Text that a client sent in the bytes of a header.
 //!
-//! UTF-8 is read: it is what browsers send an event's id in, and what people write their names in. What is not UTF-8 is
-//! dropped alone, be it one value or one element of a list, so that it takes nothing beside it away. Nothing else reads a
-//! header's bytes: `clippy.toml` forbids it.
+//! Headers are read as UTF-8, because browsers send an event's id in it and people write their names in it. A value, or
+//! an element of a list, that is not UTF-8 is dropped alone, so that the others remain. No other code reads the bytes
+//! of a header, as `clippy.toml` forbids it.
 
 use http::header::{AsHeaderName, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
-/// Returns the text of a header's value, as it is; `None` if it is not UTF-8.
+/// Returns the text of a header's value, unchanged, or `None` if it is not UTF-8.
 ///
 /// ```
 /// use helios_core::text;
@@ -21,7 +21,7 @@ pub fn of(value: &HeaderValue) -> Option<&str> {
     of_bytes(bytes_of(value))
 }
 
-/// Returns the texts of all values of a header, without those that are not UTF-8.
+/// Returns the texts of all values of a header, except those that are not UTF-8.
 ///
 /// ```
 /// use helios_core::text;
@@ -37,8 +37,8 @@ pub fn values(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Ite
     headers.get_all(name).iter().filter_map(of)
 }
 
-/// Returns the elements of the lists in all values of a header, without the blanks around them. An element that is not
-/// UTF-8 keeps its place, as `None`.
+/// Returns the elements of the lists in all values of a header, without surrounding blanks. An element that is not
+/// UTF-8 keeps its place as `None`.
 ///
 /// ```
 /// use helios_core::text;
@@ -58,7 +58,7 @@ pub fn elements(
     values.flat_map(move |value| elements_of(value, separator))
 }
 
-/// Returns the media type that the content type begins with, without its parameters. Its case is as it was sent.
+/// Returns the media type of the content type, without its parameters. Its case is unchanged.
 ///
 /// ```
 /// use helios_core::text;
@@ -73,13 +73,13 @@ pub fn media_type(headers: &HeaderMap) -> Option<&str> {
     elements_of(headers.get(CONTENT_TYPE)?, b';').next()?
 }
 
-/// A byte of ASCII is part of no other character, so to split the bytes is to split the text.
+/// An ASCII byte is never part of another character, so splitting the bytes splits the text.
 fn elements_of(value: &HeaderValue, separator: u8) -> impl Iterator<Item = Option<&str>> {
     let elements = bytes_of(value).split(move |byte| *byte == separator);
     elements.map(|element| of_bytes(element.trim_ascii()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where they are read")]
+#[expect(clippy::disallowed_methods, reason = "only this function reads them")]
 fn bytes_of(value: &HeaderValue) -> &[u8] {
     value.as_bytes()
 }
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Every byte that a header can hold.
+    /// Generates every byte that a header can hold.
     fn byte() -> impl Strategy<Value = u8> {
         any::<u8>().prop_filter("not in a header", |byte| {
             *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
@@ -136,7 +136,7 @@ mod tests {
         #[test]
         fn ascii_is_read_as_http_reads_it(text in "[\t -~]{0,40}") {
             let value = HeaderValue::from_str(&text).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "the reader is compared with it")]
+            #[expect(clippy::disallowed_methods, reason = "the test compares with it")]
             let as_http_does = value.to_str().ok();
             prop_assert_eq!(of(&value), as_http_does);
         }

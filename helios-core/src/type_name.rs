@@ -1,6 +1,7 @@
-//! Names of types for people.
+//! Short names of types, for messages.
 
-/// `a::b::Pool<c::Pg>` as `Pool<Pg>`: paths of the defining crates only obscure the chain.
+/// Shortens `a::b::Pool<c::Pg>` to `Pool<Pg>`. The paths of the defining crates would only make messages harder to
+/// read.
 #[must_use]
 pub fn short_name(name: &str) -> String {
     let mut short = String::new();

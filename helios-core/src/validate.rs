@@ -1,9 +1,9 @@
-//! Validation: what is read whole from a body, the query or the path, and implements [`garde::Validate`], is validated
-//! before the handler gets it.
+//! Validation of values that are read whole from a body, the query or the path. If their type implements
+//! [`garde::Validate`], they are validated before the handler receives them.
 //!
-//! Whether a type implements it is found out as in [`crate::reply`]: the rung on the value is for types that do, the one
-//! on the reference for all others. A type that depends on a type parameter cannot be judged so, because there only its
-//! bounds count: it has to implement [`Validated`].
+//! As in [`crate::reply`], two rungs find out whether a type implements it. The rung on the value is for types that do,
+//! the one on the reference for all others. This does not work for a type that depends on a type parameter, because
+//! only its bounds count there. Such a type has to implement [`Validated`].
 
 use std::marker::PhantomData;
 
@@ -14,10 +14,10 @@ use crate::bounded::bounded;
 use crate::call::Call;
 use crate::error::{Fault, HttpError, LONGEST_DETAIL, LONGEST_EXPECTED, LONGEST_NAME, Location};
 
-/// The most entries of a report that are looked at. No more faults than this fit an answer.
+/// The most entries of a report that are read. No more faults than this fit in a response.
 const MOST_FAULTS: usize = 100;
 
-/// A type that is known to be validated, although it depends on a type parameter.
+/// A type that is known to be validated although it depends on a type parameter.
 #[diagnostic::on_unimplemented(
     message = "whether `{Self}` has to be validated cannot be seen here",
     label = "depends on a type parameter of the controller",
@@ -36,7 +36,7 @@ impl<T: Validate<Context: ValidationContext>> Validated for T {
     }
 }
 
-/// The context of a validation, which is always its default here.
+/// The context of a validation. Helios always uses its default.
 #[diagnostic::on_unimplemented(
     message = "the validation context `{Self}` has no `Default`",
     label = "Helios cannot validate this",
@@ -53,11 +53,11 @@ impl<T: Default> ValidationContext for T {}
     label = "Helios cannot validate what is in it"
 )]
 pub trait Whole {
-    /// The type of its value.
+    /// The type of the argument's value.
     type Inner;
     /// The part of the request.
     const LOCATION: Location;
-    /// Returns its value, if it could be bound.
+    /// Returns the argument's value, if it could be bound.
     fn inner(&self) -> Option<&Self::Inner>;
 }
 
@@ -83,7 +83,7 @@ whole! {
     Path Path
 }
 
-/// axum-core binds a `Result` of every extractor; what is invalid is refused all the same.
+/// axum-core binds a `Result` of every extractor. An invalid value is refused all the same.
 impl<W: Whole, E> Whole for Result<W, E> {
     type Inner = W::Inner;
     const LOCATION: Location = W::LOCATION;
@@ -103,7 +103,7 @@ impl<W: Whole> Whole for Option<W> {
     }
 }
 
-/// Validates an argument that was bound at `body` or `argument`, if its type is one that is.
+/// Validates an argument that was bound at `body` or `argument`, if its type is validated.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __validated {
@@ -120,24 +120,24 @@ macro_rules! __validated {
     }};
 }
 
-/// Brings the rungs for `#[body]` into scope without a name.
+/// Imports the rungs for `#[body]` without a name.
 #[doc(hidden)]
 pub mod body {
     pub use super::rungs::{CheckBody as _, CheckNothing as _};
 }
 
-/// Brings the rungs for an argument without an attribute into scope without a name.
+/// Imports the rungs for an argument without an attribute, without a name.
 #[doc(hidden)]
 pub mod argument {
     pub use super::rungs::{CheckNothing as _, CheckWhole as _};
 }
 
-/// Carries a type, for choosing a rung.
+/// Carries a type, to select a rung.
 #[doc(hidden)]
 pub struct Subject<T>(PhantomData<fn(T)>);
 
 impl<T> Subject<T> {
-    /// That of a value.
+    /// Returns the subject for the type of a value.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
     }
@@ -191,7 +191,7 @@ mod rungs {
     }
 }
 
-/// Brings the rungs for whether a type is validated into scope without a name. They are chosen on `&Shape<T>`.
+/// Imports the rungs for whether a type is validated, without a name. They are selected on `&Shape<T>`.
 #[cfg(feature = "openapi")]
 #[doc(hidden)]
 pub mod judged {
@@ -244,7 +244,7 @@ pub fn validated_whole<W: Whole<Inner: Validated>>(call: &mut Call, bound: Optio
     passed(call, bound, refusal)
 }
 
-/// Notes a refusal, or passes the value.
+/// Notes a refusal, or returns the value.
 #[doc(hidden)]
 pub fn passed<T>(call: &mut Call, bound: Option<T>, refusal: Option<HttpError>) -> Option<T> {
     match refusal {
@@ -256,7 +256,7 @@ pub fn passed<T>(call: &mut Call, bound: Option<T>, refusal: Option<HttpError>) 
     }
 }
 
-/// 422 with a fault for each entry of the report, as far as they fit.
+/// Returns a 422 with a fault for each entry of the report, as far as they fit.
 fn refusal(location: Location, report: Result<(), Report>) -> Option<HttpError> {
     let report = report.err()?.into_inner();
     let faults = report.iter().take(MOST_FAULTS).map(|(path, error)| {

@@ -1,4 +1,4 @@
-//! The hub's rules against a model that keeps everything.
+//! Tests of the hub's rules against a model that keeps everything.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,9 +22,9 @@ const TOPICS: usize = 4;
 struct Topic {
     name: usize,
     ring: Rc<RefCell<Ring>>,
-    /// How often it has changed for its readers.
+    /// Counts the changes of the topic, which wake its readers.
     round: Rc<Cell<u64>>,
-    /// Since when this reader waits.
+    /// The round since which this reader waits.
     waits_since: Option<u64>,
 }
 
@@ -66,11 +66,11 @@ impl TopicRing for Topic {
     }
 }
 
-/// Where a topic is to begin.
+/// The place where a topic begins.
 #[derive(Clone, Copy, Debug)]
 enum From {
     Live,
-    /// After the number that is so far back.
+    /// After the number that is this far behind the head.
     Back(u64),
     Last(usize),
     Earliest,
@@ -85,7 +85,7 @@ fn from() -> impl Strategy<Value = From> {
     ]
 }
 
-/// What happens to the hub.
+/// A step of the test.
 #[derive(Clone, Debug)]
 enum Step {
     Publish {
@@ -115,22 +115,22 @@ enum Step {
     Read {
         client: usize,
     },
-    /// The connection breaks behind so many events of what is read, and the client comes back.
+    /// The connection breaks after this many events of the next frame, and the client reconnects.
     Reconnect {
         client: usize,
         events: usize,
-        /// It has forgotten its id.
+        /// Whether the client has forgotten its id.
         fresh: bool,
-        /// Where each topic is to begin, if not where the client has left off.
+        /// The place where each topic begins, for a client without an id.
         replays: Vec<From>,
-        /// What is published to before each of its topics is joined.
+        /// The topics that get an event after each of the client's topics is joined.
         meanwhile: Vec<usize>,
     },
     /// The hook of a fresh client sends a part of its snapshot.
     Snapshot {
         client: usize,
     },
-    /// The hook is done.
+    /// The hook has returned.
     Answered {
         client: usize,
     },
@@ -138,7 +138,7 @@ enum Step {
         topic: usize,
         with_event: bool,
     },
-    /// Memory is short: the oldest event goes.
+    /// Memory is short, so the oldest event is dropped.
     DropOldest {
         topic: usize,
     },
@@ -216,12 +216,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An event that a client is to be given.
+/// An event that a client has to receive.
 #[derive(Clone, Debug)]
 struct Promise {
     seq: u64,
     topic: usize,
-    /// Asked for although something later had been written: it is not resumed.
+    /// Requested after a later event had been written. The client does not resume it.
     late: bool,
     debt: Debt,
 }
@@ -230,7 +230,7 @@ struct Promise {
 enum Debt {
     /// It has to come.
     Owed,
-    /// It may not come, and then the client has to be told.
+    /// It may not come, and then the client has to learn of that.
     Skipped,
     /// It may not come, and the client knows.
     Told,
@@ -239,41 +239,41 @@ enum Debt {
 struct Client {
     id: ClientId,
     reader: Subscriber<Topic>,
-    /// What it has to be given, in this order.
+    /// The events that the client has to receive, in this order.
     owed: Vec<Promise>,
-    /// The last id that it was given.
+    /// The last id that the client received.
     last: u64,
-    /// It has no id yet: it is given its first one with the reset of what it misses.
+    /// The client has no id yet. It receives its first one with the reset for the events that it misses.
     without_id: bool,
-    /// A snapshot comes before its position, and nothing published does.
+    /// The client waits for its position, which comes behind its snapshot and before any published event.
     awaits_position: bool,
-    /// It was ended before its snapshot was through.
+    /// The stream ended before the snapshot was complete.
     is_cut_short: bool,
-    /// The parts of its snapshot that were sent, and that it has read.
+    /// The parts of the snapshot that were sent, and those that the client has read.
     sent: u64,
     shown: u64,
-    /// Up to where it may be past events that it was not given: they were for everyone else, or a private event came
-    /// behind them.
+    /// The number up to which the client may have skipped events. They excluded it, or a private event came behind
+    /// them.
     spared: u64,
     privates: u64,
     privates_read: u64,
-    /// Another epoch has begun, and it has not read so yet.
+    /// Another epoch has begun, and the client has not read a reset yet.
     is_to_be_told: bool,
-    /// The last id that it was given is of an epoch before: it is fresh when it comes back.
+    /// The client's last id belongs to an earlier epoch, so the client is fresh when it reconnects.
     is_of_before: bool,
     ended: bool,
-    /// The topics that it left when it was ended.
+    /// The topics that the client left when it ended.
     left: Vec<usize>,
 }
 
 /// A topic that was joined before the client began to read.
 struct Joined {
     head: u64,
-    /// Where it begins if nothing else is asked for.
+    /// The number after which it begins without a replay.
     begins_at: u64,
-    /// Where it was asked to begin, whether it can or not.
+    /// The number after which the requested replay begins, whether or not that is possible.
     asked: Option<u64>,
-    /// Where it was asked to begin, and can.
+    /// The number after which the requested replay begins, if that is possible.
     reached: Option<u64>,
 }
 
@@ -287,7 +287,7 @@ struct World {
     finished: [Option<(u64, bool)>; TOPICS],
     log: BTreeMap<u64, (usize, Option<ClientId>)>,
     clients: Vec<Client>,
-    /// Whether a client that has no id is sent a snapshot.
+    /// Whether each client receives a snapshot when it has no id.
     snapshots: [bool; CLIENTS],
     connections: u8,
 }
@@ -347,7 +347,7 @@ impl World {
         }
     }
 
-    /// Clients in the topic are owed the newest event.
+    /// Adds the newest event to the expectations of the clients in the topic.
     fn published(&mut self, topic: usize, except: Option<ClientId>) {
         self.log.insert(self.head, (topic, except));
         let promise = Promise {
@@ -367,8 +367,8 @@ impl World {
         }
     }
 
-    /// Where a client that joins this topic now begins, whatever it asks for: at the head, or right before the last event if
-    /// that is held. `Err` if it is gone.
+    /// Returns the number after which a client that joins this topic now begins without a replay: the head or, if the
+    /// last event is still held, the number before it. Returns `Err` if the last event was dropped.
     fn begins_at(&self, topic: usize) -> Result<u64, u64> {
         let floor = self.topics[topic].with(|ring| ring.floor());
         match self.finished[topic] {
@@ -378,7 +378,8 @@ impl World {
         }
     }
 
-    /// Asks a topic to begin there. Gives the number behind which it is to, if that is not the head; `Err` if it cannot.
+    /// Requests a replay. Returns the number after which it begins, if that is not the head, or `Err` if that is not
+    /// possible.
     fn replay(
         &self,
         subscription: &mut Subscription<Topic>,
@@ -409,7 +410,7 @@ impl World {
             }
         };
         begins_at?;
-        // Nothing that is not held is asked for.
+        // The other replays request only events that are held.
         let topic = &subscription.topic;
         let floor = topic.with(|ring| ring.floor());
         let held = self.log.range(floor + 1..).rev();
@@ -423,7 +424,7 @@ impl World {
         let reached = self.replay(&mut subscription, from);
         let asked = match reached {
             Ok(from) => from,
-            // It is owed all of it, and is told what it misses.
+            // The client expects all of these events, and learns that some are missing.
             Err(from) => Some(from).filter(|from| *from < self.head),
         };
         let joined = Joined {
@@ -435,8 +436,8 @@ impl World {
         (subscription, joined)
     }
 
-    /// A new connection in these topics, each from where it is to begin. The client has seen everything up to `last`. One that
-    /// has seen nothing may be sent a snapshot.
+    /// Opens a connection to these topics, each with its replay. The client has seen everything up to `last`. A client
+    /// that has seen nothing may receive a snapshot.
     fn connect(
         &mut self,
         topics: &[(usize, From)],
@@ -463,7 +464,7 @@ impl World {
         for (place, (topic, _)) in topics.iter().enumerate() {
             let join = &joins[place];
             let begins = last.or(join.asked).unwrap_or(live.min(join.begins_at));
-            // What is missed ends where the topic begins then.
+            // The missed events end where the topic begins in that case.
             let missed = start.missed.iter().any(|(of, _)| *of == place);
             let reached = join.reached.filter(|_| last.is_some());
             let missed_to = missed.then(|| reached.unwrap_or(join.begins_at));
@@ -506,7 +507,7 @@ impl World {
         self.read_events(client, usize::MAX)
     }
 
-    /// Reads a frame, of which so many events reach the client.
+    /// Reads a frame, of which this many events reach the client.
     fn read_events(&mut self, client: usize, events: usize) -> Result<(), TestCaseError> {
         let head = self.head;
         let finished = self.finished;
@@ -524,7 +525,7 @@ impl World {
         match gathered {
             Ok(()) => {
                 let owed = client.owed.iter().find(|next| next.debt == Debt::Owed);
-                // What it has left it resumes.
+                // It resumes the topics that it has left.
                 let all = client.reader.has_read_all() && client.left.is_empty();
                 prop_assert!(!all || owed.is_none(), "not read: {owed:?}");
             }
@@ -636,7 +637,7 @@ impl World {
         reader.owed.sort_by_key(|promise| promise.seq);
     }
 
-    /// The client comes back with the last id that it was given, as one does whose connection broke.
+    /// Reconnects with the last id that the client received, as after a broken connection.
     fn reconnect(
         &mut self,
         client: usize,
@@ -664,7 +665,7 @@ impl World {
         Ok(())
     }
 
-    /// An unused topic disappears with its history.
+    /// Removes an unused topic together with its history.
     fn forget(&mut self, topic: usize) {
         let used = |client: &Client| client.reader.topics().any(|log| log.name == topic);
         if self.clients.iter().any(used) {
@@ -683,7 +684,7 @@ impl World {
 }
 
 impl Client {
-    /// As the runtime does it: nothing of before is owed, but for private events.
+    /// Enters another epoch, as the runtime does. Only private events from before are still expected.
     fn go_over(&mut self, epoch: u64, head: u64) {
         self.owed.clear();
         (self.spared, self.is_of_before) = (0, true);
@@ -717,7 +718,7 @@ impl Client {
         self.reader.outbox.push(head, event.into(), false).unwrap();
     }
 
-    /// As the runtime does it: where a snapshot is to come, the position comes behind it.
+    /// Begins a stream, as the runtime does. If there is a snapshot, the position comes behind it.
     fn begin(&mut self, start: &Start, with_snapshot: bool) {
         let mut first = Vec::new();
         if with_snapshot {
@@ -743,7 +744,7 @@ impl Client {
 
     fn end(&mut self, head: u64) {
         if let Some(at) = self.reader.paused_at() {
-            // Without an id it is fresh again, and all it is owed is another snapshot.
+            // Without an id the client is fresh again, and its next connection gets another snapshot.
             self.owed.retain(|promise| promise.seq <= at);
             self.is_cut_short = true;
         }
@@ -751,14 +752,14 @@ impl Client {
         self.ended = true;
     }
 
-    /// Drops what is oldest and what is gone, and tells so.
+    /// Drops the oldest events and reports that, together with events dropped before, in a reset.
     fn skip(&mut self) {
         let keep = Backlog {
             events: 2,
             bytes: u64::MAX,
         };
         if self.ended {
-            // It resumes the rest.
+            // The client resumes the rest.
             let topics: Vec<_> = self.reader.abandon().collect();
             self.left.extend(topics.iter().map(|topic| topic.name));
             return;
@@ -777,13 +778,13 @@ impl Client {
         self.reset();
     }
 
-    /// As the runtime does it: before all that is still to be read.
+    /// Queues a reset before all events that are left to read, as the runtime does.
     fn reset(&mut self) {
         let at = self.reader.position();
         self.reader.push_control(at, "data: reset\n\n".into());
     }
 
-    /// No reader is told that it is over while it is owed something, or is in a topic that is not finished.
+    /// Checks that no reader counts as finished while an event is left for it or one of its topics is not finished.
     fn check_over(&self, finished: [Option<(u64, bool)>; TOPICS]) -> Result<(), TestCaseError> {
         if !self.reader.has_finished(|_| true) {
             return Ok(());
@@ -791,11 +792,11 @@ impl Client {
         let mut topics = self.reader.topics();
         prop_assert!(topics.all(|log| finished[log.name].is_some()));
         let owed = self.owed.iter().find(|next| next.debt == Debt::Owed);
-        prop_assert!(owed.is_none(), "over before {owed:?}");
+        prop_assert!(owed.is_none(), "finished before {owed:?}");
         Ok(())
     }
 
-    /// It reads that events are missing.
+    /// Notes that the client has read of missing events.
     fn told(&mut self) {
         self.without_id = self.awaits_position;
         for promise in &mut self.owed {
@@ -805,7 +806,7 @@ impl Client {
         }
     }
 
-    /// A private event comes in the order in which it was sent, behind what was published before.
+    /// Checks that private events arrive in the order in which they were sent, behind events published before.
     fn check_private(&mut self, private: &str) -> Result<(), TestCaseError> {
         let (n, after) = private.split_once(" after ").unwrap();
         self.privates_read += 1;
@@ -824,7 +825,8 @@ impl Client {
         Ok(())
     }
 
-    /// Public events are the next that are owed; private ones come after what was published before them.
+    /// Checks that public events are the next ones expected, and that private events follow those published before
+    /// them.
     fn check(&mut self, events: &[(Option<u64>, String)]) -> Result<(), TestCaseError> {
         for (id, data) in events {
             self.is_of_before &= id.is_none();
@@ -860,7 +862,7 @@ impl Client {
             let (seq, _) = data.split_once(':').unwrap();
             let seq: u64 = seq.parse().unwrap();
             let place = self.owed.iter().position(|promise| promise.seq == seq);
-            prop_assert!(place.is_some(), "{seq} was not owed");
+            prop_assert!(place.is_some(), "{seq} was not expected");
             let passed: Vec<_> = self.owed.drain(..=place.unwrap()).collect();
             let is_late = passed.last().is_some_and(|promise| promise.late);
             prop_assert!(
@@ -872,7 +874,7 @@ impl Client {
                 due.is_none_or(|due| due.seq == seq),
                 "{seq} came before {due:?}"
             );
-            // An id never goes backwards; only what comes late has none.
+            // An id never goes back, and only late events have none.
             match id {
                 Some(id) => prop_assert!(*id == seq && seq > self.last),
                 None => prop_assert!(seq <= self.last.max(self.spared)),
@@ -883,7 +885,7 @@ impl Client {
     }
 }
 
-/// Ids and data of the events of a frame.
+/// Returns the ids and the data of the events in a frame.
 fn frame_events(frame: Frame) -> Vec<(Option<u64>, String)> {
     let text = String::from_utf8(frame.into_bytes().to_vec()).unwrap();
     let blocks = text.split_terminator("\n\n");
@@ -903,8 +905,8 @@ fn frame_events(frame: Frame) -> Vec<(Option<u64>, String)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens, a reader is given what it is owed, once and in order, and when nothing holds it back,
-    /// all of it.
+    /// In every case a reader receives the events due to it, once and in order. When nothing holds it back, it receives
+    /// all of them.
     #[test]
     fn a_reader_is_given_exactly_what_it_is_owed(
         steps in proptest::collection::vec(step(), 1..120),
@@ -925,7 +927,7 @@ proptest! {
                 world.read(client)?;
             }
             let client = &world.clients[client];
-            // Every reader of topics that are all finished and read is told.
+            // Every reader whose topics are all finished and read learns that.
             let mut topics = client.reader.topics().peekable();
             let is_over = topics.peek().is_some()
                 && topics.all(|log| world.finished[log.name].is_some());
@@ -933,10 +935,10 @@ proptest! {
             prop_assert!(over == is_over || client.ended, "over: {over}, should be: {is_over}");
             let resumes = !client.left.is_empty();
             let due = client.owed.iter().find(|promise| promise.debt != Debt::Told);
-            prop_assert!(resumes || due.is_none(), "neither given nor told: {due:?}");
+            prop_assert!(resumes || due.is_none(), "neither received nor reset: {due:?}");
             prop_assert_eq!(client.privates_read, client.privates);
             prop_assert!(client.ended || !client.awaits_position, "no position");
-            prop_assert!(!client.is_to_be_told, "not told of an epoch");
+            prop_assert!(!client.is_to_be_told, "no reset for a new epoch");
         }
     }
 }

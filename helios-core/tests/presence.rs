@@ -1,4 +1,5 @@
-//! The table of members against nodes that die, sleep and wake up: what is told agrees with who is there.
+//! Tests of the table of members with nodes that die, sleep and wake up. The published changes must agree with the
+//! members in the end.
 
 #![allow(clippy::unwrap_used)]
 
@@ -41,7 +42,7 @@ fn is_left(change: &MemberChange, lost: bool) -> bool {
 }
 
 #[test]
-fn a_member_on_two_nodes_joins_once_and_leaves_with_the_last_row() {
+fn a_member_on_two_nodes_leaves_with_its_last_row() {
     let (mut table, now) = (Table::new(0), secs(1));
     let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
     let joined = put(&mut table, now, one, "ann").unwrap();
@@ -67,7 +68,7 @@ fn a_member_that_comes_back_in_the_grace_changes_nothing() {
 }
 
 #[test]
-fn a_row_of_a_dead_lease_is_unconfirmed_and_then_lost_once() {
+fn a_row_of_a_dead_lease_is_lost_once() {
     let (mut table, now) = (Table::new(0), secs(1));
     let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
     let joined = put(&mut table, now, one, "ann").unwrap();
@@ -88,7 +89,7 @@ fn a_row_of_a_dead_lease_is_unconfirmed_and_then_lost_once() {
 }
 
 #[test]
-fn a_node_that_slept_removes_no_row_of_its_later_self() {
+fn a_node_that_slept_keeps_its_later_rows() {
     let (mut table, now) = (Table::new(0), secs(1));
     let old = lease(&mut table, now, 0);
     let joined = put(&mut table, now, old, "ann").unwrap();
@@ -109,7 +110,7 @@ fn a_node_that_slept_removes_no_row_of_its_later_self() {
 }
 
 #[test]
-fn a_teller_that_dies_before_its_word_is_replaced_with_the_same_change() {
+fn the_change_of_a_dead_teller_is_handed_out_again() {
     let (mut table, now) = (Table::new(0), secs(1));
     let (one, two) = (lease(&mut table, now, 0), lease(&mut table, now, 1));
     let joined = put(&mut table, now, one, "ann").unwrap();
@@ -136,7 +137,7 @@ fn a_change_whose_answer_was_lost_is_handed_out_again() {
 }
 
 #[test]
-fn a_member_of_before_comes_back_in_silence_or_is_lost() {
+fn a_restored_member_comes_back_in_silence_or_is_lost() {
     let (mut table, now) = (Table::new(0), secs(1_000));
     for key in ["ann", "bob"] {
         table.restore(now, (TOPIC, key, "null"), secs(7), LEASE);
@@ -166,14 +167,14 @@ fn a_topic_takes_no_more_members_than_it_may_have() {
 enum Step {
     Put(usize, usize, u8),
     Remove(usize, usize, bool),
-    /// Publishes what is to be told, and says so.
+    /// Publishes a pending change and reports it.
     Tell(usize),
-    /// Publishes it, and is interrupted.
+    /// Publishes a pending change, but is interrupted before the report.
     Publish(usize),
     Renew(usize),
     Reap(usize),
     Die(usize),
-    /// Answers are lost on their way.
+    /// Loses answers on their way.
     Lose(usize),
     Pass(u64),
 }
@@ -197,7 +198,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Default)]
 struct Node {
     lease: Option<Lease>,
-    /// Whom it has, as it believes.
+    /// The members that the node believes to have.
     here: BTreeMap<usize, u8>,
     untold: Vec<MemberChange>,
 }
@@ -207,9 +208,9 @@ struct World {
     table: Table,
     now: Duration,
     nodes: [Node; NODES],
-    /// Versions that were published.
+    /// The versions that were published.
     published: BTreeSet<u64>,
-    /// What a client knows that has read all events.
+    /// The members known to a client that has read all events.
     seen: BTreeMap<String, String>,
 }
 
@@ -228,7 +229,7 @@ impl World {
         }
     }
 
-    /// A node is handed what it is to tell, some of it again.
+    /// Hands changes to a node, some of them again.
     fn owe(&mut self, n: usize, changes: impl IntoIterator<Item = MemberChange>) {
         let untold = &mut self.nodes[n].untold;
         for change in changes {
@@ -250,7 +251,7 @@ impl World {
         {
             PutAnswer::Kept(change) => self.owe(n, change),
             PutAnswer::TooMany => panic!(),
-            // A lost lease is made anew, and with it what is here.
+            // A renewal gets another lease and puts all rows again.
             _ => {}
         }
     }
@@ -266,7 +267,7 @@ impl World {
         }
     }
 
-    /// Publishes an event once, and checks that it is a change of what readers know.
+    /// Publishes an event once, and checks that it changes what readers know.
     fn publish(&mut self, change: &MemberChange) {
         if !self.published.insert(change.version) {
             return;
@@ -309,14 +310,14 @@ impl World {
                     self.owe(n, changes);
                 }
             }
-            // Another process takes its place: a lease of its own, and nobody there.
+            // Another process takes the node's place, with its own lease and without members.
             Step::Die(n) => self.nodes[n] = Node::default(),
             Step::Lose(n) => self.nodes[n].untold.clear(),
             Step::Pass(seconds) => self.now += secs(seconds),
         }
     }
 
-    /// All live nodes do what they should, until all that is over is told.
+    /// Lets all live nodes work until every pending change is published.
     fn settle(&mut self) {
         for _ in 0..12 {
             self.now += RENEWAL;
@@ -333,7 +334,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn what_is_told_agrees_with_who_is_there_when_all_has_settled(steps in steps()) {
+    fn published_changes_agree_with_the_members_in_the_end(steps in steps()) {
         let mut world = World { now: secs(1_000), ..World::default() };
         for step in steps {
             world.step(step);

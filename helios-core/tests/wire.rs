@@ -1,4 +1,4 @@
-//! Encoder and decoder against each other, and the decoder against a naive reading of the specification.
+//! Tests encoder and decoder against each other, and the decoder against a naive reading of the specification.
 
 use std::mem;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
 
-/// Everything a client can observe: the items, the last event id, the reconnection time.
+/// Everything that a client can observe: the items, the last event id and the reconnection time.
 type Observed = (Vec<Decoded>, String, Option<Duration>);
 
 fn observe<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Observed {
@@ -36,7 +36,7 @@ fn text() -> impl Strategy<Value = String> {
     vec(char, 0..12).prop_map(String::from_iter)
 }
 
-/// Mostly legal, or nearly every event would be refused.
+/// Mostly legal names and ids, because an illegal one makes the whole event invalid.
 fn name_or_id() -> impl Strategy<Value = String> {
     prop_oneof![
         1 => text(),
@@ -90,7 +90,7 @@ fn stream_bytes() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Cuts `bytes` into chunks of the given sizes, over and over; sizes of 0 give empty chunks.
+/// Cuts `bytes` into chunks of the given sizes, which are repeated. A size of 0 gives an empty chunk.
 fn cut<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     let mut chunks = Vec::new();
     for size in sizes {
@@ -102,7 +102,7 @@ fn cut<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     chunks
 }
 
-// What an event must look like on the other side
+// The event that a client should decode
 
 impl Fields {
     fn event(&self) -> SseEvent {
@@ -172,14 +172,14 @@ fn normal(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-// The specification, read naively over the whole stream
+// The specification, followed naively over the whole stream
 
 /// WHATWG HTML section 9.2.6, paragraph by paragraph.
 fn reference(bytes: &[u8]) -> Observed {
     let stream = String::from_utf8_lossy(bytes);
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(&stream);
     let mut lines: Vec<String> = normal(stream).split('\n').map(String::from).collect();
-    lines.pop(); // what no line end follows is not a line
+    lines.pop(); // text without a line end is not a line
 
     let (mut items, mut last_event_id, mut reconnection_time) = (vec![], String::new(), None);
     let mut has_own_id = false;
@@ -297,7 +297,7 @@ fn feeding_byte_by_byte_takes_linear_time() {
     let id = "i".repeat(1_000_000);
     decoder.feed(format!("id: {id}\n").as_bytes()).unwrap();
     for _ in 0..50_000 {
-        decoder.feed(b"data\n\n").unwrap(); // would copy 50 GB if each kept its own id
+        decoder.feed(b"data\n\n").unwrap(); // this would copy 50 GB if each event kept its own id
     }
     let data = b"data: ".iter().chain([b'x'; 1_000_000].iter());
     for byte in data {

@@ -1,11 +1,11 @@
-//! Why an event log does not start.
+//! The errors that keep an event log from starting.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Says why an event log does not start. It is the source of the error that keeps the app from starting.
+/// The reason why an event log does not start. It is the source of the error that keeps the app from starting.
 ///
 /// ```
 /// use helios::log::LogError;
@@ -16,21 +16,21 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The folder cannot be used: it may not be written, the disk is full or fails.
+    /// The folder cannot be used, because it is not writable, or the disk is full or failing.
     #[error("the event log's folder `{}` cannot be used{}", path.display(), advice(source))]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Another process holds the folder, and has not ended in time.
+    /// Another process holds the folder and has not ended in time.
     #[error("another process holds the event log's folder `{}`, and has not ended within {waited:?}: \
         stop it, give each process a folder of its own, or wait for longer (`Log::wait_for`)", path.display())]
     Held {
         /// The folder.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the log waited for it.
         waited: Duration,
     },
     /// A newer version has written the folder.
@@ -44,7 +44,7 @@ pub enum LogError {
     },
 }
 
-/// What to do about an error of the system, where that is known.
+/// Returns what to do about an error of the system, if that is known.
 fn advice(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
         OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull,
@@ -56,7 +56,7 @@ fn advice(error: &io::Error) -> &'static str {
         }
         OutOfMemory => ": give the process more memory, and start again",
         ResourceBusy => ": another event log of this process has it; name another folder",
-        // No file could be opened any more, in the process or the machine.
+        // The process or the machine cannot open any more files.
         _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
             ": raise the limit of open files, and start again"
         }
@@ -64,7 +64,7 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// An error as a text, with what has caused it.
+/// Returns an error as a text, with its causes.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();

@@ -1,7 +1,8 @@
-//! The folder: its lock, and a small file beside the store that says how far the store has come.
+//! The folder with its lock, and a small file beside the store that records how far the store has come.
 //!
-//! A store whose newest file was cut comes back shorter and says nothing. So how far it has come is written down beside it,
-//! after each commit and before anybody is told of it: two places in one file, written in turn, each with a checksum.
+//! A store whose newest file was cut comes back shorter without any sign of it. So its newest number is recorded beside
+//! it, after each commit and before any client sees the events. One file has two places, written in turn, each with a
+//! checksum.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 use crate::error::LogError;
 use crate::store::{numbers, pack};
 
-/// The version of all that is in the folder.
+/// The version of the format of everything in the folder.
 const VERSION: u64 = 1;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"HELIOLOG");
 
-/// Where the places of the file begin: in sectors of their own.
+/// The offsets of the two places in the file, in different sectors.
 const PLACES: [u64; 2] = [0, 4096];
 
 const LENGTH: usize = 10 * 8;
@@ -25,22 +26,22 @@ const LENGTH: usize = 10 * 8;
 /// How often the lock is tried.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The boot of the machine; zero if it is not known.
+/// The boot of the machine, or zero if it is not known.
 pub(crate) type Boot = u128;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) epoch: u64,
     pub(crate) newest: u64,
     pub(crate) boot: Boot,
-    /// Which lock file it is: one that was copied is another.
+    /// The identity of the lock file. A copy has another one.
     pub(crate) lock: [u64; 2],
-    /// The last process has ended well, and has brought all to the disk.
+    /// Whether the last process shut down cleanly and synced everything to the disk.
     pub(crate) ended: bool,
-    /// Everything was on the disk before anybody was told.
+    /// Whether everything was synced to the disk before any client saw it.
     pub(crate) always: bool,
-    /// The last process could not write: nobody knows what is on the disk.
+    /// Whether the last process could not write, so that the content of the disk is unknown.
     pub(crate) failed: bool,
 }
 
@@ -55,7 +56,7 @@ impl Mark {
         let mut packed = pack(&[MAGIC, version, turn, self.epoch, self.newest], &[]);
         packed.extend(self.boot.to_be_bytes());
         packed.extend(pack(&[self.lock[0], self.lock[1]], &[]));
-        // The flags share eight bytes with the checksum's upper half: one of 56 bits is enough.
+        // The flags share eight bytes with the checksum, whose lower 56 bits are enough.
         let sum = checksum(&packed, flags) << 8 >> 8;
         packed.extend((flags << 56 | sum).to_be_bytes());
         packed
@@ -66,7 +67,7 @@ impl Mark {
         std::fs::write(folder.join("state"), Self::default().pack_as(version, 1)).unwrap();
     }
 
-    /// The place's turn and what it says.
+    /// Returns the turn of a place, and its content.
     fn unpack(packed: &[u8]) -> Result<(u64, Self), Unreadable> {
         let read = |_| Unreadable::Damaged;
         let ([magic, version, turn, epoch, newest], rest) = numbers(packed).map_err(read)?;
@@ -92,24 +93,24 @@ impl Mark {
     }
 }
 
-/// Why a place says nothing.
+/// The reason why a place cannot be read.
 enum Unreadable {
     Damaged,
     Newer(u64),
 }
 
-/// FNV-1a: no change of a single byte goes unnoticed.
+/// FNV-1a, which notices every change of a single byte.
 pub(crate) fn checksum(bytes: &[u8], more: u64) -> u64 {
     let more = more.to_be_bytes();
     let all = bytes.iter().chain(&more);
     let sum = all.fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    // The upper bits are left out where there is no room for them.
+    // Folds the upper bits in, for places that have no room for them.
     sum ^ sum >> 56
 }
 
-/// The folder, as long as this process holds it.
+/// The folder, for as long as this process holds it.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -120,7 +121,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder, as soon as no other process holds it. Gives `None` when `is_wanted` says so.
+    /// Opens the folder as soon as no other process holds it. Returns `None` if `is_wanted` returns false meanwhile.
     pub(crate) fn open(
         path: &Path,
         wait_for: Duration,
@@ -174,7 +175,7 @@ impl Folder {
         self.path.join("store")
     }
 
-    /// What is to be made good before the store is used, see [`crate::full`].
+    /// Returns the path of the changes to be made before the store is used, see [`crate::full`].
     pub(crate) fn amends(&self) -> PathBuf {
         self.path.join("amends")
     }
@@ -183,12 +184,12 @@ impl Folder {
         &self.path
     }
 
-    /// Which lock file it is.
+    /// Returns the identity of the lock file.
     pub(crate) fn lock(&self) -> [u64; 2] {
         self.lock
     }
 
-    /// What was written last; `None` if there is nothing that can be read.
+    /// Returns the newest mark, or `None` if none can be read.
     pub(crate) fn mark(&mut self) -> Result<Option<Mark>, LogError> {
         let mut found = None;
         for place in PLACES {
@@ -209,7 +210,7 @@ impl Folder {
         Ok(found)
     }
 
-    /// Writes down how far the store has come. It survives the process, and after [`sync`](Self::sync) the machine.
+    /// Records how far the store has come. The mark survives the process and, after [`sync`](Self::sync), the machine.
     pub(crate) fn set_mark(&mut self, mark: &Mark) -> io::Result<()> {
         self.turn += 1;
         let place = PLACES[usize::from(self.turn % 2 == 1)];
@@ -220,7 +221,8 @@ impl Folder {
         self.marks.sync_data()
     }
 
-    /// Writes down that nobody knows what is on the disk. If not even that can be written, the file goes: without it, all are told too.
+    /// Records that the content of the disk is unknown. If not even that can be written, removes the file, because
+    /// without it all clients are reset too.
     pub(crate) fn set_failed(&mut self, mark: &Mark) {
         let mark = Mark {
             failed: true,
@@ -235,18 +237,18 @@ impl Folder {
         }
     }
 
-    /// Brings to the disk which files there are.
+    /// Syncs the list of the folder's files to the disk.
     pub(crate) fn sync_entries(&self) -> io::Result<()> {
         sync_folder(&self.path)
     }
 
-    /// Moves what is in the way of a new store aside, and says where it is.
+    /// Moves a store aside to make way for a new one, and returns its new path.
     pub(crate) fn set_aside(&self) -> Result<PathBuf, LogError> {
         let free = (1..).map(|n| self.path.join(format!("damaged-{n}")));
         let mut free = free.filter(|path| !path.exists());
         // There is always a free name.
         let aside = free.next().unwrap_or_default();
-        // They were for that store, and would change what the new one holds. So they go first.
+        // The amends were for that store, and would change the new one. So they are removed first.
         match std::fs::remove_file(self.amends()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(self.failed(error));
@@ -266,7 +268,7 @@ impl Folder {
     }
 }
 
-/// Makes a folder where there is none, and brings to the disk that it is there.
+/// Creates a folder if there is none, and syncs its parent to the disk.
 fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -287,20 +289,20 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Elsewhere, a folder cannot be opened as a file.
+/// On other systems, a folder cannot be opened as a file.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The boot of this machine; zero where that is not known.
+/// Returns the boot of this machine, or zero if it is not known.
 pub(crate) fn boot() -> Boot {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     let digits: String = id.unwrap_or_default().trim().replace('-', "");
     Boot::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
-/// Tells a file from a copy of it.
+/// Returns the identity of a file, which distinguishes it from a copy.
 #[cfg(unix)]
 fn identity(file: &File) -> io::Result<[u64; 2]> {
     use std::os::unix::fs::MetadataExt;
@@ -328,7 +330,7 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// Reads what there is, and says how much.
+/// Reads as many bytes as there are, and returns how many.
 fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     use std::io::{Read, Seek, SeekFrom};
     file.seek(SeekFrom::Start(at))?;
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_mark_is_read_and_one_that_is_damaged_leaves_the_one_before() {
+    fn the_newest_mark_that_is_not_damaged_is_read() {
         let path = tempfile::tempdir().unwrap();
         let mut folder = open(path.path());
         assert_eq!(folder.mark().unwrap(), None);
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_held_is_waited_for_and_then_an_error() {
+    fn a_held_folder_is_waited_for_and_then_an_error() {
         let path = tempfile::tempdir().unwrap();
         let held = open(path.path());
         let wait = Duration::from_millis(120);
@@ -408,7 +410,7 @@ mod tests {
         folder.set_failed(&mark(2));
         let found = folder.mark().unwrap().unwrap();
         assert!(found.failed && !found.ended && found.newest == 2);
-        // It cannot be written.
+        // The file cannot be written.
         folder.marks = File::open(path.path().join("state")).unwrap();
         folder.set_failed(&mark(3));
         drop(folder);
@@ -416,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_set_aside_without_the_amends_that_were_for_it() {
+    fn a_store_is_set_aside_without_its_amends() {
         let path = tempfile::tempdir().unwrap();
         let folder = open(path.path());
         for n in 1..=2 {

@@ -1,8 +1,9 @@
-//! A full disk: nothing is published, what is there can be read, and it goes on when there is room.
+//! Handling of a full disk. Nothing is published, history can be read, and publishing continues when there is room.
 //!
-//! A store that could not write takes nothing more until it is opened anew. Part of what it could not write may wait in its
-//! memory, and reach the file when the store is closed, after publishers were told that nothing was published. So what takes
-//! it back is written down before, as amends, and is carried out when the store is open again, be it in the next process.
+//! A store that could not write accepts nothing more until it is opened again. Part of what it could not write may
+//! remain in its memory, and reach the file when the store is closed, after publishers received the answer that nothing
+//! was published. So the changes that undo it are first written down as amends. They are made when the store is open
+//! again, even if another process opens it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,22 +11,22 @@ use std::io::{self, Read, Write};
 use crate::folder::{Folder, checksum};
 use crate::store::{Change, Store, StoreError, numbers, pack};
 
-/// Room that is needed to go on, beside what the store has to write.
+/// The room required to continue, besides what the store has to write.
 const ROOM: u64 = 256 * 1024;
 
-/// A store that has failed while there was less room than this is taken to have failed for lack of it: it does not say why, and the table
-/// that it could not write is not there any more.
+/// If a store failed while there was less room than this, lack of room is assumed to be the reason. The store does not
+/// report its reason, and the table that it could not write has been removed.
 const MUCH_ROOM: u64 = 64 << 20;
 
-/// Room for the amends of most groups.
+/// The room reserved for amends, which is enough for most groups.
 const RESERVED: usize = 256 * 1024;
 
-/// Whether there is room on the disk again, and for so many bytes of tables.
+/// Returns whether the disk has room again, including this many bytes for tables.
 pub(crate) fn has_room(folder: &Folder, tables: u64) -> bool {
     has(folder, tables.saturating_add(ROOM))
 }
 
-/// Whether a lack of room cannot have been the reason.
+/// Returns whether there is so much room that a lack of it cannot have been the reason.
 pub(crate) fn has_much_room(folder: &Folder, tables: u64) -> bool {
     has(folder, tables.max(MUCH_ROOM))
 }
@@ -34,19 +35,19 @@ fn has(folder: &Folder, bytes: u64) -> bool {
     let probe = folder.path().join("probe");
     let written = File::create(&probe).and_then(|mut file| {
         io::copy(&mut io::repeat(1).take(bytes), &mut file)?;
-        // What is larger would take long, and is found to be too much when it is written.
+        // Syncing a larger file would take long. If there is too little room, the write that needs it finds out.
         if bytes <= 2 * ROOM {
             file.sync_data()
         } else {
             Ok(())
         }
     });
-    // It is in nobody's way.
+    // A file that is left behind does no harm.
     let _ = std::fs::remove_file(&probe);
     written.is_ok()
 }
 
-/// Makes room for amends while there is some: on most file systems, what is written over takes no more.
+/// Reserves room for amends while there is some. On most file systems, overwriting needs no more room.
 pub(crate) fn reserve(folder: &Folder) -> io::Result<()> {
     let path = folder.amends();
     let length = path.metadata().map_or(0, |metadata| metadata.len());
@@ -56,7 +57,7 @@ pub(crate) fn reserve(folder: &Folder) -> io::Result<()> {
     }
 }
 
-/// Writes down what is to be changed when the store is open again.
+/// Writes down the changes to be made when the store is open again.
 pub(crate) fn write_amends(folder: &Folder, amends: &[Change]) -> io::Result<()> {
     let mut bytes = Vec::new();
     let mut put = |part: Option<&[u8]>| {
@@ -83,17 +84,17 @@ fn write_over(folder: &Folder, parts: &[&[u8]]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What was written down, if anything was.
+/// Returns the changes that were written down, if any.
 pub(crate) fn amends(folder: &Folder) -> Result<Vec<Change>, StoreError> {
     match std::fs::read(folder.amends()) {
-        // What was not written to its end was not needed yet: the store was not closed.
+        // Amends that were not written completely were not needed yet, because the store had not been closed.
         Ok(bytes) => Ok(read_amends(&bytes).unwrap_or_default()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(StoreError::of_io(error)),
     }
 }
 
-/// Carries out what was written down.
+/// Makes the changes that were written down.
 pub(crate) fn make_amends(
     folder: &Folder,
     store: &Store,

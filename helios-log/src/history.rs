@@ -1,4 +1,4 @@
-//! What is read of the past: scans of the store, on threads that may wait for a disk.
+//! Reads of the past, which scan the store on threads that may wait for a disk.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::store::{Past, Store, StoreError, event_key, finish_key, numbers, seq_of};
 use crate::trimming::is_finished;
 
-/// A question that outlives whoever asks.
+/// A question that outlives its caller.
 pub(crate) struct Question {
     topic: String,
     after: Option<EventId>,
@@ -48,7 +48,7 @@ impl Question {
         let after = self.after.map_or(0, EventId::seq);
         let from = past.first.max(after.max(past.floor).saturating_add(1));
         let scanned = match from <= head.newest {
-            // Nothing above is told to anybody yet.
+            // Numbers above are not visible to anyone yet.
             true => shared.in_store(|store| self.scan(store, head.epoch, from, head.newest)),
             false => Ok(Scanned::default()),
         };
@@ -57,12 +57,12 @@ impl Question {
             mut prevs,
             more,
         } = scanned.map_err(unreadable)?;
-        // What was trimmed meanwhile may be missing.
+        // Events that were trimmed meanwhile may be missing.
         let floor = shared.sequence().past(&self.topic).floor;
         if is_gone(floor) {
             return Ok(History::Gone);
         }
-        // Of the newest, too: there may be a hole.
+        // This applies to the newest events too, because there may be a hole.
         let forgotten = events.iter().take_while(|event| event.id.seq() <= floor);
         let forgotten = forgotten.count();
         events.drain(..forgotten);
@@ -72,7 +72,7 @@ impl Question {
         let hole = hole(&events, &prevs, past.last, bottom, self.after, more);
         if let Some(hole) = hole {
             tell_hole(shared, &self.topic, hole);
-            // Of the newest, those behind it are whole.
+            // Of the newest events, those behind the hole are complete.
             match self.after {
                 None => events.retain(|event| event.id.seq() > hole),
                 Some(_) => return Ok(History::Gone),
@@ -81,7 +81,7 @@ impl Question {
         Ok(History::events(events, more && hole.is_none()))
     }
 
-    /// The events of the topic from one number to another, as many as are asked for, and whether there are more.
+    /// Returns the topic's events from one number to another, as many as requested, and whether there are more.
     fn scan(&self, store: &Store, epoch: u64, from: u64, to: u64) -> Result<Scanned, StoreError> {
         let mut rows = store.range(event_key(&self.topic, from)..=event_key(&self.topic, to));
         let is_newest = self.after.is_none();
@@ -114,18 +114,18 @@ impl Question {
     }
 }
 
-/// What was found, the oldest first.
+/// The events that were found, oldest first.
 #[derive(Default)]
 struct Scanned {
     events: Vec<PastEvent>,
     /// The number of the topic's event before each of them.
     prevs: Vec<u64>,
-    /// There are more events than are asked for.
+    /// Whether there are more events than were requested.
     more: bool,
 }
 
-/// The highest number of the topic that should be there and is not: a file of the store was damaged, and it says nothing. Up to `bottom`, all
-/// may be missing.
+/// Returns the highest number of the topic whose event should be present but is missing, because a file of the store
+/// was damaged and the store does not report that. Any event up to `bottom` may be missing.
 fn hole(
     events: &[PastEvent],
     prevs: &[u64],
@@ -135,7 +135,7 @@ fn hole(
     more: bool,
 ) -> Option<u64> {
     let seqs = events.iter().map(|event| event.id.seq());
-    // Where more is left, it is at the end that is not asked for first.
+    // If more events are left, they are at the end that was not requested first.
     let ends = match (after, more) {
         (Some(_), true) => events.last().map(|event| event.id.seq()),
         _ => Some(last),
@@ -152,7 +152,7 @@ fn hole(
     holes.next().map(|(_, named)| named)
 }
 
-/// Says so once: from now on, that counts as forgotten.
+/// Logs the hole once. From now on, it counts as forgotten.
 fn tell_hole(shared: &Shared, topic: &str, hole: u64) {
     let mut sequence = shared.sequence();
     let (floor, id) = (sequence.past(topic).floor, sequence.id(hole));
@@ -171,7 +171,7 @@ fn event(value: &Bytes, id: EventId) -> Result<(u64, PastEvent), StoreError> {
     Ok((prev, PastEvent::new(id, time(at), value.slice_ref(bytes))))
 }
 
-/// The topics are watched from now on.
+/// Watches the topics from now on.
 pub(crate) fn watch(shared: &Shared, topics: &[String], now: u64) -> (Watched, Vec<usize>) {
     let mut sequence = shared.sequence();
     sequence.watched.extend(topics.iter().cloned());
@@ -186,7 +186,7 @@ pub(crate) fn watch(shared: &Shared, topics: &[String], now: u64) -> (Watched, V
     (Watched::new(newest, answers.collect()), finished)
 }
 
-/// Fills in what has finished these of the topics.
+/// Adds the last events of those topics that are finished.
 pub(crate) fn read_ends(
     shared: &Shared,
     topics: &[String],
@@ -242,7 +242,7 @@ mod tests {
             (&[2], 0, Some(0), false, Some(2)),
             (&[2], 2, Some(2), false, None),
             (&[2], 0, None, false, Some(2)),
-            // Trimmed, or more than was asked for.
+            // Events were trimmed, or there are more than were requested.
             (&[2, 3], 3, None, false, None),
             (&[2, 3], 0, None, true, None),
             (&[3], 0, None, false, Some(3)),

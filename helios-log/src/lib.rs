@@ -1,9 +1,9 @@
-//! The event log of a Helios app keeps its history on this machine's disk. A restart, a deploy or a `kill -9` loses no event and resets
-//! no client.
+//! The event log of a Helios app, which keeps its history on this machine's disk. A restart, a deploy or a `kill -9`
+//! loses no event and resets no client.
 //!
-//! [`Log`] is a [`Backplane`] for one process at a time. Users name it `helios::log::Log`, with the feature `log` of `helios-rs`;
-//! `#[server(sse(enabled = true, log = "data/sse"))]` and the variable `HELIOS_SSE_LOG` say the same without code. The guide has a
-//! chapter on [restarts](https://docs.rs/helios-rs/latest/helios/guide/restarts).
+//! [`Log`] is a [`Backplane`] for one process at a time. Apps use it as `helios::log::Log`, with the feature `log` of
+//! `helios-rs`. Without code, use `#[server(sse(enabled = true, log = "data/sse"))]` or the variable `HELIOS_SSE_LOG`.
+//! The guide has a chapter on [restarts](https://docs.rs/helios-rs/latest/helios/guide/restarts).
 //!
 //! ```
 //! use helios::log::Log;
@@ -32,7 +32,7 @@
 //! # app.service().start().await?;
 //! # let first = app.sse_service().publish("news", "it rains").await.unwrap();
 //! # app.service().shutdown(Duration::ZERO).await;
-//! // After a restart the sequence goes on where it was.
+//! // After a restart the sequence continues where it was.
 //! let app = Helios::new(App).backplane(Log::open(&folder));
 //! # let app = TestApp::start(app)?;
 //! # app.service().start().await?;
@@ -74,7 +74,8 @@ pub use self::error::LogError;
 pub use self::log::Log;
 pub use self::writer::Durability;
 
-/// Opens the event log that `HELIOS_SSE_LOG` names, else the attribute's. An empty variable turns it off. For generated code.
+/// Opens the event log named by `HELIOS_SSE_LOG`, or else by the attribute. An empty variable turns it off. For
+/// generated code.
 #[doc(hidden)]
 #[must_use]
 pub fn open_named(attribute: Option<&'static str>) -> Option<Arc<dyn Backplane>> {

@@ -1,4 +1,4 @@
-//! [`Log`]: how it is opened, and what a hub asks of it.
+//! [`Log`], and its implementation of [`Backplane`].
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,28 +29,30 @@ use crate::shared::Shared;
 use crate::store::LONGEST_TOPIC;
 use crate::writer::{Durability, Message, Request, Writer};
 
-/// What may wait to be published; who comes then waits for a place.
+/// The most events that wait to be published. Later publishers wait for a place.
 const LONGEST_QUEUE: usize = 1024;
 
-/// A process that is replaced has ended by then: the longest drain by default, and a moment.
+/// Long enough for a replaced process to end: the longest default drain, and a little more.
 const WAIT_FOR: Duration = Duration::from_secs(35);
 
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Keeps the history of an app in a folder, so that it outlives the process.
 ///
-/// One process has the folder at a time. Each event whose publish was answered with `Ok` is there when the folder is opened
-/// again, as [`Durability`] says, and clients go on where they were. Where the event log cannot promise that, such as after a power loss, or
-/// when a file was damaged, it begins another sequence. It keeps the history that can be read, and a `helios:reset` tells each client that it
-/// may have missed something. [`Log::new_epoch`] lists the other reasons for one.
+/// One process uses the folder at a time. Each event whose publish returned `Ok` is present when the folder is opened
+/// again, as [`Durability`] describes, and clients resume where they were. If the event log cannot promise that, for
+/// example after a power loss or when a file was damaged, it begins another sequence. It keeps the history that can be
+/// read, and each client receives a `helios:reset`, because it may have missed something. [`Log::new_epoch`] lists the
+/// other reasons for a new sequence.
 ///
-/// Each topic is kept as its [limits](helios_core::hub::HistoryLimits) say, by count and by age, and all together up to
-/// [`Log::max_bytes`]. The last ids of 50,000 topics are remembered that have no events any more; the clients of other such topics are told, when
-/// they come back, that they may have missed something.
+/// Each topic is kept up to its [limits](helios_core::hub::HistoryLimits), by count and by age, and all topics together
+/// up to [`Log::max_bytes`]. The log remembers the last ids of 50,000 topics that have no events any more. Clients of
+/// other such topics receive a reset when they come back, because they may have missed something.
 ///
-/// While the disk is full, publishing fails as [`Full`](BackplaneErrorKind::Full), and history can be read. An app starts on a full disk,
-/// too, and publishing goes on by itself when there is room. After any other failure to write, publishing fails as
-/// [`Down`](BackplaneErrorKind::Down) until the process is started anew, and that start begins another sequence.
+/// While the disk is full, publishing fails with [`Full`](BackplaneErrorKind::Full), but history can be read. An app
+/// also starts on a full disk, and publishing continues by itself when there is room. After any other failure to write,
+/// publishing fails with [`Down`](BackplaneErrorKind::Down) until the process is restarted, and that start begins
+/// another sequence.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,18 +74,18 @@ pub struct Log {
     running: OnceLock<Running>,
 }
 
-/// What there is once it is started.
+/// The state of a log that has been started.
 struct Running {
     shared: Arc<Shared>,
     clock: Clock,
     messages: Sender<Message>,
     members: Members,
-    /// Places of those that wait.
+    /// Places for events that wait.
     places: Arc<Semaphore>,
 }
 
 impl Log {
-    /// Names the folder, which is made if it is not there. Nothing is touched before the app starts.
+    /// Names the folder, which is created if it does not exist. Nothing is touched before the app starts.
     #[must_use]
     pub fn open(folder: impl AsRef<Path>) -> Self {
         Self {
@@ -101,37 +103,42 @@ impl Log {
         }
     }
 
-    /// Sets when a publish is answered. Default: [`Durability::Os`].
+    /// Sets when a publish returns. Default: [`Durability::Os`].
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. If it does not end in
-    /// that time, the app does not start ([`LogError::Held`]). Default: 35 s.
+    /// Sets how long to wait for another process that holds the folder, such as the one that a deploy replaces. If that
+    /// process does not end in time, the app does not start ([`LogError::Held`]). Default: 35 s.
     #[must_use]
     pub fn wait_for(mut self, limit: Duration) -> Self {
         self.wait_for = limit;
         self
     }
 
-    /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts with its row: its
-    /// payload, its topic's name, and 51 bytes more. The folder is larger, by up to as much again and 200 MB. Default: 1 GiB.
+    /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts
+    /// with its payload, its topic's name, and 51 bytes more. The folder can be larger, by up to as much again plus
+    /// 200 MB. Default: 1 GiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Begins another sequence at each start, and all clients are told that they may have missed something. Use it for the first start on a
-    /// folder that was restored from a snapshot of the disk. Nothing else can tell it from the original, and ids would be given out a
-    /// second time.
+    /// Begins another sequence at each start, and resets all clients, because they may have missed something. Use it
+    /// for the first start on a folder that was restored from a snapshot of the disk. Nothing else distinguishes it
+    /// from the original, so ids would be given out a second time.
     ///
-    /// Without it, another sequence begins by itself where the folder is a copy, where events are missing or the store is damaged, where
-    /// the last process could not write, and, unless [`Durability::Always`] was in force, where the machine was started anew before the
-    /// process had ended. Only Linux tells one boot from the next. Elsewhere, each process that has not ended well, such as after a
-    /// `kill -9`, counts as one before another boot.
+    /// Without this option, another sequence begins by itself in these cases:
+    ///
+    /// * The folder is a copy.
+    /// * Events are missing, or the store is damaged.
+    /// * The last process could not write.
+    /// * The machine was restarted before the process had ended, unless [`Durability::Always`] was in force. Only Linux
+    ///   distinguishes boots. On other systems, a process that did not shut down cleanly, as after a `kill -9`, counts
+    ///   as one before another boot.
     #[must_use]
     pub fn new_epoch(mut self) -> Self {
         self.new_epoch = true;
@@ -148,13 +155,13 @@ impl Log {
         match self.running.get() {
             None => Err(down("it is not started")),
             Some(running) if running.shared.is_down.load(Ordering::Acquire) => Err(down(
-                "the event log has failed or stopped; an error before tells why",
+                "the event log has failed or stopped; see the error logged before",
             )),
             Some(running) => Ok(running),
         }
     }
 
-    /// Opens the folder on the thread that will write, and gives the newest id.
+    /// Opens the folder on the thread that will write, and returns the newest id.
     async fn try_start(&self, startup: Startup) -> Result<EventId, BackplaneError> {
         let (messages, received) = mpsc::channel();
         let (answer, answered) = oneshot::channel();
@@ -190,7 +197,7 @@ impl Log {
             let error = with_causes(&error);
             tracing::error!(
                 error,
-                "those who were present cannot be read: topics are not told that they are lost"
+                "the members of the last run cannot be read, so topics do not learn that they are lost"
             );
         }
         let running = Running {
@@ -206,7 +213,7 @@ impl Log {
         }
     }
 
-    /// Sends an event to the writer. The answer comes later, in the order of the events.
+    /// Sends an event to the writer. The answers arrive later, in the order of the events.
     async fn send(
         &self,
         publish: Publish<'_>,
@@ -246,7 +253,7 @@ impl fmt::Debug for Log {
     }
 }
 
-/// What the thread that writes begins with.
+/// The initial state of the writer's thread.
 struct Setup {
     path: PathBuf,
     wait_for: Duration,
@@ -262,7 +269,7 @@ type Answer = Result<Arc<Shared>, Option<LogError>>;
 
 impl Setup {
     fn run(self, messages: &Receiver<Message>, answer: oneshot::Sender<Answer>) {
-        // The hub spawns tasks when it is handed something.
+        // The hub spawns tasks when it receives an event.
         let _entered = self.runtime.enter();
         match self.open(|| !answer.is_closed()) {
             Ok(Some(writer)) => {
@@ -289,7 +296,7 @@ impl Setup {
         let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
         match why {
             Some(why) => {
-                tracing::warn!(%path, %newest, %why, "the event log begins another sequence: all clients are told");
+                tracing::warn!(%path, %newest, %why, "the event log begins another sequence, so all clients are reset");
             }
             None => tracing::info!(%path, %newest, "the event log is open"),
         }
@@ -336,11 +343,11 @@ impl Backplane for Log {
             let Some(running) = self.running.get() else {
                 return;
             };
-            // Nobody comes behind.
+            // No other publisher follows.
             running.places.close();
             let (answer, answered) = oneshot::channel();
             if running.messages.send(Message::Stop(answer)).is_ok() {
-                // An error says that it has stopped.
+                // An error means that the writer has already stopped.
                 let _ = answered.await;
             }
         })
@@ -416,7 +423,7 @@ impl Backplane for Log {
     }
 
     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>> {
-        // No other process asks.
+        // No other process calls this.
         Box::pin(async { Ok(()) })
     }
 

@@ -1,20 +1,20 @@
-//! The machine as the event log sees it, so that tests can pretend another one.
+//! The machine as the event log sees it, which tests can replace.
 
 use std::io;
 use std::time::SystemTime;
 
 use crate::folder::Boot;
 
-/// What tests pretend.
+/// Properties of the machine that tests replace.
 #[derive(Clone, Copy)]
 pub(crate) struct Machine {
     pub(crate) boot: Boot,
     pub(crate) now: fn() -> SystemTime,
-    /// What the disk answers before it is asked.
+    /// Returns the disk's result before the disk is used.
     pub(crate) disk: fn(Act) -> io::Result<()>,
 }
 
-/// What is asked of the disk.
+/// An operation of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Commit,

@@ -1,9 +1,10 @@
-//! Who is in which topic: in memory, since all streams are of this process. Beside it stands in the store what topics were told of
-//! members, as their history outlives the process. A member that the last process had told of, and that does not come back, is lost.
+//! The members of topics. They are kept in memory, because all streams belong to this process. The store also records
+//! what topics were told about members, because a topic's history outlives the process. A member that the last process
+//! published, and that does not come back, is lost.
 //!
-//! A row is written before its change is told, and removed behind the change that says the member has left. So there is a row for each
-//! member of whom a topic may believe that it is there; one row too many is told as lost, which means nothing to a topic that
-//! does not know the member.
+//! A row is written before its change is published, and removed after the event that says that the member has left. So
+//! there is a row for each member that a topic may consider present. A row too many is published as lost, which means
+//! nothing to a topic that does not know the member.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime};
@@ -30,7 +31,7 @@ impl Members {
         }
     }
 
-    /// Takes over whom the last process has told of.
+    /// Takes over the members that the last process published.
     pub(crate) fn restore(&self, store: &Store) -> Result<(), StoreError> {
         for row in store.all(MEMBER) {
             let (key, value) = row?;
@@ -46,7 +47,7 @@ impl Members {
         Ok(())
     }
 
-    /// Writes down what is about to be told.
+    /// Writes down a change that is about to be published.
     async fn note(&self, change: Option<&MemberChange>) -> Result<(), BackplaneError> {
         let Some(change) = change else {
             return Ok(());
@@ -119,7 +120,7 @@ impl Tables for Members {
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
             if let MemberChangeKind::Left { .. } = change.kind {
-                // Before the next one is written in its place.
+                // The row is removed before the next change is written in its place.
                 let key = member_key(&change.topic, &change.key);
                 self.write((key, None)).await?;
             }

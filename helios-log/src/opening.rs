@@ -1,4 +1,4 @@
-//! What becomes of the sequence when a folder is opened: it goes on, or another begins and all clients are told.
+//! Opens a folder. Either its sequence continues, or another one begins and all clients are reset.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,12 +15,12 @@ use crate::store::{
     Change, HEAD, Head, Past, Store, StoreError, TOPIC, caught, topic_key, topic_of,
 };
 
-/// How a folder is to be opened.
+/// Options for opening a folder.
 pub(crate) struct Opening {
     pub(crate) boot: Boot,
     pub(crate) always: bool,
     pub(crate) new_epoch: bool,
-    /// In milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub(crate) now: u64,
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct Opened {
     pub(crate) mark: Mark,
     /// Why another sequence has begun, if one has.
     pub(crate) why: Option<Why>,
-    /// What could not be written, because the disk is full.
+    /// The changes that could not be written because the disk is full.
     pub(crate) amends: Option<Vec<Change>>,
 }
 
-/// Why a new sequence begins.
+/// The reason why a new sequence begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Wanted,
@@ -52,20 +52,20 @@ pub(crate) enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Wanted => "it is wanted, by `new_epoch`",
+            Self::Wanted => "`new_epoch` requests it",
             Self::Copied => "the folder is a copy",
-            Self::Boot => "the machine stopped before all was on its disk",
+            Self::Boot => "the machine stopped before everything was on its disk",
             Self::Failed => "the last process could not write to the disk",
-            Self::NoMark => "the file `state` says nothing",
-            Self::Shorter => "newest events are missing in the store",
-            Self::Missing => "events are missing in the middle of the store",
-            Self::Other => "the store and the file `state` are not of one sequence",
+            Self::NoMark => "the file `state` is missing or cannot be read",
+            Self::Shorter => "the newest events are missing from the store",
+            Self::Missing => "events are missing from the middle of the store",
+            Self::Other => "the store and the file `state` belong to different sequences",
             Self::Damaged => "the store was damaged",
         })
     }
 }
 
-/// Opens the store of a folder, with what is known of its topics.
+/// Opens the store of a folder, with the states of its topics.
 pub(crate) fn open(
     folder: &mut Folder,
     opening: &Opening,
@@ -110,7 +110,7 @@ pub(crate) fn open(
         Ok(()) => {}
         Err(StoreError::Full(_)) if !is_new => {}
         Err(error) => {
-            // Some of it may be on the disk, and some not.
+            // Some of the changes may be on the disk, and others not.
             folder.set_failed(&mark);
             return Err(refused(folder, error));
         }
@@ -146,7 +146,7 @@ fn read_or_set_aside(folder: &Folder) -> Result<Known, LogError> {
     caught(|| read(folder)).map_err(|error| refused(folder, error))
 }
 
-/// Makes these changes, or has them wait with the others for room.
+/// Makes these changes, or adds them to those that wait for room.
 fn write(store: &Store, amends: &mut Vec<Change>, changes: Vec<Change>) -> Result<(), StoreError> {
     if !amends.is_empty() {
         amends.extend(changes);
@@ -159,22 +159,23 @@ fn write(store: &Store, amends: &mut Vec<Change>, changes: Vec<Change>) -> Resul
     written
 }
 
-/// Writes down how far the store has come, and sees to room for what comes.
+/// Records how far the store has come, and reserves room for amends.
 fn set_marks(folder: &mut Folder, mark: &Mark, is_full: bool) -> io::Result<()> {
     match full::reserve(folder).map_err(StoreError::of_io) {
         Ok(()) => {}
-        // It may be written all the same when it is needed.
+        // The amends may still be written when they are needed.
         Err(StoreError::Full(_)) if is_full => {}
         Err(error) => return Err(of_system(error)),
     }
     folder.set_mark(mark)?;
-    // Into the other place, too: later on there may be no room for it.
+    // The second place is written too, because later there may be no room for it.
     folder.set_mark(mark)?;
     folder.sync()?;
     folder.sync_entries()
 }
 
-/// A clock may have been ahead when ends were published: none is remembered for longer than one of now. Gives what has changed.
+/// Shortens how long ends are remembered, because the clock may have been ahead when they were published. No end is
+/// remembered for longer than one published now. Returns the changes.
 fn cap_ends(topics: &mut HashMap<Arc<str>, Past>, now: u64, startup: &Startup) -> Vec<Change> {
     let mut changes = Vec::new();
     for (topic, past) in topics.iter_mut().filter(|(_, past)| past.finished > 0) {
@@ -187,13 +188,13 @@ fn cap_ends(topics: &mut HashMap<Arc<str>, Past>, now: u64, startup: &Startup) -
     changes
 }
 
-/// What the store holds, apart from the events.
+/// The content of the store, apart from the events.
 struct Known {
     store: Store,
-    /// `None` for one that is empty.
+    /// `None` if the store is empty.
     head: Option<Head>,
     topics: HashMap<Arc<str>, Past>,
-    /// What is still to be changed when there is room: it counts as changed.
+    /// Changes that still wait for room. They count as made.
     amends: Vec<Change>,
 }
 
@@ -219,7 +220,7 @@ fn read(folder: &Folder) -> Result<Known, StoreError> {
             (Some(first), value) if [*first] == HEAD => head = value,
             (Some(&TOPIC), Some(value)) => drop(rows.insert(key.clone().into(), value)),
             (Some(&TOPIC), None) => drop(rows.remove(key.as_slice())),
-            // Above the newest event that is known, nothing is read.
+            // Nothing above the newest known event is read.
             _ => {}
         }
     }
@@ -239,16 +240,16 @@ fn read(folder: &Folder) -> Result<Known, StoreError> {
     })
 }
 
-/// Whether the files are at fault, and not the machine or who started the process.
+/// Returns whether the files are at fault, and not the machine or the user of the process.
 fn is_damage(error: &StoreError) -> bool {
     use io::ErrorKind::{InvalidInput, NotFound, ResourceBusy};
     match error {
         StoreError::Damaged(_) => true,
         StoreError::Full(_) | StoreError::Failed | StoreError::Halted => false,
         StoreError::Io(error) => match error.raw_os_error() {
-            // The store says so, such as of a file that is too short.
+            // The store itself reports this, for example for a file that is too short.
             None => error.kind() != ResourceBusy,
-            // A file of the store is not there, or is read at a place that it does not have.
+            // A file of the store is missing, or is read at an offset that it does not have.
             Some(_) => matches!(error.kind(), NotFound | InvalidInput),
         },
     }

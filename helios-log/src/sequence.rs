@@ -1,7 +1,7 @@
-//! The one sequence: who gets which number, and what is known of each topic.
+//! The one sequence: how numbers are given out, and what is known of each topic.
 //!
-//! Numbers are given out by the writer alone, group by group. What a group has changed takes effect when the store has
-//! committed it, and is void otherwise: no `prev` ever names an event of a group that has failed.
+//! Only the writer gives out numbers, group by group. The changes of a group take effect when the store has committed
+//! the group, and are void otherwise. So no `prev` ever names an event of a failed group.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::store::{
     Change, HEAD, Head, Past, event_key, finish_key, key_by_time, key_key, pack, size_of, topic_key,
 };
 
-/// How much longer than the history of its topic an end is remembered.
+/// How much longer an end is remembered than the history of its topic.
 const FINISHED_LONGER: Duration = Duration::from_secs(60);
 
-/// Until when an end is remembered that is published now, in milliseconds.
+/// Returns how long an end that is published now is remembered, as a time in milliseconds.
 pub(crate) fn end_is_remembered_until(
     topic: &str,
     keep_age: u64,
@@ -32,7 +32,7 @@ pub(crate) fn end_is_remembered_until(
         .saturating_add(millis(FINISHED_LONGER))
 }
 
-/// What is to be published, by itself.
+/// An event to be published.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) topic: Arc<str>,
@@ -42,7 +42,7 @@ pub(crate) struct Event {
     pub(crate) key: Option<String>,
 }
 
-/// What is known of the sequence, for all threads.
+/// The state of the sequence, shared by all threads.
 pub(crate) struct Sequence {
     pub(crate) head: Head,
     pub(crate) topics: HashMap<Arc<str>, Past>,
@@ -58,7 +58,7 @@ impl Sequence {
     }
 
     pub(crate) fn past(&self, topic: &str) -> Past {
-        // Of a topic that is not known, something may have been forgotten.
+        // Events of an unknown topic may have been forgotten.
         let unknown = || Past {
             floor: self.head.forgotten,
             first: self.head.newest + 1,
@@ -67,14 +67,14 @@ impl Sequence {
         self.topics.get(topic).copied().unwrap_or_else(unknown)
     }
 
-    /// What is known of a topic is this from now on.
+    /// Sets what is known of a topic.
     pub(crate) fn set_past(&mut self, topic: &Arc<str>, past: Past) {
         let before = self.topics.insert(Arc::clone(topic), past);
         self.bytes += past.bytes;
         self.bytes -= before.map_or(0, |before| before.bytes);
     }
 
-    /// Nothing is known of a topic any more.
+    /// Forgets a topic.
     pub(crate) fn forget(&mut self, topic: &str) {
         if let Some(past) = self.topics.remove(topic) {
             self.bytes -= past.bytes;
@@ -83,7 +83,7 @@ impl Sequence {
         }
     }
 
-    /// A group was committed: it takes effect, and is handed over.
+    /// Applies a group that was committed, and hands it over.
     pub(crate) fn commit(&mut self, group: &Group) {
         self.head = group.head;
         for (topic, past) in &group.pasts {
@@ -120,7 +120,7 @@ struct Numbered {
 }
 
 impl Group {
-    /// An empty group behind what was committed, at this time.
+    /// Creates an empty group behind the committed events, at this time.
     pub(crate) fn behind(head: Head, now: u64) -> Self {
         Self {
             now,
@@ -132,14 +132,14 @@ impl Group {
         }
     }
 
-    /// The number of what this group publishes with this key.
+    /// Returns the number of the event that this group publishes with the same key.
     pub(crate) fn known(&self, event: &Event) -> Option<u64> {
         let key = event.key.clone()?;
         let name = (Arc::clone(&event.topic), key);
         self.keys.get(&name).copied()
     }
 
-    /// Gives an event its number, if the topic is not finished.
+    /// Numbers an event, if the topic is not finished.
     pub(crate) fn number(
         &mut self,
         event: &Event,
@@ -164,7 +164,7 @@ impl Group {
         past.keep_events = event.limits.events.max(1) as u64;
         past.keep_age = millis(event.limits.age);
         if past.finished > 0 {
-            // Its time is over.
+            // The end is no longer remembered.
             past.finished = 0;
             self.changes.push((finish_key(topic), None));
         }
@@ -202,23 +202,23 @@ impl Group {
         self.head.newest
     }
 
-    /// Whether this group finishes a topic.
+    /// Returns whether this group finishes a topic.
     pub(crate) fn finishes(&self, topic: &str) -> bool {
         let past = self.pasts.get(topic);
         past.is_some_and(|past| past.finished > 0)
     }
 
-    /// The topics, with how much more they hold than is to be kept.
+    /// Returns the group's topics, with their states after the group.
     pub(crate) fn pasts(&self) -> impl Iterator<Item = (&Arc<str>, &Past)> {
         self.pasts.iter()
     }
 
-    /// The rows of its events.
+    /// Returns the rows of its events.
     pub(crate) fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// The rows of what is known of its topics and of the sequence then.
+    /// Returns the rows for the states of its topics and of the sequence after the group.
     pub(crate) fn states(&self) -> Vec<Change> {
         let pasts = self.pasts.iter();
         let pasts = pasts.map(|(topic, past)| (topic_key(topic), Some(past.pack())));
@@ -226,7 +226,7 @@ impl Group {
         pasts.chain([head]).collect()
     }
 
-    /// What takes all of it back.
+    /// Returns the changes that undo the group.
     pub(crate) fn undo(&self, sequence: &Sequence) -> Vec<Change> {
         let added = self.changes.iter().map(|(key, _)| (key.clone(), None));
         let pasts = self.pasts.keys().map(|topic| {
@@ -238,7 +238,7 @@ impl Group {
     }
 }
 
-/// A time in milliseconds since 1970.
+/// Converts milliseconds since 1970 to a time.
 pub(crate) fn time(millis: u64) -> SystemTime {
     let since = Duration::from_millis(millis);
     let at = SystemTime::UNIX_EPOCH.checked_add(since);

@@ -1,4 +1,4 @@
-//! What the writer and those who read share.
+//! State shared by the writer and the readers.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -8,9 +8,9 @@ use crate::store::{Store, StoreError};
 
 pub(crate) struct Shared {
     pub(crate) sequence: Mutex<Sequence>,
-    /// `None` at the end.
+    /// `None` after the end.
     pub(crate) store: RwLock<Option<Store>>,
-    /// The writer takes nothing any more.
+    /// Set when the writer accepts nothing any more.
     pub(crate) is_down: AtomicBool,
 }
 
@@ -23,7 +23,7 @@ impl Shared {
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is asked of the store.
+    /// Calls `ask` with the store, or fails if the store is closed.
     pub(crate) fn in_store<T>(
         &self,
         ask: impl FnOnce(&Store) -> Result<T, StoreError>,
@@ -39,7 +39,7 @@ impl Shared {
         store.take()
     }
 
-    /// Closes the store and opens it again. Whoever asks it something waits.
+    /// Closes the store and opens it again. Readers wait meanwhile.
     pub(crate) fn reopen<T>(
         &self,
         open: impl FnOnce() -> Result<(Store, T), StoreError>,

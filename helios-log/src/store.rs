@@ -1,17 +1,17 @@
-//! The embedded store: its rows, and what is asked of it.
+//! The embedded store: its rows, and the operations on it.
 //!
 //! | key | value |
 //! | --- | --- |
 //! | `e` topic, number | the topic's number before it, time, bytes |
-//! | `t` topic | [`Past`]: what is known of the topic |
-//! | `f` topic | what has finished the topic: number, time, bytes |
-//! | `k` topic, key | what was published with the key: number, time |
-//! | `x` time, number | the `k` of that time |
-//! | `p` topic, key | a member of whom the topic was told: since when it is there, data |
+//! | `t` topic | [`Past`], the state of the topic |
+//! | `f` topic | the event that has finished the topic: number, time, bytes |
+//! | `k` topic, key | the event published with the key: number, time |
+//! | `x` time, number | the row `k` of that time |
+//! | `p` topic, key | a member that was published to the topic: when it joined, data |
 //! | `h` | [`Head`] |
 //!
-//! Numbers and times are eight bytes, big-endian, and times are milliseconds since 1970. Before a topic that something follows stands its
-//! length, so that no topic is the beginning of another.
+//! Numbers and times are eight bytes, big-endian, and times are milliseconds since 1970. A topic that is followed by
+//! something is preceded by its length, so that no topic is the beginning of another.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -23,26 +23,26 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-/// What is kept in memory before it goes into a table.
+/// The bytes kept in memory before they are written to a table.
 const MEMTABLE: u64 = 8 << 20;
 
-/// So many of them may wait for their tables. The store would wait at one more than this and the one in use, whether its thread is
-/// alive or not.
+/// How many memtables may wait for their tables. With more than this and the one in use, the store would block, even if
+/// its thread had died.
 const WAITING_MEMTABLES: usize = 2;
 
-/// So many tables may lie unsorted: at 30, the store would wait as well.
+/// How many tables may be unsorted. With 30 the store would block as well.
 const MOST_RUNS: usize = 20;
 
-/// It has halted if it makes no table for so long.
+/// The store has halted if it makes no table for this long.
 const HALTED: Duration = Duration::from_secs(60);
 
-/// Blocks of tables that are kept in memory.
+/// The bytes of table blocks that are cached in memory.
 const CACHE: u64 = 16 << 20;
 
-/// Files of the store that are held open.
+/// How many files of the store are kept open.
 const OPEN_FILES: usize = 64;
 
-/// What the store could not do.
+/// The errors of the store.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("there is no room on the disk")]
@@ -51,7 +51,7 @@ pub(crate) enum StoreError {
     Io(#[source] io::Error),
     #[error("a file of the store cannot be read")]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It has failed in the background, and takes nothing any more.
+    /// The store has failed in the background, and accepts nothing any more.
     #[error("the store has failed in the background")]
     Failed,
     #[error("the store has made no table for {} s", HALTED.as_secs())]
@@ -85,7 +85,7 @@ impl From<fjall::Error> for StoreError {
     }
 }
 
-/// A change of one row: `None` removes it.
+/// A change of one row. `None` removes it.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 pub(crate) struct Store {
@@ -94,9 +94,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Opens the store in this folder.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] for files that are not what the store has written.
+    /// [`StoreError::Damaged`] for files that differ from what the store has written.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         check_manifests(folder)?;
         Self::try_open(folder)
@@ -106,19 +108,20 @@ impl Store {
         let database = Database::builder(folder)
             .cache_size(CACHE)
             .max_cached_files(Some(OPEN_FILES))
-            // The least that it takes.
+            // The least that it accepts.
             .max_journaling_size(64 << 20)
             .worker_threads(1)
             .open()?;
-        // Its commits ask its thread for another memtable, each anew while one is too large, in a queue of 1,000 places that the
-        // same thread waits for when it is full. So we begin another one ourselves, long before that.
+        // Each commit requests another memtable from the store's thread as long as the memtable is too large. The
+        // requests go to a queue of 1,000 places, and when it is full, that same thread waits for it. So we begin
+        // another memtable ourselves, long before that.
         let options = || KeyspaceCreateOptions::default().max_memtable_size(8 * MEMTABLE);
         let rows = database.keyspace("rows", options)?;
         Ok(Self { database, rows })
     }
 
-    /// Begins another memtable when one is full. While too many wait for their tables, it waits with them, for as long as the
-    /// store is alive: the store itself would wait without end for a thread that has failed.
+    /// Begins another memtable when one is full. If too many wait for their tables, this waits too, as long as the
+    /// store is alive. The store itself would wait without end for a thread that has failed.
     fn make_room(&self) -> Result<(), StoreError> {
         let tree = &self.rows.tree;
         if tree.active_memtable().size() < MEMTABLE {
@@ -143,13 +146,13 @@ impl Store {
         Ok(())
     }
 
-    /// The bytes that wait to be written into tables.
+    /// Returns the bytes that wait to be written to tables.
     pub(crate) fn waiting_bytes(&self) -> u64 {
         let tree = &self.rows.tree;
         tree.active_memtable().size() + tree.sealed_memtable_count() as u64 * 2 * MEMTABLE
     }
 
-    /// Makes all of these changes, or none. They are in the hands of the operating system then.
+    /// Makes all of these changes, or none. They are then passed to the operating system.
     pub(crate) fn commit<'a>(
         &self,
         changes: impl IntoIterator<Item = &'a Change>,
@@ -165,12 +168,12 @@ impl Store {
         Ok(batch.durability(Some(PersistMode::Buffer)).commit()?)
     }
 
-    /// Brings to the disk what was committed.
+    /// Syncs committed changes to the disk.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
-    /// Whether it still takes anything.
+    /// Checks whether the store still accepts changes.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         Ok(self.database.persist(PersistMode::Buffer)?)
     }
@@ -180,7 +183,7 @@ impl Store {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    /// The rows from one key to another.
+    /// Returns the rows from one key to another.
     pub(crate) fn range(
         &self,
         keys: RangeInclusive<Vec<u8>>,
@@ -191,7 +194,7 @@ impl Store {
         })
     }
 
-    /// The rows of one kind.
+    /// Returns the rows of one kind.
     pub(crate) fn all(
         &self,
         kind: u8,
@@ -200,14 +203,15 @@ impl Store {
     }
 }
 
-/// Reads what may be damaged: the store asserts what it expects of its files.
+/// Reads files that may be damaged, and catches panics, because the store asserts that its files are correct.
 pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let read = catch_unwind(AssertUnwindSafe(read));
     read.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
 }
 
-/// The store writes a checksum of each manifest into the file `current` beside it, and does not look at it. What it then asserts of the
-/// manifest ends the process where it opens several of them, as a panic in a panic.
+/// Checks the manifests. The store writes the checksum of each manifest to the file `current` beside it, but never
+/// checks it. If a manifest is damaged and the store opens several, its assertion panics within a panic, which aborts
+/// the process.
 fn check_manifests(folder: &Path) -> Result<(), StoreError> {
     let trees = match std::fs::read_dir(folder.join("keyspaces")) {
         Ok(trees) => trees,
@@ -228,7 +232,7 @@ fn check_manifests(folder: &Path) -> Result<(), StoreError> {
 fn check_manifest(tree: &Path) -> Result<(), StoreError> {
     let current = match std::fs::read(tree.join("current")) {
         Ok(current) => current,
-        // It was not made to the end: the store removes it.
+        // The folder was not completed, so the store removes it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(StoreError::of_io(error)),
     };
@@ -241,7 +245,7 @@ fn check_manifest(tree: &Path) -> Result<(), StoreError> {
     let manifest = std::fs::read(manifest).map_err(StoreError::of_io)?;
     match xxhash_rust::xxh3::xxh3_128(&manifest) == u128::from_le_bytes(*sum) {
         true => Ok(()),
-        false => Err(StoreError::damaged("a manifest of another checksum")),
+        false => Err(StoreError::damaged("a manifest with a wrong checksum")),
     }
 }
 
@@ -253,10 +257,11 @@ const KEY: u8 = b'k';
 pub(crate) const KEY_BY_TIME: u8 = b'x';
 pub(crate) const MEMBER: u8 = b'p';
 
-/// About so much the store takes for each row beside its key and its value: lengths, its own number, its part of an index and a filter.
+/// Roughly the bytes that the store needs for each row besides its key and value: lengths, its own number, its share of
+/// an index and a filter.
 const AROUND_A_ROW: u64 = 24;
 
-/// The longest topic that a key has room for, beside the longest of users' keys.
+/// The longest topic that fits into a key, together with the longest key of a user.
 pub(crate) const LONGEST_TOPIC: usize = 32 * 1024;
 
 fn of_topic(kind: u8, topic: &str, rest: &[u8]) -> Vec<u8> {
@@ -268,12 +273,12 @@ pub(crate) fn event_key(topic: &str, seq: u64) -> Vec<u8> {
     of_topic(EVENT, topic, &seq.to_be_bytes())
 }
 
-/// What an event takes: its row, and what the store puts around a row.
+/// Returns the size of an event: its row, and the store's overhead for a row.
 pub(crate) fn size_of(topic: &str, bytes: &[u8]) -> u64 {
     (event_key(topic, 0).len() + 2 * 8 + bytes.len()) as u64 + AROUND_A_ROW
 }
 
-/// The number of an event's row.
+/// Returns the number in the key of an event's row.
 pub(crate) fn seq_of(key: &[u8]) -> Result<u64, StoreError> {
     let seq = key.last_chunk().copied().map(u64::from_be_bytes);
     seq.ok_or_else(|| StoreError::damaged("a short key"))
@@ -283,12 +288,12 @@ pub(crate) fn topic_key(topic: &str) -> Vec<u8> {
     [&[TOPIC], topic.as_bytes()].concat()
 }
 
-/// The topic of a [`topic_key`].
+/// Returns the topic of a [`topic_key`].
 pub(crate) fn topic_of(key: &[u8]) -> Result<&str, StoreError> {
     let topic = key
         .strip_prefix(&[TOPIC])
         .and_then(|it| str::from_utf8(it).ok());
-    topic.ok_or_else(|| StoreError::damaged("a topic that is no text"))
+    topic.ok_or_else(|| StoreError::damaged("a topic that is not text"))
 }
 
 pub(crate) fn finish_key(topic: &str) -> Vec<u8> {
@@ -303,7 +308,7 @@ pub(crate) fn member_key(topic: &str, key: &str) -> Vec<u8> {
     of_topic(MEMBER, topic, key.as_bytes())
 }
 
-/// The topic and the key of a [`member_key`].
+/// Returns the topic and the key of a [`member_key`].
 pub(crate) fn names_of(packed: &[u8]) -> Result<(&str, &str), StoreError> {
     let names = || {
         let (length, rest) = packed.get(1..)?.split_first_chunk()?;
@@ -317,7 +322,7 @@ pub(crate) fn key_by_time(at: u64, seq: u64) -> Vec<u8> {
     [&[KEY_BY_TIME][..], &at.to_be_bytes(), &seq.to_be_bytes()].concat()
 }
 
-/// Numbers one after the other, and bytes behind them.
+/// Packs numbers one after the other, with bytes behind them.
 pub(crate) fn pack(numbers: &[u64], bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(numbers.len() * 8 + bytes.len());
     for number in numbers {
@@ -327,7 +332,7 @@ pub(crate) fn pack(numbers: &[u64], bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// What [`pack`] has packed.
+/// Unpacks the result of [`pack`].
 pub(crate) fn numbers<const N: usize>(packed: &[u8]) -> Result<([u64; N], &[u8]), StoreError> {
     let mut numbers = [0; N];
     let mut rest = packed;
@@ -341,14 +346,14 @@ pub(crate) fn numbers<const N: usize>(packed: &[u8]) -> Result<([u64; N], &[u8])
     Ok((numbers, rest))
 }
 
-/// What the sequence has come to.
+/// The state of the sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) epoch: u64,
     pub(crate) newest: u64,
-    /// Of topics of which nothing is known, something up to this number may have been forgotten.
+    /// Events up to this number may have been forgotten in topics that are not known.
     pub(crate) forgotten: u64,
-    /// The sum of the newest numbers of all topics, which a store that has lost some of its middle does not come to.
+    /// The sum of the newest numbers of all topics. It differs if the store has lost rows in its middle.
     pub(crate) lasts: u64,
 }
 
@@ -368,28 +373,28 @@ impl Head {
     }
 }
 
-/// What is known of a topic.
+/// The state of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Past {
-    /// Its newest event; 0 if there never was one.
+    /// The number of its newest event, or 0 if there never was one.
     pub(crate) last: u64,
     /// Events up to this number may have been forgotten.
     pub(crate) floor: u64,
-    /// No event that is left is before this number.
+    /// No event that is left has a lower number.
     pub(crate) first: u64,
-    /// Events that are left.
+    /// How many events are left.
     pub(crate) events: u64,
-    /// Their size, as [`size_of`] counts it.
+    /// The size of these events, as [`size_of`] counts it.
     pub(crate) bytes: u64,
-    /// Events that are to be kept.
+    /// How many events to keep.
     pub(crate) keep_events: u64,
-    /// For how long, in milliseconds.
+    /// How long to keep them, in milliseconds.
     pub(crate) keep_age: u64,
-    /// What has finished it; 0 if nothing has.
+    /// The number of the event that has finished the topic, or 0 if none has.
     pub(crate) finished: u64,
-    /// Until when that is remembered.
+    /// How long that is remembered, as a time.
     pub(crate) finished_until: u64,
-    /// When the oldest event was published; 0 if that is not known. It is not stored.
+    /// When the oldest event was published, or 0 if that is not known. It is not stored.
     pub(crate) oldest_at: u64,
 }
 
@@ -442,7 +447,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_come_back_as_they_were_and_short_ones_are_refused() {
+    fn rows_come_back_unchanged_and_short_ones_are_refused() {
         let head = Head {
             epoch: 1,
             newest: 2,
@@ -485,7 +490,7 @@ mod tests {
         let trees = trees.map(|tree| tree.unwrap().path());
         let files = trees.flat_map(|tree| std::fs::read_dir(tree).unwrap());
         let files = files.map(|file| file.unwrap().path());
-        // Beside the tables there are manifests of before, which nobody reads.
+        // Besides the tables there are older manifests, which nobody reads.
         let mut found = 0;
         for file in files.filter(|file| file.is_file()) {
             let whole = std::fs::read(&file).unwrap();
@@ -503,11 +508,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_table_is_bounded_however_fast_it_comes() {
+    fn memory_that_waits_for_a_table_is_limited() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         for n in 0_u64..240 {
-            // Many small commits while a table is written, and now and then a large one.
+            // Many small commits and a few large ones while a table is written.
             let value = vec![n as u8; if n % 6 == 0 { 1 << 20 } else { 10 }];
             store.commit(&[(event_key("x", n), Some(value))]).unwrap();
             let tree = &store.rows.tree;

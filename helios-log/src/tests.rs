@@ -1,4 +1,4 @@
-//! What only tests can pretend: another boot, a wrong clock, a crash.
+//! Tests that need a different machine: another boot, a wrong clock, a crash.
 
 use std::io;
 use std::path::Path;
@@ -47,7 +47,7 @@ async fn newest(log: &Log) -> usize {
     }
 }
 
-/// Changes what the folder says of its last process.
+/// Changes what the folder records about its last process.
 fn change_mark(path: &Path, change: impl FnOnce(&mut Mark)) {
     let folder = Folder::open(path, Duration::from_secs(20), || true);
     let mut folder = folder.unwrap().unwrap();
@@ -57,13 +57,13 @@ fn change_mark(path: &Path, change: impl FnOnce(&mut Mark)) {
 }
 
 #[tokio::test]
-async fn another_boot_is_another_sequence_unless_all_was_on_the_disk() {
+async fn another_boot_is_another_sequence_unless_everything_was_synced() {
     for (durability, ended, boots, kept) in [
         (Durability::Os, false, (5, 5), true),
         (Durability::Os, false, (5, 6), false),
         (Durability::Os, true, (5, 6), true),
         (Durability::Always, false, (5, 6), true),
-        // A boot that is not known is another one.
+        // An unknown boot counts as another one.
         (Durability::Os, false, (0, 0), false),
         (Durability::Os, true, (0, 0), true),
         (Durability::Always, false, (0, 0), true),
@@ -110,14 +110,14 @@ fn years(count: u64) -> SystemTime {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_resets_nobody_and_holds_no_key_for_longer() {
+async fn a_clock_that_jumps_resets_no_client_and_delays_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let open = |now| Log::open(folder.path()).on(Machine { now, ..machine(5) });
     let log = open(|| years(60));
     start(&log).await;
     let first = publish(&log, "1").await;
     log.stop().await;
-    // It was wrong, or is now: nothing is older than it can be.
+    // The clock was wrong then or is wrong now. No event is older than it can be.
     let mut before = first;
     for now in [|| years(30), || SystemTime::UNIX_EPOCH] {
         let log = open(now);
@@ -156,7 +156,7 @@ async fn what_a_clock_makes_too_old_is_told_as_forgotten() {
 }
 
 #[tokio::test]
-async fn a_folder_of_a_newer_version_is_an_error_that_says_what_to_do() {
+async fn a_folder_of_a_newer_version_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path());
     start(&log).await;
@@ -172,7 +172,7 @@ async fn a_folder_of_a_newer_version_is_an_error_that_says_what_to_do() {
     assert!(folder.path().join("store").exists());
 }
 
-/// Waits until it is so, and not without end.
+/// Waits until `is_so` returns true, with a limit.
 async fn until(is_so: impl AsyncFn() -> bool) {
     let began = std::time::Instant::now();
     while !is_so().await {
@@ -186,7 +186,7 @@ async fn links_down(log: &Log) {
 }
 
 #[tokio::test]
-async fn a_failed_sync_is_final_and_the_next_start_is_another_sequence() {
+async fn after_a_failed_sync_the_next_start_is_another_sequence() {
     static FAILS: AtomicBool = AtomicBool::new(false);
     let disk = |act| match act == Act::Sync && FAILS.load(Ordering::Relaxed) {
         true => Err(io::Error::from_raw_os_error(5)),
@@ -211,14 +211,14 @@ async fn a_failed_sync_is_final_and_the_next_start_is_another_sequence() {
                     Durability::Always => assert_eq!(published, Err(BackplaneErrorKind::Unknown)),
                 }
                 links_down(&log).await;
-                // It does not come back.
+                // The log does not recover.
                 FAILS.store(false, Ordering::Relaxed);
                 let publish = Publish::new("x", "3".into(), DAYS);
                 let refused = log.publish(publish).await.unwrap_err().kind();
                 assert_eq!(refused, BackplaneErrorKind::Down, "{what:?}");
             }
             log.stop().await;
-            // Of the same boot.
+            // The boot is the same.
             let log = open().on(machine);
             FAILS.store(false, Ordering::Relaxed);
             let started = start(&log).await.newest;
@@ -233,7 +233,7 @@ async fn a_failed_sync_is_final_and_the_next_start_is_another_sequence() {
 }
 
 #[tokio::test]
-async fn what_stands_behind_an_end_that_was_not_written_is_not_refused_as_finished() {
+async fn an_end_that_was_not_written_finishes_nothing() {
     static FAILS: AtomicBool = AtomicBool::new(true);
     let disk = |act| match act == Act::Commit && FAILS.load(Ordering::Relaxed) {
         true => Err(io::ErrorKind::StorageFull.into()),
@@ -265,7 +265,7 @@ async fn what_stands_behind_an_end_that_was_not_written_is_not_refused_as_finish
 }
 
 #[tokio::test]
-async fn an_end_of_a_clock_that_was_ahead_is_forgotten_in_its_time() {
+async fn an_end_of_a_clock_ahead_is_forgotten_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let open = |now| Log::open(folder.path()).on(Machine { now, ..machine(5) });
     let log = open(|| years(60));
@@ -275,12 +275,12 @@ async fn an_end_of_a_clock_that_was_ahead_is_forgotten_in_its_time() {
     log.stop().await;
     for (now, is_finished) in [
         ((|| years(30)) as fn() -> SystemTime, true),
-        // The limits of its topic later, and a little more.
+        // After the limits of its topic, and a little more.
         (|| years(30) + Duration::from_secs(8 * 24 * 60 * 60), false),
     ] {
         let log = open(now);
         start(&log).await;
-        // What is known of the topic is written down with the next change of it.
+        // The state of the topic is written with its next change.
         let watched = log.watch(&["x"]).await.unwrap();
         assert_eq!(watched.topics[0].finish.is_some(), is_finished);
         log.stop().await;
@@ -288,7 +288,7 @@ async fn an_end_of_a_clock_that_was_ahead_is_forgotten_in_its_time() {
 }
 
 #[tokio::test]
-async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are_given() {
+async fn events_missing_from_the_store_reset_clients_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path());
     let first = start(&log).await.newest;
@@ -303,7 +303,7 @@ async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are
         (3, Some(2), None),
         (3, Some(3), Some(2)),
         (3, None, Some(2)),
-        // The last one.
+        // The last event.
         (5, Some(3), None),
         (5, None, Some(0)),
         (5, Some(5), Some(0)),
@@ -315,7 +315,7 @@ async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are
         let log = Log::open(folder.path());
         assert_eq!(start(&log).await.newest, id(5));
         let ask = after.map_or(Ask::newest("x"), |after| Ask::after("x", id(after)));
-        // The second time, it is known.
+        // The second time, the hole is known.
         for _ in 0..2 {
             let found = match log.history(ask.clone()).await.unwrap() {
                 History::Events { events, .. } => Some(events.len()),
@@ -328,7 +328,7 @@ async fn events_that_are_missing_in_the_store_are_told_and_those_behind_them_are
 }
 
 #[tokio::test]
-async fn a_topic_that_the_store_has_lost_is_told_as_another_sequence() {
+async fn a_topic_lost_from_the_store_is_another_sequence() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path());
     start(&log).await;
@@ -353,7 +353,7 @@ async fn a_topic_that_the_store_has_lost_is_told_as_another_sequence() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_marked_for_lack_of_room_is_taken_back() {
+async fn an_event_without_room_for_its_mark_is_undone() {
     static FAILS: AtomicBool = AtomicBool::new(false);
     let disk = |act| match act == Act::Mark && FAILS.load(Ordering::Relaxed) {
         true => Err(io::ErrorKind::StorageFull.into()),

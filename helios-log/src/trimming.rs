@@ -1,5 +1,5 @@
-//! What is forgotten, a little at a time: events beyond the limits of their topics, the oldest of all where there are too many
-//! bytes, ends and keys whose time is over.
+//! Trims the store, a little at a time. It forgets events beyond the limits of their topics, the oldest events of all
+//! if there are too many bytes, and ends and keys whose time is over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use crate::store::{
     numbers, seq_of, size_of, topic_key,
 };
 
-/// Rows that are looked at before whoever publishes has a turn.
+/// How many rows are handled before publishers have their turn.
 const STEP: usize = 512;
 
-/// So many topics without events are remembered, by their last number: their clients have missed nothing when they come back. Beyond
-/// them, those whose last event is the oldest are forgotten, and their clients are told that they may have missed something.
+/// How many topics without events are remembered by their last number, so that their clients have missed nothing when
+/// they come back. Of further such topics, those with the oldest last event are forgotten, and their clients receive a
+/// reset.
 const EMPTY_TOPICS: usize = 50_000;
 
 /// The topic of all clients, which is never forgotten.
@@ -25,22 +26,22 @@ const EVERYBODY: &str = "*";
 pub(crate) struct Trimming {
     /// Topics that hold too much, or may.
     topics: BTreeSet<Arc<str>>,
-    /// Topics that cannot be read. They are left alone.
+    /// Topics that cannot be read. They are left unchanged.
     damaged: BTreeSet<Arc<str>>,
-    /// Topics that are to be forgotten, if they still have no events.
+    /// Topics to be forgotten, if they still have no events.
     empty: BTreeSet<Arc<str>>,
-    /// Keys may be too old.
+    /// Whether some keys may be too old.
     keys: bool,
     max_bytes: u64,
     /// In milliseconds.
     keep_keys: u64,
-    /// Events up to this number are forgotten: there are too many bytes.
+    /// Events up to this number are forgotten, because there are too many bytes.
     cutoff: u64,
-    /// When it began. What is of a later time was published by a clock that was ahead, and ages from then on.
+    /// When trimming began. A later time comes from a clock that was ahead, and such an event ages from here on.
     began: u64,
-    /// The row behind which there may be keys. Rows that are gone are still walked over.
+    /// The row behind which there may be keys. A scan would still walk over removed rows.
     keys_from: Vec<u8>,
-    /// Keys of a clock that was ahead may be there.
+    /// Whether there may be keys from a clock that was ahead.
     keys_ahead: bool,
 }
 
@@ -64,7 +65,7 @@ impl Trimming {
         self.topics.is_empty() && self.empty.is_empty() && !self.keys
     }
 
-    /// Something was published. A topic is not trimmed for each event.
+    /// Notes that an event was published. A topic is not trimmed for every event.
     pub(crate) fn published(&mut self, topic: &Arc<str>, past: &Past) {
         let slack = 64 + past.keep_events / 8;
         let is_long = past.events > past.keep_events.saturating_add(slack);
@@ -73,7 +74,7 @@ impl Trimming {
         }
     }
 
-    /// Finds what is to be forgotten.
+    /// Finds what to forget.
     pub(crate) fn look(&mut self, sequence: &Sequence, now: u64) {
         self.keys = true;
         if sequence.bytes > self.max_bytes {
@@ -105,7 +106,7 @@ impl Trimming {
         }
     }
 
-    /// Forgets a little. Says whether the store was changed; an error comes with what is to be done again.
+    /// Forgets a little. Returns whether the store was changed, or an error with the changes to repeat.
     pub(crate) fn step(
         &mut self,
         shared: &Shared,
@@ -158,7 +159,7 @@ impl Trimming {
             self.topics.insert(Arc::clone(topic));
         }
         changes.extend(keys.into_iter().map(|key| (key, None)));
-        // Readers see the floor before the events are gone.
+        // Readers see the new floor before the events are removed.
         let mut sequence = shared.sequence();
         if past.events == 0 && past.finished > 0 && !is_finished(&past, now) {
             past.finished = 0;
@@ -176,7 +177,7 @@ impl Trimming {
             let Some(topic) = self.empty.pop_first() else {
                 break;
             };
-            // Something may have been published since.
+            // An event may have been published since.
             if sequence.topics.get(&topic).is_some_and(is_empty) {
                 sequence.forget(&topic);
                 changes.push((topic_key(&topic), None));
@@ -235,7 +236,7 @@ impl Trimming {
     fn trim_keys(&mut self, shared: &Shared, now: u64, changes: &mut Vec<Change>) {
         // A clock that was never set begins in 1970.
         let (from, to) = match (self.keys_ahead, now.checked_sub(self.keep_keys)) {
-            // They count for nobody.
+            // Keys from the future have no effect.
             (true, _) => {
                 let from = now.saturating_add(self.keep_keys);
                 (key_by_time(from, 0), vec![KEY_BY_TIME + 1])
@@ -269,10 +270,10 @@ impl Trimming {
     }
 }
 
-/// What is left of a topic.
+/// The part of a topic that is left.
 struct Trimmed {
     past: Past,
-    /// Rows that are to go.
+    /// The rows to remove.
     keys: Vec<Vec<u8>>,
     is_done: bool,
 }
@@ -285,12 +286,12 @@ pub(crate) fn is_finished(past: &Past, now: u64) -> bool {
     past.finished > 0 && now <= past.finished_until
 }
 
-/// Whether nothing is to be known of a topic but its last number.
+/// Returns whether only the last number of a topic is worth remembering.
 fn is_empty(past: &Past) -> bool {
     past.events == 0 && past.finished == 0
 }
 
-/// The topics without events that are too many, the oldest.
+/// Returns the topics without events beyond the limit, oldest first.
 fn oldest_empty(sequence: &Sequence, most: usize) -> Vec<Arc<str>> {
     let empty = || {
         let topics = sequence.topics.iter();
@@ -300,7 +301,7 @@ fn oldest_empty(sequence: &Sequence, most: usize) -> Vec<Arc<str>> {
     if too_many == 0 {
         return Vec::new();
     }
-    // Some more at once, so that it is not done each time.
+    // Some more are forgotten at once, so that this is not done each time.
     let count = too_many + most / 8;
     let mut oldest: Vec<_> = empty().collect();
     oldest.sort_unstable_by_key(|(_, past)| past.last);
@@ -308,7 +309,7 @@ fn oldest_empty(sequence: &Sequence, most: usize) -> Vec<Arc<str>> {
     oldest.map(|(topic, _)| Arc::clone(topic)).collect()
 }
 
-/// The rows of keys between these rows, and whether there are more.
+/// Returns the rows of keys in this range, and whether there are more.
 fn walk_keys(
     store: &Store,
     from: Vec<u8>,
@@ -325,7 +326,7 @@ fn walk_keys(
         }
         let current = store.get(&key)?;
         let current = current.map(|row| numbers::<1>(&row).map(|([seq], _)| seq));
-        // It may have been used again since.
+        // The key may have been used again since.
         if current.transpose()? == Some(seq_of(&by_time)?) {
             keys.push(key.to_vec());
         }
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_topics_without_events_are_forgotten_and_never_that_of_everybody() {
+    fn the_oldest_empty_topics_are_forgotten_except_that_of_everybody() {
         let empty = |last| Past {
             last,
             ..Past::default()
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_cannot_be_read_does_not_keep_the_others_from_being_trimmed() {
+    fn an_unreadable_topic_does_not_stop_trimming_the_others() {
         let holding = |first, last| Past {
             first,
             last,

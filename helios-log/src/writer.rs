@@ -1,4 +1,5 @@
-//! The one thread that writes: it commits what is published at the same time together, hands it over, and answers.
+//! The writer's thread. It commits events that are published at the same time together, hands them over, and answers
+//! their publishers.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,34 +25,36 @@ use crate::shared::Shared;
 use crate::store::{Change, Store, StoreError, caught, key_key, numbers};
 use crate::trimming::Trimming;
 
-/// The most that is committed together.
+/// The most events and bytes that are committed together.
 const GROUP_EVENTS: usize = 1024;
 const GROUP_BYTES: usize = 4 << 20;
 
-/// So many are answered on the thread itself, since that is sooner.
+/// The largest group that the thread answers itself. For so few, that is sooner than by a task.
 const FEW: usize = 4;
 
-/// How often what is in the hands of the operating system is brought to the disk.
+/// How often written data is synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
-/// For how long a group waits to become as large as the last one; up to the second, where each is synced.
+/// How long a group waits to become as large as the last one. If each group is synced, the wait can grow to the second
+/// value.
 const PATIENCE: Duration = Duration::from_micros(20);
 const MOST_PATIENCE: Duration = Duration::from_micros(500);
 
-/// How soon a full disk is looked at again.
+/// How soon a full disk is checked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// The same where room for whole tables is looked for, which takes what room there is for a moment.
+/// The same for a check of room for whole tables, which briefly uses up the room that is left.
 const LOOK_LONGER: Duration = Duration::from_secs(5);
 
-/// Says when a publish is answered, and subscribers see the event.
+/// Says when a publish returns and subscribers see the event.
 ///
 /// | | survives the process, `kill -9` | survives power loss |
 /// | --- | --- | --- |
-/// | [`Durability::Os`] | each event | all but the last second; then all clients are told, by a reset |
-/// | [`Durability::Always`] | each event | each event, and nobody is reset |
+/// | [`Durability::Os`] | each event | all but the last second; then all clients are reset |
+/// | [`Durability::Always`] | each event | each event, and no client is reset |
 ///
-/// On systems other than Linux, [`Durability::Os`] tells all clients after a `kill -9`, too, since no boot can be told from the next.
+/// On systems other than Linux, [`Durability::Os`] resets all clients after a `kill -9` as well, because these systems
+/// do not distinguish boots.
 ///
 /// ```
 /// use helios::log::{Durability, Log};
@@ -61,10 +64,10 @@ const LOOK_LONGER: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The operating system has the event; it is synced to the disk within about a second. The default.
+    /// The operating system has the event, and it is synced to the disk within about a second. This is the default.
     #[default]
     Os,
-    /// The event was synced to the disk. What is published at the same time is synced together.
+    /// The event has been synced to the disk. Events published at the same time are synced together.
     Always,
 }
 
@@ -75,22 +78,22 @@ pub(crate) enum Message {
     Stop(oneshot::Sender<()>),
 }
 
-/// Somebody waits for an event to be published.
+/// An event that waits to be published.
 pub(crate) struct Request {
     pub(crate) event: Event,
     pub(crate) answer: oneshot::Sender<Result<EventId, BackplaneError>>,
-    /// Its place among those that may wait.
+    /// Its place among the events that may wait.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Clone, Copy)]
 enum Outcome {
-    /// It was published before.
+    /// The event was published before.
     Known(u64),
-    /// It is of the group.
+    /// The event belongs to the group.
     Numbered(u64),
-    /// It stands behind an end that is of the group.
+    /// The event comes after an end that belongs to the group.
     AfterEnd,
     Refused(BackplaneErrorKind),
 }
@@ -103,12 +106,12 @@ enum Health {
     Failed(String),
 }
 
-/// What there is to do when there is room again.
+/// The work to be done when there is room again.
 #[derive(Debug, Default)]
 struct Full {
-    /// What takes back, or does again, what could not be written.
+    /// Changes that undo or repeat what could not be written.
     amends: Vec<Change>,
-    /// What the store has to write into tables.
+    /// The bytes that the store has to write to tables.
     tables: u64,
 }
 
@@ -122,11 +125,11 @@ pub(crate) struct Writer {
     durability: Durability,
     trimming: Trimming,
     health: Health,
-    /// Something is not on the disk yet.
+    /// Whether some data has not been synced to the disk yet.
     is_dirty: bool,
-    /// How many came together the last time.
+    /// The size of the last group.
     together: usize,
-    /// For how long as many are waited for.
+    /// How long to wait for a group of that size.
     patience: Duration,
     looked: Option<Instant>,
 }
@@ -160,7 +163,7 @@ impl Writer {
         }
     }
 
-    /// The disk is full already, and these changes wait for room.
+    /// Starts with a full disk. These changes wait for room.
     pub(crate) fn waiting_for_room(mut self, amends: Vec<Change>) -> Self {
         let path = self.folder.path().display();
         tracing::error!(%path, "the event log's disk is full: nothing can be published");
@@ -168,12 +171,12 @@ impl Writer {
         self
     }
 
-    /// Takes what comes until it is stopped, or nobody can ask any more.
+    /// Handles messages until it is stopped, or all senders are dropped.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         let mut ticked = Instant::now();
         let stopped = loop {
             let tick = SYNC.saturating_sub(ticked.elapsed());
-            // While there is something to trim, nobody is waited for.
+            // While there is something to trim, it waits for no message.
             let wait = if self.trimming.is_idle() {
                 tick
             } else {
@@ -210,7 +213,8 @@ impl Writer {
         }
     }
 
-    /// Publishes this one with those that wait already. Gives what is to be answered if it is to stop then.
+    /// Publishes this event together with those that already wait. Returns the sender to answer if the writer is then
+    /// to stop.
     fn take_group(
         &mut self,
         first: Request,
@@ -228,10 +232,11 @@ impl Writer {
                     bytes += request.event.bytes.len();
                     requests.push(request);
                 }
-                // It hangs on no event that waits: whoever tells it waits for it before.
+                // A note does not depend on an event that waits, because its sender waits for that event first.
                 Ok(Message::Note(row, answer)) => self.guarded(|this| this.note(row, answer)),
                 Ok(Message::Stop(answer)) => break Some(Some(answer)),
-                // Those that were answered just now are about to publish again: without them every other group would be of one.
+                // Publishers that were just answered are about to publish again. Without them every other group would
+                // have one event.
                 Err(TryRecvError::Empty)
                     if requests.len() < self.together && began.elapsed() < self.patience =>
                 {
@@ -246,7 +251,7 @@ impl Writer {
         stop
     }
 
-    /// The store asserts what it expects of its files.
+    /// Runs a step and catches panics, because the store asserts that its files are correct.
     fn guarded(&mut self, step: impl FnOnce(&mut Self)) {
         let caught = catch_unwind(AssertUnwindSafe(|| step(self)));
         if caught.is_err() {
@@ -259,11 +264,12 @@ impl Writer {
         let few = requests.len() <= FEW;
         let answer_all = move || {
             for (request, answer) in requests.into_iter().zip(answers) {
-                // The publisher may have stopped waiting.
+                // The publisher may have given up.
                 let _ = request.answer.send(answer);
             }
         };
-        // Waking many publishers takes a third as long as writing their events, so the runtime does it while the next group is written.
+        // Waking many publishers takes a third as long as writing their events. A task does it while this thread writes
+        // the next group.
         match few {
             true => answer_all(),
             false => drop(tokio::spawn(async { answer_all() })),
@@ -313,7 +319,7 @@ impl Writer {
         }
     }
 
-    /// The number of what was published with the same key.
+    /// Returns the number of the event published with the same key.
     fn known(&self, event: &Event) -> Result<Option<u64>, StoreError> {
         let Some(key) = &event.key else {
             return Ok(None);
@@ -323,12 +329,12 @@ impl Writer {
             return Ok(None);
         };
         let ([seq, at], _) = numbers(&row)?;
-        // A time to come is of a clock that was wrong before the restart.
+        // A time in the future comes from a clock that was wrong before the restart.
         let age = self.clock.now().abs_diff(at);
         Ok(Some(seq).filter(|_| age < millis(self.startup.keep_keys)))
     }
 
-    /// Commits a group, hands it over, and lets it take effect.
+    /// Commits a group, applies it, and hands it over.
     fn write(&mut self, group: &Group) -> Result<(), BackplaneError> {
         let states = group.states();
         let changes = || group.changes().iter().chain(&states);
@@ -352,7 +358,8 @@ impl Writer {
         if let Err(error) = marked.map_err(StoreError::of_io) {
             self.mark.newest = newest;
             let undo = group.undo(&self.shared.sequence());
-            // It is in the store already, so what takes it back is written down before anybody is told.
+            // The group is in the store already, so the changes that undo it are written down before the publishers are
+            // answered.
             return Err(match error {
                 StoreError::Full(_) if full::write_amends(&self.folder, &undo).is_ok() => {
                     self.not_written(error, undo)
@@ -367,7 +374,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a row beside the events. Whether it is there after a failure does not matter.
+    /// Writes a row beside the events. After a failure it does not matter whether the row is present.
     fn note(&mut self, row: Change, answer: oneshot::Sender<Result<(), BackplaneError>>) {
         let written = self.check_health().and_then(|()| {
             let commit = (self.disk)(Act::Commit).map_err(StoreError::of_io);
@@ -375,7 +382,7 @@ impl Writer {
             commit.map_err(|error| self.not_written(error, Vec::new()))
         });
         self.is_dirty |= written.is_ok();
-        // Whoever wanted it may be gone.
+        // The caller may have given up.
         let _ = answer.send(written);
     }
 
@@ -384,7 +391,7 @@ impl Writer {
         self.shared.in_store(Store::sync)
     }
 
-    /// The store has not taken a group, which these changes would take back.
+    /// Handles a group that the store did not write. `amends` would undo it.
     fn not_written(&mut self, error: StoreError, amends: Vec<Change>) -> BackplaneError {
         match self.settle(error, amends) {
             Ok(()) => BackplaneErrorKind::Full.into(),
@@ -393,7 +400,7 @@ impl Writer {
         }
     }
 
-    /// Waits for room if the disk is full; else gives the error back.
+    /// Waits for room if the disk is full. Returns any other error.
     pub(crate) fn settle(
         &mut self,
         error: StoreError,
@@ -403,7 +410,7 @@ impl Writer {
         let waiting = waiting.unwrap_or(0);
         let tables = match error {
             StoreError::Full(_) => 0,
-            // It does not say why it has failed in the background.
+            // The store does not report why it has failed in the background.
             StoreError::Failed if !full::has_much_room(&self.folder, waiting) => waiting,
             error => {
                 self.fail(with_causes(&error));
@@ -417,14 +424,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Nobody knows what is on the disk now.
+    /// Handles an error after which the content of the disk is unknown.
     fn unknown(&mut self, error: &(dyn std::error::Error + 'static)) -> BackplaneError {
         let text = with_causes(error);
         self.fail(text.clone());
         BackplaneError::new(BackplaneErrorKind::Unknown, text)
     }
 
-    /// It takes nothing any more, for as long as this process runs.
+    /// Accepts nothing any more for as long as this process runs.
     pub(crate) fn fail(&mut self, error: String) {
         if let Health::Failed(_) = self.health {
             return;
@@ -432,7 +439,7 @@ impl Writer {
         let path = self.folder.path().display();
         tracing::error!(%path, error, "the event log has failed; look at its disk, and restart the process to publish again");
         self.health = Health::Failed(error);
-        // Part of what was told may be gone, and nothing would say so.
+        // Events already answered may be lost without any sign of it.
         self.folder.set_failed(&self.mark);
         self.shared.is_down.store(true, Ordering::Release);
         let sink = self.shared.sequence().sink.clone();
@@ -466,7 +473,7 @@ impl Writer {
         }
     }
 
-    /// Opens the store anew if there is room on the disk again.
+    /// Opens the store again if the disk has room.
     fn heal(&mut self) {
         self.looked = Some(Instant::now());
         let Health::Full(Full { amends, tables }) = &self.health else {
@@ -493,11 +500,11 @@ impl Writer {
         }
     }
 
-    /// What is to be done every second.
+    /// Does the work of every second.
     fn tick(&mut self) {
         match &self.health {
             Health::Failed(_) => return,
-            // It looks no more often than is good for the disk.
+            // This checks no more often than is good for the disk.
             Health::Full(_) => return drop(self.check_health()),
             Health::Well => {}
         }
@@ -507,7 +514,7 @@ impl Writer {
         };
         match synced {
             Ok(()) => {}
-            // A sync that found no room has lost what was told already: that is a failed sync, and final.
+            // A sync that found no room has lost events that were already answered, so this failure is final.
             Err(error @ StoreError::Full(_)) => return self.fail(with_causes(&error)),
             Err(error) => return drop(self.settle(error, Vec::new())),
         }
@@ -521,7 +528,7 @@ impl Writer {
         self.trimming.look(&self.shared.sequence(), now);
     }
 
-    /// Forgets a little of what is to be forgotten.
+    /// Trims a little.
     fn trim(&mut self) {
         if !matches!(self.health, Health::Well) {
             return;
@@ -533,7 +540,7 @@ impl Writer {
         }
     }
 
-    /// Brings everything to the disk and says so, so that the sequence goes on the next time.
+    /// Syncs everything to the disk and records that, so that the next start continues the sequence.
     fn close(&mut self) {
         self.shared.is_down.store(true, Ordering::Release);
         let store = self.shared.take_store();
@@ -552,15 +559,16 @@ impl Writer {
                 let ended = synced.and_then(|()| mark().map_err(|error| with_causes(&error)));
                 if let Err(error) = ended {
                     let path = self.folder.path().display();
-                    tracing::error!(%path, error, "the event log did not end well");
+                    tracing::error!(%path, error, "the event log did not shut down cleanly");
                     self.folder.set_failed(&self.mark);
                 }
             }
             Health::Full(Full { amends, .. }) => {
                 if full::write_amends(&self.folder, amends).is_err() {
-                    // Closed, the store would write what was refused, and nobody could take it back. It cannot be closed without
-                    // writing, so it stays open until the process ends, and until then no other log of this process can have the
-                    // folder. It happens only where the disk is full and what is reserved for amends is too small, or cannot be written over.
+                    // If the store were closed now, it would write what was refused, and nothing could undo that. It
+                    // cannot be closed without writing. So it stays open until the process ends, and until then no
+                    // other log of this process can use the folder. This happens only if the disk is full and the room
+                    // reserved for amends is too small, or cannot be overwritten.
                     std::mem::forget(store);
                 }
             }

@@ -1,4 +1,5 @@
-//! The kit that tests backplanes, over a log. A log has one hub: here it is shared by several, so that clients move between them.
+//! Runs the kit for backplanes over a log. A log has one hub. Here several share it, so that clients can move between
+//! them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{HashMap, HashSet};
@@ -25,14 +26,14 @@ struct Shared {
     leases: Mutex<HashMap<NodeId, Instant>>,
 }
 
-/// What one hub has of it.
+/// The state of one hub.
 struct Link {
     sink: BackplaneSink,
     watched: HashSet<String>,
 }
 
 impl Shared {
-    /// Hands over to all that watch, in the order of the log.
+    /// Hands the event over to all hubs that watch its topic, in the order of the log.
     fn hand(&self, event: &BackplaneEvent<'_>) {
         let mut links = self.links.lock().unwrap();
         links.retain(|_, link| match event {
@@ -107,7 +108,7 @@ impl Backplane for Node {
                 watched: HashSet::new(),
             };
             self.shared.links.lock().unwrap().insert(self.number, link);
-            // What the first node was told is old by now; this is not.
+            // The newest id that the first node received is old by now, but this one is not.
             let now = self.shared.log.watch(&["*"]).await?;
             let newest = now.newest;
             Ok(if newest.is_after(started.newest) == Some(true) {
@@ -192,7 +193,7 @@ impl Backplane for Node {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn for_a_minute_in_all_weathers_every_client_sees_everything_or_is_told() {
+async fn for_a_minute_every_client_sees_every_event_or_resets() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path().join("sse"));
     let rig = Folder {

@@ -1,4 +1,4 @@
-//! The log from outside, as a hub sees it.
+//! Tests of the log from outside, as a hub uses it.
 #![allow(clippy::unwrap_used)]
 
 #[path = "log/support.rs"]

@@ -1,4 +1,4 @@
-//! `#[body]`: the whole body, read by its content type.
+//! `#[body]` reads the whole body according to its content type.
 
 use std::error::Error;
 
@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::error::{Fault, HttpError, Location, find_cause};
 use crate::{query_string, text};
 
-/// A type that a whole body can be read into: everything `Deserialize`.
+/// A type that a whole body can be read into, which is every `Deserialize` type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a request body",
     label = "not `Deserialize`",
@@ -53,7 +53,7 @@ impl<T: DeserializeOwned> FromBody for T {
     }
 }
 
-/// No body, which only an `Option` is read from, and a newtype of one.
+/// An absent body. Only an `Option`, or a newtype of one, can be read from it.
 struct Nothing;
 
 impl<'de> Deserializer<'de> for Nothing {
@@ -81,25 +81,25 @@ impl<'de> Deserializer<'de> for Nothing {
     }
 }
 
-/// A body that is read and not yet bound.
+/// A body that has been read but not bound yet.
 pub struct RawBody {
-    /// `None` if there is no body, and its type is not one that is read.
+    /// `None` if there is no body, and its content type is not one that is read.
     format: Option<Format>,
     bytes: Bytes,
 }
 
-/// Reads a body of JSON. Binding it is left to [`body`], as an async function is dear to compile for each type.
+/// Reads a JSON body. [`body`] binds it separately, because an async function is slow to compile for each type.
 pub async fn read_json(call: &mut Call) -> Option<RawBody> {
     read_body(call, &[Format::Json], "`application/json`").await
 }
 
-/// Reads a body that is a form.
+/// Reads a form body.
 pub async fn read_form(call: &mut Call) -> Option<RawBody> {
     let accepted = "`application/x-www-form-urlencoded`";
     read_body(call, &[Format::Form], accepted).await
 }
 
-/// Reads a body of either kind.
+/// Reads a body of either format.
 pub async fn read_json_or_form(call: &mut Call) -> Option<RawBody> {
     let accepted = "`application/json` or `application/x-www-form-urlencoded`";
     read_body(call, &[Format::Json, Format::Form], accepted).await
@@ -120,7 +120,7 @@ async fn read_body(call: &mut Call, formats: &[Format], accepted: &'static str) 
     call.note(raw)
 }
 
-/// Binds a body that was read.
+/// Binds a body that has been read.
 pub fn body<T: FromBody>(call: &mut Call, raw: Option<RawBody>) -> Option<T> {
     let RawBody { format, bytes } = raw?;
     call.note(bind(format, &bytes, ACCEPTED))
@@ -128,7 +128,7 @@ pub fn body<T: FromBody>(call: &mut Call, raw: Option<RawBody>) -> Option<T> {
 
 const ACCEPTED: &str = "`application/json` or `application/x-www-form-urlencoded`";
 
-/// Reads a body of this format; of no body the type decides what it is.
+/// Binds a body of this format. If there is no body, the type decides whether it accepts that.
 pub(super) fn bind<T: FromBody>(
     format: Option<Format>,
     bytes: &[u8],
@@ -143,7 +143,7 @@ pub(super) fn bind<T: FromBody>(
     format.parse(bytes)
 }
 
-/// Refuses a body that is not `accepted`, unless nothing is in it.
+/// Refuses a body whose format is not `accepted`, unless it is empty.
 pub(super) async fn empty(mut body: Body, accepted: &str) -> Result<(), HttpError> {
     let mut is_empty = body.size_hint().lower() == 0;
     while is_empty && let Some(frame) = body.frame().await {
@@ -156,7 +156,7 @@ pub(super) async fn empty(mut body: Body, accepted: &str) -> Result<(), HttpErro
     }
 }
 
-/// The refusal of a body that ends too early.
+/// The detail of the refusal when a body ends too early.
 pub(super) const BROKE_OFF: &str = "the body broke off";
 
 /// The client stopped in the middle of a body.
@@ -164,7 +164,8 @@ pub(super) const BROKE_OFF: &str = "the body broke off";
 #[error("the rest of the body did not come in time")]
 pub struct BodyTimeout;
 
-/// The refusal of a body that could not be read: too large, too slow, or what `otherwise` says.
+/// Returns the refusal of a body that was too large or too slow, or that could not be read for the reason in
+/// `otherwise`.
 pub(crate) fn unreadable(
     error: impl Into<Box<dyn Error + Send + Sync>>,
     otherwise: &'static str,
@@ -174,7 +175,7 @@ pub(crate) fn unreadable(
     refusal.unwrap_or_else(|| HttpError::bad_request(otherwise).with_source(error))
 }
 
-/// The refusal of a body that was too large or too slow; `None` if it failed for another reason.
+/// Returns the refusal of a body that was too large or too slow, or `None` if it failed for another reason.
 pub(super) fn out_of_bounds(error: &(dyn Error + 'static)) -> Option<HttpError> {
     if find_cause::<LengthLimitError>(error).is_some() {
         return Some(HttpError::payload_too_large(
@@ -188,7 +189,7 @@ pub(super) fn out_of_bounds(error: &(dyn Error + 'static)) -> Option<HttpError> 
     ))
 }
 
-/// How a body is written, by its `Content-Type`.
+/// The format of a body, according to its `Content-Type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -231,7 +232,8 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
         .map_err(|error| unreadable(error, BROKE_OFF))
 }
 
-/// Well-formed, but not the wanted type. What the type says of a value may quote it, and is kept as the source.
+/// Refuses a body that is well-formed but not of the wanted type. The type's own message may quote a value, so it is
+/// kept as the source.
 fn another_shape(found: Mismatch) -> HttpError {
     let name = found.path(Location::Body);
     let fault = Fault::new(Location::Body, name, found.expected);
@@ -246,7 +248,7 @@ fn another_shape(found: Mismatch) -> HttpError {
     }
 }
 
-/// serde_json's message of a syntax error is one of its own and a position: nothing of the body.
+/// serde_json's message of a syntax error consists of its own text and a position, and quotes nothing of the body.
 fn not_json(error: &serde_json::Error) -> HttpError {
     let fault = Fault::new(Location::Body, "", format!("JSON ({error})"));
     HttpError::bad_request(format!("the body is not JSON: {error}")).with_fault(fault)

@@ -1,7 +1,7 @@
-//! The check of arguments at start-up: one that no request can bind is told before anything is served.
+//! The check of arguments at start-up. It reports an argument that no request can bind before the app serves anything.
 //!
-//! A type is judged as in [`crate::validate`]: the methods of [`Probe`] itself are for the types that they name, those of
-//! [`Unseen`] for all others, and for a type of which only the bounds are known.
+//! As in [`crate::validate`], a type selects its methods. The methods of [`Probe`] itself are for the types that they
+//! name. Those of [`Unseen`] are for all other types, and for a type of which only the bounds are known.
 
 use std::any::type_name;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::values::Rule;
 use super::{Form, FromValue, Path, Query};
 use crate::type_name::short_name;
 
-/// Extractors that only find something inside of another framework's router, by the beginning of their full names, and what
-/// does their job here.
+/// Extractors that find something only inside another framework's router, by the beginning of their full names, each
+/// with its replacement in Helios.
 const FOREIGN: [(&str, &str); 5] = [
     (
         "axum::extract::path::RawPathParams",
@@ -27,7 +27,7 @@ const FOREIGN: [(&str, &str); 5] = [
     ),
     (
         "axum_extra::extract::optional_path::OptionalPath<",
-        "write a route for the path without the parameter, and take `#[param] name: T` where it is there",
+        "write a route for the path without the parameter, and take `#[param] name: T` in the route with it",
     ),
     (
         "axum::extract::matched_path::MatchedPath",
@@ -39,16 +39,17 @@ const FOREIGN: [(&str, &str); 5] = [
     ),
 ];
 
-/// An argument of a handler or hook, as start-up looks at it.
+/// An argument of a handler or hook, as start-up checks it.
 #[derive(Clone, Copy, Debug)]
 pub struct ArgumentCheck {
-    /// Its name.
+    /// The argument's name.
     pub name: &'static str,
-    /// Returns why no request binds it, and what to write. It is given the number of the path's parameters, if that is known.
+    /// Returns why no request can bind it, and what to write instead. Its argument is the number of the path's
+    /// parameters, if that is known.
     pub mistake: fn(Option<usize>) -> Option<String>,
 }
 
-/// Looks at one argument: `source` is the attribute that it has, or `argument`.
+/// Checks one argument. `source` is its attribute, or `argument`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __mistake {
@@ -60,7 +61,7 @@ macro_rules! __mistake {
     };
 }
 
-/// Carries a type, for choosing a method.
+/// Carries a type, to select a method.
 #[doc(hidden)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
@@ -144,7 +145,7 @@ impl<T: DeserializeOwned> Probe<Path<T>> {
     }
 }
 
-/// What is asked of a type of which nothing can be seen but its name.
+/// Checks of a type of which only the name can be seen.
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub trait Unseen: Sized {
@@ -168,7 +169,7 @@ pub trait Unseen: Sized {
 }
 
 impl<T> Unseen for Probe<T> {
-    /// A wrapper's name has that of what is inside.
+    /// The name of a wrapper contains the name of the wrapped type.
     fn argument(self, _: Option<usize>) -> Option<String> {
         let name = type_name::<T>();
         let (_, instead) = FOREIGN.iter().find(|(foreign, _)| name.contains(foreign))?;
@@ -179,7 +180,7 @@ impl<T> Unseen for Probe<T> {
     }
 }
 
-/// Returns why one value of a request does not make a `T`, if that is so of every value.
+/// Returns why one value of a request can never make a `T`, if that is so.
 pub(super) fn too_much<T: FromValue>() -> Option<String> {
     let mismatch = T::from_texts(&[Some("x")], Rule::One).err()?;
     let Found::Never(kind) = mismatch.found else {
@@ -191,7 +192,8 @@ pub(super) fn too_much<T: FromValue>() -> Option<String> {
     ))
 }
 
-/// The name of `T`, of an `Option` that of its value: the fields of a whole may be optional, but the whole is not.
+/// Returns the name of `T` or, for an `Option`, of its value. The fields of a whole may be optional, but the whole may
+/// not.
 fn inner<T>() -> String {
     let name = short_name(type_name::<T>());
     let inner = name
@@ -206,14 +208,14 @@ fn by_keys<T: DeserializeOwned>(whole: &str, instead: &str) -> Option<String> {
     is_one.then(|| format!("a {whole} has keys, and `{name}` is one value: {instead}"))
 }
 
-/// What a type asks a deserialiser for.
+/// The shape of the value that a type requests from a deserialiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// One value.
     One,
-    /// So many values.
+    /// This many values.
     Tuple(usize),
-    /// Keys, a list, or what cannot be told.
+    /// Keys, a list, or an unknown shape.
     Other,
 }
 
@@ -225,7 +227,7 @@ impl Shape {
     }
 }
 
-/// Gives nothing, and tells by its error what it was asked for.
+/// A deserialiser without a value, whose error says what the type requested.
 struct Asked;
 
 #[derive(Debug)]

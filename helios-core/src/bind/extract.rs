@@ -1,4 +1,4 @@
-//! Arguments that bind themselves: axum-core extractors, and Helios' own handles.
+//! Arguments that bind themselves, which are axum-core extractors and Helios' own handles.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -23,9 +23,9 @@ use crate::call::Call;
 use crate::error::{HttpError, LONGEST_DETAIL};
 use crate::request::PathParams;
 
-/// The place of an argument: the state type `S` that axum-core's extractor traits are asked for.
+/// The place of an argument, used as the state type `S` of axum-core's extractor traits.
 ///
-/// An extractor for every `S` works everywhere; Helios' own handles are extractors in their places only, so a
+/// An extractor for every `S` works everywhere. Helios' own handles are extractors only for their own places, so a
 /// misplaced one is a compile error.
 #[derive(Debug)]
 pub struct Cx<P> {
@@ -35,7 +35,7 @@ pub struct Cx<P> {
 }
 
 impl<P> Cx<P> {
-    /// The place of an argument of this call.
+    /// Returns the place of an argument of this call.
     fn of(call: &Call) -> Self {
         Self {
             stream: call.stream.clone(),
@@ -44,12 +44,12 @@ impl<P> Cx<P> {
         }
     }
 
-    /// The decoded parameters of the path.
+    /// Returns the decoded parameters of the path.
     pub(super) fn path(&self) -> &PathParams {
         &self.path
     }
 
-    /// The runtime's own of the stream in hand, if the place has one: [`Call::stream`].
+    /// Returns the runtime's state of the current stream, [`Call::stream`], if the place has one.
     #[must_use]
     pub fn stream<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.stream.clone()?.downcast().ok()
@@ -63,7 +63,7 @@ macro_rules! places {
 }
 
 places! {
-    /// The arguments of a handler that gives one response.
+    /// The arguments of a handler that returns one response.
     Http,
     /// The arguments of an `#[sse]` method.
     Sse,
@@ -104,7 +104,7 @@ where
     }
 }
 
-/// The last argument without an attribute: it may take the body.
+/// The last argument without an attribute, which may take the body.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument here",
     label = "not something this method is called with",
@@ -156,7 +156,7 @@ pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call
     };
     let body = Body::new(body);
     let mut request = Request::from_parts(call.request.parts().clone(), body);
-    // The app's own limit is in force, not the extractors' default.
+    // The app's own limit applies, not the extractors' default.
     DefaultBodyLimit::disable().apply(&mut request);
     let bound = match T::from_request(request, &cx).await {
         Ok(bound) => Ok(bound),
@@ -168,25 +168,25 @@ pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call
     call.note(bound)
 }
 
-/// The body up to the limit. Of one that is announced as longer nothing is read, so that its client is not told to send it.
+/// Limits the body. Nothing is read of a body that is announced as longer, so that its client is not asked to send it.
 fn limited(body: Body, limit: usize) -> Limited<Body> {
     let announced = http_body::Body::size_hint(&body).lower();
     match usize::try_from(announced).is_ok_and(|length| length <= limit) {
         true => Limited::new(body, limit),
-        // It fails at once, and as one that turns out to be too long.
+        // It fails at once, with the same error as a body that turns out to be too long.
         false => Limited::new(Body::from("too long"), 0),
     }
 }
 
-/// What became of a body that an extractor was given.
+/// The state of a body that was passed to an extractor.
 #[derive(Default)]
 struct Reading {
     begun: AtomicBool,
-    /// Why it ended early, if that is the client's own doing: extractors of others do not tell one reason from another.
+    /// Why the body ended early, if the client caused that. Extractors of other crates do not distinguish the reasons.
     refusal: OnceLock<HttpError>,
 }
 
-/// A body that notes how it was read.
+/// A body that notes how it is read.
 struct Noting {
     body: Limited<Body>,
     reading: Arc<Reading>,
@@ -218,8 +218,8 @@ impl http_body::Body for Noting {
     }
 }
 
-/// A foreign rejection keeps its status and headers. Its text becomes the detail, unless the extractor has read the body:
-/// then the text may quote it, and is kept as the source.
+/// Converts a foreign rejection, keeping its status and headers. Its text becomes the detail, unless the extractor has
+/// read the body. Then the text may quote the body, so it is kept as the source.
 async fn error_of(mut rejection: Response, body_was_read: bool) -> HttpError {
     const LONGEST: usize = 4 * 1024;
     if let Some(own) = HttpError::take_from(&mut rejection) {

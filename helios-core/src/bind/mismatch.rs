@@ -1,8 +1,8 @@
-//! A deserialiser around another one, for errors that say where a value did not fit and what would have, but never what was
-//! there: serde's own messages quote it.
+//! Wraps a deserialiser, to get errors that say where a value did not fit and what would have fitted, but never what
+//! was there. serde's own messages quote the value.
 //!
-//! Every error that a type makes is a [`Mismatch`]. The deserialiser inside only takes errors of its own, so a mismatch is
-//! left in [`Notes`] while an empty one passes through.
+//! Every error that a type makes becomes a [`Mismatch`]. The wrapped deserialiser accepts only errors of its own type.
+//! So the mismatch is stored in [`Notes`] while an empty error passes through.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -16,43 +16,43 @@ use super::words;
 use crate::bounded::bounded;
 use crate::error::{LONGEST_EXPECTED, LONGEST_NAME, Location};
 
-/// The longest that a type may say of a value, in bytes: it may quote it.
+/// The longest message of a type about a value, in bytes. It is limited because it may quote the value.
 pub(super) const LONGEST_MESSAGE: usize = 200;
 
-/// Reads a value from what `inner` reads.
+/// Reads a value from the deserialiser `inner`.
 pub(super) fn deserialize<'de, T: Deserialize<'de>>(
     inner: impl Deserializer<'de>,
 ) -> Result<T, Mismatch> {
     T::deserialize(Around { inner, key: None })
 }
 
-/// Where a value did not fit, and what would have.
+/// A value that did not fit: its path, and what was expected instead.
 #[derive(Clone, Debug)]
 pub struct Mismatch {
-    /// From the inside out.
+    /// The path to the value, from the inside out.
     pub(super) path: Vec<Step>,
-    /// What would have fitted, as a person would say it.
+    /// The values that would have fitted, in plain words.
     pub(super) expected: String,
-    /// What the type itself says of the value. It may quote it.
+    /// The type's own message about the value, which may quote it.
     pub(super) message: Option<String>,
-    /// True if the type does not take what it was given, whatever that says.
+    /// True if the type does not accept this kind of value at all.
     pub(super) other_type: bool,
     pub(super) found: Found,
 }
 
-/// What was there instead, as far as a decoder needs it.
+/// The value that was found instead, as far as a decoder needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Something else.
+    /// Any other value.
     Other,
-    /// A text, by its address.
+    /// A text, identified by its address.
     Text(usize),
     NotUtf8,
-    /// Nothing.
+    /// No value.
     Nothing,
-    /// Nothing, where a struct has this field.
+    /// No value for this field of a struct.
     Field(&'static str),
-    /// What no request will ever bring, since one value does not hold it.
+    /// A kind of value that no request can contain, because one value cannot hold it.
     Never(&'static str),
 }
 
@@ -68,7 +68,7 @@ impl Found {
 /// A step of the path to a value.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// A name that the type knows: of a field, or of a variant.
+    /// A name that the type knows, of a field or a variant.
     Name(String),
     /// A key of a map, which is input.
     Key(String),
@@ -76,7 +76,7 @@ pub(super) enum Step {
 }
 
 impl Mismatch {
-    /// What would have fitted is said in plain words: no type of the program's is named.
+    /// Creates a mismatch. `expected` is put into plain words, without the names of the program's types.
     pub(super) fn new(expected: impl Display) -> Self {
         Self {
             path: Vec::new(),
@@ -92,7 +92,7 @@ impl Mismatch {
         self
     }
 
-    /// The same of a field that is missing, where nothing has said so yet.
+    /// Returns the same mismatch for a missing field, unless it already says so.
     pub(super) fn missing(self, name: &str) -> Self {
         match self.found {
             Found::Nothing | Found::Field(_) => self,
@@ -104,7 +104,7 @@ impl Mismatch {
         }
     }
 
-    /// The name that the path begins with.
+    /// Returns the name that the path begins with.
     pub(super) fn root(&self) -> Option<&str> {
         match self.path.last()? {
             Step::Name(name) | Step::Key(name) => Some(name),
@@ -121,7 +121,8 @@ impl Mismatch {
         self
     }
 
-    /// The path to the value, such as `lines[0].count`; empty for the whole. `*` stands for a key of a body.
+    /// Returns the path to the value, such as `lines[0].count`, or an empty text for the whole. `*` replaces a key of a
+    /// body.
     pub(super) fn path(&self, location: Location) -> String {
         let mut text = String::new();
         for step in self.path.iter().rev() {
@@ -148,7 +149,7 @@ impl Default for Mismatch {
     }
 }
 
-/// With the type's own words, so not for a body.
+/// Includes the type's own message, so it is not for a body.
 impl Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.message {
@@ -216,7 +217,7 @@ pub(super) fn one_of(variants: &[&str]) -> String {
     format!("one of `{}`", variants.join("`, `"))
 }
 
-/// What a deserialiser inside cannot carry out.
+/// The mismatch that the wrapped deserialiser's error cannot carry.
 #[derive(Default)]
 struct Notes(Cell<Option<Mismatch>>);
 
@@ -228,22 +229,22 @@ impl Notes {
         })
     }
 
-    /// The mismatch that was left, or one of the deserialiser's own.
+    /// Returns the mismatch that was stored, or a new one for an error of the deserialiser itself.
     fn collect<T, E>(&self, result: Result<T, E>, expected: &str) -> Result<T, Mismatch> {
         result.map_err(|_| self.0.take().unwrap_or_else(|| Mismatch::new(expected)))
     }
 }
 
-/// Where the text of a key is left, for the path.
+/// Stores the text of a key, for the path.
 type KeySlot = Cell<Option<Step>>;
 
-/// A deserialiser, and the slot if it reads a key.
+/// A wrapped deserialiser, with the slot if it reads a key.
 struct Around<'a, D> {
     inner: D,
     key: Option<&'a KeySlot>,
 }
 
-/// A visitor of the deserialiser inside.
+/// A wrapped visitor, for the deserialiser inside.
 struct Watched<'a, V> {
     visitor: V,
     notes: &'a Notes,
@@ -286,8 +287,8 @@ macro_rules! deserialize {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Around<'_, D> {
     type Error = Mismatch;
 
-    // What is expected where the deserialiser inside finds the fault itself, and does not ask the type. It asks for an
-    // identifier where the type knows the names.
+    // The literals say what was expected if the deserialiser inside finds the fault itself, without calling the type. A
+    // type that knows its names requests an identifier.
     deserialize! {
         deserialize_any() "a valid value" Key;
         deserialize_bool() "a boolean" Key;
@@ -359,7 +360,7 @@ macro_rules! visit_text {
 impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
     type Value = V::Value;
 
-    /// It is asked for this when something else was there.
+    /// The deserialiser calls this when it has found something else.
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let expected = fmt::from_fn(|f| self.visitor.expecting(f));
         self.notes.0.set(Some(Mismatch::new(&expected)));
@@ -431,7 +432,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
     }
 }
 
-/// A value, or a key, inside of what the deserialiser inside reads.
+/// A wrapped seed for a value, or a key, that the deserialiser inside reads.
 struct Seed<'a, S> {
     seed: S,
     notes: &'a Notes,
@@ -450,7 +451,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
     }
 }
 
-/// Reads what is inside with a seed, and takes the mismatch out.
+/// Reads with a wrapped seed, and returns the mismatch.
 fn read<S, T, E>(
     seed: S,
     key: Option<&KeySlot>,
@@ -490,7 +491,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<A> {
 
 struct Entries<A> {
     inner: A,
-    /// Of the value that is read next.
+    /// The key of the value that is read next.
     key: Option<Step>,
 }
 
@@ -534,7 +535,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Variants<A> {
     }
 }
 
-/// What a variant holds.
+/// The content of a variant.
 struct Variant<A> {
     inner: A,
     name: Option<Step>,
@@ -626,7 +627,7 @@ mod tests {
         deserialize(&mut serde_json::Deserializer::from_str(json))
     }
 
-    /// Where in a body, and what was expected, for a text that is not read.
+    /// Returns the path in the body, and what was expected, for a text that does not fit.
     fn refused<T: DeserializeOwned + fmt::Debug>(json: &str) -> (String, String) {
         let mismatch = read::<T>(json).unwrap_err();
         (mismatch.path(Location::Body), mismatch.expected)
@@ -637,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_type_are_told_and_keys_of_a_map_are_not() {
+    fn paths_name_fields_but_not_keys_of_a_map() {
         let number = "a whole number from 0 to 255";
         assert_eq!(refused::<Page>(r#"{"size":"x"}"#), told("size", number));
         assert_eq!(refused::<Page>(r#"{"length":"x"}"#), told("length", number));
@@ -688,7 +689,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_type_are_kept_apart_from_what_was_expected() {
+    fn a_type_s_own_message_is_kept_apart() {
         let mismatch = read::<uuid::Uuid>(r#""secret""#).unwrap_err();
         assert_eq!(mismatch.expected, A_VALID_VALUE);
         let message = mismatch.message.unwrap();

@@ -1,9 +1,14 @@
-//! The one decoder of texts: single values of path, query, headers and cookies, and whole queries, paths and forms.
+//! The decoder of all texts: single values of path, query, headers and cookies, and whole queries, paths and forms.
 //!
-//! serde asks for a type once, and cannot be asked whether it may be absent, is text or a list. So the decoder gives it
-//! the texts as they are, and reads again where a fault says that they have to be given otherwise ([`Decoder::relax`]): an
-//! empty text that does not fit is left out, a list that is missing is given empty, and a text that serde has put aside for
-//! `#[serde(flatten)]` is given as the number or list that is wanted. Each key changes in each way once.
+//! serde requests a type once, and cannot say beforehand whether it may be absent, is text or a list. So the decoder
+//! passes on the texts as they are, and reads again when a fault shows that it has to pass them on differently
+//! ([`Decoder::relax`]):
+//!
+//! * An empty text that does not fit is left out.
+//! * A missing list is passed on as an empty list.
+//! * A text that serde has put aside for `#[serde(flatten)]` is passed on as the number or list that is wanted.
+//!
+//! Each key changes in each of these ways at most once.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -18,13 +23,14 @@ use serde::de::{
 use super::mismatch::{Found, Mismatch, Step, one_of};
 use crate::query_string::Pair;
 
-/// The most times that a whole is read: a type that puts aside more numbers than that is refused.
+/// The most times that a whole is read. A type that puts aside more numbers than that is refused.
 const MOST_READINGS: usize = 100;
 
-/// The most keys that are read in all readings of a whole, but for the first few, so that no request is dear.
+/// The most keys that are read in all readings of a whole together, so that no request is expensive. The first few
+/// readings are exempt.
 const MOST_KEYS: usize = 100_000;
 
-/// A text of the request; `None` is not UTF-8.
+/// A text of the request, or `None` if it is not UTF-8.
 pub(super) type Text<'a> = Option<&'a str>;
 
 /// Reads one value from all texts of its name.
@@ -53,8 +59,8 @@ pub(super) fn pairs<T: DeserializeOwned>(pairs: &[Pair]) -> Result<T, Mismatch> 
     Decoder::new(pairs, false).decode()
 }
 
-/// Reads the parameters of a path: a struct or map takes them by name, a tuple or list by order, anything else takes the
-/// only one.
+/// Reads the parameters of a path. A struct or map gets them by name, a tuple or list in order, and any other type gets
+/// the only one.
 pub(super) fn path<'a, T: DeserializeOwned>(
     params: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<T, Mismatch> {
@@ -62,7 +68,7 @@ pub(super) fn path<'a, T: DeserializeOwned>(
     Decoder::new(params, true).decode()
 }
 
-/// Gives each empty text a place of its own, so that serde's errors tell which one they are about.
+/// Gives each empty text an address of its own, so that serde's errors show which text they are about.
 fn unmistakable<'a>(texts: &'a [Text<'a>]) -> Cow<'a, [Text<'a>]> {
     if !texts.contains(&Some("")) {
         return Cow::Borrowed(texts);
@@ -71,7 +77,7 @@ fn unmistakable<'a>(texts: &'a [Text<'a>]) -> Cow<'a, [Text<'a>]> {
     texts.iter().map(|text| blanks.replace(*text)).collect()
 }
 
-/// Hands out empty texts at different places.
+/// Returns empty texts with different addresses.
 #[derive(Default)]
 struct Blanks(usize);
 
@@ -87,32 +93,32 @@ impl Blanks {
     }
 }
 
-/// The texts of a request by their keys, and how each key is given to serde.
+/// The texts of a request by their keys, and how each key is passed to serde.
 struct Decoder<'a> {
     keys: Vec<Key<'a>>,
     /// True if the keys have an order, as those of a path have.
     ordered: bool,
-    /// The key that was given otherwise most recently.
+    /// The key that was changed most recently.
     changed: usize,
 }
 
 struct Key<'a> {
-    /// One text, always there.
+    /// The key's name, in an array so that it can be read like texts. It is never `None`.
     name: [Text<'a>; 1],
     texts: Vec<Text<'a>>,
     given: Given,
-    /// What was said of it when an empty text was among its texts. These are left out since.
+    /// The first fault of the key while its texts included an empty one. Empty texts have been left out since.
     refused: Option<Mismatch>,
 }
 
-/// How a key is given.
+/// How a key is passed to serde.
 #[derive(Clone, Copy, Default)]
 struct Given {
-    /// Although it has no texts: to what is asked for it.
+    /// Passed on although it has no texts.
     absent: bool,
-    /// What is put aside, as a list.
+    /// Passed on as a list, if serde puts it aside.
     list: bool,
-    /// What is put aside, as the numbers and truth values that it reads as.
+    /// Passed on as numbers and booleans where its texts parse as such, if serde puts it aside.
     typed: bool,
 }
 
@@ -150,7 +156,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Changes how the key at fault is given; or says that it is the fault.
+    /// Changes how the key at fault is passed on. Returns the fault if nothing can be changed.
     fn relax(&mut self, mut mismatch: Mismatch, again: bool) -> Option<Mismatch> {
         if mismatch.path.is_empty()
             && let Some(at) = self.put_aside(&mismatch)
@@ -179,7 +185,7 @@ impl<'a> Decoder<'a> {
         (!changed).then_some(mismatch)
     }
 
-    /// The key whose texts serde has put aside, and then found not to fit.
+    /// Returns the key whose texts serde has put aside and then found not to fit.
     fn put_aside(&self, mismatch: &Mismatch) -> Option<usize> {
         match mismatch.found {
             Found::Text(place) => self.keys.iter().position(|key| {
@@ -194,7 +200,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The key that a path begins with, or that a type misses.
+    /// Returns the key that a path begins with, or that a type misses.
     fn at(&mut self, mismatch: &Mismatch) -> Option<usize> {
         let name = mismatch.root()?;
         let known = self.keys.iter().position(|key| key.name() == name);
@@ -266,16 +272,16 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What becomes of several texts where one is taken.
+/// Says what happens to several texts if only one is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// They are refused.
     One,
-    /// The first counts.
+    /// The first one counts.
     First,
 }
 
-/// All texts of one name: none, one, or several.
+/// All texts of one name, of which there may be none, one, or several.
 #[derive(Clone, Copy)]
 pub(super) struct Scalar<'a> {
     texts: &'a [Text<'a>],
@@ -322,7 +328,7 @@ impl<'a> Scalar<'a> {
         })
     }
 
-    /// What has several values of its own, unless it takes a text too.
+    /// Refuses a type that consists of several values, unless it accepts a text too.
     fn composed<V: Visitor<'a>>(
         &self,
         kind: &'static str,
@@ -375,7 +381,7 @@ impl<'de> Deserializer<'de> for Scalar<'de> {
         deserialize_char visit_char "one character",
     }
 
-    /// It is asked for this where serde puts a value aside.
+    /// serde requests this when it puts a value aside.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         if self.given.list || self.texts.len() != 1 && (self.given.absent || self.texts.len() > 1) {
             return visitor.visit_seq(Each::of(self.elements()));
@@ -497,7 +503,7 @@ impl<'de> Deserializer<'de> for &'de Decoder<'_> {
         deserialize_byte_buf deserialize_identifier
     }
 
-    /// Of a path with one parameter that parameter, as before; otherwise an object.
+    /// Reads a path with one parameter as that parameter, and anything else as an object.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.only() {
             Ok(only) => only.deserialize_any(visitor),
@@ -538,7 +544,7 @@ impl<'de> Deserializer<'de> for &'de Decoder<'_> {
         self.deserialize_map(visitor)
     }
 
-    /// Of a path the values in their order, otherwise pairs of key and value.
+    /// Reads a path as its values in order, and anything else as pairs of key and value.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         if self.ordered {
             return visitor.visit_seq(Each::of(self.keys.iter().map(Key::value)));
@@ -592,7 +598,7 @@ impl<'de> Deserializer<'de> for &'de Decoder<'_> {
     }
 }
 
-/// The keys that are there, and their values.
+/// The keys that are present, and their values.
 struct Entries<'a, 'k> {
     keys: std::vec::IntoIter<&'a Key<'k>>,
     value: Option<(Scalar<'a>, Step)>,
@@ -639,7 +645,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
     }
 }
 
-/// A key. A type that knows its names asks for an identifier.
+/// A key. A type that knows its names requests an identifier.
 struct Name<'a, 'c> {
     text: Scalar<'a>,
     is_name: &'c Cell<bool>,
@@ -678,7 +684,7 @@ impl<'de> Deserializer<'de> for Name<'de, '_> {
     }
 }
 
-/// The elements of a list, which a fault is told the index of.
+/// The elements of a list. A fault in one carries its index.
 struct Each<I> {
     elements: I,
     next: usize,
@@ -788,7 +794,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_a_struct_or_a_map_unless_the_type_takes_a_text_too() {
+    fn a_struct_accepts_a_text_only_if_it_wants_one() {
         #[derive(Deserialize, PartialEq, Debug)]
         #[serde(from = "String")]
         struct Tag(String);
@@ -812,7 +818,7 @@ mod tests {
         assert_eq!(read::<Option<Range>>(&[]), Ok(None));
     }
 
-    /// Asks for a struct, and takes a text as well.
+    /// A type that requests a struct, but accepts a text as well.
     #[derive(PartialEq, Debug)]
     struct Size(usize);
 
@@ -839,7 +845,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_that_takes_a_text_takes_one_and_says_what_is_wrong_with_it() {
+    fn a_struct_may_accept_a_text_and_report_its_fault() {
         let refused = |texts: &[&str]| read::<Size>(texts).unwrap_err();
         assert_eq!(read::<Size>(&["big"]), Ok(Size(3)));
         assert_eq!(refused(&[]), "a value, it is missing");

@@ -25,8 +25,9 @@ macro_rules! wrappers {
 }
 
 wrappers! {
-    /// All parameters of the path as one struct, or in their order as a tuple; percent-decoded. It is an argument without
-    /// an attribute. What does not bind is answered 400; what implements garde's `Validate` and is not valid, 422.
+    /// All parameters of the path as one struct, or in their order as a tuple, percent-decoded. It is an argument
+    /// without an attribute. Parameters that do not bind are refused with a 400. A value that implements garde's
+    /// `Validate` and is not valid is refused with a 422.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -50,8 +51,9 @@ wrappers! {
     /// # }
     /// ```
     Path,
-    /// The whole query string as one struct: keys that repeat fill a `Vec`, an `Option` may be absent. It is an argument
-    /// without an attribute. What does not bind is answered 400; what implements garde's `Validate` and is not valid, 422.
+    /// The whole query string as one struct. Repeated keys fill a `Vec`, and an `Option` may be absent. It is an
+    /// argument without an attribute. A query that does not bind is refused with a 400. A value that implements garde's
+    /// `Validate` and is not valid is refused with a 422.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -82,12 +84,16 @@ wrappers! {
     /// # }
     /// ```
     Query,
-    /// A JSON body; as a return value, a JSON response; as an event, JSON data.
+    /// A JSON body. As a return value it is a JSON response, and as an event, JSON data.
     ///
-    /// As an argument it stands last and without an attribute. It is answered 415 for a content type that is neither
-    /// `application/json` nor `application/..+json`, 413 over the body limit, 400 for what is not JSON, 422 for JSON of
-    /// another shape, and for what implements garde's `Validate` and is not valid. No body, or an empty one, is `None` for
-    /// `Option<Json<T>>` and `Json<Option<T>>`.
+    /// As an argument it is the last one and has no attribute. A body is refused with these statuses:
+    ///
+    /// * 415 for a content type that is neither `application/json` nor `application/..+json`.
+    /// * 413 over the body limit.
+    /// * 400 if it is not JSON.
+    /// * 422 for JSON of another shape, and for a value that implements garde's `Validate` and is not valid.
+    ///
+    /// Without a body, or with an empty one, `Option<Json<T>>` and `Json<Option<T>>` contain `None`.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -118,8 +124,8 @@ wrappers! {
     /// # }
     /// ```
     Json,
-    /// A form body: `application/x-www-form-urlencoded`; keys that repeat fill a `Vec`. As an argument it stands last and
-    /// without an attribute. It is refused as [`Json`] is.
+    /// A form body, `application/x-www-form-urlencoded`. Repeated keys fill a `Vec`. As an argument it is the last one
+    /// and has no attribute. It is refused with the same statuses as [`Json`].
     ///
     /// ```
     /// use helios::prelude::*;
@@ -202,7 +208,7 @@ macro_rules! from_body {
                 }
             }
 
-            /// No body, or one of no bytes, is none.
+            /// An absent or empty body becomes `None`.
             impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for $name<T> {
                 type Rejection = HttpError;
 
@@ -223,7 +229,7 @@ from_body! {
     Form Form "`application/x-www-form-urlencoded`"
 }
 
-/// Reads a body that has this format, or nothing in it.
+/// Reads a body, which must have this format or be empty.
 async fn read_whole(
     request: Request,
     wanted: Format,

@@ -1,4 +1,4 @@
-//! What serde's types say that they expect, in the words of people who never saw the program.
+//! Translates serde's descriptions of expected values for people who have never seen the program.
 
 const NUMBERS: [(&str, &str); 14] = [
     ("u8", "a whole number from 0 to 255"),
@@ -35,7 +35,7 @@ const OTHERS: [(&str, &str); 15] = [
     ("a byte array", "bytes"),
 ];
 
-/// The kinds of types that derive `Deserialize`, which is what their texts begin with.
+/// The beginnings of the descriptions that derived `Deserialize` implementations give.
 const KINDS: [(&str, &str); 10] = [
     ("struct variant ", "an object"),
     ("struct ", "an object"),
@@ -49,7 +49,7 @@ const KINDS: [(&str, &str); 10] = [
     ("adjacently tagged enum ", "an object"),
 ];
 
-/// Says in plain words what was expected.
+/// Returns in plain words what was expected.
 pub(super) fn plain(expected: String) -> String {
     let same = |table: &[(&str, &'static str)]| {
         let found = table.iter().find(|(word, _)| *word == expected);
@@ -74,7 +74,7 @@ pub(super) fn plain(expected: String) -> String {
     }
 }
 
-/// The number in `.. with 2 elements`, `a tuple of size 2`, `an array of length 2`.
+/// Returns the number in `.. with 2 elements`, `a tuple of size 2`, `an array of length 2`.
 fn length(expected: &str) -> Option<&str> {
     let begins = [" with ", " of size ", " of length "];
     let rest = begins

@@ -1,6 +1,6 @@
-//! The errors of the container, for people to read.
+//! The errors of the container, written for people.
 
-/// Why a dependency could not be resolved, with the way that led to it.
+/// The reason why a dependency could not be resolved, with the types that led to it.
 ///
 /// ```
 /// use helios::error::{InjectError, StartupFault};
@@ -27,9 +27,9 @@ pub enum InjectError {
         wanted: String,
         /// The types that need it, outermost first.
         path: Vec<String>,
-        /// An `Arc` of the type was provided as a value.
+        /// Whether an `Arc` of the type was provided as a value.
         shared: bool,
-        /// An async factory takes it.
+        /// Whether an async factory needs it.
         by_factory: bool,
     },
     /// The async factory that makes the type failed.
@@ -42,7 +42,7 @@ pub enum InjectError {
         /// The factory's error, with its sources.
         reason: String,
     },
-    /// The type is made by an async factory, and nobody ran it.
+    /// An async factory makes the type, but it has not been run.
     #[error(
         "`{wanted}` is made by an async factory{}: call `.prepare().await` on the app before it becomes a service",
         needed_by(.path)
@@ -80,10 +80,12 @@ fn hint(wanted: &str, shared: bool, by_factory: bool) -> String {
         );
     }
     if wanted.starts_with("dyn ") {
-        return format!("`.provide_as::<{wanted}>(Arc::new(..))` with what implements it");
+        return format!("`.provide_as::<{wanted}>(Arc::new(..))` with a value that implements it");
     }
     let or = match by_factory {
-        true => "with a factory, as what derives `Injectable` is built after the factories ran",
+        true => {
+            "with a factory, because types that derive `Injectable` are built after the factories have run"
+        }
         false => "derive `Injectable` on the type",
     };
     format!("`.provide(..)` with a value or {or}")

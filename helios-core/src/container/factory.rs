@@ -1,4 +1,4 @@
-//! Values that must be awaited to be made: async factories, run before anything is resolved.
+//! Async factories, which make values that must be awaited. They run before anything is resolved.
 
 use std::error::Error;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::store::{Container, Stored, TypeKey, Unmade};
 
-/// An async function, or closure, that makes a value from others in the container: it takes up to six `Arc`s, and gives
-/// a `Result` with any error.
+/// An async function, or closure, that makes a value from others in the container. It accepts up to six `Arc`s and
+/// returns a `Result` with any error.
 ///
 /// Its arguments must be provided, or made by another factory. Types that the container builds on demand come later.
 ///
@@ -34,18 +34,18 @@ use super::store::{Container, Stored, TypeKey, Unmade};
     note = "its future must be `Send`: hold no `Rc` and no lock's guard across an `.await`"
 )]
 pub trait Factory<Args>: Send + 'static {
-    /// The type that it makes.
+    /// The type that the factory makes.
     type Output: Send + 'static;
 
     #[doc(hidden)]
     fn needs() -> Vec<TypeKey>;
 
-    /// Starts, if all that it needs is there.
+    /// Starts the factory, if everything that it needs is present.
     #[doc(hidden)]
     fn make(self, container: &Container) -> Option<FactoryFuture<Self::Output>>;
 }
 
-/// A value that is being made.
+/// The future of a value that is being made.
 #[doc(hidden)]
 pub type FactoryFuture<T> =
     Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
@@ -84,7 +84,7 @@ factory_of!(A B C D);
 factory_of!(A B C D G);
 factory_of!(A B C D G H);
 
-/// Factories that have not run yet, in the order in which they were handed in.
+/// Factories that have not run yet, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Factories(Vec<Pending>);
 
@@ -104,8 +104,8 @@ impl fmt::Debug for Factories {
 }
 
 impl Factories {
-    /// Adds a factory in place of an earlier one of the same type. `share` gives what it makes the type that it is
-    /// asked for by.
+    /// Adds a factory and replaces an earlier one of the same type. `share` converts its output to the type under which
+    /// it is requested.
     pub(super) fn add<Args, F: Factory<Args>, T: ?Sized + Send + Sync + 'static>(
         &mut self,
         factory: F,
@@ -126,13 +126,13 @@ impl Factories {
         });
     }
 
-    /// Forgets the factory of a type, as something else provides it.
+    /// Removes the factory of a type, because something else provides the type.
     pub(super) fn remove(&mut self, key: &TypeKey) {
         self.0.retain(|pending| pending.makes.id != key.id);
     }
 
-    /// Runs all, one after the other, each as soon as what it needs is there. Gives what was made, and remembers why
-    /// the rest was not.
+    /// Runs all factories, one after the other, each as soon as everything that it needs is present. Returns the values
+    /// made, and why the others were not.
     pub(super) async fn run_all(mut self, provided: &Container) -> Container {
         let (mut all, mut made) = (provided.clone(), Container::default());
         while let Some(Pending { makes, make, .. }) = self.next_ready(&all) {
@@ -152,7 +152,7 @@ impl Factories {
         made
     }
 
-    /// A container that knows only that these have not run.
+    /// Returns a container that knows only that these have not run.
     pub(super) fn pending(self) -> Container {
         self.left(|_| Unmade::Pending)
     }

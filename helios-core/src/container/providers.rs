@@ -1,12 +1,12 @@
-//! The values that an app or a module is provided with, and the factories of those that must be awaited.
+//! The values provided to an app or a module, and the factories of values that must be awaited.
 
 use std::sync::Arc;
 
 use super::factory::{Factories, Factory};
 use super::store::{Container, TypeKey};
 
-/// Values by type, and factories that have not run yet. Of each type there is one or the other: what comes later
-/// replaces what was there.
+/// Values by type, and factories that have not run yet. Each type has one or the other, and a later one replaces the
+/// earlier.
 #[derive(Debug, Default)]
 pub struct Providers {
     values: Container,
@@ -14,13 +14,13 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Hands in a value.
+    /// Adds a value.
     pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
         self.factories.remove(&TypeKey::of::<T>());
         self.values.provide(value);
     }
 
-    /// Hands in a factory. `share` gives what it makes the type that it is asked for by.
+    /// Adds a factory. `share` converts its output to the type under which it is requested.
     pub fn provide_async<Args, F: Factory<Args>, T: ?Sized + Send + Sync + 'static>(
         &mut self,
         factory: F,
@@ -30,7 +30,7 @@ impl Providers {
         self.factories.add(factory, share);
     }
 
-    /// Lets the factories run. What they need they take from here, then from `outer`.
+    /// Runs the factories. They get what they need from here, then from `outer`.
     pub async fn prepare(&mut self, outer: &Container) {
         let mut provided = outer.clone();
         provided.extend(self.values.clone());
@@ -38,13 +38,13 @@ impl Providers {
         self.values.extend(factories.run_all(&provided).await);
     }
 
-    /// The values.
+    /// Returns the values.
     #[must_use]
     pub fn values(&self) -> &Container {
         &self.values
     }
 
-    /// The values, in a container that knows which factories have not run.
+    /// Returns the values, in a container that knows which factories have not run.
     #[must_use]
     pub fn into_container(self) -> Container {
         let mut container = self.values;

@@ -1,4 +1,4 @@
-//! Building what is asked for, dependencies first, and noting everything that is missing.
+//! Builds requested types, dependencies first, and notes everything that is missing.
 
 use std::any::TypeId;
 use std::collections::HashSet;
@@ -40,19 +40,20 @@ use crate::lifecycle::Lifecycle;
 /// assert!(error.to_string().contains("nothing provides `Settings`, needed by `Greeter`"));
 /// ```
 pub trait Injectable: Sized + Send + Sync + 'static {
-    /// Builds the value, or notes in `resolver` what is missing. Implementations ask for **all** their dependencies
-    /// before giving up, so that one start-up reports every fault.
+    /// Builds the value, or notes in `resolver` what is missing. An implementation requests **all** its dependencies
+    /// before it gives up, so that one start-up reports every fault.
     fn build(resolver: &mut Resolver<'_>) -> Option<Self>;
 
-    /// Its hooks, which run before the first request and after the last one.
+    /// The type's hooks, which run before the first request and after the last one.
     const LIFECYCLE: Lifecycle<Self> = Lifecycle::NONE;
 }
 
-/// The bound of what the container holds. For type parameters it has a name of its own, too: lints find a bound that stands there twice.
+/// The bound on everything that the container holds. It has a name of its own for use on type parameters, because lints
+/// report a bound that is written twice.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be shared between threads",
     label = "the container gives it to all of them",
-    note = "of a trait object the trait says that it is shared: write `trait Name: Send + Sync`",
+    note = "for a trait object, put the bounds on the trait: write `trait Name: Send + Sync`",
     note = "a type is shared if all of its fields are: `Arc` for `Rc`, a `Mutex` or an atomic for a `Cell`; no field borrows"
 )]
 pub trait Shared: Send + Sync + 'static {}
@@ -70,7 +71,7 @@ pub struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// A resolver over what has been provided.
+    /// Creates a resolver for these provided values.
     #[must_use]
     pub fn new(container: &'a mut Container) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The singleton of a type that must have been provided.
+    /// Returns the singleton of a type that must have been provided.
     pub fn provided<T: ?Sized + Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
         let found = self.container.get();
         if found.is_none() {
@@ -90,14 +91,14 @@ impl<'a> Resolver<'a> {
         found
     }
 
-    /// Notes why factories did not make these types, whether anybody needs them or not.
+    /// Notes why factories did not make these types, whether or not another type needs them.
     pub fn check_unmade(&mut self, keys: &[TypeKey]) {
         for key in keys {
             self.lacks(key, false);
         }
     }
 
-    /// Notes why a type is not there, once.
+    /// Notes, once, why a type is missing.
     fn lacks(&mut self, key: &TypeKey, by_factory: bool) {
         if self.is_cycle(key) || !self.failed.insert(key.id) {
             return;
@@ -133,7 +134,7 @@ impl<'a> Resolver<'a> {
         self.building.pop();
     }
 
-    /// The singleton of a type, built now if it was not provided.
+    /// Returns the singleton of a type, built now if it was not provided.
     pub fn get<T: Injectable>(&mut self) -> Option<Arc<T>> {
         if let Some(found) = self.container.get() {
             return Some(found);
@@ -146,7 +147,7 @@ impl<'a> Resolver<'a> {
         self.finish(&key, built.is_some());
         let built = built?;
         self.container.provide(Arc::clone(&built));
-        // Decided when it is compiled: most types have no hooks, and nothing is generated for them.
+        // This is decided at compile time. Most types have no hooks, and nothing is generated for them.
         if const { !T::LIFECYCLE.is_none() } {
             let services = &mut self.container.services;
             services.add(key.name, Arc::clone(&built), T::LIFECYCLE);
@@ -154,7 +155,7 @@ impl<'a> Resolver<'a> {
         Some(built)
     }
 
-    /// Whether there is any use in building a type; if not, why is noted.
+    /// Returns whether it makes sense to build a type. If not, notes why.
     fn begin(&mut self, key: &TypeKey) -> bool {
         if self.container.why_unmade(key.id).is_some() {
             self.lacks(key, false);
@@ -187,7 +188,7 @@ impl<'a> Resolver<'a> {
         true
     }
 
-    /// Names who needs what `resolve` asks for, when it is not a type that the container builds.
+    /// Calls `resolve`, and names `who` as needing what it requests, for a `who` that the container does not build.
     pub fn needed_by<R>(&mut self, who: &str, resolve: impl FnOnce(&mut Self) -> R) -> R {
         self.building.push((TypeId::of::<()>(), who.to_owned()));
         let result = resolve(self);
@@ -195,17 +196,18 @@ impl<'a> Resolver<'a> {
         result
     }
 
-    /// Everything that could not be resolved.
+    /// Returns everything that could not be resolved.
     #[must_use]
     pub fn into_errors(self) -> Vec<InjectError> {
         self.errors
     }
 }
 
-/// Chooses between building and requiring `T`, by what `T` implements.
+/// Selects between building and requiring `T`, by what `T` implements.
 ///
-/// Generated code calls `Dependency::<T>::NEW.resolve(..)`: method look-up takes the method here for an [`Injectable`] type,
-/// and goes on to that of [`Provided`] for any other. Both are inherent: no trait has to be imported, which lints would see.
+/// Generated code calls `Dependency::<T>::NEW.resolve(..)`. Method look-up finds the method here for an [`Injectable`]
+/// type, and continues to that of [`Provided`] for any other. Both are inherent methods, so no trait has to be
+/// imported, which lints would see.
 #[derive(Debug)]
 pub struct Dependency<T: ?Sized>(Provided<T>);
 
@@ -214,12 +216,12 @@ pub struct Dependency<T: ?Sized>(Provided<T>);
 pub struct Provided<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T: ?Sized> Dependency<T> {
-    /// The only value.
+    /// The only value of the type.
     pub const NEW: Self = Self(Provided(PhantomData));
 }
 
 impl<T: Injectable> Dependency<T> {
-    /// The singleton, provided or built now.
+    /// Returns the singleton, provided or built now.
     pub fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>> {
         resolver.get()
     }
@@ -234,7 +236,7 @@ impl<T: ?Sized> Deref for Dependency<T> {
 }
 
 impl<T: ?Sized> Provided<T> {
-    /// The singleton, if it was provided.
+    /// Returns the singleton, if it was provided.
     pub fn resolve(&self, resolver: &mut Resolver<'_>) -> Option<Arc<T>>
     where
         T: Shared,

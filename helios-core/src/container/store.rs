@@ -1,4 +1,4 @@
-//! The singletons by type, and what is known of those that are not there.
+//! The singletons by type, and what is known of the missing ones.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::lifecycle::Services;
 use crate::type_name::short_name;
 
-/// A value, kept by the key `T`: behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
+/// A value, stored by the key `T`. Behind the pointer is an `Arc<T>`, which is `Sized` even when `T` is `dyn Trait`.
 pub(super) type Stored = Arc<dyn Any + Send + Sync>;
 
-/// The singletons of one app, or of one module of it.
+/// The singletons of one app, or of one of its modules.
 #[derive(Clone, Default)]
 pub struct Container {
     pub(super) values: HashMap<TypeId, Stored>,
@@ -25,7 +25,7 @@ pub struct Container {
 #[derive(Clone, Debug)]
 pub struct TypeKey {
     pub(super) id: TypeId,
-    /// That of an `Arc` of the type.
+    /// The id of an `Arc` of the type.
     pub(super) shared: TypeId,
     pub(super) name: String,
 }
@@ -49,18 +49,18 @@ impl fmt::Debug for Container {
 }
 
 impl Container {
-    /// Hands in a value; a later one of the same type replaces it.
+    /// Adds a value. A later one of the same type replaces it.
     pub fn provide<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
-    /// The singleton of this type, if it was provided or has been built.
+    /// Returns the singleton of this type, if it was provided or has been built.
     #[must_use]
     pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref().cloned()
     }
 
-    /// Takes the values of `other` over; they replace those of the same types.
+    /// Takes over the values of `other`, which replace those of the same types.
     pub fn extend(&mut self, other: Self) {
         self.values.extend(other.values);
         self.unmade.extend(other.unmade);
@@ -70,14 +70,14 @@ impl Container {
         self.values.remove(&key.id);
     }
 
-    /// The types that factories should have made, and did not.
+    /// Returns the types that factories should have made, but did not.
     #[must_use]
     pub fn unmade(&self) -> Vec<TypeKey> {
         let unmade = self.unmade.iter().map(|(key, _)| key.clone());
         unmade.filter(|key| !self.holds(key)).collect()
     }
 
-    /// The services that were built and have start or stop hooks.
+    /// Returns the services that were built and have start or stop hooks.
     #[must_use]
     pub fn services(&self) -> &Services {
         &self.services
@@ -95,13 +95,13 @@ impl Container {
     }
 }
 
-/// Why a value that a factory makes is not there.
+/// The reason why a value that a factory makes is missing.
 #[derive(Clone, Debug)]
 pub(super) enum Unmade {
     /// The factory's error, with its sources.
     Failed(String),
-    /// Some of this is not there either.
+    /// Some of these are missing, too.
     Lacking(Vec<TypeKey>),
-    /// Nobody ran it.
+    /// The factory was not run.
     Pending,
 }

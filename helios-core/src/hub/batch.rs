@@ -1,7 +1,7 @@
-//! Events of one topic that are joined for one write.
+//! Events of one topic, joined for one write.
 //!
-//! Readers that keep up are at the same place in a topic, and want the same of it. So the first one joins the events and
-//! leaves the batch here for the others, who share its bytes. A change of the ring empties the cache.
+//! Readers that keep up are at the same place in a topic and request the same events. The first of them joins the
+//! events and caches the batch. The others share its bytes. Each change of the ring empties the cache.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::IterMut;
@@ -11,19 +11,19 @@ use bytes::{Bytes, BytesMut};
 use super::entry::{Cursor, RingEntry};
 use crate::sse::ClientId;
 
-/// The part of the events at its cursor that a reader takes.
+/// The events at its cursor that a reader requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchRequest {
-    /// An event that is not for this reader ends the batch.
+    /// An event that excludes this reader ends the batch.
     pub(super) reader: ClientId,
-    /// Nothing above this number.
+    /// No event above this number is included.
     pub(super) limit: u64,
-    /// No more bytes, unless the first event alone is larger.
+    /// The most bytes, unless the first event alone is larger.
     pub(super) room: usize,
     pub(super) with_ids: bool,
 }
 
-/// Consecutive events as they are written, one after the other.
+/// Consecutive events, encoded one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) events: u64,
@@ -32,7 +32,7 @@ pub(super) struct Batch {
     pub(super) bytes: Bytes,
 }
 
-/// The batches that were joined last.
+/// The batches that were joined most recently.
 #[derive(Debug, Default)]
 pub(super) struct BatchCache(VecDeque<CachedBatch>);
 
@@ -40,7 +40,7 @@ pub(super) struct BatchCache(VecDeque<CachedBatch>);
 struct CachedBatch {
     from: Cursor,
     with_ids: bool,
-    /// Clients for whom one of the events is not.
+    /// The clients that one of the events excludes.
     except: Vec<ClientId>,
     batch: Batch,
 }
@@ -56,7 +56,7 @@ impl CachedBatch {
 }
 
 impl BatchCache {
-    /// Enough for readers that go through a history of several frames, one behind the other.
+    /// Enough for readers that follow each other through a history of several frames.
     const KEPT: usize = 4;
 
     pub(super) fn find(&self, cursor: Cursor, wanted: BatchRequest) -> Option<&Batch> {
@@ -65,7 +65,7 @@ impl BatchCache {
         Some(&found.batch)
     }
 
-    /// Joins these events, and keeps the batch for the next reader. A single event is passed on without copying.
+    /// Joins these events and keeps the batch for the next reader. A single event is returned without copying.
     pub(super) fn join(
         &mut self,
         from: Cursor,

@@ -1,4 +1,4 @@
-//! An event in a ring, a reader's place among the events, and how far that is behind the newest.
+//! An event in a ring, the place of a reader in it, and the reader's distance from the newest event.
 
 use std::mem::size_of;
 use std::time::Duration;
@@ -8,23 +8,24 @@ use bytes::Bytes;
 use super::numbered::NumberedEvent;
 use crate::sse::ClientId;
 
-/// One published event.
+/// A published event.
 #[derive(Debug)]
 pub struct RingEntry {
-    /// Its place in the hub's one sequence. Numbers ascend within a ring, with gaps: other topics have the numbers between.
+    /// The event's place in the hub's one sequence. Numbers ascend within a ring, with gaps, because the numbers
+    /// between belong to other topics.
     pub seq: u64,
-    /// A client that does not get it.
+    /// A client that does not receive the event.
     pub except: Option<ClientId>,
     pub(super) event: NumberedEvent,
-    /// The event without its id, made for the first reader that wants it so.
+    /// The event without its id. It is made for the first reader that needs it.
     pub(super) plain: Option<Bytes>,
     pub(super) at: Duration,
-    /// Bytes published to this topic before this event.
+    /// The bytes published to this topic before this event.
     pub(super) offset: u64,
 }
 
 impl RingEntry {
-    /// Returns the event as it is written: with its id, or without on streams that do not use the hub's ids.
+    /// Returns the encoded event, with its id or, for streams that do not use the hub's ids, without.
     pub fn bytes(&mut self, with_id: bool) -> &Bytes {
         if with_id {
             return self.event.bytes();
@@ -32,18 +33,18 @@ impl RingEntry {
         self.plain.get_or_insert_with(|| self.event.without_id())
     }
 
-    /// Returns how long it has been here at time `now`.
+    /// Returns how long the event has been held at time `now`.
     pub(super) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.at)
     }
 
-    /// Returns the bytes that keeping it costs.
+    /// Returns the bytes that keeping the event costs.
     pub(super) fn size(&self) -> u64 {
         (self.event.bytes().len() + size_of::<Self>()) as u64
     }
 }
 
-/// A subscriber's place in a topic's ring: the number, counted from the topic's first event, of the next event to read.
+/// A subscriber's place in a topic's ring, given as the index of the next event to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub(super) next: u64,
@@ -64,8 +65,8 @@ impl Cursor {
 /// The distance of a reader from the newest event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Events not read yet.
+    /// The events not read yet.
     pub events: u64,
-    /// Their bytes.
+    /// The bytes of these events.
     pub bytes: u64,
 }

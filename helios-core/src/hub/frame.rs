@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// The most bytes of a frame, unless a single event is larger.
+/// The most bytes in a frame, unless a single event is larger.
 pub const FRAME_BYTES: usize = 16 * 1024;
 
-/// Events of this size are not copied behind others: another frame costs less.
+/// Events of this size are not copied behind others, because another frame costs less.
 const LARGE: usize = FRAME_BYTES / 4;
 
-/// Events joined for one write. A single event is passed on without copying.
+/// Events joined for one write. A single event is kept without copying.
 #[derive(Debug, Default)]
 pub struct Frame {
     first: Bytes,
@@ -17,7 +17,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Returns a frame that opens a stream with these bytes, which are not an event.
+    /// Creates a frame that opens a stream with these bytes, which are not an event.
     #[must_use]
     pub fn opening(preamble: Bytes) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Frame {
         self.first.len() + self.joined.len()
     }
 
-    /// Whether nothing is gathered yet.
+    /// Returns whether nothing has been gathered yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -44,19 +44,19 @@ impl Frame {
         self.events
     }
 
-    /// Returns how many bytes there is room for. An empty frame has room for a larger event all the same.
+    /// Returns how many bytes there is room for. An empty frame accepts a larger event all the same.
     #[must_use]
     pub fn room(&self) -> usize {
         FRAME_BYTES.saturating_sub(self.len())
     }
 
-    /// Takes an event in, if the frame has room for it and it is not large. Returns false if not. An empty frame takes
-    /// anything.
+    /// Adds an event if it is not large and the frame has room for it. Returns false otherwise. An empty frame accepts
+    /// any event.
     pub fn push(&mut self, bytes: &Bytes) -> bool {
         self.push_batch(bytes.clone(), 1)
     }
 
-    /// Takes in events that are joined already, as [`Frame::push`] does one.
+    /// Adds events that are already joined, as [`Frame::push`] adds one.
     pub fn push_batch(&mut self, bytes: Bytes, events: u64) -> bool {
         if self.is_empty() {
             self.first = bytes;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_event_is_passed_on_as_it_is_and_more_are_joined() {
+    fn one_event_is_not_copied_and_more_are_joined() {
         let event = Bytes::from_static(b"data: a\n\n");
         let mut frame = Frame::default();
         assert!(frame.push(&event));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_refuses_what_would_make_it_too_large_unless_it_is_empty() {
+    fn only_an_empty_frame_accepts_an_event_over_its_limit() {
         let mut frame = Frame::default();
         assert!(frame.push(&Bytes::from(vec![b'x'; 2 * FRAME_BYTES])));
         assert!(!frame.push(&Bytes::from_static(b"y")));

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The id of a published event: its place in the one sequence of a hub, or of the backplane that hubs share.
+/// The id of a published event: its place in the one sequence of a hub, or of a backplane that several hubs share.
 ///
-/// Opaque: written as a text, and read back from what a client brings as `Last-Event-ID`. A sequence is named by its `epoch`: a hub
-/// begins another at each start of the process, a backplane when it may have lost its count. Two ids are in an order only if they
-/// are of one sequence ([`is_after`](Self::is_after)), so `<` does not compare them.
+/// An id is opaque text. A client sends the last one that it received as `Last-Event-ID`. Each sequence has an `epoch`
+/// as its name. A hub begins a new sequence whenever the process starts, and a backplane when it may have lost its
+/// count. Two ids can be ordered only if they belong to the same sequence (see [`is_after`](Self::is_after)), so `<`
+/// does not compare them.
 ///
-/// A `.` never stands in an id. It is reserved: a position may one day be a list of several.
+/// An id never contains a `.`. The character is reserved, because a position may one day be a list of several ids.
 ///
 /// ```
 /// use helios::sse::EventId;
@@ -34,26 +35,26 @@ pub struct EventId {
 }
 
 impl EventId {
-    /// The event number `seq` of a sequence that is told from others by its random `epoch`. For those who number
-    /// events: a hub or a backplane.
+    /// Creates the id of event number `seq` in the sequence with this `epoch`, a random number. Only a hub or a
+    /// backplane numbers events.
     #[must_use]
     pub const fn new(epoch: u64, seq: u64) -> Self {
         Self { epoch, seq }
     }
 
-    /// Which sequence it belongs to.
+    /// Returns the epoch, which names the id's sequence.
     #[must_use]
     pub const fn epoch(self) -> u64 {
         self.epoch
     }
 
-    /// Its number in that sequence.
+    /// Returns the event's number in its sequence.
     #[must_use]
     pub const fn seq(self) -> u64 {
         self.seq
     }
 
-    /// Whether it was given out after another one; `None` if they are of different sequences.
+    /// Returns whether the id was given out after `other`, or `None` if they belong to different sequences.
     ///
     /// ```
     /// use helios::sse::EventId;
@@ -78,7 +79,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// A text that is not an [`EventId`].
+/// The error for a text that is not an [`EventId`].
 ///
 /// ```
 /// use helios::sse::{EventId, EventIdError};

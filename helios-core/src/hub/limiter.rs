@@ -1,4 +1,4 @@
-//! Limiters of streams: how many there are for a key, and how many come in a second.
+//! Limiters for streams: how many a key may have, and how many may open in a second.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,7 +19,7 @@ impl<K> Default for KeyedLimiter<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
-    /// Counts one more stream of `key`. Returns false, and counts nothing, if it has `limit` already.
+    /// Counts one more stream of `key`. Returns false, and counts nothing, if the key has `limit` streams already.
     pub fn acquire(&mut self, key: &K, limit: usize) -> bool {
         let count = self.counts.get(key).copied().unwrap_or(0);
         let fits = count < limit;
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
         fits
     }
 
-    /// Counts one less. A key without a stream takes no memory.
+    /// Counts one stream less. A key without streams uses no memory.
     pub fn release(&mut self, key: &K) {
         if let Some(count) = self.counts.get_mut(key) {
             *count -= 1;
@@ -45,14 +45,14 @@ impl<K: Eq + Hash + Clone> KeyedLimiter<K> {
         self.counts.len()
     }
 
-    /// Whether nobody has a stream.
+    /// Returns whether no key has a stream.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 }
 
-/// A token bucket: a rate that may be exceeded for a moment. It holds one second's worth, at least one.
+/// A token bucket, which lets a rate be exceeded for a moment. It holds the tokens of one second, and at least one.
 #[derive(Debug)]
 pub struct TokenBucket {
     tokens: f64,
@@ -60,7 +60,7 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Returns a full bucket at time `now`.
+    /// Creates a bucket that is full at time `now`.
     #[must_use]
     pub fn full(per_second: f64, now: Duration) -> Self {
         Self {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_at_its_limit_is_refused_until_one_of_its_own_leaves() {
+    fn a_key_at_its_limit_is_refused_until_a_release() {
         let mut limiter = KeyedLimiter::default();
         assert!(limiter.acquire(&"a", 2));
         assert!(limiter.acquire(&"a", 2));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_gives_a_second_s_worth_at_once_and_then_its_rate() {
+    fn a_bucket_gives_one_second_at_once_then_its_rate() {
         let mut bucket = TokenBucket::full(3.0, Duration::ZERO);
         let mut take = |millis| bucket.take(3.0, Duration::from_millis(millis));
         assert_eq!([0, 0, 0, 0].map(&mut take), [true, true, true, false]);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_below_one_a_second_still_gives_a_token_now_and_then() {
+    fn a_rate_below_one_per_second_still_gives_tokens() {
         let mut bucket = TokenBucket::full(0.5, Duration::ZERO);
         assert!(bucket.take(0.5, Duration::ZERO));
         assert!(!bucket.take(0.5, Duration::from_secs(1)));

@@ -1,9 +1,9 @@
-//! Two options of an app: the history of a topic, and the backlog of a client.
+//! Limits that an app sets on the history of a topic and on the backlog of a client.
 
 use std::time::Duration;
 
-/// Limits the history of a topic, which is kept for clients that come back. The limit that is reached first counts, and the
-/// oldest events go first. A client that comes back to less than it has missed is told by a `helios:reset`.
+/// Limits on the history of a topic, which is kept for clients that reconnect. The limit that is reached first counts,
+/// and the oldest events are dropped first. A client that has missed more than history holds receives a `helios:reset`.
 ///
 /// ```
 /// use helios::sse::HistoryLimits;
@@ -14,16 +14,16 @@ use std::time::Duration;
 ///
 /// let app = Helios::new(App).sse_options(|sse| {
 ///     sse.history = HistoryLimits { events: 500, age: Duration::from_secs(3600) };
-///     // The newest price is all that somebody needs.
+///     // Clients only need the newest price.
 ///     sse.keep_topic("price:*", HistoryLimits { events: 1, ..HistoryLimits::default() });
 /// });
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
-    /// Events. Default: 4,096. The newest one is kept whatever this says.
+    /// The most events. Default: 4,096. The newest event is kept even if this is 0.
     pub events: usize,
-    /// Age. Default: 5 minutes.
+    /// The greatest age. Default: 5 minutes.
     pub age: Duration,
 }
 
@@ -36,8 +36,8 @@ impl Default for HistoryLimits {
     }
 }
 
-/// Limits the events that wait for one client. The limit that is reached first counts. The option `backlog` counts what is
-/// published to the client's topics and what is sent to it alone together.
+/// Limits on the events that wait for one client. The limit that is reached first counts. The option `backlog` counts
+/// the events published to the client's topics together with those sent to it alone.
 ///
 /// ```
 /// use helios::sse::BacklogLimits;
@@ -47,16 +47,16 @@ impl Default for HistoryLimits {
 /// struct App;
 ///
 /// let app = Helios::new(App).sse_options(|sse| {
-///     // Small events, and clients on bad lines: let them be further behind.
+///     // Events are small and many clients have bad connections, so let them be further behind.
 ///     sse.backlog = BacklogLimits { events: 5_000, ..BacklogLimits::default() };
 /// });
 /// # assert!(app.into_service().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BacklogLimits {
-    /// Events. Default: 1,000.
+    /// The most events. Default: 1,000.
     pub events: usize,
-    /// Bytes, encoded. Default: 1 MiB.
+    /// The most bytes, encoded. Default: 1 MiB.
     pub bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a client still reads, judged at each heartbeat.
+//! Checks at each heartbeat whether a client still reads.
 
 use std::time::Duration;
 
@@ -8,49 +8,49 @@ use super::limits::BacklogLimits;
 /// The silence and the backlog that a client is allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct LivenessLimits {
-    /// A comment is due after this much silence.
+    /// The silence after which a comment is due.
     pub keep_alive: Option<Duration>,
-    /// A client that has something to read and does not for this long is stuck. `None` where a server notices that itself.
+    /// How long a client may leave waiting data unread before it is stuck. `None` if the server notices that itself.
     pub stuck_after: Option<Duration>,
-    /// A client that is further behind than this at two checks, and comes no nearer between them, is too slow.
+    /// A client that is further behind than this at two checks, and has come no nearer between them, is too slow.
     pub backlog: BacklogLimits,
 }
 
-/// The judgement of a client at one check.
+/// The result of one check of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing.
+    /// Nothing is to be done.
     Fine,
     /// A comment is to be written.
     KeepAlive,
-    /// It is too far behind.
+    /// The client is too far behind.
     Slow,
-    /// It does not read at all.
+    /// The client does not read at all.
     Stuck,
-    /// It has been connected for long enough.
+    /// The client has been connected for long enough.
     Aged,
 }
 
-/// The state of a client's reading.
+/// How a client has been reading.
 #[derive(Debug, Default)]
 pub struct Liveness {
-    /// The time at which it is to reconnect.
+    /// The time at which the client is to reconnect.
     ages_at: Option<Duration>,
-    /// The first check after something was written.
+    /// The time of the first check after the last write.
     last_write: Duration,
-    /// It has asked for something to write since the last check.
+    /// Whether the client has requested something to write since the last check.
     polled: bool,
-    /// Something was written since then.
+    /// Whether something has been written since then.
     written: bool,
     keep_alive_due: bool,
-    /// It has something to read, and has not asked for it since then.
+    /// The time since which the client has had something to read but has not requested it.
     waits_since: Option<Duration>,
-    /// Its backlog at the last check, if that was too much and it has not caught up since.
+    /// The client's backlog at the last check, if it was too large and the client has not caught up since.
     behind: Option<Backlog>,
 }
 
 impl Liveness {
-    /// Returns the liveness of a stream that begins at `now` and reaches its age at `max_age`.
+    /// Creates the state of a stream that begins at `now` and is aged after `max_age`.
     #[must_use]
     pub fn new(now: Duration, max_age: Option<Duration>) -> Self {
         Self {
@@ -60,31 +60,31 @@ impl Liveness {
         }
     }
 
-    /// Notes that it asks for something to write.
+    /// Notes that the client requests something to write.
     pub fn polled(&mut self) {
         self.polled = true;
     }
 
-    /// Notes that it has read everything there was.
+    /// Notes that the client has read everything.
     pub fn caught_up(&mut self) {
         self.behind = None;
     }
 
-    /// Notes that something is written. The time is taken at the next check, so that no event costs a look at the clock.
+    /// Notes that something is written. The next check reads the time, so that no event needs a look at the clock.
     pub fn wrote(&mut self) {
         self.written = true;
         self.keep_alive_due = false;
     }
 
-    /// Returns whether a comment is due, and takes that back.
+    /// Returns whether a comment is due, and clears that.
     pub fn take_keep_alive(&mut self) -> bool {
         std::mem::take(&mut self.keep_alive_due)
     }
 
-    /// Judges a client that is `backlog` behind.
+    /// Judges a client whose backlog is `backlog`.
     ///
-    /// A client that reads is not blamed for a burst, nor for a long history that it resumes. It is too slow only if it was
-    /// too far behind at the last check already, has not caught up since, and has come no nearer.
+    /// A client that reads is not blamed for a burst, nor for resuming a long history. It is too slow only if it was
+    /// already too far behind at the last check, has not caught up since, and has come no nearer.
     pub fn check(&mut self, now: Duration, backlog: Backlog, limits: &LivenessLimits) -> Verdict {
         if std::mem::take(&mut self.written) {
             self.last_write = now;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_connection_is_told_so_also_when_it_was_silent() {
+    fn an_old_connection_is_aged_even_if_silent() {
         let mut client = Liveness::new(Duration::from_secs(100), Some(Duration::from_secs(600)));
         assert_eq!(look(&mut client, 110, NOTHING), Verdict::Fine);
         assert_eq!(look(&mut client, 700, NOTHING), Verdict::Aged);

@@ -11,12 +11,12 @@ use crate::event::{EventError, SseEvent};
 #[derive(Clone, Debug)]
 pub struct UnnumberedEvent {
     bytes: Bytes,
-    /// Where the id belongs; `None` in a comment alone, which is no event.
+    /// The place of the id. A comment alone is no event and has `None`.
     id_at: Option<usize>,
 }
 
 impl UnnumberedEvent {
-    /// Writes an event that has no id of its own.
+    /// Encodes an event that has no id of its own.
     ///
     /// # Errors
     ///
@@ -33,20 +33,20 @@ impl UnnumberedEvent {
         Ok(Self { bytes, id_at })
     }
 
-    /// The parts as [`UnnumberedEvent::parts`] gave them; `None` if they do not fit together.
+    /// Joins the parts that [`UnnumberedEvent::parts`] returned. Returns `None` if they do not fit together.
     #[must_use]
     pub fn from_parts(bytes: Bytes, id_at: Option<usize>) -> Option<Self> {
         let fits = id_at.is_none_or(|at| at <= bytes.len());
         fits.then_some(Self { bytes, id_at })
     }
 
-    /// The event without an id, and where an id belongs in it.
+    /// Returns the event without an id, and where its id is inserted.
     #[must_use]
     pub fn parts(&self) -> (&Bytes, Option<usize>) {
         (&self.bytes, self.id_at)
     }
 
-    /// Puts the id in. It must not hold a line break.
+    /// Returns the event with this id, which must not hold a line break.
     #[must_use]
     pub fn with_id(&self, id: &str) -> NumberedEvent {
         let Some(at) = self.id_at else {
@@ -67,7 +67,7 @@ impl UnnumberedEvent {
     }
 }
 
-/// An encoded event with its id, which can also be had without.
+/// An encoded event with its id.
 #[derive(Clone, Debug)]
 pub struct NumberedEvent {
     bytes: Bytes,
@@ -75,13 +75,13 @@ pub struct NumberedEvent {
 }
 
 impl NumberedEvent {
-    /// The event with its id.
+    /// Returns the event with its id.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// A copy of the event without its id.
+    /// Returns a copy of the event without its id.
     #[must_use]
     pub fn without_id(&self) -> Bytes {
         let parts = [&self.bytes[..self.id.start], &self.bytes[self.id.end..]];
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_numbered_where_its_id_belongs_and_read_back_without() {
+    fn an_id_is_inserted_in_its_place_and_removed() {
         let event = SseEvent::text("d")
             .event("n")
             .comment("a\nb")

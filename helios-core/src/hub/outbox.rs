@@ -1,4 +1,4 @@
-//! The queue of one client: events that were sent to it alone, and that it has not yet read.
+//! The queue of events that were sent to one client alone and that it has not read yet.
 
 use std::collections::VecDeque;
 
@@ -10,11 +10,11 @@ use crate::encode::encode_into;
 use crate::event::SseEvent;
 use crate::sse::SseError;
 
-/// The queue of private events of one client.
+/// A client's queue of private events.
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Queued>,
-    /// The events that are being encoded one behind the other. They come behind the queue.
+    /// Events encoded directly into one buffer. They come behind the queue.
     batch: OpenBatch,
     events: usize,
     bytes: usize,
@@ -23,14 +23,14 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Queued {
-    /// The hub's head when the events were sent: they come behind everything up to it.
+    /// The hub's head when the events were sent. They come behind everything up to it.
     after: u64,
     kind: QueuedKind,
     events: usize,
     bytes: Bytes,
 }
 
-/// Events of the same stamp that were encoded one behind the other.
+/// Events with the same stamp, encoded one after the other.
 #[derive(Debug, Default)]
 struct OpenBatch {
     after: u64,
@@ -38,19 +38,20 @@ struct OpenBatch {
     bytes: BytesMut,
 }
 
-/// Says what becomes of a private event when there is too much, or an end comes first.
+/// Says what happens to a private event when the queue is over its limits, or when the stream ends first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuedKind {
-    /// An event of the app. It may be dropped if the client is told.
+    /// An event of the app. It may be dropped if the client receives a notice of that.
     Event,
     /// A control event. It is never dropped.
     Control,
-    /// A control event that gives the client a position. That is true only when everything up to its stamp has been written.
+    /// A control event that gives the client a position. The position is true only when everything up to the stamp has
+    /// been written.
     Position,
 }
 
 impl Outbox {
-    /// An empty queue.
+    /// Creates an empty queue.
     #[must_use]
     pub fn new(limits: BacklogLimits) -> Self {
         Self {
@@ -62,19 +63,19 @@ impl Outbox {
         }
     }
 
-    /// Puts other limits in force; what waits already stays.
+    /// Sets other limits. Events that already wait stay.
     pub fn set_limits(&mut self, limits: BacklogLimits) {
         self.limits = limits;
     }
 
-    /// Whether less than `bytes` wait, and the number of events is below its limit.
+    /// Returns whether fewer than `bytes` bytes wait and the number of events is below its limit.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.bytes < bytes.min(self.limits.bytes) && self.events < self.limits.events
     }
 
-    /// Appends an event that comes after everything with a sequence number up to `after`. A burst may go over the limits,
-    /// up to four times as far.
+    /// Appends an event that comes after everything with a sequence number up to `after`. A burst may use up to four
+    /// times the limits.
     ///
     /// # Errors
     ///
@@ -88,8 +89,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Encodes an event behind everything with a sequence number up to `after`, in the buffer that is going to be written.
-    /// False if there is no room for it; a single event of any size fits into an empty queue.
+    /// Encodes an event, to come after everything with a sequence number up to `after`, directly into the buffer that
+    /// will be written. Returns false if there is no room for it. A single event of any size fits into an empty queue.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Leaves what is behind these bytes to another batch, which will be as large.
+    /// Moves the bytes from `at` on into a new batch, which will be as large.
     fn begin_batch(&mut self, at: usize) {
         let last = self.batch.bytes.split_off(at);
         self.close_batch();
@@ -135,7 +136,7 @@ impl Outbox {
         self.batch.bytes.extend_from_slice(&last);
     }
 
-    /// Puts what was written into the queue: something else comes behind it.
+    /// Moves the batch into the queue, because something else comes behind it.
     pub(super) fn close_batch(&mut self) {
         if self.batch.events > 0 {
             let OpenBatch {
@@ -153,8 +154,9 @@ impl Outbox {
         }
     }
 
-    /// Takes in an event past the limits: one of the framework itself, or one that everything else waits for. Events are
-    /// kept in the order of their stamps, those of the same stamp in the order of their coming, and a position last.
+    /// Inserts an event regardless of the limits: a control event of the framework, or an event that everything else
+    /// waits for. Events are kept in the order of their stamps. Those with the same stamp are kept in the order of
+    /// arrival, with a position last.
     pub fn insert(&mut self, after: u64, kind: QueuedKind, bytes: Bytes) {
         self.close_batch();
         self.events += 1;
@@ -167,7 +169,7 @@ impl Outbox {
         });
     }
 
-    /// Takes in what comes before everything else, in this order.
+    /// Inserts events before everything else, in this order.
     pub fn insert_first(&mut self, events: Vec<Bytes>) {
         for bytes in events.into_iter().rev() {
             self.events += 1;
@@ -187,7 +189,7 @@ impl Outbox {
         self.queue.insert(place, next);
     }
 
-    /// Drops the oldest events of the app until no more than these many events and bytes are left. Control events stay.
+    /// Drops the oldest events of the app until at most this many events and bytes are left. Control events stay.
     /// Returns how many were dropped.
     pub fn make_room(&mut self, events: usize, bytes: usize) -> u64 {
         self.close_batch();
@@ -208,19 +210,19 @@ impl Outbox {
         (before - self.events) as u64
     }
 
-    /// Gives all that waits this stamp. It keeps its order.
+    /// Gives this stamp to all waiting events, which keep their order.
     pub fn stamp_all(&mut self, after: u64) {
         self.close_batch();
         self.batch.after = after;
         for event in &mut self.queue {
             event.after = after;
         }
-        // Nothing but the end itself comes behind a position that is kept.
+        // Only the end itself comes behind a position that is kept.
         let queue = self.queue.make_contiguous();
         queue.sort_by_key(|event| event.kind == QueuedKind::Position);
     }
 
-    /// Drops the positions that the client will not come to, chosen by their stamps.
+    /// Drops positions that the client will not reach, selected by their stamps.
     pub fn drop_positions(&mut self, is_void: impl Fn(u64) -> bool) {
         self.close_batch();
         self.queue
@@ -238,13 +240,13 @@ impl Outbox {
             || self.bytes.saturating_add(bytes) > self.limits.bytes.saturating_mul(factor)
     }
 
-    /// The stamp and the kind of the first event in the queue.
+    /// Returns the stamp and the kind of the first event in the queue.
     #[must_use]
     pub fn peek(&self) -> Option<(u64, QueuedKind)> {
         self.queue.front().map(|event| (event.after, event.kind))
     }
 
-    /// Moves the first event into `frame`, or all that were written at once with it, if there is room.
+    /// Moves the first event, or the batch that it was encoded into, to `frame`. Returns false if there is no room.
     pub fn take_into(&mut self, frame: &mut Frame) -> bool {
         let Some(event) = self.queue.front() else {
             return false;
@@ -261,7 +263,7 @@ impl Outbox {
         true
     }
 
-    /// Frees the memory of a burst long gone: an idle stream keeps none.
+    /// Frees the memory of an earlier burst, so that an idle stream keeps none.
     fn shrink(&mut self) {
         const KEPT: usize = 16;
         if self.queue.capacity() > KEPT {
@@ -269,25 +271,25 @@ impl Outbox {
         }
     }
 
-    /// Bytes that wait.
+    /// Returns how many bytes wait.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Events that wait.
+    /// Returns how many events wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.events
     }
 
-    /// Nothing waits.
+    /// Returns whether no event waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events == 0
     }
 
-    /// Drops everything that waits.
+    /// Drops all waiting events.
     pub fn clear(&mut self) {
         *self = Self::new(self.limits);
     }
@@ -298,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_at_its_limit_refuses_and_takes_again_once_read() {
+    fn a_full_queue_refuses_events_until_it_is_read() {
         let mut outbox = Outbox::new(BacklogLimits {
             events: 2,
             bytes: 100,
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_joined_but_not_past_what_comes_between() {
+    fn written_events_are_joined_unless_another_comes_between() {
         let mut outbox = Outbox::new(BacklogLimits::default());
         for (after, text) in [(1, "a"), (1, "b"), (2, "d"), (2, "e")] {
             let event = SseEvent::text(text);
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_or_is_too_large_is_not_written() {
+    fn an_event_without_room_or_too_large_is_not_written() {
         let mut outbox = Outbox::new(BacklogLimits {
             events: 9,
             bytes: 20,
@@ -381,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_over_the_byte_limit_still_fits_an_empty_queue() {
+    fn an_event_over_the_limit_fits_an_empty_queue() {
         let mut outbox = Outbox::new(BacklogLimits {
             events: 2,
             bytes: 3,

@@ -1,13 +1,14 @@
-//! Where a topic begins.
+//! The beginning of a topic for one client.
 
 use super::id::EventId;
 
-/// Says where a topic begins for a client that brings no position of its own, or none that means anything here. An [`EventId`]
-/// is one, too: a topic then begins behind it.
+/// Says where a topic begins for a client that brings no position, or one that means nothing here. An [`EventId`] can
+/// be given instead: the topic then begins behind that event.
 ///
-/// [`Earliest`](Self::Earliest) and [`Last`](Self::Last) ask for what there is, so nothing that history no longer holds is a
-/// `helios:reset`. With a backplane they get what it remembers of the topic, up to this server's limits of history. If it has
-/// forgotten something of it, or does not answer, they get what this server holds.
+/// [`Earliest`](Self::Earliest) and [`Last`](Self::Last) request only the events that exist, so missing history causes
+/// no `helios:reset`. With a backplane they include the events that it remembers of the topic, up to this server's
+/// limits on history. If the backplane has forgotten some of them or does not answer, the client receives the events
+/// that this server holds.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -42,16 +43,16 @@ use super::id::EventId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Replay {
-    /// With what is published from now on.
+    /// Begins with events published from now on.
     #[default]
     Live,
-    /// With what was published after this event. If history does not reach back there, the client is told by a
-    /// `helios:reset`.
+    /// Begins with the first event published after this one. If history does not reach back that far, the client
+    /// receives a `helios:reset`.
     After(EventId),
-    /// With the newest so many events of each topic, or with all that there are, if they are fewer. `Last(0)` is
-    /// [`Live`](Self::Live).
+    /// Begins with this many of the newest events of each topic, or with all of them if there are fewer. `Last(0)` is
+    /// the same as [`Live`](Self::Live).
     Last(usize),
-    /// With the earliest event that is held.
+    /// Begins with the earliest event that is held.
     Earliest,
 }
 

@@ -1,76 +1,83 @@
 //! The bounded log of one topic, and what is known of the events that it does not hold.
 //!
-//! Events are counted in two ways. The **number** of an event is its place in the hub's one sequence: it orders the events of
-//! all topics, and leaves gaps within one. The **index** of an event counts the events of this topic alone, without gaps. Ids
-//! and limits are numbers, a [`Cursor`] is an index. A reader thus moves by as many events as it has read, and what it has
-//! yet to read is a subtraction.
+//! Events are counted in two ways. The **number** of an event is its place in the hub's one sequence. It orders the
+//! events of all topics and leaves gaps within one. The **index** of an event counts the events of this topic alone,
+//! without gaps. Ids and limits are numbers, and a [`Cursor`] is an index. So a reader advances by as many events as it
+//! has read, and a subtraction gives how many are left.
 //!
 //! # Why a cursor is never ahead of the ring
 //!
-//! 1. Every cursor comes from the ring: from [`Ring::tail`], behind the newest event, or from [`Ring::after`], [`Ring::newest`] or
-//!    [`Ring::last_event`], behind an event that is held or before the first one. None of them is beyond the tail.
-//! 2. A reader moves its cursor only past events that [`Ring::peek`] or [`Ring::batch`] has given it, and these give what is
-//!    held.
-//! 3. The tail, `first + entries.len()`, never goes back. A push raises it. Dropping the oldest event raises `first` and takes
-//!    an entry; history put before the rest lowers `first` and adds one. A loss raises it by [`GAP`].
+//! 1. Every cursor comes from the ring. [`Ring::tail`] sets it behind the newest event. [`Ring::after`],
+//!    [`Ring::newest`] and [`Ring::last_event`] set it behind an event that is held, or before the first one. None of
+//!    them is beyond the tail.
+//! 2. A reader moves its cursor only past events that [`Ring::peek`] or [`Ring::batch`] returned, and these return only
+//!    events that are held.
+//! 3. The tail, `first + entries.len()`, never goes back. A push raises it. Dropping the oldest event raises `first`
+//!    and removes an entry. Prepending history lowers `first` and adds an entry. A loss raises the tail by [`GAP`].
 //!
-//! So a cursor at the tail has read everything, and one before `first` has been overtaken. There is no third case.
+//! So a reader whose cursor is at the tail has read everything, and one whose cursor is before `first` has been
+//! overtaken. There is no third case.
 //!
 //! # How history is trimmed under readers
 //!
-//! 1. The ring waits for nobody. The oldest event goes when a limit says so, also if somebody has yet to read it.
-//! 2. Trimming tells no reader. The reader finds its cursor before `first` when it reads next, and is [`Overtaken`]: nothing is
-//!    missed silently, and trimming costs the same for one reader and for thousands.
-//! 3. There are two bounds. `limits` say how much history can be resumed; `for_readers` say how much is kept beyond that for
-//!    those that are connected, as a burst longer than history is no fault of theirs. The first `expired` entries are kept for
-//!    readers alone. `floor` is the newest number of what cannot be resumed, `first` the index of what can be read.
+//! 1. The ring waits for no reader. It drops the oldest event when a limit requires it, even if a reader has yet to
+//!    read it.
+//! 2. Trimming notifies no reader. The reader finds its cursor before `first` on its next read and is [`Overtaken`]. So
+//!    nothing is missed silently, and trimming costs the same for one reader as for thousands.
+//! 3. There are two bounds. `limits` say how much history can be resumed. `for_readers` say how much is kept beyond
+//!    that for connected readers, because a burst longer than history is not their fault. The first `expired` entries
+//!    are kept for readers alone. `floor` is the newest number that cannot be resumed, and `first` is the index of the
+//!    oldest event that can be read.
 //!
 //! # What can be resumed
 //!
-//! 1. All that was published above `floor` is held, so a client that has seen everything up to a number at or above it can go
-//!    on. Below it something may be gone, and [`Ring::after`] refuses.
-//! 2. History that is fetched from elsewhere is put before the rest, newest first, and `floor` is lowered when it is complete.
-//!    An event that does not join on would leave a hole that no reader could see.
+//! 1. Every event published above `floor` is held, so a client that has seen everything up to a number at or above it
+//!    can resume. Below it an event may be missing, and [`Ring::after`] refuses.
+//! 2. History fetched from elsewhere is prepended, newest first, and `floor` is lowered when it is complete. An event
+//!    that does not join on would leave a hole that no reader could see.
 //! 3. A late event makes ids uncertain. Events may cross between servers so that one arrives behind others with greater
-//!    numbers. Clients were told ids up to the newest of these while it was missing here. A client that brings such an id may
-//!    have seen the late event on another server, or not, so it is reset ([`Ring::mark_uncertain`]).
-//! 4. What never arrives is a loss ([`Ring::lost_up_to`]). Everything held before it goes, and the indices jump by [`GAP`], so
-//!    that every reader from before is overtaken and no one reads on as if nothing were missing.
+//!    numbers. Clients then received ids up to the newest of these while the late event was missing here. A client that
+//!    brings such an id may or may not have seen that event on another server, so it is reset
+//!    ([`Ring::mark_uncertain`]).
+//! 4. An event that never arrives is a loss ([`Ring::lost_up_to`]). All entries before it are dropped and the indices
+//!    jump by [`GAP`]. So every reader from before is overtaken, and none reads on as if nothing were missing.
 //!
 //! # How a topic ends
 //!
-//! A topic is finished by a mark, which has a number of its own, and may have a last event of the same number. Everything that
-//! follows is about one question: why does every reader get the last event and the end, and why does nobody hang?
+//! A mark finishes a topic. It has a number of its own, and may come with a last event of the same number. The steps
+//! below answer one question: why does every reader get the last event and the end, and why does none hang?
 //!
-//! 1. The mark is set under the topic's lock, where numbers are given out, and readers are woken for it as for an event. So what
-//!    was published before has a lesser number, and nothing comes behind it: [`Ring::push`] ignores that.
-//! 2. Every look at a topic notes the mark. A reader is through with a topic when the mark is there and its cursor is at the tail
-//!    ([`Subscriber::has_finished`](super::Subscriber::has_finished)). That stays true, as the tail of a finished ring does not
-//!    move but by a loss, which tells every reader.
-//! 3. Take a reader that joins at that very moment. Its cursor is set under the same lock. If it came before the mark, it was not
-//!    registered yet or is woken: its next look finds the mark. If it came after, its cursor is set **before** the last event
-//!    ([`Ring::last_event`]), and the mark is there at its first look. There is no third case, and neither needs a wake-up that it
-//!    could miss.
-//! 4. The mark does not depend on the head. Where the last event is above the head that a reader has loaded, the reader has not
-//!    read it, and knows that it is there, as of any event.
-//! 5. Trimming may drop the last event, and never the mark. A client that should have begun with it is then told by a reset
-//!    ([`ResetReason::Expired`]). A loss keeps the mark too; another epoch clears it.
-//! 6. A client that brings a number at or above the mark's has everything, whatever has become of the history.
+//! 1. The mark is set under the topic's lock, where numbers are given out, and wakes readers as an event does. So all
+//!    events published before it have a lesser number, and none follows it, as [`Ring::push`] ignores later ones.
+//! 2. Each time a reader looks at a topic, it notes the mark. It has finished a topic when the mark is there and its
+//!    cursor is at the tail ([`Subscriber::has_finished`](super::Subscriber::has_finished)). That stays true, because
+//!    only a loss moves the tail of a finished ring, and every reader notices a loss.
+//! 3. Take a reader that joins at that very moment. Its cursor is set under the same lock. If that was before the mark,
+//!    the reader is either not registered yet or is woken, so its next look finds the mark. If it was after the mark,
+//!    its cursor is **before** the last event ([`Ring::last_event`]), and its first look finds the mark. There is no
+//!    third case, and neither needs a wake-up that could be missed.
+//! 4. The mark does not depend on the head. If the last event is above the head that a reader has loaded, the reader
+//!    has not read it, but knows that it exists, as with any event.
+//! 5. Trimming may drop the last event, but never the mark. A client that should have begun with that event then
+//!    receives a reset ([`ResetReason::Expired`]). A loss keeps the mark too. Another epoch clears it.
+//! 6. A client that brings a number at or above the mark's has everything, whatever has happened to the history.
 //!
-//! # What an epoch is here
+//! # Epochs
 //!
-//! Numbers can be compared only within one epoch. The hub compares that of an id with its own before it asks for the number, and
-//! a reader compares its own with that of the ring ([`Ring::epoch`]) each time that it has the topic's lock. When the hub goes on
-//! in another epoch, numbers begin anew. Everything that follows is about one question: why does no reader take a number of one
-//! epoch for one of another?
+//! Numbers can be compared only within one epoch. Before the hub uses the number of an id, it compares the id's epoch
+//! with its own. A reader compares its epoch with the ring's ([`Ring::epoch`]) each time that it holds the topic's
+//! lock. When the hub enters another epoch, numbers begin anew. The steps below answer one question: why does no reader
+//! mistake a number of one epoch for one of another?
 //!
-//! 1. The hub restarts all rings ([`Ring::restart`]), then it lets its epoch and its head be seen, and only then it publishes. So
-//!    a reader that sees the new epoch finds no ring of the old one, but for those of topics that were removed.
-//! 2. A reader takes nothing from a ring of an epoch that is not its own. It holds everything back, as where a topic is catching up,
-//!    and waits for the topic. The hub wakes all who wait once more when its epoch can be seen.
-//! 3. The reader then goes over ([`Subscriber::go_over`](super::Subscriber::go_over)): it takes cursors of the new epoch, and gives
-//!    up every number of the old one. It has to leave what was removed before: that does not come there.
-//! 4. Indices go on behind a gap. So a cursor of before, with which nothing is read, is never ahead of the ring either.
+//! 1. The hub restarts all rings ([`Ring::restart`]). Then it makes its new epoch and head visible, and only then does
+//!    it publish. So a reader that sees the new epoch finds old rings only in topics that were removed.
+//! 2. A reader takes nothing from a ring of another epoch. It holds everything back, as it does while a topic is
+//!    catching up, and waits for the topic. The hub wakes all waiting readers once more when its new epoch is visible.
+//! 3. The reader then enters the new epoch ([`Subscriber::go_over`](super::Subscriber::go_over)). It takes cursors of
+//!    the new epoch and discards every number of the old one. It has to leave topics that were removed before, because
+//!    they do not enter it.
+//! 4. Indices continue behind a gap. So an old cursor, although nothing is read with it, is never ahead of the ring
+//!    either.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -83,15 +90,15 @@ use crate::sse::{ClientId, ResetReason};
 
 /// The ring has dropped events that the cursor had not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the subscriber was overtaken: {missed} events are gone")]
+#[error("the subscriber was overtaken and missed {missed} events")]
 pub struct Overtaken {
     /// How many events this cursor will never see, at least.
     pub missed: u64,
-    /// Whether they never arrived. If not, the subscriber was too slow for them.
+    /// Whether the events never arrived. If not, the subscriber was too slow for them.
     pub lost: bool,
 }
 
-/// The numbers, from `from` on and below `to`, that were given out as ids while an event among them had not arrived yet. A
+/// The numbers from `from` to below `to`, which clients received as ids before an event among them had arrived. A
 /// client with such an id may or may not have seen that event.
 #[derive(Clone, Copy, Debug)]
 struct Uncertain {
@@ -102,51 +109,52 @@ struct Uncertain {
 /// The end of a topic.
 #[derive(Clone, Copy, Debug)]
 struct Finish {
-    /// The number of the last event. Whoever has everything up to it has all that there will ever be.
+    /// The number of the last event. A client that has everything up to it has all events that the topic will ever
+    /// have.
     last_event: u64,
-    /// Whether the topic was finished with that event. If not, nobody is owed it for the end's sake.
+    /// Whether the topic was finished with that event. If not, its end requires no event to be read.
     has_event: bool,
     at: Duration,
 }
 
-/// The jump of indices over what never arrived. It is further than history can be put before the rest, so an index from
-/// before the gap is never one behind it.
+/// The jump of indices over events that never arrived. It is further than history can be prepended, so an index from
+/// before the gap never equals one behind it.
 const GAP: u64 = 1 << 32;
 
 /// A bounded log of encoded events. It grows on demand.
 #[derive(Debug)]
 pub struct Ring {
     entries: VecDeque<RingEntry>,
-    /// That of all its numbers.
+    /// The epoch of all numbers in the ring.
     epoch: u64,
-    /// The index of the first entry held. It begins in the middle of the range, so that history can be put before it.
+    /// The index of the first entry held. It begins in the middle of the range, so that history can be prepended.
     first: u64,
-    /// Everything above this number is held. What is up to it may be gone.
+    /// All events above this number are held. Events up to it may be missing.
     floor: u64,
-    /// The newest number, whether held or not.
+    /// The newest number, whether or not its event is held.
     last: u64,
-    /// The bytes ever published. The difference of two offsets is the bytes between them, without a sum over entries.
+    /// The bytes ever published. The difference of two offsets gives the bytes between them without a sum over entries.
     end_offset: u64,
     /// The bytes that keeping the entries costs.
     size: u64,
     /// Whether events may be missing after `last`. Nothing above it is read until they have arrived.
     catching_up: bool,
     uncertain: Option<Uncertain>,
-    /// Nothing is published any more.
+    /// Set when the topic has ended. Nothing is published to it any more.
     finish: Option<Finish>,
-    /// Cursors before this one have missed something that never arrived, and were not too slow.
+    /// Readers with a cursor before this one have missed events that never arrived. They were not too slow.
     lost: Cursor,
     limits: HistoryLimits,
-    /// The bounds of what is kept beyond the limits for connected readers, and cannot be resumed.
+    /// Limits on the entries that are kept beyond `limits` for connected readers. These entries cannot be resumed.
     for_readers: HistoryLimits,
-    /// How many of the oldest entries are beyond the limits.
+    /// How many of the oldest entries are beyond `limits`.
     expired: usize,
-    /// The batches that readers have joined since the ring changed last.
+    /// The batches that readers have joined since the last change of the ring.
     batches: BatchCache,
 }
 
 impl Ring {
-    /// An empty ring of a topic of which nothing up to the number `floor` is known.
+    /// Creates an empty ring for a topic of which nothing up to the number `floor` is known.
     #[must_use]
     pub fn new(limits: HistoryLimits, floor: u64) -> Self {
         Self {
@@ -178,28 +186,30 @@ impl Ring {
         self
     }
 
-    /// Counts in this epoch.
+    /// Sets the epoch of the ring's numbers.
     #[must_use]
     pub fn in_epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
         self
     }
 
-    /// Takes the place of a ring from which nothing was read: cursors at that one's tail are at this one's.
+    /// Continues the indices of a ring from which nothing was read. A cursor at the old ring's tail is at the tail of
+    /// this one.
     #[must_use]
     pub fn in_place_of(mut self, empty: &Self) -> Self {
         self.first = empty.tail().next;
         self
     }
 
-    /// Returns the epoch of its numbers.
+    /// Returns the epoch of the ring's numbers.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Appends an event at time `now`, which is counted from any fixed start, and drops what is over the limits. An event
-    /// whose number is not above the newest one is known already, and ignored; so is what is behind the end of the topic.
+    /// Appends an event at time `now`, which is counted from any fixed start, and drops entries over the limits.
+    /// Ignores an event whose number is not above the newest one, as it is known already, and any event behind the end
+    /// of the topic.
     pub fn push(
         &mut self,
         seq: u64,
@@ -226,14 +236,14 @@ impl Ring {
         self.expire(now);
     }
 
-    /// Notes that what has this number is in the topic, and for none of its readers.
+    /// Notes that the topic has an entry with this number that none of its readers receives.
     pub fn pass(&mut self, seq: u64) {
         if seq > self.last && !self.is_finished() {
             self.last = seq;
         }
     }
 
-    /// Finishes the topic at time `now`, with a last event or without. Nothing is published to it any more.
+    /// Finishes the topic at time `now`, with or without a last event. Nothing is published to it afterwards.
     pub fn finish(&mut self, seq: u64, event: Option<NumberedEvent>, now: Duration) {
         if seq <= self.last || self.is_finished() {
             return;
@@ -253,7 +263,7 @@ impl Ring {
         });
     }
 
-    /// Finishes the topic at time `now` behind all that is known of it: its end has been lost, and what came before.
+    /// Finishes the topic at time `now` behind all known events. Its end, and the events before that, were lost.
     pub fn finish_behind(&mut self, now: Duration) {
         self.finish.get_or_insert(Finish {
             last_event: self.last,
@@ -262,31 +272,31 @@ impl Ring {
         });
     }
 
-    /// Whether the topic is finished.
+    /// Returns whether the topic is finished.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// Whether the topic is finished, and its last event has the number `seq` or one before: whoever has everything up to there
-    /// has all of it.
+    /// Returns whether the topic is finished and the number of its last event is at most `seq`. If so, a client that
+    /// has everything up to `seq` has the whole topic.
     #[must_use]
     pub fn is_finished_by(&self, seq: u64) -> bool {
         self.finish.is_some_and(|finish| finish.last_event <= seq)
     }
 
-    /// Returns how long the topic has been finished at time `now`, if it is.
+    /// Returns how long the topic has been finished at time `now`, or `None` if it is not finished.
     #[must_use]
     pub fn finished_for(&self, now: Duration) -> Option<Duration> {
         self.finish.map(|finish| now.saturating_sub(finish.at))
     }
 
-    /// Returns the number right before the last event of a finished topic, and the cursor there: nobody who comes now may begin
-    /// behind it. `None` if there is no such event.
+    /// Returns the number right before the last event of a finished topic, and the cursor there. A client that joins
+    /// now may not begin behind it. Returns `None` if there is no such event.
     ///
     /// # Errors
     ///
-    /// [`ResetReason::Expired`] if there was one, and it is gone.
+    /// [`ResetReason::Expired`] if the last event has been dropped.
     pub fn last_event(&self) -> Result<Option<(u64, Cursor)>, ResetReason> {
         match self.finish {
             Some(finish) if finish.has_event && finish.last_event <= self.floor => {
@@ -300,14 +310,14 @@ impl Ring {
         }
     }
 
-    /// Puts other limits in force, from the next event on.
+    /// Sets other limits, which apply from the next event on.
     pub fn set_limits(&mut self, limits: HistoryLimits, for_readers: HistoryLimits) {
         self.limits = limits;
         self.for_readers = for_readers;
     }
 
-    /// Puts an older event before all others, which was published at the time `at`. Returns false if the limits leave no room for
-    /// it. The caller sees to it that nothing between it and the first one is missing.
+    /// Prepends an older event, which was published at time `at`. Returns false if the limits leave no room for it. The
+    /// caller ensures that no event is missing between it and the first one.
     pub fn prepend(
         &mut self,
         seq: u64,
@@ -325,7 +335,7 @@ impl Ring {
             seq,
             except,
             plain: None,
-            // Times ascend in a ring, whatever the clocks of other servers say.
+            // Times ascend in a ring, even if the clocks of other servers disagree.
             at: front.map_or(at, |entry| entry.at.min(at)),
             offset: offset - event.bytes().len() as u64,
             event,
@@ -336,12 +346,12 @@ impl Ring {
         true
     }
 
-    /// Notes that history is complete now from behind the number `floor` on.
+    /// Notes that history is now complete from behind the number `floor` on.
     pub fn reaches_back_to(&mut self, floor: u64) {
         self.floor = self.floor.min(floor);
     }
 
-    /// Drops what is over the limits at time `now`.
+    /// Drops entries that are over the limits at time `now`.
     pub fn expire(&mut self, now: Duration) {
         self.batches.clear();
         self.expire_history(now);
@@ -354,7 +364,7 @@ impl Ring {
         }
     }
 
-    /// Raises the floor over what can be resumed no more. The entries stay for connected readers.
+    /// Raises the floor above events that can no longer be resumed. Their entries stay for connected readers.
     fn expire_history(&mut self, now: Duration) {
         let over = self.entries.len().saturating_sub(self.limits.events.max(1));
         self.expired = self.expired.max(over);
@@ -369,7 +379,7 @@ impl Ring {
         }
     }
 
-    /// Drops the oldest event, and returns the bytes that keeping it cost.
+    /// Drops the oldest event and returns the bytes that keeping it cost.
     pub fn drop_oldest(&mut self) -> u64 {
         self.batches.clear();
         let Some(entry) = self.entries.pop_front() else {
@@ -384,7 +394,7 @@ impl Ring {
         size
     }
 
-    /// Frees the memory of a burst long gone: a quiet topic keeps none.
+    /// Frees the memory of an earlier burst, so that a quiet topic keeps none.
     fn shrink(&mut self) {
         let (length, capacity) = (self.entries.len(), self.entries.capacity());
         if capacity > 64 && length < capacity / 4 {
@@ -392,18 +402,18 @@ impl Ring {
         }
     }
 
-    /// Lets nothing more be read until [`Ring::caught_up`]: events are missing after the newest one.
+    /// Stops readers at the newest event until [`Ring::caught_up`], because events after it are missing.
     pub fn catch_up(&mut self) {
         self.catching_up = true;
     }
 
-    /// Lets readers go on: the missing events have arrived, or are known to be lost.
+    /// Lets readers continue. The missing events have arrived or are known to be lost.
     pub fn caught_up(&mut self) {
         self.catching_up = false;
     }
 
-    /// Notes that what was published after the newest event held, up to the number `floor`, never arrives. Everything held
-    /// before goes too, since nobody may read on as if nothing were missing.
+    /// Notes that events published after the newest one held, up to the number `floor`, never arrive. Drops all entries
+    /// too, because no reader may read on as if nothing were missing.
     pub fn lost_up_to(&mut self, floor: u64) {
         let tail = self.tail().next;
         self.lost = Cursor { next: tail + 1 };
@@ -416,7 +426,8 @@ impl Ring {
         self.floor = self.last;
     }
 
-    /// Begins another epoch, of which nothing up to the number `floor` is known. Readers read on when they are of it, too.
+    /// Begins another epoch, of which nothing up to the number `floor` is known. Readers continue once they are in it,
+    /// too.
     pub fn restart(&mut self, epoch: u64, floor: u64) {
         self.lost_up_to(floor);
         self.epoch = epoch;
@@ -427,7 +438,7 @@ impl Ring {
         self.finish = None;
     }
 
-    /// Notes that the event `from` arrives late: clients with an id from there on and below `to` may have missed it.
+    /// Notes that the event `from` arrives late. Clients with an id from there to below `to` may have missed it.
     pub fn mark_uncertain(&mut self, from: u64, to: u64) {
         let uncertain = self.uncertain.get_or_insert(Uncertain { from, to });
         uncertain.from = uncertain.from.min(from);
@@ -444,7 +455,7 @@ impl Ring {
         }
     }
 
-    /// Returns the cursor of a subscriber that sees what comes from now on.
+    /// Returns the cursor of a subscriber that reads only events published from now on.
     #[must_use]
     pub fn tail(&self) -> Cursor {
         Cursor {
@@ -452,8 +463,8 @@ impl Ring {
         }
     }
 
-    /// Returns the cursor of a subscriber that has seen everything up to the number `seq`, or `None` if something after it is
-    /// gone. Nothing is behind the end of the topic, so nothing of that is gone.
+    /// Returns the cursor of a subscriber that has seen everything up to the number `seq`, or `None` if a later event
+    /// has been dropped. No events follow the end of a topic, so none of those can be missing.
     #[must_use]
     pub fn after(&self, seq: u64) -> Option<Cursor> {
         let is_gone = seq < self.floor && !self.is_finished_by(seq);
@@ -463,11 +474,11 @@ impl Ring {
         Some(self.behind(seq))
     }
 
-    /// Returns the number behind which the newest `count` of the events begin that can be resumed, or all if they are fewer,
-    /// and the cursor of a subscriber that begins there. `None` if there are none.
+    /// Returns the number behind which the newest `count` resumable events begin, and the cursor of a subscriber that
+    /// begins there. If there are fewer events, begins with all of them. Returns `None` if there are none.
     ///
-    /// A client may be told that number even where ids are uncertain: it begins behind it and has nothing to miss before. If it
-    /// brings the number back, it is reset as everybody is.
+    /// A client may receive that number even if ids are uncertain. It begins behind the number, so it has nothing to
+    /// miss before it. If it brings the number back, it is reset like any other client.
     #[must_use]
     pub fn newest(&self, count: usize) -> Option<(u64, Cursor)> {
         let index = self
@@ -484,8 +495,8 @@ impl Ring {
         self.entries.len() - self.read_up_to(self.floor)
     }
 
-    /// Returns the cursor behind everything that may be gone, and the number there: where a reader goes on that comes from another
-    /// epoch.
+    /// Returns the number up to which events may be missing, and the cursor behind it. A reader that comes from another
+    /// epoch continues there.
     pub(super) fn start(&self) -> (u64, Cursor) {
         (self.floor, self.behind(self.floor))
     }
@@ -496,21 +507,21 @@ impl Ring {
         }
     }
 
-    /// Returns how many of the events held are not above the number `seq`.
+    /// Returns how many of the events held have a number up to `seq`.
     fn read_up_to(&self, seq: u64) -> usize {
         self.entries.partition_point(|entry| entry.seq <= seq)
     }
 
-    /// Whether a client with everything up to the number `seq`, from here or from another server, may have missed what came
-    /// late here.
+    /// Returns whether a client that has everything up to the number `seq`, from this server or another, may have
+    /// missed an event that was late here.
     #[must_use]
     pub fn is_uncertain(&self, seq: u64) -> bool {
         let holds = |uncertain: &Uncertain| uncertain.from <= seq && seq < uncertain.to;
         self.uncertain.as_ref().is_some_and(holds)
     }
 
-    /// Moves a cursor that resumed after the number `seq` past what may or may not have been seen. Returns false if there is
-    /// nothing to skip.
+    /// Moves a cursor that resumed after the number `seq` past events that the client may or may not have seen. Returns
+    /// false if there are none.
     pub fn skip_uncertain(&self, cursor: &mut Cursor, seq: u64) -> bool {
         let behind = self.behind(seq);
         let skips = self.is_uncertain(seq) && behind > *cursor;
@@ -520,7 +531,7 @@ impl Ring {
         skips
     }
 
-    /// Moves a cursor forward so that at most the newest `keep` are left to it. Returns false if it need not move.
+    /// Moves a cursor forward so that at most the newest `keep` are left to read. Returns false if it need not move.
     pub fn skip_to_newest(&self, cursor: &mut Cursor, keep: Backlog) -> bool {
         let start = cursor.next.max(self.first);
         let mut index = usize::try_from(start - self.first).unwrap_or(usize::MAX);
@@ -541,18 +552,18 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`Overtaken`] if it has been dropped already.
+    /// [`Overtaken`] if the event has been dropped already.
     pub fn peek(&mut self, cursor: Cursor) -> Result<Option<&mut RingEntry>, Overtaken> {
         let index = self.index(cursor)?;
         Ok(self.entries.get_mut(index))
     }
 
-    /// Returns the events at the cursor, joined as far as they are `wanted`. Readers that want the same share the bytes. It is
-    /// `None` if the first event is not wanted.
+    /// Returns the events at the cursor, joined as far as `wanted` allows. Readers with the same request share the
+    /// bytes. Returns `None` if the first event is not wanted.
     ///
     /// # Errors
     ///
-    /// [`Overtaken`] if it has been dropped already.
+    /// [`Overtaken`] if the first event has been dropped already.
     pub(super) fn batch(
         &mut self,
         cursor: Cursor,
@@ -590,7 +601,7 @@ impl Ring {
         }
     }
 
-    /// Returns how far the cursor is behind. Of what is gone already it counts the events, and not their bytes.
+    /// Returns how far the cursor is behind. It counts events that have been dropped, but not their bytes.
     #[must_use]
     pub fn backlog(&self, cursor: Cursor) -> Backlog {
         let (next, events) = match self.index(cursor) {
@@ -609,13 +620,13 @@ impl Ring {
         }
     }
 
-    /// Returns the newest number, whether the event is still held or not.
+    /// Returns the newest number, whether or not its event is still held.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// Returns the number up to which events may be gone.
+    /// Returns the number up to which events may be missing.
     #[must_use]
     pub fn floor(&self) -> u64 {
         self.floor
@@ -639,7 +650,7 @@ impl Ring {
         self.entries.len()
     }
 
-    /// Whether no event is held.
+    /// Returns whether no event is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -655,7 +666,7 @@ mod tests {
     use crate::event::SseEvent;
     use crate::hub::UnnumberedEvent;
 
-    /// An event whose data make `n` bytes.
+    /// Returns an event with `n` bytes of data.
     fn event(n: usize) -> NumberedEvent {
         let event = SseEvent::text("x".repeat(n));
         UnnumberedEvent::new(&event).unwrap().with_id("1-1")
@@ -687,7 +698,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_sees_what_is_published_after_it_and_nothing_before() {
+    fn a_cursor_sees_only_events_published_after_it() {
         let mut ring = filled(9, [1]);
         let mut cursor = ring.tail();
         assert!(ring.peek(cursor).unwrap().is_none());
@@ -733,7 +744,7 @@ mod tests {
     }
 
     #[test]
-    fn history_put_before_the_first_event_is_read_by_who_resumes_there() {
+    fn a_reader_resumes_in_history_that_was_prepended() {
         let mut ring = Ring::new(HistoryLimits::default(), 10);
         ring.push(12, event(1), None, Duration::ZERO);
         let live = ring.after(10).unwrap();
@@ -742,7 +753,7 @@ mod tests {
         assert!(ring.prepend(7, event(1), None, Duration::ZERO));
         assert!(
             !ring.prepend(8, event(1), None, Duration::ZERO),
-            "7 is the oldest now"
+            "7 is now the oldest"
         );
         ring.reaches_back_to(5);
         let cursor = ring.after(5).unwrap();
@@ -758,7 +769,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_told_to_every_reader_and_to_who_resumes_before_it() {
+    fn every_reader_before_a_loss_learns_of_it() {
         let mut ring = filled(9, [1, 2]);
         let (behind, up_to_date) = (ring.after(1).unwrap(), ring.tail());
         ring.lost_up_to(5);
@@ -772,7 +783,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_after_a_loss_hides_it_from_no_reader() {
+    fn events_fetched_after_a_loss_do_not_hide_it() {
         let mut ring = filled(9, [1, 2]);
         let up_to_date = ring.tail();
         ring.lost_up_to(5);
@@ -787,7 +798,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_before_an_empty_ring_is_as_new_as_a_published_event() {
+    fn an_event_prepended_to_an_empty_ring_keeps_its_time() {
         let mut ring = ring(9);
         ring.lost_up_to(5);
         assert!(ring.prepend(5, event(1), None, Duration::from_secs(60)));
@@ -798,7 +809,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_takes_the_place_of_an_empty_one_leaves_its_readers_at_the_tail() {
+    fn readers_of_a_replaced_empty_ring_stay_at_the_tail() {
         let mut empty = ring(9);
         empty.restart(1, 5);
         let cursor = empty.tail();
@@ -833,7 +844,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_events_begin_behind_a_number_that_can_be_resumed() {
+    fn the_newest_events_begin_behind_a_resumable_number() {
         let mut ring = filled(3, [2, 4, 6, 8]);
         for (count, expected) in [
             (1, vec![8]),
@@ -852,7 +863,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_readers_alone_is_not_among_the_newest() {
+    fn events_kept_for_readers_alone_are_not_the_newest() {
         let readers = HistoryLimits {
             events: 9,
             age: Duration::from_secs(60),
@@ -950,7 +961,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_at_the_same_place_share_what_one_of_them_has_joined() {
+    fn readers_at_the_same_place_share_a_joined_batch() {
         let mut ring = filled(9, 1..=3);
         let (events, bytes) = batch(&mut ring, anybody());
         assert_eq!((events, &bytes[..]), (3, &event(1).bytes().repeat(3)[..]));
@@ -960,7 +971,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_joined_for_others_is_given_to_no_reader_that_wants_less() {
+    fn a_reader_that_wants_less_gets_no_larger_batch() {
         let someone = ClientId::from_random_bytes([1; 16]);
         let mut ring = filled(9, 1..=2);
         ring.push(3, event(1), Some(someone), Duration::ZERO);
@@ -1007,7 +1018,7 @@ mod tests {
     }
 
     proptest! {
-        /// A reader either sees every event once and in order, or is told how many it missed.
+        /// A reader either sees every event once and in order, or learns how many it missed.
         #[test]
         fn a_reader_misses_nothing_silently(
             steps in proptest::collection::vec((any::<bool>(), 1_usize..20), 1..200),

@@ -1,37 +1,44 @@
-//! One reader of several topics: what it has yet to see, and in which order.
+//! A reader of several topics: which events it has yet to see, and in which order.
 //!
 //! # Why the topics can be merged by number, up to the head
 //!
-//! 1. A publisher takes its event's number, raises the head to it and pushes the event under one hold of its topic's lock.
-//! 2. A reader loads the head first, and takes the lock of each topic after that. Every number up to that head was taken under
-//!    a lock that its publisher held before. So each ring, when the reader looks at it, has all its events up to that head.
-//! 3. Among what the topics hold up to the head, the event with the least number is the next of all: none before it can turn
-//!    up. Taking the least number again and again gives the order of the hub's one sequence.
-//! 4. A ring may hold events above that head already. They stay: a topic that was looked at before may meanwhile have got one
-//!    with a lesser number. The head is loaded anew for them.
-//! 5. A private event is stamped with the head of when it was sent, and comes behind everything up to its stamp.
+//! 1. A publisher takes its event's number, raises the head to it and pushes the event under one hold of its topic's
+//!    lock.
+//! 2. A reader loads the head first, and takes the lock of each topic after that. Every number up to that head was
+//!    taken under a lock that its publisher held before. So when the reader looks at a ring, the ring has all its
+//!    events up to that head.
+//! 3. Among the topics' events up to the head, the one with the least number is next, because no earlier event can
+//!    appear. Taking the least number repeatedly gives the order of the hub's one sequence.
+//! 4. A ring may already hold events above that head. They stay, because a topic that was looked at before may since
+//!    have received an event with a lesser number. The head is loaded anew for them.
+//! 5. A private event is stamped with the head at the time when it was sent, and comes behind everything up to its
+//!    stamp.
 //! 6. Events of one topic are taken in batches, as far as no other topic and no private event comes between.
 //!
-//! With a backplane a topic may have to catch up. Nothing of any topic is read beyond the point up to which that one is
-//! complete (`readable_to`). A ring of another epoch is complete up to nothing (see `ring`). An event that comes late all the same, below what has been read, is written without an id.
+//! With a backplane a topic may have to catch up. No topic is read beyond the point up to which that one is complete
+//! (`readable_to`). In a ring of another epoch, nothing counts as complete (see `ring`). An event that is late all the
+//! same, below what has been read, is written without an id.
 //!
-//! # What is written as an id
+//! # Which ids are written
 //!
 //! 1. The position is the number up to which everything has been written, for every topic that the client is in.
-//! 2. It only grows. What comes from below it, a late event or a replay that was asked for late, is written without an id.
-//! 3. An event that tells the client a position waits until everything up to it has been written, and is dropped if an end
-//!    comes first.
+//! 2. It only grows. A late event, or a replay requested late, can have events below it. These are written without an
+//!    id.
+//! 3. An event that gives the client a position waits until everything up to that position has been written. It is
+//!    dropped if the stream ends first.
 //!
 //! # How a client resumes
 //!
-//! 1. It brings the last id that it was told, and everything up to it has been written or has been told to be missing. The
-//!    hub compares the id's epoch with its own: in another epoch the number means nothing here, and the client is reset.
-//! 2. In each topic it goes on behind that number ([`Ring::after`](super::Ring::after)). A topic whose history does not reach
-//!    back there begins at its join, and the client is told that it misses something of that topic alone.
-//! 3. It may be ahead of this server, if it comes from another one. Then its cursor is at the tail, and what it has seen
-//!    elsewhere is passed over when it arrives (`seen`).
-//! 4. A client without an id begins where each topic was asked to begin, or at its first join. Its position is the earliest of
-//!    these, so its next connection is given too much of some topic rather than too little.
+//! 1. The client brings the last id that it received. Everything up to that id was written, or was reported to the
+//!    client as missing. The hub compares the id's epoch with its own. In another epoch the number means nothing, and
+//!    the client is reset.
+//! 2. In each topic the client continues behind that number ([`Ring::after`](super::Ring::after)). A topic whose
+//!    history does not reach back that far begins where it was joined, and the client learns that it misses events of
+//!    that topic alone.
+//! 3. The client may be ahead of this server if it comes from another one. Then its cursor is at the tail, and events
+//!    that it has seen elsewhere are skipped when they arrive (`seen`).
+//! 4. A client without an id begins at the replay requested for each topic, or at its first join. Its position is the
+//!    earliest of these, so its next connection receives too much of some topic rather than too little.
 
 use std::task::Waker;
 
@@ -46,46 +53,47 @@ use super::ring::Overtaken;
 use super::subscription::{Reader, Subscription, TopicRing};
 use crate::sse::{ClientId, ResetReason};
 
-/// Says where a client begins, and what it has to be told.
+/// The beginning of a client's reading, and what it has missed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The number after which it reads on.
+    /// The number after which it continues to read.
     pub position: u64,
-    /// The topics, by index, that do not begin where they should, and why.
+    /// The topics, by index, that do not begin where they should, with the reasons.
     pub missed: Vec<(usize, ResetReason)>,
 }
 
-/// A subscriber: a cursor into each of its topics, and the queue of what is sent to it alone.
+/// A subscriber, with a cursor into each of its topics and a queue of the events sent to it alone.
 ///
-/// It reads in the order of the hub's one sequence. A private event was stamped with the hub's head when it
-/// was sent, and comes after everything up to that.
+/// It reads in the order of the hub's one sequence. A private event is stamped with the hub's head at the time when it
+/// was sent, and comes after everything up to that head.
 #[derive(Debug)]
 pub struct Subscriber<T> {
     id: ClientId,
-    /// Most readers have one topic beside the one that everybody is in.
+    /// Most readers have one topic besides the topic that every client is in.
     subscriptions: SmallVec<[Subscription<T>; 2]>,
     /// The events that are sent to this client alone.
     pub outbox: Outbox,
-    /// That of all its numbers.
+    /// The epoch of all its numbers.
     epoch: u64,
     /// The number up to which everything has been written.
     position: u64,
-    /// That number when it began, or went over to its epoch.
+    /// The position when the subscriber began, or when it entered its epoch.
     began_at: u64,
-    /// Whether the client has been told a position since.
+    /// Whether the client has received a position since.
     has_told: bool,
     /// Whether events are written with the hub's ids.
     with_ids: bool,
-    /// Nothing above this number is read for now: a reset has to be told first.
+    /// Nothing above this number is read for now, because a reset has to be written first.
     paused_at: Option<u64>,
-    /// Nothing above this number is read any more.
+    /// Nothing above this number will be read.
     end: Option<u64>,
-    /// Everything up to the end is written before it, however long a pause or a topic that is catching up holds that back.
+    /// Whether everything up to the end is written before the end, however long a pause or a topic that is catching up
+    /// delays it.
     is_complete: bool,
 }
 
 impl<T: TopicRing> Subscriber<T> {
-    /// A subscriber of nothing.
+    /// Creates a subscriber without topics.
     #[must_use]
     pub fn new(id: ClientId, limits: BacklogLimits) -> Self {
         Self {
@@ -115,11 +123,12 @@ impl<T: TopicRing> Subscriber<T> {
         self.epoch
     }
 
-    /// Goes over to another epoch, in which it has read nothing.
+    /// Enters another epoch, in which the subscriber has read nothing.
     ///
-    /// All numbers of before mean nothing now, and 0 takes their place, as every number that is published is above it. Private
-    /// events are kept in their order, and come before everything that is published. A pause lasts until [`Subscriber::unpause`].
-    /// An end is one before everything that is published: what is missing before it, the caller has to see to.
+    /// All earlier numbers have lost their meaning. They become 0, because every published number is above it. Private
+    /// events keep their order, and come before everything that is published. A pause lasts until
+    /// [`Subscriber::unpause`]. An end now comes before everything that is published. The caller has to handle the
+    /// events that are missing before it.
     pub fn go_over(&mut self, epoch: u64) {
         self.epoch = epoch;
         (self.position, self.began_at, self.has_told) = (0, 0, false);
@@ -131,18 +140,18 @@ impl<T: TopicRing> Subscriber<T> {
             .for_each(Subscription::restart);
     }
 
-    /// Whether the client has been written an id behind the beginning: that of a position, or of an event.
+    /// Returns whether the client has received an id, of a position or an event, since the beginning.
     #[must_use]
     pub fn has_told(&self) -> bool {
         self.has_told || self.position > self.began_at
     }
 
-    /// Joins a topic. Its events that are older than what was written before come without their ids.
+    /// Joins a topic. Events of this topic below the subscriber's position are written without their ids.
     pub fn join(&mut self, subscription: Subscription<T>) {
         self.subscriptions.push(subscription);
     }
 
-    /// Leaves the first topic of which `is` is true.
+    /// Leaves the first topic for which `is` returns true.
     pub fn leave(&mut self, is: impl Fn(&T) -> bool) -> Option<T> {
         let mut subscriptions = self.subscriptions.iter();
         let index = subscriptions.position(|subscription| is(&subscription.topic))?;
@@ -157,7 +166,7 @@ impl<T: TopicRing> Subscriber<T> {
             .map(|subscription| subscription.topic)
     }
 
-    /// Returns the subscriptions, to be changed.
+    /// Returns the subscriptions, for changing them.
     pub fn subscriptions(&mut self) -> &mut [Subscription<T>] {
         &mut self.subscriptions
     }
@@ -169,31 +178,32 @@ impl<T: TopicRing> Subscriber<T> {
             .map(|subscription| &subscription.topic)
     }
 
-    /// Writes events with the hub's ids from here on.
+    /// Writes events with the hub's ids from now on.
     pub fn use_ids_from(&mut self, position: u64) {
         self.with_ids = true;
         self.position = self.position.max(position);
     }
 
-    /// Whether events are written with the hub's ids.
+    /// Returns whether events are written with the hub's ids.
     #[must_use]
     pub fn uses_ids(&self) -> bool {
         self.with_ids
     }
 
-    /// Returns the hub's head when the first of its topics was joined.
+    /// Returns the hub's head at the time when the first topic was joined.
     #[must_use]
     pub fn first_join(&self) -> Option<u64> {
         let joins = self.subscriptions.iter().map(|topic| topic.joined_at);
         joins.min()
     }
 
-    /// Starts to write events with the hub's ids. It is called once, before anything has been written.
+    /// Starts to write events with the hub's ids. Call this once, before anything has been written.
     ///
-    /// A client that has everything up to the number `last` goes on from there in all topics. For any other, each topic
-    /// begins where it was asked to, or at the first join, and not behind the last event of a finished one. The live
-    /// beginnings of one client are one, so that nothing between two joins is skipped. Its position is the earliest of these,
-    /// since its next connection goes on from it in all topics alike: that may give it more of some topics, and never less.
+    /// A client that has everything up to the number `last` continues from there in all topics. For other clients, each
+    /// topic begins at its requested replay or at the first join, and not behind the last event of a finished topic.
+    /// All live topics of one client begin at the same number, so that nothing between two joins is skipped. The
+    /// client's position is the earliest of these beginnings, because its next connection resumes from it in all topics
+    /// alike. That may repeat events of some topics, but never skips any.
     pub fn start(&mut self, last: Option<u64>) -> Start {
         let live = self.first_join().unwrap_or_default();
         let begins = self.subscriptions.iter();
@@ -214,8 +224,8 @@ impl<T: TopicRing> Subscriber<T> {
         Start { position, missed }
     }
 
-    /// Returns the number up to which everything has been written. All that is still to be read is above it, but for what
-    /// comes late.
+    /// Returns the number up to which everything has been written. All events that are left to read are above it,
+    /// except for late ones.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -232,30 +242,30 @@ impl<T: TopicRing> Subscriber<T> {
         self.paused_at
     }
 
-    /// Goes on to read.
+    /// Resumes reading after a pause.
     pub fn unpause(&mut self) {
         self.paused_at = None;
     }
 
-    /// Whether a topic holds an event above this `head`, with which it was gathered last: that topic wakes the reader for
-    /// what comes behind the event, and not for the event.
+    /// Returns whether a topic holds an event above `head`, the head of the last call of `gather`. That topic wakes the
+    /// reader for later events, but not for this one.
     #[must_use]
     pub fn has_seen_beyond(&self, head: u64) -> bool {
         let mut next = self.subscriptions.iter().filter_map(|topic| topic.next);
         next.any(|seq| seq > head)
     }
 
-    /// Whether there is nothing left to be read: whatever comes next wakes the reader, or is private.
+    /// Returns whether nothing is left to read. The next event either wakes the reader or is private.
     #[must_use]
     pub fn has_read_all(&self) -> bool {
         self.outbox.is_empty() && self.subscriptions.iter().all(Subscription::is_read)
     }
 
-    /// Whether there are topics of which `counts` is true, and all of these are finished and read. That does not change any
-    /// more, unless another one is joined or a topic loses what was read.
+    /// Returns whether `counts` is true of at least one topic, and all such topics are finished and read. The answer
+    /// then stays true, unless another such topic is joined or a topic loses events that were read.
     #[must_use]
     pub fn has_finished(&self, counts: impl Fn(&T) -> bool) -> bool {
-        // Most topics are not finished: the names of few are looked at.
+        // Few topics are finished, so this looks at few names.
         let is_over = |subscription: &Subscription<T>| subscription.is_over();
         if self.paused_at.is_some() || !self.subscriptions.iter().any(is_over) {
             return false;
@@ -267,9 +277,9 @@ impl<T: TopicRing> Subscriber<T> {
         counted.all(is_over) && self.topics().any(counts)
     }
 
-    /// Whether there are topics of which `counts` is true, and all of these are finished with no event behind the number
-    /// `seq`: a client that has everything up to there has all that there will ever be. It looks at the topics themselves, so it may be
-    /// asked before anything is read.
+    /// Returns whether `counts` is true of at least one topic, and all such topics are finished with no event behind
+    /// the number `seq`. If so, a client that has everything up to `seq` has all events that there will ever be. This
+    /// looks at the topics themselves, so it can be called before anything is read.
     #[must_use]
     pub fn finished_by(&self, seq: u64, counts: impl Fn(&T) -> bool) -> bool {
         let mut counted = self.topics().filter(|topic| counts(topic)).peekable();
@@ -277,41 +287,41 @@ impl<T: TopicRing> Subscriber<T> {
         counted.peek().is_some() && counted.all(is_finished)
     }
 
-    /// Whether something keeps it from reading on: a pause, or a topic that is catching up.
+    /// Returns whether reading is held up by a pause or by a topic that is catching up.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let catching_up = |topic: &T| topic.with(|ring| ring.readable_to()) < u64::MAX;
         self.paused_at.is_some() || self.topics().any(catching_up)
     }
 
-    /// Ends reading behind everything up to the hub's `head` of now. What tells of this end is a position.
+    /// Ends reading behind everything up to the hub's present `head`. The event that reports this end is a position.
     pub fn complete_at(&mut self, head: u64) {
         let end = *self.end.get_or_insert(head);
         self.is_complete = true;
         self.outbox.drop_positions(|after| after > end);
     }
 
-    /// Whether something that is to be written before the end is still held back.
+    /// Returns whether events that must be written before the end are still held back.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         self.is_complete && self.is_blocked()
     }
 
-    /// Ends reading at the hub's `head` of now, or at a pause. The first end counts.
+    /// Ends reading at the hub's present `head`, or at a pause. The first end counts.
     pub fn end_at(&mut self, head: u64) {
         let paused_at = self.paused_at.take();
         let end = *self
             .end
             .get_or_insert(head.min(paused_at.unwrap_or(u64::MAX)));
         match paused_at {
-            // The event for which it was paused has not come.
+            // The event for which reading was paused has not come.
             Some(_) => self.outbox.drop_positions(|_| true),
             None => self.outbox.drop_positions(|after| after > end),
         }
     }
 
-    /// Leaves all topics before everything has been read. The client's next connection goes on from the last id that was
-    /// written.
+    /// Leaves all topics before everything has been read. The client's next connection resumes from the last id that
+    /// was written.
     pub fn abandon(&mut self) -> impl Iterator<Item = T> {
         let (position, paused) = (self.position, self.paused_at.is_some());
         self.outbox
@@ -319,20 +329,21 @@ impl<T: TopicRing> Subscriber<T> {
         self.leave_all()
     }
 
-    /// Lets another task read from now on. No topic knows its waker yet.
+    /// Lets another task read from now on. Its waker is not registered with any topic yet.
     pub fn wait_anew(&mut self) {
         for subscription in &mut self.subscriptions {
             subscription.moved = true;
         }
     }
 
-    /// Moves what is to be read into `frame`, in order, as far as there is room. `head` is the hub's, loaded before this is
-    /// called. The `waker` is woken by the next change of a topic in which nothing is left up to that `head`; events above
-    /// it may be there already.
+    /// Moves the next events into `frame`, in order, as far as there is room. `head` is the hub's head, which the
+    /// caller has loaded before. If a topic has nothing left up to that `head`, its next change wakes `waker`. It may
+    /// already hold events above that head.
     ///
     /// # Errors
     ///
-    /// [`Overtaken`] if a ring has dropped events that its cursor had not reached; then [`Subscriber::skip_ahead`].
+    /// [`Overtaken`] if a ring has dropped events that its cursor had not reached. Call [`Subscriber::skip_ahead`]
+    /// then.
     pub fn gather(&mut self, head: u64, waker: &Waker, frame: &mut Frame) -> Result<(), Overtaken> {
         if let Some(index) = self.only_changed()
             && !self.take(index, (self.bound(head), head), waker, frame)?
@@ -356,7 +367,7 @@ impl<T: TopicRing> Subscriber<T> {
                     if !self.outbox.take_into(frame) {
                         return Ok(());
                     }
-                    // It may have told the client so.
+                    // The event may have given the client this position.
                     self.position = self.position.max(after.min(upto));
                     self.has_told |= private.is_some_and(|(_, kind)| kind == QueuedKind::Position);
                 }
@@ -365,8 +376,9 @@ impl<T: TopicRing> Subscriber<T> {
         }
     }
 
-    /// Whether the next private event is due: everything before it has been read, or never will be. A position is not due
-    /// during a pause, as what comes behind the pause is not written yet, nor before what is missing.
+    /// Returns whether the next private event is due, because everything before it has been read or never will be. A
+    /// position is not due during a pause, because some events before it may not be written yet. Nor is it due while
+    /// events before it are missing.
     fn may_take(&self, private: Option<(u64, QueuedKind)>, upto: u64) -> bool {
         private.is_some_and(|(after, kind)| match kind {
             QueuedKind::Position => after <= upto && self.paused_at.is_none(),
@@ -374,8 +386,8 @@ impl<T: TopicRing> Subscriber<T> {
         })
     }
 
-    /// Returns the topic that has changed, if it is the only one and the outbox is empty. Nothing has to be put in order with
-    /// it then, so it is read at the first look, and locked once instead of twice.
+    /// Returns the topic that has changed, if it is the only one and the outbox is empty. Its events need no ordering
+    /// then, so one lock is enough to look at them and read them.
     fn only_changed(&self) -> Option<usize> {
         if !self.outbox.is_empty() {
             return None;
@@ -386,13 +398,13 @@ impl<T: TopicRing> Subscriber<T> {
         changed.next().is_none().then_some(index)
     }
 
-    /// Returns the number up to which may be read, whatever the topics say.
+    /// Returns the number up to which may be read, as limited by the head, a pause and the end.
     fn bound(&self, head: u64) -> u64 {
         head.min(self.paused_at.unwrap_or(u64::MAX))
             .min(self.end.unwrap_or(u64::MAX))
     }
 
-    /// Looks up what comes next in each topic, and returns the number up to which may be read.
+    /// Looks up the next event of each topic, and returns the number up to which may be read.
     fn look_ahead(&mut self, head: u64, waker: &Waker) -> Result<u64, Overtaken> {
         let mut upto = self.bound(head);
         for subscription in &mut self.subscriptions {
@@ -402,7 +414,7 @@ impl<T: TopicRing> Subscriber<T> {
         Ok(upto)
     }
 
-    /// Returns the topic whose next event is the earliest, and the number of that event.
+    /// Returns the topic with the earliest next event, and the number of that event.
     fn earliest(&self, upto: u64) -> (usize, Option<u64>) {
         let next = |(index, topic): (usize, &Subscription<T>)| Some((topic.next?, index));
         let all = self.subscriptions.iter().enumerate().filter_map(next);
@@ -442,8 +454,8 @@ impl<T: TopicRing> Subscriber<T> {
         }
     }
 
-    /// Skips what is oldest, so that at most `keep` is left of all topics together, and what is gone already. Topics that are
-    /// behind have equal shares. Returns the indices of the topics that lose something.
+    /// Skips the oldest events, so that at most `keep` are left in all topics together. Topics that are behind share
+    /// that equally. Skips dropped events too. Returns the indices of the topics that lose events.
     pub fn skip_ahead(&mut self, keep: Backlog) -> Vec<usize> {
         let behind = |subscription: &&Subscription<T>| {
             subscription
@@ -471,7 +483,7 @@ impl<T: TopicRing> Subscriber<T> {
         moved
     }
 
-    /// Returns how far it is behind, in its topics and its outbox together.
+    /// Returns how far the subscriber is behind, in its topics and its outbox together.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
         let mut backlog = Backlog {
@@ -488,7 +500,7 @@ impl<T: TopicRing> Subscriber<T> {
         backlog
     }
 
-    /// Queues a control event, past the limits of the outbox.
+    /// Queues a control event, regardless of the limits of the outbox.
     pub fn push_control(&mut self, after: u64, bytes: Bytes) {
         self.outbox.insert(after, QueuedKind::Control, bytes);
     }
@@ -514,7 +526,7 @@ mod tests {
     use crate::event::SseEvent;
     use crate::hub::{HistoryLimits, Ring, UnnumberedEvent, Unread};
 
-    /// Of one reader, which waits or does not.
+    /// A topic with one reader, which waits or does not.
     #[derive(Clone)]
     struct Topic(Rc<RefCell<Ring>>, Rc<Cell<bool>>);
 
@@ -568,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_ahead_of_its_server_is_not_given_again_what_it_has_seen() {
+    fn a_client_ahead_of_its_server_receives_no_event_twice() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 0, Some(5));
         for seq in [3, 5, 6] {
@@ -578,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_through_when_all_topics_that_count_are_finished_and_read() {
+    fn a_reader_is_finished_when_its_topics_are() {
         let (first, second) = (Topic::new(), Topic::new());
         let mut reader = reader(&first, 0, None);
         reader.join(Subscription::new(second.clone(), || 0));
@@ -598,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_above_the_head_is_known_to_be_there_until_it_has_been_read() {
+    fn an_event_above_the_head_is_remembered_until_read() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 0, None);
         topic.arrive(3);
@@ -609,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing_behind_the_position_at_which_a_fresh_client_begins() {
+    fn nothing_is_missing_behind_a_new_client_s_position() {
         let (first, second) = (Topic::new(), Topic::new());
         let mut reader = Subscriber::new(
             ClientId::from_random_bytes([1; 16]),
@@ -625,7 +637,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_for_a_fresh_client_was_published_before_it_came() {
+    fn a_new_client_receives_no_late_event_from_before() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 5, None);
         topic.with(|ring| ring.mark_uncertain(3, 6));
@@ -636,7 +648,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_have_missed_a_late_event_is_told_and_goes_on() {
+    fn a_client_continues_after_a_late_event_it_may_miss() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 5, Some(5));
         topic.with(|ring| ring.mark_uncertain(3, 6));
@@ -660,7 +672,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_never_goes_back_behind_a_position_that_was_told() {
+    fn an_id_never_goes_back_behind_a_written_position() {
         let topic = Topic::new();
         let mut reader = reader(&topic, 0, None);
         reader.push_position(9, Bytes::from_static(b"event: ready\nid: 9\n\n"));

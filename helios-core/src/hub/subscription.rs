@@ -1,4 +1,4 @@
-//! One topic of a reader: where it is in the topic's ring, and what it knows of what comes next.
+//! One topic of a reader: its place in the topic's ring, and what it knows of the next event.
 
 use std::task::Waker;
 
@@ -10,18 +10,19 @@ use super::replay::Replay;
 use super::ring::{Overtaken, Ring};
 use crate::sse::{ClientId, ResetReason};
 
-/// A topic's [`Ring`], wherever it is kept and however it is locked.
+/// A topic's [`Ring`], however it is stored and locked.
 ///
 /// # Why no wake-up is lost
 ///
-/// A reader does this:
+/// A reader takes these steps:
 ///
 /// 1. It loads the hub's head.
-/// 2. It takes the topic's lock and reads what is up to that head.
-/// 3. If nothing is left that it may read, it registers its waker under the same lock ([`read_or_wait`](Self::read_or_wait)).
-///    As long as it is registered, which it can see without the lock ([`is_waited_for`](Self::is_waited_for)), it skips 2 and 3.
+/// 2. It takes the topic's lock and reads events up to that head.
+/// 3. If none are left that it may read, it registers its waker under the same lock
+///    ([`read_or_wait`](Self::read_or_wait)). While it is registered, which it can see without the lock
+///    ([`is_waited_for`](Self::is_waited_for)), it skips steps 2 and 3.
 ///
-/// A publisher does this, under the topic's lock until the last step:
+/// A publisher takes these steps, and holds the topic's lock until the last one:
 ///
 /// 1. It begins a round of the topic, and so takes all registered wakers.
 /// 2. It raises the head to the number of its event.
@@ -31,23 +32,24 @@ use crate::sse::{ClientId, ResetReason};
 /// Take any event that the reader does not see in its turn. There are three cases:
 ///
 /// 1. The reader took the lock before the publisher. Then its waker is among those that the publisher takes.
-/// 2. The reader took the lock after the publisher. Then it found the event above the head that it had loaded, and remembers
-///    that ([`Subscriber::has_seen_beyond`](super::Subscriber::has_seen_beyond)). If there is nothing else to write it loads the
-///    head anew, and reads again if that has moved.
-/// 3. The reader took no lock because it was still registered. Then either the publisher has yet to come and will take the
-///    waker, or it has the waker and is about to wake it. The event cannot be at or below the loaded head: its round began
-///    before the head was raised, so a reader that has loaded that head sees that it is registered no more.
+/// 2. The reader took the lock after the publisher. Then it found the event above the head that it had loaded, and
+///    remembers that ([`Subscriber::has_seen_beyond`](super::Subscriber::has_seen_beyond)). If there is nothing else to
+///    write, it loads the head anew, and reads again if the head has moved.
+/// 3. The reader took no lock because it was still registered. Then the publisher either has yet to begin its round and
+///    will take the waker, or has the waker and is about to wake it. The event cannot be at or below the loaded head,
+///    because its round began before the head was raised. A reader that has loaded that head sees that it is no longer
+///    registered.
 ///
-/// The end of a topic is published in the same way, with or without an event, and a reader that takes the lock after it sees it at
-/// once, whatever head it has loaded (see `ring`).
+/// The end of a topic is published in the same way, with or without an event. A reader that takes the lock after it
+/// sees the end at once, whichever head it has loaded (see `ring`).
 ///
 /// Rounds and the head are atomics with acquire and release. No other state is shared on this path.
 pub trait TopicRing {
     /// Calls `look` with the ring.
     fn with<R>(&self, look: impl FnOnce(&mut Ring) -> R) -> R;
 
-    /// Calls `read` with the ring. If that leaves nothing to be read, `reader` is woken by the next change: it is registered
-    /// under the lock under which nothing was found.
+    /// Calls `read` with the ring. If that leaves nothing to read, the next change wakes `reader`. The waker is
+    /// registered under the same lock, so no change can come between.
     ///
     /// # Errors
     ///
@@ -58,17 +60,17 @@ pub trait TopicRing {
         read: impl FnOnce(&mut Ring) -> Result<Unread, Overtaken>,
     ) -> Result<Unread, Overtaken>;
 
-    /// Whether the reader is still registered: the ring is as it was left, but for what it has dropped. A publisher sees to
-    /// it that this is false before it raises the hub's head.
+    /// Returns whether the reader is still registered. If so, the ring has not changed except for events that it has
+    /// dropped. A publisher makes this false before it raises the hub's head.
     fn is_waited_for(&self) -> bool;
 }
 
-/// Says whether a reader has left something in a ring.
+/// Says whether a reader has left something to read in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// Nothing that may be read now.
+    /// Nothing is left that may be read now.
     Nothing,
-    /// Something.
+    /// Something is left.
     Something,
 }
 
@@ -77,52 +79,53 @@ pub enum Unread {
 pub struct Subscription<T> {
     /// The topic.
     pub topic: T,
-    /// The hub's head when it was joined.
+    /// The hub's head when the topic was joined.
     pub(super) joined_at: u64,
-    /// The number after which it begins if nothing else is asked for: that head, or right before the last event of a finished
-    /// topic.
+    /// The number after which the subscription begins if no replay is requested. It is that head or, for a finished
+    /// topic, the number right before its last event.
     begins_at: u64,
-    /// The number after which it begins, where it was asked to begin elsewhere than now, or why it cannot.
+    /// The number after which a requested replay begins, or why it cannot begin there.
     pub(super) replay: Option<Result<u64, ResetReason>>,
     pub(super) cursor: Cursor,
-    /// A late event with a number up to this one is not for this subscriber: it was published before the subscription begins,
-    /// or was seen before on another server.
+    /// Late events with numbers up to this one are not for this subscriber. They were published before the subscription
+    /// began, or the client saw them on another server.
     pub(super) seen: u64,
-    /// Whether the client had seen something before.
+    /// Whether the client resumed from a position in this topic.
     pub(super) resumed: bool,
     /// The number of the next event, as of the last look.
     pub(super) next: Option<u64>,
     /// The number up to which the topic may be read, as of the last look.
     pub(super) readable_to: u64,
-    /// Whether the cursor has been set without a look at what is there.
+    /// Whether the topic has to be looked at again, for example because the cursor was set.
     pub(super) moved: bool,
     /// Whether the topic was finished, as of the last look.
     pub(super) finished: bool,
 }
 
-/// An event came late that the client has seen, if it was on another server, or has not, if it was here.
+/// A late event, which the client has seen if it was on another server and has missed if it was on this one.
 const MAYBE_MISSED: Overtaken = Overtaken {
     missed: 1,
     lost: true,
 };
 
-/// The reader of a topic, and the bounds of its reading.
+/// The reader of a topic, and the limits on its reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     pub(super) id: ClientId,
-    /// Nothing of another epoch is taken.
+    /// No event of another epoch is taken.
     pub(super) epoch: u64,
     pub(super) with_ids: bool,
     /// The hub's head, loaded before any topic was looked at.
     pub(super) head: u64,
-    /// Nothing above this number is taken.
+    /// No event above this number is taken.
     pub(super) limit: u64,
     pub(super) waker: &'a Waker,
 }
 
 impl<T: TopicRing> Subscription<T> {
-    /// A subscription to what comes from now on, and to the last event of a topic that is finished. `head` gives the hub's
-    /// head; it is called while the topic is locked, so that exactly the topic's events above it are still to be read.
+    /// Creates a subscription to events published from now on, and to the last event of a finished topic. `head`
+    /// returns the hub's head. It is called while the topic is locked, so exactly the topic's events above the head are
+    /// left to read.
     pub fn new(topic: T, head: impl FnOnce() -> u64) -> Self {
         let (joined_at, tail, last) = topic.with(|ring| (head(), ring.tail(), ring.last_event()));
         let (begins_at, cursor) = last.ok().flatten().unwrap_or((joined_at, tail));
@@ -141,12 +144,14 @@ impl<T: TopicRing> Subscription<T> {
         }
     }
 
-    /// Begins as the `replay` says instead. `position_of` gives the number of an id, or why it has none here. If history does
-    /// not reach back to that number, or there is none, it begins as before, and gives the reason.
+    /// Begins where `replay` says instead. `position_of` returns the number of an id, or why the id has no number here.
+    /// If there is no number, or history does not reach back to it, the subscription begins as before and the reason is
+    /// returned.
     ///
     /// # Errors
     ///
-    /// The reason, of [`Replay::After`]. The others ask for what there is, and miss at most the last event of a finished topic.
+    /// The reason why [`Replay::After`] failed. The other kinds request only events that exist, and miss at most the
+    /// last event of a finished topic.
     pub fn replay(
         &mut self,
         replay: Replay,
@@ -165,14 +170,14 @@ impl<T: TopicRing> Subscription<T> {
         begins_after.map(drop)
     }
 
-    /// Whether it was asked to begin elsewhere than now.
+    /// Returns whether a replay was requested.
     #[must_use]
     pub fn is_asked_to_replay(&self) -> bool {
         self.replay.is_some()
     }
 
-    /// Begins with the newest `count` events that can be resumed, and returns the number behind which they begin. What they are
-    /// is looked up under the same lock as where they are. If there are none, it begins as before.
+    /// Begins with the newest `count` events that can be resumed, and returns the number behind which they begin. The
+    /// events and their place are looked up under one lock. If there are none, the subscription begins as before.
     fn begin_with_newest(&mut self, count: usize) -> Result<u64, ResetReason> {
         let Some((seq, cursor)) = self.topic.with(|ring| ring.newest(count)) else {
             return self.replay.unwrap_or(Ok(self.begins_at));
@@ -183,7 +188,8 @@ impl<T: TopicRing> Subscription<T> {
         Ok(seq)
     }
 
-    /// Returns the number after which it begins for a client without a position. Others begin live after the number `live`.
+    /// Returns the number after which the subscription begins for a client without a position, if live reading begins
+    /// after the number `live`.
     pub(super) fn begins_after(&self, live: u64) -> u64 {
         match self.replay {
             Some(Ok(seq)) => seq,
@@ -191,8 +197,8 @@ impl<T: TopicRing> Subscription<T> {
         }
     }
 
-    /// Begins where a client without a position does: where it was asked to, else after the number `live`, which is not
-    /// above its join. Gives the reason if it cannot.
+    /// Begins for a client without a position: where a replay was requested, or else after the number `live`, which is
+    /// not above the topic's join. Returns the reason if it cannot begin there.
     pub(super) fn begin(&mut self, live: u64) -> Option<ResetReason> {
         let unasked = match self.replay {
             Some(Ok(_)) => return None,
@@ -203,7 +209,8 @@ impl<T: TopicRing> Subscription<T> {
         unasked.or(expired.then_some(ResetReason::Expired))
     }
 
-    /// Goes back to what comes after the number `seq`, unless it begins there or before. False if history does not reach there.
+    /// Moves back to the events after the number `seq`, unless the subscription already begins there or earlier.
+    /// Returns false if history does not reach back that far.
     fn go_back_to(&mut self, seq: u64) -> bool {
         if seq >= self.begins_at {
             return true;
@@ -217,12 +224,13 @@ impl<T: TopicRing> Subscription<T> {
         true
     }
 
-    /// Goes back, or forward, to what comes after the number `seq`. False if history does not reach there.
+    /// Moves to the events after the number `seq`, back or forward. Returns false if history does not reach back that
+    /// far.
     pub fn resume_after(&mut self, seq: u64) -> bool {
         let cursor = self.topic.with(|ring| ring.after(seq));
         self.seen = match cursor {
             Some(_) => seq,
-            // It begins where it was to, as far as the client had not come further elsewhere.
+            // The subscription begins as before, but skips what the client has seen elsewhere.
             None => self.seen.max(seq),
         };
         self.resumed = cursor.is_some();
@@ -231,13 +239,13 @@ impl<T: TopicRing> Subscription<T> {
         self.resumed
     }
 
-    /// Begins anew, with all that the topic has now. Where that is of a later epoch already, nothing is read before the reader is,
-    /// too, and it begins anew once more.
+    /// Begins anew with all that the topic holds now. If the topic is already in a later epoch, nothing is read until
+    /// the reader enters that epoch too, and begins anew once more.
     pub(super) fn restart(&mut self) {
         let (floor, cursor) = self.topic.with(|ring| ring.start());
         self.cursor = cursor;
         (self.joined_at, self.begins_at, self.seen) = (floor, floor, floor);
-        // Where it was asked to begin is a number of before.
+        // The start of a replay is a number of the old epoch.
         self.replay = None;
         self.resumed = false;
         self.next = None;
@@ -246,7 +254,7 @@ impl<T: TopicRing> Subscription<T> {
         self.moved = true;
     }
 
-    /// Looks up what comes next, unless that is known.
+    /// Looks up the next event, unless it is known.
     pub(super) fn look(&mut self, epoch: u64, head: u64, waker: &Waker) -> Result<(), Overtaken> {
         match self.is_known() {
             true => Ok(()),
@@ -254,23 +262,24 @@ impl<T: TopicRing> Subscription<T> {
         }
     }
 
-    /// Whether the next event is known, as nothing has changed since the reader began to wait.
+    /// Returns whether the next event is known because nothing has changed since the reader began to wait.
     fn is_known(&self) -> bool {
         !self.moved && self.topic.is_waited_for()
     }
 
-    /// Whether everything in it has been read, and the reader waits for more.
+    /// Returns whether everything in the topic has been read and the reader waits for more.
     pub(super) fn is_read(&self) -> bool {
         self.next.is_none() && self.readable_to == u64::MAX && self.is_known()
     }
 
-    /// Whether the topic is finished, and everything in it has been read.
+    /// Returns whether the topic is finished and everything in it has been read.
     pub(super) fn is_over(&self) -> bool {
         self.finished && self.next.is_none() && self.readable_to == u64::MAX && !self.moved
     }
 
-    /// Takes something, and looks up what comes next. If that is nothing up to the hub's `head`, the reader waits for it. From a
-    /// ring of another epoch it takes nothing, and reads nothing of any topic until it has gone over.
+    /// Calls `take`, then looks up the next event. If there is none up to the hub's `head`, the reader waits for the
+    /// topic. From a ring of another epoch it takes nothing, and no topic is read until the reader has entered that
+    /// epoch.
     fn read(
         &mut self,
         epoch: u64,
@@ -297,8 +306,8 @@ impl<T: TopicRing> Subscription<T> {
         Ok(())
     }
 
-    /// Moves events into `frame`, and the client's `position` with them, as far as the `reader` and the topic allow. Returns
-    /// false if the frame is full.
+    /// Moves events into `frame`, and advances the client's `position`, as far as the `reader` and the topic allow.
+    /// Returns false if the frame is full.
     pub(super) fn take(
         &mut self,
         reader: Reader<'_>,
@@ -318,7 +327,7 @@ impl<T: TopicRing> Subscription<T> {
                     cursor.advance();
                     continue;
                 }
-                // A late event is written without its id: an id must not take the client's position back.
+                // A late event is written without its id, because an id must not take the client's position back.
                 let is_late = seq <= *position;
                 let request = BatchRequest {
                     reader: reader.id,
@@ -327,7 +336,7 @@ impl<T: TopicRing> Subscription<T> {
                     with_ids: reader.with_ids && !is_late,
                 };
                 let Some(batch) = ring.batch(*cursor, request)? else {
-                    // The event is for everybody but this client, which has thus seen all up to it.
+                    // The event excludes this client, which has thus seen everything up to it.
                     *position = (*position).max(seq);
                     cursor.advance();
                     continue;
@@ -345,7 +354,7 @@ impl<T: TopicRing> Subscription<T> {
     }
 }
 
-/// The number of the event at the cursor, if it is not above `limit`.
+/// Returns the number of the event at the cursor, if it is not above `limit`.
 fn next_up_to(ring: &mut Ring, cursor: Cursor, limit: u64) -> Result<Option<u64>, Overtaken> {
     let entry = ring.peek(cursor)?;
     Ok(entry.map(|entry| entry.seq).filter(|seq| *seq <= limit))

@@ -1,10 +1,10 @@
-//! From what a start or stop hook returns to its future, chosen by the shape of its type, as [`crate::reply`] does for
-//! handlers: a hook may be async or not, and give `()` or a `Result`.
+//! Turns the return value of a start or stop hook into its future. The shape of its type selects how, as in
+//! [`crate::reply`] for handlers. A hook may be async or not, and return `()` or a `Result`.
 
 use std::error::Error;
 use std::pin::Pin;
 
-/// The result of a lifecycle hook: any error will do.
+/// The result of a lifecycle hook, with any error.
 pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// The future of a lifecycle hook.
@@ -34,7 +34,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> LifecycleOutput for Result<(), E> {
     }
 }
 
-/// Turns what a hook returned into a [`HookFuture`].
+/// Turns the return value of a hook into a [`HookFuture`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __lifecycle_hook {
@@ -45,7 +45,7 @@ macro_rules! __lifecycle_hook {
     }};
 }
 
-/// Brings the rungs into scope without a name.
+/// Imports the rungs without a name.
 #[doc(hidden)]
 pub mod ladder {
     pub use super::rungs::{HookAsync as _, HookSync as _};

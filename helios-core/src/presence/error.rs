@@ -1,6 +1,6 @@
-//! What can be wrong with a member.
+//! The errors of presence.
 
-/// Tells why somebody cannot appear in a topic, or who is there cannot be told.
+/// The reason why a client cannot appear in a topic, or why its members cannot be listed.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -8,7 +8,7 @@
 ///
 /// async fn enter(client: &SseStream, user: u64) -> Result<bool, SseError> {
 ///     match client.appear("room:tea", Member::new(user)).await {
-///         Err(SseError::Presence(PresenceError::TooManyMembers { .. })) => Ok(false), // may read, is not shown
+///         Err(SseError::Presence(PresenceError::TooManyMembers { .. })) => Ok(false), // it may read, but is not listed
 ///         entered => entered.map(|()| true),
 ///     }
 /// }
@@ -16,17 +16,17 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresenceError {
-    /// No pattern of `SseOptions::presence` fits the topic.
+    /// No pattern of `SseOptions::presence` matches the topic.
     #[error(
         "nobody can appear in `{0:.64}`, as presence is off there; add the topic, or a pattern that fits it such as `room:*`, to `presence` in `sse_options`"
     )]
     NotEnabled(String),
-    /// The backplane keeps no members.
+    /// The backplane does not store members.
     #[error(
         "the backplane `{0}` keeps no members; use one whose `Backplane::tables` gives tables, or list people in the app"
     )]
     NoTables(&'static str),
-    /// The stream's handle was made by `SseStream::new`, and is not attached yet.
+    /// The stream's handle was made by `SseStream::new` and is not attached yet.
     #[error(
         "the stream belongs to no hub yet; make it with `subscribe` or `create_connection` of the `SseService`, or let it appear in a connection hook"
     )]

@@ -1,27 +1,29 @@
-//! The table of members: rows, leases and grace come in, and changes to be told come out. It knows neither clock nor lock; a store in
-//! memory is this behind a mutex, and any other store does the same.
+//! The table of members. Rows, leases and grace periods come in, and changes to publish come out. The table has no
+//! clock or lock. A store in memory is this table behind a mutex, and every other store follows the same rules.
 //!
-//! # Why what is told is true in the end
+//! # Why the published changes agree with the rows in the end
 //!
-//! 1. A row says that a member is on a node: `(topic, key, lease)`. A lease is a node and its incarnation. A member is there as long as
-//!    there is a row of its key, or its grace lasts.
-//! 2. Beside the rows of a key the table keeps what the topic was **told** of it last. A difference between the two is a change that
-//!    is owed. Rows and what is owed change in one step, so no change is forgotten, whoever dies.
-//! 3. A change is handed out to one teller at a time, a lease. It publishes the change, and only then says so ([`Table::told`]). It is
-//!    answered with the next change of that key, if there is one by then. So the events of one key are told one after the other, and the last
-//!    of them agrees with the rows. Nobody else is handed a change of that key meanwhile.
-//! 4. A teller that dies between the row and the event, or between the event and the word that it was told, is replaced when its lease
-//!    has run out: [`Table::reap`] hands the **same** change to another, with the same version. The version is the idempotency key
-//!    of the event, so what was published already is not published again.
-//! 5. An answer may be lost on its way, and a change with it. So whoever is the teller of a key is handed the same change again when it asks
-//!    anything of that key, and by `reap`; a node knows by the version what it is telling already.
-//! 6. A teller that slept, and wakes up after it was replaced, publishes under that key, too. A node looks at its own clock before it
-//!    publishes, so that it does not do so after the store has forgotten the key.
+//! 1. A row `(topic, key, lease)` says that a member is on a node. A lease belongs to one incarnation of a node. A
+//!    member is present as long as its key has a row or its grace period lasts.
+//! 2. Beside the rows of a key, the table keeps what the topic was last **told** about the key. While the two differ, a
+//!    change is pending. Rows and pending changes are updated in one step, so no change is forgotten when a node dies.
+//! 3. Each pending change is handed to one lease, its teller. The teller publishes the change and only then reports
+//!    that it has done so ([`Table::told`]). If another change of the key is pending by then, the teller receives that
+//!    one as the answer. No other lease is handed a change of that key meanwhile. So the events of one key are
+//!    published one after the other, and the last of them agrees with the rows.
+//! 4. A teller may die between the row and the event, or between the event and its report. When its lease has expired,
+//!    [`Table::reap`] hands the **same** change with the same version to another lease. The version is the idempotency
+//!    key of the event, so an event that has already been published is not published again.
+//! 5. An answer may be lost on its way, and a change with it. So the teller of a key is handed the same change again by
+//!    `reap`, and whenever it calls the table for that key. The version lets a node recognize a change that it is
+//!    already publishing.
+//! 6. A teller may sleep and wake up after it was replaced. It then publishes under the same idempotency key. A node
+//!    checks its own clock before it publishes, so that it does not publish after the store has forgotten that key.
 //!
 //! # Leases
 //!
-//! Incarnations are given out by the table, in ascending order. A node whose lease has run out gets another one, and puts its rows
-//! anew. Its old rows are removed by comparison with their lease, so that nobody removes a row of a later incarnation.
+//! The table gives out incarnations in ascending order. A node whose lease has expired gets a new incarnation and puts
+//! its rows again. Its old rows are removed only if their lease matches, so no row of a later incarnation is removed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -30,16 +32,16 @@ use std::time::{Duration, SystemTime};
 use super::MemberStatus;
 use crate::sse::NodeId;
 
-/// How long a lease lasts.
+/// How long a lease lasts without a renewal.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How often it is renewed.
+/// How often a node renews its lease.
 pub const RENEWAL: Duration = Duration::from_secs(5);
 
-/// A lease that was not renewed for so long is overdue.
+/// A lease that was not renewed for this long is overdue.
 const OVERDUE: Duration = Duration::from_millis(7_500);
 
-/// The lease of a node: a node that was given up for dead comes back in another incarnation.
+/// The lease of a node. A node that was considered dead comes back in another incarnation.
 ///
 /// ```
 /// use helios::backplane::{Lease, NodeId};
@@ -50,21 +52,21 @@ const OVERDUE: Duration = Duration::from_millis(7_500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Lease {
-    /// Whose it is.
+    /// The node that holds the lease.
     pub node: NodeId,
-    /// The number that the store has given it.
+    /// The number that the store gave to the lease.
     pub incarnation: u64,
 }
 
 impl Lease {
-    /// A lease of this node.
+    /// Creates a lease of this node.
     #[must_use]
     pub const fn new(node: NodeId, incarnation: u64) -> Self {
         Self { node, incarnation }
     }
 }
 
-/// A change of a topic's members that is to be told there, by whoever was handed it.
+/// A change of a topic's members. The node that is handed it publishes it to the topic.
 ///
 /// ```
 /// use helios::backplane::{MemberChange, MemberChangeKind};
@@ -75,17 +77,18 @@ impl Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberChange {
-    /// Where.
+    /// The topic.
     pub topic: Arc<str>,
-    /// Whose.
+    /// The key of the member.
     pub key: Arc<str>,
-    /// Which: no other change in the store has this number, for as long as keys of published events are remembered.
+    /// The number of the change. No other change in the store has this number, for as long as the store remembers keys
+    /// of published events.
     pub version: u64,
-    /// What has changed.
+    /// The kind of change.
     pub kind: MemberChangeKind,
 }
 
-/// What a [`MemberChange`] is.
+/// The kind of a [`MemberChange`].
 ///
 /// ```
 /// use helios::backplane::MemberChangeKind;
@@ -96,29 +99,29 @@ pub struct MemberChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemberChangeKind {
-    /// Is there now.
+    /// The member has joined.
     Joined {
-        /// What is known of it, as JSON.
+        /// The member's data, as JSON.
         data: Arc<str>,
-        /// Since when.
+        /// When it joined.
         since: SystemTime,
     },
-    /// Has other data now.
+    /// The member has other data now.
     Updated {
-        /// What is known of it, as JSON.
+        /// The member's data, as JSON.
         data: Arc<str>,
-        /// Since when it is there.
+        /// When it joined.
         since: SystemTime,
     },
-    /// Is not there any more.
+    /// The member is no longer in the topic.
     Left {
-        /// Its node was given up for dead; else it has left.
+        /// True if the member's node was considered dead, false if the member left.
         is_lost: bool,
     },
 }
 
 impl MemberChange {
-    /// A change.
+    /// Creates a change.
     #[must_use]
     pub fn new(topic: &str, key: &str, version: u64, kind: MemberChangeKind) -> Self {
         Self {
@@ -130,7 +133,7 @@ impl MemberChange {
     }
 }
 
-/// The answer to a row that was put.
+/// The answer to putting a row.
 ///
 /// ```
 /// use helios::backplane::PutAnswer;
@@ -140,15 +143,15 @@ impl MemberChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutAnswer {
-    /// It is there, and this is to be told.
+    /// The row was stored. The change, if any, is to be published.
     Kept(Option<MemberChange>),
-    /// The lease has run out: nothing was put.
+    /// The lease has expired, so nothing was stored.
     LeaseLost,
-    /// The topic has no room for another member: nothing was put.
+    /// The topic has no room for another member, so nothing was stored.
     TooMany,
 }
 
-/// What a store knows of a member.
+/// A member, as a store knows it.
 ///
 /// ```
 /// use helios::backplane::MemberRow;
@@ -161,18 +164,18 @@ pub enum PutAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberRow {
-    /// Who it is.
+    /// The member's key.
     pub key: Arc<str>,
-    /// What is known of it, as JSON.
+    /// The member's data, as JSON.
     pub data: Arc<str>,
-    /// Since when it is there, by the store's clock.
+    /// When it joined, by the store's clock.
     pub since: SystemTime,
-    /// Whether it is there.
+    /// How certain it is that the member is here.
     pub status: MemberStatus,
 }
 
 impl MemberRow {
-    /// A member.
+    /// Creates a row for a member.
     #[must_use]
     pub fn new(key: &str, data: &str, since: SystemTime, status: MemberStatus) -> Self {
         Self {
@@ -184,7 +187,7 @@ impl MemberRow {
     }
 }
 
-/// The topic and the key.
+/// A topic and a key.
 type Name = (Arc<str>, Arc<str>);
 
 /// All members of all topics. Times are since 1970, by one clock that never goes back.
@@ -201,41 +204,41 @@ type Name = (Arc<str>, Arc<str>);
 /// assert_eq!(table.told(&joined, lease), None);
 /// assert_eq!(table.read(now, "room:tea").len(), 1);
 ///
-/// // In the grace nothing is told; behind it, she has left.
+/// // During the grace period no change is published. After it, she has left.
 /// assert_eq!(table.remove(now, lease, ("room:tea", "ann"), Duration::from_secs(10)), None);
 /// let left = table.reap(now + Duration::from_secs(10), lease, 1);
 /// assert_eq!(left[0].kind, MemberChangeKind::Left { is_lost: false });
 /// ```
 #[derive(Debug, Default)]
 pub struct Table {
-    /// Until when they last.
+    /// When each lease expires.
     leases: HashMap<Lease, Duration>,
     incarnations: u64,
     version: u64,
     topics: HashMap<Arc<str>, BTreeMap<Arc<str>, Entry>>,
-    /// When the grace of a member ends.
+    /// When the grace period of each member ends.
     deadlines: BTreeSet<(Duration, Name)>,
-    /// Where a lease has a row.
+    /// The keys for which a lease has a row.
     rows: HashMap<Lease, HashSet<Name>>,
-    /// Where a lease is to tell something.
+    /// The keys whose change a lease is to publish.
     tellers: HashMap<Lease, HashSet<Name>>,
 }
 
-/// What is known of one key in one topic.
+/// The state of one key in one topic.
 #[derive(Debug)]
 struct Entry {
     rows: Vec<Row>,
-    /// That of the newest row, or of the last there was.
+    /// The data of the newest row or, if there are no rows, of the last one.
     data: Arc<str>,
     since: Duration,
-    /// Without a row: since when, and until when it may come back.
+    /// For a key without a row: when it lost its last row, and until when it may come back.
     grace: Option<(Duration, Duration)>,
-    /// The last row was removed with its lease.
+    /// Whether the last row was removed because its lease expired.
     is_lost: bool,
-    /// What the topic knows: the data of a member that is there.
+    /// The data that was last published about the member, or `None` if the topic knows it as absent.
     told: Option<Arc<str>>,
     teller: Option<(Lease, MemberChange)>,
-    /// What a teller has left behind whose lease has run out. It may have been told.
+    /// The change of a teller whose lease has expired. It may have been published.
     orphan: Option<MemberChange>,
 }
 
@@ -263,12 +266,12 @@ impl Entry {
         !self.rows.is_empty() || self.grace.is_some()
     }
 
-    /// What the topic ought to know.
+    /// Returns the data that the topic should know, or `None` if the member should be absent.
     fn wanted(&self) -> Option<&Arc<str>> {
         self.is_there().then_some(&self.data)
     }
 
-    /// The newest row counts.
+    /// Takes over the data of the newest row.
     fn refresh(&mut self) {
         if let Some(newest) = self.rows.last() {
             self.data = Arc::clone(&newest.data);
@@ -299,7 +302,8 @@ fn time(since_1970: Duration) -> SystemTime {
 }
 
 impl Table {
-    /// A table whose versions begin behind this one: a random one where the keys of published events may outlive the table.
+    /// Creates a table whose versions begin behind this one. Use a random one if the keys of published events may
+    /// outlive the table.
     #[must_use]
     pub fn new(version: u64) -> Self {
         Self {
@@ -308,7 +312,8 @@ impl Table {
         }
     }
 
-    /// Takes over a member that its topic was told of before this table began, and that may come back in the grace; else it is lost.
+    /// Adds a member that was published to its topic before this table existed. It may come back within the grace
+    /// period. Otherwise it is lost.
     pub fn restore(
         &mut self,
         now: Duration,
@@ -329,7 +334,8 @@ impl Table {
         self.set_grace(&name, Some((now, now + grace)));
     }
 
-    /// Renews a lease and gives back its incarnation; of a lease that is not alive any more, or of none, begins another.
+    /// Renews a lease and returns its incarnation. If the lease has expired, or there was none, begins a new
+    /// incarnation.
     pub fn renew(&mut self, now: Duration, node: NodeId, incarnation: Option<u64>) -> u64 {
         let known = incarnation.filter(|number| self.is_alive(now, Lease::new(node, *number)));
         let number = known.unwrap_or_else(|| {
@@ -344,7 +350,7 @@ impl Table {
         self.leases.get(&lease).is_some_and(|until| now < *until)
     }
 
-    /// Puts a row: topic, key and data. There are `most` members in the topic at most.
+    /// Puts a row, given as topic, key and data. The topic may have at most `most` members.
     pub fn put(
         &mut self,
         now: Duration,
@@ -371,7 +377,7 @@ impl Table {
             entry.since = now;
         }
         let of_node = |row: &&Row| row.lease.node == lease.node;
-        // An older incarnation of the node cannot be there any more.
+        // An older incarnation of the node cannot be present any more.
         let old: Vec<_> = entry
             .rows
             .iter()
@@ -391,7 +397,7 @@ impl Table {
         PutAnswer::Kept(self.hand_out(&name, lease))
     }
 
-    /// Removes the row of this lease, and no other. Without another row the member stays for the grace.
+    /// Removes the row of this lease only. If no other row is left, the member stays for the grace period.
     pub fn remove(
         &mut self,
         now: Duration,
@@ -406,7 +412,7 @@ impl Table {
         let entry = self.entry(&name)?;
         let rows = entry.rows.len();
         entry.rows.retain(|row| row.lease != lease);
-        // Somebody in the grace may leave for good.
+        // A member in its grace period may leave for good.
         let leaves = entry.rows.len() < rows || (grace.is_zero() && entry.grace.is_some());
         if !leaves {
             // The answer to an earlier call may have been lost.
@@ -420,7 +426,7 @@ impl Table {
         self.hand_out(&name, lease)
     }
 
-    /// Says that a change was told, and gives the next one of that key to the same teller.
+    /// Notes that a change was published, and hands the next change of that key to the same teller.
     pub fn told(&mut self, change: &MemberChange, lease: Lease) -> Option<MemberChange> {
         let name = self.name(&change.topic, &change.key);
         let entry = self.entry(&name)?;
@@ -438,7 +444,7 @@ impl Table {
         self.hand_out(&name, lease)
     }
 
-    /// The members of a topic, in the order of their keys.
+    /// Returns the members of a topic, sorted by key.
     #[must_use]
     pub fn read(&self, now: Duration, topic: &str) -> Vec<MemberRow> {
         let members = self.topics.get(topic).into_iter().flatten();
@@ -467,14 +473,14 @@ impl Table {
         }
     }
 
-    /// Removes what is over, and hands out what is to be told of it to this lease, up to so many changes: rows and tellers whose lease has
-    /// run out, and members whose grace has.
+    /// Removes rows and tellers whose lease has expired, and ends grace periods that are over. Hands the changes that
+    /// result to this lease, up to `most` of them.
     pub fn reap(&mut self, now: Duration, lease: Lease, most: usize) -> Vec<MemberChange> {
         let mut changes = Vec::new();
         if !self.is_alive(now, lease) {
             return changes;
         }
-        // What this lease was handed before, in case that was lost.
+        // Changes that were handed to this lease before come first, because that answer may have been lost.
         let own = self.tellers.get(&lease).into_iter().flatten();
         let own: Vec<_> = own.take(most).cloned().collect();
         changes.extend(own.iter().filter_map(|name| self.hand_out(name, lease)));
@@ -487,7 +493,7 @@ impl Table {
         changes
     }
 
-    /// Takes away one thing that is over.
+    /// Removes one expired row or teller, or ends one grace period.
     fn next_over(&mut self, now: Duration) -> Option<Name> {
         if self.deadlines.first().is_some_and(|(at, _)| *at <= now) {
             let (_, name) = self.deadlines.pop_first()?;
@@ -523,7 +529,7 @@ impl Table {
         }
     }
 
-    /// Hands out what is owed of a key, unless somebody else who lives is telling it.
+    /// Hands out the pending change of a key, unless another live lease is its teller.
     fn hand_out(&mut self, name: &Name, lease: Lease) -> Option<MemberChange> {
         let version = self.version + 1;
         let entry = self.topics.get_mut(&*name.0)?.get_mut(&*name.1)?;
@@ -567,7 +573,7 @@ impl Table {
         self.topics.get_mut(&*name.0)?.get_mut(&*name.1)
     }
 
-    /// The texts of the table itself, where it has them.
+    /// Returns the topic and the key, sharing the table's own strings if it has them.
     fn name(&self, topic: &str, key: &str) -> Name {
         let known = self.topics.get_key_value(topic);
         let key_of = known.and_then(|(_, members)| members.get_key_value(key));
@@ -587,7 +593,7 @@ impl Table {
     }
 }
 
-/// Notes that a lease has no more to do with a key.
+/// Notes that a lease is no longer linked to a key.
 fn unlink(names: &mut HashMap<Lease, HashSet<Name>>, lease: Lease, name: &Name) {
     if let Some(of_lease) = names.get_mut(&lease) {
         of_lease.remove(name);

@@ -1,8 +1,8 @@
-//! Validation, turned off: the feature `validate` is not enabled.
+//! Stubs for validation when the feature `validate` is not enabled.
 
 use crate::call::Call;
 
-/// Brings the rung for whether a type is validated into scope without a name.
+/// Imports the rung for whether a type is validated, without a name.
 #[cfg(feature = "openapi")]
 #[doc(hidden)]
 pub mod judged {
@@ -25,7 +25,7 @@ mod judges {
     }
 }
 
-/// Passes the argument.
+/// Returns the argument.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __validated {
@@ -34,13 +34,13 @@ macro_rules! __validated {
     };
 }
 
-/// Passes the argument.
+/// Returns the argument.
 #[doc(hidden)]
 pub fn validated_body<T>(_: &mut Call, bound: Option<T>) -> Option<T> {
     bound
 }
 
-/// Passes the argument.
+/// Returns the argument.
 #[doc(hidden)]
 pub fn validated_whole<T>(_: &mut Call, bound: Option<T>) -> Option<T> {
     bound

@@ -1,4 +1,4 @@
-//! The attribute and the variable that name a log.
+//! Tests of the attribute and the variable that name a log.
 
 use std::env;
 use std::path::Path;
@@ -9,7 +9,7 @@ use helios::prelude::*;
 use helios::sse::EventId;
 use helios::testing::TestApp;
 
-/// Which app the child is.
+/// The variable that selects the child's app.
 const APP: &str = "HELIOS_LOG_APP";
 
 const VARIABLE: &str = "HELIOS_SSE_LOG";
@@ -33,7 +33,7 @@ struct Named;
 #[server(controllers = [News], sse(enabled = true))]
 struct Bare;
 
-/// Publishes one event, says its id, and ends.
+/// Publishes one event, prints its id, and ends.
 #[tokio::test]
 async fn the_child_is_an_app() {
     let app = match env::var(APP) {
@@ -43,7 +43,7 @@ async fn the_child_is_an_app() {
         Ok(_) => Helios::new(Bare),
     };
     let sse = app.sse();
-    // What is published before the start must not go elsewhere.
+    // An event published before the start must not go elsewhere.
     let early = sse.publish("news", "too early").await;
     let has_log = sse.stats().backplane.is_some();
     assert_eq!(early.is_err(), has_log);
@@ -70,12 +70,12 @@ fn run(app: &str, variable: Option<&str>, folder: &Path) -> EventId {
 }
 
 #[test]
-fn the_attribute_or_the_variable_is_enough_and_the_variable_wins() {
+fn the_variable_wins_over_the_attribute() {
     for (app, variable, expected) in [
         ("named", None, Some("data/sse")),
         ("named", Some("other"), Some("other")),
         ("named", Some(""), None),
-        // Code stands before both.
+        // A log set in code has priority over both.
         ("set", Some("other"), Some("set")),
         ("bare", Some("other"), Some("other")),
         ("bare", None, None),

@@ -1,4 +1,5 @@
-//! Files that were cut, and flipped bits: an error or a reset, never silence, and nothing good is thrown away.
+//! Tests with files that were cut, and with flipped bits. They must cause an error or a reset, never silence, and no
+//! good data may be lost.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -8,13 +9,13 @@ use super::support::{Running, copy_all, files, noise, rounds, text, written};
 
 const TOPICS: [&str; 3] = ["x", "y", "z"];
 
-/// A folder with a history, a copy of its files, and what it holds.
+/// A folder with a history, a copy of its files, and its content.
 struct Specimen {
     folder: tempfile::TempDir,
     /// The text of each number.
     texts: HashMap<u64, (&'static str, String)>,
     epoch: u64,
-    /// Where the journal ends behind each event.
+    /// The end of the journal after each event.
     borders: Vec<usize>,
 }
 
@@ -49,7 +50,7 @@ impl Specimen {
         self.folder.path().join("log")
     }
 
-    /// Makes all as it was. The lock stays, since another one would be a copy.
+    /// Restores all files. The lock stays, because another one would mark the folder as a copy.
     fn mend(&self) {
         for entry in fs::read_dir(self.log()).unwrap() {
             let path = entry.unwrap().path();
@@ -64,7 +65,8 @@ impl Specimen {
         copy_all(&self.folder.path().join("whole"), &self.log());
     }
 
-    /// Opens what was damaged. Gives how many events are there, and whether clients are told, or `None` for an error.
+    /// Opens the damaged folder. Returns how many events are present, and whether clients are reset, or `None` for an
+    /// error.
     async fn open(&self, what: &str) -> Option<(usize, bool)> {
         let log = Running::start(super::support::log(&self.log())).await;
         let log = log.ok()?;
@@ -97,7 +99,7 @@ impl Specimen {
                 there += 1;
             }
         }
-        // It goes on, with an id of its own.
+        // The log continues, with a new id.
         let id = log.publish("x", "next").await;
         assert!(told || !self.texts.contains_key(&id.seq()), "{what}");
         log.stop().await;
@@ -135,7 +137,7 @@ fn flip(file: &Path, bit: usize) {
     file.write_all_at(&byte, bit as u64 / 8).unwrap();
 }
 
-/// Each event whose record is whole is kept; that others are missing is told.
+/// Checks that each event with a complete record is kept, and that clients are reset if others are missing.
 async fn cut_at(specimen: &Specimen, at: usize) {
     specimen.mend();
     cut(&journal(&specimen.log()), at);
@@ -148,7 +150,7 @@ async fn cut_at(specimen: &Specimen, at: usize) {
     let opened = specimen.open(&what).await;
     let (there, told) = opened.unwrap_or_else(|| panic!("{what}: it does not open"));
     assert_eq!(told, whole < specimen.borders.len(), "{what}");
-    // The first records are those of the store itself.
+    // The first records belong to the store itself.
     if specimen.has_set_aside() {
         assert!(whole == 0, "{what}");
     } else {
@@ -157,7 +159,7 @@ async fn cut_at(specimen: &Specimen, at: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_cut_at_the_border_of_a_record_keeps_all_before_it_and_tells_the_rest() {
+async fn a_journal_cut_between_records_keeps_all_before_the_cut() {
     let specimen = Specimen::new(60).await;
     for border in specimen.borders.clone() {
         cut_at(&specimen, border).await;
@@ -165,7 +167,7 @@ async fn a_journal_cut_at_the_border_of_a_record_keeps_all_before_it_and_tells_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_cut_anywhere_keeps_all_before_it_and_tells_the_rest() {
+async fn a_journal_cut_anywhere_keeps_all_before_the_cut() {
     let specimen = Specimen::new(60).await;
     let end = *specimen.borders.last().unwrap();
     let seed = fastrand::get_seed();
@@ -185,7 +187,7 @@ async fn a_journal_cut_anywhere_keeps_all_before_it_and_tells_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_in_any_file_is_an_error_or_told_and_never_another_text() {
+async fn a_flipped_bit_is_an_error_or_a_reset() {
     let specimen = Specimen::new(60).await;
     let seed = fastrand::get_seed();
     println!("seed {seed}");
@@ -219,7 +221,7 @@ async fn a_flipped_bit_in_any_file_is_an_error_or_told_and_never_another_text() 
     }
 }
 
-/// The journals of a log, the oldest first.
+/// Returns the journals of a log, oldest first.
 fn journals(log: &Path) -> Vec<PathBuf> {
     let number = |file: &PathBuf| file.file_stem()?.to_str()?.parse::<u64>().ok();
     let files = fs::read_dir(log.join("store")).unwrap();
@@ -233,7 +235,7 @@ fn journals(log: &Path) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes much; cargo xtask test runs it"]
-async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
+async fn a_damaged_sealed_journal_is_never_a_silent_gap() {
     let seed = fastrand::get_seed();
     println!("seed {seed}");
     let folder = tempfile::tempdir().unwrap();
@@ -242,7 +244,7 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
     let log = Running::open(&path).await;
     let quiet = log.publish("quiet", "before").await;
     let mut ids = Vec::new();
-    // Until a journal is sealed whose events are not all in tables yet.
+    // Publish until a journal is sealed whose events are not all in tables yet.
     loop {
         let (topic, text) = (["x", "y"][ids.len() % 2], noise(100_000));
         ids.push(log.publish(topic, &text).await);
@@ -256,7 +258,7 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
         assert!(ids.len() < 10_000, "no journal was sealed");
     }
     log.stop().await;
-    // As it was at that moment, when it might have been killed.
+    // Take the state of that moment, as if the process had been killed.
     fs::remove_dir_all(path.join("store")).unwrap();
     fs::rename(copy.join("store"), path.join("store")).unwrap();
     fs::copy(copy.join("state"), path.join("state")).unwrap();
@@ -264,12 +266,12 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
     println!("{} events, {journals:?}", ids.len());
     let sealed = &journals[journals.len() - 2];
     let length = fs::metadata(sealed).unwrap().len() as usize;
-    // The store says nothing of a cut.
+    // The store does not report a cut.
     cut(sealed, fastrand::usize(length / 2..length - 200_000));
     let log = Running::open(&path).await;
     let told = log.newest.epoch() != quiet.epoch();
     println!("told {told}, newest {}", log.newest);
-    // What is published next refers to what is missing.
+    // The next event refers to a missing one.
     let next = [
         log.publish("x", "next").await,
         log.publish("y", "next").await,
@@ -285,7 +287,7 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
         let rest = ids.iter().skip(n + 2).step_by(2).copied();
         let rest: Vec<_> = rest.chain([next[n % 2]]).collect();
         let found: Vec<_> = events.iter().map(|event| event.id).collect();
-        // Or nothing is left at all.
+        // Or no events are left.
         let is_whole = found == rest || path.join("damaged-1").exists();
         let counts = (found.len(), rest.len());
         assert!(
@@ -301,13 +303,13 @@ async fn a_damaged_sealed_journal_is_told_and_never_a_silent_gap() {
     assert_eq!(quiet.map(|events| events.len()), (!told).then_some(0));
 }
 
-/// Links a folder and all below it, which takes a moment only.
+/// Links a folder and everything below it, which takes only a moment.
 fn link_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let from = entry.unwrap().path();
         let to = to.join(from.file_name().unwrap());
-        // A file that has gone meanwhile belonged to nothing any more.
+        // A file that was removed meanwhile is no longer needed.
         match from.is_dir() {
             true => link_all(&from, &to),
             false if from.ends_with("state") => drop(fs::copy(&from, &to)),

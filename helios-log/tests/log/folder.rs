@@ -1,4 +1,4 @@
-//! Folders that are not as they should be, and what becomes of them.
+//! Tests of folders that are in an unusual state.
 
 use std::error::Error;
 use std::fs;
@@ -52,7 +52,7 @@ async fn a_clean_restart_goes_on_in_the_same_sequence() {
 }
 
 #[tokio::test]
-async fn a_folder_that_another_one_holds_is_waited_for_and_then_refused() {
+async fn a_folder_in_use_is_waited_for_and_then_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = Running::open(folder.path()).await;
     let id = first.publish("x", "1").await;
@@ -66,7 +66,7 @@ async fn a_folder_that_another_one_holds_is_waited_for_and_then_refused() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_given_up_leaves_the_folder_to_others() {
+async fn an_abandoned_start_leaves_the_folder_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let first = Running::open(folder.path()).await;
     let waiting = Running::start(log(folder.path()));
@@ -77,7 +77,7 @@ async fn a_start_that_is_given_up_leaves_the_folder_to_others() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
+async fn the_error_names_a_folder_that_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -102,7 +102,7 @@ async fn a_copied_folder_is_another_sequence_with_the_same_history() {
     assert!(copy.after("x", first).await.is_none());
     let second = copy.publish("x", "2").await;
     copy.stop().await;
-    // Only once, and not where it was moved.
+    // This happens only once, and not if the folder was moved.
     fs::rename(&copied, folder.path().join("c")).unwrap();
     let moved = Running::open(&folder.path().join("c")).await;
     assert_eq!(moved.newest, second);
@@ -110,7 +110,7 @@ async fn a_copied_folder_is_another_sequence_with_the_same_history() {
 }
 
 #[tokio::test]
-async fn a_restored_folder_is_another_sequence_where_the_app_says_so() {
+async fn a_restored_folder_is_another_sequence_if_requested() {
     let folder = tempfile::tempdir().unwrap();
     let log = Running::open(folder.path()).await;
     let first = log.publish("x", "1").await;
@@ -123,12 +123,12 @@ async fn a_restored_folder_is_another_sequence_where_the_app_says_so() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_fault_of_the_machine_is_a_start_up_error_and_leaves_the_store_alone() {
+async fn a_fault_of_the_machine_leaves_the_store_alone() {
     let folder = tempfile::tempdir().unwrap();
     let log = Running::open(folder.path()).await;
     let id = log.publish("x", "1").await;
     log.stop().await;
-    // A loop of links is an error of the system, and says nothing of the files.
+    // A loop of links is an error of the system, and not damage to the files.
     let (version, away) = (
         folder.path().join("store/version"),
         folder.path().join("away"),

@@ -1,4 +1,4 @@
-//! A disk without room.
+//! Tests of a full disk.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use helios::backplane::{Backplane, BackplaneErrorKind, Status};
 
 use super::support::{Running, log, until};
 
-/// A small file system, as long as this lives.
+/// A small file system that exists as long as this value.
 struct Small(tempfile::TempDir);
 
 impl Small {
@@ -38,7 +38,7 @@ impl Drop for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root; cargo xtask test runs it"]
-async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() {
+async fn a_full_disk_refuses_events_serves_history_and_heals() {
     let disk = Small::mount(4);
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![7; 3 << 19]).unwrap();
@@ -62,7 +62,7 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
         }
         assert_eq!(log.log.status(), Status::Up);
         assert_eq!(log.texts("x").await, texts);
-        // It ends while the disk is full, and is opened with a little more room.
+        // The process ends while the disk is full, and the folder is opened with a little more room.
         if round == 1 {
             log.stop().await;
             fill(&disk.path().join("rest"));
@@ -90,14 +90,14 @@ async fn a_full_disk_refuses_what_is_published_serves_what_is_there_and_heals() 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root; cargo xtask test runs it"]
-async fn a_disk_that_is_too_full_for_a_table_is_full_and_not_failed() {
+async fn a_disk_too_full_for_a_table_has_not_failed() {
     let disk = Small::mount(62);
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![7; 32 << 20]).unwrap();
     let log = Running::open(&disk.path().join("log")).await;
     let epoch = log.newest.epoch();
     let mut texts = Vec::new();
-    // Two tables and the journal are more than there is, which the store finds out in the background.
+    // Two tables and the journal need more room than there is. The store finds that out in the background.
     let publish = async |texts: &mut Vec<String>, text: String| {
         let published = log.try_publish("x", &text).await;
         match published {
@@ -130,7 +130,7 @@ async fn a_disk_that_is_too_full_for_a_table_is_full_and_not_failed() {
     assert_eq!(log.texts("x").await, texts);
 }
 
-/// It reads, and publishes nothing.
+/// Starts on a full disk, and checks that history can be read and nothing is published.
 async fn starts_on_a_full_disk(disk: &Path, epoch: u64, texts: &mut Vec<String>) -> Running {
     let start = async |texts: &[String]| {
         let log = Running::start(log_of(disk)).await.unwrap();
@@ -139,7 +139,7 @@ async fn starts_on_a_full_disk(disk: &Path, epoch: u64, texts: &mut Vec<String>)
         log
     };
     let mut log = start(texts).await;
-    // There is a little room in what the journal has already. Each start takes some of it.
+    // The existing journal has a little room. Each start uses some of it.
     let mut starts = 1;
     while log.try_publish("x", "small").await.is_ok() {
         texts.push("small".to_owned());
@@ -151,7 +151,7 @@ async fn starts_on_a_full_disk(disk: &Path, epoch: u64, texts: &mut Vec<String>)
         log.stop().await;
         log = start(texts).await;
     }
-    // Once more, with what is still to be made good.
+    // Start once more, with amends that still have to be made.
     log.stop().await;
     let log = start(texts).await;
     let refused = log.try_publish("x", "too early").await;
@@ -160,7 +160,7 @@ async fn starts_on_a_full_disk(disk: &Path, epoch: u64, texts: &mut Vec<String>)
     log
 }
 
-/// Takes all the room that is left.
+/// Fills all the room that is left.
 fn fill(path: &Path) {
     use std::io::Write;
     let mut file = fs::File::create(path).unwrap();

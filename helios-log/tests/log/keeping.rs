@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! Tests of what is kept, and for how long.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn count(log: &Running, topic: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_topic_is_trimmed_to_its_limits_and_whoever_misses_something_is_told() {
+async fn a_topic_is_trimmed_and_clients_that_miss_events_reset() {
     let folder = tempfile::tempdir().unwrap();
     let log = Running::open(folder.path()).await;
     let mut ids = Vec::new();
@@ -52,7 +52,7 @@ async fn a_topic_is_trimmed_to_its_limits_and_whoever_misses_something_is_told()
 }
 
 #[tokio::test]
-async fn old_events_are_forgotten_with_their_topic_and_its_end_stays_for_longer() {
+async fn old_events_are_forgotten_and_an_end_stays_longer() {
     let folder = tempfile::tempdir().unwrap();
     const BRIEF: HistoryLimits = HistoryLimits {
         events: 100,
@@ -94,7 +94,7 @@ async fn a_key_counts_for_its_time_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_room_for_so_many_bytes_and_the_disk_gets_the_rest_back() {
+async fn the_oldest_bytes_are_forgotten_and_freed_on_disk() {
     const TEXT: usize = 20_000;
     let folder = tempfile::tempdir().unwrap();
     let log = Running::start(log(folder.path()).max_bytes(4 << 20)).await;
@@ -113,21 +113,21 @@ async fn there_is_room_for_so_many_bytes_and_the_disk_gets_the_rest_back() {
     };
     until("the oldest are forgotten", async || size().await <= 4 << 20).await;
     assert!(size().await > 2 << 20);
-    // The newest are not.
+    // The newest are kept.
     let ask = Ask::after("t2", EventId::new(newest.epoch(), newest.seq() - 14));
     let History::Events { events, .. } = log.log.history(ask).await.unwrap() else {
         panic!("the newest are forgotten");
     };
     assert_eq!(events.len(), 2);
-    // 80 MB were published. The journal has up to 64 MB, of which much is not on the disk.
+    // 80 MB were published. The journal has up to 64 MB, most of which is not on the disk.
     until("the disk gets the rest back", async || {
         let tables = files(&folder.path().join("store/keyspaces"));
-        // One that has gone meanwhile takes nothing.
+        // A file that was removed meanwhile uses no room.
         let sizes = tables.iter().filter_map(|it| it.metadata().ok());
         if sizes.map(|it| it.len()).sum::<u64>() < 40 << 20 {
             return true;
         }
-        // The store tidies up when it has written a table.
+        // The store cleans up when it has written a table.
         publish(&log, "t0", format!("{:0TEXT$}", 0), EVERYTHING).await;
         false
     })
@@ -135,7 +135,7 @@ async fn there_is_room_for_so_many_bytes_and_the_disk_gets_the_rest_back() {
 }
 
 #[tokio::test]
-async fn a_quiet_topic_whose_events_are_forgotten_is_not_reset_by_the_others() {
+async fn a_quiet_topic_without_events_is_not_reset() {
     const BRIEF: HistoryLimits = HistoryLimits {
         events: 100,
         age: Duration::from_millis(30),
@@ -147,7 +147,8 @@ async fn a_quiet_topic_whose_events_are_forgotten_is_not_reset_by_the_others() {
         publish(&log, "busy", n.to_string(), BRIEF).await;
     }
     until("it is forgotten", async || count(&log, "quiet").await == 0).await;
-    // The log tidies up after it has forgotten events. Once it forgets the second of these, it has tidied up after the others.
+    // Each second the log forgets events, then empty topics. When it forgets the second of these, a whole round has passed
+    // since it forgot the events of the quiet topic.
     for topic in ["later", "last"] {
         publish(&log, topic, "brief".to_owned(), BRIEF).await;
         until("it is forgotten", async || count(&log, topic).await == 0).await;
@@ -178,7 +179,7 @@ async fn small_events_count_with_their_rows() {
         let answers = log.log.publish_all(group).await;
         assert!(answers.iter().all(Result::is_ok));
     }
-    // Their texts are 8 kB.
+    // The texts of the events have 8 kB.
     until("the oldest are forgotten", async || {
         count(&log, "x").await * 50 <= 100_000
     })

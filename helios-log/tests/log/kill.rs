@@ -1,4 +1,5 @@
-//! `kill -9` at random moments, under load: what was answered is there, and nobody is reset.
+//! Tests of `kill -9` at random moments, under load. Every event that was answered must be present, and no client
+//! reset.
 
 use std::collections::HashMap;
 use std::env;
@@ -13,18 +14,18 @@ use tokio::task::JoinSet;
 
 use super::support::{EVERYTHING, Running, always, log, rounds, text};
 
-/// The folder of the child.
+/// The variable with the child's folder.
 const CHILD: &str = "HELIOS_LOG_CHILD";
 
-/// Whether the child syncs always.
+/// The variable that says whether the child always syncs.
 const ALWAYS: &str = "HELIOS_LOG_ALWAYS";
 
 const TOPICS: usize = 5;
 
-/// Publishers of the child.
+/// The number of publishers in the child.
 const PUBLISHERS: usize = 16;
 
-/// Publishes until it is killed, and says what has been answered, and what was handed over.
+/// Publishes until it is killed, and prints which events were answered and which were handed over.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_child_publishes_until_it_is_killed() {
     let Some(folder) = env::var_os(CHILD) else {
@@ -62,7 +63,7 @@ async fn the_child_publishes_until_it_is_killed() {
     publishers.join_all().await;
 }
 
-/// Writes one answer, behind all that was handed over before.
+/// Prints one answer, behind everything that was handed over before.
 fn say(log: &Running, told: &Mutex<()>, answer: &str) {
     let _one_by_one = told.lock().unwrap();
     let mut lines = String::new();
@@ -70,11 +71,11 @@ fn say(log: &Running, told: &Mutex<()>, answer: &str) {
         lines += &format!("\nseen {} {} {}", seen.topic, seen.id, seen.text);
     }
     lines += answer;
-    // Nobody listens any more: it is about to be killed.
+    // The reader is gone, so the process is about to be killed.
     let _ = std::io::stdout().write_all(lines.as_bytes());
 }
 
-/// What a child has said before it was killed, which is when it has said so much.
+/// Kills a child once it has printed this many answers, and returns everything that it printed.
 fn child(folder: &Path, is_always: bool, answers: usize) -> Vec<(String, EventId, String)> {
     let mut command = Command::new(env::current_exe().unwrap());
     command
@@ -93,7 +94,7 @@ fn child(folder: &Path, is_always: bool, answers: usize) -> Vec<(String, EventId
     let (mut told, mut left) = (Vec::new(), answers);
     let mut line = String::new();
     while said.read_line(&mut line).unwrap() > 0 {
-        // One that was cut by the end says nothing.
+        // A line that was cut by the kill counts for nothing.
         if line.ends_with('\n')
             && let [kind @ ("ok" | "seen"), topic, id, text] =
                 &line.split_whitespace().collect::<Vec<_>>()[..]
@@ -107,11 +108,11 @@ fn child(folder: &Path, is_always: bool, answers: usize) -> Vec<(String, EventId
         }
     }
     child.wait().unwrap();
-    assert_eq!(left, 0, "it ended before it was killed");
+    assert_eq!(left, 0, "the child ended before it was killed");
     told
 }
 
-/// All of a topic after an id, page by page.
+/// Returns all events of a topic after an id, page by page.
 async fn after(log: &Running, topic: &str, mut after: EventId) -> Vec<(EventId, String)> {
     let mut all = Vec::new();
     loop {
@@ -158,7 +159,7 @@ async fn kill_it(is_always: bool, rounds: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_answered_event_survives_kill_9_and_no_id_names_two() {
+async fn each_answered_event_survives_kill_9_with_its_id() {
     kill_it(false, rounds(40, 900)).await;
 }
 

@@ -1,4 +1,4 @@
-//! Whom the last process has told of.
+//! Tests of the members that the last process published.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn put(tables: &dyn Tables, lease: Lease, key: &str) -> Option<MemberChang
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_do_not_come_back_after_a_restart_are_lost_and_others_never_left() {
+async fn members_that_stay_away_after_a_restart_are_lost() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(log(folder.path())).await.unwrap();
     let tables = running.log.tables().unwrap();
@@ -31,7 +31,7 @@ async fn those_who_do_not_come_back_after_a_restart_are_lost_and_others_never_le
         let joined = put(tables, before, key).await.unwrap();
         assert_eq!(tables.told(before, &joined).await.unwrap(), None);
     }
-    // He has left for good.
+    // This member has left for good.
     let left = tables.remove(before, TOPIC, "cy", Duration::ZERO).await;
     let told = tables.told(before, &left.unwrap().unwrap()).await;
     assert_eq!(told.unwrap(), None);

@@ -1,4 +1,4 @@
-//! What every backplane guarantees.
+//! Tests of what every backplane guarantees.
 
 use helios::backplane::{Ask, Backplane, BackplaneErrorKind, History, Publish, Status};
 use helios::sse::EventId;
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::support::{EVERYTHING, Running, text};
 
 #[tokio::test]
-async fn a_watched_topic_is_handed_over_in_order_and_each_event_names_the_one_before() {
+async fn a_watched_topic_is_handed_over_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let log = Running::open(folder.path()).await;
     let first = log.publish("x", "0").await;
@@ -29,7 +29,7 @@ async fn a_watched_topic_is_handed_over_in_order_and_each_event_names_the_one_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_at_the_same_time_has_ids_of_its_own_and_is_all_there() {
+async fn simultaneous_events_have_different_ids_and_none_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let log = std::sync::Arc::new(Running::open(folder.path()).await);
     log.log.watch(&["t0", "t1", "t2"]).await.unwrap();
@@ -88,7 +88,7 @@ async fn history_is_given_page_by_page_from_either_end() {
         (all.clone().at_most(2, 100), "1 2", true),
         (all.clone().at_most(6, 100), "1 2 4 5 7 8", false),
         (all.at_most(9, 0), "1", true),
-        // Of another topic.
+        // An id of another topic.
         (Ask::after("x", id(6)), "7 8", false),
         (Ask::after("x", id(9)), "", false),
         (Ask::after("x", id(1000)), "", false),
@@ -105,7 +105,7 @@ async fn history_is_given_page_by_page_from_either_end() {
 }
 
 #[tokio::test]
-async fn what_has_a_key_is_published_once_over_a_restart_too() {
+async fn an_event_with_a_key_is_published_once_across_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let log = Running::open(folder.path()).await;
     let once = |topic, text: &'static str| {
@@ -129,7 +129,7 @@ async fn what_has_a_key_is_published_once_over_a_restart_too() {
 }
 
 #[tokio::test]
-async fn a_finished_topic_takes_nothing_more_and_whoever_watches_it_is_told_over_a_restart_too() {
+async fn a_finished_topic_stays_finished_across_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Running::open(folder.path()).await;
     let end = Publish::new("x", "end".into(), EVERYTHING).with_key(Some("end"));
@@ -145,7 +145,7 @@ async fn a_finished_topic_takes_nothing_more_and_whoever_watches_it_is_told_over
         log.stop().await;
         log = Running::open(folder.path()).await;
     }
-    // In one group.
+    // Both are in one group.
     let publish = |text: &'static str| Publish::new("z", text.into(), EVERYTHING);
     let group = vec![publish("1"), publish("2").finishing(true), publish("3")];
     let answers = log.log.publish_all(group).await;

@@ -1,4 +1,4 @@
-//! A log without a hub, and what it has handed over.
+//! A log without a hub, and the events that it has handed over.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,13 @@ use helios::backplane::{
 use helios::log::{Durability, Log};
 use helios::sse::{EventId, HistoryLimits};
 
-/// Nothing is forgotten.
+/// Limits under which nothing is forgotten.
 pub(crate) const EVERYTHING: HistoryLimits = HistoryLimits {
     events: usize::MAX,
     age: Duration::from_secs(365 * 24 * 60 * 60),
 };
 
-/// What a sink was handed.
+/// An event that a sink has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) topic: String,
@@ -38,7 +38,7 @@ pub(crate) fn text(event: &PastEvent) -> String {
     String::from_utf8(event.bytes.to_vec()).unwrap()
 }
 
-/// Starts what a test has to wait for no longer than this.
+/// Opens a log that does not wait long for the folder.
 pub(crate) fn log(folder: &Path) -> Log {
     Log::open(folder).wait_for(Duration::from_secs(20))
 }
@@ -88,7 +88,7 @@ impl Running {
         self.seen.lock().unwrap().clone()
     }
 
-    /// What it was handed since the last time.
+    /// Returns the events received since the last call.
     pub(crate) fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
@@ -115,7 +115,7 @@ impl Running {
         published.map_err(|error| error.kind())
     }
 
-    /// All after an id, or `None` if something may be forgotten.
+    /// Returns all events after an id, or `None` if some may be forgotten.
     pub(crate) async fn after(&self, topic: &str, after: EventId) -> Option<Vec<PastEvent>> {
         match self.log.history(Ask::after(topic, after)).await.unwrap() {
             History::Events { events, more, .. } => {
@@ -126,7 +126,7 @@ impl Running {
         }
     }
 
-    /// All that is left of a topic.
+    /// Returns all events of a topic that are left.
     pub(crate) async fn newest_of(&self, topic: &str) -> Vec<PastEvent> {
         match self.log.history(Ask::newest(topic)).await.unwrap() {
             History::Events { events, .. } => events,
@@ -143,7 +143,7 @@ impl Running {
     }
 }
 
-/// Waits until something is so.
+/// Waits until `is_so` returns true.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
@@ -152,7 +152,8 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// How often something is tried: by default few times, so that all takes a minute; the variable asks for more.
+/// Returns how often to repeat a test. By default that is seldom, so that all tests take a minute. The variable
+/// requests more.
 pub(crate) fn rounds(few: usize, many: usize) -> usize {
     match std::env::var_os("HELIOS_LOG_LONG") {
         Some(_) => many,
@@ -164,7 +165,7 @@ pub(crate) fn always(folder: &Path) -> Log {
     log(folder).durability(Durability::Always)
 }
 
-/// Copies a folder and all below it.
+/// Copies a folder and everything below it.
 pub(crate) fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -177,7 +178,8 @@ pub(crate) fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Copies what is before the file's last zeros, and its length: the store's journal is 64 MiB of nearly nothing.
+/// Copies the beginning of a file up to its trailing zeros, and sets its length. The store's journal is 64 MiB of
+/// almost nothing.
 fn copy_file(from: &Path, to: &Path) {
     let bytes = written(from);
     std::fs::write(to, bytes).unwrap();
@@ -186,13 +188,13 @@ fn copy_file(from: &Path, to: &Path) {
     file.set_len(length).unwrap();
 }
 
-/// The bytes of a file before its last zeros; of a large one, those of its beginning.
+/// Returns the bytes of a file before its trailing zeros, or of its beginning if the file is large.
 pub(crate) fn written(path: &Path) -> Vec<u8> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).unwrap();
     file.take(8 << 20).read_to_end(&mut bytes).unwrap();
-    // Block by block first: without optimisation, a byte at a time takes long.
+    // Skip block by block first, because without optimisation a byte at a time takes long.
     let zeros = [0; 4096];
     let mut blocks = bytes.chunks(zeros.len());
     let block = blocks.rposition(|block| block != &zeros[..block.len()]);
@@ -202,7 +204,7 @@ pub(crate) fn written(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// All files of a folder.
+/// Returns all files of a folder.
 pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -217,7 +219,7 @@ pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 impl Running {
-    /// All that is left of a topic, `None` if something is missing, or why it cannot be read.
+    /// Returns all events of a topic that are left, `None` if some are missing, or why the topic cannot be read.
     pub(crate) async fn log_history(
         &self,
         topic: &str,
@@ -230,7 +232,7 @@ impl Running {
     }
 }
 
-/// Nothing that can be compressed.
+/// Returns text that cannot be compressed.
 pub(crate) fn noise(length: usize) -> String {
     let letters = std::iter::repeat_with(fastrand::alphanumeric);
     letters.take(length).collect()
