@@ -76,7 +76,7 @@ async fn after_memory_losses_clients_see_everything_or_are_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn for_a_minute_in_all_weathers_every_client_sees_everything_or_is_told() {
+async fn for_a_minute_clients_see_everything_or_are_reset() {
     clean(
         Kit::from_env().lasting(Duration::from_secs(60)),
         InMemory::new(),

@@ -13,16 +13,16 @@ pub(crate) struct LlmClient {
     pub(crate) name: &'static str,
     /// A command in the folder of a kit. Its arguments are the URL and the action.
     program: (&'static Kit, &'static [&'static str]),
-    /// What it reports after the last token.
+    /// The report after the last token.
     end: &'static str,
     /// How often it asks if the model refuses, and the error that follows.
     asks: usize,
     refused: &'static str,
-    /// What it reports for an error after the first token.
+    /// The report for an error after the first token.
     failed: &'static str,
-    /// What it reports for a connection that breaks off.
+    /// The report for a connection that breaks off.
     broken_off: &'static str,
-    /// What it reports for an answer that stops without an end. `None` means that it accepts the answer as complete.
+    /// The report for an answer that stops without an end. `None` means that the client accepts the answer as complete.
     ended: Option<&'static str>,
     /// Whether leaving the loop stops the model. Otherwise the connection stays open.
     leaving_stops: bool,

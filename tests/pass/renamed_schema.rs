@@ -1,4 +1,5 @@
-//! In edition 2021, with Helios under another name, a derived schema is that of schemars, which this package does not have.
+//! In edition 2021, with Helios under another name, a derived schema uses schemars, which this package does not depend
+//! on.
 #![deny(warnings)]
 
 use hl::prelude::*;
