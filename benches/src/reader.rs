@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_a_200_and_ends_at_an_empty_line() {
+    fn a_head_must_be_complete_and_of_a_200() {
         let answer = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n:\n";
         assert_eq!(head_length(answer).unwrap(), Some(answer.len() - 2));
         assert_eq!(head_length(&answer[..20]).unwrap(), None);

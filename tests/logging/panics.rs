@@ -43,7 +43,7 @@ impl http_body::Body for Panics {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         };
-        // What was yielded is written meanwhile.
+        // The frame that was yielded is written meanwhile.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -163,7 +163,7 @@ async fn every_reason_is_one_line() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_topic_and_of_the_longest_age_are_told() {
+async fn ends_by_topic_and_by_age_are_logged() {
     let log = Log::start();
     let server = TestServer::start(app().0).await;
     let client = server.sse("/streams/topic").await;
