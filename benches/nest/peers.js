@@ -36,7 +36,7 @@ class Shown {
     published.next({ id, data });
   }
 
-/// Moves the clock forward. After the first call, the clock moves in no other way.
+  /// Moves the clock forward. After the first call, the clock moves in no other way.
   clock({ millis }) {
     if (!clockStands) {
       mock.timers.enable({ apis: ['setInterval'] });

@@ -82,7 +82,7 @@ fn a_sent_event_is_read_back_as_its_variant() {
 fn another_event_is_given_back_as_it_came() {
     let end = received("helios:end", "");
     let Err(TryFromEventError::OtherEvent(other)) = Chat::<u8>::try_from(end.clone()) else {
-        panic!("it is none of these");
+        panic!("it decoded as an event of the enum");
     };
     assert_eq!(other, end);
 }

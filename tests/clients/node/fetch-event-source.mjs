@@ -14,7 +14,7 @@ try {
       if (response.status !== 200) throw new Error(`status ${response.status}`);
     },
     onmessage: ({ event, id, data }) => tell({ event, id, data }),
-  // Without these two, it would not reconnect after the end of a stream, and would reconnect after a 204 again and again.
+    // Without these two, it would not reconnect after the end of a stream, and would reconnect after a 204 again and again.
     onclose() { throw new Error('the server has closed the connection'); },
     onerror(error) {
       if (error instanceof Finished) throw error;

@@ -142,7 +142,7 @@ impl Life {
         match faults.into_iter().next() {
             Some(fault) => Err(fault),
             None if was_told => Ok(()),
-            None => Err(other("is over without having received its end")),
+            None => Err(other("is over, but did not receive its end")),
         }
     }
 
@@ -151,7 +151,7 @@ impl Life {
         self.forget();
         match self.kind.plain {
             true => judged,
-            false => Err(other("a full stream is gone")),
+            false => Err(other("a full stream got a 410")),
         }
     }
 }
