@@ -87,7 +87,7 @@ async fn one_id_resumes_several_topics_and_broadcasts_in_order() {
 }
 
 #[tokio::test]
-async fn a_topic_new_to_the_client_begins_with_its_others() {
+async fn a_topic_new_to_the_client_begins_at_its_position() {
     let server = server().await;
     publish(&server, "b", &["before"]).await;
     let last = publish(&server, "a", &["seen"]).await;
