@@ -15,7 +15,7 @@ use helios::prelude::*;
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// Who is logged in, by session id.
+/// The users who are logged in, by session id.
 #[derive(Injectable)]
 struct Sessions {
     #[inject(default)]
@@ -36,7 +36,7 @@ impl Sessions {
     }
 }
 
-/// Handed on to the handler.
+/// The user that the guard found, for the handler.
 #[derive(Clone)]
 struct User(String);
 
@@ -73,7 +73,7 @@ struct Account {
 
 #[controller(prefix = "session")]
 impl Account {
-    /// Where a real app checks a password.
+    /// A real app checks a password here.
     #[post]
     #[http_code(204)]
     fn log_in(&self, #[body] login: Login, #[res] res: &mut ResponseHead) {

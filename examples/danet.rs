@@ -1,4 +1,4 @@
-//! Danet's "Server Sent Events": a handle that a timer feeds, until it closes it.
+//! Danet's "Server Sent Events": a timer sends events to a handle and then closes it.
 //!
 //! ```text
 //! cargo run --example danet

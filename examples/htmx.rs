@@ -1,12 +1,12 @@
-//! A list that all tabs share, with htmx: each change is a fragment of HTML, by an event stream.
+//! A to-do list that all tabs share, with htmx. Each change reaches them as a fragment of HTML over an event stream.
 //!
 //! ```text
 //! cargo run --example htmx     # open it in two windows; kill it, start it again
 //! curl -N http://127.0.0.1:3000/todos
 //! ```
 //!
-//! htmx and its extension for event streams come from a CDN. A page that is new, or has missed something, is sent the whole list;
-//! the others get what changes, as out-of-band swaps.
+//! htmx and its extension for event streams come from a CDN. A page that is new, or that has missed something, gets the
+//! whole list. All other pages get only what has changed, as out-of-band swaps.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 const TOPIC: &str = "todos";
 
-/// A list that anybody may add to has an end.
+/// The most todos on the list, since anybody can add to it.
 const MOST: usize = 100;
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Todo {
 
 #[derive(Default)]
 struct List {
-    /// No id is given twice: what a page says of one is of no other.
+    /// Ids are never reused, so a late request from a page cannot hit another todo.
     next: u64,
     todos: Vec<Todo>,
 }
@@ -55,7 +55,7 @@ impl Todos {
         self.sse.subscribe([TOPIC]).await
     }
 
-    /// Comes before everything that the page will see next. Nothing changes meanwhile.
+    /// Sends the whole list to a page before any change. Changes wait until the snapshot is complete.
     #[on_sse_snapshot]
     async fn whole(&self, page: SseStream) -> Result<(), SseError> {
         let list = self.list.lock().await;
@@ -114,7 +114,8 @@ impl Todos {
 }
 
 impl Todos {
-    /// The list is locked meanwhile: the pages see changes in their order. What could not be told has not happened.
+    /// Publishes a change before it is stored, so a change that cannot be published does not happen. The caller holds
+    /// the lock on the list, so that pages receive changes in order.
     async fn tell(&self, html: String) -> Result<(), HttpError> {
         self.sse.publish(TOPIC, html).await?;
         Ok(())
@@ -125,7 +126,7 @@ fn gone() -> HttpError {
     HttpError::not_found("it is not on the list any more")
 }
 
-/// What htmx puts into the list, in this way.
+/// Returns the markup with which htmx adds items to the list or replaces them.
 fn fragment(how: &str, items: &str) -> String {
     format!(r#"<ul id="todos" hx-swap-oob="{how}">{items}</ul>"#)
 }
@@ -141,7 +142,8 @@ fn item(todo: &Todo, more: &str) -> String {
     )
 }
 
-/// What people write is text, between tags and in attributes. A template engine does this for you (askama, maud, minijinja).
+/// Escapes what people write, for use as text and in attributes. A template engine (askama, maud, minijinja) does this
+/// for you.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, char| {
         match char {

@@ -1,4 +1,4 @@
-//! A Helios app inside of an axum one: routes side by side, streams and hooks included.
+//! A Helios app inside an axum app: routes side by side, streams and hooks included.
 //!
 //! ```text
 //! cargo run --example mount
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nest_service("/live", live.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    // axum waits for open connections, so the streams are ended first.
+    // axum waits for open connections, so end the streams first.
     let shutdown = async move {
         let _ = tokio::signal::ctrl_c().await;
         live.shutdown(Duration::from_secs(10)).await;

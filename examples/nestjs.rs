@@ -1,4 +1,5 @@
-//! NestJS' "Server-Sent Events": a mapped interval, a stream that is POSTed to, a handler that awaits before it streams.
+//! NestJS' "Server-Sent Events": a mapped interval, a stream opened by a POST, and a handler that awaits before it
+//! streams.
 //!
 //! ```text
 //! cargo run --example nestjs
@@ -23,7 +24,7 @@ impl AppController {
         interval(Duration::from_secs(1)).map(|_| json!({ "hello": "world" }))
     }
 
-    /// What fails before the stream is there is an ordinary answer with its status.
+    /// An error before the stream opens is an ordinary response with its status.
     #[sse("chat/{model}", method = "POST")]
     async fn chat(
         &self,
@@ -38,19 +39,20 @@ impl AppController {
         })
     }
 
-    /// `finalize`: it runs however a stream has ended.
+    /// Runs however a stream has ended, as `finalize` does.
     #[on_sse_close]
     async fn finalize(&self, reason: CloseReason) {
-        println!("a stream is over: {reason}");
+        println!("a stream has ended: {reason}");
     }
 }
 
-/// Waits before its first item, too.
+/// Emits nothing before the first period is over.
 fn interval(period: Duration) -> impl Stream<Item = Instant> {
     IntervalStream::new(interval_at(Instant::now() + period, period))
 }
 
-/// There is no signal to ask: what a handler owns is dropped when its client leaves, also while it still awaits.
+/// A session with a model. It needs no cancellation signal, because all that a handler owns is dropped when its client
+/// leaves, even while the handler awaits.
 struct Session;
 
 impl Session {

@@ -1,4 +1,4 @@
-//! A service behind a trait: the program provides the real one, its test another.
+//! A service behind a trait. The program provides the real one, and its test provides another.
 //!
 //! ```text
 //! cargo run --example providers
@@ -19,7 +19,7 @@ impl Mailer for Stdout {
     }
 }
 
-/// Built on demand, once, from what the container has.
+/// Built once, on demand, with what the container provides.
 #[derive(Injectable)]
 struct Invitations {
     mailer: Arc<dyn Mailer>,

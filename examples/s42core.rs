@@ -1,5 +1,5 @@
-//! S42Core's `SSE` in a controller: a stream with a UUID that says welcome, an event after a second, closed by the server
-//! after five. `s42core_standalone` does it without controllers.
+//! S42Core's `SSE` in a controller. A stream with a UUID sends a welcome event, another event after a second, and is
+//! closed by the server after five. `s42core_standalone` does the same without controllers.
 //!
 //! ```text
 //! cargo run --example s42core

@@ -1,5 +1,5 @@
-//! S42Core's `SSE` as its page has it: on a plain server, without controllers. Here it is axum's; on hyper it is the same
-//! `respond`.
+//! S42Core's `SSE` as on its page: on a plain server, without controllers. This one is axum's; `respond` works the same
+//! with hyper.
 //!
 //! ```text
 //! cargo run --example s42core_standalone
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = router(hub.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    // axum waits for open connections, so the streams are ended first.
+    // axum waits for open connections, so end the streams first.
     let shutdown = async move {
         let _ = tokio::signal::ctrl_c().await;
         hub.shutdown(Duration::from_secs(10)).await;

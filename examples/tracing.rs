@@ -1,4 +1,4 @@
-//! What the server tells `tracing`: a span for each request and stream, by route template.
+//! The spans that the server records with `tracing`: one for each request and stream, named by route template.
 //!
 //! ```text
 //! cargo run --example tracing

@@ -1,4 +1,4 @@
-//! Uploads, streamed: nothing is kept in memory but the piece in hand.
+//! Streamed uploads: only the current chunk is kept in memory.
 //!
 //! ```text
 //! cargo run --example upload

@@ -1,5 +1,5 @@
-//! The tour: one controller with a stream in each of the four ways (a generator, a producer, an imperative handle, the
-//! injected service), and a page that shows them live.
+//! A tour of Helios. One controller opens a stream in each of the four ways (a generator, a producer, a handle, the
+//! injected service), and a page shows them live.
 //!
 //! ```text
 //! cargo run --example user
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What the service layer of an app would be: here it counts and keeps the last messages.
+/// The service layer of the app, which only counts messages here.
 #[derive(Injectable)]
 struct Messages {
     #[inject(default)]
@@ -47,7 +47,7 @@ struct UserDto {
     name: String,
 }
 
-/// What the interceptor makes of every answer.
+/// The form that the interceptor gives to every response.
 #[derive(JsonSchema)]
 #[allow(dead_code)]
 struct Answer<T> {
@@ -79,7 +79,7 @@ impl User {
         }
     }
 
-    /// Pushes what is posted to every connected client.
+    /// Sends a posted message to every connected client.
     #[post("messages")]
     #[http_code(201)]
     #[answers(201, Answer<Message>)]
@@ -91,7 +91,7 @@ impl User {
         Ok(Json(message))
     }
 
-    /// 1. A generator: reconnecting clients go on where they stopped.
+    /// 1. A generator. Clients that reconnect go on after the last event they have seen.
     #[sse("updates")]
     fn updates(
         &self,
@@ -106,7 +106,7 @@ impl User {
         }
     }
 
-    /// 2. A producer: the method's body is the stream.
+    /// 2. A producer. The body of the method writes the stream.
     #[sse("progress/{job}")]
     async fn progress(&self, #[param] job: String, stream: SseStream) -> Result<(), HttpError> {
         for percent in (0..=100).step_by(25) {
@@ -126,7 +126,7 @@ impl User {
         stream
     }
 
-    /// 4. The injected service: the connection is reached by its id, here and from anywhere else.
+    /// 4. The injected service. Any code can reach the client by its id.
     #[sse("subscribe")]
     async fn subscribe(&self, #[inject_sse] sse: SseService) -> Result<SseStream, HttpError> {
         let client = sse.create_connection();
@@ -163,7 +163,7 @@ async fn tick(stream: SseStream) {
     }
 }
 
-/// Below `/user/metadata`: the interceptor and the hooks of `User` apply here too.
+/// The routes below `/user/metadata`. The interceptor and the hooks of `User` apply here too.
 #[derive(Injectable)]
 struct UserMetadata {
     sse: SseService,

@@ -1,4 +1,4 @@
-//! A room that WebSockets and event streams share: what is said on the one is heard on the other.
+//! A room that WebSockets and event streams share. Each message reaches the clients of both.
 //!
 //! ```text
 //! cargo run --example websocket
@@ -7,8 +7,9 @@
 //! npx wscat -c 'ws://127.0.0.1:3000/room/socket?name=bob'
 //! ```
 //!
-//! A WebSocket follows the room by a stream of its own. So what holds for streams holds for it too: one that comes back with
-//! `lastEventId` has missed nothing, one that does not read is let go, and all of them count against the same limits.
+//! Each WebSocket follows the room through a stream of its own, so the rules for streams hold for it too. If it
+//! reconnects with `lastEventId`, it has missed nothing. If it does not read, it is dropped. All clients count against
+//! the same limits.
 
 use std::mem;
 
@@ -26,13 +27,13 @@ const ROOM: &str = "room";
 /// The longest message, in bytes.
 const MAX_BYTES: usize = 4_096;
 
-/// A peer that has said nothing for that long is asked, and is gone if it says nothing for as long again.
+/// The server pings a peer that has been silent for this long, and drops it after the same time without an answer.
 const PING: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to answer a close frame.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A name is what somebody says it is; for who somebody is see `auth.rs`.
+/// Lets in anybody who gives a name. See `auth.rs` for authentication.
 #[derive(Injectable)]
 struct HasName;
 
@@ -50,7 +51,7 @@ pub(crate) struct Room {
     sse: SseService,
 }
 
-/// The guards come before the streams and before the WebSockets, which pages of other sites may open as well.
+/// The guards run before streams and before WebSockets, which pages of other sites can open as well.
 #[controller(prefix = "room", guards = [SameOrigin, HasName])]
 impl Room {
     #[sse]
@@ -72,15 +73,15 @@ impl Room {
     ) -> Result<Response, SseError> {
         let (room, client) = (self.clone(), self.sse.subscribe([ROOM]).await?);
         let events = events(self.sse.respond(head, client).await);
-        // A frame is bounded too, or 16 MiB of it are read before its message is refused.
+        // Limits frames too. Otherwise 16 MiB of a frame would be read before its message is refused.
         let upgrade = upgrade
             .max_message_size(MAX_BYTES)
             .max_frame_size(MAX_BYTES);
         Ok(upgrade.on_upgrade(async move |mut socket| {
             let goodbye = room.converse(&mut socket, &name, events).await;
-            // Fails if nobody is there any more.
+            // This fails if the peer has disconnected.
             let _ = socket.send(Message::Close(goodbye)).await;
-            // Closed before its answer has come, it would not be a clean close for some browsers.
+            // Waits for the peer's close frame. Without it, some browsers report an unclean close.
             let answer = async { while let Some(Ok(_)) = socket.recv().await {} };
             let _ = timeout(ANSWER, answer).await;
         }))
@@ -94,7 +95,8 @@ impl Room {
         Ok(())
     }
 
-    /// Until one of the two ends. Returns why, for the peer; none if the peer has closed, or is gone.
+    /// Serves the socket until the peer or the stream ends. Returns the reason for the peer, or `None` if the peer has
+    /// closed or disconnected.
     async fn converse(
         &self,
         socket: &mut WebSocket,
@@ -116,7 +118,7 @@ impl Room {
                         Ok(Message::Binary(_)) => return because(close_code::UNSUPPORTED, "text only"),
                         // The library answers a ping and a close itself.
                         Ok(_) => {}
-                        // The message is too large, or none, or the peer is gone.
+                        // The message is too large or malformed, or the peer has disconnected.
                         Err(error) => return because(close_code::POLICY, &error),
                     }
                 }
@@ -143,7 +145,7 @@ fn because(code: u16, reason: impl ToString) -> Option<CloseFrame> {
     Some(CloseFrame { code, reason })
 }
 
-/// What an `EventSource` would read from this answer.
+/// Returns the events that an `EventSource` would read from this response.
 fn events(answer: Response) -> impl Stream<Item = DecodedEvent> {
     let (mut body, mut decoder) = (answer.into_body().into_data_stream(), Decoder::new());
     stream! {

@@ -1,4 +1,4 @@
-//! Several servers behind one backplane, whose links delay, drop and tear: to clients they are one.
+//! Several servers with one backplane, whose links delay and drop messages and break. To clients they are one server.
 #![allow(clippy::unwrap_used)]
 
 mod backplane {

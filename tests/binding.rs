@@ -1,4 +1,4 @@
-//! What the arguments of handlers are bound from, and how a request that does not fit is refused.
+//! The sources of handler arguments, and the refusal of requests that do not fit.
 #![allow(clippy::unwrap_used)]
 
 mod binding {
@@ -132,7 +132,7 @@ struct Plain {
     name: String,
 }
 
-/// An alias hides nothing.
+/// An alias does not hide its type.
 type Renamed = Json<Customer>;
 
 #[derive(Injectable)]
@@ -234,7 +234,7 @@ fn app() -> TestApp {
     TestApp::start(App).unwrap()
 }
 
-/// The status and the problem's `errors`.
+/// Returns the status and the problem's `errors`.
 async fn refused(request: TestRequest) -> (u16, Value) {
     let response = request.await;
     assert_eq!(response.header("content-type"), "application/problem+json");
@@ -244,7 +244,7 @@ async fn refused(request: TestRequest) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_cookie_is_found_among_others_and_in_a_second_header() {
+async fn a_cookie_is_found_among_others_and_in_later_headers() {
     let app = app();
     let response = app
         .get("/cookies/required")
@@ -278,7 +278,7 @@ async fn an_absent_cookie_is_none_or_the_default() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_does_not_fit_is_named_and_never_echoed() {
+async fn a_bad_cookie_is_named_and_its_value_never_echoed() {
     let app = app();
     let unparsable = app
         .get("/cookies/required")
@@ -304,7 +304,7 @@ async fn every_argument_at_fault_is_told() {
 }
 
 #[tokio::test]
-async fn a_derived_error_has_the_status_title_and_text_of_its_variant() {
+async fn a_derived_error_has_its_variants_status_title_and_text() {
     let app = app();
     let problem = async |path: &str| app.get(path).await.json::<Value>();
     assert_eq!(
@@ -365,7 +365,7 @@ async fn what_is_valid_passes() {
 }
 
 #[tokio::test]
-async fn a_get_that_may_have_a_body_reads_and_validates_it() {
+async fn a_get_with_an_optional_body_reads_and_validates_it() {
     let app = app();
     let get = |path: &str, size| app.get(path).json(&json!({ "size": size }));
     assert_eq!(get("/customers/1/search", 7).await.text(), "7");

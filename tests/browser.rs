@@ -1,7 +1,7 @@
-//! The examples' pages in real browsers: events arrive, a lost server is found again, a finished stream stays finished, a
-//! chat misses nothing, a WebSocket is told that the server goes down.
+//! The examples' pages in real browsers. Events arrive, pages reconnect to a restarted server, a finished stream stays
+//! finished, a chat misses nothing, and a WebSocket learns that the server is shutting down.
 //!
-//! Another page holds an example's page in a frame, watches what a person would see, and reports it.
+//! A test page holds an example's page in a frame, watches what a person would see, and reports it.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/chat.rs"]
@@ -57,7 +57,8 @@ impl Watch {
         }
     }
 
-    /// Requests for the finite stream: the layer below counts them, as a handler is not asked twice.
+    /// Returns the number of requests for the finite stream. The layer below counts them, because the handler does not
+    /// run for the second one.
     #[get("finite-requests")]
     fn finite_requests(&self) -> String {
         self.journal.count("request /watch/finite").to_string()
@@ -176,7 +177,7 @@ async fn the_chat_misses_nothing(browser: impl FnOnce(&str) -> Browser) {
     both_show("Live [<b>bob | ann] ann hello / ").await;
     has_its_look(&server).await;
 
-    // Sent twice, as the first answer may have been lost.
+    // Sent twice, since the first response may have been lost.
     cut(wire).await;
     let away = r#"{"key":"k","name":"cy","text":"while you were away"}"#;
     for _ in 0..2 {

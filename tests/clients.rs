@@ -1,6 +1,6 @@
-//! Clients that other people have written, against a server that is cut, full, restarted, and done.
+//! Third-party clients, with a server that is cut, full, restarted, or finished.
 //!
-//! `cargo xtask test` runs them. The table says what each of them does otherwise; the guide's chapter shows it.
+//! `cargo xtask test` runs them. The table lists the differences between clients, and a chapter of the guide shows it.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/htmx.rs"]
@@ -27,7 +27,7 @@ use clients::pages::Frameset;
 use clients::{kit, llm, process, scenarios, site, table, websocket};
 use support::browser::Browser;
 
-/// Not a test, but the server of the others, in a process that they start.
+/// Not a test, but the server for the tests, which start it in a process of its own.
 #[tokio::test]
 async fn server() {
     if std::env::var_os(process::SERVE).is_some() {
@@ -207,7 +207,7 @@ async fn hypermedia_misses_nothing_where_a_connection_breaks() {
 
 #[tokio::test]
 #[ignore = "needs Chromium and npm; `cargo xtask test` runs it"]
-async fn htmx_asks_for_a_finished_stream_again_unless_told_to_close_it() {
+async fn htmx_reopens_a_finished_stream_unless_it_closes_it() {
     let asks = hypermedia::asks_again_and_again;
     tokio::join!(
         asks(HTMX_2_OPEN, Browser::chromium),

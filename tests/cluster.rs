@@ -1,4 +1,4 @@
-//! The cluster of `examples/cluster` as its clients see it, through its proxy: a node that is killed takes nothing from them.
+//! The cluster of `examples/cluster` as its clients see it, through its proxy. They lose nothing when a node is killed.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{HashMap, HashSet};
@@ -21,7 +21,7 @@ const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 struct Program {
     addr: SocketAddr,
     child: Child,
-    /// What it says is read to the end.
+    /// Reads all output of the program.
     _lines: JoinHandle<()>,
 }
 
@@ -64,7 +64,7 @@ impl Program {
         SseClient::of(response.unwrap())
     }
 
-    /// Says it until a node has taken it.
+    /// Sends a message until a node has accepted it.
     async fn say(&self, text: &str) {
         let message = json!({ "key": text, "text": text }).to_string();
         let saying = async {
@@ -89,16 +89,16 @@ fn data(event: &DecodedEvent) -> Value {
     serde_json::from_str(&event.data).unwrap()
 }
 
-/// What a page has seen, over all of its connections.
+/// Everything that a page has received, over all of its connections.
 #[derive(Default)]
 struct Page {
     last: String,
     texts: Vec<String>,
-    /// Who has published them.
+    /// The nodes that have published them.
     by: HashSet<u64>,
-    /// By node: the process, and its newest beat.
+    /// For each node, its process and its newest beat.
     beats: HashMap<u64, (u64, u64)>,
-    /// The node that serves it, and its process.
+    /// The node that serves the page, and its process.
     served: (u64, u64),
 }
 
@@ -137,7 +137,7 @@ impl Page {
         self.last.clone_from(&event.id);
     }
 
-    /// Reads until it has seen this message, and knows who serves it.
+    /// Reads until it has received this message, and knows which node serves it.
     async fn read(&mut self, stream: &mut SseClient, until: &str) {
         while self.texts.last().is_none_or(|text| text != until) || self.served == (0, 0) {
             let event = stream.next().await.expect("it goes on");
@@ -145,7 +145,7 @@ impl Page {
         }
     }
 
-    /// Comes back, as an `EventSource` does.
+    /// Resumes, as an `EventSource` does.
     async fn resume(&mut self, program: &Program) -> SseClient {
         self.served = (0, 0);
         let mut stream = program.live(&self.last).await;
@@ -175,7 +175,7 @@ fn signal(signal: &str, pid: u64) -> bool {
 
 #[tokio::test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_page_whose_node_is_killed_goes_on_at_another_without_a_reset_and_misses_nothing() {
+async fn a_page_resumes_at_another_node_and_misses_nothing() {
     const KILLS: usize = 4;
     let program = Program::start(None).await;
     let mut page = Page::default();
@@ -194,7 +194,7 @@ async fn a_page_whose_node_is_killed_goes_on_at_another_without_a_reset_and_miss
         }
         let (killed, pid) = page.served;
         assert!(signal("-9", pid));
-        // Whatever was on its way is read.
+        // Reads everything that was on its way.
         while let Some(event) = stream.next().await {
             page.take(&event);
         }
@@ -214,7 +214,7 @@ async fn a_page_whose_node_is_killed_goes_on_at_another_without_a_reset_and_miss
 
 #[tokio::test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_node_that_a_page_kills_is_back_and_heard_and_ctrl_c_ends_all() {
+async fn a_killed_node_comes_back_and_ctrl_c_ends_all() {
     let mut program = Program::start(None).await;
     let mut page = Page::default();
     let mut stream = program.live("").await;
@@ -230,7 +230,7 @@ async fn a_node_that_a_page_kills_is_back_and_heard_and_ctrl_c_ends_all() {
         .copied()
         .unwrap();
     let (pid, _) = page.beats[&other];
-    // If it is the one that is asked, there may be no answer.
+    // If the request goes to this node, there may be no response.
     let _ = try_call(
         program.addr,
         Method::POST,

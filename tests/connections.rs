@@ -1,4 +1,4 @@
-//! How a connection ends: by its client, by time, with the server, or by leaving HTTP.
+//! How a connection ends: by its client, after some time, with the server, or through an upgrade.
 #![allow(clippy::unwrap_used)]
 
 #[path = "connections/closing.rs"]

@@ -1,4 +1,5 @@
-//! The dashboard as its clients see it: what they may not send, what they are told, and that a restart takes nothing from them.
+//! The dashboard as its clients see it: which messages it refuses, which events they get, and that a restart costs them
+//! nothing.
 #![allow(clippy::unwrap_used)]
 
 #[path = "browser/dashboard.rs"]
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 
 const JSON: &str = "application/json";
 
-/// Without a socket, a log and background tasks: nobody works at a job.
+/// Returns the app without a socket or background tasks, so that nobody works on jobs.
 fn idle(folder: &Folder) -> TestApp {
     let app = dashboard::app(&folder.0).unwrap();
     TestApp::start(app).unwrap()
@@ -48,7 +49,7 @@ async fn cancel(app: &TestApp, job: &str) -> u16 {
     response.status().as_u16()
 }
 
-/// The data of the next event of this name.
+/// Returns the data of the next event of this name.
 async fn next(stream: &mut TestStream, name: &str) -> Value {
     loop {
         let event = stream.next().await.unwrap();
@@ -62,7 +63,7 @@ fn data(event: &DecodedEvent) -> Value {
     serde_json::from_str(&event.data).unwrap()
 }
 
-/// The names of the next events.
+/// Returns the names of the next events.
 async fn names(stream: &mut TestStream, count: usize) -> Vec<String> {
     let mut names = Vec::new();
     for _ in 0..count {
@@ -72,7 +73,7 @@ async fn names(stream: &mut TestStream, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_message_that_is_empty_too_long_or_no_json_is_refused() {
+async fn an_empty_oversized_or_malformed_message_is_refused() {
     let folder = Folder::new("dashboard-refused");
     let app = idle(&folder);
     for (name, text) in [("", "hi"), ("  ", "hi"), ("ann", ""), ("ann", " \n\t ")] {
@@ -121,13 +122,13 @@ async fn a_message_that_is_sent_again_is_there_once() {
     }
 }
 
-/// What is longest as JSON.
+/// Returns the message that is longest as JSON.
 fn longest(key: u32) -> Value {
     message(key, &"\u{1}".repeat(30), &"\u{1}".repeat(500))
 }
 
 #[tokio::test]
-async fn a_new_page_is_given_the_newest_messages_however_long_they_are() {
+async fn a_new_page_gets_the_newest_messages_however_long() {
     let folder = Folder::new("dashboard-fullest");
     let app = idle(&folder);
     for key in 0..70 {
@@ -141,8 +142,8 @@ async fn a_new_page_is_given_the_newest_messages_however_long_they_are() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_away_for_too_long_is_told_and_given_the_newest_messages() {
-    /// Messages.
+async fn a_page_away_too_long_is_reset_to_newest_messages() {
+    /// How many messages are kept.
     const KEPT: usize = 1_000;
     let folder = Folder::new("dashboard-away");
     let app = idle(&folder);
@@ -184,7 +185,7 @@ async fn a_job_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_jobs_and_one_that_is_cancelled_makes_room() {
+async fn jobs_are_limited_and_a_cancelled_one_makes_room() {
     let folder = Folder::new("dashboard-many-jobs");
     let app = idle(&folder);
     let start = async || app.post("/jobs").json(&json!({ "below": 1_000 })).await;
@@ -199,7 +200,7 @@ async fn there_are_so_many_jobs_and_one_that_is_cancelled_makes_room() {
     assert_eq!(start().await.status(), 201);
     assert_eq!(start().await.status(), 429);
 
-    // Those that are over are forgotten, the oldest first.
+    // Jobs that have ended are forgotten, the oldest first.
     for id in 9..40 {
         assert_eq!(cancel(&app, &id.to_string()).await, 204);
         assert_eq!(start().await.status(), 201);
@@ -216,7 +217,7 @@ async fn there_are_so_many_jobs_and_one_that_is_cancelled_makes_room() {
 }
 
 #[tokio::test]
-async fn a_new_page_gets_everything_and_one_that_resumes_only_what_it_missed() {
+async fn a_new_page_gets_everything_a_resumed_one_the_rest() {
     let folder = Folder::new("dashboard-resume");
     let app = idle(&folder);
     say(&app, &message(1, "ann", "first")).await;
@@ -244,7 +245,7 @@ async fn serve(folder: &Folder) -> TestServer {
     TestServer::start(dashboard::lasting(&folder.0).unwrap()).await
 }
 
-/// What a page is told of job 1, until it is at least so far.
+/// Returns the progress of job 1 that a page sees, until it is at least this far.
 async fn progress(page: &mut SseClient, until: u64) -> Vec<(u64, String)> {
     let mut seen = Vec::new();
     while seen.last().is_none_or(|(percent, _)| *percent < until) {
@@ -304,12 +305,12 @@ impl Program {
     }
 }
 
-/// What a page has seen, over all of its connections.
+/// Everything that a page has received, over all of its connections.
 #[derive(Default)]
 struct Page {
     last: String,
     texts: Vec<String>,
-    /// Of the job.
+    /// The progress of the job.
     percents: Vec<u64>,
     connections: usize,
 }
@@ -373,7 +374,7 @@ impl Page {
     }
 }
 
-/// Says one number after the other, each until the server has it.
+/// Publishes one number after the other, and retries until the server has accepted each.
 async fn count(server: SocketAddr, until: u32, said: watch::Sender<u32>) {
     for n in 1..=until {
         let text = message(n, "cy", &n.to_string()).to_string();
@@ -390,7 +391,7 @@ async fn count(server: SocketAddr, until: u32, said: watch::Sender<u32>) {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_again_and_again_resets_no_page_and_loses_no_event() {
+async fn repeated_kills_reset_no_page_and_lose_no_event() {
     const KILLS: u32 = 5;
     const PAGES: usize = 8;
     const EACH: u32 = 60;
@@ -473,7 +474,7 @@ async fn the_page_brings_all_that_it_needs() {
     }
 }
 
-/// What a file of the page loads.
+/// Returns the files that a file of the page loads.
 fn parts(text: &str) -> Vec<String> {
     let quoted = text.split(['"', '\'']);
     let local = quoted.filter_map(|word| match word.strip_prefix("./") {

@@ -1,5 +1,5 @@
-//! What an error answer repeats of its request: nothing of a body, a header or a cookie, a little of the path and the
-//! query, and never more than 4 KiB.
+//! How much of a request an error response repeats: nothing of a body, a header or a cookie, a little of the path and
+//! the query, and never more than 4 KiB.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -21,11 +21,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The longest error answer, in bytes.
+/// The longest error response, in bytes.
 const MOST: usize = 4_096;
-/// In every text, and in the name of every key, that must not be told.
+/// Part of every text, and of every key, that a response must not repeat.
 const SECRET: &str = "hunter2";
-/// In every number that must not be told.
+/// Part of every number that a response must not repeat.
 const SECRET_NUMBER: i64 = 7_654_321;
 
 const JSON: &str = "application/json";
@@ -47,7 +47,7 @@ enum Shape {
     Line(u8, u8),
 }
 
-/// Its refusals quote what they refuse.
+/// Its error quotes the refused text.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Password;
@@ -113,7 +113,7 @@ struct Line {
     text: String,
 }
 
-/// An extractor as others write them: its refusal quotes the body.
+/// An extractor like those of other crates, whose rejection quotes the body.
 struct Shout;
 
 impl<S: Sync> FromRequest<S> for Shout {
@@ -193,7 +193,7 @@ fn app() -> TestApp {
     TestApp::start(App).unwrap()
 }
 
-/// An app that writes errors itself, with all that it is told.
+/// Returns an app that formats errors itself, with everything that it knows of them.
 fn app_with_its_own_format() -> TestApp {
     let app = Helios::new(App).error_format(|error| {
         let faults = serde_json::to_string(error.faults()).unwrap();
@@ -216,7 +216,7 @@ fn assert_small_and_silent(answer: &TestResponse) {
     assert!(!text.contains(&SECRET_NUMBER.to_string()), "{told}");
 }
 
-/// A 422 with one fault: its name, and what was expected.
+/// Returns the fault of a 422 with one fault: its name, and what was expected.
 async fn fault_of(request: TestRequest) -> (String, String) {
     let answer = request.await;
     assert_small_and_silent(&answer);
@@ -231,7 +231,7 @@ const BYTE: &str = "a whole number from 0 to 255";
 const NUMBER: &str = "a whole number from 0 to 4294967295";
 
 #[tokio::test]
-async fn a_json_body_is_told_where_and_what_but_not_what_it_held() {
+async fn a_json_fault_has_its_place_but_not_its_value() {
     let app = app();
     let table = [
         (json!({ "n": SECRET }), "n", NUMBER),
@@ -292,7 +292,7 @@ async fn a_json_body_is_told_where_and_what_but_not_what_it_held() {
 }
 
 #[tokio::test]
-async fn a_form_is_told_where_and_what_but_not_what_it_held() {
+async fn a_form_fault_has_its_place_but_not_its_value() {
     let app = app();
     let table = [
         ("size=hunter2", "size", BYTE),
@@ -340,7 +340,7 @@ async fn an_extractor_that_has_read_the_body_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn of_many_faults_those_are_told_that_fit_and_the_others_counted() {
+async fn as_many_faults_as_fit_are_listed_and_others_counted() {
     let lines: Vec<_> = (0..1_000).map(|_| json!({ "text": SECRET })).collect();
     let answer = app()
         .post("/secrets/lines")
@@ -354,7 +354,7 @@ async fn of_many_faults_those_are_told_that_fit_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn a_long_text_of_the_path_or_the_query_is_cut() {
+async fn long_text_of_a_path_or_query_is_cut() {
     let app = app();
     let long = "%01".repeat(4_000);
     for path in [
@@ -370,9 +370,9 @@ async fn a_long_text_of_the_path_or_the_query_is_cut() {
     }
 }
 
-/// An app's own text is cut as a last resort, so that the JSON stays whole.
+/// Even an app's own text is cut if nothing else helps, so that the JSON stays whole.
 #[test]
-fn an_apps_own_error_of_any_size_is_a_small_problem() {
+fn an_apps_own_error_of_any_size_is_short() {
     let long = "\u{1}\"ë".repeat(10_000);
     let mut fault = Fault::new(Location::Body, long.clone(), long.clone());
     fault.got = Some(long.clone());
@@ -389,7 +389,7 @@ fn an_apps_own_error_of_any_size_is_a_small_problem() {
     assert_eq!(error.faults().len(), told);
 }
 
-/// Any text, short or long, of characters that grow when they are escaped.
+/// Any text, short or long, including characters that grow when they are escaped.
 fn text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => proptest::char::range('a', 'z'),
@@ -541,7 +541,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
-/// Sends requests of every kind, with secrets in all that must not be told.
+/// Sends requests of every kind, with secrets wherever a response must not repeat them.
 fn ask_anything(app: &TestApp) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -559,7 +559,7 @@ fn ask_anything(app: &TestApp) {
 }
 
 #[test]
-fn no_request_makes_a_large_answer_or_one_with_a_secret() {
+fn no_request_causes_a_large_response_or_a_leak() {
     ask_anything(&app());
 }
 

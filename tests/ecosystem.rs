@@ -1,5 +1,5 @@
-//! Tower layers, static files, axum-core extractors, axum itself, plain hyper, Unix sockets: what others have made works
-//! as it is, and none of it harms a stream.
+//! Code of others works unchanged, and none of it harms a stream: Tower layers, static files, axum-core extractors,
+//! axum itself, plain hyper, Unix sockets.
 #![allow(clippy::unwrap_used)]
 
 mod ecosystem {
@@ -102,7 +102,7 @@ fn app() -> (Helios, Journal) {
 }
 
 #[tokio::test]
-async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
+async fn layers_act_on_plain_routes_and_let_streams_through() {
     let (app, _) = app();
     let app = app
         .layer(TimeoutLayer::with_status_code(
@@ -149,7 +149,7 @@ async fn layers_do_their_work_on_plain_routes_and_let_streams_through() {
 }
 
 #[tokio::test]
-async fn a_layer_that_must_be_asked_whether_it_is_ready_is_asked() {
+async fn a_layer_that_requires_poll_ready_gets_it() {
     let (app, _) = app();
     let app = app.layer(tower::limit::ConcurrencyLimitLayer::new(1));
     let server = TestServer::start(app).await;
@@ -159,7 +159,7 @@ async fn a_layer_that_must_be_asked_whether_it_is_ready_is_asked() {
 }
 
 #[tokio::test]
-async fn the_app_s_body_limit_is_in_force_for_extractors_too() {
+async fn the_apps_body_limit_also_applies_to_extractors() {
     let (app, _) = app();
     let server = TestServer::start(app.body_limit(4 << 20)).await;
     let body = vec![b'x'; 3 << 20];
@@ -201,7 +201,7 @@ async fn extractors_of_axum_core_are_arguments_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_foreign_rejection_keeps_its_status_and_its_text_becomes_the_detail() {
+async fn a_foreign_rejection_keeps_its_status_and_its_text() {
     let (app, _) = app();
     let server = TestServer::start(app.body_limit(3)).await;
     let missing = server.get("/things/agent").await;
@@ -248,7 +248,7 @@ async fn mounted_in_axum_routes_streams_and_hooks_work() {
     server.abort();
 }
 
-/// Tells who asks in every way there is.
+/// Returns the client's address, found in every possible way.
 #[derive(Injectable)]
 struct Who;
 
@@ -260,7 +260,7 @@ impl Guard for Who {
     }
 }
 
-/// What the guard saw.
+/// The address that the guard saw.
 #[derive(Clone)]
 struct Seen(Option<SocketAddr>);
 
@@ -292,7 +292,7 @@ impl Who {
 #[server(controllers = [Who])]
 struct WhoApp;
 
-/// Asks over a connection of its own; gives the text, and whether it is that connection's address.
+/// Sends a request over a connection of its own. Returns the text, and whether it is that connection's address.
 async fn who(server: SocketAddr, path: &str) -> (String, bool) {
     let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
     let own = stream.local_addr().unwrap().to_string();
@@ -319,7 +319,7 @@ fn remote_addr(mut request: http::Request<Body>) -> http::Request<Body> {
 }
 
 #[tokio::test]
-async fn guards_handlers_and_extractors_of_axum_see_the_peer_s_address() {
+async fn guards_handlers_and_axum_extractors_see_the_peer_address() {
     let app = Helios::new(WhoApp).layer(MapRequestLayer::new(connect_info));
     let server = TestServer::start(app).await;
     for path in ["/who", "/who/required", "/who/axum"] {
@@ -329,7 +329,7 @@ async fn guards_handlers_and_extractors_of_axum_see_the_peer_s_address() {
 }
 
 #[tokio::test]
-async fn what_a_layer_says_of_the_address_is_what_everybody_sees() {
+async fn a_layer_can_replace_the_address_for_everybody() {
     let app = Helios::new(WhoApp)
         .layer(MapRequestLayer::new(connect_info))
         .layer(MapRequestLayer::new(|mut request: http::Request<Body>| {

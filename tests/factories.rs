@@ -1,4 +1,4 @@
-//! Values that are made by async factories before the app is resolved.
+//! Values from async factories, which run before the app is resolved.
 #![allow(clippy::unwrap_used)]
 
 use std::io;
@@ -76,7 +76,7 @@ impl Orders {
 #[server(controllers = [Orders])]
 struct App;
 
-/// The factories stand in the wrong order.
+/// Returns an app whose factories are in the wrong order.
 fn app(url: &'static str) -> (Helios, Journal) {
     let journal = Journal::default();
     let app = Helios::new(App)
@@ -93,7 +93,7 @@ async fn faults(app: Helios) -> String {
 }
 
 #[tokio::test]
-async fn factories_run_in_the_order_in_which_they_need_each_other_and_before_services_start() {
+async fn factories_run_in_order_of_need_before_services_start() {
     let (app, journal) = app("db:1");
     let server = TestServer::start(app).await;
     let answer = server.get("/orders").await;
@@ -102,7 +102,7 @@ async fn factories_run_in_the_order_in_which_they_need_each_other_and_before_ser
 }
 
 #[tokio::test]
-async fn one_that_fails_is_told_with_its_causes_and_with_who_needs_it() {
+async fn a_failed_factory_is_reported_with_causes_and_dependents() {
     let (app, journal) = app("");
     let server = TestServer::start(app).await;
     let error = server.stop().await.unwrap_err();
@@ -177,7 +177,7 @@ async fn a_factory_replaces_what_was_provided_before_it() {
     assert_eq!(app.get("/orders").await.text(), "sql at new, new");
 }
 
-/// Could be built, but must not be where a factory was to make it.
+/// Could be built, but must not be if a factory should provide it.
 #[derive(Injectable)]
 struct Clock;
 
@@ -203,7 +203,7 @@ async fn what_a_factory_failed_to_make_is_not_built_instead() {
 }
 
 #[test]
-fn a_service_of_an_app_that_was_not_prepared_says_what_to_call() {
+fn an_unprepared_service_with_factories_says_what_to_call() {
     let (app, _) = app("db:1");
     let text = app.into_service().err().unwrap().to_string();
     assert!(
@@ -220,7 +220,7 @@ fn a_service_of_an_app_that_was_not_prepared_says_what_to_call() {
 }
 
 #[tokio::test]
-async fn a_module_s_factories_take_its_own_values_and_the_app_s() {
+async fn a_modules_factories_use_its_own_values_and_the_apps() {
     #[server(controllers = [])]
     struct Site;
 

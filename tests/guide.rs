@@ -1,13 +1,13 @@
-//! What the guide quotes is what is said.
+//! Compares the guide's quotations with the real messages.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 
-/// Of rustc's own, which no test here keeps.
+/// Errors of rustc itself, which no test here covers.
 const RUSTC: [&str; 5] = ["E0119", "E0271", "E0521", "E0658", "E0700"];
 
 #[test]
-fn compile_errors_read_in_the_guide_as_the_compiler_writes_them() {
+fn compile_errors_in_the_guide_match_the_compilers() {
     let guide = include_str!("../src/guide/troubleshooting.md");
     let quoted = guide
         .lines()

@@ -1,4 +1,4 @@
-//! The shared list of `examples/htmx.rs`: what each page is told, and that it is text.
+//! The shared list of `examples/htmx.rs`: the fragments that each page gets, and their escaping.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/htmx.rs"]
@@ -18,7 +18,7 @@ fn posted(request: TestRequest, text: &str) -> TestRequest {
     request.content("application/x-www-form-urlencoded", format!("text={text}"))
 }
 
-/// The next fragment, without its white space between lines.
+/// Returns the next fragment, without white space between lines.
 async fn told(page: &mut TestStream) -> String {
     loop {
         let event = page.next().await.unwrap();
@@ -43,7 +43,7 @@ fn list(how: &str, items: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_page_is_told_each_change_and_a_new_one_the_whole_list() {
+async fn every_page_gets_each_change_and_new_ones_everything() {
     let app = TestApp::start(htmx::App).unwrap();
     let (mut first, mut second) = (app.sse("/todos").await, app.sse("/todos").await);
     for page in [&mut first, &mut second] {
@@ -89,7 +89,7 @@ async fn what_somebody_writes_is_text_between_tags_and_in_attributes() {
         told(&mut late).await,
         list("innerHTML", &item(0, "", "", text))
     );
-    // A line break ends no event.
+    // A line break does not end the event.
     add(&app, "a\r\n\r\ndata: b").await;
     assert!(told(&mut page).await.contains("<span>adata: b</span>"));
 }

@@ -248,7 +248,7 @@ async fn values_are_bound_from_path_query_and_header() {
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
+async fn a_value_that_does_not_parse_is_named_and_explained() {
     let server = server().await;
     let path = server.get("/items/seven").await;
     assert_eq!(path.status, 400);
@@ -282,7 +282,7 @@ async fn a_value_that_does_not_parse_is_named_with_what_was_expected() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_and_a_form_where_it_is_asked_for() {
+async fn a_body_is_json_or_on_request_a_form() {
     let server = server().await;
     let json = r#"{"id":1,"name":"a"}"#;
     let as_json = ("application/json; charset=utf-8", json);
@@ -302,7 +302,7 @@ async fn a_body_is_json_and_a_form_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_a_page_of_another_site_lets_a_browser_send_is_refused_by_the_guard() {
+async fn a_guard_refuses_requests_that_other_sites_can_send() {
     let server = server().await;
     for (name, value, status) in [
         ("sec-fetch-site", "cross-site", 403),
@@ -406,7 +406,7 @@ async fn a_head_over_the_limit_is_431() {
 }
 
 #[tokio::test]
-async fn a_request_whose_host_is_missing_double_or_invalid_is_400() {
+async fn a_missing_double_or_invalid_host_is_400() {
     let server = server().await;
     let hosts = [
         "",
@@ -423,7 +423,7 @@ async fn a_request_whose_host_is_missing_double_or_invalid_is_400() {
 }
 
 #[tokio::test]
-async fn an_empty_host_or_none_with_http_1_0_is_answered() {
+async fn an_empty_host_or_none_in_http_1_0_passes() {
     let server = server().await;
     for head in [
         "HTTP/1.1\r\nhost:",
@@ -437,7 +437,7 @@ async fn an_empty_host_or_none_with_http_1_0_is_answered() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_204_says_no_length_and_its_get_has_no_body() {
+async fn a_204_has_no_length_for_head_or_get() {
     let server = server().await;
     for method in [Method::HEAD, Method::GET] {
         let answer = server.send(method, "/items/nothing", &[], "").await;
@@ -468,7 +468,7 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
     }
 }
 
-/// Every way in which a method takes a body, and what it is sent.
+/// Every way in which a method accepts a body, and a body for it.
 const BODIES: [(&str, &str); 5] = [
     ("/items", "application/json"),
     ("/items/whole", "application/json"),
@@ -478,7 +478,7 @@ const BODIES: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+async fn a_body_announced_as_too_large_is_refused_unsent() {
     let server = server().await;
     for (path, kind) in BODIES {
         for expect in ["", "expect: 100-continue\r\n"] {
@@ -546,7 +546,7 @@ async fn a_handler_sets_status_and_headers_through_res() {
 }
 
 #[tokio::test]
-async fn a_server_error_and_a_panic_leak_nothing_and_the_connection_lives() {
+async fn server_errors_and_panics_leak_nothing_and_keep_the_connection() {
     let server = server().await;
     for path in ["/items/fails", "/items/panics"] {
         let failed = server.get(path).await;
@@ -669,7 +669,7 @@ mod start_up {
     struct Circular;
 
     #[test]
-    fn a_controller_that_is_nested_in_itself_is_a_fault_at_start_up() {
+    fn a_controller_nested_in_itself_fails_at_start_up() {
         let text = faults(Helios::new(Circular));
         assert!(
             text.contains("the controller `Ouroboros` is nested in itself"),
@@ -690,7 +690,7 @@ mod start_up {
     }
 
     #[test]
-    fn colliding_routes_and_absent_outer_parameters_are_named_with_their_handlers() {
+    fn start_up_names_the_handlers_of_colliding_routes() {
         let text = faults(Helios::new(Colliding));
         assert!(text.contains("#[param(outer)] org"), "{text}");
         assert!(
@@ -795,7 +795,7 @@ mod modules {
     }
 
     #[test]
-    fn colliding_modules_and_what_they_lack_are_told_at_start_up() {
+    fn start_up_reports_colliding_modules_and_what_they_lack() {
         let app = Helios::new(Site)
             .module(blog("{lang}", "A"))
             .module(blog("{locale}", "B"));
@@ -862,7 +862,7 @@ mod uploads {
     }
 
     #[tokio::test]
-    async fn parts_are_read_one_after_the_other_beside_the_whole_path() {
+    async fn parts_are_read_in_turn_beside_the_whole_path() {
         let body =
             part("name=\"note\"", "hello") + &part("name=\"f\"; filename=\"a.txt\"", "1234567");
         assert_eq!(
@@ -872,7 +872,7 @@ mod uploads {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_too_large_malformed_or_broken_off_is_refused() {
+    async fn an_oversized_malformed_or_broken_body_is_refused() {
         let large = part("name=\"f\"", &"x".repeat(1_000)) + "--b--\r\n";
         assert_eq!(post(&large).await.0, 413);
         assert_eq!(post("no parts at all").await.0, 400);
@@ -952,7 +952,7 @@ mod paths {
     }
 
     #[tokio::test]
-    async fn a_path_is_found_in_every_spelling_and_handed_on_as_it_was_sent() {
+    async fn every_spelling_of_a_path_matches_and_arrives_unchanged() {
         let server = server().await;
         for path in [
             "/gr%C3%B6%C3%9Fe/na%C3%AFve",
@@ -1016,7 +1016,7 @@ mod paths {
     }
 
     #[test]
-    fn a_prefix_that_no_request_can_have_is_a_fault_at_start_up() {
+    fn an_impossible_prefix_is_a_fault_at_start_up() {
         for (prefix, mistake) in [("a/..", "`..`"), ("100%", "%25"), ("{id", "{name}")] {
             let module = Module::new(prefix).controller::<Users>();
             let error = Helios::new(Site).module(module).into_service().err();

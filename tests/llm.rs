@@ -1,4 +1,4 @@
-//! The gateway of `examples/llm`: OpenAI's streams and errors, answers that many pages read, and chats that are resumed.
+//! The gateway of `examples/llm`: OpenAI's streams and errors, answers that many pages read, and resumable chats.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/llm/main.rs"]
@@ -20,7 +20,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 type Token = Result<String, HttpError>;
 
-/// Says what the test says, to the first who asks.
+/// A model that sends the test's script to the first request.
 struct Scripted(Mutex<Option<mpsc::UnboundedReceiver<Token>>>);
 
 impl Upstream for Scripted {
@@ -34,7 +34,7 @@ impl Upstream for Scripted {
     }
 }
 
-/// The upstream is stopped when nobody receives any more: `closed` tells.
+/// The sending side of a script. When nobody receives it any more, the upstream has stopped, and `closed` completes.
 struct Script(mpsc::UnboundedSender<Token>);
 
 impl Script {
@@ -86,7 +86,7 @@ fn busy() -> HttpError {
     HttpError::too_many_requests("busy").with_header(RETRY_AFTER, HeaderValue::from_static("7"))
 }
 
-/// How many generations run, as a page is told.
+/// Returns how many generations are running, as a page sees it.
 async fn running(app: &TestApp) -> String {
     app.sse("/generations").await.next().await.unwrap().data
 }
@@ -147,7 +147,7 @@ async fn without_stream_the_answer_is_one_json() {
 }
 
 #[tokio::test]
-async fn an_answer_that_reaches_its_limit_says_so_and_stops_the_upstream() {
+async fn an_answer_at_its_limit_reports_it_and_stops_upstream() {
     let (app, script) = scripted();
     script.say("it ");
     script.say("rains");
@@ -158,7 +158,7 @@ async fn an_answer_that_reaches_its_limit_says_so_and_stops_the_upstream() {
 }
 
 #[tokio::test]
-async fn an_error_before_the_first_token_is_a_status_with_openais_error() {
+async fn an_early_error_is_a_status_with_openais_error() {
     for streamed in [true, false] {
         let (app, script) = scripted();
         script.fail(busy());
@@ -183,7 +183,7 @@ async fn the_head_waits_for_a_slow_refusal() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_is_a_chunk_and_no_done_follows() {
+async fn an_error_in_the_middle_is_a_chunk_without_done() {
     let (app, script) = scripted();
     script.say("it ");
     script.fail(HttpError::internal("the password is hunter2"));
@@ -252,7 +252,7 @@ async fn the_models_are_listed_for_those_with_a_key() {
     assert_eq!(app.get("/v1/models").await.status(), 401);
 }
 
-/// Asks as the page does, and gives the path of the answer.
+/// Asks as the page does, and returns the path of the answer.
 async fn question(app: &TestApp) -> String {
     let question = json!({ "model": "m", "text": "who is it" });
     let created = app.post("/answers").json(&question).await;
@@ -263,7 +263,7 @@ async fn question(app: &TestApp) -> String {
     )
 }
 
-/// The words up to this token.
+/// Returns the words up to this token.
 async fn read_to(page: &mut TestStream, token: &str) -> String {
     let mut words = String::new();
     while !words.ends_with(token) {
@@ -284,7 +284,7 @@ async fn over(page: &mut TestStream) -> String {
 }
 
 #[tokio::test]
-async fn two_pages_and_one_that_is_reloaded_read_one_answer_in_full() {
+async fn two_pages_and_a_reloaded_one_read_the_whole_answer() {
     let (app, script) = scripted();
     let path = question(&app).await;
     let mut first = app.sse(&path).await;
@@ -350,7 +350,7 @@ async fn chat(app: &TestApp, model: &str) -> TestStream {
     app.sse("/chats").post_json(&ask).await
 }
 
-/// The types of the chunks up to the end, and the text of those that have one.
+/// Returns the types of the chunks up to the end, with the text of those that have one.
 async fn chunks(answer: &mut TestStream) -> Vec<String> {
     let rest = answer.rest().await;
     let (done, chunks) = rest.split_last().unwrap();
@@ -365,7 +365,7 @@ async fn chunks(answer: &mut TestStream) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_chat_that_is_reloaded_is_read_from_the_start_of_its_answer_until_that_is_over() {
+async fn a_reloaded_chat_reads_its_answer_from_the_start() {
     let (app, script) = scripted();
     let mut page = chat(&app, "m").await;
     assert_eq!(page.headers()["x-vercel-ai-ui-message-stream"], "v1");
@@ -390,7 +390,7 @@ async fn a_chat_that_is_reloaded_is_read_from_the_start_of_its_answer_until_that
 }
 
 #[tokio::test]
-async fn a_chat_whose_page_has_left_goes_on_until_it_is_stopped() {
+async fn a_chat_without_its_page_continues_until_stopped() {
     let (app, script) = scripted();
     let mut page = chat(&app, "m").await;
     page.next().await.unwrap();
@@ -406,7 +406,7 @@ async fn a_chat_whose_page_has_left_goes_on_until_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_chat_is_told_that_its_answer_has_failed_but_no_secret() {
+async fn a_failed_answer_reaches_the_chat_without_secrets() {
     let (app, script) = scripted();
     let mut page = chat(&app, "m").await;
     script.fail(HttpError::internal("the password is hunter2"));

@@ -1,4 +1,4 @@
-//! What the log tells who runs the server, as the client is told nothing of it.
+//! Errors that the log reports to the operator but that no client sees.
 
 #![allow(clippy::unwrap_used)]
 
@@ -100,7 +100,7 @@ async fn a_failed_hook_is_logged_with_its_cause() {
 }
 
 #[test]
-fn a_failure_that_no_subscriber_hears_is_one_line_on_standard_error() {
+fn failures_without_a_subscriber_go_to_standard_error() {
     let unheard = Command::new(env::current_exe().unwrap())
         .args([
             "fails_without_a_subscriber",

@@ -1,4 +1,4 @@
-//! The MCP server of `examples/mcp`, and the clients that people use with it.
+//! The MCP server of `examples/mcp`, with the clients that people use.
 #![allow(clippy::unwrap_used)]
 
 #[path = "clients/kit.rs"]
@@ -21,19 +21,19 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// A client, and what it tells or does.
+/// A client, and its peculiarities.
 struct Client {
     name: &'static str,
     kit: &'static Kit,
     program: &'static [&'static str],
     mode: &'static str,
-    /// It opens a session, and a stream of its own for it.
+    /// Whether it opens a session, with a stream of its own.
     has_session: bool,
     without_token: &'static str,
-    /// What becomes of its call when it vanishes.
+    /// The fate of its call when the client vanishes.
     left: &'static str,
     broken_off: &'static str,
-    /// Its next call, while the server is away.
+    /// The result of its next call, while the server is down.
     away: &'static str,
     restarted: &'static str,
 }
@@ -61,7 +61,7 @@ const PYTHON: Client = Client {
     without_token: "MCPError -32603",
     left: "cancelled",
     broken_off: "MCPError -32000",
-    // The client is no more.
+    // The client has ended.
     away: "ConnectError",
     restarted: "answered",
 };
@@ -76,7 +76,7 @@ const PYTHON_LEGACY: Client = Client {
 };
 
 impl Client {
-    /// Its row in the guide.
+    /// Returns its row in the guide.
     fn row(&self) -> String {
         let columns = [
             self.name,
@@ -98,7 +98,7 @@ impl Client {
     }
 }
 
-/// As the guide writes an error.
+/// Formats an error as the guide does.
 fn code(told: &str) -> String {
     match told {
         "answered" => told.to_owned(),
@@ -106,7 +106,7 @@ fn code(told: &str) -> String {
     }
 }
 
-/// The example, in a process.
+/// The example, in a process of its own.
 struct Server {
     addr: SocketAddr,
     child: Child,
@@ -123,7 +123,7 @@ impl Server {
         Self { addr, child }
     }
 
-    /// The calls that a page is shown.
+    /// Returns the calls as a page sees them.
     async fn calls(&self) -> Vec<Value> {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         let request = b"GET /calls HTTP/1.0\r\nhost: localhost\r\n\r\n";
@@ -142,7 +142,7 @@ impl Server {
         self.calls().await.pop().unwrap()
     }
 
-    /// What the last call has come to when it runs no more.
+    /// Returns the state of the last call once it has ended.
     async fn outcome(&self) -> Value {
         within(async {
             loop {
@@ -162,7 +162,7 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// What it answers to this message, by this host's name.
+    /// Sends a message with these headers, and returns the response.
     async fn post(&self, headers: &str, message: &Value) -> String {
         let (message, kind) = (message.to_string(), "content-type: application/json");
         let accept = "accept: application/json, text/event-stream";
@@ -202,7 +202,7 @@ fn the_guide_shows_the_table() {
 }
 
 #[tokio::test]
-async fn the_guard_stands_before_the_service_and_the_service_checks_the_host() {
+async fn the_guard_runs_first_and_the_service_checks_hosts() {
     let server = Server::start().await;
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } });
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
@@ -294,7 +294,7 @@ async fn sees_progress_in_order_and_cancels(client: &Client) {
 async fn leaves_in_mid_call(client: &Client) {
     let server = Server::start().await;
     let seen = client.start(&server, "agent-token", "counts").await;
-    // It has progress while the call runs: each as it happens.
+    // Progress arrives while the call runs.
     seen.wait_for("progress", 2).await;
     assert_eq!(server.last_call().await["state"], "running");
     drop(seen);
@@ -334,7 +334,7 @@ async fn sees_an_end_within_a_second_and_a_restart(client: &Client) {
     let status = gone.expect("gone within a second").unwrap();
     assert!(status.success(), "{status}");
     if client.has_session {
-        // It has seen the end of its stream, and wants another.
+        // The client has seen the end of its stream, and opens another.
         seen.wait_for("asks", 2).await;
     }
     seen.wait_for("away", 1).await;

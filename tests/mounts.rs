@@ -1,4 +1,4 @@
-//! Services of others below a path: which of them a request reaches, past which guards, and how they end.
+//! Services of others below a path: which one gets a request, which guards run first, and how responses end.
 #![allow(clippy::unwrap_used)]
 
 mod mounts {

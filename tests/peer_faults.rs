@@ -1,4 +1,4 @@
-//! Faults that users of other frameworks suffer from, one test each.
+//! Known faults of other frameworks, one test each.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ impl Gate {
     }
 }
 
-/// Notes that it was dropped.
+/// Records that it was dropped.
 struct Dropped(Journal, &'static str);
 
 impl Drop for Dropped {
@@ -91,7 +91,7 @@ impl Faults {
             loop {
                 match sender.send(large.as_str()).await {
                     Ok(()) => {}
-                    // Before it is attached nobody reads.
+                    // Nobody reads before it is attached.
                     Err(SseError::Full) => tokio::task::yield_now().await,
                     Err(error) => return journal.note(format!("send gave: {error}")),
                 }
@@ -193,28 +193,28 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")
 }
 
-/// Bytes of memory that this process holds.
+/// Returns the memory of this process in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 #[tokio::test]
-async fn client_gone_before_the_handler_s_future_resolves_starts_nothing_and_leaks_nothing() {
+async fn client_gone_before_the_handler_resolves_starts_and_leaks_nothing() {
     let (server, journal, gate) = server().await;
     let client = server.raw(&get("/late")).await;
     journal.wait_for("late handler waits").await;
     drop(client);
     journal.wait_for("dropped late handler").await;
     gate.open();
-    // A connection that is served after the gate has opened shows that there was time for the first.
+    // A later connection has been served, so there was time for the first.
     server.sse("/never").await.next().await.unwrap();
     assert_eq!(journal.count("late generator started"), 0);
     server.wait_for_connections(0).await;
 }
 
 #[tokio::test]
-async fn client_gone_while_a_generator_waits_for_what_never_comes_drops_it_at_once() {
+async fn client_gone_while_a_generator_waits_drops_it_at_once() {
     let (server, journal, _) = server().await;
     let mut client = server.sse("/never").await;
     assert_eq!(client.next().await.unwrap().data, "one");
@@ -226,7 +226,7 @@ async fn client_gone_while_a_generator_waits_for_what_never_comes_drops_it_at_on
 #[tokio::test]
 async fn thousands_of_writes_leave_no_listener_behind() {
     let (server, _, _) = server().await;
-    // The first run makes the allocator's own growth.
+    // The first run accounts for the allocator's own growth.
     data(&mut server.sse("/writes/20000").await, "message").await;
     let before = resident();
     for _ in 0..3 {
@@ -254,7 +254,7 @@ async fn close_during_send_gives_its_error_to_the_sender() {
     let (server, journal, _) = server().await;
     let mut unread = server.raw(&get("/blocked")).await;
     server.wait_for_connections(1).await;
-    // Nothing more fits: the sender waits.
+    // Nothing more fits, so the sender waits.
     let delivered = || server.sse.stats().delivered;
     let mut last = delivered();
     within(async {
@@ -276,7 +276,7 @@ async fn close_during_send_gives_its_error_to_the_sender() {
 }
 
 #[tokio::test]
-async fn a_hook_that_panics_harms_neither_the_other_hooks_nor_the_server() {
+async fn a_panicking_hook_harms_neither_other_hooks_nor_the_server() {
     let (server, journal, _) = server().await;
     let mut client = server.sse("/panicking").await;
     assert_eq!(client.names().await, ["message", "helios:end"]);
@@ -287,7 +287,7 @@ async fn a_hook_that_panics_harms_neither_the_other_hooks_nor_the_server() {
 }
 
 #[tokio::test]
-async fn a_hook_that_never_returns_is_given_up_and_holds_up_no_shutdown() {
+async fn a_hook_that_hangs_times_out_and_delays_no_shutdown() {
     let (app, journal) = app();
     let app = app
         .provide(Gate::default())
@@ -295,7 +295,7 @@ async fn a_hook_that_never_returns_is_given_up_and_holds_up_no_shutdown() {
     let server = TestServer::start(app).await;
     let mut client = server.sse("/endless").await;
     assert_eq!(client.names().await, ["message", "helios:end"]);
-    // The outer controller's hook has its turn when the inner one is given up.
+    // The outer controller's hook runs after the inner one has timed out.
     journal.wait_for("closed: completed").await;
     server.stop().await.unwrap();
 }
@@ -334,7 +334,7 @@ async fn a_publisher_inside_an_sse_handler_does_not_deadlock() {
 }
 
 #[tokio::test]
-async fn a_producer_that_watches_closing_has_the_last_word_at_a_shutdown() {
+async fn a_producer_that_watches_closing_sends_a_last_event() {
     let (server, journal, _) = server().await;
     let mut client = server.sse("/last-word").await;
     assert_eq!(client.next().await.unwrap().data, "working");
@@ -347,11 +347,11 @@ async fn a_producer_that_watches_closing_has_the_last_word_at_a_shutdown() {
     assert_eq!(journal.notes(), ["closed: shutdown"]);
 }
 
-/// As many as can be, up to this number, on a machine that limits open files.
+/// The number of streams. A machine that limits open files has fewer.
 const MANY: usize = 5_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shutdown_with_five_thousand_open_streams_ends_all_and_runs_every_close_hook() {
+async fn a_shutdown_of_five_thousand_streams_runs_all_close_hooks() {
     let (app, journal) = app();
     let server = TestServer::start(app.provide(Gate::default())).await;
     let many = streams_within_the_limit_of_files();
@@ -359,13 +359,13 @@ async fn shutdown_with_five_thousand_open_streams_ends_all_and_runs_every_close_
     for _ in 0..many {
         clients.push(server.raw(&get("/idle")).await);
     }
-    // These never read: their sockets are full when the end comes.
+    // These never read, so their sockets are full at the shutdown.
     let mut unread = Vec::new();
     for _ in 0..5 {
         unread.push(server.raw(&get("/blocked")).await);
     }
     server.wait_for_connections(many + unread.len()).await;
-    // Who does not read changes nothing for the others.
+    // A client that does not read changes nothing for the others.
     server.sse.publish("idle", "to all").await.unwrap();
     let stopped = tokio::spawn(server.stop());
     let mut reached = 0;
@@ -377,7 +377,7 @@ async fn shutdown_with_five_thousand_open_streams_ends_all_and_runs_every_close_
     }
     stopped.await.unwrap().unwrap();
     assert_eq!((reached, retries.len()), (many, many));
-    // From 3 s to half as much again, in milliseconds: there are fewer of them than clients.
+    // From 3 s to half as much again. There are fewer milliseconds than clients.
     assert!(retries.iter().all(|retry| (3_000..=4_500).contains(retry)));
     let different: HashSet<_> = retries.into_iter().collect();
     assert!(different.len() > many / 10, "{} values", different.len());
@@ -389,7 +389,7 @@ fn told_retry(text: &str) -> Option<u64> {
     told.lines().next()?.parse().ok()
 }
 
-/// A stream takes two files here: the client's socket and the server's. Some are left to the other tests.
+/// A stream takes two files here, the client's socket and the server's. Some are left to the other tests.
 fn streams_within_the_limit_of_files() -> usize {
     const SPARE: usize = 400;
     let files = open_files(2 * MANY + SPARE);
@@ -400,7 +400,7 @@ fn streams_within_the_limit_of_files() -> usize {
     streams
 }
 
-/// Raises the limit of open files to `wanted`, or as far as it goes. What it is then.
+/// Raises the limit of open files to `wanted`, or as far as possible, and returns it.
 #[cfg(unix)]
 fn open_files(wanted: usize) -> usize {
     use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};

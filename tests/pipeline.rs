@@ -1,4 +1,4 @@
-//! Guards, interceptors and filters: their order, what each may change, and that streams pass through them too.
+//! Guards, interceptors and filters: their order, what each may change, and that they also apply to streams.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -47,7 +47,7 @@ noting! {
     MethodGuard MethodInterceptor "method",
 }
 
-/// Answers from memory, without calling anything inside of it.
+/// Responds from memory, without calling the handler.
 #[derive(Injectable)]
 struct Cached;
 
@@ -92,7 +92,7 @@ impl Filter for StockFilter {
     }
 }
 
-/// Every error that no filter further in has answered.
+/// Handles every error that no inner filter has handled.
 #[derive(Injectable)]
 struct LastFilter;
 
@@ -164,7 +164,7 @@ fn app() -> (TestApp, Journal) {
 }
 
 #[tokio::test]
-async fn the_order_is_guards_then_interceptors_then_the_handler_outer_to_inner_and_back() {
+async fn guards_interceptors_and_the_handler_run_outer_to_inner() {
     let (app, journal) = app();
     let response = app.get("/api/shop/7").await;
     assert_eq!(response.json::<serde_json::Value>(), json!({ "inner": 7 }));
@@ -185,7 +185,7 @@ async fn the_order_is_guards_then_interceptors_then_the_handler_outer_to_inner_a
 }
 
 #[tokio::test]
-async fn a_guard_s_refusal_ends_the_way_in_and_filters_see_it() {
+async fn a_guards_refusal_skips_the_handler_and_reaches_filters() {
     let (app, journal) = app();
     let response = app
         .get("/api/shop/7")
@@ -211,7 +211,7 @@ async fn an_interceptor_may_change_the_response_or_answer_itself() {
 }
 
 #[tokio::test]
-async fn errors_pass_the_interceptors_and_end_at_the_first_filter_that_knows_them() {
+async fn errors_pass_the_interceptors_to_the_first_matching_filter() {
     let (app, journal) = app();
     let stock = app.post("/api/shop/buy").await;
     assert_eq!(
@@ -247,7 +247,7 @@ async fn streams_pass_through_all_of_it_before_their_head_leaves() {
 }
 
 #[tokio::test]
-async fn an_error_format_knows_the_request_and_nothing_of_a_server_error() {
+async fn an_error_format_sees_the_request_but_no_internals() {
     let app = TestApp::builder(Failing)
         .configure(|app| {
             app.error_format(|error| {
@@ -286,7 +286,7 @@ impl FailingRoutes {
 struct Failing;
 
 #[tokio::test]
-async fn the_whole_app_s_error_format_can_be_changed_in_one_place() {
+async fn the_apps_error_format_can_be_changed_in_one_place() {
     let app = TestApp::builder(App)
         .provide(Journal::default())
         .configure(|app| {

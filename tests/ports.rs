@@ -1,4 +1,4 @@
-//! The examples of five other systems, ported: what a client on a socket gets, byte for byte.
+//! The ported examples of five other systems: the bytes that a client on a socket gets.
 #![allow(clippy::unwrap_used)]
 
 mod ports {
@@ -10,10 +10,10 @@ mod ports {
 
     use support::SseClient;
 
-    /// What a finished stream ends with.
+    /// The end of a finished stream.
     const END: &str = "event: helios:end\nid: helios:end\ndata: \n\n";
 
-    /// All that comes until the stream ends, while its time flies.
+    /// Returns everything up to the end of the stream, on a paused clock.
     async fn whole(client: &mut SseClient) -> String {
         tokio::time::pause();
         while client.read().await.is_some() {}
@@ -21,7 +21,7 @@ mod ports {
         client.text()
     }
 
-    /// What comes up to the blank line behind the given number of events, while time flies.
+    /// Returns everything up to the blank line after this number of events, on a paused clock.
     async fn first(events: usize, client: &mut SseClient) -> String {
         let end = |text: &str| Some(text.match_indices("\n\n").nth(events - 1)?.0 + 2);
         tokio::time::pause();

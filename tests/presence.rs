@@ -1,4 +1,4 @@
-//! Presence: who is in a topic, on one server and on several, and what the topic is told of it.
+//! Presence: who is in a topic, on one server and on several, and which events the topic gets about it.
 #![allow(clippy::unwrap_used)]
 
 mod presence {

@@ -1,4 +1,4 @@
-//! A peer that neither reads nor sends is cut, on every protocol, and one that is merely slow is not.
+//! A peer that neither reads nor sends is cut, in every protocol. One that is merely slow is not.
 #![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -26,13 +26,13 @@ use tokio::sync::mpsc;
 use tower::layer::layer_fn;
 use tower::service_fn;
 
-/// Short, since the tests wait for it, but longer than a client on a busy machine is kept from reading.
+/// Short, because the tests wait for it, but longer than a busy machine keeps a client from reading.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// More than a client takes unread and the kernel's buffers hold together.
+/// More than a client accepts unread and the kernel's buffers hold together.
 const LARGE: usize = 16 << 20;
 
-/// Notes when it is dropped.
+/// Records when it is dropped.
 struct Noted(Journal, &'static str);
 
 impl Drop for Noted {
@@ -59,7 +59,7 @@ impl hyper::body::Body for Flood {
     }
 }
 
-/// A large text whose memory is noted when it is freed.
+/// A large text, which records when its memory is freed.
 struct Text {
     text: Vec<u8>,
     _noted: Noted,
@@ -147,7 +147,7 @@ async fn mounted(journal: Journal, request: Request<Body>) -> Result<Response, I
     Ok(([("content-type", "text/event-stream")], body).into_response())
 }
 
-/// A TCP listener that tells when the server has let go of a socket.
+/// A TCP listener that records when the server closes a socket.
 struct Noting(TcpListener, Journal);
 
 struct Socket {
@@ -208,7 +208,7 @@ impl Server {
         Self::start_with(STUCK_AFTER, |app| app).await
     }
 
-    /// It runs until the test's runtime ends.
+    /// Starts a server that runs until the end of the test's runtime.
     async fn start_with(stuck_after: Duration, change: impl FnOnce(Helios) -> Helios) -> Self {
         let journal = Journal::default();
         let service = {
@@ -228,7 +228,7 @@ impl Server {
         Self { addr, sse, journal }
     }
 
-    /// An HTTP/1.1 client whose socket takes little.
+    /// Opens an HTTP/1.1 client whose socket buffers little.
     async fn http1(&self, request: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -237,7 +237,7 @@ impl Server {
         socket
     }
 
-    /// An HTTP/2 client that opens each stream's window no further than this ahead of what is read.
+    /// Opens an HTTP/2 client whose window is at most this far ahead of what is read.
     async fn http2(&self, window: u32) -> SendRequest<Body> {
         let io = TokioIo::new(TcpStream::connect(self.addr).await.unwrap());
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -269,7 +269,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")
 }
 
-/// A body of which a first piece comes, and then nothing.
+/// A body that sends a first chunk, and then nothing.
 struct Stopped(Option<Bytes>);
 
 impl hyper::body::Body for Stopped {
@@ -287,7 +287,7 @@ impl hyper::body::Body for Stopped {
     }
 }
 
-/// Reads what still comes, and tells whether the body broke off.
+/// Reads the rest, and returns whether the body broke off.
 async fn broke_off(mut body: Incoming) -> bool {
     within(async {
         while let Some(frame) = body.frame().await {
@@ -323,7 +323,7 @@ async fn an_unread_http2_stream_frees_its_seat_and_its_source() {
 }
 
 #[tokio::test]
-async fn an_unread_http2_answer_is_reset_and_its_connection_lives_on() {
+async fn an_unread_http2_response_is_reset_alone() {
     for path in ["/site/large", "/site/endless", "/m/flood"] {
         let server = Server::start().await;
         let mut client = server.http2(1_000).await;
@@ -365,8 +365,8 @@ async fn an_unread_http1_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn an_unread_http1_stream_of_the_hub_is_closed_as_slow_and_counted_once() {
-    // The second is the last of its connection, since its request came in chunks.
+async fn an_unread_http1_stream_is_closed_as_slow_once() {
+    // The second one ends its connection, because its request is chunked.
     let chunked =
         "GET /site/flood HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     for request in [&*get("/site/flood"), chunked] {
@@ -380,8 +380,8 @@ async fn an_unread_http1_stream_of_the_hub_is_closed_as_slow_and_counted_once() 
     }
 }
 
-/// The client reads all the time, at some 80 KiB a second. What the kernel would hold for it would last for longer than the
-/// deadline, and its windows open in steps of 64 KiB. Other kernels cannot be told to hold less.
+/// The client reads all the time, at about 80 KiB a second. By default the kernel would hold more than it can read
+/// before the deadline, and its windows open in steps of 64 KiB. Other kernels cannot be made to hold less.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_steadily_is_not_cut() {
@@ -396,7 +396,7 @@ async fn a_client_that_reads_slowly_but_steadily_is_not_cut() {
             read += count;
             sleep(Duration::from_millis(50)).await;
         }
-        // What the kernel holds for the client can be read behind a cut, so the server is asked.
+        // A client can still read what the kernel holds after a cut, so this asks the server instead.
         let closed = server.journal.count("the socket is closed");
         assert_eq!(closed, 0, "{path}");
         socket

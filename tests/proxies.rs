@@ -1,6 +1,6 @@
-//! Streams through the proxies that people have: nginx, HAProxy and Caddy, as Debian packages them.
+//! Streams through common proxies: nginx, HAProxy and Caddy, as Debian packages them.
 //!
-//! The configurations are those of the guide's chapter on deployment.
+//! The configurations are those in the guide's chapter on deployment.
 #![allow(clippy::unwrap_used)]
 
 mod proxies {

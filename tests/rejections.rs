@@ -1,4 +1,4 @@
-//! Every kind of value that a handler can ask for, and how each is refused: the status, and the `errors` of the problem.
+//! Every kind of handler argument and its refusals: the status, and the `errors` of the problem.
 #![allow(clippy::unwrap_used)]
 
 use garde::Validate;
@@ -199,7 +199,7 @@ fn app() -> TestApp {
     TestApp::start(App).unwrap()
 }
 
-/// The status, and the problem's `errors`; a detail is always there.
+/// Returns the status and the problem's `errors`. There must always be a detail.
 async fn refused(request: TestRequest) -> (u16, Value) {
     let response = request.await;
     assert_eq!(
@@ -251,7 +251,7 @@ async fn a_value_is_whatever_serde_reads_from_a_text() {
     }
 }
 
-/// Path, part, name, what is expected (if it is not a library's word), what is echoed.
+/// Path, part, name, what is expected (unless a library words it), and what is echoed.
 type RefusedValue = (
     &'static str,
     &'static str,
@@ -287,7 +287,7 @@ const REFUSED_VALUES: &[RefusedValue] = &[
 ];
 
 #[tokio::test]
-async fn a_value_of_the_path_or_query_that_does_not_fit_is_named_and_echoed() {
+async fn a_bad_path_or_query_value_is_named_and_echoed() {
     let app = app();
     for &(path, part, name, expected, got) in REFUSED_VALUES {
         let (status, errors) = refused(app.get(&format!("/values/{path}"))).await;
@@ -313,7 +313,7 @@ async fn a_value_of_the_path_or_query_that_does_not_fit_is_named_and_echoed() {
 }
 
 #[tokio::test]
-async fn a_header_or_cookie_that_does_not_fit_is_named_and_never_echoed() {
+async fn a_bad_header_or_cookie_is_named_and_never_echoed() {
     let app = app();
     let table = [
         (
@@ -367,7 +367,7 @@ const LARGE_PART: &str =
 /// Over the limit.
 const LARGE: &str = r#"{"lines":[{"count":1},{"count":2},{"count":3}]}"#;
 
-/// Path, content type, body, status, the part and the name that are told.
+/// Path, content type, body, status, and the reported part and name.
 type RefusedBody = (
     &'static str,
     &'static str,
@@ -402,7 +402,7 @@ const REFUSED_BODIES: &[RefusedBody] = &[
 ];
 
 #[tokio::test]
-async fn a_body_is_refused_with_the_status_that_says_why_and_with_the_path_to_the_fault() {
+async fn a_bad_body_gets_its_status_and_the_faults_path() {
     let app = app();
     for &(path, kind, body, expected, fault) in REFUSED_BODIES {
         let request = app.post(&format!("/values/{path}"));
@@ -428,7 +428,7 @@ async fn a_body_is_refused_with_the_status_that_says_why_and_with_the_path_to_th
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+async fn all_faults_of_a_request_are_reported_at_once() {
     let request = app()
         .request(Method::POST, "/values/all/x?sort=sideways")
         .header("x-value", "secret")

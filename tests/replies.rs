@@ -1,4 +1,4 @@
-//! What a handler answers with, and the status, headers and cookies that it sets beside it.
+//! The responses of handlers, and the status, headers and cookies that handlers set.
 #![allow(clippy::unwrap_used)]
 
 mod replies {

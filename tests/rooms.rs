@@ -1,4 +1,4 @@
-//! Rooms over a real socket: topics, resume, resets, slow clients, limits and the end of a connection's time.
+//! Rooms over a real socket: topics, resume, resets, slow clients, limits and connection age.
 #![allow(clippy::unwrap_used)]
 
 mod rooms {

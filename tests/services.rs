@@ -26,7 +26,7 @@ impl Pool {
     }
 }
 
-/// Sync hooks, with and without a result; a stop that fails keeps nobody else from stopping.
+/// Sync hooks, with and without a result. A stop that fails does not prevent other services from stopping.
 #[derive(Injectable)]
 #[inject(on_start = Self::warm_up, on_stop = flush)]
 struct Cache {
@@ -50,7 +50,7 @@ struct Catalog {
     cache: Arc<Cache>,
 }
 
-/// Only one of both.
+/// Only a stop hook.
 #[derive(Injectable)]
 #[inject(on_stop = report)]
 struct Meter<T: Send + Sync + 'static> {
@@ -68,7 +68,7 @@ impl<T: Send + Sync + 'static> Meter<T> {
 
 #[derive(Injectable)]
 struct Shop {
-    // First, so that the order of the fields is not the order of the start.
+    // First, so that the order of the fields differs from the order of the start.
     catalog: Arc<Catalog>,
     pool: Arc<Pool>,
     _meter: Arc<Meter<u8>>,
@@ -102,7 +102,7 @@ async fn services_start_dependencies_first_and_stop_in_reverse() {
     );
 }
 
-/// Cannot start.
+/// Fails to start.
 #[derive(Injectable)]
 #[inject(on_start = connect, on_stop = close)]
 struct Broker {
@@ -141,7 +141,7 @@ impl Orders {
 struct Broken;
 
 #[tokio::test]
-async fn a_service_that_cannot_start_is_named_and_what_had_started_stops() {
+async fn a_failed_start_is_named_and_started_services_stop() {
     let journal = Journal::default();
     let app = Helios::new(Broken).provide(journal.clone());
     let server = TestServer::start(app).await;
@@ -156,7 +156,7 @@ async fn a_service_that_cannot_start_is_named_and_what_had_started_stops() {
 
 struct Audit;
 
-/// Its connection hook asks for what is not there.
+/// Its connection hook requires a parameter that does not exist.
 #[derive(Injectable)]
 struct Watch;
 

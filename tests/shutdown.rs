@@ -1,4 +1,4 @@
-//! How a server ends: signals to a process of its own, and what cannot end by itself.
+//! How a server ends: by signals to a process of its own, and with work that never ends by itself.
 #![allow(clippy::unwrap_used)]
 
 use std::future::pending;
@@ -48,7 +48,7 @@ impl Endless {
 struct App;
 
 #[tokio::test]
-async fn handlers_close_hooks_and_services_that_never_end_are_given_up_at_the_deadline() {
+async fn work_that_never_ends_is_abandoned_at_the_deadline() {
     let journal = Journal::default();
     let app = Helios::new(App).provide(journal.clone());
     let server = TestServer::start(app.drain_deadline(Duration::from_millis(300))).await;
@@ -68,7 +68,7 @@ mod shutdown {
     mod unix_socket;
 }
 
-/// Signals go to a whole process, so the server of these tests is this program again.
+/// Signals affect a whole process, so the server of these tests is another process of this program.
 #[cfg(unix)]
 mod signals {
     use std::os::unix::process::ExitStatusExt;
@@ -103,13 +103,13 @@ mod signals {
     const SERVE: &str = "SERVE_UNTIL_A_SIGNAL";
     const OWN_SHUTDOWN: &str = "WITH_A_SHUTDOWN_OF_ITS_OWN";
 
-    /// Not a test, but the server of the others, in a process that they start.
+    /// Not a test, but the server for the others, in a process of its own.
     #[tokio::test]
     async fn server() {
         if std::env::var_os(SERVE).is_none() {
             return;
         }
-        // Longer than any test waits: only what a signal does can end it.
+        // Longer than any test waits, so that only a signal can end it.
         let app = Helios::new(Site).drain_deadline(Duration::from_secs(3600));
         let app = match std::env::var_os(OWN_SHUTDOWN) {
             Some(_) => app.shutdown_on(pending()),
@@ -145,7 +145,7 @@ mod signals {
             process
         }
 
-        /// What follows this on the first line that has it.
+        /// Returns the rest of the first line with this text.
         async fn line(&mut self, start: &str) -> String {
             loop {
                 let line = within(self.lines.next_line()).await.unwrap().unwrap();
@@ -168,7 +168,7 @@ mod signals {
             assert!(status.unwrap().success());
         }
 
-        /// Until the first signal has done its work.
+        /// Waits until the first signal has taken effect.
         async fn wait_until_it_drains(&self) {
             within(async {
                 while TcpStream::connect(self.addr).await.is_ok() {
@@ -211,7 +211,7 @@ mod signals {
     }
 
     #[tokio::test]
-    async fn beside_a_shutdown_of_the_user_s_own_signals_keep_their_usual_effect() {
+    async fn with_an_own_shutdown_signals_keep_their_usual_effect() {
         let mut process = Process::start(&[OWN_SHUTDOWN]).await;
         process.signal("TERM").await;
         assert_eq!(process.end().await.signal(), Some(15));

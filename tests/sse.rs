@@ -1,4 +1,4 @@
-//! Streams over a real socket: the four ways to write one, and the life of a connection from its head to its end.
+//! Streams over a real socket: the four ways to write one, and a connection from its head to its end.
 #![allow(clippy::unwrap_used)]
 
 mod sse {

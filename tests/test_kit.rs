@@ -1,4 +1,4 @@
-//! What a test of an app can rely on.
+//! The guarantees of the kit for testing apps.
 
 use helios::http::Multipart;
 use helios::prelude::*;
@@ -160,7 +160,7 @@ async fn each_client_keeps_its_own_cookies_and_clones_share_them() {
 }
 
 #[tokio::test]
-async fn the_error_of_an_event_that_is_no_such_json_shows_the_event() {
+async fn the_error_for_malformed_event_json_shows_the_event() {
     let app = TestApp::start(Shop).unwrap();
     let price = app.sse("/desk/price").await.next().await.unwrap();
     assert_eq!(price.json::<String>().unwrap(), "dear");

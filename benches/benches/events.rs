@@ -1,4 +1,4 @@
-//! From an event to its bytes, into a topic, and out of it again.
+//! Benches of events: encoding them, publishing them to a topic, and reading them.
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -58,7 +58,7 @@ impl Hub {
         self.runtime.block_on(published).unwrap();
     }
 
-    /// Until all of them wait for an event.
+    /// Reads until every subscriber waits for an event.
     fn read(&mut self) {
         let _entered = self.runtime.enter();
         let mut cx = Context::from_waker(Waker::noop());
@@ -70,7 +70,7 @@ impl Hub {
     }
 }
 
-/// One event to so many waiting subscribers, whose wakers do nothing.
+/// Publishes one event to many waiting subscribers, whose wakers do nothing.
 fn publishing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish to subscribers");
     for count in [0, 1, 100, 1000] {
@@ -86,7 +86,7 @@ fn publishing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// So many events that have gathered at a subscriber's cursor, which waits again afterwards.
+/// Reads events that a subscriber has fallen behind by, until it waits again.
 fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read events");
     for count in [1, 16, 256] {

@@ -1,4 +1,4 @@
-//! A request in process: routing, binding, and the way around them.
+//! Benches of a request in process: routing, binding, and overhead.
 #![allow(clippy::unwrap_used)]
 
 use axum::body::Body;
@@ -76,7 +76,7 @@ fn binding(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Each pass asks for ten routes, spread over all of them.
+/// Requests ten routes in each pass, spread over all of them.
 fn routing(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("route ten requests");

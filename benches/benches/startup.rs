@@ -1,4 +1,4 @@
-//! From an app to a service: tables walked, instances resolved, routes checked.
+//! A bench of start-up: walking the tables, resolving instances, and checking routes.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use helios_benches::routes;

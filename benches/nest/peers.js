@@ -1,5 +1,5 @@
-// What `benches/tests/peers` compares, in NestJS: `node peers.js (fastify|express)`. It tells what becomes of its streams,
-// a word a line, and shuts down when its input ends. Plain JavaScript: the decorators are called by hand.
+// The behaviours that `benches/tests/peers` compares, in NestJS: `node peers.js (fastify|express)`. It prints the fate of its
+// streams, one word a line, and shuts down when its input ends. This is plain JavaScript, so it calls the decorators by hand.
 
 import 'reflect-metadata';
 import { mock } from 'node:test';
@@ -10,7 +10,7 @@ import { serve } from './serve.js';
 const published = new Subject();
 let clockStands = false;
 
-/// The same, which tells when it begins and when it is over.
+/// Returns the same observable, but prints when it begins and when it ends.
 function told(observable) {
   console.log('begun');
   return new Observable((subscriber) => {
@@ -36,7 +36,7 @@ class Shown {
     published.next({ id, data });
   }
 
-  /// Lets time go by. From the first call on, it goes by in no other way.
+  /// Moves the clock forward. After the first call, the clock moves in no other way.
   clock({ millis }) {
     if (!clockStands) {
       mock.timers.enable({ apis: ['setInterval'] });

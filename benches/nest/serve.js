@@ -1,4 +1,4 @@
-// An app of these controllers, on a free port, with the adapter that the command line names: fastify or express.
+// Serves an app of these controllers on a free port. The command line names the adapter, fastify or express.
 
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';

@@ -1,5 +1,5 @@
-// The server of events in NestJS: `node server.js (fastify|express)`. Everyone who asks for /events/{topic} gets what is
-// published to that topic. Plain JavaScript: the decorators are called by hand.
+// The server of events in NestJS: `node server.js (fastify|express)`. Every client of /events/{topic} gets the events that are
+// published to that topic. This is plain JavaScript, so it calls the decorators by hand.
 
 import 'reflect-metadata';
 import { Controller, Param, Sse } from '@nestjs/common';
@@ -25,16 +25,16 @@ Param('topic')(...handler, 0);
 Sse(':topic')(...handler, Object.getOwnPropertyDescriptor(...handler));
 Controller('events')(EventsController);
 
-/// As `Command::data` writes it.
+/// Returns the same data as `Command::data`.
 function data(size) {
   const now = process.hrtime.bigint() + EPOCH;
   return `~${now.toString().padStart(19, '0')}`.padEnd(size, 'x');
 }
 
-/// Nanoseconds since 1970 at which the monotonic clock began.
+/// The start of the monotonic clock, in nanoseconds since 1970.
 const EPOCH = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)) - process.hrtime.bigint();
 
-/// As `Command` writes it: events, topics, size.
+/// The length of an encoded `Command`: events, topics, size.
 const COMMAND_BYTES = 12;
 
 function publish(command) {

@@ -1,7 +1,7 @@
-//! Helios beside an older revision of itself: `cargo xtask bench --against REVISION SCENARIO..`.
+//! Compares Helios with an older revision of itself: `cargo xtask bench --against REVISION SCENARIO..`.
 //!
-//! Only the server differs. The load is this build's for both, and each pair of runs goes the other way round than the
-//! last one, so that a machine which grows busier favours neither.
+//! Only the server differs. Both get the load of this build. Each pair of runs has the opposite order of the last one,
+//! so that a machine that becomes busier favours neither.
 
 use helios_benches::Error;
 
@@ -12,19 +12,20 @@ use crate::report::{digits, median};
 use crate::scenarios::{Metric, Scenario};
 use crate::subjects;
 
-/// How `cargo xtask` says so; the revision's name and the folder of its programs come next.
+/// The argument by which `cargo xtask` starts this comparison. The revision's name and the folder of its programs
+/// follow.
 pub(crate) const AGAINST: &str = "against";
 
-/// An even number: each of the two goes first as often as the other.
+/// The number of pairs. It is even, so that each of the two goes first equally often.
 const PAIRS: usize = 10;
 
-/// A ratio that still passes for noise.
+/// A ratio below 1 that may still be noise.
 const BOUND: f64 = 0.97;
 
-/// A smaller figure counts as this, as nothing has a ratio to 0.
+/// The floor for figures, since a ratio to 0 is not defined.
 const LEAST: f64 = 1e-4;
 
-/// What is asked for.
+/// The options of a comparison.
 struct Options {
     scenarios: Vec<&'static Scenario>,
     pairs: usize,
@@ -59,13 +60,13 @@ fn number<T: std::str::FromStr>(text: Option<&&str>) -> Result<T, Error> {
     number.ok_or_else(|| USAGE.into())
 }
 
-/// An older build, and what to call it.
+/// An older build and its name.
 struct Before<'a> {
     revision: &'a str,
     build: Build,
 }
 
-/// One figure of a subject, of each pair.
+/// The pairs of one figure of a subject.
 struct Pairs {
     what: String,
     metric: Metric,
@@ -74,7 +75,7 @@ struct Pairs {
 }
 
 impl Pairs {
-    /// Above 1 is better now.
+    /// Returns the ratios. A ratio above 1 means that the new build is better.
     fn ratios(&self) -> Vec<f64> {
         let ratio = |(before, now): (&f64, &f64)| {
             let (before, now) = (at_least(*before), at_least(*now));
@@ -87,16 +88,16 @@ impl Pairs {
     }
 }
 
-/// Not `max`, for which what is not a number is small.
+/// Raises a figure to the floor, but keeps NaN, which `max` would replace.
 fn at_least(figure: f64) -> f64 {
     if figure < LEAST { LEAST } else { figure }
 }
 
-/// Compares the scenarios, and prints a line for each figure.
+/// Compares the scenarios and prints a line for each figure.
 ///
 /// # Errors
 ///
-/// If one is worse, or cannot be measured.
+/// Returns an error if a figure is worse or cannot be measured.
 pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     let [revision, folder, args @ ..] = args else {
         return Err(USAGE.into());
@@ -132,7 +133,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     }
 }
 
-/// The subjects of Helios, or an error if there are none.
+/// Returns the subjects of Helios, or an error if there are none.
 fn of_helios(scenario: &Scenario) -> Result<Vec<&'static str>, Error> {
     let subjects = scenario.subjects.iter().copied();
     let subjects: Vec<_> = subjects.filter(|name| subjects::is_helios(name)).collect();
@@ -146,7 +147,7 @@ fn of_helios(scenario: &Scenario) -> Result<Vec<&'static str>, Error> {
     }
 }
 
-/// Runs both builds, pair by pair.
+/// Measures both builds, pair by pair.
 fn compare(
     scenario: &Scenario,
     subject: &str,
@@ -193,7 +194,8 @@ fn compare(
     Ok(figures.map(figure).collect())
 }
 
-/// Bytes that are allocated, if both builds count them: counting is slow, so only where memory is compared.
+/// Returns how to measure memory. Only if memory is compared and both builds can count do they count allocated bytes,
+/// because counting is slow.
 fn memory(scenario: &Scenario, before: &Build) -> Memory {
     match scenario.metric == Metric::Memory && before.counts_live_bytes() {
         true => Memory::Live,
@@ -285,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_a_ratio_and_what_is_no_number_has_none() {
+    fn no_ratio_to_nothing_or_to_what_is_no_number() {
         assert_eq!(pairs(Metric::Cost, &[0.0], &[0.0]).ratios(), [1.0]);
         assert!(pairs(Metric::Cost, &[1.0], &[0.0]).ratios()[0].is_finite());
         assert!(pairs(Metric::Cost, &[1.0], &[f64::NAN]).ratios()[0].is_nan());
     }
 
     #[test]
-    fn a_line_says_what_was_how_it_is_and_how_sure_that_is() {
+    fn a_line_gives_the_figures_the_ratio_and_its_interval() {
         let figure = pairs(Metric::Rate, &[1000.0, 1000.0], &[900.0, 900.0]);
         let interval = Interval::of(&figure.ratios()).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How a server that is measured tells that it is ready.
+//! How a measured server reports that it is ready.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use helios::http::Listener;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Prints where a server listens, and how many microseconds it took to start.
+/// Prints the address of a server, and how many microseconds it took to start.
 pub fn announce(address: SocketAddr, startup: Duration) {
     println!("{address} {}", startup.as_micros());
 }
 
-/// A listener that tells when it is first used: then the server is ready.
+/// A listener that reports its first use, at which the server is ready.
 pub struct Announced {
     listener: TcpListener,
     started: Instant,
@@ -21,11 +21,11 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// Binds a free port; start-up is measured from now on.
+    /// Binds a free port and starts to measure the start-up.
     ///
     /// # Errors
     ///
-    /// If no port can be bound.
+    /// Returns an error if no port can be bound.
     pub async fn bind() -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(("127.0.0.1", 0)).await?,

@@ -1,6 +1,6 @@
-//! What is measured: a subject, as one build of this package has it.
+//! A subject to measure, from one build of this package.
 //!
-//! An older build is started by a newer one, so this is how it is spoken to, and no revision may change it:
+//! A newer build starts an older one, so no revision may change this interface:
 //!
 //! ```text
 //! helios-benches run SUBJECT    prints its figure, or, if it is a server, `ADDRESS MICROSECONDS` when it is ready, and then
@@ -12,16 +12,16 @@
 use std::io;
 use std::path::PathBuf;
 
-/// What runs every subject.
+/// The program that runs every subject.
 const ALL: &str = "helios-benches";
 
-/// What counts the allocations of servers.
+/// The program that counts the allocations of servers.
 const ALLOCATIONS: &str = "allocations";
 
-/// What counts the bytes that are allocated: slower, and so a program of its own.
+/// The program that counts allocated bytes. Counting is slow, so it is a program of its own.
 const LIVE: &str = "live";
 
-/// The programs of this package, as one revision builds them.
+/// The programs of this package, as built from one revision.
 pub(crate) struct Build {
     folder: PathBuf,
 }
@@ -32,7 +32,7 @@ impl Build {
         Self { folder }
     }
 
-    /// The one to which this program belongs.
+    /// Returns the build that this program belongs to.
     pub(crate) fn own() -> io::Result<Self> {
         let mut folder = std::env::current_exe()?;
         folder.pop();
@@ -44,16 +44,16 @@ impl Build {
     }
 }
 
-/// How the memory of a server is told.
+/// How to measure the memory of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
-    /// The kernel knows what is resident.
+    /// By its resident memory, from the kernel.
     Resident,
-    /// The server counts what it has allocated and not freed yet.
+    /// By the server's own count of bytes allocated and not freed.
     Live,
 }
 
-/// A subject, in one build.
+/// A subject, from one build.
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'a> {
     pub(crate) subject: &'a str,
@@ -62,7 +62,7 @@ pub(crate) struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// The program that runs it.
+    /// Returns the program that runs the subject.
     pub(crate) fn program(&self) -> PathBuf {
         self.build.folder.join(match self.memory {
             Memory::Resident => ALL,
@@ -70,7 +70,7 @@ impl Candidate<'_> {
         })
     }
 
-    /// The program that counts its allocations.
+    /// Returns the program that counts its allocations.
     pub(crate) fn allocations(&self) -> PathBuf {
         self.build.folder.join(ALLOCATIONS)
     }

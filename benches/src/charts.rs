@@ -1,4 +1,4 @@
-//! Outcomes as SVG.
+//! Charts of outcomes, as SVG.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::report::{Outcome, Row, digits};
 use crate::scenarios::{Kind, SCENARIOS};
 
-/// Pixels.
+/// In pixels.
 const WIDTH: u32 = 900;
 const LINES_HEIGHT: u32 = 420;
 const BAR: u32 = 18;
@@ -23,10 +23,10 @@ const NAMES: u32 = 190;
 
 const FONT: &str = "sans-serif";
 
-/// Kept at the ends of a text.
+/// The space before and after a text.
 const SPACE: &str = "\u{a0}\u{a0}";
 
-/// Told apart by the colour-blind too.
+/// Colours that the colour-blind can tell apart too.
 const COLOURS: [RGBColor; 3] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -36,7 +36,7 @@ const COLOURS: [RGBColor; 3] = [
 type Label = Text<'static, (f64, f64), String>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws an outcome into a folder, if its kind is drawn; gives the file's name.
+/// Draws an outcome into a folder, if its kind has a chart, and returns the file's name.
 pub(crate) fn draw(outcome: &Outcome, folder: &Path) -> Result<Option<String>, Error> {
     let scenario = SCENARIOS.iter().find(|one| one.name == outcome.name);
     let name = format!("{}.svg", outcome.name);
@@ -49,7 +49,7 @@ pub(crate) fn draw(outcome: &Outcome, folder: &Path) -> Result<Option<String>, E
     Ok(Some(name))
 }
 
-/// A group of bars for each subject, with one for each of the figures drawn.
+/// Draws a group of bars for each subject, with one bar for each of the figures drawn.
 fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
     let rows = &outcome.subjects;
     let bars = u32::try_from(rows.len() * (drawn + 1))?;
@@ -69,7 +69,7 @@ fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
         .x_desc(outcome.figures[..drawn].join(", "))
         .label_style((FONT, TEXT))
         .draw()?;
-    // From the top down; between two groups there is room for one bar.
+    // From the top down, with room for one bar between two groups.
     let groups = rows.iter().enumerate().map(|(place, row)| {
         let top = ((rows.len() - place) * (drawn + 1)) as f64 - 0.5;
         (row, top)
@@ -88,7 +88,7 @@ fn bars(outcome: &Outcome, drawn: usize, file: &Path) -> Result<(), Error> {
     }
 }
 
-/// Bars that end at these values, with their upper edges at these heights.
+/// Draws bars that end at these values, with their upper edges at these heights.
 fn draw_bars<'a, 'b: 'a>(
     chart: &mut ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
     ends: impl Iterator<Item = (f64, f64)> + Clone,
@@ -106,7 +106,7 @@ fn draw_bars<'a, 'b: 'a>(
     Ok(())
 }
 
-/// A line for each subject.
+/// Draws a line for each subject.
 fn lines(outcome: &Outcome, axis: &str, points: &[u32], file: &Path) -> Result<(), Error> {
     let area = canvas(file, LINES_HEIGHT)?;
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
@@ -157,13 +157,13 @@ fn builder<'a, 'b>(area: &'a Area<'b>, outcome: &Outcome) -> ChartBuilder<'a, 'b
     builder
 }
 
-/// A text on this side of a point.
+/// Returns a text on one side of a point.
 fn text(at: (f64, f64), text: &str, anchor: HPos) -> Label {
     let style = TextStyle::from((FONT, TEXT - 2)).pos(Pos::new(anchor, VPos::Center));
     Text::new(format!("{SPACE}{text}{SPACE}"), at, style)
 }
 
-/// What the lines or bars are.
+/// Draws the legend of the lines or bars.
 fn legend<'a, 'b: 'a, C: CoordTranslate>(
     chart: &mut ChartContext<'a, SVGBackend<'b>, C>,
     position: SeriesLabelPosition,
@@ -178,7 +178,7 @@ fn legend<'a, 'b: 'a, C: CoordTranslate>(
     Ok(())
 }
 
-/// With a comma between thousands.
+/// Formats a number with a comma between thousands.
 fn grouped(value: f64) -> String {
     if value.fract() != 0.0 && value < 100.0 {
         return digits(value);

@@ -1,4 +1,4 @@
-//! A subject in a process of its own: started on the measured core, and what the system knows of it.
+//! A subject in a process of its own, started on the measured core, and what the system reports about it.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,20 +15,20 @@ use crate::candidate::{Candidate, Memory};
 use crate::nchan::{self, Nchan};
 use crate::{compile, nest, subjects};
 
-/// How this program is told to be a child.
+/// The argument that makes this program a child.
 pub(crate) const RUN: &str = "run";
 
-/// A running subject; it is ended when this is dropped.
+/// A running subject. It ends when this is dropped.
 pub(crate) struct Running {
     child: Child,
     publisher: Publisher,
-    /// Where it says how many bytes it has allocated, if it counts them.
+    /// The output on which the server reports how many bytes it has allocated, if it counts them.
     live: Option<BufReader<ChildStdout>>,
-    /// What it said when it was ready.
+    /// The line that it printed when it was ready.
     pub(crate) line: String,
 }
 
-/// How a server is told to publish.
+/// How a server learns what to publish.
 enum Publisher {
     Pipe(ChildStdin),
     Http(Nchan),
@@ -38,7 +38,7 @@ enum Publisher {
 ///
 /// # Errors
 ///
-/// It cannot be measured here.
+/// Returns an error if the subject cannot be measured here.
 pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
     match (subject, nest::adapter(subject)) {
         (nchan::SUBJECT, _) => nchan::check(),
@@ -90,7 +90,7 @@ impl Running {
         }
     }
 
-    /// Tells a server of events to publish some.
+    /// Makes a server of events publish.
     pub(crate) fn publish(&mut self, publish: Publish) -> io::Result<()> {
         match &mut self.publisher {
             Publisher::Pipe(commands) => commands.write_all(&publish.to_bytes()),
@@ -98,7 +98,7 @@ impl Running {
         }
     }
 
-    /// The bytes of memory that it occupies, or has allocated, if it counts them.
+    /// Returns its resident memory in bytes, or the bytes that it has allocated if it counts them.
     pub(crate) fn memory(&mut self) -> Result<u64, Error> {
         let process = i32::try_from(self.child.id())?;
         let Some(live) = &mut self.live else {
@@ -110,7 +110,7 @@ impl Running {
         Ok(line.trim().parse()?)
     }
 
-    /// The processor time that it has used so far.
+    /// Returns the processor time that it has used so far.
     pub(crate) fn cpu(&self) -> Result<Duration, Error> {
         Ok(cores::cpu_of(self.child.id())?)
     }

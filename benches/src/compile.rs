@@ -1,4 +1,5 @@
-//! What an app of 50 controllers costs to build, and each of them: `benches/apps`, written out and built beside this program.
+//! The cost of building an app of 50 controllers, and of each controller. The apps in `benches/apps` are templates,
+//! written out and built beside this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ struct App {
     manifest: &'static str,
     main: &'static str,
     controller: &'static str,
-    /// What the main file makes of a controller's module.
+    /// The line of the main file for a controller's module.
     mounted: &'static str,
 }
 
@@ -69,12 +70,12 @@ impl App {
     }
 }
 
-/// Whether a subject is an app.
+/// Returns whether a subject is an app.
 pub(crate) fn is_app(subject: &str) -> bool {
     App::find(subject).is_ok()
 }
 
-/// Writes an app, and builds it once with all that it depends on; what a release build of either size makes is kept.
+/// Writes an app, and builds it once with all its dependencies. Keeps the release builds of both sizes.
 pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
     let (app, folder) = (App::find(subject)?, folder()?);
     APPS.iter().try_for_each(|app| app.write(&folder, MANY))?;
@@ -93,8 +94,9 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
     cargo(&["build", "--package", subject])
 }
 
-/// Processor seconds to build it from nothing but its dependencies, those that each controller adds, and those to build
-/// it when a handler was changed; MiB of the stripped release build, and KiB that each controller adds.
+/// Measures the builds of an app. Returns the processor seconds for a build when only the dependencies are there, for
+/// each controller, and for a build after a change to one handler. Then the MiB of the stripped release build, and the
+/// KiB for each controller.
 pub(crate) fn cost(subject: &str) -> Result<Vec<f64>, Error> {
     let (app, folder) = (App::find(subject)?, folder()?);
     let small = clean_build(app, FEW)?;
@@ -118,7 +120,7 @@ fn clean_build(app: &App, controllers: usize) -> Result<f64, Error> {
     timed(&["build", "--package", app.name])
 }
 
-/// Keeps the release build without its symbols.
+/// Stores the release build without its symbols.
 fn strip(app: &App, controllers: usize) -> Result<(), Error> {
     let binary = folder()?.join("target/release").join(app.name);
     let mut strip = Command::new("strip");
@@ -133,12 +135,13 @@ fn stripped(app: &App, controllers: usize) -> Result<PathBuf, Error> {
     Ok(folder()?.join(format!("{}-{controllers}", app.name)))
 }
 
-/// KiB of the stripped release build.
+/// Returns the KiB of the stripped release build.
 fn size(app: &App, controllers: usize) -> Result<f64, Error> {
     Ok(fs::metadata(stripped(app, controllers)?)?.len() as f64 / 1024.0)
 }
 
-/// The processor seconds of cargo and all that it starts: what else the machine does counts less than on a clock.
+/// Returns the processor seconds of cargo and its child processes. Other load on the machine affects these less than
+/// the elapsed time.
 fn timed(args: &[&str]) -> Result<f64, Error> {
     let before = cpu_of_children()?;
     cargo(args)?;
@@ -151,7 +154,7 @@ fn cpu_of_children() -> Result<f64, Error> {
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// Runs cargo, for so long at most.
+/// Runs cargo with a time limit.
 fn cargo(args: &[&str]) -> Result<(), Error> {
     const SECONDS: &str = "1200";
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

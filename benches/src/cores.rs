@@ -1,4 +1,4 @@
-//! What is measured runs on one core, and what measures it on another.
+//! Keeps the subject of a measurement on one core, and the program that measures it on another.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ const OWN_CORE: &str = "1";
 ///
 /// # Errors
 ///
-/// `taskset` is missing, or there is no other core.
+/// Returns an error if `taskset` is missing or there is no other core.
 pub fn keep_off_the_measured_core() -> io::Result<()> {
     let own = std::process::id().to_string();
     let mut taskset = Command::new("taskset");
@@ -29,13 +29,13 @@ pub fn keep_off_the_measured_core() -> io::Result<()> {
     }
 }
 
-/// A command that starts a program on the measured core.
+/// Returns a command that starts a program on the measured core.
 #[must_use]
 pub fn on_the_measured_core(program: &Path) -> Command {
     on_cores(MEASURED_CORE, program)
 }
 
-/// A command that starts a program on both cores: what drives it shares one of them.
+/// Returns a command that starts a program on both cores. The program that drives it shares one of them.
 #[must_use]
 pub fn on_both_cores(program: &Path) -> Command {
     on_cores(&format!("{MEASURED_CORE},{OWN_CORE}"), program)
@@ -47,22 +47,23 @@ fn on_cores(cores: &str, program: &Path) -> Command {
     command
 }
 
-/// The processor time that a process has used so far: what `/proc/PID/stat` has, but in nanoseconds instead of ticks.
+/// Returns the processor time that a process has used so far. `/proc/PID/stat` has it too, but in ticks instead of
+/// nanoseconds.
 ///
 /// # Errors
 ///
-/// The process is gone.
+/// Returns an error if the process does not exist any more.
 pub fn cpu_of(process: u32) -> io::Result<Duration> {
     let process = i32::try_from(process).map_err(io::Error::other)?;
     let clock = clock_getcpuclockid(Pid::from_raw(process))?;
     Ok(clock.now()?.into())
 }
 
-/// The processor time that this program has used so far.
+/// Returns the processor time that this program has used so far.
 ///
 /// # Errors
 ///
-/// As of [`cpu_of`].
+/// See [`cpu_of`].
 pub fn own_cpu() -> io::Result<Duration> {
     cpu_of(std::process::id())
 }

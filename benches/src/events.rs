@@ -1,4 +1,4 @@
-//! What is measured of servers of events.
+//! The measurements of servers of events.
 
 use std::process::Command;
 use std::thread::sleep;
@@ -16,7 +16,7 @@ use crate::subjects;
 const TOPIC: &str = "/events/t0";
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Bytes of data in each event, where nothing else is said.
+/// Bytes of data in each event, by default.
 const SIZE: u32 = 64;
 
 /// A server and its readers.
@@ -44,19 +44,19 @@ impl Pair {
     fn with_readers(candidate: Candidate<'_>, count: usize) -> Result<Self, Error> {
         let mut pair = Self::start(candidate)?;
         pair.readers.open(TOPIC, count)?;
-        // What a server says first is read before anything is measured.
+        // The first bytes of each stream are not part of the measurement.
         pair.readers.read_for(WARM_UP)?;
         Ok(pair)
     }
 
-    /// Publishes, and waits until each of so many readers has got it all.
+    /// Publishes, and waits until each of the readers has received everything.
     fn round(&mut self, publish: Publish, readers: usize) -> Result<(), Error> {
         self.server.publish(publish)?;
         self.expected += u64::from(publish.events) * readers as u64;
         self.readers.wait_for(self.expected)
     }
 
-    /// Rounds without a pause, for so long.
+    /// Runs rounds without a pause for this time.
     fn rounds(&mut self, time: Duration, publish: Publish, readers: usize) -> Result<(), Error> {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -65,14 +65,14 @@ impl Pair {
         Ok(())
     }
 
-    /// What events cost, when a round begins as soon as each reader has what was published in the last one: nobody falls
-    /// behind.
+    /// Measures the cost of events when a round begins as soon as each reader has everything of the last one, so that
+    /// no reader falls behind.
     fn cost(&mut self, publish: Publish, readers: usize) -> Result<Cost, Error> {
         self.rounds(WARM_UP, publish, readers)?;
         self.cost_of(|pair| pair.rounds(window(), publish, readers))
     }
 
-    /// What the events cost that are received meanwhile.
+    /// Measures the cost of the events received during `run`.
     fn cost_of(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<Cost, Error> {
         let (received, server) = (self.readers.received, self.server.cpu()?);
         let start = Instant::now();
@@ -84,7 +84,7 @@ impl Pair {
         })
     }
 
-    /// Publishes so often, whether or not the readers keep up.
+    /// Publishes at this rate, whether or not the readers keep up.
     fn publish_at(&mut self, rate: u32, time: Duration) -> Result<(), Error> {
         let (start, pause) = (Instant::now(), Duration::from_secs(1) / rate);
         let mut next = start;
@@ -100,7 +100,7 @@ impl Pair {
     }
 }
 
-/// What was spent on so many events.
+/// The cost of a number of events.
 struct Cost {
     events: f64,
     server: Duration,
@@ -108,7 +108,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// Of the server's processor time, for each event.
+    /// Returns the microseconds of the server's processor time for each event.
     fn micros(&self) -> f64 {
         self.server.as_secs_f64() * 1e6 / self.events
     }
@@ -118,7 +118,7 @@ impl Cost {
     }
 }
 
-/// How long rates are measured. `BENCH_WINDOW_MS` makes it longer, for a look with a profiler.
+/// Returns how long rates are measured. `BENCH_WINDOW_MS` makes it longer, for use with a profiler.
 fn window() -> Duration {
     let millis = std::env::var("BENCH_WINDOW_MS").ok();
     let millis = millis.and_then(|millis| millis.parse().ok());
@@ -133,7 +133,7 @@ fn command(events: u32) -> Publish {
     }
 }
 
-/// Events received for each second of the server's processor time, and of time.
+/// Measures events received per second of the server's processor time, and per second.
 pub(crate) fn fan_out(
     candidate: Candidate<'_>,
     readers: usize,
@@ -147,7 +147,7 @@ pub(crate) fn fan_out(
     ])
 }
 
-/// Microseconds of the server's processor time for an event, with so many readers of one topic.
+/// Measures the microseconds of the server's processor time for an event, by the number of readers of one topic.
 pub(crate) fn by_subscribers(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::start(candidate)?;
     let mut open = 0;
@@ -161,7 +161,7 @@ pub(crate) fn by_subscribers(candidate: Candidate<'_>, points: &[u32]) -> Result
     points.iter().map(cost).collect()
 }
 
-/// The same, with 10,000 readers of so many topics in all, to each of which one event is published in a round.
+/// Measures the same with 10,000 readers, by the number of topics. Each round publishes one event to each topic.
 pub(crate) fn by_topics(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: u32 = 10_000;
     let cost = |topics: &u32| {
@@ -179,7 +179,7 @@ pub(crate) fn by_topics(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<
     points.iter().map(cost).collect()
 }
 
-/// The same, with 100 readers of events of this size.
+/// Measures the same with 100 readers, by the size of events.
 pub(crate) fn by_size(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: usize = 100;
     let mut pair = Pair::with_readers(candidate, READERS)?;
@@ -193,7 +193,7 @@ pub(crate) fn by_size(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f6
     points.iter().map(cost).collect()
 }
 
-/// The same, with 100 readers of so many events a second.
+/// Measures the same with 100 readers, by the number of events a second.
 pub(crate) fn by_rate(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f64>, Error> {
     const READERS: usize = 100;
     let mut pair = Pair::with_readers(candidate, READERS)?;
@@ -205,7 +205,8 @@ pub(crate) fn by_rate(candidate: Candidate<'_>, points: &[u32]) -> Result<Vec<f6
     points.iter().map(cost).collect()
 }
 
-/// Milliseconds from publish to receipt, at 20 events a second: of 99 in 100 events, half, and 999 in 1,000.
+/// Measures the milliseconds from publish to receipt, at 20 events a second. Returns the 99th percentile, the median,
+/// and the 99.9th percentile.
 pub(crate) fn latency(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>, Error> {
     const PAUSE: Duration = Duration::from_millis(50);
     const EVENTS: usize = 40;
@@ -228,7 +229,7 @@ pub(crate) fn latency(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f6
     Ok(vec![quantile(0.99), quantile(0.5), quantile(0.999)])
 }
 
-/// Events of one generator that never waits, for each second of the server's processor time.
+/// Measures the events of one generator that never waits, per second of the server's processor time.
 pub(crate) fn flat_out(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::start(candidate)?;
     pair.readers.open("/events/flat-out", 1)?;
@@ -237,7 +238,7 @@ pub(crate) fn flat_out(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     Ok(vec![cost.per_cpu_second()])
 }
 
-/// KiB of memory for each connection that waits for an event.
+/// Measures the KiB of memory for each connection that waits for an event.
 pub(crate) fn idle(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::start(candidate)?;
     let before = pair.server.memory()?;
@@ -247,7 +248,8 @@ pub(crate) fn idle(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>,
     Ok(vec![grown / 1024.0 / readers as f64])
 }
 
-/// Microseconds of the server's processor time for a connection that comes, gets its first bytes, and goes.
+/// Measures the microseconds of the server's processor time for a connection that opens, gets its first bytes, and
+/// closes.
 pub(crate) fn set_up(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     const BATCHES: usize = 60;
     const BATCH: usize = 100;
@@ -264,7 +266,7 @@ pub(crate) fn set_up(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     Ok(vec![cpu.as_secs_f64() * 1e6 / (BATCHES * BATCH) as f64])
 }
 
-/// Clients for each second of the server's processor time, which all come back at once and resume.
+/// Measures how many clients can resume per second of the server's processor time, when all come back at once.
 pub(crate) fn resume(
     candidate: Candidate<'_>,
     clients: usize,
@@ -277,7 +279,8 @@ pub(crate) fn resume(
     let cpu = pair.server.cpu()?;
     let resume = format!("last-event-id: {last}\r\n");
     let targets = vec![TOPIC.to_owned(); BATCH];
-    // In batches, as fast as the server takes them: more would overflow its backlog, and wait for a second SYN.
+    // In batches, as fast as the server accepts them. More at once would overflow its accept queue, and then wait for a
+    // second SYN.
     for _ in 0..clients / BATCH {
         pair.readers.connect(BATCH)?;
         pair.readers.ask(&targets, &resume)?;
@@ -289,7 +292,7 @@ pub(crate) fn resume(
     Ok(vec![clients as f64 / cpu.as_secs_f64()])
 }
 
-/// What the program that counts them says.
+/// Runs the program that counts allocations, and returns its figure.
 pub(crate) fn allocations(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     let mut counting = Command::new(candidate.allocations());
     let said = counting.arg(candidate.subject).output()?;
@@ -299,7 +302,7 @@ pub(crate) fn allocations(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     }
 }
 
-/// The id in what a stream said first; anything, if it said none.
+/// Returns the first id on a stream, or any id if there was none.
 fn position(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     let id = said.lines().find_map(|line| line.strip_prefix("id: "));

@@ -1,4 +1,4 @@
-//! `GET /hello/{id}`, answered with JSON: the same in Helios, in axum, and by hand on hyper.
+//! `GET /hello/{id}`, which returns JSON: the same in Helios, in axum, and by hand on hyper.
 
 use std::convert::Infallible;
 
@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-/// What all of them answer.
+/// The response of each of them.
 #[derive(Serialize)]
 struct Hello {
     id: u64,
@@ -40,22 +40,22 @@ impl Greeter {
 #[server(controllers = [Greeter])]
 struct App;
 
-/// With a controller.
+/// Returns the app in Helios, with a controller.
 pub fn helios() -> Helios {
     Helios::new(App)
 }
 
-/// With an extractor.
+/// Returns the app in axum, with an extractor.
 pub fn axum() -> axum::Router {
     let greet = async |Path(id): Path<u64>| axum::Json(Hello::to(id));
     axum::Router::new().route("/hello/{id}", get(greet))
 }
 
-/// With nothing but hyper.
+/// Handles a request with nothing but hyper.
 ///
 /// # Errors
 ///
-/// None.
+/// Never returns an error.
 pub async fn hyper(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let id = match *request.method() {
         Method::GET => request.uri().path().strip_prefix("/hello/"),

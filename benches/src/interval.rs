@@ -1,4 +1,4 @@
-//! What is known of a ratio that was measured several times.
+//! The confidence interval of a ratio that was measured several times.
 
 use helios_benches::Error;
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -7,7 +7,7 @@ use statrs::statistics::Statistics;
 /// How often the interval contains the true ratio.
 const CONFIDENCE: f64 = 0.95;
 
-/// A ratio, and what it may be.
+/// The mean of a ratio, and its interval.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Interval {
     pub(crate) low: f64,
@@ -15,23 +15,24 @@ pub(crate) struct Interval {
     pub(crate) high: f64,
 }
 
-/// What an interval says of a bound.
+/// How an interval compares with a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// All of it reaches the bound.
     NotWorse,
-    /// None of it does.
+    /// None of it reaches the bound.
     Worse,
-    /// The bound is within: more rounds may tell.
+    /// The bound is within the interval. More rounds may decide.
     Unclear,
 }
 
 impl Interval {
-    /// The geometric mean, with Student's interval of the logarithms: of those a half is as far from 1 as a double.
+    /// Returns the geometric mean, with Student's interval of the logarithms. In logarithms, a half is as far from 1 as
+    /// a double.
     ///
     /// # Errors
     ///
-    /// If there are fewer than two, or one is not a positive number.
+    /// Returns an error if there are fewer than two ratios, or if one is not a positive number.
     pub(crate) fn of(ratios: &[f64]) -> Result<Self, Error> {
         let logs: Vec<_> = ratios.iter().map(|ratio| ratio.ln()).collect();
         if logs.len() < 2 || !logs.iter().all(|log| log.is_finite()) {
@@ -69,8 +70,8 @@ mod tests {
         (one / other - 1.0).abs() < 1e-6
     }
 
-    /// The logarithms are 1 to 5: a mean of 3, a deviation of `sqrt(2.5)`, and 2.776445 of Student's table for 4 degrees
-    /// of freedom.
+    /// The logarithms are 1 to 5. They have a mean of 3 and a deviation of `sqrt(2.5)`, and Student's table gives
+    /// 2.776445 for 4 degrees of freedom.
     #[test]
     fn a_known_series_has_its_known_interval() {
         let ratios: Vec<_> = (1..=5).map(|log| f64::from(log).exp()).collect();
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_interval_of_one_ratio_or_of_what_is_none() {
+    fn no_interval_of_one_ratio_or_of_a_nonsensical_one() {
         for ratios in [
             &[1.0][..],
             &[],

@@ -1,4 +1,4 @@
-//! What the programs here share: the apps that are measured, who reads their events, and the cores on which that is done.
+//! Code that the programs here share: the apps to measure, readers of their events, and the cores for both.
 
 pub mod announced;
 pub mod cores;
@@ -8,5 +8,5 @@ pub mod reader;
 pub mod routes;
 pub mod sse;
 
-/// Whatever went wrong.
+/// Any error of these programs.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! A load of HTTP/1.1 requests: keep-alive connections, each with one request under way.
+//! A load of HTTP/1.1 requests over keep-alive connections, with one request at a time on each.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use helios_benches::Error;
 /// More than any response here.
 const BUFFER_BYTES: usize = 4096;
 
-/// Connections that ask for the same target as fast as they are answered, until this is dropped.
+/// Connections that request the same target as fast as they get responses, until this is dropped.
 pub(crate) struct Load {
     answered: Arc<AtomicU64>,
     connections: JoinSet<Error>,
@@ -36,7 +36,7 @@ impl Load {
         load
     }
 
-    /// The number of answers so far; an error if a connection failed.
+    /// Returns the number of responses so far, or an error if a connection has failed.
     pub(crate) fn answered(&mut self) -> Result<u64, Error> {
         match self.connections.try_join_next() {
             None => Ok(self.answered.load(Ordering::Relaxed)),
@@ -45,7 +45,7 @@ impl Load {
     }
 }
 
-/// Asks until something is wrong.
+/// Sends requests until one fails.
 async fn ask(server: SocketAddr, request: &str, answered: &AtomicU64) -> Error {
     let asked = async {
         let mut stream = TcpStream::connect(server).await?;
@@ -63,7 +63,7 @@ async fn ask(server: SocketAddr, request: &str, answered: &AtomicU64) -> Error {
     }
 }
 
-/// Reads to the end of an answer, which must be a 200.
+/// Reads one whole response, which must be a 200.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), Error> {
     let mut filled = 0;
     loop {
@@ -81,7 +81,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), Er
     }
 }
 
-/// The length of an answer with head and body, once its head is complete.
+/// Returns the length of a response with head and body, once its head is complete.
 fn length(answer: &[u8]) -> Result<Option<usize>, Error> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
@@ -89,13 +89,13 @@ fn length(answer: &[u8]) -> Result<Option<usize>, Error> {
     let head = std::str::from_utf8(&answer[..end])?;
     let mut lines = head.split("\r\n");
     if !lines.next().is_some_and(|line| line.contains(" 200 ")) {
-        return Err(format!("not a 200: {head}").into());
+        return Err(format!("the response is not a 200: {head}").into());
     }
     let fields = lines.filter_map(|line| line.split_once(':'));
     let body = fields
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .find_map(|(_, value)| value.trim().parse::<usize>().ok())
-        .ok_or("an answer without its length")?;
+        .ok_or("the response has no content-length")?;
     Ok(Some(end + 4 + body))
 }
 

@@ -1,5 +1,5 @@
-//! The log by itself, beside the store under it with the same options, and beside a file that is written to: what is published at
-//! the same time, what is published alone, and how long it takes to open.
+//! Measures the log by itself, beside its store with the same options and beside a plain file: many events at the same
+//! time, lone events, and opening.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -18,40 +18,41 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-/// What the names of its scenarios begin with.
+/// The prefix of its scenarios' names.
 pub(crate) const GROUP: &str = "log";
 
-/// What an event carries, in bytes.
+/// The bytes of data in an event.
 pub(crate) const SIZE: usize = 256;
 
-/// Publishers, each of which waits for its answer. The others write as many events together.
+/// The number of publishers, each of which waits for its response. The store and the file write this many events
+/// together.
 pub(crate) const TOGETHER: u64 = 64;
 
-/// How long rates are measured, behind half as long to warm up.
+/// How long rates are measured, after a warm-up of half that time.
 pub(crate) const WINDOW: Duration = Duration::from_secs(2);
 
-/// A lone event comes this often, for so long that each second's sync is met a few times.
+/// The pause between lone events. There are enough of them to meet the sync of each second a few times.
 const PAUSE: Duration = Duration::from_millis(2);
 const LONE: usize = 2_000;
 
-/// Events of a log that is opened.
+/// The number of events in a log to be opened.
 const MANY: u64 = 1_000_000;
 
-/// Nothing is forgotten: the others do not forget either.
+/// Forgets nothing, since the store and the file do not forget either.
 const EVERYTHING: HistoryLimits = HistoryLimits {
     events: usize::MAX,
     age: Duration::from_secs(365 * 24 * 60 * 60),
 };
 
-/// What is written to.
+/// A store of events to measure.
 trait Target: Sized {
     fn open(folder: &Path, sync: Durability) -> Result<Self, Error>;
 
-    /// Writes as many events as are published at the same time, and syncs them if that is wanted.
+    /// Writes as many events as are published at the same time, and syncs them if required.
     fn write(&mut self, from: u64, events: u64) -> Result<(), Error>;
 }
 
-/// The store under the log, as the log opens it.
+/// The store under the log, opened as the log opens it.
 struct Store {
     database: Database,
     rows: Keyspace,
@@ -116,7 +117,7 @@ impl Target for Plain {
     }
 }
 
-/// Beside this program, where a disk is: elsewhere there may be none under a folder for a while.
+/// Returns a folder beside this program, which is on a disk. A folder elsewhere may be in memory.
 pub(crate) fn folder() -> Result<TempDir, Error> {
     let program = std::env::current_exe()?;
     let folder = program.parent().ok_or("a program without a folder")?;
@@ -138,7 +139,7 @@ async fn publish(log: &Log) -> Result<(), Error> {
     Ok(())
 }
 
-/// Publishes for so long, or so many events, from as many tasks as are in flight. Gives how many there were.
+/// Publishes from all tasks until the time or the number of events is reached. Returns how many events there were.
 async fn publish_together(log: &Arc<Log>, time: Duration, most: u64) -> Result<u64, Error> {
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
@@ -160,7 +161,7 @@ async fn publish_together(log: &Arc<Log>, time: Duration, most: u64) -> Result<u
     Ok(all)
 }
 
-/// Events a second through the log.
+/// Measures events a second through the log.
 pub(crate) fn log_together(runtime: &Runtime, sync: Durability) -> Result<(), Error> {
     let folder = folder()?;
     runtime.block_on(async {
@@ -191,7 +192,7 @@ fn together<T: Target>(sync: Durability) -> Result<(), Error> {
     tell_rate(write_for(WINDOW)?, began, cpu)
 }
 
-/// Prints how many events there were a second, and a second of processor time.
+/// Prints the events per second, and per second of processor time.
 pub(crate) fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<(), Error> {
     let (time, cpu) = (began.elapsed(), own_cpu()? - cpu);
     let rate = |time: Duration| events as f64 / time.as_secs_f64();
@@ -199,17 +200,17 @@ pub(crate) fn tell_rate(events: u64, began: Instant, cpu: Duration) -> Result<()
     Ok(())
 }
 
-/// Events a second through the store.
+/// Measures events a second through the store.
 pub(crate) fn store_together(sync: Durability) -> Result<(), Error> {
     together::<Store>(sync)
 }
 
-/// Events a second into a file.
+/// Measures events a second into a file.
 pub(crate) fn file_together(sync: Durability) -> Result<(), Error> {
     together::<Plain>(sync)
 }
 
-/// Prints how many milliseconds 99 of 100 took at most, half, and the longest.
+/// Prints the 99th percentile, the median and the maximum, in milliseconds.
 fn tell(mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |part: f64| {
@@ -220,7 +221,7 @@ fn tell(mut times: Vec<Duration>) {
     println!("{} {} {}", at(0.99), at(0.5), at(1.0));
 }
 
-/// Lone events, one every few milliseconds.
+/// Measures lone events, one every few milliseconds.
 pub(crate) async fn lone(
     mut publish: impl AsyncFnMut(u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -261,15 +262,15 @@ fn millis_since(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1e3
 }
 
-/// How the process that has written a log is told where.
+/// The subject that writes a log, and the variable that names its folder.
 pub(crate) const WRITES: &str = "log-writes";
 
-/// Milliseconds to open a log that was closed, and one whose process was killed.
+/// Measures the milliseconds to open a log that was closed, and one whose process was killed.
 pub(crate) fn log_open(runtime: &Runtime) -> Result<(), Error> {
     let folder = folder()?;
     let mut writer = std::process::Command::new(std::env::current_exe()?);
     writer.args([crate::child::RUN, WRITES]);
-    // It kills itself.
+    // The process kills itself, so its status is ignored.
     writer.env(WRITES, folder.path()).status()?;
     let opened = || {
         runtime.block_on(async {
@@ -285,7 +286,7 @@ pub(crate) fn log_open(runtime: &Runtime) -> Result<(), Error> {
     Ok(())
 }
 
-/// Publishes many events, and ends without a word.
+/// Publishes many events, and kills its own process.
 pub(crate) fn log_writes(runtime: &Runtime) -> Result<(), Error> {
     let folder = std::env::var_os(WRITES).ok_or("no folder")?;
     runtime.block_on(async {
@@ -295,7 +296,7 @@ pub(crate) fn log_writes(runtime: &Runtime) -> Result<(), Error> {
     std::process::abort();
 }
 
-/// Milliseconds to open the store with as many rows.
+/// Measures the milliseconds to open the store with as many rows.
 pub(crate) fn store_open() -> Result<(), Error> {
     let folder = folder()?;
     let mut store = Store::open(folder.path(), Durability::Os)?;

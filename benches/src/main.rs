@@ -1,8 +1,8 @@
-//! Helios beside its peers: `cargo xtask bench`.
+//! Compares Helios with its peers: `cargo xtask bench`.
 //!
-//! Each figure is taken from a child process of this program, pinned to one core, while the program itself drives it
-//! from another. The subjects of a scenario take turns, round by round, so that what else the machine does meets all
-//! of them alike.
+//! A child process of this program runs on one core, and gives each figure, while the program drives it from another
+//! core. The subjects of a scenario take turns, round by round, so that other load on the machine affects all of them
+//! alike.
 //!
 //! ```text
 //! cargo xtask bench                      all scenarios
@@ -41,10 +41,10 @@ use scenarios::{SCENARIOS, Scenario};
 /// Writes the outcome to `docs/bench`.
 const SAVE: &str = "--save";
 
-/// How often each scenario is measured, where nothing else is said.
+/// How often each scenario is measured by default.
 const ROUNDS: usize = 5;
 
-/// What may be asked for by the beginning of its scenarios' names.
+/// Prefixes of scenario names that select a whole group.
 const GROUPS: [&str; 2] = [log::GROUP, redis::GROUP];
 
 const USAGE: &str = "\
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether a scenario is asked for by this name, or by that of its group.
+/// Returns whether this name selects a scenario, alone or with its group.
 fn is_meant(scenario: &Scenario, name: &str) -> bool {
     let rest = scenario.name.strip_prefix(name);
     rest.is_some_and(|rest| rest.is_empty() || (GROUPS.contains(&name) && rest.starts_with('-')))

@@ -1,5 +1,5 @@
-//! nginx with its module nchan, to which is published over HTTP. The requests that publish are few beside the events
-//! that they cause, but nginx pays for them, as nobody else does.
+//! nginx with its module nchan, which publishes over HTTP. There are few publishing requests compared with the events
+//! they cause. But nginx pays for them, and no other server does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,8 +16,8 @@ use helios_benches::sse::Command as Publish;
 
 pub(crate) const SUBJECT: &str = "nchan-sse";
 
-/// One process, which ends with this program's child. `tcp_nodelay` is on by default, but nginx does not set it before a
-/// connection's second request.
+/// A single process, which ends with this program's child. `tcp_nodelay` is on by default, but nginx applies it only
+/// from a connection's second request on.
 const CONFIGURATION: &str = "
 load_module MODULES/ngx_nchan_module.so;
 daemon off;
@@ -49,7 +49,7 @@ http {
 }
 ";
 
-/// Whether nginx and the module are there.
+/// Checks that nginx and the module are installed.
 pub(crate) fn check() -> Result<(), Error> {
     let mut nginx = configured(Command::new("nginx"), free_address()?)?;
     let tested = nginx.arg("-t").output()?;
@@ -74,10 +74,10 @@ pub(crate) fn start() -> Result<(Child, SocketAddr), Error> {
     }
     child.kill()?;
     child.wait()?;
-    Err("nginx does not listen".into())
+    Err("nginx does not accept connections".into())
 }
 
-/// With its files in a folder beside this program.
+/// Writes the configuration and gives nginx a folder beside this program.
 fn configured(mut nginx: Command, address: SocketAddr) -> Result<Command, Error> {
     const FILE: &str = "nginx.conf";
     let directory = std::env::current_exe()?.with_file_name("nchan");
@@ -92,7 +92,7 @@ fn configured(mut nginx: Command, address: SocketAddr) -> Result<Command, Error>
     Ok(nginx)
 }
 
-/// Where this nginx has its modules.
+/// Returns the folder of this nginx' modules.
 fn modules() -> Result<String, Error> {
     let said = Command::new("nginx").arg("-V").output();
     let said = said.map_err(|error| format!("nginx is needed: {error}"))?;
@@ -102,7 +102,7 @@ fn modules() -> Result<String, Error> {
     Ok(path.ok_or("this nginx loads no modules")?.to_owned())
 }
 
-/// A port that nobody uses: nginx cannot be asked which one it chose.
+/// Returns an unused port, because nginx cannot report which one it chose.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
@@ -110,7 +110,7 @@ fn free_address() -> io::Result<SocketAddr> {
 /// A connection to publish over.
 pub(crate) struct Nchan {
     stream: TcpStream,
-    /// Answers that were not read yet: to wait for them would keep the readers waiting.
+    /// Responses that were not read yet. Waiting for them would delay the readers.
     owed: usize,
 }
 
@@ -121,7 +121,7 @@ impl Nchan {
         Ok(Self { stream, owed: 0 })
     }
 
-    /// One request for each event, all of them at once.
+    /// Sends one request for each event, all of them at once.
     pub(crate) fn publish(&mut self, publish: Publish) -> io::Result<()> {
         self.read_answers()?;
         let mut requests = String::new();
@@ -139,7 +139,7 @@ impl Nchan {
         self.stream.write_all(requests.as_bytes())
     }
 
-    /// Until all that are owed have begun. What is left of the last one does not look like a beginning.
+    /// Reads until every outstanding response has begun. The rest of the last one cannot be taken for a beginning.
     fn read_answers(&mut self) -> io::Result<()> {
         let mut answers = Vec::new();
         let mut buffer = [0; 4096];

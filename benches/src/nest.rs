@@ -1,4 +1,4 @@
-//! NestJS on Fastify and on Express: `benches/nest`, installed beside this program when it is first needed.
+//! NestJS on Fastify and on Express. `benches/nest` is installed beside this program on first use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ const SERVER: &str = "server.js";
 const LOCK: &str = "package-lock.json";
 const FILES: [&str; 4] = ["package.json", LOCK, "serve.js", SERVER];
 
-/// What npm writes last.
+/// The file that npm writes last.
 const INSTALLED: &str = "node_modules/.package-lock.json";
 
-/// Which adapter a subject of this kind uses.
+/// Returns the adapter of a subject of this kind.
 pub(crate) fn adapter(subject: &str) -> Option<&str> {
     subject.strip_prefix("nest-")?.strip_suffix("-sse")
 }
@@ -42,7 +42,7 @@ pub(crate) fn install() -> Result<(), Error> {
     }
 }
 
-/// Starts the server on the measured core.
+/// Returns a command that starts the server on the measured core.
 pub(crate) fn server(adapter: &str) -> Result<Command, Error> {
     let mut command = cores::on_the_measured_core(Path::new("node"));
     command.args([SERVER, adapter]).current_dir(directory()?);

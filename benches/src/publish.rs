@@ -1,4 +1,4 @@
-//! Publishing in process, to a topic that nobody reads: what the hub costs, and what a backplane in memory adds.
+//! Publishing in process, to a topic without readers. This is the cost of the hub, and of an in-memory backplane.
 
 use helios::SseHub;
 use helios::prelude::*;
@@ -6,31 +6,31 @@ use helios::testing::backplane::InMemory;
 
 use crate::Error;
 
-/// What an event carries, in bytes.
+/// The bytes of data in an event.
 const SIZE: usize = 256;
 
-/// A hub by itself.
+/// Returns a hub without a backplane.
 #[must_use]
 pub fn alone() -> SseHub {
     SseHub::new()
 }
 
-/// A hub behind a backplane, whose topic is watched, so that each event comes back.
+/// Returns a hub with a backplane. Its topic is watched, so that each event comes back.
 ///
 /// # Errors
 ///
-/// If the backplane does not start.
+/// Returns an error if the backplane does not start.
 pub async fn behind_a_backplane() -> Result<(SseHub, SseStream), Error> {
     let hub = SseHub::behind(InMemory::new(), |_| {}).await?;
     let reader = hub.sse().subscribe(["news"]).await?;
     Ok((hub, reader))
 }
 
-/// Publishes so many events, one after the other.
+/// Publishes `events` events, one after the other.
 ///
 /// # Errors
 ///
-/// If one cannot be published.
+/// Returns an error if one cannot be published.
 pub async fn publish(hub: &SseHub, events: usize) -> Result<(), Error> {
     let text = "x".repeat(SIZE);
     for _ in 0..events {

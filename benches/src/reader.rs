@@ -1,7 +1,7 @@
-//! A load of readers: one thread that reads many streams, and does nothing but count the marks in what it reads.
+//! A load of readers. One thread reads many streams, and only counts the marks in what it reads.
 //!
-//! It does not sleep while it waits, where it has a core of its own. The kernel charges the waking of a reader to who sends,
-//! so a server would pay for it, and the slower it is the more: a slow server lets its readers sleep between two events.
+//! If it has a core of its own, it does not sleep while it waits. The kernel charges the wake-up of a reader to the
+//! sender, so a server would pay for it. A slow server would pay most, since its readers sleep between any two events.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use mio::{Events, Interest, Poll, Token};
 use crate::Error;
 use crate::sse::{MARK, now};
 
-/// How long a server may be silent while something is waited for.
+/// How long a server may be silent while a reader waits for something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So many connections wait for their answers at the same time, or the server's backlog would overflow.
+/// The most connections that wait for responses at the same time. More would overflow the server's accept queue.
 const AT_ONCE: usize = 100;
 
 struct Stream {
@@ -25,10 +25,10 @@ struct Stream {
     head: Option<Vec<u8>>,
 }
 
-/// What readers do while there is nothing to read.
+/// How readers wait when there is nothing to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
-    /// They ask again and again, on a core of their own.
+    /// They poll, on a core of their own.
     Spin,
     /// They leave the core to the server.
     Sleep,
@@ -48,18 +48,18 @@ pub struct Readers {
     pub received: u64,
     /// Bytes read so far, with heads and chunks.
     pub bytes: u64,
-    /// Nanoseconds from publish to receipt, of each event that was read since this was set.
+    /// Nanoseconds from publish to receipt, for each event that was read since this was set.
     pub latencies: Option<Vec<u64>>,
-    /// The body of the stream that was read first, if that is wanted.
+    /// The body of the first stream, if it is to be kept.
     pub first: Vec<u8>,
 }
 
 impl Readers {
-    /// Readers of nothing.
+    /// Creates a set of readers without streams.
     ///
     /// # Errors
     ///
-    /// Of epoll.
+    /// Returns the errors of epoll.
     pub fn new(server: SocketAddr, idle: Idle) -> io::Result<Self> {
         Ok(Self {
             server,
@@ -76,20 +76,20 @@ impl Readers {
         })
     }
 
-    /// Opens so many streams of this target, and waits until all of them are.
+    /// Opens `count` streams of this target, and waits until all are open.
     ///
     /// # Errors
     ///
-    /// If one cannot be opened.
+    /// Returns an error if one cannot be opened.
     pub fn open(&mut self, target: &str, count: usize) -> Result<(), Error> {
         self.open_each(&vec![target.to_owned(); count])
     }
 
-    /// Opens a stream of each target, and waits until all of them are.
+    /// Opens a stream of each target, and waits until all are open.
     ///
     /// # Errors
     ///
-    /// If one cannot be opened.
+    /// Returns an error if one cannot be opened.
     pub fn open_each(&mut self, targets: &[String]) -> Result<(), Error> {
         for batch in targets.chunks(AT_ONCE) {
             self.connect(batch.len())?;
@@ -99,11 +99,11 @@ impl Readers {
         Ok(())
     }
 
-    /// Makes so many connections, and asks for nothing yet.
+    /// Opens `count` connections, without sending requests yet.
     ///
     /// # Errors
     ///
-    /// If one cannot be made.
+    /// Returns an error if one cannot be opened.
     pub fn connect(&mut self, count: usize) -> io::Result<()> {
         for _ in 0..count {
             let tcp = std::net::TcpStream::connect(self.server)?;
@@ -123,7 +123,7 @@ impl Readers {
     ///
     /// # Errors
     ///
-    /// Of the sockets.
+    /// Returns the errors of the sockets.
     pub fn ask(&mut self, targets: &[String], headers: &str) -> io::Result<()> {
         let server = self.server;
         let newest = self.streams.len() - targets.len();
@@ -140,7 +140,7 @@ impl Readers {
     ///
     /// # Errors
     ///
-    /// If the server is silent, ends a stream, or answers with another status than 200.
+    /// Returns an error if the server is silent, ends a stream, or responds with another status than 200.
     pub fn wait_until_open(&mut self) -> Result<(), Error> {
         while self.open < self.streams.len() {
             self.read()?;
@@ -148,11 +148,11 @@ impl Readers {
         Ok(())
     }
 
-    /// Waits until so many events were received in all.
+    /// Waits until `events` events were received in all.
     ///
     /// # Errors
     ///
-    /// As of [`Readers::wait_until_open`], and if there are more.
+    /// Returns the errors of [`Readers::wait_until_open`], and an error if there were more events.
     pub fn wait_for(&mut self, events: u64) -> Result<(), Error> {
         while self.received < events {
             self.read()?;
@@ -163,11 +163,11 @@ impl Readers {
         }
     }
 
-    /// Reads whatever comes in this time.
+    /// Reads everything that arrives within this time.
     ///
     /// # Errors
     ///
-    /// As of [`Readers::wait_until_open`].
+    /// See [`Readers::wait_until_open`].
     pub fn read_for(&mut self, time: Duration) -> Result<(), Error> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -176,7 +176,7 @@ impl Readers {
         Ok(())
     }
 
-    /// Ends all streams.
+    /// Closes all streams.
     pub fn close(&mut self) {
         self.streams.clear();
         self.open = 0;
@@ -193,7 +193,7 @@ impl Readers {
         }
     }
 
-    /// False if there was nothing.
+    /// Reads within this time. Returns false if there was nothing.
     fn read_within(&mut self, time: Duration) -> Result<bool, Error> {
         match self.wait(time) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -221,7 +221,7 @@ impl Readers {
         }
     }
 
-    /// Reads until the socket is empty, as an edge-triggered epoll wants it.
+    /// Reads until the socket is empty, as an edge-triggered epoll requires.
     fn drain(&mut self, place: usize) -> Result<(), Error> {
         loop {
             let read = match self.streams[place].tcp.read(&mut self.buffer) {
@@ -267,12 +267,12 @@ impl Readers {
     }
 }
 
-/// When an event was published, which begins here.
+/// Returns when an event was published. `event` begins at its mark.
 fn time(event: &[u8]) -> Option<u64> {
     std::str::from_utf8(event.get(1..20)?).ok()?.parse().ok()
 }
 
-/// The length of a head, which must be of a 200, once it is complete.
+/// Returns the length of a head, once it is complete. The head must be of a 200.
 fn head_length(bytes: &[u8]) -> Result<Option<usize>, Error> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return Ok(None);
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_ends_at_the_empty_line_and_is_of_a_200() {
+    fn a_head_must_be_complete_and_of_a_200() {
         let answer = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n:\n";
         assert_eq!(head_length(answer).unwrap(), Some(answer.len() - 2));
         assert_eq!(head_length(&answer[..20]).unwrap(), None);

@@ -1,5 +1,6 @@
-//! Redis behind a hub, beside a client that calls the same script by itself: what is published at the same time, in groups and alone,
-//! and how long it takes until the clients of a server that is gone are back at another one.
+//! Measures a hub with Redis, beside a client that calls the same script by itself: many events at the same time,
+//! groups, and lone events. It also measures how long the clients of a server that has ended take to resume at another
+//! one.
 
 use std::future::Future;
 use std::io;
@@ -23,25 +24,25 @@ use tokio::task::JoinSet;
 
 use crate::log::{SIZE, TOGETHER, WINDOW, lone, tell_rate};
 
-/// What the names of its scenarios begin with.
+/// The prefix of its scenarios' names.
 pub(crate) const GROUP: &str = "redis";
 
-/// Groups of [`TOGETHER`] events that are in flight.
+/// How many groups of [`TOGETHER`] events are in flight.
 const GROUPS: u64 = 4;
 
-/// What a hub keeps of a topic by default.
+/// The default limits on a topic's history.
 const LIMITS: HistoryLimits = HistoryLimits {
     events: 4_096,
     age: Duration::from_secs(300),
 };
 
-/// Clients that come back, how many topics there are, how many of them are a client's, and what it has missed of each.
+/// The clients that resume, the topics in all, the topics of each client, and the events missed of each.
 const CLIENTS: usize = 10_000;
 const TOPICS: usize = 1_000;
 const EACH: usize = 10;
 const MISSED: usize = 2;
 
-/// A server that ends with this process, also when that is killed: it waits for the end of a pipe.
+/// A Redis server that ends with this process, even if the process is killed. For that it waits for the end of a pipe.
 pub(crate) struct Server {
     port: u16,
     _waits: Child,
@@ -49,7 +50,7 @@ pub(crate) struct Server {
 
 const UNTIL_THE_END: &str = r#"redis-server "$@" >/dev/null & read _; kill $!"#;
 
-/// Whether there can be one.
+/// Checks that Redis is installed.
 pub(crate) fn check() -> Result<(), Error> {
     let version = Command::new("redis-server").arg("--version").output();
     version
@@ -62,7 +63,7 @@ impl Server {
         check()?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = Command::new("taskset");
-        // Wherever there is room: a server that is measured is not to wait for it.
+        // On either core, so that a measured server does not wait for it.
         command.args(["--cpu-list", "0,1", "sh", "-c", UNTIL_THE_END, "sh"]);
         command.args([
             "--bind",
@@ -98,7 +99,7 @@ impl Server {
         Redis::connect(self.url())
     }
 
-    /// A backplane that is started; one whose node has readers watches the topic, so that all events come back.
+    /// Returns a started backplane. With readers, its node watches the topic, so that all events come back.
     async fn started(&self, has_readers: bool) -> Result<Arc<Redis>, Error> {
         let redis = Arc::new(self.backplane());
         let node = NodeId::new(1).ok_or("no id of a node")?;
@@ -132,7 +133,7 @@ impl Server {
     }
 }
 
-/// Calls the script of the backplane, and looks at nothing.
+/// Calls the script of the backplane and ignores its result.
 #[derive(Clone)]
 struct Raw {
     connection: MultiplexedConnection,
@@ -176,7 +177,7 @@ async fn publish_group(redis: &Redis) -> Result<(), Error> {
     Ok(())
 }
 
-/// Calls for so long from as many tasks. Gives how many calls there were.
+/// Calls from all tasks for this time. Returns the number of calls.
 async fn call_for<F>(
     time: Duration,
     tasks: u64,
@@ -205,7 +206,7 @@ where
     Ok(all)
 }
 
-/// Prints how many events there were a second, each call with so many.
+/// Prints the events a second, for calls that publish `each` events.
 async fn rate<F>(
     tasks: u64,
     each: u64,
@@ -220,7 +221,7 @@ where
     tell_rate(calls * each, began, cpu)
 }
 
-/// Events a second through the backplane, each of which somebody waits for.
+/// Measures events a second through the backplane, with a waiting publisher for each.
 pub(crate) fn together(runtime: &Runtime, has_readers: bool) -> Result<(), Error> {
     let server = Server::start()?;
     runtime.block_on(async {
@@ -245,7 +246,7 @@ pub(crate) fn raw_together(runtime: &Runtime) -> Result<(), Error> {
     })
 }
 
-/// Events a second in groups.
+/// Measures events a second in groups.
 pub(crate) fn in_groups(runtime: &Runtime, has_readers: bool) -> Result<(), Error> {
     let server = Server::start()?;
     runtime.block_on(async {
@@ -270,7 +271,7 @@ pub(crate) fn raw_in_groups(runtime: &Runtime) -> Result<(), Error> {
     })
 }
 
-/// Milliseconds of one event.
+/// Measures the milliseconds of one event.
 pub(crate) fn alone(runtime: &Runtime) -> Result<(), Error> {
     let server = Server::start()?;
     runtime.block_on(async {
@@ -291,7 +292,7 @@ fn topic(n: usize) -> String {
     format!("t{}", n % TOPICS)
 }
 
-/// Publishes so many events to each topic.
+/// Publishes `events` events to each topic.
 async fn publish_to_all(hub: &SseHub, events: usize) -> Result<(), Error> {
     let names: Vec<_> = (0..TOPICS * events).map(topic).collect();
     for names in names.chunks(TOGETHER as usize) {
@@ -303,7 +304,7 @@ async fn publish_to_all(hub: &SseHub, events: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Comes back with an id, and reads what it has missed. Gives how often it was reset.
+/// Resumes with an id, and reads the missed events. Returns how often it was reset.
 async fn come_back(hub: Arc<SseHub>, client: usize, last: String) -> Result<usize, Error> {
     let topics: Vec<_> = (0..EACH).map(|n| topic(client * EACH + n)).collect();
     let stream = hub.sse().subscribe(topics).await?;
@@ -330,7 +331,8 @@ async fn come_back(hub: Arc<SseHub>, client: usize, last: String) -> Result<usiz
     Ok(resets)
 }
 
-/// Seconds until all clients have what they have missed, at another server than before if there are several.
+/// Measures the seconds until all clients have the events they missed. With several servers, each client resumes at
+/// another one than before.
 async fn resume(
     before: SseHub,
     after: impl AsyncFnOnce(SseHub) -> Result<SseHub, Error>,
@@ -338,7 +340,7 @@ async fn resume(
     publish_to_all(&before, 1).await?;
     let last = before
         .sse()
-        .publish("t0", "the last that is seen")
+        .publish("t0", "the last event seen")
         .await?
         .to_string();
     publish_to_all(&before, MISSED).await?;

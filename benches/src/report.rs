@@ -1,4 +1,4 @@
-//! The outcome of a scenario: medians, and what was to be reached.
+//! The outcome of a scenario: medians, and how they compare with its goals.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub(crate) struct Row {
     pub(crate) ranges: Vec<Range>,
 }
 
-/// What became of a goal.
+/// A goal, and the figure that was reached.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Reached {
     what: String,
@@ -75,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// As a section of a Markdown page, with its chart if it has one.
+    /// Formats the outcome as a section of a Markdown page, with its chart if it has one.
     pub(crate) fn markdown(&self, chart: Option<&str>) -> String {
         let Self {
             name,
@@ -101,7 +101,7 @@ impl Outcome {
 }
 
 impl Reached {
-    /// Nothing, if a subject was left out.
+    /// Compares samples with a goal. Returns `None` if a subject was left out.
     fn new(goal: &Goal, samples: &[Samples], names: &[String]) -> Option<Self> {
         let of = |subject: &str| {
             let found = samples.iter().find(|one| one.subject == subject);
@@ -133,7 +133,7 @@ impl Reached {
         })
     }
 
-    /// As a row of a Markdown table.
+    /// Formats the goal as a row of a Markdown table.
     pub(crate) fn row(&self, scenario: &str) -> String {
         let Self {
             what,
@@ -192,7 +192,7 @@ impl fmt::Display for Reached {
     }
 }
 
-/// What became of all goals, as a table.
+/// Formats all goals as a table.
 pub(crate) fn goals(outcomes: &[Outcome]) -> String {
     let mut table = format!("{:<14}{:<62}{:>16}{:>10}\n", "", "goal", "wanted", "median");
     for Outcome { name, goals, .. } in outcomes {
@@ -211,7 +211,7 @@ pub(crate) fn goals(outcomes: &[Outcome]) -> String {
     table
 }
 
-/// One figure of a subject, round by round.
+/// Returns one figure of a subject, for each round.
 fn figures(samples: &Samples, figure: &Figure) -> Vec<f64> {
     let of_a_round = |figures: &Vec<f64>| match *figure {
         Figure::At(place) => figures[place],
@@ -220,14 +220,14 @@ fn figures(samples: &Samples, figure: &Figure) -> Vec<f64> {
     samples.rounds.iter().map(of_a_round).collect()
 }
 
-/// The middle figure; of an even number the upper of the two.
+/// Returns the middle figure, or the upper one of the two in the middle.
 pub(crate) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// With as many digits as say something.
+/// Formats a figure with as many digits as are meaningful.
 pub(crate) fn digits(value: f64) -> String {
     match value {
         large if large >= 100.0 => format!("{large:.0}"),

@@ -1,4 +1,4 @@
-//! What is kept of a run: `docs/bench/results.json`, and a page for people.
+//! The saved results: `docs/bench/results.json`, and a page for people.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ topic (it has no keep-alive). `bare-sse` is one loop over sockets, the limit; `h
 #[derive(Serialize, Deserialize)]
 struct Results {
     machine: Machine,
-    /// Days since 1970.
+    /// In days since 1970.
     day: u64,
     scenarios: Vec<Outcome>,
 }
@@ -55,12 +55,12 @@ impl Machine {
     }
 }
 
-/// The kernel's own version, of `6.1.0-18-amd64`.
+/// Returns the kernel's own version, without the suffix of `6.1.0-18-amd64`.
 fn version(release: &str) -> &str {
     release.trim().split('-').next().unwrap_or_default()
 }
 
-/// Puts the outcomes in the place of earlier ones of the same scenarios. What another machine has measured goes.
+/// Saves outcomes over earlier ones of the same scenarios. Drops results of other machines.
 pub(crate) fn save(outcomes: Vec<Outcome>) -> Result<(), Error> {
     let directory = Path::new(DIRECTORY);
     fs::create_dir_all(directory)?;
@@ -81,7 +81,8 @@ pub(crate) fn save(outcomes: Vec<Outcome>) -> Result<(), Error> {
     Ok(())
 }
 
-/// In the order of the scenarios, the newest of each. What is no scenario any more goes.
+/// Returns the newest outcome of each scenario, in the order of the scenarios. Drops outcomes of scenarios that no
+/// longer exist.
 fn merged(mut outcomes: Vec<Outcome>, earlier: Vec<Outcome>) -> Vec<Outcome> {
     outcomes.extend(earlier);
     let newest = |scenario: &Scenario| {
@@ -92,7 +93,7 @@ fn merged(mut outcomes: Vec<Outcome>, earlier: Vec<Outcome>) -> Vec<Outcome> {
     SCENARIOS.iter().filter_map(newest).collect()
 }
 
-/// The goals first, then each scenario with its chart, which is drawn into the folder.
+/// Writes the goals first, then each scenario with its chart, which it draws into the folder.
 fn page(results: &Results, folder: &Path) -> Result<String, Error> {
     let Machine {
         processor,
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_now_takes_the_place_of_what_was_measured_before() {
+    fn new_outcomes_replace_earlier_ones_of_the_same_scenarios() {
         let earlier = outcomes("before", &["build", "hello", "gone", "idle", "latency"]);
         let now = outcomes("now", &["latency", "hello", "startup"]);
         let merged = merged(now, earlier);

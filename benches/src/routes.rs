@@ -1,4 +1,4 @@
-//! An app of as many routes as wanted, in groups of ten.
+//! An app with any number of routes, in groups of ten.
 
 use axum::body::Body;
 use helios::http::HeliosService;
@@ -70,14 +70,14 @@ impl Articles {
 #[server(prefix = "api")]
 struct App;
 
-/// An app of this many routes, rounded down to whole groups.
+/// Returns an app with this many routes, rounded down to whole groups.
 pub fn app(routes: usize) -> Helios {
     groups(routes).fold(Helios::new(App), |app, prefix| {
         app.module(Module::new(prefix).controller::<Articles>())
     })
 }
 
-/// One target for each route of [`app`].
+/// Returns one target for each route of [`app`].
 #[must_use]
 pub fn targets(routes: usize) -> Vec<Uri> {
     let paths = |prefix: String| PATHS.map(|path| format!("/api/{prefix}{path}"));
@@ -85,11 +85,12 @@ pub fn targets(routes: usize) -> Vec<Uri> {
     texts.filter_map(|text| text.parse().ok()).collect()
 }
 
-/// Asks for each of the targets once, in process. OPTIONS is answered by the router: nothing else is measured with it.
+/// Requests each of the targets once, in process. The router itself responds to OPTIONS, so with it nothing else is
+/// measured.
 ///
 /// # Panics
 ///
-/// When a target is not routed.
+/// Panics if a target is not routed.
 pub async fn walk(service: &mut HeliosService, method: &Method, targets: &[Uri]) {
     for target in targets {
         let mut request = Request::new(Body::empty());

@@ -1,17 +1,17 @@
-//! Interleaves the subjects of a scenario.
+//! Runs the subjects of a scenario in turns.
 
 use crate::candidate::{Build, Candidate, Memory};
 use crate::child;
 use crate::scenarios::Scenario;
 use helios_benches::Error;
 
-/// The figures of one subject, of each round.
+/// The figures of one subject, for each round.
 pub(crate) struct Samples {
     pub(crate) subject: &'static str,
     pub(crate) rounds: Vec<Vec<f64>>,
 }
 
-/// Measures each subject as often; those that cannot be measured here are left out.
+/// Measures each subject equally often. Leaves out subjects that cannot be measured here.
 pub(crate) fn run(scenario: &Scenario, rounds: usize) -> Result<Vec<Samples>, Error> {
     let build = Build::own()?;
     let mut samples = subjects(scenario);
@@ -25,7 +25,7 @@ pub(crate) fn run(scenario: &Scenario, rounds: usize) -> Result<Vec<Samples>, Er
             });
             rounds.push(figures.map_err(|error| format!("{subject}: {error}"))?);
         }
-        // Every other round goes the other way, or a machine that grows busier would favour the first.
+        // Every other round goes backwards. Otherwise a machine that becomes busier would favour the first.
         samples.reverse();
     }
     samples.sort_by_key(|sample| scenario.subjects.iter().position(|s| *s == sample.subject));

@@ -1,4 +1,4 @@
-//! What is done with the subjects, and what Helios must reach.
+//! The scenarios: how the subjects are measured, and the goals for Helios.
 
 use std::time::Duration;
 
@@ -15,30 +15,30 @@ use helios_benches::Error;
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What is measured, in a sentence.
+    /// A sentence that says what is measured.
     pub(crate) title: &'static str,
     pub(crate) subjects: &'static [&'static str],
-    /// How often it is measured at the most: figures that hardly change need no more.
+    /// The most rounds. Figures that hardly change need only a few.
     pub(crate) rounds: usize,
     pub(crate) metric: Metric,
     pub(crate) kind: Kind,
     pub(crate) goals: &'static [Goal],
 }
 
-/// What the figures are of, and so which of them are better.
+/// The kind of figure, which decides whether more or less is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    /// Work in a time: more is better.
+    /// Work in a time. More is better.
     Rate,
-    /// Time, or what else is spent on a piece of work: less is better.
+    /// Time, or another cost of a piece of work. Less is better.
     Cost,
-    /// What a server occupies: less is better.
+    /// The memory of a server. Less is better.
     Memory,
 }
 
 /// How a subject is measured.
 pub(crate) enum Kind {
-    /// Several figures, of which so many are drawn, as bars.
+    /// Several figures, of which the first `drawn` are drawn as bars.
     Figures {
         names: &'static [&'static str],
         drawn: usize,
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What each of the figures is.
+    /// Returns the names of the figures.
     pub(crate) fn figures(&self) -> Vec<String> {
         match self {
             Self::Figures { names, .. } => names.iter().map(ToString::to_string).collect(),
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// What each of the figures is by which one build is compared with another; the first figures are.
+    /// Returns the names of the figures by which builds are compared, which are the first ones.
     pub(crate) fn decisive(&self) -> Vec<String> {
         match self {
             Self::Figures { names, .. } => names[..1].iter().map(ToString::to_string).collect(),
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The figures of one subject.
+    /// Measures the figures of one subject.
     pub(crate) fn measure(&self, candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
         match self {
             Self::Figures { measure, .. } => measure(candidate),
@@ -83,7 +83,7 @@ impl Kind {
     }
 }
 
-/// Holds for the median: of a subject's figure, or of its ratio to another's in the same round.
+/// A goal for the median of a subject's figure, or of its ratio to another subject's in the same round.
 pub(crate) struct Goal {
     pub(crate) subject: &'static str,
     pub(crate) to: Option<&'static str>,
@@ -92,9 +92,9 @@ pub(crate) struct Goal {
 }
 
 pub(crate) enum Figure {
-    /// The one in this place.
+    /// The figure in this place.
     At(usize),
-    /// One, as a multiple of another.
+    /// One figure as a multiple of another.
     Times { of: usize, to: usize },
 }
 
@@ -103,7 +103,7 @@ pub(crate) enum Bound {
     AtMost(f64),
 }
 
-/// A goal for the first figure.
+/// Returns a goal for the first figure.
 const fn figure(subject: &'static str, bound: Bound) -> Goal {
     Goal {
         subject,
@@ -113,7 +113,7 @@ const fn figure(subject: &'static str, bound: Bound) -> Goal {
     }
 }
 
-/// A goal for the ratio of the first figures.
+/// Returns a goal for the ratio of the first figures.
 const fn ratio(subject: &'static str, to: &'static str, bound: Bound) -> Goal {
     Goal {
         to: Some(to),
@@ -560,15 +560,15 @@ fn startup_ms(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     Ok(vec![micros.parse::<f64>()? / 1000.0])
 }
 
-/// The subject's own figures.
+/// Returns the figures that the subject prints itself.
 fn said(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {
     let said = Running::start(candidate)?;
     let figures = said.line.split_whitespace().map(str::parse);
     Ok(figures.collect::<Result<_, _>>()?)
 }
 
-/// Where a server listens, and how many microseconds it took to start.
+/// Returns the address of a server, and how many microseconds it took to start.
 pub(crate) fn ready(server: &Running) -> Result<(&str, &str), Error> {
     let said = server.line.trim().split_once(' ');
-    said.ok_or_else(|| "not the line of a server".into())
+    said.ok_or_else(|| "a server printed an unexpected line".into())
 }

@@ -1,8 +1,7 @@
-//! A server of events: everyone who asks for `/events/{topic}` gets what is published to that topic. The same in
-//! Helios, in its peers, by hand on hyper, and as a bare loop over sockets.
+//! A server of events. Every client of `/events/{topic}` gets the events that are published to that topic. There is one
+//! in Helios, one in each peer, one by hand on hyper, and one that is a bare loop over sockets.
 //!
-//! What to publish comes in through a pipe, one [`Command`] after the other, so that all of them publish the same at the
-//! same time.
+//! Each [`Command`] to publish comes in through a pipe, so that all servers publish the same at the same time.
 
 #[cfg(feature = "peers")]
 pub mod actix;
@@ -17,5 +16,5 @@ pub mod salvo;
 
 pub use command::{Command, MARK, now, topic};
 
-/// What every generator that writes flat out yields: one [`MARK`], and 64 bytes in all.
+/// The item that every generator yields when it never waits: one [`MARK`], and 64 bytes in all.
 pub const FLAT_OUT: &str = "~xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";

@@ -1,5 +1,5 @@
-//! What is measured, by name. Each runs in a child process, and prints one line that says what it found or that it is
-//! ready.
+//! The subjects of measurements, by name. Each runs in a child process and prints one line, with its figures or with
+//! the news that it is ready.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,7 +28,7 @@ struct Subject {
     name: &'static str,
     run: fn(&Runtime) -> Result<(), Error>,
     runtime: Flavour,
-    /// Whether it is there to be compared with Helios.
+    /// Whether it exists only for the comparison with Helios.
     is_peer: bool,
 }
 
@@ -39,11 +39,11 @@ const fn on_both_cores(name: &'static str, run: fn(&Runtime) -> Result<(), Error
     }
 }
 
-/// What it runs in, and where.
+/// The runtime of a subject, and its cores.
 enum Flavour {
-    /// What `#[tokio::main]` makes, on the measured core.
+    /// The runtime of `#[tokio::main]`, on the measured core.
     Usual,
-    /// A runtime of so many workers, or of the thread that asked for it, on both cores.
+    /// A runtime with this many workers, or on the calling thread, on both cores.
     OnBothCores { workers: Option<usize> },
 }
 
@@ -177,7 +177,7 @@ fn find(name: &str) -> Result<&'static Subject, Error> {
     found.ok_or_else(|| format!("not in this build: `{name}`").into())
 }
 
-/// Whether there is such a subject.
+/// Checks that there is such a subject.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
     if name.contains(redis::GROUP) {
         redis::check()?;
@@ -185,17 +185,17 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
     find(name).map(drop)
 }
 
-/// Whether it runs on the core of the load, too.
+/// Returns whether it also runs on the core of the load.
 pub(crate) fn shares_core_with_load(name: &str) -> bool {
     find(name).is_ok_and(|subject| matches!(subject.runtime, Flavour::OnBothCores { .. }))
 }
 
-/// Whether it is of Helios, and none of its peers.
+/// Returns whether it is Helios itself.
 pub(crate) fn is_helios(name: &str) -> bool {
     find(name).is_ok_and(|subject| !subject.is_peer)
 }
 
-/// What starts one of them.
+/// Returns the command that starts a subject.
 pub(crate) fn command(candidate: Candidate<'_>) -> Result<Command, Error> {
     let program = candidate.program();
     let mut command = match find(candidate.subject)?.runtime {
@@ -206,7 +206,7 @@ pub(crate) fn command(candidate: Candidate<'_>) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// Runs one of them.
+/// Runs a subject.
 pub(crate) fn run(name: &str) -> Result<(), Error> {
     let subject = find(name)?;
     (subject.run)(&subject.runtime.build()?)
@@ -260,19 +260,19 @@ async fn listen() -> io::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).await
 }
 
-/// A listener whose address is known from now on; who connects before it is accepted waits.
+/// Binds a listener and prints its address at once. Clients that connect before they are accepted wait.
 async fn announced() -> io::Result<TcpListener> {
     let listener = listen().await?;
     announce(listener.local_addr()?, Duration::ZERO);
     Ok(listener)
 }
 
-/// What to publish comes from the parent process.
+/// Returns the pipe with the commands, which come from the parent process.
 fn commands() -> io::Result<OwnedFd> {
     io::stdin().as_fd().try_clone_to_owned()
 }
 
-/// How many nanoseconds of processor time one request takes in process, each route as often as the others.
+/// Measures the nanoseconds of processor time for one request in process, with equally many requests for each route.
 fn walk(runtime: &Runtime, method: &Method, count: usize) -> Result<(), Error> {
     const REQUESTS: usize = 500_000;
     let mut service = routes::app(count).into_service()?;
@@ -290,7 +290,7 @@ fn walk(runtime: &Runtime, method: &Method, count: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many events are published in a second of processor time.
+/// Measures how many events are published per second of processor time.
 fn publish_all(runtime: &Runtime, hub: &SseHub) -> Result<(), Error> {
     const EVENTS: usize = 500_000;
     runtime.block_on(publish::publish(hub, EVENTS / 10))?;

@@ -1,6 +1,6 @@
-//! Helios and its peers, over real sockets: what each of them does where a server of events can go wrong.
+//! Helios and its peers, over real sockets. This compares what each of them does where a server of events can go wrong.
 //!
-//! `cargo xtask test` runs it. The table says what is expected of whom; the README shows it.
+//! `cargo xtask test` runs it. The table has the expected behaviour of each, and the README shows it.
 #![allow(clippy::unwrap_used)]
 
 mod peers {
@@ -58,7 +58,7 @@ async fn a_client_that_comes_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_to_a_stream_that_is_over() {
+async fn a_client_that_comes_back_to_a_finished_stream() {
     each(|peer| peer.finished, behaviours::finished).await;
 }
 

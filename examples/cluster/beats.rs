@@ -1,4 +1,4 @@
-//! A node says that it is alive, once a second: a number after the other, so that a page sees whether one is missing.
+//! A node reports once a second that it is alive. The reports are numbered, so that a page sees whether one is missing.
 
 use std::net::SocketAddr;
 
@@ -7,12 +7,12 @@ use helios::sse::PublishOptions;
 use serde::Serialize;
 use tokio::task::AbortHandle;
 
-/// What all nodes say of themselves, and who is killed.
+/// The topic for the beats of all nodes, and for kills.
 pub(crate) const TOPIC: &str = "nodes";
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// This node.
+/// This node, as pages see it.
 #[derive(Clone, Serialize)]
 pub(crate) struct Node {
     pub(crate) node: usize,
@@ -41,12 +41,12 @@ impl Beats {
     async fn start(&self) -> Result<(), SseError> {
         let (node, sse) = (Node::clone(&self.node), self.sse.clone());
         beat(&node, &sse, 1).await?;
-        // Now the proxy may send it connections.
+        // The node is ready, so the proxy may send it connections.
         println!("at {}", node.addr);
         let beating = tokio::spawn(async move {
             for n in 2.. {
                 sleep(EVERY).await;
-                // Until it is there; by its key, it is there once.
+                // Retries until the beat is published. The key keeps retries from publishing it twice.
                 while beat(&node, &sse, n).await.is_err() {
                     sleep(Duration::from_millis(100)).await;
                 }

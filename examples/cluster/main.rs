@@ -1,4 +1,4 @@
-//! A cluster on one machine: three servers of one app behind a proxy, which are one hub on Redis.
+//! A cluster on one machine: three servers of one app behind a proxy, which share one hub over Redis.
 //!
 //! ```text
 //! cargo run -p helios-example-cluster       # open it in two windows, and kill the server of one
@@ -6,19 +6,20 @@
 //! kill -9 PID                               # the page shows the numbers
 //! ```
 //!
-//! A page whose server is killed comes back at another one, with the id of the last event that it has seen, and is given what it has
-//! missed: nothing is lost or shown twice, and it is not reset. The one that was killed is back a few seconds later.
+//! If the server of a page is killed, the page reconnects to another one with the id of the last event it has seen, and
+//! gets what it has missed. Nothing is lost or shown twice, and the page is not reset. The killed server is back a few
+//! seconds later.
 //!
-//! A `redis-server` is started for as long as this runs. `HELIOS_REDIS_URL` names another Redis instead. Whoever can open the page can
-//! kill a server: it is for a machine of your own.
+//! The example starts a `redis-server` and ends it at exit. To use another Redis, set `HELIOS_REDIS_URL`. Anybody who
+//! can open the page can kill a server, so run this on a machine of your own only.
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `node.rs` | the app: nothing in it knows of Redis or of other servers |
-//! | `beats.rs` | a server says that it is alive, once a second |
-//! | `nodes.rs` | the processes: started, killed, started again |
-//! | `proxy.rs` | the one address of all: each connection goes to the next server |
-//! | `redis.rs` | a Redis of one's own |
+//! | `node.rs` | the app, which knows nothing of Redis or of other servers |
+//! | `beats.rs` | once a second, a server reports that it is alive |
+//! | `nodes.rs` | starts, kills and restarts the processes |
+//! | `proxy.rs` | one address for all servers; each connection goes to the next server |
+//! | `redis.rs` | starts a private Redis |
 //! | `page.html` | the page |
 
 mod beats;
@@ -37,10 +38,10 @@ use tokio_util::sync::CancellationToken;
 use nodes::Nodes;
 use redis::Redis;
 
-/// Tells a process that it is a node, and which.
+/// The environment variable that makes a process a node, and gives its number.
 const NODE: &str = "HELIOS_CLUSTER_NODE";
 
-/// Where the proxy listens: the servers themselves are at ports that the system chooses.
+/// The port of the proxy. The servers listen on ports that the system chooses.
 const PORT: &str = "HELIOS_PORT";
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -69,7 +70,7 @@ async fn cluster() -> Result<(), Failure> {
 
 async fn end_when_told(stop: CancellationToken) {
     if let Err(error) = told_to_end().await {
-        eprintln!("signals cannot be listened to: {error}");
+        eprintln!("cannot listen for signals: {error}");
     }
     stop.cancel();
 }

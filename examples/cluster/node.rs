@@ -1,4 +1,4 @@
-//! The app, which every node is. That there are others is nowhere in it.
+//! The app, which every node runs. It does not know that there are other nodes.
 
 use std::process;
 
@@ -13,10 +13,10 @@ use super::Failure;
 use super::beats::{self, Beats, Node};
 use super::nodes::COUNT;
 
-/// What people say.
+/// The topic of messages.
 const SAID: &str = "said";
 
-/// Messages that a new page is given.
+/// How many messages a new page gets.
 const SHOWN: usize = 20;
 
 #[server(
@@ -26,7 +26,7 @@ const SHOWN: usize = 20;
 )]
 struct App;
 
-/// Serves until the standard input ends, as it does when the cluster does.
+/// Serves until the standard input ends. The cluster closes it at exit.
 pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let node = Node {
@@ -38,7 +38,7 @@ pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
     let app = app
         .drain_deadline(Duration::from_secs(2))
         .shutdown_on(async {
-            // Nothing is ever written there.
+            // Nothing is ever written to this pipe.
             let _ = stdin().read(&mut [0]).await;
         });
     Ok(app.listen_on(listener).await?)
@@ -46,7 +46,7 @@ pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
 
 #[derive(Deserialize, Validate)]
 struct New {
-    /// Sent again, it is the same message.
+    /// Makes a retry of the same message harmless.
     #[garde(length(min = 1, max = 64))]
     key: String,
     #[garde(length(chars, min = 1, max = 200))]
@@ -56,7 +56,7 @@ struct New {
 #[derive(Serialize)]
 struct Message {
     text: String,
-    /// That has published it.
+    /// The node that has published it.
     node: usize,
 }
 
@@ -80,7 +80,7 @@ impl Page {
         include_str!("../look.css")
     }
 
-    /// What all nodes say, after a word on which of them this is.
+    /// Sends the beats and messages of all nodes, after an event that names this node.
     #[sse("live")]
     async fn live(&self) -> Result<SseStream, SseError> {
         let stream = self.sse.subscribe([beats::TOPIC]).await?;
@@ -91,7 +91,7 @@ impl Page {
         Ok(stream)
     }
 
-    // Each comes over a connection of its own, so that the proxy takes them to all nodes.
+    // Each message gets a connection of its own, so that the proxy spreads messages over all nodes.
     #[post("said")]
     #[header("connection", "close")]
     async fn say(&self, #[body] new: New) -> Result<(), SseError> {
@@ -106,7 +106,7 @@ impl Page {
         Ok(())
     }
 
-    /// Asks for a `kill -9` of a node, which may be this one.
+    /// Asks the cluster to `kill -9` a node, which may be this one.
     #[post("nodes/{number}/kill")]
     #[header("connection", "close")]
     async fn kill(&self, #[param] number: usize) -> Result<(), HttpError> {

@@ -1,4 +1,4 @@
-//! The processes of the nodes. They are started again whenever they end.
+//! The processes of the nodes. A process that ends is started again.
 
 use std::array;
 use std::env;
@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, NODE, redis};
 
-/// How many there are. Their numbers begin with 1.
+/// How many nodes there are. Their numbers begin with 1.
 pub(crate) const COUNT: usize = 3;
 
-/// How long one that was killed is away.
+/// How long a killed node stays down.
 const AWAY: Duration = Duration::from_secs(4);
 
-/// How long one may take to end by itself.
+/// How long a node may take to end by itself.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -33,12 +33,12 @@ pub(crate) struct Nodes {
 
 #[derive(Default)]
 struct Node {
-    /// Where it listens.
+    /// The address it listens on, if any.
     addr: Mutex<Option<SocketAddr>>,
     kill: Notify,
 }
 
-/// How a process came to its end.
+/// How a process ended.
 enum End {
     /// It never listened.
     Unstarted,
@@ -47,13 +47,13 @@ enum End {
 }
 
 impl Nodes {
-    /// Where the nodes listen that do: another one is the first each time.
+    /// Returns the addresses of the nodes that listen, beginning with a different one each time.
     pub(crate) fn in_turn(&self) -> impl Iterator<Item = SocketAddr> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         (0..COUNT).filter_map(move |n| self.nodes[(first + n) % COUNT].addr())
     }
 
-    /// Keeps all of them running until it is told to stop, or one does not start.
+    /// Keeps all nodes running until `stop` is cancelled or a node does not start.
     pub(crate) async fn keep(&self, redis: &str, stop: &CancellationToken) -> Result<(), Failure> {
         let [one, two, three] = array::from_fn(|n| self.keep_one(n, redis, stop));
         tokio::try_join!(one, two, three).map(drop)
@@ -76,13 +76,13 @@ impl Nodes {
             };
             self.nodes[n].set_addr(None);
             match end {
-                // Its input ends, and so does it.
+                // Its input ends, so it ends too.
                 End::Told => timeout(DRAIN, child.wait())
                     .await
                     .map_or(Ok(()), |ended| ended.map(drop))?,
                 End::Ended => {
                     child.kill().await?;
-                    println!("node {number} is gone");
+                    println!("node {number} has ended");
                     stop.run_until_cancelled(sleep(AWAY)).await;
                 }
                 End::Unstarted => {
@@ -95,7 +95,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Does what a node says, until it ends.
+    /// Does what a node requests on its output, until the node ends.
     async fn listen_to(&self, n: usize, out: ChildStdout) -> End {
         let mut lines = BufReader::new(out).lines();
         let mut end = End::Unstarted;
@@ -132,7 +132,7 @@ impl Node {
     }
 }
 
-/// Starts another process of this program.
+/// Starts another process of this program, as a node.
 fn start(number: usize, redis: &str) -> Result<Child, Failure> {
     let mut command = Command::new(env::current_exe()?);
     command.env(NODE, number.to_string()).env(redis::URL, redis);
@@ -141,7 +141,7 @@ fn start(number: usize, redis: &str) -> Result<Child, Failure> {
     Ok(command.spawn()?)
 }
 
-/// Ctrl-C is for this process alone, which ends the others: orderly, or at least when it ends itself.
+/// Keeps Ctrl-C from the child. This process ends its children itself, in order, or kills them when it exits.
 pub(crate) fn apart(command: &mut Command) {
     command.kill_on_drop(true);
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! One address for all nodes: each connection goes to the next one that accepts it. A real one would look at requests; for streams
-//! this is enough, as any node can go on where another one was.
+//! One address for all nodes. Each connection goes to the next node that accepts it. A real proxy would look at
+//! requests, but for streams this is enough, because any node can continue a stream of another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::nodes::Nodes;
 /// How long a node may take to accept a connection.
 const ACCEPTS: Duration = Duration::from_secs(1);
 
-/// How long a connection waits for a node that is there.
+/// How long a connection waits for a node that is up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(listener: TcpListener, nodes: Arc<Nodes>) {
@@ -22,7 +22,7 @@ pub(crate) async fn run(listener: TcpListener, nodes: Arc<Nodes>) {
             Ok((client, _)) => {
                 tokio::spawn(carry(client, Arc::clone(&nodes)));
             }
-            // Too many files are open, for one.
+            // For example, too many files are open.
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
     }
@@ -33,10 +33,10 @@ async fn carry(mut client: TcpStream, nodes: Arc<Nodes>) {
         return;
     };
     for socket in [&client, &node] {
-        // Without it, they are carried all the same.
+        // The proxy works without it, only slower.
         let _ = socket.set_nodelay(true);
     }
-    // It ends when either of them does.
+    // Ends when either side does.
     let _ = copy_bidirectional(&mut client, &mut node).await;
 }
 

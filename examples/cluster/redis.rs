@@ -1,4 +1,5 @@
-//! The Redis of all nodes: the one that a variable names, or a `redis-server` that ends with this program.
+//! The Redis that all nodes share. It is the one that `HELIOS_REDIS_URL` names, or a `redis-server` that ends with this
+//! program.
 
 use std::env;
 use std::io::ErrorKind;
@@ -12,25 +13,25 @@ use tokio::time::{sleep, timeout};
 
 use super::{Failure, nodes};
 
-/// The nodes read it, too.
+/// The nodes read it too.
 pub(crate) const URL: &str = "HELIOS_REDIS_URL";
 
-/// How long it may take to start.
+/// How long Redis may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const MISSING: &str = "there is no `redis-server` on the path: install one (`apt install redis-server`, `brew install redis`), or \
      name a Redis with HELIOS_REDIS_URL";
 
-/// Ends it when the pipe to this program does: also when this program is killed.
+/// Ends Redis when the pipe to this program closes, even if this program is killed.
 const UNTIL_THE_END: &str = r#"command -v redis-server >/dev/null || exit 127
 redis-server "$@" >/dev/null & read _; kill $!; wait"#;
 
-/// What a shell says of a program that is not there.
+/// The exit status of a shell that does not find a program.
 const NOT_FOUND: Option<i32> = Some(127);
 
 pub(crate) struct Redis {
     url: String,
-    /// If it is our own.
+    /// Present if this program started the Redis.
     process: Option<(Child, Option<ChildStdin>, TempDir)>,
 }
 
@@ -65,7 +66,7 @@ impl Redis {
             ErrorKind::NotFound => MISSING.into(),
             _ => Failure::from(error),
         })?;
-        // To wait for it would close it.
+        // Kept here because `wait` closes a child's input, which would end Redis.
         let pipe = process.stdin.take();
         let listens = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {

@@ -1,9 +1,9 @@
-//! Event-driven updates: what a service tells reaches everyone who listens, also who was away for a moment.
+//! Event-driven updates. Every client receives what a service publishes, even one that was away for a moment.
 
 use chrono::Utc;
 use helios::prelude::*;
 
-/// The emitter is a topic of the hub: nobody has to be taken off its list.
+/// The emitter is a topic of the hub, so there are no listeners to remove.
 #[derive(Injectable)]
 struct ActivityService {
     sse: SseService,

@@ -1,4 +1,4 @@
-//! Errors that a stream tells its client, and what is cleaned up when it closes.
+//! Errors that a stream sends to its client, and cleanup when a stream closes.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,14 @@ struct DataService {
 }
 
 impl DataService {
-    /// Gives two items, and breaks.
+    /// Returns a subscription that yields two items and then fails.
     fn subscribe(&self) -> Subscription {
         self.open.fetch_add(1, Ordering::Relaxed);
         Subscription(Arc::clone(&self.open))
     }
 }
 
-/// Whatever ends the stream that it belongs to, it is dropped.
+/// Dropped with its stream, whatever the reason for the end.
 struct Subscription(Arc<AtomicUsize>);
 
 impl Subscription {

@@ -1,4 +1,5 @@
-//! Both approaches, a generator and a handle; then a countdown, and a stream that goes on where its client left off.
+//! Both approaches, a generator and a handle. Then a countdown, and a stream that resumes after the last event of its
+//! client.
 
 use chrono::Utc;
 use helios::prelude::*;
@@ -24,7 +25,7 @@ impl Events {
         }
     }
 
-    /// 2. A handle, and a task that drives it until the stream closes.
+    /// 2. A handle, and a task that sends to it until the stream closes.
     #[sse("time")]
     fn time(&self) -> SseStream {
         let stream = SseStream::new();
@@ -44,7 +45,7 @@ impl Events {
         }
     }
 
-    /// It begins behind the last event that the client has seen, not with it.
+    /// Starts after the last event that the client has seen.
     #[sse("feed")]
     fn feed(&self, #[header("last-event-id")] last: Option<u32>) -> impl Stream<Item = SseEvent> {
         stream! {

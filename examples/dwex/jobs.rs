@@ -1,4 +1,4 @@
-//! The progress of the job in the path.
+//! The progress of a job, whose id is in the path.
 
 use helios::prelude::*;
 

@@ -1,6 +1,6 @@
-//! Dwex' "Server-Sent Events", a file for each part of the page: both approaches, countdown and reconnection (`events`),
-//! live metrics (`monitoring`), dependency injection (`notifications`), event-driven updates (`activity`), job progress
-//! (`jobs`), a guard (`private`), errors and cleanup (`data`).
+//! Dwex' "Server-Sent Events", with a file for each part of its page: both approaches, countdown and reconnection
+//! (`events`), live metrics (`monitoring`), dependency injection (`notifications`), event-driven updates (`activity`),
+//! job progress (`jobs`), a guard (`private`), errors and cleanup (`data`).
 //!
 //! ```text
 //! cargo run --example dwex
@@ -33,7 +33,7 @@ use monitoring::Monitoring;
 use notifications::Notifications;
 use private::PrivateEvents;
 
-/// A silent stream is kept alive by a comment every 15 s: nobody has to send it, or to ask for it.
+/// Helios sends a comment every 15 s to keep a silent stream alive. Nothing has to be configured or sent for that.
 #[server(
     controllers = [Events, Monitoring, Notifications, Activity, Jobs, PrivateEvents, Data],
     sse(enabled = true),

@@ -1,4 +1,4 @@
-//! Live metrics of this very process, with a comment now and then.
+//! Live metrics of this process, and a comment every 30 s.
 
 use chrono::Utc;
 use helios::prelude::*;
@@ -34,7 +34,7 @@ async fn measure(mut system: System, stream: SseStream) -> Result<(), SseError> 
     Ok(())
 }
 
-/// CPU time in milliseconds, resident memory in bytes, uptime in seconds.
+/// Returns the CPU time in milliseconds, the resident memory in bytes, and the uptime in seconds.
 fn metrics(system: &mut System) -> Value {
     let own = Pid::from_u32(std::process::id());
     system.refresh_processes(ProcessesToUpdate::Some(&[own]), true);

@@ -1,4 +1,4 @@
-//! A stream of an injected service, for the user that the query names.
+//! A stream from an injected service, for the user that the query names.
 
 use helios::prelude::*;
 use serde::Serialize;

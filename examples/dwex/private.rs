@@ -1,4 +1,4 @@
-//! A stream behind a guard, which tells whose it is. What it refuses is a 401, not a stream.
+//! A stream behind a guard, which finds the user by a token. Refused requests get a 401 and no stream.
 
 use axum::Extension;
 use helios::prelude::*;

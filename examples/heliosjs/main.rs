@@ -1,5 +1,6 @@
-//! HeliosJS' `user` controller and the streams of its page on SSE: a prefix, controllers in a controller, an interceptor,
-//! the three SSE hooks, and the injected service, which opens a connection and sends to one (`notifications`: or to all).
+//! HeliosJS' `user` controller and the streams of its page on SSE: a prefix, controllers in a controller, an
+//! interceptor, the three SSE hooks, and the injected service. The service opens a connection and sends to one client,
+//! or to all (see `notifications`).
 //!
 //! ```text
 //! cargo run --example heliosjs
@@ -19,7 +20,7 @@ use metadata::UserMetadata;
 use notifications::Notifications;
 use stocks::Stocks;
 
-/// Where the hooks write to.
+/// The log that the hooks write to.
 struct Log(Box<dyn Fn(String) + Send + Sync>);
 
 #[derive(Injectable)]

@@ -1,4 +1,4 @@
-//! A controller in a controller: its routes are below the outer prefix, and the outer interceptor maps what they give.
+//! A controller in a controller. Its routes are below the outer prefix, and the outer interceptor maps its responses.
 
 use helios::prelude::*;
 use serde_json::Value;

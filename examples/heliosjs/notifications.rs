@@ -1,4 +1,4 @@
-//! To one client by its id, and to all of them.
+//! Messages to one client by its id, and to all clients.
 
 use helios::prelude::*;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Prices until the market closes. A client that leaves ends the loop: there is no timer to clear.
+//! Prices until the market closes. The loop ends when its client leaves, so there is no timer to clear.
 
 use helios::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Answers for pages. An answer is a topic: whoever reads it, whenever they come, reads all of it. It is written by a task of its
-//! own, so that it goes on while its page reloads, and ends when somebody stops it.
+//! Answers for pages. An answer is a topic, and a page that reads it gets all of it, no matter when it joins. A task of
+//! its own writes the answer, so it continues while its page reloads, and ends early only if somebody stops it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::generations::Generations;
 use super::upstream::{Message, Prompt, Tokens};
 
-/// Events in the history of an answer, its question and its end among them.
+/// The most events in the history of an answer, including its question and its end.
 pub(crate) const LONGEST: usize = 4_000;
 
-/// How long an answer can be read.
+/// How long an answer can be read after its end.
 pub(crate) const KEPT: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Deserialize, Validate, JsonSchema)]
@@ -41,7 +41,7 @@ enum AnswerEvent {
     Over { how: &'static str },
 }
 
-/// What stops each answer that can still be read.
+/// The tokens that stop the answers that can still be read.
 type Stops = Arc<Mutex<HashMap<Uuid, CancellationToken>>>;
 
 #[derive(Injectable)]
@@ -72,7 +72,7 @@ impl Answers {
         Ok(Json(Created { id }))
     }
 
-    /// All of the answer, from the question on, and what is still to come.
+    /// Sends the whole answer, from the question on, and then live what is still to come.
     #[sse("{id}", drain = "finish", events = AnswerEvent)]
     async fn read(&self, #[param] id: Uuid) -> Result<SseStream, HttpError> {
         self.find(id)?;
@@ -91,11 +91,11 @@ impl Answers {
 impl Answers {
     fn find(&self, id: Uuid) -> Result<CancellationToken, HttpError> {
         let found = lock(&self.stops).get(&id).cloned();
-        found.ok_or_else(|| HttpError::not_found("there is no such answer, or no more"))
+        found.ok_or_else(|| HttpError::not_found("there is no such answer, or it has expired"))
     }
 }
 
-/// Publishes an answer, to its end.
+/// Publishes an answer up to its end.
 async fn write(
     sse: &SseService,
     topic: &str,
@@ -120,7 +120,7 @@ async fn write(
         };
         left -= 1;
     };
-    // The upstream has stopped when the page is told so.
+    // Stops the upstream before the page learns of the end.
     drop(tokens);
     sse.finish_with(topic, AnswerEvent::Over { how }).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Chats for the AI SDK, whose `DefaultChatTransport` resumes an answer when its page has been reloaded:
+//! Chats for the AI SDK. Its `DefaultChatTransport` resumes an answer after its page has been reloaded. See
 //! <https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol>.
 //!
 //! ```js
@@ -21,7 +21,7 @@ use super::upstream::{Message, Prompt, Tokens};
 
 #[derive(Deserialize, Validate, JsonSchema)]
 struct Ask {
-    /// The chat, as the page calls it.
+    /// The id that the page has given to the chat.
     #[garde(length(min = 1, max = 100))]
     id: String,
     #[garde(length(max = 100))]
@@ -38,7 +38,7 @@ struct UiMessage {
     parts: Vec<Part>,
 }
 
-/// Text; the other parts have none.
+/// A part of a message. Only text parts have text.
 #[derive(Deserialize, Validate, JsonSchema)]
 struct Part {
     #[garde(length(chars, max = 20_000))]
@@ -53,7 +53,7 @@ struct Answer {
     stop: CancellationToken,
 }
 
-/// By chat. An app that knows its users also checks whose chat it is.
+/// The answers in progress, by chat. An app that knows its users also checks that the chat belongs to the user.
 type Writing = Arc<Mutex<HashMap<String, Answer>>>;
 
 #[derive(Injectable)]
@@ -79,7 +79,7 @@ impl Chats {
         let (sse, writing) = (self.sse.clone(), Arc::clone(&self.writing));
         tokio::spawn(async move {
             let written = write(&sse, &answer, tokens).await;
-            // An app that keeps its chats stores the message here. There is nothing to resume from now on.
+            // An app that stores its chats saves the message here. After that there is nothing to resume.
             lock(&writing).retain(|_, writes| writes.id != id);
             let done = SseEvent::text("[DONE]");
             let finished = sse.finish_with(topic(id), done).await;
@@ -90,7 +90,7 @@ impl Chats {
         self.read(id).await
     }
 
-    /// The answer that is being written, from its start.
+    /// Sends the answer in progress, from its start.
     #[sse("{chat}/stream", plain)]
     #[header("x-vercel-ai-ui-message-stream", "v1")]
     async fn resume(&self, #[param] chat: &str) -> Result<SseReply<SseStream>, HttpError> {
@@ -101,7 +101,7 @@ impl Chats {
         }
     }
 
-    /// A page that leaves stops nothing, since it may come back.
+    /// Stops the answer. Leaving the page does not, since the page may come back.
     #[delete("{chat}")]
     #[http_code(204)]
     fn stop(&self, #[param] chat: &str) {
@@ -118,7 +118,7 @@ impl Chats {
     }
 }
 
-/// Publishes an answer, but for its last line.
+/// Publishes an answer, except for the final `[DONE]`.
 async fn write(sse: &SseService, answer: &Answer, mut tokens: Tokens) -> Result<(), SseError> {
     let topic = topic(answer.id);
     let say = async |chunk| sse.publish(&topic, SseEvent::json(chunk)).await;
@@ -143,7 +143,7 @@ async fn write(sse: &SseService, answer: &Answer, mut tokens: Tokens) -> Result<
         };
         left -= 1;
     };
-    // The upstream has stopped when the page is told so.
+    // Stops the upstream before the page learns of the end.
     drop(tokens);
     say(json!({ "type": "text-end", "id": "text" })).await?;
     say(last).await?;

@@ -1,4 +1,4 @@
-//! OpenAI's API: <https://platform.openai.com/docs/api-reference/chat>.
+//! OpenAI's API. See <https://platform.openai.com/docs/api-reference/chat>.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::generations::Generations;
 use super::openai::{Errors, HasKey};
 use super::upstream::{Message, Prompt};
 
-/// What this gateway knows of a request; the rest is ignored.
+/// The fields of a request that this gateway understands. It ignores all others.
 #[derive(Deserialize, Validate)]
 #[garde(allow_unvalidated)]
 struct Ask {
@@ -42,7 +42,8 @@ pub(crate) struct Completions {
 
 #[controller(prefix = "v1", guards = [HasKey], filters = [Errors])]
 impl Completions {
-    /// The head waits for the first token: until then an error has a status, which clients need to try again.
+    /// The response head waits for the first token. An error before it still has its own status, which clients need to
+    /// retry.
     #[sse("chat/completions", method = "POST", head_after = "20s")]
     async fn complete(
         &self,
@@ -88,7 +89,7 @@ impl Completions {
     }
 }
 
-/// What is the same in all chunks of an answer.
+/// The fields that all chunks of an answer share.
 struct Completion {
     id: String,
     created: u64,

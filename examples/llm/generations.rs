@@ -1,4 +1,4 @@
-//! What runs, counted and bounded.
+//! The generations in progress, counted and limited.
 
 use helios::prelude::*;
 use tokio::sync::watch;
@@ -6,7 +6,7 @@ use tokio_stream::StreamExt;
 
 use super::upstream::{Prompt, Tokens, Upstream};
 
-/// Each costs money.
+/// The most generations at once, since each costs money.
 const MOST: usize = 100;
 
 #[derive(Injectable)]
@@ -17,7 +17,8 @@ pub(crate) struct Generations {
 }
 
 impl Generations {
-    /// The generation is over when its tokens are dropped, whatever the reason: an end, a stop, or a client that has left.
+    /// Starts a generation. It ends when its tokens are dropped, whether at its end, after a stop, or because a client
+    /// has left.
     pub(crate) fn start(&self, prompt: Prompt) -> Result<Tokens, HttpError> {
         if !self.upstream.models().contains(&&*prompt.model) {
             let models = self.upstream.models().join(", ");
@@ -62,7 +63,7 @@ pub(crate) struct Watch {
 
 #[controller(prefix = "generations")]
 impl Watch {
-    /// How many run, now and whenever that changes.
+    /// Sends how many generations are running, at once and after each change.
     #[sse]
     fn count(&self) -> impl Stream<Item = SseEvent> + use<> {
         let mut running = self.generations.running.subscribe();

@@ -12,8 +12,8 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `upstream.rs` | the model, and where a real one goes |
-//! | `generations.rs` | what runs, counted and bounded |
+//! | `upstream.rs` | the model, and the place for a real one |
+//! | `generations.rs` | the generations in progress, counted and limited |
 //! | `completions.rs`, `openai.rs` | OpenAI's API; its keys and errors |
 //! | `answers.rs` | answers that many pages read |
 //! | `chats.rs` | chats for the AI SDK of Vercel, which resumes them |

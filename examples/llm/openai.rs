@@ -1,10 +1,10 @@
-//! OpenAI's manners: a key, and errors as its clients expect them.
+//! OpenAI's conventions: a key, and errors as its clients expect them.
 
 use axum_core::response::{IntoResponse, Response};
 use helios::http::StreamAnswer;
 use helios::prelude::*;
 
-/// What would be a table of customers is one key.
+/// A single key. A real app would look keys up in a table of customers.
 const KEY: &str = "sk-sun";
 
 #[derive(Injectable)]
@@ -21,7 +21,8 @@ impl Guard for HasKey {
     }
 }
 
-/// An error is OpenAI's error object: with its status before the first token, as a chunk behind it.
+/// Turns errors into OpenAI's error object. Before the first token it is a response with a status, and after it a
+/// chunk.
 #[derive(Injectable)]
 pub(crate) struct Errors;
 
@@ -33,7 +34,7 @@ impl Filter for Errors {
         Ok((error.status(), headers, body).into_response())
     }
 
-    /// OpenAI's clients raise it. There is no `[DONE]` behind it.
+    /// OpenAI's clients raise it as an exception. No `[DONE]` follows it.
     async fn catch_in_stream(
         &self,
         error: &HttpError,
@@ -44,7 +45,7 @@ impl Filter for Errors {
 }
 
 fn object(error: &HttpError) -> serde_json::Value {
-    // What only the log may know is left out.
+    // Leaves out what is only for the log.
     let told = error.for_client();
     let faults: Vec<_> = told.faults().iter().map(ToString::to_string).collect();
     let message = match (faults.is_empty(), told.detail()) {

@@ -9,7 +9,7 @@
 //!     Box::pin(try_stream! {
 //!         let mut response = request.send().await.map_err(gone)?;
 //!         if !response.status().is_success() {
-//!             Err(refused(&response))?; // a 429 keeps its `Retry-After`, a 401 of ours is a 502
+//!             Err(refused(&response))?; // pass on a 429 with its `Retry-After`; turn a 401 for our key into a 502
 //!         }
 //!         let mut decoder = Decoder::new();
 //!         while let Some(bytes) = response.chunk().await.map_err(gone)? {
@@ -19,15 +19,15 @@
 //!                 if event.data == "[DONE]" {
 //!                     return;
 //!                 }
-//!                 yield text(&event)?; // an error in the middle is an event, too
+//!                 yield text(&event)?; // an error in the middle is an event too
 //!             }
 //!         }
-//!         Err(gone("no [DONE]"))?; // it has broken off
+//!         Err(gone("no [DONE]"))?; // the stream broke off
 //!     })
 //! }
 //! ```
 //!
-//! Nothing else is to be done for a stop: the response is dropped with the stream, and that closes the connection.
+//! A stop needs no further code. The response is dropped with the stream, and that closes the connection.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,7 +51,8 @@ pub(crate) struct Prompt {
     pub(crate) messages: Vec<Message>,
 }
 
-/// The tokens of one answer. An upstream that refuses gives its error as the first item. To drop the stream stops the upstream.
+/// The tokens of one answer. If the upstream refuses, the first item is its error. Dropping the stream stops the
+/// upstream.
 pub(crate) type Tokens = Pin<Box<dyn Stream<Item = Result<String, HttpError>> + Send>>;
 
 pub(crate) trait Upstream: Send + Sync {
@@ -65,10 +66,10 @@ const ANSWER: &str = "The sun is a star: a ball of hydrogen and helium, so heavy
     years to find its way out, and then eight minutes to us. Helios drove it across the sky every day, event by event, and \
     never lost one.";
 
-/// Always says the same.
+/// A model that always gives the same answer.
 #[derive(Default)]
 pub(crate) struct Fake {
-    /// Questions to the model that is busy.
+    /// The number of questions to `sun-busy`.
     asked: AtomicUsize,
 }
 

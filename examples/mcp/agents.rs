@@ -1,17 +1,17 @@
-//! The guard: a bearer token says which agent it is.
+//! The guard, which identifies an agent by its bearer token.
 
 use helios::prelude::*;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
-/// What would be a table of hashed tokens is a list here.
+/// A fixed list. A real app would keep a table of hashed tokens.
 const TOKENS: [(&str, &str); 2] = [("agent-token", "agent"), ("robot-token", "robot")];
 
-/// Who calls; a tool finds it in its request.
+/// The agent that calls. A tool finds it in its request.
 #[derive(Clone)]
 pub(crate) struct Agent(pub(crate) &'static str);
 
-/// Lets those pass whose token is known. It is asked at each request, of a session too.
+/// Lets in requests with a known token. It checks each request, also within a session.
 #[derive(Injectable)]
 pub(crate) struct Known;
 

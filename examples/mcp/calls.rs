@@ -1,4 +1,4 @@
-//! What runs, and what has run last.
+//! The calls in progress, and the last ones that have ended.
 
 use std::collections::VecDeque;
 
@@ -23,11 +23,11 @@ pub(crate) struct Call {
 enum State {
     Running,
     Finished,
-    /// By its client, or by the end of its session or of the server.
+    /// Cancelled by its client, or by the end of its session or of the server.
     Cancelled,
 }
 
-/// Clones mean the same calls.
+/// A list of calls. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Calls(watch::Sender<VecDeque<Call>>);
 
@@ -36,7 +36,8 @@ impl Calls {
         self.0.subscribe()
     }
 
-    /// A call of so many steps. It is over when what this returns is dropped: finished if all steps are done.
+    /// Adds a call of `of` steps. The call ends when the returned value is dropped, and has finished if all steps are
+    /// done by then.
     pub(crate) fn begin(&self, agent: &'static str, what: String, of: u32) -> Running {
         let mut id = 0;
         self.0.send_modify(|calls| {

@@ -1,17 +1,17 @@
-//! Tools for language models: an MCP server behind a guard, beside a page that shows the calls as they happen.
+//! Tools for language models: an MCP server behind a guard, and a page that shows the calls as they happen.
 //!
 //! ```text
-//! cargo run -p helios-example-mcp     # open http://127.0.0.1:3000, and let a client call
+//! cargo run -p helios-example-mcp     # open http://127.0.0.1:3000, then connect a client
 //! ```
 //!
-//! Any client of MCP works with it: its address is `http://127.0.0.1:3000/mcp`, its header `authorization: Bearer agent-token`.
-//! The page is open to whoever reaches it; `guards = [..]` at its controller would ask them, too.
+//! Any MCP client can connect to `http://127.0.0.1:3000/mcp` with the header `authorization: Bearer agent-token`. The
+//! page itself is open to everybody who can reach it. To protect it, add `guards = [..]` to its controller.
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `agents.rs` | the guard: a bearer token says which agent it is |
-//! | `tools.rs` | the tools, by rmcp's macros |
-//! | `calls.rs` | what runs, and what has run last |
+//! | `agents.rs` | the guard, which identifies an agent by its bearer token |
+//! | `tools.rs` | the tools, with rmcp's macros |
+//! | `calls.rs` | the calls in progress, and the last ones that have ended |
 //! | `page.rs`, `page.html` | the page |
 
 mod agents;
@@ -29,7 +29,8 @@ struct App;
 fn app() -> Helios {
     let calls = calls::Calls::default();
     let tools = tools::Tools::new(calls.clone());
-    // By default it answers on loopback names alone. Behind a proxy add `.with_allowed_hosts(["tools.example"])`.
+    // By default the server accepts only loopback host names. Behind a proxy, add
+    // `.with_allowed_hosts(["tools.example"])`.
     let config = StreamableHttpServerConfig::default().enforce_origin_validation();
     let sessions = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);

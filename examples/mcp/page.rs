@@ -22,7 +22,7 @@ impl Page {
         include_str!("../look.css")
     }
 
-    /// The calls, now and whenever one of them changes.
+    /// Sends the list of calls, at once and after each change.
     #[sse("calls")]
     fn calls(&self) -> impl Stream<Item = SseEvent> + use<> {
         let mut calls = self.calls.watch();

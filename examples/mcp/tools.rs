@@ -1,4 +1,4 @@
-//! The tools, by rmcp's macros.
+//! The tools, with rmcp's macros.
 
 use helios::prelude::{Duration, sleep};
 use http::request::Parts;
@@ -26,13 +26,13 @@ pub(crate) struct Tools {
 
 #[derive(Deserialize, JsonSchema)]
 struct Dice {
-    /// How many, up to 100.
+    /// How many dice to roll, up to 100.
     dice: u32,
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct Steps {
-    /// Up to which number, at most 100.
+    /// The number to count to, at most 100.
     to: u32,
 }
 
@@ -56,7 +56,7 @@ impl Tools {
         Ok(rolled.join(" "))
     }
 
-    #[tool(description = "Counts, four numbers a second, and tells how far it is.")]
+    #[tool(description = "Counts to a number, four steps a second, and reports its progress.")]
     async fn count(
         &self,
         Parameters(Steps { to }): Parameters<Steps>,
@@ -68,7 +68,7 @@ impl Tools {
         for step in 1..=to {
             tokio::select! {
                 () = sleep(STEP) => {}
-                // Nobody stops it but itself: whatever takes long looks at this.
+                // Nothing else stops a tool, so every long one has to watch this token.
                 () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled", None)),
             }
             call.done(step);
@@ -77,7 +77,7 @@ impl Tools {
                 let progress = progress
                     .with_total(to.into())
                     .with_message(format!("at {step}"));
-                // It fails where the client has gone, of which the token above will tell.
+                // This fails if the client has disconnected. The token above will report that.
                 let _ = context.peer.notify_progress(progress).await;
             }
         }

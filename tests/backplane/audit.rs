@@ -1,4 +1,4 @@
-//! A loss that nothing shows is found all the same.
+//! The audit finds a loss that nothing else shows.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::local::Local;
 
 #[tokio::test(start_paused = true)]
-async fn the_lost_last_event_of_a_quiet_topic_is_found_within_half_a_minute() {
+async fn a_lost_last_event_is_found_within_half_a_minute() {
     let log = Log::new(100);
     let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
     let (mut client, _) = one.client(&["x"]).await;
@@ -24,7 +24,7 @@ async fn the_lost_last_event_of_a_quiet_topic_is_found_within_half_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
     let log = Log::new(100);
-    // Nobody reads for a while.
+    // Without a reader for a while.
     let patient = |sse: &mut helios::SseOptions| sse.stuck_after = Duration::from_secs(1_000);
     let one = Local::start_with(&log, 1, patient).await;
     let (mut client, _) = one.client(&["x"]).await;
@@ -38,7 +38,7 @@ async fn a_quiet_topic_that_has_lost_nothing_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_is_lost_with_what_was_before_it_ends_the_topic_all_the_same() {
+async fn an_end_lost_with_earlier_events_still_ends_the_topic() {
     let log = Log::new(100);
     let (one, two) = (Local::start(&log, 3).await, Local::start(&log, 2).await);
     let (mut client, _) = one.client(&["x"]).await;

@@ -1,4 +1,4 @@
-//! Backplanes that break one promise each: the kit finds it.
+//! Backplanes that break one promise each. The kit finds every flaw.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use helios::testing::backplane::{FaultKind, InMemory, Kit, Rig, Weather};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// Which promise is broken.
+/// The promise that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     Reorders,
@@ -34,7 +34,7 @@ enum Flaw {
     HasNoGrace,
 }
 
-/// How often.
+/// How often the flaw shows.
 const EVERY: u64 = 12;
 
 struct Broken {
@@ -69,7 +69,7 @@ fn hand(sink: &BackplaneSink, (topic, event, prev): &Owned) -> bool {
     sink.accept(BackplaneEvent::event(topic, event.clone(), *prev))
 }
 
-/// A sink that hands every few events over behind the next one.
+/// Returns a sink that delivers every few events after the next one.
 fn reordering(sink: BackplaneSink, luck: Arc<AtomicU64>) -> BackplaneSink {
     let kept: Mutex<Option<Owned>> = Mutex::default();
     BackplaneSink::new(move |event| {
@@ -90,7 +90,7 @@ fn reordering(sink: BackplaneSink, luck: Arc<AtomicU64>) -> BackplaneSink {
     })
 }
 
-/// A sink that hands events over a little later.
+/// Returns a sink that delivers events a little later.
 fn delaying(sink: BackplaneSink) -> BackplaneSink {
     let (queue, mut events) = mpsc::unbounded_channel::<Owned>();
     tokio::spawn(async move {
@@ -107,7 +107,7 @@ fn delaying(sink: BackplaneSink) -> BackplaneSink {
     })
 }
 
-/// A sink that names an event of another topic as the one before, now and then.
+/// Returns a sink that now and then names an event of another topic as the previous one.
 fn inventing(sink: BackplaneSink, luck: Arc<AtomicU64>) -> BackplaneSink {
     BackplaneSink::new(move |event| match event {
         BackplaneEvent::Event {
@@ -137,7 +137,7 @@ impl Broken {
         let last = *self.last.lock().unwrap();
         let event = match self.flaw {
             Flaw::Drops if is_unlucky => {
-                // It has an id, and is nowhere.
+                // It gets an id, but appears in no topic.
                 let limits = event.limits;
                 Publish::new("nowhere", event.bytes, limits)
             }
@@ -287,7 +287,7 @@ impl Tables for Broken {
     }
 }
 
-/// The kit finds faults of these kinds.
+/// Checks that the kit finds faults of these kinds.
 async fn is_caught(flaw: Flaw, kinds: &[FaultKind]) {
     is_caught_in(Weather::fine(), flaw, kinds).await;
 }
@@ -338,8 +338,8 @@ async fn a_prev_that_never_was_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_history_that_is_said_to_be_gone_is_found_and_so_are_the_resets_that_it_causes() {
-    // Links tear, and history is to make that good.
+async fn a_history_wrongly_called_gone_and_its_resets_are_found() {
+    // Links break, and history should make up for that.
     let kinds = [FaultKind::History, FaultKind::Reset];
     is_caught_in(Weather::windy(), Flaw::SaysGone, &kinds).await;
 }
@@ -350,7 +350,7 @@ async fn a_forgotten_finish_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_finish_that_is_not_told_to_who_comes_late_is_found() {
+async fn a_finish_hidden_from_late_watchers_is_found() {
     is_caught(Flaw::HidesFinish, &[FaultKind::End]).await;
 }
 

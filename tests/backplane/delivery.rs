@@ -1,11 +1,11 @@
-//! To clients the servers are one: what is published on any of them, and what a client has missed, comes in one order.
+//! To clients the servers are one. They receive new and missed events of all servers in one order.
 
 use support::backplane::Log;
 
 use super::node::{Node, data, pair, read};
 
 #[tokio::test]
-async fn what_is_published_on_one_server_reaches_the_clients_of_both_with_the_same_id() {
+async fn an_event_reaches_clients_of_both_servers_with_one_id() {
     let (_log, one, two) = pair().await;
     let (mut a, mut b) = (one.client("x").await, two.client("x").await);
     let first = one.publish("x", "1").await;
@@ -16,14 +16,14 @@ async fn what_is_published_on_one_server_reaches_the_clients_of_both_with_the_sa
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_to_the_other_server_misses_nothing_and_sees_nothing_twice() {
+async fn a_client_on_the_other_server_misses_and_repeats_nothing() {
     let (_log, one, two) = pair().await;
     let mut client = one.client("x+y").await;
     one.publish("x", "1").await;
     one.publish("y", "2").await;
     let last = read(&mut client, 2).await.pop().unwrap().1;
     drop(client);
-    // The other server has never heard of these topics.
+    // No client of the other server has joined these topics before.
     let missed = [
         ("3".to_owned(), one.publish("y", "3").await),
         ("4".to_owned(), two.publish("x", "4").await),
@@ -38,7 +38,7 @@ async fn a_client_that_comes_back_to_the_other_server_misses_nothing_and_sees_no
 }
 
 #[tokio::test]
-async fn a_broadcast_reaches_everybody_but_the_one_it_is_not_for_on_whatever_server() {
+async fn a_broadcast_reaches_all_servers_clients_except_the_excluded_one() {
     let (_log, one, two) = pair().await;
     let (mut a, mut b) = (one.client("x").await, two.client("y").await);
     let except = one.server.sse.clients()[0].id();
@@ -67,7 +67,7 @@ async fn a_broadcast_is_resumed_on_a_server_that_started_later() {
 }
 
 #[tokio::test]
-async fn what_is_sent_to_one_client_keeps_its_place_among_what_was_published() {
+async fn an_event_for_one_client_keeps_its_place_among_others() {
     let (_log, one, two) = pair().await;
     let mut client = one.client("x").await;
     let id = one.server.sse.clients()[0].id();

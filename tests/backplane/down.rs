@@ -1,4 +1,4 @@
-//! A backplane that is down, or does not answer, holds nobody.
+//! A backplane that is down or does not respond holds nobody up.
 
 use helios::backplane::{BackplaneErrorKind, Status};
 use helios::prelude::*;
@@ -16,7 +16,7 @@ fn kind(error: &SseError) -> Option<BackplaneErrorKind> {
 }
 
 #[tokio::test]
-async fn while_it_is_down_everything_fails_at_once_and_readers_stay() {
+async fn during_an_outage_calls_fail_at_once_and_readers_stay() {
     let log = Log::new(100);
     let one = Node::start(&log, 1).await;
     let two = Node::start(&log, 2).await;
@@ -30,7 +30,7 @@ async fn while_it_is_down_everything_fails_at_once_and_readers_stay() {
     assert!(sse.check_ready().is_err());
     let answer = one.server.post("/publish/x", "application/json", "1").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "10"));
-    // Also where the topic is watched already: another server may do better.
+    // Even if the topic is watched already, because another server may be able to help.
     let mut refused = one.server.sse("/rooms/x").await;
     assert_eq!(refused.names().await, ["helios:overloaded"]);
     one.link.go_down(false);
@@ -40,7 +40,7 @@ async fn while_it_is_down_everything_fails_at_once_and_readers_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_told_that_they_are_stale_where_the_app_wants_that() {
+async fn streams_report_that_they_are_stale_if_the_app_wants() {
     let log = Log::new(100);
     let one = Local::start_with(&log, 1, |sse| sse.tell_stale = true).await;
     let two = Local::start(&log, 2).await;
@@ -63,7 +63,7 @@ async fn streams_are_told_that_they_are_stale_where_the_app_wants_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_goes_live_while_it_is_down_is_told_so() {
+async fn a_stream_that_goes_live_during_an_outage_reports_it() {
     let log = Log::new(100);
     let one = Local::start_with(&log, 1, |sse| sse.tell_stale = true).await;
     let stream = one.sse().subscribe(["x"]).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_stream_that_goes_live_while_it_is_down_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_back_as_the_link_goes_down_is_sent_away_and_not_reset() {
+async fn a_client_that_resumes_during_the_outage_is_not_reset() {
     let log = Log::new(100);
     let two = Local::start(&log, 2).await;
     let seen = two.sse().publish("x", "1").await.unwrap();
@@ -106,7 +106,7 @@ async fn whoever_comes_back_as_the_link_goes_down_is_sent_away_and_not_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_the_same_history_do_not_wait_for_each_other_in_turn() {
+async fn clients_that_wait_for_one_history_do_not_queue_up() {
     let log = Log::new(100);
     let two = Local::start(&log, 2).await;
     let seen = two.sse().publish("x", "1").await.unwrap();
@@ -125,7 +125,7 @@ async fn those_who_wait_for_the_same_history_do_not_wait_for_each_other_in_turn(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_answered_fails_in_time_and_says_that_it_may_have_been_published() {
+async fn an_unanswered_publish_times_out_and_may_have_been_published() {
     let log = Log::new(100);
     let one = Local::start(&log, 1).await;
     let began = Instant::now();
@@ -150,7 +150,7 @@ async fn what_is_not_answered_fails_in_time_and_says_that_it_may_have_been_publi
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_publishes_can_read_it_here_then_unless_the_link_takes_too_long() {
+async fn a_publisher_reads_its_event_here_unless_the_link_lags() {
     let log = Log::new(100);
     let one = Local::start(&log, 1).await;
     let (mut client, _) = one.client(&["x"]).await;
@@ -160,7 +160,7 @@ async fn whoever_publishes_can_read_it_here_then_unless_the_link_takes_too_long(
     assert_eq!(began.elapsed().as_secs(), 1);
     assert_eq!(one.sse().stats().unconfirmed, 1);
     assert_ne!(one.sse().newest_id(), late);
-    // Nobody reads it here.
+    // No client reads this topic here.
     let began = Instant::now();
     one.sse().publish("elsewhere", "2").await.unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -185,7 +185,7 @@ async fn many_topics_are_asked_for_at_the_same_time() {
     let began = Instant::now();
     let stream = one.sse().subscribe_from(&topics, first).await.unwrap();
     assert_eq!(stream.topics(), topics);
-    // For the watches, and for the histories.
+    // Once for the watches, and once for the histories.
     assert!(
         began.elapsed() < Duration::from_secs(4),
         "{:?}",

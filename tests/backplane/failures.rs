@@ -1,4 +1,4 @@
-//! A backplane that fails, panics or talks nonsense harms only the call that needed it.
+//! A backplane that fails, panics or returns nonsense harms only the call that needed it.
 
 use bytes::Bytes;
 use helios::backplane::{
@@ -21,7 +21,7 @@ async fn a_backplane_that_fails_is_an_error_to_the_caller() {
     let mut refused = one.server.sse("/rooms/new").await;
     assert_eq!(refused.names().await, ["helios:overloaded"]);
     one.link.refuse(false);
-    // What failed before does not stand in the way.
+    // An earlier failure does not get in the way.
     let mut other = one.client("new").await;
     two.publish("new", "1").await;
     assert_eq!(data(&mut other, 1).await, ["1"]);
@@ -30,7 +30,7 @@ async fn a_backplane_that_fails_is_an_error_to_the_caller() {
 }
 
 #[tokio::test]
-async fn a_topic_s_name_is_checked_before_the_backplane_sees_it() {
+async fn a_topic_name_is_checked_before_the_backplane_sees_it() {
     let (_log, one, _two) = pair().await;
     for name in [String::new(), "x".repeat(300)] {
         let error = one.server.sse.publish(&name, "1").await.unwrap_err();
@@ -63,7 +63,7 @@ async fn what_no_hub_has_published_harms_nobody() {
     }
 }
 
-/// It does not start, or panics when it is asked for anything.
+/// A backplane that does not start, or panics at every call.
 struct Broken {
     starts: bool,
 }
@@ -124,7 +124,7 @@ impl Backplane for Broken {
 }
 
 #[tokio::test]
-async fn a_backplane_that_does_not_start_fails_the_start_of_the_server() {
+async fn a_backplane_that_does_not_start_fails_the_server_start() {
     let app = Helios::new(App).backplane(Broken { starts: false });
     let server = TestServer::start(app).await;
     let error = server.stop().await.unwrap_err();
@@ -152,7 +152,7 @@ async fn a_backplane_that_panics_fails_the_request_and_nothing_else() {
     for _ in 0..2 {
         let answer = server.post("/publish/x", "application/json", "1").await;
         assert_eq!(answer.status, 500);
-        // It may be better another time.
+        // The next attempt may succeed.
         let mut refused = server.sse("/rooms/x").await;
         assert_eq!(refused.names().await, ["helios:overloaded"]);
     }

@@ -7,7 +7,7 @@ use support::{SseClient, within};
 
 use super::node::{Node, begins_anew, event, pair};
 
-/// What is written up to the end of the stream, as data.
+/// Returns everything up to the end of the stream, as data.
 async fn rest(mut client: SseClient) -> Vec<String> {
     let mut rest = Vec::new();
     while let Some(event) = within(client.next()).await {
@@ -35,7 +35,7 @@ fn is_refused(published: &Result<helios::EventId, SseError>) -> bool {
 }
 
 #[tokio::test]
-async fn readers_on_all_servers_are_given_the_last_event_and_the_end() {
+async fn readers_on_all_servers_get_the_last_event_and_end() {
     for last in [Some("done"), None] {
         let (_log, one, two) = pair().await;
         let clients = [one.client("x").await, two.client("x").await];
@@ -54,7 +54,7 @@ async fn readers_on_all_servers_are_given_the_last_event_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_first_hears_of_a_topic_after_its_end_is_told() {
+async fn a_server_learns_of_an_end_on_the_first_watch() {
     let log = Log::new(2);
     let one = Node::start(&log, 1).await;
     let two = Node::start(&log, 2).await;
@@ -70,7 +70,7 @@ async fn a_server_that_first_hears_of_a_topic_after_its_end_is_told() {
     one.publish("y", "newer").await;
     finish(&one, "empty", None).await;
     for (path, expected) in [
-        // All that the backplane still remembers.
+        // Everything that the backplane still remembers.
         ("/earliest/x", vec!["3", "done", "end"]),
         ("/rooms/x", vec!["done", "end"]),
         ("/last/0/x", vec!["done", "end"]),
@@ -84,7 +84,7 @@ async fn a_server_that_first_hears_of_a_topic_after_its_end_is_told() {
     assert_eq!(rest(client).await, ["3", "done", "end"]);
     let (client, _) = two.resume("x", &end).await;
     assert_eq!(rest(client).await, ["end"]);
-    // It asks once, and knows then.
+    // It asks once, and knows the end from then on.
     assert_eq!(two.link.count("watch x"), 1);
 }
 
@@ -99,7 +99,7 @@ async fn an_end_that_was_lost_on_its_way_is_fetched() {
     two.link.lose(false);
     two.link.torn();
     assert_eq!(rest(client).await, ["1", "done", "end"]);
-    // Nothing is missing behind the end, so what is torn then holds nobody.
+    // Nothing is missing after the end, so a break after it holds nobody up.
     two.link.mute(true);
     two.link.torn();
     two.link.flush().await;
@@ -107,7 +107,7 @@ async fn an_end_that_was_lost_on_its_way_is_fetched() {
 }
 
 #[tokio::test]
-async fn what_is_numbered_behind_an_end_is_ignored_by_all_alike() {
+async fn all_servers_ignore_events_that_come_after_an_end() {
     let (log, one, two) = pair().await;
     log.be_careless();
     let mut both = [one.client("x+y").await, two.client("x+y").await];

@@ -1,4 +1,4 @@
-//! Hubs without sockets, for what takes its time: a test's clock runs ahead when nothing else does.
+//! Hubs without sockets, for tests that wait long. A paused clock moves ahead when nothing else runs.
 
 use helios::SseOptions;
 use helios::axum_core::body::Body;
@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use support::backplane::{Link, Log};
 use tokio::time::timeout;
 
-/// Longer than any wait of a hub's.
+/// Longer than any wait of a hub.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct Local {
@@ -39,21 +39,22 @@ impl Local {
         client_of(&self.hub, user, topics).await
     }
 
-    /// A client that is past its `helios:ready`, and its id.
+    /// Returns a client that has received `helios:ready`, and its id.
     pub(super) async fn client(&self, topics: &[&str]) -> (LocalClient, ClientId) {
         let stream = self.sse().subscribe(topics).await.unwrap();
         let id = stream.id();
         (self.answer(stream, None).await, id)
     }
 
-    /// The client of this stream, past its `helios:ready`. It may have seen the topics' events up to an id before.
+    /// Returns the client of this stream after its `helios:ready`. It may have seen the topics' events up to an id
+    /// before.
     pub(super) async fn answer(&self, stream: SseStream, last: Option<EventId>) -> LocalClient {
         let mut client = self.try_answer(stream, last).await;
         assert_eq!(client.next().await.event, "helios:ready");
         client
     }
 
-    /// The client of this stream.
+    /// Returns the client of this stream.
     pub(super) async fn try_answer(&self, stream: SseStream, last: Option<EventId>) -> LocalClient {
         let mut request = http::Request::get("/");
         if let Some(last) = last {
@@ -68,7 +69,7 @@ impl Local {
     }
 }
 
-/// A client whose request names a user, past its `helios:ready`.
+/// Returns a client whose request names a user, after its `helios:ready`.
 pub(super) async fn client_of(hub: &SseHub, user: &str, topics: &[&str]) -> LocalClient {
     let stream = hub.sse().subscribe(topics).await.unwrap();
     let named = http::Request::get("/").header("cookie", user_cookie(user));

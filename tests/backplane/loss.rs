@@ -1,4 +1,4 @@
-//! What is lost or late on the way is fetched, and told if it cannot be.
+//! Servers fetch events that are lost or late, and reset clients if they cannot.
 
 use http::Method;
 use support::backplane::{Link, Log, Weather};
@@ -7,7 +7,7 @@ use support::{SseClient, eventually};
 use super::node::{Node, data, pair, read, reset};
 
 #[tokio::test]
-async fn an_event_lost_on_the_way_is_fetched_when_the_next_one_shows_it() {
+async fn the_event_after_a_lost_one_gets_it_fetched() {
     let (_log, one, two) = pair().await;
     let mut client = two.client("x").await;
     two.link.lose(true);
@@ -24,7 +24,7 @@ async fn an_event_lost_on_the_way_is_fetched_when_the_next_one_shows_it() {
 }
 
 #[tokio::test]
-async fn a_torn_link_is_made_good_before_anything_later_is_read() {
+async fn after_a_broken_link_earlier_events_come_first() {
     let (_log, one, two) = pair().await;
     let mut client = two.client("x+y").await;
     two.link.lose(true);
@@ -41,7 +41,7 @@ async fn a_torn_link_is_made_good_before_anything_later_is_read() {
         "12345"
     );
     assert_eq!(seen[4].1, last);
-    // Nobody can have read past what was lost: it is no reason to be told anything.
+    // No client can have read past the lost event, so there is no reason for a reset.
     for (n, (_, id)) in seen.iter().enumerate() {
         let (mut client, ready) = two.resume("x+y", id).await;
         assert!(ready.data.contains(r#""resumed":true"#), "{n}: {ready:?}");
@@ -51,10 +51,10 @@ async fn a_torn_link_is_made_good_before_anything_later_is_read() {
 }
 
 #[tokio::test]
-async fn a_gap_while_history_is_fetched_is_looked_into_as_well() {
+async fn a_gap_during_a_fetch_of_history_is_fetched_too() {
     let (_log, one, two) = pair().await;
     let mut client = two.client("x").await;
-    // The first answer knows nothing of what is lost later.
+    // The first response of history does not know of later losses.
     let slow = Weather {
         slow: 20_000,
         ..Weather::default()
@@ -103,7 +103,7 @@ async fn a_history_that_does_not_reach_back_is_told() {
     one.publish("y", "4").await;
     let (mut client, ready) = two.resume("x+y", &last).await;
     assert!(ready.data.contains(r#""resumed":false"#), "{ready:?}");
-    // At once: who is cut behind what `y` has missed must have been told.
+    // At once, because a client that is cut after the events that `y` misses must have had its reset.
     assert_eq!(
         reset(&mut client).await,
         ("expired".to_owned(), vec!["x".to_owned()])
@@ -112,9 +112,9 @@ async fn a_history_that_does_not_reach_back_is_told() {
 }
 
 #[tokio::test]
-async fn an_event_that_came_late_leaves_who_read_past_it_told() {
+async fn a_late_event_resets_clients_that_read_past_it() {
     let (_log, one, two) = pair().await;
-    // Keeps the topic watched: a loss is noticed by who watches.
+    // Keeps the topic watched, since only a server that watches it notices a loss.
     let _other = two.client("x").await;
     let mut client = two.client("x+y").await;
     two.link.lose(true);
@@ -124,7 +124,7 @@ async fn an_event_that_came_late_leaves_who_read_past_it_told() {
     let past = one.publish("y", "2").await;
     assert_eq!(data(&mut client, 1).await, ["2"]);
     drop(client);
-    // Whether it was here or elsewhere that it read past "1" cannot be known.
+    // The server cannot know where the client has read past "1".
     let (mut early, _) = two.resume("x+y", &past).await;
     one.publish("x", "3").await;
     assert_eq!(
@@ -140,7 +140,7 @@ async fn an_event_that_came_late_leaves_who_read_past_it_told() {
 }
 
 #[tokio::test]
-async fn a_topic_joined_from_an_id_that_has_not_arrived_here_yet_begins_behind_it() {
+async fn a_topic_joined_at_a_future_id_begins_after_it() {
     let (_log, one, two) = pair().await;
     let mut client = two.client("x").await;
     let _watches = two.client("y").await;
@@ -156,7 +156,7 @@ async fn a_topic_joined_from_an_id_that_has_not_arrived_here_yet_begins_behind_i
     assert_eq!(data(&mut client, 1).await, ["2"]);
 }
 
-/// A client in `x`, whose stream is ended while an event that was lost on its way is fetched.
+/// Returns a client in `x`, whose stream is ended while a lost event is being fetched.
 async fn end_behind_a_loss(one: &Node, two: &Node, history: impl FnOnce(&Link)) -> SseClient {
     let client = one.client("x").await;
     history(&one.link);
@@ -172,7 +172,7 @@ async fn end_behind_a_loss(one: &Node, two: &Node, history: impl FnOnce(&Link)) 
 }
 
 #[tokio::test]
-async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
+async fn an_end_waits_for_the_events_that_are_being_fetched() {
     let (_log, one, two) = pair().await;
     let slow = Weather {
         slow: 300_000,
@@ -184,7 +184,7 @@ async fn an_end_waits_for_what_has_to_be_fetched_before_it() {
 }
 
 #[tokio::test]
-async fn an_end_is_not_told_where_what_is_before_it_cannot_be_had() {
+async fn an_end_is_not_sent_if_earlier_events_are_unavailable() {
     let (_log, one, two) = pair().await;
     let mut client = end_behind_a_loss(&one, &two, |link| link.silence(true)).await;
     assert!(client.finish().await.is_err());

@@ -1,4 +1,4 @@
-//! A backplane that begins a new sequence: ids of before mean nothing, and connections stay.
+//! A backplane that begins a new sequence. Earlier ids mean nothing then, but connections stay open.
 
 use helios::prelude::*;
 use helios::sse::EventId;
@@ -8,7 +8,7 @@ use support::{SseClient, TestServer, eventually};
 
 use super::node::{begins_anew, data, event, pair, read, reset};
 
-/// It is told of the new sequence in its place: a reset with its old id, and then a position of the new one.
+/// Reads a reset with the old id, and then a position of the new sequence, which it returns.
 async fn told(client: &mut SseClient, last: &str) -> EventId {
     let told = event(client).await;
     assert_eq!(
@@ -24,7 +24,7 @@ async fn told(client: &mut SseClient, last: &str) -> EventId {
 }
 
 #[tokio::test]
-async fn a_client_keeps_its_connection_through_a_lost_memory_and_resumes_in_the_new_sequence() {
+async fn a_client_outlives_a_lost_memory_and_resumes_after_it() {
     let (log, one, two) = pair().await;
     let mut clients = [one.client("x").await, two.client("x").await];
     for n in 1..=50 {
@@ -49,7 +49,7 @@ async fn a_client_keeps_its_connection_through_a_lost_memory_and_resumes_in_the_
         let position: EventId = ready.id.parse().unwrap();
         assert!(position.epoch() == new.epoch() && new.epoch() != old.epoch());
     }
-    // Its next connection goes on from there.
+    // Its next connection resumes from there.
     let next = one.publish("x", "next").await;
     for (node, client) in [&one, &two].iter().zip(&mut clients) {
         let (mut resumed, ready) = node.resume("x", &new.to_string()).await;
@@ -61,7 +61,7 @@ async fn a_client_keeps_its_connection_through_a_lost_memory_and_resumes_in_the_
 }
 
 #[tokio::test]
-async fn a_client_cut_before_its_new_position_is_reset_again_when_it_is_back() {
+async fn a_client_cut_before_its_new_position_is_reset_again() {
     let (log, one, _two) = pair().await;
     let mut client = one.client("x").await;
     let last = one.publish("x", "1").await;
@@ -77,7 +77,7 @@ async fn a_client_cut_before_its_new_position_is_reset_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_lost_memory_is_also_noticed_by_who_watches_a_topic() {
+async fn a_watch_also_notices_a_lost_memory() {
     let (log, one, two) = pair().await;
     let mut client = one.client("x").await;
     let last = one.publish("x", "1").await;
@@ -92,7 +92,7 @@ async fn a_lost_memory_is_also_noticed_by_who_watches_a_topic() {
 }
 
 #[tokio::test]
-async fn a_memory_lost_while_history_is_fetched_is_not_mixed_up() {
+async fn a_memory_lost_during_a_fetch_mixes_up_no_sequences() {
     let (log, one, two) = pair().await;
     let mut client = one.client("x").await;
     let last = one.publish("x", "1").await;
@@ -142,7 +142,7 @@ async fn shown(log: &Arc<Log>) -> TestServer {
 }
 
 #[tokio::test]
-async fn what_a_page_shows_is_sent_anew_before_it_has_a_position_of_the_new_sequence() {
+async fn a_snapshot_comes_before_a_position_of_the_new_sequence() {
     let log = Log::new(10_000);
     let server = shown(&log).await;
     let mut client = server.sse("/shown/x").await;
@@ -164,7 +164,7 @@ async fn what_a_page_shows_is_sent_anew_before_it_has_a_position_of_the_new_sequ
         (&*told[0].event, &*told[1].event),
         ("helios:reset", "snapshot")
     );
-    // The snapshot has none, so that it is the same still.
+    // The events of the snapshot have no id of their own, so the last id is still the old one.
     let last = last.to_string();
     assert_eq!((&*told[0].id, &*told[1].id), (&*last, &*last));
     assert_eq!(told[1].data, "x *");
@@ -173,7 +173,7 @@ async fn what_a_page_shows_is_sent_anew_before_it_has_a_position_of_the_new_sequ
 }
 
 #[tokio::test]
-async fn a_plain_stream_breaks_off_at_a_lost_memory_and_its_client_is_refused_its_old_id() {
+async fn a_lost_memory_breaks_plain_streams_and_refuses_their_ids() {
     let log = Log::new(10_000);
     let server = shown(&log).await;
     let mut client = server.sse("/plain/x").await;

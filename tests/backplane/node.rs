@@ -1,4 +1,4 @@
-//! A server behind the backplane, and its clients.
+//! A server with the backplane, and its clients.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -36,7 +36,7 @@ impl Rooms {
         self.sse.subscribe_from(names, Replay::Earliest).await
     }
 
-    /// Joins when it is running, before its head has left.
+    /// Joins while it runs, before the response head is sent.
     #[sse("produced/{name}")]
     async fn produced(&self, stream: SseStream, #[param] name: String) -> Result<(), SseError> {
         stream.join(name).await?;
@@ -45,7 +45,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// Joins a second topic when it is told to, from an id.
+    /// Joins all clients to another topic, from an id.
     #[post("join/{topic}/{id}")]
     async fn join(&self, #[param] topic: String, #[param] id: String) -> Result<(), SseError> {
         let id: EventId = id.parse().unwrap();
@@ -68,7 +68,7 @@ impl Rooms {
 #[server(controllers = [Rooms], sse(enabled = true))]
 pub(super) struct App;
 
-/// A server behind the backplane.
+/// A server with the backplane.
 pub(super) struct Node {
     pub(super) server: TestServer,
     pub(super) link: Link,
@@ -89,7 +89,7 @@ impl Node {
             .sse_options(options)
             .backplane(link.clone());
         let server = TestServer::start(app).await;
-        // Answered when the app has started.
+        // Responds once the app has started.
         assert_eq!(server.get("/ready").await.status, 200);
         Self { server, link }
     }
@@ -99,7 +99,7 @@ impl Node {
         id.to_string()
     }
 
-    /// A client that is past its `helios:ready`.
+    /// Returns a client that has received `helios:ready`.
     pub(super) async fn client(&self, topics: &str) -> SseClient {
         self.client_of(&format!("/rooms/{topics}")).await
     }
@@ -110,7 +110,7 @@ impl Node {
         client
     }
 
-    /// A client that comes back, and its `helios:ready`.
+    /// Returns a client that resumes, and its `helios:ready`.
     pub(super) async fn resume(&self, topics: &str, last: &str) -> (SseClient, DecodedEvent) {
         let headers = [("last-event-id", last)];
         let path = format!("/rooms/{topics}");
@@ -125,7 +125,7 @@ pub(super) async fn event(client: &mut SseClient) -> DecodedEvent {
     within(client.next()).await.expect("an event")
 }
 
-/// The next so many events, as data and ids.
+/// Returns the next `count` events, as data and ids.
 pub(super) async fn read(client: &mut SseClient, count: usize) -> Vec<(String, String)> {
     let mut events = Vec::new();
     for _ in 0..count {
@@ -135,7 +135,7 @@ pub(super) async fn read(client: &mut SseClient, count: usize) -> Vec<(String, S
     events
 }
 
-/// The data of the next so many events.
+/// Returns the data of the next `count` events.
 pub(super) async fn data(client: &mut SseClient, count: usize) -> Vec<String> {
     let events = read(client, count).await;
     events.into_iter().map(|(data, _)| data).collect()
@@ -153,7 +153,8 @@ pub(super) async fn reset(client: &mut SseClient) -> (String, Vec<String>) {
     )
 }
 
-/// The first event of a new sequence and the position that is told, in whatever order: it depends on when the stream reads.
+/// Returns the first event of a new sequence, and the new position. They come in either order, which depends on when
+/// the stream reads.
 pub(super) async fn begins_anew(client: &mut SseClient) -> (DecodedEvent, DecodedEvent) {
     let (first, second) = (event(client).await, event(client).await);
     let (published, ready) = match first.event == "helios:ready" {

@@ -1,4 +1,4 @@
-//! An event for one client finds it on whatever server it is.
+//! An event for one client finds it on any server.
 
 use helios::prelude::*;
 use support::backplane::Log;
@@ -6,7 +6,7 @@ use support::backplane::Log;
 use super::local::Local;
 
 #[tokio::test(start_paused = true)]
-async fn an_event_for_one_client_reaches_it_on_another_server_at_its_place() {
+async fn an_event_for_a_client_elsewhere_arrives_in_its_place() {
     let log = Log::new(100);
     let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
     let (mut client, id) = one.client(&["x"]).await;
@@ -29,7 +29,7 @@ async fn an_event_for_one_client_reaches_it_on_another_server_at_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_a_server_that_is_gone_is_no_client() {
+async fn a_client_of_an_ended_server_is_no_longer_known() {
     let log = Log::new(100);
     let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
     let (_client, id) = one.client(&["x"]).await;
@@ -42,7 +42,7 @@ async fn a_client_of_a_server_that_is_gone_is_no_client() {
         matches!(gone, Err(SseError::NoSuchClient(of)) if of == id),
         "{gone:?}"
     );
-    // Here it has been, and is no more.
+    // This client has left a server that is still running.
     let (client, id) = two.client(&["x"]).await;
     drop(client);
     let gone = two.sse().send_to_client(id, "x").await;
@@ -53,7 +53,7 @@ async fn a_client_of_a_server_that_is_gone_is_no_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_for_one_client_that_was_lost_on_its_way_is_fetched() {
+async fn a_lost_event_for_one_client_is_fetched() {
     let log = Log::new(100);
     let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
     let (mut client, id) = one.client(&["x"]).await;
@@ -67,7 +67,7 @@ async fn an_event_for_one_client_that_was_lost_on_its_way_is_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_servers_tell_each_other_is_no_topic_of_an_app() {
+async fn messages_between_servers_belong_to_no_topic_of_an_app() {
     let one = Local::start(&Log::new(100), 1).await;
     let (_client, id) = one.client(&["x"]).await;
     let own = format!("helios:node:{}", id.node().unwrap());

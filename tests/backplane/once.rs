@@ -1,4 +1,4 @@
-//! What is published with a key is published once, on whatever server.
+//! An event with a key is published once, on any server.
 
 use helios::prelude::*;
 use helios::sse::PublishOptions;
@@ -20,7 +20,7 @@ async fn what_is_published_again_with_its_key_is_the_first() {
     let of_another_topic = two.sse().publish_with("y", "3", &once).await.unwrap();
     assert_ne!(of_another_topic, first);
     one.sse().finish_with("x", "end").await.unwrap();
-    // Its topic is finished, and it was published.
+    // Its topic has ended, but the key still finds the first event.
     assert_eq!(
         two.sse().publish_with("x", "4", &once).await.unwrap(),
         first

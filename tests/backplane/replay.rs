@@ -1,4 +1,5 @@
-//! Topics that begin with what there is: the backplane's memory is asked, and what it has forgotten is no reset.
+//! Topics that begin with their history. It comes from the backplane, and events that the backplane has forgotten cause
+//! no reset.
 
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
@@ -7,7 +8,7 @@ use support::backplane::Log;
 use super::node::{Node, data, pair};
 
 #[tokio::test]
-async fn a_server_that_has_never_heard_of_a_topic_gives_all_of_it() {
+async fn a_server_new_to_a_topic_replays_all_of_it() {
     let (_log, one, two) = pair().await;
     for n in ["1", "2", "3"] {
         one.publish("x", n).await;
@@ -29,20 +30,20 @@ async fn a_server_that_has_never_heard_of_a_topic_gives_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_producer_s_topic_begins_with_all_that_the_backplane_remembers_for_who_asks() {
+async fn a_producers_topic_begins_with_all_history_on_request() {
     let log = Log::new(100);
     let one = Node::start(&log, 1).await;
     for n in ["1", "2"] {
         one.publish("x", n).await;
     }
-    // It begins behind them.
+    // By default it begins after these events.
     let two = Node::start(&log, 2).await;
     let mut client = two.client_of("/produced/x?lastEventId=earliest").await;
     assert_eq!(data(&mut client, 2).await, ["1", "2"]);
 }
 
 #[tokio::test]
-async fn a_server_with_a_shorter_history_gives_the_newest_of_it() {
+async fn a_server_with_a_shorter_history_replays_the_newest() {
     let log = Log::new(100);
     let one = Node::start(&log, 1).await;
     let short = |options: &mut helios::SseOptions| {
@@ -62,7 +63,7 @@ async fn a_server_with_a_shorter_history_gives_the_newest_of_it() {
 }
 
 #[tokio::test]
-async fn what_the_backplane_has_forgotten_is_no_reset_for_what_is_held() {
+async fn events_forgotten_by_the_backplane_but_held_cause_no_reset() {
     let log = Log::new(2);
     let one = Node::start(&log, 1).await;
     let two = Node::start(&log, 2).await;

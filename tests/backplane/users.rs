@@ -1,4 +1,4 @@
-//! A user who is disconnected is so on all servers.
+//! `disconnect_user` reaches all servers.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -8,7 +8,7 @@ use support::backplane::Log;
 
 use super::local::{Local, LocalClient};
 
-/// A client is of the user whom its request names.
+/// Finds the user of a client in its request.
 fn by_header(sse: &mut SseOptions) {
     sse.connections.user = Some(Arc::new(|request| request.cookie("user")));
 }
@@ -27,7 +27,7 @@ async fn goes_on(client: &mut LocalClient, here: &Local) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_disconnected_on_all_servers_and_nobody_else_is() {
+async fn a_user_and_nobody_else_is_disconnected_on_all_servers() {
     let log = Log::new(100);
     let (one, two) = (start(&log, 1).await, start(&log, 2).await);
     let mut here = one.client_of("ann\n\"", &["x"]).await;
@@ -41,13 +41,13 @@ async fn a_user_is_disconnected_on_all_servers_and_nobody_else_is() {
     }
     goes_on(&mut other, &one).await;
     assert_eq!(nobody.data().await, "still here");
-    // One that comes later is let in: to refuse it is for the app.
+    // A client that connects later is let in. The app has to refuse it.
     let mut later = two.client_of("ann\n\"", &["x"]).await;
     goes_on(&mut later, &two).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_whose_link_has_lost_it_disconnects_the_user_when_it_finds_out() {
+async fn a_lost_message_disconnects_the_user_once_it_is_fetched() {
     let log = Log::new(100);
     let (one, two) = (start(&log, 1).await, start(&log, 2).await);
     let mut client = two.client_of("ann", &["x"]).await;
@@ -59,7 +59,7 @@ async fn a_server_whose_link_has_lost_it_disconnects_the_user_when_it_finds_out(
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_backplane_those_of_this_server_are_disconnected_and_it_is_said() {
+async fn during_an_outage_only_local_clients_are_disconnected() {
     let log = Log::new(100);
     let (one, two) = (start(&log, 1).await, start(&log, 2).await);
     let mut here = one.client_of("ann", &["x"]).await;

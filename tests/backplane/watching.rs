@@ -1,4 +1,4 @@
-//! Which topics a server watches, and for how long.
+//! The topics that a server watches, and for how long.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -18,11 +18,11 @@ fn short_lived(options: &mut SseOptions) {
 }
 
 #[tokio::test]
-async fn an_unused_topic_is_unwatched_and_watched_anew_when_somebody_comes_back() {
+async fn an_unused_topic_is_unwatched_and_watched_again_on_demand() {
     let log = Log::new(100);
     let one = Node::start_with(&log, 1, short_lived).await;
     let two = Node::start(&log, 2).await;
-    // Keeps the heart beating.
+    // Keeps the heartbeat running.
     let _other = one.client("other").await;
     let mut client = one.client("x").await;
     let last = two.publish("x", "1").await;
@@ -37,7 +37,7 @@ async fn an_unused_topic_is_unwatched_and_watched_anew_when_somebody_comes_back(
 }
 
 #[tokio::test]
-async fn a_join_that_is_given_up_half_way_leaves_nothing_behind() {
+async fn a_cancelled_join_leaves_nothing_behind() {
     let log = Log::new(100);
     let one = Node::start_with(&log, 1, short_lived).await;
     let _other = one.client("other").await;
@@ -57,7 +57,7 @@ async fn a_join_that_is_given_up_half_way_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_same_topic_goes_on_when_the_first_gives_up() {
+async fn other_waiters_for_a_topic_outlive_the_first_one() {
     let (_log, one, _two) = pair().await;
     one.link.silence(true);
     let joins = [(); 2].map(|()| {
@@ -83,7 +83,7 @@ async fn a_question_that_fails_late_undoes_no_later_one() {
     sleep(Duration::from_secs(1)).await;
     first.abort();
     one.link.silence(false);
-    // Answered when the first has been given up.
+    // The response comes after the first request has given up.
     one.link.dawdle_always(Duration::from_millis(4_500));
     let (mut client, _) = one.client(&["x"]).await;
     one.sse().publish("x", "1").await.unwrap();
@@ -91,7 +91,7 @@ async fn a_question_that_fails_late_undoes_no_later_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_is_left_while_the_backplane_is_down_is_unwatched_all_the_same() {
+async fn a_topic_left_during_an_outage_is_unwatched_after_it() {
     let log = Log::new(100);
     let one = Local::start_with(&log, 1, short_lived).await;
     let (client, _) = one.client(&["x"]).await;

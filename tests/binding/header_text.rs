@@ -1,4 +1,4 @@
-//! Text in the bytes of a header: UTF-8 is read, and what is not is dropped alone.
+//! Text in the bytes of a header. UTF-8 is accepted, and only values that are not UTF-8 are dropped.
 
 use axum_core::body::Body;
 use helios::prelude::*;
@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
 
-/// What an alias or a newtype says of absence is what `Option` says.
+/// An alias or a newtype of `Option` handles absence as `Option` does.
 type Seen = Option<u64>;
 
 #[derive(Deserialize, Debug)]
@@ -111,7 +111,7 @@ impl Texts {
 #[server(controllers = [Texts], sse(enabled = true))]
 struct App;
 
-/// Asks with headers of any bytes, and gives the status and the body.
+/// Sends a request with any header bytes, and returns the status and the body.
 async fn ask(request: http::request::Builder, body: &'static str) -> (u16, String) {
     let request = request.body(Body::from(body)).unwrap();
     let service = Helios::new(App).into_service().unwrap();
@@ -121,7 +121,7 @@ async fn ask(request: http::request::Builder, body: &'static str) -> (u16, Strin
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// The body of a successful answer.
+/// Returns the body of a successful response.
 async fn get(path: &str, headers: &[(&str, &[u8])]) -> String {
     let mut request = Request::get(format!("/texts/{path}"));
     for (name, value) in headers {
@@ -166,7 +166,7 @@ async fn the_value_of_a_cookie_is_read_as_it_is() {
 }
 
 #[tokio::test]
-async fn of_two_cookies_of_one_name_the_first_counts_and_a_vec_has_both() {
+async fn of_two_cookies_one_counts_and_a_vec_has_both() {
     let two: [(&str, &[u8]); 1] = [("cookie", b"session=1; session=2")];
     assert_eq!(get("cookie", &two).await, r#"Some("1") Some("1")"#);
     assert_eq!(get("cookie/number", &two).await, "1");
@@ -175,7 +175,7 @@ async fn of_two_cookies_of_one_name_the_first_counts_and_a_vec_has_both() {
     assert_eq!(get("cookie/number", &headers).await, "1");
 }
 
-/// A browser lets any page of the site set the others, but not a cookie of this name.
+/// Any page of the site can set other cookies, but browsers protect this name.
 #[tokio::test]
 async fn no_other_name_passes_for_that_of_a_host_cookie() {
     for value in [
@@ -191,7 +191,7 @@ async fn no_other_name_passes_for_that_of_a_host_cookie() {
 }
 
 #[tokio::test]
-async fn a_header_is_the_same_text_for_an_argument_and_for_a_guard() {
+async fn an_argument_and_a_guard_read_the_same_header_text() {
     let name = "x-name";
     let juerg = r#"Some("Jürg") Some("Jürg")"#;
     assert_eq!(get("header", &[(name, "Jürg".as_bytes())]).await, juerg);
@@ -204,7 +204,7 @@ async fn a_header_is_the_same_text_for_an_argument_and_for_a_guard() {
 }
 
 #[tokio::test]
-async fn a_content_type_is_read_beside_a_parameter_that_is_no_text() {
+async fn a_content_type_is_read_despite_a_broken_parameter() {
     for (value, status) in [
         (&b"application/json; title=\xff"[..], 200),
         ("application/json; title=ü".as_bytes(), 200),
@@ -217,7 +217,7 @@ async fn a_content_type_is_read_beside_a_parameter_that_is_no_text() {
 }
 
 #[tokio::test]
-async fn a_client_goes_on_after_an_id_that_is_not_ascii() {
+async fn a_client_can_resume_after_a_non_ascii_id() {
     let names = get("names", &[("last-event-id", "björn".as_bytes())]).await;
     assert!(!names.contains("data: björn"), "{names}");
     assert!(names.contains("data: çelik"), "{names}");
@@ -226,7 +226,7 @@ async fn a_client_goes_on_after_an_id_that_is_not_ascii() {
 }
 
 #[tokio::test]
-async fn what_no_event_can_have_as_its_id_is_no_id() {
+async fn an_id_that_no_event_can_have_is_ignored() {
     assert_eq!(
         get("id?lastEventId=bj%C3%B6rn", &[]).await,
         r#"Some("björn")"#
@@ -239,7 +239,7 @@ async fn what_no_event_can_have_as_its_id_is_no_id() {
 }
 
 #[tokio::test]
-async fn an_id_is_read_leniently_into_every_type_that_may_be_absent() {
+async fn optional_types_of_all_kinds_read_an_id_leniently() {
     for (path, absent) in [
         ("id/option", "None"),
         ("id/alias", "None"),
@@ -257,7 +257,7 @@ async fn an_id_is_read_leniently_into_every_type_that_may_be_absent() {
 }
 
 #[tokio::test]
-async fn a_type_that_needs_an_id_refuses_a_request_without_one() {
+async fn a_type_that_requires_an_id_refuses_requests_without_one() {
     assert_eq!(get("id/required", &[("last-event-id", b"4")]).await, "4");
     assert_eq!(get("id/required?lastEventId=4", &[]).await, "4");
     for id in ["abc", "", "helios:end"] {

@@ -1,4 +1,4 @@
-//! Arguments that no request can bind: the start refuses them, and says what to write.
+//! Arguments that no request can bind. Start-up refuses them with a suggestion.
 
 use helios::error::{Error, StartupFault};
 use helios::prelude::*;
@@ -140,7 +140,7 @@ impl Right {
 struct App;
 
 #[test]
-fn what_no_request_can_bind_is_a_fault_that_says_what_to_write() {
+fn an_argument_that_can_never_be_bound_is_a_fault() {
     let Err(Error::Startup(faults)) = Helios::new(App).into_service() else {
         panic!("it starts");
     };

@@ -1,4 +1,4 @@
-//! An optional body that is not there is none, however its type is spelled.
+//! An optional body that is absent is `None`, however its type is spelled.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -72,7 +72,7 @@ struct App;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A body without a length.
+/// Returns a body without a length.
 fn pieces(pieces: &'static [&'static str]) -> Body {
     Body::from_stream(stream! {
         for piece in pieces {
@@ -122,7 +122,7 @@ async fn an_optional_body_that_is_not_there_is_none() {
 }
 
 #[tokio::test]
-async fn an_optional_body_that_is_there_is_read_as_any_other() {
+async fn an_optional_body_that_is_present_is_read_like_others() {
     for path in OPTIONAL {
         let (media_type, body) = match path.starts_with("form") {
             true => (FORM, "n=7"),

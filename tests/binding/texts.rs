@@ -1,4 +1,4 @@
-//! The guide's table of texts, held row by row by every reader of them.
+//! The guide's table of text conversions. All readers of text agree with each row.
 
 use helios::prelude::*;
 use helios::testing::{TestApp, TestRequest};
@@ -69,7 +69,7 @@ readers! {
     of_default_text "default/text" String, [#[query(default = "a".to_owned())]] [#[serde(default = "super::text")]];
 }
 
-/// What a row of the guide calls its type, and where it is read here.
+/// The guide's names of types, and the fields here that have these types.
 const TYPES: &[(&str, &str)] = &[
     ("`String`", "text"),
     ("`u32`", "number"),
@@ -130,7 +130,7 @@ impl Others {
 ])]
 struct App;
 
-/// The rows of the guide's table, cell by cell.
+/// Returns the rows of the guide's table, cell by cell.
 fn rows() -> Vec<Vec<&'static str>> {
     let guide = include_str!("../../src/guide/controllers.md");
     let lines = guide
@@ -190,7 +190,7 @@ async fn every_reader_of_texts_holds_every_row_of_the_table() {
 }
 
 #[tokio::test]
-async fn a_flattened_value_is_read_as_its_own_type_or_named() {
+async fn a_flattened_value_is_read_as_its_own_type() {
     let app = TestApp::start(App).unwrap();
     let read = [
         ("sort=7&limit=7", "7 7 None None []"),
@@ -227,7 +227,7 @@ async fn a_flattened_value_is_read_as_its_own_type_or_named() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_a_fault_of_its_own_key_alone() {
+async fn text_that_is_not_utf8_faults_only_its_own_key() {
     let app = TestApp::start(App).unwrap();
     assert_eq!(app.get("/number/single?v=1&other=%ff").await.text(), "1");
     assert_eq!(

@@ -1,6 +1,7 @@
-//! The dashboard in real browsers: four topics on one connection, and a server that is killed, which nobody notices but for a moment.
+//! The dashboard in real browsers, with four topics on one connection. A kill of its server shows on the page for only
+//! a moment.
 //!
-//! The server is another process of this program, so that it can be killed; what the page reports there it says here.
+//! The server is another process of this program, so that it can be killed. It prints what the page reports to it.
 
 use std::env;
 use std::net::SocketAddr;
@@ -23,14 +24,14 @@ use tokio::time::timeout;
 
 use super::{JSON, dashboard, message, try_call};
 
-/// The folder of the server's process, and its port.
+/// The variables that name the folder of the server's process, and its port.
 const FOLDER: &str = "HELIOS_DASHBOARD_FOLDER";
 const PORT: &str = "HELIOS_DASHBOARD_PORT";
 
-/// A browser takes its time to start.
+/// A browser takes long to start.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What another client says.
+/// The number of messages from another client.
 const SAID: u32 = 40;
 
 #[derive(Injectable)]
@@ -115,7 +116,8 @@ async fn say(server: SocketAddr, key: u32, text: &str) -> Option<u16> {
     Some(answer.ok()?.status().as_u16())
 }
 
-/// Says one number after the other, each until the server has it: before, during and after a restart.
+/// Publishes one number after the other, and retries until the server has accepted each, before, during and after a
+/// restart.
 async fn count(server: SocketAddr, said: watch::Sender<u32>) {
     for n in 1..=SAID {
         while say(server, n, &n.to_string()).await != Some(204) {
@@ -142,7 +144,7 @@ async fn both_show(journal: &Journal, what: &str, times: usize) {
     }
 }
 
-/// The topics of a page that has just come.
+/// Waits for the topics of a new page.
 async fn the_page_is_live(journal: &Journal) {
     both_show(journal, "state: Live", 1).await;
     both_show(journal, "metrics: moving", 1).await;

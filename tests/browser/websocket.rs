@@ -1,4 +1,4 @@
-//! The room of the example, in which a page listens to an event stream and talks over a WebSocket.
+//! The room of the example. One page listens to an event stream and sends over a WebSocket.
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
@@ -43,7 +43,7 @@ pub(crate) async fn is_told_of_a_shutdown(browser: impl FnOnce(&str) -> Browser)
     let addr = server.addr;
     let _browser = browser(&format!("http://{addr}/watch"));
 
-    // The guard knows where the page is from, the same one at another name of the server.
+    // The guard sees which site a page belongs to. Another name of the same server is another site.
     seen(&journal, "of another site: closed 1006", 1).await;
     seen(&journal, "ws Live: ann hello", 1).await;
     seen(&journal, "sse Live: ann hello", 1).await;

@@ -1,4 +1,4 @@
-//! The page of the dashboard, typed by the document of its server: what an event is called, and what is in it, is checked in the page.
+//! The page of the dashboard, type-checked against the document of its server, including the names and data of events.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use support::folder::Folder;
 
 use super::{dashboard, kit};
 
-/// Strict, with all that the page says of its types.
+/// Strict settings, so that all types of the page are checked.
 const SETTINGS: &str = r#"{
   "compilerOptions": {
     "strict": true, "allowJs": true, "noEmit": true, "types": [],
@@ -16,7 +16,7 @@ const SETTINGS: &str = r#"{
   "include": ["*.js"]
 }"#;
 
-/// What is checked in with the page, though a program makes it.
+/// Compares a generated file with the one checked in beside the page.
 fn is_made_anew(made: &Path, name: &str) {
     let kept = page().join(name);
     let made = fs::read_to_string(made).unwrap();
@@ -26,7 +26,7 @@ fn is_made_anew(made: &Path, name: &str) {
     let kept = fs::read_to_string(kept).unwrap_or_default();
     assert!(
         kept == made,
-        "{name} is out of date: `TYPES=overwrite` writes it anew"
+        "{name} is out of date, run the test with `TYPES=overwrite` to update it"
     );
 }
 
@@ -40,7 +40,7 @@ async fn succeeds(program: &[&str], folder: &Path) -> (bool, String) {
     (output.status.success(), said)
 }
 
-/// The page beside the client's own package, with the types of both.
+/// Returns a folder with the page and the client's own package, with the types of both.
 async fn prepared() -> PathBuf {
     let package = kit::TYPESCRIPT.ready().await;
     let folder = package.join("dashboard");
@@ -88,7 +88,7 @@ async fn the_page_is_checked_against_the_events_of_its_server() {
     let check = ["npx", "tsc", "-p", "."];
     let (is_right, said) = succeeds(&check, &folder).await;
     assert!(is_right, "{said}");
-    // It would tell.
+    // The check would find mistakes.
     for (file, right, wrong) in [
         ("connection.js", "case 'caught-up'", "case 'caught-upp'"),
         ("jobs.js", "job.percent", "job.percents"),

@@ -1,4 +1,4 @@
-//! The gateway of `examples/llm`, with a model that a test plays.
+//! The gateway of `examples/llm`, with a model whose part the test plays.
 
 use helios::prelude::*;
 use support::{SseClient, TestServer};
@@ -23,7 +23,7 @@ pub(crate) struct Gateway {
     generations: mpsc::UnboundedReceiver<Generation>,
 }
 
-/// What a model writes for somebody who has asked. It is over when this is dropped.
+/// An answer in progress. Dropping it ends the answer.
 pub(crate) struct Generation(mpsc::UnboundedSender<Token>);
 
 struct Model(mpsc::UnboundedSender<Generation>);
@@ -47,7 +47,7 @@ impl Gateway {
         Self::serve(app, generations).await
     }
 
-    /// One whose answers break off, and look complete.
+    /// Starts a gateway whose answers break off, but look complete.
     pub(crate) async fn careless() -> Self {
         let (_, generations) = mpsc::unbounded_channel();
         Self::serve(Helios::new(CarelessApp), generations).await
@@ -62,7 +62,7 @@ impl Gateway {
         }
     }
 
-    /// Waits until somebody asks.
+    /// Waits for the next question.
     pub(crate) async fn asked(&mut self) -> Generation {
         let asked = timeout(PATIENCE, self.generations.recv()).await;
         asked.expect("nobody asks").unwrap()
@@ -72,12 +72,12 @@ impl Gateway {
         self.generations.try_recv().is_err()
     }
 
-    /// How many generations run, now and whenever that changes.
+    /// Returns a stream of how many generations are running.
     pub(crate) async fn running(&self) -> Running {
         Running(self.server.sse("/generations").await)
     }
 
-    /// Shuts down while the wire stays. Gives back when no connection is accepted any more.
+    /// Shuts down the server but not the wire. The future completes when the server accepts no more connections.
     pub(crate) async fn shut_down(self) -> (Wire, impl Future<Output = ()>) {
         let (wire, addr) = (self.wire, self.server.addr);
         let stopped = tokio::spawn(self.server.stop());

@@ -1,5 +1,5 @@
-//! Libraries that put what a stream sends into a page: they see each fragment, ask for a finished stream no more, and miss nothing where a
-//! connection breaks.
+//! Libraries that put the events of a stream into a page. They show each fragment, do not request a finished stream
+//! again, and miss nothing when a connection breaks.
 
 use helios::prelude::*;
 use support::TestServer;
@@ -15,18 +15,18 @@ use crate::htmx;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A library, and how a page takes a stream with it.
+/// A library, and how a page opens a stream with it.
 pub(crate) struct Library {
     pub(crate) name: &'static str,
     /// Its files, from the kit's folder.
     scripts: &'static str,
-    /// The element that takes the stream, with `{url}` in it.
+    /// The element that opens the stream, with `{url}` in it.
     element: &'static str,
-    /// A fragment for it, with `{text}` in it.
+    /// A fragment for the page, with `{text}` in it.
     fragment: &'static str,
     /// The event's name.
     event: &'static str,
-    /// How often it asks for a stream that has ended, the first time included.
+    /// How often it requests a stream that has ended, including the first time.
     asks: usize,
 }
 
@@ -51,7 +51,7 @@ pub(crate) const HTMX_4: Library = Library {
     asks: 1,
 };
 
-/// Its `EventSource` comes back, is answered 204, and stops.
+/// Its `EventSource` reconnects, gets a 204, and stops.
 pub(crate) const TURBO: Library = Library {
     name: "Turbo",
     scripts: r#"<script src="/kit/@hotwired/turbo/dist/turbo.es2017-umd.js"></script>"#,
@@ -70,14 +70,15 @@ pub(crate) const DATASTAR: Library = Library {
     asks: 1,
 };
 
-/// Without the attribute that closes its stream it makes a new `EventSource` when the old one stops, and that asks without an id.
+/// Without the attribute that closes its stream, it creates a new `EventSource` when the old one stops. The new one
+/// sends no id.
 pub(crate) const HTMX_2_OPEN: Library = Library {
     element: r##"<div hx-ext="sse" sse-connect="{url}">
         <div sse-swap="message" hx-target="#list" hx-swap="beforeend"></div></div>"##,
     ..HTMX_2
 };
 
-/// Without it each end, and each 204, is a reason to ask again.
+/// Without the closing attribute, each end and each 204 makes it reconnect.
 pub(crate) const HTMX_4_OPEN: Library = Library {
     element: r##"<div hx-sse:connect="{url}" hx-target="#list" hx-swap="beforeend"></div>"##,
     ..HTMX_4
@@ -229,7 +230,7 @@ pub(crate) async fn comes_back_after_a_restart(library: Library, browser: fn(&st
     seen(&journal, "settled one two").await;
 }
 
-/// The page of `examples/htmx.rs`, with its scripts from the kit: their hashes are those that the page names.
+/// Shows the page of `examples/htmx.rs`, with scripts from the kit that have the same hashes.
 pub(crate) async fn the_example_shows_changes_in_every_tab(browser: fn(&str) -> Browser) {
     let journal = Journal::default();
     let page = include_str!("../../examples/htmx.html")

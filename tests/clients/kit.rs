@@ -1,4 +1,4 @@
-//! What the clients need beside their programs: installed once, from lock files, into the target directory.
+//! Packages that the clients need, installed once, from lock files, into the target directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) struct Kit {
     folder: &'static str,
     files: &'static [(&'static str, &'static str)],
-    /// Commands that are run in the folder whenever a file has changed.
+    /// Commands to run in the folder whenever a file has changed.
     install: &'static [&'static [&'static str]],
     installed: OnceCell<()>,
 }
@@ -95,7 +95,7 @@ pub(crate) static HYPERMEDIA: Kit = kit!(
     ["package.json", "package-lock.json"],
     [
         &["npm", "ci", "--no-audit", "--no-fund", "--silent"],
-        // It is published as modules that a browser cannot find.
+        // The package has modules that a browser cannot find, so they are bundled.
         &[
             "./node_modules/.bin/esbuild",
             "node_modules/@starfederation/datastar/dist/bundles/datastar.js",
@@ -151,14 +151,14 @@ pub(crate) static RUST: Kit = kit!(
 );
 
 impl Kit {
-    /// Its folder, with everything in it.
+    /// Returns its folder, with everything installed.
     pub(crate) async fn ready(&self) -> PathBuf {
         let folder = self.folder();
         self.installed.get_or_init(|| self.install(&folder)).await;
         folder
     }
 
-    /// Its folder, be it there or not.
+    /// Returns its folder, whether it exists or not.
     pub(crate) fn folder(&self) -> PathBuf {
         let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
         clients.join(self.folder)
@@ -184,7 +184,7 @@ impl Kit {
     }
 }
 
-/// A command that is run in this folder; `./` means it too.
+/// Returns a command that runs in this folder. A leading `./` refers to the folder too.
 pub(crate) fn program(command: &[&str], folder: &Path) -> Command {
     let (name, args) = command.split_first().expect("a program's name");
     let mut program = match name.strip_prefix("./") {

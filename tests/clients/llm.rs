@@ -1,4 +1,4 @@
-//! Clients of language models: what each of them does otherwise, and what happens to all of them.
+//! Clients of language models, and the scenarios that all of them go through.
 
 use helios::prelude::*;
 use http::HeaderValue;
@@ -8,25 +8,25 @@ use super::gateway::Gateway;
 use super::kit::{self, Kit};
 use super::seen::{Event, Seen, patiently};
 
-/// A client, and what is special about it.
+/// A client, and its peculiarities.
 pub(crate) struct LlmClient {
     pub(crate) name: &'static str,
-    /// A command in the folder of a kit, which takes the URL and what to do.
+    /// A command in the folder of a kit. Its arguments are the URL and the action.
     program: (&'static Kit, &'static [&'static str]),
-    /// What it tells behind the last token.
+    /// The report after the last token.
     end: &'static str,
-    /// How often it asks where the model refuses, and the error then.
+    /// How often it asks if the model refuses, and the error that follows.
     asks: usize,
     refused: &'static str,
-    /// What an error behind the first token is.
+    /// The report for an error after the first token.
     failed: &'static str,
-    /// What a connection is that breaks off.
+    /// The report for a connection that breaks off.
     broken_off: &'static str,
-    /// What an answer is that ends without an end; else it is a complete one.
+    /// The report for an answer that stops without an end. `None` means that the client accepts the answer as complete.
     ended: Option<&'static str>,
-    /// A loop that is left stops the model; else the connection stays.
+    /// Whether leaving the loop stops the model. Otherwise the connection stays open.
     leaving_stops: bool,
-    /// A new page gets all of the answer that is being written.
+    /// Whether a new page gets all of the answer in progress.
     resumes: bool,
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn all(client: &LlmClient) {
 }
 
 impl LlmClient {
-    /// The beginning of its row in the guide.
+    /// Returns the beginning of its row in the guide.
     pub(crate) fn row(&self) -> String {
         let refused = match self.asks {
             1 => format!("`{}`", self.refused),
@@ -134,7 +134,7 @@ impl LlmClient {
         assert_eq!(told(seen), all, "{}", self.name);
     }
 
-    /// Its tokens, and then an error.
+    /// Checks for these tokens, followed by an error.
     fn told_an_error(&self, seen: &Seen, tokens: &[&str], error: &str) {
         let told = told(seen);
         let (last, before) = told.split_last().expect("an error");
@@ -169,7 +169,7 @@ impl<'a> Trial<'a> {
         Seen::by(program)
     }
 
-    /// Each token is there before the next is said.
+    /// The client has each token before the model sends the next.
     async fn streamed(mut self) {
         let seen = self.run("read").await;
         let model = self.gateway.asked().await;
@@ -182,7 +182,7 @@ impl<'a> Trial<'a> {
         self.client.told_all(&seen);
     }
 
-    /// It is told to stop at the first token.
+    /// The client stops the answer at the first token.
     async fn stopped(mut self) {
         let mut running = self.gateway.running().await;
         let seen = self.run("stop").await;
@@ -194,7 +194,7 @@ impl<'a> Trial<'a> {
         assert_eq!(seen.named("token").len(), 1, "{}", self.client.name);
     }
 
-    /// Its loop ends at the first token.
+    /// The client leaves its loop at the first token.
     async fn left(mut self) {
         let mut running = self.gateway.running().await;
         let seen = self.run("leave").await;
@@ -213,7 +213,10 @@ impl<'a> Trial<'a> {
         let model = self.gateway.asked().await;
         model.say("it ");
         seen.wait_for("token", 1).await;
-        model.fail(HttpError::new(StatusCode::BAD_GATEWAY, "the model is gone"));
+        model.fail(HttpError::new(
+            StatusCode::BAD_GATEWAY,
+            "the model has failed",
+        ));
         seen.wait_until_closed().await;
         self.client
             .told_an_error(&seen, &["it "], self.client.failed);
@@ -257,7 +260,7 @@ impl<'a> Trial<'a> {
             .told_an_error(&seen, &["it "], self.client.broken_off);
     }
 
-    /// The connection ends as if all were well, but the answer does not.
+    /// The connection ends cleanly, but the answer is incomplete.
     async fn ended_in_the_middle(mut self) {
         let seen = self.run("read").await;
         let model = self.gateway.asked().await;
@@ -270,7 +273,7 @@ impl<'a> Trial<'a> {
             .told_an_error(&seen, &["it "], self.client.broken_off);
     }
 
-    /// The answer that runs may finish.
+    /// An answer in progress may finish during a shutdown.
     async fn shut_down(mut self) {
         let seen = self.run("read").await;
         let model = self.gateway.asked().await;
@@ -288,7 +291,7 @@ impl<'a> Trial<'a> {
         client.told_all(&seen);
     }
 
-    /// Neither `[DONE]` nor a reason to finish, nor an error.
+    /// The answer stops without `[DONE]`, a reason to finish, or an error.
     async fn ended_without_an_end(self) {
         let seen = self.run("read").await;
         seen.wait_until_closed().await;
@@ -301,7 +304,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// A page that comes back shows the answer from its start, and what is still to come. Later there is nothing to resume.
+    /// A reloaded page gets the answer from its start, and the rest live. After the end there is nothing to resume.
     async fn reloaded(mut self) {
         if !self.client.resumes {
             return;
@@ -326,7 +329,7 @@ impl<'a> Trial<'a> {
         assert!(self.gateway.asks_no_more());
     }
 
-    /// A page that stays shows the answer anew.
+    /// A page that stays open gets the answer again from its start.
     async fn comes_back(mut self) {
         if !self.client.resumes {
             return;
@@ -356,7 +359,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// What a model says that has no room.
+/// The error of a model without capacity.
 fn busy() -> HttpError {
     let busy = HttpError::too_many_requests("the model is busy");
     busy.with_header(RETRY_AFTER, HeaderValue::from_static("1"))

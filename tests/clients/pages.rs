@@ -1,4 +1,4 @@
-//! Clients in a browser: every one is a page in a frame of its own, the server's own page or one from elsewhere.
+//! Clients in a browser. Each is a page in a frame of its own, from the same server or from another origin.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -38,13 +38,13 @@ impl Frameset {
         }
     }
 
-    /// Of pages from elsewhere.
+    /// Returns the origin of pages that are not the server's own.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.server.addr)
     }
 
-    /// Opens a page from the server behind this door, or from elsewhere, that listens to a stream.
-    /// It reads by what it imports from the kit, or else by its `EventSource`.
+    /// Opens a page that listens to a stream, from the server behind this door or from another origin. It uses a module
+    /// that it imports from the kit, or else its `EventSource`.
     pub(crate) async fn open(
         &self,
         door: SocketAddr,

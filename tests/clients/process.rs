@@ -1,4 +1,4 @@
-//! A server process, and what it tells.
+//! A server process and its output.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -36,7 +36,7 @@ pub(crate) struct Request {
 }
 
 impl Server {
-    /// For pages of this origin, if they are not the server's own.
+    /// Starts a server. `origin` is that of the pages, if they are not the server's own.
     pub(crate) async fn start(origin: Option<String>) -> Self {
         let (child, addr, requests) = spawn(0, origin.as_deref()).await;
         Self {
@@ -47,12 +47,12 @@ impl Server {
         }
     }
 
-    /// As a crash would.
+    /// Kills the server, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// A new process on the port of the one that was killed. It knows nothing of what was.
+    /// Starts a new process on the port of the killed one. It knows nothing of earlier events.
     pub(crate) async fn start_again(&mut self) {
         let started = spawn(self.addr.port(), self.origin.as_deref()).await;
         (self.child, self.addr, self.requests) = started;
@@ -67,13 +67,13 @@ impl Server {
         assert!(came, "{:?}", self.requests());
     }
 
-    /// The ids of what was published.
+    /// Publishes numbers and returns their ids.
     pub(crate) async fn publish(&self, topic: &str, news: RangeInclusive<u64>) -> Vec<String> {
         let (first, last) = news.into_inner();
         self.post(&format!("publish/{topic}/{first}/{last}")).await
     }
 
-    /// The time, by the server's clock, in milliseconds.
+    /// Makes all clients reconnect later. Returns the time by the server's clock, in milliseconds.
     pub(crate) async fn send_away(&self, millis: u64) -> u64 {
         self.post(&format!("reconnect/{millis}")).await
     }

@@ -1,5 +1,4 @@
-//! What happens to every client. Each scenario has a server of its own, and takes what is special about the client from
-//! the table.
+//! The scenarios for every client. Each has a server of its own, and reads the client's peculiarities from the table.
 
 use serde_json::{Value, json};
 
@@ -18,7 +17,7 @@ struct Trial<'a> {
 }
 
 const TEA: &str = "/streams/topics/tea";
-/// What a reset hook sends.
+/// The event that a reset hook sends.
 const SNAPSHOT: &str = "event: snapshot\ndata: 0\n\n";
 const HALF_A_SNAPSHOT: &str = "event: snapshot";
 
@@ -43,7 +42,7 @@ pub(crate) async fn all(client: &Client, browser: Option<&Frameset>) {
     Box::pin(scenarios).await;
 }
 
-/// A plain stream that is asked for by POST, and resumed: for the clients that can.
+/// Opens a plain stream by POST and resumes it, for the clients that can.
 pub(crate) async fn plain(client: &Client, browser: Option<&Frameset>) {
     let trial = async { Trial::start(client, browser).await.plain().await };
     Box::pin(trial).await;
@@ -81,7 +80,7 @@ impl<'a> Trial<'a> {
         requests.map(|request| request.last_event_id).collect()
     }
 
-    /// Cut before its first event, between two events, and in the middle of one.
+    /// The connection is cut before its first event, between two events, and in the middle of one.
     async fn cut(self) {
         let seen = self.open(TEA).await;
         seen.wait_for("helios:ready", 1).await;
@@ -129,7 +128,7 @@ impl<'a> Trial<'a> {
         assert_eq!(self.server.requests().len(), 3, "{}", self.client.name);
     }
 
-    /// A stream that is over is asked for once more, or not at all.
+    /// The client requests a finished stream once more, or not at all.
     async fn finished(self) {
         let seen = self.open("/streams/count/2").await;
         match self.client.stops_at_204 {
@@ -147,7 +146,7 @@ impl<'a> Trial<'a> {
         assert!(!self.client.stops_at_204 || answers.len() == 1 + asks_once_more);
     }
 
-    /// History does not reach back to where it was.
+    /// History does not reach back to the client's id.
     async fn too_late(self) {
         let seen = self.open("/streams/topics/brief").await;
         seen.wait_for("helios:ready", 1).await;
@@ -164,7 +163,7 @@ impl<'a> Trial<'a> {
         assert_eq!(seen.named("news"), expected, "{}", self.client.name);
     }
 
-    /// A reset, a snapshot, and a new position to come back to.
+    /// Checks for a reset, a snapshot, and a new position to resume from.
     async fn was_reset(&self, seen: &Seen, reason: &str, newest: u64) {
         seen.wait_for("helios:ready", 3).await;
         let events = seen.events();
@@ -179,7 +178,7 @@ impl<'a> Trial<'a> {
         assert!(ready.id().contains('-'), "{ready:?}");
     }
 
-    /// It is told so, comes back, and has lost neither an event nor its place.
+    /// An overloaded client gets a notice, reconnects, and has lost neither an event nor its place.
     async fn overloaded(self) {
         let seen = self.open(TEA).await;
         seen.wait_for("helios:ready", 1).await;
@@ -196,7 +195,7 @@ impl<'a> Trial<'a> {
         assert_eq!(seen.named("helios:reset"), []);
     }
 
-    /// It comes back when it was told to, not before.
+    /// A client that has to reconnect later does so at that time, not before.
     async fn sent_away(self) {
         const AFTER: u64 = 1_500;
         let seen = self.open(TEA).await;
@@ -217,7 +216,7 @@ impl<'a> Trial<'a> {
         assert!(away >= least - 50, "{}: {away} ms", self.client.name);
     }
 
-    /// The ids are the stream's own, so that the next process can go on.
+    /// The ids are the stream's own, so the next process can resume it.
     async fn resumed_after_a_crash(mut self) {
         let seen = self.open_without_wire("/streams/count/60?hold=30").await;
         seen.wait_for("count", 5).await;
@@ -248,7 +247,7 @@ impl<'a> Trial<'a> {
         assert_eq!(first.last_event_id.as_ref(), ids.get(1));
     }
 
-    /// It comes back with the id that it was reset for, and is reset again.
+    /// The client reconnects with the id of its reset, and is reset again.
     async fn cut_in_its_reset(mut self, behind: &'static str) {
         let seen = self.open(TEA).await;
         seen.wait_for("helios:ready", 1).await;
@@ -270,7 +269,8 @@ impl<'a> Trial<'a> {
         assert_eq!(resets + dropped, 2, "{}", self.client.name);
     }
 
-    /// The first event of the next connection has no id: it still has that of the connection before, or has forgotten it.
+    /// The first event of the next connection has no id. The client still has the id of the connection before, or has
+    /// forgotten it.
     async fn cut_behind_a_greeting(self) {
         let seen = self.open("/streams/greeted").await;
         seen.wait_for("count", 1).await;
@@ -286,7 +286,7 @@ impl<'a> Trial<'a> {
         assert_eq!(asked, ["", "0", known], "{}", self.client.name);
     }
 
-    /// Cut before its first event, between two, and for longer than history reaches.
+    /// The connection is cut before its first event, between two events, and for longer than history reaches.
     async fn plain(self) {
         let seen = self.open("/streams/plain/brief?method=post").await;
         seen.wait_for("open", 1).await;
@@ -313,11 +313,12 @@ impl<'a> Trial<'a> {
         assert_eq!(seen.named("news"), expected, "{}", self.client.name);
         let asked = self.last_event_ids();
         assert!(asked[1].is_some(), "the position of the head");
-        // The log lacks the one that was answered 410.
+        // The log lacks the request that got a 410.
         assert_eq!(asked[2..], [Some(ids[0].clone()), None]);
     }
 
-    /// Kills the server, and starts another when the client has been refused. Whether it still listens.
+    /// Kills the server, and starts another one after the client was refused. Returns whether the client is still
+    /// trying.
     async fn restart(&mut self, seen: &Seen) -> bool {
         self.server.kill().await;
         if !self.client.survives_refusal {
@@ -331,7 +332,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// These events, numbered from `first`.
+/// Returns these events, numbered from `first`.
 fn news(first: u64, ids: &[String]) -> Vec<Event> {
     let event = |(number, id): (u64, &String)| Event {
         name: "news".to_owned(),

@@ -1,4 +1,4 @@
-//! What a client has seen of a stream.
+//! Everything that a client has received of a stream.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-#[allow(dead_code)] // texts are for whoever reads why a test has failed
+#[allow(dead_code)] // the texts are for the output of a failed test
 pub(crate) enum Sight {
     Event(Event),
-    /// It has stopped, and will not come back.
+    /// It has stopped, and will not reconnect.
     Closed {
         closed: String,
     },
-    /// It has lost the connection, or could not make one.
+    /// It has lost the connection, or could not open one.
     Error {
         error: String,
     },
@@ -46,7 +46,7 @@ impl Event {
     }
 }
 
-/// Clones mean the same client.
+/// Observations of one client. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     sights: Arc<Mutex<Vec<Sight>>>,
@@ -55,7 +55,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// By a program that writes a line of JSON for each thing.
+    /// Runs a program that writes a line of JSON for each observation.
     pub(crate) fn by(mut program: Command) -> Self {
         let program = program.stdout(Stdio::piped()).kill_on_drop(true);
         let mut program = program.spawn().unwrap();
@@ -71,7 +71,7 @@ impl Seen {
         Self { _program, ..seen }
     }
 
-    /// Notes what the client has told, in a line of JSON.
+    /// Records a line of JSON from the client.
     pub(crate) fn note(&self, line: &str) {
         let sight = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.sights.lock().unwrap().push(sight);
@@ -105,13 +105,13 @@ impl Seen {
         errors.count()
     }
 
-    /// Waits until it has seen so many events of this name.
+    /// Waits until it has received `count` events of this name.
     pub(crate) async fn wait_for(&self, name: &str, count: usize) {
         let what = format!("{count} x {name}");
         self.until(&what, || self.named(name).len() >= count).await;
     }
 
-    /// Waits until it has seen this number published.
+    /// Waits until it has received this number.
     pub(crate) async fn wait_for_news(&self, number: u64) {
         let is_there = || {
             self.named("news")
@@ -121,7 +121,7 @@ impl Seen {
         self.until(&format!("news {number}"), is_there).await;
     }
 
-    /// Waits until it has been told so, with the newest `helios:ready`.
+    /// Waits until a `helios:ready` has brought another position.
     pub(crate) async fn wait_for_a_position_other_than(&self, id: &str) {
         let is_there = || {
             let ready = self.named("helios:ready");
@@ -135,7 +135,7 @@ impl Seen {
         self.until("the end", || self.has_closed()).await;
     }
 
-    /// Waits until it has lost the connection, and could not make a new one.
+    /// Waits until it has lost the connection, and could not open a new one.
     pub(crate) async fn wait_until_refused(&self) {
         self.until("refused", || self.errors() >= 2).await;
     }
@@ -149,7 +149,7 @@ impl Seen {
     }
 }
 
-/// Waits until the condition holds. Whether it does in time.
+/// Waits until the condition holds. Returns whether it does in time.
 pub(crate) async fn patiently(is_so: impl Fn() -> bool) -> bool {
     let waited = timeout(PATIENCE, async {
         while !is_so() {

@@ -1,4 +1,4 @@
-//! The server that all clients are tried with: a process of its own, which can be killed.
+//! The server for all clients. It is a process of its own, which can be killed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -13,12 +13,12 @@ use tower_http::services::ServeDir;
 
 use super::kit::TYPESCRIPT;
 
-/// The environment variable with the origin of pages that may read the streams if they bring the cookie. Without it
-/// no cookie is asked for, and no page from elsewhere may read.
+/// The environment variable with the origin of pages that may read the streams if they send the cookie. Without it the
+/// server requires no cookie, and pages of other origins cannot read.
 pub(crate) const ORIGIN: &str = "ORIGIN_OF_THE_PAGE";
-/// The cookie that a page from elsewhere has to bring.
+/// The cookie that a page of another origin has to send.
 pub(crate) const COOKIE: (&str, &str) = ("session", "ann");
-/// How long clients wait before they come back, if they are not told otherwise.
+/// How long clients wait before they reconnect, by default.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Serves until it is killed.
@@ -32,7 +32,7 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
     let app = Helios::new(Site).provide_as(state).mount("/kit", kit());
     let app = app.sse_options(|sse| {
         sse.retry = RETRY;
-        sse.backlog.events = 16; // young events are kept for those who read, up to this
+        sse.backlog.events = 16; // young events are kept for their readers, up to this number
         let events = 4;
         sse.keep_topic(
             "brief",
@@ -61,9 +61,9 @@ struct Site;
 
 #[derive(Default)]
 struct State {
-    /// A cookie is asked for.
+    /// Whether a cookie is required.
     guarded: bool,
-    /// There is no room for anybody.
+    /// Whether the server refuses all new streams.
     full: AtomicBool,
     /// The newest number that was published.
     newest: AtomicU64,
@@ -86,7 +86,7 @@ impl Guard for State {
     }
 }
 
-/// Tells of each request for a stream, in one line of JSON.
+/// Prints each request for a stream, in one line of JSON.
 #[derive(Injectable)]
 struct Log;
 
@@ -102,7 +102,7 @@ impl Interceptor for Log {
     }
 }
 
-/// In milliseconds.
+/// Returns the time in milliseconds.
 fn now() -> u64 {
     let since = SystemTime::UNIX_EPOCH.elapsed();
     since.expect("a clock").as_millis() as u64
@@ -139,7 +139,7 @@ impl Streams {
         }
     }
 
-    /// Every connection begins with an event that has no id.
+    /// Sends an event without an id first on every connection.
     #[sse("greeted")]
     fn greeted(&self) -> impl Stream<Item = SseEvent> {
         stream! {
@@ -149,7 +149,8 @@ impl Streams {
         }
     }
 
-    /// The first connection stays at `hold`, however late its server is killed: a slow client does not see the end before.
+    /// Holds the first connection at `hold` until its server is killed, so that a slow client cannot see the end
+    /// before.
     #[sse("count/{end}")]
     fn count(
         &self,
@@ -177,13 +178,13 @@ struct Control {
 
 #[controller(prefix = "control")]
 impl Control {
-    /// A page of the same origin.
+    /// Returns a page of the same origin.
     #[get("page")]
     fn page(&self) -> Response {
         page().into_response()
     }
 
-    /// Publishes these numbers, and gives their ids.
+    /// Publishes these numbers and returns their ids.
     #[post("publish/{topic}/{first}/{last}")]
     async fn publish(
         &self,
@@ -205,7 +206,7 @@ impl Control {
         self.sse.finish(&topic).await.map(drop)
     }
 
-    /// Sends everybody away for so many milliseconds, and tells the time.
+    /// Makes all clients reconnect after some milliseconds, and returns the time.
     #[post("reconnect/{after}")]
     fn reconnect(&self, #[param] after: u64) -> Json<u64> {
         let sent_away = now();
@@ -221,12 +222,12 @@ impl Control {
     }
 }
 
-/// What a page can import.
+/// Serves the modules that a page can import.
 pub(crate) fn kit() -> ServeDir {
     ServeDir::new(TYPESCRIPT.folder())
 }
 
-/// The page that is tried.
+/// Returns the page for the browsers.
 pub(crate) fn page() -> impl IntoResponse {
     let html = [("content-type", "text/html")];
     (html, include_str!("page.html"))

@@ -1,4 +1,4 @@
-//! The clients, and what each of them does otherwise.
+//! The clients and their peculiarities.
 
 use std::net::SocketAddr;
 
@@ -6,45 +6,47 @@ use super::kit::{self, Kit};
 use super::pages::Frameset;
 use super::seen::Seen;
 
-/// A client, and what is special about it.
+/// A client, and its peculiarities.
 pub(crate) struct Client {
     pub(crate) name: &'static str,
     pub(crate) start: Start,
-    /// By itself, or in a loop that the program around it has to have.
+    /// Whether it reconnects, by itself or in the loop that it needs.
     pub(crate) reconnects: bool,
-    /// A 204 makes it stop; else it asks again and again.
+    /// Whether a 204 makes it stop. Otherwise it reconnects again and again.
     pub(crate) stops_at_204: bool,
-    /// It knows what `helios:end` means, and does not wait for the 204.
+    /// Whether it understands `helios:end`, and does not wait for the 204.
     pub(crate) stops_at_end: bool,
     pub(crate) retry: Retry,
-    /// A server that refuses the connection is asked again; else that is the end.
+    /// Whether it reconnects to a server that refuses connections. Otherwise it stops.
     pub(crate) survives_refusal: bool,
-    /// It takes an event's id before it has the whole event: cut in between, it does not ask for that one again.
+    /// Whether it takes over an event's id before it has the whole event. If it is cut in between, it misses that
+    /// event.
     pub(crate) loses_half_events: bool,
-    /// An event without an id makes it forget the id of the connection before, until there has been one with an id.
+    /// Whether an event without an id makes it forget the id of the connection before, until one with an id arrives.
     pub(crate) forgets_at_a_greeting: bool,
-    /// Events that come at the moment of a break may not be seen. It has not taken their ids, so they come again.
+    /// Whether it may drop events that arrive at the moment of a break. It has not taken over their ids, so they come
+    /// again.
     pub(crate) may_drop_at_a_break: bool,
 }
 
 pub(crate) enum Start {
-    /// A command in the folder of a kit, which takes the URL.
+    /// A command in the folder of a kit. Its argument is the URL.
     Program(&'static Kit, &'static [&'static str]),
-    /// A page in a browser: the server's own, or one from elsewhere that brings its cookie. It reads by what it imports from a
-    /// kit, or else by its `EventSource`.
+    /// A page in a browser, either the server's own or one of another origin that sends its cookie. It uses a module
+    /// that it imports from a kit, or else its `EventSource`.
     Page {
         elsewhere: bool,
         kit: Option<&'static Kit>,
     },
 }
 
-/// How long a client waits that was sent away with a `retry`.
+/// How long a client waits after a `retry`.
 pub(crate) enum Retry {
     Exact,
     HalfAtLeast,
 }
 
-/// What a browser's EventSource does, which the others are measured by.
+/// The behaviour of a browser's EventSource, with which the others are compared.
 const EVENT_SOURCE: Client = Client {
     name: "",
     start: Start::Page {
@@ -202,7 +204,7 @@ pub(crate) const ALL: [&Client; 16] = [
 ];
 
 impl Client {
-    /// The beginning of its row in the guide.
+    /// Returns the beginning of its row in the guide.
     pub(crate) fn row(&self) -> String {
         let columns = [
             self.name,

@@ -21,7 +21,7 @@ impl Echo {
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        // A close is answered by the next read.
+        // The next read answers a close.
         let is_close = matches!(message, Message::Close(_));
         if !is_close && socket.send(message).await.is_err() {
             break;

@@ -1,4 +1,4 @@
-//! The network between a client and a server, which fails when it is told to.
+//! The network between a client and a server, which fails on request.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub(crate) struct Wire {
-    /// Where clients connect.
+    /// The address to which clients connect.
     pub(crate) door: SocketAddr,
     faults: Faults,
     task: JoinHandle<()>,
@@ -20,7 +20,7 @@ pub(crate) struct Wire {
 #[derive(Clone)]
 struct Faults {
     up: watch::Sender<bool>,
-    /// Ends the connection right behind these bytes, once.
+    /// Ends the connection directly after these bytes, once.
     end_behind: Arc<Mutex<Option<&'static str>>>,
 }
 
@@ -45,7 +45,7 @@ impl Wire {
         self.faults.up.send_replace(true);
     }
 
-    /// Ends the connection as soon as these bytes have passed to the client.
+    /// Ends the connection as soon as these bytes have reached the client.
     pub(crate) fn end_behind(&self, bytes: &'static str) {
         *self.faults.end_behind.lock().unwrap() = Some(bytes);
     }
@@ -67,7 +67,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, faults: Faults) {
 
 impl Faults {
     async fn carry(&self, client: TcpStream, server: SocketAddr) -> io::Result<()> {
-        client.set_zero_linger()?; // dropped, it is reset
+        client.set_zero_linger()?; // dropping it sends a reset
         let mut up = self.up.subscribe();
         let _ = up.wait_for(|up| *up).await;
         let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
@@ -85,7 +85,7 @@ impl Faults {
         Ok(())
     }
 
-    /// Until the server ends the connection, or it is time to end it.
+    /// Passes bytes on until the server ends the connection, or it has to be ended.
     async fn bring(
         &self,
         server: &mut OwnedReadHalf,

@@ -1,4 +1,4 @@
-//! An answer that comes before its request has been read arrives, and whoever is cut is reset.
+//! A response that is sent before its request has been read arrives, and a client that does not read is reset.
 
 use std::io::ErrorKind;
 
@@ -35,7 +35,7 @@ impl Uploads {
 #[server(controllers = [Uploads], sse(enabled = true))]
 struct App;
 
-/// Sends all of it before it reads anything, as most clients do.
+/// Sends the whole request before it reads anything, as most clients do.
 async fn ask(server: &TestServer, request: &[u8]) -> String {
     let mut client = TcpStream::connect(server.addr).await.unwrap();
     // The server may close its side meanwhile.
@@ -90,7 +90,7 @@ async fn the_answer_to_what_is_no_request_arrives() {
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
 
-/// The kernel would otherwise keep what they have not read, and try to send it for a long time.
+/// Otherwise the kernel would keep the unread bytes, and try to send them for a long time.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_reset() {
     let app = Helios::new(App).sse_options(|sse| sse.stuck_after = Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! A connection on which nothing runs is closed after a while, and holds no shutdown up.
+//! An idle connection is closed after a while, and does not delay a shutdown.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{interval, sleep};
 
-/// What an HTTP/2 client says first, with settings of its own that are empty.
+/// The preface of an HTTP/2 client, with an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// `GET /gate` as HEADERS that end their stream, by HPACK's static table and literals.
+/// `GET /gate` as HEADERS that end their stream, with HPACK's static table and literals.
 const GET_GATE: &[u8] = b"\0\0\x0c\x01\x05\0\0\0\x01\x82\x86\x04\x05/gate\x41\x01x";
 
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -68,7 +68,7 @@ async fn start(header_timeout: Duration) -> Started {
     let (opened, journal) = (Arc::new(Opened::default()), Journal::default());
     let app = Helios::new(App).provide_as(Arc::clone(&opened));
     let app = app.provide(journal.clone()).header_timeout(header_timeout);
-    // A drain that takes that long has waited for what it should not.
+    // A drain that takes this long has waited for the wrong things.
     let app = app.drain_deadline(Duration::from_secs(15));
     Started {
         server: TestServer::start(app).await,
@@ -83,7 +83,7 @@ async fn http2(server: &TestServer) -> TcpStream {
     client
 }
 
-/// The types of the frames that come until the connection ends.
+/// Returns the types of the frames that arrive until the connection ends.
 async fn frames(client: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = within(client.read_to_end(&mut bytes)).await;
@@ -99,7 +99,7 @@ async fn frames(client: &mut TcpStream) -> Vec<u8> {
 const GO_AWAY: u8 = 7;
 
 #[tokio::test]
-async fn an_http2_connection_on_which_nothing_runs_is_said_goodbye_to_and_closed() {
+async fn an_idle_http2_connection_gets_a_goaway_and_is_closed() {
     let it = start(PATIENCE).await;
     let half_a_head = &GET_GATE[..12];
     let never_answers_settings: &[u8] = b"";
@@ -117,7 +117,7 @@ async fn a_request_that_runs_keeps_its_http2_connection() {
     let mut client = http2(&it.server).await;
     client.write_all(GET_GATE).await.unwrap();
     it.journal.wait_for("waits").await;
-    // The other connection is closed for its silence, which began later.
+    // The idle time of the other connection began later, so its end shows that this one has survived.
     frames(&mut http2(&it.server).await).await;
     it.opened.0.add_permits(1);
     let frames = frames(&mut client).await;
@@ -128,7 +128,7 @@ async fn a_request_that_runs_keeps_its_http2_connection() {
     );
 }
 
-/// How long a shutdown takes, in seconds.
+/// Returns how long a shutdown takes, in seconds.
 async fn stop(server: TestServer) -> u64 {
     let begin = Instant::now();
     server.stop().await.unwrap();
@@ -164,9 +164,9 @@ async fn half_a_head_does_not_hold_a_shutdown_up() {
     ));
 }
 
-/// It answers no ping, so h2 never tells it which stream is the last.
+/// The client answers no ping, so h2 never sends it the final GOAWAY.
 #[tokio::test]
-async fn a_client_that_asks_on_over_http2_does_not_hold_a_shutdown_up() {
+async fn an_http2_client_that_keeps_asking_delays_no_shutdown() {
     let it = start(Duration::from_secs(60)).await;
     let mut client = http2(&it.server).await;
     client.write_all(GET_GATE).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_request_that_runs_is_answered_before_the_server_ends() {
     support::eventually(|| it.journal.count("waits") == 2).await;
     let stopped = tokio::spawn(it.server.stop());
     it.journal.note("stops");
-    // Both have been told, or will be: an answer that comes in between is an answer.
+    // Both connections are or will be in shutdown, and a response during it still has to arrive.
     tokio::task::yield_now().await;
     it.opened.0.add_permits(2);
     assert!(read_to_end(&mut http1).await.ends_with("passed"));
@@ -205,7 +205,7 @@ async fn a_request_that_runs_is_answered_before_the_server_ends() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_being_read_when_the_server_ends_arrives_whole() {
+async fn a_response_that_is_being_read_survives_a_shutdown() {
     let it = start(Duration::from_secs(60)).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -220,7 +220,7 @@ async fn an_answer_that_is_being_read_when_the_server_ends_arrives_whole() {
     stopped.await.unwrap().unwrap();
 }
 
-/// `GET /gate/kib/NN`, written as the other.
+/// `GET /gate/kib/NN`, encoded like the other request.
 fn get_kib(count: usize) -> Vec<u8> {
     [
         b"\0\0\x13\x01\x05\0\0\0\x01\x82\x86\x04\x0c/gate/kib/",
@@ -230,10 +230,10 @@ fn get_kib(count: usize) -> Vec<u8> {
     .concat()
 }
 
-/// Windows of a megabyte, and settings that allow them to all streams.
+/// Windows of a megabyte, and settings that give them to all streams.
 const WINDOWS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0\0\0\x04\x08\0\0\0\0\0\0\x10\0\0";
 
-/// Whether an answer arrives whole at a client that reads nothing for a while.
+/// Returns whether a response arrives whole, if its client reads nothing for a while.
 async fn arrives_after_a_pause(server: &TestServer, kib: usize) -> bool {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
@@ -254,7 +254,7 @@ async fn arrives_after_a_pause(server: &TestServer, kib: usize) -> bool {
     body >= kib << 10
 }
 
-/// Of some of these sizes hyper has given all to h2, and h2 not yet to the socket.
+/// With some of these sizes, hyper has given everything to h2, but h2 has not given it to the socket.
 #[tokio::test]
 async fn an_answer_that_is_read_late_arrives_whole_over_http2() {
     let it = start(PATIENCE).await;

@@ -1,4 +1,4 @@
-//! A client that leaves is seen, whatever it has sent before.
+//! The server notices a client that leaves, whatever the client has sent before.
 
 use std::future::pending;
 
@@ -87,7 +87,7 @@ async fn read_until(socket: &mut TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_has_sent_more_than_is_kept_is_seen_to_leave() {
+async fn a_client_that_leaves_after_too_much_data_is_noticed() {
     for head in ["", "connection: close\r\n"] {
         let (server, journal) = start().await;
         let request = format!("GET /feed HTTP/1.1\r\nhost: x\r\n{head}\r\n");
@@ -101,7 +101,7 @@ async fn a_client_that_has_sent_more_than_is_kept_is_seen_to_leave() {
 }
 
 #[tokio::test]
-async fn a_client_whose_request_has_a_body_that_nobody_reads_is_seen_to_leave() {
+async fn a_client_that_leaves_with_an_unread_body_is_noticed() {
     let (server, journal) = start().await;
     let head = "GET /feed HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nbegin";
     let mut client = server.raw(head).await;
@@ -112,7 +112,7 @@ async fn a_client_whose_request_has_a_body_that_nobody_reads_is_seen_to_leave() 
 }
 
 #[tokio::test]
-async fn a_request_in_chunks_is_answered_by_a_stream_of_which_the_end_is_seen() {
+async fn a_client_that_leaves_after_a_chunked_request_is_noticed() {
     let (server, journal) = start().await;
     let head = "GET /feed HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     let mut client = server.raw(head).await;
@@ -122,7 +122,7 @@ async fn a_request_in_chunks_is_answered_by_a_stream_of_which_the_end_is_seen() 
     journal.wait_for("client_disconnected").await;
 }
 
-/// What is behind a head may be a body, of which it is not known where it ends.
+/// The bytes after the head may be a body whose end is not known.
 #[tokio::test]
 async fn what_nobody_has_read_is_never_taken_for_a_request() {
     let forged = "GET /feed/forged HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -148,7 +148,7 @@ async fn what_nobody_has_read_is_never_taken_for_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_behind_a_stream_whose_body_was_read_is_answered() {
+async fn a_request_after_a_stream_with_a_read_body_succeeds() {
     let (server, _) = start().await;
     let next = "GET /feed/next HTTP/1.1\r\nhost: x\r\n\r\n";
     let head = "POST /feed/read HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";

@@ -34,7 +34,7 @@ async fn connect(server: &TestServer, query: &str, origin: Option<&str>) -> Resu
     connected.map(|(socket, _)| socket)
 }
 
-/// A WebSocket that has joined.
+/// Returns a WebSocket that has joined.
 async fn join(server: &TestServer, query: &str) -> Socket {
     let mut socket = connect(server, query, None).await.unwrap();
     assert_eq!(heard(&mut socket).await["event"], "helios:ready");
@@ -48,7 +48,7 @@ async fn heard(socket: &mut Socket) -> Value {
     }
 }
 
-/// What is no ping.
+/// Returns the next message that is not a ping.
 async fn told(socket: &mut Socket) -> Message {
     within(async {
         loop {
@@ -70,7 +70,7 @@ async fn post(server: &TestServer, text: &str) {
 }
 
 #[tokio::test]
-async fn what_is_said_on_a_stream_or_a_websocket_is_heard_on_both() {
+async fn messages_reach_streams_and_websockets_alike() {
     let server = start(|_| {}).await;
     let mut stream = server.sse("/room?name=ann").await;
     assert_eq!(stream.next().await.unwrap().event, "helios:ready");
@@ -89,7 +89,7 @@ async fn what_is_said_on_a_stream_or_a_websocket_is_heard_on_both() {
 }
 
 #[tokio::test]
-async fn a_guard_refuses_pages_of_other_sites_and_who_has_no_name() {
+async fn a_guard_refuses_other_sites_and_clients_without_a_name() {
     let server = start(|_| {}).await;
     let own = format!("http://{}", server.addr);
     for (query, origin) in [
@@ -112,7 +112,7 @@ async fn a_websocket_that_comes_back_gets_what_it_has_missed() {
     let mut socket = join(&server, "?name=bob").await;
     post(&server, "seen").await;
     let seen = heard(&mut socket).await;
-    // It vanishes, which the room notices by itself.
+    // The client vanishes, and the room has to notice.
     drop(socket);
     server.wait_for_connections(0).await;
     post(&server, "missed").await;
@@ -126,7 +126,7 @@ async fn a_websocket_that_comes_back_gets_what_it_has_missed() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_long_is_heard_by_nobody_and_its_client_is_told() {
+async fn a_message_over_the_limit_closes_its_websocket_unpublished() {
     let server = start(|_| {}).await;
     let mut socket = join(&server, "?name=bob").await;
     socket

@@ -1,4 +1,4 @@
-//! WebSockets, of controllers and of mounted services, by axum's extractor.
+//! WebSockets of controllers and of mounted services, with axum's extractor.
 
 use std::time::Instant;
 
@@ -70,7 +70,7 @@ impl Sockets {
         })
     }
 
-    /// Closes the WebSocket of who sends a long message.
+    /// Closes the WebSocket of a client that sends a long message.
     #[get("short")]
     fn short(&self, socket: WebSocketUpgrade) -> Response {
         socket.max_frame_size(100).on_upgrade(async |mut socket| {
@@ -151,7 +151,7 @@ async fn a_websocket_of_a_controller_or_a_mounted_router_echoes() {
         );
     }
     support::eventually(|| journal.count("echo ended") == 3).await;
-    // Ended ones are not waited for.
+    // The shutdown does not wait for WebSockets that have ended.
     server.stop().await.unwrap();
 }
 
@@ -169,7 +169,7 @@ async fn a_guard_refuses_an_upgrade_before_it_is_made() {
 }
 
 #[tokio::test]
-async fn what_came_with_the_request_is_the_first_that_a_websocket_reads() {
+async fn bytes_sent_with_the_request_come_first_on_a_websocket() {
     let (server, _) = start().await;
     let head = "GET /sockets/echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -190,7 +190,7 @@ async fn what_came_with_the_request_is_the_first_that_a_websocket_reads() {
 }
 
 #[tokio::test]
-async fn the_client_of_a_websocket_is_told_that_the_server_goes_away() {
+async fn the_client_of_a_websocket_learns_of_the_shutdown() {
     for path in ["/sockets/echo", "/mounted/echo"] {
         let (server, journal) = start().await;
         let mut socket = connect(&server, path).await.unwrap();
@@ -202,7 +202,7 @@ async fn the_client_of_a_websocket_is_told_that_the_server_goes_away() {
             matches!(&told, ClientMessage::Close(Some(frame)) if frame.code == away),
             "{told:?}"
         );
-        // It answers by itself; then the connection ends.
+        // The library answers the close by itself, and then the connection ends.
         assert!(within(socket.next()).await.is_none());
         stopped.await.unwrap().unwrap();
         assert_eq!(
@@ -214,10 +214,10 @@ async fn the_client_of_a_websocket_is_told_that_the_server_goes_away() {
 }
 
 #[tokio::test]
-async fn a_client_in_the_middle_of_a_message_is_told_why_its_websocket_was_closed() {
+async fn a_client_in_mid_message_learns_why_it_was_closed() {
     let (server, _) = start().await;
     let mut socket = connect(&server, "/sockets/short").await.unwrap();
-    // More than the kernel takes before it is read.
+    // More than the kernel accepts before the server reads it.
     let sent = within(socket.send(ClientMessage::text("x".repeat(10_000_000)))).await;
     assert!(sent.is_ok(), "{sent:?}");
     let told = within(socket.next()).await;
@@ -226,7 +226,7 @@ async fn a_client_in_the_middle_of_a_message_is_told_why_its_websocket_was_close
         matches!(&told, Some(Ok(ClientMessage::Close(Some(frame)))) if frame.code == size),
         "{told:?}"
     );
-    // It answers, which nobody reads, and the connection ends all the same.
+    // It answers. Nobody reads the answer, but the connection ends all the same.
     assert!(within(socket.next()).await.is_none());
     server.stop().await.unwrap();
 }
@@ -250,14 +250,14 @@ async fn a_websocket_that_only_writes_ends_with_the_server() {
         matches!(told, Some(Ok(ClientMessage::Close(Some(_))))),
         "{told:?}"
     );
-    // It is cut at the deadline, or hears of the end of the client.
+    // The server cuts it at the deadline, or notices that the client has left.
     drop(socket);
     stopped.await.unwrap().unwrap();
     journal.wait_for("flood ended").await;
 }
 
 #[tokio::test]
-async fn a_websocket_whose_app_does_nothing_is_cut_at_the_deadline() {
+async fn a_websocket_whose_app_does_nothing_is_cut_in_time() {
     let (server, journal) = start_with(|app| app.drain_deadline(Duration::from_millis(300))).await;
     let mut socket = connect(&server, "/sockets/idle").await.unwrap();
     journal.wait_for("idles").await;

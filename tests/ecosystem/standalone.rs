@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 use support::journal::Journal;
 use support::{SseClient, call, within};
 
-/// Answers `/topic/{name}` with what is published to it, all else with a handle that a task keeps for ever.
+/// Responds to `/topic/{name}` with what is published to it, and to all other paths with a handle that a task keeps for
+/// ever.
 async fn answer(hub: &SseHub, journal: &Journal, request: Request<Incoming>) -> Response {
     let (head, _) = request.into_parts();
     if let Some(topic) = head.uri.path().strip_prefix("/topic/") {
@@ -60,7 +61,7 @@ async fn get(server: SocketAddr, path: &str, last: &str) -> http::Response<Incom
 }
 
 #[tokio::test]
-async fn a_stream_without_an_app_has_the_head_of_every_stream() {
+async fn a_stream_without_an_app_has_the_usual_head() {
     let server = serve(&SseHub::new(), &Journal::default()).await;
     let response = get(server, "/", "").await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");

@@ -1,6 +1,7 @@
-//! Frames that no client may send, or not so many of them: what becomes of the connection, and that the others are served.
+//! Frames that no client may send, or not in such numbers: the fate of their connection, while other connections are
+//! served.
 //!
-//! The rules are those of RFC 9113, whose sections stand at the cases; of 5.3.1 it is RFC 7540.
+//! The rules are those of RFC 9113, whose sections are at the cases. Only 5.3.1 is of RFC 7540.
 
 use bytes::Bytes;
 use helios::prelude::*;
@@ -9,7 +10,7 @@ use support::{DEADLINE, TestServer, eventually, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Notes when a handler goes.
+/// Records when a handler is dropped.
 struct Runs(Journal);
 
 impl Drop for Runs {
@@ -74,7 +75,7 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const NONE: u8 = 0;
-/// Of SETTINGS and PING.
+/// The flag of SETTINGS and PING.
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -96,7 +97,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &id, payload].concat()
 }
 
-/// Literal fields without Huffman's code, as HPACK allows them.
+/// Encodes literal fields without Huffman's code, as HPACK allows.
 fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let field = |(name, value): &(&str, &str)| [vec![0], text(name), text(value)].concat();
@@ -114,17 +115,17 @@ fn get(path: &str) -> Vec<u8> {
     fields(&[METHOD, SCHEME, (":path", path), AUTHORITY])
 }
 
-/// A request without a body.
+/// Returns a request without a body.
 fn ask(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(path))
 }
 
-/// A head that its client takes for complete.
+/// Returns a head that its client considers complete.
 fn head(with: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields(with))
 }
 
-/// A head, and whatever comes behind it.
+/// Returns a head, and any bytes after it.
 fn post(with: &[(&str, &str)], behind: &[Vec<u8>]) -> Vec<u8> {
     let all = [&[POST, SCHEME, PATH, AUTHORITY, JSON], with].concat();
     let head = frame(HEADERS, END_HEADERS, 1, &fields(&all));
@@ -152,16 +153,16 @@ fn priority(stream: u32, depends_on: u32) -> Vec<u8> {
     frame(PRIORITY, NONE, stream, &payload)
 }
 
-/// What becomes of the connection, and of the stream 1.
+/// The fate of the connection, and of stream 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
     /// GOAWAY with this code, and the connection is closed.
     Ends(u32),
-    /// RST_STREAM with this code. The connection lives on.
+    /// RST_STREAM with this code. The connection stays open.
     Reset(u32),
-    /// A status of HPACK's static table. The connection lives on.
+    /// A status of HPACK's static table. The connection stays open.
     Answered(u16),
-    /// The connection lives on.
+    /// The connection stays open.
     Nothing,
 }
 use Then::{Answered, Ends, Nothing, Reset};
@@ -675,7 +676,7 @@ fn of_floods() -> Vec<Case> {
     ]
 }
 
-/// What h2, which reads the frames, does otherwise. Each of them is as safe.
+/// Returns where h2, which reads the frames, differs. Each of its choices is as safe.
 fn otherwise(name: &str) -> Option<Then> {
     let one_code_for_all_it_cannot_read = [
         "half a setting (6.5)",
@@ -687,14 +688,14 @@ fn otherwise(name: &str) -> Option<Then> {
         "a short reset (6.4)",
         "a second head of a closed half (5.1)",
     ];
-    // As it may (5.4.1).
+    // The RFC permits that (5.4.1).
     let ends_the_connection_for_the_stream = [
         "a name in capitals (8.2.1)",
         "a name with a space (8.2.1)",
         "a newline in a value (8.2.1)",
         "an unknown pseudo-header (8.3)",
     ];
-    // Which RFC 9113 has no more (5.3.2).
+    // RFC 9113 no longer has dependencies (5.3.2).
     let knows_dependencies = [
         "a stream that depends on itself (5.3.1)",
         "headers that depend on themselves (5.3.1)",
@@ -714,7 +715,7 @@ fn otherwise(name: &str) -> Option<Then> {
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// A ping whose answer tells that the connection lives on.
+/// A ping whose answer shows that the connection is still open.
 const LIVES: &[u8; 8] = b"lives on";
 
 struct Frame {
@@ -725,7 +726,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// None when the connection has ended.
+    /// Reads a frame. Returns `None` when the connection has ended.
     async fn read(socket: &mut TcpStream) -> Option<Self> {
         let mut head = [0; 9];
         socket.read_exact(&mut head).await.ok()?;
@@ -744,7 +745,7 @@ impl Frame {
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
-    /// As HPACK's static table has it.
+    /// Returns the status, which must be one of HPACK's static table.
     fn status(&self) -> u16 {
         match self.payload[0] {
             0x88 => 200,
@@ -755,13 +756,13 @@ impl Frame {
     }
 }
 
-/// What becomes of a connection on which this is sent. Where something is to become of stream 1, that is waited for.
+/// Sends bytes on a connection and returns its fate. `is_waited_for` means that the fate of stream 1 is awaited.
 async fn then(server: &TestServer, sent: &[u8], is_waited_for: bool) -> Then {
     let mut socket = TcpStream::connect(server.addr).await.unwrap();
     let ping = frame(PING, NONE, 0, LIVES);
     let all = [PREFACE, sent, &ping].concat();
     let (mut lives, mut then) = (false, Nothing);
-    // The server may have ended the connection before it has read all of it.
+    // The server may have ended the connection before it has read everything.
     let _ = socket.write_all(&all).await;
     while !lives || (is_waited_for && then == Nothing) {
         let Some(frame) = Frame::read(&mut socket).await else {
@@ -779,7 +780,7 @@ async fn then(server: &TestServer, sent: &[u8], is_waited_for: bool) -> Then {
 }
 
 #[tokio::test]
-async fn frames_that_no_client_may_send_harm_their_own_connection_alone() {
+async fn frames_that_break_the_rules_harm_only_their_connection() {
     let journal = Journal::default();
     let server = TestServer::start(Helios::new(App).provide(journal.clone())).await;
     let mut open = TcpStream::connect(server.addr).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a stranger writes never looks like a line of the log, wherever it stands.
+//! Text from a stranger never looks like a line of the log, wherever it appears.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,10 +15,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::log::Log;
 
-/// A mark by which what was sent is found again.
+/// A mark that identifies the text that was sent.
 const MARK: &str = "forged";
 
-/// What ends a line, moves the cursor, turns text around, rings, or is no ASCII.
+/// Texts that end a line, move the cursor, reverse text, ring, or are not ASCII.
 const TEXTS: [&str; 14] = [
     "\nforged ERROR",
     "\rforged",
@@ -148,7 +148,7 @@ impl Hostile {
     }
 }
 
-/// Answers one error with another.
+/// Replaces one error with another.
 #[derive(Injectable)]
 struct Answers;
 
@@ -191,7 +191,7 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Every line begins as those of the subscriber do, and nothing in it acts on a terminal.
+/// Checks that every line begins as the subscriber's do, and that nothing in it acts on a terminal.
 fn assert_is_clean(log: &str) {
     for line in log.split_terminator('\n') {
         let (time, rest) = line.split_once("Z ").unwrap_or_default();
@@ -214,7 +214,7 @@ fn assert_is_clean(log: &str) {
     }
 }
 
-/// The requests that bring a text to every place that takes it, but for those that HTTP itself refuses there.
+/// Returns requests that put a text in every possible place, except where HTTP itself refuses it.
 fn requests(text: &str) -> Vec<String> {
     let path = encoded(text);
     let get = |target: &str, head: &str| {
@@ -257,7 +257,7 @@ fn requests(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_text_of_a_stranger_forges_a_line_or_acts_on_a_terminal() {
+async fn no_foreign_text_forges_a_line_or_acts_on_terminals() {
     for text in TEXTS {
         let log = Log::at(LevelFilter::TRACE);
         let server = TestServer::start(app()).await;
@@ -268,7 +268,7 @@ async fn no_text_of_a_stranger_forges_a_line_or_acts_on_a_terminal() {
         server.stop().await.unwrap();
         let log = log.text();
         assert_is_clean(&log);
-        // It is told, though, in a line of ours.
+        // The text is still in the log, within lines of ours.
         for (line, least) in [
             ("a request failed", 9),
             (" panicked", 4),
@@ -310,7 +310,7 @@ async fn what_is_no_http_forges_no_line_either() {
 }
 
 #[tokio::test]
-async fn the_error_of_a_body_that_breaks_off_forges_no_line() {
+async fn the_error_of_a_broken_body_forges_no_line() {
     for text in TEXTS {
         let log = Log::at(LevelFilter::TRACE);
         let broken = tower::service_fn(move |request: Request<Body>| async move {

@@ -1,4 +1,4 @@
-//! What `tracing_subscriber::fmt` writes, of Helios and of its guests.
+//! The output of `tracing_subscriber::fmt`, for Helios and the libraries it uses.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 type Lines = Arc<Mutex<Vec<u8>>>;
 
-/// The log of this thread, as long as this is there.
+/// The log of this thread. It records until it is dropped.
 pub(crate) struct Log {
     lines: Lines,
     _subscriber: tracing::subscriber::DefaultGuard,
@@ -19,7 +19,7 @@ pub(crate) struct Log {
 struct Writer(Lines);
 
 impl Log {
-    /// At the usual level.
+    /// Starts a log at the usual level.
     pub(crate) fn start() -> Self {
         Self::at(LevelFilter::INFO)
     }
@@ -40,14 +40,14 @@ impl Log {
         String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
     }
 
-    /// The lines with this text.
+    /// Returns the lines with this text.
     pub(crate) fn lines(&self, text: &str) -> Vec<String> {
         let all = self.text();
         let lines = all.split('\n').filter(|line| line.contains(text));
         lines.map(str::to_owned).collect()
     }
 
-    /// The one line with this text, when it is there.
+    /// Waits for the one line with this text.
     pub(crate) async fn line(&self, text: &str) -> String {
         eventually(|| !self.lines(text).is_empty()).await;
         let lines = self.lines(text);

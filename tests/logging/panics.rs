@@ -1,4 +1,4 @@
-//! A panic is a 500 and one line, wherever it comes from, and nothing else is harmed.
+//! A panic anywhere is a 500 and one line of log, and harms nothing else.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::log::Log;
 
-/// Gives a frame and panics, or where it is asked for its size.
+/// Yields a frame and then panics, or panics when its size is queried.
 struct Panics(&'static str);
 
 impl http_body::Body for Panics {
@@ -43,7 +43,7 @@ impl http_body::Body for Panics {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         };
-        // What was given is written meanwhile.
+        // The frame that was yielded is written meanwhile.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -58,7 +58,7 @@ impl http_body::Body for Panics {
     }
 }
 
-/// An error whose text cannot be had.
+/// An error that panics when it is formatted.
 #[derive(Debug)]
 struct Untold;
 
@@ -184,7 +184,7 @@ fn with_format() -> Helios {
 
 const PROBLEM: &str = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
 
-/// The one line of a panic, which nothing else tells anew.
+/// Checks that a panic has one line of log, and that nothing else reports it.
 async fn told(log: &Log, text: &str) {
     let line = log.line(" panicked").await;
     assert!(line.contains(&format!("panic=\"{text}")), "{line}");
@@ -195,7 +195,7 @@ async fn told(log: &Log, text: &str) {
 }
 
 #[tokio::test]
-async fn a_panic_anywhere_is_a_500_and_one_line_and_the_connection_goes_on() {
+async fn a_panic_is_a_500_and_the_connection_stays_open() {
     for (path, text) in [
         ("/site/handler", r"in the \n handler"),
         ("/site/untold", r"in the \n text"),
@@ -236,7 +236,7 @@ async fn a_panic_beside_the_handler_is_caught_without_layers_too() {
 }
 
 #[tokio::test]
-async fn a_format_of_errors_that_panics_gives_way_to_problem_json() {
+async fn a_panicking_error_format_gives_way_to_problem_json() {
     let log = Log::start();
     let server = TestServer::start(with_format()).await;
     let answer = server.get("/site/teapot").await;
@@ -250,7 +250,7 @@ async fn a_format_of_errors_that_panics_gives_way_to_problem_json() {
 }
 
 #[tokio::test]
-async fn a_mount_that_panics_is_answered_in_the_app_s_own_format() {
+async fn a_panicking_mount_is_answered_in_the_apps_format() {
     let log = Log::start();
     let server = TestServer::start(with_format()).await;
     let answer = server.get("/mount/handler").await;
@@ -259,7 +259,7 @@ async fn a_mount_that_panics_is_answered_in_the_app_s_own_format() {
 }
 
 #[tokio::test]
-async fn a_body_that_panics_breaks_off_and_the_server_goes_on() {
+async fn a_panicking_body_breaks_off_and_the_server_continues() {
     for (app, path) in [
         (app(), "/site/body"),
         (Helios::new(App), "/site/body"),
@@ -279,7 +279,7 @@ async fn a_body_that_panics_breaks_off_and_the_server_goes_on() {
 }
 
 #[tokio::test]
-async fn a_body_that_panics_when_it_is_asked_for_its_size_harms_nothing() {
+async fn a_body_that_panics_in_its_size_harms_nothing() {
     let log = Log::start();
     let server =
         TestServer::start(Helios::new(App).mount("/mount", tower::service_fn(mounted))).await;
@@ -309,7 +309,7 @@ async fn get(
 }
 
 #[tokio::test]
-async fn over_http2_a_panic_resets_its_own_stream_and_no_other() {
+async fn over_http2_a_panic_resets_only_its_own_stream() {
     for path in [
         "/mount/body",
         "/mount/events",
@@ -336,7 +336,7 @@ async fn over_http2_a_panic_resets_its_own_stream_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_panic_of_an_open_stream_is_one_line_with_its_route() {
+async fn a_panic_of_an_open_stream_logs_its_route() {
     let log = Log::start();
     let server = TestServer::start(app()).await;
     let mut client = server.sse("/site/late").await;
@@ -346,7 +346,7 @@ async fn a_panic_of_an_open_stream_is_one_line_with_its_route() {
 }
 
 #[tokio::test]
-async fn a_layer_that_panics_in_another_server_is_a_500_too() {
+async fn a_panicking_layer_of_another_server_is_a_500_too() {
     for path in ["/layer/request", "/gone"] {
         let log = Log::start();
         let request = Request::get(path).body(Body::empty()).unwrap();

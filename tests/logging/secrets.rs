@@ -1,4 +1,4 @@
-//! Nothing by which somebody is let in gets into the log, at any level.
+//! No credentials get into the log, at any level.
 
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -60,7 +60,7 @@ impl Safe {
 #[server(controllers = [Safe], sse(enabled = true))]
 struct App;
 
-/// As the guide has it, in its chapter on serving.
+/// Adds the layer from the guide's chapter on serving.
 fn traced(app: Helios) -> Helios {
     let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
         tracing::info_span!("http", method = %request.method(), route = tracing::field::Empty)
@@ -115,7 +115,7 @@ async fn ask_everywhere(app: Helios) -> String {
     let request =
         format!("GET /safe/fails/{SECRET}/late?ticket={SECRET} HTTP/1.1\r\n{secrets}\r\n");
     read_to_end(&mut server.raw(&request).await).await;
-    // No HTTP at all.
+    // Not HTTP at all.
     let request = format!("GET /?ticket={SECRET} HTTP/1.1\r\n{secrets}\u{1}\r\n\r\n");
     read_to_end(&mut server.raw(&request).await).await;
     server.stop().await.unwrap();
@@ -123,7 +123,7 @@ async fn ask_everywhere(app: Helios) -> String {
 }
 
 #[tokio::test]
-async fn no_ticket_cookie_authorization_or_body_is_logged_at_any_level() {
+async fn no_ticket_cookie_authorization_or_body_is_ever_logged() {
     let log = ask_everywhere(app()).await;
     assert!(!log.contains(SECRET), "{log}");
     assert!(
@@ -133,7 +133,7 @@ async fn no_ticket_cookie_authorization_or_body_is_logged_at_any_level() {
 }
 
 #[tokio::test]
-async fn the_trace_layer_of_the_guide_logs_no_secret_but_the_route() {
+async fn the_guides_trace_layer_logs_routes_but_no_secrets() {
     let log = ask_everywhere(traced(app())).await;
     assert!(!log.contains(SECRET), "{log}");
     let of_layer = r#"http{method=GET route="/safe/well/{key}"}: "#;
@@ -141,7 +141,7 @@ async fn the_trace_layer_of_the_guide_logs_no_secret_but_the_route() {
 }
 
 #[test]
-fn the_guide_s_trace_layer_is_the_one_that_is_tested() {
+fn the_guides_trace_layer_is_the_one_tested() {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
     let here = include_str!("secrets.rs");
     let begin = here.find("let trace = TraceLayer").unwrap();

@@ -1,4 +1,4 @@
-//! Each stream's end is one line, whatever ended it.
+//! The end of each stream is one line of log, for every reason.
 
 use std::time::SystemTime;
 
@@ -109,7 +109,7 @@ fn app() -> (Helios, Journal) {
     (Helios::new(App).provide(journal.clone()), journal)
 }
 
-/// Does not wait long for whoever does not read.
+/// An app that soon gives up on clients that do not read.
 fn hasty() -> (Helios, Journal) {
     let (app, journal) = app();
     let app = app.sse_options(|sse| {
@@ -119,7 +119,7 @@ fn hasty() -> (Helios, Journal) {
     (app, journal)
 }
 
-/// Waits for the line, which is of this route and reason, and gives its bytes.
+/// Waits for the line, checks its route and reason, and returns its bytes.
 async fn ended(log: &Log, route: &str, reason: &str) -> u64 {
     let line = log.line("stream closed").await;
     let route = format!("route=\"/streams/{route}\"");
@@ -132,7 +132,7 @@ async fn ended(log: &Log, route: &str, reason: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_is_logged_with_all_the_bytes_that_left() {
+async fn a_finished_stream_is_logged_with_its_bytes() {
     let log = Log::start();
     let server = TestServer::start(app().0).await;
     let request = "GET /streams/three HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -163,7 +163,7 @@ async fn every_reason_is_one_line() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_topic_and_of_the_longest_age_are_told() {
+async fn ends_by_topic_and_by_age_are_logged() {
     let log = Log::start();
     let server = TestServer::start(app().0).await;
     let client = server.sse("/streams/topic").await;
@@ -196,7 +196,7 @@ async fn a_client_that_goes_away_or_resets_is_told() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_cut_since_nobody_reads_it_is_told_over_either_protocol() {
+async fn an_unread_stream_that_is_cut_is_logged() {
     let log = Log::start();
     let (app, journal) = hasty();
     let server = TestServer::start(app).await;
@@ -221,7 +221,7 @@ async fn a_stream_that_is_cut_since_nobody_reads_it_is_told_over_either_protocol
 }
 
 #[tokio::test]
-async fn a_stream_that_the_heartbeat_ends_under_another_server_is_told_when_it_is_dropped() {
+async fn in_another_server_a_stream_is_logged_when_dropped() {
     let log = Log::start();
     let (app, journal) = hasty();
     let service = app.into_service().unwrap();

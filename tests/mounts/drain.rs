@@ -1,4 +1,4 @@
-//! What becomes of a mounted service's answers when the server goes down.
+//! The responses of a mounted service at shutdown.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 #[server(controllers = [], sse(enabled = true))]
 struct App;
 
-/// Sends what the test hands in, as the type that the path names, and with the head held back at `/late`.
+/// Sends what the test passes in, as the type that the path names. At `/late` it holds the head back.
 fn relay(journal: &Journal) -> (UnboundedSender<&'static str>, axum::Router) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
@@ -61,7 +61,7 @@ fn body(
     response
 }
 
-/// A server whose drain takes for ever, unless everything ends; and the sender.
+/// Returns a server with a drain deadline of an hour, and the sender.
 async fn server(finish_within: Duration) -> (TestServer, UnboundedSender<&'static str>) {
     let (server, sender, _) = server_with_journal(finish_within).await;
     (server, sender)
@@ -96,7 +96,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_idle_event_stream_ends_whole_and_the_shutdown_does_not_wait() {
+async fn an_idle_event_stream_ends_whole_without_delay() {
     for last in ["data: a\n\n", ": here\n", "retry: 5\n", "data: a\r\n\r\n"] {
         let (server, sender) = server(LONG).await;
         let mut stream = open(&server, "GET /m/events HTTP/1.1").await;
@@ -108,7 +108,7 @@ async fn an_idle_event_stream_ends_whole_and_the_shutdown_does_not_wait() {
 }
 
 #[tokio::test]
-async fn an_event_stream_that_never_pauses_ends_behind_a_whole_event() {
+async fn a_busy_event_stream_ends_after_a_whole_event() {
     let endless = tower::service_fn(async |_: Request<Body>| {
         let frames = stream! {
             loop {
@@ -179,7 +179,7 @@ async fn a_compressed_event_stream_breaks_off_when_it_is_silent() {
 }
 
 #[tokio::test]
-async fn other_answers_may_finish_and_an_event_stream_by_post_is_one_of_them() {
+async fn other_responses_may_finish_including_event_streams_by_post() {
     for request in [
         "GET /m/download HTTP/1.1",
         "POST /m/events HTTP/1.1\r\ncontent-length: 0",
@@ -204,7 +204,7 @@ async fn other_answers_may_finish_and_an_event_stream_by_post_is_one_of_them() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_breaks_off_so_that_every_version_of_http_can_tell() {
+async fn unfinished_responses_break_off_in_every_http_version() {
     let (server, sender) = server(SHORT).await;
     let mut stream = open(&server, "GET /m/download HTTP/1.1").await;
     sender.send("part").unwrap();
@@ -285,7 +285,7 @@ async fn an_app_inside_another_server_drains_its_mounts_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_deadline_a_drain_takes_longer_than_usual_while_an_answer_may_finish() {
+async fn without_a_deadline_a_drain_waits_longer_for_responses() {
     let slow = tower::service_fn(async |_: Request<Body>| {
         let frames = stream! {
             yield Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"part")));
@@ -303,7 +303,7 @@ async fn without_a_deadline_a_drain_takes_longer_than_usual_while_an_answer_may_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_stream_that_is_not_read_makes_no_drain_longer_than_usual() {
+async fn an_unread_event_stream_does_not_prolong_a_drain() {
     let endless = tower::service_fn(async |_: Request<Body>| {
         let event = Bytes::from(format!("data: {}\n\n", "x".repeat(100_000)));
         let frames = stream! {
@@ -318,6 +318,6 @@ async fn an_event_stream_that_is_not_read_makes_no_drain_longer_than_usual() {
     let server = TestServer::start(Helios::new(App).mount("/m", endless)).await;
     let mut stream = open(&server, "GET /m HTTP/1.1").await;
     read_until(&mut stream, "\r\n\r\n").await;
-    // It does not read, and is cut; within 20 s, where `finish_within` is 25 s.
+    // The client does not read, and is cut within 20 s, although `finish_within` is 25 s.
     server.stop().await.unwrap();
 }

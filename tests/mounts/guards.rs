@@ -1,4 +1,4 @@
-//! Guards before mounts, and those who want to get around them.
+//! Guards before mounts, and attempts to get around them.
 
 use axum_core::response::IntoResponse;
 use helios::prelude::*;
@@ -10,7 +10,7 @@ use tower_http::services::ServeDir;
 
 use super::service::says;
 
-/// For who has the key, which the container gives.
+/// Lets in requests with the key, which the container provides.
 struct Key(&'static str);
 
 impl Guard for Key {
@@ -63,7 +63,7 @@ struct Open;
 #[server(controllers = [Pages], guards = [SignedIn], filters = [AtTheDoor])]
 struct Closed;
 
-/// Answers who is not signed in.
+/// Answers clients that are not signed in.
 #[derive(Injectable)]
 struct AtTheDoor;
 
@@ -100,7 +100,7 @@ where
 const SIGNED_IN: [(&str, &str); 1] = [("x-user", "ann")];
 
 #[tokio::test]
-async fn guards_run_in_their_order_and_refuse_before_the_service_sees_anything() {
+async fn guards_run_in_order_and_refuse_before_the_service() {
     let (app, journal) = app(Open);
     let served = Journal::default();
     let seen = served.clone();
@@ -137,8 +137,8 @@ async fn guards_run_in_their_order_and_refuse_before_the_service_sees_anything()
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_leads_around_the_guards_of_a_mount() {
-    // The worst case: the folder of the guarded mount is also below the open one.
+async fn no_spelling_of_a_path_bypasses_a_mounts_guards() {
+    // The worst case, in which the folder of the guarded mount is also below the open one.
     let folder = Folder::new("guarded");
     let secret = folder.0.join("admin");
     std::fs::create_dir_all(&secret).unwrap();
@@ -185,7 +185,7 @@ async fn no_spelling_of_a_path_leads_around_the_guards_of_a_mount() {
 }
 
 #[tokio::test]
-async fn the_server_s_guards_and_filters_stand_before_mounts_but_not_before_public_ones() {
+async fn the_servers_guards_cover_mounts_except_public_ones() {
     let (app, journal) = app(Closed);
     let app = app
         .mount("/reports", says("reports"))
@@ -220,7 +220,7 @@ async fn a_guard_that_fails_or_panics_refuses_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_before_a_mount_is_written_in_the_app_s_error_format() {
+async fn a_refusal_before_a_mount_uses_the_error_format() {
     let (app, _) = app(Open);
     let app = app
         .mount_guarded("/a", guards![SignedIn], says("a"))
@@ -237,7 +237,7 @@ async fn a_refusal_before_a_mount_is_written_in_the_app_s_error_format() {
 }
 
 #[test]
-fn a_guard_that_nothing_provides_is_a_fault_that_names_the_mount() {
+fn a_guard_that_nothing_provides_is_a_fault() {
     let app = Helios::new(Open).mount_guarded("/a", guards![Key], says("a"));
     let error = app.into_service().err().unwrap().to_string();
     assert!(

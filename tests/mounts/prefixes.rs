@@ -1,4 +1,4 @@
-//! Which mount answers, and what stays the app's own.
+//! Which mount handles a request, and which paths stay with the app.
 
 use axum_core::response::IntoResponse;
 use helios::error::{Error, StartupFault};
@@ -71,7 +71,7 @@ async fn the_longest_prefix_answers_though_the_root_was_mounted_first() {
 }
 
 #[tokio::test]
-async fn below_a_controller_s_first_segment_404_and_405_are_the_app_s_own() {
+async fn below_a_controllers_prefix_404_and_405_are_the_apps() {
     let server = server().await;
     for path in [
         "/api",
@@ -88,7 +88,7 @@ async fn below_a_controller_s_first_segment_404_and_405_are_the_app_s_own() {
 }
 
 #[tokio::test]
-async fn a_controller_without_a_first_segment_of_its_own_keeps_only_its_routes() {
+async fn a_controller_without_its_own_prefix_owns_only_its_routes() {
     let server = server().await;
     assert_eq!(server.get("/about/us").await.text(), "about us");
     assert_eq!(server.get("/about/them").await.text(), "root /about/them");
@@ -99,7 +99,7 @@ async fn a_controller_without_a_first_segment_of_its_own_keeps_only_its_routes()
 }
 
 #[tokio::test]
-async fn the_app_s_own_404_beside_a_root_mount_has_its_error_format() {
+async fn the_apps_404_beside_a_root_mount_is_formatted() {
     let app = Helios::new(App)
         .mount("/", says("root"))
         .error_format(|error| (error.status(), "in our words").into_response());
@@ -112,7 +112,7 @@ async fn the_app_s_own_404_beside_a_root_mount_has_its_error_format() {
 }
 
 #[tokio::test]
-async fn the_prefix_of_server_and_module_is_part_of_a_controller_s() {
+async fn a_controllers_prefix_includes_the_servers_and_modules() {
     #[server(prefix = "v1", controllers = [Bare])]
     struct Prefixed;
 
@@ -132,7 +132,7 @@ async fn the_prefix_of_server_and_module_is_part_of_a_controller_s() {
 }
 
 #[tokio::test]
-async fn every_method_comes_to_a_mount_and_the_authority_with_it() {
+async fn every_method_reaches_a_mount_with_its_authority() {
     let server = server().await;
     for method in [Method::DELETE, Method::OPTIONS, "PURGE".parse().unwrap()] {
         let answer = server.send(method, "/static/x", &[], "").await;
@@ -154,7 +154,7 @@ fn faults(app: Helios) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_second_mount_at_the_same_prefix_is_a_fault_in_every_spelling() {
+fn a_second_mount_at_one_prefix_is_a_fault() {
     for (first, second) in [
         ("/", ""),
         ("/a", "a/"),
@@ -169,7 +169,7 @@ fn a_second_mount_at_the_same_prefix_is_a_fault_in_every_spelling() {
 }
 
 #[test]
-fn a_mount_that_a_catch_all_route_hides_is_a_fault() {
+fn a_mount_hidden_by_a_catch_all_is_a_fault() {
     #[derive(Injectable)]
     struct Files;
 
@@ -195,7 +195,7 @@ fn a_mount_that_a_catch_all_route_hides_is_a_fault() {
 }
 
 #[test]
-fn a_root_mount_beside_a_catch_all_route_is_a_fault() {
+fn a_root_mount_beside_a_catch_all_is_a_fault() {
     #[derive(Injectable)]
     struct All;
 

@@ -1,4 +1,4 @@
-//! Events that a program in Rust reads: the enum of which they were made.
+//! Events that a Rust client reads back into their enum.
 
 use helios::prelude::*;
 use helios::sse::{Decoded, DecodedEvent, Decoder, TryFromEventError, encode};
@@ -25,7 +25,7 @@ enum Chat<T> {
     Error {},
 }
 
-/// It can be sent, and nobody asks whether it can be read.
+/// It can be sent, although it cannot be read back.
 #[derive(SseEvents)]
 enum Sent<'a> {
     Named(&'a str),
@@ -43,7 +43,7 @@ fn received(event: &str, data: &str) -> DecodedEvent {
     }
 }
 
-/// As it comes over the wire.
+/// Sends an event through a decoder.
 fn over_the_wire(event: SseEvent) -> DecodedEvent {
     let mut decoder = Decoder::new();
     decoder.feed(&encode(&event).unwrap()).unwrap();
@@ -54,7 +54,7 @@ fn over_the_wire(event: SseEvent) -> DecodedEvent {
 }
 
 #[test]
-fn an_event_that_was_sent_is_read_as_what_it_was_made_of() {
+fn a_sent_event_is_read_back_as_its_variant() {
     let line = Line {
         text: "hello\nyou".into(),
     };
@@ -82,7 +82,7 @@ fn an_event_that_was_sent_is_read_as_what_it_was_made_of() {
 fn another_event_is_given_back_as_it_came() {
     let end = received("helios:end", "");
     let Err(TryFromEventError::OtherEvent(other)) = Chat::<u8>::try_from(end.clone()) else {
-        panic!("it is none of these");
+        panic!("it decoded as an event of the enum");
     };
     assert_eq!(other, end);
 }

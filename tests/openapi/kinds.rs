@@ -1,4 +1,4 @@
-//! Every kind of route, and what the document says of it.
+//! Every kind of route, and its part of the document.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -241,7 +241,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// One that takes the body.
+/// An extractor that reads the body.
 struct Raw;
 
 impl<S: Sync> FromRequest<S> for Raw {
@@ -277,7 +277,7 @@ impl Interceptor for Timed {
 #[derive(Injectable)]
 struct Others;
 
-/// What is not of Helios.
+/// Routes with types that are not of Helios.
 #[controller(prefix = "others", interceptors = [Timed])]
 impl Others {
     #[get("known")]
@@ -322,7 +322,7 @@ pub(crate) fn document() -> OpenApiDocument {
     Helios::new(App).provide(Signed).openapi_document().unwrap()
 }
 
-/// The routes of which everything is known.
+/// Returns the routes without open items.
 pub(crate) fn orders() -> Helios {
     #[server(controllers = [Orders])]
     struct App;
@@ -337,7 +337,7 @@ fn operation(path: &str, verb: &str) -> Value {
     found.clone()
 }
 
-/// The schema of one parameter, with whether it is required.
+/// Returns the schema of one parameter, and whether it is required.
 fn parameter(operation: &Value, name: &str) -> (String, Value, bool) {
     let all = operation["parameters"].as_array().unwrap();
     let found = all.iter().find(|it| it["name"] == name);
@@ -397,7 +397,7 @@ fn a_whole_query_or_path_is_taken_apart() {
 }
 
 #[test]
-fn a_body_is_taken_in_one_shape_and_sent_in_another() {
+fn a_body_is_read_and_sent_in_different_shapes() {
     let create = operation("/orders", "post");
     let body = &create["requestBody"];
     assert_eq!(body["required"], true);
@@ -531,7 +531,7 @@ fn what_no_type_says_is_listed_with_what_to_write() {
 }
 
 #[test]
-fn a_format_of_ones_own_leaves_no_problem_in_the_document() {
+fn an_own_error_format_removes_problems_from_the_document() {
     let app = Helios::new(App)
         .provide(Signed)
         .error_format(|error| error.status().into_response());

@@ -1,5 +1,5 @@
-//! Servers whose answers and events are held against their document, by a program that tries whatever the document allows, and what it
-//! does not.
+//! A program compares the responses and events of servers with their document. It sends requests that the document
+//! allows, and others.
 
 use std::net::SocketAddr;
 use std::process::Output;
@@ -21,7 +21,7 @@ struct Line {
     text: String,
 }
 
-/// None has several values in an array: the program takes `prefixItems` in an event's data for a mistake.
+/// No variant has several values in an array, because the program takes `prefixItems` in an event's data for a mistake.
 #[derive(SseEvents)]
 #[sse(rename_all = "kebab-case")]
 enum Told {
@@ -80,7 +80,7 @@ struct Planted;
 
 #[controller(prefix = "planted")]
 impl Planted {
-    /// Its data is a line by its name, and a number.
+    /// By its name the data is a line, but here it is a number.
     #[sse("event", events = Told)]
     fn event(&self) -> impl Stream<Item = SseEvent> {
         stream! { yield SseEvent::json(json!({ "text": 1 })).event("said"); }
@@ -141,7 +141,7 @@ async fn every_answer_and_event_is_as_the_document_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Python; `cargo xtask test` runs it"]
-async fn an_event_or_answer_of_another_type_than_the_document_says_is_found() {
+async fn a_response_or_event_of_another_type_is_found() {
     let (passed, told) = tried(Helios::new(Wrong)).await;
     assert!(!passed, "{told}");
     for path in ["GET /planted/event", "GET /planted/answer"] {

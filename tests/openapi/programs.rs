@@ -1,4 +1,4 @@
-//! What others make of the documents: a linter, and a generator of types.
+//! Other programs that read the documents: a linter, and generators of types.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn run<'a>(folder: &Path, program: &str, args: impl IntoIterator<Item = &'a str>
 
 #[test]
 #[ignore = "installs npm packages"]
-fn a_linter_finds_nothing_and_a_generator_makes_types_that_compile() {
+fn a_linter_is_content_and_generated_types_compile() {
     let folder = folder();
     let mut names = Vec::new();
     for (name, document) in documents() {
@@ -117,7 +117,7 @@ export const text = (said: Said): string => said.data.text;
     );
 }
 
-/// Another generator, which makes functions, too.
+/// Runs another generator, which writes functions too.
 fn client(folder: &Path) -> [String; 2] {
     let generate = [
         "openapi-ts",

@@ -1,4 +1,4 @@
-//! The document at start-up: its faults, and the list of what is not known.
+//! The document at start-up: its faults, and the list of open items.
 
 use std::process::Stdio;
 
@@ -52,7 +52,7 @@ fn told(error: Error) -> (String, [String; 2]) {
 }
 
 #[test]
-fn two_operations_of_one_id_keep_an_app_with_a_document_from_starting() {
+fn two_operations_with_one_id_prevent_the_start() {
     assert!(Helios::new(Twice).into_service().is_ok());
     let served = Helios::new(Twice).openapi("/openapi.json").into_service();
     let (text, paths) = told(served.err().unwrap());
@@ -81,7 +81,7 @@ struct Open;
 
 const SERVE: &str = "SERVE_WITH_A_DOCUMENT";
 
-/// Not a test, but the server of the next, in a process that it starts.
+/// Not a test, but the server of the next test, in a process of its own.
 #[tokio::test]
 async fn server() {
     if std::env::var_os(SERVE).is_some() {

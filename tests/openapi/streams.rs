@@ -10,7 +10,7 @@ struct Line {
     text: String,
 }
 
-/// What is said.
+/// The events of a chat.
 #[derive(SseEvents)]
 #[sse(rename_all = "kebab-case")]
 enum ChatEvent {
@@ -86,7 +86,7 @@ fn stream<'a>(document: &'a Value, path: &str, verb: &str) -> &'a Value {
 }
 
 #[test]
-fn an_event_is_a_name_and_a_text_that_holds_json() {
+fn an_event_is_a_name_and_a_json_text() {
     let document = document();
     let items = &stream(document.v3_2(), "/chat/told", "get")["itemSchema"]["oneOf"];
     let in_text = |schema: Value| json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": schema });
@@ -117,7 +117,7 @@ fn an_event_is_a_name_and_a_text_that_holds_json() {
 }
 
 #[test]
-fn a_room_has_the_control_events_with_the_apps_own_prefix() {
+fn a_room_has_control_events_with_the_apps_prefix() {
     let document = document();
     let names = |path| -> Vec<String> {
         let items = stream(document.v3_2(), path, "get")["itemSchema"]["oneOf"]
@@ -176,7 +176,7 @@ fn a_plain_stream_has_its_own_events_alone() {
 }
 
 #[test]
-fn a_client_that_comes_back_says_where_it_was_and_may_have_seen_the_end() {
+fn a_stream_accepts_a_last_id_and_may_return_204() {
     let document = document();
     let room = &document.v3_2()["paths"]["/chat/room"]["get"];
     assert_eq!(room["parameters"][0]["name"], "Last-Event-ID");
@@ -187,7 +187,7 @@ fn a_client_that_comes_back_says_where_it_was_and_may_have_seen_the_end() {
 }
 
 #[test]
-fn in_3_1_the_schema_of_a_stream_is_that_of_an_event_and_its_data_is_no_text() {
+fn in_3_1_the_schema_describes_an_event() {
     let document = document();
     let told = stream(document.v3_1(), "/chat/told", "get");
     assert!(told["itemSchema"].is_null());
@@ -206,7 +206,7 @@ fn in_3_1_the_schema_of_a_stream_is_that_of_an_event_and_its_data_is_no_text() {
 }
 
 #[test]
-fn events_that_cannot_be_seen_are_told_and_may_be_named() {
+fn unknown_events_are_reported_and_may_be_named() {
     let document = document();
     let told: Vec<_> = document.unknown().iter().map(ToString::to_string).collect();
     let expected = "GET /chat/unseen: which events it sends; write `#[sse(.., events = T)]` with an enum that derives `SseEvents`";

@@ -1,4 +1,4 @@
-//! What stands on a handler stays on it, and is respected: documentation, deprecation, lints, `#[cfg]`.
+//! Attributes on a handler stay on it and take effect: documentation, deprecation, lints, `#[cfg]`.
 #![deny(warnings, unfulfilled_lint_expectations)]
 #![allow(clippy::non_minimal_cfg)]
 

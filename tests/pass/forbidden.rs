@@ -1,4 +1,4 @@
-//! A crate forbids lints, so that no `allow` counts: generated code needs none.
+//! A crate forbids lints, so that no `allow` counts. Generated code needs none.
 #![forbid(
     warnings,
     future_incompatible,
@@ -208,7 +208,7 @@ pub enum Progress<T> {
     Done(T),
 }
 
-/// Its implementations are written out: those that serde and garde derive carry an `allow`.
+/// Implemented by hand, because the derives of serde and garde contain an `allow`.
 #[derive(Debug)]
 struct Draft {
     title: String,

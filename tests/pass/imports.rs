@@ -1,4 +1,4 @@
-//! Without the prelude: each import counts as used, and any path to a macro or to the facade will do.
+//! Without the prelude. Each import counts as used, and any path to a macro or to the facade works.
 #![deny(warnings)]
 #![allow(unreachable_pub)]
 

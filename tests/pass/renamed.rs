@@ -1,4 +1,4 @@
-//! In edition 2021, with Helios under another name, which no attribute tells, and without a prelude.
+//! In edition 2021, with Helios under another name that no attribute mentions, and without a prelude.
 #![deny(warnings)]
 #![no_implicit_prelude]
 

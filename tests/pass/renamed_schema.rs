@@ -1,10 +1,11 @@
-//! In edition 2021, with Helios under another name, a derived schema is that of schemars, which this package does not have.
+//! In edition 2021, with Helios under another name, a derived schema uses schemars, which this package does not depend
+//! on.
 #![deny(warnings)]
 
 use hl::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Where it is how late.
+/// A time zone.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Zone {
@@ -41,7 +42,7 @@ fn main() {
     let document = Helios::new(App).openapi_document().expect("a document");
     assert!(document.unknown().is_empty(), "{:?}", document.unknown());
     let zone = &document.v3_2()["components"]["schemas"]["Zone"];
-    assert_eq!(zone["description"], "Where it is how late.");
+    assert_eq!(zone["description"], "A time zone.");
     assert_eq!(zone["properties"]["shortName"]["type"], "string");
     let within = &zone["properties"]["within"];
     assert_eq!(within["items"]["$ref"], "#/components/schemas/Zone");

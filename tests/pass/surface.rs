@@ -134,7 +134,7 @@ fn wrapped(
 impl Posts {
     const PAGE: usize = 20;
 
-    /// A method of its own, which is no route.
+    /// A helper method, which is not a route.
     fn page(&self, size: usize) -> usize {
         size.min(Self::PAGE)
     }

@@ -15,7 +15,7 @@ async fn serve() -> TestServer {
     TestServer::start(example::App.into()).await
 }
 
-/// The text with `T` for the values of a key that are not the same in every run, and these values.
+/// Returns the text with `T` in place of a key's values, which differ between runs, and these values.
 fn masked(text: &str, key: &str) -> (String, Vec<String>) {
     let mut pieces = text.split(key);
     let mut masked = pieces.next().unwrap().to_owned();
@@ -81,7 +81,7 @@ async fn the_countdown_goes_from_ten_to_one() {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_gets_what_it_has_not_seen() {
+async fn a_client_that_resumes_gets_what_it_has_not_seen() {
     let server = serve().await;
     let feed = |from| {
         let event = |n| format!("id: {n}\nretry: 3000\ndata: {{\"count\":{n}}}\n\n");
@@ -96,7 +96,7 @@ async fn a_client_that_comes_back_gets_what_it_has_not_seen() {
 }
 
 #[tokio::test]
-async fn metrics_are_of_this_process_and_a_comment_comes_every_thirty_seconds() {
+async fn metrics_come_with_a_comment_every_thirty_seconds() {
     let server = serve().await;
     let text = first(31, &mut server.sse("/monitoring/metrics").await).await;
     let (text, cpu) = masked(&text, "\"cpu\":");
@@ -130,7 +130,7 @@ async fn the_query_tells_whose_notifications_the_injected_service_gives() {
     assert_eq!(nobody.problem()["errors"][0]["name"], "userId");
 }
 
-/// Of Ann.
+/// Returns Ann's notifications.
 fn notifications(ids: std::ops::Range<u32>) -> String {
     all(ids, |id| {
         let data = format!("{{\"id\":{id},\"userId\":\"ann\",\"title\":\"New Message\"}}");
@@ -139,7 +139,7 @@ fn notifications(ids: std::ops::Range<u32>) -> String {
 }
 
 #[tokio::test]
-async fn what_a_service_emits_reaches_who_listens_also_after_a_break() {
+async fn listeners_receive_what_a_service_emits_even_after_breaks() {
     let server = serve().await;
     let mut client = server.sse("/activity/stream").await;
     let ready = client.next().await.unwrap();
@@ -208,7 +208,7 @@ async fn the_progress_is_of_the_job_in_the_path() {
 }
 
 #[tokio::test]
-async fn the_guard_lets_in_who_has_the_token_and_tells_who_it_is() {
+async fn the_guard_accepts_the_token_and_identifies_its_user() {
     let server = serve().await;
     let refused = server.get("/private/notifications").await;
     assert_eq!(
@@ -242,7 +242,7 @@ async fn an_error_is_told_and_the_end_too() {
 }
 
 #[tokio::test]
-async fn what_a_stream_holds_is_cleaned_up_when_its_client_leaves() {
+async fn a_stream_is_cleaned_up_when_its_client_leaves() {
     let server = serve().await;
     let mut client = server.sse("/data/stream").await;
     client.next().await.unwrap();

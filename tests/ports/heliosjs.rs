@@ -18,7 +18,7 @@ async fn serve() -> (TestServer, Journal) {
 }
 
 #[tokio::test]
-async fn who_subscribes_is_welcomed_and_reached_by_its_id_and_with_all_others() {
+async fn a_subscriber_gets_a_welcome_private_events_and_broadcasts() {
     let (server, _) = serve().await;
     let mut client = server.sse("/user/subscribe").await;
     first(1, &mut client).await;
@@ -52,7 +52,7 @@ async fn who_is_not_there_is_not_sent_to() {
 }
 
 #[tokio::test]
-async fn the_controller_in_the_controller_is_below_its_prefix_and_its_interceptor() {
+async fn the_nested_controller_has_the_outer_prefix_and_interceptor() {
     let (server, _) = serve().await;
     let _client = server.sse("/user/subscribe").await;
     let answer = server.get("/user/metadata").await;
@@ -76,7 +76,7 @@ async fn the_hooks_see_who_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn the_hooks_of_the_controller_around_it_see_a_stream_fail() {
+async fn the_outer_controllers_hooks_see_a_stream_fail() {
     let (server, journal) = serve().await;
     let mut client = server.sse("/user/stocks").await;
     let id = server.sse.clients()[0].id();

@@ -32,7 +32,7 @@ async fn what_is_posted_is_answered_by_a_stream() {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_before_its_stream_answers_with_a_status() {
+async fn a_failure_before_the_stream_is_a_status() {
     let server = TestServer::start(example::App.into()).await;
     let answer = server.send(Method::POST, "/chat/oracle", JSON, "[]").await;
     assert_eq!(answer.status, 404);

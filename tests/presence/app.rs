@@ -1,4 +1,4 @@
-//! Rooms with people in them.
+//! Rooms with members.
 
 use helios::backplane::Backplane;
 use helios::prelude::*;
@@ -13,13 +13,13 @@ struct Rooms {
 
 #[controller(prefix = "rooms")]
 impl Rooms {
-    /// Looks on.
+    /// Opens the stream of an observer.
     #[sse("{room}")]
     async fn look(&self, #[param] room: &str) -> Result<SseStream, SseError> {
         self.sse.subscribe([format!("room:{room}")]).await
     }
 
-    /// Is in it.
+    /// Opens the stream of a member.
     #[sse("{room}/{key}/{mood}")]
     async fn enter(
         &self,
@@ -43,11 +43,11 @@ pub(super) fn member(key: &str, mood: &str) -> Member {
 
 pub(super) fn options(sse: &mut SseOptions) {
     sse.presence = vec!["room:*".into()];
-    // Members of these tests read nothing.
+    // Members read nothing in these tests.
     sse.stuck_after = Duration::from_secs(3600);
 }
 
-/// One server without a backplane.
+/// Returns one server without a backplane.
 pub(super) fn alone(more: impl FnOnce(&mut SseOptions)) -> TestApp {
     let app = Helios::new(App).sse_options(|sse| {
         options(sse);
@@ -56,7 +56,7 @@ pub(super) fn alone(more: impl FnOnce(&mut SseOptions)) -> TestApp {
     TestApp::start(app).unwrap()
 }
 
-/// One server of several.
+/// Returns one of several servers.
 pub(super) async fn node(backplane: impl Backplane) -> TestApp {
     let app = Helios::new(App).sse_options(options).backplane(backplane);
     let app = TestApp::start(app).unwrap();
@@ -64,14 +64,14 @@ pub(super) async fn node(backplane: impl Backplane) -> TestApp {
     app
 }
 
-/// A stream behind its `helios:ready`.
+/// Opens a stream and reads its `helios:ready`.
 pub(super) async fn open(app: &TestApp, path: &str) -> TestStream {
     let mut stream = app.sse(path).await.with_deadline(Duration::from_secs(120));
     assert_eq!(stream.next().await.unwrap().event, "helios:ready");
     stream
 }
 
-/// What the next event says, such as `joined ann happy` or `left ann lost`.
+/// Returns the next presence event as text, such as `joined ann happy` or `left ann lost`.
 pub(super) async fn told(stream: &mut TestStream) -> String {
     let event = stream.next().await.unwrap();
     let data: Value = event.json().unwrap_or_default();
@@ -84,13 +84,13 @@ pub(super) async fn told(stream: &mut TestStream) -> String {
         .to_owned()
 }
 
-/// Nothing is told for so long.
+/// Checks that no event arrives for this time.
 pub(super) async fn hears_nothing(stream: &mut TestStream, seconds: u64) {
     let next = tokio::time::timeout(Duration::from_secs(seconds), told(stream));
     assert_eq!(next.await.ok(), None);
 }
 
-/// Who is there, such as `ann happy here`.
+/// Lists the members, such as `ann happy here`.
 pub(super) fn listed(here: &Present) -> Vec<String> {
     let members = here.members().iter();
     let line = |member: &helios::sse::PresentMember| {

@@ -1,4 +1,4 @@
-//! What cannot be is an error that says what to do.
+//! Impossible requests are errors that explain themselves.
 
 use helios::prelude::*;
 use helios::sse::{Member, PresenceError};
@@ -13,7 +13,7 @@ fn presence(error: SseError) -> PresenceError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn presence_is_off_where_nobody_asked_for_it_and_the_error_says_so() {
+async fn presence_is_off_by_default_and_the_error_says_so() {
     let app = alone(|_| {});
     let sse = app.sse_service();
     let stream = sse.create_connection();
@@ -50,7 +50,7 @@ async fn keys_data_members_and_topics_are_bounded() {
         .await
         .unwrap_err();
     assert_eq!(presence(error), PresenceError::TooManyMembers { limit: 1 });
-    // Who is there already may come again, and who was refused may come elsewhere.
+    // A member can appear again, and a refused one can appear elsewhere.
     bob.appear("room:tea", member("ann", "2")).await.unwrap();
     bob.appear("room:milk", member("bob", "1")).await.unwrap();
     let error = bob.appear("room:coffee", member("bob", "1")).await;

@@ -1,11 +1,11 @@
-//! One server: who comes, changes, goes and comes back.
+//! Presence on one server: members join, change, leave and come back.
 
 use helios::prelude::*;
 
 use super::app::{alone, hears_nothing, member, open, present, told};
 
 #[tokio::test(start_paused = true)]
-async fn those_who_look_on_are_told_who_joins_changes_and_leaves() {
+async fn observers_learn_who_joins_changes_and_leaves() {
     let app = alone(|_| {});
     let mut looker = open(&app, "/rooms/tea").await;
     let ann = open(&app, "/rooms/tea/ann/happy").await;
@@ -13,7 +13,7 @@ async fn those_who_look_on_are_told_who_joins_changes_and_leaves() {
     assert_eq!(present(&app).await, ["ann happy here"]);
     let of_ann = app.sse_service().clients().into_iter();
     for client in of_ann {
-        // The one that looks on becomes a second stream of ann.
+        // The observer's own stream becomes a second stream of ann.
         client
             .appear("room:tea", member("ann", "sad"))
             .await
@@ -26,7 +26,7 @@ async fn those_who_look_on_are_told_who_joins_changes_and_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_with_two_tabs_joins_once_and_leaves_with_the_last_of_them() {
+async fn a_member_with_two_tabs_joins_and_leaves_once() {
     let app = alone(|_| {});
     let mut looker = open(&app, "/rooms/tea").await;
     let one = open(&app, "/rooms/tea/ann/happy").await;
@@ -40,7 +40,7 @@ async fn a_member_with_two_tabs_joins_once_and_leaves_with_the_last_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn coming_back_within_the_grace_is_no_event_and_later_is_two() {
+async fn a_return_within_the_grace_causes_no_event() {
     let app = alone(|sse| sse.presence_grace = Duration::from_secs(3));
     let mut looker = open(&app, "/rooms/tea").await;
     let ann = open(&app, "/rooms/tea/ann/happy").await;
@@ -64,7 +64,7 @@ async fn coming_back_within_the_grace_is_no_event_and_later_is_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_disappears_leaves_at_once_and_may_be_somebody_else() {
+async fn a_stream_that_disappears_leaves_and_may_return_as_another() {
     let app = alone(|_| {});
     let mut looker = open(&app, "/rooms/tea").await;
     let _ann = open(&app, "/rooms/tea/ann/happy").await;
@@ -86,7 +86,7 @@ async fn a_stream_that_disappears_leaves_at_once_and_may_be_somebody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_away_is_told_of_the_changes_that_it_missed() {
+async fn an_absent_client_gets_the_changes_it_has_missed() {
     let app = alone(|_| {});
     let mut looker = open(&app, "/rooms/tea").await;
     let ann = open(&app, "/rooms/tea/ann/happy").await;
@@ -136,7 +136,7 @@ async fn who_is_refused_or_never_attached_does_not_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_appear_leaves_nobody_behind_when_its_stream_is_over() {
+async fn a_dropped_appear_leaves_no_member_behind() {
     let app = alone(|_| {});
     let mut looker = open(&app, "/rooms/tea").await;
     let stream = app.sse_service().create_connection();
@@ -146,7 +146,7 @@ async fn a_dropped_appear_leaves_nobody_behind_when_its_stream_is_over() {
         assert!(polled.is_pending(), "it is cut while it waits");
     }
     drop(stream);
-    // Told or not: nobody is left.
+    // Whether or not it was announced, no member is left.
     sleep(Duration::from_secs(30)).await;
     assert!(present(&app).await.is_empty());
     app.sse_service().publish("room:tea", "end").await.unwrap();

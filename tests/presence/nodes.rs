@@ -1,4 +1,4 @@
-//! Several servers behind one backplane are one to those who look on.
+//! To observers, several servers with one backplane are one.
 
 use helios::prelude::*;
 use helios::testing::backplane::InMemory;
@@ -6,7 +6,7 @@ use helios::testing::backplane::InMemory;
 use super::app::{hears_nothing, member, node, open, present, told};
 
 #[tokio::test(start_paused = true)]
-async fn a_member_on_two_nodes_is_one_and_leaves_with_the_last_stream() {
+async fn a_member_on_two_nodes_leaves_with_the_last_stream() {
     let backplane = InMemory::new();
     let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
     let mut looker = open(&two, "/rooms/tea").await;
@@ -23,7 +23,7 @@ async fn a_member_on_two_nodes_is_one_and_leaves_with_the_last_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn coming_back_on_another_node_within_the_grace_is_no_event() {
+async fn a_return_on_another_node_within_the_grace_is_silent() {
     let backplane = InMemory::new();
     let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
     let mut looker = open(&two, "/rooms/tea").await;
@@ -38,7 +38,7 @@ async fn coming_back_on_another_node_within_the_grace_is_no_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_of_a_node_that_stops_have_the_grace_to_come_back_elsewhere() {
+async fn members_of_a_stopping_node_have_a_grace_elsewhere() {
     let backplane = InMemory::new();
     let (one, two) = (node(backplane.node()).await, node(backplane.node()).await);
     let mut looker = open(&two, "/rooms/tea").await;
@@ -54,7 +54,7 @@ async fn members_of_a_node_that_stops_have_the_grace_to_come_back_elsewhere() {
         drop(bob.rest().await);
     };
     tokio::join!(stopping, leaving);
-    // At once, and not when a lease has run out.
+    // At once, without waiting for a lease to expire.
     assert_eq!(present(&two).await, ["ann happy away", "bob calm away"]);
     let _ann = open(&two, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "left bob left");

@@ -14,14 +14,14 @@ use helios::testing::{TestApp, TestStream};
 
 use super::app::{hears_nothing, listed, member, node, open, present, told};
 
-/// A link whose node can be cut off: it hears nothing any more, and is not heard.
+/// A link that can cut off its node, in both directions.
 #[derive(Clone)]
 struct Cuttable {
     inner: Arc<InMemory>,
     is_cut: Arc<AtomicBool>,
-    /// Events cannot be published, though all else works.
+    /// Publishing events fails, but everything else works.
     is_mute: Arc<AtomicBool>,
-    /// What is put or removed is, and the answer is lost.
+    /// Entries are stored or removed, but the response is lost.
     loses_answers: Arc<AtomicBool>,
 }
 
@@ -156,7 +156,7 @@ impl Tables for Cuttable {
     }
 }
 
-/// Two nodes, of which the first can be cut off by its link, and somebody who looks on at the second.
+/// Returns two nodes and an observer at the second. The link can cut off the first.
 async fn two_nodes(backplane: &InMemory) -> (Cuttable, TestApp, TestApp, TestStream) {
     let link = Cuttable::new(backplane.node());
     let (one, two) = (node(link.clone()).await, node(backplane.node()).await);
@@ -165,7 +165,7 @@ async fn two_nodes(backplane: &InMemory) -> (Cuttable, TestApp, TestApp, TestStr
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_of_a_killed_node_are_unconfirmed_and_then_lost_once() {
+async fn members_of_a_killed_node_become_unconfirmed_then_lost() {
     let backplane = InMemory::new();
     let (link, one, _two, mut looker) = two_nodes(&backplane).await;
     let three = node(backplane.node()).await;
@@ -180,7 +180,7 @@ async fn members_of_a_killed_node_are_unconfirmed_and_then_lost_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_of_a_killed_node_that_come_back_elsewhere_are_not_lost() {
+async fn members_of_a_killed_node_may_return_elsewhere() {
     let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
     let _ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
@@ -191,7 +191,7 @@ async fn members_of_a_killed_node_that_come_back_elsewhere_are_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_was_cut_off_for_long_brings_its_members_back() {
+async fn a_node_that_was_cut_off_restores_its_members() {
     let (link, one, two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
@@ -206,7 +206,7 @@ async fn a_node_that_was_cut_off_for_long_brings_its_members_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_while_the_store_is_away_is_gone_when_it_is_back() {
+async fn a_member_that_leaves_in_an_outage_is_gone() {
     let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");
@@ -219,7 +219,7 @@ async fn who_leaves_while_the_store_is_away_is_gone_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_be_asked_is_an_old_list_or_an_error_but_never_nobody() {
+async fn an_unreachable_store_gives_an_old_list_or_an_error() {
     let backplane = InMemory::new();
     let link = Cuttable::new(backplane.node());
     let one = node(link.clone()).await;
@@ -254,7 +254,7 @@ async fn a_store_that_cannot_be_asked_is_an_old_list_or_an_error_but_never_nobod
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_whose_teller_cannot_tell_it_is_told_later_by_itself_or_by_another() {
+async fn a_change_that_its_node_cannot_announce_is_announced_later() {
     let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     link.mute(true);
     let _ann = open(&one, "/rooms/tea/ann/happy").await;
@@ -266,7 +266,7 @@ async fn a_change_whose_teller_cannot_tell_it_is_told_later_by_itself_or_by_anot
     let bob = open(&one, "/rooms/tea/bob/calm").await;
     link.cut(true);
     let before = tokio::time::Instant::now();
-    // What its node has not told another one tells, and then that he is lost with it, as is ann.
+    // Another node announces what this one could not. Then it reports bob and ann as lost with the node.
     let mut news = Vec::new();
     for _ in 0..3 {
         news.push(told(&mut looker).await);
@@ -279,7 +279,7 @@ async fn a_change_whose_teller_cannot_tell_it_is_told_later_by_itself_or_by_anot
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_that_fails_on_its_way_leaves_the_data_of_before() {
+async fn a_failed_update_keeps_the_earlier_data() {
     let backplane = InMemory::new();
     let link = Cuttable::new(backplane.node());
     let one = node(link.clone()).await;
@@ -294,7 +294,7 @@ async fn an_update_that_fails_on_its_way_leaves_the_data_of_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_whose_answer_is_lost_is_told_all_the_same() {
+async fn a_change_with_a_lost_response_is_still_announced() {
     let (link, one, _two, mut looker) = two_nodes(&InMemory::new()).await;
     let ann = open(&one, "/rooms/tea/ann/happy").await;
     assert_eq!(told(&mut looker).await, "joined ann happy");

@@ -49,7 +49,7 @@ impl News {
         })
     }
 
-    /// A page tells what it has seen.
+    /// Records what a page reports.
     #[get("seen")]
     fn seen(&self, #[query] what: String) {
         self.journal.note(what);
@@ -68,7 +68,7 @@ pub(super) fn app(journal: &Journal) -> Helios {
     Helios::new(App).provide(journal.clone())
 }
 
-/// An app that can be started again at its address.
+/// An app that can be restarted at its address.
 pub(super) struct Site {
     pub(super) journal: Journal,
     configure: Box<dyn Fn(Helios) -> Helios>,
@@ -120,7 +120,7 @@ impl Site {
     }
 }
 
-/// A request for the stream to whatever listens at `addr`.
+/// Requests the stream from the server at `addr`.
 pub(super) async fn ask(addr: SocketAddr, headers: &[(&str, &str)]) -> http::Response<Incoming> {
     ask_from(Ipv4Addr::LOCALHOST.into(), addr, headers).await
 }
@@ -145,7 +145,7 @@ pub(super) async fn ask_from(
 
 pub(super) const AS_A_BROWSER: (&str, &str) = ("accept", "text/event-stream");
 
-/// A stream as a browser opens it, which must be answered 200.
+/// Opens a stream as a browser does. The response must be a 200.
 pub(super) async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> SseClient {
     let headers = [&[AS_A_BROWSER], headers].concat();
     let response = ask(addr, &headers).await;
@@ -153,7 +153,7 @@ pub(super) async fn open(addr: SocketAddr, headers: &[(&str, &str)]) -> SseClien
     SseClient::of(response)
 }
 
-/// A stream that has joined.
+/// Opens a stream that has joined.
 pub(super) async fn join(addr: SocketAddr) -> SseClient {
     let mut client = open(addr, &[]).await;
     assert_eq!(client.next().await.unwrap().event, "helios:ready");

@@ -1,4 +1,4 @@
-//! What Chromium makes of a restart, and of more streams than HTTP/1.1 lets it have.
+//! How Chromium handles a restart, and more streams than HTTP/1.1 permits.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -11,7 +11,7 @@ use support::browser::Browser;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A page of ten streams in a browser, and what it reports: to a server that stays.
+/// A page of ten streams in a browser, and its reports. They go to a server that stays up.
 struct Page {
     reports: Site,
     _browser: Browser,
@@ -59,7 +59,7 @@ pub(super) async fn ten_streams_of_a_page_survive_a_restart(kind: &Kind) {
 
 #[tokio::test]
 #[ignore = "needs nginx and Chromium; `cargo xtask test` runs it"]
-async fn http_1_1_has_room_for_six_and_a_502_ends_them_for_good() {
+async fn http_1_1_carries_six_streams_until_a_502() {
     let mut site = Site::new(prompt).await;
     let proxy = NGINX.start(site.addr, Setup::Bare).await;
     let page = Page::open(&proxy, "http").await;

@@ -7,7 +7,7 @@ use super::process::{Addresses, Kind, Setup, replace};
 
 const SITE: &str = include_str!("Caddyfile");
 
-/// Two lines more of `handle @stream`.
+/// Two more lines for `handle @stream`.
 pub(super) const CROSS_ORIGIN: &str = "\
 header Access-Control-Allow-Origin https://app.example
 header Access-Control-Allow-Credentials true

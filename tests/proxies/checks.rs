@@ -1,4 +1,4 @@
-//! What must hold through every proxy.
+//! Checks that must hold through every proxy.
 
 use std::net::IpAddr;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ use super::process::{Kind, Proxy, Setup};
 use support::network::{cut, network};
 use support::{SseClient, within};
 
-/// A test for each check, through this proxy: those that hold for all, and some that do not.
+/// Creates a test for each check with this proxy. Some checks hold for all proxies, others do not.
 macro_rules! through {
     ($proxy:ident $(, $check:ident)*) => {
         mod through {
@@ -58,7 +58,7 @@ macro_rules! tests {
 }
 pub(super) use {tests, through};
 
-/// Nothing that is sent later helps an event on its way.
+/// Turns off keep-alive, so that no later bytes push an event through a proxy.
 fn silent(sse: &mut SseOptions) {
     sse.keep_alive = None;
 }
@@ -71,7 +71,7 @@ pub(super) async fn events_arrive_one_by_one(kind: &Kind) {
     let site = Site::new(silent).await;
     let proxy = kind.start(site.addr, Setup::Plain).await;
     let mut client = join(proxy.addr).await;
-    // Held back for 200 ms each, they would not be there in time.
+    // If each were held back for 200 ms, they would not arrive in time.
     within(async {
         for n in 0..150 {
             site.publish(n.to_string()).await;
@@ -119,7 +119,7 @@ pub(super) async fn keep_alive_outlasts_the_proxys_patience(kind: &Kind) {
     let proxy = kind.start(site.addr, setup).await;
     let mut client = join(proxy.addr).await;
     let start = client.raw.len();
-    // Twelve times 250 ms of silence: three times what the proxy bears.
+    // Twelve times 250 ms of silence, which is three times what the proxy tolerates.
     while client.raw[start..]
         .iter()
         .filter(|byte| **byte == b':')
@@ -136,7 +136,7 @@ pub(super) async fn a_client_that_leaves_is_noticed_when_it_is_written_to(kind: 
     client_leaves(kind, talkative).await;
 }
 
-/// HAProxy does not tell before.
+/// With HAProxy, the server would not notice before.
 pub(super) async fn a_client_that_leaves_is_noticed_at_once(kind: &Kind) {
     client_leaves(kind, silent).await;
 }
@@ -231,7 +231,7 @@ pub(super) async fn a_page_of_another_origin_may_read_the_answer_for_the_app(kin
     assert_eq!(headers["access-control-allow-credentials"], "true");
 }
 
-/// What the answer for browsers saves them from.
+/// Without the configured response, browsers would get an error and stop.
 pub(super) async fn a_browser_would_be_told_an_error(kind: &Kind) {
     let mut site = Site::new(silent).await;
     let proxy = kind.start(site.addr, Setup::Bare).await;
@@ -259,7 +259,7 @@ pub(super) async fn a_websocket_is_passed_on_and_told_of_a_shutdown(kind: &Kind)
     let mut request = format!("ws://{}/news/socket", proxy.addr)
         .into_client_request()
         .unwrap();
-    // What the guard knows of it has to come through, too.
+    // The guard's information about the connection has to come through too.
     let origin = format!("http://{}", proxy.addr).parse().unwrap();
     request.headers_mut().insert("origin", origin);
     let (mut socket, _) = within(client_async(request, socket)).await.unwrap();
@@ -295,7 +295,7 @@ pub(super) async fn clients_are_told_apart(kind: &Kind) {
     };
     assert_eq!(first_event("127.0.0.2", "127.0.0.2").await, "helios:ready");
     assert_eq!(first_event("127.0.0.3", "127.0.0.2").await, "helios:ready");
-    // Whatever it says of itself.
+    // No matter what the client claims itself.
     assert_eq!(
         first_event("127.0.0.2", "192.0.2.1").await,
         "helios:overloaded"

@@ -1,4 +1,4 @@
-//! The guide shows what is tried here.
+//! The guide shows the configurations that the tests use.
 
 use super::{caddy, haproxy, nginx};
 

@@ -8,7 +8,7 @@ use super::process::{Addresses, Kind, Setup, replace};
 const SITE: &str = include_str!("haproxy.cfg");
 const AWAY: &str = include_str!("away.http");
 
-/// Two lines more of `away.http`.
+/// Two more lines for `away.http`.
 pub(super) const CROSS_ORIGIN: &str = "\
 access-control-allow-origin: https://app.example
 access-control-allow-credentials: true

@@ -15,13 +15,13 @@ use support::journal::Journal;
 
 const SITE: &str = include_str!("nginx.conf");
 
-/// Two lines more of the location `@away`.
+/// Two more lines for the location `@away`.
 pub(super) const CROSS_ORIGIN: &str = "\
 add_header Access-Control-Allow-Origin https://app.example;
 add_header Access-Control-Allow-Credentials true;
 ";
 
-/// One location more, with the path of the guide's example.
+/// One more location, with the path of the guide's example.
 pub(super) const WEBSOCKET: &str = "    location /room/socket {
         proxy_pass http://127.0.0.1:3000;
         proxy_http_version 1.1;
@@ -31,7 +31,7 @@ pub(super) const WEBSOCKET: &str = "    location /room/socket {
     }
 ";
 
-/// What Debian's `nginx.conf` sets, in one process.
+/// Debian's own `nginx.conf`, in a single process.
 const MAIN: &str = "
 daemon off;
 master_process off;
@@ -105,7 +105,7 @@ super::checks::through!(NGINX, a_client_that_leaves_is_noticed_at_once);
 
 #[tokio::test]
 #[ignore = "needs nginx; `cargo xtask test` runs it"]
-async fn an_nginx_before_another_buffers_only_if_that_does_not_pass_the_header_on() {
+async fn nginx_before_nginx_buffers_unless_the_header_passes_through() {
     for (inner, passed_on) in [(Setup::Plain, true), (Setup::Bare, false)] {
         let site = Site::new(|sse| sse.keep_alive = None).await;
         let inner = NGINX.start(site.addr, inner).await;
@@ -140,7 +140,7 @@ async fn an_nginx_without_room_asks_browsers_to_come_back() {
 
 #[tokio::test]
 #[ignore = "needs nginx; `cargo xtask test` runs it"]
-async fn on_a_unix_socket_all_clients_come_in_and_none_is_counted() {
+async fn on_a_unix_socket_all_clients_enter_uncounted() {
     let folder = Folder::new("socket");
     let path = folder.0.join("app");
     let listener = UnixListener::bind(&path).unwrap();

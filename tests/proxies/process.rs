@@ -12,40 +12,40 @@ use tokio::process::{Child, Command};
 use support::folder::Folder;
 use support::{DEADLINE, within};
 
-/// What a test changes in a proxy's configuration.
+/// The changes of a test to a proxy's configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setup {
-    /// Nothing.
+    /// No changes.
     Plain,
-    /// A stream that is silent for a second is cut.
+    /// Cuts streams that are silent for a second.
     Impatient,
-    /// Event streams are compressed like everything else.
+    /// Compresses event streams like everything else.
     Gzip,
-    /// TLS, and so HTTP/2, with the certificate `cert.pem`, which has its key in it.
+    /// Uses TLS, and therefore HTTP/2, with the certificate `cert.pem`, which contains its key.
     Tls,
-    /// Pages of another origin may read what the proxy answers for the app.
+    /// Lets pages of another origin read the proxy's own responses.
     CrossOrigin,
-    /// WebSockets are passed on.
+    /// Passes WebSockets on.
     WebSocket,
-    /// Nothing is there for the sake of streams.
+    /// Removes all settings for streams.
     Bare,
 }
 
-/// How a proxy is run.
+/// How to run a proxy.
 pub(super) struct Kind {
     pub(super) program: &'static str,
     pub(super) args: fn(&Path) -> Vec<String>,
-    /// Writes what the program needs into a folder of its own.
+    /// Writes the program's files into a folder of its own.
     pub(super) configure: fn(Setup, Addresses, &Path),
 }
 
-/// Where a proxy listens, and what it stands before.
+/// The address of a proxy, and that of the app.
 pub(super) struct Addresses {
     pub(super) listen: SocketAddr,
     pub(super) app: String,
 }
 
-/// A proxy that listens; dropping it ends it.
+/// A running proxy. Dropping it ends it.
 pub(super) struct Proxy {
     pub(super) addr: SocketAddr,
     _process: Child,
@@ -55,7 +55,7 @@ pub(super) struct Proxy {
 impl Kind {
     pub(super) async fn start(&self, app: impl ToString, setup: Setup) -> Proxy {
         let app = app.to_string();
-        // Somebody else may take the free port first.
+        // Another process may take the free port first.
         let mut log = String::new();
         for _ in 0..3 {
             match self.try_start(&app, setup).await {
@@ -66,7 +66,7 @@ impl Kind {
         panic!("{} does not start: {log}", self.program);
     }
 
-    /// The proxy, or what it says against its configuration.
+    /// Starts the proxy, or returns its error output.
     async fn try_start(&self, app: &str, setup: Setup) -> Result<Proxy, String> {
         let listen = free_port();
         let folder = Folder::new(self.program);
@@ -122,13 +122,13 @@ async fn certify(folder: &Path) {
     file.write_all(certificate.as_bytes()).unwrap();
 }
 
-/// Replaces what must be there.
+/// Replaces a text that must be present.
 pub(super) fn replace(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from} is not in {text}");
     text.replace(from, to)
 }
 
-/// Daemons are in a folder that is not in everybody's path.
+/// Returns the path with the folder of daemons, which not every user's path has.
 fn path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/sbin")
@@ -139,7 +139,7 @@ fn free_port() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// Whether it listens before it ends.
+/// Returns whether it accepts connections before it ends.
 async fn listens(process: &mut Child, addr: SocketAddr) -> bool {
     within(async {
         loop {

@@ -1,4 +1,4 @@
-//! Several servers behind one proxy.
+//! Several servers with one proxy.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::nginx::NGINX;
 use super::process::{Kind, Setup, replace};
 use support::backplane::Log;
 
-/// nginx before two servers, of which it is given the addresses in two words.
+/// nginx before two servers, whose addresses are given as two words.
 const BEFORE_TWO: Kind = Kind {
     configure: |setup, addresses, folder| {
         let servers = replace(&addresses.app, " ", "; server ");

@@ -1,4 +1,4 @@
-//! What was set on a reply in whose place an error is answered: cookies are kept, and nothing else.
+//! Cookies are kept, and nothing else, if an error replaces the reply that they were set on.
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
@@ -13,7 +13,7 @@ fn sign_out(res: &mut ResponseHead) {
     res.set_cookie(Cookie::removal("session"));
 }
 
-/// Answers the errors that say so.
+/// Handles the errors that are marked for it.
 #[derive(Injectable)]
 struct Filters;
 
@@ -37,7 +37,7 @@ impl Filter for Filters {
     }
 }
 
-/// Fails, or answers itself, when the handler is done.
+/// Fails, or responds itself, after the handler.
 #[derive(Injectable)]
 struct Interferes;
 
@@ -163,7 +163,7 @@ fn app() -> Helios {
     Helios::new(App)
 }
 
-/// The cookie is sent once, and nothing else that was set.
+/// Checks that the cookie is sent once, and nothing else that was set.
 fn only_the_cookie_is_kept(answer: &TestResponse, status: u16, what: &str) {
     assert_eq!(answer.status(), status, "{what}");
     let cookies: Vec<_> = answer
@@ -199,7 +199,7 @@ async fn a_cookie_is_kept_whatever_error_follows() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_kept_when_an_interceptor_fails_or_answers_itself() {
+async fn a_cookie_survives_an_interceptor_that_fails_or_responds() {
     let app = TestApp::start(app()).unwrap();
     let get = |path, interfere| app.get(path).header("x-interfere", interfere);
     only_the_cookie_is_kept(&get("/well", "fail").await, 502, "fails behind a reply");
@@ -221,7 +221,7 @@ async fn a_cookie_is_kept_when_an_interceptor_fails_or_answers_itself() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_kept_in_the_app_s_own_format_of_errors() {
+async fn a_cookie_survives_in_the_apps_own_error_format() {
     let app = app().error_format(|error| (error.status(), "own").into_response());
     let app = TestApp::start(app).unwrap();
     for (path, status) in [("/err", 503), ("/panic", 500), ("/stream/err", 503)] {
@@ -232,14 +232,14 @@ async fn a_cookie_is_kept_in_the_app_s_own_format_of_errors() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_kept_where_there_is_no_room_for_the_stream() {
+async fn a_cookie_survives_if_the_stream_is_refused() {
     let app = app().sse_options(|sse| sse.connections.total = 0);
     let app = TestApp::start(app).unwrap();
     only_the_cookie_is_kept(&app.get("/stream/refused").await, 503, "no room");
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_reach_its_handler_gets_no_cookie() {
+async fn a_request_that_misses_its_handler_gets_no_cookie() {
     let app = TestApp::start(app()).unwrap();
     let unbound = app.get("/unbound").await;
     assert_eq!(

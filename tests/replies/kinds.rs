@@ -1,4 +1,4 @@
-//! Every kind of reply has what was set on it, and the usual ones are one line.
+//! Every kind of reply has what was set on it, and the usual ones take one line of code.
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -202,7 +202,7 @@ async fn every_kind_of_reply_has_the_headers_that_were_set() {
 }
 
 #[tokio::test]
-async fn the_head_of_every_kind_of_stream_has_the_headers_that_were_set() {
+async fn the_head_of_every_stream_has_the_headers_set() {
     let app = TestApp::start(App).unwrap();
     for kind in [
         "generator",
@@ -217,7 +217,7 @@ async fn the_head_of_every_kind_of_stream_has_the_headers_that_were_set() {
     }
 }
 
-/// There the stream's head is written without hyper.
+/// On this server the stream's head is written without hyper.
 #[tokio::test]
 async fn the_headers_that_were_set_are_on_the_wire() {
     let server = TestServer::start(Helios::new(App)).await;

@@ -1,4 +1,4 @@
-//! The app that most tests here use: one route that joins whatever topics it is asked for.
+//! The app for most tests here. One route joins the topics in its query.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -55,14 +55,14 @@ pub(super) fn path(topics: &[&str]) -> String {
     format!("/r/topics?{}", topics.join("&"))
 }
 
-/// A client in these topics that has read its `helios:ready`.
+/// Returns a client in these topics that has read its `helios:ready`.
 pub(super) async fn subscribe(server: &TestServer, topics: &[&str]) -> SseClient {
     let mut client = server.sse(&path(topics)).await;
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     client
 }
 
-/// A client that comes back to these topics with the id that it has seen last.
+/// Returns a client that resumes these topics after an id.
 pub(super) async fn come_back(server: &TestServer, topics: &[&str], last: &str) -> SseClient {
     let headers = [("last-event-id", last)];
     server
@@ -70,13 +70,13 @@ pub(super) async fn come_back(server: &TestServer, topics: &[&str], last: &str) 
         .await
 }
 
-/// The data of the next event, and the id in force.
+/// Returns the data of the next event, and the current id.
 pub(super) async fn next(client: &mut SseClient) -> (String, String) {
     let event = client.next().await.unwrap();
     (event.data, event.id)
 }
 
-/// Reads up to the event with this data, and gives the data of all before it.
+/// Reads up to the event with this data, and returns the data of all earlier events.
 pub(super) async fn until(client: &mut SseClient, last: &str) -> Vec<String> {
     let mut before = Vec::new();
     loop {
@@ -96,13 +96,13 @@ pub(super) fn seq(id: &str) -> u64 {
     id.parse::<EventId>().unwrap().seq()
 }
 
-/// An app without a socket: nobody reads for a client but the test.
+/// Returns an app without a socket, so that only the test reads.
 pub(super) fn in_process(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal) {
     let (app, journal) = app();
     (TestApp::start(app.sse_options(change)).unwrap(), journal)
 }
 
-/// What there is to read, on a paused clock.
+/// Returns everything that is ready to be read, on a paused clock.
 pub(super) async fn all_now(stream: &mut TestStream) -> Vec<DecodedEvent> {
     let mut all = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::from_millis(5), stream.next()).await {

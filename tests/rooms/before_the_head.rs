@@ -1,4 +1,4 @@
-//! Handles that join, are sent to and closed before the response head leaves.
+//! Handles that join, send and close before the response head is sent.
 
 use helios::prelude::*;
 use helios::testing::TestApp;
@@ -6,7 +6,7 @@ use helios::{EventId, SseOptions};
 
 use super::app::all_now;
 
-/// Streams that are used before they are up.
+/// Streams that are used before they are attached.
 #[derive(Injectable)]
 struct Handles {
     sse: SseService,
@@ -67,7 +67,7 @@ fn start(change: impl FnOnce(&mut SseOptions)) -> TestApp {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_closed_before_it_is_attached_tells_its_last_word() {
+async fn a_handle_closed_before_it_is_attached_sends_its_event() {
     let app = start(|_| {});
     for path in ["/h/closed-service", "/h/closed-own"] {
         let mut client = app.sse(path).await;
@@ -108,7 +108,7 @@ async fn join_from_before_the_head_tells_that_history_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn join_from_on_an_own_handle_begins_where_it_was_asked_to() {
+async fn join_from_on_an_own_handle_begins_after_the_id() {
     let app = start(|_| {});
     let sse = app.sse_service();
     let x1 = sse.publish("x", "x1").await.unwrap();

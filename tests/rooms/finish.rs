@@ -1,4 +1,4 @@
-//! Topics that end: who reads one is given all of it, who comes later the last event, and the end comes to everybody.
+//! Topics that end. Readers get all of a topic, later clients get its last event, and all of them get the end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,7 +19,7 @@ struct Jobs {
     journal: Arc<Journal>,
 }
 
-/// Where a topic is to begin: `live`, `earliest`, a number of events, or an id.
+/// Parses where a topic has to begin: `live`, `earliest`, a number of events, or an id.
 fn replay(from: &str) -> Replay {
     match (from, from.parse::<helios::EventId>()) {
         ("live", _) => Replay::Live,
@@ -63,7 +63,7 @@ impl Jobs {
         stream.send("last").await
     }
 
-    /// Finishes the topic between its join and its head, as whoever is just connecting finds it.
+    /// Finishes the topic between its join and its head, as a client may experience it while connecting.
     #[sse("{topic}/meanwhile")]
     async fn meanwhile(&self, #[param] topic: String) -> Result<SseStream, SseError> {
         let client = self.sse.subscribe([&topic]).await?;
@@ -120,7 +120,7 @@ fn start_with_journal(change: impl FnOnce(&mut SseOptions)) -> (TestApp, Journal
     (TestApp::start(app.sse_options(change)).unwrap(), journal)
 }
 
-/// A client may leave what it is written unread for long.
+/// A client may leave its events unread for long.
 fn patient(sse: &mut SseOptions) {
     sse.keep_alive = None;
     sse.stuck_after = Duration::MAX;
@@ -141,7 +141,7 @@ async fn finish(app: &TestApp, topic: &str, last: Option<&str>) -> String {
     id.unwrap().to_string()
 }
 
-/// An event's data, or its name where the framework says something.
+/// Returns an event's data, or the name of a control event.
 fn text(event: &DecodedEvent) -> &str {
     match &*event.event {
         "message" => &event.data,
@@ -149,13 +149,13 @@ fn text(event: &DecodedEvent) -> &str {
     }
 }
 
-/// Everything up to the end of the stream.
+/// Returns everything up to the end of the stream.
 async fn rest(mut stream: TestStream) -> Vec<String> {
     let events = within(stream.rest()).await;
     events.iter().map(|event| text(event).to_owned()).collect()
 }
 
-/// A stream that is past its `helios:ready`.
+/// Opens a stream and reads its `helios:ready`.
 async fn open(app: &TestApp, path: &str) -> TestStream {
     let mut stream = app.sse(path).await;
     assert_eq!(stream.next().await.unwrap().event, "helios:ready");
@@ -163,7 +163,7 @@ async fn open(app: &TestApp, path: &str) -> TestStream {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_reader_is_given_all_of_a_topic_and_its_end_at_once() {
+async fn readers_get_all_of_a_topic_and_its_end() {
     for last in [Some("done"), None] {
         let (app, journal) = start_with_journal(|_| {});
         let streams = [open(&app, "/j/a").await, open(&app, "/j/a").await];
@@ -193,7 +193,7 @@ async fn every_reader_is_given_all_of_a_topic_and_its_end_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_later_is_given_what_it_asks_for_and_always_the_last_event() {
+async fn a_later_client_always_gets_the_last_event() {
     let app = start(|_| {});
     let second = {
         publish(&app, "a", &["1"]).await;
@@ -220,7 +220,7 @@ async fn who_comes_later_is_given_what_it_asks_for_and_always_the_last_event() {
             expected,
             "{from}"
         );
-        // A client that was cut in it comes back for the rest.
+        // A client that was cut in between resumes and gets the rest.
         let mut cut = open(&app, &path).await;
         let last = cut.next().await.unwrap();
         if last.event == "message" {
@@ -249,7 +249,7 @@ async fn who_comes_later_is_given_what_it_asks_for_and_always_the_last_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_last_event_that_memory_has_no_room_for_is_told_by_a_reset() {
+async fn a_last_event_that_memory_cannot_hold_causes_a_reset() {
     let app = start(|sse| {
         sse.max_event_bytes = 1_000;
         sse.history_bytes = 2_000;
@@ -267,7 +267,7 @@ async fn a_last_event_that_memory_has_no_room_for_is_told_by_a_reset() {
     }
     let knows = rest(app.sse("/j/a").last_event_id(&end).await).await;
     assert_eq!(knows, ["helios:ready", "helios:end"]);
-    // In a stream that is running, too.
+    // In a running stream too.
     let mut running = open(&app, "/j/b").await;
     let handle = app.sse_service().clients().remove(0);
     handle.join("a").await.unwrap();
@@ -279,7 +279,7 @@ async fn a_last_event_that_memory_has_no_room_for_is_told_by_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_that_a_connection_hook_was_given_keeps_no_stream_open() {
+async fn a_handle_in_a_connection_hook_keeps_no_stream_open() {
     let app = start(|_| {});
     let stream = open(&app, "/h/a").await;
     let before = Instant::now();
@@ -289,7 +289,7 @@ async fn a_handle_that_a_connection_hook_was_given_keeps_no_stream_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_topic_waits_for_the_answer_to_a_reset() {
+async fn the_end_of_a_topic_waits_for_a_reset_hook() {
     let app = start(|_| {});
     finish(&app, "a", Some("done")).await;
     let told = rest(app.sse("/h/a").last_event_id("made-up").await).await;
@@ -298,7 +298,7 @@ async fn the_end_of_a_topic_waits_for_the_answer_to_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_goes_on_as_long_as_one_of_its_topics_does() {
+async fn a_stream_lasts_as_long_as_one_of_its_topics() {
     let app = start(|_| {});
     let mut stream = open(&app, "/j/a+b").await;
     finish(&app, "a", Some("a is done")).await;
@@ -311,7 +311,7 @@ async fn a_stream_goes_on_as_long_as_one_of_its_topics_does() {
     finish(&app, "b", None).await;
     assert_eq!(rest(stream).await, ["helios:end"]);
 
-    // To leave the last one that goes on is to be through.
+    // A stream also ends when it leaves its last topic that is still running.
     let mut stream = open(&app, "/j/c+d").await;
     finish(&app, "c", None).await;
     assert!(all_now(&mut stream).await.is_empty());
@@ -322,7 +322,7 @@ async fn a_stream_goes_on_as_long_as_one_of_its_topics_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_topics_is_not_over_because_a_topic_is() {
+async fn a_stream_without_topics_does_not_end_with_a_topic() {
     let app = start(|_| {});
     let mut stream = open(&app, "/j/a").await;
     let handle = app.sse_service().clients().remove(0);
@@ -335,7 +335,7 @@ async fn a_stream_without_topics_is_not_over_because_a_topic_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_whose_handle_is_kept_stays_open_until_it_is_dropped() {
+async fn a_stream_stays_open_while_its_handle_is_kept() {
     let (app, journal) = start_with_journal(patient);
     let mut stream = open(&app, "/j/a").await;
     let handle = app.sse_service().clients().remove(0);
@@ -344,7 +344,7 @@ async fn a_stream_whose_handle_is_kept_stays_open_until_it_is_dropped() {
     sleep(Duration::from_secs(60)).await;
     handle.send("still here").await.unwrap();
     assert_eq!(text(&stream.next().await.unwrap()), "still here");
-    // One that joins another topic meanwhile goes on with that.
+    // If it joins another topic meanwhile, it continues with that.
     handle.join("b").await.unwrap();
     drop(handle);
     sleep(Duration::from_secs(60)).await;
@@ -365,7 +365,7 @@ async fn a_stream_whose_handle_is_kept_stays_open_until_it_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_still_runs_is_not_ended_by_its_topic() {
+async fn a_running_source_is_not_ended_by_its_topic() {
     let app = start(|_| {});
     for source in ["generator", "producer"] {
         let mut stream = app.sse(&format!("/j/{source}/{source}")).await;
@@ -395,7 +395,7 @@ async fn what_was_sent_before_the_end_is_written_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_a_hub_without_an_app_ends_with_its_topics_too() {
+async fn a_stream_without_an_app_ends_with_its_topics() {
     let hub = SseHub::new();
     let client = hub.sse().subscribe(["a"]).await.unwrap();
     let (head, ()) = http::Request::get("/a").body(()).unwrap().into_parts();
@@ -434,7 +434,7 @@ async fn nothing_is_published_to_a_topic_that_is_finished() {
         rest(app.sse("/j/secret").await).await,
         ["helios:ready", "done", "helios:end"]
     );
-    // An event that cannot be published finishes nothing.
+    // An event that cannot be published does not finish the topic.
     let own_id = sse.finish_with("b", SseEvent::text("x").id(1)).await;
     assert!(matches!(own_id, Err(SseError::OwnId(_))));
     publish(&app, "b", &["goes on"]).await;
@@ -445,7 +445,7 @@ async fn nothing_is_published_to_a_topic_that_is_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_stays_finished_as_long_as_its_history_is_kept() {
+async fn a_topic_stays_finished_while_its_history_is_kept() {
     let app = start(|sse| {
         sse.history = keep(1, Duration::from_secs(60));
         sse.max_topics = 2;
@@ -458,7 +458,7 @@ async fn a_topic_stays_finished_as_long_as_its_history_is_kept() {
     let handle = sse.clients().remove(0);
     finish(&app, "a", Some("done")).await;
     assert_eq!(text(&kept_open.next().await.unwrap()), "done");
-    // Its event goes, as others need the room; its end stays, and is counted.
+    // Other topics need the memory, so its event goes. Its end stays, and is counted.
     publish(&app, "b", &["x".repeat(900).as_str(); 3]).await;
     sleep(Duration::from_secs(50)).await;
     assert!(matches!(
@@ -472,7 +472,7 @@ async fn a_topic_stays_finished_as_long_as_its_history_is_kept() {
     let told = rest(app.sse("/j/a").await).await;
     assert!(told.contains(&"helios:reset".to_owned()) && told.last().unwrap() == "helios:end");
     sleep(Duration::from_secs(20)).await;
-    // The name is free again, also for a stream that is still in the old topic of that name.
+    // The name is free again, even for a stream that is still in the old topic of that name.
     handle.join("a").await.unwrap();
     publish(&app, "a", &["anew"]).await;
     drop(handle);
@@ -488,7 +488,7 @@ fn keep(events: usize, age: Duration) -> HistoryLimits {
 
 /// Clients subscribe at the very moment at which their topic ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_subscribes_while_a_topic_ends_is_given_its_last_event_and_its_end() {
+async fn a_subscriber_at_the_end_gets_event_and_end() {
     const ROUNDS: usize = 4_000;
     let app = start(|_| {});
     let sse = app.sse_service().clone();
@@ -519,9 +519,10 @@ async fn who_subscribes_while_a_topic_ends_is_given_its_last_event_and_its_end()
     }
 }
 
-/// A stream whose only topic ends is closed, or is in the other one: it is never in it and closed all the same.
+/// A stream whose only topic ends is either closed or in the other topic. It never joins that and is closed all the
+/// same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_join_at_the_moment_of_the_end_is_refused_or_counts() {
+async fn a_join_at_the_moment_of_the_end_is_consistent() {
     const ROUNDS: usize = 500;
     let app = start(|sse| sse.keep_alive = Some(Duration::from_millis(10)));
     let sse = app.sse_service().clone();
@@ -556,9 +557,9 @@ async fn a_join_at_the_moment_of_the_end_is_refused_or_counts() {
     assert!(joined > 0);
 }
 
-/// Topics that ended are swept away meanwhile, so that their names begin anew.
+/// Finished topics are swept meanwhile, so that their names begin anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_subscribes_while_a_topic_ends_and_expires_is_never_left_hanging() {
+async fn a_subscriber_never_hangs_when_a_topic_ends_and_expires() {
     const TIMES: usize = 100;
     let app = Arc::new(start(|sse| {
         sse.history = keep(4, Duration::from_millis(1));
@@ -569,7 +570,7 @@ async fn who_subscribes_while_a_topic_ends_and_expires_is_never_left_hanging() {
         let (sse, finished) = (app.sse_service().clone(), Arc::clone(&finished));
         tokio::spawn(async move {
             loop {
-                // It is refused as long as the topic is finished.
+                // Refused as long as the topic is finished.
                 let times = usize::from(sse.finish("t").await.is_ok());
                 finished.fetch_add(times, Ordering::Relaxed);
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Who is in which topic, and what reaches whom.
+//! Which clients are in which topics, and which events reach them.
 
 use std::sync::Mutex;
 
@@ -130,7 +130,7 @@ async fn events(client: &mut SseClient) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_is_published_reaches_those_who_are_in_the_topic_and_nobody_else() {
+async fn a_published_event_reaches_only_members_of_its_topic() {
     let server = server().await;
     let mut news = subscribe(&server, &["news"]).await;
     let mut both = subscribe(&server, &["sport", "news"]).await;
@@ -153,7 +153,7 @@ async fn what_is_published_reaches_those_who_are_in_the_topic_and_nobody_else() 
 }
 
 #[tokio::test]
-async fn ready_comes_first_and_tells_the_position_and_who_the_client_is() {
+async fn ready_comes_first_with_the_position_and_client_id() {
     let server = server().await;
     let before = server.sse.publish("other", "x").await.unwrap();
     let mut client = server.sse("/r/topics?topic=a").await;
@@ -165,7 +165,7 @@ async fn ready_comes_first_and_tells_the_position_and_who_the_client_is() {
 }
 
 #[tokio::test]
-async fn a_published_event_is_written_with_the_id_that_publish_gave() {
+async fn a_published_event_has_the_id_that_publish_returned() {
     let server = server().await;
     let mut client = subscribe(&server, &["a"]).await;
     let mut last: Option<EventId> = None;
@@ -180,7 +180,7 @@ async fn a_published_event_is_written_with_the_id_that_publish_gave() {
 }
 
 #[tokio::test]
-async fn what_is_broadcast_and_what_is_published_come_in_the_hub_s_order_with_ids() {
+async fn broadcasts_and_published_events_come_in_order_with_ids() {
     let server = server().await;
     let mut client = subscribe(&server, &["a", "b"]).await;
     let mut expected = Vec::new();
@@ -209,7 +209,7 @@ async fn a_stream_without_topics_gets_broadcasts_without_ids() {
 }
 
 #[tokio::test]
-async fn an_id_of_one_s_own_is_refused_where_it_is_published() {
+async fn an_own_id_is_refused_at_publish() {
     let server = server().await;
     let id = "mine".to_owned();
     let event = SseEvent::text("x").id(&id);
@@ -233,7 +233,7 @@ async fn an_id_of_one_s_own_is_refused_where_it_is_published() {
 }
 
 #[tokio::test]
-async fn an_id_of_one_s_own_is_refused_on_a_handle_that_joined_before_it_was_attached() {
+async fn an_own_id_is_refused_on_an_unattached_joined_handle() {
     let (app, journal, _) = means();
     let server = TestServer::start(app).await;
     for made_here in [false, true] {
@@ -246,7 +246,7 @@ async fn an_id_of_one_s_own_is_refused_on_a_handle_that_joined_before_it_was_att
 }
 
 #[tokio::test]
-async fn an_id_of_one_s_own_ends_a_generator_or_producer_that_has_joined_topics() {
+async fn an_own_id_ends_a_generator_or_producer_with_topics() {
     let server = TestServer::start(means().0).await;
     for path in ["/m/generator-with-id", "/m/producer-with-id"] {
         let mut client = server.sse(path).await;
@@ -336,7 +336,7 @@ async fn what_cannot_be_a_topic_s_name_is_refused() {
 }
 
 #[tokio::test]
-async fn one_connection_may_be_in_so_many_topics_and_no_more() {
+async fn one_connection_may_be_in_a_limited_number_of_topics() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.max_topics_per_connection = 2);
     let server = TestServer::start(app).await;
@@ -375,7 +375,7 @@ async fn there_are_so_many_topics_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_handle_made_without_the_service_joins_when_it_is_attached() {
+async fn a_handle_without_the_service_joins_when_it_is_attached() {
     let (app, _, seen) = means();
     let server = TestServer::start(app).await;
     let mut client = subscribe_at(&server, "/m/handle").await;
@@ -395,7 +395,7 @@ async fn subscribe_at(server: &TestServer, path: &str) -> SseClient {
 }
 
 #[tokio::test]
-async fn who_joins_in_the_connection_hook_misses_nothing_published_after_it() {
+async fn a_join_in_the_connection_hook_misses_nothing_later() {
     let server = TestServer::start(means().0).await;
     let mut client = subscribe_at(&server, "/hooked").await;
     let mut seen = Vec::new();
@@ -471,7 +471,7 @@ async fn the_counts_tell_topics_and_what_was_published_and_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_disappears_once_nobody_is_in_it_and_its_history_has_expired() {
+async fn a_topic_disappears_when_it_is_empty_and_expired() {
     let (app, _) = app();
     let age = Duration::from_secs(60);
     let app = app.sse_options(|sse| {
@@ -501,7 +501,7 @@ async fn a_topic_disappears_once_nobody_is_in_it_and_its_history_has_expired() {
 }
 
 #[tokio::test]
-async fn all_tabs_of_a_user_are_reached_by_the_user_s_topic() {
+async fn all_tabs_of_a_user_get_the_users_topic() {
     let server = server().await;
     let mut tabs = [
         subscribe(&server, &["user:7", "orders"]).await,
@@ -517,7 +517,7 @@ async fn all_tabs_of_a_user_are_reached_by_the_user_s_topic() {
 }
 
 #[tokio::test]
-async fn who_caused_a_broadcast_does_not_get_it_and_all_others_do() {
+async fn a_broadcast_except_one_reaches_all_the_others() {
     let server = server().await;
     let mut author = subscribe(&server, &["a"]).await;
     let id = server.sse.clients()[0].id();

@@ -1,4 +1,4 @@
-//! How many connections there may be, and whose.
+//! Limits on the number of connections, in total and by client.
 
 use std::net::Ipv4Addr;
 
@@ -108,7 +108,7 @@ async fn open(server: &TestServer, headers: Headers<'_>) -> SseClient {
     server.sse_with(Method::GET, LIVE, headers, "").await
 }
 
-/// A connection, if there is room for it.
+/// Returns a connection, if there is room for it.
 async fn admitted(server: &TestServer, headers: Headers<'_>) -> Option<SseClient> {
     let before = server.sse.stats().connections;
     let mut client = open(server, headers).await;
@@ -120,7 +120,7 @@ async fn admitted(server: &TestServer, headers: Headers<'_>) -> Option<SseClient
 }
 
 #[tokio::test]
-async fn who_is_one_too_many_is_told_to_come_back_later() {
+async fn one_connection_too_many_has_to_come_back_later() {
     let (server, journal) = server(|limits| limits.total = 2).await;
     let _clients = [open(&server, &[]).await, open(&server, &[]).await];
     server.wait_for_connections(2).await;
@@ -151,7 +151,7 @@ async fn who_is_one_too_many_is_told_to_come_back_later() {
     assert_eq!(server.sse.stats().connections, 2);
 }
 
-/// Some clients take an event without an id to mean that there is none any more.
+/// Some clients take an event without an id to mean that the last id is void.
 #[tokio::test]
 async fn who_is_one_too_many_keeps_its_place() {
     let (server, _) = server(|limits| limits.total = 0).await;
@@ -166,7 +166,7 @@ async fn who_is_one_too_many_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn who_is_one_too_many_gets_a_status_if_so_configured() {
+async fn one_connection_too_many_gets_a_status_if_configured() {
     let (server, _) = server(|limits| {
         limits.total = 0;
         limits.retry = Duration::from_secs(20);
@@ -225,7 +225,7 @@ async fn a_place_is_free_again_however_its_connection_ended() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_before_its_stream_is_open_gives_its_place_back() {
+async fn a_client_that_leaves_early_gives_its_place_back() {
     let (server, journal) = server(|limits| limits.total = 1).await;
     let request = "GET /w/never-opens HTTP/1.1\r\nhost: x\r\n\r\n";
     let socket = server.raw(request).await;
@@ -244,7 +244,7 @@ async fn a_client_that_goes_before_its_stream_is_open_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections_and_a_header_that_nobody_trusts_changes_nothing() {
+async fn an_address_is_limited_and_untrusted_headers_change_nothing() {
     let (server, _) = server(|limits| limits.per_address = Some(2)).await;
     let spoofed = [
         ("x-forwarded-for", "192.0.2.1"),
@@ -259,7 +259,7 @@ async fn one_address_has_so_many_connections_and_a_header_that_nobody_trusts_cha
     admitted(&server, &[]).await.unwrap();
 }
 
-/// As many clients as the proxy's word makes of the loopback address have one connection each.
+/// Checks that each client that the proxy names at the loopback address may have one connection.
 async fn behind_a_proxy(header: ProxyHeader, name: &str, element: fn(&str) -> String) {
     let (server, _) = server(|limits| {
         limits.per_address = Some(1);
@@ -324,7 +324,7 @@ async fn a_trusted_proxy_tells_the_address_in_forwarded() {
 }
 
 #[tokio::test]
-async fn one_user_has_so_many_connections_and_who_is_nobody_is_not_counted() {
+async fn a_user_is_limited_and_anonymous_clients_are_not() {
     let (server, _) = server(|limits| {
         limits.per_user = Some(2);
         limits.user = Some(Arc::new(|request| {
@@ -347,7 +347,7 @@ async fn one_user_has_so_many_connections_and_who_is_nobody_is_not_counted() {
 }
 
 #[tokio::test]
-async fn who_is_refused_for_the_user_does_not_use_up_the_address() {
+async fn a_refusal_for_the_user_does_not_count_against_addresses() {
     let (server, _) = server(|limits| {
         limits.per_address = Some(2);
         limits.per_user = Some(1);
@@ -405,7 +405,7 @@ async fn a_limit_by_address_counts_each_interface_on_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_over_an_own_limit_takes_nothing_of_the_rate_of_all() {
+async fn a_client_over_its_own_limit_spends_no_shared_rate() {
     let (app, _) = in_process(|sse| {
         sse.connections.per_second = Some(1.0);
         sse.connections.per_user = Some(1);

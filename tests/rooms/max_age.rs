@@ -1,4 +1,4 @@
-//! Connections whose time is up: by age, or because the server goes down.
+//! Connections whose time is up, by age or because the server shuts down.
 
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use super::app::json;
 use support::journal::Journal;
 use support::{TestServer, within};
 
-/// Streams that do, or do not, say a last word.
+/// Streams that do, or do not, send a last event.
 #[derive(Injectable)]
 struct Words {
     journal: Arc<Journal>,
@@ -68,7 +68,7 @@ impl Words {
         SseStream::new()
     }
 
-    /// Lets its client in for so many seconds, and then for so many more.
+    /// Admits its client for some seconds, and then for some more.
     #[sse("expires/{seconds}/{more}")]
     fn expires(&self, #[param] seconds: u64, #[param] more: u64) -> SseStream {
         let stream = SseStream::new();
@@ -100,7 +100,7 @@ fn app() -> (Helios, Journal, Arc<Mutex<Vec<Instant>>>) {
     (app, journal, ended)
 }
 
-/// An app without a socket whose connections have an age limit.
+/// Returns an app without a socket, whose connections have an age limit.
 fn aging() -> (TestApp, Journal, Arc<Mutex<Vec<Instant>>>) {
     let (app, journal, ended) = app();
     let app = app.sse_options(|sse| {
@@ -114,7 +114,7 @@ async fn open(app: &TestApp, path: &str) -> TestStream {
     app.sse(path).await.with_deadline(2 * MAX_AGE)
 }
 
-/// What the stream says until its end, the data of its own events, the names of others.
+/// Returns the data of the stream's own events, and the names of others, until its end.
 async fn words(mut stream: TestStream) -> Vec<String> {
     let events = stream.rest().await.into_iter();
     let word = |event: helios::sse::DecodedEvent| match event.event.as_str() {
@@ -147,7 +147,7 @@ async fn a_connection_that_is_old_is_asked_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_when_what_its_client_was_let_in_with_expires() {
+async fn a_stream_ends_when_its_clients_credential_expires() {
     for (path, seconds) in [("0/0", 0), ("30/0", 30), ("30/60", 90)] {
         let (app, journal, ended) = aging();
         let began = Instant::now();
@@ -170,7 +170,7 @@ async fn a_time_that_no_clock_can_tell_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn age_ends_a_busy_stream_too_and_not_before_its_time() {
+async fn age_ends_a_busy_stream_too_but_not_early() {
     let (app, journal, _) = aging();
     let words = words(open(&app, "/w/busy").await).await;
     assert_eq!(words.last().unwrap(), "reconnect: \"max_age\"");
@@ -191,7 +191,7 @@ async fn connections_do_not_age_unless_so_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_max_age_a_producer_says_a_last_word_and_is_asked_to_come_back() {
+async fn at_max_age_a_producer_sends_a_last_event() {
     let (app, journal, _) = aging();
     let words = words(open(&app, "/w/polite").await).await;
     assert_eq!(words, ["hello", "until soon", "reconnect: \"max_age\""]);
@@ -200,14 +200,14 @@ async fn at_max_age_a_producer_says_a_last_word_and_is_asked_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_drives_a_handle_says_a_last_word_too() {
+async fn a_task_with_a_handle_sends_a_last_event_too() {
     let (app, ..) = aging();
     let words = words(open(&app, "/w/driven").await).await;
     assert_eq!(words, ["hello", "until soon", "reconnect: \"max_age\""]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_producer_that_ignores_its_end_is_ended_after_the_grace() {
+async fn a_producer_that_ignores_its_end_is_dropped_after_grace() {
     let (app, journal, ended) = aging();
     let mut stream = open(&app, "/w/stubborn").await;
     assert_eq!(stream.next().await.unwrap().data, "hello");
@@ -220,7 +220,7 @@ async fn a_producer_that_ignores_its_end_is_ended_after_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_producer_that_fails_at_its_end_is_told_as_failed() {
+async fn a_producer_that_fails_at_its_end_counts_as_failed() {
     let (app, journal, _) = aging();
     assert_eq!(
         words(open(&app, "/w/fails").await).await,
@@ -230,7 +230,7 @@ async fn a_producer_that_fails_at_its_end_is_told_as_failed() {
 }
 
 #[tokio::test]
-async fn at_shutdown_a_producer_says_a_last_word_and_is_asked_to_come_back() {
+async fn at_shutdown_a_producer_sends_a_last_event() {
     let (app, journal, _) = app();
     let server = TestServer::start(app).await;
     let mut clients = Vec::new();
@@ -257,7 +257,7 @@ async fn at_shutdown_a_producer_says_a_last_word_and_is_asked_to_come_back() {
 }
 
 #[tokio::test]
-async fn at_shutdown_a_producer_that_ignores_its_end_is_ended_after_the_grace() {
+async fn at_shutdown_a_producer_that_ignores_it_is_dropped() {
     let (app, journal, _) = app();
     let app = app.sse_options(|sse| sse.closing_grace = Some(Duration::from_millis(50)));
     let server = TestServer::start(app).await;

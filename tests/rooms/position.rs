@@ -1,4 +1,4 @@
-//! Where a stream begins, and that its ids hide nothing.
+//! The position at which a stream begins. No event is lost because of an id.
 
 use helios::prelude::*;
 use helios::sse::{DecodedEvent, EventId};
@@ -12,7 +12,7 @@ struct Streams {
     sse: SseService,
 }
 
-/// `TOPIC@ID`.
+/// Parses `TOPIC@ID`.
 fn split(at: &str) -> Result<(&str, EventId), HttpError> {
     let (topic, id) = at
         .split_once('@')
@@ -25,7 +25,7 @@ fn split(at: &str) -> Result<(&str, EventId), HttpError> {
 
 #[controller(prefix = "p")]
 impl Streams {
-    /// Joins topics from an id, and others now.
+    /// Joins some topics from an id, and others without.
     #[sse("joined")]
     async fn joined(
         &self,
@@ -57,7 +57,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Waits between its two joins and behind them, while others publish.
+    /// Waits between its two joins and after them, while others publish.
     #[sse("waits")]
     async fn waits(&self) -> Result<SseStream, SseError> {
         let client = self.sse.subscribe(["first"]).await?;
@@ -67,7 +67,7 @@ impl Streams {
         Ok(client)
     }
 
-    /// As `waits`; history is shorter than what is published meanwhile.
+    /// Like `waits`, but more is published meanwhile than history holds.
     #[sse("waits-too-long")]
     async fn waits_too_long(&self) -> Result<SseStream, SseError> {
         let client = self.sse.subscribe(["first"]).await?;
@@ -111,12 +111,12 @@ async fn server() -> TestServer {
         );
     });
     let server = TestServer::start(app).await;
-    // Its options are in force when it answers.
+    // Its options apply once it responds.
     server.get("/").await;
     server
 }
 
-/// Publishes to these topics in turn, `0`, `1`, .., and gives the ids.
+/// Publishes `0`, `1`, .. to these topics in turn, and returns the ids.
 async fn published(server: &TestServer, topics: &[&str]) -> Vec<EventId> {
     let mut ids = Vec::new();
     for (n, topic) in topics.iter().enumerate() {
@@ -130,7 +130,7 @@ async fn come_back(server: &TestServer, path: &str, last: &str) -> SseClient {
     server.sse_with(Method::GET, path, &headers, "").await
 }
 
-/// So many events, `helios:ready` among them.
+/// Reads this many events, including `helios:ready`.
 async fn read(client: &mut SseClient, events: usize) -> Vec<DecodedEvent> {
     let mut read = Vec::new();
     while read.len() < events {
@@ -140,11 +140,11 @@ async fn read(client: &mut SseClient, events: usize) -> Vec<DecodedEvent> {
 }
 
 #[tokio::test]
-async fn a_client_cut_at_each_event_of_a_replay_loses_nothing() {
+async fn a_client_cut_anywhere_in_a_replay_loses_nothing() {
     let server = server().await;
     let ids = published(&server, &["a", "b", "live", "b", "a", "live", "a", "b"]).await;
     let path = format!("/p/joined?at=a@{}&at=b@{}&live=live", ids[0], ids[1]);
-    // The replay, and what is live behind it.
+    // The replay, and the live event after it.
     let expected = ["3", "4", "6", "7", "after"];
     for cut in 0..=4 {
         let mut client = server.sse(&path).await;
@@ -198,7 +198,7 @@ async fn nothing_is_skipped_between_a_first_join_and_the_answer() {
 }
 
 #[tokio::test]
-async fn a_first_connection_that_misses_something_is_told_before_it_has_an_id() {
+async fn a_first_connection_with_gaps_is_reset_before_any_id() {
     let server = server().await;
     let mut client = server.sse("/p/waits-too-long").await;
     let events = read(&mut client, 2).await;
@@ -212,7 +212,7 @@ async fn a_first_connection_that_misses_something_is_told_before_it_has_an_id() 
 }
 
 #[tokio::test]
-async fn a_replay_applies_behind_a_reset_and_an_honoured_id_overrules_it() {
+async fn a_replay_follows_a_reset_unless_the_id_counts() {
     let server = server().await;
     let ids = published(&server, &["a", "a", "a"]).await;
     let path = format!("/p/joined?at=a@{}", ids[0]);
@@ -246,7 +246,7 @@ async fn only_the_topic_whose_own_start_is_gone_is_reset() {
         (&*events[2].data, &events[2].id),
         ("6", &ids[6].to_string())
     );
-    // A client that brings an id which can be honoured is not told of a start that it does not need.
+    // A client with an id that history still reaches gets no reset for a start that it does not need.
     let mut client = come_back(&server, &path, &ids[6].to_string()).await;
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
     server.sse.publish("live", "next").await.unwrap();

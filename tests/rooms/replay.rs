@@ -1,4 +1,4 @@
-//! Where topics begin for a client that brings no id: with the last events, with all that there are, or behind an id.
+//! The start of topics for a client without an id: the last events, the whole history, or after an id.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,7 @@ struct Streams {
     stored: Arc<Mutex<Vec<u64>>>,
 }
 
-/// `TOPIC` or `TOPIC@WHERE`, where that is an id, `earliest`, or a number of events.
+/// Parses `TOPIC` or `TOPIC@START`, where the start is an id, `earliest`, or a number of events.
 fn split(at: &str) -> (&str, Replay) {
     let (topic, from) = at.split_once('@').unwrap_or((at, "0"));
     let from = match (from, from.parse::<helios::EventId>()) {
@@ -100,7 +100,7 @@ fn is_reset(events: &[DecodedEvent]) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_client_is_given_the_whole_history_and_then_what_is_live() {
+async fn a_new_client_gets_all_history_and_then_live_events() {
     for (keep, expected) in [(100, vec!["a1", "a2", "a4", "a5"]), (2, vec!["a4", "a5"])] {
         let app = start(keeping(keep));
         publish(&app, "aabaa").await;
@@ -127,7 +127,7 @@ async fn each_topic_gives_its_own_last_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_cut_in_a_replay_of_what_there_is_loses_nothing_of_it() {
+async fn a_client_cut_in_a_replay_of_history_loses_nothing() {
     let app = start(|_| {});
     publish(&app, "aabbab").await;
     let path = "/p/joined?at=a@earliest&at=b@2&at=live";
@@ -151,7 +151,7 @@ async fn a_client_cut_in_a_replay_of_what_there_is_loses_nothing_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn earliest_as_an_id_gives_all_that_is_held_to_who_is_new() {
+async fn earliest_as_an_id_gives_new_clients_all_history() {
     let app = start(keeping(3));
     let ids = publish(&app, "aaaaabbb").await;
     app.sse_service().broadcast("to all").await.unwrap();
@@ -162,7 +162,7 @@ async fn earliest_as_an_id_gives_all_that_is_held_to_who_is_new() {
         let ready = ready(&mut client).await;
         assert_eq!(json(&ready)["resumed"], false);
         let events = all_now(&mut client).await;
-        // What was asked to begin elsewhere does, and what is broadcast begins now.
+        // A topic with a start of its own begins there, and broadcasts begin now.
         assert_eq!(data(&events), ["a3", "a4", "a5", "b8"]);
         assert!(!is_reset(&events));
     }
@@ -173,7 +173,7 @@ async fn earliest_as_an_id_gives_all_that_is_held_to_who_is_new() {
             "it has seen none"
         );
     }
-    // Its own id counts from then on, as it does for an `EventSource` whose URL stays the same.
+    // From then on its own id counts, as for an `EventSource` whose URL stays the same.
     let path = format!("{path}&lastEventId=earliest");
     let mut back = app.sse(&path).last_event_id(&ids[4]).await;
     assert_eq!(json(&ready(&mut back).await)["resumed"], true);
@@ -182,7 +182,7 @@ async fn earliest_as_an_id_gives_all_that_is_held_to_who_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_for_follows_the_reset_of_an_id_that_means_nothing() {
+async fn a_requested_replay_follows_the_reset_of_an_unknown_id() {
     let app = start(|_| {});
     publish(&app, "aab").await;
     for foreign in ["made-up", "1-1"] {
@@ -211,7 +211,7 @@ async fn a_running_stream_is_given_older_events_without_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_and_a_join_from_the_id_before_it_leave_no_hole() {
+async fn a_snapshot_and_a_join_leave_no_hole() {
     const EVENTS: u64 = 3_000;
     let stored = Arc::new(Mutex::new(Vec::<u64>::new()));
     let app = Helios::new(App).provide_as(Arc::clone(&stored));

@@ -1,4 +1,4 @@
-//! Where history does not reach: the client is told, and its application answers.
+//! Clients that history does not reach get a reset, and their application responds to it.
 
 use helios::prelude::*;
 use helios::sse::{DecodedEvent, EventId, HistoryLimits, ResetReason, SlowClients};
@@ -9,11 +9,11 @@ use super::app::{app, come_back, json, path, seq, server, subscribe, until};
 use support::journal::Journal;
 use support::{SseClient, TestServer};
 
-/// What the reset hook of a connection does.
+/// The action of a connection's reset hook.
 #[derive(Clone)]
 struct Mode(String);
 
-/// Answers resets.
+/// Handles resets.
 #[derive(Injectable)]
 struct Answering {
     sse: SseService,
@@ -82,7 +82,7 @@ fn last(events: usize) -> HistoryLimits {
     }
 }
 
-/// Publishes five events to the topic, and gives the first one's id: history no longer reaches there.
+/// Publishes five events to the topic, and returns the id of the first, which history no longer reaches.
 async fn overflow(sse: &SseService, topic: &str) -> String {
     let first = sse.publish(topic, "0").await.unwrap();
     for n in 1..5 {
@@ -91,13 +91,13 @@ async fn overflow(sse: &SseService, topic: &str) -> String {
     first.to_string()
 }
 
-/// Reads the answer of the hook, and the position behind it.
+/// Reads the events of the hook, and the position after them.
 async fn assert_snapshot(client: &mut SseClient) -> DecodedEvent {
     assert_eq!(client.next().await.unwrap().data, "snapshot a");
     ready(client).await
 }
 
-/// Reads the position behind a reset and what the other topics have missed.
+/// Reads the position after a reset, and what the other topics have missed.
 async fn ready(client: &mut SseClient) -> DecodedEvent {
     let ready = client.next().await.unwrap();
     assert_eq!(ready.event, "helios:ready");
@@ -109,7 +109,7 @@ fn assert_reset(event: &DecodedEvent, reason: &str, topics: &[&str]) {
     assert_eq!(json(event), json!({ "reason": reason, "topics": topics }));
 }
 
-/// Reads `helios:ready`, which must not say that the stream goes on.
+/// Reads `helios:ready`, which must not report a resume.
 async fn not_resumed(client: &mut SseClient) -> DecodedEvent {
     let ready = client.next().await.unwrap();
     assert_eq!(ready.event, "helios:ready");
@@ -128,7 +128,7 @@ async fn come_back_to_answers(server: &TestServer, mode: &str, last: &str) -> Ss
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_of_this_hub_resets_all_topics() {
+async fn an_unknown_id_resets_all_topics() {
     let server = server().await;
     let head = server.sse.publish("a", "old").await.unwrap();
     let future = EventId::new(head.epoch(), head.seq() + 99).to_string();
@@ -177,7 +177,7 @@ async fn after_a_restart_of_the_server_everything_is_reset() {
 }
 
 #[tokio::test]
-async fn who_comes_back_after_more_than_a_topic_keeps_is_reset() {
+async fn an_absence_beyond_the_history_limit_is_a_reset() {
     let (app, _) = app();
     let server = TestServer::start(app.sse_options(|sse| sse.history.events = 2)).await;
     subscribe(&server, &["a"]).await;
@@ -201,7 +201,7 @@ async fn who_comes_back_after_more_than_a_topic_keeps_is_reset() {
 }
 
 #[tokio::test]
-async fn only_the_topics_that_are_gone_are_reset_and_before_what_the_others_missed() {
+async fn only_expired_topics_are_reset_before_events_of_others() {
     let (app, _) = app();
     let server = TestServer::start(app.sse_options(|sse| sse.keep_topic("a", last(2)))).await;
     subscribe(&server, &["a"]).await;
@@ -216,7 +216,7 @@ async fn only_the_topics_that_are_gone_are_reset_and_before_what_the_others_miss
     server.sse.broadcast("to all").await.unwrap();
     let mut client = come_back(&server, &["b", "a", "c"], &gone).await;
     not_resumed(&mut client).await;
-    // Before anything with a later id: who is cut behind that must have been told.
+    // Before anything with a later id, because a client that is cut after that must have had its reset.
     assert_reset(&client.next().await.unwrap(), "expired", &["a"]);
     for expected in ["of b", "of b", "to all"] {
         assert_eq!(client.next().await.unwrap().data, expected);
@@ -226,7 +226,7 @@ async fn only_the_topics_that_are_gone_are_reset_and_before_what_the_others_miss
     assert_eq!(client.next().await.unwrap().data, "live");
 }
 
-/// An app whose history is 60 s long.
+/// Returns an app whose history is 60 s long.
 fn forgetful() -> TestApp {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history.age = Duration::from_secs(60));
@@ -243,7 +243,7 @@ async fn back_in(app: &TestApp, topics: &[&str], last: EventId) -> (bool, TestSt
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_after_longer_than_a_topic_is_kept_is_reset() {
+async fn an_absence_beyond_the_history_age_is_a_reset() {
     let app = forgetful();
     let mut member = app.sse(&path(&["a"])).await.with_deadline(Duration::MAX);
     tokio::spawn(async move { member.rest().await });
@@ -263,7 +263,7 @@ async fn who_comes_back_after_longer_than_a_topic_is_kept_is_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_to_a_topic_that_was_forgotten_meanwhile_is_reset() {
+async fn a_return_to_a_removed_topic_is_a_reset() {
     let app = forgetful();
     let sse = app.sse_service();
     let seen = sse.publish("a", "seen").await.unwrap();
@@ -297,8 +297,7 @@ async fn broadcasts_that_were_missed_are_told_as_a_star() {
 }
 
 #[tokio::test]
-async fn the_hook_s_snapshot_comes_right_behind_the_reset_and_before_what_was_published_meanwhile()
-{
+async fn the_hooks_snapshot_comes_right_after_the_reset() {
     let (app, journal, go) = answers();
     let server = TestServer::start(app).await;
     server.get("/").await;
@@ -359,7 +358,7 @@ async fn a_snapshot_larger_than_the_backlog_arrives_whole() {
 }
 
 #[tokio::test]
-async fn who_joins_late_from_an_id_that_is_gone_gets_a_snapshot_too() {
+async fn a_late_join_from_an_expired_id_gets_a_snapshot() {
     let (app, ..) = answers();
     let server = TestServer::start(app).await;
     let mut client = server.sse("/h/topics?topic=b&mode=snapshot").await;
@@ -377,7 +376,7 @@ async fn who_joins_late_from_an_id_that_is_gone_gets_a_snapshot_too() {
 }
 
 #[tokio::test]
-async fn a_client_whose_hook_fails_or_panics_is_sent_away_and_reset_again() {
+async fn a_client_whose_hook_fails_is_reset_again_later() {
     let (app, journal, _) = answers();
     let server = TestServer::start(app).await;
     server.get("/").await;
@@ -396,7 +395,7 @@ async fn a_client_whose_hook_fails_or_panics_is_sent_away_and_reset_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_never_returns_is_given_up_and_its_client_sent_away() {
+async fn a_hook_that_hangs_times_out_and_drops_its_client() {
     let (app, ..) = answers();
     let app = app.sse_options(|sse| sse.hook_timeout = Duration::from_secs(5));
     let app = TestApp::start(app).unwrap();
@@ -412,7 +411,7 @@ async fn a_hook_that_never_returns_is_given_up_and_its_client_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_lost_events_because_it_was_slow_gets_a_snapshot_too() {
+async fn a_slow_client_that_lost_events_gets_a_snapshot() {
     let (app, ..) = answers();
     let app = app.sse_options(|sse| {
         sse.slow_clients = SlowClients::DropOldest;
@@ -431,7 +430,7 @@ async fn a_client_that_lost_events_because_it_was_slow_gets_a_snapshot_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_while_its_hook_runs_leaves_nothing_behind() {
+async fn a_client_that_leaves_during_its_hook_leaves_nothing() {
     let (app, journal, go) = answers();
     let server = TestServer::start(app).await;
     server.get("/").await;

@@ -1,4 +1,4 @@
-//! While a reset hook runs: what is sent meanwhile, and clients that end or leave.
+//! Events during a reset hook, and clients that end or leave during it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::app::all_now;
 
-/// Holds reset hooks back, and sees how many run.
+/// Holds reset hooks back, and counts the running ones.
 struct Gate {
     go: Semaphore,
     running: AtomicUsize,
@@ -45,7 +45,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Answers a reset when the gate lets it.
+/// Handles a reset when the gate permits it.
 #[derive(Injectable)]
 struct Rooms {
     sse: SseService,
@@ -115,7 +115,7 @@ async fn a_failed_reset_hook_gives_no_position() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn private_events_during_a_reset_hook_do_not_close_the_client() {
+async fn private_events_during_a_reset_hook_close_no_client() {
     let gate = Gate::new();
     let app = start(&gate, |_| {});
     let sse = app.sse_service();
@@ -175,7 +175,7 @@ async fn reset_hooks_end_with_their_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_does_not_wait_for_hooks_of_clients_that_are_gone() {
+async fn a_shutdown_does_not_wait_for_hooks_of_lost_clients() {
     let gate = Gate::new();
     let service = Helios::new(App)
         .provide_as(Arc::clone(&gate))

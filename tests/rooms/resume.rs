@@ -1,4 +1,4 @@
-//! Coming back: nothing is missing, nothing comes twice, everything is in order.
+//! Clients that resume. No event is missing, none comes twice, and all are in order.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use super::app::{
 };
 use support::{SseClient, TestServer, within};
 
-/// Publishes these to the topic, and gives the last one's id.
+/// Publishes events to the topic, and returns the last id.
 async fn publish(server: &TestServer, topic: &str, events: &[&str]) -> String {
     let mut last = String::new();
     for event in events {
@@ -23,7 +23,7 @@ async fn publish(server: &TestServer, topic: &str, events: &[&str]) -> String {
     last
 }
 
-/// Reads `helios:ready`, and whether it says that the stream goes on.
+/// Reads `helios:ready`, and returns whether it reports a resume.
 async fn resumed(client: &mut SseClient) -> bool {
     let ready = client.next().await.unwrap();
     assert_eq!(ready.event, "helios:ready");
@@ -31,7 +31,7 @@ async fn resumed(client: &mut SseClient) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_gets_what_it_missed_and_then_what_is_live() {
+async fn a_client_that_resumes_gets_missed_and_then_live_events() {
     let server = server().await;
     let mut client = subscribe(&server, &["a"]).await;
     publish(&server, "a", &["1"]).await;
@@ -48,7 +48,7 @@ async fn a_client_that_comes_back_gets_what_it_missed_and_then_what_is_live() {
 }
 
 #[tokio::test]
-async fn the_last_id_is_taken_from_the_query_when_there_is_no_header() {
+async fn the_query_gives_the_last_id_without_a_header() {
     let server = server().await;
     let first = publish(&server, "a", &["1"]).await;
     let second = publish(&server, "a", &["2", "3"]).await;
@@ -67,7 +67,7 @@ async fn the_last_id_is_taken_from_the_query_when_there_is_no_header() {
 }
 
 #[tokio::test]
-async fn one_id_resumes_several_topics_and_what_was_broadcast_in_the_hub_s_order() {
+async fn one_id_resumes_several_topics_and_broadcasts_in_order() {
     let server = server().await;
     let last = publish(&server, "a", &["seen"]).await;
     let mut expected = Vec::new();
@@ -87,7 +87,7 @@ async fn one_id_resumes_several_topics_and_what_was_broadcast_in_the_hub_s_order
 }
 
 #[tokio::test]
-async fn a_topic_that_is_new_to_the_client_begins_where_its_others_do() {
+async fn a_topic_new_to_the_client_begins_at_its_position() {
     let server = server().await;
     publish(&server, "b", &["before"]).await;
     let last = publish(&server, "a", &["seen"]).await;
@@ -113,7 +113,7 @@ async fn the_id_of_ready_is_enough_to_resume() {
 }
 
 #[tokio::test]
-async fn who_was_asked_to_come_back_or_saw_a_server_shut_down_misses_nothing() {
+async fn reconnects_and_shutdowns_lose_no_event_for_a_client() {
     let server = server().await;
     let mut client = subscribe(&server, &["a"]).await;
     publish(&server, "a", &["1"]).await;
@@ -133,7 +133,7 @@ async fn who_was_asked_to_come_back_or_saw_a_server_shut_down_misses_nothing() {
 }
 
 #[tokio::test]
-async fn private_events_keep_their_order_to_published_ones_and_take_no_id() {
+async fn private_events_are_in_order_and_take_no_id() {
     let server = server().await;
     let mut client = subscribe(&server, &["a", "b"]).await;
     let handle = server.sse.clients().remove(0);
@@ -172,7 +172,7 @@ async fn private_events_keep_their_order_to_published_ones_and_take_no_id() {
 }
 
 #[tokio::test]
-async fn who_joins_from_an_id_gets_what_is_older_without_ids_and_then_what_is_live() {
+async fn a_join_from_an_id_replays_without_ids_then_live() {
     let server = server().await;
     let from: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
     publish(&server, "late", &["1", "2"]).await;
@@ -195,7 +195,7 @@ async fn who_joins_from_an_id_gets_what_is_older_without_ids_and_then_what_is_li
 }
 
 #[tokio::test]
-async fn who_joins_its_first_topic_from_an_id_is_ready_first() {
+async fn a_first_join_from_an_id_sends_ready_first() {
     let server = server().await;
     let from: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
     let last = publish(&server, "late", &["1", "2"]).await;
@@ -219,7 +219,7 @@ async fn who_joins_its_first_topic_from_an_id_is_ready_first() {
 }
 
 #[tokio::test]
-async fn an_id_of_the_future_or_another_run_cannot_be_joined_from() {
+async fn a_future_or_foreign_id_cannot_be_joined_from() {
     let server = server().await;
     let head: EventId = publish(&server, "late", &["0"]).await.parse().unwrap();
     let mut client = subscribe(&server, &["a"]).await;
@@ -243,9 +243,9 @@ const TOPICS: [&str; 8] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
 const EACH: u64 = 1_000;
 const ALL: u64 = EACH * TOPICS.len() as u64;
 
-/// Publishes to all topics from many tasks, as fast as it goes, but not further ahead of `readers` than history reaches.
-/// Each task goes from topic to topic, so that a reader which looks at one after the other could be told of a later event
-/// before an earlier one.
+/// Publishes to all topics from many tasks, as fast as possible, but not further ahead of `readers` than history
+/// reaches. Each task alternates between topics. A reader that read one topic after the other might receive a later
+/// event before an earlier one.
 fn publishers(sse: &SseService, readers: &[Arc<AtomicU64>]) -> Vec<JoinHandle<()>> {
     let published = Arc::new(AtomicU64::new(0));
     let spawn = |task: usize| {
@@ -267,7 +267,7 @@ fn publishers(sse: &SseService, readers: &[Arc<AtomicU64>]) -> Vec<JoinHandle<()
     (0..TOPICS.len()).map(spawn).collect()
 }
 
-/// Reads until everything was seen, cut after at most `every` events again and again; gives the number of cuts.
+/// Reads until everything was seen, with a cut after at most `every` events, and returns the number of cuts.
 async fn read_with_cuts(server: &TestServer, every: u64, seen: Arc<AtomicU64>) -> u64 {
     let mut client = server.sse(&path(&TOPICS)).await;
     let mut last = client.next().await.unwrap().id;
@@ -294,8 +294,7 @@ async fn read_with_cuts(server: &TestServer, every: u64, seen: Arc<AtomicU64>) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_everything_once_in_order()
- {
+async fn repeated_cuts_at_full_speed_lose_and_repeat_nothing() {
     let (app, _) = app();
     let server = TestServer::start(app).await;
     let seen: [Arc<AtomicU64>; 2] = Default::default();
@@ -316,7 +315,7 @@ async fn a_client_cut_again_and_again_while_all_publish_at_full_speed_sees_every
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_at_the_head_of_many_topics_sees_everything_in_order() {
+async fn a_reader_of_many_topics_sees_everything_in_order() {
     let app = TestApp::start(app().0).unwrap();
     let mut client = app.sse(&path(&TOPICS)).await;
     let seen = [Arc::new(AtomicU64::new(0))];
@@ -334,13 +333,13 @@ async fn a_reader_at_the_head_of_many_topics_sees_everything_in_order() {
         for publisher in publishers {
             publisher.await.unwrap();
         }
-        // Only now: a publisher that still looks would take the reader to be far behind, and wait for ever.
+        // Not earlier, because a publisher that still looks would think the reader far behind, and wait for ever.
         seen[0].store(0, Ordering::Relaxed);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_joins_and_leaves_while_all_publish_sees_each_stay_whole() {
+async fn joins_and_leaves_during_publishing_repeat_nothing() {
     let server = server().await;
     let mut client = subscribe(&server, &["stays"]).await;
     let handle = server.sse.clients().remove(0);
@@ -365,7 +364,7 @@ async fn who_joins_and_leaves_while_all_publish_sees_each_stay_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_within_its_age_is_resumed_and_an_expired_event_that_was_seen_is_no_loss() {
+async fn resuming_needs_only_history_after_the_last_id() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history.age = Duration::from_secs(60));
     let app = TestApp::start(app).unwrap();
@@ -392,7 +391,7 @@ async fn who_has_missed_nothing_within_retention_is_not_reset() {
         .with_deadline(Duration::from_secs(3600));
     let ready = first.next().await.unwrap();
     sse.publish("other", "x").await.unwrap();
-    // The other topic disappears, six minutes later the client's connection breaks, and it is back in two seconds.
+    // The other topic disappears, the client's connection breaks after six minutes, and two seconds later it resumes.
     let silence = timeout(Duration::from_secs(400), first.next()).await;
     assert!(silence.is_err());
     drop(first);

@@ -1,4 +1,4 @@
-//! Clients that do not keep up, and what is kept for whom.
+//! Slow clients, and how much is kept for each.
 
 mod drop_oldest;
 
@@ -16,8 +16,7 @@ use super::app::{all_now, app, come_back, in_process, json, path, seq, server, s
 use support::journal::Journal;
 use support::{SseClient, TestServer, eventually, within};
 
-/// A client that reads only when it is asked to, and whose socket takes little. It speaks HTTP/1.0, whose bodies are not
-/// in chunks.
+/// A client that reads only on request, and whose socket buffers little. It uses HTTP/1.0, which has no chunks.
 struct Stalled {
     socket: TcpStream,
     head: Option<Vec<u8>>,
@@ -64,7 +63,7 @@ impl Stalled {
     }
 }
 
-/// Looks at the clients every 10 ms, and calls nobody stuck.
+/// Checks the clients every 10 ms, and never regards one as stuck.
 fn watchful(sse: &mut SseOptions) {
     sse.keep_alive = Some(Duration::from_millis(80));
     sse.backlog.events = usize::MAX;
@@ -77,7 +76,7 @@ async fn watchful_server(change: impl FnOnce(&mut SseOptions)) -> (TestServer, J
     (TestServer::start(app).await, journal)
 }
 
-/// More than the sockets' buffers take.
+/// More than the sockets' buffers hold.
 const MANY: u64 = 1_000;
 
 /// Publishes numbered events of 8 KiB each.
@@ -92,7 +91,7 @@ fn number(event: &DecodedEvent) -> u64 {
     event.event.parse().unwrap()
 }
 
-/// Reads numbered events that must follow one another from `first`, and gives the first other event.
+/// Reads consecutive events from `first` on. Returns the next number, and the first other event.
 async fn read_run(client: &mut Stalled, first: u64) -> (u64, DecodedEvent) {
     let mut expected = first;
     loop {
@@ -124,7 +123,7 @@ async fn is_closed_as_slow_and_resumes(change: impl FnOnce(&mut SseOptions)) {
     );
 }
 
-/// Comes back, as often as it takes, and gives the numbers of what it then saw.
+/// Resumes as often as necessary, and returns the numbers of the events that it received.
 async fn resume_up_to_date(server: &TestServer, mut last: String) -> RangeInclusive<u64> {
     let first = seq(&last) + 1;
     loop {
@@ -143,17 +142,17 @@ async fn resume_up_to_date(server: &TestServer, mut last: String) -> RangeInclus
 }
 
 #[tokio::test]
-async fn a_client_too_many_events_behind_is_closed_and_resumes_without_loss() {
+async fn a_client_too_many_events_behind_resumes_without_loss() {
     is_closed_as_slow_and_resumes(|sse| sse.backlog.events = 100).await;
 }
 
 #[tokio::test]
-async fn a_client_too_many_bytes_behind_is_closed_and_resumes_without_loss() {
+async fn a_client_too_many_bytes_behind_resumes_without_loss() {
     is_closed_as_slow_and_resumes(|sse| sse.backlog.bytes = 1 << 20).await;
 }
 
 #[tokio::test]
-async fn a_client_that_its_topic_has_overtaken_is_closed_and_reset_when_it_comes_back() {
+async fn a_client_overtaken_by_its_topic_is_reset_on_return() {
     let (server, _) = watchful_server(|sse| sse.history_bytes = 1 << 19).await;
     let mut client = Stalled::connect(&server, &["a"]).await;
     server.wait_for_connections(1).await;
@@ -176,7 +175,7 @@ async fn a_client_that_its_topic_has_overtaken_is_closed_and_reset_when_it_comes
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_published_and_what_is_sent_to_a_client_count_together() {
+async fn published_and_private_events_count_together() {
     let (app, journal) = in_process(|sse| sse.backlog.events = 100);
     let sse = app.sse_service();
     let _client = app.sse(&path(&["a", "b"])).await;
@@ -217,7 +216,7 @@ async fn a_client_that_catches_up_between_bursts_is_not_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_with_much_to_resume_that_reads_on_is_not_slow() {
+async fn a_resuming_client_with_much_to_read_is_not_slow() {
     for slow_clients in [SlowClients::Disconnect, SlowClients::DropOldest] {
         let (app, _) = in_process(|sse| {
             sse.backlog.events = 10;
@@ -238,7 +237,7 @@ async fn a_client_with_much_to_resume_that_reads_on_is_not_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_read_at_all_is_closed_after_a_while_and_who_has_nothing_to_read_is_not() {
+async fn a_client_that_never_reads_is_closed_after_a_while() {
     let (app, journal) = in_process(|sse| {
         sse.keep_alive = None;
         sse.stuck_after = Duration::from_secs(20);
@@ -260,13 +259,13 @@ async fn who_does_not_read_at_all_is_closed_after_a_while_and_who_has_nothing_to
 }
 
 #[tokio::test]
-async fn what_is_sent_while_a_socket_is_full_is_written_when_it_has_room() {
+async fn events_for_a_full_socket_are_written_when_it_drains() {
     let (server, _) = watchful_server(|_| {}).await;
     let mut client = Stalled::connect(&server, &["a"]).await;
     server.wait_for_connections(1).await;
     let id = server.sse.clients()[0].id();
     assert_eq!(client.next().await.unwrap().event, "helios:ready");
-    // More than both buffers take together.
+    // More than both buffers hold together.
     for n in 0..60 {
         let large = format!("{n} {}", "x".repeat(200 * 1024));
         server.sse.publish("a", large).await.unwrap();
@@ -280,7 +279,7 @@ async fn what_is_sent_while_a_socket_is_full_is_written_when_it_has_room() {
 }
 
 #[tokio::test]
-async fn to_send_by_id_to_a_client_that_does_not_read_closes_it_and_never_waits() {
+async fn sending_by_id_never_waits_and_closes_a_stuck_client() {
     let (server, journal) = watchful_server(|sse| sse.backlog.events = 10).await;
     let mut client = Stalled::connect(&server, &["a"]).await;
     server.wait_for_connections(1).await;
@@ -318,8 +317,8 @@ async fn a_burst_arrives_whole_at_a_client_that_reads() {
     assert_eq!(server.sse.stats().slow_closes, 0);
 }
 
-/// Reads as many events in a task of its own, and gives the client back; each must follow the one before. `seen` is the
-/// number of the last one.
+/// Reads `events` consecutive events in a task of its own, and returns the client. `seen` is the number of the last
+/// event.
 fn reader(
     mut client: SseClient,
     events: u64,
@@ -336,7 +335,7 @@ fn reader(
 }
 
 #[tokio::test]
-async fn a_tight_loop_of_publishes_on_one_thread_disconnects_no_healthy_reader() {
+async fn a_tight_loop_of_publishes_disconnects_no_healthy_reader() {
     const EVENTS: u64 = 20_000;
     let server = server().await;
     let mut readers = Vec::new();
@@ -393,7 +392,7 @@ async fn resumes(server: &TestServer, topic: &str, after: EventId) -> bool {
 }
 
 #[tokio::test]
-async fn what_all_topics_keep_together_is_bounded_and_the_oldest_events_go_first() {
+async fn all_topics_share_one_bound_and_lose_oldest_events() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history_bytes = 512 * 1024);
     let server = TestServer::start(app).await;
@@ -433,7 +432,7 @@ async fn what_all_topics_keep_together_is_bounded_and_the_oldest_events_go_first
 }
 
 #[tokio::test]
-async fn room_for_a_large_event_is_made_by_the_oldest_of_all_topics() {
+async fn the_oldest_events_make_room_for_a_large_one() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.history_bytes = 512 * 1024);
     let server = TestServer::start(app).await;
@@ -453,7 +452,7 @@ async fn room_for_a_large_event_is_made_by_the_oldest_of_all_topics() {
         .publish("c", "x".repeat(200 * 1024))
         .await
         .unwrap();
-    // Some 20 of the 50 had to go.
+    // About 20 of the 50 had to go.
     for topic in ["a", "b"] {
         assert!(!resumes(&server, topic, ids[10]).await, "{topic}");
         assert!(resumes(&server, topic, ids[30]).await, "{topic}");
@@ -461,7 +460,7 @@ async fn room_for_a_large_event_is_made_by_the_oldest_of_all_topics() {
 }
 
 #[tokio::test]
-async fn an_event_over_the_limit_is_an_error_of_its_publisher_and_nobody_s_else() {
+async fn an_event_over_the_limit_fails_only_its_publisher() {
     let (app, _) = app();
     let app = app.sse_options(|sse| sse.max_event_bytes = 1_000);
     let server = TestServer::start(app).await;
@@ -483,7 +482,7 @@ async fn an_event_over_the_limit_is_an_error_of_its_publisher_and_nobody_s_else(
 }
 
 #[tokio::test]
-async fn a_topic_is_kept_as_the_first_pattern_that_fits_its_name_says() {
+async fn the_first_matching_pattern_decides_how_a_topic_is_kept() {
     let (app, _) = app();
     let keep = |events| HistoryLimits {
         events,
@@ -508,7 +507,7 @@ async fn a_topic_is_kept_as_the_first_pattern_that_fits_its_name_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_larger_than_a_short_history_does_not_disconnect_healthy_readers() {
+async fn a_burst_beyond_a_short_history_disconnects_no_reader() {
     let (app, _) = in_process(|sse| {
         sse.keep_topic(
             "prices:*",

@@ -1,4 +1,4 @@
-//! A snapshot comes before what is newer than it, and a client is told its position behind it.
+//! A snapshot comes before everything newer, and the client gets its position after it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ use super::app::{all_now, json, seq};
 use support::TestServer;
 use support::journal::Journal;
 
-/// What a snapshot hook does, but for noting what it is for and sending it.
+/// How a snapshot hook behaves, apart from recording its topics and sending the snapshot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Sends,
@@ -64,7 +64,7 @@ impl Rooms {
         self.sse.subscribe(["a"]).await
     }
 
-    /// It is done before its head has left.
+    /// Ends before its head is sent.
     #[sse("brief", plain, restart)]
     async fn brief(&self, stream: SseStream) -> Result<(), SseError> {
         stream.join_from("a", Replay::Earliest).await?;
@@ -135,7 +135,7 @@ fn start(mode: Mode) -> Fixture {
     start_with(mode, |_| {})
 }
 
-/// What is seen of events: the names of control events and the data of others; `+` stands for an id.
+/// Summarizes events: the names of control events, the data of others, and `+` for an id.
 fn seen(events: &[DecodedEvent]) -> Vec<String> {
     let show = |event: &DecodedEvent| {
         let text = match event.event.strip_prefix("helios:") {
@@ -158,7 +158,7 @@ async fn now(stream: &mut TestStream) -> Vec<String> {
     seen(&all_now(stream).await)
 }
 
-/// Its position would hide from its next connection that a snapshot was cut.
+/// If it had a position first, a cut snapshot would be hidden from its next connection.
 #[tokio::test(start_paused = true)]
 async fn a_plain_client_is_given_its_snapshot_before_any_id() {
     let Fixture { app, plan, .. } = start(Mode::Waits);
@@ -173,9 +173,9 @@ async fn a_plain_client_is_given_its_snapshot_before_any_id() {
     assert_eq!(back.headers()["helios-position"], id.to_string());
 }
 
-/// An end waits for what the hooks have to say first.
+/// The end has to wait for the events of the hooks.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_done_before_its_head_has_its_snapshot_and_what_comes_behind() {
+async fn a_stream_done_before_its_head_has_its_snapshot() {
     let Fixture { app, plan, .. } = start(Mode::Waits);
     app.sse_service().publish("a", "old").await.unwrap();
     for (path, expected) in [
@@ -201,7 +201,7 @@ async fn a_plain_client_whose_snapshot_fails_is_broken_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_client_is_given_its_snapshot_then_its_position_then_what_is_newer() {
+async fn a_new_client_gets_snapshot_position_and_newer_events() {
     let Fixture { app, plan, .. } = start(Mode::Waits);
     let sse = app.sse_service();
     sse.publish("a", "old").await.unwrap();
@@ -218,7 +218,7 @@ async fn a_fresh_client_is_given_its_snapshot_then_its_position_then_what_is_new
     assert_eq!(json(&events[1])["resumed"], false);
 }
 
-/// The client reads so many events, is cut, and comes back with the last id that it has seen.
+/// Reads this many events, is cut, and resumes with the last id that it has seen.
 async fn back_after(events: usize) -> Vec<String> {
     let Fixture { app, .. } = start(Mode::Sends);
     let mut client = app.sse("/r/topics/a").await;
@@ -238,7 +238,7 @@ async fn back_after(events: usize) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_is_cut_before_its_position_gets_the_snapshot_anew() {
+async fn a_client_cut_before_its_position_gets_another_snapshot() {
     for events in [1, 2] {
         assert_eq!(back_after(events).await, ["ready", FRESH, "ready+", "2+"]);
     }
@@ -273,7 +273,7 @@ async fn a_reset_asks_for_a_snapshot_of_what_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_connection_that_misses_its_replay_gets_one_snapshot_of_all_topics() {
+async fn a_first_connection_with_a_gap_gets_one_snapshot() {
     let Fixture { app, journal, .. } = start_with(Mode::Sends, |sse| sse.history.events = 1);
     let sse = app.sse_service();
     let gone = sse.publish("a", "1").await.unwrap();
@@ -312,7 +312,7 @@ async fn a_stream_without_topics_is_sent_no_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_topic_of_a_running_stream_comes_with_a_snapshot_and_later_ones_do_not() {
+async fn only_the_first_topic_of_a_stream_brings_a_snapshot() {
     let Fixture { app, .. } = start(Mode::Sends);
     let sse = app.sse_service();
     let mut client = app.sse("/r/none").await;
@@ -328,7 +328,7 @@ async fn the_first_topic_of_a_running_stream_comes_with_a_snapshot_and_later_one
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_topic_joined_late_from_an_id_that_is_gone_gets_one_snapshot() {
+async fn a_first_join_from_an_expired_id_gets_one_snapshot() {
     let Fixture { app, .. } = start(Mode::Sends);
     let sse = app.sse_service();
     let mut client = app.sse("/r/none").await;
@@ -340,7 +340,7 @@ async fn a_first_topic_joined_late_from_an_id_that_is_gone_gets_one_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_before_the_snapshot_is_through_tells_no_id_either() {
+async fn a_reset_during_a_snapshot_sends_no_id_either() {
     let Fixture { app, plan, .. } = start(Mode::Waits);
     let sse = app.sse_service();
     let mut client = app.sse("/r/topics/a").await;
@@ -357,7 +357,7 @@ async fn a_reset_before_the_snapshot_is_through_tells_no_id_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_fails_sends_the_client_away_to_be_fresh_again() {
+async fn a_failed_hook_makes_its_client_begin_anew() {
     for mode in [Mode::Fails, Mode::Panics] {
         let Fixture { app, journal, .. } = start(mode);
         for _ in 0..2 {
@@ -402,7 +402,7 @@ async fn a_hook_ends_with_its_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_sends_a_client_that_waits_for_its_snapshot_away() {
+async fn a_shutdown_ends_a_client_that_waits_for_its_snapshot() {
     let Fixture { app, .. } = start(Mode::Waits);
     let mut client = app.sse("/r/topics/a").await;
     assert_eq!(now(&mut client).await, ["ready"]);
@@ -433,7 +433,7 @@ async fn a_client_that_waits_for_its_snapshot_is_not_slow() {
     assert_eq!(events.len(), 12, "{events:?}");
 }
 
-/// Everything up to the last event that is published.
+/// Reads up to the last event that is published.
 async fn all_within(client: &mut TestStream) -> Vec<DecodedEvent> {
     let mut all = Vec::new();
     while all
@@ -501,7 +501,7 @@ impl Inner {
 struct Nested;
 
 #[tokio::test(start_paused = true)]
-async fn each_controller_answers_with_the_hook_that_it_has_inner_first() {
+async fn each_controller_uses_its_own_hook_inner_first() {
     let journal = Journal::default();
     let app = TestApp::start(Helios::new(Nested).provide(journal.clone())).unwrap();
     let mut told = 0;
@@ -520,7 +520,7 @@ async fn each_controller_answers_with_the_hook_that_it_has_inner_first() {
     assert_eq!(new_notes(), ["inner Fresh", "middle Epoch", "outer Fresh"]);
 }
 
-/// Counts, and tells each number when it is true.
+/// A counter that publishes each number once it has been reached.
 #[derive(Injectable)]
 struct Counter {
     sse: SseService,
@@ -568,7 +568,7 @@ fn count_on(app: &Arc<TestApp>) -> JoinHandle<()> {
     })
 }
 
-/// Reads one count behind the other, of which none may be missing behind what the client knows.
+/// Reads counts, which must follow the one that the client knows without gaps.
 async fn counts_up(client: &mut TestStream, mut known: u64) -> (u64, String) {
     let first = client.next().await.unwrap();
     let mut next: u64 = first.data.parse().unwrap();
@@ -585,7 +585,7 @@ async fn counts_up(client: &mut TestStream, mut known: u64) -> (u64, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_is_missing_between_a_snapshot_and_what_comes_behind_it() {
+async fn no_event_is_missing_between_a_snapshot_and_later_ones() {
     let app = Arc::new(TestApp::start(Counting).unwrap());
     let counting = count_on(&app);
     for _ in 0..50 {
@@ -597,7 +597,7 @@ async fn no_event_is_missing_between_a_snapshot_and_what_comes_behind_it() {
         let known = snapshot.data.parse().unwrap();
         let ready = client.next().await.unwrap();
         assert_eq!(seen(std::slice::from_ref(&ready)), ["ready+"]);
-        // Cut right behind its position, or later.
+        // Cut right after its position, or later.
         let mut back = app.sse("/c").last_event_id(&ready.id).await;
         let (known_now, last) = counts_up(&mut client, known).await;
         assert_eq!(json(&back.next().await.unwrap())["resumed"], true);

@@ -1,4 +1,4 @@
-//! Unix sockets, and what becomes of their files.
+//! Unix sockets, and the fate of their files.
 
 use std::fs;
 use std::io;
@@ -36,7 +36,7 @@ struct Server {
 }
 
 impl Server {
-    /// Waits until it answers.
+    /// Waits until it responds.
     async fn start(app: Helios, path: &Path) -> Self {
         let (stop, stopped) = oneshot::channel();
         let app = app.banner(false).unix_socket(path).shutdown_on(async {
@@ -95,7 +95,7 @@ async fn error_of(path: &Path) -> (io::ErrorKind, String) {
 }
 
 #[tokio::test]
-async fn the_file_of_a_socket_that_helios_has_bound_is_removed_and_can_be_bound_again() {
+async fn the_file_of_a_bound_socket_is_removed_at_shutdown() {
     let (_folder, path) = folder();
     for _ in 0..2 {
         let server = Server::start(Helios::new(App), &path).await;
@@ -140,7 +140,7 @@ async fn the_path_of_a_server_that_listens_is_not_stolen() {
 }
 
 #[tokio::test]
-async fn the_path_of_a_server_that_hangs_is_not_stolen_and_no_start_waits_for_it() {
+async fn the_path_of_a_hanging_server_is_not_stolen() {
     let (_folder, path) = folder();
     let socket = tokio::net::UnixSocket::new_stream().unwrap();
     socket.bind(&path).unwrap();
@@ -178,7 +178,7 @@ async fn a_file_that_is_no_socket_is_never_removed() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_missing_is_an_error_that_says_so() {
+async fn a_missing_folder_is_an_error_that_says_so() {
     let (folder, _) = folder();
     let (kind, text) = error_of(&folder.0.join("none/app.sock")).await;
     assert_eq!(kind, io::ErrorKind::NotFound);
@@ -221,7 +221,7 @@ async fn a_start_that_fails_leaves_no_file_behind() {
 }
 
 #[tokio::test]
-async fn a_listener_of_the_app_keeps_its_file_and_log_and_error_say_so() {
+async fn a_listener_of_the_app_keeps_its_socket_file() {
     let (folder, path) = folder();
     let log = folder.0.join("log");
     let subscriber = tracing_subscriber::fmt()
@@ -246,7 +246,7 @@ async fn a_listener_of_the_app_keeps_its_file_and_log_and_error_say_so() {
 }
 
 #[tokio::test]
-async fn the_file_is_gone_as_soon_as_nothing_more_is_accepted() {
+async fn the_file_disappears_when_the_server_stops_accepting() {
     #[derive(Injectable)]
     struct Slow;
 

@@ -1,11 +1,11 @@
-//! The app that most tests here use: a stream of every kind, and hooks that note what they are told.
+//! The app for most tests here: a stream of every kind, and hooks that record their arguments.
 
 use helios::prelude::*;
 use helios::sse::DecodedEvent;
 use support::journal::Journal;
 use support::{SseClient, TestServer};
 
-/// Notes that it was dropped.
+/// Records that it was dropped.
 struct Dropped(Journal, &'static str);
 
 impl Drop for Dropped {
@@ -311,7 +311,7 @@ impl Nested {
     }
 }
 
-/// No hooks, and nobody else's either.
+/// Without hooks, and without those of other controllers.
 #[derive(Injectable)]
 struct Plain;
 

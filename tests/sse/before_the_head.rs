@@ -1,4 +1,4 @@
-//! What can happen before the response head leaves.
+//! Events and errors before the response head is sent.
 
 use helios::prelude::*;
 use helios::testing::TestApp;
@@ -41,7 +41,7 @@ async fn the_head_of_a_silent_stream_leaves_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_producer_s_head_leaves_after_a_grace_or_when_it_opens() {
+async fn a_silent_producers_head_leaves_after_a_grace() {
     let (app, _) = app();
     let app = TestApp::start(app).unwrap();
     let start = tokio::time::Instant::now();
@@ -52,7 +52,7 @@ async fn a_silent_producer_s_head_leaves_after_a_grace_or_when_it_opens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_head_of_a_generator_that_may_fail_waits_for_what_comes_first() {
+async fn the_head_of_a_fallible_generator_waits_at_first() {
     let (app, _) = app();
     let app = TestApp::start(app).unwrap();
     for (first, waits) in [("open", 0), ("yield", 0), ("sent", 100), ("nothing", 250)] {
@@ -63,7 +63,7 @@ async fn the_head_of_a_generator_that_may_fail_waits_for_what_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_generator_that_ends_without_an_item_is_a_finished_stream() {
+async fn a_generator_without_an_item_is_a_finished_stream() {
     let (app, _) = app();
     let app = TestApp::start(app).unwrap();
     let start = tokio::time::Instant::now();
@@ -85,7 +85,7 @@ async fn head_never_calls_the_handler() {
 }
 
 #[tokio::test]
-async fn a_second_attach_of_one_handle_is_a_500_and_harms_nobody() {
+async fn attaching_one_handle_twice_is_a_500_without_harm() {
     let (server, _) = server().await;
     let mut first = server.sse("/s/service").await;
     first.next().await.unwrap();

@@ -18,7 +18,7 @@ async fn a_generator_waits_for_a_small_backlog() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_before_a_close_is_written_however_much_is_published_after_it() {
+async fn events_sent_before_a_close_are_written_despite_publishes() {
     let (app, _) = app();
     let sse = app.sse();
     let app = TestApp::start(app).unwrap();

@@ -1,4 +1,4 @@
-//! Each way in which a connection ends, and the reason that its close hook is told.
+//! Each way in which a connection ends, and the reason that its close hook gets.
 
 use helios::prelude::*;
 use support::journal::Journal;
@@ -81,7 +81,7 @@ async fn a_panic() {
 }
 
 #[tokio::test]
-async fn a_stream_error_is_told_without_internals_and_without_an_end_mark() {
+async fn a_stream_error_has_no_internals_and_no_end_mark() {
     let (server, journal) = server().await;
     let mut client = server.sse("/s/fails-later").await;
     assert_eq!(client.next().await.unwrap().data, "first");

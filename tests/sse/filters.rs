@@ -1,4 +1,4 @@
-//! Filters decide how a stream ends that fails when its head has left.
+//! Filters decide how a stream ends that fails after its head was sent.
 
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use support::{TestServer, read_to_end, within};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// What the request asks the filters to do.
+/// Returns what the request asks the filters to do.
 fn wish(request: &RequestContext) -> &str {
     request.uri().query().unwrap_or_default()
 }
@@ -61,7 +61,7 @@ impl Filter for Decides {
     }
 }
 
-/// Answers requests, and leaves streams to that.
+/// Handles requests, and leaves the choice for streams to the default.
 #[derive(Injectable)]
 struct Answers;
 
@@ -136,7 +136,7 @@ fn app() -> (Helios, Journal) {
     (Helios::new(App).provide(journal.clone()), journal)
 }
 
-/// The event that tells of the failure.
+/// Returns the event that reports the failure.
 async fn told(app: &TestApp, path: &str) -> (String, String) {
     let mut stream = app.sse(path).await.with_deadline(Duration::from_secs(60));
     let events = stream.rest().await;
@@ -157,7 +157,7 @@ fn problem(status: u16) -> impl Fn(&(String, String)) -> bool {
 }
 
 #[tokio::test]
-async fn a_filter_gives_the_event_that_ends_the_stream_or_another_error() {
+async fn a_filter_gives_the_final_event_or_another_error() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     let named = told(&app, "/decided?named").await;
@@ -183,7 +183,7 @@ async fn a_filter_gives_the_event_that_ends_the_stream_or_another_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_itself_is_told_where_a_filter_fails_to_tell_of_it() {
+async fn if_a_filter_fails_the_error_itself_is_sent() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     for wish in ["reserved", "panic", "wait"] {
@@ -199,7 +199,7 @@ async fn the_error_itself_is_told_where_a_filter_fails_to_tell_of_it() {
 }
 
 #[tokio::test]
-async fn what_a_filter_answers_to_a_request_is_told_to_a_stream_as_an_error() {
+async fn a_filters_response_to_requests_becomes_an_error_event() {
     let (app, _) = app();
     let app = TestApp::start(app).unwrap();
     for (wish, data) in [("json", r#"{"answered":true}"#), ("text", "two\nlines")] {
@@ -218,7 +218,7 @@ async fn what_a_filter_answers_to_a_request_is_told_to_a_stream_as_an_error() {
 }
 
 #[tokio::test]
-async fn a_filter_is_dropped_with_the_client_that_waits_for_it() {
+async fn a_filter_is_dropped_with_its_client() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     let mut stream = app.sse("/decided?wait").await;
@@ -236,7 +236,7 @@ async fn a_filter_is_dropped_with_the_client_that_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_off_has_what_was_sent_and_no_end() {
+async fn a_broken_off_stream_has_earlier_events_and_no_end() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     let mut stream = app.sse("/decided?break").await;
@@ -247,7 +247,7 @@ async fn a_stream_that_breaks_off_has_what_was_sent_and_no_end() {
 }
 
 #[tokio::test]
-async fn over_http_1_a_stream_that_breaks_off_has_no_last_chunk() {
+async fn http_1_breaks_off_without_the_last_chunk() {
     let (app, _) = app();
     let server = TestServer::start(app).await;
     let mut socket = server
@@ -263,7 +263,7 @@ async fn over_http_1_a_stream_that_breaks_off_has_no_last_chunk() {
 }
 
 #[tokio::test]
-async fn over_http_1_0_the_connection_of_a_stream_that_breaks_off_is_reset() {
+async fn http_1_0_breaks_off_by_resetting_the_connection() {
     let (app, _) = app();
     let server = TestServer::start(app).await;
     for (wish, is_whole) in [("break", false), ("named", true)] {

@@ -1,4 +1,4 @@
-//! The end mark: a stream that is done stays done.
+//! The end mark. A finished stream stays finished.
 
 use helios::prelude::*;
 use helios::sse::Decoded;
@@ -7,7 +7,7 @@ use http::Method;
 use super::app::server;
 
 #[tokio::test]
-async fn a_client_that_brings_the_end_mark_back_is_answered_204() {
+async fn a_client_that_returns_the_end_mark_gets_a_204() {
     let (server, journal) = server().await;
     for path in ["/s/generator", "/s/producer/not-a-number"] {
         let headers = [("last-event-id", helios::sse::END_MARK)];

@@ -30,7 +30,7 @@ async fn a_generator_is_written_byte_by_byte_as_documented() {
 }
 
 #[tokio::test]
-async fn a_generator_goes_on_after_the_last_event_id_and_ignores_a_bad_one() {
+async fn a_generator_resumes_after_an_id_and_ignores_bad_ones() {
     let (server, _) = server().await;
     for (id, first) in [("1", "2"), ("", "0"), ("garbage", "0")] {
         let headers = [("last-event-id", id)];
@@ -44,7 +44,7 @@ async fn a_generator_goes_on_after_the_last_event_id_and_ignores_a_bad_one() {
 }
 
 #[tokio::test]
-async fn a_producer_sends_and_is_held_back_by_a_full_connection() {
+async fn a_producer_is_held_back_by_a_full_connection() {
     let (server, _) = server().await;
     let mut client = server.sse("/s/producer/5000").await;
     for i in 0..5_000 {
@@ -64,7 +64,7 @@ async fn a_handle_is_driven_from_another_task() {
 }
 
 #[tokio::test]
-async fn the_service_reaches_a_connection_by_its_id_before_and_after_it_is_attached() {
+async fn the_service_reaches_clients_before_and_after_they_are_attached() {
     let (server, _) = server().await;
     let mut client = server.sse("/s/service").await;
     assert_eq!(client.next().await.unwrap().event, "welcome");

@@ -1,4 +1,4 @@
-//! What a handle says before its stream is attached, and after its end.
+//! Tests for a handle before its stream is attached and after it has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +44,7 @@ async fn after_the_end_every_method_still_answers() {
 }
 
 #[tokio::test]
-async fn a_detached_handle_queues_up_to_its_limit_and_tells_when_it_is_discarded() {
+async fn a_detached_handle_queues_to_its_limit_until_discarded() {
     let handle = SseStream::new();
     let journal = Journal::default();
     let note = journal.clone();
@@ -61,7 +61,7 @@ async fn a_detached_handle_queues_up_to_its_limit_and_tells_when_it_is_discarded
 }
 
 #[tokio::test]
-async fn events_that_cannot_be_written_are_errors_where_they_are_sent() {
+async fn events_that_cannot_be_written_are_errors_at_the_send() {
     let (server, _) = server().await;
     let handle = SseStream::new();
     for bad in [
@@ -97,7 +97,7 @@ async fn events_that_cannot_be_written_are_errors_where_they_are_sent() {
 }
 
 #[tokio::test]
-async fn a_name_with_a_newline_from_a_user_ends_the_stream_and_injects_nothing() {
+async fn a_newline_in_a_name_ends_the_stream_uninjected() {
     let (server, _) = server().await;
     for name in ["a%0Ainjected:%201", "a%0D", "a%0D%0Adata:%20evil"] {
         let mut client = server.sse(&format!("/s/bad-event?name={name}")).await;

@@ -1,4 +1,4 @@
-//! `head_after`: how long the response head waits for what a stream says first, on any route.
+//! `head_after`: how long the response head waits for a stream's first event, on any route.
 
 use helios::prelude::*;
 use helios::testing::TestApp;
@@ -34,7 +34,7 @@ impl Waits {
         stream
     }
 
-    /// It may fail, and is to be open at once all the same.
+    /// It may fail, but has to be open at once.
     #[sse("at-once", head_after = "0s")]
     fn at_once(&self) -> impl Stream<Item = Result<SseEvent, HttpError>> {
         try_stream! {
@@ -58,7 +58,7 @@ fn app() -> TestApp {
     TestApp::start(app).unwrap()
 }
 
-/// How long it takes until the head is there, in hundredths of a second.
+/// Returns the time until the head arrives, in hundredths of a second.
 async fn head_of(path: &str) -> u128 {
     let start = Instant::now();
     let _stream = app().sse(path).await;
@@ -66,7 +66,7 @@ async fn head_of(path: &str) -> u128 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_head_of_any_stream_waits_for_the_first_event_and_no_longer_than_the_route_says() {
+async fn the_head_waits_for_the_first_event_within_limits() {
     for kind in ["generator", "handle"] {
         for (after, head) in [(300, 30), (60_000, 200)] {
             assert_eq!(
@@ -86,19 +86,19 @@ async fn an_error_within_that_time_is_an_ordinary_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_wait_an_error_comes_too_late_for_a_status() {
+async fn without_a_wait_an_error_gets_no_status() {
     let mut stream = app().sse("/w/at-once").await;
     assert_eq!(stream.next().await.unwrap().event, "error");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_s_own_wait_is_for_routes_that_say_nothing() {
+async fn the_servers_own_wait_is_the_default_for_routes() {
     assert_eq!(head_of("/w/as-the-server-says?after=60000").await, 100);
 }
 
-/// A wait is no reason to hold a shutdown up, or to go on for nobody.
+/// A waiting head must not delay a shutdown, or go on after its client has left.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_goes_away_while_the_head_waits_leaves_nothing_behind() {
+async fn a_client_that_leaves_before_the_head_leaves_nothing() {
     let app = app();
     let asked = tokio::time::timeout(Duration::from_secs(1), app.get("/w/generator?after=60000"));
     assert!(asked.await.is_err());

@@ -1,9 +1,9 @@
-//! Connection and close hooks: whose streams they run for, and in which order.
+//! Connection and close hooks: for which streams they run, and in which order.
 
 use super::app::server;
 
 #[tokio::test]
-async fn they_run_for_their_own_and_nested_routes_outer_first_and_close_inner_first() {
+async fn hooks_run_for_own_and_nested_routes_in_order() {
     let (server, journal) = server().await;
     let client = server.sse("/s/nested").await;
     server.wait_for_connections(1).await;
@@ -34,7 +34,7 @@ async fn they_never_run_for_the_streams_of_others() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_inner_hook_is_told_to_the_outer_as_rejected() {
+async fn the_outer_hook_sees_the_inner_hooks_refusal_as_rejected() {
     let (server, journal) = server().await;
     let answer = server.get("/s/nested?refuse=inner").await;
     assert_eq!(answer.problem()["status"], 409);
@@ -44,7 +44,7 @@ async fn a_refusal_of_the_inner_hook_is_told_to_the_outer_as_rejected() {
 }
 
 #[tokio::test]
-async fn arguments_of_a_hook_that_do_not_bind_refuse_the_request() {
+async fn hook_arguments_that_do_not_bind_refuse_the_request() {
     let (server, _) = server().await;
     let answer = server.get("/s/generator?refuse=a&refuse=b").await;
     assert_eq!(answer.problem()["errors"][0]["name"], "refuse");

@@ -5,14 +5,14 @@ use support::{TestServer, eventually, read_to_end};
 
 use super::app::{app, server};
 
-/// Bytes of memory that this process holds.
+/// Returns the memory of this process in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_holds_nothing_up_and_little_memory() {
+async fn a_client_that_never_reads_costs_little_memory() {
     let (server, journal) = server().await;
     let mut reader = server.sse("/s/forever").await;
     let _unread = server.raw("GET /s/flood HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -44,10 +44,10 @@ async fn a_client_that_does_not_read_is_closed_as_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_clients_that_vanish_in_the_middle_of_writes_leave_nothing_behind() {
+async fn two_thousand_clients_that_vanish_in_writes_leave_nothing() {
     let (server, journal) = server().await;
     let (mut rounds, mut grown) = (0, usize::MAX);
-    // The tests beside this one have memory of their own: what is left behind shows in every round.
+    // The tests that run beside this one have memory of their own. A leak would show in every round.
     while rounds < 4 || grown > 1 << 20 {
         let before = resident();
         vanish(&server).await;
@@ -61,7 +61,7 @@ async fn two_thousand_clients_that_vanish_in_the_middle_of_writes_leave_nothing_
     assert!(server.sse.clients().is_empty());
 }
 
-/// 500 clients come, and are gone in the middle of writes.
+/// 500 clients connect, and vanish in the middle of writes.
 async fn vanish(server: &TestServer) {
     let mut clients = Vec::new();
     for n in 0..500 {

@@ -12,7 +12,7 @@ use super::app::Streams;
 struct Tuned;
 
 #[tokio::test(start_paused = true)]
-async fn a_comment_is_sent_after_silence_and_not_on_a_fixed_beat() {
+async fn a_comment_follows_silence_instead_of_a_fixed_beat() {
     let app = Helios::new(Tuned).provide(Journal::default());
     let sse = app.sse();
     let app = TestApp::start(app).unwrap();
@@ -77,7 +77,7 @@ impl Answers {
 struct Answering;
 
 #[test]
-fn the_route_table_shows_what_is_not_as_for_an_event_source() {
+fn the_route_table_shows_what_differs_from_the_defaults() {
     let service = Helios::new(Answering).into_service().unwrap();
     let shown = service.routes().to_string();
     let options: Vec<_> = shown
@@ -161,7 +161,7 @@ impl Mistaken {
 struct Wrong;
 
 #[test]
-fn options_that_do_not_go_together_are_refused_at_start_up_each_with_what_to_write() {
+fn contradictory_options_are_refused_with_advice_at_start_up() {
     let error = Helios::new(Wrong).into_service().err().unwrap().to_string();
     let faults: Vec<_> = error.lines().skip(1).collect();
     let expected = [

@@ -1,4 +1,5 @@
-//! Plain streams: for clients that know no control events, every loss is a status before the head, or a break-off after it.
+//! Plain streams. Their clients know no control events, so every loss is a status before the head, or a break-off after
+//! it.
 
 use std::io::ErrorKind;
 use std::time::SystemTime;
@@ -28,7 +29,7 @@ struct Plain {
 
 #[controller(prefix = "p")]
 impl Plain {
-    /// As an LLM's answer.
+    /// A stream like an LLM's answer.
     #[sse("answer", method = "POST")]
     fn answer(&self) -> impl Stream<Item = SseEvent> {
         let go_on = Arc::clone(&self.go_on);
@@ -59,7 +60,7 @@ impl Plain {
         self.sse.subscribe(["job"]).await
     }
 
-    /// It joins when the head has left.
+    /// Joins after its head was sent.
     #[sse("late", plain)]
     fn late(&self, #[inject_sse] sse: SseService) -> SseStream {
         let stream = sse.create_connection();
@@ -80,7 +81,7 @@ impl Plain {
         }
     }
 
-    /// It asks somebody else before it begins.
+    /// Queries another service before it begins.
     #[sse("asks", method = "POST")]
     async fn asks(&self) -> impl Stream<Item = SseEvent> {
         self.journal.note("asked");
@@ -93,7 +94,7 @@ impl Plain {
         SseStream::new()
     }
 
-    /// What it fails with is not its own end.
+    /// Fails with the error of another stream, which must not count as its own end.
     #[sse("other", plain = false)]
     async fn other(&self, stream: SseStream) -> Result<(), SseError> {
         stream.send("begun").await?;
@@ -102,7 +103,7 @@ impl Plain {
         other.send("too late").await
     }
 
-    /// A generator that makes an end when the server goes down.
+    /// A generator that finishes when the server shuts down.
     #[sse("watches", drain = "finish", method = "POST", plain = false)]
     fn watches(&self, stream: SseStream) -> impl Stream<Item = SseEvent> {
         stream! {
@@ -166,11 +167,11 @@ impl Site {
 }
 
 #[tokio::test]
-async fn a_post_is_answered_with_the_app_s_events_and_nothing_else() {
+async fn a_post_gets_the_apps_events_and_nothing_else() {
     let site = site(|app| app).await;
     let mut client = site.posted("/p/answer").await;
     assert_eq!(client.next().await.unwrap().data, "one");
-    // Whoever reads this takes every event for the answer.
+    // Its reader takes every event for the answer.
     site.server.sse.broadcast("to all").await.unwrap();
     site.go_on.notify_one();
     client.finish().await.unwrap();
@@ -182,7 +183,7 @@ async fn a_post_is_answered_with_the_app_s_events_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn silence_is_kept_alive_by_comments_at_the_route_s_own_pace() {
+async fn comments_keep_a_silent_stream_alive_at_its_pace() {
     let site = site(|app| app.sse_options(|sse| sse.keep_alive = None)).await;
     let mut client = site.posted("/p/silent").await;
     for _ in 0..4 {
@@ -192,7 +193,7 @@ async fn silence_is_kept_alive_by_comments_at_the_route_s_own_pace() {
 }
 
 #[tokio::test]
-async fn a_route_that_is_not_plain_is_full_with_its_own_retry_and_overload() {
+async fn a_route_that_is_not_plain_has_its_own_options() {
     let site = site(|app| app).await;
     let mut client = site.posted("/p/full").await;
     assert_eq!(client.names().await, ["welcome", "message", "helios:end"]);
@@ -228,9 +229,9 @@ async fn the_head_tells_the_position_and_events_have_ids() {
 }
 
 #[tokio::test]
-async fn an_id_that_history_does_not_reach_is_410_before_the_head() {
+async fn an_id_beyond_history_is_410_before_the_head() {
     let site = site(|app| app.sse_options(|sse| sse.history.events = 1)).await;
-    // The options are in force once it answers.
+    // The options apply once it responds.
     site.server.get("/").await;
     let first = site.server.sse.publish("t", "1").await.unwrap();
     for n in 2..5 {
@@ -267,17 +268,17 @@ async fn a_finished_topic_is_a_complete_response_and_then_204() {
 }
 
 #[tokio::test]
-async fn a_topic_that_ends_without_an_event_is_204_for_a_client_that_has_all() {
+async fn a_topic_that_ends_silently_is_204_for_uptodate_clients() {
     let site = site(|app| app).await;
     let only = site.server.sse.publish("job", "all").await.unwrap();
     site.server.sse.finish("job").await.unwrap();
-    // Else it would come back for nothing again and again.
+    // Otherwise it would reconnect for nothing again and again.
     assert_eq!(site.ask("/p/job", &only.to_string()).await.status, 204);
     assert_eq!(site.server.sse.stats().connections, 0);
 }
 
 #[tokio::test]
-async fn without_room_it_is_503_with_a_time_to_come_back() {
+async fn without_room_it_is_503_with_a_retry_time() {
     let site = site(|app| app.sse_options(|sse| sse.connections.total = 0)).await;
     let refused = site.server.post("/p/answer", "text/plain", "").await;
     assert_eq!(refused.status, 503);
@@ -294,7 +295,7 @@ async fn without_room_for_a_topic_it_is_503_too() {
     assert!(!refused.header("retry-after").is_empty());
 }
 
-/// Each is told by a control event on a full stream.
+/// On a full stream, a control event reports each of these.
 #[tokio::test]
 async fn whatever_a_control_event_would_tell_is_a_break_off() {
     type End = fn(&SseStream);
@@ -330,7 +331,7 @@ async fn a_stream_that_its_app_closes_ends_well() {
 }
 
 #[tokio::test]
-async fn an_error_behind_the_head_breaks_off_and_is_not_data() {
+async fn an_error_after_the_head_breaks_off_without_data() {
     let site = site(|app| app).await;
     let mut client = site.posted("/p/fails").await;
     assert!(client.finish().await.is_err());
@@ -348,7 +349,7 @@ async fn http_1_1_is_broken_off_without_the_last_chunk() {
     assert!(text.ends_with("data: one\n\n\r\n"), "{text}");
 }
 
-/// Its client has nothing but the end of the connection to go by.
+/// Its client has only the end of the connection to go by.
 #[tokio::test]
 async fn http_1_0_is_broken_off_by_a_reset() {
     let site = site(|app| app).await;
@@ -362,9 +363,9 @@ async fn http_1_0_is_broken_off_by_a_reset() {
     within(complete.read_to_end(&mut text)).await.unwrap();
 }
 
-/// hyper itself writes the answer to a request whose body has not been read.
+/// hyper itself writes the response to a request whose body has not been read.
 #[tokio::test]
-async fn http_1_0_is_reset_too_where_the_request_was_not_read() {
+async fn http_1_0_is_reset_too_with_an_unread_request() {
     let site = site(|app| app).await;
     let request = "POST /p/fails HTTP/1.0\r\nhost: test\r\ncontent-length: 9\r\n\r\nsome";
     let mut socket = site.server.raw(request).await;
@@ -374,7 +375,7 @@ async fn http_1_0_is_reset_too_where_the_request_was_not_read() {
 }
 
 #[tokio::test]
-async fn http_2_is_broken_off_by_a_reset_of_the_stream() {
+async fn http_2_is_broken_off_by_a_stream_reset() {
     let site = site(|app| app).await;
     let io = TokioIo::new(TcpStream::connect(site.server.addr).await.unwrap());
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
@@ -384,12 +385,12 @@ async fn http_2_is_broken_off_by_a_reset_of_the_stream() {
         let request = Request::post(url).body(Empty::<Bytes>::new()).unwrap();
         let response = within(client.send_request(request)).await.unwrap();
         assert_eq!(response.status(), 200);
-        // The connection goes on.
+        // The connection stays open.
         assert!(within(response.into_body().collect()).await.is_err());
     }
 }
 
-/// What a client reads that stays away while history goes on without it.
+/// Returns what a client reads that stays away while history moves on without it.
 async fn read_late(slow_clients: SlowClients, path: &str) -> (String, bool) {
     let app = Helios::new(App)
         .provide(Journal::default())
@@ -423,7 +424,7 @@ async fn read_late(slow_clients: SlowClients, path: &str) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn a_client_that_history_has_overtaken_is_broken_off_and_comes_back_to_410() {
+async fn an_overtaken_client_is_broken_off_and_then_gets_410() {
     for slow_clients in [SlowClients::Disconnect, SlowClients::DropOldest] {
         for path in ["/p/topic", "/p/late"] {
             let (text, ended_well) = read_late(slow_clients, path).await;
@@ -445,7 +446,7 @@ async fn an_answer_may_finish_when_the_server_goes_down() {
     } = site;
     let addr = server.addr;
     let stopped = tokio::spawn(server.stop());
-    // It is going down: nobody is accepted any more.
+    // The server is shutting down, and accepts no more connections.
     within(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
     go_on.notify_one();
     client.finish().await.unwrap();
@@ -467,12 +468,12 @@ async fn a_generator_learns_of_the_end_and_finishes() {
 }
 
 #[tokio::test]
-async fn a_topic_that_ends_while_the_server_goes_down_ends_its_streams() {
+async fn a_topic_that_ends_during_shutdown_ends_its_streams() {
     let site = site(|app| app).await;
     let mut client = site.server.sse("/p/job").await;
     site.server.wait_for_connections(1).await;
     let (sse, addr) = (site.server.sse.clone(), site.server.addr);
-    // That takes less time than streams have to finish.
+    // This must take less time than streams have to finish.
     let stopped = tokio::spawn(site.server.stop());
     within(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
     sse.finish_with("job", "done").await.unwrap();
@@ -483,7 +484,7 @@ async fn a_topic_that_ends_while_the_server_goes_down_ends_its_streams() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_being_opened_when_the_server_goes_down_may_finish_too() {
+async fn a_response_that_is_opening_at_shutdown_may_finish_too() {
     let site = site(|app| app).await;
     let Site {
         server,
@@ -503,7 +504,7 @@ async fn an_answer_that_is_being_opened_when_the_server_goes_down_may_finish_too
 }
 
 #[tokio::test]
-async fn a_stream_whose_head_has_not_left_is_refused_by_a_status_when_the_server_goes_down() {
+async fn a_stream_without_a_head_is_503_at_shutdown() {
     let site = site(|app| app).await;
     let asked = tokio::spawn(call(site.server.addr, Method::POST, "/p/waits", &[], ""));
     site.server.wait_for_connections(1).await;
@@ -515,7 +516,7 @@ async fn a_stream_whose_head_has_not_left_is_refused_by_a_status_when_the_server
 }
 
 #[tokio::test]
-async fn a_credential_that_expires_while_an_answer_may_finish_ends_it() {
+async fn an_expired_credential_ends_a_finishing_response() {
     let site = site(|app| app).await;
     let mut client = site.posted("/p/silent").await;
     let handle = site.handle().await;
@@ -532,7 +533,7 @@ async fn a_credential_that_expires_while_an_answer_may_finish_ends_it() {
 }
 
 #[tokio::test]
-async fn the_end_of_another_stream_is_a_failure_of_the_one_that_hands_it_on() {
+async fn the_end_of_another_stream_is_a_failure_here() {
     let site = site(|app| app).await;
     let mut client = site.server.sse("/p/other").await;
     assert_eq!(client.names().await, ["welcome", "message", "error"]);
@@ -540,7 +541,7 @@ async fn the_end_of_another_stream_is_a_failure_of_the_one_that_hands_it_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_all_is_told_so_whatever_was_broadcast_since() {
+async fn an_uptodate_client_gets_a_204_despite_later_broadcasts() {
     let site = site(|app| app.sse_options(|sse| sse.history.events = 2)).await;
     site.server.get("/").await;
     let last = site.server.sse.finish_with("job", "done").await.unwrap();
@@ -551,7 +552,7 @@ async fn a_client_that_has_all_is_told_so_whatever_was_broadcast_since() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_finish_in_its_time_breaks_off() {
+async fn a_response_that_does_not_finish_in_time_breaks_off() {
     let site =
         site(|app| app.sse_options(|sse| sse.finish_within = Some(Duration::from_millis(200))))
             .await;
@@ -567,14 +568,14 @@ async fn a_stream_that_is_to_reconnect_breaks_off_at_once() {
     let site = site(|app| app).await;
     let mut client = site.posted("/p/reconnects").await;
     site.server.wait_for_connections(1).await;
-    // Else the drain would last for as long as an answer may take.
+    // Otherwise the drain would last for as long as a response may take.
     site.server.stop().await.unwrap();
     assert!(client.finish().await.is_err());
     assert_eq!(site.journal.notes(), ["shutdown"]);
 }
 
 #[tokio::test]
-async fn times_that_do_not_fit_into_the_drain_are_refused_at_start_up() {
+async fn times_beyond_the_drain_deadline_are_refused_at_start_up() {
     let changes: [fn(&mut SseOptions); 2] = [
         |sse| sse.finish_within = Some(Duration::from_secs(19)),
         |sse| sse.closing_grace = Some(Duration::from_secs(10)),

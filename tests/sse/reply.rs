@@ -1,4 +1,4 @@
-//! Methods that answer with a stream or with a response, and plain handlers that answer with a stream.
+//! Methods that return a stream or a response, and plain handlers that return a stream.
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
@@ -140,7 +140,7 @@ fn is_treated_as_a_plain_one(response: &TestResponse, route: &str) {
 }
 
 #[tokio::test]
-async fn a_response_passes_interceptors_and_has_the_head_that_was_set() {
+async fn a_response_passes_interceptors_and_has_its_head() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     let answer = app.post("/generator").json(&"json").await;
@@ -159,7 +159,7 @@ async fn a_response_passes_interceptors_and_has_the_head_that_was_set() {
 }
 
 #[tokio::test]
-async fn an_error_passes_filters_whether_it_is_in_the_response_or_the_result() {
+async fn an_error_in_response_or_result_passes_the_filters() {
     let (app, _) = app();
     let app = TestApp::start(app).unwrap();
     for (answers, detail) in [("error", "in a response"), ("err", "in a result")] {
@@ -194,7 +194,7 @@ async fn the_stream_is_as_on_any_other_route() {
 }
 
 #[tokio::test]
-async fn a_response_behind_the_first_event_is_a_failure_of_the_stream() {
+async fn a_response_after_the_first_event_is_a_failure() {
     let (app, journal) = app();
     let app = TestApp::start(app).unwrap();
     for (path, events) in [("/producer/late", 2), ("/producer/opened", 1)] {
@@ -219,7 +219,7 @@ async fn only_a_stream_counts_against_the_limit_of_connections() {
     is_treated_as_a_plain_one(&app.get("/handle/json").await, "/handle/{answers}");
     let json = app.post("/generator").json(&"json").await;
     is_treated_as_a_plain_one(&json, "/generator");
-    // A POST gives a plain stream, so it is told by a status.
+    // A POST opens a plain stream, so it gets a status.
     assert_eq!(app.post("/generator").json(&"stream").await.status(), 503);
     for path in ["/handle/stream", "/producer/json", "/plain"] {
         let refused = app.sse(path).await.rest().await;
@@ -237,7 +237,7 @@ async fn only_a_stream_counts_against_the_limit_of_connections() {
 }
 
 #[tokio::test]
-async fn a_plain_handler_answers_with_a_stream_that_resumes_and_is_drained() {
+async fn a_plain_handlers_stream_resumes_and_drains() {
     let (app, journal) = app();
     let server = TestServer::start(app).await;
     let mut client = server.sse("/plain").await;

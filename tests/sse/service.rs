@@ -1,4 +1,4 @@
-//! What the injected service sends, and to whom.
+//! Events from the injected service, and their receivers.
 
 use helios::prelude::*;
 
@@ -39,7 +39,7 @@ async fn a_broadcast_reaches_every_connection_as_it_was_published() {
 }
 
 #[tokio::test]
-async fn a_broadcast_except_one_and_a_private_event_keep_their_order() {
+async fn private_events_and_broadcasts_except_one_keep_their_order() {
     let (server, _) = server().await;
     let mut client = server.sse("/s/service").await;
     client.next().await.unwrap();

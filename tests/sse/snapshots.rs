@@ -1,4 +1,4 @@
-//! What a reset hook sends is as if it were part of the reset.
+//! The events of a reset hook count as part of the reset.
 
 use helios::prelude::*;
 use helios::testing::TestApp;
@@ -24,7 +24,7 @@ impl Room {
 #[server(controllers = [Room], sse(enabled = true))]
 struct App;
 
-/// The client has read this many events when it is cut; it comes back with the last id that it has seen.
+/// The client reads this many events, is cut, and resumes with the last id that it has seen.
 async fn is_reset_again_when_cut_after(events: usize) {
     let app = TestApp::start(App).unwrap();
     let mut last = "1234-9".to_owned(); // of another run
@@ -46,11 +46,11 @@ async fn is_reset_again_when_cut_after(events: usize) {
 }
 
 #[tokio::test]
-async fn a_client_that_is_cut_before_its_reset_is_reset_again() {
+async fn a_client_cut_before_its_reset_is_reset_again() {
     is_reset_again_when_cut_after(1).await;
 }
 
 #[tokio::test]
-async fn a_client_that_is_cut_before_its_snapshot_is_reset_again() {
+async fn a_client_cut_before_its_snapshot_is_reset_again() {
     is_reset_again_when_cut_after(2).await;
 }

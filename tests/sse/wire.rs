@@ -1,4 +1,4 @@
-//! Streams as bytes on a socket, and what becomes of the connection around them.
+//! Streams as bytes on a socket, and the connection around them.
 
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -51,7 +51,7 @@ impl Wire {
         stream! { yield text; }
     }
 
-    /// Answers without looking at the body.
+    /// Responds without reading the body.
     #[sse("unread", method = "POST")]
     fn unread(&self) -> impl Stream<Item = String> {
         stream! { yield "not read".to_owned(); }
@@ -73,7 +73,7 @@ impl Wire {
     }
 }
 
-/// More than any socket takes.
+/// More than any socket holds.
 const BIG: usize = 16 << 20;
 
 #[server(controllers = [Wire], sse(enabled = true))]
@@ -93,7 +93,7 @@ fn get(path: &str, headers: &str) -> String {
     format!("GET /wire/{path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n")
 }
 
-/// A response head, and how its body is framed.
+/// A response head, which tells how its body is framed.
 #[derive(Debug)]
 struct Head(Vec<String>);
 
@@ -103,7 +103,7 @@ impl Head {
     }
 }
 
-/// Up to the empty line that ends it.
+/// Reads up to the empty line that ends it.
 async fn head(stream: &mut (impl AsyncReadExt + Unpin)) -> Head {
     let mut text = Vec::new();
     while !text.ends_with(b"\r\n\r\n") {
@@ -122,7 +122,7 @@ async fn line(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The next chunk, exactly as RFC 9112, section 7.1 has it; empty for the last one.
+/// Reads the next chunk, exactly as RFC 9112, section 7.1 defines it. The last one is empty.
 async fn chunk(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let size = line(stream).await;
     let mut data = vec![0; usize::from_str_radix(&size, 16).unwrap()];
@@ -131,7 +131,7 @@ async fn chunk(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8(data).unwrap()
 }
 
-/// All chunks, joined.
+/// Reads all chunks and joins them.
 async fn body(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut text = String::new();
     loop {
@@ -153,13 +153,13 @@ async fn assert_plain(stream: &mut (impl AsyncReadExt + Unpin)) {
     assert_eq!(&plain, b"plain");
 }
 
-/// Until the server has closed.
+/// Checks that the server closes the connection without sending more.
 async fn assert_over(stream: &mut TcpStream) {
     assert_eq!(read_to_end(stream).await, "");
 }
 
 #[tokio::test]
-async fn a_stream_is_chunks_behind_the_head_that_every_response_has() {
+async fn a_stream_is_chunks_after_the_usual_response_head() {
     let (server, _) = server().await;
     let mut stream = server.raw(&get("count/2", "")).await;
     let head = head(&mut stream).await;
@@ -211,7 +211,7 @@ async fn a_connection_lives_on_when_its_stream_is_over() {
 }
 
 #[tokio::test]
-async fn a_request_that_comes_while_a_stream_runs_is_answered_when_it_is_over() {
+async fn a_request_during_a_stream_is_answered_after_it() {
     let (server, journal) = server().await;
     let mut stream = server.raw(&get("open", "")).await;
     head(&mut stream).await;
@@ -219,7 +219,7 @@ async fn a_request_that_comes_while_a_stream_runs_is_answered_when_it_is_over() 
     server.wait_for_connections(1).await;
     let (one, other) = (get("plain", ""), get("count/1", "connection: close\r\n"));
     send(&mut stream, &one).await;
-    // Half of it now, half when the stream has been read to its end.
+    // Half of it now, and half when the stream has been read to its end.
     send(&mut stream, &other[..20]).await;
     server.sse.broadcast("still here").await.unwrap();
     assert!(chunk(&mut stream).await.contains("data: still here\n"));
@@ -234,7 +234,7 @@ async fn a_request_that_comes_while_a_stream_runs_is_answered_when_it_is_over() 
 }
 
 #[tokio::test]
-async fn more_requests_than_a_stream_keeps_are_left_in_the_socket_until_it_is_over() {
+async fn requests_beyond_a_streams_buffer_stay_in_the_socket() {
     let (server, _) = server().await;
     let mut stream = server.raw(&get("open", "")).await;
     head(&mut stream).await;
@@ -252,11 +252,11 @@ async fn more_requests_than_a_stream_keeps_are_left_in_the_socket_until_it_is_ov
 }
 
 #[tokio::test]
-async fn a_stream_behind_a_response_that_is_not_read_yet_is_whole() {
+async fn a_stream_after_an_unread_response_is_whole() {
     let (server, journal) = server().await;
     let requests = [get("big", ""), get("count/2", ""), get("plain", "")];
     let mut stream = server.raw(&requests.concat()).await;
-    // The first response fills the socket; nobody has read of it when the second request is there.
+    // The first response fills the socket. Nobody has read any of it when the second request arrives.
     let length = format!("content-length: {BIG}");
     assert!(head(&mut stream).await.has(&length));
     let mut big = vec![0; BIG];
@@ -293,7 +293,7 @@ async fn a_layer_sees_every_frame_of_a_body() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_noticed_also_when_it_had_asked_for_more() {
+async fn a_client_that_leaves_with_pipelined_requests_is_noticed() {
     let (server, journal) = server().await;
     let mut stream = server.raw(&get("open", "")).await;
     head(&mut stream).await;
@@ -307,7 +307,7 @@ async fn a_client_that_goes_away_is_noticed_also_when_it_had_asked_for_more() {
 }
 
 #[tokio::test]
-async fn a_client_that_wants_the_connection_to_end_with_the_stream_is_obeyed() {
+async fn a_clients_connection_close_ends_it_with_the_stream() {
     let (server, _) = server().await;
     let mut stream = server.raw(&get("count/1", "connection: close\r\n")).await;
     let head = head(&mut stream).await;
@@ -318,7 +318,7 @@ async fn a_client_that_wants_the_connection_to_end_with_the_stream_is_obeyed() {
 }
 
 #[tokio::test]
-async fn a_response_that_says_that_it_is_the_last_is_the_last() {
+async fn a_response_with_connection_close_ends_the_connection() {
     let (app, _) = app();
     let layer = MapResponseLayer::new(|mut response: Response<Body>| {
         let close = "close".parse().unwrap();
@@ -333,7 +333,7 @@ async fn a_response_that_says_that_it_is_the_last_is_the_last() {
 }
 
 #[tokio::test]
-async fn to_http_1_0_a_stream_is_written_as_it_is_and_ends_with_the_connection() {
+async fn an_http_1_0_stream_ends_with_its_connection() {
     let (server, _) = server().await;
     let request = "GET /wire/count/2 HTTP/1.0\r\nhost: x\r\nconnection: keep-alive\r\n\r\n";
     let mut stream = server.raw(request).await;
@@ -350,7 +350,7 @@ async fn to_http_1_0_a_stream_is_written_as_it_is_and_ends_with_the_connection()
 }
 
 #[tokio::test]
-async fn a_head_request_gets_no_body_and_leaves_the_connection_as_it_was() {
+async fn a_head_request_gets_no_body_and_keeps_the_connection() {
     let (server, _) = server().await;
     let request = get("count/2", "").replace("GET", "HEAD");
     let mut stream = server.raw(&(request + &get("plain", ""))).await;
@@ -363,7 +363,7 @@ async fn a_head_request_gets_no_body_and_leaves_the_connection_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_posted_body_comes_before_the_stream_and_the_next_request_behind_it() {
+async fn a_posted_body_is_read_and_the_next_request_follows() {
     let (server, _) = server().await;
     let posted = |path: &str, headers: &str| {
         format!(
@@ -384,7 +384,7 @@ async fn a_posted_body_comes_before_the_stream_and_the_next_request_behind_it() 
     head(&mut stream).await;
     assert!(body(&mut stream).await.contains("data: post\n"));
 
-    // Nobody reads this body. It must not be taken for a request.
+    // Nobody reads this body, but it must not be taken for a request.
     send(&mut stream, &posted("unread", "")).await;
     head(&mut stream).await;
     let (rest, other) = ("GET / ", get("plain", ""));
@@ -396,7 +396,7 @@ async fn a_posted_body_comes_before_the_stream_and_the_next_request_behind_it() 
 }
 
 #[tokio::test]
-async fn large_events_arrive_whole_at_a_client_that_takes_little_at_a_time() {
+async fn large_events_arrive_whole_at_a_slow_client() {
     let (server, _) = server().await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -412,7 +412,7 @@ async fn large_events_arrive_whole_at_a_client_that_takes_little_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_ends_the_connection_without_a_last_chunk() {
+async fn a_failing_body_ends_the_connection_without_last_chunk() {
     let (app, _) = app();
     let fails = tower::service_fn(|_: http::Request<Body>| async {
         let frames = stream! {
@@ -459,7 +459,7 @@ mod at_shutdown {
         head(&mut stream).await;
         chunk(&mut stream).await;
         server.wait_for_connections(1).await;
-        // It is read before the end, and not answered: the connection ends.
+        // The server reads it before the end but does not respond, because the connection ends.
         send(&mut stream, &get("plain", "")).await;
         for _ in 0..2 {
             server.sse.broadcast("still here").await.unwrap();
@@ -473,7 +473,7 @@ mod at_shutdown {
     }
 
     #[tokio::test]
-    async fn a_stream_that_does_not_end_is_cut_at_the_deadline() {
+    async fn a_stream_that_never_ends_is_cut_in_time() {
         let (app, _) = app();
         let endless = tower::service_fn(|_: http::Request<Body>| async {
             let frames = stream! {
@@ -486,7 +486,7 @@ mod at_shutdown {
             Ok::<_, Infallible>(response)
         });
         let app = app.drain_deadline(Duration::from_millis(300));
-        // A mounted one would end by itself.
+        // A mounted service would end by itself.
         let app = app.layer(tower::layer::layer_fn(move |_| endless));
         let server = TestServer::start(app).await;
         let mut stream = server.raw("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -523,7 +523,7 @@ async fn a_unix_socket_carries_streams() {
 
 /// As `nc -N` does.
 #[tokio::test]
-async fn a_client_that_has_said_all_that_it_will_say_is_given_what_is_ready() {
+async fn a_half_closed_client_still_gets_what_is_ready() {
     let (server, journal) = server().await;
     let requests = [get("count/3", ""), get("count/2", ""), get("plain", "")];
     let mut stream = TcpStream::connect(server.addr).await.unwrap();

@@ -1,4 +1,4 @@
-//! A backplane for tests: one log that several hubs share, and a link to each that delays, drops and tears.
+//! A backplane for tests. Several hubs share one log, and each has a link that delays and drops events and breaks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,29 +13,29 @@ use helios::sse::EventId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-/// How bad a link is. Rates are chances from 0 to 1.
+/// How bad a link is. Rates are probabilities from 0 to 1.
 #[derive(Clone, Copy, Default)]
 pub struct Weather {
     /// The longest delay of an event, in microseconds.
     pub delay: u64,
-    /// Events that are lost and nobody is told.
+    /// The rate of events that are lost without notice.
     pub drop: f64,
-    /// Events at which the link breaks for a moment.
+    /// The rate of events at which the link breaks for a moment.
     pub tear: f64,
-    /// Questions for history that fail.
+    /// The rate of history requests that fail.
     pub no_history: f64,
-    /// The longest delay of an answer, in microseconds.
+    /// The longest delay of a response, in microseconds.
     pub slow: u64,
-    /// Publishes that fail, half of them after the event was published.
+    /// The rate of publishes that fail, half of them after the event was published.
     pub no_publish: f64,
-    /// Watches that fail, half of them after the topic was watched.
+    /// The rate of watches that fail, half of them after the topic was watched.
     pub no_watch: f64,
 }
 
-/// What the servers share.
+/// State shared by the servers.
 pub struct Log {
     state: Mutex<LogState>,
-    /// Events that are kept of each topic.
+    /// How many events are kept of each topic.
     keep: usize,
 }
 
@@ -53,10 +53,10 @@ struct LogState {
 struct Past {
     events: Vec<PastEvent>,
     last: Option<EventId>,
-    /// What has finished the topic.
+    /// The event that has finished the topic.
     finish: Option<PastEvent>,
     keys: HashMap<String, EventId>,
-    /// What was forgotten goes up to this number.
+    /// Events up to this number are forgotten.
     floor: u64,
 }
 
@@ -68,11 +68,11 @@ struct Wire {
 
 enum Item {
     Event(Told),
-    /// A watch is answered at its place among the events.
+    /// The response to a watch, in its place among the events.
     Answer(oneshot::Sender<()>),
 }
 
-/// What is handed over.
+/// An item for the sink.
 enum Told {
     Event(String, PastEvent, Option<EventId>),
     Gap(String, EventId),
@@ -115,7 +115,7 @@ impl Log {
         })
     }
 
-    /// A link to it, for one hub.
+    /// Returns a link to the log, for one hub.
     pub fn link(self: &Arc<Self>, seed: u64) -> Link {
         let (queue, items) = mpsc::unbounded_channel();
         let wire = Arc::new(Wire {
@@ -194,7 +194,7 @@ impl Log {
         Ok(id)
     }
 
-    /// Numbers also what is published behind the end of a topic, as a backplane does that races.
+    /// Also numbers events after the end of a topic, like a backplane with a race.
     pub fn be_careless(&self) {
         self.lock().careless = true;
     }
@@ -214,7 +214,7 @@ impl Log {
         }
     }
 
-    /// The answer to a watch, whose place is behind what the link carries now.
+    /// Queues the response to a watch after everything that the link carries now.
     fn watch(&self, topics: &[&str], wire: &Wire, answer: oneshot::Sender<()>) -> Watched {
         let state = self.lock();
         let names = topics.iter().map(|topic| (*topic).to_owned());
@@ -229,7 +229,7 @@ impl Log {
     }
 }
 
-/// A link as tests hold it: clones mean the same one.
+/// A link, as tests use it. Clones refer to the same one.
 #[derive(Clone)]
 pub struct Link(Arc<Control>);
 
@@ -256,7 +256,7 @@ impl Link {
         *self.0.weather.lock().unwrap() = weather;
     }
 
-    /// Nothing is handed over until `resume`.
+    /// Delivers nothing until `resume`.
     pub fn pause(&self) {
         self.0.paused.send_replace(true);
     }
@@ -265,24 +265,24 @@ impl Link {
         self.0.paused.send_replace(false);
     }
 
-    /// What comes from now on is lost, and nobody is told.
+    /// Loses everything from now on without notice.
     pub fn lose(&self, lossy: bool) {
         self.0.lossy.store(lossy, Ordering::SeqCst);
     }
 
-    /// Everything is handed over.
+    /// Waits until everything is delivered.
     pub async fn flush(&self) {
         let (sender, answered) = oneshot::channel();
         let _ = self.0.wire.queue.send(Item::Answer(sender));
         let _ = answered.await;
     }
 
-    /// Says that anything may be missing, in order with the rest.
+    /// Reports in order that any events may be missing.
     pub fn torn(&self) {
         self.say(Told::Torn);
     }
 
-    /// Says that events of this topic may be missing, in order with the rest.
+    /// Reports in order that events of this topic may be missing.
     pub fn gap(&self, topic: &str) {
         let topic = topic.to_owned();
         self.say(|newest| Told::Gap(topic, newest));
@@ -294,39 +294,39 @@ impl Link {
         let _ = self.0.wire.queue.send(Item::Event(event));
     }
 
-    /// Histories and watches take so long from now on.
+    /// Delays histories and watches by this time from now on.
     pub fn dawdle_always(&self, time: Duration) {
         *self.0.dawdles.lock().unwrap() = time;
     }
 
-    /// Publishes are not answered from now on, though they have been made.
+    /// Publishes events without a response from now on.
     pub fn swallow(&self, swallows: bool) {
         self.0.swallows.store(swallows, Ordering::SeqCst);
     }
 
-    /// History and watches are not answered from now on.
+    /// Stops responding to history requests and watches from now on.
     pub fn silence(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::SeqCst);
     }
 
-    /// History fails from now on.
+    /// Makes history requests fail from now on.
     pub fn mute(&self, mute: bool) {
         self.0.mute.store(mute, Ordering::SeqCst);
     }
 
-    /// The link says that it is down, from now on.
+    /// Reports the link as down from now on.
     pub fn go_down(&self, is_down: bool) {
         self.0.is_down.store(is_down, Ordering::SeqCst);
         let status = if is_down { Status::Down } else { Status::Up };
         let _ = self.0.wire.queue.send(Item::Event(Told::Link(status)));
     }
 
-    /// Everything else fails from now on.
+    /// Makes everything else fail from now on.
     pub fn refuse(&self, refuses: bool) {
         self.0.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    /// What the hub has asked for.
+    /// Returns the hub's calls.
     pub fn calls(&self) -> Vec<String> {
         self.0.calls.lock().unwrap().clone()
     }
@@ -383,7 +383,7 @@ impl Control {
         Ok(())
     }
 
-    /// Hands over what comes, in order, as well as the weather lets it.
+    /// Delivers items in order, as well as the weather permits.
     async fn deliver(&self, mut items: mpsc::UnboundedReceiver<Item>, sink: BackplaneSink) {
         while let Some(item) = items.recv().await {
             let mut paused = self.paused.subscribe();
@@ -408,7 +408,7 @@ impl Control {
         }
     }
 
-    /// Loses what comes for a moment, and says so before anything later.
+    /// Loses items for a moment, and reports that before anything later.
     async fn tear(&self, items: &mut mpsc::UnboundedReceiver<Item>, sink: &BackplaneSink) {
         let mut answers = Vec::new();
         for _ in 0..self.random(20) {
@@ -481,7 +481,7 @@ impl Backplane for Link {
             control.note("history", ask.topic);
             control.dawdle(weather.slow).await;
             if control.mute.load(Ordering::SeqCst) || control.chance(weather.no_history) {
-                let text = "history is not to be had";
+                let text = "history is unavailable";
                 return Err(BackplaneError::new(BackplaneErrorKind::Down, text));
             }
             let history = control.log.history(&ask);

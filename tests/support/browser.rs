@@ -8,7 +8,7 @@ use tokio::process::{self, Child};
 
 use super::folder::Folder;
 
-/// A browser with a profile of its own. Dropped, it ends with its children.
+/// A browser with a profile of its own. Dropping it ends it with its child processes.
 pub struct Browser {
     process: Child,
     _profile: Folder,
@@ -27,7 +27,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            // A test's own certificate will do.
+            // Accepts a test's own certificate.
             "--ignore-certificate-errors",
             &folder,
             url,
@@ -59,7 +59,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Killed at once it would leave children that go on writing into the profile.
+    /// If it were killed at once, its child processes would go on writing into the profile.
     fn drop(&mut self) {
         let Some(id) = self.process.id() else { return };
         let _ = Command::new("kill").arg(id.to_string()).status();

@@ -1,11 +1,11 @@
-//! A folder of a test's own.
+//! A temporary folder for a test.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
-/// Removed at the end.
+/// Removed when it is dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -20,7 +20,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A browser that was killed has children that write for a moment longer.
+        // Child processes of a killed browser write for a moment longer.
         for _ in 0..100 {
             if fs::remove_dir_all(&self.0).is_ok() {
                 break;

@@ -1,10 +1,10 @@
-//! What happened on the server, for tests to wait for.
+//! A record of what happens on the server, which tests can wait for.
 
 use std::sync::{Arc, Mutex};
 
 use super::eventually;
 
-/// A list of notes that handlers and hooks write.
+/// A list of notes from handlers and hooks.
 #[derive(Clone, Default)]
 pub struct Journal(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! A server on a real socket, and clients that talk to it over one.
+//! A server on a real socket, and clients that connect to it.
 #![allow(
     missing_docs,
     clippy::missing_errors_doc,
@@ -28,7 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// Longer than anything here takes on a loaded machine; a test that waits this long has failed.
+/// Longer than anything here takes on a loaded machine. A test that waits this long has failed.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An app that listens on a free port of the loopback interface.
@@ -53,7 +53,7 @@ impl TestServer {
         }
     }
 
-    /// Shuts down, and gives what `listen_on` returned.
+    /// Shuts down, and returns the result of `listen_on`.
     pub async fn stop(self) -> Result<(), helios::Error> {
         within(self.server.stop()).await
     }
@@ -93,7 +93,7 @@ impl TestServer {
         call(self.addr, method, path, headers, body).await
     }
 
-    /// Opens a stream that must be answered 200.
+    /// Opens a stream, which must get a 200.
     pub async fn sse(&self, path: &str) -> SseClient {
         self.sse_with(Method::GET, path, &[], "").await
     }
@@ -116,7 +116,7 @@ impl TestServer {
         (response.status() == 200).then(|| SseClient::of(response))
     }
 
-    /// A socket for what no HTTP client would do.
+    /// Opens a socket, for requests that no HTTP client would send.
     pub async fn raw(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -141,7 +141,7 @@ pub async fn call(
     answered.unwrap()
 }
 
-/// The same, to a server that may not be there, or go meanwhile.
+/// Sends a request like [`call`], but the server may be down or end meanwhile.
 pub async fn try_call(
     server: SocketAddr,
     method: Method,
@@ -164,7 +164,7 @@ pub async fn try_call(
     Ok(within(sender.send_request(request)).await?)
 }
 
-/// A response, read whole.
+/// A response, read to its end.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -189,7 +189,7 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body, which must be problem JSON of the response's own status.
+    /// Returns the body, which must be problem JSON of the response's own status.
     pub fn problem(&self) -> serde_json::Value {
         assert_eq!(
             self.header("content-type"),
@@ -222,7 +222,7 @@ impl SseClient {
         }
     }
 
-    /// The next event; `None` at the end of the stream.
+    /// Returns the next event, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<DecodedEvent> {
         loop {
             if let Decoded::Event(event) = self.next_item().await? {
@@ -240,7 +240,7 @@ impl SseClient {
         }
     }
 
-    /// Reads one more chunk, without decoding what it makes.
+    /// Reads one more chunk, without decoding it.
     pub async fn read(&mut self) -> Option<()> {
         let frame = within(self.body.frame()).await?.ok()?;
         let bytes = frame.into_data().unwrap();
@@ -249,7 +249,7 @@ impl SseClient {
         Some(())
     }
 
-    /// Reads to the end of the response, and says whether it ended as its framing says that it does.
+    /// Reads to the end of the response. Returns an error if it did not end as its framing requires.
     pub async fn finish(&mut self) -> Result<(), hyper::Error> {
         while let Some(frame) = within(self.body.frame()).await {
             let bytes = frame?.into_data().unwrap();
@@ -258,7 +258,7 @@ impl SseClient {
         Ok(())
     }
 
-    /// The names of the events up to the end of the stream.
+    /// Returns the names of the events up to the end of the stream.
     pub async fn names(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Some(event) = self.next().await {
@@ -272,15 +272,15 @@ impl SseClient {
     }
 }
 
-/// Everything that the server sends until it closes the connection.
+/// Returns everything that the server sends until it closes the connection.
 pub async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset after the answer is an end too.
+    // A reset after the response is an end too.
     let _ = within(stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Fails the test instead of hanging.
+/// Waits for a future, but fails the test after a deadline instead of hanging.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future)
         .await

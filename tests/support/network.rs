@@ -6,7 +6,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Passes on what arrives at `port`. Aborted, it is cut: in the middle of everything.
+/// Forwards the connections that arrive at `port`. Aborting it cuts all of them, wherever they are.
 pub async fn network(port: TcpListener, server: SocketAddr) {
     let mut wires = JoinSet::new();
     while let Ok((mut client, _)) = port.accept().await {

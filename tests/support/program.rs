@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::within;
 
-/// Starts a program of Helios on this port, and gives the address that it prints. It ends when the child is dropped.
+/// Starts a program of Helios on this port, and returns the address that it prints. It ends when the child is dropped.
 pub async fn listening(mut program: Command, port: u16) -> (Child, SocketAddr) {
     let mut child = program
         .env_remove("HELIOS_HOST")

@@ -1,4 +1,4 @@
-//! An older revision's programs for `cargo xtask bench --against REVISION`, from a checkout of their own.
+//! Builds an older revision's programs for `cargo xtask bench --against REVISION`, in a checkout of their own.
 
 use std::fs;
 use std::io;
@@ -7,19 +7,19 @@ use std::process::Command;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// One checkout for whatever revision: only what differs from the last one is built again.
+/// One checkout for all revisions, so that only the differences from the last one are built again.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/against");
 
 const OPTION: &str = "--against";
 
-/// What was built of a revision.
+/// The programs of a revision.
 pub(crate) struct Programs {
     /// The short name of its commit.
     pub(crate) revision: String,
     pub(crate) folder: PathBuf,
 }
 
-/// The revision that is asked for, if one is, and all other arguments.
+/// Returns the requested revision, if there is one, and all other arguments.
 pub(crate) fn asked(mut args: Vec<String>) -> (Option<String>, Vec<String>) {
     let Some(place) = args.iter().position(|arg| arg == OPTION) else {
         return (None, args);
@@ -34,7 +34,7 @@ pub(crate) fn asked(mut args: Vec<String>) -> (Option<String>, Vec<String>) {
     (Some(revision), args)
 }
 
-/// Checks the revision out, and builds the programs that are measured; cargo's own words go to the terminal.
+/// Checks the revision out, and builds the programs to measure. Output of cargo goes to the terminal.
 pub(crate) fn build(revision: &str) -> Result<Programs, String> {
     let commit = format!("{revision}^{{commit}}");
     let commit = git(
@@ -45,7 +45,7 @@ pub(crate) fn build(revision: &str) -> Result<Programs, String> {
     check_out(&commit)?;
     let target = Path::new(CHECKOUT).join("target");
     let folder = target.join("release");
-    // A program that this revision does not have must not be another's.
+    // If this revision lacks a program, the file of another revision must not remain.
     forget(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut cargo = crate::cargo(&crate::BENCH_ALONE[0]);
     cargo.arg("--target-dir").arg(target).current_dir(CHECKOUT);
@@ -59,7 +59,7 @@ pub(crate) fn build(revision: &str) -> Result<Programs, String> {
 }
 
 fn check_out(commit: &str) -> Result<String, String> {
-    // One that was deleted with the whole `target` is still known.
+    // git still knows a worktree that was deleted together with `target`.
     git(ROOT, &["worktree", "prune"])?;
     match Path::new(CHECKOUT).join(".git").exists() {
         true => git(
@@ -73,7 +73,7 @@ fn check_out(commit: &str) -> Result<String, String> {
     }
 }
 
-/// Removes the programs of a folder; cargo puts those that it does not build again back.
+/// Removes the programs of a folder. If cargo has them up to date, it restores them.
 fn forget(folder: &Path) -> io::Result<()> {
     let files = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -88,7 +88,7 @@ fn forget(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What git says, in one line.
+/// Runs git and returns its output, which is one line.
 fn git(folder: &str, args: &[&str]) -> Result<String, String> {
     let said = Command::new("git").args(["-C", folder]).args(args).output();
     let said = said.map_err(|error| format!("git: {error}"))?;

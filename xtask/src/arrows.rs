@@ -1,7 +1,8 @@
-//! Imports run downward: `cargo xtask arrows` reads which file of a crate names which other, and knows what is allowed.
+//! Imports run downward. `cargo xtask arrows` finds which file of a crate names which other, and checks that against
+//! the rules.
 //!
-//! An arrow leads from the file that names an item to the file that defines it, wherever it is re-exported. Tests do not
-//! count, and neither does a re-export itself. A name inside of a macro's call is not seen.
+//! An arrow leads from the file that names an item to the file that defines it, even through re-exports. Tests do not
+//! count, and neither does a re-export itself. Names inside a macro call are not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +11,12 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 use syn::{Attribute, File, Item, ItemUse, UseTree, VisRestricted, Visibility};
 
-/// What a crate's arrows must be like.
+/// The rules for a crate's arrows.
 struct Rule {
     krate: &'static str,
-    /// Folders from the top: a file may name those of its own floor and of lower ones. All other files are below them.
+    /// Folders from the top. A file may name files of its own floor and of lower ones. All other files are below them.
     floors: &'static [&'static str],
-    /// What stands above all floors.
+    /// Files above all floors.
     roof: &'static [&'static str],
     /// The most files in one circle.
     circle: usize,
@@ -54,15 +55,15 @@ const RULES: [Rule; 5] = [
     },
 ];
 
-/// A module's path in its crate: `["sse", "hub"]`. The crate's root is empty.
+/// A module's path in its crate, such as `["sse", "hub"]`. The crate's root is empty.
 type Module = Vec<String>;
 
-/// What one file says.
+/// The names in one file.
 #[derive(Default)]
 struct Names {
     /// Paths that it names, from the root of the crate.
     paths: BTreeSet<Vec<String>>,
-    /// What it re-exports: a name, and the path of the item.
+    /// Its re-exports: a name, and the path of the item.
     exports: BTreeMap<String, Vec<String>>,
     /// Its modules that are only compiled for tests.
     tests: Vec<Module>,
@@ -70,7 +71,7 @@ struct Names {
 
 type Arrows = BTreeMap<Module, BTreeSet<Module>>;
 
-/// Everything that is wrong with the arrows of the workspace.
+/// Returns an error with all forbidden arrows of the workspace.
 pub(crate) fn check() -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut faults = Vec::new();
@@ -112,7 +113,7 @@ fn upward(rule: &Rule, arrows: &Arrows) -> Vec<String> {
     up.map(fault).collect()
 }
 
-/// The circles that are too large. Two files are in one circle if each leads to the other.
+/// Returns the circles that are too large. Two files are in one circle if each leads to the other.
 fn circles(rule: &Rule, arrows: &Arrows) -> Vec<String> {
     let reach: BTreeMap<&Module, BTreeSet<&Module>> = arrows
         .keys()
@@ -130,7 +131,7 @@ fn circles(rule: &Rule, arrows: &Arrows) -> Vec<String> {
         let files: Vec<_> = circle.iter().map(|module| name(module)).collect();
         let (size, most) = (files.len(), rule.circle);
         format!(
-            "{}: {size} files form a circle, at most {most} may: {}",
+            "{}: {size} files form a circle, at most {most} are allowed: {}",
             rule.krate,
             files.join(", ")
         )
@@ -156,14 +157,14 @@ fn name(module: &Module) -> String {
     }
 }
 
-/// The arrows between the files of this folder.
+/// Returns the arrows between the files of this folder.
 fn arrows(src: &Path) -> Result<Arrows, String> {
     let mut names = BTreeMap::new();
     read(src, &mut Vec::new(), &mut names)?;
     Ok(between(names))
 }
 
-/// The arrows between the files that say this.
+/// Returns the arrows between files with these names.
 fn between(mut names: BTreeMap<Module, Names>) -> Arrows {
     without_tests(&mut names);
     let mut arrows = Arrows::new();
@@ -179,7 +180,7 @@ fn without_tests(names: &mut BTreeMap<Module, Names>) {
     names.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
 }
 
-/// The module in which an item is defined, by way of re-exports.
+/// Returns the module that defines an item, through re-exports.
 fn home(path: &[String], names: &BTreeMap<Module, Names>) -> Option<Module> {
     let depth = (0..=path.len())
         .rev()
@@ -237,7 +238,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The path from the crate's root; `None` for what is of another crate, or says nothing of where it is.
+    /// Returns the path from the crate's root, or `None` if it belongs to another crate or does not tell its place.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let up = path.iter().take_while(|part| *part == "super").count();
         let (base, rest) = match path.first()?.as_str() {
@@ -265,7 +266,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is_test)
 }
 
-/// All paths of a `use`.
+/// Visits all paths of a `use`.
 fn leaves(tree: &UseTree, path: &mut Vec<String>, each: &mut impl FnMut(&[String], String)) {
     match tree {
         UseTree::Path(inner) => {
@@ -308,7 +309,7 @@ impl<'ast> Visit<'ast> for Reader {
             return;
         }
         match item {
-            // Its items are this file's, one level further down.
+            // Its items belong to this file, one level further down.
             Item::Mod(inner) if inner.content.is_some() => {
                 self.module.push(inner.ident.to_string());
                 visit::visit_item(self, item);
@@ -374,7 +375,7 @@ mod tests {
     };
 
     #[test]
-    fn an_arrow_that_leads_up_is_found_and_one_that_leads_down_is_not() {
+    fn only_an_arrow_that_leads_up_is_found() {
         let down = arrows_of(&[("app", "use crate::sse::hub::Hub;"), ("sse::hub", "")]);
         assert!(upward(&RULE, &down).is_empty());
         let up = arrows_of(&[("app", ""), ("sse::hub", "fn f() { crate::app::g(); }")]);
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_to_where_it_is_defined_and_a_re_export_is_no_arrow() {
+    fn a_name_leads_to_its_definition_through_re_exports() {
         let files = [
             ("sse", "pub use hub::Hub; mod hub;"),
             ("sse::hub", "pub struct Hub;"),
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn two_files_that_name_each_other_are_a_circle_and_tests_do_not_count() {
+    fn two_files_that_name_each_other_are_a_circle() {
         let circle = arrows_of(&[("a", "use crate::b::B;"), ("b", "use super::a::A;")]);
         assert_eq!(circles(&RULE, &circle).len(), 1);
         let test = "#[cfg(test)] mod tests { use crate::a::A; }";

@@ -1,9 +1,9 @@
-//! Whether every public item of the facade has an example that is compiled: read from the pages of `cargo doc`.
+//! Checks that every public item of the facade has a compiled example, by reading the pages of `cargo doc`.
 
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-/// Names the items without an example.
+/// Returns an error that names the items without an example.
 pub(crate) fn check() -> Result<(), String> {
     let bare = bare_items().map_err(|error| format!("{error}: run `cargo doc` first"))?;
     if bare.is_empty() {
@@ -25,14 +25,14 @@ fn bare_items() -> io::Result<Vec<String>> {
     Ok(bare)
 }
 
-/// Beside the directory of this program: `target/doc` for `target/debug/xtask`.
+/// Returns the folder of pages, `target/doc` if this program is `target/debug/xtask`.
 fn pages() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
     let target = program.ancestors().nth(2).map(PathBuf::from);
     Ok(target.unwrap_or_default().join("doc/helios"))
 }
 
-/// The page of an entry in the index; headings within the index have none.
+/// Returns the page of an entry in the index. Headings within the index have none.
 fn page(entry: &str) -> Option<&str> {
     entry
         .split('"')
@@ -40,7 +40,7 @@ fn page(entry: &str) -> Option<&str> {
         .filter(|page| page.ends_with(".html"))
 }
 
-/// The prelude repeats the items of the root, and names some of other crates.
+/// Exempts the prelude, which repeats the items of the root and of other crates.
 fn is_exempt(page: &str) -> bool {
     page.starts_with("prelude/")
 }

@@ -1,5 +1,5 @@
-//! Development tasks: `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures,
-//! `cargo xtask soak` wears out.
+//! Development tasks. `cargo xtask test` runs every check that a change must pass, `cargo xtask bench` measures
+//! performance, and `cargo xtask soak` runs a long stress test.
 
 mod against;
 mod arrows;
@@ -27,7 +27,7 @@ const fn step(name: &'static str, args: &'static [&'static str]) -> Step {
     }
 }
 
-/// All but one with the same features, so that nothing is built twice.
+/// All steps but one use the same features, so that nothing is built twice.
 const TEST: &[Step] = &[
     step("format", &["fmt", "--all", "--check"]),
     step(
@@ -87,16 +87,16 @@ const TEST: &[Step] = &[
             "--tests",
             "--",
             "--include-ignored",
-            // Each has servers of its own, and some measure their patience.
+            // Each test has servers of its own, and some measure time.
             "--test-threads=2",
         ],
     ),
 ];
 
-/// Other frameworks, beside which Helios is tested.
+/// Other frameworks, with which Helios is compared.
 const PEERS: &str = "--features=helios-benches/peers";
 
-/// What `cargo test` runs of this test binary only when it is asked to.
+/// Returns the arguments that run the ignored tests of a test binary.
 const fn ignored(test: &'static str) -> [&'static str; 7] {
     [
         "test",
@@ -109,7 +109,7 @@ const fn ignored(test: &'static str) -> [&'static str; 7] {
     ]
 }
 
-/// Advisories are not among them: they need a database from the network, and change under an unchanged commit.
+/// Advisories are left out. They need a database from the network, and they change while a commit does not.
 const DENY: Step = step(
     "dependencies",
     &["deny", "check", "licenses", "bans", "sources"],
@@ -133,7 +133,7 @@ usage: cargo xtask test                              run every check, as CI does
        cargo xtask examples                          after `cargo doc`: has every public item an example?
        cargo xtask prose                             is the English plain?";
 
-/// All programs of the package first: the one that measures calls the other.
+/// Builds all programs of the package first, because one of them calls the others.
 const BENCH: [Step; 2] = [
     step(
         "build",
@@ -162,8 +162,8 @@ const BENCH: [Step; 2] = [
     ),
 ];
 
-/// Without the peers: they take long to build, and their features would change what Helios itself is built with. The first builds an
-/// older revision, too.
+/// Leaves out the peers. They take long to build, and their features would change how Helios itself is built. The first
+/// step also builds an older revision.
 const BENCH_ALONE: [Step; 2] = [
     step(
         "build",
@@ -226,7 +226,7 @@ fn test() -> ExitCode {
     }
     let deny = tools::is_installed("cargo-deny").then_some(&DENY);
     if deny.is_none() {
-        println!("dependencies are not checked: `cargo install cargo-deny` would have them");
+        println!("dependencies are not checked; run `cargo install cargo-deny` to check them");
     }
     for step in TEST.iter().chain(deny) {
         println!("\n== {} ==", step.name);
@@ -243,7 +243,7 @@ fn test() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A peer that is missing is left out.
+/// Leaves out peers that are missing.
 fn bench() -> ExitCode {
     let (revision, args) = against::asked(env::args().skip(2).collect());
     if let Some(revision) = revision {
@@ -275,7 +275,7 @@ fn bench_against(revision: &str, args: &[String]) -> ExitCode {
     program(&BENCH_ALONE, against.into_iter().chain(args))
 }
 
-/// Runs a program of this workspace, with these arguments.
+/// Runs a program of this workspace with these arguments.
 fn program<A: AsRef<OsStr>>(steps: &[Step], args: impl IntoIterator<Item = A>) -> ExitCode {
     let Some((program, before)) = steps.split_last() else {
         return ExitCode::SUCCESS;

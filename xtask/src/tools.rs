@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-/// A program, or a file by its whole path, and the Debian package that has it, or comes with it.
+/// A program, or the full path of a file, and the Debian package that contains or depends on it.
 type Tool = (&'static str, &'static str);
 
-/// What the tests need.
+/// The programs that the tests need.
 pub(crate) const TESTS: &[Tool] = &[
     ("curl", "curl"),
     ("chromium", "chromium"),
@@ -19,17 +19,17 @@ pub(crate) const TESTS: &[Tool] = &[
     ("caddy", "caddy"),
     ("openssl", "openssl"),
     ("redis-server", "redis-server"),
-    // `redis-server` is a Sentinel or a node of a cluster, too: the tests start their own.
+    // `redis-server` can also be a Sentinel or a node of a cluster. The tests start their own.
     ("redis-cli", "redis-tools"),
 ];
 
-/// What the benchmarks can do without.
+/// Programs that the benchmarks use if they are installed.
 pub(crate) const PEERS: &[Tool] = &[(
     "/usr/lib/nginx/modules/ngx_nchan_module.so",
     "libnginx-mod-nchan",
 )];
 
-/// Installs what is missing on Debian when root, or says what is.
+/// Installs missing packages on Debian if it runs as root. Otherwise returns an error that names them.
 pub(crate) fn ensure(tools: &[Tool]) -> Result<(), String> {
     let packages = missing(tools);
     if packages.is_empty() {
@@ -61,10 +61,10 @@ fn missing(tools: &[Tool]) -> Vec<&'static str> {
     absent.map(|(_, package)| *package).collect()
 }
 
-/// Whether the program is on the path, or the file is there.
+/// Returns whether the program is on the path, or the file exists.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Where daemons are, though not in everybody's path.
+    // Daemons are in this folder, which is not in every user's path.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
     folders
         .map(|folder| folder.join(program))
@@ -76,7 +76,7 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
-/// A failure shows in what is still missing afterwards.
+/// Ignores failures, which show in what is still missing afterwards.
 fn apt(args: &[&str]) {
     let mut command = Command::new("apt-get");
     command.args(args).env("DEBIAN_FRONTEND", "noninteractive");

@@ -1,5 +1,5 @@
-//! Allocations of a server for each event that a subscriber gets: it counts them all, which slows it down, and so it is a
-//! program of its own. `allocations (helios|axum)` prints the figure.
+//! Counts the allocations of a server for each event that a subscriber gets. Counting slows the server down, so this is
+//! a program of its own. `allocations (helios|axum)` prints the figure.
 
 use std::alloc::System;
 use std::env;
@@ -30,7 +30,7 @@ fn main() -> Result<(), Error> {
         other => return Err(format!("there is no server `{other}`").into()),
     }
     readers.open("/events/t0", READERS)?;
-    // What grows on demand has grown.
+    // Everything that grows on demand has grown after this.
     publish(&mut ours, &mut readers)?;
     let region = Region::new(COUNTED);
     publish(&mut ours, &mut readers)?;

@@ -1,6 +1,6 @@
-//! A server of events that counts the bytes which it has allocated and not freed yet, as programs ask for them: without
-//! what the allocator rounds up and keeps, two revisions differ only by what they do. Counting slows it down, and so it is
-//! a program of its own. `live run helios-sse` prints where it listens, then the bytes on each SIGUSR1.
+//! A server of events that counts the bytes it has allocated and not freed. Requested sizes leave out what the
+//! allocator rounds up and keeps, so two revisions differ only by what they do. Counting slows the server down, so this
+//! is a program of its own. `live run helios-sse` prints its address, then the bytes on each SIGUSR1.
 
 use std::alloc::System;
 use std::env;
@@ -21,12 +21,12 @@ fn main() -> Result<(), Error> {
     let args: Vec<_> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", "helios-sse"] => Runtime::new()?.block_on(serve()),
-        _ => Err("`live run helios-sse` is all that there is".into()),
+        _ => Err("usage: live run helios-sse".into()),
     }
 }
 
 async fn serve() -> Result<(), Error> {
-    // Before it is ready, or the first signal would end it.
+    // Before the server is ready. Otherwise the first signal would end the process.
     tokio::spawn(tell(signal(SignalKind::user_defined1())?));
     let commands = io::stdin().as_fd().try_clone_to_owned()?;
     sse::helios::serve(Announced::bind().await?, commands, 0).await

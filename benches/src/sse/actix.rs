@@ -1,4 +1,4 @@
-//! With actix-web, which has no type for events: a streamed body.
+//! The server with actix-web. It has no type for events, so this streams a body.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,11 +13,11 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves with one worker, and publishes what `commands` ask for; the process ends when nobody asks.
+/// Serves with one worker, and publishes each of the `commands`. The process ends when their pipe closes.
 ///
 /// # Errors
 ///
-/// If the worker cannot be started.
+/// Returns an error if the worker cannot be started.
 pub async fn serve(listener: std::net::TcpListener, commands: OwnedFd) -> io::Result<()> {
     let channels = Channels::default();
     let commands = Arc::new(Mutex::new(Some(commands)));

@@ -1,4 +1,4 @@
-//! With axum's `Sse` and `KeepAlive`.
+//! The server with axum's `Sse` and `KeepAlive`.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,11 +15,11 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves, and publishes what `commands` ask for, until nobody asks.
+/// Serves, and publishes each of the `commands` until their pipe closes.
 ///
 /// # Errors
 ///
-/// None, once it serves.
+/// Returns no errors once it serves.
 pub async fn serve(listener: TcpListener, commands: OwnedFd) -> io::Result<()> {
     let channels = Channels::default();
     let app = axum::Router::new()

@@ -1,4 +1,4 @@
-//! The limit: one thread, one epoll, and a `send` of the same bytes to each socket.
+//! The upper limit: one thread, one epoll, and a `send` of the same bytes to each socket.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
 
 struct Connection {
     stream: TcpStream,
-    /// What did not fit into the socket, and how much of it is written.
+    /// Bytes that did not fit into the socket, and how many of them are written.
     rest: Vec<(Rc<[u8]>, usize)>,
 }
 
@@ -31,7 +31,7 @@ struct Connection {
 struct Topic {
     members: Vec<usize>,
     published: usize,
-    /// All that was published, for those who come with a `Last-Event-ID`.
+    /// Everything that was published, for clients that send a `Last-Event-ID`.
     history: Vec<u8>,
 }
 
@@ -42,11 +42,11 @@ struct Server {
     topics: HashMap<String, Topic>,
 }
 
-/// Serves, and publishes what `commands` ask for, until nobody asks.
+/// Serves, and publishes each of the `commands` until their pipe closes.
 ///
 /// # Errors
 ///
-/// Of the sockets; also outside of a tokio runtime.
+/// Returns the errors of the sockets. Works outside of a tokio runtime too.
 pub fn serve(listener: std::net::TcpListener, commands: OwnedFd) -> io::Result<()> {
     let mut listener = TcpListener::from_std(listener);
     let mut commands = File::from(pipe::Receiver::from_owned_fd(commands)?.into_nonblocking_fd()?);
@@ -89,7 +89,7 @@ impl Server {
         Ok(())
     }
 
-    /// A request, which comes in one piece, or the end.
+    /// Reads a request, which arrives in one piece, or the end.
     fn read(&mut self, place: usize) -> io::Result<()> {
         let Some(connection) = &mut self.connections[place] else {
             return Ok(());
@@ -113,10 +113,10 @@ impl Server {
         connection.send(&answer.into(), self.poll.registry(), place)
     }
 
-    /// False when nobody is there any more.
+    /// Publishes each command. Returns false when the pipe is closed.
     fn obey(&mut self, commands: &mut File) -> io::Result<bool> {
         let mut bytes = [0; Command::BYTES];
-        // A command is written in one piece, and so it is read.
+        // A command is written in one piece, and therefore read in one.
         while let Some(read) = unless_blocked(commands.read(&mut bytes))? {
             if read == 0 {
                 return Ok(false);
@@ -159,7 +159,7 @@ impl Topic {
             let _ = write!(events, "id: abcdefabcdef-{id}\ndata: {data}\n\n");
         }
         let chunk = format!("{:x}\r\n{events}\r\n", events.len()).into_bytes();
-        // A history is asked for in one scenario only, which publishes once.
+        // Only one scenario requests history, and it publishes once.
         if self.history.is_empty() {
             self.history.clone_from(&chunk);
         }

@@ -1,4 +1,4 @@
-//! A `tokio::sync::broadcast` channel for each topic: what most write.
+//! A `tokio::sync::broadcast` channel for each topic, as most apps have it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::command::Publisher;
 
-/// Events that a receiver may be behind.
+/// How many events a receiver may be behind.
 const CAPACITY: usize = 256;
 
 #[derive(Clone, Default)]
@@ -27,7 +27,7 @@ impl Channels {
         sender
     }
 
-    /// The data of each event that is published from now on.
+    /// Returns the data of each event that is published from now on.
     pub(super) fn subscribe(&self, topic: &str) -> impl Stream<Item = String> + Send + use<> {
         BroadcastStream::new(self.channel(topic).subscribe()).filter_map(Result::ok)
     }
@@ -35,7 +35,7 @@ impl Channels {
 
 impl Publisher for Channels {
     async fn publish(&self, topic: &str, data: String) {
-        // Nobody may be there to receive it.
+        // This fails if there is no receiver.
         let _ = self.channel(topic).send(data);
         tokio::task::consume_budget().await;
     }

@@ -1,4 +1,4 @@
-//! What a server is told to publish.
+//! The commands that make a server publish.
 
 use std::fmt::Write;
 use std::io;
@@ -8,13 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// Begins the data of each event, and is nowhere else in what a server sends.
+/// Begins the data of each event, and occurs nowhere else in what a server sends.
 pub const MARK: u8 = b'~';
 
-/// "Publish so many events of this size to each of so many topics."
+/// A command to publish a number of events of one size to each of a number of topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// How many to each topic.
+    /// How many events for each topic.
     pub events: u32,
     /// How many topics, from `t0` on.
     pub topics: u32,
@@ -25,7 +25,7 @@ pub struct Command {
 impl Command {
     pub(super) const BYTES: usize = 12;
 
-    /// As it is sent.
+    /// Encodes the command.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
@@ -47,16 +47,16 @@ impl Command {
         }
     }
 
-    /// The names of its topics.
+    /// Returns the names of its topics.
     pub fn topics(self) -> impl Iterator<Item = String> {
         (0..self.topics).map(topic)
     }
 
-    /// The data of an event that is published now: the mark, the time, and what fills it up to its size.
+    /// Returns the data of an event that is published now: the mark, the time, and padding up to its size.
     #[must_use]
     pub fn data(self) -> String {
         let size = self.size as usize;
-        // Allocated once: what a server allocates is counted.
+        // Allocated once, because the allocations of a server are counted.
         let mut data = String::with_capacity(size.max(20));
         let _ = write!(data, "~{:019}", now());
         data.extend(std::iter::repeat_n('x', size.saturating_sub(20)));
@@ -64,13 +64,13 @@ impl Command {
     }
 }
 
-/// The name of a topic.
+/// Returns the name of a topic.
 #[must_use]
 pub fn topic(number: u32) -> String {
     format!("t{number}")
 }
 
-/// Nanoseconds since 1970, which two processes of one machine agree about.
+/// Returns the nanoseconds since 1970, which are the same in all processes of a machine.
 #[must_use]
 pub fn now() -> u64 {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -79,12 +79,12 @@ pub fn now() -> u64 {
     })
 }
 
-/// Publishes in the way of one server.
+/// Publishes with one of the servers.
 pub(super) trait Publisher: Send + Sync + 'static {
     fn publish(&self, topic: &str, data: String) -> impl Future<Output = ()> + Send;
 }
 
-/// Publishes what is asked for, until nobody is there to ask.
+/// Publishes each of the commands until their pipe closes.
 pub(super) async fn publish(commands: OwnedFd, publisher: impl Publisher) -> io::Result<()> {
     let mut commands = pipe::Receiver::from_owned_fd(commands)?;
     let mut bytes = [0; Command::BYTES];
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_as_large_as_asked_for_and_begins_with_the_mark() {
+    fn data_has_the_requested_size_and_begins_with_the_mark() {
         let command = Command {
             events: 1,
             topics: 1,

@@ -1,4 +1,4 @@
-//! With a controller, as the guide writes it, and nothing set.
+//! The server with a controller, as in the guide, and with default settings.
 
 use std::os::fd::OwnedFd;
 
@@ -34,16 +34,17 @@ impl Events {
 #[server(controllers = [Events], sse(enabled = true))]
 struct App;
 
-/// The app, with nothing set.
+/// Returns the app, with default settings.
 pub fn app() -> Helios {
     Helios::new(App).banner(false)
 }
 
-/// Serves, and publishes what `commands` ask for, until nobody asks. So many topics beside `t0` exist from the start.
+/// Serves, and publishes each of the `commands` until their pipe closes. Beside `t0`, `other_topics` topics exist from
+/// the start.
 ///
 /// # Errors
 ///
-/// As of `listen_on`, and of a publish to the other topics.
+/// Returns the errors of `listen_on`, and of publishing to the other topics.
 pub async fn serve(
     listener: impl Listener,
     commands: OwnedFd,
@@ -52,11 +53,11 @@ pub async fn serve(
     serve_app(app(), listener, commands, other_topics).await
 }
 
-/// The same, with something set.
+/// Serves an app with other settings.
 ///
 /// # Errors
 ///
-/// As of [`serve`].
+/// See [`serve`].
 pub async fn serve_app(
     app: Helios,
     listener: impl Listener,

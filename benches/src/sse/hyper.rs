@@ -1,4 +1,4 @@
-//! With nothing but hyper: a body that reads a list of encoded events, and is woken when it grows.
+//! The server with nothing but hyper. A body reads a list of encoded events, and is woken when the list grows.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -20,14 +20,14 @@ use tokio::net::TcpListener;
 
 use super::command::{Publisher, publish};
 
-/// Events that are kept.
+/// The number of events in the history.
 const HISTORY: usize = 1024;
 
 type Topics = Mutex<HashMap<String, Arc<Mutex<Topic>>>>;
 
 #[derive(Default)]
 struct Topic {
-    /// The newest, of all that there were.
+    /// The newest of all events so far.
     events: VecDeque<Bytes>,
     published: usize,
     waiting: Vec<Waker>,
@@ -64,7 +64,7 @@ impl Publisher for Server {
 
 struct Reader {
     topic: Arc<Mutex<Topic>>,
-    /// Events read.
+    /// Events read so far.
     read: usize,
 }
 
@@ -104,11 +104,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves, and publishes what `commands` ask for, until nobody asks.
+/// Serves, and publishes each of the `commands` until their pipe closes.
 ///
 /// # Errors
 ///
-/// When no connection can be accepted.
+/// Returns an error if no connection can be accepted.
 pub async fn serve(listener: TcpListener, commands: OwnedFd) -> io::Result<()> {
     let server = Server::default();
     let published = tokio::spawn(publish(commands, server.clone()));

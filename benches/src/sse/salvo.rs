@@ -1,4 +1,4 @@
-//! With salvo's `SseKeepAlive`.
+//! The server with salvo's `SseKeepAlive`.
 
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
@@ -12,11 +12,12 @@ use tokio_stream::StreamExt;
 use super::channels::Channels;
 use super::command::publish;
 
-/// Serves, and publishes what `commands` ask for, until nobody asks. salvo leaves `TCP_NODELAY` to the listener, whose sockets inherit it.
+/// Serves, and publishes each of the `commands` until their pipe closes. salvo leaves `TCP_NODELAY` to the listener,
+/// whose sockets inherit it.
 ///
 /// # Errors
 ///
-/// Of the listener.
+/// Returns the errors of the listener.
 pub async fn serve(listener: TcpListener, commands: OwnedFd) -> Result<(), crate::Error> {
     let channels = Channels::default();
     let router = Router::with_path("events/{topic}").get(channels.clone());

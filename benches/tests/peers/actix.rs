@@ -1,4 +1,4 @@
-//! actix-web, which has no type for events: a streamed body.
+//! actix-web. It has no type for events, so this streams a body.
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -57,7 +57,7 @@ async fn publish(site: Data<Site>, Query(wanted): Query<Wanted>) -> HttpResponse
     HttpResponse::Ok().finish()
 }
 
-/// Nobody asks it for a name.
+/// Writes an event by hand. No behaviour tests its names.
 fn event(wanted: Wanted) -> Sent {
     let id = wanted.id.unwrap_or_default();
     Ok(format!("id: {id}\ndata: {}\n\n", wanted.data).into())

@@ -1,4 +1,4 @@
-//! How each behaviour is seen from outside. What is expected only says how long to wait for it.
+//! How each behaviour shows from outside. The expected outcome only decides how long to wait for it.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::client::{Answer, PATIENCE, ask, get, within};
 use super::server::Server;
 use super::table::Outcome;
 
-/// How long it is watched that something does not happen.
+/// How long to watch that something does not happen.
 const WATCHED: Duration = Duration::from_secs(1);
 
 /// By then, the keep-alives of all of them have come.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Whether it happens.
+/// Returns whether something happens.
 async fn happens(what: impl Future<Output = ()>, is_expected: bool) -> bool {
     let time = if is_expected { PATIENCE } else { WATCHED };
     timeout(time, what).await.is_ok()
 }
 
-/// The whole answer, if there was one.
+/// Returns the whole response, if there was one.
 async fn whole(server: &Server, path: &str) -> Option<Answer> {
     let mut answer = ask(server.addr, Method::GET, path, None).await?;
     answer.read_all().await;
@@ -101,7 +101,7 @@ pub(crate) async fn silence(server: Server, _: Outcome) -> Outcome {
     }
 }
 
-/// Lets time go by for a server that is not here, whose clock stands still from then on.
+/// Moves the clock of a server in another process, which stands still from then on.
 async fn pass(server: &Server, time: Duration) {
     let path = format!("/clock?millis={}", time.as_millis());
     let answer = ask(server.addr, Method::POST, &path, None).await.unwrap();
@@ -152,7 +152,7 @@ pub(crate) async fn finished(server: Server, _: Outcome) -> Outcome {
     let status = again.status;
     drop(again);
     drop(answer);
-    // Without an open stream, each of them shuts down.
+    // Without an open stream, every server shuts down.
     within(server.stop()).await.unwrap();
     match status {
         StatusCode::NO_CONTENT => Outcome::StaysOver,

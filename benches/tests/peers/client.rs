@@ -1,4 +1,4 @@
-//! A client that keeps all it reads, and understands it as an `EventSource` does.
+//! A client that keeps all it reads, and interprets it as an `EventSource` does.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long anything may take that is bound to happen.
+/// The time limit for things that are sure to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Something that is bound to happen.
+/// Waits for something that is sure to happen.
 pub(crate) async fn within<T>(happens: impl Future<Output = T>) -> T {
     timeout(PATIENCE, happens).await.expect("in time")
 }
 
-/// An answer whose body is still to be read. The client leaves when it is dropped.
+/// A response whose body is still to be read. Dropping it closes the connection.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// What has been read of the body.
+    /// The part of the body that has been read.
     pub(crate) text: String,
     body: Incoming,
     _connection: JoinSet<()>,
@@ -36,7 +36,7 @@ pub(crate) struct Event {
     pub(crate) data: String,
 }
 
-/// Nothing, if the connection is closed without an answer.
+/// Sends a request. Returns `None` if the connection is closed without a response.
 pub(crate) async fn ask(
     server: SocketAddr,
     method: Method,
@@ -68,7 +68,7 @@ pub(crate) async fn get(server: SocketAddr, path: &str) -> Answer {
 }
 
 impl Answer {
-    /// Reads on. Whether there was something.
+    /// Reads on. Returns whether there was something.
     pub(crate) async fn read(&mut self) -> bool {
         let Some(Ok(frame)) = self.body.frame().await else {
             return false;
@@ -83,7 +83,7 @@ impl Answer {
         within(async { while self.read().await {} }).await;
     }
 
-    /// Reads whatever comes within this time. Whether there was something.
+    /// Reads everything that comes within this time. Returns whether there was something.
     pub(crate) async fn read_for(&mut self, time: Duration) -> bool {
         let known = self.text.len();
         let _ = timeout(time, async { while self.read().await {} }).await;
@@ -104,12 +104,12 @@ impl Answer {
         within(read).await
     }
 
-    /// The events that have been read, as an `EventSource` dispatches them.
+    /// Returns the events that have been read, as an `EventSource` dispatches them.
     pub(crate) fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         let mut next = Event::default();
         let text = self.text.replace("\r\n", "\n").replace('\r', "\n");
-        // What is behind the last line end is no line yet.
+        // Bytes after the last line end are not a line yet.
         for line in text
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))

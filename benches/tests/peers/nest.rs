@@ -1,4 +1,4 @@
-//! NestJS, in a process of its own: `benches/nest`, whose packages are installed once, into the target directory.
+//! NestJS, in a process of its own. The packages of `benches/nest` are installed once, into the target directory.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -23,10 +23,10 @@ const FILES: [(&str, &str); 4] = [
     ("peers.js", include_str!("../../nest/peers.js")),
 ];
 
-/// Nothing, if Node.js is missing.
+/// `None` if Node.js is missing.
 static INSTALLED: OnceCell<Option<PathBuf>> = OnceCell::const_new();
 
-/// Serves with this adapter, where Node.js is installed.
+/// Serves with this adapter, if Node.js is installed.
 pub(super) async fn start(adapter: &str) -> Option<Server> {
     let folder = INSTALLED.get_or_init(install).await.as_ref()?;
     let mut command = Command::new("node");
@@ -83,7 +83,7 @@ async fn install() -> Option<PathBuf> {
     ]);
     let status = match npm.current_dir(&folder).status().await {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // A print would show only if the test failed.
+            // `println` would show this only if the test failed.
             let _ = writeln!(std::io::stderr(), "NestJS is left out: there is no npm");
             return None;
         }

@@ -39,7 +39,7 @@ pub(super) fn serve(listener: TcpListener, site: Site, stop: Stop) -> Serve {
     })
 }
 
-/// A handler that has the site.
+/// A handler with access to the site.
 struct Shown(Site, fn(&Site, &mut Request, &mut Response));
 
 #[salvo::async_trait]

@@ -8,23 +8,23 @@ use tokio::task::JoinHandle;
 
 use super::site::Site;
 
-/// Ready when the server is to shut down.
+/// Ready when the server has to shut down.
 pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Serves until it has shut down.
+/// Serves until the server has shut down.
 pub(crate) type Serve = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) site: Site,
-    /// Whether tokio's clock is the server's.
+    /// Whether the server runs in this process, so that tokio's clock is its clock.
     pub(crate) is_here: bool,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
 impl Server {
-    /// In this process, on a free port.
+    /// Starts a server in this process, on a free port.
     pub(crate) fn here(serve: fn(TcpListener, Site, Stop) -> Serve) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -37,7 +37,7 @@ impl Server {
         }
     }
 
-    /// In a process of its own.
+    /// Starts a server with this address. `serve` runs it, in this process or another one.
     pub(crate) fn new(addr: SocketAddr, site: Site, serve: impl FnOnce(Stop) -> Serve) -> Self {
         let (stop, stopped) = oneshot::channel();
         let stopped = Box::pin(async { stopped.await.unwrap_or_default() });
@@ -50,7 +50,7 @@ impl Server {
         }
     }
 
-    /// Asks for a graceful shutdown, as the framework has it. Ready when it is over.
+    /// Requests a graceful shutdown, as the framework provides it. The task is ready when the shutdown is over.
     pub(crate) fn stop(self) -> JoinHandle<()> {
         let _ = self.stop.send(());
         self.served

@@ -1,9 +1,9 @@
-//! What every server shows, the same in all of them:
+//! The routes of every server:
 //!
-//! * `GET /event?name&id&data`: one event, as asked for, and the end of the stream;
-//! * `GET /silence`: a stream without events and without an end;
-//! * `GET /news`: what is published from then on;
-//! * `POST /news?data`: publishes.
+//! * `GET /event?name&id&data` sends one event, with these values, and ends the stream.
+//! * `GET /silence` opens a stream without events and without an end.
+//! * `GET /news` sends the events that are published from then on.
+//! * `POST /news?data` publishes.
 
 use futures_core::Stream;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
-/// An event as somebody outside wants it, who may want anything.
+/// An event as a client has specified it, who may specify anything.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) name: Option<String>,
@@ -19,18 +19,18 @@ pub(crate) struct Wanted {
     pub(crate) data: String,
 }
 
-/// What has become of the streams of `/event` and `/silence`.
+/// Counts of the streams of `/event` and `/silence`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Streams {
     /// Handlers that have begun.
     pub(crate) begun: usize,
-    /// Streams that are gone.
+    /// Streams that have ended.
     pub(crate) ended: usize,
-    /// Those of them that a panic has ended.
+    /// Ended streams that ended with a panic.
     pub(crate) panicked: usize,
 }
 
-/// What the handlers of one server share.
+/// State shared by the handlers of one server.
 #[derive(Clone)]
 pub(crate) struct Site {
     streams: watch::Sender<Streams>,
@@ -59,7 +59,7 @@ impl Site {
         self.streams.subscribe().wait_for(is_so).await.unwrap();
     }
 
-    /// One event, which the framework makes when its turn comes.
+    /// Returns a stream of one event, which the framework creates in its turn.
     pub(crate) fn one<T: Send + 'static>(
         &self,
         wanted: Wanted,
@@ -82,13 +82,13 @@ impl Site {
         }
     }
 
-    /// What most write: a channel.
+    /// Returns the published events from a channel, as most apps have it.
     pub(crate) fn news(&self) -> impl Stream<Item = Wanted> + Send + use<> {
         BroadcastStream::new(self.news.subscribe()).filter_map(Result::ok)
     }
 
     pub(crate) fn publish(&self, wanted: Wanted) {
-        // Nobody may be there to receive it.
+        // This fails if there is no receiver.
         let _ = self.news.send(wanted);
     }
 

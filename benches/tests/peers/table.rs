@@ -1,4 +1,4 @@
-//! The frameworks, and what each of them does by itself: with its own event type and server, and no option set.
+//! The frameworks, and what each of them does by itself, with its own event type and server, and without options.
 
 use std::net::TcpListener;
 
@@ -22,7 +22,7 @@ pub(crate) struct Framework {
 
 enum Start {
     Here(fn(TcpListener, Site, Stop) -> Serve),
-    /// With this adapter of NestJS.
+    /// NestJS with this adapter.
     Node(&'static str),
 }
 
@@ -37,7 +37,7 @@ impl Start {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// It has no type for events: what is written is the app's.
+    /// It has no type for events, so the app writes the bytes itself.
     ByHand,
     Refuses,
     Panics,
@@ -93,7 +93,7 @@ impl Outcome {
     }
 }
 
-/// What is done to a server, and what becomes of it.
+/// An action on a server, and its outcome.
 type Row = (&'static str, fn(&Framework) -> Outcome);
 
 const ROWS: [Row; 9] = [
@@ -197,7 +197,7 @@ const ALL: [Framework; 6] = [
     },
 ];
 
-/// Sees each of them do it, and compares that with what it is expected to do.
+/// Checks each framework against its expected outcome.
 pub(crate) async fn each(
     expected: fn(&Framework) -> Outcome,
     see: impl AsyncFn(Server, Outcome) -> Outcome,
@@ -221,7 +221,7 @@ pub(crate) async fn each(
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The table as the README shows it.
+/// Returns the table as the README shows it.
 pub(crate) fn markdown() -> String {
     let row = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
     let names = ALL.iter().map(|peer| peer.name);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# curl shows a stream; to come back with the last id, after the last `retry`, is left to the program around it.
+# curl shows a stream. The program around it has to reconnect with the last id, after the last `retry`.
 url=$1 last='' retry=1000
 status=$(mktemp)
 trap 'rm -f "$status"' EXIT

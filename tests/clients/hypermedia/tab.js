@@ -1,4 +1,4 @@
-// A tab that reads tells what it shows; one that writes does what a person would.
+// A tab that reads reports what it shows. A tab that writes does what a person would.
 const items = document.getElementById('todos');
 const role = location.hash.slice(1);
 const shown = () => [...items.children].map(item =>
@@ -13,7 +13,7 @@ const steps = [
   () => items.querySelector('button').click(),
 ];
 
-// Where nothing is on the list yet, the first step; then one when what came is the page's.
+// The first step runs while the list is empty. The others run when the page's own change has arrived.
 const writes = () => role === 'writes' && steps.shift()?.();
 document.body.addEventListener('htmx:sseOpen', writes, { once: true });
 document.body.addEventListener('htmx:load', () => items.children.length && writes());

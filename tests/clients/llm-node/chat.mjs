@@ -1,5 +1,5 @@
-// npm `ai`: a page's chat with `DefaultChatTransport`. It asks, and may stop at the first token, or
-// come back where it is cut; or it is a page that has been reloaded.
+// npm `ai`: a chat of a page with `DefaultChatTransport`. It asks, and may stop at the first token or
+// reconnect after a cut. It can also be a page that has been reloaded.
 import { AbstractChat, DefaultChatTransport } from 'ai';
 import { fail, over, tell } from './tell.mjs';
 
@@ -7,7 +7,7 @@ const [url, how] = process.argv.slice(2);
 const id = 'the chat';
 const api = `${url}/chats`;
 
-// What a framework's state is in a page. It tells the tokens that a change of the answer brings.
+// The state that a framework keeps in a page. It reports the tokens that each change of the answer adds.
 class State {
   status = 'ready';
   error;

@@ -1,4 +1,4 @@
-// npm `ai`: `streamText` with the provider `@ai-sdk/openai-compatible`, reads an answer, or stops at its first token.
+// npm `ai`: `streamText` with the provider `@ai-sdk/openai-compatible`. It reads an answer, or stops at its first token.
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { streamText } from 'ai';
 import { fail, over, tell } from './tell.mjs';
@@ -10,7 +10,7 @@ const answer = streamText({
   model: provider('m'),
   prompt: 'who is it',
   abortSignal: stop.signal,
-  onError() {}, // else it is logged; it is a part of the stream, too
+  onError() {}, // otherwise it is logged; it is also a part of the stream
 });
 try {
   for await (const part of answer.stream) {

@@ -6,7 +6,7 @@ export function fail(error) {
   tell({ event: 'error', data: `${error.constructor.name}: ${error.message}` });
 }
 
-// Stays, so that no connection is closed by the end of this process.
+// Keeps the process alive, since its end would close the connection.
 export function over() {
   tell({ closed: 'over' });
   setInterval(() => {}, 60_000);

@@ -33,5 +33,5 @@ try:
 except Exception as error:
     tell(event="error", data=f"{type(error).__name__}: {error}")
 tell(closed="over")
-# Stays, so that no connection is closed by the end of this process.
+# Keeps the process alive, since its end would close the connection.
 signal.pause()

@@ -1,4 +1,4 @@
-// `@modelcontextprotocol/sdk`, as its README shows it. Each line says what it sees.
+// `@modelcontextprotocol/sdk`, as in its README. Each line of output reports an observation.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
@@ -6,7 +6,7 @@ const [, , url, token, scenario] = process.argv;
 const tell = (event, data = '') => console.log(JSON.stringify({ event, data: `${data}` }));
 const kind = error => [error.constructor.name, error.code].join(' ').trim();
 
-// Tells of the session's own stream: that it is asked for, and that it is there.
+// Reports the requests for the session's own stream, and when it is open.
 async function watched(url, init) {
   const isStream = init.method === 'GET';
   if (isStream) tell('asks');
@@ -27,7 +27,7 @@ async function call(name, args, options) {
 
 const outcome = () => call('roll', { dice: 1 }).then(() => 'answered', kind);
 
-// Waits until the server is there, or is not.
+// Waits until the server is up, or down.
 async function until(there) {
   const isThere = () => fetch(url).then(() => true, () => false);
   while (await isThere() !== there) await new Promise(then => setTimeout(then, 50));

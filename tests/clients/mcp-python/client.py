@@ -1,4 +1,4 @@
-"""`mcp`, as its README shows it. Each line says what it sees."""
+"""`mcp`, as in its README. Each line of output reports an observation."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
-# The word for an error that leaves no client.
+# The word for an error after which there is no client.
 broken = "refused"
 url, token, scenario, mode = sys.argv[1:]
 
@@ -18,7 +18,7 @@ def tell(event, data=""):
 
 
 def kind(error):
-    """The exception within the groups."""
+    """Returns the exception within the groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__} {getattr(error, 'code', '')}".strip()
@@ -62,7 +62,7 @@ async def works(client):
 
 
 async def counts(client):
-    # Else it asks for them behind the result, to check it by the tool's schema.
+    # Otherwise it lists the tools after the result, to check the result by the tool's schema.
     await client.list_tools()
     try:
         tell("result", await call(client, "count", to=20))
@@ -88,7 +88,7 @@ async def outcome(client):
 
 
 async def until(there):
-    """Waits until the server is there, or is not."""
+    """Waits until the server is up, or down."""
     async with httpx2.AsyncClient() as http:
         while True:
             try:

@@ -1,4 +1,4 @@
-// npm `@microsoft/fetch-event-source`, which is made for pages: it asks for a `window` and a `document`.
+// npm `@microsoft/fetch-event-source`, which is made for pages and requires a `window` and a `document`.
 globalThis.window = globalThis;
 globalThis.document = new EventTarget();
 const { fetchEventSource } = await import('@microsoft/fetch-event-source');
@@ -14,7 +14,7 @@ try {
       if (response.status !== 200) throw new Error(`status ${response.status}`);
     },
     onmessage: ({ event, id, data }) => tell({ event, id, data }),
-    // Without these two, a stream that ends is not asked for again, and a 204 is asked for again and again.
+    // Without these two, it would not reconnect after the end of a stream, and would reconnect after a 204 again and again.
     onclose() { throw new Error('the server has closed the connection'); },
     onerror(error) {
       if (error instanceof Finished) throw error;

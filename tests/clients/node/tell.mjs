@@ -1,4 +1,4 @@
-// The names of all events here: an EventSource has no listener for whatever comes.
+// The names of all events here, because an EventSource needs a listener for each name.
 export const NAMES = [
   'message', 'news', 'snapshot', 'count',
   'helios:ready', 'helios:reset', 'helios:end', 'helios:overloaded', 'helios:reconnect',

@@ -1,4 +1,4 @@
-// npm `ws`: a WebSocket that is echoed and closed by this side, and one that waits for the server to close it.
+// npm `ws`: a WebSocket that gets echoes and closes first, and one that waits for the server to close it.
 import WebSocket from 'ws';
 import { tell } from './tell.mjs';
 
@@ -14,7 +14,7 @@ const echoed = open();
 echoed.on('open', () => {
   echoed.send('hello');
   echoed.send(Buffer.alloc(5_000_000, 'x'));
-  // In frames.
+  // A message in several frames.
   echoed.send('good ', { fin: false });
   echoed.send('bye');
 });

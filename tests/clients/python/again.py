@@ -1,4 +1,4 @@
-"""The loop that an HTTP client needs around a stream: it comes back with the last id, after the last `retry`."""
+"""The loop that an HTTP client needs around a stream. It reconnects with the last id, after the last `retry`."""
 
 import json
 import time
@@ -14,7 +14,7 @@ def again(listen):
     while True:
         try:
             for event in listen({"Last-Event-ID": last_id} if last_id else {}):
-                # An event without an id does not take back the one before it.
+                # An event without an id keeps the previous id.
                 last_id = event.id or last_id
                 if event.retry is not None:
                     retry = int(event.retry) / 1000
@@ -28,4 +28,4 @@ def again(listen):
 
 
 class Finished(Exception):
-    """The server has answered 204: do not come back."""
+    """The server has responded with 204, so do not reconnect."""

@@ -1,4 +1,4 @@
-"""`httpx-sse`, as its page shows it."""
+"""`httpx-sse`, as in its documentation."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`sseclient-py` on requests, as its page shows it."""
+"""`sseclient-py` on requests, as in its documentation."""
 
 import sys
 

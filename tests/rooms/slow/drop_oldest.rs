@@ -1,4 +1,4 @@
-//! Slow clients that stay: they lose the oldest events, and are told so.
+//! Slow clients that stay connected. They lose the oldest events, and get a reset for them.
 
 use helios::SseOptions;
 use helios::prelude::*;
@@ -8,7 +8,7 @@ use super::super::app::{all_now, in_process, json, path};
 use super::{MANY, Stalled, flood, number, watchful_server};
 use support::eventually;
 
-/// A client that is behind by more than ten events loses the oldest.
+/// Makes a client that is more than ten events behind lose the oldest.
 fn keep_the_newest_ten(sse: &mut SseOptions) {
     sse.slow_clients = SlowClients::DropOldest;
     sse.backlog = BacklogLimits {
@@ -18,7 +18,7 @@ fn keep_the_newest_ten(sse: &mut SseOptions) {
 }
 
 #[tokio::test]
-async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newest() {
+async fn with_drop_oldest_a_slow_client_skips_to_the_newest() {
     let (server, journal) = watchful_server(|sse| {
         sse.backlog.events = 100;
         sse.slow_clients = SlowClients::DropOldest;
@@ -53,7 +53,7 @@ async fn with_drop_oldest_a_slow_client_stays_is_told_and_goes_on_with_the_newes
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_drop_oldest_a_client_that_its_topic_has_overtaken_goes_on_with_the_newest() {
+async fn with_drop_oldest_an_overtaken_client_skips_to_the_newest() {
     let (app, _) = in_process(|sse| {
         sse.history.events = 20;
         sse.backlog.events = 10;
@@ -74,7 +74,7 @@ async fn with_drop_oldest_a_client_that_its_topic_has_overtaken_goes_on_with_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_drop_oldest_what_was_sent_by_id_gives_way_to_what_is_newer() {
+async fn with_drop_oldest_private_events_give_way_to_newer_ones() {
     let (app, _) = in_process(|sse| {
         sse.backlog.events = 10;
         sse.slow_clients = SlowClients::DropOldest;
@@ -137,7 +137,7 @@ async fn a_reset_is_not_dropped_with_what_is_oldest() {
     );
 }
 
-/// The id of a queued reset is not written when another topic was overtaken before it.
+/// The id of a queued reset must not be written if another topic was overtaken before it.
 #[tokio::test(start_paused = true)]
 async fn a_closing_stream_gives_no_position_behind_a_gap() {
     let (app, _) = in_process(|sse| {

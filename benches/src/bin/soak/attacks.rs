@@ -1,24 +1,24 @@
-//! The attacks of hostile peers, a row each. Every one holds something of the server for nothing, or tries to.
+//! A table of the attacks of hostile peers. Each holds some resource of the server for nothing, or tries to.
 
 use fastrand::Rng;
 
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
-    /// The bytes that are sent first.
+    /// Returns the bytes to send first.
     pub(crate) opening: fn() -> Vec<u8>,
     pub(crate) then: Then,
 }
 
-/// The rest of an attack, behind its opening.
+/// The rest of an attack, after the opening.
 #[derive(Clone, Copy)]
 pub(crate) enum Then {
-    /// It neither sends nor reads, and the server has to end the connection.
+    /// Neither sends nor reads. The server has to end the connection.
     Waits,
-    /// It sends a byte each second, and the server has to end the connection.
+    /// Sends a byte each second. The server has to end the connection.
     Drips,
-    /// It sends this again and again, reads nothing, and the server has to end the connection.
+    /// Sends this again and again and reads nothing. The server has to end the connection.
     Repeats(fn() -> Vec<u8>),
-    /// It sends much more, and leaves.
+    /// Sends much more, and leaves.
     OverflowsAndLeaves,
     /// It leaves at once.
     Leaves,
@@ -109,14 +109,14 @@ fn upgrade() -> Vec<u8> {
         .to_vec()
 }
 
-/// A masked text of 1,000 bytes (RFC 6455, section 5.2), which is echoed.
+/// Returns a masked text of 1,000 bytes (RFC 6455, section 5.2), which the server echoes.
 fn message() -> Vec<u8> {
     let mut frame = vec![0x81, 0x80 | 126, 0x03, 0xe8, 0, 0, 0, 0];
     frame.extend([b'x'; 1_000]);
     frame
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
+/// Encodes a frame of HTTP/2 (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
@@ -131,7 +131,7 @@ const SETTINGS: u8 = 4;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// A GET as a block of fields: two names of HPACK's static table, and two literals (RFC 7541, appendix A).
+/// Encodes a GET as a block of fields: two names of HPACK's static table, and two literals (RFC 7541, appendix A).
 fn block(path: &str) -> Vec<u8> {
     let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
     block.extend(path.bytes());
@@ -139,7 +139,7 @@ fn block(path: &str) -> Vec<u8> {
     block
 }
 
-/// The beginning of a connection that never opens the window of a stream.
+/// Returns the beginning of a connection that never opens the window of a stream.
 fn http2(path: Option<&str>) -> Vec<u8> {
     let initial_window_size = [0, 4, 0, 0, 0, 0];
     http2_with(&initial_window_size, path)
@@ -160,7 +160,7 @@ fn half_a_block() -> Vec<u8> {
     bytes
 }
 
-/// Many requests on streams of which the first is already the last: a server has to refuse that, too.
+/// Opens many streams and cancels each at once. The server has to refuse that too.
 fn taken_back() -> Vec<u8> {
     let streams = (0..200).map(|n| 2 * n + 1);
     let taken_back = streams.flat_map(|stream| {

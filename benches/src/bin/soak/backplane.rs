@@ -1,4 +1,5 @@
-//! Servers behind the backplane in memory, in all weathers: half of the time over one that loses its memory now and then.
+//! Servers behind the in-memory backplane, with faults of every kind. Half of the time the backplane loses its memory
+//! now and then.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::runtime;
 
 use crate::{Error, MOST_MINUTES, USAGE};
 
-/// Loses its memory now and then.
+/// A backplane that loses its memory now and then.
 struct Forgetful(InMemory);
 
 impl Rig for Forgetful {
@@ -43,7 +44,7 @@ pub(crate) fn soak(args: &[&str]) -> Result<bool, Error> {
     Ok([steady, forgetful].iter().all(Report::is_clean))
 }
 
-/// Minutes, and a kit with the seed.
+/// Parses the minutes, and a kit with the seed.
 fn plan(args: &[&str]) -> Option<(f64, Kit)> {
     let (mut minutes, mut kit) = (10.0, Kit::from_env());
     for option in args.chunks(2) {

@@ -1,4 +1,4 @@
-//! The server's process, seen from outside.
+//! The server's process, from outside.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use procfs::process::Process;
 use crate::Error;
 use crate::server::Hooks;
 
-/// How this program is told to be the server.
+/// The argument that makes this program the server.
 pub(crate) const SERVE: &str = "serve";
 
-/// A running server; it is ended when this is dropped, or when this program dies.
+/// A running server. It ends when this is dropped or this program dies.
 pub(crate) struct Running {
     child: Child,
     process: Process,
     out: BufReader<ChildStdout>,
-    /// Open for as long as the server may live.
+    /// The server ends when this pipe closes.
     _lifeline: Option<ChildStdin>,
     pub(crate) address: SocketAddr,
 }
@@ -29,12 +29,12 @@ impl Running {
         Self::start_as(&[SERVE, &seed.to_string()])
     }
 
-    /// Starts this program with these arguments, which make it a server that says where it listens.
+    /// Starts this program with arguments that make it a server, and reads its address.
     pub(crate) fn start_as(args: &[&str]) -> Result<Self, Error> {
         let mut command = cores::on_the_measured_core(&std::env::current_exe()?);
         command
             .args(args)
-            // What glibc keeps for each thread would grow for longer than the soak takes.
+            // glibc's arenas for each thread would grow for longer than the soak takes.
             .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -55,12 +55,12 @@ impl Running {
         })
     }
 
-    /// Resident memory, in bytes.
+    /// Returns the resident memory in bytes.
     pub(crate) fn resident(&self) -> Result<u64, Error> {
         Ok(self.process.statm()?.resident * procfs::page_size())
     }
 
-    /// Open file descriptors.
+    /// Returns the number of open file descriptors.
     pub(crate) fn descriptors(&self) -> Result<usize, Error> {
         Ok(self.process.fd_count()?)
     }
@@ -79,7 +79,7 @@ impl Running {
         }
     }
 
-    /// Ends it at once, with all that it has in memory.
+    /// Kills the server, which loses all that it has in memory.
     pub(crate) fn kill(&mut self) -> Result<(), Error> {
         self.child.kill()?;
         self.child.wait()?;
@@ -90,7 +90,7 @@ impl Running {
         Ok(self.child.try_wait()?)
     }
 
-    /// What it said when it ended.
+    /// Reads the line that the server prints when it ends.
     pub(crate) fn last_words(&mut self) -> Result<Hooks, Error> {
         let mut line = String::new();
         self.out.read_line(&mut line)?;

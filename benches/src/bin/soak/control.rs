@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::Error;
 
-/// The body of the answer, which must be a success.
+/// Returns the body of the response, which must be a success.
 pub(crate) async fn ask(server: SocketAddr, method: &str, target: &str) -> Result<String, Error> {
     let mut socket = TcpStream::connect(server).await?;
     let request = format!(

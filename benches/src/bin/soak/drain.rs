@@ -1,4 +1,4 @@
-//! The end of the server while everybody is connected.
+//! The shutdown of the server while all clients are connected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const SLEEPERS: usize = 100;
 pub(crate) struct Drained {
     pub(crate) idle: usize,
     pub(crate) sleepers: usize,
-    /// Idle streams that were told to reconnect, and then ended as they should.
+    /// Idle streams that got the request to reconnect and then ended as they should.
     pub(crate) told: usize,
     /// When the last of these had ended.
     pub(crate) all_told: Duration,
@@ -42,7 +42,7 @@ impl Drained {
     }
 }
 
-/// Opens `idle` streams that hear nothing, and some that are not read, and ends the server.
+/// Opens `idle` streams that receive no events, and some that nobody reads, and ends the server.
 pub(crate) async fn drain(server: &mut Running, idle: usize) -> Result<Drained, Error> {
     let address = server.address;
     let told = Arc::new(AtomicUsize::new(0));
@@ -108,7 +108,7 @@ async fn read_to_the_end(mut stream: Stream, told: Arc<AtomicUsize>) {
     }
 }
 
-/// Whether the server has ended well.
+/// Returns whether the server has ended well.
 async fn wait(server: &mut Running) -> Result<bool, Error> {
     let give_up = Instant::now() + 3 * DRAIN_DEADLINE;
     while Instant::now() < give_up {

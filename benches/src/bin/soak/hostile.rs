@@ -1,4 +1,5 @@
-//! Hostile peers: each attacks again and again. What the server ought to end is to be ended within [`PATIENCE`].
+//! Hostile peers, each of which attacks again and again. The server has to end a connection that it should not hold
+//! within [`PATIENCE`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,20 +17,20 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::Error;
 use crate::attacks::{self, Attack, Then};
 
-/// Longer than any deadline of the server, and what may come one behind the other.
+/// Longer than any deadline of the server, or a few that follow each other.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So that nobody floods the clients' own core.
+/// Keeps the peers from overloading the clients' own core.
 const PAUSE: Duration = Duration::from_millis(100);
-/// In which what is still in the kernel's buffers can be read.
+/// The time in which a peer can read what is still in the kernel's buffers.
 const REST: Duration = Duration::from_secs(3);
 
-/// What has become of the attacks of one kind.
+/// The outcomes of one kind of attack.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fate {
     pub(crate) tried: u64,
-    /// The server has ended the connection.
+    /// Connections that the server has ended.
     pub(crate) ended: u64,
-    /// It ought to have.
+    /// Connections that it should have ended.
     pub(crate) held: u64,
 }
 
@@ -46,7 +47,7 @@ impl Fates {
     }
 }
 
-/// Attacks for so long, in a thread of its own.
+/// Attacks for some time, in a thread of its own.
 pub(crate) fn attack(
     server: SocketAddr,
     peers: usize,
@@ -76,7 +77,7 @@ async fn peer(server: SocketAddr, end: Instant, fates: Arc<Fates>, mut rng: Rng)
         fates.note(attack, |fate| fate.tried += 1);
         match attempt(server, attack, end).await {
             Ok(Outcome::Left) => {}
-            // It was ended even before it had said everything.
+            // The server ended the connection before the peer had sent everything.
             Ok(Outcome::Ended) | Err(_) => fates.note(attack, |fate| fate.ended += 1),
             Ok(Outcome::Held) => fates.note(attack, |fate| fate.held += 1),
         }
@@ -85,7 +86,7 @@ async fn peer(server: SocketAddr, end: Instant, fates: Arc<Fates>, mut rng: Rng)
 }
 
 enum Outcome {
-    /// By the peer itself, be it that all attacks are over.
+    /// The peer itself has left, perhaps because all attacks are over.
     Left,
     Ended,
     Held,
@@ -119,7 +120,7 @@ async fn attempt(server: SocketAddr, attack: &Attack, end: Instant) -> Result<Ou
     })
 }
 
-/// An error says that the server has ended the connection.
+/// Sends the bytes again and again. An error means that the server has ended the connection.
 async fn repeat(
     socket: &mut TcpStream,
     bytes: &[u8],
@@ -141,7 +142,7 @@ async fn to_the_end(socket: &mut TcpStream) {
     while socket.read(&mut rest).await.is_ok_and(|count| count > 0) {}
 }
 
-/// Sockets that no process has, but the kernel still keeps.
+/// Returns the number of sockets that no process has, but that the kernel still keeps.
 pub(crate) fn orphans() -> Result<u64, Error> {
     let stat = std::fs::read_to_string("/proc/net/sockstat")?;
     let mut words = stat.split_whitespace().skip_while(|word| *word != "orphan");

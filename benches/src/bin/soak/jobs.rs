@@ -1,4 +1,4 @@
-//! Topics that end: what their publishers tell of them.
+//! Topics that end, as their publishers report them.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::post::now;
 use crate::server::RETENTION;
 
-/// A client that comes in the last moment of a job's history may find it gone.
+/// If a client joins this late in the history of a job, the history may have expired.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) topic: String,
-    /// When it is to be finished.
+    /// When the job is to finish.
     pub(crate) ends_at: u64,
-    /// When it was.
+    /// When it did finish.
     pub(crate) finished_at: Option<u64>,
 }
 
 impl Job {
-    /// Whether the server knows that it has ended, or will see it end: later its name is free again.
+    /// Returns whether the server knows that the job has ended, or will see it end. Later the name is free again.
     pub(crate) fn is_kept(&self, now: u64) -> bool {
         let since = |at: u64| Duration::from_micros(now.saturating_sub(at));
         self.finished_at
@@ -29,7 +29,7 @@ impl Job {
     }
 }
 
-/// The jobs that a client may ask for.
+/// The jobs that a client may follow.
 #[derive(Default)]
 pub(crate) struct Jobs(Mutex<Vec<Job>>);
 
@@ -60,7 +60,7 @@ impl Jobs {
         self.change(|jobs| jobs.push(job));
     }
 
-    /// Notes that it has ended, and forgets those that nobody may ask for any more.
+    /// Records the end of a job, and forgets jobs that clients may no longer follow.
     pub(crate) fn finished(&self, topic: &str) {
         let now = now();
         self.change(|jobs| {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_asked_for_until_its_end_is_about_to_be_forgotten() {
+    fn a_job_is_offered_until_its_end_is_nearly_forgotten() {
         let jobs = Jobs::default();
         jobs.begun("a".to_owned(), now());
         jobs.begun("b".to_owned(), now());

@@ -1,4 +1,4 @@
-//! The kinds of clients: how each asks for its stream, and which rules hold for it.
+//! The kinds of clients: how each opens its stream, and which rules apply to it.
 
 use fastrand::Rng;
 
@@ -6,23 +6,23 @@ use fastrand::Rng;
 pub(crate) enum Kind {
     /// Reads topics that never end, with control events.
     Full,
-    /// Reads them without control events.
+    /// Reads topics that never end, without control events.
     Plain,
     /// Reads topics that end, with control events.
     Job,
-    /// Reads them without control events.
+    /// Reads topics that end, without control events.
     PlainJob,
     /// Begins with a snapshot of its topics.
     Snapshot,
 }
 
-/// What one kind does that another does not.
+/// The differences between kinds.
 #[derive(Debug)]
 pub(crate) struct Traits {
     pub(crate) name: &'static str,
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    /// It knows no control event: it is told everything by statuses, and by how a response ends.
+    /// It gets no control events, so it learns everything from statuses and from how a response ends.
     pub(crate) plain: bool,
     /// Its topics end.
     pub(crate) jobs: bool,
@@ -99,7 +99,7 @@ impl Kind {
         }
     }
 
-    /// One of them, as often as its share says.
+    /// Picks a kind at random, weighted by the shares.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         let shares = Self::ALL.iter().map(|kind| kind.traits().share);
         let all: u32 = shares.sum();

@@ -1,4 +1,4 @@
-//! What one client has seen, and whether that is what it should have.
+//! A record of the events that one client has received, and the check that they are the right ones.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use helios::sse::EventId;
 
 use crate::post::{EVERYONE, Mark, Post, Told};
 
-/// What was promised and not kept.
+/// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
@@ -22,11 +22,11 @@ pub(crate) enum FaultKind {
     Lost,
     Duplicated,
     OutOfOrder,
-    /// History should have reached back.
+    /// History should have reached back far enough.
     Reset,
-    /// A topic has ended, and its reader is not told.
+    /// A topic has ended, but its reader has not learned of it.
     Hangs,
-    /// Anything else that must not be.
+    /// Anything else that must not happen.
     Other,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn other(detail: impl Into<String>) -> Fault {
 /// How far a topic was read.
 #[derive(Clone, Copy, Debug)]
 enum Seen {
-    /// Nothing: it begins at any event.
+    /// Nothing yet. It begins at any event.
     Nothing,
     /// Everything up to this id.
     UpTo(EventId),
@@ -55,32 +55,32 @@ enum Seen {
     Before(u64),
     /// This many events.
     Count(u64),
-    /// A snapshot that has this many events. Some of them may come all the same.
+    /// A snapshot that has this many events. Some of them may still come.
     Snapshot(u64),
 }
 
-/// Where the topics of a client begin that has no id yet.
+/// The position at which the topics of a client without an id begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// At the position that it is told.
+    /// At the position that the server reports.
     #[default]
     Position,
-    /// When they are joined. One that has ended begins before its last event, and so does the position.
+    /// When they are joined. A topic that has ended begins before its last event, and so does the position.
     Now,
-    /// With the earliest event that is kept.
+    /// With the earliest event in the history.
     Earliest,
     /// With a snapshot.
     Snapshot,
 }
 
-/// Where a client goes on, and a time at which that was the newest event, or later ones were published only then.
+/// The position of a client. At time `at` the id was of the newest event, or later ones were published only after that.
 #[derive(Clone, Copy, Debug)]
 struct Position {
     id: EventId,
     at: u64,
 }
 
-/// One client's reading, across its connections.
+/// The reading of one client, across its connections.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// How long a client may be away and miss nothing.
@@ -89,18 +89,18 @@ pub(crate) struct Ledger {
     topics: HashMap<String, Seen>,
     /// Topics whose last event was seen.
     ended: HashSet<String>,
-    /// Topics of which nothing may come before a snapshot.
+    /// Topics that still wait for a snapshot, before which no event may come.
     awaited: HashSet<String>,
     /// When topics were left, on this connection.
     left: HashMap<String, u64>,
     position: Option<Position>,
-    /// Where the running connection began.
+    /// The position at which the current connection began.
     start: Option<Position>,
-    /// When the running connection was asked for.
+    /// When the current connection was requested.
     asked_at: u64,
-    /// Private events of this connection.
+    /// Private events on this connection.
     told: u64,
-    /// This connection was told of missing events.
+    /// Whether this connection had a reset.
     was_reset: bool,
 }
 
@@ -127,7 +127,7 @@ impl Ledger {
         };
     }
 
-    /// A connection is about to be asked for.
+    /// Records that a connection is about to be requested.
     pub(crate) fn asks(&mut self, now: u64) {
         self.asked_at = now;
         self.start = self.position;
@@ -143,23 +143,23 @@ impl Ledger {
         self.begins
     }
 
-    /// The topics to ask for.
+    /// Returns the topics to subscribe to.
     pub(crate) fn topics(&self) -> Vec<&str> {
         let topics = self.topics.keys().map(String::as_str);
         topics.filter(|topic| *topic != EVERYONE).collect()
     }
 
-    /// Whether the topic was asked for, or left, on this connection.
+    /// Returns whether the topic was joined or left on this connection.
     pub(crate) fn knows(&self, topic: &str) -> bool {
         self.topics.contains_key(topic) || self.left.contains_key(topic)
     }
 
-    /// The id to go on from.
+    /// Returns the id to resume from.
     pub(crate) fn last_id(&self) -> Option<EventId> {
         self.position.map(|position| position.id)
     }
 
-    /// The first event of a connection, or the position that the head of a plain one has told.
+    /// Records the first event of a connection, or the position in the head of a plain one.
     pub(crate) fn ready(&mut self, id: EventId, now: u64) -> Result<(), Fault> {
         match self.position {
             Some(position) if position.id != id => Err(other(format!(
@@ -170,7 +170,7 @@ impl Ledger {
             None => {
                 let at = match self.begins {
                     Start::Position | Start::Snapshot => self.asked_at,
-                    // It may be of long ago.
+                    // The id may be old.
                     Start::Now | Start::Earliest => 0,
                 };
                 self.position = Some(Position { id, at });
@@ -180,7 +180,7 @@ impl Ledger {
         }
     }
 
-    /// Topics were joined before now, and the earliest of them begins behind this id.
+    /// Begins the topics that were joined before `now`. The earliest of them begins after this id.
     fn begin_at(&mut self, id: EventId, now: u64) {
         let is_alone = self.topics().len() == 1;
         let kept_since = now.saturating_sub(self.retention.as_micros() as u64);
@@ -196,7 +196,7 @@ impl Ledger {
         }
     }
 
-    /// The first event of a connection, without a position: a snapshot is to come.
+    /// Records a first event without a position, which means that a snapshot follows.
     pub(crate) fn ready_for_snapshot(&self) -> Result<(), Fault> {
         match (self.begins, self.position) {
             (Start::Snapshot, None) => Ok(()),
@@ -204,7 +204,7 @@ impl Ledger {
         }
     }
 
-    /// What a topic has come to.
+    /// Records a snapshot, which gives how many events the topic has had.
     pub(crate) fn take_snapshot(&mut self, topic: &str, count: u64) -> Result<(), Fault> {
         let was_awaited = self.awaited.remove(topic);
         match self.topics.get_mut(topic) {
@@ -223,7 +223,7 @@ impl Ledger {
         }
     }
 
-    /// The position behind a reset.
+    /// Records the position after a reset.
     pub(crate) fn ready_again(&mut self, id: EventId, now: u64) -> Result<(), Fault> {
         match self.position.replace(Position { id, at: now }) {
             Some(before) if !self.was_reset || is_after(before.id, id) => {
@@ -234,7 +234,7 @@ impl Ledger {
         }
     }
 
-    /// Events of these topics are missing. That must not be if the client is back within the retention.
+    /// Records that events of these topics are missing. This is a fault if the client is back within the retention.
     pub(crate) fn reset(&mut self, topics: &[String], id: EventId, now: u64) -> Result<(), Fault> {
         for topic in topics {
             if let Some(seen) = self.topics.get_mut(topic) {
@@ -245,13 +245,13 @@ impl Ledger {
             self.awaited.extend(topics.iter().cloned());
         }
         self.was_reset = true;
-        // The time of the id is not known, but that it is no earlier than this.
+        // The time of the id is not known, only that it is no earlier than this.
         let at = self.start.map_or(0, |start| start.at);
         self.position = Some(Position { id, at });
         self.may_be_reset(topics, now)
     }
 
-    /// The client of a plain stream is to begin anew.
+    /// Records that the client of a plain stream has to begin anew.
     pub(crate) fn gone(&mut self, now: u64) -> Result<(), Fault> {
         let judged = self.may_be_reset(&self.topics(), now);
         self.forget();
@@ -272,19 +272,19 @@ impl Ledger {
         }
     }
 
-    /// The server has taken the client into a topic before now.
+    /// Records that the server has joined the client to a topic before `now`.
     pub(crate) fn joined(&mut self, topic: String, now: u64) {
         self.topics.insert(topic, Seen::Before(now));
     }
 
-    /// The server has taken the client out of a topic before now.
+    /// Records that the server has removed the client from a topic before `now`.
     pub(crate) fn left(&mut self, topic: &str, now: u64) {
         if let Some((topic, _)) = self.topics.remove_entry(topic) {
             self.left.insert(topic, now);
         }
     }
 
-    /// An event of a topic, and the id with which it came.
+    /// Records an event of a topic, and the id with which it came.
     pub(crate) fn take(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         let Post { topic, n, .. } = post;
         if self.awaited.contains(*topic) {
@@ -314,20 +314,20 @@ impl Ledger {
         checked.and(self.advance(post, id))
     }
 
-    /// The last event of a topic.
+    /// Records the last event of a topic.
     pub(crate) fn take_last(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         let taken = self.take(post, id);
         self.ended.insert(post.topic.to_owned());
         taken
     }
 
-    /// Whether there will never be more than what was seen.
+    /// Returns whether the client has the last event of each topic.
     pub(crate) fn has_all(&self) -> bool {
         let topics = self.topics();
         !topics.is_empty() && topics.iter().all(|topic| self.ended.contains(*topic))
     }
 
-    /// The client is told that there will never be more.
+    /// Checks the ledger when the server reports that no more events will come.
     pub(crate) fn over(&self) -> Vec<Fault> {
         let was_reset = |seen: &Seen| self.position.is_some() && matches!(seen, Seen::Nothing);
         let cut_short = self.topics.iter().filter(|(topic, seen)| {
@@ -340,12 +340,12 @@ impl Ledger {
         cut_short.map(fault).collect()
     }
 
-    /// The topics have ended, and the client has waited for that.
+    /// Returns the fault of a client that waits for an end that it should have received.
     pub(crate) fn hangs(&self) -> Fault {
-        FaultKind::Hangs.with(1, format!("is not told the end of {:?}", self.topics))
+        FaultKind::Hangs.with(1, format!("did not learn of the end of {:?}", self.topics))
     }
 
-    /// Ids ascend.
+    /// Checks that ids ascend.
     fn advance(&mut self, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
         let before = self.position.replace(Position { id, at: post.at });
         match before {
@@ -360,7 +360,7 @@ impl Ledger {
         }
     }
 
-    /// An event for this client alone.
+    /// Records an event for this client alone.
     pub(crate) fn take_private(
         &mut self,
         told: Told<'_>,
@@ -387,7 +387,7 @@ impl Ledger {
         }
     }
 
-    /// Nothing is published any more: the client must have seen the last event of each of its topics.
+    /// Checks, after the last publish, that the client has seen the last event of each of its topics.
     pub(crate) fn complete(&self, marks: &HashMap<String, Mark>) -> Vec<Fault> {
         let behind = self.topics.iter().filter_map(|(topic, seen)| {
             let last = marks.get(topic)?;
@@ -404,12 +404,12 @@ impl Ledger {
     }
 }
 
-/// Of one sequence: this server has one in all its life.
+/// Compares ids of one sequence. This server has only one in its life.
 fn is_after(id: EventId, other: EventId) -> bool {
     id.is_after(other) == Some(true)
 }
 
-/// Whether this is the event that follows what was seen of its topic.
+/// Checks that this event follows the last one seen of its topic.
 fn check(seen: Seen, post: &Post<'_>, id: EventId) -> Result<(), Fault> {
     let Post {
         topic, n, before, ..
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_event_comes_in_its_turn_and_after_what_was_published_before_it() {
+    fn a_private_event_follows_all_that_was_published_before_it() {
         let told = |k, n| Told { k, topic: "a", n };
         let mut ledger = started();
         ledger.take(&post(7, 20, (9, 4)), id(11)).unwrap();
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_may_come_only_if_it_was_under_way() {
+    fn events_of_a_left_topic_come_only_if_under_way() {
         let mut ledger = started();
         ledger.left("a", 30);
         assert_eq!(ledger.take(&post(7, 30, (9, 4)), id(11)), Ok(()));
@@ -556,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_client_is_sent_to_begin_anew_only_after_too_long() {
+    fn a_plain_client_begins_anew_only_after_a_long_absence() {
         let back = || {
             let mut ledger = started();
             ledger.asks(103);
@@ -584,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_may_be_over_without_its_last_event_if_that_was_told() {
+    fn a_topic_may_lack_its_last_event_after_a_reset() {
         let mut ledger = started();
         ledger.asks(103);
         ledger.reset(&["a".to_owned()], id(10), 106).unwrap();
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_asks_for_the_earliest_event_gets_all_that_is_kept() {
+    fn a_client_that_asks_for_the_earliest_gets_everything() {
         let begun = || {
             let mut ledger = beginning(Start::Earliest);
             ledger.ready(id(3), 150).unwrap();
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_of_a_running_job_misses_nothing_from_its_position_on() {
+    fn a_job_has_no_holes_after_the_position() {
         let begun = || {
             let mut ledger = beginning(Start::Now);
             ledger.ready(id(10), 150).unwrap();
@@ -623,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_comes_first_and_events_follow_it_without_a_hole() {
+    fn a_snapshot_comes_first_and_events_follow_without_holes() {
         let mut ledger = beginning(Start::Snapshot);
         assert_eq!(ledger.ready_for_snapshot(), Ok(()));
         let early = ledger.take(&post(6, 20, (9, 4)), id(11));
@@ -650,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_cut_before_its_position_needs_its_snapshot_again() {
+    fn a_cut_before_the_position_requires_a_new_snapshot() {
         let mut ledger = beginning(Start::Snapshot);
         ledger.take_snapshot("a", 7).unwrap();
         ledger.take_snapshot(EVERYONE, 0).unwrap();

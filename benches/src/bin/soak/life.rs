@@ -1,4 +1,4 @@
-//! One client: it comes, reads, misbehaves by chance, goes, and comes back.
+//! One client. It connects, reads, misbehaves at random, leaves, and comes back.
 
 mod arriving;
 mod jobs;
@@ -25,11 +25,11 @@ use crate::{control, topics};
 const BETWEEN_ACTS: Duration = Duration::from_secs(12);
 /// How long after a client was slow the server may still end its connection for that.
 const EXCUSE: Duration = Duration::from_secs(5);
-/// What a client reads at once that dawdles, in bytes.
+/// How many bytes a slow client reads at once.
 const GULP: usize = 512;
-/// How much of its past a client remembers.
+/// How many acts a client remembers.
 const DIARY: usize = 12;
-/// Whose last event was older when it came has not kept up.
+/// A client has not kept up if its last event was older than this on arrival.
 const BEHIND: Duration = Duration::from_secs(1);
 
 pub(crate) struct Life {
@@ -38,23 +38,23 @@ pub(crate) struct Life {
     kind: &'static Traits,
     rng: Rng,
     ledger: Ledger,
-    /// It was told that there will never be more.
+    /// Whether the server has reported that no more events will come.
     is_over: bool,
-    /// When the running connection was opened.
+    /// When the current connection was opened.
     arrived: Instant,
-    /// Of the running connection.
+    /// The client id of the current connection.
     id: Option<String>,
-    /// Of the running connection, if it is plain: events without an id of their own are at it.
+    /// The position of the current connection, if it is plain. Events without an id of their own have this one.
     position: Option<EventId>,
-    /// Until then the server may be found to have ended the connection.
+    /// Until then the server may have ended the connection for being slow.
     excused_until: Instant,
-    /// From then on events are new when they come.
+    /// From then on events are new when they arrive.
     fluent_from: Instant,
-    /// How old the last event was when it came.
+    /// How old the last event was when it arrived.
     last_age: Duration,
-    /// Why the server says that it ends the connection.
+    /// The reason that the server gives for ending the connection.
     reason: Option<String>,
-    /// What happened last, to be told with a fault.
+    /// The last acts, to be printed with a fault.
     diary: VecDeque<String>,
 }
 
@@ -79,7 +79,7 @@ impl Life {
         }
     }
 
-    /// Until everybody has to go.
+    /// Runs until all clients have to leave.
     pub(crate) async fn run(mut self) {
         self.count(|counts| counts.clients += 1);
         let born = self.rng.f64() * 5.0;
@@ -113,7 +113,7 @@ impl Life {
         self.part(open);
     }
 
-    /// Everything has been published.
+    /// Leaves after the last publish.
     fn part(&mut self, open: Option<Stream>) {
         match open {
             Some(stream) => {
@@ -130,7 +130,7 @@ impl Life {
         }
     }
 
-    /// One connection. It is still open if everybody has to behave from now on.
+    /// Opens and uses one connection. Returns it if it is still open when all clients have to behave.
     async fn visit(&mut self) -> Option<Stream> {
         let mut stream = self.arrive().await?;
         loop {
@@ -168,7 +168,8 @@ impl Life {
         }
     }
 
-    /// Whether it may join and leave: it must know its connection's id, and get all of its snapshots at the beginning.
+    /// Returns whether it may join and leave topics. For that it must know its client id, and get all of its snapshots
+    /// at the beginning.
     fn changes_topics(&self) -> bool {
         !self.kind.plain && !self.kind.jobs && !self.kind.snapshots
     }
@@ -241,7 +242,7 @@ impl Life {
         }
     }
 
-    /// False if the connection is over. It is not read from meanwhile.
+    /// Joins or leaves a topic, without reading meanwhile. Returns false if the connection is over.
     async fn change(&mut self, what: &'static str, topic: &str) -> bool {
         let Some(id) = &self.id else { return false };
         let target = format!("/{what}?client={id}&topic={topic}");
@@ -250,7 +251,9 @@ impl Life {
         match control::ask(self.world.server, "POST", &target).await {
             Ok(_) => true,
             Err(error) => {
-                // The server knows that the connection is over; what it says on the connection tells whether it may be.
+                // The server knows that the connection is over. The bytes on the connection decide whether that is
+                // right.
+                // right.
                 let gone = error.to_string();
                 if !gone.contains(" 410 ") {
                     self.fault(&other(gone));
@@ -260,7 +263,7 @@ impl Life {
         }
     }
 
-    /// The server has ended the connection.
+    /// Judges why the server has ended the connection.
     fn ended(&mut self, end: End) {
         let reason = self.reason.take();
         let name = match &reason {
@@ -276,7 +279,7 @@ impl Life {
         self.world.tally.lock().end(name);
         match (excused, self.last_age > BEHIND) {
             (true, _) => {}
-            // On a busy machine also who means to read may not keep up.
+            // On a busy machine, even a client that means to read may fall behind.
             (false, true) => self.act("fell behind"),
             (false, false) => self.fault(&fault),
         }
@@ -292,9 +295,9 @@ impl Life {
         self.pause(Duration::from_secs_f64(seconds)).await;
     }
 
-    /// Does nothing, unless all have to behave.
+    /// It does not matter which of the two ends the pause.
     async fn pause(&self, time: Duration) {
-        // Whichever it is.
+        // The pause may end either way.
         let _ = timeout(time, self.world.after(Phase::Unruly)).await;
     }
 

@@ -1,7 +1,8 @@
-//! A server on a log, killed again and again under load: nothing that it has answered with `Ok` may be lost, and nobody reset.
+//! A server with a log, killed again and again under load. It may lose no event whose publish returned `Ok`, and may
+//! reset no client.
 //!
-//! Publishers and readers are here, the server is a process of its own that always finds the same folder and port. Each publisher
-//! notes what it was answered, each reader what it was sent, and `judge.rs` compares them when all is over.
+//! Publishers and readers run in this process. The server is a process of its own that always has the same folder and
+//! port. Each publisher records its responses, and each reader what it received. At the end `judge.rs` compares them.
 
 mod clients;
 mod judge;
@@ -30,16 +31,16 @@ const TOPICS: usize = 8;
 const PUBLISHERS: usize = 32;
 const READERS: usize = 24;
 
-/// How long a server lives, on average; it is killed up to a quarter earlier or later.
+/// How long a server lives on average. It is killed up to a quarter earlier or later.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// How long readers may take to read what there is at the end.
+/// How long readers may take to catch up at the end.
 const SETTLE: Duration = Duration::from_secs(30);
 
 struct Plan {
     minutes: f64,
     seed: u64,
-    /// Without its log the server forgets everything: that must be found.
+    /// Runs the server without its log, so that it forgets everything. The judge has to notice that.
     forgetful: bool,
 }
 
@@ -95,7 +96,7 @@ async fn run(plan: &Plan) -> Result<Report, Error> {
         publishers.spawn(publisher.run());
     }
     let duration = Duration::from_secs_f64(60.0 * plan.minutes);
-    // It lives until all is read.
+    // The server lives until everything is read.
     let (_server, kills, away) = kill_again(server, start, &shared, duration, &mut rng).await?;
     shared.stop_publishing();
     let answers: Vec<Answers> = publishers.join_all().await;
@@ -119,7 +120,7 @@ async fn run(plan: &Plan) -> Result<Report, Error> {
     })
 }
 
-/// Kills the server whenever its time has come, and starts it again.
+/// Kills the server again and again, and restarts it.
 async fn kill_again(
     mut server: Running,
     start: impl Fn(u16) -> Result<Running, Error> + Clone + Send + 'static,
@@ -137,7 +138,7 @@ async fn kill_again(
             return Ok((server, kills, away));
         }
         let (died, start) = (Instant::now(), start.clone());
-        // The others go on meanwhile: they must meet a server that is not there.
+        // The clients continue meanwhile, so they meet a server that is down.
         let restarted = spawn_blocking(move || {
             server.kill()?;
             start(port)
@@ -155,7 +156,7 @@ struct Report {
     duration: Duration,
     seed: u64,
     kills: u64,
-    /// From a kill until something is published again.
+    /// The time from a kill until the next publish.
     away: Histogram,
     answered: u64,
     unanswered: u64,

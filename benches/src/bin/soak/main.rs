@@ -1,10 +1,11 @@
-//! A soak of the SSE hub, from outside: `cargo xtask soak`.
+//! A soak test of the SSE hub, from outside: `cargo xtask soak`.
 //!
-//! Thousands of clients come, stay, stall, break off and resume, while the server publishes. Each of them checks that
-//! it sees every event of its topics exactly once and in order. At the end all leave, and nothing may be left of them.
+//! Thousands of clients connect, stay, stall, disconnect and resume while the server publishes. Each of them checks
+//! that it receives every event of its topics exactly once and in order. At the end all leave, and the server must hold
+//! nothing of them.
 //!
-//! They are of several kinds (`kind.rs`): some know control events, and some read plain streams. Some follow topics that
-//! end, and must see them end. Some begin with a snapshot, and must get everything that follows it.
+//! There are several kinds of clients (`kind.rs`). Some use control events, and some read plain streams. Some follow
+//! topics that end, and must see the end. Some begin with a snapshot, and must get everything that follows it.
 //!
 //! ```text
 //! cargo xtask soak                                 ten minutes
@@ -14,11 +15,12 @@
 //! cargo xtask soak --log --minutes 10 --seed 7
 //! ```
 //!
-//! With hostile peers (`attacks.rs`) there are two runs. In the first they are clients like the others, in the second they attack for the
-//! middle third of the time. The others must not lose anything by it, nor wait for more than twice as long.
+//! With hostile peers (`attacks.rs`) there are two runs. In the first run they behave like the other clients. In the
+//! second they attack for the middle third of the time. The other clients must lose nothing, and their latency must at
+//! most double.
 //!
-//! With `--backplane` it is the replication that is worn out (`backplane.rs`), in one process. With `--log` it is a server on a log,
-//! which is killed every 20 seconds (`log.rs`).
+//! `--backplane` puts the replication under stress instead, in one process (`backplane.rs`). `--log` tests a server
+//! with a log, which is killed every 20 seconds (`log.rs`).
 
 mod attacks;
 mod backplane;
@@ -57,15 +59,15 @@ use run::Plan;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Counts what is allocated. Resident memory also has what the allocator keeps, which grows in steps for as long as the
-/// load finds a new extreme, and says nothing of a leak.
+/// Counts allocations. Resident memory would include what the allocator keeps. That grows in steps whenever the load
+/// reaches a new peak, and does not show a leak.
 #[global_allocator]
 static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What this process has allocated and not freed.
+/// Returns how many bytes this process has allocated and not freed.
 fn live_bytes() -> u64 {
     let stats = COUNTED.stats();
-    // Two counters, read one after the other.
+    // The two counters are not read at the same time, so the difference may be negative.
     stats
         .bytes_allocated
         .saturating_sub(stats.bytes_deallocated) as u64
@@ -75,7 +77,7 @@ const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--se
        soak --backplane [--minutes N] [--seed N]
        soak --log [--minutes N] [--seed N]";
 
-/// More than the server has cores, so that publishers and readers interrupt each other.
+/// More threads than the server has cores, so that publishers and readers interrupt each other.
 const SERVER_THREADS: usize = 4;
 
 fn main() -> ExitCode {
@@ -154,5 +156,5 @@ fn plan(args: &[&str]) -> Option<Plan> {
 }
 
 const MOST_MINUTES: f64 = 24.0 * 60.0;
-/// Ports and file descriptors are no more than so many.
+/// There are no more ports and file descriptors than that.
 const MOST_CLIENTS: usize = 15_000;

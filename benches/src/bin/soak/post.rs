@@ -1,4 +1,4 @@
-//! What is published: each event tells enough of itself for a reader to know whether it has missed one.
+//! Events as they are published. Each holds enough about itself to show a reader whether one is missing.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use helios::sse::EventId;
 use serde::{Deserialize, Serialize};
 
-/// The topic of what is broadcast, as resets name it.
+/// The topic of broadcasts, as resets name it.
 pub(crate) const EVERYONE: &str = "*";
 
 /// The name of private events.
@@ -15,16 +15,16 @@ pub(crate) const TOLD: &str = "told";
 /// The name of the last event of a topic.
 pub(crate) const LAST: &str = "last";
 
-/// The name of events that tell how many a topic has had.
+/// The name of events that tell how many events a topic has had.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 
-/// Microseconds of the system's clock, which server and clients share.
+/// Returns the time in microseconds, by the system's clock, which server and clients share.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_micros() as u64)
 }
 
-/// What a topic has come to.
+/// The newest event of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Events of the topic so far.
@@ -44,7 +44,7 @@ impl Default for Mark {
     }
 }
 
-/// [`Mark`] as it travels in JSON.
+/// A [`Mark`] as JSON.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MarkText {
     n: u64,
@@ -94,7 +94,7 @@ impl fmt::Display for Post<'_> {
 }
 
 impl<'a> Post<'a> {
-    /// `None` if it is not what was published.
+    /// Returns `None` if the text is not what was published.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (head, padding) = text.split_once('\n')?;
         let mut words = head.split(' ');
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_published_is_read_and_what_was_damaged_is_not() {
+    fn a_published_text_parses_and_a_damaged_one_does_not() {
         let post = Post {
             topic: "warm-7",
             n: 3,

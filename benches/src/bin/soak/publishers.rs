@@ -1,5 +1,5 @@
-//! The publishers: a task for each busy topic, one for all that are rarely heard of, some for topics that end, and one that
-//! tells each client something of its own.
+//! The publishers. There is a task for each busy topic, one for all the quiet ones, some for topics that end, and one
+//! that sends private events to clients.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use crate::topics::{self, CHORUS, HOT, JOBS, RARE, WARM};
 const SMALLEST: f64 = 20.0;
 const LARGEST: f64 = 20_000.0;
 
-/// Starts all of them.
+/// Starts all publishers.
 pub(crate) fn start(sse: &SseService, log: &Arc<Log>, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut publisher = |topic: String| Publisher {
@@ -39,7 +39,7 @@ pub(crate) fn start(sse: &SseService, log: &Arc<Log>, seed: u64) {
     tokio::spawn(tell_each(publisher(CHORUS.to_owned())));
 }
 
-/// Publishes to one topic.
+/// A publisher to one topic.
 struct Publisher {
     sse: SseService,
     log: Arc<Log>,
@@ -53,7 +53,7 @@ impl Publisher {
         self.log.paused.load(Ordering::Relaxed)
     }
 
-    /// At times by chance, and now and then several at once.
+    /// Publishes at random times, and now and then several events at once.
     async fn publish_every(mut self, mean: Duration) {
         while !self.is_paused() {
             sleep(mean.mul_f64(2.0 * self.rng.f64())).await;
@@ -64,9 +64,9 @@ impl Publisher {
         }
     }
 
-    /// The next event, which is logged before anybody can read of it.
+    /// Creates the next event and logs it before anybody can receive it.
     fn write(&mut self) -> (SseEvent, Mark) {
-        // Small ones are far more frequent.
+        // Small events are far more frequent than large ones.
         let size = SMALLEST * (LARGEST / SMALLEST).powf(self.rng.f64().powi(3));
         let n = self.last.n + 1;
         let at = post::now();
@@ -101,7 +101,7 @@ impl Publisher {
         }
     }
 
-    /// One job after the other, each with a topic of its own.
+    /// Runs one job after the other, each with a topic of its own.
     async fn run_jobs(mut self, slot: usize) {
         for round in 0.. {
             if self.is_paused() {
@@ -143,13 +143,13 @@ impl Publisher {
     }
 }
 
-/// Lines of 80, so that an event has many of them.
+/// Lines of 80 characters, so that an event has many of them.
 static PADDING: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     let line = format!("{}\n", "0123456789".repeat(8));
     line.repeat(LARGEST as usize / line.len() + 1)
 });
 
-/// Now this topic, now that: most of them are removed before their next event.
+/// Publishes to one random topic after the other. Most topics are removed before their next event.
 async fn publish_rarely(mut all: Vec<Publisher>, pause: Duration) {
     let mut rng = Rng::with_seed(all.len() as u64);
     loop {
@@ -170,7 +170,7 @@ async fn publish_rarely(mut all: Vec<Publisher>, pause: Duration) {
 #[derive(Clone, Copy)]
 struct Count(u64);
 
-/// Tells some clients something for them alone, in between of what it publishes.
+/// Sends private events to some clients, in between its own publishes.
 async fn tell_each(mut chorus: Publisher) {
     while !chorus.is_paused() {
         sleep(Duration::from_secs(1)).await;
@@ -189,7 +189,7 @@ async fn tell_each(mut chorus: Publisher) {
                 n: chorus.last.n,
             };
             let event = SseEvent::text(told.to_string()).event(TOLD);
-            // It may have gone, or be cut for being too slow.
+            // The client may have left, or been cut for being too slow.
             let _ = chorus.sse.send_to_client(client.id(), event).await;
         }
     }

@@ -1,4 +1,4 @@
-//! What a soak has found.
+//! The results of a soak.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::run::Watched;
 use crate::server::{Hooks, Stats};
 use crate::world::World;
 
-/// What the server still holds when everybody has gone.
+/// Resources that the server still holds after all clients have left.
 pub(crate) struct Left {
     pub(crate) connections: usize,
     pub(crate) descriptors: usize,
@@ -21,11 +21,11 @@ pub(crate) struct Left {
 
 impl Left {
     pub(crate) fn is_nothing(&self) -> bool {
-        // The connection that asks is one.
+        // One connection is that of the request for these figures.
         self.connections == 0 && self.descriptors <= 1 && self.topics == 0 && self.unclosed() == 0
     }
 
-    /// Connections whose close hook did not run.
+    /// Returns the number of connections whose close hook did not run.
     fn unclosed(&self) -> u64 {
         let closed: u64 = self.hooks.closed.values().sum();
         self.hooks.opened.abs_diff(closed)
@@ -37,15 +37,15 @@ pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) clients: usize,
     pub(crate) watched: Watched,
-    /// When nothing was published any more.
+    /// The statistics after the last publish.
     pub(crate) stats: Stats,
     pub(crate) left: Left,
     pub(crate) memory_left: u64,
     pub(crate) drained: Drained,
     pub(crate) fates: Arc<Fates>,
-    /// Sockets that only the kernel had when everybody had gone.
+    /// Sockets that only the kernel still had after all clients had left.
     pub(crate) orphans: u64,
-    /// How long most events took in the same run without hostile peers.
+    /// The latency of most events in the same run without hostile peers.
     pub(crate) peaceful: Option<Duration>,
     pub(crate) world: Arc<World>,
 }
@@ -60,12 +60,12 @@ impl Report {
             && self.is_unimpressed()
     }
 
-    /// How long 99 % of the events took at most, in the middle third of the time.
+    /// Returns the latency that 99 % of the events did not exceed, in the middle third of the time.
     pub(crate) fn latency_of_most(&self) -> Duration {
         self.world.tally.lock().middle.quantile(0.99)
     }
 
-    /// Hostile peers hold nothing, and cost the others little.
+    /// Returns whether hostile peers hold nothing and cost the others little.
     fn is_unimpressed(&self) -> bool {
         let held: u64 = self.fates.lock().values().map(|fate| fate.held).sum();
         let is_slow = |peaceful| self.latency_of_most() > 2 * peaceful;
@@ -212,7 +212,7 @@ impl Report {
         row(
             f,
             "memory left",
-            format_args!("{left:.1} MiB when all had gone"),
+            format_args!("{left:.1} MiB after all had left"),
         )?;
         let Watched {
             server_cpu,
@@ -247,7 +247,7 @@ impl Report {
         row(
             f,
             "orphans",
-            format_args!("{} when all had gone", self.orphans),
+            format_args!("{} after all had left", self.orphans),
         )?;
         let most = self.latency_of_most();
         row(

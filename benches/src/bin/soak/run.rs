@@ -20,10 +20,10 @@ use crate::server::{RETENTION, Stats};
 use crate::world::World;
 use crate::{Error, control};
 
-/// Connections that hear nothing when the server is ended.
+/// Connections that get no events when the server is ended.
 const IDLE: usize = 5_000;
-/// Clients that are away or stuck come back and read what they have missed. One whose full socket was cut may hear of that
-/// only from the kernel's next probe, up to 15 s later.
+/// Clients that are away or stuck come back and read what they have missed. A client with a full socket may learn that
+/// it was cut only from the kernel's next probe, up to 15 s later.
 const SETTLE: Duration = Duration::from_secs(25);
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,7 @@ impl Plan {
         Duration::from_secs_f64(60.0 * self.minutes)
     }
 
-    /// The same with good clients in the place of hostile ones.
+    /// Returns the same plan with good clients in place of hostile ones.
     pub(crate) fn in_peace(&self) -> Self {
         Self {
             clients: self.clients + self.hostile,
@@ -59,13 +59,13 @@ impl Plan {
         }
     }
 
-    /// When memory should have found its level, and before hostile peers come.
+    /// The time after which memory should be stable, and before which no hostile peers come.
     pub(crate) fn warm_up(&self) -> Duration {
         (self.duration() / 4).min(Duration::from_secs(60))
     }
 }
 
-/// `peaceful` is how long most events took without hostile peers.
+/// Runs a soak. `peaceful` is the latency of most events without hostile peers.
 pub(crate) async fn run(plan: &Plan, peaceful: Option<Duration>) -> Result<Report, Error> {
     let orphans = hostile::orphans()?;
     let mut server = Running::start(plan.seed)?;
@@ -114,7 +114,7 @@ pub(crate) async fn run(plan: &Plan, peaceful: Option<Duration>) -> Result<Repor
     })
 }
 
-/// Waits for the middle third of the time, in which hostile peers attack. They are in a thread of their own.
+/// Waits for the middle third of the time, and attacks during it from a thread of its own.
 async fn attack(plan: &Plan, world: &World, rng: Rng) -> Result<Arc<Fates>, Error> {
     let third = plan.duration() / 3;
     sleep(third).await;
@@ -127,7 +127,7 @@ async fn attack(plan: &Plan, world: &World, rng: Rng) -> Result<Arc<Fates>, Erro
     Ok(fates)
 }
 
-/// Asks again and again which jobs there are.
+/// Polls the server for the current jobs.
 async fn hear_of_jobs(world: Arc<World>) {
     loop {
         match control::get(world.server, "/jobs").await {
@@ -138,18 +138,18 @@ async fn hear_of_jobs(world: Arc<World>) {
     }
 }
 
-/// What was seen of the processes while the clients lived.
+/// Measurements of the processes while clients were connected.
 pub(crate) struct Watched {
-    /// What the server has allocated and not freed, since the warm-up: this is judged.
+    /// Bytes that the server has allocated and not freed, since the warm-up. These are judged.
     pub(crate) memory: Series,
-    /// With what its allocator keeps, since the warm-up.
+    /// Resident memory, including what the allocator keeps, since the warm-up.
     pub(crate) resident: Series,
-    /// Connections open, on average.
+    /// Open connections, on average.
     pub(crate) connections: f64,
-    /// Parts of one core.
+    /// As a share of one core.
     pub(crate) server_cpu: f64,
     pub(crate) own_cpu: f64,
-    /// The longest time for which the clients' own thread was held up.
+    /// The longest time for which the clients' own thread was delayed.
     pub(crate) own_delay: Duration,
 }
 
@@ -192,7 +192,7 @@ async fn watch(plan: &Plan, server: &Running) -> Result<Watched, Error> {
     })
 }
 
-/// Publishing ends, everybody comes and reads what there is, and checks that nothing is missing.
+/// Stops publishing. All clients come back, read the rest, and check that nothing is missing.
 async fn settle(world: &World) -> Result<Stats, Error> {
     let server = world.server;
     control::ask(server, "POST", "/pause").await?;
@@ -208,7 +208,7 @@ async fn settle(world: &World) -> Result<Stats, Error> {
     Ok(stats)
 }
 
-/// Waits until nothing is left, or should not be.
+/// Waits until the server holds nothing, or should hold nothing.
 async fn what_is_left(server: &Running, descriptors: usize) -> Result<Left, Error> {
     let look = async || -> Result<Left, Error> {
         let stats: Stats = control::get(server.address, "/stats").await?;

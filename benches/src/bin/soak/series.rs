@@ -1,14 +1,14 @@
-//! A figure sampled each second.
+//! A figure that is sampled each second.
 
 use std::fmt;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
-    /// Second and value, in MiB.
+    /// Seconds, and values in MiB.
     samples: Vec<(f64, f64)>,
 }
 
-/// How many samples an average takes, at the start and at the end.
+/// How many samples the averages at the start and at the end take.
 const EDGE: usize = 10;
 
 impl Series {
@@ -16,7 +16,7 @@ impl Series {
         self.samples.push((second, bytes as f64 / 1_048_576.0));
     }
 
-    /// What was sampled from this second on.
+    /// Returns the samples from this second on.
     pub(crate) fn since(&self, second: f64) -> Self {
         let late = self.samples.iter().filter(|(at, _)| *at >= second);
         Self {
@@ -44,7 +44,7 @@ impl Series {
         mean(self.samples.iter().rev().take(EDGE))
     }
 
-    /// By how much it grows in a minute: the slope of the line that fits best.
+    /// Returns the growth per minute, as the slope of the line that fits best.
     pub(crate) fn slope(&self) -> f64 {
         let count = self.samples.len() as f64;
         let mean_at = self.samples.iter().map(|(at, _)| at).sum::<f64>() / count;
@@ -57,7 +57,7 @@ impl Series {
         60.0 * both / square
     }
 
-    /// The end is within a tenth of the start.
+    /// Returns whether the end is within a tenth of the start.
     pub(crate) fn is_flat(&self) -> bool {
         self.end() <= self.start() * 1.1
     }

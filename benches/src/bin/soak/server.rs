@@ -1,4 +1,4 @@
-//! The server under test: an app like any other, that publishes by itself and tells what it has done.
+//! The server under test: an app like any other, which publishes by itself and reports what it has done.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -27,10 +27,10 @@ const BACKLOG: BacklogLimits = BacklogLimits {
     bytes: 512 * 1024,
 };
 
-/// Small, so that a client which does not read is soon noticed.
+/// Small, so that the server soon notices a client that does not read.
 pub(crate) const SOCKET_BUFFER: u32 = 32 * 1024;
 
-/// What was published, and which hooks ran.
+/// The events that were published, and the hooks that ran.
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) paused: AtomicBool,
@@ -50,7 +50,7 @@ impl Log {
         }
     }
 
-    /// An event is about to be published: first the truth, then the news.
+    /// Records an event before it is published, so that no reader knows of it earlier than the log.
     pub(crate) fn writes(&self, topic: &str, n: u64) {
         self.change_mark(topic, |mark| mark.n = n);
     }
@@ -59,7 +59,7 @@ impl Log {
         self.change_mark(topic, |mark| *mark = published);
     }
 
-    /// Nothing more is published to the topic.
+    /// Records that nothing more is published to the topic.
     pub(crate) fn finished(&self, topic: &str) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.remove(topic);
@@ -67,7 +67,7 @@ impl Log {
         self.jobs.finished(topic);
     }
 
-    /// How many events of the topic have been written.
+    /// Returns how many events of the topic have been written.
     fn count(&self, topic: &str) -> u64 {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.get(topic).map_or(0, |mark| mark.n)
@@ -88,14 +88,14 @@ impl Log {
     }
 }
 
-/// How often the connection hook ran, and the close hook with which reason.
+/// How often the connection hook ran, and how often the close hook ran with each reason.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hooks {
     pub(crate) opened: u64,
     pub(crate) closed: BTreeMap<String, u64>,
 }
 
-/// The server's own count.
+/// The server's own counts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stats {
     pub(crate) connections: usize,
@@ -106,7 +106,7 @@ pub(crate) struct Stats {
     pub(crate) dropped: u64,
     pub(crate) slow_closes: u64,
     pub(crate) bytes: u64,
-    /// Allocated and not freed, in bytes.
+    /// Bytes that are allocated and not freed.
     pub(crate) live_bytes: u64,
     pub(crate) failures: u64,
     pub(crate) hooks: Hooks,
@@ -118,7 +118,7 @@ struct Soaked {
     log: Arc<Log>,
 }
 
-/// How many milliseconds the snapshot of a client is to take.
+/// How many milliseconds the snapshot of a client has to take.
 #[derive(Clone, Copy)]
 struct Wait(Option<u64>);
 
@@ -138,7 +138,7 @@ impl Soaked {
         *closed.entry(reason.as_str()).or_default() += 1;
     }
 
-    /// A client may ask it to take its time, as a handler does that looks something up.
+    /// A client may make the handler slow, like one that looks something up first.
     #[sse("events")]
     async fn events(
         &self,
@@ -189,7 +189,7 @@ impl Soaked {
         self.log.paused.store(true, Ordering::Relaxed);
     }
 
-    /// More than sockets hold, and less than a connection may be behind.
+    /// Publishes more than sockets hold, but less than a connection may be behind.
     #[post("flood")]
     async fn flood(&self) -> Result<(), SseError> {
         for _ in 0..10 {
@@ -237,7 +237,7 @@ impl Soaked {
     }
 }
 
-/// A client gets the number of the newest event of each topic, and then all that follow.
+/// Sends a client the number of the newest event of each topic, before all that follow.
 #[derive(Injectable)]
 struct Snapshots {
     sse: SseService,
@@ -290,7 +290,7 @@ impl Soaked {
     }
 }
 
-/// The client has ended its connection, or the server is about to.
+/// The client has closed its connection, or the server is about to close it.
 fn gone(error: SseError) -> HttpError {
     HttpError::new(StatusCode::GONE, error.to_string())
 }
@@ -308,7 +308,7 @@ fn set(options: &mut SseOptions) {
     };
 }
 
-/// Says where it listens, serves until it is told to end, and then says which hooks ran.
+/// Prints its address, serves until it is ended, and then prints which hooks ran.
 pub(crate) async fn serve(seed: u64) -> Result<(), Error> {
     thread::spawn(end_with_parent);
     let socket = TcpSocket::new_v4()?;
@@ -330,7 +330,7 @@ pub(crate) async fn serve(seed: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The parent holds the other end of the standard input for as long as it lives.
+/// Ends this process with its parent, which holds the other end of the standard input as long as it lives.
 pub(crate) fn end_with_parent() {
     let mut rest = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut rest);

@@ -1,4 +1,4 @@
-//! The client's end of one connection: a socket, the chunks on it, and the events in them.
+//! The client's end of one connection: a socket, its chunks, and the events in them.
 
 use std::io::{self, Error, ErrorKind};
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ pub(crate) struct Stream {
     buffer: Vec<u8>,
 }
 
-/// The server has ended the stream.
+/// How the server has ended the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// To its last chunk.
+    /// After its last chunk.
     Whole,
     /// In the middle.
     Cut,
-    /// With a reset.
+    /// With a reset of the connection.
     Reset,
 }
 
@@ -35,9 +35,9 @@ pub(crate) enum End {
 pub(crate) struct Request<'a> {
     pub(crate) kind: &'a Traits,
     pub(crate) topics: &'a [&'a str],
-    /// From the first event that there is, if it brings no id.
+    /// Whether to begin with the earliest event, if it brings no id.
     pub(crate) earliest: bool,
-    /// How many milliseconds the handler and hooks are to wait.
+    /// How many milliseconds the handler and hooks have to wait.
     pub(crate) wait: Option<u64>,
     pub(crate) last_event_id: Option<String>,
 }
@@ -59,16 +59,16 @@ impl Request<'_> {
     }
 }
 
-/// How a request for a stream is answered.
+/// The response to a request for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It is open. A plain one may tell its position.
+    /// The stream is open. The head of a plain one may hold its position.
     Open(Option<EventId>),
     /// There is nothing more to come.
     Over,
-    /// The client is to begin anew.
+    /// The client has to begin anew.
     Gone,
-    /// It is to come back.
+    /// The client has to come back later.
     Busy(Duration),
 }
 
@@ -95,7 +95,7 @@ impl Answer {
 }
 
 impl Stream {
-    /// Connects and asks.
+    /// Connects and sends the request.
     pub(crate) async fn ask(server: SocketAddr, request: &Request<'_>) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(SOCKET_BUFFER)?;
@@ -109,7 +109,7 @@ impl Stream {
         })
     }
 
-    /// Reads the head of the answer.
+    /// Reads the head of the response.
     pub(crate) async fn head(&mut self) -> io::Result<Answer> {
         let mut head = Vec::new();
         let length = loop {
@@ -130,7 +130,7 @@ impl Stream {
         Ok(answer)
     }
 
-    /// The next event or comment. Cancel-safe.
+    /// Returns the next event or comment. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Decoded, End> {
         loop {
             if let Some(item) = self.next_read() {
@@ -140,14 +140,14 @@ impl Stream {
         }
     }
 
-    /// The next event or comment of what was read.
+    /// Returns the next event or comment of what has been read.
     pub(crate) fn next_read(&mut self) -> Option<Decoded> {
         self.decoder.next_item()
     }
 
-    /// Reads once, at most so many bytes. Cancel-safe.
+    /// Reads once, at most `most` bytes. Cancel-safe.
     pub(crate) async fn read(&mut self, most: usize) -> Result<(), End> {
-        // The connection stays open for another request.
+        // The connection stays open for another request, so no end of file follows.
         if self.chunks.is_over() {
             return Err(End::Whole);
         }
@@ -161,20 +161,20 @@ impl Stream {
         fed.map_err(|_| End::Cut)
     }
 
-    /// Says that it will send nothing more, and goes on reading.
+    /// Closes the sending side, and goes on reading.
     pub(crate) async fn half_close(&mut self) {
-        // It may be over already, which the next reading tells.
+        // The stream may be over already. The next read shows that.
         let _ = self.socket.shutdown().await;
     }
 
-    /// Ends with a reset.
+    /// Closes the connection with a reset.
     pub(crate) fn reset(self) {
-        // As above.
+        // If the connection is over already, nothing is lost.
         let _ = self.socket.set_zero_linger();
     }
 }
 
-/// The chunked coding of HTTP/1.1, without trailers.
+/// A decoder for the chunked coding of HTTP/1.1, without trailers.
 #[derive(Default)]
 struct Chunks {
     state: Chunk,
@@ -186,7 +186,7 @@ enum Chunk {
     #[default]
     Size,
     Data,
-    /// The line end behind the data.
+    /// The line end after the data.
     Edge,
     Over,
 }

@@ -1,4 +1,4 @@
-//! What all clients have met, taken together.
+//! The counts of all clients together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::kind::Traits;
 use crate::ledger::{Fault, FaultKind};
 
-/// How many faults are told.
+/// How many faults are printed in full.
 const DETAILS: usize = 20;
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Tally {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a fault, and tells of the first ones what went before.
+    /// Counts a fault. For the first ones it prints the client's last acts too.
     pub(crate) fn fault<'a>(
         &self,
         client: usize,
@@ -43,23 +43,23 @@ impl Tally {
     }
 }
 
-/// What the clients of one kind have met.
+/// The counts for the clients of one kind.
 #[derive(Default)]
 pub(crate) struct OfKind {
     pub(crate) clients: u64,
     pub(crate) connections: u64,
     pub(crate) resumes: u64,
     pub(crate) received: u64,
-    /// They were told that there will never be more.
+    /// How often they learned that no more events will come.
     pub(crate) ends: u64,
-    /// They came back to that.
+    /// How often they came back after that.
     pub(crate) over: u64,
-    /// They were to begin anew.
+    /// How often they had to begin anew.
     pub(crate) gone: u64,
-    /// They were to come back later.
+    /// How often they had to come back later.
     pub(crate) busy: u64,
     pub(crate) snapshots: u64,
-    /// Events (or what else it concerns).
+    /// Events, or whatever else a fault concerns.
     pub(crate) faults: u64,
 }
 
@@ -94,17 +94,17 @@ pub(crate) struct Counts {
     pub(crate) kinds: BTreeMap<&'static str, OfKind>,
     pub(crate) private: u64,
     pub(crate) keep_alives: u64,
-    /// What clients did, by name.
+    /// The acts of clients, by name.
     pub(crate) acts: BTreeMap<&'static str, u64>,
     /// Resets by reason.
     pub(crate) resets: BTreeMap<String, u64>,
     /// How the server ended connections.
     pub(crate) ends: BTreeMap<String, u64>,
-    /// Events (or what else it concerns) by kind.
+    /// Events, or whatever else a fault concerns, by kind.
     pub(crate) faults: BTreeMap<FaultKind, u64>,
     fault_count: usize,
     pub(crate) latency: Histogram,
-    /// In the middle third of the time.
+    /// Latencies in the middle third of the time.
     pub(crate) middle: Histogram,
 }
 
@@ -137,7 +137,7 @@ impl Counts {
     }
 }
 
-/// Durations, told apart to about a tenth.
+/// Counts of durations, in buckets that differ by about a tenth.
 #[derive(Default)]
 pub(crate) struct Histogram {
     buckets: BTreeMap<u32, u64>,
@@ -156,7 +156,7 @@ impl Histogram {
         self.longest = self.longest.max(micros);
     }
 
-    /// What this part of all did not exceed.
+    /// Returns the duration that this share of them did not exceed.
     pub(crate) fn quantile(&self, part: f64) -> Duration {
         let wanted = (self.total as f64 * part) as u64;
         let mut passed = 0;

@@ -1,4 +1,4 @@
-//! What hostile peers ask for.
+//! The routes that hostile peers request.
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::response::Response;

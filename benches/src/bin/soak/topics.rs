@@ -1,11 +1,11 @@
-//! The topics: few that are busy, many that are all but forgotten when they are heard of again.
+//! The topics: a few busy ones, and many quiet ones that are almost forgotten before their next event.
 
 use fastrand::Rng;
 
 pub(crate) const HOT: usize = 5;
 pub(crate) const WARM: usize = 45;
 pub(crate) const RARE: usize = 1_000;
-/// So many jobs are under way.
+/// The number of jobs that run at a time.
 pub(crate) const JOBS: usize = 8;
 
 /// The topic that private events refer to.
@@ -29,7 +29,7 @@ pub(crate) fn job(slot: usize, round: usize) -> String {
     format!("job:{slot}-{round}")
 }
 
-/// What a client may ask for.
+/// Returns a random topic that a client may join.
 pub(crate) fn any(rng: &mut Rng) -> String {
     match rng.u32(..100) {
         0..15 => hot(rng.usize(..HOT)),
@@ -39,7 +39,7 @@ pub(crate) fn any(rng: &mut Rng) -> String {
     }
 }
 
-/// One to four of them.
+/// Returns one to four topics.
 pub(crate) fn some(rng: &mut Rng) -> Vec<String> {
     let mut topics: Vec<_> = (0..rng.usize(1..=4)).map(|_| any(rng)).collect();
     topics.sort();

@@ -1,4 +1,4 @@
-//! What all clients share.
+//! State shared by all clients.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use crate::jobs::Jobs;
 use crate::post::Mark;
 use crate::tally::Tally;
 
-/// How clients are to behave.
+/// How clients behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Unruly,
-    /// All come, stay, and read.
+    /// All clients connect, stay, and read.
     Orderly,
-    /// All check what they have, and go.
+    /// All clients check what they have, and leave.
     Over,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) server: SocketAddr,
     pub(crate) started: Instant,
     pub(crate) tally: Tally,
-    /// As the server told them a moment ago.
+    /// The jobs, as the server reported them a moment ago.
     pub(crate) jobs: Jobs,
     is_middle: AtomicBool,
     phase: watch::Sender<Phase>,
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// Whether it is the middle third of the time, in which hostile peers attack.
+    /// Returns whether it is the middle third of the time, in which hostile peers attack.
     pub(crate) fn is_middle(&self) -> bool {
         self.is_middle.load(Ordering::Relaxed)
     }
@@ -63,14 +63,14 @@ impl World {
         self.phase.send_replace(Phase::Orderly);
     }
 
-    /// Nothing was published after these.
+    /// Records the last event of each topic, after the last publish.
     pub(crate) fn end(&self, marks: HashMap<String, Mark>) {
-        // It ends once.
+        // This can fail only if it was recorded before.
         let _ = self.marks.set(Arc::new(marks));
         self.phase.send_replace(Phase::Over);
     }
 
-    /// What all topics have come to in the end.
+    /// Returns the last event of each topic.
     pub(crate) fn marks(&self) -> Arc<HashMap<String, Mark>> {
         self.marks.get().cloned().unwrap_or_default()
     }
@@ -78,7 +78,7 @@ impl World {
     /// Waits until this phase is over.
     pub(crate) async fn after(&self, phase: Phase) {
         let mut changes = self.phase.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as `self`, so this cannot fail.
         let _ = changes.wait_for(|now| *now > phase).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Tells what a client library sees of a stream, in one line of JSON for each thing: `NAME URL`.
+//! Reports what a client library receives of a stream, one line of JSON for each observation: `NAME URL`.
 
 use std::env;
 use std::error::Error;
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `eventsource-client` tells only the log that a connection could not be made.
+/// `eventsource-client` reports only to the log that a connection failed.
 struct Refusals;
 
 impl Log for Refusals {

@@ -1,4 +1,4 @@
-//! How a client connects, and what it makes of the answer.
+//! How a client connects, and how it handles the response.
 
 use std::io;
 use std::time::Duration;
@@ -20,14 +20,14 @@ const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
 const END_MARK: &str = "helios:end";
 
 impl Life {
-    /// Connects: anew, or to go on.
+    /// Connects, either anew or to resume.
     pub(super) async fn arrive(&mut self) -> Option<Stream> {
         match self.kind.jobs {
             true => self.choose_jobs().await,
             false => self.choose_topics(),
         }
         if self.ledger.topics().is_empty() {
-            // There is no job, or nothing to be heard of one any more.
+            // There is no job, or none that can still be followed.
             sleep(Duration::from_millis(100)).await;
             return None;
         }
@@ -49,7 +49,7 @@ impl Life {
     }
 
     fn choose_topics(&mut self) {
-        // A client that waits for its snapshot is to get it for the same topics.
+        // A client that waits for its snapshot must get it for the same topics.
         let is_new = self.ledger.last_id().is_none() && !self.kind.snapshots;
         let anew = is_new || self.rng.u32(..5) == 0;
         if anew && self.world.phase() == Phase::Unruly || self.ledger.topics().is_empty() {
@@ -61,7 +61,7 @@ impl Life {
         }
     }
 
-    /// Asks for events, and now and then does not wait for the answer.
+    /// Requests a stream. Now and then it does not wait for the response.
     async fn ask(&mut self) -> io::Result<Option<Stream>> {
         self.ledger.asks(now());
         let last = self.ledger.last_id();
@@ -78,7 +78,7 @@ impl Life {
         self.note(comes);
         let mut stream = self.request(last).await?;
         if self.rng.u32(..30) == 0 {
-            self.act("gone before the answer");
+            self.act("left before the answer");
             stream.reset();
             return Ok(None);
         }
@@ -101,7 +101,7 @@ impl Life {
         Stream::ask(self.world.server, &request).await
     }
 
-    /// Whether the stream is open.
+    /// Returns whether the stream is open.
     async fn take_answer(&mut self, answer: Answer) -> bool {
         let judged = match answer {
             Answer::Open(position) => self.take_head(position),
@@ -125,7 +125,7 @@ impl Life {
     fn take_head(&mut self, position: Option<EventId>) -> Result<(), Fault> {
         self.position = position;
         if self.is_over || self.kind.plain && self.ledger.has_all() {
-            return Err(other("was to be told that it is over"));
+            return Err(other("was opened, although its topics have ended"));
         }
         match position {
             Some(id) if self.kind.plain => self.ledger.ready(id, now()),
@@ -142,7 +142,7 @@ impl Life {
         match faults.into_iter().next() {
             Some(fault) => Err(fault),
             None if was_told => Ok(()),
-            None => Err(other("is over, and was not told its end")),
+            None => Err(other("is over, but did not receive its end")),
         }
     }
 
@@ -151,7 +151,7 @@ impl Life {
         self.forget();
         match self.kind.plain {
             true => judged,
-            false => Err(other("a full stream is gone")),
+            false => Err(other("a full stream got a 410")),
         }
     }
 }

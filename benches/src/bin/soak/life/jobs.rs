@@ -11,13 +11,13 @@ use crate::post::now;
 use crate::stream::{End, Stream};
 use crate::world::Phase;
 
-/// When a client that reads must have been told the end of its topics.
+/// How soon a reading client must learn of the end of its topics.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
-/// How far from a job's end a client comes that wants to meet it, in microseconds.
+/// How close to the end of a job a client connects to meet it, in microseconds.
 const NEAR: u64 = 10_000;
 
 impl Life {
-    /// Goes on with its jobs, or takes up others.
+    /// Continues with its jobs, or picks new ones.
     pub(super) async fn choose_jobs(&mut self) {
         if !self.has_kept_jobs() && !self.ledger.topics().is_empty() {
             self.act("gave up a job");
@@ -34,7 +34,7 @@ impl Life {
         jobs.truncate(self.rng.usize(1..=2));
         if self.rng.u32(..3) == 0 {
             self.meet_the_end(&jobs).await;
-            // Meanwhile another one of them may have become too old.
+            // Another of the jobs may have become too old in the meantime.
             jobs.retain(|job| self.is_kept(&job.topic));
         }
         let begins = match self.rng.bool() {
@@ -46,7 +46,7 @@ impl Life {
         self.ledger.begin_with(topics, begins);
     }
 
-    /// Waits for about the moment at which the first of them ends.
+    /// Waits until about the time at which the first of the jobs ends.
     async fn meet_the_end(&mut self, jobs: &[Job]) {
         let running = jobs.iter().filter(|job| job.finished_at.is_none());
         if let Some(ends_at) = running.map(|job| job.ends_at).min() {
@@ -57,7 +57,7 @@ impl Life {
         }
     }
 
-    /// Whether the server is sure to know how they ended.
+    /// Returns whether the server is sure to know how the jobs ended.
     fn has_kept_jobs(&self) -> bool {
         let topics = self.ledger.topics();
         topics.iter().all(|topic| self.is_kept(topic))
@@ -68,7 +68,7 @@ impl Life {
         job.is_some_and(|job| job.is_kept(now()))
     }
 
-    /// Whether it follows topics that have all ended.
+    /// Returns whether all of its topics have ended.
     fn is_end_due(&self) -> bool {
         let ended = |topic: &&str| {
             let job = self.world.jobs.get(topic);
@@ -77,7 +77,7 @@ impl Life {
         self.kind.jobs && self.ledger.topics().iter().all(ended)
     }
 
-    /// Reads until it is told the end, if that is due.
+    /// Reads until the end arrives, if it is due.
     pub(super) async fn await_end(&mut self, stream: &mut Stream) -> Result<(), End> {
         if !self.is_end_due() {
             return Ok(());
@@ -90,7 +90,7 @@ impl Life {
         Ok(())
     }
 
-    /// It has followed them for as long as it was to behave, and they have ended long ago.
+    /// Reports a fault if the jobs ended long ago and the client has followed them since.
     pub(super) fn was_to_be_over(&mut self) {
         let is_long = self.arrived.elapsed() > HANGS_AFTER;
         if self.is_end_due() && is_long {
@@ -104,7 +104,7 @@ impl Life {
         self.forget();
     }
 
-    /// The server says that there will never be more.
+    /// Records that the server has reported the end.
     pub(super) fn told_end(&mut self) {
         self.is_over = true;
         self.count(|counts| counts.ends += 1);

@@ -1,4 +1,4 @@
-//! What a client hears, and what it makes of it.
+//! How a client handles what it receives.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ struct Reconnect {
 }
 
 impl Life {
-    /// Reads for as long as this phase lasts, but no longer than until then.
+    /// Reads until the phase or the given time ends.
     pub(super) async fn read_until(
         &mut self,
         stream: &mut Stream,
@@ -126,7 +126,7 @@ impl Life {
                 let Reset { reason, topics } = parse(event)?;
                 self.world.tally.lock().reset(reason);
                 let id = id.ok_or_else(|| damaged(event))?;
-                // While the hook answers it reads nothing, and history may go on without it.
+                // The client does not read while the hook runs, and history may move on without it.
                 self.was_slow();
                 self.ledger.reset(&topics, id, now())
             }

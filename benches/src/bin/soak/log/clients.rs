@@ -1,4 +1,4 @@
-//! Those who publish, and those who read.
+//! The publishers and the readers.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,10 +19,10 @@ use crate::control;
 use crate::kind::Kind;
 use crate::stream::{Answer, End, Request, Stream};
 
-/// A server that is killed is back by then, and an open stream has a keep-alive.
+/// A killed server is back within this time, and an open stream has a keep-alive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How soon those come back who find no server.
+/// How soon a client retries when there is no server.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// The longest pause between two events of a publisher, in milliseconds.
@@ -60,7 +60,7 @@ impl Shared {
         came.map_err(|_| "a reader does not come".into())
     }
 
-    /// Waits until there are more.
+    /// Waits until there are more than `before`.
     pub(super) async fn publishes_again(&self, before: u64) -> Result<(), Error> {
         let more = async {
             while self.published() == before {
@@ -79,7 +79,8 @@ impl Shared {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until each reader has come to the last event of its topics, and sends them home. Says whether all have come so far.
+    /// Waits until each reader has the last event of its topics, and then makes them leave. Returns whether all have
+    /// come that far.
     pub(super) async fn settle(&self, last: &[Option<u64>], within: Duration) -> bool {
         let is_behind = |(name, at): (usize, &AtomicU64)| {
             let wanted = topics_of(name).into_iter().filter_map(|topic| last[topic]);
@@ -100,7 +101,7 @@ fn topic(n: usize) -> String {
     format!("t{n}")
 }
 
-/// One to three topics; each topic has several readers.
+/// Returns one to three topics. Each topic has several readers.
 fn topics_of(reader: usize) -> BTreeSet<usize> {
     (0..=reader % 3)
         .map(|n| (reader + n * 3) % TOPICS)
@@ -138,7 +139,8 @@ impl Publisher {
         self.answers
     }
 
-    /// Half of them say it until it is there, and once all the same. The others never know.
+    /// Publishes a text. Half of the publishers retry with a key until it is there, exactly once. The others never
+    /// know.
     async fn say(&mut self, topic_of: usize, text: Text) {
         let once = self.name < PUBLISHERS / 2;
         let target = format!("/say?topic={}&once={once}&text={text}", topic(topic_of));
@@ -167,7 +169,7 @@ impl Publisher {
     }
 }
 
-/// There was no server, or it went meanwhile.
+/// Returns whether the server was down, or went down during the request.
 fn was_cut(error: &Error) -> bool {
     error.is::<io::Error>() || error.to_string() == "no answer"
 }
@@ -194,7 +196,7 @@ impl Reader {
         }
     }
 
-    /// Comes again and again with its id, until it is sent home.
+    /// Reconnects with its id again and again, until it has to leave.
     pub(super) async fn run(mut self) -> Seen {
         let mut leave = self.shared.leave.subscribe();
         loop {
@@ -208,7 +210,7 @@ impl Reader {
         }
     }
 
-    /// Reads one connection to its end: that of the server, or of its own wish.
+    /// Reads one connection until the server ends it or the reader has to leave.
     async fn connect(&mut self) -> Result<(), Error> {
         let topics: Vec<_> = self.seen.topics.iter().map(|n| topic(*n)).collect();
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
@@ -221,7 +223,7 @@ impl Reader {
         };
         let mut stream = Stream::ask(self.shared.server, &request).await?;
         let Answer::Open(_) = timeout(PATIENCE, stream.head()).await?? else {
-            return Err("it is refused".into());
+            return Err("the connection is refused".into());
         };
         self.seen.connections += 1;
         let until = Instant::now() + Duration::from_millis(self.rng.u64(500..15_000));

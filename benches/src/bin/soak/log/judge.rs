@@ -1,5 +1,5 @@
-//! What was promised: each `Ok` is seen by every reader of its topic, an id names one text, a text has one id, ids ascend, nobody is
-//! reset.
+//! The promises: every reader of a topic sees each event that returned `Ok`, an id names one text, a text has one id,
+//! ids ascend, and no client is reset.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,7 @@ use helios::sse::EventId;
 
 use crate::report::row;
 
-/// What one publisher says: its name, and a count.
+/// One published text: the name of its publisher, and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     pub(crate) publisher: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Text {
 }
 
 impl Display for Text {
-    /// Of all sizes, so that rows of the store are.
+    /// Pads texts to all sizes, so that rows of the store have all sizes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let padding = (self.n as usize).wrapping_mul(37) % 1_500;
         write!(f, "{}-{}-{}", self.publisher, self.n, "x".repeat(padding))
@@ -25,7 +25,7 @@ impl Display for Text {
 }
 
 impl Text {
-    /// `None` if it is not what was published.
+    /// Returns `None` if the text is not one that was published.
     pub(crate) fn parse(said: &str) -> Option<Self> {
         let mut words = said.split('-');
         let text = Self {
@@ -36,13 +36,13 @@ impl Text {
     }
 }
 
-/// What a publisher was answered.
+/// The responses that one publisher got.
 #[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) ok: Vec<(usize, Text, EventId)>,
-    /// Nobody knows whether these are there.
+    /// Texts without a response. They may have been published or not.
     pub(crate) unknown: HashSet<Text>,
-    /// The server was there, and refused.
+    /// How often the server was up and refused.
     pub(crate) refused: u64,
 }
 
@@ -55,23 +55,23 @@ impl Answers {
         self.unknown.len() as u64
     }
 
-    /// The number of the newest in a topic.
+    /// Returns the number of the newest text in a topic.
     pub(crate) fn last_of(&self, topic: usize) -> Option<u64> {
         let of_topic = self.ok.iter().filter(|(of, ..)| *of == topic);
         of_topic.map(|(.., id)| id.seq()).max()
     }
 }
 
-/// What a reader was sent, over all of its connections.
+/// The events that a reader received, over all of its connections.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) topics: Vec<usize>,
     pub(crate) events: Vec<(EventId, Text)>,
     pub(crate) connections: u64,
     pub(crate) resets: u64,
-    /// Times when nothing came for too long.
+    /// How often nothing came for too long.
     pub(crate) hangs: u64,
-    /// What is none of the texts.
+    /// How many events are none of the texts.
     pub(crate) damaged: u64,
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn judge(answers: &[Answers], readers: &[Seen]) -> Judgement {
     found
 }
 
-/// Which text has which id.
+/// The text of each id, and the id of each text.
 #[derive(Default)]
 struct Names {
     texts: HashMap<EventId, Text>,
@@ -172,7 +172,8 @@ mod tests {
         Text { publisher: 3, n }
     }
 
-    /// Three answers in topic 0, one in topic 1, one that nobody knows of; and two readers of topic 0 that have seen all.
+    /// Three responses in topic 0, one in topic 1, and one text without a response. Two readers of topic 0 have seen
+    /// everything.
     fn flawless() -> (Vec<Answers>, Vec<Seen>) {
         let answers = Answers {
             ok: vec![
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_promised_is_clean_and_what_nobody_knows_may_be_missing() {
+    fn kept_promises_are_clean_and_unanswered_texts_may_be_missing() {
         assert!(found(|_, _| {}).is_clean());
         assert!(found(|_, reader| reader.events.retain(|(_, it)| *it != text(4))).is_clean());
     }
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_as_it_was_written_and_not_when_it_is_damaged() {
+    fn a_text_parses_as_it_was_written_unless_damaged() {
         let said = text(77).to_string();
         assert_eq!(Text::parse(&said), Some(text(77)));
         assert_eq!(Text::parse(&said[..said.len() - 1]), None);

@@ -1,4 +1,4 @@
-//! The server that is killed.
+//! The server that gets killed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::Error;
 use crate::server::end_with_parent;
 
-/// How this program is told to be this server, with a folder and a port.
+/// The argument that makes this program this server. A folder and a port follow.
 pub(crate) const SERVE: &str = "serve-log";
 
 #[derive(Injectable)]
@@ -27,7 +27,7 @@ impl Logged {
         self.sse.subscribe(topics.split(',')).await
     }
 
-    /// Answers with the id, on a line of its own: one that was cut does not look like another.
+    /// Returns the id on a line of its own, so that a truncated id cannot be taken for another.
     #[post("say")]
     async fn say(
         &self,
@@ -49,7 +49,7 @@ impl Logged {
 #[server(controllers = [Logged], sse(enabled = true, keep_alive = "3s", retry = "100ms"))]
 struct App;
 
-/// Says where it listens, and serves until it is killed. Who connects before the log is open waits.
+/// Prints its address, and serves until it is killed. Clients that connect before the log is open wait.
 pub(crate) async fn serve(folder: &str, port: u16) -> Result<(), Error> {
     thread::spawn(end_with_parent);
     let app = Helios::new(App).banner(false);
