@@ -63,6 +63,7 @@ const TEST: &[Step] = &[
     },
     step("examples", &["xtask", "examples"]),
     step("arrows", &["xtask", "arrows"]),
+    step("prose", &["xtask", "prose"]),
     Step {
         name: "tests",
         args: &["test", "--workspace", PEERS],

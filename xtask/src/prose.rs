@@ -1,7 +1,8 @@
-//! Plain English: `cargo xtask prose` reads every comment and every page, and finds the habits that make them hard to read.
+//! Checks for plain English: `cargo xtask prose` reads every comment and every page, and finds two habits that make them
+//! hard to read.
 //!
-//! Two are found: a sentence whose subject is a free relative clause ("Who is live is counted"), and a sentence with more than
-//! one colon. Code, headings, tables and questions do not count.
+//! The first is a sentence whose subject is a free relative clause ("Who is live is counted"). The second is a sentence
+//! with more than one colon. Code, headings, tables and questions do not count.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,13 +20,26 @@ const RELATIVES: &[&str] = &[
     "Whichever",
 ];
 
-/// Sentences that may begin so, or hold several colons: the first words of each.
+/// The first words of sentences that may have such a habit.
 const RIGHT: &[&str] = &[];
 
-/// Folders in which nobody writes prose.
+/// Folders without prose of ours.
 const SKIPPED: &[&str] = &["target", "node_modules", ".git", "bench", "ui", "snapshots"];
 
-/// A sentence that is to be written anew.
+/// Extensions of the files with prose, and the marks that begin their comments, longer ones first. A page is all prose.
+const KINDS: &[(&str, &[&str])] = &[
+    ("md", &[]),
+    ("rs", &["///", "//!", "//"]),
+    ("ts", SCRIPT),
+    ("js", SCRIPT),
+    ("mjs", SCRIPT),
+    ("lua", &["--"]),
+    ("py", &["#"]),
+];
+
+const SCRIPT: &[&str] = &["//", "/**", "/*", "* "];
+
+/// A sentence that has to be rewritten.
 struct Finding {
     path: PathBuf,
     line: usize,
@@ -44,9 +58,9 @@ pub(crate) fn check() -> Result<(), String> {
     let (mut sentences, mut findings) = (0, Vec::new());
     for path in files {
         let text = fs::read_to_string(&path).map_err(|error| format!("{path:?}: {error}"))?;
-        let paragraphs = match path.extension().is_some_and(|ext| ext == "md") {
-            true => of_page(&text),
-            false => of_code(&text),
+        let paragraphs = match marks(&path) {
+            [] => of_page(&text),
+            marks => of_code(&text, marks),
         };
         for (line, paragraph) in paragraphs {
             for sentence in sentences_of(&paragraph) {
@@ -75,7 +89,7 @@ pub(crate) fn check() -> Result<(), String> {
     }
     match findings.len() {
         0 => Ok(()),
-        count => Err(format!("{count} sentences are to be written anew")),
+        count => Err(format!("{count} sentences have to be rewritten")),
     }
 }
 
@@ -92,13 +106,20 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
             if !name.is_some_and(|name| SKIPPED.contains(&name)) {
                 collect(&path, files);
             }
-        } else if path
-            .extension()
-            .is_some_and(|ext| ext == "rs" || ext == "md")
-        {
+        } else if KINDS.iter().any(|(kind, _)| has_extension(&path, kind)) {
             files.push(path);
         }
     }
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|it| it == extension)
+}
+
+/// Returns the marks that begin a comment in the file. A page has none.
+fn marks(path: &Path) -> &'static [&'static str] {
+    let kind = KINDS.iter().find(|(kind, _)| has_extension(path, kind));
+    kind.map_or(&[], |(_, marks)| marks)
 }
 
 /// The paragraphs of a page, without code, headings, tables and quoted markup.
@@ -111,17 +132,15 @@ fn of_page(text: &str) -> Paragraphs {
 }
 
 /// The paragraphs of the comments in a file of code.
-fn of_code(text: &str) -> Paragraphs {
+fn of_code(text: &str, marks: &[&str]) -> Paragraphs {
     paragraphs(text.lines().enumerate().map(|(n, line)| {
         let line = line.trim_start();
-        let comment = ["///", "//!", "//"]
-            .iter()
-            .find_map(|mark| line.strip_prefix(mark));
-        (n + 1, comment)
+        let comment = marks.iter().find_map(|mark| line.strip_prefix(mark));
+        (n + 1, comment.map(|it| it.trim_end_matches("*/")))
     }))
 }
 
-/// Joins lines to paragraphs. A line that is no comment ends one.
+/// Joins lines to paragraphs. A line that is not a comment ends one.
 fn paragraphs<'a>(lines: impl Iterator<Item = (usize, Option<&'a str>)>) -> Paragraphs {
     let mut all: Paragraphs = Vec::new();
     let (mut is_open, mut is_code) = (false, false);
@@ -170,7 +189,7 @@ fn without_bullet(line: &str) -> &str {
     bullet.or_else(number).unwrap_or(line)
 }
 
-/// The sentences of a paragraph; code in it counts as a word.
+/// Returns the sentences of a paragraph. Code in it counts as a word.
 fn sentences_of(paragraph: &str) -> Vec<String> {
     let text = without_code(paragraph);
     let mut sentences = Vec::new();
@@ -203,7 +222,7 @@ fn without_code(paragraph: &str) -> String {
     parts.collect()
 }
 
-/// What is wrong with a sentence.
+/// Returns the bad habit of a sentence.
 fn habit_of(sentence: &str) -> Option<&'static str> {
     if RIGHT.iter().any(|right| sentence.starts_with(right)) {
         return None;
@@ -264,7 +283,7 @@ mod tests {
             .collect();
         assert_eq!(texts, [(3, "It is."), (8, "What is here counts.")]);
         let code = "/// Returns it.\nfn f() {} // what\n    // Who is\n    // here.\n";
-        let paragraphs = of_code(code);
+        let paragraphs = of_code(code, &["///", "//"]);
         let texts: Vec<_> = paragraphs
             .iter()
             .map(|(line, text)| (*line, &**text))
