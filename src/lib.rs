@@ -1,4 +1,4 @@
-//! Helios: a web server is a set of annotated controllers, and Server-Sent Events are first-class.
+//! Helios is a web framework in which a server is a set of annotated controllers, and Server-Sent Events are first-class.
 //!
 //! ```no_run
 //! use helios::prelude::*;
@@ -14,10 +14,14 @@
 //!     }
 //!
 //!     #[sse("ticks")]
-//!     fn ticks(&self, #[header("last-event-id")] last: Option<u64>) -> impl Stream<Item = SseEvent> {
+//!     fn ticks(
+//!         &self,
+//!         #[header("last-event-id")] last: Option<u64>,
+//!     ) -> impl Stream<Item = SseEvent> {
 //!         stream! {
 //!             for n in last.map_or(0, |n| n.saturating_add(1))..10 {
-//!                 yield SseEvent::json(json!({ "tick": n })).event("tick").id(n);
+//!                 let tick = SseEvent::json(json!({ "tick": n }));
+//!                 yield tick.event("tick").id(n);
 //!                 sleep(Duration::from_secs(1)).await;
 //!             }
 //!         }
@@ -33,33 +37,35 @@
 //! }
 //! ```
 //!
-//! The [`guide`] begins with [the first app](guide::first_app); if you know NestJS, Dwex, HeliosJS, Danet, S42Core or axum, begin with
-//! [`guide::coming_from`]. When something is not as expected, look into [`guide::troubleshooting`].
+//! Start the [`guide`] with [the first app](guide::first_app). If you know NestJS, Dwex, HeliosJS, Danet, S42Core or axum, start with
+//! [`guide::coming_from`]. If something does not work as expected, see [`guide::troubleshooting`].
 //!
-//! # Where names are
+//! # Modules
 //!
-//! What almost every file needs stands at the root, and in the [`prelude`]; all else stands in the module of its theme only:
+//! The names that almost every file needs are at the root and in the [`prelude`]. All others are only in the module of their theme:
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! | --- | --- |
 //! | [`mod@sse`] | events, streams, topics, their options and limits; reading and writing the wire format |
-//! | [`http`] | requests, answers, arguments, guards, interceptors, filters, uploads, listeners |
-//! | [`di`] | what the container builds, and async factories |
-//! | [`error`] | why an app does not start |
-//! | `backplane` | several servers as one hub, behind a feature |
-//! | [`backplane`] | what joins the hubs of several servers |
-//! | `openapi` | the document of all routes and events, behind a feature |
+//! | [`http`] | requests, responses, arguments, guards, interceptors, filters, uploads, listeners |
+//! | [`di`] | the container, and async factories |
+//! | [`error`] | the errors with which an app does not start |
+//! | [`backplane`] | the trait that joins the hubs of several servers |
+//! | `redis` | several servers as one hub on Redis or Valkey, behind a feature |
 //! | `log` | history that outlives the process, behind a feature |
+//! | `openapi` | the document of all routes and events, behind a feature |
 //! | [`testing`] | an app in process, without a socket |
 //!
 //! # Features
 //!
-//! | feature | by default | gives |
+//! | feature | by default | provides |
 //! | --- | --- | --- |
-//! | `validate` | on | validation with garde of bodies, queries, paths and forms; `helios::garde` |
-//! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
-//! | `openapi` | off | the OpenAPI document of all routes and events: `helios::openapi` |
+//! | `validate` | on | validation of bodies, queries, paths and forms with garde: `helios::garde` |
 //! | `multipart` | on | uploads: `http::Multipart`, `http::Part` |
+//! | `openapi` | off | the OpenAPI document of all routes and events: [`guide::openapi`], `helios::openapi` |
+//! | `log` | off | history on this machine's disk, which outlives the process: [`guide::restarts`], `helios::log` |
+//! | `redis` | off | several servers as one hub on Redis or Valkey: [`guide::scaling`], `helios::redis` |
+//! | `redis-tls` | off | the same over encrypted connections |
 
 #[doc(hidden)]
 #[path = "rt.rs"]
@@ -67,7 +73,7 @@ pub mod __rt;
 pub mod guide;
 pub mod prelude;
 
-/// The code of the README is tested, too.
+/// Makes the code of the README a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
@@ -99,8 +105,8 @@ pub use self::sse::{
     SseOptions, SseReply, SseReset, SseService, SseSnapshot, SseStream,
 };
 
-/// Lists the guards of a mount: types, which come from the container, as in `guards = [..]` of [`macro@controller`]. They run in the
-/// order in which they are written.
+/// Lists the guards of a mount by their types. The container builds them, as for `guards = [..]` of [`macro@controller`]. They run in
+/// the given order.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -109,7 +115,10 @@ pub use self::sse::{
 /// struct SignedIn;
 ///
 /// impl Guard for SignedIn {
-///     async fn check(&self, request: &mut RequestContext) -> Result<(), HttpError> {
+///     async fn check(
+///         &self,
+///         request: &mut RequestContext,
+///     ) -> Result<(), HttpError> {
 ///         match request.cookie("session") {
 ///             Some(_) => Ok(()),
 ///             None => Err(HttpError::unauthorized("sign in first")),
@@ -121,7 +130,8 @@ pub use self::sse::{
 /// struct App;
 ///
 /// let files = tower_http::services::ServeDir::new("reports");
-/// let app = Helios::new(App).mount_guarded("/reports", guards![SignedIn], files);
+/// let app = Helios::new(App)
+///     .mount_guarded("/reports", guards![SignedIn], files);
 /// # #[tokio::main(flavor = "current_thread")] async fn run(app: Helios) {
 /// # let app = helios::testing::TestApp::start(app).unwrap();
 /// assert_eq!(app.get("/reports/2026.pdf").await.status(), 401);
@@ -142,7 +152,7 @@ macro_rules! guards {
     };
 }
 
-/// Server-Sent Events: what is sent, the streams it is sent on, and the hub behind them.
+/// Server-Sent Events: events, streams, and the hub behind them.
 ///
 /// The guide has a chapter on [streams](crate::guide::streams) and one on [topics](crate::guide::rooms).
 pub mod sse {
@@ -163,9 +173,9 @@ pub mod sse {
     pub use helios_macros::SseEvents;
 }
 
-/// Requests and answers: what a handler is given, what it returns, what stands around it, and how an app is served.
+/// Requests and responses: arguments and return values of handlers, guards, interceptors and filters, and types for serving an app.
 ///
-/// It is not the crate `http`, which is named `::http` where both could be meant.
+/// This is not the crate `http`. Write `::http` for the crate if both could be meant.
 pub mod http {
     pub use helios_core::bind::{Form, Json, Path, Query};
     pub use helios_core::cookie::{Cookie, SameSite};
@@ -188,7 +198,7 @@ pub mod http {
     pub use helios_macros::HttpError;
 }
 
-/// The container: the types that it builds, and the factories of those that must be awaited.
+/// The container: the trait of the types that it builds, and async factories.
 ///
 /// The guide has a chapter on [services](crate::guide::services).
 pub mod di {
@@ -198,10 +208,10 @@ pub mod di {
 
 /// The OpenAPI document of an app's routes and events, behind the feature `openapi`. [`Helios::openapi`] serves it.
 ///
-/// Types say most of it: those of arguments and answers that derive [`macro@JsonSchema`], events that derive
-/// [`SseEvents`](macro@SseEvents), errors that derive [`HttpError`](macro@HttpError), and guards by
-/// [`Guard::security`]. What they do not say is told by [`macro@answers`], [`macro@accepts`] and `#[sse(.., events = T)]`; there a type
-/// without a schema is an error of the compiler:
+/// Most of the document comes from types: arguments and responses that derive [`macro@JsonSchema`], events that derive
+/// [`SseEvents`](macro@SseEvents), errors that derive [`HttpError`](macro@HttpError), and guards that implement
+/// [`Guard::security`]. Add what they do not say with [`macro@answers`], [`macro@accepts`] and `#[sse(.., events = T)]`. A type without a
+/// schema in one of these does not compile:
 ///
 /// ```compile_fail
 /// use helios::prelude::*;
@@ -222,7 +232,7 @@ pub mod openapi {
     pub use helios_http::openapi::{OpenApi, OpenApiDocument, Unknown};
 }
 
-/// History on this machine's disk, which outlives the process, behind the feature `log`.
+/// An event log: history on this machine's disk, which outlives the process. Behind the feature `log`.
 ///
 /// The guide has a chapter on [restarts](crate::guide::restarts).
 #[cfg(feature = "log")]
@@ -230,10 +240,12 @@ pub mod log {
     pub use helios_log::{Durability, Log, LogError};
 }
 
-/// Several servers as one hub, on Redis or Valkey, behind the feature `redis`; `redis-tls` adds encrypted links.
+/// A backplane that joins several servers on Redis or Valkey. Behind the feature `redis`; `redis-tls` adds encrypted connections.
 ///
-/// `HELIOS_REDIS_URL=redis://user:password@host:port` is enough, without code. What code says with
-/// [`Helios::backplane`](crate::Helios::backplane) stands before it.
+/// The variable `HELIOS_REDIS_URL=redis://user:password@host:port` is enough, without code. A backplane that is set with
+/// [`Helios::backplane`](crate::Helios::backplane) overrides it.
+///
+/// The guide has a chapter on [several servers](crate::guide::scaling).
 #[cfg(feature = "redis")]
 pub mod redis {
     pub use helios_redis::Redis;

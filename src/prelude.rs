@@ -1,4 +1,4 @@
-//! Everything that a file with a controller needs.
+//! The names that a file with a controller needs.
 //!
 //! ```
 //! use helios::prelude::*;
@@ -39,6 +39,6 @@ pub use crate::sse::{
 #[doc(no_inline)]
 pub use crate::{Helios, Module, guards};
 
-// From their own crate: `helios::sse` is a module, too, and a prelude must bring no module, least of all one that hides a crate.
+// Taken from their own crate, because `helios::sse` is a module too. A prelude must not import modules, least of all one that hides a crate.
 #[doc(no_inline)]
 pub use helios_macros::*;

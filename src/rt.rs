@@ -1,4 +1,4 @@
-//! What generated code names. Not for people: it changes without notice.
+//! The names that generated code uses. They are not for users, and change without notice.
 
 pub use std::boxed::Box;
 pub use std::convert::{From, TryFrom};
@@ -58,7 +58,7 @@ pub use crate::__log as log;
 use helios_http::rt::Named;
 use helios_http::sse::backplane::Backplane;
 
-/// The backplane that the environment names, else the log that the attribute names.
+/// Returns the openers for the backplanes that need no code: Redis, and the log in the folder that the attribute or the environment names.
 pub fn open_named(folder: Option<&'static str>) -> Named {
     Named {
         redis: redis(),
@@ -86,7 +86,7 @@ fn open_log(_: Option<&'static str>) -> Option<Option<Arc<dyn Backplane>>> {
     None
 }
 
-/// How the backplane is opened that the attribute or the environment names.
+/// Expands to the function that opens the backplane of the attribute or the environment.
 #[cfg(feature = "log")]
 #[doc(hidden)]
 #[macro_export]
@@ -99,7 +99,7 @@ macro_rules! __log {
     };
 }
 
-/// Without the feature there is no log.
+/// Rejects the attribute `log`, because the feature is off.
 #[cfg(not(feature = "log"))]
 #[doc(hidden)]
 #[macro_export]
