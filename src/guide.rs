@@ -60,7 +60,7 @@
 //!
 //! | I want to .. | look at |
 //! | --- | --- |
-//! | write my first app and run it | [the first app](first_app) |
+//! | write my first app and run it | [chapter `first_app`](first_app) |
 //! | read a path, a query, a header, a cookie or a body | [arguments](controllers#arguments) |
 //! | accept an upload | [arguments](controllers#arguments) |
 //! | write an argument type of my own | [an extractor of your own](controllers#an-extractor-of-your-own) |
@@ -72,15 +72,15 @@
 //! | give lists page by page, and filter them | [recipe](recipes#pages-and-filters) |
 //! | handle a form, and show its mistakes | [recipe](recipes#forms) |
 //! | put a prefix or a version before all routes | [recipe](recipes#a-prefix-for-all-routes) |
-//! | answer with an error | [errors](errors) |
+//! | answer with an error | [chapter `errors`](errors) |
 //! | give my error types a status | [errors of your own](errors#errors-of-your-own) |
 //! | show errors as pages, or in a format of my own | [recipe](recipes#error-pages) |
-//! | run code around handlers, or change what they return | [interceptors](pipeline) |
-//! | share a service or a setting between controllers | [services](services) |
-//! | make something before the server listens | [services](services) |
-//! | run work in the background | [services](services) |
+//! | run code around handlers, or change what they return | [chapter `pipeline`](pipeline) |
+//! | share a service or a setting between controllers | [chapter `services`](services) |
+//! | make something before the server listens | [chapter `services`](services) |
+//! | run work in the background | [chapter `services`](services) |
 //! | register the same controllers twice | [modules](services#modules) |
-//! | describe the API, with a page to try it | [the OpenAPI document](openapi) |
+//! | describe the API, with a page to try it | [chapter `openapi`](openapi) |
 //!
 //! ## Streams
 //!
@@ -96,7 +96,7 @@
 //! | handle a client that missed too much | [resets](rooms#resets) |
 //! | publish an event only once, though a queue delivers it twice | [published once](rooms#published-once) |
 //! | end a stream when its work is done | [topics that end](rooms#topics-that-end) |
-//! | know when a client comes or leaves | [hooks](hooks) |
+//! | know when a client comes or leaves | [chapter `hooks`](hooks) |
 //! | show who is in a room | [presence](rooms#presence) |
 //! | deal with slow clients | [clients that do not keep up](rooms#clients-that-do-not-keep-up) |
 //! | limit connections, events or memory | [limits and options](rooms#limits-and-options) |
@@ -111,7 +111,7 @@
 //!
 //! | I want to .. | look at |
 //! | --- | --- |
-//! | let only some requests pass | [guards](pipeline) |
+//! | let only some requests pass | [chapter `pipeline`](pipeline) |
 //! | sign users in with a cookie | [a cookie](auth#a-cookie) |
 //! | let a page with a token open a stream | [a ticket](auth#a-ticket) |
 //! | protect forms against other sites | [other sites](auth#other-sites) |
@@ -122,29 +122,29 @@
 //!
 //! | I want to .. | look at |
 //! | --- | --- |
-//! | read a stream in a browser, in Node, Python or Rust | [clients](clients) |
+//! | read a stream in a browser, in Node, Python or Rust | [chapter `clients`](clients) |
 //! | have a typed client in TypeScript | [the client of Helios](clients#the-client-of-helios), [clients in TypeScript](openapi#clients-in-typescript) |
-//! | update a page without a script of my own | [htmx, Turbo and Datastar](hypermedia) |
-//! | talk both ways | [WebSockets](websockets) |
-//! | stream the answer of a language model | [LLM streams](llm) |
-//! | offer tools to language models | [MCP](mcp) |
+//! | update a page without a script of my own | [chapter `hypermedia`](hypermedia) |
+//! | talk both ways | [chapter `websockets`](websockets) |
+//! | stream the answer of a language model | [chapter `llm`](llm) |
+//! | offer tools to language models | [chapter `mcp`](mcp) |
 //!
 //! ## Tests
 //!
 //! | I want to .. | look at |
 //! | --- | --- |
-//! | test a route or a stream | [testing](testing) |
-//! | replace a service in a test | [testing](testing), [services](services) |
+//! | test a route or a stream | [chapter `testing`](testing) |
+//! | replace a service in a test | [chapter `testing`](testing), [chapter `services`](services) |
 //! | test cookies, forms and uploads | [cookies and forms](testing#cookies-and-forms) |
 //! | let hours pass at once | [time, services and sockets](testing#time-services-and-sockets) |
 //! | test several servers together | [several servers](testing#several-servers) |
-//! | understand an error, also of the compiler | [troubleshooting](troubleshooting) |
+//! | understand an error, also of the compiler | [chapter `troubleshooting`](troubleshooting) |
 //!
 //! ## Operation
 //!
 //! | I want to .. | look at |
 //! | --- | --- |
-//! | set the address, the port or a limit | [serving](serving) |
+//! | set the address, the port or a limit | [chapter `serving`](serving) |
 //! | serve files, or another service | [services of others](serving#services-of-others) |
 //! | add timeouts, compression or another layer | [layers](serving#layers) |
 //! | let pages of another origin call the API | [recipe](recipes#cors), [for streams](deployment#pages-of-another-origin) |
@@ -153,11 +153,11 @@
 //! | measure requests and streams | [recipe](recipes#metrics) |
 //! | know the address of a client | [the address of the client](serving#the-address-of-the-client), [behind a proxy](deployment#the-address-of-a-client) |
 //! | listen on a Unix socket | [Unix sockets](serving#unix-sockets) |
-//! | run behind nginx, HAProxy or Caddy | [deployment](deployment) |
+//! | run behind nginx, HAProxy or Caddy | [chapter `deployment`](deployment) |
 //! | answer health checks | [health checks](deployment#health-checks) |
 //! | deploy without losing clients | [shutdown](deployment#shutdown) |
-//! | keep the history over a restart | [restarts](restarts) |
-//! | run several servers | [more than one server](scaling) |
+//! | keep the history over a restart | [chapter `restarts`](restarts) |
+//! | run several servers | [chapter `scaling`](scaling) |
 //!
 //! ## From another system
 //!
@@ -171,8 +171,9 @@
 //! | axum | [side by side](coming_from::axum) |
 
 macro_rules! chapters {
-    ($($name:ident $file:literal)*) => {
+    ($($(#[$attribute:meta])* $name:ident $file:literal)*) => {
         $(
+            $(#[$attribute])*
             #[doc = include_str!($file)]
             pub mod $name {}
         )*
@@ -193,6 +194,7 @@ chapters! {
     recipes "guide/recipes.md"
     websockets "guide/websockets.md"
     restarts "guide/restarts.md"
+    #[cfg_attr(not(feature = "redis"), allow(rustdoc::broken_intra_doc_links))]
     scaling "guide/scaling.md"
     deployment "guide/deployment.md"
     clients "guide/clients.md"
