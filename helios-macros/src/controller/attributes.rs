@@ -1,5 +1,11 @@
 //! The attributes of methods: routes, hooks, and additional ones. A new verb is a new variant of `Verb`, a new hook a
 //! new row of [`HOOKS`], and a new additional attribute a new row of [`EXTRAS`].
+//!
+//! # To add one beside a route
+//!
+//! 1. Add a row to [`EXTRAS`], and a field for its value to `Extras` (`model.rs`).
+//! 2. Write that field into the route's row in `expand.rs`, and add it to the row's type in `helios-http/src/app/table.rs`.
+//! 3. Add its name to `helios-macros/src/lib.rs`, with a page of that name in `helios-macros/src/docs`, for those who write it elsewhere.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;

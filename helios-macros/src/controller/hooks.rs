@@ -1,5 +1,11 @@
 //! The hooks that run around streams. A new hook is a new row of [`HOOKS`]. Parsing, checks, expansion and messages
 //! read the rows, and do not know any hook by name.
+//!
+//! # To add one
+//!
+//! 1. Add a row to [`HOOKS`], its name to `helios-macros/src/lib.rs`, and its page to `helios-macros/src/docs`.
+//! 2. Add its field to `Hooks`, and its arguments, in `helios-http/src/sse/hooks.rs`. Export its event in `src/rt.rs`.
+//! 3. Run it in `helios-http/src/sse/stream/hook_tasks.rs`, and call that where the event happens.
 
 /// One kind of hook.
 #[derive(Debug, PartialEq, Eq)]

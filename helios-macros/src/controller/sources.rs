@@ -1,5 +1,16 @@
 //! The attributes of arguments. A new attribute is a new row of [`SOURCES`]. Parsing, checks, expansion and messages
 //! read the rows, and do not know any attribute by name.
+//!
+//! # To add one
+//!
+//! 1. Add a row to [`SOURCES`].
+//! 2. Write the function that the row names. It belongs to `helios-core/src/bind.rs`, or to `helios-http/src/routing/resolve.rs` if it
+//!    needs the runtime, and is then re-exported by `helios-http/src/rt.rs`. Export it in `src/rt.rs`.
+//! 3. A value of the request (`Binding::Value`) has methods of the same name: two in `helios-core/src/bind/check.rs`, by which start-up
+//!    refuses types that cannot be read, and one in `helios-http/src/openapi/describe.rs`.
+//! 4. Add its line to the table in `helios-macros/src/docs/controller.md`, which a test of this file checks.
+//!
+//! Only a new kind of setting, call or check touches more: `model/argument.rs`, and the matches that the compiler then lists.
 
 use syn::Type;
 

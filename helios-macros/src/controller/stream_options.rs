@@ -1,4 +1,12 @@
 //! The options that `#[sse(..)]` takes beside its path. A new option is a new row of [`KEYS`].
+//!
+//! # To add one
+//!
+//! 1. Add a row to [`KEYS`].
+//! 2. Add its field to `StreamTable` and `StreamOptions` in `helios-http/src/sse/options/stream.rs`, with its default, its conflicts with
+//!    other options, and how the table of routes shows it.
+//! 3. Add a field to `SseOptions` if the server has a default of its own.
+//! 4. Add its line to `helios-macros/src/docs/sse.md` and to the table in `src/guide/streams.md`.
 
 use syn::{Lit, LitStr};
 
