@@ -89,6 +89,7 @@
 //! | send events from a loop | [a generator](streams#1-a-generator), [a producer](streams#2-a-producer) |
 //! | send events from elsewhere | [a handle](streams#3-a-handle), [the service](streams#4-the-service) |
 //! | send what many clients see | [joining and publishing](rooms#joining-and-publishing) |
+//! | show a list that changes while people look at it | [recipe](recipes#live-updates) |
 //! | send to one client | [private events](rooms#private-events) |
 //! | give events names and types | [events](streams#events) |
 //! | bring back what a client missed | [ids and resume](rooms#ids-and-resume) |
