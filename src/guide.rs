@@ -89,7 +89,8 @@
 //! | send events from a loop | [a generator](streams#1-a-generator), [a producer](streams#2-a-producer) |
 //! | send events from elsewhere | [a handle](streams#3-a-handle), [the service](streams#4-the-service) |
 //! | send what many clients see | [joining and publishing](rooms#joining-and-publishing) |
-//! | send to one client | [private events](rooms#private-events) |
+//! | show a list that changes while people look at it | [recipe](recipes#live-updates) |
+//! | send to one client | [chapter `rooms`](rooms), [`send_to_client`](crate::SseService::send_to_client) |
 //! | give events names and types | [events](streams#events) |
 //! | bring back what a client missed | [ids and resume](rooms#ids-and-resume) |
 //! | send the present state to a new client | [snapshots](hooks#snapshots) |
