@@ -207,10 +207,11 @@ chapters! {
     troubleshooting "guide/troubleshooting.md"
 }
 
-/// Coming from another system: its idioms beside those of Helios, what is different on purpose, and what has no counterpart.
+/// For those who know another system: its idioms beside those of Helios, deliberate differences, and parts without a
+/// counterpart.
 ///
-/// What stands under *There* is written from that system's own documentation, which each page names; what stands under
-/// *Here* is tested.
+/// The text under *There* follows that system's own documentation, which each page names. The code under *Here* is
+/// tested.
 pub mod coming_from {
     chapters! {
         nestjs "guide/coming_from/nestjs.md"

@@ -102,7 +102,7 @@ fn chapters(folder: &str, prefix: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Where the links of a page lead.
+/// Returns the targets of the links of a page.
 fn targets(page: &str) -> impl Iterator<Item = &str> {
     let links = page.split("](").skip(1);
     links.filter_map(|link| link.split(')').next())

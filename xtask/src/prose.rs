@@ -154,7 +154,7 @@ fn paragraphs<'a>(lines: impl Iterator<Item = (usize, Option<&'a str>)>) -> Para
             (is_open, is_code) = (false, !is_code);
             continue;
         }
-        let is_markup = ["#", "|", "<", "[!", "---"]
+        let is_markup = ["#", "|", "<", "[!", "---", "@"]
             .iter()
             .any(|mark| line.starts_with(mark));
         if is_code || line.is_empty() || is_markup {
