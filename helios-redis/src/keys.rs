@@ -3,13 +3,18 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run` and `v` |
+//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run`, `torn` and `v` |
 //! | `{ns}:k` | ticks, one a second: (time, newest number), by Redis' clock |
 //! | `{ns}:l:<epoch>:<topic>` | a topic's list of (number, the one before, time, bytes) |
 //! | `{ns}:p:<epoch>:<topic>` | a topic's newest number |
 //! | `{ns}:f:<epoch>:<topic>` | what has finished a topic |
 //! | `{ns}:i:<epoch>:<topic>:<key>` | the number of what was published with a key |
 //! | `{ns}:a:<node>` | a node's lease |
+//! | `{ns}:w` | members: a hash of the `epoch` and `run` that they are bound to, `from`, behind which incarnations count, and `newest` |
+//! | `{ns}:w:l` | leases of members, by their ends |
+//! | `{ns}:w:e`, `{ns}:w:n` | members by (topic, key), and their names in order |
+//! | `{ns}:w:g` | members without a row, by the ends of their graces |
+//! | `{ns}:w:r`, `{ns}:w:t` | (lease, topic, key) of the rows and of the tellers |
 //! | `{ns}:t:<topic>`, `{ns}:n:<node>` | channels |
 //!
 //! Names with an epoch are never asked for in another one, and go by themselves.

@@ -49,6 +49,7 @@ mod entry;
 mod failure;
 mod keys;
 mod link;
+mod members;
 mod place;
 mod publisher;
 mod server;
@@ -61,7 +62,7 @@ use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_core::sse::NodeId;
 use helios_http::sse::backplane::{
-    Ask, BoxFuture, History, Publish, Started, Startup, Status, Watched,
+    Ask, BoxFuture, History, Publish, Started, Startup, Status, Tables, Watched,
 };
 use redis::{Script, Value};
 
@@ -71,6 +72,7 @@ pub use helios_http::sse::backplane::Backplane;
 use crate::failure::{down, with_causes};
 use crate::keys::Keys;
 use crate::link::{AbortOnDrop, Link, bytes_of, number_of};
+use crate::members::Members;
 use crate::place::{Access, Place};
 use crate::publisher::Publisher;
 
@@ -96,6 +98,7 @@ pub struct Redis {
     namespace: String,
     keeps_everything: bool,
     history: Script,
+    members: Members,
     running: OnceLock<Running>,
 }
 
@@ -167,6 +170,7 @@ impl Redis {
             namespace: "helios".to_owned(),
             keeps_everything: false,
             history: Script::new(include_str!("scripts/history.lua")),
+            members: Members::new(),
             running: OnceLock::new(),
         }
     }
@@ -255,6 +259,7 @@ impl Redis {
         let link = Link::new(place, access, keys, self.keeps_everything, startup);
         let link = Arc::new(link);
         let (newest, pushes) = link.open().await.map_err(link::Broken::refused)?;
+        self.members.start(&link);
         let (publisher, publishing) = Publisher::new(Arc::clone(&link));
         let tasks = vec![
             link::spawn(Arc::clone(&link).keep(pushes)),
@@ -434,5 +439,9 @@ impl Backplane for Redis {
         self.running
             .get()
             .map_or(Status::Down, |running| running.link.status())
+    }
+
+    fn tables(&self) -> Option<&dyn Tables> {
+        Some(&self.members)
     }
 }
