@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use helios_core::backplane::BackplaneErrorKind;
 use helios_core::presence::table::{LEASE, Table};
 use helios_http::sse::backplane::{Backplane, BackplaneSink, Startup};
 use proptest::prelude::*;
@@ -354,6 +355,95 @@ fn redis_answers_as_the_table_in_memory_does() {
         Ok(())
     });
     run.unwrap();
+}
+
+/// Leases here, without the reference.
+impl World {
+    async fn put_one(&self, lease: Lease, key: &str) -> Option<MemberChange> {
+        let put = self.redis.members.put(lease, TOPICS[0], key, "1", 10);
+        match put.await.unwrap() {
+            PutAnswer::Kept(change) => change,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn joins(&self, lease: Lease, key: &str) {
+        let joined = self.put_one(lease, key).await.unwrap();
+        assert!(matches!(joined.kind, MemberChangeKind::Joined { .. }));
+        let next = self.redis.members.told(lease, &joined).await.unwrap();
+        assert_eq!(next, None);
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+fn in_another_sequence_rows_stay_until_their_nodes_put_them_anew() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (_process, url) = server();
+        until_it_answers(&url).await;
+        let mut world = World::begin(&url).await;
+        let node = |number| NodeId::new(number).unwrap();
+        let one = world.redis.members.lease(node(1), None).await.unwrap();
+        world.joins(one, "ann").await;
+        world.joins(one, "bob").await;
+        let read = async |world: &World| {
+            let rows = world.redis.members.read(TOPICS[0]).await?;
+            let keys = rows.iter().map(|row| row.key.to_string());
+            Ok::<_, BackplaneError>(keys.collect::<Vec<_>>())
+        };
+        assert_eq!(read(&world).await.unwrap(), ["ann", "bob"]);
+        // As after a failover, long after the leases have run out.
+        world.set_clock(world.now + 4 * LEASE).await;
+        world
+            .command("HSET", &[&world.key("m"), "run", "another"])
+            .await;
+        let members = &world.redis.members;
+        let two = members.lease(node(2), None).await.unwrap();
+        assert_eq!(members.reap(two).await.unwrap(), []);
+        let unknown = read(&world).await.unwrap_err();
+        assert_eq!(unknown.kind(), BackplaneErrorKind::Down);
+        let lost = members.put(one, TOPICS[0], "cy", "1", 10).await.unwrap();
+        assert_eq!(lost, PutAnswer::LeaseLost);
+        let again = members.lease(node(1), Some(one.incarnation)).await.unwrap();
+        assert!(again.incarnation > one.incarnation);
+        assert_eq!(world.put_one(again, "ann").await, None);
+        // Nobody puts this one.
+        world.set_clock(world.now + LEASE).await;
+        let members = &world.redis.members;
+        let two = members.lease(node(2), Some(two.incarnation)).await.unwrap();
+        let again = members
+            .lease(node(1), Some(again.incarnation))
+            .await
+            .unwrap();
+        assert_eq!(world.put_one(again, "ann").await, None);
+        let lost = members.reap(two).await.unwrap();
+        let keys: Vec<_> = lost.iter().map(|change| &*change.key).collect();
+        assert_eq!(keys, ["bob"]);
+        assert_eq!(read(&world).await.unwrap(), ["ann"]);
+    });
+}
+
+#[test]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+fn a_store_that_lost_everything_gives_no_number_out_twice() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (_process, url) = server();
+        until_it_answers(&url).await;
+        let world = World::begin(&url).await;
+        let (members, node) = (&world.redis.members, NodeId::new(1).unwrap());
+        let before = members.lease(node, None).await.unwrap();
+        let joined = world.put_one(before, "ann").await.unwrap();
+        world.command("FLUSHALL", &[]).await;
+        world.write_clock(world.now - LEASE).await;
+        let after = members.lease(node, Some(before.incarnation)).await.unwrap();
+        assert!(after.incarnation > before.incarnation);
+        world.write_clock(world.now + LEASE).await;
+        let after = members.lease(node, Some(after.incarnation)).await.unwrap();
+        let again = world.put_one(after, "ann").await.unwrap();
+        assert!(again.version > joined.version);
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use helios::axum_core::body::Body;
-use helios::sse::{Decoded, DecodedEvent, Decoder, SseHub};
+use helios::sse::{Decoded, DecodedEvent, Decoder, SseHub, SseStream};
 use helios_redis::Redis;
 use http_body_util::BodyExt;
 use tokio::process::{Child, Command};
@@ -237,6 +237,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn join(hub: &SseHub, topics: &[&str], last: Option<&str>) -> Self {
         let stream = hub.sse().subscribe(topics).await.unwrap();
+        Self::attach(hub, stream, last).await
+    }
+
+    /// Reads a stream of this hub, behind its `helios:ready`.
+    pub(crate) async fn attach(hub: &SseHub, stream: SseStream, last: Option<&str>) -> Self {
         let mut request = http::Request::get("/");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
