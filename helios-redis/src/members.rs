@@ -1,14 +1,14 @@
-//! The members of topics. One script keeps them (`scripts/members.lua`), by the rules of `helios_core::presence::table`.
+//! Keeps the members of topics in Redis. One script does it (`scripts/members.lua`), by the rules of `helios_core::presence::table`.
 //!
 //! # When Redis loses something
 //!
-//! The table is bound to the sequence and to the run of the server. When either changes, no lease of before counts any more, so all
-//! nodes get other leases and put their rows anew. Rows of before stay for the time of a lease, so a member whose node lives is neither
+//! The members are bound to the sequence and to the run of the server. When either changes, all earlier leases stop counting. Every node
+//! gets a new lease and puts its rows again. The earlier rows stay for the length of a lease, so a member whose node lives is neither
 //! lost nor joins again.
 //!
-//! A row may be missing until its node has put it. While that may be so, [`Tables::read`] fails: the hub then gives an older list with
-//! its age. A node shows that something was lost when it calls with an id of an earlier sequence (`torn` in `scripts/sequence.lua`).
-//! So a Redis that is empty because it is new answers at once.
+//! Until then a row may be missing. So [`Tables::read`] fails for the length of a lease, and the hub returns an older list with its age.
+//! The script knows that something was lost when a node calls with an id of an earlier sequence (`torn` in `scripts/sequence.lua`). A
+//! Redis that is empty because it is new answers at once.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -23,10 +23,10 @@ use redis::{Script, Value};
 use crate::failure::down;
 use crate::link::{Link, bytes_of, number_of};
 
-/// Changes that are handed out at once.
+/// The largest number of changes that are handed out at once.
 const MOST: &str = "256";
 
-/// A script rounds no number up to this one.
+/// Scripts do not round numbers up to this one.
 const LARGEST: u64 = 1 << 52;
 
 const SCRIPT: &str = concat!(
@@ -47,9 +47,9 @@ impl Members {
         }
     }
 
-    /// Keeps members by way of this link.
+    /// Sets the link.
     pub(crate) fn start(&self, link: &Arc<Link>) {
-        // A second start does not exist.
+        // The hub starts a backplane once.
         let _ = self.link.set(Arc::clone(link));
     }
 
@@ -142,7 +142,7 @@ impl Tables for Members {
     }
 }
 
-/// The incarnation comes first, so that older leases are before younger ones.
+/// Returns the name of a lease. Its incarnation comes first, so names sort by age.
 fn name_of(lease: Lease) -> String {
     format!("{}-{}", lease.incarnation, lease.node)
 }
@@ -187,7 +187,7 @@ fn change(answer: Value) -> Option<MemberChange> {
     Some(MemberChange::new(&topic, &key, version, kind))
 }
 
-/// The outer `None`: no script has written it. The inner one: there may be more members than are known.
+/// Returns `Some(None)` if rows may be missing, and `None` if no script has written the answer.
 fn rows(answer: Value) -> Option<Option<Vec<MemberRow>>> {
     match answer {
         Value::Int(-1) => Some(None),
@@ -214,7 +214,7 @@ fn text(value: Value) -> Option<String> {
     String::from_utf8(bytes_of(value)?.to_vec()).ok()
 }
 
-/// Microseconds since 1970.
+/// Reads microseconds since 1970.
 fn time(value: Value) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(number_of(&value)?))
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use helios::prelude::*;
 use helios_redis::Redis;
-use support::{Client, DEADLINE, Server, free_port, hub, refusal, send, send_at_last, until};
+use support::{
+    Client, DEADLINE, Server, enter, free_port, hub, keys_of, refusal, send, send_at_last, until,
+};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -107,6 +109,7 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
         ids.push(send(&one, topic, text).await);
         assert_eq!(client.data().await, text);
     }
+    let _ann = enter(&one, "room:tea", "ann").await;
     let (from, slot) = owner(&nodes).await;
     let said = refusal(Redis::connect(nodes[(from + 1) % 3].url()).namespace("test")).await;
     assert!(said.contains("`Redis::cluster`"), "{said}");
@@ -121,6 +124,12 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
     let read = timeout(HEALED, client.until("last")).await.unwrap();
     assert!(support::count(&read, "helios:reset") <= 1, "{read:?}");
     assert_eq!(owner(&nodes).await.0, (from + 1) % 3);
+    until("members are known again", async || {
+        keys_of(&two, "room:tea")
+            .await
+            .is_some_and(|keys| keys == ["ann"])
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +151,8 @@ async fn in_a_cluster_the_rights_that_the_guide_lists_are_enough() {
     let mut client = Client::join(&two, &["x"], None).await;
     send(&one, "x", "1").await;
     assert_eq!(client.data().await, "1");
+    let _ann = enter(&one, "room:tea", "ann").await;
+    assert_eq!(keys_of(&two, "room:tea").await.unwrap(), ["ann"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use helios::backplane::Status;
-use helios::sse::{Member, SseHub};
+use helios::sse::SseHub;
 use helios::testing::backplane::{Proxy, Way};
 use helios_redis::Redis;
 use support::{Client, DEADLINE, Server, until};
@@ -35,11 +35,8 @@ async fn of(redis: &Server) -> SseHub {
     node(Redis::connect(redis.url())).await
 }
 
-/// A stream on which a member is there, for as long as this is kept.
 async fn enter(hub: &SseHub, key: &str) -> Client {
-    let stream = hub.sse().subscribe([TOPIC]).await.unwrap();
-    stream.appear(TOPIC, Member::new(key)).await.unwrap();
-    Client::attach(hub, stream, None).await
+    support::enter(hub, TOPIC, key).await
 }
 
 /// Who is there, such as `ann here`; an error is none.
@@ -143,11 +140,7 @@ async fn members_of_a_killed_server_are_unconfirmed_and_then_lost_once() {
 async fn is_never_short(hub: &SseHub, expected: &[&str]) {
     let reading = async {
         loop {
-            if let Some(here) = present(hub).await {
-                let keys: Vec<_> = here
-                    .iter()
-                    .map(|it| it.split(' ').next().unwrap())
-                    .collect();
+            if let Some(keys) = support::keys_of(hub, TOPIC).await {
                 assert_eq!(keys, expected);
                 return;
             }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use helios::prelude::*;
 use helios::testing::TestApp;
 use helios_redis::Redis;
-use support::{Client, Server, hub, refusal, send};
+use support::{Client, Server, enter, hub, keys_of, refusal, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -51,6 +51,8 @@ async fn a_user_who_may_do_what_the_documentation_lists_is_enough() {
     let mut client = Client::join(&two, &["x"], None).await;
     send(&one, "x", "1").await;
     assert_eq!(client.data().await, "1");
+    let _ann = enter(&one, "room:tea", "ann").await;
+    assert_eq!(keys_of(&two, "room:tea").await.unwrap(), ["ann"]);
     redis.ask(&["ACL", "SETUSER", "shop", "-time"]).await;
     let said = refusal(of_user().namespace("test")).await;
     assert!(said.contains("the backplane refused it"), "{said}");

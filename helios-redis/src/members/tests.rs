@@ -1,4 +1,4 @@
-//! Random calls, to Redis and to the table that is the reference: the answers are the same.
+//! Compares the answers of Redis with those of the reference table, for random calls.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,11 +21,11 @@ const TOPICS: [&str; 2] = ["room:tea", "room:\0"];
 const KEYS: [&str; 3] = ["ann", "b\0b", "ü"];
 const NODES: usize = 3;
 
-/// One more, whose lease never runs out.
+/// One more node, whose lease never runs out.
 const REAPER: usize = NODES;
 const ROOM: usize = 2;
 
-/// A part of one call: which node calls, and of which member.
+/// The node that calls, and the topic and key of the member.
 type Who = (usize, usize, usize);
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ enum Step {
     Forget(usize),
     Put(Who, u8),
     Remove(Who, u64),
-    /// Says that one of the changes that were handed out was told, some of which are not current any more.
+    /// Confirms one of the last changes, which may be out of date.
     Told(usize, usize),
     Read(usize),
     Reap(usize),
@@ -57,7 +57,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// The script, but that a test sets its clock.
+/// Returns the script with a clock that the test sets.
 fn script() -> String {
     let set = "redis.call('HMGET', ARGV[1] .. 'clock', 's', 'us')";
     let script = SCRIPT.replace("redis.call('TIME')", set);
@@ -70,14 +70,14 @@ struct World {
     table: Table,
     now: Duration,
     leases: [Option<Pair>; NODES + 1],
-    /// When the leases of the reference end.
+    /// The ends of the leases in the reference.
     ends: HashMap<Lease, Duration>,
-    /// Versions and incarnations are other numbers, as often as they are.
+    /// The version in the reference for each version of Redis.
     versions: HashMap<u64, u64>,
     changes: Vec<(MemberChange, MemberChange)>,
 }
 
-/// One lease: here, and in the reference.
+/// A lease in Redis, and the same one in the reference.
 type Pair = (Lease, Lease);
 
 impl World {
@@ -125,7 +125,7 @@ impl World {
         self.command("HSET", &[&clock, "s", &s, "us", &us]).await;
     }
 
-    /// Every lease that runs out meanwhile is reaped at once, one after the other: of several, any order is right.
+    /// Reaps every lease at the moment when it runs out. The order of several dead leases is free, so the two tables could differ.
     async fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         self.renew_now(REAPER).await;
@@ -169,7 +169,7 @@ impl World {
         self.leases[n].unwrap()
     }
 
-    /// Both hand out the same, but for the number of the version.
+    /// Checks that both hand out the same changes. Versions differ, but each has one counterpart.
     fn handed(
         &mut self,
         ours: impl IntoIterator<Item = MemberChange>,
@@ -222,7 +222,7 @@ impl World {
     async fn step(&mut self, step: Step) {
         match step {
             Step::Renew(n) => self.renew(n).await,
-            // Another process takes its place.
+            // Another process takes the place of this node.
             Step::Forget(n) => self.leases[n] = None,
             Step::Put((n, topic, key), data) => {
                 let (lease, reference) = self.lease(n).await;
@@ -255,16 +255,16 @@ impl World {
         }
     }
 
-    /// Whatever is left goes by itself.
+    /// Checks that every key expires.
     async fn is_bounded(&self) {
         for name in ["w", "w:l", "w:n", "w:e", "w:g", "w:r", "w:t"] {
             let left = self.command("PTTL", &[&self.key(name)]).await;
-            // There is none, or it ends.
+            // There is no such key, or it expires.
             assert!(matches!(left, Value::Int(-2 | 1..)), "{name}: {left:?}");
         }
     }
 
-    /// All nodes are dead but one, which tells what is over: then nothing is left but its lease.
+    /// Lets one node confirm everything after all others have died, and checks that only its lease is left.
     async fn is_empty_at_last(&self) {
         let (members, node) = (&self.redis.members, NodeId::new(9).unwrap());
         let mut known = None;
@@ -299,7 +299,7 @@ impl World {
     }
 }
 
-/// A server of this test's own.
+/// Starts a server for one test.
 fn server() -> (Child, String) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
@@ -357,7 +357,7 @@ fn redis_answers_as_the_table_in_memory_does() {
     run.unwrap();
 }
 
-/// Leases here, without the reference.
+/// Calls without the reference.
 impl World {
     async fn put_one(&self, lease: Lease, key: &str) -> Option<MemberChange> {
         let put = self.redis.members.put(lease, TOPICS[0], key, "1", 10);
@@ -408,7 +408,7 @@ fn in_another_sequence_rows_stay_until_their_nodes_put_them_anew() {
         let again = members.lease(node(1), Some(one.incarnation)).await.unwrap();
         assert!(again.incarnation > one.incarnation);
         assert_eq!(world.put_one(again, "ann").await, None);
-        // Nobody puts this one.
+        // No node puts bob again.
         world.set_clock(world.now + LEASE).await;
         let members = &world.redis.members;
         let two = members.lease(node(2), Some(two.incarnation)).await.unwrap();

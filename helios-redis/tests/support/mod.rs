@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use helios::axum_core::body::Body;
-use helios::sse::{Decoded, DecodedEvent, Decoder, SseHub, SseStream};
+use helios::sse::{Decoded, DecodedEvent, Decoder, Member, SseHub, SseStream};
 use helios_redis::Redis;
 use http_body_util::BodyExt;
 use tokio::process::{Child, Command};
@@ -187,9 +187,24 @@ pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path, quorum:
 }
 
 pub(crate) async fn hub(redis: Redis) -> SseHub {
-    SseHub::behind(redis.namespace("test"), |_| {})
+    let options = |sse: &mut helios::SseOptions| sse.presence = vec!["room:*".into()];
+    SseHub::behind(redis.namespace("test"), options)
         .await
         .unwrap()
+}
+
+/// A stream in this room, whose member is there for as long as this is kept.
+pub(crate) async fn enter(hub: &SseHub, topic: &str, key: &str) -> Client {
+    let stream = hub.sse().subscribe([topic]).await.unwrap();
+    stream.appear(topic, Member::new(key)).await.unwrap();
+    Client::attach(hub, stream, None).await
+}
+
+/// The keys of those who are in a room; none while only an old list can be had.
+pub(crate) async fn keys_of(hub: &SseHub, topic: &str) -> Option<Vec<String>> {
+    let here = hub.sse().present(topic).await.ok()?;
+    let members = here.members().iter().map(|member| member.key.clone());
+    here.age().is_none().then(|| members.collect())
 }
 
 /// What is said to whoever starts with this.
