@@ -1,4 +1,4 @@
-//! Who is present, on several servers behind one Redis: what is told is true, and nobody is said to be gone who is not.
+//! Presence on several servers behind one Redis. Events and lists are true, also after failures of servers and of Redis.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 const TOPIC: &str = "room:tea";
 
-/// A lease, and some time to notice.
+/// The length of a lease, with some time to notice its end.
 const LOST: Duration = Duration::from_secs(25);
 
 async fn node(redis: Redis) -> SseHub {
@@ -39,10 +39,9 @@ async fn enter(hub: &SseHub, key: &str) -> Client {
     support::enter(hub, TOPIC, key).await
 }
 
-/// Who is there, such as `ann here`; an error is none.
+/// Returns the members, such as `ann here`, or `None` if there is only an old list or an error.
 async fn present(hub: &SseHub) -> Option<Vec<String>> {
     let here = hub.sse().present(TOPIC).await.ok()?;
-    // An old list says so.
     if here.age().is_some() {
         return None;
     }
@@ -59,7 +58,7 @@ async fn until_present(hub: &SseHub, expected: &[&str]) {
     .await;
 }
 
-/// What the next event says, such as `joined ann`, or `left ann lost`.
+/// Returns the next event as text, such as `joined ann` or `left ann lost`.
 async fn told(client: &mut Client) -> String {
     let event = client.next().await;
     let data: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
@@ -69,7 +68,7 @@ async fn told(client: &mut Client) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What is told until now.
+/// Returns the names of the events up to now.
 async fn told_until(client: &mut Client, hub: &SseHub, text: &str) -> Vec<String> {
     support::send_at_last(hub, TOPIC, text).await;
     let read = client.until(text).await;
@@ -79,7 +78,7 @@ async fn told_until(client: &mut Client, hub: &SseHub, text: &str) -> Vec<String
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_member_on_two_servers_is_one_and_leaves_with_the_last_stream() {
+async fn a_member_on_two_servers_leaves_with_the_last_stream() {
     let redis = Server::start().await;
     let (one, two) = (of(&redis).await, of(&redis).await);
     let mut looker = Client::join(&two, &[TOPIC], None).await;
@@ -92,15 +91,15 @@ async fn a_member_on_two_servers_is_one_and_leaves_with_the_last_stream() {
     drop(there);
     assert_eq!(told(&mut looker).await, "left ann left");
     until_present(&two, &["bob here"]).await;
-    // A server that stops gives its members up at once, and they have left when the grace is over.
+    // A server that stops gives up its members, which leave at the end of their grace.
     one.shutdown(Duration::ZERO).await;
     assert_eq!(told(&mut looker).await, "left bob left");
 }
 
-/// Which Redis the child is at.
+/// The variable with the URL of the child's Redis.
 const NODE: &str = "HELIOS_REDIS_PRESENT";
 
-/// A server with a member, until it is killed.
+/// A server with a member, which runs until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_child_has_a_member() {
     let Ok(url) = std::env::var(NODE) else { return };
@@ -111,7 +110,7 @@ async fn the_child_has_a_member() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn members_of_a_killed_server_are_unconfirmed_and_then_lost_once() {
+async fn members_of_a_killed_server_are_lost_once() {
     let redis = Server::start().await;
     let (two, three) = (of(&redis).await, of(&redis).await);
     let mut looker = Client::join(&two, &[TOPIC], None).await;
@@ -123,7 +122,7 @@ async fn members_of_a_killed_server_are_unconfirmed_and_then_lost_once() {
         .spawn()
         .unwrap();
     assert_eq!(told(&mut looker).await, "joined ann");
-    // Both reap, as both have had members.
+    // Both servers reap, since both have members.
     let _others = (enter(&two, "bob").await, enter(&three, "cy").await);
     for joined in ["joined bob", "joined cy"] {
         assert_eq!(told(&mut looker).await, joined);
@@ -136,7 +135,7 @@ async fn members_of_a_killed_server_are_unconfirmed_and_then_lost_once() {
     assert!(told_until(&mut looker, &two, "the end").await.is_empty());
 }
 
-/// Reads the list until the members are there again: it never lacks one who was there all the time.
+/// Reads until there is a current list, which must have these members.
 async fn is_never_short(hub: &SseHub, expected: &[&str]) {
     let reading = async {
         loop {
@@ -152,11 +151,11 @@ async fn is_never_short(hub: &SseHub, expected: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_redis_that_comes_back_empty_never_says_that_nobody_is_there() {
+async fn a_redis_that_restarts_empty_never_lists_too_few() {
     let mut redis = Server::start().await;
     let (one, two) = (of(&redis).await, of(&redis).await);
     let (_ann, _bob) = (enter(&one, "ann").await, enter(&two, "bob").await);
-    // This one has never asked who is there.
+    // This server has never asked for members.
     let three = of(&redis).await;
     until_present(&one, &["ann here", "bob here"]).await;
     redis.restart().await;
@@ -169,7 +168,7 @@ async fn a_redis_that_comes_back_empty_never_says_that_nobody_is_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn after_a_restart_of_a_redis_with_a_file_nobody_has_left_or_joined() {
+async fn a_restart_from_a_file_changes_no_members() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let args = [
@@ -189,11 +188,11 @@ async fn after_a_restart_of_a_redis_with_a_file_nobody_has_left_or_joined() {
         assert_eq!(told(&mut looker).await, joined);
     }
     redis.kill().await;
-    // Longer than a lease: it is Redis that was away, and no server.
+    // Redis is away for longer than a lease, while the servers live.
     sleep(LOST).await;
     redis.restart().await;
     until_present(&one, &["ann here", "bob here"]).await;
-    // Leases of before have run out, too.
+    // Now the earlier leases have run out as well.
     sleep(LOST).await;
     assert!(told_until(&mut looker, &two, "the end").await.is_empty());
     until_present(&one, &["ann here", "bob here"]).await;
@@ -201,7 +200,7 @@ async fn after_a_restart_of_a_redis_with_a_file_nobody_has_left_or_joined() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn after_a_failover_that_lost_writes_members_are_those_who_are_there() {
+async fn after_a_lossy_failover_the_list_becomes_right_again() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let mut primary = Server::start_with(&["--dir", dir]).await;
@@ -216,7 +215,7 @@ async fn after_a_failover_that_lost_writes_members_are_those_who_are_there() {
         })
         .await;
     copying.hold(Way::ToClient);
-    // What the replica does not know.
+    // The replica misses these changes.
     let _cy = enter(&two, "cy").await;
     drop(bob);
     until_present(&two, &["ann here", "cy here"]).await;
@@ -243,7 +242,7 @@ async fn after_a_failover_that_lost_writes_members_are_those_who_are_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn members_of_a_server_that_is_cut_off_are_lost_and_come_back_with_it() {
+async fn members_of_a_cut_off_server_are_lost_and_return() {
     let redis = Server::start().await;
     let proxy = Proxy::start(redis.addr()).await.unwrap();
     let far = node(Redis::connect(format!("redis://{}", proxy.addr()))).await;
@@ -258,7 +257,7 @@ async fn members_of_a_server_that_is_cut_off_are_lost_and_come_back_with_it() {
     until_present(&near, &["ann unconfirmed", "bob here"]).await;
     let lost = timeout(LOST, told(&mut looker)).await.unwrap();
     assert_eq!(lost, "left ann lost");
-    // There it is an old list.
+    // The server that is cut off returns an old list.
     let old = far.sse().present(TOPIC).await.unwrap();
     assert!(old.age().is_some() && old.members().len() == 2, "{old:?}");
     proxy.heal();

@@ -377,7 +377,7 @@ impl World {
 
 #[test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-fn in_another_sequence_rows_stay_until_their_nodes_put_them_anew() {
+fn in_another_sequence_rows_stay_for_one_lease() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let (_process, url) = server();

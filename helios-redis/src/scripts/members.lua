@@ -2,10 +2,10 @@
 --
 -- ARGV  7 run of the server   8 the verb, then its arguments
 --
--- Times are in microseconds. So are incarnations and versions, which count up from the server's time: a server that has lost
--- everything still gives no number out twice.
+-- Times are in microseconds. Incarnations and versions count up from the server's time, so that a server without any data still gives
+-- no number out twice.
 local LEASE, OVERDUE = 15000000, 7500000
--- All keys go by themselves when no node has written for this long, in ms.
+-- The keys expire when no node has written to them for this long, in ms.
 local KEPT = 24 * 60 * 60 * 1000
 local META = prefix .. 'w'
 local LEASES, NAMES, ENTRIES = META .. ':l', META .. ':n', META .. ':e'
@@ -14,7 +14,7 @@ local now = time[1] * 1000000 + time[2]
 known = redis.call('HMGET', META, 'epoch', 'run', 'from', 'newest')
 local from, newest = tonumber(known[3] or 0), tonumber(known[4] or 0)
 
--- `..` would round a number of so many digits.
+-- `..` would round numbers with this many digits.
 local function text(number) return string.format('%.0f', number) end
 
 local function next_number()
@@ -29,8 +29,8 @@ local function finish()
   end
 end
 
--- Leases of before do not count any more, since a row that was put under one may have been lost. Their nodes get other leases, and
--- have the time of a lease to put their rows anew.
+-- Earlier leases do not count any more, since the rows that were put under them may have been lost. Their nodes get new leases, and
+-- have the length of a lease to put their rows again.
 if known[1] ~= epoch or known[2] ~= ARGV[7] then
   from = next_number()
   redis.call('HSET', META, 'epoch', epoch, 'run', ARGV[7], 'from', text(from))
@@ -59,7 +59,7 @@ local function range_of(topic)
   return '[' .. prefix, '(' .. string.sub(prefix, 1, -2) .. '\1'
 end
 
--- Names that a lease has to do with, in one set for all leases.
+-- The names of a lease's rows or changes. One sorted set has those of all leases.
 local function link(names, lease, name) redis.call('ZADD', names, 0, lease .. '\0' .. name) end
 local function unlink(names, lease, name) redis.call('ZREM', names, lease .. '\0' .. name) end
 
@@ -78,7 +78,7 @@ end
 
 local function is_there(entry) return #entry.rows > 0 or entry.grace end
 
--- Takes away rows of which this is so, and tells their leases.
+-- Removes the rows whose lease fits, and returns these leases.
 local function take_rows(entry, is_it)
   local rows, taken = {}, {}
   for _, row in ipairs(entry.rows) do
@@ -103,7 +103,7 @@ local function owed(entry)
   end
 end
 
--- Hands out what is owed of a key, unless another lease is telling it, and writes the entry.
+-- Hands out the change that is owed, unless another lease is its teller, and writes the entry.
 local function hand_out(name, entry, lease)
   local change
   if entry.teller then
@@ -129,7 +129,7 @@ end
 
 local verbs = {}
 
--- Gives the incarnation of the lease, which is that of before if it is alive.
+-- Returns the incarnation, which stays the same if the lease is alive.
 function verbs.lease(node, incarnation)
   local lease = incarnation .. '-' .. node
   if not is_alive(lease) then
@@ -141,7 +141,7 @@ function verbs.lease(node, incarnation)
   return { incarnation }
 end
 
--- Gives 1 and what is to be told, 0 if the lease has run out, or -1 if there is no room.
+-- Returns 1 and the change, if there is one. Returns 0 if the lease has run out, or -1 if there is no room.
 function verbs.put(lease, topic, key, data, most)
   if not is_alive(lease) then return { 0 } end
   local name = name_of(topic, key)
@@ -150,7 +150,7 @@ function verbs.put(lease, topic, key, data, most)
   entry = entry or { rows = {} }
   if not is_there(entry) then entry.since = now end
   set_grace(name, entry, nil)
-  -- An older incarnation of the node cannot be there any more.
+  -- An older incarnation of this node is over.
   local node = string.match(lease, '%-.*')
   for _, old in ipairs(take_rows(entry, function(of) return string.match(of, '%-.*') == node end)) do
     unlink(ROWS, old, name)
@@ -167,7 +167,7 @@ function verbs.remove(lease, topic, key, grace)
   if not entry then return {} end
   grace = tonumber(grace)
   local taken = take_rows(entry, function(of) return of == lease end)
-  -- Somebody in the grace may leave for good.
+  -- A member in its grace may leave for good.
   if #taken > 0 or (grace == 0 and entry.grace) then
     entry.is_lost = false
     local stays = #entry.rows == 0 and grace > 0
@@ -189,7 +189,7 @@ function verbs.told(lease, topic, key, version)
   return { hand_out(name, entry, lease) }
 end
 
--- Gives key, data, since, status and since when it has that of each member, or -1 while nodes may still be putting rows that were lost.
+-- Returns key, data, since, status and the time of the status of each member. Returns -1 while rows may be missing.
 function verbs.read(topic)
   local torn_until = (torn * 1000000) + LEASE
   if torn * 1000000 <= now and now < torn_until then return -1 end
@@ -211,7 +211,7 @@ function verbs.read(topic)
   return members
 end
 
--- Takes away one thing that is over, and gives its name and entry; nothing if all that is over was taken away.
+-- Removes one row, teller or grace that is over, and returns its name and entry. Returns nothing if there is none.
 local function next_over()
   local name = redis.call('ZRANGEBYSCORE', GRACES, '-inf', text(now), 'LIMIT', 0, 1)[1]
   if name then
@@ -245,7 +245,7 @@ function verbs.reap(lease, most)
   for _, name in ipairs(linked(TELLERS, lease, most)) do
     changes[#changes + 1] = hand_out(name, load(name), lease)
   end
-  -- Much may be over of which nothing is to be told: the rest is for the next call.
+  -- Limits the work of one call, since many removals may owe no change. The next call does the rest.
   for _ = 1, 4 * most do
     if #changes >= most then break end
     local name, entry = next_over()

@@ -1,14 +1,14 @@
 -- Every script that is bound to a sequence begins with this.
 --
--- A sequence is over if the server is of another run, if a node reports that the server has been a replica since, or if the
--- sequence has gone back behind a number that the node has seen of it. A node that has seen an earlier sequence shows that
--- something was lost with that one: `torn` notes when the first such node came.
+-- A sequence is over if the server has another run, if a node reports that the server was a replica since, or if the newest number is
+-- below one that the node has seen. `torn` is the time at which the first node came that knew an earlier sequence, so that data may
+-- have been lost with it. It is 0 if no such node has come.
 --
 -- KEYS  1 the sequence
--- ARGV  1 prefix of all keys   2 run of the server   3 epoch if another one begins   4 an epoch that is over, or 0
+-- ARGV  1 prefix of all keys   2 run of the server   3 epoch of another sequence, if one begins   4 an epoch that is over, or 0
 --       5 an epoch, and   6 the newest number that the node has seen of it
 local prefix = ARGV[1]
--- Here, so that a user without the right to call it is refused before anything is written.
+-- Called here, so that a user without the right to call it is refused before anything is written.
 local time = redis.call('TIME')
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'seq', 'torn')
 local epoch, seq, torn = known[1], tonumber(known[3] or 0), tonumber(known[4] or 0)
