@@ -112,7 +112,7 @@ impl Rig for Rigged {
         self.is_mean
     }
 
-    /// A link that is down answers no question about history, so it hides no loss.
+    /// A question about history fails while the link is down, so no event is lost.
     fn may_lose(&self) -> bool {
         false
     }
