@@ -1,4 +1,4 @@
-//! Events as they stand in lists and travel through channels.
+//! The binary form of events in lists and channels.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,14 +6,14 @@ use bytes::{Buf, Bytes};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::PastEvent;
 
-/// An event, and the one before it in its topic.
+/// An event and the id before it in its topic.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) event: PastEvent,
     pub(crate) prev: Option<EventId>,
 }
 
-/// Reads what stands in a list; `None` if no script has written it.
+/// Reads an entry of a list. Returns `None` if no script has written it.
 pub(crate) fn of_list(epoch: u64, mut bytes: Bytes) -> Option<Entry> {
     let seq = bytes.try_get_u64().ok()?;
     let prev = bytes.try_get_u64().ok()?;
@@ -29,7 +29,7 @@ pub(crate) fn of_list(epoch: u64, mut bytes: Bytes) -> Option<Entry> {
     })
 }
 
-/// Reads what has come through a channel: the epoch is before it.
+/// Reads a message of a channel, which is an entry behind its epoch.
 pub(crate) fn of_message(mut bytes: Bytes) -> Option<Entry> {
     let epoch = bytes.try_get_u64().ok()?;
     of_list(epoch, bytes)

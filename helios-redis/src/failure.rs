@@ -1,16 +1,16 @@
-//! What Redis' errors mean for whoever has asked.
+//! Translates errors of Redis into errors of a backplane.
 
 use std::error::Error;
 
 use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use redis::{ErrorKind, RedisError};
 
-/// What an error says of a publish that has been sent.
+/// Returns the kind of an error that answers a publish.
 fn kind_of(error: &RedisError) -> BackplaneErrorKind {
     if error.kind() == ErrorKind::AuthenticationFailed {
         return BackplaneErrorKind::Refused;
     }
-    // Of what a script may not do, Redis says so only in its words.
+    // Redis reports a command that the script may not call in the message only.
     let detail = error.detail().unwrap_or_default();
     if detail.contains("user executing the script") {
         return BackplaneErrorKind::Refused;
@@ -18,18 +18,18 @@ fn kind_of(error: &RedisError) -> BackplaneErrorKind {
     match error.code() {
         Some("OOM") => BackplaneErrorKind::Full,
         Some("NOPERM" | "NOAUTH" | "WRONGPASS") => BackplaneErrorKind::Refused,
-        // It has said no before the script has written anything.
+        // Redis refused before the script wrote anything.
         Some(
             "ASK" | "BUSY" | "CLUSTERDOWN" | "CROSSSLOT" | "LOADING" | "MASTERDOWN" | "MISCONF"
             | "MOVED" | "NOREPLICAS" | "NOSCRIPT" | "READONLY" | "TRYAGAIN",
         ) => BackplaneErrorKind::NotPublished,
         None if error.is_connection_refusal() => BackplaneErrorKind::Down,
-        // The answer was lost, or has not come in time, or the script has ended half-way.
+        // The answer was lost or late, or the script ended half-way.
         _ => BackplaneErrorKind::Unknown,
     }
 }
 
-/// Whether what is asked for has to be asked of another server.
+/// Returns whether another server has to be asked.
 pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(
         error.code(),
@@ -37,7 +37,7 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     )
 }
 
-/// A cluster's node has said so to somebody who does not know of the cluster.
+/// A node of a cluster redirects a client that was configured for one server.
 #[derive(Debug, thiserror::Error)]
 #[error("another node of a cluster has the keys: name its nodes with `Redis::cluster`")]
 struct Moved(#[source] RedisError);
@@ -53,7 +53,7 @@ pub(crate) fn not_published(error: RedisError) -> BackplaneError {
     explained(kind_of(&error), error)
 }
 
-/// The same of a question that publishes nothing.
+/// Translates an error that answers a question, which publishes nothing.
 pub(crate) fn not_answered(error: RedisError) -> BackplaneError {
     let kind = match kind_of(&error) {
         BackplaneErrorKind::Unknown => BackplaneErrorKind::Down,
@@ -66,7 +66,7 @@ pub(crate) fn down(source: impl Into<Box<dyn Error + Send + Sync>>) -> Backplane
     BackplaneError::new(BackplaneErrorKind::Down, source)
 }
 
-/// An error as a text, with what has caused it.
+/// Returns an error and its causes as text.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut texts: Vec<_> = causes.map(ToString::to_string).collect();

@@ -1,30 +1,36 @@
-//! The names of keys and channels. All have one hash tag, the namespace: a cluster keeps them in one slot, where one script can
-//! reach them.
+//! The names of keys and channels. All have the namespace as their hash tag, so a cluster keeps them in one slot, where one script
+//! can reach them.
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run` and `v` |
-//! | `{ns}:k` | ticks, one a second: (time, newest number), by Redis' clock |
-//! | `{ns}:l:<epoch>:<topic>` | a topic's list of (number, the one before, time, bytes) |
-//! | `{ns}:p:<epoch>:<topic>` | a topic's newest number |
-//! | `{ns}:f:<epoch>:<topic>` | what has finished a topic |
-//! | `{ns}:i:<epoch>:<topic>:<key>` | the number of what was published with a key |
-//! | `{ns}:a:<node>` | a node's lease |
+//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run`, `torn` and `v` |
+//! | `{ns}:k` | one tick a second, (time, newest number), by Redis' clock |
+//! | `{ns}:l:<epoch>:<topic>` | the events of a topic, a list of (number, the one before, time, bytes) |
+//! | `{ns}:p:<epoch>:<topic>` | the newest number of a topic |
+//! | `{ns}:f:<epoch>:<topic>` | the event that finished a topic |
+//! | `{ns}:i:<epoch>:<topic>:<key>` | the number of the event that was published with an idempotency key |
+//! | `{ns}:a:<node>` | the lease of a node |
+//! | `{ns}:w` | a hash on the members: the `epoch` and `run` that they are bound to, `from`, the last incarnation before that, and `newest`, the last number given out |
+//! | `{ns}:w:l` | the leases under which members are kept, by their ends |
+//! | `{ns}:w:e`, `{ns}:w:n` | the entries of members by (topic, key), and these names in order |
+//! | `{ns}:w:g` | members in their grace, by its end |
+//! | `{ns}:w:r`, `{ns}:w:t` | (lease, topic, key) of all rows and of all tellers |
 //! | `{ns}:t:<topic>`, `{ns}:n:<node>` | channels |
 //!
-//! Names with an epoch are never asked for in another one, and go by themselves.
+//! Keys with an epoch in their name are not read in another epoch and expire. So do the keys of members, a day after the last server has
+//! written to them.
 
 use helios_core::sse::NodeId;
 
 /// The names of one namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
-    /// What all of them begin with.
+    /// The beginning of all names.
     pub(crate) prefix: String,
 }
 
 impl Keys {
-    /// Channels know no databases, so that these are told apart by name.
+    /// Channels are shared by all databases of a Redis, so their names have the number of the database.
     pub(crate) fn new(namespace: &str, database: i64) -> Self {
         let prefix = match database {
             0 => format!("{{{namespace}}}:"),
@@ -33,7 +39,7 @@ impl Keys {
         Self { prefix }
     }
 
-    /// Whether a name can be a namespace: as a hash tag it is neither empty nor has braces.
+    /// Returns whether a name can be a namespace. As a hash tag it has no braces and is not empty.
     pub(crate) fn can_be(namespace: &str) -> bool {
         !namespace.is_empty() && !namespace.contains(['{', '}'])
     }
@@ -46,7 +52,7 @@ impl Keys {
         format!("{}a:{node}", self.prefix)
     }
 
-    /// The channel of a node's marks.
+    /// Returns the channel for the marks of a node.
     pub(crate) fn marks(&self, node: NodeId) -> String {
         format!("{}n:{node}", self.prefix)
     }
@@ -55,7 +61,7 @@ impl Keys {
         format!("{}t:{topic}", self.prefix)
     }
 
-    /// The topic of a channel; `None` for another one.
+    /// Returns the topic of a channel, or `None` if it is not the channel of a topic.
     pub(crate) fn topic_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         channel.strip_prefix(&self.prefix)?.strip_prefix("t:")
     }
@@ -66,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_tells_its_topic_whatever_that_is_called() {
+    fn a_channel_tells_its_topic_whatever_its_name() {
         let keys = Keys::new("shop", 0);
         for topic in ["x", "*", "t:{a}:b", "ü"] {
             assert_eq!(keys.topic_of(&keys.channel(topic)), Some(topic));

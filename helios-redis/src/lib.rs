@@ -1,8 +1,8 @@
-//! Several Helios servers as one: a backplane on Redis 7 or newer, or Valkey.
+//! A backplane on Redis 7 or newer, or Valkey, which makes several Helios servers one.
 //!
-//! [`Redis`] is a [`Backplane`]. Users name it `helios::redis::Redis`, with the feature `redis` of `helios-rs`; with that feature the variable
-//! `HELIOS_REDIS_URL` says the same without code. Nothing else in an app changes: rooms, resume on any server, broadcasts, events for one
-//! client and ends of topics go over all servers of a namespace.
+//! [`Redis`] is a [`Backplane`]. With the feature `redis` of `helios-rs` its name is `helios::redis::Redis`, and the variable
+//! `HELIOS_REDIS_URL` sets it up without code. Nothing else in an app changes. Rooms, presence, resume, broadcasts, events for one
+//! client and ends of topics work across all servers of a namespace.
 //!
 //! ```no_run
 //! use helios::prelude::*;
@@ -31,17 +31,21 @@
 //!
 //! # What is promised
 //!
-//! No gap without a word: what a client has not seen, it is told of by `helios:reset`. An id never names two events. `Ok` of a publish is in
-//! Redis' memory, and as durable as Redis is set to. A Redis that is restarted, or replaced by a replica, may have lost what it had
-//! answered, so that another sequence begins, and all clients are told so, once, without being disconnected. See
-//! [`Redis::keeps_everything`] for one that loses nothing.
+//! * A client that has missed an event receives `helios:reset`. There is no silent gap.
+//! * An id never names two events.
+//! * An event whose publish returned `Ok` is in Redis' memory, and as durable as Redis is configured.
+//! * A member of a topic is listed as long as its server lives. If Redis has lost members, their servers put them again.
+//!
+//! A Redis that restarts, or is replaced by a replica, may have lost events that it had acknowledged. It begins another sequence, and
+//! every client receives one reset and stays connected. [`Redis::keeps_everything`] is for a Redis that loses nothing.
 //!
 //! # What Redis needs
 //!
-//! * `maxmemory-policy noeviction`, which is its default. Else the app does not start.
-//! * `client-output-buffer-limit pubsub` as by default (`32mb 8mb 60`), or larger. Less breaks the link at each burst.
-//! * A user with `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get`, of the namespace `shop`. Without
-//!   `config|get` the settings are not looked at. In a cluster, `+cluster|keyslot +cluster|info +cluster|slots` besides.
+//! * `maxmemory-policy noeviction`, the default of Redis. With another policy the app does not start.
+//! * `client-output-buffer-limit pubsub` at its default (`32mb 8mb 60`) or larger. A smaller buffer breaks the link at each burst.
+//! * A user with the rights `~{shop}:* &{shop}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get`, if the namespace
+//!   is `shop`. Without `config|get` Helios cannot check these settings. A cluster also needs
+//!   `+cluster|keyslot +cluster|info +cluster|slots`.
 
 #![forbid(unsafe_code)]
 
@@ -49,6 +53,7 @@ mod entry;
 mod failure;
 mod keys;
 mod link;
+mod members;
 mod place;
 mod publisher;
 mod server;
@@ -61,7 +66,7 @@ use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_core::sse::NodeId;
 use helios_http::sse::backplane::{
-    Ask, BoxFuture, History, Publish, Started, Startup, Status, Watched,
+    Ask, BoxFuture, History, Publish, Started, Startup, Status, Tables, Watched,
 };
 use redis::{Script, Value};
 
@@ -71,15 +76,16 @@ pub use helios_http::sse::backplane::Backplane;
 use crate::failure::{down, with_causes};
 use crate::keys::Keys;
 use crate::link::{AbortOnDrop, Link, bytes_of, number_of};
+use crate::members::Members;
 use crate::place::{Access, Place};
 use crate::publisher::Publisher;
 
-/// The variable that names a Redis.
+/// The environment variable with the URL of a Redis.
 const VARIABLE: &str = "HELIOS_REDIS_URL";
 
-/// A backplane on Redis: all servers of one namespace are one hub.
+/// A backplane on Redis that joins all servers of one namespace into one hub.
 ///
-/// It is connected to when the app starts, and what is said here is looked at then.
+/// It checks its settings and connects when the app starts.
 ///
 /// ```
 /// use helios::redis::Redis;
@@ -96,6 +102,7 @@ pub struct Redis {
     namespace: String,
     keeps_everything: bool,
     history: Script,
+    members: Members,
     running: OnceLock<Running>,
 }
 
@@ -115,8 +122,8 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// A backplane on the server with this URL: `redis://user:password@host:port/db`, or `rediss://..` for an encrypted link, with the feature
-    /// `redis-tls`.
+    /// Creates a backplane on the server with this URL: `redis://user:password@host:port/db`. An encrypted link has `rediss://` and needs
+    /// the feature `redis-tls`.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379");
@@ -126,9 +133,9 @@ impl Redis {
         Self::at(Place::Url(url.into()))
     }
 
-    /// A backplane on the primary of this name, which these Sentinels know: each as `host:port`, or as a URL if a Sentinel has a password of its
-    /// own. How the primary is spoken to is said with [`user`](Self::user), [`password`](Self::password) and
-    /// [`encrypted`](Self::encrypted). A failover begins another sequence, and all clients are told.
+    /// Creates a backplane on the primary with this name, which the Sentinels know. A Sentinel is `host:port`, or a URL if it has a
+    /// password of its own. For the primary itself, set [`user`](Self::user), [`password`](Self::password) and
+    /// [`encrypted`](Self::encrypted). A failover begins another sequence, and every client receives a reset.
     ///
     /// ```
     /// use helios::redis::Redis;
@@ -146,8 +153,8 @@ impl Redis {
         })
     }
 
-    /// A backplane on a cluster, of which these nodes are asked where its slots are: each as `host:port`, or as a URL. A namespace is in one
-    /// slot, so that one node carries it. Give as many nodes as there are: those that are down are passed over.
+    /// Creates a backplane on a cluster. Helios asks these nodes for the slots of the cluster. A node is `host:port` or a URL. A namespace
+    /// is in one slot, so one node carries it. Name all nodes, since Helios skips those that are down.
     ///
     /// ```
     /// use helios::redis::Redis;
@@ -167,11 +174,13 @@ impl Redis {
             namespace: "helios".to_owned(),
             keeps_everything: false,
             history: Script::new(include_str!("scripts/history.lua")),
+            members: Members::new(),
             running: OnceLock::new(),
         }
     }
 
-    /// Keeps its keys and channels apart from those of other apps on the same server. Default: `helios`. It has no braces, and is not empty.
+    /// Sets the namespace, which keeps the keys and channels of an app apart from those of other apps on the same Redis. The default is
+    /// `helios`. A namespace has no braces and is not empty.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").namespace("shop");
@@ -182,7 +191,7 @@ impl Redis {
         self
     }
 
-    /// The user of Redis' access control list, where an address names none.
+    /// Sets the user of Redis' access control list, for addresses that name none.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").user("shop").password("secret");
@@ -193,7 +202,7 @@ impl Redis {
         self
     }
 
-    /// The password, where an address names none. It is never written to a log.
+    /// Sets the password, for addresses that name none. Helios never logs it.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").password("secret");
@@ -205,7 +214,7 @@ impl Redis {
         self
     }
 
-    /// Encrypts the links to servers whose address is not a URL, as `rediss://` says it of one that is.
+    /// Encrypts the links to servers whose address is `host:port`. A URL says so itself, with `rediss://`.
     ///
     /// ```
     /// use helios::redis::Redis;
@@ -218,7 +227,7 @@ impl Redis {
         self
     }
 
-    /// Trusts servers whose certificates this one has signed, in PEM, instead of those that the system trusts.
+    /// Trusts this root certificate, in PEM, instead of those that the system trusts.
     ///
     /// ```
     /// use helios::redis::Redis;
@@ -233,8 +242,9 @@ impl Redis {
         self
     }
 
-    /// Says that this Redis never loses what it has answered: `appendonly yes` with `appendfsync always`, and nothing takes its place. Then a
-    /// restart of Redis begins no new sequence, and no client is told of it. If it is not so, an id may name two events.
+    /// Declares that this Redis never loses a write that it has acknowledged. It has `appendonly yes` and `appendfsync always`, and no other
+    /// server ever takes its place. Then a restart of Redis begins no new sequence and resets no client. If the declaration is wrong, an id
+    /// may name two events.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").keeps_everything();
@@ -255,6 +265,7 @@ impl Redis {
         let link = Link::new(place, access, keys, self.keeps_everything, startup);
         let link = Arc::new(link);
         let (newest, pushes) = link.open().await.map_err(link::Broken::refused)?;
+        self.members.start(&link);
         let (publisher, publishing) = Publisher::new(Arc::clone(&link));
         let tasks = vec![
             link::spawn(Arc::clone(&link).keep(pushes)),
@@ -265,7 +276,7 @@ impl Redis {
             publisher,
             tasks: Mutex::new(tasks),
         };
-        // A second start does not exist.
+        // The hub starts a backplane once.
         let _ = self.running.set(running);
         Ok(Started::at(newest))
     }
@@ -326,11 +337,11 @@ impl Redis {
     }
 }
 
-/// The Redis that `HELIOS_REDIS_URL` names, if it names one. For generated code.
+/// Returns the Redis of `HELIOS_REDIS_URL`, if the variable is set. For generated code.
 #[doc(hidden)]
 #[must_use]
 pub fn connect_named() -> Option<Arc<dyn Backplane>> {
-    // What is no text is no address, which the start says.
+    // The start refuses an address that is not valid UTF-8.
     let url = env::var_os(VARIABLE)?.to_string_lossy().into_owned();
     match url.is_empty() {
         true => None,
@@ -368,7 +379,10 @@ impl Backplane for Redis {
         Box::pin(async {
             if let Err(error) = self.give_lease_up().await {
                 let error = with_causes(&error);
-                tracing::debug!(error, "the lease runs out by itself");
+                tracing::debug!(
+                    error,
+                    "the lease could not be given up and runs out by itself"
+                );
             }
             if let Some(running) = self.running.get() {
                 let mut tasks = running.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -434,5 +448,9 @@ impl Backplane for Redis {
         self.running
             .get()
             .map_or(Status::Down, |running| running.link.status())
+    }
+
+    fn tables(&self) -> Option<&dyn Tables> {
+        Some(&self.members)
     }
 }

@@ -1,19 +1,18 @@
-//! The link of a node: what is published comes through it, in order, and between the events the marks that tell a place.
+//! The link of a node to Redis. It delivers published events in order, with marks between them.
 //!
-//! It is made anew when it breaks. Nothing resubscribes behind its back: whatever may have been lost in between, the hub is told so, at
-//! its place.
+//! The link reconnects when it breaks. No library resubscribes behind its back, so the link can report to the hub, in the order of
+//! events, that some may have been lost.
 //!
 //! # Why an answer has its place
 //!
-//! A script tells what it finds, and publishes a mark to the node's own channel. Redis runs nothing beside a script, so what was
-//! published before it has been pushed before the mark, and what is published after it comes behind. The answer is given when the mark
-//! has come.
+//! A script returns its answer and publishes a mark to the channel of the node. Redis runs nothing beside a script. So Redis pushes
+//! events of before ahead of the mark, and later ones behind it. The link returns the answer when the mark has arrived.
 //!
 //! # Why an id never names two events
 //!
-//! A sequence is bound to a run of the server, so that a restart and a failover begin another one. A server that was a replica for a
-//! while has the same run, and perhaps less than before: a link that has seen it so calls the sequence void, and a node that has seen
-//! a greater number than there is says so with every question (`scripts/sequence.lua`).
+//! A sequence is bound to a run of the server, so a restart and a failover begin another one. A server that was a replica for a while
+//! still has the same run, but may have lost events. A link that has seen it as a replica declares the sequence void. A node that has
+//! seen a greater number than the newest one reports that with every call (`scripts/sequence.lua`).
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -35,61 +34,61 @@ use crate::keys::Keys;
 use crate::place::{Access, Place};
 use crate::server::{self, Pushes, Server, ServerError};
 
-/// How often the link is tried.
+/// The time between two probes.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Without an answer for so long, the link may be broken.
+/// A link without an answer for this long may be broken.
 const SUSPECT: Duration = Duration::from_secs(5);
 
-/// And for so long, it is: the longest is a probe more.
+/// A link without any push for this long is broken. The next probe notices it.
 const SILENT: Duration = Duration::from_secs(7);
 
-/// So long a mark may be on its way among events, which prove that the link carries.
+/// How long a mark may take while events arrive, which prove that the link works.
 const SLOW: Duration = Duration::from_secs(20);
 
-/// How long a mark may take where somebody waits for it.
+/// How long a caller waits for a mark.
 const MARK: Duration = Duration::from_secs(5);
 
-/// The pauses between two attempts to connect: from the first, doubled, to the longest.
+/// The first and the longest pause between two attempts to connect. Each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Channels that are subscribed to in one journey.
+/// The number of channels in one subscription.
 const PIECE: usize = 256;
 
-/// How long a node's lease lasts, in milliseconds.
+/// The length of a node's lease, in milliseconds.
 const LEASE: u64 = 15_000;
 
 pub(crate) struct Link {
     place: Place,
     access: Access,
     pub(crate) keys: Keys,
-    /// A sequence outlives the server's run.
+    /// Whether a sequence outlives the run of the server.
     keeps_everything: bool,
     pub(crate) startup: Startup,
     watch: Script,
     state: Mutex<State>,
     status: AtomicU8,
     marks: AtomicU64,
-    /// The server is not the one to ask any more.
+    /// Signalled when another server has to be asked.
     left: Notify,
 }
 
 #[derive(Default)]
 struct State {
     server: Option<Server>,
-    /// The run of the server that was asked last.
+    /// The run of the last server.
     run: String,
     watched: HashSet<String>,
-    /// Who waits for a mark.
+    /// Callers that wait for a mark.
     waiting: HashMap<String, oneshot::Sender<()>>,
     /// The newest id that this node knows.
     seen: Option<EventId>,
-    /// The epoch that is over, because its server was a replica for a while.
+    /// The epoch that is over because its server was a replica for a while.
     void: u64,
 }
 
-/// Why the link broke.
+/// The reason why the link broke.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error(transparent)]
@@ -105,7 +104,7 @@ pub(crate) enum Broken {
 }
 
 impl Broken {
-    /// The same for whoever starts.
+    /// Returns the error for a start that failed.
     pub(crate) fn refused(self) -> BackplaneError {
         match self {
             Self::Failed(error) => error,
@@ -117,7 +116,7 @@ impl Broken {
     }
 }
 
-/// Forgets who waits for a mark, also when the question is dropped half-way.
+/// A mark that a caller waits for. Dropping it forgets the caller, even if the call was dropped half-way.
 struct Mark<'a> {
     link: &'a Link,
     name: String,
@@ -129,11 +128,11 @@ impl Drop for Mark<'_> {
     }
 }
 
-/// What a link has heard.
+/// The times at which the link received something.
 struct Heard {
-    /// Anything.
+    /// Any push.
     anything: Instant,
-    /// A mark: both ways carry.
+    /// A mark, which proves that both directions work.
     mark: Instant,
 }
 
@@ -180,13 +179,13 @@ impl Link {
         }
     }
 
-    /// The server that is asked now.
+    /// Returns the current server.
     pub(crate) fn server(&self) -> Result<Server, BackplaneError> {
         let server = self.lock().server.clone();
         server.ok_or_else(|| down("the link is down"))
     }
 
-    /// A call of a script that begins with `sequence.lua`.
+    /// Returns a call of a script that begins with `sequence.lua`.
     pub(crate) fn of_sequence<'a>(
         &self,
         script: &'a Script,
@@ -210,12 +209,12 @@ impl Link {
         call
     }
 
-    /// Notes what there is, by an answer or an event.
+    /// Notes an id that an answer or an event has shown.
     pub(crate) fn saw(&self, id: EventId) {
         self.lock().saw(id);
     }
 
-    /// Looks at an error for what it says of the server.
+    /// Leaves the server if the error shows that another one has to be asked.
     pub(crate) fn failed(&self, server: &Server, error: &RedisError) {
         if !is_elsewhere(error) {
             return;
@@ -230,7 +229,7 @@ impl Link {
         }
     }
 
-    /// Connects for the first time, and gives the newest id. The rest is for [`Link::keep`].
+    /// Connects, and returns the newest id. [`Link::keep`] does the rest.
     pub(crate) async fn open(&self) -> Result<(EventId, Pushes), Broken> {
         let sequence = self.keys.sequence();
         let client = self.place.find(&self.access, &sequence).await;
@@ -244,7 +243,7 @@ impl Link {
         Ok((newest, pushes))
     }
 
-    /// Keeps the link up, for as long as this is polled.
+    /// Keeps the link up while this is polled.
     pub(crate) async fn keep(self: Arc<Self>, mut pushes: Pushes) {
         loop {
             let broken = self.carry(&mut pushes).await;
@@ -258,13 +257,13 @@ impl Link {
         tracing::warn!(error, "the link to Redis broke");
         let mut state = self.lock();
         state.server = None;
-        // Who waits is told so.
+        // This fails all calls that wait for a mark.
         state.waiting.clear();
         drop(state);
         self.set_status(Status::Down);
     }
 
-    /// Connects again, however often that fails, and tells the hub that anything may have been lost.
+    /// Connects again, however often that fails, and reports to the hub that events may have been lost.
     async fn reopen(self: &Arc<Self>) -> Pushes {
         let mut pause = FIRST_PAUSE;
         let mut said = String::new();
@@ -277,7 +276,7 @@ impl Link {
                 Err(error) => {
                     let error = with_causes(&error);
                     if error != said {
-                        // Each reason once.
+                        // Log each reason once.
                         tracing::warn!(error, "there is no link to Redis");
                         said = error;
                     }
@@ -288,8 +287,8 @@ impl Link {
         }
     }
 
-    /// Subscribes to all that is watched, and gives the newest id at the place from which nothing is lost. What has come before it is
-    /// not handed over: the hub asks for it.
+    /// Subscribes to all watched topics, and returns the newest id at the place from which no event is lost. It drops events before
+    /// that place, because the hub fetches them.
     async fn begin(&self, server: Server, pushes: &mut Pushes) -> Result<EventId, Broken> {
         let watched: Vec<String> = self.lock().watched.iter().cloned().collect();
         let channels = watched.iter().map(|topic| self.keys.channel(topic));
@@ -321,13 +320,13 @@ impl Link {
             gone.map(|topic| self.keys.channel(topic)).collect()
         };
         self.set_status(Status::Up);
-        // Nobody reads them any more, since then.
+        // These topics were unwatched meanwhile.
         let unsubscribed = self.subscribe(&server, "SUNSUBSCRIBE", &forgotten).await;
         unsubscribed.map_err(Broken::Failed)?;
         Ok(asked.newest)
     }
 
-    /// Hands over what comes, until the link breaks.
+    /// Hands pushes over until the link breaks.
     async fn carry(self: &Arc<Self>, pushes: &mut Pushes) -> Broken {
         let mut probes = interval(PROBE);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -370,12 +369,12 @@ impl Link {
     fn found(&self, mark: &str) {
         self.set_status(Status::Up);
         if let Some(waiting) = self.lock().waiting.remove(mark) {
-            // It may have been dropped.
+            // The caller may have given up.
             let _ = waiting.send(());
         }
     }
 
-    /// Sends a mark on its way, and looks whether the server is what it was.
+    /// Requests a mark, and checks that the server is still the same primary.
     fn probe(self: &Arc<Self>) {
         let Ok(mut server) = self.server() else {
             return;
@@ -389,7 +388,7 @@ impl Link {
                     link.lock().demoted(&run);
                     return link.left.notify_one();
                 }
-                // It answers nothing; that shows by itself.
+                // The silence shows by itself.
                 Err(_) => return,
             }
             let mark = link.next_mark();
@@ -404,7 +403,7 @@ impl Link {
         {
             let mut state = self.lock();
             state.saw(entry.event.id);
-            // It was on its way when it was unwatched.
+            // The event was under way when its topic was unwatched.
             if !state.watched.contains(topic) {
                 return;
             }
@@ -419,11 +418,11 @@ impl Link {
 
     fn next_mark(&self) -> String {
         let number = self.marks.fetch_add(1, Ordering::Relaxed);
-        // Those of an earlier run of this node mean nothing.
+        // The random part tells it from marks of an earlier run of this node.
         format!("{}-{number}-{:x}", self.startup.node, fastrand::u64(..))
     }
 
-    /// Watches topics, and answers at the place of its mark.
+    /// Watches topics, and returns at the place of the mark.
     pub(crate) async fn watch(&self, topics: &[&str]) -> Result<Watched, BackplaneError> {
         let server = self.server()?;
         let names = topics.iter().map(|topic| (*topic).to_owned());
@@ -444,7 +443,7 @@ impl Link {
         }
     }
 
-    /// What is down subscribes to them no more when it is back.
+    /// Unwatches topics. A link that is down does not subscribe to them again.
     pub(crate) async fn unwatch(&self, topics: &[&str]) -> Result<(), BackplaneError> {
         let server = {
             let mut state = self.lock();
@@ -497,7 +496,7 @@ impl Link {
         Ok(watched)
     }
 
-    /// Renews this node's lease, or makes it anew.
+    /// Renews the lease of this node, or begins one.
     pub(crate) async fn renew_lease(&self, server: &Server) -> Result<(), BackplaneError> {
         let mut set = redis::cmd("SET");
         set.arg(self.keys.lease(self.startup.node))
@@ -507,7 +506,7 @@ impl Link {
         self.query(server, &set).await
     }
 
-    /// Asks one question.
+    /// Sends one command.
     pub(crate) async fn query<T: redis::FromRedisValue>(
         &self,
         server: &Server,
@@ -529,7 +528,7 @@ impl Link {
         let mut next = || bytes_of(data.next()?);
         match kind {
             PushKind::Disconnection => Some(Push::End),
-            // Nobody here does that: the slot has gone to another node.
+            // The node never unsubscribes from its marks, so the slot has moved to another node of the cluster.
             PushKind::SUnsubscribe => {
                 (next()?.as_ref() == self.marks_here().as_bytes()).then_some(Push::Left)
             }
@@ -554,7 +553,7 @@ impl State {
         }
     }
 
-    /// The server of this run is a replica. What it has numbered before may be numbered anew.
+    /// Notes that the server of this run is a replica. It may lose its newest events, and give their numbers out again.
     fn demoted(&mut self, run: &str) {
         if let (Some(seen), true) = (self.seen, self.run == run) {
             self.void = seen.epoch();
@@ -562,7 +561,7 @@ impl State {
     }
 }
 
-/// What the link carries.
+/// A push that concerns the link.
 enum Push {
     Event(String, Entry),
     Mark(String),
@@ -578,7 +577,7 @@ const fn code(status: Status) -> u8 {
     }
 }
 
-/// 48 bits: short to write, and exact in a script.
+/// Returns a random epoch of 48 bits, which is short and exact in a script.
 fn fresh_epoch() -> u64 {
     fastrand::u64(1..1 << 48)
 }
@@ -591,7 +590,7 @@ pub(crate) fn bytes_of(value: Value) -> Option<Bytes> {
     }
 }
 
-/// A number, which Redis tells as one or as a text.
+/// Reads a number, which Redis sends as a number or as text.
 pub(crate) fn number_of(value: &Value) -> Option<u64> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
@@ -615,7 +614,7 @@ fn watched(answer: Vec<Value>) -> Option<Watched> {
     Some(Watched::new(newest, topics))
 }
 
-/// Runs until it is dropped.
+/// Spawns a task that is aborted when the handle is dropped.
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDrop {
     AbortOnDrop(tokio::spawn(task).abort_handle())
 }

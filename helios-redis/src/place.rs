@@ -1,4 +1,4 @@
-//! Where the server is that is written to: at an address, where Sentinels say, or where a cluster has the slot.
+//! Finds the server that takes writes: by its address, by Sentinels, or by the slot of a cluster.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use redis::{
 
 use crate::failure::with_causes;
 
-/// How long whoever knows the way may take to connect, and to tell it.
+/// How long a Sentinel or a node of a cluster may take to connect and to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the server is.
+/// The way to the server.
 #[derive(Clone)]
 pub(crate) enum Place {
     Url(String),
-    /// One of the Sentinels knows which server is the primary of this name.
+    /// The Sentinels know the primary with this name.
     Sentinels {
         sentinels: Vec<String>,
         primary: String,
     },
-    /// One of the nodes knows which of them has the slot.
+    /// The nodes know which of them has the slot.
     Cluster {
         nodes: Vec<String>,
     },
 }
 
-/// How it is spoken to.
+/// Credentials and encryption of a link.
 #[derive(Clone, Default)]
 pub(crate) struct Access {
     pub(crate) user: Option<String>,
@@ -39,10 +39,10 @@ pub(crate) struct Access {
     pub(crate) root_certificate: Option<Vec<u8>>,
 }
 
-/// Why no server is found.
+/// The reason why no server is found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
-    /// What stands there may hold a password.
+    /// The message does not repeat the address, which may hold a password.
     #[error(
         "an address of Redis cannot be read: write `redis://user:password@host:port/db`, or `host:port`"
     )]
@@ -63,7 +63,7 @@ pub(crate) enum PlaceError {
 }
 
 impl PlaceError {
-    /// Waiting does not help.
+    /// Returns whether waiting does not help.
     pub(crate) const fn is_final(&self) -> bool {
         match self {
             Self::Address | Self::NoTls => true,
@@ -75,7 +75,7 @@ impl PlaceError {
 }
 
 impl Place {
-    /// What can be said before anything is connected to: the number of the database.
+    /// Checks all addresses before anything is connected to, and returns the number of the database.
     pub(crate) fn check(&self, access: &Access) -> Result<i64, PlaceError> {
         match self {
             Self::Url(url) => Ok(access.to(url)?.redis_settings().db()),
@@ -84,7 +84,7 @@ impl Place {
         }
     }
 
-    /// The server that has this key now.
+    /// Returns a client of the server that has this key now.
     pub(crate) async fn find(&self, access: &Access, key: &str) -> Result<Client, PlaceError> {
         match self {
             Self::Url(url) => access.client(access.to(url)?),
@@ -111,7 +111,7 @@ impl Access {
         Ok(0)
     }
 
-    /// How a server is spoken to of which this is said.
+    /// Returns the settings for a link to this address.
     fn to(&self, address: &str) -> Result<ConnectionInfo, PlaceError> {
         let url = match address.contains("://") {
             true => address.to_owned(),
@@ -127,7 +127,7 @@ impl Access {
             .into_connection_info()
             .map_err(|_| PlaceError::Address)?;
         let mut settings = info.redis_settings().clone();
-        // Events come between answers only in this version.
+        // Only this version delivers events between answers.
         settings = settings.set_protocol(ProtocolVersion::RESP3);
         if let (Some(user), None) = (&self.user, settings.username()) {
             settings = settings.set_username(user);
@@ -146,7 +146,7 @@ impl Access {
         }
     }
 
-    /// The same for a server that another one has named.
+    /// Returns the settings for a link to a server that a Sentinel or a node has named.
     fn at(&self, (host, port): (String, u16)) -> Result<ConnectionInfo, PlaceError> {
         let info = self.to("localhost")?;
         let addr = match info.addr() {
@@ -166,12 +166,12 @@ impl Access {
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return Client::open(info).map_err(|_| PlaceError::Address);
         }
-        // The app may have chosen: then this changes nothing.
+        // This changes nothing if the app has chosen a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Some(root) = &self.root_certificate else {
             return Client::open(info).map_err(|_| PlaceError::Address);
         };
-        // Of what has none, `redis` would trust nobody.
+        // Without a certificate in the text, `redis` would trust no server.
         if !String::from_utf8_lossy(root).contains("BEGIN CERTIFICATE") {
             return Err(PlaceError::Certificate);
         }
@@ -187,7 +187,7 @@ impl Access {
         Client::open(info).map_err(|_| PlaceError::Address)
     }
 
-    /// What whoever knows the way says; `None`, with a reason, if it says nothing in time.
+    /// Asks a Sentinel or a node of a cluster. Returns the reason as text if it does not answer in time.
     async fn ask<T>(
         &self,
         address: &str,
@@ -209,14 +209,14 @@ impl Access {
     }
 }
 
-/// The address of the primary, by the Sentinel that has seen most of what has happened: one that was cut off may be behind.
+/// Returns the address of the primary. The Sentinel with the newest configuration decides, since one that was cut off may be behind.
 async fn ask_sentinels(
     access: &Access,
     sentinels: &[String],
     name: &str,
 ) -> Result<(String, u16), PlaceError> {
     let answers = join_all(sentinels.iter().map(|sentinel| {
-        // Sentinels have passwords of their own, or none: those are in their addresses.
+        // The password of a Sentinel is in its address. It is not that of the primary.
         let access = Access {
             user: None,
             password: None,
@@ -226,7 +226,7 @@ async fn ask_sentinels(
             let ask = async |mut connection: redis::aio::MultiplexedConnection| {
                 let mut ask = redis::cmd("SENTINEL");
                 ask.arg("MASTER").arg(name);
-                // A Sentinel that does not know the name says so with an error.
+                // A Sentinel answers with an error if it does not know the name.
                 match ask
                     .query_async::<HashMap<String, String>>(&mut connection)
                     .await
@@ -270,7 +270,7 @@ async fn ask_sentinels(
     }
 }
 
-/// The address of the node that has the slot of this key, by the node that has seen most of what has happened.
+/// Returns the address of the node that has the slot of this key. The node with the newest configuration decides.
 async fn ask_cluster(
     access: &Access,
     nodes: &[String],
@@ -296,7 +296,7 @@ async fn ask_cluster(
         let epoch: u64 = epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         let (host, port) = node_of(slots, slot).ok_or("nobody has the slot")?;
         let host = match host.is_empty() {
-            // It is where it was asked.
+            // An empty host is the one that was asked.
             true => host_of(access, node),
             false => host,
         };
@@ -326,8 +326,8 @@ fn host_of(access: &Access, address: &str) -> String {
     }
 }
 
-/// The primary of a slot, from the answer to `CLUSTER SLOTS`: ranges of (first, last, primary, replicas), where a node begins with its
-/// host and port.
+/// Returns the primary of a slot from the answer to `CLUSTER SLOTS`. It has ranges of (first, last, primary, replicas), and a node begins
+/// with its host and port.
 fn node_of(slots: Value, slot: i64) -> Option<(String, u16)> {
     let Value::Array(ranges) = slots else {
         return None;
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_says_of_itself_stands_before_what_is_said_of_all() {
+    fn an_address_with_a_user_overrides_the_common_user() {
         let info = access().to("redis://a:b@host:7/3").unwrap();
         let settings = info.redis_settings();
         assert_eq!(
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_read_is_not_repeated_as_it_may_hold_a_password() {
+    fn an_address_that_cannot_be_read_is_not_repeated() {
         let place = Place::Url("redis://:geheim@[".to_owned());
         let error = place.check(&Access::default()).unwrap_err();
         assert!(error.is_final() && !format!("{error} {error:?}").contains("geheim"));

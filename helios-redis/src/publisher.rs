@@ -1,4 +1,4 @@
-//! Publishing: those who publish at the same time share a journey.
+//! Publishes events. Publishes at the same time share one call.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::failure::{down, not_published};
 use crate::link::{Link, number_of};
 
-/// Events of one journey.
+/// The largest number of events in one call.
 const MOST: usize = 64;
 
-/// Bytes of one journey, but for a single event.
+/// The largest number of bytes in one call, unless a single event is larger.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Publishes that wait for their journey; more wait for room.
+/// The length of the queue. Further publishes wait until there is room.
 const WAITING: usize = 4_096;
 
-/// Bytes that wait, in KiB; a larger event waits alone.
+/// The size of the queue in KiB. A larger event waits alone.
 const WAITING_KIB: u32 = 64 << 10;
 
 type Answer = Result<EventId, BackplaneError>;
@@ -43,7 +43,7 @@ struct Waiting {
 }
 
 impl Publisher {
-    /// The publisher, and what carries what is published for as long as it is polled.
+    /// Creates a publisher, and the future that sends its events while it is polled.
     pub(crate) fn new(link: Arc<Link>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(WAITING);
         let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
@@ -57,7 +57,7 @@ impl Publisher {
             .unwrap_or_else(|_| Err(BackplaneErrorKind::Unknown.into()))
     }
 
-    /// Puts it into the queue, behind what was put there before.
+    /// Queues an event behind all earlier ones. The receiver gets the answer.
     pub(crate) async fn send(
         &self,
         publish: &Publish<'_>,
@@ -85,10 +85,10 @@ impl Publisher {
     }
 }
 
-/// Events of a topic that Redis keeps at most: more than it has room for, and a number that a script does not round.
+/// The largest number of events of a topic: more than Redis has room for, and a number that a script does not round.
 const MOST_KEPT: usize = i32::MAX as usize;
 
-/// The longest time that Redis keeps anything: a thousand years, in ms.
+/// The longest time for which Redis keeps anything, in ms: a thousand years.
 const MAX_AGE: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;
 
 async fn carry(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
@@ -114,7 +114,7 @@ async fn carry(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
             }
             batch.push(waiting);
         }
-        // Whoever has given up is not published.
+        // Do not publish for callers that have given up.
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
             continue;

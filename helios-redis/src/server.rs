@@ -1,4 +1,4 @@
-//! Connections to one server, and what it says of itself.
+//! Connects to one server and checks its version, role and settings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,27 +14,27 @@ use crate::place::PlaceError;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take. The hub waits no longer either.
+/// How long an answer may take. The hub does not wait longer either.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Bytes that have been pushed and not handed over yet. The hub never waits: more is a machine that is stuck.
+/// The largest number of bytes that were pushed and not handed over yet. The hub never blocks, so only a stuck machine has more.
 const MOST_PUSHED: usize = 64 << 20;
 
-/// What Redis itself bounds a listener's buffer to by default: at once, and for a minute.
+/// Redis' default limits on the buffer of a listener: the hard one, and the one that counts after a minute.
 const BUFFER: (u64, u64) = (32 << 20, 8 << 20);
 
-/// A server that can be asked, as far as it was when it was looked at.
+/// The connections to a server that passed all checks.
 #[derive(Clone)]
 pub(crate) struct Server {
-    /// What is published comes here. It asks for nothing but that: Redis drops a listener whose answers are too long.
+    /// Receives published events. It sends nothing but subscriptions, since Redis drops a listener whose answers are too long.
     pub(crate) listener: MultiplexedConnection,
-    /// For everything else.
+    /// Carries everything else.
     pub(crate) questions: MultiplexedConnection,
-    /// The run of the server: a sequence is bound to it.
+    /// The run of the server, to which a sequence is bound.
     pub(crate) run: String,
 }
 
-/// Why a server cannot be used.
+/// The reason why a server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
     #[error(transparent)]
@@ -62,7 +62,7 @@ pub(crate) enum ServerError {
 }
 
 impl ServerError {
-    /// Waiting does not help: somebody has to change something.
+    /// Returns whether waiting does not help, since the setup has to be changed.
     pub(crate) const fn is_final(&self) -> bool {
         match self {
             Self::Place(error) => error.is_final(),
@@ -82,7 +82,7 @@ impl ServerError {
     }
 }
 
-/// What is pushed, in order.
+/// All pushes of both connections, in order.
 pub(crate) struct Pushes {
     queue: UnboundedReceiver<PushInfo>,
     room: Arc<Room>,
@@ -94,7 +94,7 @@ struct Room {
 }
 
 impl Pushes {
-    /// The next; `None` behind the last, and when more was pushed than there is room for.
+    /// Returns the next push. Returns `None` after the last one, or if there was no room for more.
     pub(crate) async fn next(&mut self) -> Option<PushInfo> {
         let push = tokio::select! {
             biased;
@@ -147,7 +147,7 @@ fn size_of(push: &PushInfo) -> usize {
     bytes + 256
 }
 
-/// Connects, with all that is pushed going one way, in order. The end of either connection comes there, too.
+/// Connects to a server. The pushes of both connections, and the end of either, arrive in one queue.
 pub(crate) async fn connect(client: &Client) -> Result<(Server, Pushes), ServerError> {
     let (sender, pushes) = Pushes::new();
     let config = AsyncConnectionConfig::new()
@@ -197,7 +197,7 @@ pub(crate) async fn run_of(connection: &mut MultiplexedConnection) -> Result<Str
     }
 }
 
-/// Looks at what a server that may say it is set to. Where it may not be asked, nothing is known.
+/// Checks the settings of a server, as far as the user may read them.
 async fn check_settings(connection: &mut MultiplexedConnection) -> Result<(), ServerError> {
     if let Some(policy) = setting(connection, "maxmemory-policy").await
         && policy != "noeviction"
@@ -218,12 +218,12 @@ async fn check_settings(connection: &mut MultiplexedConnection) -> Result<(), Se
     Ok(())
 }
 
-/// 0 is no limit.
+/// Compares two limits, where 0 is none.
 const fn is_below(limit: u64, usual: u64) -> bool {
     limit != 0 && limit < usual
 }
 
-/// The hard and the soft limit in what Redis says of all classes: `normal 0 0 0 slave .. pubsub 33554432 8388608 60`.
+/// Returns the hard and the soft limit of listeners from a setting such as `normal 0 0 0 slave .. pubsub 33554432 8388608 60`.
 fn limits_of_listeners(all: &str) -> Option<(u64, u64)> {
     let mut words = all.split_ascii_whitespace();
     words.find(|word| *word == "pubsub")?;

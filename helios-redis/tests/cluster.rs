@@ -1,4 +1,4 @@
-//! A cluster of three, with or without replicas: one node has the slot of a namespace, and the link goes where it goes.
+//! Tests with a cluster of three nodes, with or without replicas. The link follows the slot of its namespace.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use helios::prelude::*;
 use helios_redis::Redis;
-use support::{Client, DEADLINE, Server, free_port, hub, refusal, send, send_at_last, until};
+use support::{
+    Client, DEADLINE, Server, enter, free_port, hub, keys_of, refusal, send, send_at_last, until,
+};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Longer than an outage may last.
+/// The longest time that an outage may take to heal.
 const HEALED: Duration = Duration::from_secs(15);
 
-/// Three primaries, and then as many replicas of each.
+/// Starts three primaries, and this number of replicas for each.
 async fn cluster(folder: &Path, replicas: usize) -> Vec<Server> {
     let mut nodes = Vec::new();
     for n in 0..3 * (1 + replicas) {
@@ -55,7 +57,7 @@ fn of(nodes: &[Server]) -> Redis {
     Redis::cluster(nodes.iter().map(|node| node.addr().to_string()))
 }
 
-/// The primary that has the namespace, and its slot.
+/// Returns the primary that has the namespace, and the slot.
 async fn owner(nodes: &[Server]) -> (usize, String) {
     let slot = nodes[0].answer(&["CLUSTER", "KEYSLOT", "{test}:m"]).await;
     for (n, node) in nodes.iter().enumerate() {
@@ -67,7 +69,7 @@ async fn owner(nodes: &[Server]) -> (usize, String) {
     panic!("nobody has the slot");
 }
 
-/// Gives a slot with all that is in it to another node.
+/// Moves a slot with all its keys to another node.
 async fn move_slot(nodes: &[Server], from: usize, to: usize, slot: &str) {
     let ids = [
         nodes[from].answer(&["CLUSTER", "MYID"]).await,
@@ -97,7 +99,7 @@ async fn move_slot(nodes: &[Server], from: usize, to: usize, slot: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node() {
+async fn servers_on_a_cluster_follow_their_slot_to_another_node() {
     let folder = tempfile::tempdir().unwrap();
     let nodes = cluster(folder.path(), 0).await;
     let (one, two) = (hub(of(&nodes)).await, hub(of(&nodes[2..])).await);
@@ -107,6 +109,7 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
         ids.push(send(&one, topic, text).await);
         assert_eq!(client.data().await, text);
     }
+    let _ann = enter(&one, "room:tea", "ann").await;
     let (from, slot) = owner(&nodes).await;
     let said = refusal(Redis::connect(nodes[(from + 1) % 3].url()).namespace("test")).await;
     assert!(said.contains("`Redis::cluster`"), "{said}");
@@ -121,11 +124,17 @@ async fn servers_on_a_cluster_are_one_hub_and_follow_their_slot_to_another_node(
     let read = timeout(HEALED, client.until("last")).await.unwrap();
     assert!(support::count(&read, "helios:reset") <= 1, "{read:?}");
     assert_eq!(owner(&nodes).await.0, (from + 1) % 3);
+    until("members are known again", async || {
+        keys_of(&two, "room:tea")
+            .await
+            .is_some_and(|keys| keys == ["ann"])
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn in_a_cluster_the_rights_that_the_guide_lists_are_enough() {
+async fn the_rights_in_the_guide_are_enough_in_a_cluster() {
     let folder = tempfile::tempdir().unwrap();
     let nodes = cluster(folder.path(), 0).await;
     let rights = "on >geheim ~{test}:* &{test}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get \
@@ -142,11 +151,13 @@ async fn in_a_cluster_the_rights_that_the_guide_lists_are_enough() {
     let mut client = Client::join(&two, &["x"], None).await;
     send(&one, "x", "1").await;
     assert_eq!(client.data().await, "1");
+    let _ann = enter(&one, "room:tea", "ann").await;
+    assert_eq!(keys_of(&two, "room:tea").await.unwrap(), ["ann"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_cluster_without_the_node_of_the_namespace_is_down_until_it_is_back() {
+async fn a_cluster_is_down_while_the_node_of_the_namespace_is() {
     let folder = tempfile::tempdir().unwrap();
     let mut nodes = cluster(folder.path(), 0).await;
     let one = hub(of(&nodes)).await;
@@ -163,7 +174,7 @@ async fn a_cluster_without_the_node_of_the_namespace_is_down_until_it_is_back() 
     timeout(HEALED, client.until("2")).await.unwrap();
 }
 
-/// The replica of a node, once it has all that the node has.
+/// Returns the replica of a node, once it has copied everything.
 async fn replica_of(nodes: &[Server], at: usize) -> usize {
     let port = nodes[at].port().to_string();
     for (n, node) in nodes.iter().enumerate() {
@@ -180,7 +191,7 @@ async fn replica_of(nodes: &[Server], at: usize) -> usize {
     panic!("it has no replica");
 }
 
-/// What two hubs publish and one client reads, over an end of the primary.
+/// Publishes from two hubs and reads from one, before and after `end` takes the primary away.
 async fn survives(end: impl AsyncFnOnce(&mut [Server], usize, usize)) {
     let folder = tempfile::tempdir().unwrap();
     let mut nodes = cluster(folder.path(), 1).await;
@@ -221,7 +232,7 @@ async fn survives(end: impl AsyncFnOnce(&mut [Server], usize, usize)) {
     {
         assert_eq!(texts.get(&event.id), Some(&event.data));
     }
-    // Another node that starts now finds its way, too.
+    // A node that starts now also finds the primary.
     let three = hub(of(&nodes)).await;
     send(&three, "x", "from another").await;
     client.until("from another").await;
@@ -229,7 +240,7 @@ async fn survives(end: impl AsyncFnOnce(&mut [Server], usize, usize)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_replica_that_takes_over_by_hand_is_followed_and_all_are_told_once() {
+async fn a_manual_failover_in_a_cluster_resets_each_client_once() {
     survives(async |nodes, _, replica| {
         assert_eq!(nodes[replica].answer(&["CLUSTER", "FAILOVER"]).await, "OK");
     })
@@ -238,6 +249,6 @@ async fn a_replica_that_takes_over_by_hand_is_followed_and_all_are_told_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_replica_that_is_elected_when_its_primary_is_killed_is_followed_and_all_are_told_once() {
+async fn a_killed_primary_in_a_cluster_resets_each_client_once() {
     survives(async |nodes, primary, _| nodes[primary].kill().await).await;
 }

@@ -1,4 +1,4 @@
-//! What may fail, with real servers: no gap is silent, no id names two events, and all are at the newest event soon after.
+//! Failures of real servers. No gap is silent, no id names two events, and every client soon has the newest event.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Once everything is well, clients are at the newest event within this time.
+/// The time within which clients have the newest event after an outage.
 const HEALED: Duration = Duration::from_secs(15);
 
 fn status(hub: &SseHub) -> Option<Status> {
@@ -40,7 +40,7 @@ fn kind_of<T: std::fmt::Debug>(answer: Result<T, SseError>) -> BackplaneErrorKin
     }
 }
 
-/// No id stands for two texts.
+/// The text of each id. It panics if an id has two texts.
 #[derive(Default)]
 struct Names(HashMap<String, String>);
 
@@ -53,7 +53,7 @@ impl Names {
         );
     }
 
-    /// Publishes these numbers, each until it is published.
+    /// Publishes these numbers, and retries each until it succeeds.
     async fn send_at_last(&mut self, hub: &SseHub, numbers: Range<u32>) {
         for n in numbers {
             let text = n.to_string();
@@ -72,7 +72,7 @@ impl Names {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_redis_that_keeps_everything_goes_on_after_a_kill_and_nobody_is_told() {
+async fn a_redis_that_keeps_everything_resets_nobody_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let args = [
@@ -97,7 +97,7 @@ async fn a_redis_that_keeps_everything_goes_on_after_a_kill_and_nobody_is_told()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_redis_that_comes_back_with_what_it_had_written_begins_another_sequence() {
+async fn a_redis_that_restarts_from_its_file_begins_another_sequence() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let mut redis = Server::start_with(&["--appendonly", "yes", "--dir", dir]).await;
@@ -114,7 +114,7 @@ async fn a_redis_that_comes_back_with_what_it_had_written_begins_another_sequenc
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() {
+async fn a_promoted_replica_that_lost_writes_reuses_no_id() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let mut primary = Server::start_with(&["--dir", dir]).await;
@@ -142,7 +142,7 @@ async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() 
     replica.ask(&["CONFIG", "SET", "port", &port]).await;
     let healed = async {
         names.send_at_last(&one, 20..40).await;
-        // What was published before this node was back is before the sequence that its clients are told of.
+        // An event published before this node is back would be covered by the reset of its clients.
         until_status(&two, Status::Up).await;
         names.note(send_at_last(&one, "x", "last").await, "last");
         client.until("last").await
@@ -154,7 +154,7 @@ async fn a_replica_that_lost_writes_and_is_promoted_by_hand_names_no_id_again() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_names_no_id_again() {
+async fn an_old_primary_behind_a_sentinel_reuses_no_id() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let primary = Server::start_with(&["--dir", dir]).await;
@@ -168,7 +168,7 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
         .await;
     let by_sentinel = || Redis::sentinel([format!("127.0.0.1:{}", sentinel.port())], "shop");
     let (one, two) = (hub(by_sentinel()).await, hub(by_sentinel()).await);
-    // It does not follow the Sentinel.
+    // This hub does not follow the Sentinel.
     let stubborn = through(&copying).await;
     let mut client = Client::join(&two, &["x"], None).await;
     let mut names = Names::default();
@@ -190,7 +190,7 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
     };
     let read = timeout(HEALED, healed).await.unwrap();
     names.note_all(&read);
-    // The old one is back, and is a primary until the Sentinel tells it otherwise.
+    // The old primary returns, and stays a primary until the Sentinel reconfigures it.
     primary.thaw();
     let mut published = 0;
     let refused = Instant::now() + HEALED;
@@ -212,7 +212,7 @@ async fn a_failover_by_a_sentinel_is_followed_and_the_old_primary_that_lives_nam
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn of_three_sentinels_two_are_enough_to_be_led_to_another_primary_and_none_to_stay_there() {
+async fn two_of_three_sentinels_lead_to_another_primary() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let mut primary = Server::start_with(&["--dir", dir]).await;
@@ -238,7 +238,7 @@ async fn of_three_sentinels_two_are_enough_to_be_led_to_another_primary_and_none
     let mut names = Names::default();
     names.note(send(&one, "x", "1").await, "1");
     assert_eq!(client.data().await, "1");
-    // The machine of the primary had a Sentinel, too.
+    // One Sentinel dies together with the primary.
     sentinels[0].kill().await;
     primary.kill().await;
     replica
@@ -268,7 +268,7 @@ async fn of_three_sentinels_two_are_enough_to_be_led_to_another_primary_and_none
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
+async fn a_primary_that_was_a_replica_reuses_no_id() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
     let primary = Server::start_with(&["--dir", dir]).await;
@@ -299,7 +299,7 @@ async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
         ),
         "{kind:?}"
     );
-    // Also for one that has seen nothing of what was lost.
+    // This holds even for the node that has seen none of the lost events.
     until_status(&one, Status::Down).await;
     until_status(&two, Status::Down).await;
     primary
@@ -325,7 +325,7 @@ async fn a_server_that_was_a_replica_for_a_moment_names_no_id_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_frozen_redis_is_noticed_publishing_fails_in_time_and_all_go_on() {
+async fn publishing_to_a_frozen_redis_fails_in_time() {
     let redis = Server::start().await;
     let (one, two) = (redis.hub().await, redis.hub().await);
     let mut client = Client::join(&two, &["x"], None).await;
@@ -349,7 +349,7 @@ async fn a_frozen_redis_is_noticed_publishing_fails_in_time_and_all_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_node_that_is_cut_off_either_way_gets_what_it_has_missed() {
+async fn a_node_that_was_cut_off_catches_up() {
     let redis = Server::start().await;
     let proxy = Proxy::start(redis.addr()).await.unwrap();
     let (far, near) = (through(&proxy).await, redis.hub().await);
@@ -372,7 +372,7 @@ async fn a_node_that_is_cut_off_either_way_gets_what_it_has_missed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn what_redis_drops_for_a_full_buffer_is_fetched_or_told() {
+async fn events_dropped_by_a_full_buffer_are_fetched_or_reset() {
     let limit = ["--client-output-buffer-limit", "pubsub", "1mb", "1mb", "1"];
     let redis = Server::start_with(&limit).await;
     let proxy = Proxy::start(redis.addr()).await.unwrap();
@@ -428,10 +428,10 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
     }
 }
 
-/// Which Redis the child publishes to.
+/// The variable with the URL to which the child publishes.
 const NODE: &str = "HELIOS_REDIS_NODE";
 
-/// A node with a client, which says what it has published, until it is killed.
+/// A node with a client. It prints each event that it has published, until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_child_is_a_node() {
     let Ok(url) = std::env::var(NODE) else { return };
@@ -448,7 +448,7 @@ async fn the_child_is_a_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn what_a_node_has_published_before_it_is_killed_is_seen_and_its_clients_are_gone() {
+async fn acknowledged_events_of_a_killed_node_are_delivered() {
     let redis = Server::start().await;
     let near = redis.hub().await;
     let mut client = Client::join(&near, &["x"], None).await;
@@ -470,7 +470,7 @@ async fn what_a_node_has_published_before_it_is_killed_is_seen_and_its_clients_a
         published.extend(line.strip_prefix("published ").map(str::to_owned));
     }
     node.kill().await.unwrap();
-    // It may have said more before it ended.
+    // It may have printed more before it ended.
     while let Ok(Some(line)) = said.next_line().await {
         published.extend(line.strip_prefix("published ").map(str::to_owned));
     }

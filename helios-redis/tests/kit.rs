@@ -1,4 +1,4 @@
-//! The kit that tests backplanes, over a real Redis and a bad network.
+//! Runs the kit for backplanes over a real Redis and a bad network.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -12,14 +12,14 @@ use support::Server;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-/// Nodes share them: trouble with one is trouble for some.
+/// The number of proxies. Nodes share them, so trouble with one affects some nodes.
 const PROXIES: usize = 3;
 
 /// A Redis behind proxies.
 struct Rigged {
     redis: Mutex<Server>,
     proxies: Vec<Proxy>,
-    /// Redis itself is killed and frozen, and links carry nothing for longer than a hub waits.
+    /// Whether Redis is killed and frozen too, and links fail for longer than a hub waits.
     is_mean: bool,
 }
 
@@ -65,7 +65,7 @@ impl Rigged {
                 sleep(time).await;
                 redis.thaw();
             }
-            // Half-open, until the link is given up.
+            // The link is half-open until the node gives it up.
             2 => {
                 proxy.drop_bytes(Way::ToClient);
                 sleep(time).await;
@@ -112,7 +112,7 @@ impl Rig for Rigged {
         self.is_mean
     }
 
-    /// History cannot be asked for while there is no link.
+    /// A question about history fails while the link is down, so no event is lost.
     fn may_lose(&self) -> bool {
         false
     }
@@ -130,12 +130,12 @@ async fn run(is_mean: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn on_a_bad_network_every_client_sees_everything_or_is_told() {
+async fn on_a_bad_network_clients_miss_nothing_in_silence() {
     run(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn with_a_redis_that_is_killed_frozen_and_emptied_every_client_sees_everything_or_is_told() {
+async fn with_a_bad_redis_clients_miss_nothing_in_silence() {
     run(true).await;
 }

@@ -1,4 +1,4 @@
-//! Hubs behind one Redis are one hub.
+//! Several hubs behind one Redis work as one hub.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -12,7 +12,7 @@ use support::{Client, Server, once, send, send_at_last};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn what_is_published_on_one_server_reaches_the_clients_of_both_and_is_resumed_on_any() {
+async fn two_servers_share_events_and_resume_on_any_server() {
     let redis = Server::start().await;
     let (one, two) = (redis.hub().await, redis.hub().await);
     let mut a = Client::join(&one, &["x", "y"], None).await;
@@ -45,7 +45,7 @@ async fn what_is_published_on_one_server_reaches_the_clients_of_both_and_is_resu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_redis_that_is_killed_and_comes_back_empty_is_told_and_everybody_goes_on() {
+async fn a_redis_that_restarts_empty_begins_another_sequence() {
     let mut redis = Server::start().await;
     let (one, two) = (redis.hub().await, redis.hub().await);
     let mut client = Client::join(&two, &["x"], None).await;

@@ -1,4 +1,4 @@
-//! Starting: what a server has to be, and how it is found and spoken to.
+//! Tests for the start: requirements on a server, addresses, credentials and encryption.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -10,13 +10,13 @@ use std::process::{Command, Stdio};
 use helios::prelude::*;
 use helios::testing::TestApp;
 use helios_redis::Redis;
-use support::{Client, Server, hub, refusal, send};
+use support::{Client, Server, enter, hub, keys_of, refusal, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 #[tokio::test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_wrong_password_is_said_at_the_start_and_no_password_is_repeated() {
+async fn the_start_reports_a_wrong_password_without_repeating_it() {
     let redis = Server::start_with(&["--requirepass", "geheim"]).await;
     let said = refusal(Redis::connect(redis.url()).password("falsch")).await;
     assert!(
@@ -38,7 +38,7 @@ async fn a_wrong_password_is_said_at_the_start_and_no_password_is_repeated() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_user_who_may_do_what_the_documentation_lists_is_enough() {
+async fn a_user_with_the_documented_rights_is_enough() {
     let redis = Server::start().await;
     let rights = "on >geheim ~{test}:* &{test}:* +@connection +@scripting +@pubsub +@read +@write +info +time +config|get";
     let words: Vec<_> = ["ACL", "SETUSER", "shop"]
@@ -51,17 +51,19 @@ async fn a_user_who_may_do_what_the_documentation_lists_is_enough() {
     let mut client = Client::join(&two, &["x"], None).await;
     send(&one, "x", "1").await;
     assert_eq!(client.data().await, "1");
+    let _ann = enter(&one, "room:tea", "ann").await;
+    assert_eq!(keys_of(&two, "room:tea").await.unwrap(), ["ann"]);
     redis.ask(&["ACL", "SETUSER", "shop", "-time"]).await;
     let said = refusal(of_user().namespace("test")).await;
     assert!(said.contains("the backplane refused it"), "{said}");
-    // Of another namespace it may do nothing.
+    // The user has no rights in another namespace.
     let said = refusal(of_user().namespace("other")).await;
     assert!(said.contains("the backplane refused it"), "{said}");
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
-async fn a_redis_that_evicts_or_is_a_replica_is_refused_with_what_to_do() {
+async fn the_start_refuses_a_redis_that_evicts_and_a_replica() {
     let redis = Server::start_with(&["--maxmemory-policy", "allkeys-lru"]).await;
     let said = refusal(Redis::connect(redis.url())).await;
     assert!(said.contains("set it to `noeviction`"), "{said}");
@@ -74,7 +76,7 @@ async fn a_redis_that_evicts_or_is_a_replica_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_name_or_an_address_is_refused_before_anything_is_asked() {
+async fn the_start_refuses_unusable_names_and_addresses() {
     for name in ["", "a{b", "a}"] {
         let said = refusal(Redis::connect("redis://127.0.0.1:1").namespace(name)).await;
         assert!(said.contains("cannot be a namespace of Redis"), "{said}");
@@ -119,7 +121,7 @@ async fn nobody_at_the_address_is_said_at_once() {
     assert!(said.contains("no node of the cluster"), "{said}");
 }
 
-/// Answers as a Redis of this version would.
+/// Answers like a Redis of this version.
 async fn pretend(listener: TcpListener, version: &str) {
     let info = format!("redis_version:{version}\r\nrun_id:1\r\nrole:master\r\n");
     let info = format!("${}\r\n{info}\r\n", info.len());
@@ -142,7 +144,7 @@ async fn pretend(listener: TcpListener, version: &str) {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_too_old_is_refused_with_the_version_that_is_needed() {
+async fn the_start_refuses_an_old_redis_and_names_the_version() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let old = tokio::spawn(async move { pretend(listener, "6.2.14").await });
@@ -173,7 +175,7 @@ impl News {
 #[server(controllers = [News], sse(enabled = true))]
 struct App;
 
-/// Publishes one event, says its id, and ends.
+/// Publishes one event, prints its id, and ends.
 #[tokio::test]
 async fn the_child_is_an_app() {
     let Ok(url) = std::env::var(APP) else { return };
@@ -232,7 +234,7 @@ fn openssl(folder: &Path, args: &[&str]) {
 #[cfg(feature = "tls")]
 #[tokio::test]
 #[ignore = "needs redis-server and openssl; `cargo xtask test` runs it"]
-async fn an_encrypted_link_is_made_with_whom_we_trust_and_with_nobody_else() {
+async fn an_encrypted_link_needs_a_trusted_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     openssl(

@@ -1,9 +1,9 @@
--- Gives what a topic's list holds after a number, the oldest first, or the newest that it holds.
+-- Returns the events of a topic after a number, the oldest first, or the newest events, the newest first.
 --
 -- KEYS  1 the sequence
--- ARGV  1 prefix of all keys   2 epoch that is asked of   3 topic   4 number, or -1 for the newest   5 events at most
---       6 bytes at most   7 ms that the topic's events are kept
--- Gives the epoch, whether there is more (or -1 if something of what is asked for may be forgotten), and the entries.
+-- ARGV  1 prefix of all keys   2 epoch of the number   3 topic   4 number, or -1 for the newest   5 events at most
+--       6 bytes at most   7 ms for which the topic's events are kept
+-- Returns the epoch, whether there is more (or -1 if some of these events may be forgotten), and the entries.
 local prefix, topic = ARGV[1], ARGV[3]
 local after, most, room, age = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
@@ -11,8 +11,8 @@ local epoch, newest = known[1] or '', tonumber(known[2] or 0)
 local is_newest = after < 0
 if not is_newest and epoch ~= ARGV[2] then return { epoch, -1 } end
 
--- Whether nothing behind the number has been there for as long as it is kept. Whatever is older than that has at most the number
--- of the first tick since.
+-- Returns whether no event behind the number can have expired. An expired event has at most the number of the first tick since the
+-- time of expiry.
 local function nothing_expired()
   local time = redis.call('TIME')
   local from = time[1] * 1000 + math.floor(time[2] / 1000) - age
@@ -36,7 +36,7 @@ if not is_newest then
     local seq = struct.unpack('>I8', redis.call('LINDEX', list, middle))
     if seq > after then high = middle else first = middle + 1 end
   end
-  -- The event before the first that is held: 0 if that is not known.
+  -- The event before the first entry: 0 if it is not known.
   local before
   if first < length then
     before = select(2, struct.unpack('>I8I8', redis.call('LINDEX', list, first)))
@@ -47,7 +47,7 @@ if not is_newest then
 end
 
 local answers, bytes, last = { epoch, 0 }, 0, length - 1
--- In pieces, so that no more is copied than fits.
+-- Reads in pieces, so that it copies no more than fits.
 local from, to = first, math.min(first + 63, last)
 if is_newest then from, to = math.max(last - 63, 0), last end
 while from <= to do

@@ -1,15 +1,16 @@
--- Publishes several events at once: each has a number, its place in its topic's list, and is handed to all nodes.
+-- Publishes several events at once. It gives each a number, appends it to the list of its topic, and sends it to all nodes.
 --
--- ARGV  7 ms for which keys count, then for each event: topic, key, whether it is the end, events kept, ms kept, bytes
--- Gives the epoch, and for each event its number, or 0 if its topic is finished.
+-- ARGV  7 ms for which idempotency keys count, then for each event: topic, key, whether it finishes the topic, events kept, ms kept,
+--       bytes
+-- Returns the epoch, and for each event its number, or 0 if its topic is finished.
 local keep = ARGV[7]
 local count = (#ARGV - 7) / 6
--- Taken before anything is written: a number that is void is never given out again.
+-- Takes the numbers before it writes anything, so that no number is given out twice if it fails half-way.
 seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('LINDEX', prefix .. 'k', -1)
 local ticked = last and struct.unpack('>I8', last)
--- A clock that was set back ticks, too.
+-- A clock that was set back also begins a new tick.
 if not ticked or ticked < ms - 1000 or ticked > ms then
   redis.call('RPUSH', prefix .. 'k', struct.pack('>I8I8', ms, seq))
   redis.call('LTRIM', prefix .. 'k', -4096, -1)

@@ -1,7 +1,7 @@
--- Tells what is known of topics, and marks the place of the answer in what the node's link carries.
+-- Returns the state of topics, and marks the place of the answer among the events that the node receives.
 --
--- ARGV  7 the node's channel   8 mark, then topics
--- Gives the epoch, the newest number, and for each topic its last number (0 if that is not known) and what has finished it.
+-- ARGV  7 the channel of the node   8 mark, then topics
+-- Returns the epoch, the newest number, and for each topic its last number (0 if it is not known) and the event that finished it.
 local answers = { epoch, seq }
 for n = 9, #ARGV do
   local name = epoch .. ':' .. ARGV[n]

@@ -1,5 +1,5 @@
-//! A Redis of one's own, and hubs behind it.
-// Each test binary uses a part of it.
+//! Starts a Redis for a test, and hubs behind it.
+// Each test binary uses only a part.
 #![allow(dead_code)]
 
 use std::net::{SocketAddr, TcpListener};
@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use helios::axum_core::body::Body;
-use helios::sse::{Decoded, DecodedEvent, Decoder, SseHub};
+use helios::sse::{Decoded, DecodedEvent, Decoder, Member, SseHub, SseStream};
 use helios_redis::Redis;
 use http_body_util::BodyExt;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// Longer than anything here takes on a loaded machine.
+/// The longest time for any step on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server that this test has started, and that ends with it.
+/// A server that ends with the test.
 pub(crate) struct Server {
     port: u16,
     args: Vec<String>,
@@ -42,7 +42,7 @@ impl Server {
         server
     }
 
-    /// Kills it with -9, and starts it anew.
+    /// Kills the server with -9, and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.kill().await;
         self.process = spawn(self.port, &self.args);
@@ -65,7 +65,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Stops it where it stands: connections stay, and nothing is answered.
+    /// Freezes the server. Its connections stay open, and it answers nothing.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
@@ -82,7 +82,7 @@ impl Server {
         assert!(done.unwrap().success());
     }
 
-    /// Asks it something, as somebody else.
+    /// Sends a command over a connection of its own.
     pub(crate) async fn ask(&self, words: &[&str]) {
         self.answer(words).await;
     }
@@ -112,7 +112,7 @@ impl Server {
         hub(Redis::connect(self.url())).await
     }
 
-    /// One that copies this one, by way of an address.
+    /// Starts a replica of the server at this address.
     pub(crate) async fn replica_of(addr: SocketAddr, args: &[&str]) -> Self {
         let (host, port) = (addr.ip().to_string(), addr.port().to_string());
         let args = [
@@ -147,7 +147,7 @@ impl Server {
     }
 }
 
-/// Asks again and again, until it is so.
+/// Polls until the condition holds.
 pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let asking = async {
         while !is_so().await {
@@ -160,7 +160,7 @@ pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     );
 }
 
-/// A Sentinel that watches a primary named `shop`, which so many must agree on that it is down.
+/// Starts a Sentinel that watches a primary named `shop`, with this quorum.
 pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path, quorum: usize) -> Server {
     let port = free_port();
     let conf = folder.join(format!("sentinel-{port}.conf"));
@@ -187,12 +187,27 @@ pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path, quorum:
 }
 
 pub(crate) async fn hub(redis: Redis) -> SseHub {
-    SseHub::behind(redis.namespace("test"), |_| {})
+    let options = |sse: &mut helios::SseOptions| sse.presence = vec!["room:*".into()];
+    SseHub::behind(redis.namespace("test"), options)
         .await
         .unwrap()
 }
 
-/// What is said to whoever starts with this.
+/// Opens a stream on which a member appears. The member stays until the client is dropped.
+pub(crate) async fn enter(hub: &SseHub, topic: &str, key: &str) -> Client {
+    let stream = hub.sse().subscribe([topic]).await.unwrap();
+    stream.appear(topic, Member::new(key)).await.unwrap();
+    Client::attach(hub, stream, None).await
+}
+
+/// Returns the keys of the members of a topic, or `None` if there is only an old list or an error.
+pub(crate) async fn keys_of(hub: &SseHub, topic: &str) -> Option<Vec<String>> {
+    let here = hub.sse().present(topic).await.ok()?;
+    let members = here.members().iter().map(|member| member.key.clone());
+    here.age().is_none().then(|| members.collect())
+}
+
+/// Returns the error and its causes of a start that fails.
 pub(crate) async fn refusal(redis: Redis) -> String {
     let refused = SseHub::behind(redis, |_| {}).await.unwrap_err();
     let causes = std::iter::successors(Some(&refused as &dyn std::error::Error), |it| it.source());
@@ -228,7 +243,7 @@ fn spawn(port: u16, args: &[String]) -> Child {
         .expect("redis-server is installed")
 }
 
-/// A client of a hub, without a socket.
+/// A client of a hub without a socket.
 pub(crate) struct Client {
     body: Body,
     decoder: Decoder,
@@ -237,6 +252,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn join(hub: &SseHub, topics: &[&str], last: Option<&str>) -> Self {
         let stream = hub.sse().subscribe(topics).await.unwrap();
+        Self::attach(hub, stream, last).await
+    }
+
+    /// Opens a stream of this hub and reads its `helios:ready`.
+    pub(crate) async fn attach(hub: &SseHub, stream: SseStream, last: Option<&str>) -> Self {
         let mut request = http::Request::get("/");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -274,7 +294,7 @@ impl Client {
 }
 
 impl Client {
-    /// Reads on until an event of this text, and gives all events until then.
+    /// Reads up to the event with this text, and returns all events up to it.
     pub(crate) async fn until(&mut self, text: &str) -> Vec<DecodedEvent> {
         let mut read = Vec::new();
         loop {
@@ -288,7 +308,7 @@ impl Client {
     }
 }
 
-/// Publishes until it is published.
+/// Publishes, and retries until it succeeds.
 pub(crate) async fn send_at_last(hub: &SseHub, topic: &str, text: &str) -> helios::sse::EventId {
     let sending = async {
         loop {

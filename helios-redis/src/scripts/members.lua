@@ -1,0 +1,260 @@
+-- Keeps the members of topics. The rules and the words are those of helios-core/src/presence/table.rs.
+--
+-- ARGV  7 run of the server   8 the verb, then its arguments
+--
+-- Times are in microseconds. Incarnations and versions count up from the server's time, so that a server without any data still gives
+-- no number out twice.
+local LEASE, OVERDUE = 15000000, 7500000
+-- The keys expire when no node has written to them for this long, in ms.
+local KEPT = 24 * 60 * 60 * 1000
+local META = prefix .. 'w'
+local LEASES, NAMES, ENTRIES = META .. ':l', META .. ':n', META .. ':e'
+local GRACES, ROWS, TELLERS = META .. ':g', META .. ':r', META .. ':t'
+local now = time[1] * 1000000 + time[2]
+known = redis.call('HMGET', META, 'epoch', 'run', 'from', 'newest')
+local from, newest = tonumber(known[3] or 0), tonumber(known[4] or 0)
+
+-- `..` would round numbers with this many digits.
+local function text(number) return string.format('%.0f', number) end
+
+local function next_number()
+  newest = math.max(newest + 1, now)
+  return newest
+end
+
+local function finish()
+  redis.call('HSET', META, 'newest', text(newest))
+  for _, key in ipairs({ META, LEASES, NAMES, ENTRIES, GRACES, ROWS, TELLERS }) do
+    redis.call('PEXPIRE', key, KEPT)
+  end
+end
+
+-- Earlier leases do not count any more, since the rows that were put under them may have been lost. Their nodes get new leases, and
+-- have the length of a lease to put their rows again.
+if known[1] ~= epoch or known[2] ~= ARGV[7] then
+  from = next_number()
+  redis.call('HSET', META, 'epoch', epoch, 'run', ARGV[7], 'from', text(from))
+  for _, lease in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+    redis.call('ZADD', LEASES, text(now + LEASE), lease)
+  end
+  finish()
+end
+
+local function counts(lease) return tonumber(string.match(lease, '^%d+')) > from end
+
+local function is_alive(lease)
+  local ends = redis.call('ZSCORE', LEASES, lease)
+  return ends and now < tonumber(ends) and counts(lease)
+end
+
+local function name_of(topic, key) return struct.pack('>I4', #topic) .. topic .. '\0' .. key end
+
+local function parts_of(name)
+  local length = struct.unpack('>I4', name)
+  return string.sub(name, 5, 4 + length), string.sub(name, 6 + length)
+end
+
+local function range_of(topic)
+  local prefix = name_of(topic, '')
+  return '[' .. prefix, '(' .. string.sub(prefix, 1, -2) .. '\1'
+end
+
+-- The names of a lease's rows or changes. One sorted set has those of all leases.
+local function link(names, lease, name) redis.call('ZADD', names, 0, lease .. '\0' .. name) end
+local function unlink(names, lease, name) redis.call('ZREM', names, lease .. '\0' .. name) end
+
+local function linked(names, lease, most)
+  local found = redis.call('ZRANGEBYLEX', names, '[' .. lease .. '\0', '(' .. lease .. '\1', 'LIMIT', 0, most)
+  for n, member in ipairs(found) do found[n] = string.sub(member, #lease + 2) end
+  return found
+end
+
+-- An entry: `rows` of (lease, data), `data`, `since`, `grace` (since, until), `is_lost`, `told`, `teller` (lease, change) and `orphan`.
+-- A change: version, kind, data, since.
+local function load(name)
+  local packed = redis.call('HGET', ENTRIES, name)
+  return packed and cmsgpack.unpack(packed)
+end
+
+local function is_there(entry) return #entry.rows > 0 or entry.grace end
+
+-- Removes the rows whose lease fits, and returns these leases.
+local function take_rows(entry, is_it)
+  local rows, taken = {}, {}
+  for _, row in ipairs(entry.rows) do
+    if is_it(row[1]) then taken[#taken + 1] = row[1] else rows[#rows + 1] = row end
+  end
+  entry.rows = rows
+  if #rows > 0 then entry.data = rows[#rows][2] end
+  return taken
+end
+
+local function set_grace(name, entry, grace)
+  if entry.grace then redis.call('ZREM', GRACES, name) end
+  entry.grace = grace
+  if grace then redis.call('ZADD', GRACES, text(grace[2]), name) end
+end
+
+local function owed(entry)
+  if not is_there(entry) then
+    return entry.told and { next_number(), entry.is_lost and 'lost' or 'left', '', 0 }
+  elseif entry.told ~= entry.data then
+    return { next_number(), entry.told and 'updated' or 'joined', entry.data, entry.since }
+  end
+end
+
+-- Hands out the change that is owed, unless another lease is its teller, and writes the entry.
+local function hand_out(name, entry, lease)
+  local change
+  if entry.teller then
+    if entry.teller[1] == lease then change = entry.teller[2] end
+  else
+    change = entry.orphan or owed(entry)
+    entry.orphan = nil
+    if change then
+      entry.teller = { lease, change }
+      link(TELLERS, lease, name)
+    elseif not is_there(entry) and not entry.told then
+      redis.call('HDEL', ENTRIES, name)
+      redis.call('ZREM', NAMES, name)
+      return
+    end
+  end
+  redis.call('HSET', ENTRIES, name, cmsgpack.pack(entry))
+  redis.call('ZADD', NAMES, 0, name)
+  if not change then return end
+  local topic, key = parts_of(name)
+  return { topic, key, unpack(change) }
+end
+
+local verbs = {}
+
+-- Returns the incarnation, which stays the same if the lease is alive.
+function verbs.lease(node, incarnation)
+  local lease = incarnation .. '-' .. node
+  if not is_alive(lease) then
+    newest = math.max(newest, tonumber(incarnation))
+    incarnation = text(next_number())
+    lease = incarnation .. '-' .. node
+  end
+  redis.call('ZADD', LEASES, text(now + LEASE), lease)
+  return { incarnation }
+end
+
+-- Returns 1 and the change, if there is one. Returns 0 if the lease has run out, or -1 if there is no room.
+function verbs.put(lease, topic, key, data, most)
+  if not is_alive(lease) then return { 0 } end
+  local name = name_of(topic, key)
+  local entry = load(name)
+  if not entry and redis.call('ZLEXCOUNT', NAMES, range_of(topic)) >= tonumber(most) then return { -1 } end
+  entry = entry or { rows = {} }
+  if not is_there(entry) then entry.since = now end
+  set_grace(name, entry, nil)
+  -- An older incarnation of this node is over.
+  local node = string.match(lease, '%-.*')
+  for _, old in ipairs(take_rows(entry, function(of) return string.match(of, '%-.*') == node end)) do
+    unlink(ROWS, old, name)
+  end
+  entry.rows[#entry.rows + 1] = { lease, data }
+  entry.data = data
+  link(ROWS, lease, name)
+  return { 1, hand_out(name, entry, lease) }
+end
+
+function verbs.remove(lease, topic, key, grace)
+  local name = name_of(topic, key)
+  local entry = redis.call('ZSCORE', LEASES, lease) and load(name)
+  if not entry then return {} end
+  grace = tonumber(grace)
+  local taken = take_rows(entry, function(of) return of == lease end)
+  -- A member in its grace may leave for good.
+  if #taken > 0 or (grace == 0 and entry.grace) then
+    entry.is_lost = false
+    local stays = #entry.rows == 0 and grace > 0
+    set_grace(name, entry, stays and { now, now + grace } or nil)
+    unlink(ROWS, lease, name)
+  end
+  return { hand_out(name, entry, lease) }
+end
+
+function verbs.told(lease, topic, key, version)
+  local name = name_of(topic, key)
+  local entry = load(name)
+  local teller = entry and entry.teller
+  if not teller or teller[1] ~= lease or teller[2][1] ~= tonumber(version) then return {} end
+  local kind, data = teller[2][2], teller[2][3]
+  entry.told = (kind == 'joined' or kind == 'updated') and data or nil
+  entry.teller = nil
+  unlink(TELLERS, lease, name)
+  return { hand_out(name, entry, lease) }
+end
+
+-- Returns key, data, since, status and the time of the status of each member. Returns -1 while rows may be missing.
+function verbs.read(topic)
+  local torn_until = (torn * 1000000) + LEASE
+  if torn * 1000000 <= now and now < torn_until then return -1 end
+  local members = {}
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', NAMES, range_of(topic))) do
+    local entry = load(name)
+    if is_there(entry) then
+      local status, at = 'unconfirmed', 0
+      for _, row in ipairs(entry.rows) do
+        local renewed = tonumber(redis.call('ZSCORE', LEASES, row[1]) or LEASE) - LEASE
+        if counts(row[1]) and now - renewed <= OVERDUE then status = 'here' end
+        at = math.max(at, renewed)
+      end
+      if entry.grace then status, at = 'away', entry.grace[1] end
+      local _, key = parts_of(name)
+      members[#members + 1] = { key, entry.data, entry.since, status, at }
+    end
+  end
+  return members
+end
+
+-- Removes one row, teller or grace that is over, and returns its name and entry. Returns nothing if there is none.
+local function next_over()
+  local name = redis.call('ZRANGEBYSCORE', GRACES, '-inf', text(now), 'LIMIT', 0, 1)[1]
+  if name then
+    local entry = load(name)
+    set_grace(name, entry, nil)
+    return name, entry
+  end
+  while true do
+    local dead = redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now), 'LIMIT', 0, 1)[1]
+    if not dead then return end
+    name = linked(ROWS, dead, 1)[1] or linked(TELLERS, dead, 1)[1]
+    if name then
+      unlink(ROWS, dead, name)
+      unlink(TELLERS, dead, name)
+      local entry = load(name)
+      if #take_rows(entry, function(of) return of == dead end) > 0 then entry.is_lost = true end
+      if entry.teller and entry.teller[1] == dead then
+        entry.orphan, entry.teller = entry.teller[2], nil
+      end
+      return name, entry
+    end
+    redis.call('ZREM', LEASES, dead)
+  end
+end
+
+function verbs.reap(lease, most)
+  local changes = {}
+  if not is_alive(lease) then return changes end
+  most = tonumber(most)
+  -- The answer to an earlier call may have been lost.
+  for _, name in ipairs(linked(TELLERS, lease, most)) do
+    changes[#changes + 1] = hand_out(name, load(name), lease)
+  end
+  -- Limits the work of one call, since many removals may owe no change. The next call does the rest.
+  for _ = 1, 4 * most do
+    if #changes >= most then break end
+    local name, entry = next_over()
+    if not name then break end
+    changes[#changes + 1] = hand_out(name, entry, lease)
+  end
+  return changes
+end
+
+local answer = verbs[ARGV[8]](unpack(ARGV, 9))
+if ARGV[8] ~= 'read' then finish() end
+return answer
