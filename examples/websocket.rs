@@ -45,6 +45,12 @@ impl Guard for HasName {
     }
 }
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum RoomEvent {
+    Said { name: String, text: String },
+}
+
 #[derive(Clone, Injectable)]
 pub(crate) struct Room {
     sse: SseService,
@@ -53,7 +59,7 @@ pub(crate) struct Room {
 /// The guards come before the streams and before the WebSockets, which pages of other sites may open as well.
 #[controller(prefix = "room", guards = [SameOrigin, HasName])]
 impl Room {
-    #[sse]
+    #[sse(events = RoomEvent)]
     async fn listen(&self) -> Result<SseStream, SseError> {
         self.sse.subscribe([ROOM]).await
     }
@@ -64,6 +70,7 @@ impl Room {
     }
 
     #[get("socket")]
+    #[answers(101)]
     async fn socket(
         &self,
         #[query] name: String,
@@ -89,7 +96,8 @@ impl Room {
 
 impl Room {
     async fn publish(&self, name: &str, text: &str) -> Result<(), SseError> {
-        let said = SseEvent::json(json!({ "name": name, "text": text })).event("said");
+        let (name, text) = (name.to_owned(), text.to_owned());
+        let said = RoomEvent::Said { name, text };
         self.sse.publish(ROOM, said).await?;
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Page {
             "look.css" => file(CSS, include_str!("../look.css")),
             "style.css" => file(CSS, include_str!("page/style.css")),
             "main.js" => file(JS, include_str!("page/main.js")),
-            "helios-sse-client.js" => file(JS, include_str!("page/helios-sse-client.js")),
+            "helios-sse-client.js" => file(JS, include_str!("../helios-sse-client.js")),
             "connection.js" => file(JS, include_str!("page/connection.js")),
             "status.js" => file(JS, include_str!("page/status.js")),
             "metrics.js" => file(JS, include_str!("page/metrics.js")),

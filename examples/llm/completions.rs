@@ -14,7 +14,7 @@ use super::openai::{Errors, HasKey};
 use super::upstream::{Message, Prompt};
 
 /// What this gateway knows of a request; the rest is ignored.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 #[garde(allow_unvalidated)]
 struct Ask {
     #[garde(length(max = 100))]
@@ -29,7 +29,7 @@ struct Ask {
     stream_options: Option<StreamOptions>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
@@ -43,7 +43,8 @@ pub(crate) struct Completions {
 #[controller(prefix = "v1", guards = [HasKey], filters = [Errors])]
 impl Completions {
     /// The head waits for the first token: until then an error has a status, which clients need to try again.
-    #[sse("chat/completions", method = "POST", head_after = "20s")]
+    #[sse("chat/completions", method = "POST", head_after = "20s", events = String)]
+    #[answers(200, Value)]
     async fn complete(
         &self,
         #[body] ask: Ask,

@@ -15,7 +15,7 @@ use std::{fs, io};
 
 use garde::Validate;
 use helios::prelude::*;
-use helios::sse::{Member, SseOptions};
+use helios::sse::{Member, PresentMember, SseOptions};
 use serde::{Deserialize, Serialize};
 
 /// Who may make rooms may fill the memory with them, so there are these.
@@ -24,7 +24,7 @@ const ROOMS: [&str; 3] = ["lobby", "rust", "tea"];
 /// Messages kept of each room.
 const KEPT: usize = 100;
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 struct Message {
     /// Counts within the room: the page shows a message once, however often it comes.
     id: u64,
@@ -50,6 +50,15 @@ struct NewMessage {
     name: String,
     #[garde(length(chars, min = 1, max = 500))]
     text: String,
+}
+
+/// The events of a room, beside those of its members, which Helios sends.
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum RoomEvent {
+    /// Everybody who is in the room.
+    People(Vec<PresentMember>),
+    Said(Message),
 }
 
 /// The last messages of each room. What would be a database is a small file here.
@@ -119,7 +128,7 @@ pub(crate) struct Rooms {
 
 #[controller(prefix = "rooms")]
 impl Rooms {
-    #[sse("{room}")]
+    #[sse("{room}", events = RoomEvent)]
     async fn enter(
         &self,
         #[param] room: &str,
@@ -134,9 +143,9 @@ impl Rooms {
 
     /// A page that shows somebody as away asks again: of one who comes back in time nothing is told.
     #[get("{room}/people")]
-    async fn people(&self, #[param] room: &str) -> Result<serde_json::Value, HttpError> {
+    async fn people(&self, #[param] room: &str) -> Result<Json<Vec<PresentMember>>, HttpError> {
         let here = self.sse.present(known(room)?).await?;
-        Ok(json!(here.members()))
+        Ok(Json(here.members().to_vec()))
     }
 
     #[post("{room}")]
@@ -145,7 +154,7 @@ impl Rooms {
         // A task of its own: a request is dropped when its client leaves, and this is not to be half done.
         let said = tokio::spawn(async move {
             let message = store.add(room, message).map_err(internal)?;
-            sse.publish(room, said(&message)).await?;
+            sse.publish(room, RoomEvent::Said(message)).await?;
             Ok(())
         });
         said.await.map_err(internal)?
@@ -156,12 +165,10 @@ impl Rooms {
     async fn last_messages(&self, client: SseStream) -> Result<(), HttpError> {
         let nowhere = || HttpError::internal("nobody is in this room");
         let Room(room) = client.get().ok_or_else(nowhere)?;
-        let here = self.sse.present(room).await?;
-        client
-            .send(SseEvent::json(here.members()).event("people"))
-            .await?;
+        let people = self.sse.present(room).await?.members().to_vec();
+        client.send(RoomEvent::People(people)).await?;
         for message in self.store.last(room) {
-            client.send(said(&message)).await?;
+            client.send(RoomEvent::Said(message)).await?;
         }
         Ok(())
     }
@@ -170,10 +177,6 @@ impl Rooms {
 fn known(room: &str) -> Result<&'static str, HttpError> {
     let known = ROOMS.into_iter().find(|known| *known == room);
     known.ok_or_else(|| HttpError::not_found("there is no such room"))
-}
-
-fn said(message: &Message) -> SseEvent {
-    SseEvent::json(message).event("said")
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
@@ -187,13 +190,25 @@ pub(crate) struct Page;
 impl Page {
     #[get]
     fn index(&self) -> Html<&str> {
-        Html(include_str!("chat.html"))
+        Html(include_str!("page.html"))
+    }
+
+    #[get("page.js")]
+    #[header("content-type", "text/javascript")]
+    fn script(&self) -> &str {
+        include_str!("page.js")
+    }
+
+    #[get("helios-sse-client.js")]
+    #[header("content-type", "text/javascript")]
+    fn client(&self) -> &str {
+        include_str!("../helios-sse-client.js")
     }
 
     #[get("look.css")]
     #[header("content-type", "text/css")]
     fn look(&self) -> &str {
-        include_str!("look.css")
+        include_str!("../look.css")
     }
 }
 
