@@ -91,7 +91,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A page that shows somebody as away asks again: of one who comes back in time nothing is told. */
+        /** Lists the people in a room. No event says that somebody has come back in time, so a page asks here about those who are away. */
         get: operations["Rooms.people"];
         put?: never;
         post?: never;
@@ -205,7 +205,7 @@ export interface components {
         Message: {
             /**
              * Format: uint64
-             * @description Counts within the room: the page shows a message once, however often it comes.
+             * @description Counts within the room, so that the page shows a message once.
              */
             id: number;
             /** @default null */
@@ -214,7 +214,7 @@ export interface components {
             text: string;
         };
         NewMessage: {
-            /** @description Made by the page. One that does not know whether its message has arrived sends it again under the same key. */
+            /** @description The page makes the key. If it cannot know whether its message has arrived, it sends it again with the same key. */
             key?: string | null;
             name: string;
             text: string;
