@@ -82,17 +82,23 @@ impl Account {
     }
 }
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum InboxEvent {
+    Welcome { hello: String },
+}
+
 #[derive(Injectable)]
 struct Inbox;
 
 #[controller(prefix = "inbox", guards = [AuthGuard])]
 impl Inbox {
     #[sse("live")]
-    fn live(&self, #[req] req: &RequestContext) -> impl Stream<Item = SseEvent> {
+    fn live(&self, #[req] req: &RequestContext) -> impl Stream<Item = InboxEvent> {
         let user = req.extensions().get::<User>().cloned();
         stream! {
             if let Some(User(name)) = user {
-                yield SseEvent::json(json!({ "hello": name })).event("welcome");
+                yield InboxEvent::Welcome { hello: name };
             }
             std::future::pending::<()>().await;
         }

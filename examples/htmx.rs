@@ -35,7 +35,7 @@ struct List {
     todos: Vec<Todo>,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct NewTodo {
     #[garde(length(chars, min = 1, max = 200))]
     text: String,
@@ -50,7 +50,7 @@ pub(crate) struct Todos {
 
 #[controller(prefix = "todos")]
 impl Todos {
-    #[sse]
+    #[sse(events = String)]
     async fn follow(&self) -> Result<SseStream, SseError> {
         self.sse.subscribe([TOPIC]).await
     }

@@ -9,16 +9,22 @@ use axum::Router;
 use axum::routing::get;
 use helios::prelude::*;
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum LiveEvent {
+    Tick(u64),
+}
+
 #[derive(Injectable)]
 struct Live;
 
 #[controller]
 impl Live {
     #[sse("ticks")]
-    fn ticks(&self) -> impl Stream<Item = SseEvent> {
+    fn ticks(&self) -> impl Stream<Item = LiveEvent> {
         stream! {
             for n in 0.. {
-                yield SseEvent::json(n).event("tick");
+                yield LiveEvent::Tick(n);
                 sleep(Duration::from_secs(1)).await;
             }
         }

@@ -47,6 +47,12 @@ struct UserDto {
     name: String,
 }
 
+#[derive(Serialize, JsonSchema)]
+struct Connections {
+    connections: usize,
+    published: u64,
+}
+
 /// The form that the interceptor gives to every response.
 #[derive(JsonSchema)]
 #[allow(dead_code)]
@@ -172,9 +178,13 @@ struct UserMetadata {
 #[controller(prefix = "metadata")]
 impl UserMetadata {
     #[get]
-    fn connections(&self) -> serde_json::Value {
+    #[answers(200, Answer<Connections>)]
+    fn connections(&self) -> Json<Connections> {
         let stats = self.sse.stats();
-        json!({ "connections": stats.connections, "published": stats.published })
+        Json(Connections {
+            connections: stats.connections,
+            published: stats.published,
+        })
     }
 }
 

@@ -46,6 +46,12 @@ impl Guard for HasName {
     }
 }
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum RoomEvent {
+    Said { name: String, text: String },
+}
+
 #[derive(Clone, Injectable)]
 pub(crate) struct Room {
     sse: SseService,
@@ -54,7 +60,7 @@ pub(crate) struct Room {
 /// The guards run before streams and before WebSockets, which pages of other sites can open as well.
 #[controller(prefix = "room", guards = [SameOrigin, HasName])]
 impl Room {
-    #[sse]
+    #[sse(events = RoomEvent)]
     async fn listen(&self) -> Result<SseStream, SseError> {
         self.sse.subscribe([ROOM]).await
     }
@@ -65,6 +71,7 @@ impl Room {
     }
 
     #[get("socket")]
+    #[answers(101)]
     async fn socket(
         &self,
         #[query] name: String,
@@ -90,7 +97,8 @@ impl Room {
 
 impl Room {
     async fn publish(&self, name: &str, text: &str) -> Result<(), SseError> {
-        let said = SseEvent::json(json!({ "name": name, "text": text })).event("said");
+        let (name, text) = (name.to_owned(), text.to_owned());
+        let said = RoomEvent::Said { name, text };
         self.sse.publish(ROOM, said).await?;
         Ok(())
     }

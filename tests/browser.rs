@@ -4,7 +4,7 @@
 //! A test page holds an example's page in a frame, watches what a person would see, and reports it.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../examples/chat.rs"]
+#[path = "../examples/chat/main.rs"]
 #[allow(dead_code)]
 mod chat;
 #[path = "../examples/user.rs"]

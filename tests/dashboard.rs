@@ -11,6 +11,8 @@ mod dashboard;
 #[path = "clients/kit.rs"]
 #[allow(dead_code)]
 mod kit;
+#[path = "clients/typed.rs"]
+mod typed;
 #[path = "clients/dashboard.rs"]
 mod types;
 

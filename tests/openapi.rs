@@ -12,6 +12,8 @@ mod kinds;
 mod kit;
 #[path = "openapi/live.rs"]
 mod live;
+#[path = "openapi/page.rs"]
+mod page;
 #[path = "openapi/programs.rs"]
 mod programs;
 #[path = "openapi/served.rs"]
@@ -22,3 +24,5 @@ mod size;
 mod start;
 #[path = "openapi/streams.rs"]
 mod streams;
+#[path = "clients/typed.rs"]
+mod typed;

@@ -1,5 +1,5 @@
-//! The cost of building an app of 50 controllers, and of each controller. The apps in `benches/apps` are templates,
-//! written out and built beside this program.
+//! The cost of building an app of 50 controllers, of each controller, and of the document of an app. The apps in
+//! `benches/apps` are templates, written out and built beside this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use nix::sys::time::TimeVal;
 
 const FEW: usize = 10;
 const MANY: usize = 50;
+/// Of the app with a document: ten routes and two types each.
+const DESCRIBED: usize = 20;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// An app, from its templates.
@@ -23,7 +25,7 @@ struct App {
     mounted: &'static str,
 }
 
-const APPS: [App; 2] = [
+const APPS: [App; 3] = [
     App {
         name: "helios-app",
         manifest: include_str!("../apps/helios/Cargo.toml.in"),
@@ -38,12 +40,26 @@ const APPS: [App; 2] = [
         controller: include_str!("../apps/axum/controller.rs"),
         mounted: "::router()",
     },
+    App {
+        name: "described-app",
+        manifest: include_str!("../apps/openapi/Cargo.toml.in"),
+        main: include_str!("../apps/openapi/main.rs"),
+        controller: include_str!("../apps/openapi/controller.rs"),
+        mounted: "::Items",
+    },
 ];
+
+/// What cargo is told so that an app has a document.
+const WITH_DOCUMENT: [&str; 2] = ["--features", "openapi"];
 
 impl App {
     fn find(name: &str) -> Result<&'static Self, Error> {
         let found = APPS.iter().find(|app| app.name == name);
         found.ok_or_else(|| format!("there is no app `{name}`").into())
+    }
+
+    fn has_document(&self) -> bool {
+        self.name == "described-app"
     }
 
     fn write(&self, folder: &Path, controllers: usize) -> Result<(), Error> {
@@ -86,12 +102,19 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
         Path::new(ROOT).join("Cargo.lock"),
         folder.join("Cargo.lock"),
     )?;
+    let build = ["build", "--package", subject];
+    if app.has_document() {
+        app.write(&folder, DESCRIBED)?;
+        cargo(&build)?;
+        cargo(&[&build[..], &WITH_DOCUMENT].concat())?;
+        return cargo(&[&build[..], &WITH_DOCUMENT, &["--release"]].concat());
+    }
     for controllers in [FEW, MANY] {
         app.write(&folder, controllers)?;
         cargo(&["build", "--release", "--package", subject])?;
         strip(app, controllers)?;
     }
-    cargo(&["build", "--package", subject])
+    cargo(&build)
 }
 
 /// Measures the builds of an app. Returns the processor seconds for a build when only the dependencies are there, for
@@ -99,8 +122,8 @@ pub(crate) fn prepare(subject: &str) -> Result<(), Error> {
 /// KiB for each controller.
 pub(crate) fn cost(subject: &str) -> Result<Vec<f64>, Error> {
     let (app, folder) = (App::find(subject)?, folder()?);
-    let small = clean_build(app, FEW)?;
-    let large = clean_build(app, MANY)?;
+    let small = clean_build(app, FEW, &[])?;
+    let large = clean_build(app, MANY, &[])?;
     app.write_controller(&folder, 0, "second")?;
     let changed = timed(&["build", "--package", subject])?;
     let (small_size, size) = (size(app, FEW)?, size(app, MANY)?);
@@ -114,10 +137,22 @@ pub(crate) fn cost(subject: &str) -> Result<Vec<f64>, Error> {
     ])
 }
 
-fn clean_build(app: &App, controllers: usize) -> Result<f64, Error> {
+/// Processor seconds that the document adds to a debug build, and those of the builds with and without it; the milliseconds in which a
+/// release build makes it.
+pub(crate) fn cost_of_document(subject: &str) -> Result<Vec<f64>, Error> {
+    let (app, folder) = (App::find(subject)?, folder()?);
+    let without = clean_build(app, DESCRIBED, &[])?;
+    let with = clean_build(app, DESCRIBED, &WITH_DOCUMENT)?;
+    let program = folder.join("target/release").join(app.name);
+    let made = Command::new(program).arg("document").output()?;
+    let millis = String::from_utf8(made.stdout)?.trim().parse()?;
+    Ok(vec![with - without, with, without, millis])
+}
+
+fn clean_build(app: &App, controllers: usize, features: &[&str]) -> Result<f64, Error> {
     app.write(&folder()?, controllers)?;
     cargo(&["clean", "--package", app.name, "--profile", "dev"])?;
-    timed(&["build", "--package", app.name])
+    timed(&[&["build", "--package", app.name], features].concat())
 }
 
 /// Stores the release build without its symbols.

@@ -9,6 +9,7 @@
 //! cargo xtask bench hello --rounds 20    one of them, for longer
 //! cargo xtask bench log                  those of the log, whose names begin so
 //! cargo xtask bench redis                those of Redis, likewise
+//! cargo xtask bench openapi              what an OpenAPI document costs
 //! cargo xtask bench --save               all, and `docs/bench` is written, with charts
 //! cargo xtask bench --against HEAD~1 hello    one of them, beside what it was before
 //! ```

@@ -532,6 +532,25 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             },
         ],
     },
+    Scenario {
+        name: "openapi",
+        title: "An app of 200 routes and 40 types with an OpenAPI document: the processor time that the feature adds to a debug build when only dependencies are there, that of the build with it and without; the time in which a release build makes the document, once, in a new process",
+        subjects: &["described-app"],
+        rounds: ANY,
+        metric: Metric::Cost,
+        kind: figures(
+            &["CPU s more", "CPU s with it", "CPU s without", "ms"],
+            0,
+            |candidate| compile::cost_of_document(candidate.subject),
+        ),
+        goals: &[
+            figure("described-app", AtMost(1.0)),
+            Goal {
+                figure: Figure::At(3),
+                ..figure("described-app", AtMost(5.0))
+            },
+        ],
+    },
 ];
 
 fn requests_per_cpu_second(candidate: Candidate<'_>) -> Result<Vec<f64>, Error> {

@@ -1,4 +1,4 @@
-//! Tasks that a service runs for as long as the server does.
+//! Tasks that a service runs as long as the server is up.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -10,7 +10,7 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// The task is to end when the token says so.
+    /// Starts a task, which must end when the token is cancelled.
     pub(crate) fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -18,7 +18,7 @@ impl Background {
         self.tasks.spawn(task(self.stop.clone()));
     }
 
-    /// Asks the tasks to end, and waits until they have.
+    /// Cancels the tasks and waits for their end.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();

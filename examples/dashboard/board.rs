@@ -5,26 +5,26 @@ use std::ops::Range;
 use helios::prelude::{HttpError, JsonSchema};
 use serde::{Deserialize, Serialize};
 
-/// Jobs that wait or run at a time.
+/// The most jobs that wait or run at a time.
 const UNFINISHED: usize = 8;
 
-/// Jobs that are shown when they are over.
+/// The most finished jobs that pages show.
 const FINISHED: usize = 12;
 
-/// Every job that a page shows, in the order in which they were started.
+/// The jobs that a page shows, in the order of their start.
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct Board(Vec<Job>);
 
-/// Counts the primes below a number, in a hundred slices.
+/// A job counts the primes below a number, in a hundred slices.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) below: u32,
     pub(crate) state: State,
-    /// Slices that are done.
+    /// The slices that are done.
     pub(crate) percent: u32,
-    /// Primes found in them.
+    /// The primes found in them.
     pub(crate) found: u32,
 }
 
@@ -42,7 +42,7 @@ impl Job {
         matches!(self.state, State::Done | State::Cancelled)
     }
 
-    /// The numbers of the next slice.
+    /// Returns the numbers of the next slice.
     pub(crate) fn slice(&self) -> Range<u32> {
         let start = |percent: u32| (u64::from(self.below) * u64::from(percent) / 100) as u32;
         start(self.percent)..start(self.percent + 1)
@@ -50,7 +50,7 @@ impl Job {
 }
 
 impl Board {
-    /// Nobody runs what was running; its slices are done all the same.
+    /// Queues the jobs that were running when the server stopped. Their finished slices count.
     pub(crate) fn restarted(&mut self) {
         for job in &mut self.0 {
             if job.state == State::Running {
@@ -90,14 +90,14 @@ impl Board {
         Ok(job.clone())
     }
 
-    /// The next job to work at.
+    /// Takes the next job to work at.
     pub(crate) fn take(&mut self) -> Option<Job> {
         let job = self.0.iter_mut().find(|job| job.state == State::Queued)?;
         job.state = State::Running;
         Some(job.clone())
     }
 
-    /// Notes what a slice gave. `None` if the job was cancelled meanwhile.
+    /// Adds the result of a slice. Returns `None` if the job was cancelled meanwhile.
     pub(crate) fn advance(&mut self, id: u64, found: u32) -> Option<Job> {
         let job = self.find(id).filter(|job| job.state == State::Running)?;
         job.percent += 1;

@@ -1,4 +1,4 @@
-//! A chat in which a message is there once, however often it was sent. Its history is that of its topic.
+//! A chat. A message appears once, however often a page sends it. The topic's history is all that keeps the messages.
 
 use garde::Validate;
 use helios::prelude::*;
@@ -11,19 +11,19 @@ use super::news::{Message, News};
 
 pub(crate) const TOPIC: &str = "chat";
 
-/// Messages that a new page is given.
+/// The messages that a new page receives.
 pub(crate) const SHOWN: usize = 60;
 
-/// What a page may miss and be given all the same.
+/// The history, for pages that were away.
 pub(crate) const KEPT: HistoryLimits = HistoryLimits {
     events: 1_000,
     age: Duration::from_secs(30 * 24 * 60 * 60),
 };
 
-/// For how long a page may try to send a message.
+/// How long a page may go on sending a message.
 pub(crate) const SENT_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A name is what somebody says it is; for who somebody is see `auth.rs`.
+/// Visitors choose their own names. `auth.rs` shows how to know who somebody is.
 #[derive(Deserialize, Validate, JsonSchema)]
 struct NewMessage {
     #[garde(skip)]
@@ -41,7 +41,7 @@ pub(crate) struct Chat {
 
 #[controller(prefix = "chat")]
 impl Chat {
-    /// `Json` takes nothing but JSON, which a form on another site cannot send.
+    /// Publishes a message. A form on another site cannot send JSON, and this route accepts nothing else.
     #[post]
     #[http_code(204)]
     async fn say(&self, Json(new): Json<NewMessage>) -> Result<(), SseError> {

@@ -1,4 +1,4 @@
-//! Jobs are started and cancelled here.
+//! Routes that start and cancel jobs.
 
 use garde::Validate;
 use helios::prelude::*;

@@ -1,4 +1,4 @@
-//! The one stream that a page opens.
+//! The stream of a page. Each page opens one.
 
 use helios::prelude::*;
 
@@ -16,7 +16,7 @@ pub(crate) struct Live {
 
 #[controller(prefix = "live")]
 impl Live {
-    /// Four topics, one connection, one order, one id to resume them all. A page that is new is given the newest of what there is.
+    /// Four topics over one connection, in one order, with one id to resume them all. A new page begins with the newest events.
     #[sse(events = News)]
     async fn stream(&self) -> Result<SseStream, SseError> {
         let page = self.sse.subscribe([store::TOPIC]).await?;
@@ -30,8 +30,8 @@ impl Live {
         Ok(page)
     }
 
-    /// Behind all that was published until now: here a page that resumes is up to date. Any other one is when its second
-    /// `helios:ready` comes.
+    /// Tells a page that resumes when it is up to date: this event comes behind all that was published before. Other pages are up to
+    /// date at their second `helios:ready`.
     #[on_sse_connection]
     fn opened(&self, client: SseStream) -> Result<(), SseError> {
         match client.last_event_id() {
@@ -40,7 +40,8 @@ impl Live {
         }
     }
 
-    /// Jobs are a state: what is left of their news does not tell it. A new page needs it, and one that was away for too long.
+    /// Sends all jobs. A new page needs them, and so does one that was away for too long: the events in the history do not add up to
+    /// the state of all jobs.
     #[on_sse_snapshot]
     async fn snapshot(&self, client: SseStream, snapshot: &SseSnapshot) -> Result<(), SseError> {
         match snapshot.concerns(store::TOPIC) {

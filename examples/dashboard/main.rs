@@ -4,22 +4,22 @@
 //! cargo run -p helios-example-dashboard                  # open it in two windows, start jobs, chat
 //! cargo run -p helios-example-dashboard -- some/folder   # keeps its state there
 //! curl -N http://127.0.0.1:3000/live
-//! curl http://127.0.0.1:3000/openapi.json                # what it takes, answers and tells
+//! curl http://127.0.0.1:3000/openapi.json                # its routes and events
 //! ```
 //!
-//! Kill the server in the middle of a job, with `kill -9` if you like, and start it again: the pages come back by themselves and go
-//! on where they were, as does the job, and no message is missing or there twice. Events are in a log on the disk, so a restart is to
-//! a page what a network is that was away for a moment.
+//! Kill the server in the middle of a job, with `kill -9` if you like, and start it again. The pages reconnect by themselves and go on
+//! where they were, and so does the job. No message is missing, and none is there twice. The events are in a log on the disk, so to a
+//! page a restart is no more than a short break of the network.
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `live.rs` | the one stream that a page opens |
-//! | `metrics.rs`, `process.rs` | what the server is doing, once a second |
-//! | `jobs.rs`, `workers.rs`, `primes.rs` | orders, who does the work, the work |
-//! | `board.rs`, `store.rs` | the rules of the queue; its state, which survives a restart, and whose changes are published |
-//! | `chat.rs`, `notifications.rs` | as they say: what was said is the history of their topics, and nowhere else |
+//! | `live.rs` | the stream of a page |
+//! | `metrics.rs`, `process.rs` | figures of the server, once a second |
+//! | `jobs.rs`, `workers.rs`, `primes.rs` | the routes of jobs, the workers, the work |
+//! | `board.rs`, `store.rs` | the rules of the queue; its state, which survives a restart and publishes its changes |
+//! | `chat.rs`, `notifications.rs` | the chat and the notifications, kept in the history of their topics alone |
 //! | `background.rs`, `clock.rs` | small helpers |
-//! | `news.rs` | every event by its name and data, which the document shows, and the page's own code is checked by |
+//! | `news.rs` | every event, by name and data. The document and the types of the page come from it |
 //! | `page.rs`, `page/` | the page |
 
 mod background;
@@ -53,7 +53,7 @@ use store::Store;
 )]
 pub(crate) struct App;
 
-/// The app, with its jobs in this folder, and its events in memory alone.
+/// Creates the app with its jobs in this folder and its events in memory.
 pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
     fs::create_dir_all(folder)?;
     let app = Helios::new(App)
@@ -70,7 +70,7 @@ pub(crate) fn app(folder: &Path) -> io::Result<Helios> {
     Ok(app.provide(store))
 }
 
-/// The same, with its events in this folder, too.
+/// Creates the app with its events in this folder too.
 pub(crate) fn lasting(folder: &Path) -> io::Result<Helios> {
     Ok(app(folder)?.backplane(Log::open(folder.join("events"))))
 }

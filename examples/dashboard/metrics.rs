@@ -1,4 +1,4 @@
-//! What the server is doing, once a second. Its history is that of its topic.
+//! Publishes figures of the server once a second. The topic's history keeps them.
 
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
@@ -11,7 +11,7 @@ use super::process::Process;
 
 pub(crate) const TOPIC: &str = "metrics";
 
-/// The newest figures are all that a page shows: two minutes.
+/// A page shows the figures of the last two minutes.
 pub(crate) const KEPT: HistoryLimits = HistoryLimits {
     events: 120,
     age: Duration::from_secs(120),
@@ -60,10 +60,10 @@ impl Sampler {
 
     async fn run(mut self) {
         let mut ticks = interval(INTERVAL);
-        ticks.tick().await; // the first is at once, and there is nothing to compare with
+        ticks.tick().await; // the first comes at once, with nothing to compare
         loop {
             ticks.tick().await;
-            // A page knows a sample by its time, so it does not matter if it gets one twice.
+            // A page knows a sample by its time, so a second copy does no harm.
             let news = News::Metrics(self.sample());
             if let Err(error) = self.sse.publish(TOPIC, news).await {
                 eprintln!("no metrics: {error}");

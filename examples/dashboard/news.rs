@@ -1,4 +1,4 @@
-//! What pages are told: each event by its name and its data. The types of the page's own code are made of this, too.
+//! The events of the stream, by name and data. The document shows them, and the types of the page are made from it.
 
 use helios::prelude::*;
 use serde::Serialize;
@@ -6,21 +6,21 @@ use uuid::Uuid;
 
 use super::board::{Board, Job};
 
-/// Those of a topic are called as it is.
+/// Events of a topic have its name.
 #[derive(SseEvents)]
 #[sse(rename_all = "kebab-case")]
 pub(crate) enum News {
-    /// What the server is doing.
+    /// Figures of the server.
     Metrics(Sample),
     /// A job that is new or has changed.
     Jobs(Job),
-    /// All jobs there are.
+    /// All jobs.
     #[sse(rename = "jobs:all")]
     AllJobs(Board),
-    /// Somebody says something.
+    /// A new message.
     Chat(Message),
     Notifications(Notice),
-    /// A page that resumes has been told all that it missed.
+    /// A page that resumes has received everything that it missed.
     CaughtUp,
 }
 
@@ -33,13 +33,13 @@ pub(crate) struct Sample {
     /// Resident bytes.
     pub(crate) memory: u64,
     pub(crate) connections: usize,
-    /// Events written to connections, a second.
+    /// Events written to connections per second.
     pub(crate) events: f64,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Message {
-    /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
+    /// The page makes the key. If it cannot know whether its message has arrived, it sends it again with the same key.
     pub(crate) key: Uuid,
     pub(crate) name: String,
     pub(crate) text: String,

@@ -1,4 +1,4 @@
-//! What everybody should know. Its history is that of its topic.
+//! Notifications for everybody. The topic's history keeps them.
 
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
@@ -8,10 +8,10 @@ use super::news::{Kind, News, Notice};
 
 pub(crate) const TOPIC: &str = "notifications";
 
-/// Those that a new page is given.
+/// The notifications that a new page receives.
 pub(crate) const SHOWN: usize = 30;
 
-/// What a page may miss and be given all the same.
+/// The history, for pages that were away.
 pub(crate) const KEPT: HistoryLimits = HistoryLimits {
     events: 200,
     age: Duration::from_secs(30 * 24 * 60 * 60),
@@ -29,7 +29,7 @@ impl Notifications {
             .await
     }
 
-    /// The text is ours, so its length is.
+    /// Publishes a notification. Its text comes from the server, so its length needs no check.
     pub(crate) async fn notify(&self, kind: Kind, text: String) -> Result<(), SseError> {
         let at = clock::now();
         let notice = News::Notifications(Notice { kind, text, at });

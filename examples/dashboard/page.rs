@@ -1,4 +1,4 @@
-//! The page: files that the program carries, so that it runs from anywhere and needs no network.
+//! The page. Its files are in the program, which runs from any folder and needs no network.
 
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
@@ -7,7 +7,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Nothing from elsewhere, and nothing that a chat message could smuggle in.
+/// Forbids everything from other hosts, and scripts that a chat message could smuggle in.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
@@ -29,7 +29,7 @@ impl Page {
             "look.css" => file(CSS, include_str!("../look.css")),
             "style.css" => file(CSS, include_str!("page/style.css")),
             "main.js" => file(JS, include_str!("page/main.js")),
-            "helios-sse-client.js" => file(JS, include_str!("page/helios-sse-client.js")),
+            "helios-sse-client.js" => file(JS, include_str!("../helios-sse-client.js")),
             "connection.js" => file(JS, include_str!("page/connection.js")),
             "status.js" => file(JS, include_str!("page/status.js")),
             "metrics.js" => file(JS, include_str!("page/metrics.js")),

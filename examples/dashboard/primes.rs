@@ -1,8 +1,8 @@
-//! The work of a job: something that takes time, and has an answer.
+//! The work of a job. It takes time and has a result.
 
 use std::ops::Range;
 
-/// Primes in the range, by trial division.
+/// Counts the primes in the range by trial division.
 pub(crate) fn count(range: Range<u32>) -> u32 {
     range.filter(|n| is_prime(*n)).count() as u32
 }

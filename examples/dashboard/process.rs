@@ -1,4 +1,4 @@
-//! What the operating system knows about this process.
+//! CPU and memory of this process, from the operating system.
 
 use sysinfo::{Error, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -20,7 +20,7 @@ impl Process {
         let pid = Pid::from_u32(std::process::id());
         let system = System::new()?;
         let mut process = Self { system, pid };
-        // The CPU's share is that of the time between two looks.
+        // The share of the CPU is measured between two refreshes, and this is the first.
         process.usage();
         Ok(process)
     }

@@ -1,4 +1,4 @@
-//! The board in a file, whose every change is published.
+//! The board in a file. Every change is published.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use super::board::{Board, Job};
 use super::news::News;
 
-/// Where changes are published. It is also the name of their events.
+/// The topic of changes, and the name of their events.
 pub(crate) const TOPIC: &str = "jobs";
 
-/// What would be a database is a small file here.
+/// A small file in place of a database.
 pub(crate) struct Store {
     file: PathBuf,
     sse: SseService,
@@ -34,7 +34,8 @@ impl Store {
         })
     }
 
-    /// Publishes all jobs: pages go on where they were, and the process may have been killed between a change and its news.
+    /// Publishes all jobs at a start. The process may have been killed after a change and before its event, and pages resume without
+    /// a snapshot.
     pub(crate) async fn announce(&self) -> Result<(), SseError> {
         let board = self.board.lock().await;
         let news = board.jobs().iter().map(|job| (TOPIC, news(job)));
@@ -42,9 +43,9 @@ impl Store {
         published.into_iter().try_for_each(|one| one.map(drop))
     }
 
-    /// Makes a change, keeps it, and publishes the job that it is about. `None` means that nothing has changed.
+    /// Makes a change, writes it, and publishes the changed job. Returns `None` if nothing has changed.
     ///
-    /// It runs in a task of its own: a request is dropped when its client leaves, and this is not to be half done.
+    /// It runs in a task of its own, because a request is dropped when its client leaves.
     pub(crate) async fn change<C>(self: &Arc<Self>, change: C) -> Result<Option<Job>, HttpError>
     where
         C: FnOnce(&mut Board) -> Result<Option<Job>, HttpError> + Send + 'static,
@@ -64,32 +65,31 @@ impl Store {
         let Some(job) = change(&mut changed)? else {
             return Ok(None);
         };
-        // First the truth,
+        // The file comes first. Nobody hears of a change that a crash could undo.
         self.write(&changed)
             .map_err(|error| HttpError::internal("a change was not kept").with_source(error))?;
         *board = changed;
-        // then the news. The lock is still held, so news are told in the order of the changes.
+        // The lock is still held, so events are published in the order of the changes.
         self.sse.publish(TOPIC, news(&job)).await?;
         Ok(Some(job))
     }
 
-    /// The file is the old one or the new one, whenever the process is killed. It is a few kilobytes: not worth another
-    /// thread.
+    /// Replaces the file in one step, so a killed process leaves the old or the new one. A few kilobytes are not worth another thread.
     fn write(&self, board: &Board) -> io::Result<()> {
         let new = self.file.with_extension("new");
         fs::write(&new, serde_json::to_vec(board)?)?;
         fs::rename(new, &self.file)
     }
 
-    /// Sends all jobs to one page. No change comes between what is read here and what the page gets next; and nobody is
-    /// waited for while the lock is held, least of all a client.
+    /// Sends all jobs to one page. The lock keeps changes out until they are sent. `try_send` does not wait, so no client can hold the
+    /// lock.
     pub(crate) async fn send_all(&self, client: &SseStream) -> Result<(), SseError> {
         let board = self.board.lock().await;
         client.try_send(News::AllJobs(board.clone()))
     }
 }
 
-/// A job is published whole, so that a page just puts it in the place of what it had.
+/// Returns an event with the whole job, so that a page just replaces its copy.
 fn news(job: &Job) -> News {
     News::Jobs(job.clone())
 }

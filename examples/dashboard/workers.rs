@@ -1,4 +1,4 @@
-//! Those who do the jobs: two at a time, the others wait.
+//! Two workers. Each does one job at a time, and the other jobs wait.
 
 use helios::prelude::*;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use super::store::Store;
 
 const WORKERS: usize = 2;
 
-/// A rest after each slice, so that the eye can follow.
+/// The rest after each slice, so that the eye can follow.
 const REST: Duration = Duration::from_millis(40);
 
 #[derive(Injectable)]
@@ -46,7 +46,7 @@ impl Workers {
         self.background.stop().await;
     }
 
-    /// There is something to do.
+    /// Wakes the workers for a new job.
     pub(crate) fn wake(&self) {
         self.wanted.send_replace(());
     }
@@ -59,7 +59,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// A job that is under way when the server stops goes on from its last slice when it starts again.
+    /// Works until the server stops. An unfinished job goes on from its last slice after a restart.
     async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.work(&stop).await {
@@ -71,7 +71,7 @@ impl Worker {
         }
     }
 
-    /// Does a job, if there is one.
+    /// Does the next job. Returns whether there was one.
     async fn work(&self, stop: &CancellationToken) -> Result<bool, HttpError> {
         let Some(mut job) = self.board.change(|board| Ok(board.take())).await? else {
             return Ok(false);
@@ -102,7 +102,7 @@ impl Worker {
     }
 }
 
-/// A number for people: `1,000,000`.
+/// Writes a number for people, such as `1,000,000`.
 fn grouped(n: u32) -> String {
     match n / 1000 {
         0 => n.to_string(),

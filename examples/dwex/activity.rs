@@ -2,6 +2,21 @@
 
 use chrono::Utc;
 use helios::prelude::*;
+use serde::Serialize;
+
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum ActivityEvent {
+    Activity(Tracked),
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Tracked {
+    activity: String,
+    timestamp: i64,
+    user_id: String,
+}
 
 /// The emitter is a topic of the hub, so there are no listeners to remove.
 #[derive(Injectable)]
@@ -10,11 +25,14 @@ struct ActivityService {
 }
 
 impl ActivityService {
-    async fn track(&self, user_id: &str, activity: &str) -> Result<(), SseError> {
-        let timestamp = Utc::now().timestamp_millis();
-        let data = json!({ "userId": user_id, "activity": activity, "timestamp": timestamp });
-        let activity = SseEvent::json(data).event("activity");
-        self.sse.publish("activity", activity).await?;
+    async fn track(&self, user_id: String, activity: String) -> Result<(), SseError> {
+        let tracked = Tracked {
+            activity,
+            timestamp: Utc::now().timestamp_millis(),
+            user_id,
+        };
+        let event = ActivityEvent::Activity(tracked);
+        self.sse.publish("activity", event).await?;
         Ok(())
     }
 
@@ -30,7 +48,7 @@ pub(crate) struct Activity {
 
 #[controller(prefix = "activity")]
 impl Activity {
-    #[sse("stream")]
+    #[sse("stream", events = ActivityEvent)]
     async fn stream(&self) -> Result<SseStream, SseError> {
         self.activities.listen().await
     }
@@ -38,9 +56,9 @@ impl Activity {
     #[post("{user_id}")]
     async fn track(
         &self,
-        #[param] user_id: &str,
+        #[param] user_id: String,
         #[body] activity: String,
     ) -> Result<(), SseError> {
-        self.activities.track(user_id, &activity).await
+        self.activities.track(user_id, activity).await
     }
 }

@@ -38,6 +38,15 @@ impl Drop for Subscription {
     }
 }
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum DataEvent {
+    Start { status: &'static str },
+    Data(u32),
+    Error { error: String },
+    End { status: &'static str },
+}
+
 #[derive(Injectable)]
 pub(crate) struct Data {
     service: Arc<DataService>,
@@ -46,21 +55,21 @@ pub(crate) struct Data {
 #[controller(prefix = "data")]
 impl Data {
     #[sse("stream")]
-    fn stream(&self) -> impl Stream<Item = SseEvent> {
+    fn stream(&self) -> impl Stream<Item = DataEvent> {
         let mut subscription = self.service.subscribe();
         stream! {
-            yield SseEvent::json(json!({ "status": "started" })).event("start");
+            yield DataEvent::Start { status: "started" };
             for n in 0.. {
                 match subscription.next(n).await {
-                    Ok(item) => yield SseEvent::json(item).event("data"),
+                    Ok(item) => yield DataEvent::Data(item),
                     Err(error) => {
-                        let data = json!({ "error": error.to_string() });
-                        yield SseEvent::json(data).event("error");
+                        let error = error.to_string();
+                        yield DataEvent::Error { error };
                         break;
                     }
                 }
             }
-            yield SseEvent::json(json!({ "status": "ended" })).event("end");
+            yield DataEvent::End { status: "ended" };
         }
     }
 

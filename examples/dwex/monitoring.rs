@@ -2,15 +2,29 @@
 
 use chrono::Utc;
 use helios::prelude::*;
-use serde_json::Value;
+use serde::Serialize;
 use sysinfo::{Pid, Process, ProcessesToUpdate, System};
+
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum MonitoringEvent {
+    Metrics(Metrics),
+}
+
+/// CPU time in milliseconds, resident memory in bytes, uptime in seconds.
+#[derive(Serialize, JsonSchema)]
+struct Metrics {
+    cpu: Option<u64>,
+    memory: Option<u64>,
+    uptime: Option<u64>,
+}
 
 #[derive(Injectable)]
 pub(crate) struct Monitoring;
 
 #[controller(prefix = "monitoring")]
 impl Monitoring {
-    #[sse("metrics")]
+    #[sse("metrics", events = MonitoringEvent)]
     fn metrics(&self) -> Result<SseStream, HttpError> {
         let no_metrics = |error| HttpError::internal("there are no metrics").with_source(error);
         let system = System::new().map_err(no_metrics)?;
@@ -24,9 +38,9 @@ impl Monitoring {
 async fn measure(mut system: System, stream: SseStream) -> Result<(), SseError> {
     for second in 1_u64.. {
         sleep(Duration::from_secs(1)).await;
-        let metrics = SseEvent::json(metrics(&mut system)).event("metrics");
+        let metrics = MonitoringEvent::Metrics(metrics(&mut system));
         let id = Utc::now().timestamp_millis();
-        stream.send(metrics.id(id)).await?;
+        stream.send(metrics.into_sse_event().id(id)).await?;
         if second.is_multiple_of(30) {
             stream.send_comment("keep-alive").await?;
         }
@@ -35,13 +49,13 @@ async fn measure(mut system: System, stream: SseStream) -> Result<(), SseError> 
 }
 
 /// Returns the CPU time in milliseconds, the resident memory in bytes, and the uptime in seconds.
-fn metrics(system: &mut System) -> Value {
+fn metrics(system: &mut System) -> Metrics {
     let own = Pid::from_u32(std::process::id());
     system.refresh_processes(ProcessesToUpdate::Some(&[own]), true);
     let process = system.process(own);
-    json!({
-        "cpu": process.map(Process::accumulated_cpu_time),
-        "memory": process.map(Process::memory),
-        "uptime": process.map(Process::run_time),
-    })
+    Metrics {
+        cpu: process.map(Process::accumulated_cpu_time),
+        memory: process.map(Process::memory),
+        uptime: process.map(Process::run_time),
+    }
 }

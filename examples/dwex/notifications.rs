@@ -3,7 +3,7 @@
 use helios::prelude::*;
 use serde::Serialize;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notification {
     id: u64,
@@ -11,9 +11,19 @@ pub(crate) struct Notification {
     title: &'static str,
 }
 
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+pub(crate) enum NotificationEvent {
+    Connected { message: &'static str },
+    Notification(Notification),
+}
+
 impl Notification {
-    pub(crate) fn event(&self) -> SseEvent {
-        SseEvent::json(self).event("notification").id(self.id)
+    pub(crate) fn event(self) -> SseEvent {
+        let id = self.id;
+        NotificationEvent::Notification(self)
+            .into_sse_event()
+            .id(id)
     }
 }
 
@@ -39,10 +49,10 @@ pub(crate) struct Notifications {
 
 #[controller(prefix = "notifications")]
 impl Notifications {
-    #[sse("stream")]
+    #[sse("stream", events = NotificationEvent)]
     fn stream(&self, #[query("userId")] user_id: String) -> impl Stream<Item = SseEvent> {
         stream! {
-            yield SseEvent::json(json!({ "message": "Connected" })).event("connected");
+            yield NotificationEvent::Connected { message: "Connected" }.into_sse_event();
             for await notification in self.notifications.subscribe(user_id) {
                 yield notification.event();
             }

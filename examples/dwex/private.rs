@@ -3,7 +3,7 @@
 use axum::Extension;
 use helios::prelude::*;
 
-use super::notifications::NotificationService;
+use super::notifications::{NotificationEvent, NotificationService};
 
 #[derive(Clone)]
 struct User {
@@ -32,7 +32,7 @@ pub(crate) struct PrivateEvents {
 
 #[controller(prefix = "private")]
 impl PrivateEvents {
-    #[sse("notifications")]
+    #[sse("notifications", events = NotificationEvent)]
     #[use_guards(AuthGuard)]
     fn notifications(&self, Extension(user): Extension<User>) -> impl Stream<Item = SseEvent> {
         stream! {

@@ -4,7 +4,7 @@ use helios::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Note {
     message: String,
 }

@@ -66,7 +66,7 @@ pub(crate) struct Chats {
 
 #[controller(prefix = "chats")]
 impl Chats {
-    #[sse(method = "POST")]
+    #[sse(method = "POST", events = String)]
     #[header("x-vercel-ai-ui-message-stream", "v1")]
     async fn send(&self, #[body] ask: Ask) -> Result<SseStream, HttpError> {
         let tokens = self.generations.start(prompt(&ask))?;
@@ -91,7 +91,8 @@ impl Chats {
     }
 
     /// Sends the answer in progress, from its start.
-    #[sse("{chat}/stream", plain)]
+    #[sse("{chat}/stream", plain, events = String)]
+    #[answers(204)]
     #[header("x-vercel-ai-ui-message-stream", "v1")]
     async fn resume(&self, #[param] chat: &str) -> Result<SseReply<SseStream>, HttpError> {
         let id = lock(&self.writing).get(chat).map(|answer| answer.id);

@@ -14,7 +14,7 @@ use super::openai::{Errors, HasKey};
 use super::upstream::{Message, Prompt};
 
 /// The fields of a request that this gateway understands. It ignores all others.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 #[garde(allow_unvalidated)]
 struct Ask {
     #[garde(length(max = 100))]
@@ -29,7 +29,7 @@ struct Ask {
     stream_options: Option<StreamOptions>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
@@ -44,7 +44,8 @@ pub(crate) struct Completions {
 impl Completions {
     /// The response head waits for the first token. An error before it still has its own status, which clients need to
     /// retry.
-    #[sse("chat/completions", method = "POST", head_after = "20s")]
+    #[sse("chat/completions", method = "POST", head_after = "20s", events = String)]
+    #[answers(200, Value)]
     async fn complete(
         &self,
         #[body] ask: Ask,

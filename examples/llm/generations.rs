@@ -65,12 +65,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// Sends how many generations are running, at once and after each change.
     #[sse]
-    fn count(&self) -> impl Stream<Item = SseEvent> + use<> {
+    fn count(&self) -> impl Stream<Item = Json<usize>> + use<> {
         let mut running = self.generations.running.subscribe();
         stream! {
             loop {
                 let count = *running.borrow_and_update();
-                yield SseEvent::json(count);
+                yield Json(count);
                 if running.changed().await.is_err() {
                     break;
                 }

@@ -38,7 +38,7 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use serde::Deserialize;
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 pub(crate) struct Message {
     #[garde(length(max = 20))]
     pub(crate) role: String,

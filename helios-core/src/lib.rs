@@ -30,6 +30,8 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod same_origin;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod security;
 pub mod sse;
 pub mod text;

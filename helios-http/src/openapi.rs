@@ -19,11 +19,12 @@ mod writer;
 
 pub use describe::{
     About, Describe, Description, Docs, ErrorStatuses, Errors, EventList, Events,
-    EventsWithSchemas, HasSchema, TypeSchema, never,
+    EventsWithSchemas, HasSchema, TypeSchema, has_schema, never,
 };
 pub use document::OpenApiDocument;
 pub use settings::OpenApi;
 pub use unknown::Unknown;
+pub(crate) use unknown::listed;
 
 /// Keeps items.
 #[macro_export]

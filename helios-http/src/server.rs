@@ -251,11 +251,8 @@ async fn drain(
 #[cfg(feature = "openapi")]
 fn print_unknown(unknown: &[crate::openapi::Unknown]) {
     if !unknown.is_empty() {
-        let lines: Vec<_> = unknown.iter().map(|it| format!("  {it}")).collect();
-        print_banner(&format!(
-            "the OpenAPI document does not say\n{}\n",
-            lines.join("\n")
-        ));
+        let list = crate::openapi::listed(unknown);
+        print_banner(&format!("the OpenAPI document does not say\n{list}"));
     }
 }
 

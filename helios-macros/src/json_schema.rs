@@ -5,11 +5,11 @@
 //! derives schemars' trait on a copy of the item with that attribute, and forwards the schema. The copy has the item's
 //! name, in a scope of its own. Schemas are named after it, and a recursive type becomes a recursive copy.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token,
+    Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token, Type,
     TypeParamBound, Visibility, parse_quote,
 };
 
@@ -26,6 +26,21 @@ const READ: [&str; 6] = [
     "garde",
     "doc",
     "deprecated",
+];
+
+/// The keys by which another type, or none, stands in a schema.
+const REPLACING: [&str; 11] = [
+    "with",
+    "schema_with",
+    "serialize_with",
+    "deserialize_with",
+    "skip",
+    "skip_serializing",
+    "skip_deserializing",
+    "from",
+    "try_from",
+    "into",
+    "remote",
 ];
 
 const KEYS: [Key<Runtime>; 1] = [("crate", |runtime, arg, errors| {
@@ -57,6 +72,8 @@ pub(crate) fn json_schema(item: TokenStream) -> TokenStream {
 fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let rt = runtime.path();
     let (name, generics) = (item.ident.clone(), item.generics.clone());
+    let asked = asked(&item).into_iter();
+    let asked = asked.map(|ty| quote!(#rt::has_schema::<#ty>();));
     let path = quote!(#rt::schemars).to_string();
     let copy = rewritten(copy(item).into_token_stream());
     let bare = without_bounds(&generics);
@@ -67,6 +84,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     quote! {
         #rt::described! {
             const _: () = {
+                #(#asked)*
                 type __Original #bare = #name #type_generics;
                 const _: () = {
                     #[derive(#rt::schemars::JsonSchema)]
@@ -95,6 +113,48 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
             };
         }
     }
+}
+
+/// The types of fields that need a schema for certain. The error of schemars' own derive does not say which derive is missing.
+///
+/// Left out are generic items, whose parameters have bounds, and fields for which an attribute may name another type.
+fn asked(item: &DeriveInput) -> Vec<Type> {
+    if !item.generics.params.is_empty() || is_replaced(&item.attrs) {
+        return Vec::new();
+    }
+    let all: Vec<&Fields> = match &item.data {
+        Data::Struct(data) => vec![&data.fields],
+        Data::Enum(data) => {
+            let variants = data.variants.iter();
+            let kept = variants.filter(|variant| !is_replaced(&variant.attrs));
+            kept.map(|variant| &variant.fields).collect()
+        }
+        Data::Union(_) => Vec::new(),
+    };
+    let fields = all.into_iter().flatten();
+    let kept = fields.filter(|field| !is_replaced(&field.attrs) && !names(&field.ty, &["Self"]));
+    kept.map(|field| field.ty.clone()).collect()
+}
+
+fn is_replaced(attributes: &[Attribute]) -> bool {
+    let mut read = attributes.iter().filter(|attribute| {
+        let path = attribute.path();
+        path.is_ident("schemars") || path.is_ident("serde")
+    });
+    read.any(|attribute| names(&attribute.meta, &REPLACING))
+}
+
+/// Whether one of these names is among the tokens.
+fn names(tokens: &impl ToTokens, known: &[&str]) -> bool {
+    let mut open: Vec<TokenTree> = tokens.to_token_stream().into_iter().collect();
+    while let Some(token) = open.pop() {
+        match token {
+            TokenTree::Group(group) => open.extend(group.stream()),
+            TokenTree::Ident(name) if known.iter().any(|known| name == known) => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Returns the item with only the attributes that schemars reads.

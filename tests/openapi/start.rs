@@ -74,6 +74,11 @@ impl Reports {
     fn latest(&self) -> Response {
         "all is well".into_response()
     }
+
+    #[get("{year}")]
+    fn of_year(&self, #[param] year: u16) -> Response {
+        format!("{year} went well").into_response()
+    }
 }
 
 #[server(controllers = [Reports], port = 0)]
@@ -91,7 +96,7 @@ async fn server() {
 }
 
 #[tokio::test]
-async fn a_server_prints_what_its_document_does_not_say() {
+async fn a_server_lists_what_its_document_does_not_say() {
     let mut server = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "start::server", "--nocapture"])
         .env_remove("HELIOS_HOST")
@@ -112,9 +117,10 @@ async fn a_server_prints_what_its_document_does_not_say() {
     let list = printed
         .iter()
         .position(|line| line.ends_with("the OpenAPI document does not say"));
-    let told = &printed[list.unwrap() + 1];
+    let list = &printed[list.unwrap()..];
     assert!(
-        told.starts_with("  GET /reports: what it answers with; write"),
+        list[1].starts_with("  what it answers with; write `#[answers"),
         "{printed:#?}"
     );
+    assert_eq!(list[2], "    GET /reports, GET /reports/{year}");
 }

@@ -65,7 +65,13 @@ impl Chat {
         Ok(())
     }
 
+    #[sse("page", events = String)]
+    fn page(&self) -> SseStream {
+        SseStream::new()
+    }
+
     #[sse("either", method = "POST", events = ChatEvent)]
+    #[answers(200, Line)]
     #[answers(202, Line)]
     async fn either(&self) -> SseReply<SseStream> {
         SseReply::Stream(SseStream::new())
@@ -160,6 +166,20 @@ fn a_room_has_control_events_with_the_apps_prefix() {
 }
 
 #[test]
+fn a_room_has_the_events_of_members_where_presence_is_on() {
+    let app = Helios::new(App).sse_options(|sse| sse.presence = vec!["room".into()]);
+    let document = app.openapi_document().unwrap();
+    let items = |path, verb| stream(document.v3_2(), path, verb)["itemSchema"].to_string();
+    for member in ["HeliosJoined", "HeliosUpdated", "HeliosLeft"] {
+        assert!(items("/chat/room", "get").contains(member), "{member}");
+        assert!(!items("/chat/told", "get").contains(member), "{member}");
+    }
+    let left = &document.v3_1()["components"]["schemas"]["HeliosLeft"]["properties"];
+    assert_eq!(left["event"]["const"], "app:left");
+    assert_eq!(left["data"]["required"], json!(["key", "reason"]));
+}
+
+#[test]
 fn a_plain_stream_has_its_own_events_alone() {
     let document = document();
     let ask = &document.v3_2()["paths"]["/chat/ask"]["post"];
@@ -216,5 +236,17 @@ fn unknown_events_are_reported_and_may_be_named() {
         either["202"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/Line"
     );
-    assert!(either["200"].is_object());
+    let both = &either["200"]["content"];
+    assert!(both["text/event-stream"]["itemSchema"].is_object());
+    assert_eq!(
+        both["application/json"]["schema"]["$ref"],
+        "#/components/schemas/Line"
+    );
+}
+
+#[test]
+fn a_room_may_name_events_that_are_text_without_a_name() {
+    let item = &stream(document().v3_2(), "/chat/page", "get")["itemSchema"]["oneOf"][0].clone();
+    assert_eq!(item["properties"]["data"], json!({ "type": "string" }));
+    assert_eq!(item["required"], json!(["data"]));
 }

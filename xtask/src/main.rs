@@ -122,6 +122,7 @@ usage: cargo xtask test                              run every check, as CI does
                                                      measure Helios beside its peers; write docs/bench
        cargo xtask bench log [--rounds N]            measure the log beside its store and a file
        cargo xtask bench redis [--rounds N]          measure Redis behind a hub beside a client that calls the same script
+       cargo xtask bench openapi [--rounds N]        measure what an OpenAPI document adds to a build, and how long it takes to make
        cargo xtask bench --against REV SCENARIO.. [--rounds N] [--bound R]
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
@@ -252,7 +253,7 @@ fn bench() -> ExitCode {
     }
     if args
         .first()
-        .is_some_and(|name| name == "log" || name == "redis")
+        .is_some_and(|name| ["log", "redis", "openapi"].contains(&&**name))
     {
         return program(&BENCH_ALONE, args);
     }

@@ -1,29 +1,29 @@
-// One file at run time, so that a page can import it as it is.
+// The client. It is one file at run time, so a page can import it without a build step.
 
 import type { AnyPaths, EventOf, MethodOf, OnState, PathOf, Problem, RequestOf, UsualMethod } from './types.js';
 
 export type { OnState, Problem, Reset, State, StreamEvent } from './types.js';
 
 export interface ClientOptions {
-  /** Stands before each path. Default: the page's own origin. */
+  /** The URL before each path. Default: the page's own origin. */
   baseUrl?: string | undefined;
-  /** Sent with each request. A function is asked anew for each connection: a token may have expired. */
+  /** Sent with each request. A function is called for each connection, since a token may have expired. */
   headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
   /** `include` sends cookies to another origin. */
   credentials?: RequestCredentials | undefined;
   fetch?: typeof fetch | undefined;
-  /** How many milliseconds of silence mean that a connection is lost. Default: 45 s, three keep-alives of the server. */
+  /** The silence in milliseconds after which a connection counts as lost. Default: 45 s, three keep-alives of the server. */
   idle?: number | undefined;
-  /** The server's own. Default: `helios:`. */
+  /** The server's prefix for control events. Default: `helios:`. */
   controlPrefix?: string | undefined;
 }
 
 export interface Client<Paths> {
   /**
-   * The events of a stream, over as many connections as that takes. Nothing is asked for before the first `next()`, and no more is
-   * read than is iterated. Leaving the loop closes the connection.
+   * Reads the events of a stream, over as many connections as that takes. It sends no request before the first `next()`, and reads
+   * no faster than the loop. Leaving the loop closes the connection.
    *
-   * Throws a `HeliosError` where coming back would not help, and the signal's reason when it is aborted.
+   * Throws a `HeliosError` if coming back would not help, and the signal's reason if it is aborted.
    */
   events<P extends PathOf<Paths>, M extends MethodOf<Paths[P]> = UsualMethod<Paths[P]>>(
     path: P,
@@ -31,13 +31,13 @@ export interface Client<Paths> {
   ): AsyncGenerator<EventOf<Paths[P][M]>, void, void>;
 }
 
-/** A stream that cannot be read, or not to its end. */
+/** A stream could not be opened, or broke off before its end. */
 export class HeliosError extends Error {
   override name = 'HeliosError';
-  /** Of an answer that is no stream; `undefined` for a stream that broke off. */
+  /** The status of an answer that is no stream; `undefined` for a stream that broke off. */
   status?: number | undefined;
   problem?: Problem | undefined;
-  /** When the server would have us back, in milliseconds. */
+  /** The wait that the server asked for, in milliseconds. */
   retryAfter?: number | undefined;
 
   constructor(message: string, more?: Partial<HeliosError>) {
@@ -46,9 +46,9 @@ export class HeliosError extends Error {
   }
 }
 
-/** Reads `text/event-stream` in pieces of any size. */
+/** Parses `text/event-stream`, in chunks of any size. */
 export class EventParser {
-  /** The last `retry` that has come, in milliseconds. */
+  /** The latest `retry`, in milliseconds. */
   retry?: number;
   #decoder = new TextDecoder();
   #line = '';
@@ -57,12 +57,12 @@ export class EventParser {
   #event = '';
   #data = '';
 
-  /** Goes on behind this id. */
+  /** Creates a parser that goes on behind this id. */
   constructor(public lastEventId = '') {
     this.#id = lastEventId;
   }
 
-  /** The events that these bytes complete. */
+  /** Returns the events that these bytes complete. */
   push(bytes: Uint8Array): { event: string; data: string; lastEventId: string }[] {
     const events = [];
     let text = this.#decoder.decode(bytes, { stream: true });
@@ -109,13 +109,13 @@ interface AnyRequest {
 }
 
 export function createClient<Paths extends object = AnyPaths>(options: ClientOptions = {}): Client<Paths> {
-  // Such a mistake is told at once, and not tried again and again.
+  // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
   if (typeof options.headers !== 'function') new Headers(options.headers);
   return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths>;
 }
 
 const LONGEST_WAIT = 30_000;
-/** A timer that is longer goes off at once. */
+/** A longer timer would go off at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 async function* events(options: ClientOptions, path: string, request: AnyRequest) {
@@ -164,13 +164,13 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
         }
         if (!last) failures++;
         const isSentAway = sentAway.includes(last);
-        // A server that never says when to come back has said all that there is.
+        // A plain stream has no `retry`. Its end is the end of the response.
         if (!isSentAway && (!comesBack || retry === undefined)) return;
         if (!comesBack) throw new HeliosError('the server has sent this client away');
       } catch (error) {
         signal?.throwIfAborted();
         const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status! >= 500;
-        // Without an id it would begin again, behind what has been read.
+        // A new connection without an id would repeat events that the loop has read.
         const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
         if (!comesBack || !mayPass || wouldRepeat) throw broken(error);
         lost = error;
@@ -190,7 +190,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
   }
 }
 
-/** One request, until it is closed, aborted, or silent for too long. */
+/** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
   #abort = new AbortController();
   #stop = () => this.#abort.abort(this.#signal?.reason);
@@ -209,7 +209,7 @@ class Connection {
     const headers = new Headers(typeof given === 'function' ? await given() : given);
     for (const [name, value] of Object.entries(request.header ?? {})) headers.set(name, value);
     headers.set('accept', 'text/event-stream');
-    // A header holds bytes.
+    // A header holds bytes, and `Headers` takes one character for each.
     if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
     const init: RequestInit = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
     if (credentials) init.credentials = credentials;
@@ -220,13 +220,13 @@ class Connection {
     return this.#patiently((options.fetch ?? fetch)(url, init));
   }
 
-  /** The next bytes, or `undefined` behind the last. */
+  /** Returns the next bytes, or `undefined` after the last. */
   async read(response: Response) {
     this.#reader ??= response.body?.getReader();
     return this.#reader && (await this.#patiently(this.#reader.read())).value;
   }
 
-  /** An answer that is no stream. */
+  /** Returns the error for an answer that is no stream. */
   async refusal(response: Response) {
     const { status, headers } = response;
     const type = headers.get('content-type') ?? 'nothing';
@@ -265,7 +265,7 @@ function methodOf({ method = 'get' }: AnyRequest) {
 function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequest) {
   const filled = path.replace(/{([^}]*)}/g, (_, name) => {
     const value = String(values?.[name] ?? '');
-    // A URL has no such segments: it would be another path.
+    // The URL parser removes such segments, which would lead to another path.
     if (/^\.{0,2}$/.test(value)) throw new TypeError(`'${value}' cannot be the {${name}} of ${path}`);
     return encodeURIComponent(value);
   });
@@ -300,14 +300,14 @@ function broken(error: unknown) {
   return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
 }
 
-/** A connection that failed is tried again later and later, and never by all clients at once. */
+/** Returns the wait before the next connection. It grows with each failure, and jitter keeps clients from coming back together. */
 function waitAfter(failures: number, retry: number) {
   if (!failures) return retry;
   const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
   return Math.max(retry, longest * (1 + Math.random()) / 2);
 }
 
-/** Ends early when it is aborted. */
+/** Waits so long, or until the signal is aborted. */
 function pause(ms: number, signal: AbortSignal | undefined) {
   return new Promise<void>(resolve => {
     const done = () => {

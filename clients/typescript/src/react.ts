@@ -1,7 +1,7 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import { eventStore, type Link, type Shown } from './store.js';
 
-/** An `eventStore` while the component is there. A change of `deps` begins anew. On the server it shows `initial`. */
+/** Shows an `eventStore` while the component is mounted. A change of `deps` opens a new one. On the server it shows `initial`. */
 export function useEvents<E, T>(
   open: (link: Link) => AsyncIterable<E>,
   reduce: (value: T, event: E) => T,

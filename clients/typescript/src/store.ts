@@ -1,8 +1,8 @@
-// For pages that show a stream, whatever they are made with.
+// A store for pages that show a stream, independent of any framework.
 
 import type { OnState, State } from './types.js';
 
-/** What a store gives to the stream that it opens. */
+/** The options that a store passes to the stream that it opens. */
 export interface Link {
   signal: AbortSignal;
   onState: OnState;
@@ -11,13 +11,13 @@ export interface Link {
 export interface Shown<T> {
   value: T;
   state: State;
-  /** What went wrong, while it waits or once it has failed. */
+  /** The latest error, while the stream waits or after it has failed. */
   error: unknown;
 }
 
 /**
- * A stream, as something to subscribe to: `reduce` makes the value that is shown of the one before and an event. The stream is open
- * while somebody has subscribed, and each time it begins anew.
+ * Creates a store of a stream. `reduce` makes the next value from the current one and an event. The first subscriber opens the
+ * stream, and the last one to leave closes it. The next first subscriber begins again with the initial value.
  */
 export function eventStore<E, T>(
   open: (link: Link) => AsyncIterable<E>,
@@ -30,7 +30,7 @@ export function eventStore<E, T>(
   let stop: AbortController | undefined;
 
   async function follow(signal: AbortSignal) {
-    // Whoever has left is told nothing more.
+    // A stream that was closed changes nothing more.
     const show = (change: Partial<Shown<T>>) => {
       if (signal.aborted) return;
       shown = { ...shown, ...change };

@@ -1,21 +1,21 @@
-// What `openapi-typescript` makes of a server's `openapi-3.1.json`, read as streams. Nothing here is left at run time.
+// Types that find the streams in the output of `openapi-typescript` for a server's `openapi-3.1.json`. Nothing here exists at run time.
 
 /** One event of a stream. */
 export interface StreamEvent<Name extends string = string, Data = unknown> {
-  /** Its name: `message` if it has none. */
+  /** The name of the event, or `message` if it has none. */
   event: Name;
   data: Data;
-  /** Where a client is that has read this event: the last id that the server has given, `''` before the first. */
+  /** The position behind this event: the latest id from the server, or `''` before the first. */
   lastEventId: string;
 }
 
-/** Events are missing: fetch anew what you show. The stream goes on by itself. */
+/** Events are missing, so fetch again what you show. The stream goes on by itself. */
 export type Reset = StreamEvent<'helios:reset', {
   reason: 'epoch' | 'expired' | 'unknown' | 'slow' | 'gap' | (string & {});
   topics: string[];
 }>;
 
-/** Problem JSON (RFC 9457): what an answer says that is no stream, and the data of an event `error`. */
+/** Problem JSON (RFC 9457): the body of an answer that is no stream, or the data of an `error` event. */
 export interface Problem {
   type?: string;
   title?: string;
@@ -28,15 +28,15 @@ type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
 type Streamed<Response> = Response extends { content: { 'text/event-stream': infer Events } } ? [Events] : never;
 
-/** What a stream holds by the document, in a tuple: `[unknown]` is a stream without a schema, `never` is none. */
+/** The events of a stream in a tuple. `[unknown]` is a stream without a schema, and `never` is no stream. */
 type EventsOf<Operation> = Operation extends { responses: infer All } ? Streamed<All[keyof All]> : never;
 
-/** The methods that answer with a stream. */
+/** The methods of a path that answer with a stream. */
 export type MethodOf<Item, M = Method & keyof Item> = M extends keyof Item
   ? [EventsOf<Item[M]>] extends [never] ? never : M
   : never;
 
-/** Asked with when nothing else is said: GET, where that is a stream. */
+/** The default method: GET if that answers with a stream. */
 export type UsualMethod<Item> = 'get' extends MethodOf<Item> ? 'get' : MethodOf<Item>;
 
 /** The paths that answer with a stream. */
@@ -48,10 +48,10 @@ type Named<Item> = Item extends { event: infer Name extends string; data?: infer
   : Item extends { data: infer Data } ? StreamEvent<'message', Data>
   : never;
 
-/** A reset is known to every stream: the client makes one of a 410. */
+/** Every stream may have a reset, since the client makes one of a 410. */
 type WithReset<Event extends StreamEvent> = Event | ('helios:reset' extends Event['event'] ? never : Reset);
 
-/** The events of an operation: a union that narrows by `event`. */
+/** The events of an operation, as a union that narrows by `event`. */
 export type EventOf<Operation> = EventsOf<Operation> extends [infer Items]
   ? unknown extends Items ? StreamEvent : WithReset<Named<Items>>
   : never;
@@ -70,7 +70,7 @@ type Body<Operation> = Operation extends { requestBody: infer Body } ? { body: J
 
 export type State = 'connecting' | 'open' | 'waiting' | 'ended' | 'failed';
 
-/** Told of each change: with what went wrong, if anything has. */
+/** Called on each change of state, with the error if there is one. */
 export type OnState = (state: State, error?: unknown) => void;
 
 interface Common<Event> {
@@ -79,18 +79,18 @@ interface Common<Event> {
   /** Stops the stream at once. The loop then throws the signal's reason. */
   signal?: AbortSignal | undefined;
   onState?: OnState | undefined;
-  /** Come back when the connection is lost. Default: yes for GET, no for all others. */
+  /** Come back after the connection is lost. Default: yes for GET, no for all others. */
   reconnect?: boolean | undefined;
-  /** The events whose data is text, and given as it is. That of all others is parsed as JSON, if it is JSON. */
+  /** The events whose data is text, which is not parsed. The data of all others is parsed as JSON if possible. */
   text?: readonly TextName<Event>[] | undefined;
-  /** How many milliseconds of silence mean that the connection is lost. 0: none. Default: the client's, or 45 s. */
+  /** The silence in milliseconds after which the connection counts as lost. 0 turns this off. Default: the client's, or 45 s. */
   idle?: number | undefined;
 }
 
 export type Request<Item, M extends MethodOf<Item>> = Parameters<Item[M]> & Body<Item[M]> & Common<EventOf<Item[M]>>
   & ('get' extends MethodOf<Item> ? { method?: M } : { method: M });
 
-/** May be left out where nothing in it is required. */
+/** The request is optional if nothing in it is required. */
 export type RequestOf<Item, M extends MethodOf<Item>> = {} extends Request<Item, M>
   ? [request?: Request<Item, M>]
   : [request: Request<Item, M>];

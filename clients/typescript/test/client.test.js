@@ -101,7 +101,7 @@ test('a server that is away is asked later and later, up to half a minute', asyn
   for (const [n, ms] of [3_000, 6_000, 12_000, 15_000, 15_000, 15_000, 15_000, 15_000, 15_000, 15_000].entries()) {
     await server.waits(ms, n + 1);
   }
-  // The first event has made that good.
+  // The first event has reset the wait.
   await server.waits(1_000, 11);
   assert.equal(await server.done, undefined);
 });
@@ -216,7 +216,7 @@ test('nothing is asked before it is iterated, and no more is read', async () => 
     await settled();
     assert.equal(server.asked[0].pulls, pulls);
   }
-  // However long that takes: the silence is ours.
+  // The loop is slow here, not the server, so this silence does not count.
   mock.timers.tick(60_000);
   assert.equal((await events.next()).value.data, 4);
   await events.return();

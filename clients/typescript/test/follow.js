@@ -1,4 +1,4 @@
-// Tells everything that the client sees of a stream: for the tests of Helios, in Node and in a page.
+// Prints everything that the client sees of a stream. The tests of Helios run it in Node and in a page.
 import { createClient } from '../dist/index.js';
 
 /** A stream with `?method=` is opened with that, and resumed all the same. */

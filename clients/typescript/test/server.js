@@ -1,4 +1,4 @@
-// A `fetch` that answers by a script, and tells what it was asked.
+// A `fetch` that answers by a script and records its requests.
 import { mock } from 'node:test';
 
 /** How a body goes on behind its pieces: texts, and the milliseconds that pass between them. */

@@ -1,4 +1,4 @@
-// Checked by `tsc --strict`, never run: each mistake below must be an error, and nothing else may be one.
+// `tsc --strict` checks this file, and nothing runs it. Each mistake below must be an error, and nothing else may be one.
 import { createClient, HeliosError, type Problem, type Reset, type StreamEvent } from '../src/index.js';
 import { useEvents } from '../src/react.js';
 import type { paths } from './paths.js';

@@ -1,13 +1,13 @@
-// A line over the last two minutes, as SVG. Where nothing was measured, there is no line.
+// A line over the last two minutes, as SVG. It has gaps where nothing was measured.
 const SPAN = 120_000, GAP = 3_500, WIDTH = 240, HEIGHT = 64, ROOM = 4;
 
-// What the axis ends with: a round number that is not less.
+// Returns the end of the axis, a round number that is not less.
 export function ceiling(value, least) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, least)));
   return Math.max(least, [1, 2, 5, 10].map(step => step * power).find(round => round >= value));
 }
 
-// Places of the samples: newest at the right edge.
+// Returns the places of the samples. The newest is at the right edge.
 export function places(samples, value, top) {
   const now = samples.at(-1).at;
   return samples.map(sample => ({
@@ -37,7 +37,7 @@ function runs(points) {
   return runs;
 }
 
-// The place that is nearest to a share of the width.
+// Returns the place nearest to a share of the width.
 export function nearest(points, share) {
   const far = point => Math.abs(point.x - share * WIDTH);
   return points.reduce((best, point) => far(point) < far(best) ? point : best);

@@ -1,5 +1,5 @@
 // @ts-check
-// The chat. A message of this page is shown at once, and sent until the server has it: it knows it by its key.
+// The chat. The page shows its own message at once and sends it until the server has it. The server knows a message by its key.
 import { time } from './format.js';
 import { $, follow, say, template } from './list.js';
 import { attempt, request } from './request.js';
@@ -98,7 +98,7 @@ $('say').addEventListener('submit', (/** @type {Event} */ event) => {
   send(message);
 });
 
-// `crypto.randomUUID` is not there on plain HTTP from another machine.
+// Browsers have no `crypto.randomUUID` on plain HTTP from another machine.
 function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = bytes[6] & 0x0f | 0x40;

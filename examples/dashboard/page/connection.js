@@ -1,8 +1,8 @@
 // @ts-check
-// The one stream of the page.
+// The stream of the page.
 //
-// An event of a topic is one item, new or changed. It is put in the place of what was there under its key, so none is ever
-// shown twice. A new page is sent the newest items; of jobs, which are a state, all of them, as `jobs:all`.
+// An event of a topic is one item, new or changed. It replaces the item with the same key, so none is ever shown twice. A new page
+// receives the newest items of each topic, and all jobs as `jobs:all`.
 import { createClient } from './helios-sse-client.js';
 
 /** @typedef {import('./paths.d.ts').paths} Paths */
@@ -20,7 +20,7 @@ import { createClient } from './helios-sse-client.js';
 /** @typedef {ReturnType<typeof atFirst>} State */
 
 /**
- * Why the server has sent everything anew.
+ * The reasons for which the server sends everything again.
  * @type {Record<string, string>}
  */
 const REASONS = { epoch: 'reloaded, the server was restarted', expired: 'reloaded, away for too long' };
@@ -51,7 +51,7 @@ export function connect(parts, tell) {
   async function follow(signal) {
     while (!signal.aborted) {
       try {
-        // It comes back by itself, with the id of its last event.
+        // The client comes back by itself, with the id of its last event.
         for await (const event of api.events('/live', { signal, onState, lastEventId: state.lastEventId })) {
           state.lastEventId = event.lastEventId || state.lastEventId;
           take(event);
@@ -60,7 +60,7 @@ export function connect(parts, tell) {
       } catch {
         if (signal.aborted) return;
       }
-      // It has given up, after the error page of a proxy for one. This page has not.
+      // The client has given up, perhaps after the error page of a proxy. This page tries again.
       change({ phase: 'closed', detail: 'trying again' });
       await new Promise(resolve => setTimeout(resolve, 3000));
     }

@@ -1,5 +1,5 @@
 // @ts-check
-// Jobs: what runs, what waits in its turn, what is over with the newest first.
+// The jobs: running ones, then waiting ones in their order, then finished ones with the newest first.
 import { integer } from './format.js';
 import { $, follow, say, template } from './list.js';
 import { attempt, request } from './request.js';
@@ -28,7 +28,7 @@ export function all(list) {
 
 function show() {
   const list = [...jobs.values()].sort((a, b) => rank(a) - rank(b) || (isOver(a) ? b.id - a.id : a.id - b.id));
-  // The server forgets old jobs; so does the page.
+  // The server forgets old jobs, and so does the page.
   for (const job of list.filter(isOver).slice(SHOWN)) jobs.delete(job.id);
   follow($('jobs'), list.filter(job => jobs.has(job.id)), make, update);
   /** @param {Job['state']} state */

@@ -1,8 +1,8 @@
 // @ts-check
-// A list of elements that follows a list of items. Elements that stay are not moved, so that they keep the focus.
+// Keeps a list of elements in step with a list of items. Elements that stay are not moved, so they keep the focus.
 
 /**
- * The element of this id, whatever it is.
+ * Returns the element with this id, of any type.
  * @param {string} id
  * @returns {any}
  */
@@ -40,7 +40,7 @@ export function follow(list, items, make, update) {
 }
 
 /**
- * Says `text` in an element, if it does not say so already.
+ * Sets the text of an element, if it differs.
  * @param {Element} element
  * @param {string} text
  */

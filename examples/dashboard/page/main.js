@@ -1,5 +1,5 @@
 // @ts-check
-// Puts the page together: each part is told what its topic says.
+// Connects the parts of the page with the stream. Each part shows one topic.
 import { connect } from './connection.js';
 import * as chat from './chat.js';
 import * as jobs from './jobs.js';

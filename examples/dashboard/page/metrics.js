@@ -24,14 +24,14 @@ let isOld = false;
 let silence;
 const cards = METRICS.map(metric => ({ ...metric, ...card(metric), pointer: /** @type {number | null} */ (null) }));
 
-// Old figures stay, and say of when they are: while the page is cut off, and when nothing comes though it seems connected.
+// Old figures stay and show their time, while the page is cut off or nothing comes over an open connection.
 export function markOld() {
   isOld = true;
   if (samples.length) cards.forEach(show);
 }
 
 /**
- * What was measured before a restart stays true.
+ * Samples from before a restart stay.
  * @param {Sample} sample
  */
 export function put(sample) {

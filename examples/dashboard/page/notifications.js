@@ -1,5 +1,5 @@
 // @ts-check
-// Notifications, the newest first. One that comes while somebody looks lights up.
+// The notifications, the newest first. One that arrives on an open page lights up.
 import { time } from './format.js';
 import { $, follow, say, template } from './list.js';
 

@@ -29,7 +29,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** `Json` takes nothing but JSON, which a form on another site cannot send. */
+        /** Publishes a message. A form on another site cannot send JSON, and this route accepts nothing else. */
         post: operations["Chat.say"];
         delete?: never;
         options?: never;
@@ -76,7 +76,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Four topics, one connection, one order, one id to resume them all. A page that is new is given the newest of what there is. */
+        /** Four topics over one connection, in one order, with one id to resume them all. A new page begins with the newest events. */
         get: operations["Live.stream"];
         put?: never;
         post?: never;
@@ -106,7 +106,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description Every job that a page shows, in the order in which they were started. */
+        /** @description The jobs that a page shows, in the order of their start. */
         Board: components["schemas"]["Job"][];
         /** @description The stream is finished. Do not reconnect. */
         HeliosEnd: {
@@ -173,20 +173,20 @@ export interface components {
             /** @constant */
             event: "helios:reset";
         };
-        /** @description Counts the primes below a number, in a hundred slices. */
+        /** @description A job counts the primes below a number, in a hundred slices. */
         Job: {
             /** Format: uint32 */
             below: number;
             /**
              * Format: uint32
-             * @description Primes found in them.
+             * @description The primes found in them.
              */
             found: number;
             /** Format: uint64 */
             id: number;
             /**
              * Format: uint32
-             * @description Slices that are done.
+             * @description The slices that are done.
              */
             percent: number;
             state: components["schemas"]["State"];
@@ -201,7 +201,7 @@ export interface components {
             at: number;
             /**
              * Format: uuid
-             * @description Made by the page. One that does not know whether its message has arrived sends it again under the same key.
+             * @description The page makes the key. If it cannot know whether its message has arrived, it sends it again with the same key.
              */
             key: string;
             name: string;
@@ -211,7 +211,7 @@ export interface components {
             /** Format: uint32 */
             below: number;
         };
-        /** @description A name is what somebody says it is; for who somebody is see `auth.rs`. */
+        /** @description Visitors choose their own names. `auth.rs` shows how to know who somebody is. */
         NewMessage: {
             /** Format: uuid */
             key: string;
@@ -242,7 +242,7 @@ export interface components {
             cpu: number;
             /**
              * Format: double
-             * @description Events written to connections, a second.
+             * @description Events written to connections per second.
              */
             events: number;
             /**

@@ -1,5 +1,5 @@
 // @ts-check
-// Requests to the server. A refusal is an error that says why.
+// Sends requests to the server. A refusal throws an error with the reason.
 
 /** @typedef {import('./paths.d.ts').components['schemas']} Schemas */
 
@@ -38,7 +38,7 @@ export async function request(method, path, body) {
 }
 
 /**
- * Shows what went wrong, until something goes well.
+ * Shows an error until an attempt succeeds.
  * @param {any} element
  * @param {() => Promise<void>} act
  */

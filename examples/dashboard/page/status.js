@@ -1,4 +1,4 @@
-// How the connection is, in the top; what it has carried, in the foot.
+// The state of the connection at the top of the page, and its figures at the foot.
 import { integer } from './format.js';
 
 const PHASES = { connecting: 'Connecting', 'catching-up': 'Catching up', live: 'Live', reconnecting: 'Reconnecting', closed: 'Disconnected' };

@@ -60,10 +60,10 @@ impl TypeSchema {
 /// A type with a JSON schema, for places that require one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no JSON schema",
-    label = "the OpenAPI document has to show this type, and cannot",
-    note = "write `#[derive(helios::JsonSchema)]` above `{Self}`, and above each type inside of it",
-    note = "a type of another crate has one behind a feature of `schemars`, such as `chrono04`; or write \
-            `#[schemars(with = \"String\")]` above the field"
+    label = "the OpenAPI document needs the schema of `{Self}` here",
+    note = "write `#[derive(helios::JsonSchema)]` above `{Self}` if it is your type, and above each type of yours inside of it",
+    note = "a type of another crate may have a schema behind a feature of `schemars`, such as `chrono04`; otherwise write \
+            `#[schemars(with = \"String\")]` above the field that holds it"
 )]
 pub trait HasSchema {
     #[doc(hidden)]
@@ -77,6 +77,9 @@ impl<T: JsonSchema> HasSchema for T {
     }
 }
 
+/// Requires the schema of a field's type, so that a missing one is an error at that type that says what to write.
+pub const fn has_schema<T: HasSchema>() {}
+
 /// A kind of events, as `#[derive(SseEvents)]` declares it.
 pub trait Events {
     #[doc(hidden)]
@@ -87,9 +90,18 @@ pub trait Events {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which events there are",
     label = "not an enum of events",
-    note = "`events = T` names an enum with `#[derive(SseEvents)]`: write that above `{Self}`"
+    note = "write `#[derive(helios::SseEvents)]` above the enum `{Self}`; or name `String`, for text in events without a name"
 )]
 pub trait EventsWithSchemas: Events {}
+
+/// Events without a name, whose data is text.
+impl Events for String {
+    fn list(events: &mut EventList) {
+        events.unnamed(Data::Text);
+    }
+}
+
+impl EventsWithSchemas for String {}
 
 /// The statuses of an error type, as `#[derive(HttpError)]` declares them.
 pub trait ErrorStatuses {

@@ -13,7 +13,7 @@ pub(super) const STREAM: &str = "text/event-stream";
 pub(super) const PROBLEM: &str = "HeliosProblem";
 
 /// Helios' own events, by the names of their components.
-const CONTROL: [(&str, &str); 7] = [
+const CONTROL: [(&str, &str); 10] = [
     ("HeliosReady", "ready"),
     ("HeliosReset", "reset"),
     ("HeliosStale", "stale"),
@@ -21,6 +21,9 @@ const CONTROL: [(&str, &str); 7] = [
     ("HeliosEnd", "end"),
     ("HeliosOverloaded", "overloaded"),
     ("HeliosWelcome", "welcome"),
+    ("HeliosJoined", "joined"),
+    ("HeliosUpdated", "updated"),
+    ("HeliosLeft", "left"),
 ];
 const ERROR: &str = "HeliosError";
 
@@ -41,9 +44,7 @@ pub(super) fn item(
     }
     let own = events.0.iter();
     let mut items: Vec<_> = own.map(|event| of(event, schemas, unknown)).collect();
-    if !options.plain {
-        items.extend(control(options, may_join, server));
-    }
+    items.extend(control(options, may_join, server));
     Some(match items.len() {
         1 => items.remove(0),
         _ => json!({ "oneOf": items }),
@@ -112,6 +113,9 @@ pub(super) fn described(mut schema: Value, docs: &str) -> Value {
 
 fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<Value> {
     let is_there = |name: &str| match name {
+        // Changes of members are published, so plain streams have them too.
+        "joined" | "updated" | "left" => may_join && !server.presence.is_empty(),
+        _ if options.plain => false,
         "ready" | "reset" => may_join,
         "stale" => may_join && server.tell_stale,
         "overloaded" => options.overload == Overload::Event,
@@ -120,7 +124,7 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
     };
     let control = CONTROL.iter().filter(|(_, name)| is_there(name));
     let mut items: Vec<_> = control.map(|(name, _)| component(name)).collect();
-    if options.on_error == OnError::Event {
+    if options.on_error == OnError::Event && !options.plain {
         items.push(component(ERROR));
     }
     items
@@ -186,6 +190,35 @@ fn data_of(control: &str) -> (&'static str, Value) {
             object(
                 &["uuid"],
                 json!({ "uuid": { "type": "string", "format": "uuid" } }),
+            ),
+        ),
+        "joined" => (
+            "This member is there from now on: its first stream has appeared.",
+            object(
+                &["key", "data", "since"],
+                json!({
+                    "key": { "type": "string" },
+                    "data": {},
+                    "since": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "description": "Milliseconds since 1970.",
+                    },
+                }),
+            ),
+        ),
+        "updated" => (
+            "This member has appeared with other data.",
+            object(
+                &["key", "data"],
+                json!({ "key": { "type": "string" }, "data": {} }),
+            ),
+        ),
+        "left" => (
+            "This member has left, or its server is lost.",
+            object(
+                &["key", "reason"],
+                json!({ "key": { "type": "string" }, "reason": { "enum": ["left", "lost"] } }),
             ),
         ),
         _ => (

@@ -56,7 +56,15 @@ impl Writer<'_> {
                         declare,
                     );
                 }
-                let stream = self.stream(operation, told, (options, *may_join));
+                let mut stream = self.stream(operation, told, (options, *may_join));
+                // JSON in place of the stream may have the same status.
+                if let Some(declared) = responses.get("200")
+                    && let Some(content) = declared["content"].as_object()
+                {
+                    for (media, schema) in content {
+                        stream["content"][media] = schema.clone();
+                    }
+                }
                 responses.insert("200".to_owned(), stream);
                 if !options.plain && !options.restart {
                     let seen = json!({ "description": "This client has seen the end" });

@@ -55,3 +55,21 @@ impl fmt::Display for Unknown {
         write!(f, "{verb} {path}: {what}; {declare}")
     }
 }
+
+/// Lists what is not known, each with all routes of which that is so.
+pub(crate) fn listed(unknown: &[Unknown]) -> String {
+    let mut faults: Vec<((&str, &str), Vec<String>)> = Vec::new();
+    for it in unknown {
+        let fault = (&*it.what, &*it.declare);
+        let route = format!("{} {}", it.verb, it.path);
+        match faults.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, routes)) => routes.push(route),
+            None => faults.push((fault, vec![route])),
+        }
+    }
+    let lines = faults.into_iter().map(|((what, declare), routes)| {
+        let routes = routes.join(", ");
+        format!("  {what}; {declare}\n    {routes}\n")
+    });
+    lines.collect()
+}

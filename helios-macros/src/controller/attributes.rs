@@ -254,7 +254,7 @@ fn argument_or_path(attribute: &Attribute) -> TokenStream {
 fn answers(extras: &mut Extras, attribute: &Attribute, errors: &mut Errors) {
     let parsed = syn::parse2::<Described>(attribute::tokens(attribute, errors));
     match parsed {
-        Ok(answer) if (200..600).contains(&answer.status) => extras.answers.push(answer),
+        Ok(answer) if matches!(answer.status, 101 | 200..600) => extras.answers.push(answer),
         _ => errors.at(
             argument_or_path(attribute),
             "an answer is a status from 200 to 599, and the type of its JSON: `#[answers(201, Note)]`; for other formats, \

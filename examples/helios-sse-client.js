@@ -1,21 +1,21 @@
-// One file at run time, so that a page can import it as it is.
-/** A stream that cannot be read, or not to its end. */
+// The client. It is one file at run time, so a page can import it without a build step.
+/** A stream could not be opened, or broke off before its end. */
 export class HeliosError extends Error {
     name = 'HeliosError';
-    /** Of an answer that is no stream; `undefined` for a stream that broke off. */
+    /** The status of an answer that is no stream; `undefined` for a stream that broke off. */
     status;
     problem;
-    /** When the server would have us back, in milliseconds. */
+    /** The wait that the server asked for, in milliseconds. */
     retryAfter;
     constructor(message, more) {
         super(message);
         Object.assign(this, more);
     }
 }
-/** Reads `text/event-stream` in pieces of any size. */
+/** Parses `text/event-stream`, in chunks of any size. */
 export class EventParser {
     lastEventId;
-    /** The last `retry` that has come, in milliseconds. */
+    /** The latest `retry`, in milliseconds. */
     retry;
     #decoder = new TextDecoder();
     #line = '';
@@ -23,12 +23,12 @@ export class EventParser {
     #id;
     #event = '';
     #data = '';
-    /** Goes on behind this id. */
+    /** Creates a parser that goes on behind this id. */
     constructor(lastEventId = '') {
         this.lastEventId = lastEventId;
         this.#id = lastEventId;
     }
-    /** The events that these bytes complete. */
+    /** Returns the events that these bytes complete. */
     push(bytes) {
         const events = [];
         let text = this.#decoder.decode(bytes, { stream: true });
@@ -65,13 +65,13 @@ export class EventParser {
     }
 }
 export function createClient(options = {}) {
-    // Such a mistake is told at once, and not tried again and again.
+    // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
     if (typeof options.headers !== 'function')
         new Headers(options.headers);
     return { events: (path, request = {}) => events(options, path, request) };
 }
 const LONGEST_WAIT = 30_000;
-/** A timer that is longer goes off at once. */
+/** A longer timer would go off at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 async function* events(options, path, request) {
     const { signal, text, onState } = request;
@@ -123,7 +123,7 @@ async function* events(options, path, request) {
                 if (!last)
                     failures++;
                 const isSentAway = sentAway.includes(last);
-                // A server that never says when to come back has said all that there is.
+                // A plain stream has no `retry`. Its end is the end of the response.
                 if (!isSentAway && (!comesBack || retry === undefined))
                     return;
                 if (!comesBack)
@@ -132,7 +132,7 @@ async function* events(options, path, request) {
             catch (error) {
                 signal?.throwIfAborted();
                 const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
-                // Without an id it would begin again, behind what has been read.
+                // A new connection without an id would repeat events that the loop has read.
                 const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
                 if (!comesBack || !mayPass || wouldRepeat)
                     throw broken(error);
@@ -156,7 +156,7 @@ async function* events(options, path, request) {
         onState?.(failure ? 'failed' : 'ended', failure);
     }
 }
-/** One request, until it is closed, aborted, or silent for too long. */
+/** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
     #abort = new AbortController();
     #stop = () => this.#abort.abort(this.#signal?.reason);
@@ -174,7 +174,7 @@ class Connection {
         for (const [name, value] of Object.entries(request.header ?? {}))
             headers.set(name, value);
         headers.set('accept', 'text/event-stream');
-        // A header holds bytes.
+        // A header holds bytes, and `Headers` takes one character for each.
         if (lastEventId)
             headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
         const init = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
@@ -186,12 +186,12 @@ class Connection {
         }
         return this.#patiently((options.fetch ?? fetch)(url, init));
     }
-    /** The next bytes, or `undefined` behind the last. */
+    /** Returns the next bytes, or `undefined` after the last. */
     async read(response) {
         this.#reader ??= response.body?.getReader();
         return this.#reader && (await this.#patiently(this.#reader.read())).value;
     }
-    /** An answer that is no stream. */
+    /** Returns the error for an answer that is no stream. */
     async refusal(response) {
         const { status, headers } = response;
         const type = headers.get('content-type') ?? 'nothing';
@@ -226,7 +226,7 @@ function methodOf({ method = 'get' }) {
 function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const filled = path.replace(/{([^}]*)}/g, (_, name) => {
         const value = String(values?.[name] ?? '');
-        // A URL has no such segments: it would be another path.
+        // The URL parser removes such segments, which would lead to another path.
         if (/^\.{0,2}$/.test(value))
             throw new TypeError(`'${value}' cannot be the {${name}} of ${path}`);
         return encodeURIComponent(value);
@@ -260,14 +260,14 @@ function retryAfter(headers) {
 function broken(error) {
     return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
 }
-/** A connection that failed is tried again later and later, and never by all clients at once. */
+/** Returns the wait before the next connection. It grows with each failure, and jitter keeps clients from coming back together. */
 function waitAfter(failures, retry) {
     if (!failures)
         return retry;
     const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
     return Math.max(retry, longest * (1 + Math.random()) / 2);
 }
-/** Ends early when it is aborted. */
+/** Waits so long, or until the signal is aborted. */
 function pause(ms, signal) {
     return new Promise(resolve => {
         const done = () => {

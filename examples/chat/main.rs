@@ -1,12 +1,19 @@
-//! A chat: rooms, who is in them, and nothing missing when the network or the server comes back.
+//! A chat with rooms and the people in them. Nothing is missing when the network or the server comes back.
 //!
 //! ```text
 //! cargo run --example chat     # open it in two windows; kill it, start it again
 //! curl -N 'http://127.0.0.1:3000/rooms/tea?name=ann'
 //! ```
 //!
-//! What a page has missed comes from the hub's history. A new page, and one that history does not reach, after a restart for
-//! one, gets the last messages that the app itself keeps, in `chat.json`.
+//! A page that comes back gets the events that it has missed from the hub's history. A new page gets the latest messages from the
+//! app, which keeps them in `chat.json`. So does a page that was away for longer than the history, or during a restart.
+//!
+//! The page, `page.js`, reads its room with the TypeScript client. `paths.d.ts` has the types of the server's document, and a test
+//! checks the page against them. After a change to the routes or events, this command writes the types again:
+//!
+//! ```text
+//! TYPES=overwrite cargo test --test openapi page_of_the_chat -- --ignored
+//! ```
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -15,18 +22,18 @@ use std::{fs, io};
 
 use garde::Validate;
 use helios::prelude::*;
-use helios::sse::{Member, SseOptions};
+use helios::sse::{Member, PresentMember, SseOptions};
 use serde::{Deserialize, Serialize};
 
-/// Who may make rooms may fill the memory with them, so there are these.
+/// The rooms are fixed, since visitors who could create rooms could fill the memory.
 const ROOMS: [&str; 3] = ["lobby", "rust", "tea"];
 
-/// Messages kept of each room.
+/// The messages that the app keeps of each room.
 const KEPT: usize = 100;
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 struct Message {
-    /// Counts within the room: the page shows a message once, however often it comes.
+    /// Counts within the room, so that the page shows a message once.
     id: u64,
     #[serde(default)]
     key: Option<String>,
@@ -34,7 +41,7 @@ struct Message {
     text: String,
 }
 
-/// A name is what somebody says it is; for who somebody is see `auth.rs`.
+/// Visitors choose their own names. `auth.rs` shows how to know who somebody is.
 #[derive(Deserialize, Validate, JsonSchema)]
 struct Visitor {
     #[garde(length(chars, min = 1, max = 30))]
@@ -43,7 +50,7 @@ struct Visitor {
 
 #[derive(Deserialize, Validate, JsonSchema)]
 struct NewMessage {
-    /// Made by the page. One that does not know whether its message has arrived sends it again under the same key.
+    /// The page makes the key. If it cannot know whether its message has arrived, it sends it again with the same key.
     #[garde(length(max = 40))]
     key: Option<String>,
     #[garde(length(chars, min = 1, max = 30))]
@@ -52,7 +59,16 @@ struct NewMessage {
     text: String,
 }
 
-/// The last messages of each room. What would be a database is a small file here.
+/// The events of a room. Helios itself sends `helios:joined` and `helios:left`.
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+enum RoomEvent {
+    /// Everybody who is in the room.
+    People(Vec<PresentMember>),
+    Said(Message),
+}
+
+/// The latest messages of each room, in a small file in place of a database.
 pub(crate) struct Store {
     file: PathBuf,
     rooms: Mutex<BTreeMap<String, VecDeque<Message>>>,
@@ -67,7 +83,7 @@ impl Store {
         Ok(Self { file, rooms })
     }
 
-    /// Returns the message as it was kept before, if it has been sent before.
+    /// Adds a message. If it was sent before, returns the first copy.
     fn add(&self, room: &str, new: NewMessage) -> io::Result<Message> {
         let NewMessage { key, name, text } = new;
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +104,7 @@ impl Store {
         if messages.len() > KEPT {
             messages.pop_front();
         }
-        // The file is the old one or the new one, whenever the process is killed.
+        // `rename` replaces the file in one step, so a killed process leaves the old or the new one.
         let new = self.file.with_extension("new");
         fs::write(&new, serde_json::to_vec(&changed)?)?;
         fs::rename(new, &self.file)?;
@@ -102,11 +118,11 @@ impl Store {
     }
 }
 
-/// Kept with a connection.
+/// The room of a connection.
 #[derive(Clone)]
 struct Room(&'static str);
 
-/// In all rooms it is known who is there.
+/// Turns presence on in all rooms.
 pub(crate) fn options(sse: &mut SseOptions) {
     sse.presence = ROOMS.map(String::from).into();
 }
@@ -119,7 +135,7 @@ pub(crate) struct Rooms {
 
 #[controller(prefix = "rooms")]
 impl Rooms {
-    #[sse("{room}")]
+    #[sse("{room}", events = RoomEvent)]
     async fn enter(
         &self,
         #[param] room: &str,
@@ -132,36 +148,34 @@ impl Rooms {
         Ok(client)
     }
 
-    /// A page that shows somebody as away asks again: of one who comes back in time nothing is told.
+    /// Lists the people in a room. No event says that somebody has come back in time, so a page asks here about those who are away.
     #[get("{room}/people")]
-    async fn people(&self, #[param] room: &str) -> Result<serde_json::Value, HttpError> {
+    async fn people(&self, #[param] room: &str) -> Result<Json<Vec<PresentMember>>, HttpError> {
         let here = self.sse.present(known(room)?).await?;
-        Ok(json!(here.members()))
+        Ok(Json(here.members().to_vec()))
     }
 
     #[post("{room}")]
     async fn say(&self, #[param] room: &str, #[body] message: NewMessage) -> Result<(), HttpError> {
         let (room, store, sse) = (known(room)?, Arc::clone(&self.store), self.sse.clone());
-        // A task of its own: a request is dropped when its client leaves, and this is not to be half done.
+        // A request is dropped when its client leaves. The task makes sure that a message is both kept and published.
         let said = tokio::spawn(async move {
             let message = store.add(room, message).map_err(internal)?;
-            sse.publish(room, said(&message)).await?;
+            sse.publish(room, RoomEvent::Said(message)).await?;
             Ok(())
         });
         said.await.map_err(internal)?
     }
 
-    /// Comes before everything that the page will see next.
+    /// Sends the people and the latest messages. They come before everything that is published from now on.
     #[on_sse_snapshot]
     async fn last_messages(&self, client: SseStream) -> Result<(), HttpError> {
-        let nowhere = || HttpError::internal("nobody is in this room");
+        let nowhere = || HttpError::internal("the connection has no room");
         let Room(room) = client.get().ok_or_else(nowhere)?;
-        let here = self.sse.present(room).await?;
-        client
-            .send(SseEvent::json(here.members()).event("people"))
-            .await?;
+        let people = self.sse.present(room).await?.members().to_vec();
+        client.send(RoomEvent::People(people)).await?;
         for message in self.store.last(room) {
-            client.send(said(&message)).await?;
+            client.send(RoomEvent::Said(message)).await?;
         }
         Ok(())
     }
@@ -170,10 +184,6 @@ impl Rooms {
 fn known(room: &str) -> Result<&'static str, HttpError> {
     let known = ROOMS.into_iter().find(|known| *known == room);
     known.ok_or_else(|| HttpError::not_found("there is no such room"))
-}
-
-fn said(message: &Message) -> SseEvent {
-    SseEvent::json(message).event("said")
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
@@ -187,13 +197,25 @@ pub(crate) struct Page;
 impl Page {
     #[get]
     fn index(&self) -> Html<&str> {
-        Html(include_str!("chat.html"))
+        Html(include_str!("page.html"))
+    }
+
+    #[get("page.js")]
+    #[header("content-type", "text/javascript")]
+    fn script(&self) -> &str {
+        include_str!("page.js")
+    }
+
+    #[get("helios-sse-client.js")]
+    #[header("content-type", "text/javascript")]
+    fn client(&self) -> &str {
+        include_str!("../helios-sse-client.js")
     }
 
     #[get("look.css")]
     #[header("content-type", "text/css")]
     fn look(&self) -> &str {
-        include_str!("look.css")
+        include_str!("../look.css")
     }
 }
 
