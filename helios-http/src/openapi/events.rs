@@ -12,18 +12,54 @@ use crate::sse::{OnError, Overload, SseOptions};
 pub(super) const STREAM: &str = "text/event-stream";
 pub(super) const PROBLEM: &str = "HeliosProblem";
 
-/// Helios' own events, by the names of their components.
-const CONTROL: [(&str, &str); 10] = [
-    ("HeliosReady", "ready"),
-    ("HeliosReset", "reset"),
-    ("HeliosStale", "stale"),
-    ("HeliosReconnect", "reconnect"),
-    ("HeliosEnd", "end"),
-    ("HeliosOverloaded", "overloaded"),
-    ("HeliosWelcome", "welcome"),
-    ("HeliosJoined", "joined"),
-    ("HeliosUpdated", "updated"),
-    ("HeliosLeft", "left"),
+/// Helios' own events: the names of their components, their own names, and their descriptions.
+const CONTROL: [(&str, &str, &str); 10] = [
+    (
+        "HeliosReady",
+        "ready",
+        "The stream is live. Its id is the client's position.",
+    ),
+    (
+        "HeliosReset",
+        "reset",
+        "You have missed events of these topics. Fetch again what you show. The stream goes on.",
+    ),
+    (
+        "HeliosStale",
+        "stale",
+        "Says whether what you show may be out of date.",
+    ),
+    (
+        "HeliosReconnect",
+        "reconnect",
+        "The stream ends here. Reconnect after the `retry` of this event.",
+    ),
+    (
+        "HeliosEnd",
+        "end",
+        "The stream is finished. Do not reconnect.",
+    ),
+    (
+        "HeliosOverloaded",
+        "overloaded",
+        "There is no room for this stream. Reconnect after `retry` milliseconds.",
+    ),
+    ("HeliosWelcome", "welcome", "The client's id."),
+    (
+        "HeliosJoined",
+        "joined",
+        "This member is there from now on: its first stream has appeared.",
+    ),
+    (
+        "HeliosUpdated",
+        "updated",
+        "This member has appeared with other data.",
+    ),
+    (
+        "HeliosLeft",
+        "left",
+        "This member has left, or its server is lost.",
+    ),
 ];
 const ERROR: &str = "HeliosError";
 
@@ -122,8 +158,8 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
         "welcome" => server.welcome,
         _ => true,
     };
-    let control = CONTROL.iter().filter(|(_, name)| is_there(name));
-    let mut items: Vec<_> = control.map(|(name, _)| component(name)).collect();
+    let control = CONTROL.iter().filter(|(_, name, _)| is_there(name));
+    let mut items: Vec<_> = control.map(|(name, ..)| component(name)).collect();
     if options.on_error == OnError::Event && !options.plain {
         items.push(component(ERROR));
     }
@@ -132,8 +168,8 @@ fn control(options: &StreamOptions, may_join: bool, server: &SseOptions) -> Vec<
 
 /// Returns the components that streams and errors refer to.
 pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
-    let event = |(component, name): (&str, &str)| {
-        let (docs, data) = data_of(name);
+    let event = |(component, name, docs): (&str, &str, &str)| {
+        let data = data_of(name);
         let name = match name {
             "welcome" => name.to_owned(),
             name => format!("{}{name}", server.control_prefix),
@@ -148,83 +184,34 @@ pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
     components
 }
 
-fn data_of(control: &str) -> (&'static str, Value) {
-    let object = |required: &[&str], properties: Value| {
-        in_text(json!({ "type": "object", "required": required, "properties": properties }))
+/// Returns the data of a control event. All fields are always there. The data of an end is empty.
+fn data_of(control: &str) -> Value {
+    let properties = properties_of(control);
+    let Value::Object(fields) = &properties else {
+        return json!({ "type": "string", "const": "" });
     };
+    let required: Vec<_> = fields.keys().collect();
+    in_text(json!({ "type": "object", "required": required, "properties": properties }))
+}
+
+fn properties_of(control: &str) -> Value {
+    let text = || json!({ "type": "string" });
+    let uuid = || json!({ "type": "string", "format": "uuid" });
+    let count = || json!({ "type": "integer", "minimum": 0 });
     match control {
-        "ready" => (
-            "The stream is live. Its id is the client's position.",
-            object(
-                &["client", "resumed"],
-                json!({ "client": { "type": "string", "format": "uuid" }, "resumed": { "type": "boolean" } }),
-            ),
-        ),
-        "reset" => (
-            "You have missed events of these topics. Fetch again what you show. The stream goes on.",
-            object(
-                &["reason", "topics"],
-                json!({
-                    "reason": { "type": "string" },
-                    "topics": { "type": "array", "items": { "type": "string" } },
-                }),
-            ),
-        ),
-        "stale" => (
-            "Says whether what you show may be out of date.",
-            object(&["stale"], json!({ "stale": { "type": "boolean" } })),
-        ),
-        "reconnect" => (
-            "The stream ends here. Reconnect after the `retry` of this event.",
-            object(&["reason"], json!({ "reason": { "type": "string" } })),
-        ),
-        "overloaded" => (
-            "There is no room for this stream. Reconnect after `retry` milliseconds.",
-            object(
-                &["retry"],
-                json!({ "retry": { "type": "integer", "minimum": 0 } }),
-            ),
-        ),
-        "welcome" => (
-            "The client's id.",
-            object(
-                &["uuid"],
-                json!({ "uuid": { "type": "string", "format": "uuid" } }),
-            ),
-        ),
-        "joined" => (
-            "This member is there from now on: its first stream has appeared.",
-            object(
-                &["key", "data", "since"],
-                json!({
-                    "key": { "type": "string" },
-                    "data": {},
-                    "since": {
-                        "type": "integer",
-                        "minimum": 0,
-                        "description": "Milliseconds since 1970.",
-                    },
-                }),
-            ),
-        ),
-        "updated" => (
-            "This member has appeared with other data.",
-            object(
-                &["key", "data"],
-                json!({ "key": { "type": "string" }, "data": {} }),
-            ),
-        ),
-        "left" => (
-            "This member has left, or its server is lost.",
-            object(
-                &["key", "reason"],
-                json!({ "key": { "type": "string" }, "reason": { "enum": ["left", "lost"] } }),
-            ),
-        ),
-        _ => (
-            "The stream is finished. Do not reconnect.",
-            json!({ "type": "string", "const": "" }),
-        ),
+        "ready" => json!({ "client": uuid(), "resumed": { "type": "boolean" } }),
+        "reset" => json!({ "reason": text(), "topics": { "type": "array", "items": text() } }),
+        "stale" => json!({ "stale": { "type": "boolean" } }),
+        "reconnect" => json!({ "reason": text() }),
+        "overloaded" => json!({ "retry": count() }),
+        "welcome" => json!({ "uuid": uuid() }),
+        "joined" => {
+            let since = described(count(), "Milliseconds since 1970.");
+            json!({ "key": text(), "data": {}, "since": since })
+        }
+        "updated" => json!({ "key": text(), "data": {} }),
+        "left" => json!({ "key": text(), "reason": { "enum": ["left", "lost"] } }),
+        _ => Value::Null,
     }
 }
 
@@ -284,7 +271,7 @@ pub(super) fn without_items(document: &mut Value) {
             .filter(|operation| operation.is_object())
             .for_each(streams);
     }
-    let own = CONTROL.iter().map(|(name, _)| *name).chain([ERROR]);
+    let own = CONTROL.iter().map(|(name, ..)| *name).chain([ERROR]);
     for name in own {
         if let Some(event) = document.pointer_mut(&format!("/components/schemas/{name}")) {
             unwrap(event);
