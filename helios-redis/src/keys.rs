@@ -10,7 +10,7 @@
 //! | `{ns}:f:<epoch>:<topic>` | the event that finished a topic |
 //! | `{ns}:i:<epoch>:<topic>:<key>` | the number of the event that was published with an idempotency key |
 //! | `{ns}:a:<node>` | the lease of a node |
-//! | `{ns}:w` | a hash on the members: the `epoch` and `run` that they are bound to, `from`, the last incarnation before that, and `newest`, the last number given out |
+//! | `{ns}:w` | a hash on members: their `epoch` and `run`, and the newest number given out before these (`from`) and now (`newest`) |
 //! | `{ns}:w:l` | the leases under which members are kept, by their ends |
 //! | `{ns}:w:e`, `{ns}:w:n` | the entries of members by (topic, key), and these names in order |
 //! | `{ns}:w:g` | members in their grace, by its end |
