@@ -1,5 +1,4 @@
-//! What an app of 50 controllers costs to build, and each of them, and what the document of an app costs: `benches/apps`, written out
-//! and built beside this program.
+//! The cost of building apps, and of an OpenAPI document. The templates in `benches/apps` are written out and built beside this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +48,7 @@ const APPS: [App; 3] = [
     },
 ];
 
-/// What cargo is told so that an app has a document.
+/// The arguments of cargo for an app with a document.
 const WITH_DOCUMENT: [&str; 2] = ["--features", "openapi"];
 
 impl App {
