@@ -72,8 +72,10 @@ pub(crate) fn json_schema(item: TokenStream) -> TokenStream {
 fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let rt = runtime.path();
     let (name, generics) = (item.ident.clone(), item.generics.clone());
-    let asked = asked(&item).into_iter();
-    let asked = asked.map(|ty| quote!(#rt::has_schema::<#ty>();));
+    let asked = asked(&item).into_iter().map(|ty| {
+        let ty = rewritten(ty.into_token_stream());
+        quote!(#rt::has_schema::<#ty>();)
+    });
     let path = quote!(#rt::schemars).to_string();
     let copy = rewritten(copy(item).into_token_stream());
     let bare = without_bounds(&generics);

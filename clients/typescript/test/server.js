@@ -68,7 +68,7 @@ export class Server {
     };
   }
 
-  /** Reads all events. Whatever ends it is in `done`: the error, or `undefined`. */
+  /** Reads all events. Then `done` holds the error that ended the stream, or `undefined`. */
   read(events) {
     const all = async () => {
       for await (const event of events) {
