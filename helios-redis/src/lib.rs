@@ -34,7 +34,7 @@
 //! * A client that has missed an event receives `helios:reset`. There is no silent gap.
 //! * An id never names two events.
 //! * An event whose publish returned `Ok` is in Redis' memory, and as durable as Redis is configured.
-//! * A member of a topic is listed as long as its server lives. If Redis has lost members, their servers write them again.
+//! * A member of a topic is listed while it has a stream on a server that lives. If Redis has lost members, their servers write them again.
 //!
 //! A Redis that restarts, or is replaced by a replica, may have lost events that it had acknowledged. It begins another sequence, and
 //! every client receives one reset and stays connected. [`Redis::keeps_everything`] is for a Redis that loses nothing.

@@ -294,7 +294,7 @@ pub trait Backplane: Send + Sync + 'static {
     /// An error is logged. A lease that is not renewed in time expires.
     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>>;
 
-    /// Whether this node's lease is alive, so that it will read events sent to its clients.
+    /// Returns whether this node's lease is alive. If it is, the node will read events sent to its clients.
     ///
     /// # Errors
     ///

@@ -104,7 +104,7 @@ pub struct SseOptions {
     pub max_age: Option<Duration>,
     /// How long a stream has for last events if its app watches
     /// [`SseStream::closing`](crate::sse::SseStream::closing). At shutdown this is part of `drain_deadline`, and more
-    /// than half of that is an error at start-up. Default: 1 s, or less if `drain_deadline` is short.
+    /// than half of that is an error at start-up. Default: 1 s, or half of a `drain_deadline` below 2 s.
     pub closing_grace: Option<Duration>,
     /// Whether streams write only the app's events and comments, unless their routes say otherwise. Default: only those
     /// of `method = "POST"` do.
