@@ -49,7 +49,7 @@ const APPS: [App; 3] = [
     },
 ];
 
-/// The arguments of cargo for an app with a document.
+/// The arguments with which cargo builds an app with its OpenAPI document.
 const WITH_DOCUMENT: [&str; 2] = ["--features", "openapi"];
 
 impl App {

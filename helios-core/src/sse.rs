@@ -133,7 +133,7 @@ impl fmt::Debug for ClientId {
     }
 }
 
-/// The error for a text that is not a [`ClientId`].
+/// The error of parsing a text that is not a [`ClientId`].
 ///
 /// ```
 /// use helios::sse::{ClientId, ClientIdError};
@@ -219,7 +219,7 @@ impl fmt::Display for NodeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The generator or producer ran to its end. Or all topics of a stream that has no other source are finished, see
+    /// The generator or producer ran to its end, or all topics of a stream without another source are finished. See
     /// `SseService::finish`.
     Completed,
     /// The server ended the stream through its handle, with `close` or with `reconnect_after`. After the latter the
@@ -234,12 +234,11 @@ pub enum CloseReason {
     Error,
     /// The stream was refused or dropped before it was opened.
     Rejected,
-    /// The stream reached `max_age`. The client is requested to reconnect.
+    /// The stream reached `max_age`. The client reconnects.
     MaxAge,
-    /// The client's credential has expired, see `SseStream::expire_at`. The client is requested to reconnect with a new
-    /// one.
+    /// The client's credential has expired, see `SseStream::expire_at`. The client reconnects, and needs a new one.
     CredentialExpired,
-    /// The server is shutting down. The client is requested to reconnect.
+    /// The server is shutting down. The client reconnects.
     Shutdown,
 }
 
@@ -267,8 +266,8 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// The reason why a client has to fetch its data anew. Events are missing between those that it has seen and those that
-/// it will see.
+/// The reason why a client has to load its data again. Events are missing between those that it has received and those
+/// that follow.
 ///
 /// ```
 /// use helios::sse::ResetReason;
@@ -298,7 +297,7 @@ pub enum ResetReason {
     /// The client's id is not one of this hub. It belongs to another app or was made up.
     Unknown,
     /// The client's id belongs to an earlier run of the server, whose history is lost, or the backplane has lost its
-    /// memory since.
+    /// data since.
     Epoch,
     /// History does not reach back to the id.
     Expired,
@@ -322,7 +321,7 @@ impl ResetReason {
     }
 }
 
-/// Tells an `#[on_sse_reset]` hook that some events of these topics will never reach the client.
+/// The argument of an `#[on_sse_reset]` hook, with the topics of which some events will never reach the client.
 ///
 /// ```
 /// use helios_core::sse::{ResetReason, SseReset};
@@ -392,7 +391,7 @@ pub enum SnapshotReason {
     Reset(ResetReason),
 }
 
-/// Tells an `#[on_sse_snapshot]` hook which topics the client needs a snapshot of.
+/// The argument of an `#[on_sse_snapshot]` hook, with the topics of which the client needs a snapshot.
 ///
 /// ```
 /// use helios_core::sse::{SnapshotReason, SseSnapshot};
@@ -472,20 +471,20 @@ pub enum SseError {
         "`{0}` is reserved for control events; choose another one, or another `control_prefix`"
     )]
     Reserved(String),
-    /// The event has an id of its own. But the hub numbers published events, and all events of a stream that has joined
-    /// topics.
+    /// The event has an id of its own. The hub numbers published events, and all events of a stream that has joined
+    /// topics, so they cannot have one.
     #[error("the hub numbers the events of topics; put the id `{0}` into the data instead")]
     OwnId(String),
-    /// A topic's name is empty, longer than 256 bytes, contains a `*`, or begins with `helios:`. Names are not
-    /// patterns, as `*` means all streams, and servers use `helios:` among themselves.
+    /// A topic's name is empty, longer than 256 bytes, contains a `*`, or begins with `helios:`. `*` means all streams,
+    /// never a pattern, and servers use `helios:` among themselves.
     #[error(
         "`{0:.64}` cannot be a topic's name; use 1 to 256 bytes without `*` that do not begin with `helios:`; for everybody use `broadcast`"
     )]
     InvalidTopic(String),
-    /// The key with which an event is to be published once is empty or longer than 256 bytes.
+    /// The key of a publish is empty or longer than 256 bytes.
     #[error("a key has 1 to 256 bytes; use a hash of what is longer")]
     InvalidKey,
-    /// The topic is finished. Nothing can be published to it for as long as its history would be kept.
+    /// The topic is finished. Nothing can be published to it for the `age` of its history.
     #[error("the topic `{0:.64}` is finished; nothing can be published to it any more")]
     TopicFinished(String),
     /// There are as many topics as `max_topics` allows. A topic is removed when no stream is in it and its history has
@@ -515,7 +514,7 @@ pub enum SseError {
     /// The handle was returned from a second handler.
     #[error("this `SseStream` was returned from a handler before; make one for each request")]
     AlreadyAttached,
-    /// The handle was made by the `SseService` of another app.
+    /// The handle was created by the `SseService` of another app.
     #[error(
         "this `SseStream` belongs to another app; make it with the service of the app that returns it"
     )]

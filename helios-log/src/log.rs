@@ -37,7 +37,7 @@ const WAIT_FOR: Duration = Duration::from_secs(35);
 
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Keeps the history of an app in a folder, so that it outlives the process.
+/// An event log that keeps the history of an app in a folder, so that it outlives the process.
 ///
 /// One process uses the folder at a time. Each event whose publish returned `Ok` is present when the folder is opened
 /// again, as [`Durability`] describes, and clients resume where they were. If the event log cannot promise that, for
@@ -46,8 +46,8 @@ const MAX_BYTES: u64 = 1 << 30;
 /// other reasons for a new sequence.
 ///
 /// Each topic is kept up to its [limits](helios_core::hub::HistoryLimits), by count and by age, and all topics together
-/// up to [`Log::max_bytes`]. The log remembers the last ids of 50,000 topics that have no events any more. Clients of
-/// other such topics receive a reset when they come back, because they may have missed something.
+/// up to [`Log::max_bytes`]. The log remembers the last ids of 50,000 topics that have no events any more. Beyond that
+/// number, clients of such topics receive a reset when they come back, because they may have missed something.
 ///
 /// While the disk is full, publishing fails with [`Full`](BackplaneErrorKind::Full), but history can be read. An app
 /// also starts on a full disk, and publishing continues by itself when there is room. After any other failure to write,
@@ -85,7 +85,8 @@ struct Running {
 }
 
 impl Log {
-    /// Names the folder, which is created if it does not exist. Nothing is touched before the app starts.
+    /// Creates an event log in this folder. When the app starts, it opens the folder, or creates it if it does not
+    /// exist. Before that, nothing is touched.
     #[must_use]
     pub fn open(folder: impl AsRef<Path>) -> Self {
         Self {
@@ -118,9 +119,9 @@ impl Log {
         self
     }
 
-    /// Sets how many bytes of events are kept, of all topics together. The oldest are forgotten first. An event counts
-    /// with its payload, its topic's name, and 51 bytes more. The folder can be larger, by up to as much again plus
-    /// 200 MB. Default: 1 GiB.
+    /// Sets how many bytes of events are kept, of all topics together. The oldest events are dropped first. The size of
+    /// an event is its payload, the name of its topic, and 51 bytes. The folder can be larger, up to twice this limit
+    /// plus 200 MB. Default: 1 GiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;

@@ -1,6 +1,6 @@
 //! The members of topics. They are kept in memory, because all streams belong to this process. The store also records
-//! what topics were told about members, because a topic's history outlives the process. A member that the last process
-//! published, and that does not come back, is lost.
+//! what events have reported about members, because a topic's history outlives the process. A member that the last
+//! process published, and that does not come back, is lost.
 //!
 //! A row is written before its change is published, and removed after the event that says that the member has left. So
 //! there is a row for each member that a topic may consider present. A row too many is published as lost, which means

@@ -1,4 +1,4 @@
-//! A backplane on Redis 7 or newer, or Valkey, which makes several Helios servers one.
+//! A backplane on Redis 7 or newer, or on Valkey, which joins several Helios servers into one hub.
 //!
 //! [`Redis`] is a [`Backplane`]. With the feature `redis` of `helios-rs` its name is `helios::redis::Redis`, and the variable
 //! `HELIOS_REDIS_URL` sets it up without code. Nothing else in an app changes. Rooms, presence, resume, broadcasts, events for one
@@ -34,7 +34,7 @@
 //! * A client that has missed an event receives `helios:reset`. There is no silent gap.
 //! * An id never names two events.
 //! * An event whose publish returned `Ok` is in Redis' memory, and as durable as Redis is configured.
-//! * A member of a topic is listed as long as its server lives. If Redis has lost members, their servers put them again.
+//! * A member of a topic is listed while it has a stream on a server that lives. If Redis has lost members, their servers write them again.
 //!
 //! A Redis that restarts, or is replaced by a replica, may have lost events that it had acknowledged. It begins another sequence, and
 //! every client receives one reset and stays connected. [`Redis::keeps_everything`] is for a Redis that loses nothing.
@@ -242,9 +242,9 @@ impl Redis {
         self
     }
 
-    /// Declares that this Redis never loses a write that it has acknowledged. It has `appendonly yes` and `appendfsync always`, and no other
-    /// server ever takes its place. Then a restart of Redis begins no new sequence and resets no client. If the declaration is wrong, an id
-    /// may name two events.
+    /// Declares that this Redis never loses a write that it has acknowledged. That requires `appendonly yes` and `appendfsync always`, and
+    /// that no other server ever takes its place. A restart of Redis then begins no new sequence and resets no client. If the declaration
+    /// is wrong, an id may name two events.
     ///
     /// ```
     /// let redis = helios::redis::Redis::connect("redis://127.0.0.1:6379").keeps_everything();

@@ -2,13 +2,13 @@
 
 use super::id::EventId;
 
-/// Says where a topic begins for a client that brings no position, or one that means nothing here. An [`EventId`] can
-/// be given instead: the topic then begins behind that event.
+/// The place where a topic begins for a client that sends no position, or an invalid one. An [`EventId`] converts to it,
+/// and the topic then begins behind that event.
 ///
 /// [`Earliest`](Self::Earliest) and [`Last`](Self::Last) request only the events that exist, so missing history causes
-/// no `helios:reset`. With a backplane they include the events that it remembers of the topic, up to this server's
-/// limits on history. If the backplane has forgotten some of them or does not answer, the client receives the events
-/// that this server holds.
+/// no `helios:reset`. With a backplane they include the events of the topic that it still has, up to this server's
+/// limits on history. If the backplane has dropped some of them or does not answer, the client receives the events that
+/// this server holds.
 ///
 /// ```
 /// use helios::prelude::*;

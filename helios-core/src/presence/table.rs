@@ -5,8 +5,9 @@
 //!
 //! 1. A row `(topic, key, lease)` says that a member is on a node. A lease belongs to one incarnation of a node. A
 //!    member is present as long as its key has a row or its grace period lasts.
-//! 2. Beside the rows of a key, the table keeps what the topic was last **told** about the key. While the two differ, a
-//!    change is pending. Rows and pending changes are updated in one step, so no change is forgotten when a node dies.
+//! 2. Beside the rows of a key, the table keeps what the topic's events last **reported** about the key. While the two
+//!    differ, a change is pending. Rows and pending changes are updated in one step, so no change is forgotten when a
+//!    node dies.
 //! 3. Each pending change is handed to one lease, its teller. The teller publishes the change and only then reports
 //!    that it has done so ([`Table::told`]). If another change of the key is pending by then, the teller receives that
 //!    one as the answer. No other lease is handed a change of that key meanwhile. So the events of one key are

@@ -35,7 +35,7 @@ pub(crate) use watching::SLICE;
 /// # What an implementor guarantees
 ///
 /// * **Ids.** There is one sequence for all topics and servers. A later event has a greater number, and no id is
-///   assigned twice. A backplane that may have lost its count goes on with another [epoch](EventId::epoch), and never
+///   assigned twice. A backplane that may have lost its count continues with another [epoch](EventId::epoch), and never
 ///   returns to an old one. It hands over [`BackplaneEvent::Torn`] with the newest id of the new epoch at once. All
 ///   clients are then notified, without being disconnected, that they have missed events (`helios:reset`).
 /// * **Order.** The sink receives events in the order of their ids, over all topics. The answers to
@@ -294,7 +294,7 @@ pub trait Backplane: Send + Sync + 'static {
     /// An error is logged. A lease that is not renewed in time expires.
     fn renew(&self) -> BoxFuture<'_, Result<(), BackplaneError>>;
 
-    /// Whether this node's lease is alive, so that it will read events sent to its clients.
+    /// Returns whether this node's lease is alive. If it is, the node will read events sent to its clients.
     ///
     /// # Errors
     ///

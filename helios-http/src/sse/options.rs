@@ -23,9 +23,9 @@ const TICK: Duration = Duration::from_millis(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Options that keep, limit and end SSE connections, for all streams of the app. [`SseOptions::default`] returns the
-/// documented defaults. Change them with [`Helios::sse_options`](crate::Helios::sse_options), which starts from the
-/// `sse(..)` of `#[server]`.
+/// Options and limits of all event streams of an app. Change them with
+/// [`Helios::sse_options`](crate::Helios::sse_options), which starts from the `sse(..)` of `#[server]`.
+/// [`SseOptions::default`] returns the documented defaults.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -79,8 +79,8 @@ pub struct SseOptions {
     /// The topics with presence, by name or by a pattern that ends in `*`, such as `room:*`. In all other topics
     /// presence is off, and [`SseStream::appear`](crate::sse::SseStream::appear) fails. Default: none.
     pub presence: Vec<String>,
-    /// How long after its last stream ends a member is reported as having left a topic. It may come back in that time
-    /// unnoticed. Default: 10 s.
+    /// How long a member stays in a topic after its last stream has ended. If it comes back in that time, no event is
+    /// published. Default: 10 s.
     pub presence_grace: Duration,
     /// How many members a topic may have. Any further [`SseStream::appear`](crate::sse::SseStream::appear) fails. Every
     /// member is announced to all, so the number of events grows with the square of the members when all come at once.
@@ -102,9 +102,9 @@ pub struct SseOptions {
     /// again, and guards check again what they allowed long ago. Each connection's own limit is up to a tenth less, at
     /// random. Default: none.
     pub max_age: Option<Duration>,
-    /// How long a stream has for a last event if its app watches
+    /// How long a stream has for last events if its app watches
     /// [`SseStream::closing`](crate::sse::SseStream::closing). At shutdown this is part of `drain_deadline`, and more
-    /// than half of that is an error at start-up. Default: 1 s, or less if a shorter `drain_deadline` leaves less.
+    /// than half of that is an error at start-up. Default: 1 s, or half of a `drain_deadline` below 2 s.
     pub closing_grace: Option<Duration>,
     /// Whether streams write only the app's events and comments, unless their routes say otherwise. Default: only those
     /// of `method = "POST"` do.
@@ -119,7 +119,7 @@ pub struct SseOptions {
     /// How long the response head waits for the first event, an error or the end, unless a route says otherwise.
     /// Default: 250 ms for producers and for generators of `Result`s. Others do not wait.
     pub head_after: Option<Duration>,
-    /// How a client learns of an error that no filter answers, unless its route says otherwise. Default:
+    /// How a stream reports an error that no filter handles, unless its route says otherwise. Default: by
     /// `event: error`. Plain streams break off.
     pub on_error: Option<OnError>,
     /// Limits on the number of connections. Default: 100,000 in all, see [`ConnectionLimits`].
@@ -152,8 +152,8 @@ pub enum SlowClients {
     DropOldest,
 }
 
-/// Returns the user that a connection belongs to, for [`ConnectionLimits::user`]. Connections for which it returns
-/// `None` are not counted. It runs after the guards, so it can use what they found out. It must not block.
+/// A function that returns the user to whom a connection belongs, for [`ConnectionLimits::user`]. Connections for which
+/// it returns `None` are not counted. It runs after the guards, so it can read what they stored. It must not block.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -203,7 +203,7 @@ pub struct ConnectionLimits {
     pub per_user: Option<usize>,
     /// Identifies the user of a request. Default: none, so `per_user` counts no connection.
     pub user: Option<UserKey>,
-    /// How many new connections there may be per second. As many may arrive at once. Default: no limit.
+    /// How many new connections there may be per second. That many may arrive at once. Default: no limit.
     pub per_second: Option<f64>,
     /// The response to a client that is over a limit. Default: [`Overload::Event`].
     pub answer: Overload,
@@ -410,8 +410,8 @@ impl fmt::Debug for ConnectionLimits {
 }
 
 impl SseOptions {
-    /// Keeps the topics that match a pattern by limits of their own. A pattern is a name, or a prefix followed by `*`.
-    /// The first matching pattern counts. Topics that match none are kept by `history`.
+    /// Sets the history limits of topics that match a pattern. A pattern is a name, or a prefix followed by `*`. The
+    /// first matching pattern counts. All other topics use `history`.
     ///
     /// ```
     /// use helios::sse::{HistoryLimits, SseOptions};

@@ -1,7 +1,7 @@
 //! Presence: the members of a topic on all nodes, and the events that report their changes.
 //!
-//! `helios_core::presence::table` holds the rules of rows, leases and grace, and explains why the reported changes are
-//! correct in the end. This module does a node's part of them.
+//! `helios_core::presence::table` holds the rules of rows, leases and grace, and explains why the published changes are
+//! correct in the end. This module does the part of one node.
 //!
 //! # From a stream to an event
 //!
@@ -337,8 +337,8 @@ impl Presence {
         lock(&self.lease).take_if(|held| held.lease == lease);
     }
 
-    /// Whether the store certainly still has this lease. Until it expires, no other node publishes the changes returned
-    /// for it.
+    /// Returns whether the store certainly still has this lease. Until it expires, no other node publishes the changes
+    /// returned for it.
     fn lease_is_fresh(&self, lease: Lease) -> bool {
         let held = *lock(&self.lease);
         held.is_some_and(|held| held.lease == lease && held.renewed.elapsed() < LEASE)

@@ -18,8 +18,8 @@ use crate::sse::publish::PublishOptions;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::streams::Streams;
 
-/// Creates streams, finds them by id, and publishes events. It is a cheap handle. `#[inject_sse]` passes it to a
-/// handler, the container puts it into a controller's field, and `Helios::sse` returns it everywhere else.
+/// A cheap handle that creates streams, finds them by id, and publishes events. `#[inject_sse]` passes it to a handler,
+/// the container puts it into a controller's field, and `Helios::sse` returns it everywhere else.
 ///
 /// It reaches the streams of one app. Two apps in one process do not share streams.
 ///
@@ -67,8 +67,8 @@ impl fmt::Debug for SseService {
     }
 }
 
-/// Counters of one app. They are read one after the other while the app runs, so they may differ by a few events.
-/// `connections` and `topics` are current values, the others count from the creation of the app.
+/// Counters of one app. They are read one after the other while the app runs, so they may not match exactly.
+/// `connections` and `topics` are current values. The others count from the creation of the app.
 ///
 /// ```
 /// use helios::prelude::*;
@@ -238,14 +238,15 @@ impl SseService {
     /// user of a stream. Without it, the streams here belong to no user. Streams opened later are left alone, so refuse
     /// the user in your app first.
     ///
-    /// Streams on this server end at once. A server that is cut off ends its streams when it is back, within an hour.
+    /// Streams on this server end at once. A server that is cut off ends its streams when it is back, if that is within
+    /// an hour.
     ///
     /// If the future is dropped, the streams on this server have ended. Those on other servers may or may not have.
     ///
     /// # Errors
     ///
     /// [`SseError::TooLarge`] for a name that is larger than an event may be. [`SseError::Backplane`] if the backplane
-    /// fails. Streams on other servers may then go on, so call this again.
+    /// fails. Streams on other servers may then still be open, so call this again.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -355,7 +356,7 @@ impl SseService {
         self.streams.publish_all(events.collect()).await
     }
 
-    /// Checks whether publishing can work. Use it for the health check of a load balancer.
+    /// Checks whether events can be published now. Use it for the health check of a load balancer.
     ///
     /// # Errors
     ///
@@ -385,9 +386,10 @@ impl SseService {
         }
     }
 
-    /// Returns the response that streams the events of this handle, for handlers that are not `#[sse]` methods, such as
-    /// `#[get]` methods, layers and mounted services. The request's head is an extractor there. The stream belongs to
-    /// this app. It resumes, is counted, limited and drained like the streams of `#[sse]` methods, and has no hooks.
+    /// Returns a response that streams the events of this handle, for handlers that are not `#[sse]` methods, such as
+    /// `#[get]` methods, layers and mounted services. A handler gets `head` as an argument of type `Parts`. The stream
+    /// belongs to this app. It is resumed, counted, limited and drained like the streams of `#[sse]` methods, but has
+    /// no hooks.
     ///
     /// The response to a POST is a plain stream, as with an `#[sse]` method. Some requests get no stream, and the
     /// handle is closed as [`CloseReason::Rejected`](helios_core::sse::CloseReason::Rejected):
@@ -445,7 +447,7 @@ impl SseService {
     ///
     /// If the app keeps its [`SseStream`], for instance in a task that waits for [`SseStream::closed`], the stream
     /// stays open until the handle is dropped or the stream is closed. A dropped handle is noticed at the next
-    /// heartbeat. A stream that is also in other topics goes on with them.
+    /// heartbeat. A stream that is also in other topics continues with them.
     ///
     /// A client that joins later gets the events it requests, and at least the last event if there was one, and then
     /// the end. If memory was short and that event was dropped, the client gets a `helios:reset`. A client whose id
@@ -550,7 +552,7 @@ impl SseService {
         self.subscribe_from(topics, Replay::Live).await
     }
 
-    /// Creates a handle that has joined these topics. For a client that brings no id, each topic begins where the
+    /// Creates a handle that has joined these topics. For a client that sends no id, each topic begins where the
     /// [`Replay`] says. See [`SseStream::join_from`].
     ///
     /// # Errors
@@ -585,11 +587,10 @@ impl SseService {
     }
 
     /// Returns the newest id that this hub has assigned. Call it first, then load the data that a page shows, and let
-    /// the page's stream join from this id. Then no event published in between is missing. The loaded data may already
-    /// contain changes of later events.
+    /// the page's stream join from this id. Then no event published in between is missing, provided that you store each
+    /// change before you publish it. The loaded data may already contain changes of later events.
     ///
-    /// This requires that you store a change before you publish it. With a backplane, it is the newest id that has
-    /// arrived at this server.
+    /// With a backplane, it is the newest id that has arrived at this server.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -644,8 +645,8 @@ impl SseService {
         members.map(SseStream::of).collect()
     }
 
-    /// Returns the members of a topic on all servers, that is, those that [appear](SseStream::appear) there. Each has a
-    /// [status](helios_core::presence::MemberStatus) that says how certain that is.
+    /// Returns the members that [appear](SseStream::appear) in a topic, on all servers. The
+    /// [status](helios_core::presence::MemberStatus) of each shows how certain that is.
     ///
     /// If the backplane cannot be reached, this returns the members last found here, with their [age](Present::age).
     /// The list is never empty just because the backplane did not answer. Cancel-safe.

@@ -200,7 +200,7 @@ impl Replication {
         }
     }
 
-    /// Begins another sequence, because the backplane has lost its memory and earlier ids mean nothing now. Each stream
+    /// Begins another sequence, because the backplane has lost its data and earlier ids mean nothing now. Each stream
     /// resets its client when it reads next.
     pub(super) fn begin_anew(&self, floor: EventId, aftermath: &mut Aftermath) {
         let backplane = self.backplane.name();

@@ -20,9 +20,9 @@ use crate::sync::until;
 
 /// A handle to one stream. Clones are cheap and refer to the same stream.
 ///
-/// A new handle is *detached*, and events sent to it are queued up to the limits. Returning it from an `#[sse]` method
-/// attaches it to that request, once. Dropping handles never closes an attached stream. Dropping the last handle of a
-/// detached stream discards it.
+/// A new handle is *detached*, and queues the events sent to it, up to 1,000 events or 1 MiB. Returning it from an
+/// `#[sse]` method attaches it to that request, once. Dropping handles does not close an attached stream, unless all of
+/// its topics are [finished](crate::sse::SseService::finish). Dropping the last handle of a detached stream discards it.
 ///
 /// After the end every method still works. Sends return [`SseError::Closed`], `close` does nothing, and
 /// [`SseStream::closed`] returns the reason at once.
@@ -284,12 +284,13 @@ impl SseStream {
         self.state.expire_at(Instant::now().checked_add(left));
     }
 
-    /// Waits until the stream is about to end, and returns the reason. The stream's producer or generator may still
-    /// send a last event until the end is decided, at most `closing_grace` later. It then returns, and the client is
-    /// asked to come back, not told that the stream is finished.
+    /// Waits until the stream is about to end, and returns the reason. The stream's producer or generator may then send
+    /// last events and return, within `closing_grace`. After that the client is asked to reconnect. It does not receive
+    /// the end of a finished stream.
     ///
-    /// At shutdown, a stream that may finish has `finish_within` for that, and is finished when it returns. If it has
-    /// not sent everything, it returns an error, and the response breaks off. Cancel-safe.
+    /// At shutdown, a stream that may finish has `finish_within` for that, and is finished when its producer or
+    /// generator returns. If it has not sent everything, let it return an error, so that the response breaks off.
+    /// Cancel-safe.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -312,7 +313,7 @@ impl SseStream {
     /// before the response head leaves are resumed when the client comes back with a `Last-Event-ID`. Topics joined
     /// later begin now, see [`SseStream::join_from`]. Joining a topic again does nothing.
     ///
-    /// From a [finished](crate::sse::SseService::finish) topic, the stream gets the last event, if there was one.
+    /// If the topic is [finished](crate::sse::SseService::finish), the stream receives its last event, if there was one.
     ///
     /// A handle created without the [`SseService`](crate::sse::SseService) joins when it is attached.
     ///
@@ -357,9 +358,9 @@ impl SseStream {
         self.state.join(topic.as_ref(), Replay::Live).await
     }
 
-    /// Joins a topic, beginning where the [`Replay`] says, that is, after an id, with the last few events, or with the
-    /// earliest. If the history does not reach back to an id, the client gets a `helios:reset`. Does nothing if the
-    /// stream is already in the topic. Cancel-safe as `join` is.
+    /// Joins a topic, beginning where the [`Replay`] says: after an id, with the last few events, or with the earliest.
+    /// If the history does not reach back to an id, the client gets a `helios:reset`. Does nothing if the stream is
+    /// already in the topic. Cancel-safe as `join` is.
     ///
     /// Before the response head leaves, the stream begins at the earliest of all such beginnings, and an id that the
     /// client sends overrides them all. On a running stream, events older than the client's position come without an
@@ -391,7 +392,7 @@ impl SseStream {
     ///
     /// # Errors
     ///
-    /// None today. A backplane may return some in future.
+    /// None today. Later versions may return errors of a backplane.
     pub async fn leave(&self, topic: impl AsRef<str>) -> Result<(), SseError> {
         self.state.leave(topic.as_ref());
         Ok(())
@@ -404,17 +405,18 @@ impl SseStream {
     ///
     /// A member is identified by a key, not a connection. It may appear on several streams and servers. It joins with
     /// the first of them, and leaves when the last one has ended and the
-    /// [grace](crate::sse::SseOptions::presence_grace) has passed. Appear again to change the data (`helios:updated`),
-    /// or with another key to become another member. If a member has several streams, the latest data counts.
+    /// [grace period](crate::sse::SseOptions::presence_grace) has passed. Call this again to change the data
+    /// (`helios:updated`), or with another key to become another member. If a member has several streams, the latest
+    /// data counts.
     ///
     /// Cancel-safe: after the future is dropped, the stream has appeared or has not.
     ///
     /// # Errors
     ///
-    /// [`SseError::Presence`] with what is wrong with the topic, the member or the handle. [`SseError::TooManyJoined`]
-    /// in more topics than `max_topics_per_connection`. [`SseError::Closed`] after the end. [`SseError::Event`] for
-    /// data that cannot be written as JSON. [`SseError::Backplane`] if the backplane fails. After an error the stream
-    /// keeps its previous member and data. If it was to become another member, it is no member at all.
+    /// [`SseError::Presence`] if the topic, the member or the handle does not allow it. [`SseError::TooManyJoined`] in
+    /// more topics than `max_topics_per_connection`. [`SseError::Closed`] after the end. [`SseError::Event`] for data
+    /// that cannot be written as JSON. [`SseError::Backplane`] if the backplane fails. After an error the stream keeps
+    /// its previous member and data. If it was to become another member, it is then no member at all.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -453,8 +455,8 @@ impl SseStream {
         self.state.appear(topic.as_ref(), member).await
     }
 
-    /// Removes this stream's member from a topic at once, without a grace, unless the member is there on another
-    /// stream. Does nothing if this stream has not appeared there. The stream stays in the topic.
+    /// Removes this stream's member from a topic at once, without a grace period, unless the member also appears there
+    /// on another stream. Does nothing if this stream has not appeared there. The stream stays in the topic.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -502,8 +504,8 @@ impl SseStream {
     }
 
     /// Calls `callback` once when the stream has ended for any reason, or at once if it has ended already. The callback
-    /// must not block. A panic in it is logged. Do not keep a handle to the same stream in it. Until the stream is
-    /// attached, they would keep each other alive.
+    /// must not block. A panic in it is logged. Do not keep a handle to the same stream in it, because a detached stream
+    /// and the callback would then keep each other alive.
     ///
     /// ```
     /// use helios::prelude::*;
@@ -516,7 +518,7 @@ impl SseStream {
         self.state.on_close(Box::new(callback));
     }
 
-    /// Whether the stream accepts no more events. Events sent before may still be on their way.
+    /// Returns whether the stream accepts no more events. Events sent before may still be on their way.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.is_closed()
