@@ -146,10 +146,11 @@ pub(super) fn components(server: &SseOptions) -> Map<String, Value> {
     components
 }
 
+fn object(required: &[&str], properties: Value) -> Value {
+    in_text(json!({ "type": "object", "required": required, "properties": properties }))
+}
+
 fn data_of(control: &str) -> (&'static str, Value) {
-    let object = |required: &[&str], properties: Value| {
-        in_text(json!({ "type": "object", "required": required, "properties": properties }))
-    };
     match control {
         "ready" => (
             "The stream is live. Its id is where this client reads on.",
@@ -190,6 +191,17 @@ fn data_of(control: &str) -> (&'static str, Value) {
                 json!({ "uuid": { "type": "string", "format": "uuid" } }),
             ),
         ),
+        "joined" | "updated" | "left" => data_of_member(control),
+        _ => (
+            "The stream is finished: do not come back.",
+            json!({ "type": "string", "const": "" }),
+        ),
+    }
+}
+
+/// The events of members, where presence is on.
+fn data_of_member(event: &str) -> (&'static str, Value) {
+    match event {
         "joined" => (
             "This member is there from now on: its first stream has appeared.",
             object(
@@ -212,16 +224,12 @@ fn data_of(control: &str) -> (&'static str, Value) {
                 json!({ "key": { "type": "string" }, "data": {} }),
             ),
         ),
-        "left" => (
+        _ => (
             "This member has left, or its server is lost.",
             object(
                 &["key", "reason"],
                 json!({ "key": { "type": "string" }, "reason": { "enum": ["left", "lost"] } }),
             ),
-        ),
-        _ => (
-            "The stream is finished: do not come back.",
-            json!({ "type": "string", "const": "" }),
         ),
     }
 }
