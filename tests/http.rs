@@ -683,7 +683,7 @@ mod start_up {
         assert!(text.contains("`Pool`, needed by `Broken`"), "{text}");
         assert!(
             text.contains(
-                "`dyn Mailer`, needed by `Broken`: call `.provide_as::<dyn Mailer>(Arc::new(..))` with what"
+                "`dyn Mailer`, needed by `Broken`: call `.provide_as::<dyn Mailer>(Arc::new(..))` with a value that implements it"
             ),
             "{text}"
         );

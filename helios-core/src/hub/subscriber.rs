@@ -524,7 +524,7 @@ mod tests {
 
     use super::*;
     use crate::event::SseEvent;
-    use crate::hub::{HistoryLimits, Ring, UnnumberedEvent, Unread};
+    use crate::hub::{HistoryLimits, NumberedEvent, Ring, UnnumberedEvent, Unread};
 
     /// A topic with one reader, which waits or does not.
     #[derive(Clone)]
@@ -557,12 +557,14 @@ mod tests {
         }
 
         fn arrive(&self, seq: u64) {
-            let event =
-                UnnumberedEvent::new(&SseEvent::default().retry(Duration::from_millis(seq)));
-            let event = event.unwrap().with_id(&seq.to_string());
             self.1.set(false);
-            self.with(|ring| ring.push(seq, event, None, Duration::ZERO));
+            self.with(|ring| ring.push(seq, numbered(seq), None, Duration::ZERO));
         }
+    }
+
+    fn numbered(seq: u64) -> NumberedEvent {
+        let event = UnnumberedEvent::new(&SseEvent::default().retry(Duration::from_millis(seq)));
+        event.unwrap().with_id(&seq.to_string())
     }
 
     fn reader(topic: &Topic, head: u64, last: Option<u64>) -> Subscriber<Topic> {
@@ -669,6 +671,31 @@ mod tests {
         assert_eq!(reader.skip_ahead(everything), [0]);
 
         assert_eq!(events(&mut reader, 6), Ok(1));
+    }
+
+    #[test]
+    fn a_reader_behind_a_loss_receives_no_event_twice() {
+        let topic = Topic::new();
+        let mut reader = reader(&topic, 0, None);
+        for seq in 1..=2 {
+            topic.arrive(seq);
+        }
+        assert_eq!(events(&mut reader, 2), Ok(2));
+        topic.with(|ring| ring.lost_up_to(3));
+        topic.arrive(4);
+        // Another client resumes here, and brings the history back.
+        for seq in [3, 2, 1] {
+            let prepend = |ring: &mut Ring| ring.prepend(seq, numbered(seq), None, Duration::ZERO);
+            assert!(topic.with(prepend));
+        }
+        topic.with(|ring| ring.reaches_back_to(0));
+        assert!(events(&mut reader, 4).unwrap_err().lost);
+        let everything = Backlog {
+            events: u64::MAX,
+            bytes: u64::MAX,
+        };
+        assert_eq!(reader.skip_ahead(everything), [0]);
+        assert_eq!(events(&mut reader, 4), Ok(2), "3 and 4");
     }
 
     #[test]

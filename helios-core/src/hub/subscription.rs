@@ -90,6 +90,9 @@ pub struct Subscription<T> {
     /// Late events with numbers up to this one are not for this subscriber. They were published before the subscription
     /// began, or the client saw them on another server.
     pub(super) seen: u64,
+    /// The number of the last event that was taken. After a loss the cursor begins with everything that the ring holds,
+    /// and that may be history from before this event, fetched for another client.
+    taken: u64,
     /// Whether the client resumed from a position in this topic.
     pub(super) resumed: bool,
     /// The number of the next event, as of the last look.
@@ -136,6 +139,7 @@ impl<T: TopicRing> Subscription<T> {
             replay: last.err().map(Err),
             cursor,
             seen: begins_at,
+            taken: 0,
             resumed: false,
             next: None,
             readable_to: u64::MAX,
@@ -245,6 +249,7 @@ impl<T: TopicRing> Subscription<T> {
         let (floor, cursor) = self.topic.with(|ring| ring.start());
         self.cursor = cursor;
         (self.joined_at, self.begins_at, self.seen) = (floor, floor, floor);
+        self.taken = 0;
         // The start of a replay is a number of the old epoch.
         self.replay = None;
         self.resumed = false;
@@ -315,15 +320,15 @@ impl<T: TopicRing> Subscription<T> {
         frame: &mut Frame,
     ) -> Result<bool, Overtaken> {
         let (seen, resumed) = (self.seen, self.resumed);
-        let mut has_room = true;
-        self.read(reader.epoch, reader.head, reader.waker, |ring, cursor| {
+        let (mut taken, mut has_room) = (self.taken, true);
+        let read = self.read(reader.epoch, reader.head, reader.waker, |ring, cursor| {
             let limit = reader.limit.min(ring.readable_to());
             let uncertain = resumed && ring.is_uncertain(seen);
             while let Some(seq) = next_up_to(ring, *cursor, limit)? {
-                if seq <= seen {
-                    if uncertain {
-                        return Err(MAYBE_MISSED);
-                    }
+                if seq <= seen && uncertain {
+                    return Err(MAYBE_MISSED);
+                }
+                if seq <= seen.max(taken) {
                     cursor.advance();
                     continue;
                 }
@@ -338,6 +343,7 @@ impl<T: TopicRing> Subscription<T> {
                 let Some(batch) = ring.batch(*cursor, request)? else {
                     // The event excludes this client, which has thus seen everything up to it.
                     *position = (*position).max(seq);
+                    taken = seq;
                     cursor.advance();
                     continue;
                 };
@@ -346,11 +352,13 @@ impl<T: TopicRing> Subscription<T> {
                     break;
                 }
                 *position = (*position).max(batch.last);
+                taken = batch.last;
                 *cursor = cursor.plus(batch.events);
             }
             Ok(())
-        })?;
-        Ok(has_room)
+        });
+        self.taken = taken;
+        read.map(|()| has_room)
     }
 }
 
