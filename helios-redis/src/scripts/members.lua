@@ -29,9 +29,15 @@ local function finish()
   end
 end
 
+-- Returns whether no node could renew its lease for a while, or the clock was set. A single node that died is not the reason.
+local function was_away()
+  local ends = redis.call('ZRANGE', LEASES, -1, -1, 'WITHSCORES')[2]
+  return ends and math.abs(now + LEASE - tonumber(ends)) > OVERDUE
+end
+
 -- Earlier leases do not count any more, since the rows that were put under them may have been lost. Their nodes get new leases, and
--- have the length of a lease to put their rows again.
-if known[1] ~= epoch or known[2] ~= ARGV[7] then
+-- have the length of a lease to put their rows again. A node that only reads gives no lease more time.
+if known[1] ~= epoch or known[2] ~= ARGV[7] or (ARGV[8] ~= 'read' and was_away()) then
   from = next_number()
   redis.call('HSET', META, 'epoch', epoch, 'run', ARGV[7], 'from', text(from))
   for _, lease in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
@@ -193,13 +199,19 @@ end
 function verbs.read(topic)
   local torn_until = (torn * 1000000) + LEASE
   if torn * 1000000 <= now and now < torn_until then return -1 end
+  -- Asked once for each lease, since a full topic has many rows of few leases.
+  local renewals = setmetatable({}, { __index = function(all, lease)
+    local renewed = tonumber(redis.call('ZSCORE', LEASES, lease) or LEASE) - LEASE
+    all[lease] = renewed
+    return renewed
+  end })
   local members = {}
   for _, name in ipairs(redis.call('ZRANGEBYLEX', NAMES, range_of(topic))) do
     local entry = load(name)
     if is_there(entry) then
       local status, at = 'unconfirmed', 0
       for _, row in ipairs(entry.rows) do
-        local renewed = tonumber(redis.call('ZSCORE', LEASES, row[1]) or LEASE) - LEASE
+        local renewed = renewals[row[1]]
         if counts(row[1]) and now - renewed <= OVERDUE then status = 'here' end
         at = math.max(at, renewed)
       end
