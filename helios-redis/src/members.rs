@@ -4,7 +4,8 @@
 //!
 //! The members are bound to the sequence and to the run of the server. When either changes, all earlier leases stop counting. Every node
 //! gets a new lease and puts its rows again. The earlier rows stay for the length of a lease, so a member whose node lives is neither
-//! lost nor joins again.
+//! lost nor joins again. It is the same after a time in which no node could renew its lease, as when Redis stood still, and when the
+//! clock of Redis was set.
 //!
 //! Until then a row may be missing. So [`Tables::read`] fails for the length of a lease, and the hub returns an older list with its age.
 //! The script knows that something was lost when a node calls with an id of an earlier sequence (`torn` in `scripts/sequence.lua`). A
