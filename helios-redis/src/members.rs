@@ -64,6 +64,9 @@ impl Members {
         let server = link.server()?;
         let mut call = link.of_sequence(&self.script, &server);
         call.arg(&server.run).arg(arguments);
+        for key in link.keys.members() {
+            call.key(key);
+        }
         let mut connection = server.questions.clone();
         let answer = call.invoke_async::<Value>(&mut connection).await;
         let answer = answer.map_err(|error| link.not_answered(&server, error))?;

@@ -1,5 +1,6 @@
 -- Keeps the members of topics. The rules and the words are those of helios-core/src/presence/table.rs.
 --
+-- KEYS  2 to 8, all other keys, so that a cluster that moves them refuses the call before anything is written
 -- ARGV  7 run of the server   8 the verb, then its arguments
 --
 -- Times are in microseconds. Incarnations and versions count up from the server's time, so that a server without any data still gives
@@ -7,9 +8,7 @@
 local LEASE, OVERDUE = 15000000, 7500000
 -- The keys expire when no node has written to them for this long, in ms.
 local KEPT = 24 * 60 * 60 * 1000
-local META = prefix .. 'w'
-local LEASES, NAMES, ENTRIES = META .. ':l', META .. ':n', META .. ':e'
-local GRACES, ROWS, TELLERS = META .. ':g', META .. ':r', META .. ':t'
+local META, LEASES, NAMES, ENTRIES, GRACES, ROWS, TELLERS = unpack(KEYS, 2)
 local now = time[1] * 1000000 + time[2]
 known = redis.call('HMGET', META, 'epoch', 'run', 'from', 'newest')
 local from, newest = tonumber(known[3] or 0), tonumber(known[4] or 0)
@@ -24,9 +23,7 @@ end
 
 local function finish()
   redis.call('HSET', META, 'newest', text(newest))
-  for _, key in ipairs({ META, LEASES, NAMES, ENTRIES, GRACES, ROWS, TELLERS }) do
-    redis.call('PEXPIRE', key, KEPT)
-  end
+  for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], KEPT) end
 end
 
 -- Returns whether no node could renew its lease for a while, or the clock was set. A single node that died is not the reason.
