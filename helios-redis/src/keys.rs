@@ -52,6 +52,11 @@ impl Keys {
         format!("{}a:{node}", self.prefix)
     }
 
+    /// Returns the keys on the members, in the order of the script.
+    pub(crate) fn members(&self) -> [String; 7] {
+        ["", ":l", ":n", ":e", ":g", ":r", ":t"].map(|name| format!("{}w{name}", self.prefix))
+    }
+
     /// Returns the channel for the marks of a node.
     pub(crate) fn marks(&self, node: NodeId) -> String {
         format!("{}n:{node}", self.prefix)

@@ -13,6 +13,11 @@
 //! A sequence is bound to a run of the server, so a restart and a failover begin another one. A server that was a replica for a while
 //! still has the same run, but may have lost events. A link that has seen it as a replica declares the sequence void. A node that has
 //! seen a greater number than the newest one reports that with every call (`scripts/sequence.lua`).
+//!
+//! # Why a late call undoes nothing
+//!
+//! Calls of one connection are in order. A call over a broken connection may still be under way when the link is back, and could undo a
+//! later one. So a link that is back first ends its earlier connections at the server.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -77,8 +82,9 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct State {
     server: Option<Server>,
-    /// The run of the last server.
+    /// The run of the last server, and the ids of the connections to it.
     run: String,
+    ids: [u64; 2],
     watched: HashSet<String>,
     /// Callers that wait for a mark.
     waiting: HashMap<String, oneshot::Sender<()>>,
@@ -239,8 +245,36 @@ impl Link {
                 self.lock().demoted(run);
             }
         })?;
+        let ended = self.end_earlier(&server).await;
+        ended.map_err(Broken::Failed)?;
         let newest = self.begin(server, &mut pushes).await?;
         Ok((newest, pushes))
+    }
+
+    /// Ends the earlier connections at this server, if there are any.
+    async fn end_earlier(&self, server: &Server) -> Result<(), BackplaneError> {
+        let (run, ids) = {
+            let state = self.lock();
+            (state.run.clone(), state.ids)
+        };
+        if run != server.run {
+            return Ok(());
+        }
+        for id in ids {
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("ID").arg(id);
+            match self.query::<u64>(server, &kill).await {
+                Err(error) if error.kind() == BackplaneErrorKind::Refused => {
+                    let error = with_causes(&error);
+                    tracing::warn!(
+                        error,
+                        "a call of before may come late: let the user call `CLIENT KILL`"
+                    );
+                }
+                ended => drop(ended?),
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the link up while this is polled.
@@ -314,6 +348,7 @@ impl Link {
         let forgotten: Vec<_> = {
             let mut state = self.lock();
             state.run.clone_from(&server.run);
+            state.ids = server.ids;
             state.server = Some(server.clone());
             let is_gone = |topic: &&String| !state.watched.contains(*topic);
             let gone = watched.iter().filter(is_gone);

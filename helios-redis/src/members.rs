@@ -4,7 +4,8 @@
 //!
 //! The members are bound to the sequence and to the run of the server. When either changes, all earlier leases stop counting. Every node
 //! gets a new lease and puts its rows again. The earlier rows stay for the length of a lease, so a member whose node lives is neither
-//! lost nor joins again.
+//! lost nor joins again. It is the same after a time in which no node could renew its lease, as when Redis stood still, and when the
+//! clock of Redis was set.
 //!
 //! Until then a row may be missing. So [`Tables::read`] fails for the length of a lease, and the hub returns an older list with its age.
 //! The script knows that something was lost when a node calls with an id of an earlier sequence (`torn` in `scripts/sequence.lua`). A
@@ -63,6 +64,9 @@ impl Members {
         let server = link.server()?;
         let mut call = link.of_sequence(&self.script, &server);
         call.arg(&server.run).arg(arguments);
+        for key in link.keys.members() {
+            call.key(key);
+        }
         let mut connection = server.questions.clone();
         let answer = call.invoke_async::<Value>(&mut connection).await;
         let answer = answer.map_err(|error| link.not_answered(&server, error))?;

@@ -32,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) questions: MultiplexedConnection,
     /// The run of the server, to which a sequence is bound.
     pub(crate) run: String,
+    /// The ids of both connections at the server.
+    pub(crate) ids: [u64; 2],
 }
 
 /// The reason why a server cannot be used.
@@ -158,10 +160,12 @@ pub(crate) async fn connect(client: &Client) -> Result<(Server, Pushes), ServerE
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(ServerError::of)?;
         let run = run_of(&mut connection).await?;
-        Ok::<_, ServerError>((connection, run))
+        let id = redis::cmd("CLIENT").arg("ID").to_owned();
+        let id = id.query_async::<u64>(&mut connection).await;
+        Ok::<_, ServerError>((connection, run, id.map_err(ServerError::of)?))
     };
-    let (mut questions, run) = connect().await?;
-    let (listener, again) = connect().await?;
+    let (mut questions, run, first) = connect().await?;
+    let (listener, again, second) = connect().await?;
     if again != run {
         return Err(ServerError::Two);
     }
@@ -170,6 +174,7 @@ pub(crate) async fn connect(client: &Client) -> Result<(Server, Pushes), ServerE
         listener,
         questions,
         run,
+        ids: [first, second],
     };
     Ok((server, pushes))
 }

@@ -13,7 +13,7 @@ use support::{
     Client, DEADLINE, Server, enter, free_port, hub, keys_of, refusal, send, send_at_last, until,
 };
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The longest time that an outage may take to heal.
 const HEALED: Duration = Duration::from_secs(15);
@@ -130,6 +130,62 @@ async fn servers_on_a_cluster_follow_their_slot_to_another_node() {
             .is_some_and(|keys| keys == ["ann"])
     })
     .await;
+}
+
+/// Begins to move a slot to another node, and moves one key.
+async fn begin_to_move(nodes: &[Server], from: usize, to: usize, (slot, key): (&str, &str)) {
+    let ids = [
+        nodes[from].answer(&["CLUSTER", "MYID"]).await,
+        nodes[to].answer(&["CLUSTER", "MYID"]).await,
+    ];
+    let importing = ["CLUSTER", "SETSLOT", slot, "IMPORTING", &ids[0]];
+    assert_eq!(nodes[to].answer(&importing).await, "OK");
+    let migrating = ["CLUSTER", "SETSLOT", slot, "MIGRATING", &ids[1]];
+    assert_eq!(nodes[from].answer(&migrating).await, "OK");
+    let port = nodes[to].port().to_string();
+    let migrate = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+    assert_eq!(nodes[from].answer(&migrate).await, "OK");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_member_that_is_lost_while_its_slot_moves_does_not_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = cluster(folder.path(), 0).await;
+    let killed = tokio::runtime::Runtime::new().unwrap();
+    let redis = of(&nodes);
+    let ann = killed.spawn(async move {
+        let hub = hub(redis).await;
+        let ann = enter(&hub, "room:tea", "ann").await;
+        (hub, ann)
+    });
+    let _ann = ann.await.unwrap();
+    let (from, slot) = owner(&nodes).await;
+    let lease = nodes[from]
+        .answer(&["ZRANGE", "{test}:w:l", "0", "0"])
+        .await;
+    let two = hub(of(&nodes)).await;
+    assert_eq!(keys_of(&two, "room:tea").await.unwrap(), ["ann"]);
+    // All keys exist, as on a busy server.
+    for key in ["{test}:w:g", "{test}:w:t"] {
+        nodes[from].ask(&["ZADD", key, "inf", "another"]).await;
+    }
+    killed.shutdown_background();
+    let to = (from + 1) % 3;
+    begin_to_move(&nodes, from, to, (&slot, "{test}:w:e")).await;
+    nodes[from].ask(&["ZADD", "{test}:w:l", "1", &lease]).await;
+    // The other server looks for lost members meanwhile.
+    sleep(Duration::from_secs(7)).await;
+    move_slot(&nodes, from, to, &slot).await;
+    let nobody = async {
+        while keys_of(&two, "room:tea")
+            .await
+            .is_none_or(|keys| !keys.is_empty())
+        {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(2 * DEADLINE, nobody).await.expect("she is lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -487,4 +487,27 @@ async fn acknowledged_events_of_a_killed_node_are_delivered() {
         matches!(sent, Err(SseError::NoSuchClient(_)))
     })
     .await;
+}
+
+/// Returns the ids of all connections at a server.
+async fn connections(redis: &Server) -> HashSet<String> {
+    let clients = redis.answer(&["CLIENT", "LIST"]).await;
+    let ids = clients.lines().filter_map(|line| line.split(' ').next());
+    ids.map(ToOwned::to_owned).collect()
+}
+
+/// A call over an earlier connection may still be under way, and would undo a later one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_link_that_is_back_has_ended_its_earlier_connections() {
+    let redis = Server::start().await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let hub = through(&proxy).await;
+    let earlier = connections(&redis).await;
+    // Redis hears nothing of the end of these connections.
+    proxy.drop_bytes(Way::Both);
+    until_status(&hub, Status::Down).await;
+    proxy.heal();
+    until_status(&hub, Status::Up).await;
+    assert!(connections(&redis).await.is_disjoint(&earlier));
 }

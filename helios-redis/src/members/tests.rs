@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use helios_core::backplane::BackplaneErrorKind;
-use helios_core::presence::table::{LEASE, Table};
+use helios_core::presence::table::{LEASE, RENEWAL, Table};
 use helios_http::sse::backplane::{Backplane, BackplaneSink, Startup};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -128,12 +128,17 @@ impl World {
     /// Reaps every lease at the moment when it runs out. The order of several dead leases is free, so the two tables could differ.
     async fn pass(&mut self, time: Duration) {
         let until = self.now + time;
-        self.renew_now(REAPER).await;
         loop {
+            self.renew_now(REAPER).await;
+            let next = until.min(self.now + RENEWAL);
             let ends = self.ends.values().copied();
-            let ends = ends.filter(|end| self.now < *end && *end <= until);
+            let ends = ends.filter(|end| self.now < *end && *end <= next);
             let Some(end) = ends.min() else {
-                return self.set_clock(until).await;
+                self.set_clock(next).await;
+                match next == until {
+                    true => return,
+                    false => continue,
+                }
             };
             self.set_clock(end).await;
             self.reap_with(self.leases[REAPER].unwrap()).await;
@@ -269,8 +274,8 @@ impl World {
         let (members, node) = (&self.redis.members, NodeId::new(9).unwrap());
         let mut known = None;
         let mut now = self.now;
-        for _ in 0..6 {
-            now += Duration::from_secs(10);
+        for _ in 0..12 {
+            now += RENEWAL;
             self.write_clock(now).await;
             let lease = members.lease(node, known).await.unwrap();
             known = Some(lease.incarnation);
@@ -367,6 +372,34 @@ impl World {
         }
     }
 
+    /// Lets the length of a lease pass, while only these nodes renew theirs.
+    async fn one_lease_passes(&mut self, living: &[Lease]) {
+        for _ in 0..3 {
+            self.set_clock(self.now + LEASE / 3).await;
+            for lease in living {
+                let again = self
+                    .redis
+                    .members
+                    .lease(lease.node, Some(lease.incarnation));
+                assert_eq!(again.await.unwrap(), *lease);
+            }
+        }
+    }
+
+    async fn keys_here(&self) -> Result<Vec<String>, BackplaneError> {
+        let rows = self.redis.members.read(TOPICS[0]).await?;
+        Ok(rows.iter().map(|row| row.key.to_string()).collect())
+    }
+
+    async fn keys_of_lost(&self, lease: Lease) -> Vec<String> {
+        let lost = self.redis.members.reap(lease).await.unwrap();
+        let lost = lost.iter().inspect(|change| {
+            let is_lost = change.kind == MemberChangeKind::Left { is_lost: true };
+            assert!(is_lost, "{change:?}");
+        });
+        lost.map(|change| change.key.to_string()).collect()
+    }
+
     async fn joins(&self, lease: Lease, key: &str) {
         let joined = self.put_one(lease, key).await.unwrap();
         assert!(matches!(joined.kind, MemberChangeKind::Joined { .. }));
@@ -387,12 +420,7 @@ fn in_another_sequence_rows_stay_for_one_lease() {
         let one = world.redis.members.lease(node(1), None).await.unwrap();
         world.joins(one, "ann").await;
         world.joins(one, "bob").await;
-        let read = async |world: &World| {
-            let rows = world.redis.members.read(TOPICS[0]).await?;
-            let keys = rows.iter().map(|row| row.key.to_string());
-            Ok::<_, BackplaneError>(keys.collect::<Vec<_>>())
-        };
-        assert_eq!(read(&world).await.unwrap(), ["ann", "bob"]);
+        assert_eq!(world.keys_here().await.unwrap(), ["ann", "bob"]);
         // As after a failover, long after the leases have run out.
         world.set_clock(world.now + 4 * LEASE).await;
         world
@@ -401,7 +429,7 @@ fn in_another_sequence_rows_stay_for_one_lease() {
         let members = &world.redis.members;
         let two = members.lease(node(2), None).await.unwrap();
         assert_eq!(members.reap(two).await.unwrap(), []);
-        let unknown = read(&world).await.unwrap_err();
+        let unknown = world.keys_here().await.unwrap_err();
         assert_eq!(unknown.kind(), BackplaneErrorKind::Down);
         let lost = members.put(one, TOPICS[0], "cy", "1", 10).await.unwrap();
         assert_eq!(lost, PutAnswer::LeaseLost);
@@ -409,19 +437,58 @@ fn in_another_sequence_rows_stay_for_one_lease() {
         assert!(again.incarnation > one.incarnation);
         assert_eq!(world.put_one(again, "ann").await, None);
         // No node puts bob again.
-        world.set_clock(world.now + LEASE).await;
-        let members = &world.redis.members;
-        let two = members.lease(node(2), Some(two.incarnation)).await.unwrap();
-        let again = members
-            .lease(node(1), Some(again.incarnation))
-            .await
-            .unwrap();
+        world.one_lease_passes(&[again, two]).await;
         assert_eq!(world.put_one(again, "ann").await, None);
-        let lost = members.reap(two).await.unwrap();
-        let keys: Vec<_> = lost.iter().map(|change| &*change.key).collect();
-        assert_eq!(keys, ["bob"]);
-        assert_eq!(read(&world).await.unwrap(), ["ann"]);
+        assert_eq!(world.keys_of_lost(two).await, ["bob"]);
+        assert_eq!(world.keys_here().await.unwrap(), ["ann"]);
     });
+}
+
+/// Changes the clock of Redis. Then two of three nodes come back, one after the other.
+async fn only_the_dead_are_lost(change: impl Fn(Duration) -> Duration) {
+    let (_process, url) = server();
+    until_it_answers(&url).await;
+    let mut world = World::begin(&url).await;
+    let lease = async |world: &World, number, known: Option<Lease>| {
+        let known = known.map(|lease| lease.incarnation);
+        let lease = world
+            .redis
+            .members
+            .lease(NodeId::new(number).unwrap(), known);
+        lease.await.unwrap()
+    };
+    let one = lease(&world, 1, None).await;
+    let two = lease(&world, 2, None).await;
+    let dead = lease(&world, 3, None).await;
+    for (lease, key) in [(one, "ann"), (two, "bob"), (dead, "cy")] {
+        world.joins(lease, key).await;
+    }
+    world.set_clock(change(world.now)).await;
+    let two = lease(&world, 2, Some(two)).await;
+    assert_eq!(world.keys_of_lost(two).await, [""; 0]);
+    assert_eq!(world.keys_here().await.unwrap(), ["ann", "bob", "cy"]);
+    let one = lease(&world, 1, Some(one)).await;
+    for (lease, key) in [(one, "ann"), (two, "bob")] {
+        assert_eq!(world.put_one(lease, key).await, None);
+    }
+    world.one_lease_passes(&[one, two]).await;
+    assert_eq!(world.keys_of_lost(two).await, ["cy"]);
+    assert_eq!(world.keys_here().await.unwrap(), ["ann", "bob"]);
+}
+
+#[test]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+fn a_redis_that_stood_still_loses_no_member() {
+    let runtime = Runtime::new().unwrap();
+    // The leases have run out.
+    runtime.block_on(only_the_dead_are_lost(|now| now + 2 * LEASE));
+}
+
+#[test]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+fn a_clock_set_back_keeps_no_dead_member_longer() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(only_the_dead_are_lost(|now| now - 1_000 * LEASE));
 }
 
 #[test]

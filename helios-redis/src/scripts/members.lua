@@ -1,5 +1,6 @@
 -- Keeps the members of topics. The rules and the words are those of helios-core/src/presence/table.rs.
 --
+-- KEYS  2 to 8, all other keys, so that a cluster that moves them refuses the call before anything is written
 -- ARGV  7 run of the server   8 the verb, then its arguments
 --
 -- Times are in microseconds. Incarnations and versions count up from the server's time, so that a server without any data still gives
@@ -7,9 +8,7 @@
 local LEASE, OVERDUE = 15000000, 7500000
 -- The keys expire when no node has written to them for this long, in ms.
 local KEPT = 24 * 60 * 60 * 1000
-local META = prefix .. 'w'
-local LEASES, NAMES, ENTRIES = META .. ':l', META .. ':n', META .. ':e'
-local GRACES, ROWS, TELLERS = META .. ':g', META .. ':r', META .. ':t'
+local META, LEASES, NAMES, ENTRIES, GRACES, ROWS, TELLERS = unpack(KEYS, 2)
 local now = time[1] * 1000000 + time[2]
 known = redis.call('HMGET', META, 'epoch', 'run', 'from', 'newest')
 local from, newest = tonumber(known[3] or 0), tonumber(known[4] or 0)
@@ -24,14 +23,18 @@ end
 
 local function finish()
   redis.call('HSET', META, 'newest', text(newest))
-  for _, key in ipairs({ META, LEASES, NAMES, ENTRIES, GRACES, ROWS, TELLERS }) do
-    redis.call('PEXPIRE', key, KEPT)
-  end
+  for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], KEPT) end
+end
+
+-- Returns whether no node could renew its lease for a while, or the clock was set. A single node that died is not the reason.
+local function was_away()
+  local ends = redis.call('ZRANGE', LEASES, -1, -1, 'WITHSCORES')[2]
+  return ends and math.abs(now + LEASE - tonumber(ends)) > OVERDUE
 end
 
 -- Earlier leases do not count any more, since the rows that were put under them may have been lost. Their nodes get new leases, and
--- have the length of a lease to put their rows again.
-if known[1] ~= epoch or known[2] ~= ARGV[7] then
+-- have the length of a lease to put their rows again. A node that only reads gives no lease more time.
+if known[1] ~= epoch or known[2] ~= ARGV[7] or (ARGV[8] ~= 'read' and was_away()) then
   from = next_number()
   redis.call('HSET', META, 'epoch', epoch, 'run', ARGV[7], 'from', text(from))
   for _, lease in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
@@ -193,13 +196,19 @@ end
 function verbs.read(topic)
   local torn_until = (torn * 1000000) + LEASE
   if torn * 1000000 <= now and now < torn_until then return -1 end
+  -- Asked once for each lease, since a full topic has many rows of few leases.
+  local renewals = setmetatable({}, { __index = function(all, lease)
+    local renewed = tonumber(redis.call('ZSCORE', LEASES, lease) or LEASE) - LEASE
+    all[lease] = renewed
+    return renewed
+  end })
   local members = {}
   for _, name in ipairs(redis.call('ZRANGEBYLEX', NAMES, range_of(topic))) do
     local entry = load(name)
     if is_there(entry) then
       local status, at = 'unconfirmed', 0
       for _, row in ipairs(entry.rows) do
-        local renewed = tonumber(redis.call('ZSCORE', LEASES, row[1]) or LEASE) - LEASE
+        local renewed = renewals[row[1]]
         if counts(row[1]) and now - renewed <= OVERDUE then status = 'here' end
         at = math.max(at, renewed)
       end
