@@ -70,25 +70,25 @@ impl Outcome {
             Self::Refuses => "an error where it is sent",
             Self::Panics => "a panic",
             Self::Injects => "**injects a field**",
-            Self::Removes => "taken out",
+            Self::Removes => "removed",
             Self::Keeps => "one line end",
             Self::AddsALine => "two line ends",
             Self::KeepsAlive => "a comment keeps it alive",
             Self::SaysNothing => "nothing is sent",
             Self::Notices => "its stream is dropped",
             Self::NeverNotices => "not noticed",
-            Self::BringsBack => "arrives",
-            Self::Loses => "is lost",
-            Self::StaysOver => "a 204, which ends it",
-            Self::BeginsAnew => "gets all of it again",
-            Self::OnlyAnswers => "is answered, and runs nothing",
+            Self::BringsBack => "arrives later",
+            Self::Loses => "lost",
+            Self::StaysOver => "a 204 ends it",
+            Self::BeginsAnew => "gets everything again",
+            Self::OnlyAnswers => "an answer without running it",
             Self::NotFound => "a 404",
             Self::NotAllowed => "a 405",
             Self::RunsTheHandler => "runs the handler",
-            Self::RunsTheStream => "runs the stream, and leaves it open",
-            Self::EndsStreams => "ends, and says when to come back",
+            Self::RunsTheStream => "runs the stream and leaves it open",
+            Self::EndsStreams => "ends, with a time to reconnect",
             Self::Waits => "waits for the client to leave",
-            Self::WaitsOn => "waits, also when it has left",
+            Self::WaitsOn => "waits even after it has left",
         }
     }
 }
@@ -107,7 +107,7 @@ const ROWS: [Row; 9] = [
     ("an event published while a client is away", |peer| {
         peer.coming_back
     }),
-    ("a client comes back to a stream that is over", |peer| {
+    ("a client returns to a finished stream", |peer| {
         peer.finished
     }),
     ("`HEAD` on the route of a stream", |peer| peer.head),
