@@ -105,14 +105,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description The stream is finished: do not come back. */
+        /** @description The stream is finished. Do not reconnect. */
         HeliosEnd: {
             /** @constant */
             data: "";
             /** @constant */
             event: "helios:end";
         };
-        /** @description The stream failed, and ends. */
+        /** @description The stream failed and ends. */
         HeliosError: {
             data: components["schemas"]["HeliosProblem"];
             /** @constant */
@@ -139,7 +139,7 @@ export interface components {
             /** @constant */
             event: "helios:left";
         };
-        /** @description There is no room for this stream. Come back after so many milliseconds. */
+        /** @description There is no room for this stream. Reconnect after `retry` milliseconds. */
         HeliosOverloaded: {
             data: {
                 retry: number;
@@ -164,7 +164,7 @@ export interface components {
             /** Format: uri-reference */
             type: string;
         };
-        /** @description The stream is live. Its id is where this client reads on. */
+        /** @description The stream is live. Its id is the client's position. */
         HeliosReady: {
             data: {
                 /** Format: uuid */
@@ -174,7 +174,7 @@ export interface components {
             /** @constant */
             event: "helios:ready";
         };
-        /** @description The stream ends here. Come back after the `retry` of this event. */
+        /** @description The stream ends here. Reconnect after the `retry` of this event. */
         HeliosReconnect: {
             data: {
                 reason: string;
@@ -182,7 +182,7 @@ export interface components {
             /** @constant */
             event: "helios:reconnect";
         };
-        /** @description Events of these topics are missing: fetch anew what you show. The stream goes on. */
+        /** @description You have missed events of these topics. Fetch again what you show. The stream goes on. */
         HeliosReset: {
             data: {
                 reason: string;

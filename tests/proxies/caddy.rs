@@ -59,7 +59,7 @@ fn configure(setup: Setup, addresses: Addresses, folder: &Path) {
     site = match setup {
         Setup::Gzip => replace(&site, "encode gzip", ENCODE_ALL),
         Setup::CrossOrigin => replace(&site, "respond", &format!("{CROSS_ORIGIN}respond")),
-        Setup::Bare => format!("{}}}", site.split("# No app").next().unwrap()),
+        Setup::Bare => format!("{}}}", site.split_once("handle_errors").unwrap().0),
         _ => site,
     };
     fs::write(folder.join("Caddyfile"), format!("{MAIN}{site}")).unwrap();
