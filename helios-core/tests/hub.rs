@@ -157,6 +157,10 @@ enum Step {
     Lose {
         topic: usize,
     },
+    /// History is fetched again, for a client that resumes.
+    Fetch {
+        topic: usize,
+    },
     Skip {
         client: usize,
     },
@@ -209,7 +213,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => topic.clone().prop_map(|topic| Step::Forget { topic }),
         1 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
         3 => topic.clone().prop_map(|topic| Step::CaughtUp { topic }),
-        1 => topic.prop_map(|topic| Step::Lose { topic }),
+        1 => topic.clone().prop_map(|topic| Step::Lose { topic }),
+        1 => topic.prop_map(|topic| Step::Fetch { topic }),
         1 => client.clone().prop_map(|client| Step::Skip { client }),
         1 => client.prop_map(|client| Step::End { client }),
         1 => (0..6_u64).prop_map(|head| Step::Restart { head }),
@@ -292,6 +297,12 @@ struct World {
     connections: u8,
 }
 
+fn event(seq: u64, size: usize) -> NumberedEvent {
+    let data = format!("{seq}:{}", "x".repeat(size));
+    let event = UnnumberedEvent::new(&SseEvent::text(data)).unwrap();
+    event.with_id(&seq.to_string())
+}
+
 impl World {
     fn new(events: usize, snapshots: [bool; CLIENTS]) -> Self {
         let limits = HistoryLimits {
@@ -320,9 +331,7 @@ impl World {
 
     fn next_event(&mut self, size: usize) -> NumberedEvent {
         self.head += 1;
-        let data = format!("{}:{}", self.head, "x".repeat(size));
-        let event = UnnumberedEvent::new(&SseEvent::text(data)).unwrap();
-        event.with_id(&self.head.to_string())
+        event(self.head, size)
     }
 
     fn publish(&mut self, topic: usize, size: usize, except: Option<ClientId>) {
@@ -345,6 +354,21 @@ impl World {
         if with_event {
             self.published(topic, None);
         }
+    }
+
+    /// Prepends the events before the oldest one held, as far as there is room.
+    fn fetch(&mut self, topic: usize) {
+        let now = Duration::from_secs(self.now);
+        self.topics[topic].with(|ring| {
+            let oldest = ring.oldest().unwrap_or_else(|| ring.last() + 1);
+            let before = self.log.range(..oldest).rev();
+            for (seq, (_, except)) in before.filter(|(_, (of, _))| *of == topic) {
+                if !ring.prepend(*seq, event(*seq, 1), *except, now) {
+                    break;
+                }
+                ring.reaches_back_to(*seq - 1);
+            }
+        });
     }
 
     /// Adds the newest event to the expectations of the clients in the topic.
@@ -587,6 +611,7 @@ impl World {
                 let lost = self.head;
                 self.topics[topic].change(|ring| ring.lost_up_to(lost));
             }
+            Step::Fetch { topic } => self.fetch(topic),
             Step::Skip { client } => self.clients[client].skip(),
             Step::End { client } => {
                 let head = self.head;

@@ -469,14 +469,7 @@ impl<T: TopicRing> Subscriber<T> {
         };
         let mut moved = Vec::new();
         for (index, subscription) in self.subscriptions.iter_mut().enumerate() {
-            let seen = subscription.resumed.then_some(subscription.seen);
-            let cursor = &mut subscription.cursor;
-            let skips = subscription.topic.with(|ring| {
-                let skips = ring.skip_to_newest(cursor, keep);
-                seen.is_some_and(|seen| ring.skip_uncertain(cursor, seen)) || skips
-            });
-            if skips {
-                subscription.moved = true;
+            if subscription.skip_ahead(keep) {
                 moved.push(index);
             }
         }

@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use super::batch::BatchRequest;
-use super::entry::Cursor;
+use super::entry::{Backlog, Cursor};
 use super::frame::Frame;
 use super::id::EventId;
 use super::replay::Replay;
@@ -90,8 +90,8 @@ pub struct Subscription<T> {
     /// Late events with numbers up to this one are not for this subscriber. They were published before the subscription
     /// began, or the client saw them on another server.
     pub(super) seen: u64,
-    /// The number of the last event that was taken. After a loss the cursor begins with everything that the ring holds,
-    /// and that may be history from before this event, fetched for another client.
+    /// The number of the last event that was taken or skipped. After a loss the cursor begins with everything that the
+    /// ring holds, and that may be history from before this event, fetched for another client.
     taken: u64,
     /// Whether the client resumed from a position in this topic.
     pub(super) resumed: bool,
@@ -257,6 +257,30 @@ impl<T: TopicRing> Subscription<T> {
         self.readable_to = u64::MAX;
         self.finished = false;
         self.moved = true;
+    }
+
+    /// Skips the oldest events, so that at most `keep` are left, and those that have been dropped. Returns whether any
+    /// were skipped.
+    pub(super) fn skip_ahead(&mut self, keep: Backlog) -> bool {
+        let seen = self.resumed.then_some(self.seen);
+        let Self {
+            topic,
+            cursor,
+            taken,
+            ..
+        } = self;
+        let skips = topic.with(|ring| {
+            let skips = ring.skip_to_newest(cursor, keep);
+            let skips = seen.is_some_and(|seen| ring.skip_uncertain(cursor, seen)) || skips;
+            if skips {
+                let next = ring.peek(*cursor).ok().flatten();
+                let before = next.map(|entry| entry.seq.saturating_sub(1));
+                *taken = (*taken).max(before.unwrap_or_else(|| ring.last()));
+            }
+            skips
+        });
+        self.moved |= skips;
+        skips
     }
 
     /// Looks up the next event, unless it is known.
