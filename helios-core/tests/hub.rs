@@ -356,6 +356,13 @@ impl World {
         }
     }
 
+    /// Loses an event that was published elsewhere.
+    fn lose(&mut self, topic: usize) {
+        self.head += 1;
+        let lost = self.head;
+        self.topics[topic].change(|ring| ring.lost_up_to(lost));
+    }
+
     /// Prepends the events before the oldest one held, as far as there is room.
     fn fetch(&mut self, topic: usize) {
         let now = Duration::from_secs(self.now);
@@ -606,11 +613,7 @@ impl World {
             Step::Forget { topic } => self.forget(topic),
             Step::CatchUp { topic } => self.topics[topic].change(Ring::catch_up),
             Step::CaughtUp { topic } => self.topics[topic].change(Ring::caught_up),
-            Step::Lose { topic } => {
-                self.head += 1;
-                let lost = self.head;
-                self.topics[topic].change(|ring| ring.lost_up_to(lost));
-            }
+            Step::Lose { topic } => self.lose(topic),
             Step::Fetch { topic } => self.fetch(topic),
             Step::Skip { client } => self.clients[client].skip(),
             Step::End { client } => {
