@@ -29,11 +29,13 @@ struct App;
 fn app() -> Helios {
     let calls = calls::Calls::default();
     let tools = tools::Tools::new(calls.clone());
-    // By default the server accepts only loopback host names. Behind a proxy, add
-    // `.with_allowed_hosts(["tools.example"])`.
-    let config = StreamableHttpServerConfig::default().enforce_origin_validation();
+    // By default the server accepts only loopback host names. Behind a proxy,
+    // add `.with_allowed_hosts(["tools.example"])`.
+    let config = StreamableHttpServerConfig::default();
+    let config = config.enforce_origin_validation();
     let sessions = Arc::new(LocalSessionManager::default());
-    let mcp = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
+    let service = move || Ok(tools.clone());
+    let mcp = StreamableHttpService::new(service, sessions, config);
     Helios::new(App)
         .provide(calls)
         .mount_guarded("/mcp", guards![agents::Known], mcp)

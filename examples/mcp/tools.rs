@@ -56,7 +56,7 @@ impl Tools {
         Ok(rolled.join(" "))
     }
 
-    #[tool(description = "Counts to a number, four steps a second, and reports its progress.")]
+    #[tool(description = "Counts to a number, and reports its progress.")]
     async fn count(
         &self,
         Parameters(Steps { to }): Parameters<Steps>,
@@ -68,8 +68,8 @@ impl Tools {
         for step in 1..=to {
             tokio::select! {
                 () = sleep(STEP) => {}
-                // Nothing else stops a tool, so every long one has to watch this token.
-                () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled", None)),
+                // Only this stops a tool, so every long one has to watch it.
+                () = context.ct.cancelled() => return Err(cancelled()),
             }
             call.done(step);
             if let Some(token) = &token {
@@ -91,6 +91,10 @@ impl Tools {
         let Agent(agent) = agent.ok_or_else(|| ErrorData::internal_error("no guard", None))?;
         Ok(self.calls.begin(agent, what, steps))
     }
+}
+
+fn cancelled() -> ErrorData {
+    ErrorData::internal_error("cancelled", None)
 }
 
 fn bounded(count: u32) -> Result<u32, ErrorData> {
