@@ -29,9 +29,6 @@ use crate::trimming::Trimming;
 const GROUP_EVENTS: usize = 1024;
 const GROUP_BYTES: usize = 4 << 20;
 
-/// The largest group that the thread answers itself. For so few, that is sooner than by a task.
-const FEW: usize = 4;
-
 /// How often written data is synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
@@ -261,18 +258,9 @@ impl Writer {
 
     fn publish(&mut self, requests: Vec<Request>) {
         let answers = self.try_publish(&requests);
-        let few = requests.len() <= FEW;
-        let answer_all = move || {
-            for (request, answer) in requests.into_iter().zip(answers) {
-                // The publisher may have given up.
-                let _ = request.answer.send(answer);
-            }
-        };
-        // Waking many publishers takes a third as long as writing their events. A task does it while this thread writes
-        // the next group.
-        match few {
-            true => answer_all(),
-            false => drop(tokio::spawn(async { answer_all() })),
+        for (request, answer) in requests.into_iter().zip(answers) {
+            // The publisher may have given up.
+            let _ = request.answer.send(answer);
         }
     }
 
