@@ -74,16 +74,7 @@ impl Names {
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn a_redis_that_keeps_everything_resets_nobody_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap();
-    let args = [
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-        "--dir",
-        dir,
-    ];
-    let mut redis = Server::start_with(&args).await;
+    let mut redis = Server::start_keeping(folder.path(), &["--appendfsync", "always"]).await;
     let of_redis = || Redis::connect(redis.url()).keeps_everything();
     let (one, two) = (hub(of_redis()).await, hub(of_redis()).await);
     let mut client = Client::join(&two, &["x"], None).await;
@@ -99,8 +90,7 @@ async fn a_redis_that_keeps_everything_resets_nobody_after_a_kill() {
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn a_redis_that_restarts_from_its_file_begins_another_sequence() {
     let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap();
-    let mut redis = Server::start_with(&["--appendonly", "yes", "--dir", dir]).await;
+    let mut redis = Server::start_keeping(folder.path(), &[]).await;
     let one = redis.hub().await;
     let mut client = Client::join(&one, &["x"], None).await;
     let first: EventId = send(&one, "x", "1").await.parse().unwrap();

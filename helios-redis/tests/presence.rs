@@ -170,16 +170,7 @@ async fn a_redis_that_restarts_empty_never_lists_too_few() {
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn a_restart_from_a_file_changes_no_members() {
     let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap();
-    let args = [
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-        "--dir",
-        dir,
-    ];
-    let mut redis = Server::start_with(&args).await;
+    let mut redis = Server::start_keeping(folder.path(), &["--appendfsync", "always"]).await;
     let of_redis = || node(Redis::connect(redis.url()).keeps_everything());
     let (one, two) = (of_redis().await, of_redis().await);
     let mut looker = Client::join(&two, &[TOPIC], None).await;

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -40,6 +41,15 @@ impl Server {
         };
         server.answers().await;
         server
+    }
+
+    /// Starts a server that appends what it writes to a file in this folder.
+    pub(crate) async fn start_keeping(folder: &Path, args: &[&str]) -> Self {
+        let folder = folder
+            .to_str()
+            .expect("a folder of a test has a plain name");
+        let keeping = ["--appendonly", "yes", "--dir", folder];
+        Self::start_with(&[&keeping[..], args].concat()).await
     }
 
     /// Kills the server with -9, and starts it again.
@@ -161,7 +171,7 @@ pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 /// Starts a Sentinel that watches a primary named `shop`, with this quorum.
-pub(crate) async fn sentinel(primary: &Server, folder: &std::path::Path, quorum: usize) -> Server {
+pub(crate) async fn sentinel(primary: &Server, folder: &Path, quorum: usize) -> Server {
     let port = free_port();
     let conf = folder.join(format!("sentinel-{port}.conf"));
     let (of_primary, dir) = (primary.port, folder.display());
