@@ -120,7 +120,10 @@ async fn a_loss_that_history_cannot_make_good_is_told() {
     let began = Instant::now();
     let told = client.next().await;
     assert_eq!(told.event, "helios:reset");
-    assert!(told.data.contains(r#""reason":"gap","topics":["x"]"#), "{told:?}");
+    assert!(
+        told.data.contains(r#""reason":"gap","topics":["x"]"#),
+        "{told:?}"
+    );
     assert_eq!(client.data().await, "next");
     assert!((10..12).contains(&began.elapsed().as_secs()));
 }

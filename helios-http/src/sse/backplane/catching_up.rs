@@ -125,11 +125,7 @@ impl Replication {
     }
 
     /// Fetches the requested events, page by page.
-    async fn history_in_time(
-        &self,
-        topic: &Topic,
-        ask: Ask<'_>,
-    ) -> Result<Fetched<'_>, Unfetched> {
+    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Result<Fetched<'_>, Unfetched> {
         let history = async {
             let _permit = self.fetches.acquire().await;
             Ok(self.history(topic, ask).await)
@@ -200,11 +196,7 @@ impl Replication {
     }
 
     /// Fetches a page of a history. Its ids must ascend and be of one sequence.
-    async fn page(
-        &self,
-        topic: &Topic,
-        ask: Ask<'_>,
-    ) -> Result<(Vec<PastEvent>, bool), Unfetched> {
+    async fn page(&self, topic: &Topic, ask: Ask<'_>) -> Result<(Vec<PastEvent>, bool), Unfetched> {
         let after = ask.after.unwrap_or_else(|| self.hub.id(0));
         let history = async { self.reached()?.history(ask).await };
         match history.await.map_err(Unfetched::Unanswered)? {
