@@ -1,9 +1,13 @@
 //! Servers fetch events that are lost or late, and reset clients if they cannot.
 
+use helios::prelude::*;
 use http::Method;
 use support::backplane::{Link, Log, Weather};
 use support::{SseClient, eventually};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
 
+use super::local::{Local, LocalClient};
 use super::node::{Node, data, pair, read, reset};
 
 #[tokio::test]
@@ -71,21 +75,70 @@ async fn a_gap_during_a_fetch_of_history_is_fetched_too() {
     assert_eq!(data(&mut client, 20).await, all);
 }
 
-#[tokio::test]
-async fn a_loss_that_history_cannot_make_good_is_told() {
-    let (_log, one, two) = pair().await;
-    let mut client = two.client("x+y").await;
+/// Returns a client whose server is missing an event that its backplane's history fails to return.
+async fn missing() -> (Local, Local, LocalClient) {
+    let log = Log::new(100);
+    let (one, two) = (Local::start(&log, 1).await, Local::start(&log, 2).await);
+    let (client, _) = two.client(&["x", "y"]).await;
     two.link.mute(true);
     two.link.lose(true);
-    one.publish("x", "lost").await;
+    one.sse().publish("x", "lost").await.unwrap();
     two.link.flush().await;
     two.link.lose(false);
-    let next = one.publish("x", "next").await;
-    assert_eq!(
-        reset(&mut client).await,
-        ("gap".to_owned(), vec!["x".to_owned()])
+    let calls = two.link.calls().len();
+    one.sse().publish("x", "next").await.unwrap();
+    while two.link.calls().len() == calls {
+        yield_now().await;
+    }
+    (one, two, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_fails_for_a_while_resets_nobody() {
+    let (_one, two, mut client) = missing().await;
+    sleep(Duration::from_secs(9)).await;
+    two.link.mute(false);
+    assert_eq!(client.data().await, "lost");
+    assert_eq!(client.data().await, "next");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_made_good_after_an_outage() {
+    let (_one, two, mut client) = missing().await;
+    two.link.go_down(true);
+    sleep(Duration::from_secs(15)).await;
+    two.link.go_down(false);
+    sleep(Duration::from_secs(8)).await;
+    two.link.mute(false);
+    assert_eq!(client.data().await, "lost");
+    assert_eq!(client.data().await, "next");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_history_cannot_make_good_is_told() {
+    let (_one, _two, mut client) = missing().await;
+    let began = Instant::now();
+    let told = client.next().await;
+    assert_eq!(told.event, "helios:reset");
+    assert!(
+        told.data.contains(r#""reason":"gap","topics":["x"]"#),
+        "{told:?}"
     );
-    assert_eq!(read(&mut client, 1).await, [("next".to_owned(), next)]);
+    assert_eq!(client.data().await, "next");
+    assert!((10..12).contains(&began.elapsed().as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_server_does_not_wait_for_its_history() {
+    let (one, two, client) = missing().await;
+    let link = two.link.clone();
+    link.go_down(true);
+    drop((client, two));
+    sleep(Duration::from_secs(60)).await;
+    // The link hears with the next event that its hub is gone.
+    one.sse().publish("x", "1").await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(!link.has_hub());
 }
 
 #[tokio::test]

@@ -335,6 +335,11 @@ impl Link {
         self.calls().iter().filter(|known| *known == call).count()
     }
 
+    /// Whether its hub still accepts events, as far as the link has noticed.
+    pub fn has_hub(&self) -> bool {
+        !self.0.wire.queue.is_closed()
+    }
+
     pub fn is_watched(&self, topic: &str) -> bool {
         self.0.wire.watched.lock().unwrap().contains(topic)
     }

@@ -1,17 +1,18 @@
 //! Fetches missing events from the backplane's history. These are events that were lost on their way, and for clients
 //! that come back, those published before a topic was watched here.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use helios_core::hub::{EventId, Ring};
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::arriving::{Aftermath, append_past, lose, settle};
-use super::questions::{Ask, History, PastEvent};
-use super::replication::{Replication, TIMEOUT};
+use super::questions::{Ask, History, PastEvent, Status};
+use super::replication::{Replication, TIMEOUT, within};
+use super::{BackplaneError, BackplaneErrorKind};
 use crate::failure::with_causes;
 use crate::panics::caught_in;
 use crate::sse::hub::feed::Feed;
@@ -24,6 +25,13 @@ use crate::sync::lock;
 const PAGE_EVENTS: usize = 1_000;
 const PAGE_BYTES: usize = 4 << 20;
 
+/// How long requests that fail are repeated while readers are held, and while a client waits that comes back.
+const READERS_WAIT: Duration = Duration::from_secs(10);
+const CLIENT_WAITS: Duration = TIMEOUT;
+
+/// The shortest and the longest pause before a request is repeated.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
 /// The result of fetching a history.
 struct Fetched<'a> {
     events: Vec<PastEvent>,
@@ -31,6 +39,38 @@ struct Fetched<'a> {
     more: bool,
     /// The share of the room for all fetched events.
     _room: Option<SemaphorePermit<'a>>,
+}
+
+/// Why a history cannot be fetched.
+enum Unfetched {
+    /// The backplane does not have these events, or returns them in a way that cannot be used.
+    Lost,
+    /// The backplane gave no answer. It may give one later.
+    Unanswered(BackplaneError),
+}
+
+/// How often and how long a request that fails is repeated.
+struct Patience {
+    limit: Duration,
+    since: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            since: Instant::now(),
+            pause: PAUSES.0,
+        }
+    }
+
+    /// Returns the pause before the next request, or `None` when there were enough.
+    fn pause(&mut self) -> Option<Duration> {
+        let pause = self.pause;
+        self.pause = (2 * pause).min(PAUSES.1);
+        (self.since.elapsed() < self.limit).then_some(pause)
+    }
 }
 
 /// A request for a topic's history.
@@ -42,20 +82,10 @@ struct Asked {
 
 impl Replication {
     pub(super) fn spawn_catch_up(self: &Arc<Self>, topic: Arc<Topic>) {
-        let this = Arc::clone(self);
+        let (replication, stopped) = (Arc::downgrade(self), self.stopped.clone());
         self.spawn(async move {
-            let mut is_lost = false;
-            while let Some(asked) = this.look(&topic) {
-                let ask = Ask::after(&topic.name, asked.after);
-                let missing = this.history_in_time(&topic, ask).await;
-                is_lost |= missing.is_none();
-                if this.fill(&topic, &asked, missing) {
-                    break;
-                }
-            }
-            if is_lost {
-                this.look_for_end(&topic).await;
-            }
+            let catching_up = catch_up(replication, topic);
+            stopped.run_until_cancelled_owned(catching_up).await;
         });
     }
 
@@ -75,21 +105,40 @@ impl Replication {
         })
     }
 
-    /// Fetches the requested events, page by page. `None` if they cannot all be fetched in time.
-    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Option<Fetched<'_>> {
-        let history = timeout(TIMEOUT, async {
-            let _permit = self.fetches.acquire().await;
-            self.history(topic, ask).await
-        });
-        let history = caught_in("a backplane's `history`", history).await?;
-        history.unwrap_or_else(|_| {
-            let (topic, backplane) = (&*topic.name, self.backplane.name());
-            tracing::warn!(backplane, topic, "the backplane's history took too long");
-            None
-        })
+    /// Fetches the requested events for a client that waits. `None` if they cannot all be fetched in time.
+    async fn history_for_client(&self, topic: &Topic, ask: Ask<'_>) -> Option<Fetched<'_>> {
+        let mut patience = Patience::new(CLIENT_WAITS);
+        loop {
+            let error = match self.history_in_time(topic, ask.clone()).await {
+                Ok(fetched) => return Some(fetched),
+                Err(Unfetched::Lost) => return None,
+                Err(Unfetched::Unanswered(error)) => error,
+            };
+            // While the backplane is down, the client is refused.
+            let pause = self.reached().is_ok().then(|| patience.pause());
+            let Some(pause) = pause.flatten() else {
+                self.warn_of(topic, &error);
+                return None;
+            };
+            sleep(pause).await;
+        }
     }
 
-    async fn history(&self, topic: &Topic, mut ask: Ask<'_>) -> Option<Fetched<'_>> {
+    /// Fetches the requested events, page by page.
+    async fn history_in_time(&self, topic: &Topic, ask: Ask<'_>) -> Result<Fetched<'_>, Unfetched> {
+        let history = async {
+            let _permit = self.fetches.acquire().await;
+            Ok(self.history(topic, ask).await)
+        };
+        let history = within(TIMEOUT, BackplaneErrorKind::Down, history);
+        match caught_in("a backplane's `history`", history).await {
+            Some(history) => history.unwrap_or_else(|late| Err(Unfetched::Unanswered(late))),
+            // It panicked, so it is not asked again.
+            None => Err(Unfetched::Lost),
+        }
+    }
+
+    async fn history(&self, topic: &Topic, mut ask: Ask<'_>) -> Result<Fetched<'_>, Unfetched> {
         let mut all: Vec<PastEvent> = Vec::new();
         let mut room: Option<SemaphorePermit<'_>> = None;
         let wanted = ask.events;
@@ -103,7 +152,8 @@ impl Replication {
             };
             ask = ask.at_most(left.min(at_once), PAGE_BYTES);
             let (events, more) = self.page(topic, ask.clone()).await?;
-            let taken = self.room.acquire_many(kib(&events)).await.ok()?;
+            let taken = self.room.acquire_many(kib(&events)).await;
+            let taken = taken.map_err(|_| Unfetched::Lost)?;
             match &mut room {
                 Some(room) => room.merge(taken),
                 None => room = Some(taken),
@@ -113,16 +163,16 @@ impl Replication {
             all.extend(events);
             if all.len() > self.most_of(topic) {
                 // More than any reader here could use. The events would be dropped before they are read.
-                return None;
+                return Err(Unfetched::Lost);
             }
             if more && !is_newest && last.is_none() {
                 // The backplane reports more events but does not return them.
-                return None;
+                return Err(Unfetched::Lost);
             }
             match last.filter(|_| more && !is_newest && all.len() < wanted) {
                 Some(last) => ask = Ask::after(ask.topic, last),
                 None => {
-                    return Some(Fetched {
+                    return Ok(Fetched {
                         events: all,
                         more,
                         _room: room,
@@ -130,6 +180,12 @@ impl Replication {
                 }
             }
         }
+    }
+
+    fn warn_of(&self, topic: &Topic, error: &BackplaneError) {
+        let (topic, backplane) = (&*topic.name, self.backplane.name());
+        let error = with_causes(error);
+        tracing::warn!(backplane, topic, error, "the backplane's history failed");
     }
 
     /// Returns the most events of a topic that are held here for clients that resume or read.
@@ -140,30 +196,25 @@ impl Replication {
     }
 
     /// Fetches a page of a history. Its ids must ascend and be of one sequence.
-    async fn page(&self, topic: &Topic, ask: Ask<'_>) -> Option<(Vec<PastEvent>, bool)> {
+    async fn page(&self, topic: &Topic, ask: Ask<'_>) -> Result<(Vec<PastEvent>, bool), Unfetched> {
         let after = ask.after.unwrap_or_else(|| self.hub.id(0));
-        match self.reached().ok()?.history(ask).await {
-            Ok(History::Events { events, more }) => {
+        let history = async { self.reached()?.history(ask).await };
+        match history.await.map_err(Unfetched::Unanswered)? {
+            History::Events { events, more } => {
                 let mut last = after;
                 let follows = |event: &PastEvent| {
                     let is_later = event.id.is_after(last) == Some(true);
                     last = event.id;
                     is_later
                 };
-                let is_well = events.iter().all(follows);
-                if !is_well {
-                    let (topic, backplane) = (&*topic.name, self.backplane.name());
-                    tracing::error!(backplane, topic, "the backplane's history is out of order");
+                if events.iter().all(follows) {
+                    return Ok((events, more));
                 }
-                is_well.then_some((events, more))
-            }
-            Ok(History::Gone) => None,
-            Err(error) => {
                 let (topic, backplane) = (&*topic.name, self.backplane.name());
-                let error = with_causes(&error);
-                tracing::warn!(backplane, topic, error, "the backplane's history failed");
-                None
+                tracing::error!(backplane, topic, "the backplane's history is out of order");
+                Err(Unfetched::Lost)
             }
+            History::Gone => Err(Unfetched::Lost),
         }
     }
 
@@ -277,7 +328,7 @@ impl Replication {
         }
         let (epoch, last) = (hub.epoch(), topic.lock().ring.last());
         let after = ask.after;
-        let Some(fetched) = self.history_in_time(topic, ask).await else {
+        let Some(fetched) = self.history_for_client(topic, ask).await else {
             return;
         };
         let events = &fetched.events;
@@ -345,6 +396,40 @@ impl Replication {
             ring.reaches_back_to(seq.saturating_sub(1));
         }
         ring.reaches_back_to(after);
+    }
+}
+
+/// Fetches what a topic misses. As long as the backplane gives no answer, its readers are held, and the request is
+/// repeated. Time in which the backplane is down does not count, because no reader could get anything then.
+async fn catch_up(replication: Weak<Replication>, topic: Arc<Topic>) {
+    let mut patience = Patience::new(READERS_WAIT);
+    let mut is_lost = false;
+    while let Some(this) = replication.upgrade() {
+        let Some(asked) = this.look(&topic) else {
+            break;
+        };
+        let ask = Ask::after(&topic.name, asked.after);
+        let missing = this.history_in_time(&topic, ask).await;
+        if let Err(Unfetched::Unanswered(error)) = &missing {
+            if this.status() == Status::Down {
+                patience.since = Instant::now();
+            }
+            if let Some(pause) = patience.pause() {
+                // The hub may be dropped meanwhile.
+                drop(missing);
+                drop(this);
+                sleep(pause).await;
+                continue;
+            }
+            this.warn_of(&topic, error);
+        }
+        is_lost |= missing.is_err();
+        if this.fill(&topic, &asked, missing.ok()) {
+            break;
+        }
+    }
+    if let Some(this) = replication.upgrade().filter(|_| is_lost) {
+        this.look_for_end(&topic).await;
     }
 }
 

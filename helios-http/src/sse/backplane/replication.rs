@@ -33,7 +33,8 @@
 //! # Why nothing hangs
 //!
 //! Every wait for the backplane is bounded, and nothing is requested while it is down. Calls that take too long fail.
-//! Readers that are held then continue, and their clients are reset.
+//! A request for history that fails is repeated for a while. Readers that are held then continue, and their clients are
+//! reset. Only while the backplane is down are they held longer, because no event arrives that they could read.
 //!
 //! # Locks
 //!
