@@ -127,7 +127,7 @@ usage: cargo xtask test                              run every check, as CI does
                                                      measure it beside an older revision; fail where it is worse
        cargo xtask soak [--minutes N] [--clients N] [--hostile N] [--seed N]
                                                      thousands of unruly clients, none of which may miss an event or an end
-       cargo xtask soak --backplane [--minutes N] [--seed N]
+       cargo xtask soak --backplane [--forgetful] [--minutes N] [--seed N]
                                                      servers behind a backplane in all weathers, and one that loses its memory
        cargo xtask soak --log [--minutes N] [--seed N]
                                                      a server on a log, killed every 20 s: no Ok is lost, nobody is reset

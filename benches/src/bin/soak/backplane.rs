@@ -32,27 +32,46 @@ impl Rig for Forgetful {
     }
 }
 
-pub(crate) fn soak(args: &[&str]) -> Result<bool, Error> {
-    let (minutes, kit) = plan(args).ok_or(USAGE)?;
-    let kit = kit.nodes(3).clients(16);
-    let half = kit.lasting(Duration::from_secs_f64(30.0 * minutes));
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    let steady = runtime.block_on(half.clone().run(InMemory::new()));
-    println!("{steady}");
-    let forgetful = runtime.block_on(half.run(Forgetful(InMemory::new())));
-    println!("over a backplane that loses its memory:\n{forgetful}");
-    Ok([steady, forgetful].iter().all(Report::is_clean))
+/// Which backplanes are tested.
+struct Plan {
+    minutes: f64,
+    kit: Kit,
+    /// Whether all the time goes to the backplane that loses its memory.
+    forgetful: bool,
 }
 
-/// Parses the minutes, and a kit with the seed.
-fn plan(args: &[&str]) -> Option<(f64, Kit)> {
-    let (mut minutes, mut kit) = (10.0, Kit::from_env());
-    for option in args.chunks(2) {
-        match option {
-            ["--minutes", n] => minutes = n.parse().ok()?,
-            ["--seed", seed] => kit = Kit::new(seed.parse().ok()?),
+pub(crate) fn soak(args: &[&str]) -> Result<bool, Error> {
+    let plan = plan(args).ok_or(USAGE)?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let share = if plan.forgetful { 1.0 } else { 0.5 };
+    let kit = plan.kit.nodes(3).clients(16);
+    let kit = kit.lasting(Duration::from_secs_f64(60.0 * share * plan.minutes));
+    let mut reports = Vec::new();
+    if !plan.forgetful {
+        let steady = runtime.block_on(kit.clone().run(InMemory::new()));
+        println!("{steady}");
+        reports.push(steady);
+    }
+    let forgetful = runtime.block_on(kit.run(Forgetful(InMemory::new())));
+    println!("over a backplane that loses its memory:\n{forgetful}");
+    reports.push(forgetful);
+    Ok(reports.iter().all(Report::is_clean))
+}
+
+fn plan(args: &[&str]) -> Option<Plan> {
+    let mut plan = Plan {
+        minutes: 10.0,
+        kit: Kit::from_env(),
+        forgetful: false,
+    };
+    let mut args = args.iter();
+    while let Some(option) = args.next() {
+        match *option {
+            "--forgetful" => plan.forgetful = true,
+            "--minutes" => plan.minutes = args.next()?.parse().ok()?,
+            "--seed" => plan.kit = Kit::new(args.next()?.parse().ok()?),
             _ => return None,
         }
     }
-    (minutes > 0.0 && minutes <= MOST_MINUTES).then_some((minutes, kit))
+    (plan.minutes > 0.0 && plan.minutes <= MOST_MINUTES).then_some(plan)
 }

@@ -74,7 +74,7 @@ fn live_bytes() -> u64 {
 }
 
 const USAGE: &str = "usage: soak [--minutes N] [--clients N] [--hostile N] [--seed N]
-       soak --backplane [--minutes N] [--seed N]
+       soak --backplane [--forgetful] [--minutes N] [--seed N]
        soak --log [--minutes N] [--seed N]";
 
 /// More threads than the server has cores, so that publishers and readers interrupt each other.

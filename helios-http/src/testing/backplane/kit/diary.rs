@@ -35,12 +35,8 @@ impl fmt::Display for Step {
             Self::Connected(node, _) => write!(f, "connected to node {node}"),
             Self::Ready(id) => write!(f, "ready at {}", said(*id)),
             Self::Reset { id, reason, topics } => {
-                write!(
-                    f,
-                    "reset ({reason}) of {} topics at {}",
-                    topics.len(),
-                    said(*id)
-                )
+                let topics = topics.join(" and ");
+                write!(f, "reset ({reason}) of {topics} at {}", said(*id))
             }
             Self::Event(id, mark) => write!(f, "{} at {}", mark.text(), said(*id)),
             Self::End => f.write_str("end"),
