@@ -344,6 +344,26 @@ fn another_sequence_covers_everything_missed_before() {
 }
 
 #[test]
+fn another_sequence_takes_back_the_position_of_an_earlier_reset() {
+    let rules = Rules {
+        epochs: true,
+        ..RESETS
+    };
+    let ledger = ledger(&[
+        ("a", PostKind::Plain, &[Answer::Published(id(2))]),
+        ("b", PostKind::Plain, &[Answer::Published(id(3))]),
+    ]);
+    let anew = Step::Reset {
+        id: Some(id(3)),
+        reason: "epoch".to_owned(),
+        topics: vec!["a".to_owned(), "b".to_owned(), "*".to_owned()],
+    };
+    let position = Step::Ready(Some(EventId::new(2, 5)));
+    let told = [ready(1), reset(1, &["a"]), event(3, 1), anew, position];
+    assert_eq!(kinds(&ledger, &told, rules), []);
+}
+
+#[test]
 fn an_event_of_another_topic_is_a_fault() {
     let answers = [Answer::Published(id(1))];
     let ledger = ledger(&[

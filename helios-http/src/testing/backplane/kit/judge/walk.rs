@@ -19,6 +19,9 @@ enum UpTo {
     Nothing,
 }
 
+/// The reason of a reset for another sequence.
+const EPOCH: &str = "epoch";
+
 /// How many steps of a client before and after a fault are shown with it.
 const SHOWN: usize = 5;
 
@@ -95,18 +98,17 @@ pub(super) fn walk<'a>(
     walk.found
 }
 
-/// Returns how far each reset covers missing events. That is up to the position that follows it, or as far as the
-/// connection got.
+/// Returns how far each reset covers missing events. That is up to the position that follows it. If the connection, or
+/// the sequence, ends before that, the reset covers as much as was read.
 fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
     let mut told = HashMap::new();
-    let mut waiting = VecDeque::new();
+    let mut waiting = VecDeque::<usize>::new();
     let mut last = None;
     let nowhere = |last: Option<EventId>| last.map_or(UpTo::Nothing, UpTo::Id);
     for (n, step) in steps.iter().enumerate() {
         match step {
             Step::Connected(..) => {
-                let cut = waiting.drain(..);
-                told.extend(cut.map(|reset: usize| (reset, nowhere(last))));
+                told.extend(waiting.drain(..).map(|reset| (reset, nowhere(last))));
             }
             Step::Ready(id) => {
                 last = id.or(last);
@@ -114,7 +116,10 @@ fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
                     told.insert(reset, nowhere(last));
                 }
             }
-            Step::Reset { id, .. } => {
+            Step::Reset { id, reason, .. } => {
+                if reason == EPOCH {
+                    told.extend(waiting.drain(..).map(|reset| (reset, nowhere(last))));
+                }
                 last = id.or(last);
                 waiting.push_back(n);
             }
@@ -156,7 +161,7 @@ impl<'a> Walk<'a> {
                 self.is_anew = false;
             }
             Step::Ready(id) => self.reach(*id),
-            Step::Reset { id, reason, topics } => self.reset(*id, reason == "epoch", topics, told),
+            Step::Reset { id, reason, topics } => self.reset(*id, reason == EPOCH, topics, told),
             Step::Event(id, mark) => self.event(*id, *mark),
             Step::End => self.end(),
             Step::Unknown(what) => self.fault(FaultKind::Invented, what),
