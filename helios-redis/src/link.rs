@@ -77,6 +77,8 @@ pub(crate) struct Link {
     marks: AtomicU64,
     /// Signalled when another server has to be asked.
     left: Notify,
+    /// Signalled when the listener's commands do not reach the server.
+    deaf: Notify,
 }
 
 #[derive(Default)]
@@ -164,6 +166,7 @@ impl Link {
             status: AtomicU8::new(code(Status::Down)),
             marks: AtomicU64::new(0),
             left: Notify::new(),
+            deaf: Notify::new(),
         }
     }
 
@@ -388,6 +391,7 @@ impl Link {
                     }
                 }
                 () = self.left.notified() => return Broken::Left,
+                () = self.deaf.notified() => return Broken::Silent,
                 _ = probes.tick() => {
                     if heard.anything.elapsed() > SILENT || heard.mark.elapsed() > SLOW {
                         return Broken::Silent;
@@ -409,29 +413,55 @@ impl Link {
         }
     }
 
-    /// Requests a mark, and checks that the server is still the same primary.
+    /// Requests a mark, and checks that the server is still the same primary. Also checks that the listener's commands arrive. They may
+    /// be lost on their way for good while its events still arrive, and no topic can be watched then.
     fn probe(self: &Arc<Self>) {
-        let Ok(mut server) = self.server() else {
+        let Ok(server) = self.server() else {
             return;
         };
         let link = Arc::clone(self);
         tokio::spawn(async move {
-            match server::run_of(&mut server.questions).await {
-                Ok(run) if run == server.run => {}
-                Ok(_) => return link.left.notify_one(),
-                Err(ServerError::Replica(run)) => {
-                    link.lock().demoted(&run);
-                    return link.left.notify_one();
-                }
-                // The silence shows by itself.
-                Err(_) => return,
-            }
-            let mark = link.next_mark();
-            if let Err(error) = link.ask(&server, &[], &mark).await {
-                let error = with_causes(&error);
-                tracing::debug!(error, "a probe of Redis failed");
+            let sent = Instant::now();
+            let (ping, mut listener) = (redis::cmd("PING"), server.listener.clone());
+            let pong = ping.query_async::<()>(&mut listener);
+            let marked = async { link.is_marked(&server).await.then(|| sent.elapsed()) };
+            let (pong, marked) = tokio::join!(pong, marked);
+            // The answer would have come ahead of the mark. If the mark is late, events may be in the way of both.
+            let is_lost = pong.is_err_and(|error| error.is_timeout());
+            if is_lost && marked.is_some_and(|after| after < PROBE) && link.asks(&server) {
+                link.deaf.notify_one();
             }
         });
+    }
+
+    /// Returns true when a mark has arrived. Leaves the server if it is not the same primary.
+    async fn is_marked(&self, server: &Server) -> bool {
+        match server::run_of(&mut server.questions.clone()).await {
+            Ok(run) if run == server.run => {}
+            Ok(_) => {
+                self.left.notify_one();
+                return false;
+            }
+            Err(ServerError::Replica(run)) => {
+                self.lock().demoted(&run);
+                self.left.notify_one();
+                return false;
+            }
+            // The silence shows by itself.
+            Err(_) => return false,
+        }
+        let marked = self.ask_in_place(server, &[]).await;
+        if let Err(error) = &marked {
+            let error = with_causes(error);
+            tracing::debug!(error, "a probe of Redis failed");
+        }
+        marked.is_ok()
+    }
+
+    /// Whether the link still uses these connections.
+    fn asks(&self, server: &Server) -> bool {
+        let asked = &self.lock().server;
+        asked.as_ref().is_some_and(|asked| asked.ids == server.ids)
     }
 
     fn hand(&self, topic: &str, entry: Entry) {
@@ -465,13 +495,22 @@ impl Link {
         let channels = topics.iter().map(|topic| self.keys.channel(topic));
         let channels: Vec<_> = channels.collect();
         self.subscribe(&server, "SSUBSCRIBE", &channels).await?;
+        self.ask_in_place(&server, topics).await
+    }
+
+    /// Requests the state of these topics and a mark, and returns when the mark has arrived.
+    async fn ask_in_place(
+        &self,
+        server: &Server,
+        topics: &[&str],
+    ) -> Result<Watched, BackplaneError> {
         let mark = Mark {
             link: self,
             name: self.next_mark(),
         };
         let (waiting, found) = oneshot::channel();
         self.lock().waiting.insert(mark.name.clone(), waiting);
-        let asked = self.ask(&server, topics, &mark.name).await?;
+        let asked = self.ask(server, topics, &mark.name).await?;
         match timeout(MARK, found).await {
             Ok(Ok(())) => Ok(asked),
             _ => Err(down("the link broke, or is too slow")),

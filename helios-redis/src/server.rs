@@ -26,7 +26,7 @@ const BUFFER: (u64, u64) = (32 << 20, 8 << 20);
 /// The connections to a server that passed all checks.
 #[derive(Clone)]
 pub(crate) struct Server {
-    /// Receives published events. It sends nothing but subscriptions, since Redis drops a listener whose answers are too long.
+    /// Receives published events. It sends nothing but subscriptions and pings, since Redis drops a listener whose answers are too long.
     pub(crate) listener: MultiplexedConnection,
     /// Carries everything else.
     pub(crate) questions: MultiplexedConnection,

@@ -360,6 +360,24 @@ async fn a_node_that_was_cut_off_catches_up() {
     }
 }
 
+/// A subscription that is lost on its way leaves a connection over which nothing is sent any more, although events
+/// arrive. The connection for questions works, because nothing was sent over it meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_listener_that_can_only_receive_is_given_up() {
+    let redis = Server::start().await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let far = through(&proxy).await;
+    // The node has sent its first questions by now.
+    let _joined = Client::join(&far, &["first"], None).await;
+    proxy.drop_bytes(Way::ToServer);
+    let lost = timeout(Duration::from_millis(200), far.sse().subscribe(["lost"]));
+    assert!(lost.await.is_err());
+    proxy.heal();
+    let joined = async { while far.sse().subscribe(["x"]).await.is_err() {} };
+    timeout(2 * HEALED, joined).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn events_dropped_by_a_full_buffer_are_fetched_or_reset() {

@@ -19,6 +19,9 @@ use crate::sync::lock;
 /// How long a hub waits for an answer.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// A topic to which nothing is published.
+const WELL: &str = "kit-well";
+
 /// A link that an audit listens to.
 pub(super) struct Peer<B> {
     pub(super) backplane: B,
@@ -79,14 +82,20 @@ impl<B: Backplane> Peer<B> {
         answered("stop", stop).await
     }
 
-    /// Renews the lease until the backplane answers.
+    /// Renews the lease and watches a topic until the backplane answers both. The link may have lost only one of two
+    /// ways to it.
     ///
     /// # Errors
     ///
     /// If it does not answer in time.
     pub(super) async fn until_well(&self, until: Instant) -> Result<(), Found> {
         loop {
-            match answered("renew", self.backplane.renew()).await {
+            let answer = async {
+                answered("renew", self.backplane.renew()).await?;
+                answered("watch", self.backplane.watch(&[WELL])).await?;
+                answered("unwatch", self.backplane.unwatch(&[WELL])).await
+            };
+            match answer.await {
                 Err(_) if Instant::now() < until => sleep(Duration::from_millis(20)).await,
                 answer => return answer,
             }
