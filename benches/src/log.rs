@@ -2,9 +2,11 @@
 //! time, lone events, and opening.
 
 use std::fs::{File, OpenOptions};
+use std::future::Future;
 use std::io::Write;
+use std::iter;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use helios_benches::Error;
 use helios_benches::cores::own_cpu;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// The prefix of its scenarios' names.
@@ -133,22 +136,42 @@ async fn start(folder: &Path, sync: Durability) -> Result<Arc<Log>, Error> {
     Ok(log)
 }
 
-async fn publish(log: &Log) -> Result<(), Error> {
-    let event = Publish::new("news", vec![b'x'; SIZE].into(), EVERYTHING);
-    log.publish(event).await?;
-    Ok(())
+/// Publishes one event, and waits for the response.
+trait Publisher: Clone + Send + 'static {
+    fn publish(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Publisher for Arc<Log> {
+    async fn publish(&self) -> Result<(), Error> {
+        let event = Publish::new("news", vec![b'x'; SIZE].into(), EVERYTHING);
+        Backplane::publish(&**self, event).await?;
+        Ok(())
+    }
+}
+
+/// Sends an event to the thread of a store, with the sender of the response.
+impl Publisher for mpsc::Sender<oneshot::Sender<()>> {
+    async fn publish(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.send(answer)?;
+        Ok(answered.await?)
+    }
 }
 
 /// Publishes from all tasks until the time or the number of events is reached. Returns how many events there were.
-async fn publish_together(log: &Arc<Log>, time: Duration, most: u64) -> Result<u64, Error> {
+async fn publish_together(
+    publisher: &impl Publisher,
+    time: Duration,
+    most: u64,
+) -> Result<u64, Error> {
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
     for _ in 0..TOGETHER {
-        let log = Arc::clone(log);
+        let publisher = publisher.clone();
         publishers.spawn(async move {
             let mut published = 0;
             while published < most.div_ceil(TOGETHER) && Instant::now() < until {
-                publish(&log).await?;
+                publisher.publish().await?;
                 published += 1;
             }
             Ok::<u64, Error>(published)
@@ -205,6 +228,36 @@ pub(crate) fn store_together(sync: Durability) -> Result<(), Error> {
     together::<Store>(sync)
 }
 
+/// Measures events a second through the store for publishers that each wait for their response. A thread commits
+/// together what they have sent, and answers each. This is the least that a log does, so the rest is its own cost.
+pub(crate) fn store_answering(runtime: &Runtime, sync: Durability) -> Result<(), Error> {
+    let folder = folder()?;
+    let mut store = Store::open(folder.path(), sync)?;
+    let (sender, waiting) = mpsc::channel::<oneshot::Sender<()>>();
+    let commits = thread::spawn(move || {
+        let mut written = 0;
+        while let Ok(first) = waiting.recv() {
+            let group: Vec<_> = iter::once(first).chain(waiting.try_iter()).collect();
+            let events = group.len() as u64;
+            store.write(written, events).map_err(|error| error.to_string())?;
+            written += events;
+            for publisher in group {
+                // A publisher waits until it is answered.
+                let _ = publisher.send(());
+            }
+        }
+        Ok::<(), String>(())
+    });
+    runtime.block_on(async move {
+        publish_together(&sender, WINDOW / 2, u64::MAX).await?;
+        let (began, cpu) = (Instant::now(), own_cpu()?);
+        let published = publish_together(&sender, WINDOW, u64::MAX).await?;
+        tell_rate(published, began, cpu)
+    })?;
+    commits.join().map_err(|_| "the thread of the store panicked")??;
+    Ok(())
+}
+
 /// Measures events a second into a file.
 pub(crate) fn file_together(sync: Durability) -> Result<(), Error> {
     together::<Plain>(sync)
@@ -240,7 +293,7 @@ pub(crate) fn log_alone(runtime: &Runtime) -> Result<(), Error> {
     let folder = folder()?;
     runtime.block_on(async {
         let log = start(folder.path(), Durability::Os).await?;
-        lone(async |_| publish(&log).await).await?;
+        lone(async |_| log.publish().await).await?;
         log.stop().await;
         Ok(())
     })

@@ -132,11 +132,17 @@ const SUBJECTS: &[Subject] = &[
     }),
     on_both_cores("log", |runtime| log::log_together(runtime, Durability::Os)),
     on_both_cores("store", |_| log::store_together(Durability::Os)),
+    on_both_cores("store-answering", |runtime| {
+        log::store_answering(runtime, Durability::Os)
+    }),
     on_both_cores("file", |_| log::file_together(Durability::Os)),
     on_both_cores("log-synced", |runtime| {
         log::log_together(runtime, Durability::Always)
     }),
     on_both_cores("store-synced", |_| log::store_together(Durability::Always)),
+    on_both_cores("store-answering-synced", |runtime| {
+        log::store_answering(runtime, Durability::Always)
+    }),
     on_both_cores("file-synced", |_| log::file_together(Durability::Always)),
     on_both_cores("log-lone", log::log_alone),
     on_both_cores("store-lone", log::store_alone),
