@@ -239,7 +239,9 @@ pub(crate) fn store_answering(runtime: &Runtime, sync: Durability) -> Result<(),
         while let Ok(first) = waiting.recv() {
             let group: Vec<_> = iter::once(first).chain(waiting.try_iter()).collect();
             let events = group.len() as u64;
-            store.write(written, events).map_err(|error| error.to_string())?;
+            store
+                .write(written, events)
+                .map_err(|error| error.to_string())?;
             written += events;
             for publisher in group {
                 // A publisher waits until it is answered.
@@ -254,7 +256,9 @@ pub(crate) fn store_answering(runtime: &Runtime, sync: Durability) -> Result<(),
         let published = publish_together(&sender, WINDOW, u64::MAX).await?;
         tell_rate(published, began, cpu)
     })?;
-    commits.join().map_err(|_| "the thread of the store panicked")??;
+    commits
+        .join()
+        .map_err(|_| "the thread of the store panicked")??;
     Ok(())
 }
 

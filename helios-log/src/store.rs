@@ -1,8 +1,15 @@
 //! The embedded store: its rows, and the operations on it.
 //!
-//! | key | value |
+//! Events are in a keyspace of their own. They are written once, in the order of their keys if one topic is busy, and
+//! then the store appends tables without merging them. The rows of `states` are overwritten again and again. Changes of
+//! both are committed together.
+//!
+//! | key in `events` | value |
 //! | --- | --- |
 //! | `e` topic, number | the topic's number before it, time, bytes |
+//!
+//! | key in `states` | value |
+//! | --- | --- |
 //! | `t` topic | [`Past`], the state of the topic |
 //! | `f` topic | the event that has finished the topic: number, time, bytes |
 //! | `k` topic, key | the event published with the key: number, time |
@@ -21,7 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, AnyTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The bytes kept in memory before they are written to a table.
 const MEMTABLE: u64 = 8 << 20;
@@ -90,7 +97,8 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 pub(crate) struct Store {
     database: Database,
-    rows: Keyspace,
+    events: Keyspace,
+    states: Keyspace,
 }
 
 impl Store {
@@ -116,21 +124,52 @@ impl Store {
         // requests go to a queue of 1,000 places, and when it is full, that same thread waits for it. So we begin
         // another memtable ourselves, long before that.
         let options = || KeyspaceCreateOptions::default().max_memtable_size(8 * MEMTABLE);
-        let rows = database.keyspace("rows", options)?;
-        Ok(Self { database, rows })
+        let events = database.keyspace("events", options)?;
+        let states = database.keyspace("states", options)?;
+        Ok(Self {
+            database,
+            events,
+            states,
+        })
     }
 
-    /// Begins another memtable when one is full. If too many wait for their tables, this waits too, as long as the
-    /// store is alive. The store itself would wait without end for a thread that has failed.
+    /// Returns the keyspace of the row with this key.
+    fn of_key(&self, key: &[u8]) -> &Keyspace {
+        match key.first() {
+            Some(&EVENT) => &self.events,
+            _ => &self.states,
+        }
+    }
+
+    /// Returns a number for both keyspaces.
+    fn of_both<T>(&self, number: impl Fn(&AnyTree) -> T) -> [T; 2] {
+        [&self.events, &self.states].map(|keyspace| number(&keyspace.tree))
+    }
+
+    /// Returns how many memtables of a keyspace wait for their tables, at most.
+    fn waiting(&self) -> usize {
+        let [events, states] = self.of_both(AnyTree::sealed_memtable_count);
+        events.max(states)
+    }
+
+    /// Returns the bytes in the memtables in use.
+    fn active_bytes(&self) -> u64 {
+        let bytes = self.of_both(|tree| tree.active_memtable().size());
+        bytes.iter().sum()
+    }
+
+    /// Begins other memtables when those in use are full. Both begin together, because a journal is kept until both
+    /// have their tables. If too many wait for their tables, this waits too, as long as the store is alive. The store
+    /// itself would wait without end for a thread that has failed.
     fn make_room(&self) -> Result<(), StoreError> {
-        let tree = &self.rows.tree;
-        if tree.active_memtable().size() < MEMTABLE {
+        if self.active_bytes() < MEMTABLE {
             return Ok(());
         }
         let (mut waiting, mut since) = (usize::MAX, Instant::now());
         loop {
-            let left = tree.sealed_memtable_count();
-            if left < WAITING_MEMTABLES && tree.l0_run_count() < MOST_RUNS {
+            let left = self.waiting();
+            let runs = self.of_both(AnyTree::l0_run_count);
+            if left < WAITING_MEMTABLES && runs.iter().all(|runs| *runs < MOST_RUNS) {
                 break;
             }
             self.check()?;
@@ -142,14 +181,14 @@ impl Store {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        self.rows.rotate_memtable()?;
+        self.events.rotate_memtable()?;
+        self.states.rotate_memtable()?;
         Ok(())
     }
 
     /// Returns the bytes that wait to be written to tables.
     pub(crate) fn waiting_bytes(&self) -> u64 {
-        let tree = &self.rows.tree;
-        tree.active_memtable().size() + tree.sealed_memtable_count() as u64 * 2 * MEMTABLE
+        self.active_bytes() + self.waiting() as u64 * 2 * MEMTABLE
     }
 
     /// Makes all of these changes, or none. They are then passed to the operating system.
@@ -160,9 +199,10 @@ impl Store {
         self.make_room()?;
         let mut batch = self.database.batch();
         for (key, value) in changes {
+            let keyspace = self.of_key(key);
             match value {
-                Some(value) => batch.insert(&self.rows, key.as_slice(), value.as_slice()),
-                None => batch.remove(&self.rows, key.as_slice()),
+                Some(value) => batch.insert(keyspace, key.as_slice(), value.as_slice()),
+                None => batch.remove(keyspace, key.as_slice()),
             }
         }
         Ok(batch.durability(Some(PersistMode::Buffer)).commit()?)
@@ -179,16 +219,16 @@ impl Store {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.rows.get(key)?;
+        let value = self.of_key(key).get(key)?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    /// Returns the rows from one key to another.
+    /// Returns the rows from one key to another. Both are of one kind.
     pub(crate) fn range(
         &self,
         keys: RangeInclusive<Vec<u8>>,
     ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), StoreError>> + use<> {
-        self.rows.range(keys).map(|row| {
+        self.of_key(keys.start()).range(keys).map(|row| {
             let (key, value) = row.into_inner()?;
             Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
         })
@@ -515,9 +555,8 @@ mod tests {
             // Many small commits and a few large ones while a table is written.
             let value = vec![n as u8; if n % 6 == 0 { 1 << 20 } else { 10 }];
             store.commit(&[(event_key("x", n), Some(value))]).unwrap();
-            let tree = &store.rows.tree;
-            assert!(tree.active_memtable().size() < 2 * MEMTABLE);
-            assert!(tree.sealed_memtable_count() <= WAITING_MEMTABLES + 1);
+            assert!(store.active_bytes() < 2 * MEMTABLE);
+            assert!(store.waiting() <= WAITING_MEMTABLES + 1);
         }
         let rows = store.range(event_key("x", 0)..=event_key("x", 240));
         assert_eq!(rows.count(), 240);
