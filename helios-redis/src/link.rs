@@ -200,6 +200,13 @@ impl Link {
         script: &'a Script,
         server: &Server,
     ) -> ScriptInvocation<'a> {
+        let mut call = script.key(self.keys.sequence());
+        call.arg(&self.sequence_arguments(server));
+        call
+    }
+
+    /// Returns the arguments of `sequence.lua`.
+    pub(crate) fn sequence_arguments(&self, server: &Server) -> [String; 6] {
         let (seen, void) = {
             let state = self.lock();
             (state.seen, state.void)
@@ -208,14 +215,14 @@ impl Link {
             true => "kept",
             false => &server.run,
         };
-        let mut call = script.key(self.keys.sequence());
-        call.arg(&self.keys.prefix)
-            .arg(run)
-            .arg(fresh_epoch())
-            .arg(void)
-            .arg(seen.map_or(0, EventId::epoch))
-            .arg(seen.map_or(0, EventId::seq));
-        call
+        [
+            self.keys.prefix.clone(),
+            run.to_owned(),
+            fresh_epoch().to_string(),
+            void.to_string(),
+            seen.map_or(0, EventId::epoch).to_string(),
+            seen.map_or(0, EventId::seq).to_string(),
+        ]
     }
 
     /// Notes an id that an answer or an event has shown.

@@ -1,16 +1,34 @@
 //! Publishes events. Publishes at the same time share one call.
+//!
+//! # Why events keep their order
+//!
+//! Redis answers the calls of one connection in their order. While events wait for a call, two are under way, so that
+//! Redis need not wait for the next one. Each of them then contains the script itself. Redis might have forgotten a
+//! script that is called by its hash, and such a call would be repeated behind a later one.
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::Publish;
-use redis::{Script, Value};
+use redis::{RedisError, Script, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::failure::{down, not_published};
 use crate::link::{Link, number_of};
+use crate::server::Server;
+
+const SCRIPT: &str = concat!(
+    include_str!("scripts/sequence.lua"),
+    include_str!("scripts/publish.lua")
+);
+
+/// The most calls under way. Further events wait, and share the next call.
+const CALLS: usize = 2;
 
 /// The largest number of events in one call.
 const MOST: usize = 64;
@@ -91,42 +109,131 @@ const MOST_KEPT: usize = i32::MAX as usize;
 /// The longest time for which Redis keeps anything, in ms: a thousand years.
 const MAX_AGE: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;
 
-async fn carry(link: Arc<Link>, mut queue: mpsc::Receiver<Waiting>) {
-    let script = Script::new(concat!(
-        include_str!("scripts/sequence.lua"),
-        include_str!("scripts/publish.lua")
-    ));
-    let mut next = None;
+/// The events of the next call.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Waiting>,
+    bytes: usize,
+}
+
+/// The events that are taken from the queue and not sent yet.
+struct Gathered {
+    queue: mpsc::Receiver<Waiting>,
+    batch: Batch,
+    /// The event for which the batch has no room.
+    next: Option<Waiting>,
+    /// Whether no more events come.
+    is_over: bool,
+}
+
+impl Gathered {
+    fn new(queue: mpsc::Receiver<Waiting>) -> Self {
+        Self {
+            queue,
+            batch: Batch::default(),
+            next: None,
+            is_over: false,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.next.is_some() || self.batch.events.len() >= MOST
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batch.events.is_empty()
+    }
+
+    fn push(&mut self, waiting: Waiting) {
+        let bytes = self.batch.bytes + waiting.bytes.len();
+        if bytes > MOST_BYTES && !self.is_empty() {
+            self.next = Some(waiting);
+            return;
+        }
+        self.batch.bytes = bytes;
+        self.batch.events.push(waiting);
+    }
+
+    /// Takes what is in the queue now, as far as the batch has room.
+    fn fill(&mut self) {
+        while !self.is_full()
+            && let Ok(waiting) = self.queue.try_recv()
+        {
+            self.push(waiting);
+        }
+    }
+
+    /// Waits for one more event. Cancel-safe.
+    async fn receive(&mut self) {
+        match self.queue.recv().await {
+            Some(waiting) => self.push(waiting),
+            None => self.is_over = true,
+        }
+    }
+
+    /// Returns the events of the next call, without those of callers that have given up.
+    fn take(&mut self) -> Vec<Waiting> {
+        let mut events = mem::take(&mut self.batch).events;
+        if let Some(next) = self.next.take() {
+            self.push(next);
+        }
+        events.retain(|waiting| !waiting.answer.is_closed());
+        events
+    }
+}
+
+/// The way in which a call names the script.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// By its hash, which is short. Redis may have forgotten the script.
+    Hash,
+    Text,
+}
+
+async fn carry(link: Arc<Link>, queue: mpsc::Receiver<Waiting>) {
+    let script = Script::new(SCRIPT);
+    let mut gathered = Gathered::new(queue);
+    let mut calls = FuturesOrdered::new();
+    // How the calls under way name the script.
+    let mut naming = Naming::Hash;
     loop {
-        let first = match next.take() {
-            Some(next) => Some(next),
-            None => queue.recv().await,
+        gathered.fill();
+        let is_next_due = match calls.len() {
+            0 => !gathered.is_empty(),
+            // Without a backlog, events wait for the answer, and more of them share a call.
+            1..CALLS => gathered.is_full() && naming == Naming::Text,
+            _ => false,
         };
-        let Some(first) = first else { return };
-        let mut bytes = first.bytes.len();
-        let mut batch = vec![first];
-        while batch.len() < MOST {
-            let Ok(waiting) = queue.try_recv() else { break };
-            bytes += waiting.bytes.len();
-            if bytes > MOST_BYTES {
-                next = Some(waiting);
-                break;
-            }
-            batch.push(waiting);
-        }
-        // Do not publish for callers that have given up.
-        batch.retain(|waiting| !waiting.answer.is_closed());
-        if batch.is_empty() {
-            continue;
-        }
-        let answers = publish(&link, &script, &batch).await;
-        for (n, waiting) in batch.into_iter().enumerate() {
-            let answer = match &answers {
-                Ok(answers) => answers.get(n).cloned().unwrap_or_else(unknown),
-                Err(error) => Err(error.clone()),
+        if is_next_due {
+            naming = match gathered.is_full() {
+                true => Naming::Text,
+                false => Naming::Hash,
             };
-            let _ = waiting.answer.send(answer);
+            calls.push_back(call(&link, &script, naming, gathered.take()));
         }
+        if gathered.is_over && gathered.is_empty() && calls.is_empty() {
+            return;
+        }
+        tokio::select! {
+            Some(()) = calls.next(), if !calls.is_empty() => {}
+            () = gathered.receive(), if !gathered.is_full() && !gathered.is_over => {}
+        }
+    }
+}
+
+/// Publishes these events, and answers their callers.
+async fn call(link: &Link, script: &Script, naming: Naming, events: Vec<Waiting>) {
+    if events.is_empty() {
+        return;
+    }
+    let answers = publish(link, script, naming, &events).await;
+    for (n, waiting) in events.into_iter().enumerate() {
+        let answer = match &answers {
+            Ok(answers) => answers.get(n).cloned().unwrap_or_else(unknown),
+            Err(error) => Err(error.clone()),
+        };
+        // The caller may have given up.
+        let _ = waiting.answer.send(answer);
     }
 }
 
@@ -137,22 +244,17 @@ fn unknown() -> Answer {
 async fn publish(
     link: &Link,
     script: &Script,
-    batch: &[Waiting],
+    naming: Naming,
+    events: &[Waiting],
 ) -> Result<Vec<Answer>, BackplaneError> {
     let server = link.server()?;
-    let keep = u64::try_from(link.startup.keep_keys.as_millis()).unwrap_or(u64::MAX);
-    let mut call = link.of_sequence(script, &server);
-    call.arg(keep.clamp(1, MAX_AGE));
-    for waiting in batch {
-        call.arg(&waiting.topic)
-            .arg(&waiting.key)
-            .arg(u8::from(waiting.finishes))
-            .arg(waiting.events)
-            .arg(waiting.age)
-            .arg(&waiting.bytes[..]);
+    let mut answer = run(link, &server, script, naming, events).await;
+    if naming == Naming::Hash
+        && let Err(error) = &answer
+        && error.code() == Some("NOSCRIPT")
+    {
+        answer = run(link, &server, script, Naming::Text, events).await;
     }
-    let mut connection = server.questions.clone();
-    let answer = call.invoke_async::<Vec<Value>>(&mut connection).await;
     let answer = answer.map_err(|error| {
         link.failed(&server, &error);
         not_published(error)
@@ -171,4 +273,32 @@ async fn publish(
         link.saw(*newest);
     }
     Ok(answers)
+}
+
+/// Runs the script for these events.
+async fn run(
+    link: &Link,
+    server: &Server,
+    script: &Script,
+    naming: Naming,
+    events: &[Waiting],
+) -> Result<Vec<Value>, RedisError> {
+    let keep = u64::try_from(link.startup.keep_keys.as_millis()).unwrap_or(u64::MAX);
+    let mut call = match naming {
+        Naming::Hash => redis::cmd("EVALSHA").arg(script.get_hash()).to_owned(),
+        Naming::Text => redis::cmd("EVAL").arg(SCRIPT).to_owned(),
+    };
+    call.arg(1)
+        .arg(link.keys.sequence())
+        .arg(&link.sequence_arguments(server))
+        .arg(keep.clamp(1, MAX_AGE));
+    for waiting in events {
+        call.arg(&waiting.topic)
+            .arg(&waiting.key)
+            .arg(u8::from(waiting.finishes))
+            .arg(waiting.events)
+            .arg(waiting.age)
+            .arg(&waiting.bytes[..]);
+    }
+    call.query_async(&mut server.questions.clone()).await
 }

@@ -436,6 +436,31 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
     }
 }
 
+/// Two calls are under way at the same time, and a call that is repeated would come behind the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn many_events_keep_their_order_while_redis_forgets_its_scripts() {
+    let redis = Server::start().await;
+    let one = redis.hub().await;
+    let forgetting = async {
+        loop {
+            redis.ask(&["SCRIPT", "FLUSH"]).await;
+        }
+    };
+    let publishing = async {
+        for _ in 0..20 {
+            let events = (0..500).map(|n| ("x", n.to_string()));
+            let ids = one.sse().publish_all(events).await;
+            let seqs: Vec<_> = ids.into_iter().map(|id| id.unwrap().seq()).collect();
+            assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
+        }
+    };
+    tokio::select! {
+        () = forgetting => {}
+        () = publishing => {}
+    }
+}
+
 /// The variable with the URL to which the child publishes.
 const NODE: &str = "HELIOS_REDIS_NODE";
 
