@@ -198,13 +198,7 @@ async fn carry(link: Arc<Link>, queue: mpsc::Receiver<Waiting>) {
     let mut naming = Naming::Hash;
     loop {
         gathered.fill();
-        let is_next_due = match calls.len() {
-            0 => !gathered.is_empty(),
-            // Without a backlog, events wait for the answer, and more of them share a call.
-            1..CALLS => gathered.is_full() && naming == Naming::Text,
-            _ => false,
-        };
-        if is_next_due {
+        if is_due(&gathered, calls.len(), naming) {
             naming = match gathered.is_full() {
                 true => Naming::Text,
                 false => Naming::Hash,
@@ -218,6 +212,16 @@ async fn carry(link: Arc<Link>, queue: mpsc::Receiver<Waiting>) {
             Some(()) = calls.next(), if !calls.is_empty() => {}
             () = gathered.receive(), if !gathered.is_full() && !gathered.is_over => {}
         }
+    }
+}
+
+/// Whether the gathered events are sent now, while so many calls are under way.
+fn is_due(gathered: &Gathered, calls: usize, naming: Naming) -> bool {
+    match calls {
+        0 => !gathered.is_empty(),
+        // Without a backlog, events wait for the answer, and more of them share a call.
+        1..CALLS => gathered.is_full() && naming == Naming::Text,
+        _ => false,
     }
 }
 
@@ -301,4 +305,43 @@ async fn run(
             .arg(&waiting.bytes[..]);
     }
     call.query_async(&mut server.questions.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(events: usize) -> Gathered {
+        let (_, queue) = mpsc::channel(1);
+        let mut gathered = Gathered::new(queue);
+        let room = Arc::new(Semaphore::new(events));
+        for _ in 0..events {
+            gathered.push(Waiting {
+                topic: "a".to_owned(),
+                key: String::new(),
+                finishes: false,
+                events: 1,
+                age: 1,
+                bytes: vec![0; MOST_BYTES / 128].into(),
+                _room: Arc::clone(&room).try_acquire_owned().unwrap(),
+                answer: oneshot::channel().0,
+            });
+        }
+        gathered
+    }
+
+    #[test]
+    fn a_call_by_hash_is_under_way_alone() {
+        for (events, calls, naming, due) in [
+            (0, 0, Naming::Hash, false),
+            (1, 0, Naming::Text, true),
+            (1, 1, Naming::Text, false),
+            (MOST, 1, Naming::Hash, false),
+            (MOST, 1, Naming::Text, true),
+            (MOST, 2, Naming::Text, false),
+        ] {
+            let is_due = is_due(&gathered(events), calls, naming);
+            assert_eq!(is_due, due, "{events} events, {calls} calls");
+        }
+    }
 }
