@@ -7,13 +7,15 @@ use helios::sse::PublishOptions;
 use serde::Serialize;
 use tokio::task::AbortHandle;
 
+use super::node::Live;
+
 /// The topic for the beats of all nodes, and for kills.
 pub(crate) const TOPIC: &str = "nodes";
 
 const EVERY: Duration = Duration::from_secs(1);
 
 /// This node, as pages see it.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(crate) struct Node {
     pub(crate) node: usize,
     pub(crate) pid: u32,
@@ -21,8 +23,8 @@ pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
 }
 
-#[derive(Serialize)]
-struct Beat {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Beat {
     #[serde(flatten)]
     node: Node,
     n: u64,
@@ -77,7 +79,6 @@ async fn beat(node: &Node, sse: &SseService, n: u64) -> Result<(), SseError> {
         node: node.clone(),
         n,
     };
-    sse.publish_with(TOPIC, SseEvent::json(beat).event("beat"), &once)
-        .await?;
+    sse.publish_with(TOPIC, Live::Beat(beat), &once).await?;
     Ok(())
 }

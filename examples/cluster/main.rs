@@ -23,7 +23,7 @@
 //! | `page.html` | the page |
 
 mod beats;
-mod node;
+pub(crate) mod node;
 mod nodes;
 mod proxy;
 mod redis;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, stdin};
 use tokio::net::TcpListener;
 
 use super::Failure;
-use super::beats::{self, Beats, Node};
+use super::beats::{self, Beat, Beats, Node};
 use super::nodes::COUNT;
 
 /// The topic of messages.
@@ -24,7 +24,7 @@ const SHOWN: usize = 20;
     body_limit = 4_096,
     sse(enabled = true, retry = "2s"),
 )]
-struct App;
+pub(crate) struct App;
 
 /// Serves until the standard input ends. The cluster closes it at exit.
 pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
@@ -44,7 +44,7 @@ pub(crate) async fn serve(number: usize) -> Result<(), Failure> {
     Ok(app.listen_on(listener).await?)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, JsonSchema)]
 struct New {
     /// Makes a retry of the same message harmless.
     #[garde(length(min = 1, max = 64))]
@@ -53,11 +53,29 @@ struct New {
     text: String,
 }
 
-#[derive(Serialize)]
-struct Message {
+/// The events of the page.
+#[derive(SseEvents)]
+#[sse(rename_all = "kebab-case")]
+pub(crate) enum Live {
+    /// The node that serves this page.
+    Served(Node),
+    Beat(Beat),
+    Said(Message),
+    Killed(Kill),
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Message {
     text: String,
     /// The node that has published it.
     node: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Kill {
+    node: usize,
+    /// The node that was asked to do it.
+    by: usize,
 }
 
 #[derive(Injectable)]
@@ -81,13 +99,11 @@ impl Page {
     }
 
     /// Sends the beats and messages of all nodes, after an event that names this node.
-    #[sse("live")]
+    #[sse("live", events = Live)]
     async fn live(&self) -> Result<SseStream, SseError> {
         let stream = self.sse.subscribe([beats::TOPIC]).await?;
         stream.join_from(SAID, Replay::Last(SHOWN)).await?;
-        stream
-            .send(SseEvent::json(&*self.node).event("served"))
-            .await?;
+        stream.send(Live::Served(Node::clone(&self.node))).await?;
         Ok(stream)
     }
 
@@ -101,7 +117,7 @@ impl Page {
             node: self.node.node,
         };
         self.sse
-            .publish_with(SAID, SseEvent::json(message).event("said"), &once)
+            .publish_with(SAID, Live::Said(message), &once)
             .await?;
         Ok(())
     }
@@ -113,10 +129,11 @@ impl Page {
         if !(1..=COUNT).contains(&number) {
             return Err(HttpError::not_found(format!("there is no node {number}")));
         }
-        let killed = json!({ "node": number, "by": self.node.node });
-        self.sse
-            .publish(beats::TOPIC, SseEvent::json(killed).event("killed"))
-            .await?;
+        let kill = Kill {
+            node: number,
+            by: self.node.node,
+        };
+        self.sse.publish(beats::TOPIC, Live::Killed(kill)).await?;
         println!("kill {number}");
         Ok(())
     }

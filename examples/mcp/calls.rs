@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
+use helios::prelude::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 
 /// How many calls are kept.
 const KEPT: usize = 20;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(crate) struct Call {
     id: u64,
     agent: &'static str,
@@ -18,7 +19,7 @@ pub(crate) struct Call {
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Running,

@@ -24,9 +24,9 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 
 #[server(controllers = [page::Page], sse(enabled = true), port = 3000)]
-struct App;
+pub(crate) struct App;
 
-fn app() -> Helios {
+pub(crate) fn app() -> Helios {
     let calls = calls::Calls::default();
     let tools = tools::Tools::new(calls.clone());
     // By default the server accepts only loopback host names. Behind a proxy,

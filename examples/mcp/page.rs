@@ -1,8 +1,10 @@
 //! The page.
 
+use std::collections::VecDeque;
+
 use helios::prelude::*;
 
-use super::calls::Calls;
+use super::calls::{Call, Calls};
 
 #[derive(Injectable)]
 pub(crate) struct Page {
@@ -24,12 +26,12 @@ impl Page {
 
     /// Sends the list of calls, at once and after each change.
     #[sse("calls")]
-    fn calls(&self) -> impl Stream<Item = SseEvent> + use<> {
+    fn calls(&self) -> impl Stream<Item = Json<VecDeque<Call>>> + use<> {
         let mut calls = self.calls.watch();
         stream! {
             loop {
-                let now = SseEvent::json(&*calls.borrow_and_update());
-                yield now;
+                let now = calls.borrow_and_update().clone();
+                yield Json(now);
                 if calls.changed().await.is_err() {
                     break;
                 }

@@ -17,12 +17,14 @@ macro_rules! examples {
 examples! {
     auth "../../examples/auth.rs"
     chat "../../examples/chat/main.rs"
+    cluster "../../examples/cluster/main.rs"
     danet "../../examples/danet.rs"
     dashboard "../../examples/dashboard/main.rs"
     dwex "../../examples/dwex/main.rs"
     heliosjs "../../examples/heliosjs/main.rs"
     htmx "../../examples/htmx.rs"
     llm "../../examples/llm/main.rs"
+    mcp "../../examples/mcp/main.rs"
     mount "../../examples/mount.rs"
     nestjs "../../examples/nestjs.rs"
     providers "../../examples/providers.rs"
@@ -33,16 +35,18 @@ examples! {
     websocket "../../examples/websocket.rs"
 }
 
-pub(crate) fn apps() -> [(&'static str, Helios); 16] {
+pub(crate) fn apps() -> [(&'static str, Helios); 18] {
     [
         ("auth", Helios::new(auth::App)),
         ("chat", Helios::new(chat::App).sse_options(chat::options)),
+        ("cluster", Helios::new(cluster::node::App)),
         ("danet", Helios::new(danet::App)),
         ("dashboard", Helios::new(dashboard::App)),
         ("dwex", Helios::new(dwex::App)),
         ("heliosjs", Helios::new(heliosjs::App)),
         ("htmx", Helios::new(htmx::App)),
         ("llm", Helios::new(llm::App)),
+        ("mcp", mcp::app()),
         ("mount", Helios::new(mount::App)),
         ("nestjs", Helios::new(nestjs::App)),
         ("providers", providers::app()),
