@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use helios_core::hub::EventId;
+use helios_core::sse::SseError;
 use tokio::time::sleep;
 
 use super::super::rig::Rig;
@@ -91,7 +93,8 @@ async fn end<R: Rig>(world: &World<R>, node: usize, rng: &mut Rng) {
     };
     let topic = Arc::clone(&world.topics[2 * rng.usize(..=odd) + 1]);
     let with_event = rng.bool();
-    finish(world, node, &topic, with_event).await;
+    // The ledger has the answer.
+    let _ = finish(world, node, &topic, with_event).await;
     for node in 0..world.nodes.len() {
         plain(world, node, &topic).await;
     }
@@ -102,7 +105,7 @@ pub(super) async fn finish<R: Rig>(
     node: usize,
     topic: &Arc<str>,
     with_event: bool,
-) -> Answer {
+) -> Result<EventId, SseError> {
     let sse = world.sse(node).await;
     let kind = match with_event {
         true => PostKind::End,
@@ -113,16 +116,22 @@ pub(super) async fn finish<R: Rig>(
         true => sse.finish_with(&**topic, mark.text()).await,
         false => sse.finish(&**topic).await,
     };
-    world.note(mark, &answer)
+    world.note(mark, &answer);
+    answer
 }
 
 /// Publishes the last event of a topic, in a calm.
-pub(super) async fn last<R: Rig>(world: &World<R>, node: usize, topic: &Arc<str>) -> Answer {
+pub(super) async fn last<R: Rig>(
+    world: &World<R>,
+    node: usize,
+    topic: &Arc<str>,
+) -> Result<EventId, SseError> {
     let sse = world.sse(node).await;
     let mark = world.begin(topic, PostKind::Plain);
     let answer = match topic == &world.everyone {
         true => sse.broadcast(mark.text()).await,
         false => sse.publish(&**topic, mark.text()).await,
     };
-    world.note(mark, &answer)
+    world.note(mark, &answer);
+    answer
 }

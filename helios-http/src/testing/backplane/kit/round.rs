@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use helios_core::hub::EventId;
+use helios_core::sse::SseError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -13,11 +14,12 @@ use tokio::time::{Instant, sleep};
 use super::super::rig::Rig;
 use super::diary::Diary;
 use super::judge::{Page, Remembered, Rules, judge, judge_history};
-use super::ledger::{Answer, Ledger};
+use super::ledger::Ledger;
 use super::peer::{Peer, page_of};
 use super::report::{FaultKind, Found, said};
 use super::world::{Goal, Nodes, World};
 use super::{Kit, clients, publishers};
+use crate::failure::with_causes;
 use crate::sse::backplane::Ask;
 use crate::sync::lock;
 
@@ -184,18 +186,21 @@ impl<'a, R: Rig> Round<'a, R> {
                     true => publishers::finish(&self.world, node, topic, with_event).await,
                     false => publishers::last(&self.world, node, topic).await,
                 };
-                if matches!(answer, Answer::Published(_) | Answer::Finished)
-                    || Instant::now() > until
-                {
+                let is_final = matches!(answer, Ok(_) | Err(SseError::TopicFinished(_)));
+                if is_final || Instant::now() > until {
                     break answer;
                 }
                 sleep(Duration::from_millis(20)).await;
             };
-            if matches!(answer, Answer::NotPublished | Answer::Unknown) {
-                let what = format!("nothing can be published to {topic} in the calm");
-                self.found.push((FaultKind::Failed, what));
+            match answer {
+                Ok(id) => newest = Some(id),
+                Err(SseError::TopicFinished(_)) => {}
+                Err(error) => {
+                    let error = with_causes(&error);
+                    let what = format!("nothing can be published to {topic} in the calm: {error}");
+                    self.found.push((FaultKind::Failed, what));
+                }
             }
-            newest = answer.id().or(newest);
         }
         newest.map_or(0, EventId::epoch)
     }
