@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use helios_core::route::Verb;
 use serde_json::{Value, json};
@@ -41,7 +42,8 @@ use crate::openapi::writer::{Writer, id};
 #[derive(Clone, Debug)]
 pub struct OpenApiDocument {
     newest: Value,
-    of_3_1: Value,
+    /// Made when it is first asked for.
+    of_3_1: OnceLock<Value>,
     unknown: Vec<Unknown>,
 }
 
@@ -56,7 +58,11 @@ impl OpenApiDocument {
     /// `schema` is that of one event, and its `data` is the value that the text contains.
     #[must_use]
     pub fn v3_1(&self) -> &Value {
-        &self.of_3_1
+        self.of_3_1.get_or_init(|| {
+            let mut of_3_1 = self.newest.clone();
+            events::without_items(&mut of_3_1);
+            of_3_1
+        })
     }
 
     /// Lists what the document leaves open because no type says it.
@@ -93,19 +99,19 @@ pub(crate) fn document(
         "info": info(settings, app.about),
         "servers": servers(settings),
         "tags": tags(operations),
-        "paths": paths,
+        "paths": {},
         "components": {},
     });
+    // Inside `json!` it would be copied.
+    newest["paths"] = Value::Object(paths);
     if !writer.schemes.is_empty() {
         newest["components"]["securitySchemes"] = json!(writer.schemes);
     }
     let own = events::components(app.sse);
     writer.schemas.finish(&mut newest, own);
-    let mut of_3_1 = newest.clone();
-    events::without_items(&mut of_3_1);
     Ok(OpenApiDocument {
         newest,
-        of_3_1,
+        of_3_1: OnceLock::new(),
         unknown: writer.unknown,
     })
 }
