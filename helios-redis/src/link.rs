@@ -77,8 +77,8 @@ pub(crate) struct Link {
     marks: AtomicU64,
     /// Signalled when another server has to be asked.
     left: Notify,
-    /// Signalled when the listener's commands do not reach the server.
-    deaf: Notify,
+    /// Signalled when one of the connections carries nothing any more.
+    half_open: Notify,
 }
 
 #[derive(Default)]
@@ -136,6 +136,27 @@ impl Drop for Mark<'_> {
     }
 }
 
+/// What a probe shows of a connection.
+#[derive(Clone, Copy)]
+enum Probed {
+    /// It answers at once.
+    Prompt,
+    /// No answer comes.
+    Lost,
+    /// It is slow, for example because many events are in the way, or the answer is an error.
+    Unclear,
+}
+
+impl Probed {
+    fn of(error: Option<&RedisError>, sent: Instant) -> Self {
+        match error {
+            None if sent.elapsed() < PROBE => Self::Prompt,
+            Some(error) if error.is_timeout() => Self::Lost,
+            _ => Self::Unclear,
+        }
+    }
+}
+
 /// The times at which the link received something.
 struct Heard {
     /// Any push.
@@ -166,7 +187,7 @@ impl Link {
             status: AtomicU8::new(code(Status::Down)),
             marks: AtomicU64::new(0),
             left: Notify::new(),
-            deaf: Notify::new(),
+            half_open: Notify::new(),
         }
     }
 
@@ -398,7 +419,7 @@ impl Link {
                     }
                 }
                 () = self.left.notified() => return Broken::Left,
-                () = self.deaf.notified() => return Broken::Silent,
+                () = self.half_open.notified() => return Broken::Silent,
                 _ = probes.tick() => {
                     if heard.anything.elapsed() > SILENT || heard.mark.elapsed() > SLOW {
                         return Broken::Silent;
@@ -420,49 +441,55 @@ impl Link {
         }
     }
 
-    /// Requests a mark, and checks that the server is still the same primary. Also checks that the listener's commands arrive. They may
-    /// be lost on their way for good while its events still arrive, and no topic can be watched then.
+    /// Requests a mark over one connection, and an answer over the other. If one of them fails and the other one does not, its bytes are
+    /// lost on their way for good, and the link breaks. Otherwise publishes or subscriptions would fail until the silence shows.
     fn probe(self: &Arc<Self>) {
         let Ok(server) = self.server() else {
             return;
         };
         let link = Arc::clone(self);
         tokio::spawn(async move {
-            let sent = Instant::now();
             let (ping, mut listener) = (redis::cmd("PING"), server.listener.clone());
-            let pong = ping.query_async::<()>(&mut listener);
-            let marked = async { link.is_marked(&server).await.then(|| sent.elapsed()) };
-            let (pong, marked) = tokio::join!(pong, marked);
-            // The answer would have come ahead of the mark. If the mark is late, events may be in the way of both.
-            let is_lost = pong.is_err_and(|error| error.is_timeout());
-            if is_lost && marked.is_some_and(|after| after < PROBE) && link.asks(&server) {
-                link.deaf.notify_one();
+            let sent = Instant::now();
+            let pong = async {
+                let pong = ping.query_async::<()>(&mut listener).await;
+                Probed::of(pong.as_ref().err(), sent)
+            };
+            let (pong, marked) = tokio::join!(pong, link.mark(&server, sent));
+            let is_half_open = matches!(
+                (pong, marked),
+                (Probed::Lost, Probed::Prompt) | (Probed::Prompt, Probed::Lost)
+            );
+            if is_half_open && link.asks(&server) {
+                link.half_open.notify_one();
             }
         });
     }
 
-    /// Returns true when a mark has arrived. Leaves the server if it is not the same primary.
-    async fn is_marked(&self, server: &Server) -> bool {
+    /// Requests a mark for a probe. Leaves the server if it is not the same primary.
+    async fn mark(&self, server: &Server, sent: Instant) -> Probed {
         match server::run_of(&mut server.questions.clone()).await {
             Ok(run) if run == server.run => {}
             Ok(_) => {
                 self.left.notify_one();
-                return false;
+                return Probed::Unclear;
             }
             Err(ServerError::Replica(run)) => {
                 self.lock().demoted(&run);
                 self.left.notify_one();
-                return false;
+                return Probed::Unclear;
             }
-            // The silence shows by itself.
-            Err(_) => return false,
+            Err(ServerError::Unreachable(error)) => return Probed::of(Some(&error), sent),
+            Err(_) => return Probed::Unclear,
         }
-        let marked = self.ask_in_place(server, &[]).await;
-        if let Err(error) = &marked {
-            let error = with_causes(error);
-            tracing::debug!(error, "a probe of Redis failed");
+        match self.ask_in_place(server, &[]).await {
+            Ok(_) => Probed::of(None, sent),
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::debug!(error, "a probe of Redis failed");
+                Probed::Unclear
+            }
         }
-        marked.is_ok()
     }
 
     /// Whether the link still uses these connections.

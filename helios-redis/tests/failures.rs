@@ -378,6 +378,28 @@ async fn a_listener_that_can_only_receive_is_given_up() {
     timeout(2 * HEALED, joined).await.unwrap();
 }
 
+/// An answer that is lost on its way leaves a connection over which no answer comes any more. The events that are
+/// published over it still arrive by the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_connection_without_answers_is_given_up() {
+    let redis = Server::start().await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let far = through(&proxy).await;
+    let _joined = Client::join(&far, &["x"], None).await;
+    // Redis knows the script from now on.
+    send(&far, "x", "first").await;
+    proxy.drop_bytes(Way::ToClient);
+    let lost = timeout(
+        Duration::from_millis(200),
+        far.sse().publish("unread", "lost"),
+    );
+    assert!(lost.await.is_err());
+    proxy.heal();
+    let published = async { while far.sse().publish("x", "again").await.is_err() {} };
+    timeout(HEALED, published).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 async fn events_dropped_by_a_full_buffer_are_fetched_or_reset() {
