@@ -24,7 +24,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 
 #[server(controllers = [page::Page], sse(enabled = true), port = 3000)]
-pub(crate) struct App;
+struct App;
 
 pub(crate) fn app() -> Helios {
     let calls = calls::Calls::default();

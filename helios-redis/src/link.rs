@@ -136,7 +136,7 @@ impl Drop for Mark<'_> {
     }
 }
 
-/// What a probe shows of a connection.
+/// The state of a connection, as a probe has found it.
 #[derive(Clone, Copy)]
 enum Probed {
     /// It answers at once.

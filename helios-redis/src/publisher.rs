@@ -109,18 +109,13 @@ const MOST_KEPT: usize = i32::MAX as usize;
 /// The longest time for which Redis keeps anything, in ms: a thousand years.
 const MAX_AGE: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;
 
-/// The events of the next call.
-#[derive(Default)]
-struct Batch {
-    events: Vec<Waiting>,
-    bytes: usize,
-}
-
 /// The events that are taken from the queue and not sent yet.
 struct Gathered {
     queue: mpsc::Receiver<Waiting>,
-    batch: Batch,
-    /// The event for which the batch has no room.
+    /// Those of the next call, with their size in bytes.
+    events: Vec<Waiting>,
+    bytes: usize,
+    /// The event for which that call has no room.
     next: Option<Waiting>,
     /// Whether no more events come.
     is_over: bool,
@@ -130,31 +125,32 @@ impl Gathered {
     fn new(queue: mpsc::Receiver<Waiting>) -> Self {
         Self {
             queue,
-            batch: Batch::default(),
+            events: Vec::new(),
+            bytes: 0,
             next: None,
             is_over: false,
         }
     }
 
     fn is_full(&self) -> bool {
-        self.next.is_some() || self.batch.events.len() >= MOST
+        self.next.is_some() || self.events.len() >= MOST
     }
 
     fn is_empty(&self) -> bool {
-        self.batch.events.is_empty()
+        self.events.is_empty()
     }
 
     fn push(&mut self, waiting: Waiting) {
-        let bytes = self.batch.bytes + waiting.bytes.len();
+        let bytes = self.bytes + waiting.bytes.len();
         if bytes > MOST_BYTES && !self.is_empty() {
             self.next = Some(waiting);
             return;
         }
-        self.batch.bytes = bytes;
-        self.batch.events.push(waiting);
+        self.bytes = bytes;
+        self.events.push(waiting);
     }
 
-    /// Takes what is in the queue now, as far as the batch has room.
+    /// Takes what is in the queue now, as far as the next call has room.
     fn fill(&mut self) {
         while !self.is_full()
             && let Ok(waiting) = self.queue.try_recv()
@@ -173,7 +169,8 @@ impl Gathered {
 
     /// Returns the events of the next call, without those of callers that have given up.
     fn take(&mut self) -> Vec<Waiting> {
-        let mut events = mem::take(&mut self.batch).events;
+        self.bytes = 0;
+        let mut events = mem::take(&mut self.events);
         if let Some(next) = self.next.take() {
             self.push(next);
         }

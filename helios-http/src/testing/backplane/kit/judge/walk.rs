@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use helios_core::hub::EventId;
+use helios_core::sse::ResetReason;
 
 use super::super::diary::{Diary, Step};
 use super::super::ledger::{Ledger, Mark, Post};
@@ -18,9 +19,6 @@ enum UpTo {
     /// Nothing, because nothing was read after the reset.
     Nothing,
 }
-
-/// The reason of a reset for another sequence.
-const EPOCH: &str = "epoch";
 
 /// How many steps of a client before and after a fault are shown with it.
 const SHOWN: usize = 5;
@@ -98,6 +96,11 @@ pub(super) fn walk<'a>(
     walk.found
 }
 
+/// Whether this is the reason of a reset for another sequence.
+fn is_anew(reason: &str) -> bool {
+    reason == ResetReason::Epoch.as_str()
+}
+
 /// Returns how far each reset covers missing events. That is up to the position that follows it. If the connection, or
 /// the sequence, ends before that, the reset covers as much as was read.
 fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
@@ -106,26 +109,28 @@ fn told_up_to(steps: &[Step]) -> HashMap<usize, UpTo> {
     let mut last = None;
     let nowhere = |last: Option<EventId>| last.map_or(UpTo::Nothing, UpTo::Id);
     for (n, step) in steps.iter().enumerate() {
+        let takes_back = match step {
+            Step::Connected(..) => true,
+            Step::Reset { reason, .. } => is_anew(reason),
+            _ => false,
+        };
+        if takes_back {
+            told.extend(waiting.drain(..).map(|reset| (reset, nowhere(last))));
+        }
         match step {
-            Step::Connected(..) => {
-                told.extend(waiting.drain(..).map(|reset| (reset, nowhere(last))));
-            }
             Step::Ready(id) => {
                 last = id.or(last);
                 if let Some(reset) = waiting.pop_front() {
                     told.insert(reset, nowhere(last));
                 }
             }
-            Step::Reset { id, reason, .. } => {
-                if reason == EPOCH {
-                    told.extend(waiting.drain(..).map(|reset| (reset, nowhere(last))));
-                }
+            Step::Reset { id, .. } => {
                 last = id.or(last);
                 waiting.push_back(n);
             }
             Step::Event(id, _) => last = id.or(last),
             Step::End => told.extend(waiting.drain(..).map(|reset| (reset, UpTo::All))),
-            Step::Unknown(_) => {}
+            Step::Connected(..) | Step::Unknown(_) => {}
         }
     }
     told.extend(waiting.into_iter().map(|reset| (reset, nowhere(last))));
@@ -161,7 +166,7 @@ impl<'a> Walk<'a> {
                 self.is_anew = false;
             }
             Step::Ready(id) => self.reach(*id),
-            Step::Reset { id, reason, topics } => self.reset(*id, reason == EPOCH, topics, told),
+            Step::Reset { id, reason, topics } => self.reset(*id, is_anew(reason), topics, told),
             Step::Event(id, mark) => self.event(*id, *mark),
             Step::End => self.end(),
             Step::Unknown(what) => self.fault(FaultKind::Invented, what),
