@@ -12,6 +12,8 @@ mod kinds;
 mod kit;
 #[path = "openapi/live.rs"]
 mod live;
+#[path = "openapi/names.rs"]
+mod names;
 #[path = "openapi/page.rs"]
 mod page;
 #[path = "openapi/programs.rs"]

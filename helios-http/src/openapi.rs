@@ -1,8 +1,10 @@
 //! The OpenAPI document: the routes of an app with their requests and responses, and the events of their streams.
 //!
 //! A route's table calls `describe` with what its types say, which `shapes` determines. `schema` generates the schemas
-//! of types, `events` those of streams, `writer` the operations, and `document` the whole.
+//! of types, `components` names them, `events` generates those of streams, `writer` the operations, and `document` the
+//! whole.
 
+mod components;
 pub(crate) mod describe;
 pub(crate) mod document;
 mod events;

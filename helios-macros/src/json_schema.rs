@@ -7,6 +7,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
     Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token, Type,
@@ -77,6 +78,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
         quote!(#rt::has_schema::<#ty>();)
     });
     let path = quote!(#rt::schemars).to_string();
+    let renamed = with_arguments(&item).map(|name| quote!(#[schemars(rename = #name)]));
     let copy = rewritten(copy(item).into_token_stream());
     let bare = without_bounds(&generics);
     let (_, type_generics, _) = generics.split_for_impl();
@@ -91,6 +93,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
                 const _: () = {
                     #[derive(#rt::schemars::JsonSchema)]
                     #[schemars(crate = #path)]
+                    #renamed
                     #copy
 
                     #[automatically_derived]
@@ -117,6 +120,19 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     }
 }
 
+/// Returns the name of a generic type's schemas with those of its arguments, such as `Page_of_{T}`. Without that, schemars numbers
+/// them in the order in which it meets them. `None` if the type has no such arguments or another name.
+fn with_arguments(item: &DeriveInput) -> Option<String> {
+    let mut params = item.generics.type_params();
+    let (first, name) = (&params.next()?.ident, item.ident.unraw());
+    let more: String = params.map(|it| format!("_and_{{{}}}", it.ident)).collect();
+    let is_named = item
+        .attrs
+        .iter()
+        .any(|attribute| is_of_schema(attribute) && names(&attribute.meta, &["rename"]));
+    (!is_named).then(|| format!("{name}_of_{{{first}}}{more}"))
+}
+
 /// The types of fields that need a schema for certain. The error of schemars' own derive does not say which derive is missing.
 ///
 /// Left out are generic items, whose parameters have bounds, and fields for which an attribute may name another type.
@@ -139,11 +155,14 @@ fn asked(item: &DeriveInput) -> Vec<Type> {
 }
 
 fn is_replaced(attributes: &[Attribute]) -> bool {
-    let mut read = attributes.iter().filter(|attribute| {
-        let path = attribute.path();
-        path.is_ident("schemars") || path.is_ident("serde")
-    });
+    let mut read = attributes.iter().filter(|it| is_of_schema(it));
     read.any(|attribute| names(&attribute.meta, &REPLACING))
+}
+
+/// Whether schemars takes names and types from the attribute.
+fn is_of_schema(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    path.is_ident("schemars") || path.is_ident("serde")
 }
 
 /// Whether one of these names is among the tokens.

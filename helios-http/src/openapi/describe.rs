@@ -347,12 +347,17 @@ impl Description {
 
     /// Sets the type of `#[body]`, and the formats in which it is read.
     pub fn body<T: FromBody>(&mut self, json: bool, form: bool, schema: TypeSchema) {
+        self.read_body(json, form, schema, !may_have_no_body::<T>());
+    }
+
+    /// The part that is the same for every type, which is thus compiled once and not for each type.
+    fn read_body(&mut self, json: bool, form: bool, schema: TypeSchema, required: bool) {
         let media = [(json || !form, JSON), (form, FORM)];
         let media = media.into_iter().filter(|(is_read, _)| *is_read);
         self.body = Some(Body {
             media: media.map(|(_, media)| media).collect(),
             schema: Some(schema),
-            required: !may_have_no_body::<T>(),
+            required,
             is_read: true,
         });
     }

@@ -4,8 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::openapi::components::component;
 use crate::openapi::describe::{Data, Event, EventList, Item, TypeSchema};
-use crate::openapi::schema::{Schemas, component};
+use crate::openapi::schema::Schemas;
 use crate::sse::options::StreamOptions;
 use crate::sse::{OnError, Overload, SseOptions};
 

@@ -7,12 +7,12 @@ use helios_core::type_name::short_name;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use crate::openapi::components::component;
 use crate::openapi::describe::{
     Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, Taken, TypeSchema,
 };
 use crate::openapi::events::{self, PROBLEM, STREAM};
 use crate::openapi::operation::Operation;
-use crate::openapi::schema::component;
 use crate::openapi::writer::Writer;
 use crate::sse::Overload;
 use crate::sse::options::StreamOptions;

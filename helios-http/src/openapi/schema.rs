@@ -1,22 +1,13 @@
-//! Schemas of types. There is one set of components for values that are sent and one for values that are received.
-//! Equal components are merged.
+//! Schemas of types: one set for values that are sent, and one for values that are received.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::openapi::components::{SENT, Set, TAKEN, merge};
 use crate::openapi::describe::TypeSchema;
-
-/// The path of components.
-pub(super) const COMPONENTS: &str = "#/components/schemas/";
-
-/// The path of received components, until both sets are merged.
-const TAKEN: &str = "#/components/taken/";
-
-/// The suffix of a received component that differs from the sent one.
-const SUFFIX: &str = "Input";
 
 /// Generates schemas. A type may have different shapes when sent and when received. A field with a default may be
 /// missing from a request, but is always in a response.
@@ -27,19 +18,15 @@ pub(super) struct Schemas {
 
 impl Schemas {
     pub(super) fn new() -> Self {
-        let settings = |path: &'static str| {
+        let settings = |set: Set| {
             SchemaSettings::draft2020_12().with(|settings| {
                 settings.meta_schema = None;
-                settings.definitions_path = path.into();
+                settings.definitions_path = set.path.into();
             })
         };
         Self {
-            sent: settings("/components/schemas")
-                .for_serialize()
-                .into_generator(),
-            taken: settings("/components/taken")
-                .for_deserialize()
-                .into_generator(),
+            sent: settings(SENT).for_serialize().into_generator(),
+            taken: settings(TAKEN).for_deserialize().into_generator(),
         }
     }
 
@@ -60,12 +47,23 @@ impl Schemas {
     pub(super) fn properties(&mut self, schema: TypeSchema) -> Option<Vec<(String, Value, bool)>> {
         let whole = self.taken(schema)?;
         let mut found = Vec::new();
-        self.gather(&whole, true, &mut found);
+        self.gather(&whole, true, &mut BTreeSet::new(), &mut found);
         (!found.is_empty()).then_some(found)
     }
 
-    /// Fields of a flattened struct may be in an `allOf`, and those of a flattened enum in an `anyOf` or `oneOf`.
-    fn gather(&self, schema: &Value, required: bool, found: &mut Vec<(String, Value, bool)>) {
+    /// Fields of a flattened struct may be in an `allOf`, and those of a flattened enum in an `anyOf` or `oneOf`. An
+    /// enum may lead to itself, so each component is entered once.
+    fn gather<'a>(
+        &'a self,
+        schema: &'a Value,
+        required: bool,
+        entered: &mut BTreeSet<&'a str>,
+        found: &mut Vec<(String, Value, bool)>,
+    ) {
+        let reference = schema["$ref"].as_str();
+        if reference.is_some_and(|reference| !entered.insert(reference)) {
+            return;
+        }
         let schema = self.resolved(schema);
         let needed: Vec<_> = schema["required"]
             .as_array()
@@ -80,16 +78,14 @@ impl Schemas {
         }
         for (key, required) in [("allOf", required), ("anyOf", false), ("oneOf", false)] {
             for part in schema[key].as_array().into_iter().flatten() {
-                self.gather(part, required, found);
+                self.gather(part, required, entered, found);
             }
         }
     }
 
     fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let name = schema["$ref"]
-            .as_str()
-            .and_then(|it| it.strip_prefix(TAKEN));
-        let found = name.and_then(|name| self.taken.definitions().get(name));
+        let name = schema["$ref"].as_str().and_then(|it| TAKEN.name(it));
+        let found = name.and_then(|name| self.taken.definitions().get(&name));
         found.unwrap_or(schema)
     }
 
@@ -99,117 +95,11 @@ impl Schemas {
         self.resolved(&whole)["prefixItems"].as_array().cloned()
     }
 
-    /// Puts the components into the document, and makes every reference point to them. Components without a reference
-    /// are left out.
+    /// Puts the components into the document, and makes every reference point to them.
     pub(super) fn finish(mut self, document: &mut Value, own: Map<String, Value>) {
-        let mut sent = self.sent.take_definitions(true);
-        let mut taken = self.taken.take_definitions(true);
-        let apart = told_apart(&sent, &taken);
-        let name = |name: &str| match apart.contains(name) {
-            true => format!("{COMPONENTS}{name}{SUFFIX}"),
-            false => format!("{COMPONENTS}{name}"),
-        };
-        let moved = |reference: &mut String| {
-            if let Some(of) = reference.strip_prefix(TAKEN) {
-                *reference = name(of);
-            }
-        };
-        for schema in taken.values_mut() {
-            each_reference(schema, &moved);
-        }
-        each_reference(document, &moved);
-        for (name, schema) in taken {
-            match apart.contains(&name) {
-                true => sent.insert(format!("{name}{SUFFIX}"), schema),
-                false => sent.insert(name, schema),
-            };
-        }
-        sent.extend(own);
-        let needed = needed(document, &sent);
-        sent.retain(|name, _| needed.contains(name));
-        if !sent.is_empty() {
-            document["components"]["schemas"] = Value::Object(sent);
-        }
-    }
-}
-
-/// Returns the names whose schemas differ between the two sets, directly or through a reference.
-fn told_apart(sent: &Map<String, Value>, taken: &Map<String, Value>) -> BTreeSet<String> {
-    let both: BTreeMap<&String, (Value, &Value)> = taken
-        .iter()
-        .filter_map(|(name, schema)| {
-            let mut schema = schema.clone();
-            each_reference(&mut schema, &|reference| {
-                if let Some(of) = reference.strip_prefix(TAKEN) {
-                    *reference = format!("{COMPONENTS}{of}");
-                }
-            });
-            Some((name, (schema, sent.get(name)?)))
-        })
-        .collect();
-    let differ = both.iter().filter(|(_, (taken, sent))| taken != *sent);
-    let mut apart: BTreeSet<String> = differ.map(|(name, _)| (*name).clone()).collect();
-    loop {
-        let leads = |schema: &Value| references(schema).iter().any(|name| apart.contains(name));
-        let more = both
-            .iter()
-            .filter(|(name, (schema, _))| !apart.contains(**name) && leads(schema));
-        let more: Vec<_> = more.map(|(name, _)| (*name).clone()).collect();
-        if more.is_empty() {
-            return apart;
-        }
-        apart.extend(more);
-    }
-}
-
-fn needed(document: &Value, components: &Map<String, Value>) -> BTreeSet<String> {
-    let mut needed = BTreeSet::new();
-    let mut open: Vec<_> = references(document).into_iter().collect();
-    while let Some(name) = open.pop() {
-        if let Some(schema) = components.get(&name)
-            && needed.insert(name)
-        {
-            open.extend(references(schema));
-        }
-    }
-    needed
-}
-
-/// Returns the components that a schema refers to.
-fn references(schema: &Value) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![schema];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(object) => {
-                let name = object.get("$ref").and_then(Value::as_str);
-                let name = name.and_then(|name| name.strip_prefix(COMPONENTS));
-                found.extend(name.map(str::to_owned));
-                open.extend(object.values());
-            }
-            Value::Array(values) => open.extend(values),
-            _ => {}
-        }
-    }
-    found
-}
-
-fn each_reference(value: &mut Value, change: &impl Fn(&mut String)) {
-    match value {
-        Value::Object(object) => {
-            if let Some(Value::String(reference)) = object.get_mut("$ref") {
-                change(reference);
-            }
-            object
-                .values_mut()
-                .for_each(|value| each_reference(value, change));
-        }
-        Value::Array(values) => {
-            values
-                .iter_mut()
-                .for_each(|value| each_reference(value, change));
-        }
-        _ => {}
+        let sent = self.sent.take_definitions(true);
+        let taken = self.taken.take_definitions(true);
+        merge(document, sent, taken, own);
     }
 }
 
@@ -219,9 +109,4 @@ fn as_object(schema: Value) -> Value {
         Value::Bool(true) => json!({}),
         other => other,
     }
-}
-
-/// Returns a reference to a component.
-pub(super) fn component(name: &str) -> Value {
-    json!({ "$ref": format!("{COMPONENTS}{name}") })
 }

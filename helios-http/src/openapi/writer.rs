@@ -10,6 +10,7 @@ use helios_core::type_name::short_name;
 use serde_json::{Map, Value, json};
 
 use crate::error::Place;
+use crate::openapi::components::valid;
 use crate::openapi::describe::Description;
 use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::schema::Schemas;
@@ -160,11 +161,11 @@ fn written_scheme(scheme: &Scheme) -> (String, Value) {
             json!({ "type": "http", "scheme": "basic" }),
         ),
         Scheme::Header(name) => (
-            format!("header-{name}"),
+            valid(&format!("header-{name}")),
             json!({ "type": "apiKey", "in": "header", "name": name }),
         ),
         Scheme::Cookie(name) => (
-            format!("cookie-{name}"),
+            valid(&format!("cookie-{name}")),
             json!({ "type": "apiKey", "in": "cookie", "name": name }),
         ),
         _ => (
