@@ -39,7 +39,9 @@ pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
 
 /// A node of a cluster redirects a client that was configured for one server.
 #[derive(Debug, thiserror::Error)]
-#[error("another node of a cluster has the keys: name its nodes with `Redis::cluster`")]
+#[error(
+    "another node of the cluster has the keys: if the app names one server, let it name the nodes with `Redis::cluster`"
+)]
 struct Moved(#[source] RedisError);
 
 fn explained(kind: BackplaneErrorKind, error: RedisError) -> BackplaneError {

@@ -3,12 +3,12 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run`, `torn` and `v` |
+//! | `{ns}:m` | the sequence: a hash of `epoch`, `seq`, `run`, `torn` and the version `v` of these names |
 //! | `{ns}:k` | one tick a second, (time, newest number), by Redis' clock |
 //! | `{ns}:l:<epoch>:<topic>` | the events of a topic, a list of (number, the one before, time, bytes) |
-//! | `{ns}:p:<epoch>:<topic>` | the newest number of a topic |
+//! | `{ns}:p:<epoch>:<topic>` | the newest number of a topic, for a day longer than its events |
 //! | `{ns}:f:<epoch>:<topic>` | the event that finished a topic |
-//! | `{ns}:i:<epoch>:<topic>:<key>` | the number of the event that was published with an idempotency key |
+//! | `{ns}:i:<epoch>:<length>:<topic>:<key>` | the number of the event that was published with an idempotency key |
 //! | `{ns}:a:<node>` | the lease of a node |
 //! | `{ns}:w` | a hash on members: their `epoch` and `run`, and the newest number given out before these (`from`) and now (`newest`) |
 //! | `{ns}:w:l` | the leases under which members are kept, by their ends |

@@ -69,6 +69,7 @@ use helios_http::sse::backplane::{
     Ask, BoxFuture, History, Publish, Started, Startup, Status, Tables, Watched,
 };
 use redis::{Script, Value};
+use tokio::sync::Semaphore;
 
 #[doc(no_inline)]
 pub use helios_http::sse::backplane::Backplane;
@@ -106,8 +107,13 @@ pub struct Redis {
     running: OnceLock<Running>,
 }
 
+/// The number of histories that are asked for at once. One may have megabytes, and others wait for their answers on the same
+/// connection: a probe that waits too long breaks the link.
+const ASKED_AT_ONCE: usize = 8;
+
 struct Running {
     link: Arc<Link>,
+    asking: Semaphore,
     publisher: Publisher,
     tasks: Mutex<Vec<AbortOnDrop>>,
 }
@@ -264,15 +270,16 @@ impl Redis {
         let (place, access) = (self.place.clone(), self.access.clone());
         let link = Link::new(place, access, keys, self.keeps_everything, startup);
         let link = Arc::new(link);
-        let (newest, pushes) = link.open().await.map_err(link::Broken::refused)?;
+        let (newest, connected) = link.open().await.map_err(link::Broken::refused)?;
         self.members.start(&link);
         let (publisher, publishing) = Publisher::new(Arc::clone(&link));
         let tasks = vec![
-            link::spawn(Arc::clone(&link).keep(pushes)),
+            link::spawn(Arc::clone(&link).keep(connected)),
             link::spawn(publishing),
         ];
         let running = Running {
             link,
+            asking: Semaphore::new(ASKED_AT_ONCE),
             publisher,
             tasks: Mutex::new(tasks),
         };
@@ -315,9 +322,10 @@ impl Redis {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<History, BackplaneError> {
-        let link = &self.running()?.link;
+        let Running { link, asking, .. } = self.running()?;
+        let stopped = |_| down("it has stopped");
+        let _turn = asking.acquire().await.map_err(stopped)?;
         let server = link.server()?;
-        let age = link.startup.history_of(ask.topic).age.as_millis();
         let bound = |most: usize| u64::try_from(most).unwrap_or(u64::MAX).min(1 << 40);
         let after = |after: EventId| i64::try_from(after.seq()).unwrap_or(i64::MAX);
         let mut call = self.history.key(link.keys.sequence());
@@ -326,8 +334,7 @@ impl Redis {
             .arg(ask.topic)
             .arg(ask.after.map_or(-1, after))
             .arg(bound(ask.events))
-            .arg(bound(ask.bytes))
-            .arg(u64::try_from(age).unwrap_or(u64::MAX).min(1 << 52));
+            .arg(bound(ask.bytes));
         let mut connection = server.questions.clone();
         let answer = call.invoke_async::<Vec<Value>>(&mut connection).await;
         let answer = answer.map_err(|error| link.not_answered(&server, error))?;
@@ -377,6 +384,15 @@ impl Backplane for Redis {
 
     fn stop(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
+            let Some(running) = self.running.get() else {
+                return;
+            };
+            // First, since a link that connects again would renew the lease.
+            running
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
             if let Err(error) = self.give_lease_up().await {
                 let error = with_causes(&error);
                 tracing::debug!(
@@ -384,10 +400,7 @@ impl Backplane for Redis {
                     "the lease could not be given up and runs out by itself"
                 );
             }
-            if let Some(running) = self.running.get() {
-                let mut tasks = running.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-                tasks.clear();
-            }
+            running.link.close();
         })
     }
 

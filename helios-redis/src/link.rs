@@ -6,7 +6,7 @@
 //! # Why an answer has its place
 //!
 //! A script returns its answer and publishes a mark to the channel of the node. Redis runs nothing beside a script. So Redis pushes
-//! events of before ahead of the mark, and later ones behind it. The link returns the answer when the mark has arrived.
+//! earlier events ahead of the mark, and later ones behind it. The link returns the answer when the mark has arrived.
 //!
 //! # Why an id never names two events
 //!
@@ -30,19 +30,19 @@ use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 use helios_core::hub::EventId;
 use helios_http::sse::backplane::{BackplaneEvent, Startup, Status, Watched, WatchedTopic};
 use redis::{PushInfo, PushKind, RedisError, Script, ScriptInvocation, Value};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::entry::{self, Entry};
 use crate::failure::{down, is_elsewhere, not_answered, with_causes};
 use crate::keys::Keys;
 use crate::place::{Access, Place};
-use crate::server::{self, Pushes, Server, ServerError};
+use crate::server::{self, Doubts, Pushes, Server, ServerError};
 
 /// The time between two probes.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// A link without an answer for this long may be broken.
+/// A link without a mark for this long may be broken.
 const SUSPECT: Duration = Duration::from_secs(5);
 
 /// A link without any push for this long is broken. The next probe notices it.
@@ -51,6 +51,9 @@ const SILENT: Duration = Duration::from_secs(7);
 /// How long a mark may take while events arrive, which prove that the link works.
 const SLOW: Duration = Duration::from_secs(20);
 
+/// A link is broken after this number of probes in a row without an answer, although events arrive.
+const UNANSWERED: u32 = 2;
+
 /// How long a caller waits for a mark.
 const MARK: Duration = Duration::from_secs(5);
 
@@ -58,7 +61,7 @@ const MARK: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The number of channels in one subscription.
+/// The number of subscriptions that are sent at once.
 const PIECE: usize = 256;
 
 /// The length of a node's lease, in milliseconds.
@@ -75,10 +78,6 @@ pub(crate) struct Link {
     state: Mutex<State>,
     status: AtomicU8,
     marks: AtomicU64,
-    /// Signalled when another server has to be asked.
-    left: Notify,
-    /// Signalled when one of the connections carries nothing any more.
-    half_open: Notify,
 }
 
 #[derive(Default)]
@@ -136,6 +135,12 @@ impl Drop for Mark<'_> {
     }
 }
 
+/// The events and doubts of the connections to one server.
+pub(crate) struct Connected {
+    pushes: Pushes,
+    doubts: Arc<Doubts>,
+}
+
 /// The state of a connection, as a probe has found it.
 #[derive(Clone, Copy)]
 enum Probed {
@@ -186,8 +191,6 @@ impl Link {
             state: Mutex::default(),
             status: AtomicU8::new(code(Status::Down)),
             marks: AtomicU64::new(0),
-            left: Notify::new(),
-            half_open: Notify::new(),
         }
     }
 
@@ -256,18 +259,14 @@ impl Link {
         if !is_elsewhere(error) {
             return;
         }
-        let mut state = self.lock();
-        let is_asked = |asked: &Server| asked.run == server.run;
-        if state.server.as_ref().is_some_and(is_asked) {
-            if error.code() == Some("READONLY") {
-                state.demoted(&server.run);
-            }
-            self.left.notify_one();
+        if error.code() == Some("READONLY") {
+            self.lock().demoted(&server.run);
         }
+        server.doubts.left.notify_one();
     }
 
     /// Connects, and returns the newest id. [`Link::keep`] does the rest.
-    pub(crate) async fn open(&self) -> Result<(EventId, Pushes), Broken> {
+    pub(crate) async fn open(&self) -> Result<(EventId, Connected), Broken> {
         let sequence = self.keys.sequence();
         let client = self.place.find(&self.access, &sequence).await;
         let client = client.map_err(ServerError::from)?;
@@ -278,8 +277,9 @@ impl Link {
         })?;
         let ended = self.end_earlier(&server).await;
         ended.map_err(Broken::Failed)?;
-        let newest = self.begin(server, &mut pushes).await?;
-        Ok((newest, pushes))
+        let newest = self.begin(&server, &mut pushes).await?;
+        let doubts = server.doubts;
+        Ok((newest, Connected { pushes, doubts }))
     }
 
     /// Ends the earlier connections at this server, if there are any.
@@ -294,49 +294,55 @@ impl Link {
         for id in ids {
             let mut kill = redis::cmd("CLIENT");
             kill.arg("KILL").arg("ID").arg(id);
-            match self.query::<u64>(server, &kill).await {
-                Err(error) if error.kind() == BackplaneErrorKind::Refused => {
+            match kill.query_async::<u64>(&mut server.questions.clone()).await {
+                Ok(_) => {}
+                // Redis refuses the user, or a proxy does not know the command.
+                Err(error) if error.code().is_some() => {
                     let error = with_causes(&error);
                     tracing::warn!(
                         error,
-                        "a call of before may come late: let the user call `CLIENT KILL`"
+                        "a call over an earlier connection may still arrive: give the user the right to call `CLIENT KILL`"
                     );
                 }
-                ended => drop(ended?),
+                Err(error) => return Err(self.not_answered(server, error)),
             }
         }
         Ok(())
     }
 
     /// Keeps the link up while this is polled.
-    pub(crate) async fn keep(self: Arc<Self>, mut pushes: Pushes) {
+    pub(crate) async fn keep(self: Arc<Self>, mut connected: Connected) {
         loop {
-            let broken = self.carry(&mut pushes).await;
+            let broken = self.carry(connected).await;
             self.broke(&broken);
-            pushes = self.reopen().await;
+            connected = self.reopen().await;
         }
+    }
+
+    /// Fails all calls from now on.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.server = None;
+        // This fails all calls that wait for a mark.
+        state.waiting.clear();
     }
 
     fn broke(&self, broken: &Broken) {
         let error = with_causes(broken);
         tracing::warn!(error, "the link to Redis broke");
-        let mut state = self.lock();
-        state.server = None;
-        // This fails all calls that wait for a mark.
-        state.waiting.clear();
-        drop(state);
+        self.close();
         self.set_status(Status::Down);
     }
 
     /// Connects again, however often that fails, and reports to the hub that events may have been lost.
-    async fn reopen(self: &Arc<Self>) -> Pushes {
+    async fn reopen(self: &Arc<Self>) -> Connected {
         let mut pause = FIRST_PAUSE;
         let mut said = String::new();
         loop {
             match self.open().await {
-                Ok((newest, pushes)) => {
+                Ok((newest, connected)) => {
                     self.startup.sink.accept(BackplaneEvent::torn(newest));
-                    return pushes;
+                    return connected;
                 }
                 Err(error) => {
                     let error = with_causes(&error);
@@ -354,15 +360,15 @@ impl Link {
 
     /// Subscribes to all watched topics, and returns the newest id at the place from which no event is lost. It drops events before
     /// that place, because the hub fetches them.
-    async fn begin(&self, server: Server, pushes: &mut Pushes) -> Result<EventId, Broken> {
-        let watched: Vec<String> = self.lock().watched.iter().cloned().collect();
+    async fn begin(&self, server: &Server, pushes: &mut Pushes) -> Result<EventId, Broken> {
+        let watched = self.lock().watched.clone();
         let channels = watched.iter().map(|topic| self.keys.channel(topic));
         let channels: Vec<_> = channels.chain([self.marks_here()]).collect();
-        self.subscribe(&server, "SSUBSCRIBE", &channels)
+        self.subscribe(server, "SSUBSCRIBE", &channels)
             .await
             .map_err(Broken::Failed)?;
         let mark = self.next_mark();
-        let asked = self.ask(&server, &[], &mark).await;
+        let asked = self.ask(server, &[], &mark).await;
         let asked = asked.map_err(Broken::Failed)?;
         let found = async {
             while let Some(push) = pushes.next().await {
@@ -375,25 +381,41 @@ impl Link {
             Err(Broken::Ended)
         };
         timeout(MARK, found).await.map_err(|_| Broken::Silent)??;
-        self.renew_lease(&server).await.map_err(Broken::Failed)?;
-        let forgotten: Vec<_> = {
-            let mut state = self.lock();
-            state.run.clone_from(&server.run);
-            state.ids = server.ids;
-            state.server = Some(server.clone());
-            let is_gone = |topic: &&String| !state.watched.contains(*topic);
-            let gone = watched.iter().filter(is_gone);
-            gone.map(|topic| self.keys.channel(topic)).collect()
-        };
+        self.renew_lease(server).await.map_err(Broken::Failed)?;
+        self.hand_out(server, watched)
+            .await
+            .map_err(Broken::Failed)?;
         self.set_status(Status::Up);
-        // These topics were unwatched meanwhile.
-        let unsubscribed = self.subscribe(&server, "SUNSUBSCRIBE", &forgotten).await;
-        unsubscribed.map_err(Broken::Failed)?;
         Ok(asked.newest)
     }
 
+    /// Lets callers use the server, as soon as it is subscribed to the watched topics and to no others. Nothing that can fail comes
+    /// after that, and no late `SUNSUBSCRIBE` meets a topic that is watched again.
+    async fn hand_out(
+        &self,
+        server: &Server,
+        mut subscribed: HashSet<String>,
+    ) -> Result<(), BackplaneError> {
+        loop {
+            let forgotten: Vec<_> = {
+                let mut state = self.lock();
+                let forgotten = subscribed.extract_if(|topic| !state.watched.contains(topic));
+                let forgotten: Vec<_> = forgotten.map(|topic| self.keys.channel(&topic)).collect();
+                if forgotten.is_empty() {
+                    state.run.clone_from(&server.run);
+                    state.ids = server.ids;
+                    state.server = Some(server.clone());
+                    return Ok(());
+                }
+                forgotten
+            };
+            self.subscribe(server, "SUNSUBSCRIBE", &forgotten).await?;
+        }
+    }
+
     /// Hands pushes over until the link breaks.
-    async fn carry(self: &Arc<Self>, pushes: &mut Pushes) -> Broken {
+    async fn carry(self: &Arc<Self>, connected: Connected) -> Broken {
+        let Connected { mut pushes, doubts } = connected;
         let mut probes = interval(PROBE);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         probes.tick().await;
@@ -418,8 +440,8 @@ impl Link {
                         Some(Push::End) => return Broken::Ended,
                     }
                 }
-                () = self.left.notified() => return Broken::Left,
-                () = self.half_open.notified() => return Broken::Silent,
+                () = doubts.left.notified() => return Broken::Left,
+                () = doubts.half_open.notified() => return Broken::Silent,
                 _ = probes.tick() => {
                     if heard.anything.elapsed() > SILENT || heard.mark.elapsed() > SLOW {
                         return Broken::Silent;
@@ -442,7 +464,8 @@ impl Link {
     }
 
     /// Requests a mark over one connection, and an answer over the other. If one of them fails and the other one does not, its bytes are
-    /// lost on their way for good, and the link breaks. Otherwise publishes or subscriptions would fail until the silence shows.
+    /// lost on their way for good, and the link breaks. Otherwise publishes or subscriptions would fail until the silence shows. It also
+    /// breaks if several probes in a row get no answer, since events may arrive over a link to which Redis does not listen any more.
     fn probe(self: &Arc<Self>) {
         let Ok(server) = self.server() else {
             return;
@@ -456,12 +479,24 @@ impl Link {
                 Probed::of(pong.as_ref().err(), sent)
             };
             let (pong, marked) = tokio::join!(pong, link.mark(&server, sent));
+            let Doubts {
+                half_open,
+                unanswered,
+                ..
+            } = &*server.doubts;
+            let in_a_row = match marked {
+                Probed::Lost => unanswered.fetch_add(1, Ordering::AcqRel) + 1,
+                _ => {
+                    unanswered.store(0, Ordering::Release);
+                    0
+                }
+            };
             let is_half_open = matches!(
                 (pong, marked),
                 (Probed::Lost, Probed::Prompt) | (Probed::Prompt, Probed::Lost)
             );
-            if is_half_open && link.asks(&server) {
-                link.half_open.notify_one();
+            if is_half_open || in_a_row == UNANSWERED {
+                half_open.notify_one();
             }
         });
     }
@@ -471,12 +506,12 @@ impl Link {
         match server::run_of(&mut server.questions.clone()).await {
             Ok(run) if run == server.run => {}
             Ok(_) => {
-                self.left.notify_one();
+                server.doubts.left.notify_one();
                 return Probed::Unclear;
             }
             Err(ServerError::Replica(run)) => {
                 self.lock().demoted(&run);
-                self.left.notify_one();
+                server.doubts.left.notify_one();
                 return Probed::Unclear;
             }
             Err(ServerError::Unreachable(error)) => return Probed::of(Some(&error), sent),
@@ -490,12 +525,6 @@ impl Link {
                 Probed::Unclear
             }
         }
-    }
-
-    /// Whether the link still uses these connections.
-    fn asks(&self, server: &Server) -> bool {
-        let asked = &self.lock().server;
-        asked.as_ref().is_some_and(|asked| asked.ids == server.ids)
     }
 
     fn hand(&self, topic: &str, entry: Entry) {

@@ -90,11 +90,14 @@ impl Place {
             Self::Url(url) => access.client(access.to(url)?),
             Self::Sentinels { sentinels, primary } => {
                 let addr = ask_sentinels(access, sentinels, primary).await?;
-                access.client(access.at(addr)?)
+                // The address of a Sentinel says nothing about the primary.
+                let info = access.to("localhost")?;
+                access.client(with_addr(info, addr))
             }
             Self::Cluster { nodes } => {
-                let addr = ask_cluster(access, nodes, key).await?;
-                access.client(access.at(addr)?)
+                let (node, addr) = ask_cluster(access, nodes, key).await?;
+                // All nodes have the same users, and all or none are encrypted.
+                access.client(with_addr(access.to(node)?, addr))
             }
         }
     }
@@ -146,21 +149,6 @@ impl Access {
         }
     }
 
-    /// Returns the settings for a link to a server that a Sentinel or a node has named.
-    fn at(&self, (host, port): (String, u16)) -> Result<ConnectionInfo, PlaceError> {
-        let info = self.to("localhost")?;
-        let addr = match info.addr() {
-            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: false,
-                tls_params: None,
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        Ok(info.set_addr(addr))
-    }
-
     #[cfg(feature = "tls")]
     fn client(&self, info: ConnectionInfo) -> Result<Client, PlaceError> {
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
@@ -207,6 +195,20 @@ impl Access {
         };
         asked.await.map_err(|error: RedisError| said(&error))
     }
+}
+
+/// Returns the settings for a link to another server, which a Sentinel or a node has named.
+fn with_addr(info: ConnectionInfo, (host, port): (String, u16)) -> ConnectionInfo {
+    let addr = match info.addr() {
+        ConnectionAddr::TcpTls { insecure, .. } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: None,
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    info.set_addr(addr)
 }
 
 /// Returns the address of the primary. The Sentinel with the newest configuration decides, since one that was cut off may be behind.
@@ -270,12 +272,13 @@ async fn ask_sentinels(
     }
 }
 
-/// Returns the address of the node that has the slot of this key. The node with the newest configuration decides.
-async fn ask_cluster(
+/// Returns the address of the node that has the slot of this key, and the node that has said so. The one with the newest configuration
+/// decides.
+async fn ask_cluster<'a>(
     access: &Access,
-    nodes: &[String],
+    nodes: &'a [String],
     key: &str,
-) -> Result<(String, u16), PlaceError> {
+) -> Result<(&'a str, (String, u16)), PlaceError> {
     let answers = join_all(nodes.iter().map(|node| async move {
         let ask = async |mut connection: redis::aio::MultiplexedConnection| {
             let mut ask = redis::pipe();
@@ -300,14 +303,14 @@ async fn ask_cluster(
             true => host_of(access, node),
             false => host,
         };
-        Ok((epoch, (host, port)))
+        Ok((epoch, node.as_str(), (host, port)))
     }))
     .await;
     let (answers, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let newest = answers
         .into_iter()
         .flatten()
-        .max_by_key(|(epoch, _)| *epoch);
+        .max_by_key(|(epoch, ..)| *epoch);
     let said = || {
         failed
             .into_iter()
@@ -315,7 +318,7 @@ async fn ask_cluster(
             .collect::<Vec<_>>()
     };
     newest
-        .map(|(_, addr)| addr)
+        .map(|(_, node, addr)| (node, addr))
         .ok_or_else(|| PlaceError::NoCluster(said().join("; ")))
 }
 
@@ -377,6 +380,21 @@ mod tests {
         let info = access().to("host:7").unwrap();
         assert_eq!(info.redis_settings().password(), Some("secret"));
         assert_eq!(info.addr(), &ConnectionAddr::Tcp("host".to_owned(), 7));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn another_node_is_reached_as_the_one_that_has_named_it() {
+        let info = access().to("rediss://a:b@host:7").unwrap();
+        let info = with_addr(info, ("other".to_owned(), 8));
+        let encrypted = ConnectionAddr::TcpTls {
+            host: "other".to_owned(),
+            port: 8,
+            insecure: false,
+            tls_params: None,
+        };
+        assert_eq!(info.addr(), &encrypted);
+        assert_eq!(info.redis_settings().password(), Some("b"));
     }
 
     #[test]

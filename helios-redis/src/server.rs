@@ -1,11 +1,14 @@
 //! Connects to one server and checks its version, role and settings.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, InfoDict, PushInfo, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, InfoDict, PushInfo, PushKind, RedisError, Value,
+};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +37,18 @@ pub(crate) struct Server {
     pub(crate) run: String,
     /// The ids of both connections at the server.
     pub(crate) ids: [u64; 2],
+    pub(crate) doubts: Arc<Doubts>,
+}
+
+/// Reasons to give up the connections to a server, found by the callers. They are over with the connections.
+#[derive(Default)]
+pub(crate) struct Doubts {
+    /// Signalled when another server has to be asked.
+    pub(crate) left: Notify,
+    /// Signalled when one of the connections carries nothing any more.
+    pub(crate) half_open: Notify,
+    /// The number of questions in a row without an answer.
+    pub(crate) unanswered: AtomicU32,
 }
 
 /// The reason why a server cannot be used.
@@ -129,6 +144,10 @@ struct Sender {
 
 impl Sender {
     fn send(&self, push: PushInfo) -> Result<(), ()> {
+        // Nobody reads these, and a node with many topics receives one for each of them.
+        if push.kind == PushKind::SSubscribe {
+            return Ok(());
+        }
         let size = size_of(&push);
         if self.room.taken.fetch_add(size, Ordering::AcqRel) > MOST_PUSHED {
             self.room.overflow.cancel();
@@ -175,6 +194,7 @@ pub(crate) async fn connect(client: &Client) -> Result<(Server, Pushes), ServerE
         questions,
         run,
         ids: [first, second],
+        doubts: Arc::default(),
     };
     Ok((server, pushes))
 }
@@ -245,6 +265,21 @@ async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subscriptions_take_no_room() {
+        let (sender, pushes) = Pushes::new();
+        let push = |kind| PushInfo {
+            kind,
+            data: vec![Value::BulkString(vec![0; MOST_PUSHED])],
+        };
+        for _ in 0..3 {
+            assert!(sender.send(push(PushKind::SSubscribe)).is_ok());
+        }
+        assert!(sender.send(push(PushKind::SMessage)).is_ok());
+        assert!(sender.send(push(PushKind::SMessage)).is_err());
+        assert!(pushes.room.overflow.is_cancelled());
+    }
 
     #[test]
     fn the_limits_of_listeners_are_found_among_all() {

@@ -132,6 +132,23 @@ async fn servers_on_a_cluster_follow_their_slot_to_another_node() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn the_password_in_the_urls_of_a_cluster_is_used_for_all_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = cluster(folder.path(), 0).await;
+    for node in &nodes {
+        node.ask(&["CONFIG", "SET", "requirepass", "secret"]).await;
+    }
+    let urls = nodes
+        .iter()
+        .map(|node| format!("redis://:secret@{}", node.addr()));
+    let hub = hub(Redis::cluster(urls)).await;
+    let mut client = Client::join(&hub, &["x"], None).await;
+    send(&hub, "x", "1").await;
+    assert_eq!(client.data().await, "1");
+}
+
 /// Begins to move a slot to another node, and moves one key.
 async fn begin_to_move(nodes: &[Server], from: usize, to: usize, (slot, key): (&str, &str)) {
     let ids = [

@@ -16,7 +16,7 @@ use helios_redis::Redis;
 use support::{Client, DEADLINE, Server, count, hub, send, send_at_last, sentinel, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The time within which clients have the newest event after an outage.
 const HEALED: Duration = Duration::from_secs(15);
@@ -398,6 +398,26 @@ async fn a_connection_without_answers_is_given_up() {
     proxy.heal();
     let published = async { while far.sse().publish("x", "again").await.is_err() {} };
     timeout(HEALED, published).await.unwrap();
+}
+
+/// Nothing reaches Redis any more, while events of other servers still arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_server_that_can_only_receive_is_soon_down() {
+    let redis = Server::start().await;
+    let proxy = Proxy::start(redis.addr()).await.unwrap();
+    let (far, near) = (through(&proxy).await, redis.hub().await);
+    let mut client = Client::join(&far, &["x"], None).await;
+    proxy.drop_bytes(Way::ToServer);
+    send(&near, "x", "still").await;
+    assert_eq!(client.data().await, "still");
+    let down = async {
+        while status(&far) != Some(Status::Down) {
+            send(&near, "x", "event").await;
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(HEALED, down).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

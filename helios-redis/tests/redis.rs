@@ -8,7 +8,8 @@ use std::time::Duration;
 use helios::backplane::Status;
 use helios::prelude::*;
 use helios::sse::{HistoryLimits, SseHub};
-use support::{Client, Server, once, send, send_at_last};
+use helios_redis::Redis;
+use support::{Client, Server, hub, once, send, send_at_last};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
@@ -88,11 +89,65 @@ async fn a_history_without_bounds_is_kept() {
             age: Duration::MAX,
         };
     };
-    let of_redis = || helios_redis::Redis::connect(redis.url());
+    let of_redis = || Redis::connect(redis.url());
     let one = SseHub::behind(of_redis(), boundless).await.unwrap();
     let two = SseHub::behind(of_redis(), boundless).await.unwrap();
     let first = send(&one, "x", "1").await;
     send(&one, "x", "2").await;
     let mut late = Client::join(&two, &["x"], Some(&first)).await;
     assert_eq!(late.data().await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn a_key_counts_in_its_topic_only() {
+    let redis = Server::start().await;
+    let hub = redis.hub().await;
+    let publish = async |topic: &str, key: &str| {
+        let published = hub.sse().publish_with(topic, "1", &once(key)).await;
+        published.unwrap()
+    };
+    let first = publish("orders:7", "paid").await;
+    let second = publish("orders", "7:paid").await;
+    assert_eq!(second.is_after(first), Some(true));
+    assert_eq!(publish("orders:7", "paid").await, first);
+    assert_eq!(publish("orders", "7:paid").await, second);
+}
+
+/// During a deploy that raises the age, a server asks for events that another one has kept for a shorter time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn an_event_that_another_server_kept_too_short_is_not_missed_in_silence() {
+    let redis = Server::start().await;
+    let keeping = async |age: Duration| {
+        let set_age = |sse: &mut helios::SseOptions| sse.history.age = age;
+        let of_redis = Redis::connect(redis.url());
+        SseHub::behind(of_redis, set_age).await.unwrap()
+    };
+    let short = keeping(Duration::from_millis(100)).await;
+    let long = keeping(Duration::from_mins(10)).await;
+    let first = send(&short, "x", "1").await;
+    send(&short, "x", "missed").await;
+    redis
+        .until("the events expire", async || {
+            redis.answer(&["KEYS", "*:l:*"]).await.is_empty()
+        })
+        .await;
+    let mut late = Client::join(&long, &["x"], Some(&first)).await;
+    assert_eq!(late.next().await.event, "helios:reset");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+async fn servers_that_disagree_about_keeping_share_a_sequence() {
+    let redis = Server::start().await;
+    let kept = hub(Redis::connect(redis.url()).keeps_everything()).await;
+    let not_kept = redis.hub().await;
+    kept.sse().publish("x", "0").await.unwrap();
+    // Its run counts from now on.
+    let first = not_kept.sse().publish("x", "1").await.unwrap();
+    for hub in [&kept, &not_kept, &kept] {
+        let next = hub.sse().publish("x", "2").await.unwrap();
+        assert_eq!(next.is_after(first), Some(true));
+    }
 }

@@ -2,20 +2,21 @@
 --
 -- KEYS  1 the sequence
 -- ARGV  1 prefix of all keys   2 epoch of the number   3 topic   4 number, or -1 for the newest   5 events at most
---       6 bytes at most   7 ms for which the topic's events are kept
+--       6 bytes at most
 -- Returns the epoch, whether there is more (or -1 if some of these events may be forgotten), and the entries.
 local prefix, topic = ARGV[1], ARGV[3]
-local after, most, room, age = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local after, most, room = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
 local epoch, newest = known[1] or '', tonumber(known[2] or 0)
 local is_newest = after < 0
 if not is_newest and epoch ~= ARGV[2] then return { epoch, -1 } end
 
--- Returns whether no event behind the number can have expired. An expired event has at most the number of the first tick since the
--- time of expiry.
+-- Returns whether no event behind the number can have expired, if the topic's newest number has. That number is kept for a day longer
+-- than the events, so they were published before, with a number up to that of the first tick since then. How long the events were
+-- kept does not matter: each node decides that when it publishes.
 local function nothing_expired()
   local time = redis.call('TIME')
-  local from = time[1] * 1000 + math.floor(time[2] / 1000) - age
+  local from = time[1] * 1000 + math.floor(time[2] / 1000) - 24 * 60 * 60 * 1000
   local since = newest
   for index = redis.call('LLEN', prefix .. 'k') - 1, 0, -1 do
     local at, seq = struct.unpack('>I8I8', redis.call('LINDEX', prefix .. 'k', index))

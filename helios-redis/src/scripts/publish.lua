@@ -4,6 +4,7 @@
 --       bytes
 -- Returns the epoch, and for each event its number, or 0 if its topic is finished.
 local keep = ARGV[7]
+local day = 24 * 60 * 60 * 1000
 local count = (#ARGV - 7) / 6
 -- Takes the numbers before it writes anything, so that no number is given out twice if it fails half-way.
 seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
@@ -21,7 +22,8 @@ for n = 0, count - 1 do
   local topic, key, ends = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1'
   local most, age, bytes = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local name = epoch .. ':' .. topic
-  local once = prefix .. 'i:' .. name .. ':' .. key
+  -- Both may contain a colon, so the length tells where the topic ends.
+  local once = prefix .. 'i:' .. epoch .. ':' .. #topic .. ':' .. topic .. ':' .. key
   local before = key ~= '' and redis.call('GET', once)
   if before then
     answers[n + 2] = tonumber(before)
@@ -29,7 +31,8 @@ for n = 0, count - 1 do
     answers[n + 2] = 0
   else
     seq = seq + 1
-    local prev = redis.call('SET', prefix .. 'p:' .. name, seq, 'PX', age, 'GET') or 0
+    -- Outlives the events, so that `history.lua` sees that they are gone.
+    local prev = redis.call('SET', prefix .. 'p:' .. name, seq, 'PX', age + day, 'GET') or 0
     local entry = struct.pack('>I8I8I8', seq, prev, ms) .. bytes
     redis.call('RPUSH', prefix .. 'l:' .. name, entry)
     redis.call('LTRIM', prefix .. 'l:' .. name, -most, -1)

@@ -118,8 +118,8 @@ pub struct Publish<'a> {
     /// Whether it is the end of the topic.
     pub finishes: bool,
     /// The key of the event. Events with the same key in the same topic are published once within
-    /// [`Startup::keep_keys`]. The first result counts for all of them, also after a restart, on all nodes, and for an
-    /// end with a key.
+    /// [`Startup::keep_keys`]. The first result counts for all of them, also after a restart of this node, on all
+    /// nodes, and for an end with a key. Another epoch may begin without the keys.
     pub key: Option<&'a str>,
 }
 
