@@ -31,10 +31,12 @@ pub fn never<T>() -> T {
 }
 
 /// A type, and its schema if it has one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TypeSchema {
     pub(crate) name: &'static str,
     pub(crate) make: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// Whether it is a list, of which `make` generates the items.
+    pub(crate) is_list: bool,
 }
 
 impl TypeSchema {
@@ -44,6 +46,17 @@ impl TypeSchema {
         Self {
             name: type_name::<T>(),
             make: Some(SchemaGenerator::subschema_for::<T>),
+            is_list: false,
+        }
+    }
+
+    /// Returns the schema of a list. schemars generates the same one, but with several functions for each type of list.
+    #[must_use]
+    pub fn of_list<T: JsonSchema>() -> Self {
+        Self {
+            name: type_name::<Vec<T>>(),
+            is_list: true,
+            ..Self::of::<T>()
         }
     }
 
@@ -53,6 +66,7 @@ impl TypeSchema {
         Self {
             name: type_name::<T>(),
             make: None,
+            is_list: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::components::component;
 use crate::openapi::describe::{
-    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, Taken, TypeSchema,
+    Answer, Content, Description, FORM, Item, JSON, LAST_EVENT_ID, MULTIPART, Taken,
 };
 use crate::openapi::events::{self, PROBLEM, STREAM};
 use crate::openapi::operation::Operation;
@@ -199,10 +199,7 @@ impl Writer<'_> {
             self.tell(operation, what, "write `#[answers(200, T)]`");
             return json!({});
         }
-        let schema = told.schema.unwrap_or(TypeSchema {
-            name: "",
-            make: None,
-        });
+        let schema = told.schema.unwrap_or_default();
         self.schemas.sent(schema).unwrap_or_else(|| {
             self.tell_type(operation, "the type of its answer,", schema.name);
             json!({})

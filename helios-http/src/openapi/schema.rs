@@ -32,14 +32,12 @@ impl Schemas {
 
     /// Returns the schema of a value that is sent.
     pub(super) fn sent(&mut self, schema: TypeSchema) -> Option<Value> {
-        let make = schema.make?;
-        Some(as_object(make(&mut self.sent).to_value()))
+        generated(schema, &mut self.sent)
     }
 
     /// Returns the schema of a value that is received.
     pub(super) fn taken(&mut self, schema: TypeSchema) -> Option<Value> {
-        let make = schema.make?;
-        Some(as_object(make(&mut self.taken).to_value()))
+        generated(schema, &mut self.taken)
     }
 
     /// Returns the properties of a struct that is received, each with whether it is required; `None` if the type is not
@@ -101,6 +99,14 @@ impl Schemas {
         let taken = self.taken.take_definitions(true);
         merge(document, sent, taken, own);
     }
+}
+
+fn generated(schema: TypeSchema, generator: &mut SchemaGenerator) -> Option<Value> {
+    let one = as_object(schema.make?(generator).to_value());
+    Some(match schema.is_list {
+        true => json!({ "type": "array", "items": one }),
+        false => one,
+    })
 }
 
 /// A schema for any value may be `true`, which not every program accepts.

@@ -19,7 +19,7 @@ pub fn awaited<F: Future>(_: impl FnOnce() -> F) -> Shape<F::Output> {
 macro_rules! __schema {
     ($ty:ty) => {{
         use $crate::rt::ladder_of_shapes::*;
-        (&&$crate::__Shape::<$ty>::new()).schema()
+        (&&&$crate::__Shape::<$ty>::new()).schema()
     }};
 }
 
@@ -45,7 +45,7 @@ macro_rules! __described_argument {
         let (shape, _) = (&&$crate::__Shape::<$ty>::new()).result();
         let shape = (&&shape).optional(told);
         let shape = (&&shape).argument(told);
-        let (schema, is_validated) = ((&&shape).schema(), (&&shape).is_validated());
+        let (schema, is_validated) = ((&&&shape).schema(), (&&shape).is_validated());
         told.argument(schema, is_validated);
     }};
 }
@@ -62,7 +62,7 @@ macro_rules! __described_reply {
         let shape = (&&shape).option(told);
         let shape = (&&shape).status(told);
         let shape = (&&&&shape).content(told);
-        told.gives((&&shape).schema());
+        told.gives((&&&shape).schema());
     }};
 }
 
@@ -81,7 +81,7 @@ macro_rules! __described_stream {
         let (shape, error) = (&&shape).result();
         (&&&error).errors(told.errors_mut());
         let (item, shape) = (&&&shape).item(told);
-        told.yields(item, (&&shape).schema());
+        told.yields(item, (&&&shape).schema());
     }};
 }
 
@@ -135,6 +135,16 @@ mod rungs {
 
     /// A type that does not matter.
     pub struct Nothing;
+
+    pub trait SchemaOfList {
+        fn schema(&self) -> TypeSchema;
+    }
+
+    impl<T: JsonSchema> SchemaOfList for &&Shape<Vec<T>> {
+        fn schema(&self) -> TypeSchema {
+            TypeSchema::of_list::<T>()
+        }
+    }
 
     pub trait SchemaKnown {
         fn schema(&self) -> TypeSchema;
