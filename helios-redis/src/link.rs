@@ -12,7 +12,9 @@
 //!
 //! A sequence is bound to a run of the server, so a restart and a failover begin another one. A server that was a replica for a while
 //! still has the same run, but may have lost events. A link that has seen it as a replica declares the sequence void. A node that has
-//! seen a greater number than the newest one reports that with every call (`scripts/sequence.lua`).
+//! seen a greater number than the newest one reports that with every call (`scripts/sequence.lua`). One case stays open. A server may
+//! become a replica by hand, lose events and be promoted again between two probes. A node that has not seen these events then gives
+//! their numbers out again, until a node comes that has.
 //!
 //! # Why a late call undoes nothing
 //!
