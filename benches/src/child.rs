@@ -59,6 +59,13 @@ impl Running {
         }
     }
 
+    /// Starts a server as a node behind the Redis at this URL.
+    pub(crate) fn start_behind(redis: &str, candidate: Candidate<'_>) -> Result<Self, Error> {
+        let mut command = subjects::command(candidate)?;
+        command.env("HELIOS_REDIS_URL", redis);
+        Self::wait_for_its_line(command, candidate)
+    }
+
     fn start_nchan() -> Result<Self, Error> {
         let (child, address) = nchan::start()?;
         Ok(Self {

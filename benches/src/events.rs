@@ -11,10 +11,14 @@ use helios_benches::sse::{Command as Publish, topic};
 use crate::candidate::Candidate;
 use crate::child::Running;
 use crate::scenarios::ready;
-use crate::subjects;
+use crate::{redis, subjects};
 
 const TOPIC: &str = "/events/t0";
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// The subjects of [`three_nodes`].
+const BEHIND_REDIS: &str = "helios-sse-redis";
+const ALONE: &str = "helios-sse";
 
 /// Bytes of data in each event, by default.
 const SIZE: u32 = 64;
@@ -28,7 +32,10 @@ struct Pair {
 
 impl Pair {
     fn start(candidate: Candidate<'_>) -> Result<Self, Error> {
-        let server = Running::start(candidate)?;
+        Self::of(Running::start(candidate)?, candidate)
+    }
+
+    fn of(server: Running, candidate: Candidate<'_>) -> Result<Self, Error> {
         let (address, _) = ready(&server)?;
         let idle = match subjects::shares_core_with_load(candidate.subject) {
             true => Idle::Sleep,
@@ -144,6 +151,63 @@ pub(crate) fn fan_out(
     Ok(vec![
         cost.per_cpu_second(),
         cost.events / cost.time.as_secs_f64(),
+    ])
+}
+
+/// Measures events received from three servers at the same time, per second of their processor time, and per second. With Redis, one of
+/// them publishes for all. Without, each publishes for itself.
+pub(crate) fn three_nodes(candidate: Candidate<'_>, readers: usize) -> Result<Vec<f64>, Error> {
+    let redis = match candidate.subject {
+        BEHIND_REDIS => Some(redis::Server::start()?),
+        _ => None,
+    };
+    let node = Candidate {
+        subject: ALONE,
+        ..candidate
+    };
+    let start = |_| {
+        let server = match &redis {
+            Some(redis) => Running::start_behind(&redis.url(), node)?,
+            None => Running::start(node)?,
+        };
+        let mut pair = Pair::of(server, node)?;
+        pair.readers.open(TOPIC, readers)?;
+        pair.readers.read_for(WARM_UP)?;
+        Ok(pair)
+    };
+    let mut nodes: Vec<Pair> = (0..3).map(start).collect::<Result<_, Error>>()?;
+    let publishers = match redis {
+        Some(_) => 1,
+        None => nodes.len(),
+    };
+    let rounds = |nodes: &mut [Pair], time| {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            for node in &mut nodes[..publishers] {
+                node.server.publish(command(1))?;
+            }
+            for node in &mut *nodes {
+                node.expected += readers as u64;
+                node.readers.wait_for(node.expected)?;
+            }
+        }
+        Ok::<_, Error>(())
+    };
+    let so_far = |nodes: &[Pair]| {
+        let cpu = nodes.iter().map(|node| node.server.cpu());
+        let received: u64 = nodes.iter().map(|node| node.readers.received).sum();
+        Ok::<_, Error>((received, cpu.sum::<Result<Duration, Error>>()?))
+    };
+    rounds(&mut nodes, WARM_UP)?;
+    let (received, cpu) = so_far(&nodes)?;
+    let start = Instant::now();
+    rounds(&mut nodes, window())?;
+    let time = start.elapsed();
+    let (received_then, cpu_then) = so_far(&nodes)?;
+    let events = (received_then - received) as f64;
+    Ok(vec![
+        events / (cpu_then - cpu).as_secs_f64(),
+        events / time.as_secs_f64(),
     ])
 }
 

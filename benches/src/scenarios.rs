@@ -496,6 +496,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         goals: &[ratio("helios-sse-redis", "helios-sse", AtLeast(0.97))],
     },
     Scenario {
+        name: "redis-nodes",
+        title: "1,000 subscribers at each of three servers get 1 event a round: from one that publishes to all behind Redis, and from each by itself",
+        subjects: &["helios-sse-redis", "helios-sse"],
+        rounds: ANY,
+        metric: Metric::Rate,
+        kind: rates(|candidate| events::three_nodes(candidate, 1_000)),
+        goals: &[
+            ratio("helios-sse-redis", "helios-sse", AtLeast(0.9)),
+            Goal {
+                figure: Figure::At(1),
+                ..ratio("helios-sse-redis", "helios-sse", AtLeast(0.9))
+            },
+        ],
+    },
+    Scenario {
         name: "startup",
         title: "From `Helios::new` to the first accept, with 1,000 routes",
         subjects: &["helios-1000-routes"],
