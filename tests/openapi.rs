@@ -1,6 +1,8 @@
 //! The OpenAPI document: what the types of routes say, and what is left open.
 #![allow(clippy::unwrap_used)]
 
+#[path = "openapi/attributes.rs"]
+mod attributes;
 #[path = "openapi/decoded.rs"]
 mod decoded;
 #[path = "openapi/examples.rs"]
@@ -12,6 +14,8 @@ mod kinds;
 mod kit;
 #[path = "openapi/live.rs"]
 mod live;
+#[path = "openapi/merged.rs"]
+mod merged;
 #[path = "openapi/names.rs"]
 mod names;
 #[path = "openapi/page.rs"]

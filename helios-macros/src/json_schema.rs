@@ -5,7 +5,9 @@
 //! derives schemars' trait on a copy of the item with that attribute, and forwards the schema. The copy has the item's
 //! name, in a scope of its own. Schemas are named after it, and a recursive type becomes a recursive copy.
 
-use proc_macro2::{TokenStream, TokenTree};
+mod own_paths;
+
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
@@ -14,6 +16,7 @@ use syn::{
     TypeParamBound, Visibility, parse_quote,
 };
 
+use self::own_paths::Original;
 use crate::args::{Args, Key};
 use crate::diagnostics::Errors;
 use crate::lints::rewritten;
@@ -79,7 +82,9 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     });
     let path = quote!(#rt::schemars).to_string();
     let renamed = with_arguments(&item).map(|name| quote!(#[schemars(rename = #name)]));
-    let copy = rewritten(copy(item).into_token_stream());
+    let alias = Ident::new("__Original", Span::call_site());
+    let original = Original::new(&item, &alias);
+    let copy = rewritten(copy(item, &original).into_token_stream());
     let bare = without_bounds(&generics);
     let (_, type_generics, _) = generics.split_for_impl();
     let bounded = with_schemas(&generics, &parse_quote!(#rt::schemars::JsonSchema));
@@ -89,7 +94,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
         #rt::described! {
             const _: () = {
                 #(#asked)*
-                type __Original #bare = #name #type_generics;
+                type #alias #bare = #name #type_generics;
                 const _: () = {
                     #[derive(#rt::schemars::JsonSchema)]
                     #[schemars(crate = #path)]
@@ -97,7 +102,7 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
                     #copy
 
                     #[automatically_derived]
-                    impl #impl_generics #rt::schemars::JsonSchema for __Original #type_generics #where_clause {
+                    impl #impl_generics #rt::schemars::JsonSchema for #alias #type_generics #where_clause {
                         fn inline_schema() -> bool {
                             #copied::inline_schema()
                         }
@@ -179,15 +184,17 @@ fn names(tokens: &impl ToTokens, known: &[&str]) -> bool {
 }
 
 /// Returns the item with only the attributes that schemars reads.
-fn copy(mut item: DeriveInput) -> DeriveInput {
+fn copy(mut item: DeriveInput, original: &Original) -> DeriveInput {
     item.vis = Visibility::Inherited;
     retain(&mut item.attrs);
+    original.redirect_item(&mut item.attrs);
     match &mut item.data {
-        Data::Struct(data) => fields(&mut data.fields, true),
+        Data::Struct(data) => fields(&mut data.fields, true, original),
         Data::Enum(data) => {
             for variant in &mut data.variants {
                 retain(&mut variant.attrs);
-                fields(&mut variant.fields, false);
+                original.redirect(&mut variant.attrs);
+                fields(&mut variant.fields, false, original);
             }
         }
         Data::Union(_) => {}
@@ -195,9 +202,10 @@ fn copy(mut item: DeriveInput) -> DeriveInput {
     item
 }
 
-fn fields(all: &mut Fields, have_visibility: bool) {
+fn fields(all: &mut Fields, have_visibility: bool, original: &Original) {
     for Field { attrs, vis, .. } in all.iter_mut() {
         retain(attrs);
+        original.redirect(attrs);
         if have_visibility {
             *vis = Visibility::Inherited;
         }

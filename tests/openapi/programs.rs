@@ -6,7 +6,7 @@ use std::process::Command;
 
 use helios::openapi::OpenApiDocument;
 
-use super::{examples, kinds, names, streams};
+use super::{examples, kinds, merged, names, streams};
 
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("programs/package.json")),
@@ -23,6 +23,7 @@ fn documents() -> Vec<(&'static str, OpenApiDocument)> {
     of_examples
         .chain([
             ("kinds", kinds::document()),
+            ("merged", merged::document()),
             ("names", names::document()),
             ("streams", streams::document()),
         ])

@@ -27,6 +27,14 @@ pub(crate) struct Operation {
     pub(crate) stream: Option<(StreamOptions, bool)>,
 }
 
+impl Operation {
+    /// Whether it is a stream to which a client may come back with its position. A plain stream has one if it may join topics.
+    pub(super) fn resumes(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|(options, may_join)| !options.plain || *may_join)
+    }
+}
+
 /// The parts of the app that the document needs.
 pub(crate) struct Whole<'a> {
     pub(crate) about: About,

@@ -24,7 +24,7 @@ impl Writer<'_> {
         let mut in_path: BTreeMap<&str, Value> = BTreeMap::new();
         for taken in &told.taken {
             let is_listed = match taken.location {
-                Location::Header if taken.name == LAST_EVENT_ID => !reconnects(operation),
+                Location::Header if taken.name == LAST_EVENT_ID => !operation.resumes(),
                 Location::Header => !UNLISTED.contains(&taken.name),
                 _ => true,
             };
@@ -63,8 +63,10 @@ impl Writer<'_> {
             parameter(Location::Path, shown, true, schema)
         });
         let mut parameters: Vec<_> = path.collect();
-        parameters.extend(found);
-        if reconnects(operation) {
+        for parameter in found {
+            add(&mut parameters, parameter);
+        }
+        if operation.resumes() {
             let schema =
                 json!({ "type": "string", "description": "The last event id that you received." });
             parameters.push(parameter(Location::Header, "Last-Event-ID", false, schema));
@@ -166,12 +168,14 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a client that reconnects sends its position.
-fn reconnects(operation: &Operation) -> bool {
-    operation
-        .stream
-        .as_ref()
-        .is_some_and(|(options, _)| !options.plain)
+/// Adds a parameter, or what a second reader of the same one requires.
+fn add(parameters: &mut Vec<Value>, new: Value) {
+    let is_same = |known: &&mut Value| known["name"] == new["name"] && known["in"] == new["in"];
+    match parameters.iter_mut().find(is_same) {
+        Some(known) if new["required"] == true => known["required"] = true.into(),
+        Some(_) => {}
+        None => parameters.push(new),
+    }
 }
 
 fn parameter(location: Location, name: &str, required: bool, schema: Value) -> Value {

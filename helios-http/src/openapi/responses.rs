@@ -35,7 +35,11 @@ impl Writer<'_> {
         let declared = |answer: &&Answer| answer.status < 400;
         let is_declared = told.answers.iter().any(|answer| declared(&answer));
         for answer in &told.answers {
-            responses.insert(answer.status.to_string(), self.answer(answer));
+            let written = self.answer(answer);
+            match responses.get_mut(&answer.status.to_string()) {
+                Some(known) => add_content(known, &written),
+                None => drop(responses.insert(answer.status.to_string(), written)),
+            }
         }
         let declares_errors = told.answers.iter().any(|answer| answer.status >= 400);
         if let (Some(error), false) = (told.errors.foreign.first(), declares_errors) {
@@ -58,15 +62,12 @@ impl Writer<'_> {
                 }
                 let mut stream = self.stream(operation, told, (options, *may_join));
                 // JSON in place of the stream may have the same status.
-                if let Some(declared) = responses.get("200")
-                    && let Some(content) = declared["content"].as_object()
-                {
-                    for (media, schema) in content {
-                        stream["content"][media] = schema.clone();
-                    }
+                if let Some(declared) = responses.get("200") {
+                    add_content(&mut stream, declared);
                 }
                 responses.insert("200".to_owned(), stream);
-                if !options.plain && !options.restart {
+                // A topic may be finished, whether or not the stream would start again.
+                if *may_join || !options.plain && !options.restart {
                     let seen = json!({ "description": "This client has seen the end" });
                     responses.insert("204".to_owned(), seen);
                 }
@@ -109,10 +110,14 @@ impl Writer<'_> {
         if !operation.security.is_empty() {
             statuses.extend([401, 403]);
         }
-        if let Some((options, _)) = &operation.stream
-            && let Overload::Status(status) = options.overload
-        {
-            statuses.insert(status.as_u16());
+        if let Some((options, may_join)) = &operation.stream {
+            if let Overload::Status(status) = options.overload {
+                statuses.insert(status.as_u16());
+            }
+            // A plain stream has no event for a client that has missed some.
+            if options.plain && *may_join {
+                statuses.insert(410);
+            }
         }
         statuses
     }
@@ -236,6 +241,13 @@ impl Writer<'_> {
             "description": "A stream of events",
             "content": { STREAM: { "itemSchema": item } },
         })
+    }
+}
+
+/// Adds the content of another response with the same status.
+fn add_content(response: &mut Value, other: &Value) {
+    for (media, schema) in other["content"].as_object().into_iter().flatten() {
+        response["content"][media] = schema.clone();
     }
 }
 

@@ -70,8 +70,9 @@ impl Schemas {
             .collect();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let is_required = required && needed.iter().any(|it| *it == name);
-            if !found.iter().any(|(known, ..)| known == name) {
-                found.push((name.clone(), property.clone(), is_required));
+            match found.iter_mut().find(|(known, ..)| known == name) {
+                None => found.push((name.clone(), property.clone(), is_required)),
+                Some((_, known, _)) => add_alternative(known, property),
             }
         }
         for (key, required) in [("allOf", required), ("anyOf", false), ("oneOf", false)] {
@@ -98,6 +99,18 @@ impl Schemas {
         let sent = self.sent.take_definitions(true);
         let taken = self.taken.take_definitions(true);
         merge(document, sent, taken, own);
+    }
+}
+
+/// Lets a field of several alternatives have the schema of either, such as the tag of an enum.
+fn add_alternative(known: &mut Value, other: &Value) {
+    if known == other {
+        return;
+    }
+    match known.get_mut("anyOf").and_then(Value::as_array_mut) {
+        Some(known) if known.contains(other) => {}
+        Some(known) => known.push(other.clone()),
+        None => *known = json!({ "anyOf": [known.take(), other] }),
     }
 }
 

@@ -329,8 +329,8 @@ mod rungs {
         [T] Html<T> => Content::Media(HTML), String;
         [T] Json<T> => Content::Media(JSON), T;
         [K, V, const N: usize] [(K, V); N] => Content::Media(JSON), Vec<(K, V)>;
-        [] Vec<u8> => Content::Media(BYTES), Nothing;
-        [] Bytes => Content::Media(BYTES), Nothing;
+        [] Vec<u8> => Content::Media(BYTES), Value;
+        [] Bytes => Content::Media(BYTES), Value;
         [] Response => Content::Opaque, Nothing;
     }
 

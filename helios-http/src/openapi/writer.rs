@@ -49,7 +49,8 @@ impl Writer<'_> {
                 );
                 continue;
             }
-            let first = names.entry(operation.template.shape());
+            // OpenAPI has no wildcards.
+            let first = names.entry(operation.template.shape().replace("{*", "{"));
             let first = Arc::clone(first.or_insert_with(|| Arc::clone(&operation.template)));
             let verb = operation.meta.verb.as_str().to_lowercase();
             let path = first.as_str().replace("{*", "{");
