@@ -29,6 +29,21 @@ async fn a_server_new_to_a_topic_replays_all_of_it() {
     assert_eq!(asked, 2, "what is held is not fetched");
 }
 
+/// One page of other questions has 4 MiB.
+#[tokio::test]
+async fn a_history_larger_than_a_page_is_replayed_whole_and_fetched_once() {
+    let (_log, one, two) = pair().await;
+    let text = "x".repeat(100_000);
+    for _ in 0..60 {
+        one.publish("x", &text).await;
+    }
+    for path in ["/earliest/x", "/earliest/x"] {
+        let mut client = two.client_of(path).await;
+        assert_eq!(data(&mut client, 60).await.len(), 60);
+    }
+    assert_eq!(two.link.count("history x"), 1);
+}
+
 #[tokio::test]
 async fn a_producers_topic_begins_with_all_history_on_request() {
     let log = Log::new(100);

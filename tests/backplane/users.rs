@@ -5,6 +5,7 @@ use helios::prelude::*;
 use helios::sse::SseHub;
 use helios::testing::backplane::InMemory;
 use support::backplane::Log;
+use tokio::time::timeout;
 
 use super::local::{Local, LocalClient};
 
@@ -56,6 +57,22 @@ async fn a_lost_message_disconnects_the_user_once_it_is_fetched() {
     two.link.flush().await;
     two.link.lose(false);
     ends(&mut client).await;
+}
+
+/// The server learns of the sequence by the id of its newest event, which is the message.
+#[tokio::test(start_paused = true)]
+async fn a_message_lost_with_the_begin_of_a_sequence_disconnects_the_user_once_it_is_fetched() {
+    let log = Log::new(100);
+    let (one, two) = (start(&log, 1).await, start(&log, 2).await);
+    let mut client = two.client_of("ann", &["x"]).await;
+    two.link.lose(true);
+    log.forget_all();
+    one.sse().disconnect_user("ann").await.unwrap();
+    two.link.flush().await;
+    two.link.lose(false);
+    two.link.torn();
+    let ended = async { while client.next().await.event != "helios:end" {} };
+    timeout(Duration::from_secs(60), ended).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

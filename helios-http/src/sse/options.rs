@@ -57,7 +57,8 @@ pub struct SseOptions {
     pub welcome: bool,
     /// The prefix of control event names. No other event may use it. Default: `helios:`.
     pub control_prefix: String,
-    /// The largest size of an encoded event, in bytes. Sending a larger one is an error. Default: 256 KiB.
+    /// The largest size of an encoded event, in bytes. Sending a larger one is an error. At least 8 KiB with
+    /// [`presence`](Self::presence). Default: 256 KiB.
     pub max_event_bytes: usize,
     /// How far one connection may be behind, counting both published events and those sent to it alone. A short burst
     /// may exceed this. Default: 1,000 events or 1 MiB.
@@ -71,7 +72,8 @@ pub struct SseOptions {
     /// are dropped first. Default: 64 MiB.
     pub history_bytes: u64,
     /// How long the key of a published event is remembered, see
-    /// [`PublishOptions::key`](crate::sse::PublishOptions::key). Default: 2 minutes.
+    /// [`PublishOptions::key`](crate::sse::PublishOptions::key). At least a minute with [`presence`](Self::presence).
+    /// Default: 2 minutes.
     pub keep_keys: Duration,
     /// Whether streams that have joined topics receive `helios:stale` with `{"stale":true}` when the backplane goes
     /// down, and with `false` when it is back. Plain streams receive neither. Default: off.

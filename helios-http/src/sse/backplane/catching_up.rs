@@ -144,13 +144,13 @@ impl Replication {
         let wanted = ask.events;
         loop {
             let left = wanted - all.len();
-            // The newest events come in one page, because earlier ones are not requested.
-            let at_once = if ask.after.is_some() {
-                PAGE_EVENTS
-            } else {
-                left
+            // The newest events come in one page, because earlier ones are not requested. It may be as large as all that is held
+            // here.
+            let (events, bytes) = match ask.after {
+                Some(_) => (PAGE_EVENTS, PAGE_BYTES),
+                None => (left, self.most_bytes()),
             };
-            ask = ask.at_most(left.min(at_once), PAGE_BYTES);
+            ask = ask.at_most(left.min(events), bytes);
             let (events, more) = self.page(topic, ask.clone()).await?;
             let taken = self.room.acquire_many(kib(&events)).await;
             let taken = taken.map_err(|_| Unfetched::Lost)?;
@@ -180,6 +180,10 @@ impl Replication {
                 }
             }
         }
+    }
+
+    fn most_bytes(&self) -> usize {
+        usize::try_from(self.hub.options().history_bytes).unwrap_or(usize::MAX)
     }
 
     fn warn_of(&self, topic: &Topic, error: &BackplaneError) {
@@ -327,7 +331,7 @@ impl Replication {
             return;
         }
         let (epoch, last) = (hub.epoch(), topic.lock().ring.last());
-        let after = ask.after;
+        let (after, wanted) = (ask.after, ask.events);
         let Some(fetched) = self.history_for_client(topic, ask).await else {
             return;
         };
@@ -351,7 +355,8 @@ impl Replication {
             if let Some(floor) = after.or(begins) {
                 self.prepend(&mut state.ring, events_read, floor);
             }
-            if after.is_none() && !fetched.more {
+            // If fewer came than were wanted, there was no room for more.
+            if after.is_none() && (!fetched.more || events.len() < wanted) {
                 state.nothing_before = Some(state.ring.floor());
             }
         }

@@ -62,7 +62,7 @@ pub(crate) struct TopicState {
     pub(crate) removed: bool,
     /// How it handles events from the backplane.
     pub(crate) feed: Feed,
-    /// If the ring's floor is this number, the backplane remembers nothing from before it.
+    /// If the ring's floor is this number, the backplane remembers nothing from before it, or there is no room for it here.
     pub(crate) nothing_before: Option<u64>,
 }
 
@@ -244,10 +244,14 @@ impl Topics {
         self.own.get_or_init(|| names.map(make))
     }
 
+    /// Returns the topics that servers themselves read, once they are open.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.own.get().into_iter().flatten()
+    }
+
     /// Whether the topic lasts as long as the hub.
     fn is_permanent(&self, topic: &Arc<Topic>) -> bool {
-        let mut own = self.own.get().into_iter().flatten();
-        Arc::ptr_eq(topic, &self.everyone) || own.any(|own| Arc::ptr_eq(topic, own))
+        Arc::ptr_eq(topic, &self.everyone) || self.own().any(|own| Arc::ptr_eq(topic, own))
     }
 
     /// Returns the topic of this name, and creates it in this epoch if there is none.

@@ -14,7 +14,8 @@ type Row<'a> = (&'static str, bool, &'a dyn Debug, &'static str);
 impl SseOptions {
     pub(crate) fn check(&self) -> Result<(), Error> {
         refuse(&self.times())?;
-        refuse(&self.bounds())
+        refuse(&self.bounds())?;
+        refuse(&self.presence())
     }
 
     /// Rejects times that do not fit into a drain. `usual` is its usual length, `longest` that of one in which streams
@@ -90,6 +91,29 @@ impl SseOptions {
                 retry > DAY,
                 &self.connections.retry,
                 "a day at the most",
+            ),
+        ]
+    }
+
+    /// Rejects settings with which presence would lose or repeat changes.
+    fn presence(&self) -> [Row<'_>; 2] {
+        // The key and data of a member, escaped, and the names of fields.
+        const LARGEST_CHANGE: usize = 8 << 10;
+        // A server that fails is replaced after its lease, and another one may publish its changes once more.
+        const TAKEN_OVER: Duration = Duration::from_secs(60);
+        let is_on = !self.presence.is_empty();
+        [
+            (
+                "max_event_bytes",
+                is_on && self.max_event_bytes < LARGEST_CHANGE,
+                &self.max_event_bytes,
+                "8 KiB at least with `presence`: events hold the data of members",
+            ),
+            (
+                "keep_keys",
+                is_on && self.keep_keys < TAKEN_OVER,
+                &self.keep_keys,
+                "a minute at least with `presence`: changes of members have keys",
             ),
         ]
     }

@@ -25,6 +25,10 @@ impl StreamState {
         let presence = streams.presence();
         let appear = presence.appear(self.id, topic, member, || {
             if self.data.insert(IsMember).is_some() {
+                // If the stream has ended meanwhile, its end was reported before this topic was known.
+                if let Some(reason) = self.finished() {
+                    presence.over(self.id, reason);
+                }
                 return;
             }
             let (presence, id) = (Arc::downgrade(presence), self.id);

@@ -45,18 +45,23 @@ impl StreamState {
         replay: Replay,
     ) -> Result<(), SseError> {
         let streams = self.streams();
-        // Kept until all are joined, so that fetched events are not dropped meanwhile.
-        let _entered = match &streams {
+        let entered = match &streams {
             Some(streams) if topics.len() > 1 => self.enter_all(streams, &topics, replay).await?,
             _ => Vec::new(),
         };
-        for topic in &topics {
+        let rest = &topics[entered.len()..];
+        if let Some(streams) = &streams {
+            for membership in entered {
+                self.take_up(streams, membership, replay)?;
+            }
+        }
+        for topic in rest {
             self.join(topic, replay).await?;
         }
         Ok(())
     }
 
-    /// Returns memberships of the topics, whose histories reach back to where they are to begin. Empty without a
+    /// Returns memberships of the first topics, whose histories reach back to where they are to begin. Empty without a
     /// backplane.
     async fn enter_all(
         &self,
