@@ -98,6 +98,7 @@ async function* events(options, path, request) {
                 if (response.status === 410 && lastEventId && comesBack) {
                     connection.close();
                     lastEventId = '';
+                    sawEvents = false; // the stream begins anew
                     yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
                     continue;
                 }

@@ -142,6 +142,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
         if (response.status === 410 && lastEventId && comesBack) {
           connection.close();
           lastEventId = '';
+          sawEvents = false; // the stream begins anew
           yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
           continue;
         }

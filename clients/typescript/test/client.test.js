@@ -301,6 +301,17 @@ test('a 410 is a reset: once it was seen, the stream begins without an id', asyn
   assert.equal((await gone.done).status, 410);
 });
 
+test('after a 410 the stream begins anew, also if the server is busy or away', async () => {
+  const first = stream(':\nid: 1\ndata: 1\n\n', BREAKS);
+  const server = read([first, problem(410, {}), status(503, { 'retry-after': '7' }), refused, stream(':\ndata: 2\n\n')]);
+  await server.waits(3_000, 1);
+  await server.waits(7_000, 2);
+  await server.waits(12_000, 3);
+  assert.equal(await server.done, undefined);
+  assert.deepEqual(data(server), [1, { reason: 'expired', topics: [] }, 2]);
+  assert.deepEqual(server.asked.map(asked => asked.id), [null, '1', null, null, null]);
+});
+
 test('parameters are written into the path and behind it', async () => {
   const request = { path: { room: 'a/b c', n: 0 }, query: { q: 'ä&b', tags: ['x', 'y'], no: undefined, page: 1 }, header: { 'x-a': 'b' } };
   const server = read([status(204)], request, { baseUrl: 'http://server/api/', credentials: 'include' }, '/rooms/{room}/{n}');
