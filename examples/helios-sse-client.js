@@ -73,8 +73,27 @@ export function createClient(options = {}) {
 const LONGEST_WAIT = 30_000;
 /** A longer timer would go off at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-async function* events(options, path, request) {
-    const { signal, text, onState } = request;
+/** The reason of a stream that its reader has left. */
+const LEFT = Symbol();
+function events(options, path, request) {
+    const stop = new AbortController();
+    const events = read(options, path, request, stop);
+    const leave = events.return.bind(events);
+    // A generator first waits for its pending `next()`, and thus for another event.
+    events.return = value => {
+        stop.abort(LEFT);
+        return leave(value);
+    };
+    // A generator would throw the error at its `yield`, like that of a lost connection.
+    events.throw = async (error) => {
+        await events.return();
+        throw error;
+    };
+    return events;
+}
+async function* read(options, path, request, stop) {
+    const { text, onState } = request;
+    const { signal } = stop;
     const comesBack = request.reconnect ?? methodOf(request) === 'GET';
     const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
     const url = urlOf(options.baseUrl, path, request);
@@ -85,8 +104,10 @@ async function* events(options, path, request) {
     let sawEvents = false;
     let failure;
     try {
+        if (request.signal)
+            follow(stop, request.signal);
         for (;;) {
-            signal?.throwIfAborted();
+            signal.throwIfAborted();
             onState?.('connecting');
             let last;
             let lost;
@@ -116,7 +137,7 @@ async function* events(options, path, request) {
                         sawEvents = true;
                         last = event;
                         yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
-                        signal?.throwIfAborted();
+                        signal.throwIfAborted();
                         if (event === end)
                             return;
                     }
@@ -131,7 +152,7 @@ async function* events(options, path, request) {
                     throw new HeliosError('the server has sent this client away');
             }
             catch (error) {
-                signal?.throwIfAborted();
+                signal.throwIfAborted();
                 const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
                 // A new connection without an id would repeat events that the loop has read.
                 const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
@@ -149,25 +170,25 @@ async function* events(options, path, request) {
         }
     }
     catch (error) {
-        if (!signal?.aborted)
+        if (error === LEFT)
+            return;
+        if (!request.signal?.aborted)
             failure = error;
         throw error;
     }
     finally {
+        stop.abort();
         onState?.(failure ? 'failed' : 'ended', failure);
     }
 }
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
     #abort = new AbortController();
-    #stop = () => this.#abort.abort(this.#signal?.reason);
     #reader;
     #idle;
-    #signal;
     constructor(idle, signal) {
         this.#idle = idle;
-        this.#signal = signal;
-        signal?.addEventListener('abort', this.#stop);
+        follow(this.#abort, signal);
     }
     async open(options, url, lastEventId, request, body) {
         const { headers: given, credentials } = options;
@@ -204,7 +225,6 @@ class Connection {
         return new HeliosError(problem?.detail ?? problem?.title ?? what, { status, problem, retryAfter: retryAfter(headers) });
     }
     close() {
-        this.#signal?.removeEventListener('abort', this.#stop);
         this.#abort.abort();
     }
     async #patiently(promise) {
@@ -217,6 +237,13 @@ class Connection {
             clearTimeout(timer);
         }
     }
+}
+/** Aborts the controller with this signal. Once it is aborted, it holds nothing of the signal. */
+function follow(controller, signal) {
+    const abort = () => controller.abort(signal.reason);
+    signal.addEventListener('abort', abort, { signal: controller.signal });
+    if (signal.aborted)
+        abort();
 }
 function named(prefix) {
     return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];
@@ -273,12 +300,12 @@ function pause(ms, signal) {
     return new Promise(resolve => {
         const done = () => {
             clearTimeout(timer);
-            signal?.removeEventListener('abort', done);
+            signal.removeEventListener('abort', done);
             resolve();
         };
         const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
-        signal?.addEventListener('abort', done);
-        if (signal?.aborted)
+        signal.addEventListener('abort', done);
+        if (signal.aborted)
             done();
     });
 }

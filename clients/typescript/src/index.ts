@@ -118,8 +118,29 @@ const LONGEST_WAIT = 30_000;
 /** A longer timer would go off at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-async function* events(options: ClientOptions, path: string, request: AnyRequest) {
-  const { signal, text, onState } = request;
+/** The reason of a stream that its reader has left. */
+const LEFT = Symbol();
+
+function events(options: ClientOptions, path: string, request: AnyRequest) {
+  const stop = new AbortController();
+  const events = read(options, path, request, stop);
+  const leave = events.return.bind(events);
+  // A generator first waits for its pending `next()`, and thus for another event.
+  events.return = value => {
+    stop.abort(LEFT);
+    return leave(value);
+  };
+  // A generator would throw the error at its `yield`, like that of a lost connection.
+  events.throw = async error => {
+    await events.return();
+    throw error;
+  };
+  return events;
+}
+
+async function* read(options: ClientOptions, path: string, request: AnyRequest, stop: AbortController) {
+  const { text, onState } = request;
+  const { signal } = stop;
   const comesBack = request.reconnect ?? methodOf(request) === 'GET';
   const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
   const url = urlOf(options.baseUrl, path, request);
@@ -130,8 +151,9 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
   let sawEvents = false;
   let failure: unknown;
   try {
+    if (request.signal) follow(stop, request.signal);
     for (;;) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       onState?.('connecting');
       let last: string | undefined;
       let lost: unknown;
@@ -159,7 +181,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
             sawEvents = true;
             last = event;
             yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
-            signal?.throwIfAborted();
+            signal.throwIfAborted();
             if (event === end) return;
           }
         }
@@ -169,7 +191,7 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
         if (!isSentAway && (!comesBack || retry === undefined)) return;
         if (!comesBack) throw new HeliosError('the server has sent this client away');
       } catch (error) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status! >= 500;
         // A new connection without an id would repeat events that the loop has read.
         const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
@@ -184,9 +206,11 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
       await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
     }
   } catch (error) {
-    if (!signal?.aborted) failure = error;
+    if (error === LEFT) return;
+    if (!request.signal?.aborted) failure = error;
     throw error;
   } finally {
+    stop.abort();
     onState?.(failure ? 'failed' : 'ended', failure);
   }
 }
@@ -194,15 +218,12 @@ async function* events(options: ClientOptions, path: string, request: AnyRequest
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
   #abort = new AbortController();
-  #stop = () => this.#abort.abort(this.#signal?.reason);
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #idle: number;
-  #signal: AbortSignal | undefined;
 
-  constructor(idle: number, signal: AbortSignal | undefined) {
+  constructor(idle: number, signal: AbortSignal) {
     this.#idle = idle;
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#stop);
+    follow(this.#abort, signal);
   }
 
   async open(options: ClientOptions, url: string, lastEventId: string, request: AnyRequest, body: string | undefined) {
@@ -240,7 +261,6 @@ class Connection {
   }
 
   close() {
-    this.#signal?.removeEventListener('abort', this.#stop);
     this.#abort.abort();
   }
 
@@ -253,6 +273,13 @@ class Connection {
       clearTimeout(timer);
     }
   }
+}
+
+/** Aborts the controller with this signal. Once it is aborted, it holds nothing of the signal. */
+function follow(controller: AbortController, signal: AbortSignal) {
+  const abort = () => controller.abort(signal.reason);
+  signal.addEventListener('abort', abort, { signal: controller.signal });
+  if (signal.aborted) abort();
 }
 
 function named(prefix: string) {
@@ -309,15 +336,15 @@ function waitAfter(failures: number, retry: number) {
 }
 
 /** Waits so long, or until the signal is aborted. */
-function pause(ms: number, signal: AbortSignal | undefined) {
+function pause(ms: number, signal: AbortSignal) {
   return new Promise<void>(resolve => {
     const done = () => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
+      signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
-    signal?.addEventListener('abort', done);
-    if (signal?.aborted) done();
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
   });
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { createClient, HeliosError } from '../dist/index.js';
 import { BREAKS, ENDS, Server, STAYS, hangs, problem, refused, settled, status, stream } from './server.js';
@@ -179,8 +180,10 @@ test('events that came with the last one are not given after an abort', async ()
 test('leaving the loop closes the connection', async () => {
   const server = new Server(stream(RETRY + 'data: 1\n\n', STAYS));
   const api = createClient({ baseUrl: 'http://server', fetch: server.fetch });
-  for await (const _ of api.events('/news', { onState: server.onState })) break;
+  const { signal } = new AbortController();
+  for await (const _ of api.events('/news', { signal, onState: server.onState })) break;
   assert.ok(server.asked[0].isClosed);
+  assert.deepEqual(getEventListeners(signal, 'abort'), []);
   assert.deepEqual(server.states, ['connecting', 'open', 'ended']);
 });
 

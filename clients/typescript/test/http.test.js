@@ -1,0 +1,81 @@
+// The client and its `fetch` with an HTTP server.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { after, test } from 'node:test';
+import { createClient } from '../dist/index.js';
+
+const DEADLINE = 10_000;
+
+/** Starts a server, which sends this text and keeps its responses open. */
+async function serve(text) {
+  const requests = [];
+  const server = createServer((request, response) => {
+    requests.push(request);
+    response.on('close', () => (request.isClosed = true));
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(text);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const baseUrl = `http://127.0.0.1:${server.address().port}`;
+  const states = [];
+  const events = (request, options) =>
+    createClient({ baseUrl, ...options }).events('/news', { onState: state => states.push(state), ...request });
+  return { requests, states, events };
+}
+
+/** Waits until this is so. */
+async function until(isSo) {
+  for (const start = Date.now(); !isSo(); ) {
+    assert.ok(Date.now() - start < DEADLINE, String(isSo));
+    await new Promise(resolve => setTimeout(resolve, 5));
+  }
+}
+
+test('throw() ends a stream with its error, and closes the connection', { timeout: DEADLINE }, async () => {
+  const server = await serve(':\nretry: 10\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\n');
+  const events = server.events();
+  assert.equal((await events.next()).value.data, 1);
+  const error = new Error('of the loop');
+  await assert.rejects(events.throw(error), error);
+  assert.deepEqual(await events.next(), { value: undefined, done: true });
+  await until(() => server.requests[0].isClosed);
+  assert.equal(server.requests.length, 1);
+  assert.deepEqual(server.states, ['connecting', 'open', 'ended']);
+});
+
+for (const end of ['return', 'throw']) {
+  test(`${end}() does not wait for the next event`, { timeout: DEADLINE }, async () => {
+    const server = await serve(':\nretry: 10\ndata: 1\n\n');
+    const events = server.events();
+    await events.next();
+    const next = events.next();
+    if (end === 'return') assert.deepEqual(await events.return(), { value: undefined, done: true });
+    else await assert.rejects(events.throw(new Error('of the loop')), /of the loop/);
+    assert.deepEqual(await next, { value: undefined, done: true });
+    await until(() => server.requests[0].isClosed);
+    assert.equal(server.requests.length, 1);
+    assert.deepEqual(server.states, ['connecting', 'open', 'ended']);
+  });
+}
+
+test('return() does not wait for the time of the next connection', { timeout: DEADLINE }, async () => {
+  const server = await serve(':\n');
+  const events = server.events({}, { fetch: () => Promise.reject(new TypeError('fetch failed')) });
+  const next = events.next();
+  await until(() => server.states.includes('waiting'));
+  await events.return();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  assert.deepEqual(server.states, ['connecting', 'waiting', 'ended']);
+});
+
+test('a stream that was left before it began asks nothing', async () => {
+  const server = await serve(':\n');
+  const events = server.events();
+  await events.return();
+  await events.next();
+  assert.deepEqual([server.requests, server.states], [[], []]);
+});
