@@ -92,8 +92,12 @@ function events(options, path, request) {
     return events;
 }
 async function* read(options, path, request, stop) {
-    const { text, onState } = request;
+    const { text } = request;
     const { signal } = stop;
+    const tell = (state, error) => {
+        request.onState?.(state, error);
+        signal.throwIfAborted();
+    };
     const comesBack = request.reconnect ?? methodOf(request) === 'GET';
     const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
     const url = urlOf(options.baseUrl, path, request);
@@ -108,7 +112,7 @@ async function* read(options, path, request, stop) {
             follow(stop, request.signal);
         for (;;) {
             signal.throwIfAborted();
-            onState?.('connecting');
+            tell('connecting');
             let last;
             let lost;
             const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
@@ -125,7 +129,7 @@ async function* read(options, path, request, stop) {
                 }
                 if (!isStream(response))
                     throw await connection.refusal(response);
-                onState?.('open');
+                tell('open');
                 lastEventId = response.headers.get('helios-position') ?? lastEventId;
                 const parser = new EventParser(lastEventId);
                 for (let bytes; (bytes = await connection.read(response));) {
@@ -164,7 +168,7 @@ async function* read(options, path, request, stop) {
             finally {
                 connection.close();
             }
-            onState?.('waiting', lost);
+            tell('waiting', lost);
             const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
             await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
         }
@@ -178,7 +182,7 @@ async function* read(options, path, request, stop) {
     }
     finally {
         stop.abort();
-        onState?.(failure ? 'failed' : 'ended', failure);
+        request.onState?.(failure ? 'failed' : 'ended', failure);
     }
 }
 /** One request. It ends when it is closed, aborted, or silent for too long. */
@@ -192,7 +196,7 @@ class Connection {
     }
     async open(options, url, lastEventId, request, body) {
         const { headers: given, credentials } = options;
-        const headers = new Headers(typeof given === 'function' ? await given() : given);
+        const headers = new Headers(typeof given === 'function' ? await Promise.race([given(), aborted(this.#abort.signal)]) : given);
         for (const [name, value] of Object.entries(request.header ?? {}))
             headers.set(name, value);
         headers.set('accept', 'text/event-stream');
@@ -244,6 +248,15 @@ function follow(controller, signal) {
     signal.addEventListener('abort', abort, { signal: controller.signal });
     if (signal.aborted)
         abort();
+}
+/** Rejects when the signal is aborted. */
+function aborted(signal) {
+    return new Promise((_, reject) => {
+        const abort = () => reject(signal.reason);
+        signal.addEventListener('abort', abort);
+        if (signal.aborted)
+            abort();
+    });
 }
 function named(prefix) {
     return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];

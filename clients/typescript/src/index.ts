@@ -139,8 +139,12 @@ function events(options: ClientOptions, path: string, request: AnyRequest) {
 }
 
 async function* read(options: ClientOptions, path: string, request: AnyRequest, stop: AbortController) {
-  const { text, onState } = request;
+  const { text } = request;
   const { signal } = stop;
+  const tell: OnState = (state, error) => {
+    request.onState?.(state, error);
+    signal.throwIfAborted();
+  };
   const comesBack = request.reconnect ?? methodOf(request) === 'GET';
   const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
   const url = urlOf(options.baseUrl, path, request);
@@ -154,7 +158,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
     if (request.signal) follow(stop, request.signal);
     for (;;) {
       signal.throwIfAborted();
-      onState?.('connecting');
+      tell('connecting');
       let last: string | undefined;
       let lost: unknown;
       const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
@@ -169,7 +173,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
           continue;
         }
         if (!isStream(response)) throw await connection.refusal(response);
-        onState?.('open');
+        tell('open');
         lastEventId = response.headers.get('helios-position') ?? lastEventId;
         const parser = new EventParser(lastEventId);
         for (let bytes; (bytes = await connection.read(response)); ) {
@@ -201,7 +205,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
       } finally {
         connection.close();
       }
-      onState?.('waiting', lost);
+      tell('waiting', lost);
       const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
       await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
     }
@@ -211,7 +215,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
     throw error;
   } finally {
     stop.abort();
-    onState?.(failure ? 'failed' : 'ended', failure);
+    request.onState?.(failure ? 'failed' : 'ended', failure);
   }
 }
 
@@ -228,7 +232,7 @@ class Connection {
 
   async open(options: ClientOptions, url: string, lastEventId: string, request: AnyRequest, body: string | undefined) {
     const { headers: given, credentials } = options;
-    const headers = new Headers(typeof given === 'function' ? await given() : given);
+    const headers = new Headers(typeof given === 'function' ? await Promise.race([given(), aborted(this.#abort.signal)]) : given);
     for (const [name, value] of Object.entries(request.header ?? {})) headers.set(name, value);
     headers.set('accept', 'text/event-stream');
     // A header holds bytes, and `Headers` takes one character for each.
@@ -280,6 +284,15 @@ function follow(controller: AbortController, signal: AbortSignal) {
   const abort = () => controller.abort(signal.reason);
   signal.addEventListener('abort', abort, { signal: controller.signal });
   if (signal.aborted) abort();
+}
+
+/** Rejects when the signal is aborted. */
+function aborted(signal: AbortSignal) {
+  return new Promise<never>((_, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+  });
 }
 
 function named(prefix: string) {

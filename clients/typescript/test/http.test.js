@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { createClient } from '../dist/index.js';
 
-const DEADLINE = 10_000;
+const DEADLINE = 3_000;
 
 /** Starts a server, which sends this text and keeps its responses open. */
 async function serve(text) {
@@ -78,4 +78,41 @@ test('a stream that was left before it began asks nothing', async () => {
   await events.return();
   await events.next();
   assert.deepEqual([server.requests, server.states], [[], []]);
+});
+
+test('an abort in onState is heeded at once', { timeout: DEADLINE }, async () => {
+  const reason = new Error('enough');
+  for (const [n, state] of ['connecting', 'open'].entries()) {
+    const server = await serve(':\n');
+    const stop = new AbortController();
+    const onState = now => now === state && stop.abort(reason);
+    let asked = 0;
+    const headers = () => (asked++, {});
+    await assert.rejects(server.events({ signal: stop.signal, onState }, { headers }).next(), reason);
+    assert.deepEqual([asked, server.requests.length], [n, n]);
+    await until(() => server.requests.every(request => request.isClosed));
+  }
+});
+
+test('headers that never come keep no stream open', { timeout: DEADLINE }, async () => {
+  const reason = new Error('enough');
+  const server = await serve(':\n');
+  const stop = new AbortController();
+  const hanging = { headers: () => new Promise(() => {}) };
+  const aborted = server.events({ signal: stop.signal }, hanging).next();
+  await until(() => server.states.includes('connecting'));
+  stop.abort(reason);
+  await assert.rejects(aborted, reason);
+  const left = server.events({}, hanging);
+  const next = left.next();
+  await left.return();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  const own = new AbortController();
+  const headers = () => {
+    own.abort(reason);
+    return new Promise(() => {});
+  };
+  await assert.rejects(server.events({ signal: own.signal }, { headers }).next(), reason);
+  assert.deepEqual(server.requests, []);
+  assert.deepEqual(server.states, Array(3).fill(['connecting', 'ended']).flat());
 });
