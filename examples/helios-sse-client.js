@@ -95,14 +95,25 @@ async function* read(options, path, request, stop) {
     const { text } = request;
     const { signal } = stop;
     const tell = (state, error) => {
-        request.onState?.(state, error);
+        try {
+            request.onState?.(state, error);
+        }
+        catch (thrown) {
+            // It is the page's error, and no lost connection.
+            stop.abort(thrown);
+        }
         signal.throwIfAborted();
     };
     const comesBack = request.reconnect ?? methodOf(request) === 'GET';
     const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
     const url = urlOf(options.baseUrl, path, request);
-    const body = JSON.stringify(request.body);
+    const body = JSON.stringify(request.body) ?? null;
+    const init = { method: methodOf(request), body, cache: 'no-store' };
+    if (options.credentials)
+        init.credentials = options.credentials;
     let lastEventId = request.lastEventId ?? '';
+    // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
+    new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
     let retry;
     let failures = 0;
     let sawEvents = false;
@@ -117,7 +128,7 @@ async function* read(options, path, request, stop) {
             let lost;
             const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
             try {
-                const response = await connection.open(options, url, lastEventId, request, body);
+                const response = await connection.open(options, url, init, request, lastEventId);
                 if (response.status === 204)
                     return;
                 if (response.status === 410 && lastEventId && comesBack) {
@@ -194,23 +205,13 @@ class Connection {
         this.#idle = idle;
         follow(this.#abort, signal);
     }
-    async open(options, url, lastEventId, request, body) {
-        const { headers: given, credentials } = options;
-        const headers = new Headers(typeof given === 'function' ? await Promise.race([given(), aborted(this.#abort.signal)]) : given);
-        for (const [name, value] of Object.entries(request.header ?? {}))
-            headers.set(name, value);
-        headers.set('accept', 'text/event-stream');
-        // A header holds bytes, and `Headers` takes one character for each.
-        if (lastEventId)
-            headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
-        const init = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
-        if (credentials)
-            init.credentials = credentials;
-        if (body !== undefined) {
-            headers.set('content-type', 'application/json');
-            init.body = body;
-        }
-        return this.#patiently((options.fetch ?? fetch)(url, init));
+    async open(options, url, init, request, lastEventId) {
+        const { signal } = this.#abort;
+        let given = options.headers;
+        if (typeof given === 'function')
+            given = await Promise.race([given(), aborted(signal)]);
+        const headers = headersOf(given, request, lastEventId);
+        return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
     }
     /** Returns the next bytes, or `undefined` after the last. */
     async read(response) {
@@ -233,7 +234,7 @@ class Connection {
     }
     async #patiently(promise) {
         const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
-        const timer = this.#idle ? setTimeout(silent, this.#idle) : undefined;
+        const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
         try {
             return await promise;
         }
@@ -264,6 +265,23 @@ function named(prefix) {
 function methodOf({ method = 'get' }) {
     return method.toUpperCase();
 }
+function headersOf(given, { header = {}, body }, lastEventId) {
+    const headers = new Headers(given);
+    for (const [name, value] of Object.entries(header)) {
+        if (isGiven(value))
+            headers.set(name, String(value));
+    }
+    headers.set('accept', 'text/event-stream');
+    if (body !== undefined)
+        headers.set('content-type', 'application/json');
+    // A header holds bytes, and `Headers` takes one character for each.
+    if (lastEventId)
+        headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+    return headers;
+}
+function isGiven(value) {
+    return value !== undefined && value !== null;
+}
 function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const filled = path.replace(/{([^}]*)}/g, (_, name) => {
         const value = String(values?.[name] ?? '');
@@ -275,7 +293,7 @@ function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
     for (const [name, value] of Object.entries(query)) {
         for (const each of [value].flat()) {
-            if (each !== undefined && each !== null)
+            if (isGiven(each))
                 url.searchParams.append(name, String(each));
         }
     }

@@ -97,7 +97,7 @@ export class EventParser {
 interface AnyRequest {
   path?: Record<string, unknown>;
   query?: Record<string, unknown>;
-  header?: Record<string, string>;
+  header?: Record<string, unknown>;
   body?: unknown;
   method?: string;
   lastEventId?: string;
@@ -142,14 +142,23 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
   const { text } = request;
   const { signal } = stop;
   const tell: OnState = (state, error) => {
-    request.onState?.(state, error);
+    try {
+      request.onState?.(state, error);
+    } catch (thrown) {
+      // It is the page's error, and no lost connection.
+      stop.abort(thrown);
+    }
     signal.throwIfAborted();
   };
   const comesBack = request.reconnect ?? methodOf(request) === 'GET';
   const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
   const url = urlOf(options.baseUrl, path, request);
-  const body = JSON.stringify(request.body);
+  const body = JSON.stringify(request.body) ?? null;
+  const init: RequestInit = { method: methodOf(request), body, cache: 'no-store' };
+  if (options.credentials) init.credentials = options.credentials;
   let lastEventId = request.lastEventId ?? '';
+  // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
+  new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
   let retry: number | undefined;
   let failures = 0;
   let sawEvents = false;
@@ -163,7 +172,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
       let lost: unknown;
       const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
       try {
-        const response = await connection.open(options, url, lastEventId, request, body);
+        const response = await connection.open(options, url, init, request, lastEventId);
         if (response.status === 204) return;
         if (response.status === 410 && lastEventId && comesBack) {
           connection.close();
@@ -230,20 +239,12 @@ class Connection {
     follow(this.#abort, signal);
   }
 
-  async open(options: ClientOptions, url: string, lastEventId: string, request: AnyRequest, body: string | undefined) {
-    const { headers: given, credentials } = options;
-    const headers = new Headers(typeof given === 'function' ? await Promise.race([given(), aborted(this.#abort.signal)]) : given);
-    for (const [name, value] of Object.entries(request.header ?? {})) headers.set(name, value);
-    headers.set('accept', 'text/event-stream');
-    // A header holds bytes, and `Headers` takes one character for each.
-    if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
-    const init: RequestInit = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
-    if (credentials) init.credentials = credentials;
-    if (body !== undefined) {
-      headers.set('content-type', 'application/json');
-      init.body = body;
-    }
-    return this.#patiently((options.fetch ?? fetch)(url, init));
+  async open(options: ClientOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
+    const { signal } = this.#abort;
+    let given = options.headers;
+    if (typeof given === 'function') given = await Promise.race([given(), aborted(signal)]);
+    const headers = headersOf(given, request, lastEventId);
+    return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
   }
 
   /** Returns the next bytes, or `undefined` after the last. */
@@ -270,7 +271,7 @@ class Connection {
 
   async #patiently<T>(promise: Promise<T>) {
     const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
-    const timer = this.#idle ? setTimeout(silent, this.#idle) : undefined;
+    const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
     try {
       return await promise;
     } finally {
@@ -303,6 +304,22 @@ function methodOf({ method = 'get' }: AnyRequest) {
   return method.toUpperCase();
 }
 
+function headersOf(given: HeadersInit | undefined, { header = {}, body }: AnyRequest, lastEventId: string) {
+  const headers = new Headers(given);
+  for (const [name, value] of Object.entries(header)) {
+    if (isGiven(value)) headers.set(name, String(value));
+  }
+  headers.set('accept', 'text/event-stream');
+  if (body !== undefined) headers.set('content-type', 'application/json');
+  // A header holds bytes, and `Headers` takes one character for each.
+  if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+  return headers;
+}
+
+function isGiven(value: unknown) {
+  return value !== undefined && value !== null;
+}
+
 function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequest) {
   const filled = path.replace(/{([^}]*)}/g, (_, name) => {
     const value = String(values?.[name] ?? '');
@@ -313,7 +330,7 @@ function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequ
   const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
   for (const [name, value] of Object.entries(query)) {
     for (const each of [value].flat()) {
-      if (each !== undefined && each !== null) url.searchParams.append(name, String(each));
+      if (isGiven(each)) url.searchParams.append(name, String(each));
     }
   }
   return url.href;

@@ -7,13 +7,14 @@ import { createClient } from '../dist/index.js';
 
 const DEADLINE = 3_000;
 
-/** Starts a server, which sends this text and keeps its responses open. */
-async function serve(text) {
+/** Starts a server, which sends this text, and another one 50 ms later, and keeps its responses open. */
+async function serve(text, later = '') {
   const requests = [];
   const server = createServer((request, response) => {
     requests.push(request);
     response.on('close', () => (request.isClosed = true));
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write(text);
+    if (later) setTimeout(() => response.write(later), 50);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   after(() => {
@@ -115,4 +116,51 @@ test('headers that never come keep no stream open', { timeout: DEADLINE }, async
   await assert.rejects(server.events({ signal: own.signal }, { headers }).next(), reason);
   assert.deepEqual(server.requests, []);
   assert.deepEqual(server.states, Array(3).fill(['connecting', 'ended']).flat());
+});
+
+test('an error of onState reaches the loop', { timeout: DEADLINE }, async () => {
+  const error = new Error('of the page');
+  for (const state of ['connecting', 'open', 'waiting', 'ended']) {
+    const server = await serve(':\nretry: 10\nevent: helios:end\ndata:\n\n');
+    const seen = [];
+    const onState = now => {
+      seen.push(now);
+      if (now === state) throw error;
+    };
+    const broken = { fetch: () => Promise.reject(new TypeError('fetch failed')) };
+    const loop = async () => {
+      for await (const _ of server.events({ onState }, state === 'waiting' ? broken : {}));
+    };
+    await assert.rejects(loop(), error);
+    assert.deepEqual(seen.slice(seen.indexOf(state)), state === 'ended' ? ['ended'] : [state, 'failed']);
+    await until(() => server.requests.every(request => request.isClosed));
+  }
+});
+
+test('a silence may be as long as any', { timeout: DEADLINE }, async () => {
+  for (const idle of [Infinity, 2 ** 31]) {
+    const server = await serve(':\nretry: 10\nid: 1\ndata: 1\n\n', 'event: helios:end\ndata:\n\n');
+    for await (const _ of server.events({ idle }));
+    assert.equal(server.requests.length, 1);
+  }
+});
+
+test('a request that can never be sent fails before it is tried', { timeout: DEADLINE }, async () => {
+  const server = await serve(':\n');
+  for (const request of [
+    { header: { 'x-a': 'two\nlines' } }, { header: { 'not a name': 'x' } }, { lastEventId: 'two\nlines' }, { body: 1 },
+    { method: 'not a method', reconnect: true },
+  ]) {
+    await assert.rejects(server.events(request).next(), TypeError, JSON.stringify(request));
+  }
+  assert.deepEqual([server.requests, server.states], [[], []]);
+});
+
+test('headers without a value are not sent', { timeout: DEADLINE }, async () => {
+  const server = await serve(':\ndata: 1\n\n');
+  const events = server.events({ header: { 'x-a': undefined, 'x-b': null, 'x-c': 'c', 'x-d': 0 } });
+  await events.next();
+  await events.return();
+  const { headers } = server.requests[0];
+  assert.deepEqual(['x-a', 'x-b', 'x-c', 'x-d'].map(name => headers[name]), [undefined, undefined, 'c', '0']);
 });
