@@ -328,7 +328,10 @@ function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequ
     return encodeURIComponent(value);
   });
   const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
-  for (const [name, value] of Object.entries(query)) {
+  // The document shows a map as one parameter. A query has only its entries.
+  const isMap = (value: unknown): value is object => Object.prototype.toString.call(value) === '[object Object]';
+  const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
+  for (const [name, value] of entries) {
     for (const each of [value].flat()) {
       if (isGiven(each)) url.searchParams.append(name, String(each));
     }

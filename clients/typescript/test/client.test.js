@@ -324,6 +324,15 @@ test('parameters are written into the path and behind it', async () => {
   assert.deepEqual([asked.credentials, asked.headers.get('x-a')], ['include', 'b']);
 });
 
+test('a map as a parameter of the query is sent as its entries', async () => {
+  const since = new Date(0);
+  const query = { all: { lang: 'de', tags: ['x', 'y'], no: undefined, nil: null }, more: { q: 1 }, since };
+  const server = read([status(204)], { query });
+  await server.done;
+  const sent = [...new URL(server.asked[0].url).searchParams];
+  assert.deepEqual(sent, [['lang', 'de'], ['tags', 'x'], ['tags', 'y'], ['q', '1'], ['since', String(since)]]);
+});
+
 test('what can never be sent is told at once', async () => {
   assert.throws(() => createClient({ headers: { 'not a name': 'x' } }), TypeError);
   const server = read([], { method: 'post', body: 1n, reconnect: true });
