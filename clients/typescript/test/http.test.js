@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { createClient } from '../dist/index.js';
 
-const DEADLINE = 3_000;
+const DEADLINE = 10_000;
 
 /** Starts a server, which sends this text, and another one 50 ms later, and keeps its responses open. */
 async function serve(text, later = '') {
