@@ -73,37 +73,74 @@ export function createClient(options = {}) {
 const LONGEST_WAIT = 30_000;
 /** A longer timer would go off at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-async function* events(options, path, request) {
-    const { signal, text, onState } = request;
+/** The reason of a stream that its reader has left. */
+const LEFT = Symbol();
+function events(options, path, request) {
+    const stop = new AbortController();
+    const events = read(options, path, request, stop);
+    const leave = events.return.bind(events);
+    // A generator first waits for its pending `next()`, and thus for another event.
+    events.return = value => {
+        stop.abort(LEFT);
+        return leave(value);
+    };
+    // A generator would throw the error at its `yield`, like that of a lost connection.
+    events.throw = async (error) => {
+        await events.return();
+        throw error;
+    };
+    return events;
+}
+async function* read(options, path, request, stop) {
+    const { text } = request;
+    const { signal } = stop;
+    const tell = (state, error) => {
+        try {
+            request.onState?.(state, error);
+        }
+        catch (thrown) {
+            // It is the page's error, and no lost connection.
+            stop.abort(thrown);
+        }
+        signal.throwIfAborted();
+    };
     const comesBack = request.reconnect ?? methodOf(request) === 'GET';
     const [reset, sentAway, end] = named(options.controlPrefix ?? 'helios:');
     const url = urlOf(options.baseUrl, path, request);
-    const body = JSON.stringify(request.body);
+    const body = JSON.stringify(request.body) ?? null;
+    const init = { method: methodOf(request), body, cache: 'no-store' };
+    if (options.credentials)
+        init.credentials = options.credentials;
     let lastEventId = request.lastEventId ?? '';
+    // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
+    new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
     let retry;
     let failures = 0;
     let sawEvents = false;
     let failure;
     try {
+        if (request.signal)
+            follow(stop, request.signal);
         for (;;) {
-            signal?.throwIfAborted();
-            onState?.('connecting');
+            signal.throwIfAborted();
+            tell('connecting');
             let last;
             let lost;
             const connection = new Connection(request.idle ?? options.idle ?? 45_000, signal);
             try {
-                const response = await connection.open(options, url, lastEventId, request, body);
+                const response = await connection.open(options, url, init, request, lastEventId);
                 if (response.status === 204)
                     return;
                 if (response.status === 410 && lastEventId && comesBack) {
                     connection.close();
                     lastEventId = '';
+                    sawEvents = false; // the stream begins anew
                     yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
                     continue;
                 }
                 if (!isStream(response))
                     throw await connection.refusal(response);
-                onState?.('open');
+                tell('open');
                 lastEventId = response.headers.get('helios-position') ?? lastEventId;
                 const parser = new EventParser(lastEventId);
                 for (let bytes; (bytes = await connection.read(response));) {
@@ -115,7 +152,7 @@ async function* events(options, path, request) {
                         sawEvents = true;
                         last = event;
                         yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
-                        signal?.throwIfAborted();
+                        signal.throwIfAborted();
                         if (event === end)
                             return;
                     }
@@ -130,7 +167,7 @@ async function* events(options, path, request) {
                     throw new HeliosError('the server has sent this client away');
             }
             catch (error) {
-                signal?.throwIfAborted();
+                signal.throwIfAborted();
                 const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
                 // A new connection without an id would repeat events that the loop has read.
                 const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
@@ -142,49 +179,39 @@ async function* events(options, path, request) {
             finally {
                 connection.close();
             }
-            onState?.('waiting', lost);
+            tell('waiting', lost);
             const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
             await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
         }
     }
     catch (error) {
-        if (!signal?.aborted)
+        if (error === LEFT)
+            return;
+        if (!request.signal?.aborted)
             failure = error;
         throw error;
     }
     finally {
-        onState?.(failure ? 'failed' : 'ended', failure);
+        stop.abort();
+        request.onState?.(failure ? 'failed' : 'ended', failure);
     }
 }
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
     #abort = new AbortController();
-    #stop = () => this.#abort.abort(this.#signal?.reason);
     #reader;
     #idle;
-    #signal;
     constructor(idle, signal) {
         this.#idle = idle;
-        this.#signal = signal;
-        signal?.addEventListener('abort', this.#stop);
+        follow(this.#abort, signal);
     }
-    async open(options, url, lastEventId, request, body) {
-        const { headers: given, credentials } = options;
-        const headers = new Headers(typeof given === 'function' ? await given() : given);
-        for (const [name, value] of Object.entries(request.header ?? {}))
-            headers.set(name, value);
-        headers.set('accept', 'text/event-stream');
-        // A header holds bytes, and `Headers` takes one character for each.
-        if (lastEventId)
-            headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
-        const init = { method: methodOf(request), headers, cache: 'no-store', signal: this.#abort.signal };
-        if (credentials)
-            init.credentials = credentials;
-        if (body !== undefined) {
-            headers.set('content-type', 'application/json');
-            init.body = body;
-        }
-        return this.#patiently((options.fetch ?? fetch)(url, init));
+    async open(options, url, init, request, lastEventId) {
+        const { signal } = this.#abort;
+        let given = options.headers;
+        if (typeof given === 'function')
+            given = await Promise.race([given(), aborted(signal)]);
+        const headers = headersOf(given, request, lastEventId);
+        return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
     }
     /** Returns the next bytes, or `undefined` after the last. */
     async read(response) {
@@ -203,12 +230,11 @@ class Connection {
         return new HeliosError(problem?.detail ?? problem?.title ?? what, { status, problem, retryAfter: retryAfter(headers) });
     }
     close() {
-        this.#signal?.removeEventListener('abort', this.#stop);
         this.#abort.abort();
     }
     async #patiently(promise) {
         const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
-        const timer = this.#idle ? setTimeout(silent, this.#idle) : undefined;
+        const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
         try {
             return await promise;
         }
@@ -217,11 +243,44 @@ class Connection {
         }
     }
 }
+/** Aborts the controller with this signal. Once it is aborted, it holds nothing of the signal. */
+function follow(controller, signal) {
+    const abort = () => controller.abort(signal.reason);
+    signal.addEventListener('abort', abort, { signal: controller.signal });
+    if (signal.aborted)
+        abort();
+}
+/** Rejects when the signal is aborted. */
+function aborted(signal) {
+    return new Promise((_, reject) => {
+        const abort = () => reject(signal.reason);
+        signal.addEventListener('abort', abort);
+        if (signal.aborted)
+            abort();
+    });
+}
 function named(prefix) {
     return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];
 }
 function methodOf({ method = 'get' }) {
     return method.toUpperCase();
+}
+function headersOf(given, { header = {}, body }, lastEventId) {
+    const headers = new Headers(given);
+    for (const [name, value] of Object.entries(header)) {
+        if (isGiven(value))
+            headers.set(name, String(value));
+    }
+    headers.set('accept', 'text/event-stream');
+    if (body !== undefined)
+        headers.set('content-type', 'application/json');
+    // A header holds bytes, and `Headers` takes one character for each.
+    if (lastEventId)
+        headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+    return headers;
+}
+function isGiven(value) {
+    return value !== undefined && value !== null;
 }
 function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const filled = path.replace(/{([^}]*)}/g, (_, name) => {
@@ -232,9 +291,12 @@ function urlOf(baseUrl = '', path, { path: values, query = {} }) {
         return encodeURIComponent(value);
     });
     const url = new URL(baseUrl.replace(/\/$/, '') + filled, globalThis.location?.href);
-    for (const [name, value] of Object.entries(query)) {
+    // The document shows a map as one parameter. A query has only its entries.
+    const isMap = (value) => Object.prototype.toString.call(value) === '[object Object]';
+    const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
+    for (const [name, value] of entries) {
         for (const each of [value].flat()) {
-            if (each !== undefined && each !== null)
+            if (isGiven(each))
                 url.searchParams.append(name, String(each));
         }
     }
@@ -272,12 +334,12 @@ function pause(ms, signal) {
     return new Promise(resolve => {
         const done = () => {
             clearTimeout(timer);
-            signal?.removeEventListener('abort', done);
+            signal.removeEventListener('abort', done);
             resolve();
         };
         const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
-        signal?.addEventListener('abort', done);
-        if (signal?.aborted)
+        signal.addEventListener('abort', done);
+        if (signal.aborted)
             done();
     });
 }

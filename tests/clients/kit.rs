@@ -62,6 +62,7 @@ pub(crate) static TYPESCRIPT: Kit = kit!(
         "src/types.ts",
         "test/client.test.js",
         "test/follow.js",
+        "test/http.test.js",
         "test/openapi-3.1.json",
         "test/parser.test.js",
         "test/print.js",

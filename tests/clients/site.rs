@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use axum_core::response::{IntoResponse, Response};
 use helios::prelude::*;
 use helios::sse::HistoryLimits;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue};
 use tower_http::cors::CorsLayer;
 use tower_http::services::ServeDir;
@@ -52,7 +52,7 @@ pub(crate) async fn serve() -> Result<(), helios::Error> {
     let cors = CorsLayer::new().allow_origin(origin);
     let cors = cors
         .allow_headers([HeaderName::from_static("last-event-id"), CONTENT_TYPE])
-        .expose_headers([HeaderName::from_static("helios-position")]);
+        .expose_headers([HeaderName::from_static("helios-position"), RETRY_AFTER]);
     app.layer(cors.allow_credentials(true)).listen().await
 }
 

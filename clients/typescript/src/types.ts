@@ -96,7 +96,7 @@ export type RequestOf<Item, M extends MethodOf<Item>> = {} extends Request<Item,
   : [request: Request<Item, M>];
 
 interface AnyOperation {
-  parameters: { path?: Record<string, unknown>; query?: Record<string, unknown>; header?: Record<string, string> };
+  parameters: { path?: Record<string, unknown>; query?: Record<string, unknown>; header?: Record<string, unknown> };
   requestBody?: { content: { 'application/json': unknown } };
   responses: { 200: { content: { 'text/event-stream': unknown } } };
 }

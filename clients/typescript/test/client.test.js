@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { createClient, HeliosError } from '../dist/index.js';
 import { BREAKS, ENDS, Server, STAYS, hangs, problem, refused, settled, status, stream } from './server.js';
@@ -179,8 +180,10 @@ test('events that came with the last one are not given after an abort', async ()
 test('leaving the loop closes the connection', async () => {
   const server = new Server(stream(RETRY + 'data: 1\n\n', STAYS));
   const api = createClient({ baseUrl: 'http://server', fetch: server.fetch });
-  for await (const _ of api.events('/news', { onState: server.onState })) break;
+  const { signal } = new AbortController();
+  for await (const _ of api.events('/news', { signal, onState: server.onState })) break;
   assert.ok(server.asked[0].isClosed);
+  assert.deepEqual(getEventListeners(signal, 'abort'), []);
   assert.deepEqual(server.states, ['connecting', 'open', 'ended']);
 });
 
@@ -301,6 +304,17 @@ test('a 410 is a reset: once it was seen, the stream begins without an id', asyn
   assert.equal((await gone.done).status, 410);
 });
 
+test('after a 410 the stream begins anew, also if the server is busy or away', async () => {
+  const first = stream(':\nid: 1\ndata: 1\n\n', BREAKS);
+  const server = read([first, problem(410, {}), status(503, { 'retry-after': '7' }), refused, stream(':\ndata: 2\n\n')]);
+  await server.waits(3_000, 1);
+  await server.waits(7_000, 2);
+  await server.waits(12_000, 3);
+  assert.equal(await server.done, undefined);
+  assert.deepEqual(data(server), [1, { reason: 'expired', topics: [] }, 2]);
+  assert.deepEqual(server.asked.map(asked => asked.id), [null, '1', null, null, null]);
+});
+
 test('parameters are written into the path and behind it', async () => {
   const request = { path: { room: 'a/b c', n: 0 }, query: { q: 'ä&b', tags: ['x', 'y'], no: undefined, page: 1 }, header: { 'x-a': 'b' } };
   const server = read([status(204)], request, { baseUrl: 'http://server/api/', credentials: 'include' }, '/rooms/{room}/{n}');
@@ -308,6 +322,15 @@ test('parameters are written into the path and behind it', async () => {
   const [asked] = server.asked;
   assert.equal(asked.url, 'http://server/api/rooms/a%2Fb%20c/0?q=%C3%A4%26b&tags=x&tags=y&page=1');
   assert.deepEqual([asked.credentials, asked.headers.get('x-a')], ['include', 'b']);
+});
+
+test('a map as a parameter of the query is sent as its entries', async () => {
+  const since = new Date(0);
+  const query = { all: { lang: 'de', tags: ['x', 'y'], no: undefined, nil: null }, more: { q: 1 }, since };
+  const server = read([status(204)], { query });
+  await server.done;
+  const sent = [...new URL(server.asked[0].url).searchParams];
+  assert.deepEqual(sent, [['lang', 'de'], ['tags', 'x'], ['tags', 'y'], ['q', '1'], ['since', String(since)]]);
 });
 
 test('what can never be sent is told at once', async () => {

@@ -82,6 +82,7 @@ export async function untyped() {
   const api = createClient();
   for await (const e of api.events('/whatever/{id}', { path: { id: 1 }, query: { a: 'b' } })) is<typeof e, StreamEvent>(true);
   for await (const e of api.events('/whatever', { method: 'post', body: 1 })) is<typeof e.data, unknown>(true);
+  api.events('/whatever', { query: { tags: { lang: 'de' } }, header: { 'x-a': undefined } });
 }
 
 export function refused(error: unknown) {
