@@ -192,3 +192,24 @@ fn refuse(rows: &[Row<'_>]) -> Result<(), Error> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presence_needs_room_for_its_events_and_time_for_their_keys() {
+        let refused = |set: fn(&mut SseOptions)| {
+            let mut options = SseOptions::default();
+            set(&mut options);
+            assert!(options.check().is_ok());
+            options.presence = vec!["room".to_owned()];
+            matches!(options.check(), Err(Error::Setting { .. }))
+        };
+        assert!(!refused(|_| {}));
+        assert!(refused(|options| options.max_event_bytes = 4_096));
+        assert!(refused(
+            |options| options.keep_keys = Duration::from_secs(30)
+        ));
+    }
+}
