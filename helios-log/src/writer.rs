@@ -173,13 +173,7 @@ impl Writer {
         let mut ticked = Instant::now();
         let stopped = loop {
             let tick = SYNC.saturating_sub(ticked.elapsed());
-            // While there is something to trim, it waits for no message.
-            let wait = if self.trimming.is_idle() {
-                tick
-            } else {
-                Duration::ZERO
-            };
-            let stop = match messages.recv_timeout(wait) {
+            let stop = match messages.recv_timeout(self.wait(tick)) {
                 Ok(Message::Publish(first)) => self.take_group(first, messages),
                 Ok(Message::Note(row, answer)) => {
                     self.guarded(|this| this.note(row, answer));
@@ -207,6 +201,14 @@ impl Writer {
         drop(self);
         if let Some(answer) = stopped {
             let _ = answer.send(());
+        }
+    }
+
+    /// Returns how long to wait for a message before this tick. While there is something to trim, it waits for none.
+    fn wait(&self, tick: Duration) -> Duration {
+        match self.trimming.is_idle() {
+            true => tick,
+            false => Duration::ZERO,
         }
     }
 
@@ -516,13 +518,18 @@ impl Writer {
         self.trimming.look(&self.shared.sequence(), now);
     }
 
+    /// Returns whether there is something to trim, on a disk that accepts it.
+    fn is_trimming(&self) -> bool {
+        matches!(self.health, Health::Well) && !self.trimming.is_idle()
+    }
+
     /// Trims a little.
     fn trim(&mut self) {
-        if !matches!(self.health, Health::Well) {
+        if !self.is_trimming() {
             return;
         }
         let now = self.clock.now();
-        match self.trimming.step(&self.shared, now) {
+        match self.trimming.step(&self.shared, now, self.together) {
             Ok(changed) => self.is_dirty |= changed,
             Err((error, amends)) => drop(self.settle(error, amends)),
         }
