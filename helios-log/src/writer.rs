@@ -204,11 +204,11 @@ impl Writer {
         }
     }
 
-    /// Returns how long to wait for a message before this tick. While there is something to trim, it waits for none.
+    /// Returns how long to wait for a message before this tick. While it trims, it waits for none.
     fn wait(&self, tick: Duration) -> Duration {
-        match self.trimming.is_idle() {
-            true => tick,
-            false => Duration::ZERO,
+        match self.is_trimming() {
+            true => Duration::ZERO,
+            false => tick,
         }
     }
 
@@ -569,5 +569,65 @@ impl Writer {
             }
             Health::Failed(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Mutex, RwLock};
+    use std::time::SystemTime;
+
+    use helios_core::sse::NodeId;
+    use helios_http::sse::backplane::BackplaneSink;
+
+    use super::*;
+    use crate::sequence::Sequence;
+    use crate::store::Head;
+
+    fn writer(path: &std::path::Path) -> Writer {
+        let sink = BackplaneSink::new(|_| true);
+        let folder = Folder::open(path, Duration::ZERO, || true);
+        let folder = folder.unwrap().unwrap();
+        let sequence = Sequence {
+            head: Head::default(),
+            topics: HashMap::new(),
+            watched: HashSet::new(),
+            bytes: 0,
+            sink: sink.clone(),
+        };
+        let shared = Shared {
+            sequence: Mutex::new(sequence),
+            store: RwLock::new(Some(Store::open(&folder.store()).unwrap())),
+            is_down: AtomicBool::new(false),
+        };
+        let machine = Machine {
+            boot: 5,
+            now: SystemTime::now,
+            disk: |_| Ok(()),
+        };
+        let startup = Startup::new(NodeId::new(7).unwrap(), sink);
+        let (mark, durability) = (Mark::default(), Durability::Os);
+        Writer::new(
+            Arc::new(shared),
+            folder,
+            mark,
+            machine,
+            startup,
+            durability,
+            1,
+        )
+    }
+
+    #[test]
+    fn a_disk_that_accepts_nothing_is_not_trimmed_again_and_again() {
+        let path = tempfile::tempdir().unwrap();
+        let mut writer = writer(path.path());
+        assert_eq!(writer.wait(SYNC), Duration::ZERO);
+        writer = writer.waiting_for_room(Vec::new());
+        assert_eq!(writer.wait(SYNC), SYNC);
+        writer.fail("the disk failed".to_owned());
+        assert_eq!(writer.wait(SYNC), SYNC);
     }
 }
