@@ -108,6 +108,7 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] for files that differ from what the store has written.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        check_version(folder)?;
         check_manifests(folder)?;
         Self::try_open(folder)
     }
@@ -247,6 +248,27 @@ impl Store {
 pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let read = catch_unwind(AssertUnwindSafe(read));
     read.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
+}
+
+/// Checks that a store has its file `version`, the last one that a new store gets. If a process is killed before that, the
+/// store never opens again, because it refuses to create its journal a second time.
+fn check_version(folder: &Path) -> Result<(), StoreError> {
+    let version = folder.join("version");
+    if version.try_exists().map_err(StoreError::of_io)? {
+        return Ok(());
+    }
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::of_io(error)),
+    };
+    for file in files {
+        let file = file.map_err(StoreError::of_io)?.path();
+        if file.ends_with("keyspaces") || file.extension() == Some("jnl".as_ref()) {
+            return Err(StoreError::damaged("a store without its file `version`"));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the manifests. The store writes the checksum of each manifest to the file `current` beside it, but never
