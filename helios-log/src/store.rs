@@ -282,6 +282,10 @@ fn check_manifests(folder: &Path) -> Result<(), StoreError> {
     };
     for tree in trees {
         let tree = tree.map_err(StoreError::of_io)?;
+        // Other programs leave files, such as `.DS_Store`, which the store skips too.
+        if tree.file_type().map_err(StoreError::of_io)?.is_file() {
+            continue;
+        }
         let is_number = |name: &str| name.parse::<u64>().is_ok();
         if !tree.file_name().to_str().is_some_and(is_number) {
             return Err(StoreError::damaged("a folder that is not the store's"));

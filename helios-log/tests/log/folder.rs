@@ -171,6 +171,18 @@ async fn a_first_start_that_was_killed_is_begun_anew() {
     }
 }
 
+#[tokio::test]
+async fn a_stray_file_does_not_damage_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let id = log.publish("x", "1").await;
+    log.stop().await;
+    fs::write(folder.path().join("store/keyspaces/.DS_Store"), "stray").unwrap();
+    let log = Running::open(folder.path()).await;
+    assert_eq!(log.newest, id);
+    assert_eq!(log.texts("x").await, ["1"]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_fault_of_the_machine_leaves_the_store_alone() {
