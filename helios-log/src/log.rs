@@ -169,12 +169,7 @@ impl Log {
         let setup = Setup {
             path: self.path.clone(),
             wait_for: self.wait_for,
-            opening: Opening {
-                boot: self.machine.boot,
-                always: self.durability == Durability::Always,
-                new_epoch: self.new_epoch,
-                now: Clock::at((self.machine.now)()).now(),
-            },
+            new_epoch: self.new_epoch,
             durability: self.durability,
             max_bytes: self.max_bytes,
             machine: self.machine,
@@ -258,7 +253,7 @@ impl fmt::Debug for Log {
 struct Setup {
     path: PathBuf,
     wait_for: Duration,
-    opening: Opening,
+    new_epoch: bool,
     durability: Durability,
     max_bytes: u64,
     machine: Machine,
@@ -287,13 +282,20 @@ impl Setup {
         let Some(mut folder) = Folder::open(&self.path, self.wait_for, is_wanted)? else {
             return Ok(None);
         };
+        let opening = Opening {
+            boot: self.machine.boot,
+            always: self.durability == Durability::Always,
+            new_epoch: self.new_epoch,
+            // The wait for the folder may have been long.
+            now: Clock::at((self.machine.now)()).now(),
+        };
         let Opened {
             store,
             sequence,
             mark,
             why,
             amends,
-        } = opening::open(&mut folder, &self.opening, &self.startup)?;
+        } = opening::open(&mut folder, &opening, &self.startup)?;
         let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
         match why {
             Some(why) => {
