@@ -119,7 +119,9 @@ impl Tables for Members {
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
-            if let MemberChangeKind::Left { .. } = change.kind {
+            // A repeated call removes nothing, because the member may have joined again since.
+            let is_first = self.tables.is_publisher(lease, change);
+            if is_first && let MemberChangeKind::Left { .. } = change.kind {
                 // The row is removed before the next change is written in its place.
                 let key = member_key(&change.topic, &change.key);
                 self.write((key, None)).await?;
