@@ -26,7 +26,7 @@ use crate::members::Members;
 use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
-use crate::store::LONGEST_TOPIC;
+use crate::store::fits;
 use crate::writer::{Durability, Message, Request, Writer};
 
 /// The most events that wait to be published. Later publishers wait for a place.
@@ -215,9 +215,8 @@ impl Log {
         publish: Publish<'_>,
     ) -> Result<oneshot::Receiver<Result<EventId, BackplaneError>>, BackplaneError> {
         let running = self.running()?;
-        if publish.topic.len() > LONGEST_TOPIC {
-            let text = "the topic's name is too long for the event log";
-            return Err(BackplaneError::new(BackplaneErrorKind::Refused, text));
+        if !fits(publish.topic, publish.key.unwrap_or_default()) {
+            return Err(too_long());
         }
         let place = Arc::clone(&running.places).acquire_owned().await;
         let (answer, answered) = oneshot::channel();
@@ -322,6 +321,12 @@ impl Setup {
             None => writer,
         }))
     }
+}
+
+/// Returns the error for names that do not fit into a row.
+pub(crate) fn too_long() -> BackplaneError {
+    let text = "the name of the topic, or the key, is too long for the event log";
+    BackplaneError::new(BackplaneErrorKind::Refused, text)
 }
 
 fn down(text: &str) -> BackplaneError {

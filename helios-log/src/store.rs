@@ -327,8 +327,14 @@ pub(crate) const MEMBER: u8 = b'p';
 /// an index and a filter.
 const AROUND_A_ROW: u64 = 24;
 
-/// The longest topic that fits into a key, together with the longest key of a user.
-pub(crate) const LONGEST_TOPIC: usize = 32 * 1024;
+/// The longest topic, and the longest key of a user. Together they fit into the key of a row.
+const LONGEST_TOPIC: usize = 32 * 1024;
+const LONGEST_KEY: usize = 16 * 1024;
+
+/// Returns whether the rows of a topic and of a user's key can be written.
+pub(crate) fn fits(topic: &str, key: &str) -> bool {
+    topic.len() <= LONGEST_TOPIC && key.len() <= LONGEST_KEY
+}
 
 fn of_topic(kind: u8, topic: &str, rest: &[u8]) -> Vec<u8> {
     let length = u16::try_from(topic.len()).unwrap_or(u16::MAX);

@@ -316,6 +316,27 @@ async fn an_end_is_not_shortened_by_a_long_wait_for_the_folder() {
 }
 
 #[tokio::test]
+async fn a_name_too_long_for_the_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    start(&log).await;
+    let long = "x".repeat(40_000);
+    for (topic, key) in [(&*long, "key"), ("x", &*long)] {
+        let publish = Publish::new(topic, "text".into(), DAYS).with_key(Some(key));
+        let refused = log.publish(publish).await.unwrap_err().kind();
+        assert_eq!(refused, BackplaneErrorKind::Refused);
+    }
+    let tables = log.tables().unwrap();
+    let lease = tables.lease(NodeId::new(7).unwrap(), None).await.unwrap();
+    let refused = tables.put(lease, &long, "ann", "1", 100).await.unwrap_err();
+    assert_eq!(refused.kind(), BackplaneErrorKind::Refused);
+    let (topic, key) = (&long[..32 << 10], &long[..16 << 10]);
+    let publish = Publish::new(topic, "text".into(), DAYS).with_key(Some(key));
+    log.publish(publish).await.unwrap();
+    log.stop().await;
+}
+
+#[tokio::test]
 async fn events_missing_from_the_store_reset_clients_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path());
