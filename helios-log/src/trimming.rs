@@ -183,7 +183,11 @@ impl Trimming {
             Ok(trimmed) => trimmed,
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::error!(%topic, error, "the event log cannot read a topic to trim it: it is left as it is");
+                tracing::error!(
+                    ?topic,
+                    error,
+                    "the event log cannot read a topic to trim it: it is left as it is"
+                );
                 self.damaged.insert(Arc::clone(topic));
                 return 0;
             }
