@@ -129,12 +129,13 @@ impl Log {
     }
 
     /// Begins another sequence at each start, and resets all clients, because they may have missed something. Use it
-    /// for the first start on a folder that was restored from a snapshot of the disk. Nothing else distinguishes it
-    /// from the original, so ids would be given out a second time.
+    /// for the first start on a folder that was restored from a snapshot of the disk, or from a backup that was copied
+    /// over it. Nothing else distinguishes it from the original, so ids would be given out a second time.
     ///
     /// Without this option, another sequence begins by itself in these cases:
     ///
-    /// * The folder is a copy.
+    /// * The folder is a copy. Its file `lock` then has another inode, so a backup that is copied over the folder, with
+    ///   `cp` or `rsync`, counts as the original. On systems other than Unix, no copy is detected.
     /// * Events are missing, or the store is damaged.
     /// * The last process could not write.
     /// * The machine was restarted before the process had ended, unless [`Durability::Always`] was in force. Only Linux
