@@ -382,11 +382,13 @@ fn walk_keys(
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Mutex, RwLock};
 
     use helios_http::sse::backplane::BackplaneSink;
 
     use super::*;
-    use crate::store::Head;
+    use crate::store::{Head, key_key, pack};
 
     fn sequence(topics: impl IntoIterator<Item = (&'static str, Past)>) -> Sequence {
         let topics = topics.into_iter();
@@ -448,6 +450,47 @@ mod tests {
         }
         let turns: Vec<_> = turns.iter().map(|topic| &**topic).collect();
         assert_eq!(turns, ["a", "b", "c", "a", "b", "a"]);
+    }
+
+    #[test]
+    fn one_step_trims_several_topics_and_forgets_empty_ones_and_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let long = |first| Past {
+            first,
+            last: first + 2,
+            events: 3,
+            bytes: 3 * size_of("a", b""),
+            keep_events: 1,
+            keep_age: u64::MAX,
+            oldest_at: 1,
+            ..Past::default()
+        };
+        let event = |topic, seq| (event_key(topic, seq), Some(pack(&[0, 1], &[])));
+        let events = (1..=3).flat_map(|n| [event("a", n), event("b", n + 3)]);
+        let key = (key_key("a", "key"), Some(pack(&[3, 1], &[])));
+        let by_time = (key_by_time(1, 3), Some(key.0.clone()));
+        let rows: Vec<_> = events.chain([key.clone(), by_time.clone()]).collect();
+        store.commit(&rows).unwrap();
+        let topics = [("a", long(1)), ("b", long(4)), ("empty", Past::default())];
+        let shared = Shared {
+            sequence: Mutex::new(sequence(topics)),
+            store: RwLock::new(Some(store)),
+            is_down: AtomicBool::new(false),
+        };
+        let mut trimming = Trimming::new(u64::MAX, 10, 1);
+        trimming.keys_ahead = false;
+        trimming.topics = ["a", "b"].map(Arc::from).into();
+        trimming.empty = ["empty".into()].into();
+        assert!(trimming.step(&shared, 100, 1).unwrap());
+        assert!(trimming.is_idle());
+        for gone in [event("a", 2).0, event("b", 5).0, key.0, by_time.0] {
+            let row = shared.in_store(|store| store.get(&gone));
+            assert_eq!(row.unwrap(), None, "{gone:?}");
+        }
+        let sequence = shared.sequence();
+        assert_eq!([sequence.past("a").first, sequence.past("b").first], [3, 6]);
+        assert!(!sequence.topics.contains_key("empty"));
     }
 
     #[test]
