@@ -60,7 +60,7 @@ fn advice(error: &io::Error) -> &'static str {
         _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
             ": raise the limit of open files, and start again"
         }
-        _ => ": look at its disk, and start again; nothing was changed",
+        _ => ": look at its disk, and start again; no event was deleted",
     }
 }
 

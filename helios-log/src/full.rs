@@ -19,7 +19,7 @@ const ROOM: u64 = 256 * 1024;
 const MUCH_ROOM: u64 = 64 << 20;
 
 /// The room reserved for amends, which is enough for most groups.
-const RESERVED: usize = 256 * 1024;
+const RESERVED: u64 = 256 * 1024;
 
 /// Returns whether the disk has room again, including this many bytes for tables.
 pub(crate) fn has_room(folder: &Folder, tables: u64) -> bool {
@@ -47,14 +47,15 @@ fn has(folder: &Folder, bytes: u64) -> bool {
     written.is_ok()
 }
 
-/// Reserves room for amends while there is some. On most file systems, overwriting needs no more room.
+/// Reserves room for amends while there is some. On most file systems, overwriting needs no more room. Amends that still
+/// have to be made stay.
 pub(crate) fn reserve(folder: &Folder) -> io::Result<()> {
-    let path = folder.amends();
-    let length = path.metadata().map_or(0, |metadata| metadata.len());
-    match length >= RESERVED as u64 {
-        true => Ok(()),
-        false => std::fs::write(path, [0; RESERVED]),
-    }
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(folder.amends())?;
+    let missing = RESERVED.saturating_sub(file.metadata()?.len());
+    io::copy(&mut io::repeat(0).take(missing), &mut file).map(drop)
 }
 
 /// Writes down the changes to be made when the store is open again.
@@ -152,7 +153,7 @@ mod tests {
         make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
         write_amends(&folder, &[(b"l".to_vec(), Some(vec![])), row(None)]).unwrap();
         let mut whole = std::fs::read(folder.amends()).unwrap();
-        assert_eq!(whole.len(), RESERVED);
+        assert_eq!(whole.len() as u64, RESERVED);
         // Two numbers, and two lengths for each of the rows.
         whole.truncate(16 + 2 * 16 + 2);
         for length in 0..whole.len() {
@@ -167,5 +168,17 @@ mod tests {
         store.commit(&[row(Some("anew"))]).unwrap();
         make_amends(&folder, &store, &amends(&folder).unwrap()).unwrap();
         assert!(store.get(b"k").unwrap().is_some());
+    }
+
+    #[test]
+    fn reserving_room_keeps_short_amends() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = Folder::open(path.path(), Duration::ZERO, || true);
+        let folder = folder.unwrap().unwrap();
+        let row = (b"k".to_vec(), None);
+        write_amends(&folder, std::slice::from_ref(&row)).unwrap();
+        reserve(&folder).unwrap();
+        assert_eq!(amends(&folder).unwrap(), [row]);
+        assert_eq!(folder.amends().metadata().unwrap().len(), RESERVED);
     }
 }

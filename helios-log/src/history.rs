@@ -159,7 +159,7 @@ fn tell_hole(shared: &Shared, topic: &str, hole: u64) {
     if let Some((topic, past)) = sequence.topics.get_key_value(topic)
         && floor < hole
     {
-        tracing::error!(%topic, %id, "the event log's store was damaged: events of a topic are missing, up to this id");
+        tracing::error!(?topic, %id, "the event log's store was damaged: events of a topic are missing, up to this id");
         let (topic, floor) = (Arc::clone(topic), hole);
         let past = Past { floor, ..*past };
         sequence.set_past(&topic, past);

@@ -1,5 +1,5 @@
 //! The event log of a Helios app, which keeps its history on this machine's disk. A restart, a deploy or a `kill -9`
-//! loses no event and resets no client.
+//! loses no event and resets no client. On systems other than Linux, that needs [`Durability::Always`] for the `kill -9`.
 //!
 //! [`Log`] is a [`Backplane`] for one process at a time. Apps use it as `helios::log::Log`, with the feature `log` of
 //! `helios-rs`. Without code, use `#[server(sse(enabled = true, log = "data/sse"))]` or the variable `HELIOS_SSE_LOG`.

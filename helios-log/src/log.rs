@@ -26,7 +26,7 @@ use crate::members::Members;
 use crate::opening::{self, Opened, Opening};
 use crate::sequence::Event;
 use crate::shared::Shared;
-use crate::store::LONGEST_TOPIC;
+use crate::store::fits;
 use crate::writer::{Durability, Message, Request, Writer};
 
 /// The most events that wait to be published. Later publishers wait for a place.
@@ -129,12 +129,13 @@ impl Log {
     }
 
     /// Begins another sequence at each start, and resets all clients, because they may have missed something. Use it
-    /// for the first start on a folder that was restored from a snapshot of the disk. Nothing else distinguishes it
-    /// from the original, so ids would be given out a second time.
+    /// for the first start on a folder that was restored from a snapshot of the disk, or from a backup that was copied
+    /// over it. Nothing else distinguishes it from the original, so ids would be given out a second time.
     ///
     /// Without this option, another sequence begins by itself in these cases:
     ///
-    /// * The folder is a copy.
+    /// * The folder is a copy. Its file `lock` then has another inode, so a backup that is copied over the folder, with
+    ///   `cp` or `rsync`, counts as the original. On systems other than Unix, no copy is detected.
     /// * Events are missing, or the store is damaged.
     /// * The last process could not write.
     /// * The machine was restarted before the process had ended, unless [`Durability::Always`] was in force. Only Linux
@@ -169,12 +170,7 @@ impl Log {
         let setup = Setup {
             path: self.path.clone(),
             wait_for: self.wait_for,
-            opening: Opening {
-                boot: self.machine.boot,
-                always: self.durability == Durability::Always,
-                new_epoch: self.new_epoch,
-                now: Clock::at((self.machine.now)()).now(),
-            },
+            new_epoch: self.new_epoch,
             durability: self.durability,
             max_bytes: self.max_bytes,
             machine: self.machine,
@@ -220,9 +216,8 @@ impl Log {
         publish: Publish<'_>,
     ) -> Result<oneshot::Receiver<Result<EventId, BackplaneError>>, BackplaneError> {
         let running = self.running()?;
-        if publish.topic.len() > LONGEST_TOPIC {
-            let text = "the topic's name is too long for the event log";
-            return Err(BackplaneError::new(BackplaneErrorKind::Refused, text));
+        if !fits(publish.topic, publish.key.unwrap_or_default()) {
+            return Err(too_long());
         }
         let place = Arc::clone(&running.places).acquire_owned().await;
         let (answer, answered) = oneshot::channel();
@@ -258,7 +253,7 @@ impl fmt::Debug for Log {
 struct Setup {
     path: PathBuf,
     wait_for: Duration,
-    opening: Opening,
+    new_epoch: bool,
     durability: Durability,
     max_bytes: u64,
     machine: Machine,
@@ -287,13 +282,20 @@ impl Setup {
         let Some(mut folder) = Folder::open(&self.path, self.wait_for, is_wanted)? else {
             return Ok(None);
         };
+        let opening = Opening {
+            boot: self.machine.boot,
+            always: self.durability == Durability::Always,
+            new_epoch: self.new_epoch,
+            // The wait for the folder may have been long.
+            now: Clock::at((self.machine.now)()).now(),
+        };
         let Opened {
             store,
             sequence,
             mark,
             why,
             amends,
-        } = opening::open(&mut folder, &self.opening, &self.startup)?;
+        } = opening::open(&mut folder, &opening, &self.startup)?;
         let (path, newest) = (self.path.display(), sequence.id(sequence.head.newest));
         match why {
             Some(why) => {
@@ -320,6 +322,12 @@ impl Setup {
             None => writer,
         }))
     }
+}
+
+/// Returns the error for names that do not fit into a row.
+pub(crate) fn too_long() -> BackplaneError {
+    let text = "the name of the topic, or the key, is too long for the event log";
+    BackplaneError::new(BackplaneErrorKind::Refused, text)
 }
 
 fn down(text: &str) -> BackplaneError {

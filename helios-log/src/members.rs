@@ -15,7 +15,8 @@ use helios_http::sse::backplane::{
 };
 use tokio::sync::oneshot;
 
-use crate::store::{Change, MEMBER, Store, StoreError, member_key, names_of, numbers, pack};
+use crate::log::too_long;
+use crate::store::{Change, MEMBER, Store, StoreError, fits, member_key, names_of, numbers, pack};
 use crate::writer::Message;
 
 pub(crate) struct Members {
@@ -91,6 +92,9 @@ impl Tables for Members {
         most: usize,
     ) -> BoxFuture<'a, Result<PutAnswer, BackplaneError>> {
         Box::pin(async move {
+            if !fits(topic, key) {
+                return Err(too_long());
+            }
             let answer = self.tables.put(lease, topic, key, data, most).await?;
             if let PutAnswer::Kept(change) = &answer {
                 self.note(change.as_ref()).await?;
@@ -119,7 +123,9 @@ impl Tables for Members {
         change: &'a MemberChange,
     ) -> BoxFuture<'a, Result<Option<MemberChange>, BackplaneError>> {
         Box::pin(async move {
-            if let MemberChangeKind::Left { .. } = change.kind {
+            // A repeated call removes nothing, because the member may have joined again since.
+            let is_first = self.tables.is_publisher(lease, change);
+            if is_first && let MemberChangeKind::Left { .. } = change.kind {
                 // The row is removed before the next change is written in its place.
                 let key = member_key(&change.topic, &change.key);
                 self.write((key, None)).await?;

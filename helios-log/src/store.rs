@@ -108,6 +108,7 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] for files that differ from what the store has written.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        check_version(folder)?;
         check_manifests(folder)?;
         Self::try_open(folder)
     }
@@ -249,6 +250,27 @@ pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<
     read.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
 }
 
+/// Checks that a store has its file `version`, the last one that a new store gets. If a process is killed before that, the
+/// store never opens again, because it refuses to create its journal a second time.
+fn check_version(folder: &Path) -> Result<(), StoreError> {
+    let version = folder.join("version");
+    if version.try_exists().map_err(StoreError::of_io)? {
+        return Ok(());
+    }
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::of_io(error)),
+    };
+    for file in files {
+        let file = file.map_err(StoreError::of_io)?.path();
+        if file.ends_with("keyspaces") || file.extension() == Some("jnl".as_ref()) {
+            return Err(StoreError::damaged("a store without its file `version`"));
+        }
+    }
+    Ok(())
+}
+
 /// Checks the manifests. The store writes the checksum of each manifest to the file `current` beside it, but never
 /// checks it. If a manifest is damaged and the store opens several, its assertion panics within a panic, which aborts
 /// the process.
@@ -260,6 +282,10 @@ fn check_manifests(folder: &Path) -> Result<(), StoreError> {
     };
     for tree in trees {
         let tree = tree.map_err(StoreError::of_io)?;
+        // Other programs leave files, such as `.DS_Store`, which the store skips too.
+        if tree.file_type().map_err(StoreError::of_io)?.is_file() {
+            continue;
+        }
         let is_number = |name: &str| name.parse::<u64>().is_ok();
         if !tree.file_name().to_str().is_some_and(is_number) {
             return Err(StoreError::damaged("a folder that is not the store's"));
@@ -301,8 +327,14 @@ pub(crate) const MEMBER: u8 = b'p';
 /// an index and a filter.
 const AROUND_A_ROW: u64 = 24;
 
-/// The longest topic that fits into a key, together with the longest key of a user.
-pub(crate) const LONGEST_TOPIC: usize = 32 * 1024;
+/// The longest topic, and the longest key of a user. Together they fit into the key of a row.
+const LONGEST_TOPIC: usize = 32 * 1024;
+const LONGEST_KEY: usize = 16 * 1024;
+
+/// Returns whether the rows of a topic and of a user's key can be written.
+pub(crate) fn fits(topic: &str, key: &str) -> bool {
+    topic.len() <= LONGEST_TOPIC && key.len() <= LONGEST_KEY
+}
 
 fn of_topic(kind: u8, topic: &str, rest: &[u8]) -> Vec<u8> {
     let length = u16::try_from(topic.len()).unwrap_or(u16::MAX);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use helios_core::hub::{EventId, HistoryLimits};
@@ -285,6 +285,55 @@ async fn an_end_of_a_clock_ahead_is_forgotten_in_time() {
         assert_eq!(watched.topics[0].finish.is_some(), is_finished);
         log.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_end_is_not_shortened_by_a_long_wait_for_the_folder() {
+    const HOUR: u64 = 60 * 60;
+    static HOURS: AtomicU64 = AtomicU64::new(0);
+    let now = || years(30) + Duration::from_secs(HOURS.load(Ordering::Relaxed) * HOUR);
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Log::open(folder.path()).on(Machine { now, ..machine(5) });
+    // The first process publishes an end two hours after the second one has begun to wait.
+    HOURS.store(2, Ordering::Relaxed);
+    let first = open();
+    start(&first).await;
+    let end = Publish::new("x", "end".into(), DAYS).finishing(true);
+    first.publish(end).await.unwrap();
+    HOURS.store(0, Ordering::Relaxed);
+    let second = open();
+    tokio::join!(start(&second), async {
+        HOURS.store(2, Ordering::Relaxed);
+        first.stop().await;
+    });
+    second.stop().await;
+    HOURS.store(7 * 24 + 1, Ordering::Relaxed);
+    let third = open();
+    start(&third).await;
+    let watched = third.watch(&["x"]).await.unwrap();
+    assert!(watched.topics[0].finish.is_some());
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_too_long_for_the_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    start(&log).await;
+    let long = "x".repeat(40_000);
+    for (topic, key) in [(&*long, "key"), ("x", &*long)] {
+        let publish = Publish::new(topic, "text".into(), DAYS).with_key(Some(key));
+        let refused = log.publish(publish).await.unwrap_err().kind();
+        assert_eq!(refused, BackplaneErrorKind::Refused);
+    }
+    let tables = log.tables().unwrap();
+    let lease = tables.lease(NodeId::new(7).unwrap(), None).await.unwrap();
+    let refused = tables.put(lease, &long, "ann", "1", 100).await.unwrap_err();
+    assert_eq!(refused.kind(), BackplaneErrorKind::Refused);
+    let (topic, key) = (&long[..32 << 10], &long[..16 << 10]);
+    let publish = Publish::new(topic, "text".into(), DAYS).with_key(Some(key));
+    log.publish(publish).await.unwrap();
+    log.stop().await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! if there are too many bytes, and ends and keys whose time is over.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::error::with_causes;
@@ -12,7 +13,8 @@ use crate::store::{
     numbers, seq_of, size_of, topic_key,
 };
 
-/// How many rows are handled before publishers have their turn.
+/// How many rows of each kind are handled before publishers have their turn. After a large group it is twice the size of
+/// the group, so that trimming keeps pace with publishers that leave no pause.
 const STEP: usize = 512;
 
 /// How many topics without events are remembered by their last number, so that their clients have missed nothing when
@@ -26,6 +28,8 @@ const EVERYBODY: &str = "*";
 pub(crate) struct Trimming {
     /// Topics that hold too much, or may.
     topics: BTreeSet<Arc<str>>,
+    /// The topic that had the last turn.
+    turn: Arc<str>,
     /// Topics that cannot be read. They are left unchanged.
     damaged: BTreeSet<Arc<str>>,
     /// Topics to be forgotten, if they still have no events.
@@ -49,6 +53,7 @@ impl Trimming {
     pub(crate) fn new(max_bytes: u64, keep_keys: u64, began: u64) -> Self {
         Self {
             topics: BTreeSet::new(),
+            turn: Arc::from(""),
             damaged: BTreeSet::new(),
             empty: BTreeSet::new(),
             keys: true,
@@ -106,24 +111,22 @@ impl Trimming {
         }
     }
 
-    /// Forgets a little. Returns whether the store was changed, or an error with the changes to repeat.
+    /// Forgets a little, behind a group of this many events. Returns whether the store was changed, or an error with the
+    /// changes to repeat.
     pub(crate) fn step(
         &mut self,
         shared: &Shared,
         now: u64,
+        group: usize,
     ) -> Result<bool, (StoreError, Vec<Change>)> {
+        let most = STEP.max(2 * group);
         let mut changes = Vec::new();
-        if let Some(topic) = self.topics.pop_first() {
-            self.trim_topic(shared, &topic, now, &mut changes);
-            let is_over = shared.sequence().bytes > self.max_bytes;
-            if self.topics.is_empty() && is_over {
-                self.look(&shared.sequence(), now);
-            }
-        } else if !self.empty.is_empty() {
-            self.forget_empty(shared, &mut changes);
-        } else if self.keys {
-            self.trim_keys(shared, now, &mut changes);
+        // Empty topics come first. So none is trimmed and forgotten at once, which would change its row twice.
+        self.forget_empty(shared, &mut changes);
+        if self.keys {
+            self.trim_keys(shared, now, most, &mut changes);
         }
+        self.trim_topics(shared, now, most, &mut changes);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -132,16 +135,46 @@ impl Trimming {
         Ok(true)
     }
 
+    fn trim_topics(&mut self, shared: &Shared, now: u64, most: usize, changes: &mut Vec<Change>) {
+        if self.topics.is_empty() {
+            return;
+        }
+        let mut left = most;
+        while left > 0
+            && let Some(topic) = self.next_topic()
+        {
+            let removed = self.trim_topic(shared, &topic, now, left, changes);
+            // A topic that keeps its events has cost a look at it.
+            left = left.saturating_sub(removed + 1);
+        }
+        let is_over = shared.sequence().bytes > self.max_bytes;
+        if self.topics.is_empty() && is_over {
+            self.look(&shared.sequence(), now);
+        }
+    }
+
+    /// Takes the topic behind the one that had the last turn, so that no topic keeps another from its turn.
+    fn next_topic(&mut self) -> Option<Arc<str>> {
+        let behind = (Bound::Excluded(&*self.turn), Bound::Unbounded);
+        let next = self.topics.range::<str, _>(behind).next();
+        let next = next.or_else(|| self.topics.first()).cloned()?;
+        self.topics.remove(&next);
+        self.turn = Arc::clone(&next);
+        Some(next)
+    }
+
+    /// Forgets the oldest events of a topic, up to this many, and returns how many.
     fn trim_topic(
         &mut self,
         shared: &Shared,
         topic: &Arc<str>,
         now: u64,
+        most: usize,
         changes: &mut Vec<Change>,
-    ) {
+    ) -> usize {
         let before = shared.sequence().topics.get(topic).copied();
-        let Some(before) = before else { return };
-        let trimmed = shared.in_store(|store| self.walk(store, topic, before, now));
+        let Some(before) = before else { return 0 };
+        let trimmed = shared.in_store(|store| self.walk(store, topic, before, now, most));
         let Trimmed {
             mut past,
             keys,
@@ -150,14 +183,19 @@ impl Trimming {
             Ok(trimmed) => trimmed,
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::error!(%topic, error, "the event log cannot read a topic to trim it: it is left as it is");
+                tracing::error!(
+                    ?topic,
+                    error,
+                    "the event log cannot read a topic to trim it: it is left as it is"
+                );
                 self.damaged.insert(Arc::clone(topic));
-                return;
+                return 0;
             }
         };
         if !is_done {
             self.topics.insert(Arc::clone(topic));
         }
+        let removed = keys.len();
         changes.extend(keys.into_iter().map(|key| (key, None)));
         // Readers see the new floor before the events are removed.
         let mut sequence = shared.sequence();
@@ -169,9 +207,13 @@ impl Trimming {
             changes.push((topic_key(topic), Some(past.pack())));
         }
         sequence.set_past(topic, past);
+        removed
     }
 
     fn forget_empty(&mut self, shared: &Shared, changes: &mut Vec<Change>) {
+        if self.empty.is_empty() {
+            return;
+        }
         let mut sequence = shared.sequence();
         for _ in 0..STEP {
             let Some(topic) = self.empty.pop_first() else {
@@ -193,6 +235,7 @@ impl Trimming {
         topic: &str,
         mut past: Past,
         now: u64,
+        most: usize,
     ) -> Result<Trimmed, StoreError> {
         let mut keys = Vec::new();
         if past.events == 0 {
@@ -210,7 +253,7 @@ impl Trimming {
             let at = if at > now { self.began } else { at };
             let goes =
                 past.events > past.keep_events || seq <= self.cutoff || is_too_old(&past, at, now);
-            if !goes || keys.len() >= STEP {
+            if !goes || keys.len() >= most {
                 (past.first, past.oldest_at) = (seq, at.min(now));
                 return Ok(Trimmed {
                     past,
@@ -233,7 +276,7 @@ impl Trimming {
         })
     }
 
-    fn trim_keys(&mut self, shared: &Shared, now: u64, changes: &mut Vec<Change>) {
+    fn trim_keys(&mut self, shared: &Shared, now: u64, most: usize, changes: &mut Vec<Change>) {
         // A clock that was never set begins in 1970.
         let (from, to) = match (self.keys_ahead, now.checked_sub(self.keep_keys)) {
             // Keys from the future have no effect.
@@ -244,7 +287,7 @@ impl Trimming {
             (false, Some(before)) => (self.keys_from.clone(), key_by_time(before, u64::MAX)),
             (false, None) => return self.keys = false,
         };
-        match shared.in_store(|store| walk_keys(store, from, to)) {
+        match shared.in_store(|store| walk_keys(store, from, to, most)) {
             Ok((keys, more)) => {
                 if self.keys_ahead {
                     self.keys_ahead = more;
@@ -309,15 +352,16 @@ fn oldest_empty(sequence: &Sequence, most: usize) -> Vec<Arc<str>> {
     oldest.map(|(topic, _)| Arc::clone(topic)).collect()
 }
 
-/// Returns the rows of keys in this range, and whether there are more.
+/// Returns the rows of the first keys in this range, up to this many keys, and whether there are more.
 fn walk_keys(
     store: &Store,
     from: Vec<u8>,
     to: Vec<u8>,
+    most: usize,
 ) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
     let mut keys = Vec::new();
-    for row in store.range(from..=to) {
-        if keys.len() >= STEP {
+    for (walked, row) in store.range(from..=to).enumerate() {
+        if walked >= most {
             return Ok((keys, true));
         }
         let (by_time, key) = row?;
@@ -338,11 +382,13 @@ fn walk_keys(
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Mutex, RwLock};
 
     use helios_http::sse::backplane::BackplaneSink;
 
     use super::*;
-    use crate::store::Head;
+    use crate::store::{Head, key_key, pack};
 
     fn sequence(topics: impl IntoIterator<Item = (&'static str, Past)>) -> Sequence {
         let topics = topics.into_iter();
@@ -384,6 +430,67 @@ mod tests {
         }
         assert_eq!(sequence.past("b").floor, 7);
         assert_eq!(sequence.past("a"), empty(9));
+    }
+
+    #[test]
+    fn busy_topics_do_not_keep_others_from_their_turn() {
+        let mut trimming = Trimming::new(u64::MAX, 0, 1);
+        trimming.topics = ["a", "b", "c"].map(Arc::from).into();
+        let long = Past {
+            events: 1_000,
+            keep_events: 10,
+            ..Past::default()
+        };
+        let mut turns = Vec::new();
+        for _ in 0..6 {
+            turns.extend(trimming.next_topic());
+            for busy in ["a", "b"] {
+                trimming.published(&busy.into(), &long);
+            }
+        }
+        let turns: Vec<_> = turns.iter().map(|topic| &**topic).collect();
+        assert_eq!(turns, ["a", "b", "c", "a", "b", "a"]);
+    }
+
+    #[test]
+    fn one_step_trims_several_topics_and_forgets_empty_ones_and_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let long = |first| Past {
+            first,
+            last: first + 2,
+            events: 3,
+            bytes: 3 * size_of("a", b""),
+            keep_events: 1,
+            keep_age: u64::MAX,
+            oldest_at: 1,
+            ..Past::default()
+        };
+        let event = |topic, seq| (event_key(topic, seq), Some(pack(&[0, 1], &[])));
+        let events = (1..=3).flat_map(|n| [event("a", n), event("b", n + 3)]);
+        let key = (key_key("a", "key"), Some(pack(&[3, 1], &[])));
+        let by_time = (key_by_time(1, 3), Some(key.0.clone()));
+        let rows: Vec<_> = events.chain([key.clone(), by_time.clone()]).collect();
+        store.commit(&rows).unwrap();
+        let topics = [("a", long(1)), ("b", long(4)), ("empty", Past::default())];
+        let shared = Shared {
+            sequence: Mutex::new(sequence(topics)),
+            store: RwLock::new(Some(store)),
+            is_down: AtomicBool::new(false),
+        };
+        let mut trimming = Trimming::new(u64::MAX, 10, 1);
+        trimming.keys_ahead = false;
+        trimming.topics = ["a", "b"].map(Arc::from).into();
+        trimming.empty = ["empty".into()].into();
+        assert!(trimming.step(&shared, 100, 1).unwrap());
+        assert!(trimming.is_idle());
+        for gone in [event("a", 2).0, event("b", 5).0, key.0, by_time.0] {
+            let row = shared.in_store(|store| store.get(&gone));
+            assert_eq!(row.unwrap(), None, "{gone:?}");
+        }
+        let sequence = shared.sequence();
+        assert_eq!([sequence.past("a").first, sequence.past("b").first], [3, 6]);
+        assert!(!sequence.topics.contains_key("empty"));
     }
 
     #[test]

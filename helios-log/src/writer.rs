@@ -173,13 +173,7 @@ impl Writer {
         let mut ticked = Instant::now();
         let stopped = loop {
             let tick = SYNC.saturating_sub(ticked.elapsed());
-            // While there is something to trim, it waits for no message.
-            let wait = if self.trimming.is_idle() {
-                tick
-            } else {
-                Duration::ZERO
-            };
-            let stop = match messages.recv_timeout(wait) {
+            let stop = match messages.recv_timeout(self.wait(tick)) {
                 Ok(Message::Publish(first)) => self.take_group(first, messages),
                 Ok(Message::Note(row, answer)) => {
                     self.guarded(|this| this.note(row, answer));
@@ -207,6 +201,14 @@ impl Writer {
         drop(self);
         if let Some(answer) = stopped {
             let _ = answer.send(());
+        }
+    }
+
+    /// Returns how long to wait for a message before this tick. While it trims, it waits for none.
+    fn wait(&self, tick: Duration) -> Duration {
+        match self.is_trimming() {
+            true => Duration::ZERO,
+            false => tick,
         }
     }
 
@@ -516,13 +518,18 @@ impl Writer {
         self.trimming.look(&self.shared.sequence(), now);
     }
 
+    /// Returns whether there is something to trim, on a disk that accepts it.
+    fn is_trimming(&self) -> bool {
+        matches!(self.health, Health::Well) && !self.trimming.is_idle()
+    }
+
     /// Trims a little.
     fn trim(&mut self) {
-        if !matches!(self.health, Health::Well) {
+        if !self.is_trimming() {
             return;
         }
         let now = self.clock.now();
-        match self.trimming.step(&self.shared, now) {
+        match self.trimming.step(&self.shared, now, self.together) {
             Ok(changed) => self.is_dirty |= changed,
             Err((error, amends)) => drop(self.settle(error, amends)),
         }
@@ -562,5 +569,65 @@ impl Writer {
             }
             Health::Failed(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Mutex, RwLock};
+    use std::time::SystemTime;
+
+    use helios_core::sse::NodeId;
+    use helios_http::sse::backplane::BackplaneSink;
+
+    use super::*;
+    use crate::sequence::Sequence;
+    use crate::store::Head;
+
+    fn writer(path: &std::path::Path) -> Writer {
+        let sink = BackplaneSink::new(|_| true);
+        let folder = Folder::open(path, Duration::ZERO, || true);
+        let folder = folder.unwrap().unwrap();
+        let sequence = Sequence {
+            head: Head::default(),
+            topics: HashMap::new(),
+            watched: HashSet::new(),
+            bytes: 0,
+            sink: sink.clone(),
+        };
+        let shared = Shared {
+            sequence: Mutex::new(sequence),
+            store: RwLock::new(Some(Store::open(&folder.store()).unwrap())),
+            is_down: AtomicBool::new(false),
+        };
+        let machine = Machine {
+            boot: 5,
+            now: SystemTime::now,
+            disk: |_| Ok(()),
+        };
+        let startup = Startup::new(NodeId::new(7).unwrap(), sink);
+        let (mark, durability) = (Mark::default(), Durability::Os);
+        Writer::new(
+            Arc::new(shared),
+            folder,
+            mark,
+            machine,
+            startup,
+            durability,
+            1,
+        )
+    }
+
+    #[test]
+    fn a_disk_that_accepts_nothing_is_not_trimmed_again_and_again() {
+        let path = tempfile::tempdir().unwrap();
+        let mut writer = writer(path.path());
+        assert_eq!(writer.wait(SYNC), Duration::ZERO);
+        writer = writer.waiting_for_room(Vec::new());
+        assert_eq!(writer.wait(SYNC), SYNC);
+        writer.fail("the disk failed".to_owned());
+        assert_eq!(writer.wait(SYNC), SYNC);
     }
 }

@@ -427,14 +427,23 @@ impl Table {
         self.hand_out(&name, lease)
     }
 
+    /// Returns whether this lease is the teller of a change, which it has not reported yet.
+    #[must_use]
+    pub fn is_teller(&self, change: &MemberChange, lease: Lease) -> bool {
+        let members = self.topics.get(&*change.topic);
+        let entry = members.and_then(|members| members.get(&*change.key));
+        let teller = entry.and_then(|entry| entry.teller.as_ref());
+        teller.is_some_and(|(teller, told)| *teller == lease && told.version == change.version)
+    }
+
     /// Notes that a change was published, and hands the next change of that key to the same teller.
     pub fn told(&mut self, change: &MemberChange, lease: Lease) -> Option<MemberChange> {
+        if !self.is_teller(change, lease) {
+            return None;
+        }
         let name = self.name(&change.topic, &change.key);
         let entry = self.entry(&name)?;
-        let is_it = |(teller, told): &mut (Lease, MemberChange)| {
-            *teller == lease && told.version == change.version
-        };
-        entry.teller.take_if(is_it)?;
+        entry.teller = None;
         entry.told = match &change.kind {
             MemberChangeKind::Joined { data, .. } | MemberChangeKind::Updated { data, .. } => {
                 Some(Arc::clone(data))

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use helios::backplane::{Backplane, BackplaneError};
 use helios::log::{Log, LogError};
+use helios::sse::EventId;
 
 use super::support::{Running, copy_all, log};
 
@@ -119,6 +121,66 @@ async fn a_restored_folder_is_another_sequence_if_requested() {
     let restored = restored.await.unwrap();
     assert_ne!(restored.newest.epoch(), first.epoch());
     assert_eq!(restored.texts("x").await, ["1"]);
+}
+
+/// Checks that the log goes on with another sequence and an empty history.
+async fn begins_anew(folder: &Path, before: EventId) {
+    let log = Running::open(folder).await;
+    assert_ne!(log.newest.epoch(), before.epoch());
+    let id = log.publish("x", "next").await;
+    log.stop().await;
+    let log = Running::open(folder).await;
+    assert_eq!(log.newest, id);
+    assert_eq!(log.texts("x").await, ["next"]);
+    log.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_without_its_version_is_moved_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let id = log.publish("x", "1").await;
+    log.stop().await;
+    fs::remove_file(folder.path().join("store/version")).unwrap();
+    begins_anew(folder.path(), id).await;
+    assert!(folder.path().join("damaged-1/0.jnl").exists());
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_killed_is_begun_anew() {
+    // The store creates these one after the other.
+    let files = [
+        ("lock", ""),
+        ("keyspaces", ""),
+        ("0.jnl", ""),
+        ("version", ""),
+        ("version", "FJL\x03"),
+    ];
+    for count in 0..=files.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        fs::create_dir(&store).unwrap();
+        for (name, text) in &files[..count] {
+            match *name {
+                "keyspaces" => fs::create_dir(store.join(name)).unwrap(),
+                _ => fs::write(store.join(name), text).unwrap(),
+            }
+        }
+        println!("{count} files");
+        begins_anew(folder.path(), EventId::new(0, 0)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stray_file_does_not_damage_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let id = log.publish("x", "1").await;
+    log.stop().await;
+    fs::write(folder.path().join("store/keyspaces/.DS_Store"), "stray").unwrap();
+    let log = Running::open(folder.path()).await;
+    assert_eq!(log.newest, id);
+    assert_eq!(log.texts("x").await, ["1"]);
 }
 
 #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! Tests of what is kept, and for how long.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use helios::backplane::{Ask, Backplane, BackplaneErrorKind, History, Publish};
@@ -132,6 +134,36 @@ async fn the_oldest_bytes_are_forgotten_and_freed_on_disk() {
         false
     })
     .await;
+}
+
+/// The last topic by name is the one that others would keep from its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_topics_under_load_stay_within_their_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Running::open(folder.path()).await;
+    let topics: Vec<_> = (0..128).map(|n| format!("t{n:03}")).collect();
+    let groups = AtomicUsize::new(150);
+    let publish = async || {
+        let left = |left: usize| left.checked_sub(1);
+        while groups.fetch_update(Relaxed, Relaxed, left).is_ok() {
+            let events = (0..1024).map(|n| {
+                let topic = &topics[n % topics.len()];
+                Publish::new(topic, "text".into(), FEW)
+            });
+            let answers = log.log.publish_all(events.collect()).await;
+            assert!(answers.iter().all(Result::is_ok));
+        }
+    };
+    let watch = async || {
+        let mut most = 0;
+        while groups.load(Relaxed) > 0 {
+            most = most.max(count(&log, "t127").await);
+        }
+        most
+    };
+    let ((), (), (), most) = tokio::join!(publish(), publish(), publish(), watch());
+    // It received 1,200 events.
+    assert!(most < 500, "{most}");
 }
 
 #[tokio::test]

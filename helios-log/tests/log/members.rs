@@ -55,3 +55,24 @@ async fn members_that_stay_away_after_a_restart_are_lost() {
     assert_eq!(lost[0].kind, MemberChangeKind::Left { is_lost: true });
     running.log.stop().await;
 }
+
+#[tokio::test]
+async fn an_old_farewell_does_not_remove_a_member_that_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(log(folder.path())).await.unwrap();
+    let tables = running.log.tables().unwrap();
+    let lease = lease(tables).await;
+    let joined = put(tables, lease, "ann").await.unwrap();
+    tables.told(lease, &joined).await.unwrap();
+    let left = tables.remove(lease, TOPIC, "ann", Duration::ZERO).await;
+    let left = left.unwrap().unwrap();
+    tables.told(lease, &left).await.unwrap();
+    let joined = put(tables, lease, "ann").await.unwrap();
+    tables.told(lease, &joined).await.unwrap();
+    tables.told(lease, &left).await.unwrap();
+    running.log.stop().await;
+
+    let running = Running::start(log(folder.path())).await.unwrap();
+    let rows = running.log.tables().unwrap().read(TOPIC).await.unwrap();
+    assert_eq!(rows.len(), 1);
+}

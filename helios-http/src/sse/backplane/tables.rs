@@ -181,6 +181,27 @@ impl LocalTables {
         lock(&self.table).restore(now, (topic, key, data), since, LEASE);
     }
 
+    /// Returns whether [`told`](Tables::told) would accept this change from this lease. This is for a backplane that
+    /// writes members down, because a call that is repeated changes nothing.
+    ///
+    /// ```
+    /// use helios::backplane::{LocalTables, NodeId, PutAnswer, Tables};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), helios::backplane::BackplaneError> {
+    /// let tables = LocalTables::new();
+    /// let lease = tables.lease(NodeId::new(7).unwrap(), None).await?;
+    /// let PutAnswer::Kept(Some(joined)) = tables.put(lease, "room:tea", "ann", "null", 100).await? else { panic!() };
+    /// assert!(tables.is_publisher(lease, &joined));
+    /// tables.told(lease, &joined).await?;
+    /// assert!(!tables.is_publisher(lease, &joined));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_publisher(&self, lease: Lease, change: &MemberChange) -> bool {
+        lock(&self.table).is_teller(change, lease)
+    }
+
     fn now(&self) -> Duration {
         let (at, instant) = self.began;
         at + instant.elapsed()
