@@ -468,6 +468,18 @@ async fn a_client_that_sends_half_a_request_is_let_go() {
     }
 }
 
+#[tokio::test]
+async fn no_timeout_is_too_long() {
+    let app = Helios::new(App).provide(KeyGuard);
+    let app = app
+        .header_timeout(Duration::MAX)
+        .body_timeout(Duration::MAX)
+        .drain_deadline(Duration::MAX)
+        .sse_options(|sse| sse.stuck_after = Duration::MAX);
+    let server = TestServer::start(app).await;
+    assert_eq!(server.get("/items/pairs").await.status, 200);
+}
+
 /// Every way in which a method accepts a body, and a body for it.
 const BODIES: [(&str, &str); 5] = [
     ("/items", "application/json"),

@@ -1,16 +1,20 @@
 //! [`Multipart`], which reads uploads part by part.
 
+mod heads;
+
+use axum_core::body::Body;
 use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
+use self::heads::WholeHeads;
 use crate::bind::{unreadable, unsupported_media_type};
 use crate::error::HttpError;
 use crate::text;
 
 /// A `multipart/form-data` body ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578)). It is an argument without an
 /// attribute, and it streams. A part is read on request, and only what the handler keeps stays in memory. The app's
-/// body limit applies to the whole body.
+/// body limit applies to the whole body. A part's head has at most 16 KiB, and so has what comes before the first part.
 ///
 /// ```
 /// use helios::http::Multipart;
@@ -136,11 +140,17 @@ impl<S: Send + Sync> FromRequest<S> for Multipart {
         let kind = kind.and_then(text::of).unwrap_or_default();
         let boundary = multer::parse_boundary(kind)
             .map_err(|_| unsupported_media_type("`multipart/form-data` with a `boundary`"))?;
-        let stream = request.into_body().into_data_stream();
-        Ok(Self(multer::Multipart::new(stream, boundary)))
+        let body = Body::new(WholeHeads::new(request.into_body(), &boundary));
+        Ok(Self(multer::Multipart::new(
+            body.into_data_stream(),
+            boundary,
+        )))
     }
 }
 
 fn refusal(error: multer::Error) -> HttpError {
     unreadable(error, "the body is not well-formed `multipart/form-data`")
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,41 @@ pub fn elements(
     separator: u8,
 ) -> impl Iterator<Item = Option<&str>> {
     let values = headers.get_all(name).iter();
-    values.flat_map(move |value| elements_of(value, separator))
+    values.flat_map(move |value| elements_of(value, move |letter| letter == char::from(separator)))
+}
+
+/// Returns the elements as [`elements`] does, of a header whose elements may have quoted strings.
+///
+/// ```
+/// use helios_core::text;
+/// use http::{HeaderMap, HeaderValue};
+///
+/// let value = HeaderValue::from_static(r#"by="a, b", by=c"#);
+/// let headers = HeaderMap::from_iter([(http::header::FORWARDED, value)]);
+/// let elements = text::quotable_elements(&headers, "forwarded", ',');
+/// assert!(elements.eq([Some(r#"by="a, b""#), Some("by=c")]));
+/// ```
+pub fn quotable_elements(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+    separator: char,
+) -> impl Iterator<Item = Option<&str>> {
+    let values = headers.get_all(name).iter();
+    values.flat_map(move |value| elements_of(value, unquoted(separator)))
+}
+
+/// Returns a function that is called with each letter of a text, and finds the separators outside of quoted strings
+/// ([RFC 9110, section 5.6.4](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.4)).
+pub fn unquoted(separator: char) -> impl FnMut(char) -> bool {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    move |letter| {
+        let escapes = is_quoted && !is_escaped && letter == '\\';
+        if letter == '"' && !is_escaped {
+            is_quoted = !is_quoted;
+        }
+        is_escaped = escapes;
+        letter == separator && !is_quoted
+    }
 }
 
 /// Returns the media type of the content type, without its parameters. Its case is unchanged.
@@ -70,12 +104,15 @@ pub fn elements(
 /// ```
 #[must_use]
 pub fn media_type(headers: &HeaderMap) -> Option<&str> {
-    elements_of(headers.get(CONTENT_TYPE)?, b';').next()?
+    elements_of(headers.get(CONTENT_TYPE)?, |letter| letter == ';').next()?
 }
 
 /// An ASCII byte is never part of another character, so splitting the bytes splits the text.
-fn elements_of(value: &HeaderValue, separator: u8) -> impl Iterator<Item = Option<&str>> {
-    let elements = bytes_of(value).split(move |byte| *byte == separator);
+fn elements_of(
+    value: &HeaderValue,
+    mut separates: impl FnMut(char) -> bool,
+) -> impl Iterator<Item = Option<&str>> {
+    let elements = bytes_of(value).split(move |byte| separates(char::from(*byte)));
     elements.map(|element| of_bytes(element.trim_ascii()))
 }
 

@@ -43,8 +43,8 @@ use crate::sse::backplane::Backplane;
 use crate::sse::{SseOptions, SseService, Streams};
 use crate::table::Guards;
 
-/// A week, which is longer than anybody waits.
-const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A week, which is longer than anybody waits. The clock cannot represent an instant as far away as `Duration::MAX`.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// An app: a `#[server]` type, the values provided to it, and the settings that it is served with.
 ///
@@ -686,7 +686,7 @@ impl Helios {
 
     /// Sets how long a client may take to send the head of a request. Then its connection is closed. Default: 10 s.
     pub fn header_timeout(mut self, limit: Duration) -> Self {
-        self.settings.header_timeout = limit;
+        self.settings.header_timeout = limit.min(LONGEST_WAIT);
         self
     }
 
@@ -701,8 +701,7 @@ impl Helios {
     /// open that may finish, it is longer, up to `finish_within` of the SSE options and a moment to notify their
     /// clients.
     pub fn drain_deadline(mut self, limit: Duration) -> Self {
-        // The clock cannot represent an instant as far away as `Duration::MAX`.
-        self.settings.drain_deadline = Some(limit.min(LONGEST_DRAIN));
+        self.settings.drain_deadline = Some(limit.min(LONGEST_WAIT));
         self
     }
 

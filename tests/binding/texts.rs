@@ -212,6 +212,8 @@ async fn a_flattened_value_is_read_as_its_own_type() {
         ("sort=a&limit=-1", "limit"),
         ("sort=a&limit=", "limit"),
         ("sort=a&limit=1&factor=x", "factor"),
+        ("sort=a&limit=1&factor=NaN", "factor"),
+        ("sort=a&limit=1&factor=1e999", "factor"),
         ("sort=a&limit=1&all=3", "all"),
         ("sort=a", "limit"),
         ("sort=a&limit=%ff", "limit"),

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use helios::SseOptions;
 use helios::axum_core::body::Body;
+use helios::axum_core::response::IntoResponse;
 use helios::prelude::*;
 use helios::sse::SlowClients;
 use http::{Method, Request};
@@ -202,6 +203,7 @@ async fn a_route_that_is_not_plain_has_its_own_options() {
     let refused = full.server.post("/p/full", "text/plain", "").await;
     assert_eq!(refused.status, 429);
     assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(refused.header("content-type"), "application/problem+json");
 }
 
 #[tokio::test]
@@ -284,6 +286,24 @@ async fn without_room_it_is_503_with_a_retry_time() {
     assert_eq!(refused.status, 503);
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!((10..=15).contains(&seconds));
+    assert!(
+        refused.text().contains(r#""status":503"#),
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn without_room_the_apps_error_format_answers() {
+    let site = site(|app| {
+        app.sse_options(|sse| sse.connections.total = 0)
+            .error_format(|error| (error.status(), "own format").into_response())
+    });
+    let refused = site.await.server.post("/p/answer", "text/plain", "").await;
+    assert_eq!(
+        (refused.status, refused.text().as_str()),
+        (503, "own format")
+    );
 }
 
 #[tokio::test]

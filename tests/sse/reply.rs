@@ -68,6 +68,7 @@ impl Either {
         match answers {
             "json" => Some(SseReply::response(Json(7))),
             "none" => None,
+            "another" => Some(SseReply::Stream(self.sse.clients().remove(0))),
             _ => Some(SseReply::Stream(self.sse.create_connection())),
         }
     }
@@ -234,6 +235,20 @@ async fn only_a_stream_counts_against_the_limit_of_connections() {
         refused[0].event, "helios:overloaded",
         "the seat was taken late"
     );
+}
+
+#[tokio::test]
+async fn a_live_stream_outlives_a_request_for_it_without_room() {
+    let (app, _) = app();
+    let app = app.sse_options(|sse| sse.connections.total = 1);
+    let app = TestApp::start(app).unwrap();
+    let mut first = app.sse("/handle/stream").await;
+    let refused = app.sse("/handle/another").await.rest().await;
+    assert_eq!(refused[0].event, "helios:overloaded");
+    let service = app.sse_service();
+    assert_eq!(service.clients().len(), 1);
+    service.clients()[0].send("still here").await.unwrap();
+    assert!(first.next().await.unwrap().data.contains("still here"));
 }
 
 #[tokio::test]

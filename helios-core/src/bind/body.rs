@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use axum_core::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
@@ -226,10 +226,27 @@ async fn read(call: &mut Call) -> Result<Bytes, HttpError> {
         let detail = format!("the body may have {limit} bytes");
         return Err(HttpError::payload_too_large(detail));
     }
-    let body: Body = call.take_body();
-    let body = Limited::new(body, limit).collect().await;
-    body.map(http_body_util::Collected::to_bytes)
-        .map_err(|error| unreadable(error, BROKE_OFF))
+    let body = whole(Limited::new(call.take_body(), limit)).await;
+    body.map_err(|error| unreadable(error, BROKE_OFF))
+}
+
+/// Reads the whole of a body, which is limited already. Each frame is copied, because a client that sends frames of one
+/// byte would otherwise occupy many times the limit.
+pub(super) async fn whole<B>(mut body: B) -> Result<Bytes, B::Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    // A client may announce more than it ever sends.
+    const MOST_AT_ONCE: usize = 64 * 1024;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(MOST_AT_ONCE);
+    let mut bytes = BytesMut::with_capacity(announced.min(MOST_AT_ONCE));
+    while let Some(frame) = body.frame().await {
+        // A frame without data has trailers.
+        if let Some(data) = frame?.data_ref() {
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(bytes.freeze())
 }
 
 /// Refuses a body that is well-formed but not of the wanted type. The type's own message may quote a value, so it is
@@ -253,3 +270,6 @@ fn not_json(error: &serde_json::Error) -> HttpError {
     let fault = Fault::new(Location::Body, "", format!("JSON ({error})"));
     HttpError::bad_request(format!("the body is not JSON: {error}")).with_fault(fault)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Arguments that bind themselves, which are axum-core extractors and Helios' own handles.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +15,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::Limited;
 
-use super::body::out_of_bounds;
+use super::body::{BROKE_OFF, out_of_bounds, unreadable, whole};
 use crate::bounded::bounded;
 use crate::call::Call;
 use crate::error::{HttpError, LONGEST_DETAIL};
@@ -147,14 +147,22 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 }
 
 /// Binds the last argument that has no attribute, which may take the body.
-pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
+pub async fn last_argument<P, T, M>(call: &mut Call) -> Option<T>
+where
+    P: 'static,
+    T: LastArgument<P, M> + 'static,
+{
     let cx = Cx::of(call);
     let reading = Arc::new(Reading::default());
     let body = Noting {
         body: limited(call.take_body(), call.body_limit()),
         reading: Arc::clone(&reading),
     };
-    let body = Body::new(body);
+    let body = match is_whole::<T>() {
+        true => whole(body).await.map(Body::from),
+        false => Ok(Body::new(body)),
+    };
+    let body = call.note(body.map_err(|error| unreadable(error, BROKE_OFF)))?;
     let mut request = Request::from_parts(call.request.parts().clone(), body);
     // The app's own limit applies, not the extractors' default.
     DefaultBodyLimit::disable().apply(&mut request);
@@ -166,6 +174,11 @@ pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call
         }),
     };
     call.note(bound)
+}
+
+/// Whether the type is one of axum-core's whose extractor keeps all frames of the body until it has the last one.
+fn is_whole<T: 'static>() -> bool {
+    [TypeId::of::<Bytes>(), TypeId::of::<String>()].contains(&TypeId::of::<T>())
 }
 
 /// Limits the body. Nothing is read of a body that is announced as longer, so that its client is not asked to send it.
@@ -226,8 +239,8 @@ async fn error_of(mut rejection: Response, body_was_read: bool) -> HttpError {
         return own;
     }
     let (parts, body) = rejection.into_parts();
-    let text = match Limited::new(body, LONGEST).collect().await {
-        Ok(text) => String::from_utf8_lossy(&text.to_bytes()).into_owned(),
+    let text = match whole(Limited::new(body, LONGEST)).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(_) => String::new(),
     };
     let text = bounded(text, LONGEST_DETAIL);

@@ -349,6 +349,20 @@ impl<'a> Scalar<'a> {
             .parse()
             .map_err(|_| Mismatch::new(expected))
     }
+
+    /// Rust reads `NaN` and `inf` as numbers, and `1e999` as infinity. They pass checks of a range, and JSON has no
+    /// such numbers.
+    fn finite<T: Copy + std::str::FromStr>(
+        &self,
+        expected: &'static str,
+        is_finite: fn(T) -> bool,
+    ) -> Result<T, Mismatch> {
+        let number = self.parse(expected)?;
+        match is_finite(number) {
+            true => Ok(number),
+            false => Err(Mismatch::new(expected)),
+        }
+    }
 }
 
 macro_rules! parsed {
@@ -376,9 +390,15 @@ impl<'de> Deserializer<'de> for Scalar<'de> {
         deserialize_u32 visit_u32 "u32",
         deserialize_u64 visit_u64 "u64",
         deserialize_u128 visit_u128 "u128",
-        deserialize_f32 visit_f32 "f32",
-        deserialize_f64 visit_f64 "f64",
         deserialize_char visit_char "one character",
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_f32(self.finite("f32", f32::is_finite)?)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_f64(self.finite("f64", f64::is_finite)?)
     }
 
     /// serde requests this when it puts a value aside.
@@ -394,7 +414,7 @@ impl<'de> Deserializer<'de> for Scalar<'de> {
             if let Ok(number) = text.parse() {
                 return visitor.visit_i64(number);
             }
-            if let Ok(number) = text.parse() {
+            if let Ok(number) = self.finite("f64", f64::is_finite) {
                 return visitor.visit_f64(number);
             }
             if let Ok(truth) = text.parse() {
@@ -766,6 +786,33 @@ mod tests {
             read::<std::net::IpAddr>(&["::1"]),
             Ok("::1".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn a_number_is_finite() {
+        #[derive(Deserialize, Debug)]
+        struct Outer {
+            #[serde(flatten)]
+            inner: Inner,
+        }
+        #[derive(Deserialize, Debug)]
+        struct Inner {
+            price: f64,
+        }
+        for text in ["NaN", "inf", "-infinity", "1e999"] {
+            assert_eq!(read::<f64>(&[text]).unwrap_err(), "a number", "{text}");
+            assert_eq!(read::<f32>(&[text]).unwrap_err(), "a number", "{text}");
+            assert!(read::<Option<f64>>(&[text]).is_err(), "{text}");
+            assert!(read::<Vec<f64>>(&["1", text]).is_err(), "{text}");
+            let query = format!("price={text}");
+            let query = query_string::parse(query.as_bytes());
+            assert!(pairs::<Inner>(&query).is_err(), "{text}");
+            assert!(pairs::<Outer>(&query).is_err(), "{text}");
+        }
+        assert_eq!(read::<f64>(&["1e39"]), Ok(1e39));
+        assert_eq!(read::<f32>(&["1e39"]).unwrap_err(), "a number");
+        let query = query_string::parse(b"price=1.5");
+        assert_eq!(pairs::<Outer>(&query).unwrap().inner.price, 1.5);
     }
 
     #[test]

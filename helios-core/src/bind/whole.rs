@@ -5,11 +5,10 @@ use axum_core::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Req
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
-use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::{BROKE_OFF, Format, bind, empty, unreadable};
+use super::body::{BROKE_OFF, Format, bind, empty, unreadable, whole};
 use super::extract::Cx;
 use super::{echoed, fault, values};
 use crate::bounded::bounded;
@@ -241,9 +240,9 @@ async fn read_whole(
         empty(body, accepted).await?;
         return Ok((None, Bytes::new()));
     }
-    let body = body.collect().await;
+    let body = whole(body).await;
     let body = body.map_err(|error| unreadable(error, BROKE_OFF))?;
-    Ok((format, body.to_bytes()))
+    Ok((format, body))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

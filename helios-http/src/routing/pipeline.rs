@@ -22,7 +22,7 @@ use crate::reply::{mapped, with_head};
 use crate::routing::context::AppContext;
 use crate::routing::endpoint::{CallHttp, Endpoint, Pipeline, Target};
 use crate::sse::answer::Answer;
-use crate::sse::open::open;
+use crate::sse::open::{is_overload, open};
 
 /// Answers a request in any case. Panics in user code are caught where it is called.
 pub(crate) async fn answer(
@@ -220,7 +220,7 @@ fn refuse(
     let log = || {
         // A panic has been logged already.
         let is_panic = matches!(find_cause(&error), Some(SseError::Panicked));
-        if error.status().is_server_error() && !is_panic {
+        if error.status().is_server_error() && !is_panic && !is_overload(&error) {
             log_failure!(
                 error,
                 "a request failed",

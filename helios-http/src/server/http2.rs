@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::BoxError;
 
+use crate::app::LONGEST_WAIT;
 use crate::peer::Peer;
 use crate::routing::service::Stack;
 use crate::server::host;
@@ -28,13 +29,23 @@ use crate::server::takeover::capture::CapturedIo;
 /// How long a client may take to close an idle connection after GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-fn builder(executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
+/// How long the answer to a PING may take. A PING waits behind everything that the socket has accepted, which may be
+/// megabytes. A client that reads 20 KiB of them a second must not be cut.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Returns how long the answer to a PING may take. It is never shorter than a full socket may stand still.
+fn ping_timeout(stuck_after: Duration) -> Duration {
+    stuck_after.clamp(PATIENCE, LONGEST_WAIT)
+}
+
+fn builder(executor: StreamExecutor, stuck_after: Duration) -> http2::Builder<StreamExecutor> {
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(16 * 1024)
         .max_send_buf_size(BUFFER_BYTES)
-        .keep_alive_interval(Some(Duration::from_secs(20)));
+        .keep_alive_interval(Some(Duration::from_secs(20)))
+        .keep_alive_timeout(ping_timeout(stuck_after));
     builder
 }
 
@@ -70,7 +81,7 @@ where
     let tasks = server.tasks.clone();
     let executor = StreamExecutor::new(Arc::clone(peer), server.stuck_after, tasks, count);
     let refuses = executor.refuses();
-    let builder = builder(executor);
+    let builder = builder(executor, server.stuck_after);
     let mut served = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
         ended = served.as_mut() => return Ok(ended?),
@@ -130,9 +141,45 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
+    use axum_core::response::Response;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::routing::mount::boxed;
+    use crate::routing::router::Routes;
+    use crate::routing::service::HeliosService;
+    use crate::server::connection::Connections;
+    use crate::sse::Streams;
+
+    /// The preface, settings, and a GET whose stream stays open.
+    const REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+        \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_may_wait_behind_what_a_slow_client_reads() {
+        let waits = boxed(tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response, Infallible>>()
+        }));
+        let streams = Streams::new();
+        let service = HeliosService::new(Stack::of(waits), Routes(Vec::new()), Vec::new(), streams);
+        let connections = Connections::new(service, Duration::from_secs(1));
+        let (mut client, socket) = duplex(1024);
+        connections.serve(socket, |_| {}, Arc::new(Peer::new(None)));
+        let begin = Instant::now();
+        client.write_all(REQUEST).await.unwrap();
+        // It answers no PING, so the connection ends at some time.
+        let read = client.read_to_end(&mut Vec::new()).await;
+        assert!(read.is_ok() && begin.elapsed() > PATIENCE);
+    }
+
+    #[test]
+    fn no_time_without_progress_is_too_long_for_a_ping() {
+        for stuck_after in [Duration::ZERO, Duration::from_secs(1000), Duration::MAX] {
+            let timeout = ping_timeout(stuck_after);
+            assert!(timeout >= stuck_after.min(LONGEST_WAIT) && timeout <= LONGEST_WAIT);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_came_and_went_begins_the_time_anew() {

@@ -37,23 +37,49 @@ pub(crate) fn client_address(
 
 /// Returns the addresses that the header names, the client's first.
 fn hops(headers: &HeaderMap, header: ProxyHeader) -> Vec<Option<IpAddr>> {
-    let name = match header {
-        ProxyHeader::XForwardedFor => "x-forwarded-for",
-        ProxyHeader::Forwarded => "forwarded",
-    };
-    let read = match header {
-        ProxyHeader::XForwardedFor => address,
-        ProxyHeader::Forwarded => forwarded_for,
-    };
-    let hops = text::elements(headers, name, b',');
-    hops.map(|hop| hop.and_then(read)).collect()
+    match header {
+        ProxyHeader::XForwardedFor => {
+            let hops = text::elements(headers, "x-forwarded-for", b',');
+            hops.map(|hop| hop.and_then(address)).collect()
+        }
+        ProxyHeader::Forwarded => {
+            let hops = text::quotable_elements(headers, "forwarded", ',');
+            hops.map(|hop| hop.and_then(forwarded_for)).collect()
+        }
+    }
 }
 
-/// Parses the `for` of one element of `Forwarded` (RFC 7239, section 4).
+/// Parses the `for` of one element of `Forwarded` (RFC 7239, section 4). A client may have chosen the other values of
+/// the element, such as its `host`. So an element that is malformed anywhere has no address, nor has one with a second
+/// `for`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim_ascii().eq_ignore_ascii_case("for"))?;
-    address(value.trim_ascii().trim_matches('"'))
+    let mut client = None;
+    for pair in element.split(text::unquoted(';')) {
+        if pair.trim_ascii().is_empty() {
+            continue;
+        }
+        let (name, value) = pair.split_once('=')?;
+        let value = unquote(value.trim_ascii())?;
+        if name.trim_ascii().eq_ignore_ascii_case("for") && client.replace(value).is_some() {
+            return None;
+        }
+    }
+    address(&client?)
+}
+
+/// Returns the text of a token or of a quoted string, or `None` if it is neither.
+fn unquote(value: &str) -> Option<String> {
+    let Some(quoted) = value.strip_prefix('"') else {
+        return (!value.contains('"')).then(|| value.to_owned());
+    };
+    let (mut text, mut letters) = (String::new(), quoted.chars());
+    loop {
+        match letters.next()? {
+            '"' => return letters.as_str().is_empty().then_some(text),
+            '\\' => text.push(letters.next()?),
+            letter => text.push(letter),
+        }
+    }
 }
 
 /// Parses an address, with or without a port.
@@ -69,6 +95,8 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hops_of(name: &'static str, values: &[impl AsRef<[u8]>]) -> Vec<Option<String>> {
@@ -115,6 +143,59 @@ mod tests {
             hops_of("forwarded", &["for=_hidden", "proto=http"]),
             [None, None]
         );
+    }
+
+    #[test]
+    fn a_quoted_separator_of_forwarded_separates_nothing() {
+        for quoted in [
+            r#"host="x;for=9.9.9.9";for=192.0.2.1"#,
+            r#"host="x, for=9.9.9.9";for="192.0.2.1""#,
+            r#"host="\";for=9.9.9.9, for=9.9.9.9";for="192\.0.2.1:80";;"#,
+            r#"for="192.0.2.1"; host = "a\\\€""#,
+        ] {
+            assert_eq!(
+                hops_of("forwarded", &[quoted]),
+                some(&["192.0.2.1"]),
+                "{quoted}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_element_of_forwarded_that_does_not_parse_is_an_unreadable_hop() {
+        for element in [
+            "for=192.0.2.1;for=192.0.2.2",
+            "for=192.0.2.1;For=192.0.2.1",
+            "for=192.0.2.1;host",
+            r#"for=192.0.2.1;host="x"#,
+            r#"for=192.0.2.1;host="x\""#,
+            r#"for=192.0.2.1;host="x"y"#,
+            r#"for=192.0.2.1;host=x"y"#,
+            r#"for="192.0.2.1"#,
+            r#"for=""192.0.2.1"""#,
+            "",
+        ] {
+            assert_eq!(hops_of("forwarded", &[element]), [None], "{element}");
+        }
+        assert_eq!(
+            hops_of("forwarded", &[r#"for="x"#, "for=192.0.2.1"]),
+            [None, Some("192.0.2.1".to_owned())]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(value in r#"(for=|192\.0\.2\.1|host=|[\\";,= xä])*"#) {
+            hops_of("forwarded", &[&value]);
+            hops_of("x-forwarded-for", &[&value]);
+        }
+
+        #[test]
+        fn a_quoted_text_changes_no_address(text in "[ -~ä€]{0,20}") {
+            let quoted = text.replace('\\', r"\\").replace('"', r#"\""#);
+            let value = format!(r#"host="{quoted}";for=192.0.2.1"#);
+            prop_assert_eq!(hops_of("forwarded", &[value]), some(&["192.0.2.1"]));
+        }
     }
 
     #[test]

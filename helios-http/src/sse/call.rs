@@ -293,7 +293,10 @@ impl SseCall {
         let Self { mut call, opening } = self;
         let handle = handle.unwrap_or_else(|| opening.handle());
         if !opening.admit(&call.request) {
-            handle.state.finish(CloseReason::Rejected);
+            // A handle of a stream that is open elsewhere is not this request's to close.
+            if handle.state.request().is_none() {
+                handle.state.finish(CloseReason::Rejected);
+            }
             return Err(Refusal::Overloaded);
         }
         handle.state.attach(opening.request(&call.request))?;

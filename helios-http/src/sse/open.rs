@@ -15,6 +15,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
+use thiserror::Error;
 
 use crate::failure::log_failure;
 use crate::future::BoxFuture;
@@ -54,7 +55,7 @@ pub(crate) async fn open(
     let permit = match route.may_reply {
         true => None,
         false => match route.admit(&call.request) {
-            None => return Ok(overloaded().into()),
+            None => return overloaded(),
             permit => permit,
         },
     };
@@ -72,10 +73,10 @@ pub(crate) async fn open(
             Ok(Answer::Stream(Box::new(stream)))
         }
         OpenOutcome::Refused(response) => Ok(response.into()),
-        OpenOutcome::Overloaded => Ok(overloaded().into()),
+        OpenOutcome::Overloaded => overloaded(),
         OpenOutcome::Failed(error) if is_for_now(&error) => {
             log_failure!(warn, "a stream was refused for now", &error);
-            Ok(overloaded().into())
+            overloaded()
         }
         OpenOutcome::Failed(error) => Err(error),
     }
@@ -111,24 +112,43 @@ pub(crate) async fn respond(streams: &Arc<Streams>, head: Parts, stream: SseStre
     match answered {
         Ok(answer) => answer.into(),
         Err(error) => {
-            log_failure!(warn, "a stream was not opened", &error);
+            if !is_overload(&error) {
+                log_failure!(warn, "a stream was not opened", &error);
+            }
             error.into_response()
         }
     }
 }
 
-/// Returns the response to a client for whom there is no room.
-fn overloaded(route: &StreamRoute, last_event_id: Option<String>, keep_alive: bool) -> Response {
+/// The cause of the error of a client for whom there is no room.
+#[derive(Debug, Error)]
+#[error("there is no room for another stream")]
+struct Overloaded;
+
+/// Whether the error is that of a client for whom there is no room. It is not logged, because there may be thousands a
+/// second.
+pub(crate) fn is_overload(error: &HttpError) -> bool {
+    find_cause::<Overloaded>(error).is_some()
+}
+
+/// Returns the response or the error for a client for whom there is no room.
+fn overloaded(
+    route: &StreamRoute,
+    last_event_id: Option<String>,
+    keep_alive: bool,
+) -> Result<Answer, HttpError> {
     let options = route.hub().options();
     match route.options.overload {
         Overload::Event => {
             let events = control::overloaded(options, last_event_id);
-            event_stream(keep_alive, &ResponseHead::default(), Body::from(events))
+            let head = ResponseHead::default();
+            Ok(event_stream(keep_alive, &head, Body::from(events)).into())
         }
         Overload::Status(status) => {
             let retry = control::jittered(options.connections.retry);
             let seconds = retry.as_secs_f64().ceil() as u64;
-            (status, [(RETRY_AFTER, seconds.to_string())]).into_response()
+            let error = HttpError::new(status, Overloaded.to_string()).with_source(Overloaded);
+            Err(error.with_header(RETRY_AFTER, seconds.into()))
         }
     }
 }

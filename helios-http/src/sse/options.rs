@@ -286,7 +286,8 @@ pub enum Overload {
     /// 200 and `helios:overloaded`, so that an `EventSource` tries again.
     #[default]
     Event,
-    /// This status, with `Retry-After`. It stops an `EventSource` for good.
+    /// This status, with `Retry-After`, as an error like those of handlers, but not in the log. It stops an
+    /// `EventSource` for good.
     Status(StatusCode),
 }
 
