@@ -30,8 +30,8 @@ use crate::server::takeover::capture::CapturedIo;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long the answer to a PING may take. A PING waits behind everything that the socket has accepted, which may be
-/// megabytes. A client that reads 20 KiB of them a second must not be cut.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// 4 MiB. A client that reads 20 KiB of them a second must not be cut, while one that has vanished keeps its seat for this long.
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Returns how long the answer to a PING may take. It is never shorter than a full socket may stand still.
 fn ping_timeout(stuck_after: Duration) -> Duration {
