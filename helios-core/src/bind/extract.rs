@@ -115,7 +115,7 @@ where
     note = "an extractor that needs state, such as axum's `State<Db>`, finds none: take `#[inject] db: Arc<Db>`, and hand it in with `.provide(db)`",
     note = "`SseStream` is for `#[sse]` methods and `#[on_sse_*]` hooks; `CloseReason` is for `#[on_sse_close]`"
 )]
-pub trait LastArgument<P, M>: Sized {
+pub trait LastArgument<P, M>: Sized + 'static {
     #[doc(hidden)]
     fn from_request(
         request: Request,
@@ -127,7 +127,7 @@ pub trait LastArgument<P, M>: Sized {
 impl<P, M, T> LastArgument<P, M> for T
 where
     P: 'static,
-    T: FromRequest<Cx<P>, M>,
+    T: FromRequest<Cx<P>, M> + 'static,
 {
     async fn from_request(request: Request, cx: &Cx<P>) -> Result<Self, Response> {
         T::from_request(request, cx)
@@ -147,11 +147,7 @@ pub async fn argument<P: 'static, T: Argument<P>>(call: &mut Call) -> Option<T> 
 }
 
 /// Binds the last argument that has no attribute, which may take the body.
-pub async fn last_argument<P, T, M>(call: &mut Call) -> Option<T>
-where
-    P: 'static,
-    T: LastArgument<P, M> + 'static,
-{
+pub async fn last_argument<P: 'static, T: LastArgument<P, M>, M>(call: &mut Call) -> Option<T> {
     let cx = Cx::of(call);
     let reading = Arc::new(Reading::default());
     let body = Noting {
