@@ -15,7 +15,7 @@ impl SseOptions {
     pub(crate) fn check(&self) -> Result<(), Error> {
         refuse(&self.times())?;
         refuse(&self.bounds())?;
-        refuse(&self.presence())
+        refuse(&self.of_presence())
     }
 
     /// Rejects times that do not fit into a drain. `usual` is its usual length, `longest` that of one in which streams
@@ -96,7 +96,7 @@ impl SseOptions {
     }
 
     /// Rejects settings with which presence would lose or repeat changes.
-    fn presence(&self) -> [Row<'_>; 2] {
+    fn of_presence(&self) -> [Row<'_>; 2] {
         // The key and data of a member, escaped, and the names of fields.
         const LARGEST_CHANGE: usize = 8 << 10;
         // A server that fails is replaced after its lease, and another one may publish its changes once more.
