@@ -1,9 +1,11 @@
-//! The errors that keep an event log from starting.
+//! The errors of an event log: above all those that keep it from starting.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use helios_core::backplane::{BackplaneError, BackplaneErrorKind};
 
 /// The reason why an event log does not start. It is the source of the error that keeps the app from starting.
 ///
@@ -62,6 +64,12 @@ fn advice(error: &io::Error) -> &'static str {
         }
         _ => ": look at its disk, and start again; no event was deleted",
     }
+}
+
+/// Returns the error for names that do not fit into a row.
+pub(crate) fn too_long() -> BackplaneError {
+    let text = "the name of the topic, or the key, is too long for the event log";
+    BackplaneError::new(BackplaneErrorKind::Refused, text)
 }
 
 /// Returns an error as a text, with its causes.

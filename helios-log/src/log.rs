@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Clock;
-use crate::error::{LogError, with_causes};
+use crate::error::{LogError, too_long, with_causes};
 use crate::folder::{Folder, boot};
 use crate::history::{Question, read_ends, watch};
 use crate::machine::Machine;
@@ -322,12 +322,6 @@ impl Setup {
             None => writer,
         }))
     }
-}
-
-/// Returns the error for names that do not fit into a row.
-pub(crate) fn too_long() -> BackplaneError {
-    let text = "the name of the topic, or the key, is too long for the event log";
-    BackplaneError::new(BackplaneErrorKind::Refused, text)
 }
 
 fn down(text: &str) -> BackplaneError {

@@ -15,7 +15,7 @@ use helios_http::sse::backplane::{
 };
 use tokio::sync::oneshot;
 
-use crate::log::too_long;
+use crate::error::too_long;
 use crate::store::{Change, MEMBER, Store, StoreError, fits, member_key, names_of, numbers, pack};
 use crate::writer::Message;
 
