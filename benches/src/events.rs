@@ -49,11 +49,14 @@ impl Pair {
     }
 
     fn with_readers(candidate: Candidate<'_>, count: usize) -> Result<Self, Error> {
-        let mut pair = Self::start(candidate)?;
-        pair.readers.open(TOPIC, count)?;
+        Self::start(candidate)?.opened(count)
+    }
+
+    fn opened(mut self, count: usize) -> Result<Self, Error> {
+        self.readers.open(TOPIC, count)?;
         // The first bytes of each stream are not part of the measurement.
-        pair.readers.read_for(WARM_UP)?;
-        Ok(pair)
+        self.readers.read_for(WARM_UP)?;
+        Ok(self)
     }
 
     /// Publishes, and waits until each of the readers has received everything.
@@ -123,6 +126,10 @@ impl Cost {
     fn per_cpu_second(&self) -> f64 {
         self.events / self.server.as_secs_f64()
     }
+
+    fn per_second(&self) -> f64 {
+        self.events / self.time.as_secs_f64()
+    }
 }
 
 /// Returns how long rates are measured. `BENCH_WINDOW_MS` makes it longer, for use with a profiler.
@@ -148,10 +155,7 @@ pub(crate) fn fan_out(
 ) -> Result<Vec<f64>, Error> {
     let mut pair = Pair::with_readers(candidate, readers)?;
     let cost = pair.cost(command(publish), readers)?;
-    Ok(vec![
-        cost.per_cpu_second(),
-        cost.events / cost.time.as_secs_f64(),
-    ])
+    Ok(vec![cost.per_cpu_second(), cost.per_second()])
 }
 
 /// Measures events received from three servers at the same time, per second of their processor time, and per second. With Redis, one of
@@ -170,10 +174,7 @@ pub(crate) fn three_nodes(candidate: Candidate<'_>, readers: usize) -> Result<Ve
             Some(redis) => Running::start_behind(&redis.url(), node)?,
             None => Running::start(node)?,
         };
-        let mut pair = Pair::of(server, node)?;
-        pair.readers.open(TOPIC, readers)?;
-        pair.readers.read_for(WARM_UP)?;
-        Ok(pair)
+        Pair::of(server, node)?.opened(readers)
     };
     let mut nodes: Vec<Pair> = (0..3).map(start).collect::<Result<_, Error>>()?;
     let publishers = match redis {
@@ -204,11 +205,12 @@ pub(crate) fn three_nodes(candidate: Candidate<'_>, readers: usize) -> Result<Ve
     rounds(&mut nodes, window())?;
     let time = start.elapsed();
     let (received_then, cpu_then) = so_far(&nodes)?;
-    let events = (received_then - received) as f64;
-    Ok(vec![
-        events / (cpu_then - cpu).as_secs_f64(),
-        events / time.as_secs_f64(),
-    ])
+    let cost = Cost {
+        events: (received_then - received) as f64,
+        server: cpu_then - cpu,
+        time,
+    };
+    Ok(vec![cost.per_cpu_second(), cost.per_second()])
 }
 
 /// Measures the microseconds of the server's processor time for an event, by the number of readers of one topic.

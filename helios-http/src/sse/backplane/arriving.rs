@@ -209,9 +209,7 @@ impl Replication {
             "the backplane began a new sequence, so all clients are reset"
         );
         aftermath.all_woken.extend(self.hub.begin_at(floor));
-        // Nobody is reset who would fetch what servers have told each other meanwhile, so it is read from the beginning.
         for topic in self.hub.topics.own() {
-            topic.lock().ring.restart(floor.epoch(), 0);
             self.fell_behind(Arc::clone(topic), aftermath);
         }
     }

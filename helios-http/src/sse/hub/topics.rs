@@ -222,8 +222,7 @@ impl Topics {
         if name == EVERYONE {
             return Some(Arc::clone(&self.everyone));
         }
-        let mut own = self.own.get().into_iter().flatten();
-        match own.find(|own| *own.name == *name) {
+        match self.own().find(|own| *own.name == *name) {
             Some(own) => Some(Arc::clone(own)),
             None => self.by_name.pin().get(name).cloned(),
         }
@@ -249,9 +248,13 @@ impl Topics {
         self.own.get().into_iter().flatten()
     }
 
+    fn is_own(&self, topic: &Arc<Topic>) -> bool {
+        self.own().any(|own| Arc::ptr_eq(topic, own))
+    }
+
     /// Whether the topic lasts as long as the hub.
     fn is_permanent(&self, topic: &Arc<Topic>) -> bool {
-        Arc::ptr_eq(topic, &self.everyone) || self.own().any(|own| Arc::ptr_eq(topic, own))
+        Arc::ptr_eq(topic, &self.everyone) || self.is_own(topic)
     }
 
     /// Returns the topic of this name, and creates it in this epoch if there is none.
@@ -299,7 +302,7 @@ impl Topics {
         let named = self.by_name.pin();
         let mut all: Vec<_> = named.values().cloned().collect();
         all.push(Arc::clone(&self.everyone));
-        all.extend(self.own.get().into_iter().flatten().cloned());
+        all.extend(self.own().cloned());
         all
     }
 
@@ -351,7 +354,9 @@ impl Topics {
         topic.gone.notify_waiters();
     }
 
-    /// Begins again at an id of another epoch, of which nothing up to that id is known. Returns the readers to wake.
+    /// Begins again at an id of another epoch, of which nothing up to that id is known. Returns the readers to wake. The
+    /// topics that servers themselves read begin at the epoch's beginning, because nobody is reset who would fetch what is
+    /// missing in them.
     pub(crate) fn restart(&self, id: EventId) -> Vec<Wakers> {
         let (epoch, floor) = (id.epoch(), id.seq());
         self.forgotten.store(floor, Ordering::Release);
@@ -363,6 +368,7 @@ impl Topics {
                 continue;
             }
             woken.push(topic.begin_round(&mut state));
+            let floor = if self.is_own(&topic) { 0 } else { floor };
             self.change(&mut state.ring, |ring| ring.restart(epoch, floor));
             state.nothing_before = None;
             if state.feed.is_behind() {
