@@ -37,8 +37,8 @@ pub use helios_http::rt::{
 };
 #[cfg(feature = "openapi")]
 pub use helios_http::rt::{
-    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema, awaited,
-    has_schema, never, returned, schemars,
+    Description, ErrorStatuses, Errors, EventList, Events, EventsWithSchemas, HasSchema,
+    has_schema, never, schemars,
 };
 pub use helios_http::sse::{SseService, SseStream};
 pub use helios_http::{__about as about, __describe as describe, __described as described};

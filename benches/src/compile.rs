@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use helios_benches::Error;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -137,16 +138,20 @@ pub(crate) fn cost(subject: &str) -> Result<Vec<f64>, Error> {
     ])
 }
 
-/// Processor seconds that the document adds to a debug build, and those of the builds with and without it; the milliseconds in which a
-/// release build makes it.
+/// The seconds and the processor seconds that the document adds to a debug build; the processor seconds of the builds with and without
+/// it; the milliseconds in which a release build makes it.
 pub(crate) fn cost_of_document(subject: &str) -> Result<Vec<f64>, Error> {
     let (app, folder) = (App::find(subject)?, folder()?);
+    let started = Instant::now();
     let without = clean_build(app, DESCRIBED, &[])?;
+    let elapsed_without = started.elapsed();
     let with = clean_build(app, DESCRIBED, &WITH_DOCUMENT)?;
+    let elapsed_with = started.elapsed() - elapsed_without;
+    let elapsed = elapsed_with.as_secs_f64() - elapsed_without.as_secs_f64();
     let program = folder.join("target/release").join(app.name);
     let made = Command::new(program).arg("document").output()?;
     let millis = String::from_utf8(made.stdout)?.trim().parse()?;
-    Ok(vec![with - without, with, without, millis])
+    Ok(vec![elapsed, with - without, with, without, millis])
 }
 
 fn clean_build(app: &App, controllers: usize, features: &[&str]) -> Result<f64, Error> {

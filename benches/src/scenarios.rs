@@ -554,19 +554,25 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "openapi",
-        title: "An app of 200 routes and 40 types with an OpenAPI document: the processor time that the feature adds to a debug build when only dependencies are there, that of the build with it and without; the time in which a release build makes the document, once, in a new process",
+        title: "An app of 200 routes and 40 types with an OpenAPI document: the time and the processor time that the feature adds to a debug build when only dependencies are there, the processor time of the build with it and without; the time in which a release build makes the document, once, in a new process",
         subjects: &["described-app"],
         rounds: ANY,
         metric: Metric::Cost,
         kind: figures(
-            &["CPU s more", "CPU s with it", "CPU s without", "ms"],
+            &[
+                "s more",
+                "CPU s more",
+                "CPU s with it",
+                "CPU s without",
+                "ms",
+            ],
             0,
             |candidate| compile::cost_of_document(candidate.subject),
         ),
         goals: &[
             figure("described-app", AtMost(1.0)),
             Goal {
-                figure: Figure::At(3),
+                figure: Figure::At(4),
                 ..figure("described-app", AtMost(5.0))
             },
         ],

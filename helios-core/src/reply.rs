@@ -77,12 +77,8 @@ pub struct IsError;
 pub struct Shape<T>(PhantomData<fn(T)>);
 
 impl<T> Shape<T> {
-    /// Returns the shape of a type without a value.
-    #[must_use]
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
+    /// The shape of a type without a value. A function would be compiled once for each type.
+    pub const NEW: Self = Self(PhantomData);
 
     /// Returns the shape of a value's type.
     pub fn of(_: &T) -> Self {

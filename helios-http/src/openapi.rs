@@ -1,13 +1,14 @@
 //! The OpenAPI document: the routes of an app with their requests and responses, and the events of their streams.
 //!
 //! A route's table calls `describe` with what its types say, which `shapes` determines. `schema` generates the schemas
-//! of types, `components` names them, `events` generates those of streams, `writer` the operations, and `document` the
-//! whole.
+//! of types, `components` names them, `events` generates those of streams, `ids` names the operations, `writer` generates them,
+//! and `document` the whole.
 
 mod components;
 pub(crate) mod describe;
 pub(crate) mod document;
 mod events;
+mod ids;
 pub(crate) mod operation;
 mod page;
 mod request;

@@ -5,7 +5,7 @@ pub use crate::app::table::{
 };
 pub use crate::future::BoxFuture;
 #[cfg(feature = "openapi")]
-pub use crate::openapi::shapes::{awaited, ladder as ladder_of_shapes, returned};
+pub use crate::openapi::shapes::ladder as ladder_of_shapes;
 pub use crate::openapi::{About, Describe, Docs};
 #[cfg(feature = "openapi")]
 pub use crate::openapi::{

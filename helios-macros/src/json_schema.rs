@@ -93,7 +93,9 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     quote! {
         #rt::described! {
             const _: () = {
-                #(#asked)*
+                fn __asked() {
+                    #(#asked)*
+                }
                 type #alias #bare = #name #type_generics;
                 const _: () = {
                     #[derive(#rt::schemars::JsonSchema)]

@@ -1,10 +1,12 @@
 //! The document at start-up: its faults, and the list of open items.
 
+use std::marker::PhantomData;
 use std::process::Stdio;
 
 use helios::axum_core::response::{IntoResponse, Response};
 use helios::error::{Error, StartupFault};
 use helios::prelude::*;
+use serde_json::{Value, json};
 use support::within;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -63,6 +65,109 @@ fn two_operations_with_one_id_prevent_the_start() {
     );
     let written = Helios::new(Twice).openapi_document();
     assert_eq!(told(written.unwrap_err()).1, paths);
+}
+
+#[derive(Injectable)]
+struct Shelf<T: Send + Sync + 'static> {
+    #[inject(default)]
+    kind: PhantomData<T>,
+}
+
+#[controller]
+impl<T: Send + Sync + 'static> Shelf<T> {
+    #[get]
+    fn size(&self) -> String {
+        std::any::type_name_of_val(&self.kind).to_owned()
+    }
+}
+
+#[derive(Injectable)]
+struct Comments;
+
+#[controller(prefix = "comments")]
+impl Comments {
+    #[get("{comment}")]
+    fn find(&self, #[param] comment: u64) -> String {
+        comment.to_string()
+    }
+}
+
+#[derive(Injectable)]
+struct Posts;
+
+#[controller(prefix = "posts", controllers = [Comments])]
+impl Posts {
+    #[get]
+    fn all(&self) {}
+}
+
+#[derive(Injectable)]
+struct Photos;
+
+#[controller(prefix = "photos/{photo}", controllers = [Comments])]
+impl Photos {
+    #[get]
+    fn find(&self, #[param] photo: u64) -> String {
+        photo.to_string()
+    }
+}
+
+#[server(controllers = [Posts, Photos, Comments])]
+struct Nested;
+
+#[server(controllers = [])]
+struct Empty;
+
+/// The path, id and tag of each operation.
+fn operations(app: Helios) -> Vec<(String, Value, Value)> {
+    let document = app.openapi_document().unwrap();
+    let paths = document.v3_2()["paths"].as_object().unwrap();
+    let shown = |(path, verbs): (&String, &Value)| {
+        let get = &verbs["get"];
+        (
+            path.clone(),
+            get["operationId"].clone(),
+            get["tags"].clone(),
+        )
+    };
+    paths.iter().map(shown).collect()
+}
+
+#[test]
+fn the_ids_of_a_generic_controller_have_its_arguments() {
+    let books = Module::new("books").controller::<Shelf<Vec<u8>>>();
+    let films = Module::new("films").controller::<Shelf<(u8, String)>>();
+    let shown = operations(Helios::new(Empty).module(books).module(films));
+    let expected = [
+        ("/books", "Shelf_of_Vec_of_u8"),
+        ("/films", "Shelf_of__u8_and_String_"),
+    ];
+    let expected = expected.map(|(path, name)| {
+        let id = format!("{name}.size");
+        (path.to_owned(), json!(id), json!([name]))
+    });
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_controller_mounted_twice_is_told_apart_by_its_place() {
+    let expected = [
+        ("/comments/{comment}", "Comments.find", "Comments"),
+        ("/photos/{photo}", "Photos.find", "Photos"),
+        (
+            "/photos/{photo}/comments/{comment}",
+            "photos.photo.Comments.find",
+            "Comments",
+        ),
+        ("/posts", "Posts.all", "Posts"),
+        (
+            "/posts/comments/{comment}",
+            "posts.Comments.find",
+            "Comments",
+        ),
+    ];
+    let expected = expected.map(|(path, id, tag)| (path.to_owned(), json!(id), json!([tag])));
+    assert_eq!(operations(Helios::new(Nested)), expected);
 }
 
 #[derive(Injectable)]

@@ -15,7 +15,9 @@ use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
 #[cfg(feature = "openapi")]
-use crate::openapi::{Docs, operation::Operation};
+use crate::openapi::Docs;
+#[cfg(feature = "openapi")]
+use crate::openapi::operation::{Mounted, Operation};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
 use crate::routing::mount::{Mount, first_segment};
 use crate::sse::Streams;
@@ -42,6 +44,8 @@ struct Scope {
     controller: Option<TypeId>,
     #[cfg(feature = "openapi")]
     docs: Docs,
+    #[cfg(feature = "openapi")]
+    type_name: &'static str,
     prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
@@ -162,6 +166,8 @@ impl Scope {
             controller: None,
             #[cfg(feature = "openapi")]
             docs: "",
+            #[cfg(feature = "openapi")]
+            type_name: "",
             prefix,
             pipeline,
             hooks: None,
@@ -201,6 +207,8 @@ impl Assembly<'_> {
             controller: Some(id),
             #[cfg(feature = "openapi")]
             docs,
+            #[cfg(feature = "openapi")]
+            type_name: (entry.type_name)(),
             prefix: prefix.to_owned(),
             pipeline: self.pipeline(name, pipeline),
             hooks,
@@ -265,6 +273,7 @@ impl Assembly<'_> {
         #[cfg(feature = "openapi")]
         self.operations.push(Operation {
             place,
+            mounted: self.mounted(),
             docs: self.scopes.last().map_or("", |scope| scope.docs),
             meta: *meta,
             template: Arc::clone(&template),
@@ -299,6 +308,22 @@ impl Assembly<'_> {
             pipeline,
             target,
         });
+    }
+
+    /// Returns the place of the controller that is being mounted.
+    #[cfg(feature = "openapi")]
+    fn mounted(&self) -> Mounted {
+        let (scope, around) = match &self.scopes[..] {
+            [around @ .., scope] => (Some(scope), around),
+            [] => (None, &[][..]),
+        };
+        Mounted {
+            controller: scope.and_then(|scope| scope.controller),
+            type_name: scope.map_or("", |scope| scope.type_name),
+            within: Template::join(around.iter().map(|scope| scope.prefix.as_str()))
+                .as_str()
+                .into(),
+        }
     }
 
     fn stream_route(

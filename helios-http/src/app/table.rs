@@ -69,6 +69,8 @@ pub struct ControllerEntry {
     pub(crate) id: fn() -> TypeId,
     /// A function, since a controller nested in itself would need its own table to build its table.
     pub(crate) name: fn() -> &'static str,
+    #[cfg(feature = "openapi")]
+    pub(crate) type_name: fn() -> &'static str,
     pub(crate) open: fn(&mut Resolver<'_>) -> OpenedTable,
 }
 
@@ -107,6 +109,8 @@ impl ControllerEntry {
         Self {
             id: TypeId::of::<C>,
             name: || C::TABLE.name,
+            #[cfg(feature = "openapi")]
+            type_name: std::any::type_name::<C>,
             open: open::<C>,
         }
     }

@@ -1,19 +1,20 @@
 //! The whole document, made from the descriptions of all routes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use helios_core::route::Verb;
 use serde_json::{Value, json};
 
 use crate::error::StartupFault;
 use crate::openapi::describe::About;
 use crate::openapi::events;
+use crate::openapi::ids::{ids, name};
 use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::settings::OpenApi;
 use crate::openapi::unknown::Unknown;
-use crate::openapi::writer::{Writer, id};
+use crate::openapi::writer::Writer;
 
 /// The OpenAPI document of an app's routes, from [`Helios::openapi_document`](crate::Helios::openapi_document). Its
 /// `Display` writes the document of OpenAPI 3.2 as indented JSON, for a file.
@@ -88,12 +89,9 @@ pub(crate) fn document(
     settings: &OpenApi,
     app: &Whole<'_>,
 ) -> Result<OpenApiDocument, Vec<StartupFault>> {
-    let faults = doubles(operations);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let ids = ids(operations)?;
     let mut writer = Writer::new(app);
-    let paths = writer.paths(operations);
+    let paths = writer.paths(operations, ids);
     let mut newest = json!({
         "openapi": "3.2.0",
         "info": info(settings, app.about),
@@ -140,30 +138,11 @@ fn servers(settings: &OpenApi) -> Vec<Value> {
 fn tags(operations: &[Operation]) -> Vec<Value> {
     let mut tags = BTreeMap::new();
     for operation in operations {
-        let docs = tags.entry(operation.place.controller).or_insert("");
+        let docs = tags.entry(name(operation)).or_insert("");
         if docs.is_empty() {
             *docs = operation.docs;
         }
     }
-    let tag = |(name, docs): (&str, &str)| events::described(json!({ "name": name }), docs);
+    let tag = |(name, docs): (Cow<'_, str>, &str)| events::described(json!({ "name": name }), docs);
     tags.into_iter().map(tag).collect()
-}
-
-fn doubles(operations: &[Operation]) -> Vec<StartupFault> {
-    let mut seen = BTreeMap::new();
-    let mut faults = Vec::new();
-    let listed = operations.iter().filter(|it| it.meta.verb != Verb::Any);
-    for Operation {
-        place, template, ..
-    } in listed
-    {
-        let path = template.as_str();
-        if let Some(first) = seen.insert(id(*place), path) {
-            faults.push(StartupFault::SameOperation {
-                place: *place,
-                paths: [first.to_owned(), path.to_owned()],
-            });
-        }
-    }
-    faults
 }

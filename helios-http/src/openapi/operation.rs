@@ -1,5 +1,6 @@
 //! Input of the document: the routes as start-up has assembled them, and the settings of the app.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use helios_core::route::{RouteMeta, Template};
@@ -13,6 +14,7 @@ use crate::sse::options::StreamOptions;
 /// A route, as start-up has assembled it.
 pub(crate) struct Operation {
     pub(crate) place: Place,
+    pub(crate) mounted: Mounted,
     pub(crate) docs: Docs,
     pub(crate) meta: RouteMeta,
     pub(crate) template: Arc<Template>,
@@ -33,6 +35,15 @@ impl Operation {
         let stream = self.stream.as_ref();
         stream.is_some_and(|(options, may_join)| !options.plain || *may_join)
     }
+}
+
+/// The controller of an operation, at one of the places where it is mounted.
+pub(crate) struct Mounted {
+    pub(crate) controller: Option<TypeId>,
+    /// The path of the type, with those of its arguments.
+    pub(crate) type_name: &'static str,
+    /// The prefixes of the scopes around it.
+    pub(crate) within: String,
 }
 
 /// The parts of the app that the document needs.

@@ -1,25 +1,13 @@
 //! Chooses by the shape of a type what it says about a route, as [`helios_core::reply`] chooses how to turn its value
 //! into a response. Only the rungs run. Of the handler, only the types are used.
 
-use helios_core::reply::Shape;
-
-/// Returns the shape of a function's return type.
-pub fn returned<T>(_: impl FnOnce() -> T) -> Shape<T> {
-    Shape::new()
-}
-
-/// Returns the shape of an async function's output.
-pub fn awaited<F: Future>(_: impl FnOnce() -> F) -> Shape<F::Output> {
-    Shape::new()
-}
-
 /// Returns the schema of a type, or that it has none.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __schema {
     ($ty:ty) => {{
         use $crate::rt::ladder_of_shapes::*;
-        (&&&$crate::__Shape::<$ty>::new()).schema()
+        (&&&$crate::__Shape::<$ty>::NEW).schema()
     }};
 }
 
@@ -30,7 +18,7 @@ macro_rules! __default_value {
     ($ty:ty, $value:expr) => {{
         use $crate::rt::ladder_of_shapes::*;
         let value: $ty = $value;
-        (&&$crate::__Shape::<$ty>::new()).json(&value)
+        (&&$crate::__Shape::<$ty>::NEW).json(&value)
     }};
 }
 
@@ -38,15 +26,14 @@ macro_rules! __default_value {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __described_argument {
-    ($told:expr, $ty:ty) => {{
+    ($told:ident, $ty:ty) => {{
         use $crate::rt::judged::*;
         use $crate::rt::ladder_of_shapes::*;
-        let told = &mut *$told;
-        let (shape, _) = (&&$crate::__Shape::<$ty>::new()).result();
-        let shape = (&&shape).optional(told);
-        let shape = (&&shape).argument(told);
+        let shape = (&&$crate::__Shape::<$ty>::NEW).attempted();
+        let shape = (&&shape).optional($told);
+        let shape = (&&shape).argument($told);
         let (schema, is_validated) = ((&&&shape).schema(), (&&shape).is_validated());
-        told.argument(schema, is_validated);
+        $told.argument(schema, is_validated);
     }};
 }
 
@@ -54,15 +41,14 @@ macro_rules! __described_argument {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __described_reply {
-    ($told:expr, $shape:expr) => {{
+    ($told:ident, $is_of:ident $call:expr) => {{
         use $crate::rt::ladder_of_shapes::*;
-        let told = &mut *$told;
-        let (shape, error) = (&&$shape).result();
-        (&&&error).errors(told.errors_mut());
-        let shape = (&&shape).option(told);
-        let shape = (&&shape).status(told);
-        let shape = (&&&&shape).content(told);
-        told.gives((&&&shape).schema());
+        let shape = $crate::__Shape::NEW;
+        let _ = || shape.$is_of($call);
+        let shape = (&&&&shape).result($told.errors_mut());
+        let shape = (&&&shape).opened($told);
+        let shape = (&&&&shape).content($told);
+        $told.gives((&&&shape).schema());
     }};
 }
 
@@ -70,18 +56,17 @@ macro_rules! __described_reply {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __described_stream {
-    ($told:expr, $shape:expr) => {{
+    ($told:ident, $is_of:ident $call:expr) => {{
         use $crate::rt::ladder_of_shapes::*;
-        let told = &mut *$told;
-        let (shape, error) = (&&$shape).result();
-        (&&&error).errors(told.errors_mut());
-        let shape = (&&shape).option(told);
-        let shape = (&&shape).reply(told);
+        let shape = $crate::__Shape::NEW;
+        let _ = || shape.$is_of($call);
+        let shape = (&&&&shape).result($told.errors_mut());
+        let shape = (&&&shape).opened($told);
+        let shape = (&&shape).reply($told);
         let shape = (&&shape).items();
-        let (shape, error) = (&&shape).result();
-        (&&&error).errors(told.errors_mut());
-        let (item, shape) = (&&&shape).item(told);
-        told.yields(item, (&&&shape).schema());
+        let shape = (&&&&shape).result($told.errors_mut());
+        let (item, shape) = (&&&shape).item($told);
+        $told.yields(item, (&&&shape).schema());
     }};
 }
 
@@ -91,7 +76,7 @@ macro_rules! __described_stream {
 macro_rules! __error_statuses {
     ($errors:expr, $ty:ty) => {{
         use $crate::rt::ladder_of_shapes::*;
-        (&&&$crate::__Shape::<$ty>::new()).errors($errors);
+        (&&&&$crate::__Shape::<$crate::__Result<(), $ty>>::NEW).result($errors);
     }};
 }
 
@@ -132,6 +117,14 @@ mod rungs {
             &mut self.errors
         }
     }
+
+    /// Infers the type of a shape from a call. Each is used in a closure that is never run, and so never compiled.
+    pub trait Inferred<T>: Sized {
+        fn is_of(&self, _: T) {}
+        fn is_of_future<F: Future<Output = T>>(&self, _: F) {}
+    }
+
+    impl<T> Inferred<T> for Shape<T> {}
 
     /// A type that does not matter.
     pub struct Nothing;
@@ -186,118 +179,103 @@ mod rungs {
         }
     }
 
-    pub trait InResult {
+    /// The value in a `Result`. Its error is listed.
+    pub trait ResultListed {
         type Value;
-        type Error;
-        fn result(&self) -> (Shape<Self::Value>, Shape<Self::Error>);
+        fn result(&self, errors: &mut Errors) -> Shape<Self::Value>;
     }
 
-    impl<T, E> InResult for &Shape<Result<T, E>> {
+    impl<T, E: ErrorStatuses> ResultListed for &&&Shape<Result<T, E>> {
         type Value = T;
-        type Error = E;
-        fn result(&self) -> (Shape<T>, Shape<E>) {
-            (Shape::new(), Shape::new())
+        fn result(&self, errors: &mut Errors) -> Shape<T> {
+            E::list(errors);
+            Shape::NEW
+        }
+    }
+
+    pub trait ResultAny {
+        type Value;
+        fn result(&self, errors: &mut Errors) -> Shape<Self::Value>;
+    }
+
+    impl<T, E: Into<HttpError>> ResultAny for &&Shape<Result<T, E>> {
+        type Value = T;
+        fn result(&self, errors: &mut Errors) -> Shape<T> {
+            errors.any = true;
+            Shape::NEW
+        }
+    }
+
+    pub trait ResultForeign {
+        type Value;
+        fn result(&self, errors: &mut Errors) -> Shape<Self::Value>;
+    }
+
+    impl<T, E> ResultForeign for &Shape<Result<T, E>> {
+        type Value = T;
+        fn result(&self, errors: &mut Errors) -> Shape<T> {
+            errors.foreign.push(std::any::type_name::<E>());
+            Shape::NEW
         }
     }
 
     pub trait NoResult {
         type Value;
-        fn result(&self) -> (Shape<Self::Value>, Shape<std::convert::Infallible>);
+        fn result(&self, errors: &mut Errors) -> Shape<Self::Value>;
     }
 
     impl<T> NoResult for Shape<T> {
         type Value = T;
-        fn result(&self) -> (Shape<T>, Shape<std::convert::Infallible>) {
-            (Shape::new(), Shape::new())
+        fn result(&self, _: &mut Errors) -> Shape<T> {
+            Shape::NEW
         }
     }
 
-    pub trait ErrorsListed {
-        fn errors(&self, errors: &mut Errors);
-    }
-
-    impl<E: ErrorStatuses> ErrorsListed for &&Shape<E> {
-        fn errors(&self, errors: &mut Errors) {
-            E::list(errors);
-        }
-    }
-
-    pub trait ErrorsAny {
-        fn errors(&self, errors: &mut Errors);
-    }
-
-    impl<E: Into<HttpError>> ErrorsAny for &Shape<E> {
-        fn errors(&self, errors: &mut Errors) {
-            errors.any = true;
-        }
-    }
-
-    pub trait ErrorsForeign {
-        fn errors(&self, errors: &mut Errors);
-    }
-
-    impl<E> ErrorsForeign for Shape<E> {
-        fn errors(&self, errors: &mut Errors) {
-            errors.foreign.push(std::any::type_name::<E>());
-        }
-    }
-
-    pub trait InOption {
+    /// The value in an `Option`, beside a status, or both. One step is cheaper to compile than two.
+    pub trait OpenedTwice {
         type Value;
-        fn option(&self, told: &mut Description) -> Shape<Self::Value>;
-        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
+        fn opened(&self, told: &mut Description) -> Shape<Self::Value>;
     }
 
-    impl<T> InOption for &Shape<Option<T>> {
+    impl<T> OpenedTwice for &&Shape<Option<(StatusCode, T)>> {
         type Value = T;
-        fn option(&self, told: &mut Description) -> Shape<T> {
+        fn opened(&self, told: &mut Description) -> Shape<T> {
             told.errors.status(404);
-            Shape::new()
-        }
-        fn optional(&self, told: &mut Description) -> Shape<T> {
-            told.is_optional = true;
-            Shape::new()
-        }
-    }
-
-    pub trait NoOption {
-        type Value;
-        fn option(&self, told: &mut Description) -> Shape<Self::Value>;
-        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
-    }
-
-    impl<T> NoOption for Shape<T> {
-        type Value = T;
-        fn option(&self, _: &mut Description) -> Shape<T> {
-            Shape::new()
-        }
-        fn optional(&self, _: &mut Description) -> Shape<T> {
-            Shape::new()
-        }
-    }
-
-    pub trait BesideStatus {
-        type Value;
-        fn status(&self, told: &mut Description) -> Shape<Self::Value>;
-    }
-
-    impl<T> BesideStatus for &Shape<(StatusCode, T)> {
-        type Value = T;
-        fn status(&self, told: &mut Description) -> Shape<T> {
             told.has_own_status = true;
-            Shape::new()
+            Shape::NEW
         }
     }
 
-    pub trait NoStatus {
+    pub trait Opened {
         type Value;
-        fn status(&self, told: &mut Description) -> Shape<Self::Value>;
+        fn opened(&self, told: &mut Description) -> Shape<Self::Value>;
     }
 
-    impl<T> NoStatus for Shape<T> {
+    impl<T> Opened for &Shape<Option<T>> {
         type Value = T;
-        fn status(&self, _: &mut Description) -> Shape<T> {
-            Shape::new()
+        fn opened(&self, told: &mut Description) -> Shape<T> {
+            told.errors.status(404);
+            Shape::NEW
+        }
+    }
+
+    impl<T> Opened for &Shape<(StatusCode, T)> {
+        type Value = T;
+        fn opened(&self, told: &mut Description) -> Shape<T> {
+            told.has_own_status = true;
+            Shape::NEW
+        }
+    }
+
+    pub trait NotOpened {
+        type Value;
+        fn opened(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> NotOpened for Shape<T> {
+        type Value = T;
+        fn opened(&self, _: &mut Description) -> Shape<T> {
+            Shape::NEW
         }
     }
 
@@ -314,7 +292,7 @@ mod rungs {
                     type Value = $value;
                     fn content(&self, told: &mut Description) -> Shape<$value> {
                         told.content = $content;
-                        Shape::new()
+                        Shape::NEW
                     }
                 }
             )*
@@ -339,7 +317,7 @@ mod rungs {
         fn content(&self, told: &mut Description) -> Shape<Nothing> {
             told.content = Content::Nothing;
             told.has_own_status = true;
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -350,7 +328,7 @@ mod rungs {
     impl<T: IntoResponse> ContentOpaque for &&Shape<T> {
         fn content(&self, told: &mut Description) -> Shape<Nothing> {
             told.content = Content::Opaque;
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -363,7 +341,7 @@ mod rungs {
         type Value = T;
         fn content(&self, told: &mut Description) -> Shape<T> {
             told.content = Content::Media(JSON);
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -373,7 +351,58 @@ mod rungs {
 
     impl<T> ContentOther for Shape<T> {
         fn content(&self, _: &mut Description) -> Shape<Nothing> {
-            Shape::new()
+            Shape::NEW
+        }
+    }
+
+    /// An argument whose error the handler receives.
+    pub trait Attempted {
+        type Value;
+        fn attempted(&self) -> Shape<Self::Value>;
+    }
+
+    impl<T, E> Attempted for &Shape<Result<T, E>> {
+        type Value = T;
+        fn attempted(&self) -> Shape<T> {
+            Shape::NEW
+        }
+    }
+
+    pub trait NotAttempted {
+        type Value;
+        fn attempted(&self) -> Shape<Self::Value>;
+    }
+
+    impl<T> NotAttempted for Shape<T> {
+        type Value = T;
+        fn attempted(&self) -> Shape<T> {
+            Shape::NEW
+        }
+    }
+
+    /// An argument that may be absent.
+    pub trait Optional {
+        type Value;
+        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> Optional for &Shape<Option<T>> {
+        type Value = T;
+        fn optional(&self, told: &mut Description) -> Shape<T> {
+            told.is_optional = true;
+            Shape::NEW
+        }
+    }
+
+    pub trait Required {
+        type Value;
+        fn optional(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<T> Required for Shape<T> {
+        type Value = T;
+        fn optional(&self, _: &mut Description) -> Shape<T> {
+            Shape::NEW
         }
     }
 
@@ -390,7 +419,7 @@ mod rungs {
                     type Value = $value;
                     fn argument(&self, told: &mut Description) -> Shape<$value> {
                         told.argument = Argument::$argument;
-                        Shape::new()
+                        Shape::NEW
                     }
                 }
             )*
@@ -423,7 +452,7 @@ mod rungs {
         type Value = T;
         fn argument(&self, told: &mut Description) -> Shape<T> {
             told.argument = Argument::Other;
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -436,7 +465,7 @@ mod rungs {
         type Value = S;
         fn reply(&self, told: &mut Description) -> Shape<S> {
             told.may_reply = true;
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -448,7 +477,7 @@ mod rungs {
     impl<T> NoReply for Shape<T> {
         type Value = T;
         fn reply(&self, _: &mut Description) -> Shape<T> {
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -460,7 +489,7 @@ mod rungs {
     impl<S: Stream> ItemsOfStream for &Shape<S> {
         type Item = S::Item;
         fn items(&self) -> Shape<S::Item> {
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -471,7 +500,7 @@ mod rungs {
     /// Events that are sent on a handle cannot be seen in its type.
     impl<T> ItemsUnseen for Shape<T> {
         fn items(&self) -> Shape<SseStream> {
-            Shape::new()
+            Shape::NEW
         }
     }
 
@@ -484,7 +513,7 @@ mod rungs {
             if !told.are_events_declared {
                 T::list(&mut told.events);
             }
-            (Item_(Item::Listed), Shape::new())
+            (Item_(Item::Listed), Shape::NEW)
         }
     }
 
@@ -499,7 +528,7 @@ mod rungs {
                 impl<$($generics)*> ItemKnown for &Shape<$ty> {
                     type Value = $value;
                     fn item(&self, _: &mut Description) -> (Item_, Shape<$value>) {
-                        (Item_(Item::$item), Shape::new())
+                        (Item_(Item::$item), Shape::NEW)
                     }
                 }
             )*
@@ -521,7 +550,7 @@ mod rungs {
 
     impl<T> ItemUnknown for Shape<T> {
         fn item(&self, _: &mut Description) -> (Item_, Shape<Nothing>) {
-            (Item_(Item::Unknown), Shape::new())
+            (Item_(Item::Unknown), Shape::NEW)
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Place;
 use crate::openapi::components::valid;
 use crate::openapi::describe::Description;
+use crate::openapi::ids::name;
 use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::schema::Schemas;
 use crate::openapi::unknown::Unknown;
@@ -36,11 +37,16 @@ impl<'a> Writer<'a> {
 }
 
 impl Writer<'_> {
-    pub(super) fn paths(&mut self, operations: &[Operation]) -> Map<String, Value> {
+    /// Writes all operations, each with its id.
+    pub(super) fn paths(
+        &mut self,
+        operations: &[Operation],
+        ids: Vec<String>,
+    ) -> Map<String, Value> {
         let mut paths = Map::new();
         // Templates of the same shape are one path, with the parameter names of the first.
         let mut names: BTreeMap<String, Arc<Template>> = BTreeMap::new();
-        for operation in operations {
+        for (operation, id) in operations.iter().zip(ids) {
             if operation.meta.verb == Verb::Any {
                 self.tell(
                     operation,
@@ -54,7 +60,7 @@ impl Writer<'_> {
             let first = Arc::clone(first.or_insert_with(|| Arc::clone(&operation.template)));
             let verb = operation.meta.verb.as_str().to_lowercase();
             let path = first.as_str().replace("{*", "{");
-            let written = self.operation(operation, first.params());
+            let written = self.operation(operation, id, first.params());
             let entry = paths.entry(path).or_insert_with(|| json!({}));
             entry[verb] = written;
         }
@@ -91,12 +97,12 @@ impl Writer<'_> {
         );
     }
 
-    fn operation(&mut self, operation: &Operation, names: &[String]) -> Value {
+    fn operation(&mut self, operation: &Operation, id: String, names: &[String]) -> Value {
         let mut told = Description::default();
         (operation.describe)(&mut told);
         let mut written = json!({
-            "operationId": id(operation.place),
-            "tags": [operation.place.controller],
+            "operationId": id,
+            "tags": [name(operation)],
         });
         let (summary, description) = split(told.docs);
         for (key, text) in [("summary", summary), ("description", description)] {
@@ -181,9 +187,4 @@ fn split(docs: &str) -> (String, String) {
     let docs = docs.trim();
     let (first, rest) = docs.split_once("\n\n").unwrap_or((docs, ""));
     (first.replace('\n', " "), rest.trim().to_owned())
-}
-
-/// Returns the operation's id.
-pub(super) fn id(place: Place) -> String {
-    format!("{}.{}", place.controller, place.handler)
 }

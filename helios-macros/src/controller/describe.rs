@@ -141,13 +141,13 @@ impl Writer<'_> {
             RouteKind::Http => quote!(described_reply),
             RouteKind::Sse(_) => quote!(described_stream),
         };
-        let look = match method.is_async {
-            true => quote!(awaited),
-            false => quote!(returned),
+        let is_of = match method.is_async {
+            true => quote!(is_of_future),
+            false => quote!(is_of),
         };
         let (name, arguments) = (&method.name, method.arguments.iter());
         let arguments = arguments.map(|_| quote!(#rt::never()));
-        quote!(#rt::#ladder!(#told, #rt::#look(|| Self::#name(#rt::never() #(, #arguments)*)));)
+        quote!(#rt::#ladder!(#told, #is_of Self::#name(#rt::never() #(, #arguments)*));)
     }
 }
 
