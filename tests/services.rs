@@ -154,6 +154,67 @@ async fn a_failed_start_is_named_and_started_services_stop() {
     assert_eq!(journal.notes(), ["pool starts", "pool stops"]);
 }
 
+/// Panics where it stops, and where it starts if that is wanted.
+#[derive(Injectable)]
+#[inject(on_start = light, on_stop = go_out)]
+struct Lamp {
+    cache: Arc<Cache>,
+    breaks: Arc<Breaks>,
+}
+
+struct Breaks {
+    at_start: bool,
+}
+
+impl Lamp {
+    fn light(&self) {
+        assert!(!self.breaks.at_start, "no bulb");
+        self.cache.pool.0.note("lamp starts");
+    }
+
+    async fn go_out(&self) {
+        tokio::task::yield_now().await;
+        panic!("the switch is stuck");
+    }
+}
+
+#[controller(prefix = "lamp")]
+impl Lamp {}
+
+#[server(controllers = [Lamp])]
+struct Lit;
+
+#[tokio::test]
+async fn a_panic_in_a_stop_hook_lets_the_others_stop() {
+    let journal = Journal::default();
+    let breaks = Breaks { at_start: false };
+    let app = Helios::new(Lit).provide(journal.clone()).provide(breaks);
+    let server = TestServer::start(app).await;
+    server.stop().await.unwrap();
+    let expected = [
+        "pool starts",
+        "cache starts",
+        "lamp starts",
+        "cache stops",
+        "pool stops",
+    ];
+    assert_eq!(journal.notes(), expected);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_start_hook_is_the_error_of_its_service() {
+    let journal = Journal::default();
+    let breaks = Breaks { at_start: true };
+    let app = Helios::new(Lit).provide(journal.clone()).provide(breaks);
+    let error = TestServer::start(app).await.stop().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`Lamp` could not start: the hook panicked: no bulb"
+    );
+    let expected = ["pool starts", "cache starts", "cache stops", "pool stops"];
+    assert_eq!(journal.notes(), expected);
+}
+
 struct Audit;
 
 /// Its connection hook requires a parameter that does not exist.

@@ -23,6 +23,7 @@ pub mod item;
 pub mod lifecycle;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+pub mod panic;
 pub mod path;
 pub mod presence;
 mod query_string;

@@ -84,7 +84,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// The error of the first service that fails. Services started before it are stopped again.
+    /// The error of the first service that fails or panics. Services started before it are stopped again.
     pub async fn start(&self) -> Result<(), StartError> {
         for (n, service) in self.0.iter().enumerate() {
             if let Err(source) = service.start().await {
@@ -96,8 +96,8 @@ impl Services {
         Ok(())
     }
 
-    /// Stops all services, last built first. An error does not keep the others from stopping. Returns the errors by
-    /// service.
+    /// Stops all services, last built first. Neither an error nor a panic keeps the others from stopping. Returns the
+    /// errors by service.
     pub async fn stop(&self) -> Vec<(String, Box<dyn Error + Send + Sync>)> {
         stop(&self.0).await
     }
@@ -132,17 +132,10 @@ impl<T: Send + Sync> Service for BoundService<T> {
     }
 
     fn start(&self) -> HookFuture<'_> {
-        run_hook(self.lifecycle.on_start, &self.value)
+        Box::pin(hook::run(self.lifecycle.on_start, &*self.value))
     }
 
     fn stop(&self) -> HookFuture<'_> {
-        run_hook(self.lifecycle.on_stop, &self.value)
-    }
-}
-
-fn run_hook<T>(hook: Option<for<'a> fn(&'a T) -> HookFuture<'a>>, value: &T) -> HookFuture<'_> {
-    match hook {
-        Some(hook) => hook(value),
-        None => Box::pin(std::future::ready(Ok(()))),
+        Box::pin(hook::run(self.lifecycle.on_stop, &*self.value))
     }
 }

@@ -9,7 +9,8 @@ pub fn short_name(name: &str) -> String {
     for c in name.chars() {
         match c {
             ':' => word.clear(),
-            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            // `{{closure}}` is a part of a path, too.
+            c if c.is_alphanumeric() || "_{}".contains(c) => word.push(c),
             c => {
                 short.push_str(&std::mem::take(&mut word));
                 short.push(c);

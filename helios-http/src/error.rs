@@ -274,8 +274,10 @@ pub enum StartupFault {
     #[error("`{0}` and `{1}` are both set, but a hub has only one backplane: unset one of them")]
     TwoBackplanes(&'static str, &'static str),
     /// Two operations of the OpenAPI document with the same id.
-    #[error("{}", same_operation(place, paths))]
+    #[error("{}", same_operation(id, place, paths))]
     SameOperation {
+        /// The id.
+        id: String,
         /// The handler.
         place: Place,
         /// The paths of both.
@@ -286,10 +288,10 @@ pub enum StartupFault {
     NestedInItself(&'static str),
 }
 
-fn same_operation(place: &Place, [first, second]: &[String; 2]) -> String {
+fn same_operation(id: &str, place: &Place, [first, second]: &[String; 2]) -> String {
     format!(
-        "{place} is at {first} and at {second}, but the OpenAPI document names operations by controller and method: give one of the \
-         two another name"
+        "{place} is at {first} and at {second}, but `{id}` can be the id of one operation only in the OpenAPI document: give one of the \
+         two another name, or if it is one controller, one of its type arguments or prefixes"
     )
 }
 

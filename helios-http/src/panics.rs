@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use axum_core::body::Body;
 use bytes::Bytes;
 use helios_core::error::HttpError;
+use helios_core::panic::message;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tracing::Span;
@@ -169,12 +170,6 @@ fn set_hook() {
         }
         previous(info);
     }));
-}
-
-fn message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message")
 }
 
 #[cfg(test)]

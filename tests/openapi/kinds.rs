@@ -12,6 +12,7 @@ use helios::http::Security;
 use helios::openapi::OpenApiDocument;
 use helios::prelude::*;
 use http::Method;
+use http::header::{HeaderName, LOCATION};
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -216,6 +217,23 @@ impl Open {
     #[get("status")]
     fn status(&self) -> (StatusCode, Json<Kind>) {
         (StatusCode::ACCEPTED, Json(Kind::Later))
+    }
+
+    /// Text in pairs is JSON.
+    #[get("pairs")]
+    fn pairs(&self) -> [(&'static str, u8); 1] {
+        [("a", 1)]
+    }
+
+    /// Pairs beside a status are headers, and so are those with a name of a header.
+    #[get("headers/beside")]
+    fn headers_beside(&self) -> Option<(StatusCode, [(&'static str, &'static str); 1])> {
+        Some((StatusCode::ACCEPTED, [("x-a", "1")]))
+    }
+
+    #[get("headers/named")]
+    fn headers_named(&self) -> [(HeaderName, &'static str); 1] {
+        [(LOCATION, "/")]
     }
 
     #[get("foreign")]
@@ -511,6 +529,18 @@ fn a_guard_says_by_which_credentials_a_request_passes() {
 }
 
 #[test]
+fn pairs_are_json_or_headers_as_they_are_sent() {
+    let answers = |path| operation(path, "get")["responses"].clone();
+    let items = &answers("/open/pairs")["200"]["content"]["application/json"]["schema"]["items"];
+    assert_eq!(items["type"], "array");
+    let beside = answers("/open/headers/beside");
+    assert_eq!(beside["default"].get("content"), None, "{beside}");
+    assert!(beside["404"].is_object(), "{beside}");
+    let named = answers("/open/headers/named");
+    assert_eq!(named["200"].get("content"), None, "{named}");
+}
+
+#[test]
 fn what_no_type_says_is_listed_with_what_to_write() {
     let document = document();
     let told: Vec<_> = document.unknown().iter().map(ToString::to_string).collect();
@@ -522,6 +552,9 @@ fn what_no_type_says_is_listed_with_what_to_write() {
             "POST /open/parts: which parts its body has; write `#[accepts(T)]` with a type that has a field for each part",
             "ANY /open/any: it answers every method, and an operation is of one; write a method for each that is to be shown",
             "GET /open/status: the status of its answer; return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`",
+            "GET /open/headers/beside: the status of its answer; return the value alone below `#[http_code(201)]`, or write `#[answers(201, T)]`",
+            "GET /open/headers/beside: what it answers with; write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for formats other than JSON",
+            "GET /open/headers/named: what it answers with; write `#[answers(200, T)]`, or `#[answers(200, \"image/png\")]` for formats other than JSON",
             "GET /open/foreign: what its error `(StatusCode, &str)` is answered with; derive `HttpError` on it, or write `#[answers(409, T)]`",
             "GET /open/mapped: what the closures around it make of its answer; write `#[answers(200, T)]`",
             "GET /others/extracted: what its argument `Session` reads; write `#[accepts(T)]` if that is the body, or arguments such as `#[header] name: T` for what is in the head",

@@ -21,6 +21,21 @@ struct Page<T> {
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Pair<A, B>(A, B);
 
+/// Names that the generated code could use itself.
+#[derive(Serialize, Deserialize, JsonSchema)]
+enum Opened {
+    Optional,
+    Required,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Nothing {
+    inferred: Inferred,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Inferred(Vec<Opened>);
+
 /// With a name of its own, all types have that one.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename = "Boxed")]
@@ -136,6 +151,12 @@ impl Named {
     #[post("ready")]
     fn ready(&self, #[body] ready: HeliosReady) -> Json<HeliosReady> {
         Json(ready)
+    }
+
+    #[post("nothing")]
+    fn nothing(&self, #[query] opened: Opened, #[body] mut nothing: Nothing) -> Json<Nothing> {
+        nothing.inferred.0.push(opened);
+        Json(nothing)
     }
 
     #[post("other")]

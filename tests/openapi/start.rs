@@ -60,7 +60,9 @@ fn two_operations_with_one_id_prevent_the_start() {
     let (text, paths) = told(served.err().unwrap());
     assert_eq!(paths, ["/v1/notes", "/v2/notes"]);
     assert!(
-        text.starts_with("`Notes::find` is at /v1/notes and at /v2/notes"),
+        text.starts_with(
+            "`Notes::find` is at /v1/notes and at /v2/notes, but `Notes.find` can be the id"
+        ),
         "{text}"
     );
     let written = Helios::new(Twice).openapi_document();
@@ -112,10 +114,10 @@ impl Photos {
     }
 }
 
-#[server(controllers = [Posts, Photos, Comments])]
+#[server(prefix = "api", controllers = [Posts, Photos, Comments])]
 struct Nested;
 
-#[server(controllers = [])]
+#[server(prefix = "api", controllers = [])]
 struct Empty;
 
 /// The path, id and tag of each operation.
@@ -135,12 +137,20 @@ fn operations(app: Helios) -> Vec<(String, Value, Value)> {
 
 #[test]
 fn the_ids_of_a_generic_controller_have_its_arguments() {
-    let books = Module::new("books").controller::<Shelf<Vec<u8>>>();
+    let books = || Module::new("books").controller::<Shelf<Vec<u8>>>();
     let films = Module::new("films").controller::<Shelf<(u8, String)>>();
-    let shown = operations(Helios::new(Empty).module(books).module(films));
+    // A name that is the only one says no more than before.
+    let expected = [(
+        "/api/books".to_owned(),
+        json!("Shelf.size"),
+        json!(["Shelf"]),
+    )];
+    assert_eq!(operations(Helios::new(Empty).module(books())), expected);
+
+    let shown = operations(Helios::new(Empty).module(books()).module(films));
     let expected = [
-        ("/books", "Shelf_of_Vec_of_u8"),
-        ("/films", "Shelf_of__u8_and_String_"),
+        ("/api/books", "Shelf_of_Vec_of_u8"),
+        ("/api/films", "Shelf_of__u8_and_String_"),
     ];
     let expected = expected.map(|(path, name)| {
         let id = format!("{name}.size");
@@ -152,16 +162,16 @@ fn the_ids_of_a_generic_controller_have_its_arguments() {
 #[test]
 fn a_controller_mounted_twice_is_told_apart_by_its_place() {
     let expected = [
-        ("/comments/{comment}", "Comments.find", "Comments"),
-        ("/photos/{photo}", "Photos.find", "Photos"),
+        ("/api/comments/{comment}", "Comments.find", "Comments"),
+        ("/api/photos/{photo}", "Photos.find", "Photos"),
         (
-            "/photos/{photo}/comments/{comment}",
+            "/api/photos/{photo}/comments/{comment}",
             "photos.photo.Comments.find",
             "Comments",
         ),
-        ("/posts", "Posts.all", "Posts"),
+        ("/api/posts", "Posts.all", "Posts"),
         (
-            "/posts/comments/{comment}",
+            "/api/posts/comments/{comment}",
             "posts.Comments.find",
             "Comments",
         ),

@@ -1,14 +1,42 @@
 //! Turns the return value of a start or stop hook into its future. The shape of its type selects how, as in
 //! [`crate::reply`] for handlers. A hook may be async or not, and return `()` or a `Result`.
 
+use std::any::Any;
 use std::error::Error;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::Poll;
+
+use crate::panic::message;
 
 /// The result of a lifecycle hook, with any error.
 pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// The future of a lifecycle hook.
 pub type HookFuture<'a> = Pin<Box<dyn Future<Output = HookResult> + Send + 'a>>;
+
+/// Runs a hook. A panic in it is an error, so that the hooks of other services still run.
+///
+/// Cancel-safe if the hook is.
+pub(super) async fn run<T>(
+    hook: Option<for<'a> fn(&'a T) -> HookFuture<'a>>,
+    service: &T,
+) -> HookResult {
+    let Some(hook) = hook else { return Ok(()) };
+    let mut running = caught(|| hook(service))?;
+    poll_fn(|context| match caught(|| running.as_mut().poll(context)) {
+        Ok(polled) => polled,
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    })
+    .await
+}
+
+fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Box<dyn Error + Send + Sync>> {
+    let panicked =
+        |payload: Box<dyn Any + Send>| format!("the hook panicked: {}", message(&*payload));
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| panicked(payload).into())
+}
 
 /// A return value of a start or stop hook.
 #[diagnostic::on_unimplemented(

@@ -91,7 +91,7 @@ pub(crate) fn assemble(
     let unmade = provided.unmade();
     assembled.walk(provided.clone(), (streams, sse_enabled), |assembly| {
         around = around.with("the server", &table.pipeline, &mut assembly.resolver);
-        let scope = Scope::outermost(table.prefix.to_owned(), around.clone());
+        let scope = Scope::of(table.prefix.to_owned(), around.clone());
         assembly.within(scope, |assembly| {
             assembly.mount_all(table.controllers);
             assembly.mount_all(controllers);
@@ -106,9 +106,11 @@ pub(crate) fn assemble(
         let mut container = provided.clone();
         container.extend(of_module);
         assembled.walk(container, (streams, sse_enabled), |assembly| {
-            let prefix = Template::join([table.prefix, module.prefix.as_str()]);
-            let scope = Scope::outermost(prefix.as_str().to_owned(), around.clone());
-            assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
+            let server = Scope::of(table.prefix.to_owned(), around.clone());
+            let scope = Scope::of(module.prefix, around.clone());
+            assembly.within(server, |assembly| {
+                assembly.within(scope, |assembly| assembly.mount_all(&module.controllers));
+            });
             assembly.resolver.check_unmade(&unmade);
         });
     }
@@ -161,7 +163,7 @@ impl Assembled {
 }
 
 impl Scope {
-    fn outermost(prefix: String, pipeline: Pipeline) -> Self {
+    fn of(prefix: String, pipeline: Pipeline) -> Self {
         Self {
             controller: None,
             #[cfg(feature = "openapi")]
@@ -314,8 +316,8 @@ impl Assembly<'_> {
     #[cfg(feature = "openapi")]
     fn mounted(&self) -> Mounted {
         let (scope, around) = match &self.scopes[..] {
-            [around @ .., scope] => (Some(scope), around),
-            [] => (None, &[][..]),
+            [_server, around @ .., scope] => (Some(scope), around),
+            _ => (None, &[][..]),
         };
         Mounted {
             controller: scope.and_then(|scope| scope.controller),

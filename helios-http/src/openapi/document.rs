@@ -1,6 +1,5 @@
 //! The whole document, made from the descriptions of all routes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error::StartupFault;
 use crate::openapi::describe::About;
 use crate::openapi::events;
-use crate::openapi::ids::{ids, name};
+use crate::openapi::ids::{Names, names};
 use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::settings::OpenApi;
 use crate::openapi::unknown::Unknown;
@@ -89,14 +88,15 @@ pub(crate) fn document(
     settings: &OpenApi,
     app: &Whole<'_>,
 ) -> Result<OpenApiDocument, Vec<StartupFault>> {
-    let ids = ids(operations)?;
+    let names = names(operations)?;
+    let tags = tags(operations, &names);
     let mut writer = Writer::new(app);
-    let paths = writer.paths(operations, ids);
+    let paths = writer.paths(operations, names);
     let mut newest = json!({
         "openapi": "3.2.0",
         "info": info(settings, app.about),
         "servers": servers(settings),
-        "tags": tags(operations),
+        "tags": tags,
         "paths": {},
         "components": {},
     });
@@ -135,14 +135,14 @@ fn servers(settings: &OpenApi) -> Vec<Value> {
     servers.iter().map(|url| json!({ "url": url })).collect()
 }
 
-fn tags(operations: &[Operation]) -> Vec<Value> {
+fn tags(operations: &[Operation], names: &[Names]) -> Vec<Value> {
     let mut tags = BTreeMap::new();
-    for operation in operations {
-        let docs = tags.entry(name(operation)).or_insert("");
+    for (operation, Names { tag, .. }) in operations.iter().zip(names) {
+        let docs = tags.entry(tag.as_str()).or_insert("");
         if docs.is_empty() {
             *docs = operation.docs;
         }
     }
-    let tag = |(name, docs): (Cow<'_, str>, &str)| events::described(json!({ "name": name }), docs);
+    let tag = |(name, docs): (&str, &str)| events::described(json!({ "name": name }), docs);
     tags.into_iter().map(tag).collect()
 }

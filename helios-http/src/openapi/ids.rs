@@ -1,77 +1,162 @@
 //! The ids of operations: the controller and the method, such as `Board.find`.
 //!
-//! Ids become names in generated clients. So none may depend on the order of the controllers.
+//! Ids become names in generated clients. So none depends on the order of the controllers. An id says more if other
+//! names could not tell two operations apart. That of a generic controller then contains its type arguments, and that of
+//! a controller at several places the prefix around it.
 
-use std::borrow::Cow;
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 
 use helios_core::route::Verb;
 use helios_core::type_name::short_name;
 
 use crate::error::StartupFault;
-use crate::openapi::components::valid;
 use crate::openapi::operation::{Mounted, Operation};
 
-/// Returns the ids of all operations.
+/// The names of an operation in the document.
+pub(super) struct Names {
+    pub(super) id: String,
+    pub(super) tag: String,
+}
+
+/// Returns the names of all operations.
 ///
 /// # Errors
 ///
 /// Faults for operations with the same id.
-pub(super) fn ids(operations: &[Operation]) -> Result<Vec<String>, Vec<StartupFault>> {
-    let mut places: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-    for Mounted {
-        controller, within, ..
-    } in operations.iter().map(|it| &it.mounted)
-    {
-        places.entry(*controller).or_default().insert(within);
+pub(super) fn names(operations: &[Operation]) -> Result<Vec<Names>, Vec<StartupFault>> {
+    let mut types: BTreeMap<&str, BTreeSet<Option<TypeId>>> = BTreeMap::new();
+    let mut places: BTreeMap<Option<TypeId>, BTreeSet<&str>> = BTreeMap::new();
+    for Operation { place, mounted, .. } in operations {
+        let controller = mounted.controller;
+        types
+            .entry(place.controller)
+            .or_default()
+            .insert(controller);
+        places
+            .entry(controller)
+            .or_default()
+            .insert(&mounted.within);
     }
-    let id = |operation: &Operation| {
-        let is_alone = places[&operation.mounted.controller].len() == 1;
-        let place = match is_alone {
-            true => String::new(),
-            false => prefix(&operation.mounted.within),
+    let named = |Operation { place, mounted, .. }: &Operation| {
+        let Mounted {
+            controller,
+            type_name,
+            within,
+        } = mounted;
+        let mut tag = place.controller.to_owned();
+        if types[place.controller].len() > 1 {
+            tag += &arguments(type_name).map(suffix).unwrap_or_default();
+        }
+        let prefix = match places[controller].len() {
+            1 => String::new(),
+            _ => prefix(within),
         };
-        format!("{place}{}.{}", name(operation), operation.place.handler)
+        let id = format!("{prefix}{tag}.{}", place.handler);
+        Names { id, tag }
     };
-    let ids: Vec<String> = operations.iter().map(id).collect();
-    let faults = doubles(operations, &ids);
+    let names: Vec<Names> = operations.iter().map(named).collect();
+    let faults = doubles(operations, &names);
     match faults.is_empty() {
-        true => Ok(ids),
+        true => Ok(names),
         false => Err(faults),
     }
 }
 
-/// Returns the controller's name, with its type arguments, such as `Crud_of_Note`.
-pub(super) fn name(operation: &Operation) -> Cow<'static, str> {
-    let short = short_name(operation.mounted.type_name);
-    match short.contains('<') {
-        true => {
-            let named = short.replace('<', "_of_").replace(", ", "_and_");
-            valid(&named.replace('>', "")).into()
+/// Returns the arguments in the name of a generic type.
+fn arguments(type_name: &str) -> Option<&str> {
+    let inner = type_name.strip_suffix('>')?;
+    let mut depth = 1;
+    for (at, c) in inner.char_indices().rev() {
+        match c {
+            // Not that of the arrow in `fn() -> T`.
+            '>' if !inner[..at].ends_with('-') => depth += 1,
+            '<' => depth -= 1,
+            _ => {}
         }
-        false => operation.place.controller.into(),
+        if depth == 0 {
+            return inner.get(at + 1..);
+        }
     }
+    None
+}
+
+/// Turns type arguments such as `a::Page<b::Note>, u8` into `_of_Page_of_Note_and_u8`.
+fn suffix(arguments: &str) -> String {
+    // Lifetimes tell no types apart.
+    let types = short_name(arguments)
+        .replace("'_, ", "")
+        .replace("<'_>", "");
+    let words = types
+        .replace('<', "_of_")
+        .replace(", ", "_and_")
+        .replace('>', "");
+    format!("_of_{}", word(&words))
 }
 
 /// Returns the beginning of an id that tells the places of a controller apart.
 fn prefix(within: &str) -> String {
     let segments = within.split('/').filter(|segment| !segment.is_empty());
-    let named = |segment: &str| valid(segment.trim_matches(['{', '*', '}'])) + ".";
+    let named = |segment: &str| word(segment.trim_matches(['{', '*', '}'])) + ".";
     segments.map(named).collect()
 }
 
-fn doubles(operations: &[Operation], ids: &[String]) -> Vec<StartupFault> {
+fn word(text: &str) -> String {
+    let valid = |c: char| if c.is_alphanumeric() { c } else { '_' };
+    text.chars().map(valid).collect()
+}
+
+fn doubles(operations: &[Operation], names: &[Names]) -> Vec<StartupFault> {
     let mut seen = BTreeMap::new();
     let mut faults = Vec::new();
-    let all = operations.iter().zip(ids);
-    for (operation, id) in all.filter(|(it, _)| it.meta.verb != Verb::Any) {
+    let all = operations.iter().zip(names);
+    for (operation, Names { id, .. }) in all.filter(|(it, _)| it.meta.verb != Verb::Any) {
         let path = operation.template.as_str();
         if let Some(first) = seen.insert(id, path) {
             faults.push(StartupFault::SameOperation {
+                id: id.clone(),
                 place: operation.place,
                 paths: [first.to_owned(), path.to_owned()],
             });
         }
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_arguments_are_named_without_paths_and_lifetimes() {
+        let named = |name| arguments(name).map(suffix);
+        let cases = [
+            ("app::Crud", None),
+            ("app::Crud<app::Note>", Some("_of_Note")),
+            (
+                "app::Crud<alloc::vec::Vec<u8>, u8>",
+                Some("_of_Vec_of_u8_and_u8"),
+            ),
+            (
+                "app::Crud<alloc::borrow::Cow<'_, str>>",
+                Some("_of_Cow_of_str"),
+            ),
+            ("app::Crud<app::Borrowed<'_>>", Some("_of_Borrowed")),
+            ("app::Crud<fn(a::B) -> c::D>", Some("_of_fn_B_____D")),
+            ("app::Crud<app::main::{{closure}}::Note>", Some("_of_Note")),
+            ("<app::G<u8> as app::Make>::make::Inner", None),
+            ("<app::G<u8> as app::Make>::make::Crud<u8>", Some("_of_u8")),
+            ("app::Crud<app::N\u{f6}te>", Some("_of_N\u{f6}te")),
+            (">", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(named(name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_named_by_its_segments() {
+        assert_eq!(prefix("/"), "");
+        assert_eq!(prefix("/v1.2/{tenant}/{*rest}"), "v1_2.tenant.rest.");
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Mounted {
     pub(crate) controller: Option<TypeId>,
     /// The path of the type, with those of its arguments.
     pub(crate) type_name: &'static str,
-    /// The prefixes of the scopes around it.
+    /// The prefixes of the scopes around it, without that of the server, which never tells two places apart.
     pub(crate) within: String,
 }
 

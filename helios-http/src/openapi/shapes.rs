@@ -46,7 +46,7 @@ macro_rules! __described_reply {
         let shape = $crate::__Shape::NEW;
         let _ = || shape.$is_of($call);
         let shape = (&&&&shape).result($told.errors_mut());
-        let shape = (&&&shape).opened($told);
+        let shape = (&&&&shape).opened($told);
         let shape = (&&&&shape).content($told);
         $told.gives((&&&shape).schema());
     }};
@@ -61,7 +61,7 @@ macro_rules! __described_stream {
         let shape = $crate::__Shape::NEW;
         let _ = || shape.$is_of($call);
         let shape = (&&&&shape).result($told.errors_mut());
-        let shape = (&&&shape).opened($told);
+        let shape = (&&&&shape).opened($told);
         let shape = (&&shape).reply($told);
         let shape = (&&shape).items();
         let shape = (&&&&shape).result($told.errors_mut());
@@ -80,10 +80,18 @@ macro_rules! __error_statuses {
     }};
 }
 
-/// Brings the rungs into scope without a name.
+/// Brings the rungs into scope without a name, because a type of the user may have the same one.
 #[doc(hidden)]
 pub mod ladder {
-    pub use super::rungs::*;
+    pub use super::rungs::{
+        ArgumentKnown as _, ArgumentOther as _, AsJson as _, Attempted as _, ContentJson as _,
+        ContentKnown as _, ContentOpaque as _, ContentOther as _, InReply as _, Inferred as _,
+        ItemKnown as _, ItemListed as _, ItemUnknown as _, ItemsOfStream as _, ItemsUnseen as _,
+        NoJson as _, NoReply as _, NoResult as _, NotAttempted as _, NotOpened as _, Opened as _,
+        OpenedToHeaders as _, OpenedTwice as _, Optional as _, Required as _, ResultAny as _,
+        ResultForeign as _, ResultListed as _, SchemaKnown as _, SchemaOfList as _,
+        SchemaUnknown as _,
+    };
 }
 
 #[allow(missing_docs)]
@@ -118,7 +126,7 @@ mod rungs {
         }
     }
 
-    /// Infers the type of a shape from a call. Each is used in a closure that is never run, and so never compiled.
+    /// Infers the type of a shape from a call, in a closure that never runs. So it becomes no machine code.
     pub trait Inferred<T>: Sized {
         fn is_of(&self, _: T) {}
         fn is_of_future<F: Future<Output = T>>(&self, _: F) {}
@@ -231,6 +239,29 @@ mod rungs {
         }
     }
 
+    /// Pairs beside a status, which are headers.
+    pub trait OpenedToHeaders {
+        type Value;
+        fn opened(&self, told: &mut Description) -> Shape<Self::Value>;
+    }
+
+    impl<K, V, const N: usize> OpenedToHeaders for &&&Shape<(StatusCode, [(K, V); N])> {
+        type Value = Response;
+        fn opened(&self, told: &mut Description) -> Shape<Response> {
+            told.has_own_status = true;
+            Shape::NEW
+        }
+    }
+
+    impl<K, V, const N: usize> OpenedToHeaders for &&&Shape<Option<(StatusCode, [(K, V); N])>> {
+        type Value = Response;
+        fn opened(&self, told: &mut Description) -> Shape<Response> {
+            told.errors.status(404);
+            told.has_own_status = true;
+            Shape::NEW
+        }
+    }
+
     /// The value in an `Option`, beside a status, or both. One step is cheaper to compile than two.
     pub trait OpenedTwice {
         type Value;
@@ -306,10 +337,18 @@ mod rungs {
         ['a] Cow<'a, str> => Content::Media(TEXT), String;
         [T] Html<T> => Content::Media(HTML), String;
         [T] Json<T> => Content::Media(JSON), T;
-        [K, V, const N: usize] [(K, V); N] => Content::Media(JSON), Vec<(K, V)>;
         [] Vec<u8> => Content::Media(BYTES), Value;
         [] Bytes => Content::Media(BYTES), Value;
         [] Response => Content::Opaque, Nothing;
+    }
+
+    /// Other pairs are headers.
+    impl<K: Serialize, V: Serialize, const N: usize> ContentKnown for &&&Shape<[(K, V); N]> {
+        type Value = Vec<(K, V)>;
+        fn content(&self, told: &mut Description) -> Shape<Vec<(K, V)>> {
+            told.content = Content::Media(JSON);
+            Shape::NEW
+        }
     }
 
     impl ContentKnown for &&&Shape<StatusCode> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Place;
 use crate::openapi::components::valid;
 use crate::openapi::describe::Description;
-use crate::openapi::ids::name;
+use crate::openapi::ids::Names;
 use crate::openapi::operation::{Operation, Whole};
 use crate::openapi::schema::Schemas;
 use crate::openapi::unknown::Unknown;
@@ -37,16 +37,16 @@ impl<'a> Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes all operations, each with its id.
+    /// Writes all operations, each with its names.
     pub(super) fn paths(
         &mut self,
         operations: &[Operation],
-        ids: Vec<String>,
+        names: Vec<Names>,
     ) -> Map<String, Value> {
         let mut paths = Map::new();
         // Templates of the same shape are one path, with the parameter names of the first.
-        let mut names: BTreeMap<String, Arc<Template>> = BTreeMap::new();
-        for (operation, id) in operations.iter().zip(ids) {
+        let mut firsts: BTreeMap<String, Arc<Template>> = BTreeMap::new();
+        for (operation, names) in operations.iter().zip(names) {
             if operation.meta.verb == Verb::Any {
                 self.tell(
                     operation,
@@ -56,11 +56,11 @@ impl Writer<'_> {
                 continue;
             }
             // OpenAPI has no wildcards.
-            let first = names.entry(operation.template.shape().replace("{*", "{"));
+            let first = firsts.entry(operation.template.shape().replace("{*", "{"));
             let first = Arc::clone(first.or_insert_with(|| Arc::clone(&operation.template)));
             let verb = operation.meta.verb.as_str().to_lowercase();
             let path = first.as_str().replace("{*", "{");
-            let written = self.operation(operation, id, first.params());
+            let written = self.operation(operation, names, first.params());
             let entry = paths.entry(path).or_insert_with(|| json!({}));
             entry[verb] = written;
         }
@@ -97,12 +97,12 @@ impl Writer<'_> {
         );
     }
 
-    fn operation(&mut self, operation: &Operation, id: String, names: &[String]) -> Value {
+    fn operation(&mut self, operation: &Operation, names: Names, params: &[String]) -> Value {
         let mut told = Description::default();
         (operation.describe)(&mut told);
         let mut written = json!({
-            "operationId": id,
-            "tags": [name(operation)],
+            "operationId": names.id,
+            "tags": [names.tag],
         });
         let (summary, description) = split(told.docs);
         for (key, text) in [("summary", summary), ("description", description)] {
@@ -113,7 +113,7 @@ impl Writer<'_> {
         if told.is_deprecated {
             written["deprecated"] = true.into();
         }
-        let parameters = self.parameters(operation, &told, names);
+        let parameters = self.parameters(operation, &told, params);
         if !parameters.is_empty() {
             written["parameters"] = parameters.into();
         }

@@ -1,7 +1,7 @@
 //! Generates the function that describes a route's types for the OpenAPI document. It is wrapped in a macro of the
 //! runtime that drops it without the feature.
 //!
-//! rustc infers the types. The method is called in a closure that is compiled and never runs.
+//! rustc infers the types. The method is called in a closure that is checked and never runs.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};

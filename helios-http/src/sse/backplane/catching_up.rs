@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::arriving::{Aftermath, append_past, lose, settle};
 use super::questions::{Ask, History, PastEvent, Status};
-use super::replication::{Replication, TIMEOUT, within};
+use super::replication::{FETCHED_KIB, Replication, TIMEOUT, within};
 use super::{BackplaneError, BackplaneErrorKind};
 use crate::failure::with_causes;
 use crate::panics::caught_in;
@@ -152,7 +152,8 @@ impl Replication {
             };
             ask = ask.at_most(left.min(events), bytes);
             let (events, more) = self.page(topic, ask.clone()).await?;
-            let taken = self.room.acquire_many(kib(&events)).await;
+            let held = room.as_ref().map_or(0, SemaphorePermit::num_permits);
+            let taken = self.room.acquire_many(share(&events, held)).await;
             let taken = taken.map_err(|_| Unfetched::Lost)?;
             match &mut room {
                 Some(room) => room.merge(taken),
@@ -438,8 +439,34 @@ async fn catch_up(replication: Weak<Replication>, topic: Arc<Topic>) {
     }
 }
 
-/// Returns the size of these events, in KiB.
-fn kib(events: &[PastEvent]) -> u32 {
+/// Returns the part of the room that these events take, in KiB, for a fetch that holds some of it already. A history that is larger
+/// than the room takes all of it, because for more it would wait forever.
+fn share(events: &[PastEvent], held: usize) -> u32 {
     let bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
-    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
+    let left = FETCHED_KIB.saturating_sub(held);
+    u32::try_from((bytes >> 10).min(left)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_history_never_takes_more_than_the_whole_room() {
+        let event = PastEvent {
+            id: EventId::new(1, 1),
+            at: SystemTime::UNIX_EPOCH,
+            bytes: Bytes::from_static(&[0; 1 << 20]),
+        };
+        let pages = [vec![event.clone(); 60], vec![event; 100]];
+        let taken = pages
+            .iter()
+            .fold(0, |held, page| held + share(page, held) as usize);
+        assert_eq!(taken, FETCHED_KIB);
+        assert_eq!(share(&pages[0], 0), 60 << 10);
+    }
 }

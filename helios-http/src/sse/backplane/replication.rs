@@ -82,7 +82,7 @@ const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
 const FETCHES: usize = 64;
 
 /// The most that the fetched events may hold together, in KiB.
-const FETCHED_KIB: usize = 128 << 10;
+pub(super) const FETCHED_KIB: usize = 128 << 10;
 
 /// A message that is not kept in a ring.
 pub(crate) enum Private {
