@@ -5,6 +5,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 
 use helios::prelude::*;
+use support::backplane::Log;
 use support::journal::Journal;
 use support::{TestServer, read_to_end, within};
 
@@ -50,15 +51,20 @@ struct App;
 #[tokio::test]
 async fn work_that_never_ends_is_abandoned_at_the_deadline() {
     let journal = Journal::default();
-    let app = Helios::new(App).provide(journal.clone());
+    let link = Log::new(10).link(1);
+    let app = Helios::new(App)
+        .provide(journal.clone())
+        .backplane(link.clone());
     let server = TestServer::start(app.drain_deadline(Duration::from_millis(300))).await;
     let head = "HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut request = server.raw(&format!("GET /endless/request {head}")).await;
     let mut stream = server.raw(&format!("GET /endless/stream {head}")).await;
     journal.wait_for("request").await;
+    assert!(link.is_started());
     server.wait_for_connections(1).await;
     server.stop().await.unwrap();
     assert_eq!(journal.notes(), ["request", "shutdown", "stops"]);
+    assert!(!link.is_started(), "a service that hangs does not keep it");
     assert_eq!(read_to_end(&mut request).await, "", "it was cut");
     assert!(read_to_end(&mut stream).await.contains("helios:reconnect"));
 }

@@ -242,8 +242,13 @@ async fn drain(
     if cut.await.is_err() {
         tracing::error!("a handler blocks, or a close hook hangs; giving up on it");
     }
-    if timeout_at(end, service.stop()).await.is_err() {
-        tracing::error!("a service does not stop; giving up on it");
+    // The rest is for the backplane, so that members leave now and not with their lease.
+    let stopped = timeout_at(end - limits.cut / 4, service.stop_services());
+    if stopped.await.is_err() {
+        tracing::error!("a service does not stop; giving up on it and those after it");
+    }
+    if timeout_at(end, service.stop_backplane()).await.is_err() {
+        tracing::error!("the backplane does not stop; giving up on it");
     }
 }
 

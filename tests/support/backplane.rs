@@ -340,6 +340,12 @@ impl Link {
         !self.0.wire.queue.is_closed()
     }
 
+    /// Whether its hub has started it, and has not stopped it.
+    pub fn is_started(&self) -> bool {
+        let node = *self.0.node.lock().unwrap();
+        node.is_some_and(|node| self.0.log.lock().alive.contains(&node))
+    }
+
     pub fn is_watched(&self, topic: &str) -> bool {
         self.0.wire.watched.lock().unwrap().contains(topic)
     }

@@ -355,12 +355,16 @@ impl HeliosService {
     /// Not cancel-safe. If the future is dropped, streams may still be open and services not stopped. Call it again.
     pub async fn shutdown(&self, deadline: Duration) {
         self.streams.drain_within(deadline).await;
-        self.stop().await;
+        self.stop_services().await;
+        self.stop_backplane().await;
     }
 
-    pub(crate) async fn stop(&self) {
+    pub(crate) async fn stop_services(&self) {
         stop(&self.services).await;
-        // Services may have published events while they stopped.
+    }
+
+    /// Comes after the services, because they may publish events while they stop.
+    pub(crate) async fn stop_backplane(&self) {
         self.streams.stop_backplane().await;
     }
 }
