@@ -4,6 +4,9 @@
 
 #[path = "logging/hostile.rs"]
 mod hostile;
+#[cfg(unix)]
+#[path = "logging/listeners.rs"]
+mod listeners;
 #[path = "logging/log.rs"]
 mod log;
 #[path = "logging/panics.rs"]

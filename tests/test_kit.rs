@@ -1,10 +1,19 @@
 //! The guarantees of the kit for testing apps.
 
+use std::convert::Infallible;
+use std::future::ready;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use helios::http::Multipart;
 use helios::prelude::*;
 use helios::testing::{TestApp, TestMultipart};
+use http::Request;
+use http::header::CONTENT_TYPE;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tower::service_fn;
 
 /// Publishes a number a minute.
 #[derive(Injectable)]
@@ -89,6 +98,35 @@ async fn shutdown_runs_in_process() {
     let (_, last) = tokio::join!(shutdown, live.rest()); // it waits until clients have read the end
     assert_eq!(last[0].event, "helios:reconnect");
     assert_eq!(app.get("/counts/running").await.text(), "false");
+}
+
+/// A stream of another library: each kind of content is asked for by its path.
+async fn foreign(request: Request<Body>) -> Result<Response, Infallible> {
+    let kind = match request.uri().path() {
+        "/parameter" => "text/event-stream; charset=utf-8",
+        "/case" => "Text/Event-Stream",
+        _ => "application/x-ndjson",
+    };
+    let first = stream::once(ready(Ok::<_, Infallible>("data: 1\n\n")));
+    let body = Body::from_stream(first.chain(stream::pending()));
+    Ok(([(CONTENT_TYPE, kind)], body).into_response())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_known_by_its_media_type() {
+    let app = Helios::new(App).mount("/m", service_fn(foreign));
+    let app = TestApp::start(app).unwrap();
+    for path in ["/m/parameter", "/m/case"] {
+        assert_eq!(app.sse(path).await.next().await.unwrap().data, "1");
+    }
+    let other = app.clone();
+    let refused = tokio::spawn(async move { drop(other.sse("/m/lines").await) });
+    let panic = refused.await.unwrap_err().into_panic();
+    let said = panic.downcast_ref::<String>().unwrap();
+    assert_eq!(
+        said,
+        "not an event stream: 200 OK, and a body without an end"
+    );
 }
 
 #[derive(Injectable)]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -294,7 +294,8 @@ async fn accept<L: Listener>(listener: L, connections: Arc<Connections>) {
             Ok((io, addr)) => {
                 connections.serve(io, L::reset, Arc::new(Peer::new(addr)));
             }
-            Err(error) if is_of_one_connection(&error) => {}
+            // A listener that fails without waiting would never leave its thread.
+            Err(error) if is_of_one_connection(&error) => yield_now().await,
             Err(error) => {
                 log_failure!(error, "cannot accept a connection", &error);
                 sleep(ACCEPT_PAUSE).await;
@@ -309,6 +310,5 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::InvalidInput
     )
 }

@@ -102,7 +102,10 @@ impl Listener for TcpListener {
     /// Sets `TCP_NODELAY`, since otherwise an event would wait for the acknowledgement of the one before.
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, addr) = Self::accept(self).await?;
-        stream.set_nodelay(true)?;
+        if let Err(error) = stream.set_nodelay(true) {
+            // On macOS, because the client has left already.
+            tracing::debug!(error = text(error), "cannot set TCP_NODELAY");
+        }
         limit_unsent(&stream);
         Ok((stream, Some(addr)))
     }

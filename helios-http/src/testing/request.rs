@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::HeliosService;
@@ -12,7 +13,7 @@ use crate::future::BoxFuture;
 use crate::testing::cookies::Cookies;
 use crate::testing::multipart::TestMultipart;
 use crate::testing::response::TestResponse;
-use crate::testing::stream::TestStream;
+use crate::testing::stream::{DEADLINE, TestStream};
 
 /// A request, sent when it is awaited.
 ///
@@ -220,12 +221,11 @@ impl IntoFuture for SseRequest {
             if TestStream::is_stream(&response) {
                 return TestStream::new(response);
             }
-            let response = TestResponse::read(response).await;
-            panic!(
-                "not an event stream: {} {}",
-                response.status(),
-                response.text()
-            )
+            let status = response.status();
+            let Ok(response) = timeout(DEADLINE, TestResponse::read(response)).await else {
+                panic!("not an event stream: {status}, and a body without an end");
+            };
+            panic!("not an event stream: {status} {}", response.text())
         })
     }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum_core::body::Body;
 use helios_core::decode::{Decoded, DecodedEvent, Decoder};
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
+use crate::head::says_event_stream;
+
 /// How long [`TestStream::next`] waits by default. Paused tokio time passes at once.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A stream as its client reads it. Dropping it disconnects the client.
 ///
@@ -60,8 +61,7 @@ pub struct TestStream {
 
 impl TestStream {
     pub(super) fn is_stream(response: &Response<Body>) -> bool {
-        let kind = response.headers().get(CONTENT_TYPE);
-        kind.is_some_and(|kind| kind == "text/event-stream")
+        says_event_stream(response.headers())
     }
 
     pub(super) fn new(response: Response<Body>) -> Self {
