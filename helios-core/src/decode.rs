@@ -15,14 +15,14 @@
 //! # Ok::<(), helios::sse::DecodeError>(())
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::bounded::cut;
 use crate::event::SseEvent;
@@ -69,11 +69,16 @@ pub struct DecodedEvent {
     pub event: String,
     /// The event's data, with its lines joined by LF.
     pub data: String,
-    /// The last event id in force, which an earlier event may have set. Empty if there is none.
+    /// The last event id in force, which an earlier event may have set. Empty if there is none. An `id` field of more than
+    /// 8 KiB is ignored, like one with a NUL.
     pub id: String,
     /// Whether an `id` field has come since the event before, so that the id is this event's own.
     pub has_own_id: bool,
 }
+
+/// The longest id that counts, in bytes. No server would accept a longer one in a header. Every later event has the id
+/// too, so without a limit a stream of few bytes could become events of many.
+const LONGEST_ID: usize = 8 << 10;
 
 /// The most of the data that an error shows, in bytes of JSON.
 const LONGEST_SHOWN: usize = 400;
@@ -156,7 +161,7 @@ pub enum TryFromEventError {
 #[derive(Debug)]
 pub struct DecodedFields<'a> {
     event: &'a DecodedEvent,
-    values: Map<String, Value>,
+    values: BTreeMap<String, Box<RawValue>>,
 }
 
 impl<'a> DecodedFields<'a> {
@@ -178,7 +183,8 @@ impl<'a> DecodedFields<'a> {
     pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, serde_json::Error> {
         let found = self.values.remove(name);
         let is_missing = found.is_none();
-        serde_json::from_value(found.unwrap_or_default()).map_err(|error| {
+        let json = found.as_ref().map_or("null", |json| json.get());
+        serde_json::from_str(json).map_err(|error| {
             self.event.is_not(match is_missing {
                 true => format!("its field `{name}` is missing"),
                 false => format!("its field `{name}`: {error}"),
@@ -439,7 +445,7 @@ impl Decoder {
             b"" => self.push(Decoded::Comment(value.into_owned())),
             b"data" => self.data.extend([&*value, "\n"]),
             b"event" => self.name = value.into_owned(),
-            b"id" if !value.contains('\0') => {
+            b"id" if value.len() <= LONGEST_ID && !value.contains('\0') => {
                 self.id = value.into();
                 self.has_own_id = true;
             }
@@ -651,6 +657,15 @@ mod tests {
             decode(&[b"id: 1\nid: a\0b\ndata: x\n\n"]),
             [event("message", "x", "1")]
         );
+    }
+
+    #[test]
+    fn an_id_that_fits_in_no_header_is_ignored() {
+        let longest = "x".repeat(LONGEST_ID);
+        for (id, kept) in [(longest.clone(), &*longest), (longest.clone() + "x", "1")] {
+            let text = format!("id: 1\nid: {id}\ndata\n\n");
+            assert_eq!(decode(&[text.as_bytes()]), [message_with("", kept, true)]);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 pub use serde::de::DeserializeOwned;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The bound on a type parameter of such an enum. It has a name of its own, because lints report a bound that is
 /// written twice.
@@ -12,22 +12,23 @@ pub trait Payload: Serialize {}
 
 impl<T: Serialize + ?Sized> Payload for T {}
 
-/// Converts a value to JSON.
+/// Converts a value to JSON, as it is written where it is the whole data. A [`serde_json::Value`] would change an `f32`, and has no room
+/// for large integers.
 ///
 /// # Errors
 ///
 /// The value's own serialisation error.
-pub fn to_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Value> {
-    serde_json::to_value(value)
+pub fn to_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Box<RawValue>> {
+    to_raw_value(value)
 }
 
 /// An object with these fields, in this order. It fails to serialise if one of them failed.
 #[derive(Debug)]
-pub struct Fields(Vec<(&'static str, serde_json::Result<Value>)>);
+pub struct Fields(Vec<(&'static str, serde_json::Result<Box<RawValue>>)>);
 
 /// Returns such an object, see [`Fields`].
 #[must_use]
-pub fn fields(fields: Vec<(&'static str, serde_json::Result<Value>)>) -> Fields {
+pub fn fields(fields: Vec<(&'static str, serde_json::Result<Box<RawValue>>)>) -> Fields {
     Fields(fields)
 }
 

@@ -53,6 +53,27 @@ fn over_the_wire(event: SseEvent) -> DecodedEvent {
     event
 }
 
+/// Numbers that a [`serde_json::Value`] would change.
+#[derive(Clone, Debug, PartialEq, SseEvents)]
+enum Measured {
+    Named { warmth: f32, total: u128 },
+    Alone(f32),
+}
+
+#[test]
+fn a_number_is_the_same_in_every_kind_of_variant() {
+    let named = Measured::Named {
+        warmth: 0.1,
+        total: u128::MAX,
+    };
+    let event = over_the_wire(named.clone().into_sse_event());
+    let expected = format!("{{\"warmth\":0.1,\"total\":{}}}", u128::MAX);
+    assert_eq!(event.data, expected);
+    assert_eq!(Measured::try_from(event).unwrap(), named);
+    let alone = over_the_wire(Measured::Alone(0.1).into_sse_event());
+    assert_eq!(alone.data, "0.1");
+}
+
 #[test]
 fn a_sent_event_is_read_back_as_its_variant() {
     let line = Line {
