@@ -5,8 +5,8 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait,
-    TypeParamBound, parse_quote,
+    GenericArgument, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PathArguments,
+    PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, parse_quote,
 };
 
 /// Returns the last segment of a type's path.
@@ -129,6 +129,38 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     finder.found
 }
 
+/// Returns the first lifetime or reference in a type that makes it borrow. Those in the signature of a function do not.
+pub(crate) fn borrowed(ty: &Type) -> Option<TokenStream> {
+    struct Finder(Option<TokenStream>);
+
+    impl VisitMut for Finder {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert_with(|| lifetime.to_token_stream());
+            }
+        }
+
+        fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+            if reference.lifetime.is_none() {
+                self.0.get_or_insert_with(|| reference.to_token_stream());
+            }
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+
+        fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments_mut(
+            &mut self,
+            _: &mut ParenthesizedGenericArguments,
+        ) {
+        }
+    }
+
+    let mut finder = Finder(None);
+    finder.visit_type_mut(&mut ty.clone());
+    finder.0
+}
+
 /// Adds the bounds of the container's services to every type parameter, since all threads share them for the life of
 /// the app.
 pub(crate) fn shared(rt: &TokenStream, generics: &Generics) -> Generics {
@@ -190,6 +222,16 @@ mod tests {
             ty.to_token_stream().to_string(),
             expected.to_token_stream().to_string()
         );
+    }
+
+    #[test]
+    fn a_type_borrows_through_lifetimes_and_references() {
+        let borrowed = |ty: Type| borrowed(&ty).map(|found| found.to_string());
+        assert_eq!(borrowed(parse_quote!(User<'_>)).as_deref(), Some("'_"));
+        assert_eq!(borrowed(parse_quote!(User<&str>)).as_deref(), Some("& str"));
+        assert_eq!(borrowed(parse_quote!(User<&'static str>)), None);
+        assert_eq!(borrowed(parse_quote!(User<fn(&str)>)), None);
+        assert_eq!(borrowed(parse_quote!(User<dyn Fn(&str) -> u8>)), None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
     let touches = touches(controller);
     let name = types::name(&controller.self_ty);
     let has_lifetimes = controller.generics.lifetimes().next().is_some();
-    if has_lifetimes || name.is_empty() {
+    if has_lifetimes || types::borrowed(&controller.self_ty).is_some() || name.is_empty() {
         return touches;
     }
     let rt = controller.runtime.path();
