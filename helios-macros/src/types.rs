@@ -9,12 +9,19 @@ use syn::{
     PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, parse_quote,
 };
 
+/// Returns a type without its parentheses, and without the invisible ones around a parameter of `macro_rules`.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        other => other,
+    }
+}
+
 /// Returns the last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match ty {
+    match bare(ty) {
         Type::Path(path) => path.path.segments.last(),
-        Type::Group(group) => last_segment(&group.elem),
-        Type::Paren(paren) => last_segment(&paren.elem),
         _ => None,
     }
 }

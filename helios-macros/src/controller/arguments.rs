@@ -149,9 +149,7 @@ fn name_of(pattern: &Pat) -> Option<Ident> {
 
 /// Returns the type to bind for an argument. For a reference, that is its target, which is then borrowed.
 fn bound_type(declared: &Type) -> (Type, Passed) {
-    match declared {
-        Type::Group(group) => bound_type(&group.elem),
-        Type::Paren(paren) => bound_type(&paren.elem),
+    match types::bare(declared) {
         Type::Reference(reference) => {
             let passed = if reference.mutability.is_some() {
                 Passed::Mutable
@@ -166,7 +164,7 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
 
 /// Refuses `&'static`, because the argument is borrowed only for the call.
 fn refuse_static(declared: &Type, errors: &mut Errors) {
-    let Type::Reference(reference) = declared else {
+    let Type::Reference(reference) = types::bare(declared) else {
         return;
     };
     let lifetime = reference.lifetime.iter();
@@ -180,7 +178,7 @@ fn refuse_static(declared: &Type, errors: &mut Errors) {
 
 fn owned(target: &Type) -> Type {
     let span = target.span();
-    match target {
+    match types::bare(target) {
         Type::Slice(slice) => {
             let element = &slice.elem;
             parse_quote_spanned!(span=> ::std::vec::Vec<#element>)
