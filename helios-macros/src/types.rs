@@ -6,7 +6,8 @@ use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     GenericArgument, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PathArguments,
-    PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, parse_quote,
+    PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, TypeSlice,
+    parse_quote,
 };
 
 /// Returns a type without its parentheses, and without the invisible ones around a parameter of `macro_rules`.
@@ -136,6 +137,50 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     finder.found
 }
 
+/// Wrappers that hold the values of their type arguments. Other types may hold none, or a `'static` reference.
+const HOLDING: [&str; 12] = [
+    "Option", "Result", "Vec", "VecDeque", "HashSet", "BTreeSet", "HashMap", "BTreeMap", "Json",
+    "Form", "Query", "Path",
+];
+
+/// Returns a type with owned types, under their usual names, in place of references. `None` if there are none. `'static` ones stay.
+pub(crate) fn owning(ty: &Type) -> Option<Type> {
+    struct Owner {
+        found: bool,
+    }
+
+    impl VisitMut for Owner {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::Reference(reference) = bare(ty)
+                && !is_static(reference)
+            {
+                self.found = true;
+                *ty = match bare(&reference.elem) {
+                    Type::Slice(TypeSlice { elem, .. }) => parse_quote!(Vec<#elem>),
+                    text if is_named(text, "str") => parse_quote!(String),
+                    other => other.clone(),
+                };
+            }
+            visit_mut::visit_type_mut(self, ty);
+        }
+
+        fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+            if HOLDING.iter().any(|name| segment.ident == name) {
+                visit_mut::visit_path_segment_mut(self, segment);
+            }
+        }
+    }
+
+    let (mut owner, mut ty) = (Owner { found: false }, ty.clone());
+    owner.visit_type_mut(&mut ty);
+    owner.found.then_some(ty)
+}
+
+fn is_static(reference: &TypeReference) -> bool {
+    let lifetime = reference.lifetime.as_ref();
+    lifetime.is_some_and(|lifetime| lifetime.ident == "static")
+}
+
 /// Returns the first lifetime or reference in a type that makes it borrow. Those in the signature of a function do not.
 pub(crate) fn borrowed(ty: &Type) -> Option<TokenStream> {
     struct Finder(Option<TokenStream>);
@@ -229,6 +274,19 @@ mod tests {
             ty.to_token_stream().to_string(),
             expected.to_token_stream().to_string()
         );
+    }
+
+    #[test]
+    fn references_are_owned_where_a_value_holds_them() {
+        let owned = |ty: Type| owning(&ty).map(shown);
+        let found = owned(parse_quote!(Option<Vec<(u8, &'a str)>>));
+        assert_eq!(found.as_deref(), Some("Option<Vec<(u8, String)>>"));
+        let found = owned(parse_quote!(Result<Json<&[&str]>, Refused<&str>>));
+        let expected = "Result<Json<Vec<String>>, Refused<&str>>";
+        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(owned(parse_quote!(Option<Code<&str>>)), None);
+        assert_eq!(owned(parse_quote!(Option<Cow<'_, str>>)), None);
+        assert_eq!(owned(parse_quote!(Option<&'static Code>)), None);
     }
 
     #[test]
