@@ -64,26 +64,25 @@ impl Args {
         Ok(())
     }
 
-    /// Reads the helper attributes `#[name(..)]` of a derive.
+    /// Reads all helper attributes `#[name(..)]` in one place of a derive's item, as if they were one.
     pub(crate) fn of_helpers(
         name: &str,
         attributes: &[Attribute],
         example: &str,
         errors: &mut Errors,
-    ) -> Vec<Self> {
-        let ours = attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident(name));
-        let args = ours.map(|attribute| match &attribute.meta {
-            Meta::List(list) => {
-                Self::parse(list.tokens.clone(), errors).only_named(name, example, errors)
+    ) -> Self {
+        let mut all = Self::default();
+        for attribute in helpers(name, attributes) {
+            match &attribute.meta {
+                Meta::List(list) => {
+                    let args = Self::parse(list.tokens.clone(), errors);
+                    all.named
+                        .extend(args.only_named(name, example, errors).named);
+                }
+                other => errors.at(other, format_args!("write `#[{name}({example})]`")),
             }
-            other => {
-                errors.at(other, format_args!("write `#[{name}({example})]`"));
-                Self::default()
-            }
-        });
-        args.collect()
+        }
+        all
     }
 
     /// Passes each named value to its key, except for unknown and repeated ones.
@@ -125,6 +124,31 @@ impl Args {
             );
         }
         self
+    }
+}
+
+/// Returns the helper attributes `#[name(..)]` among all attributes.
+pub(crate) fn helpers<'a>(
+    name: &str,
+    attributes: &'a [Attribute],
+) -> impl Iterator<Item = &'a Attribute> {
+    attributes
+        .iter()
+        .filter(move |attribute| attribute.path().is_ident(name))
+}
+
+/// Refuses the helper attributes of a derive in a place where it reads none, and says what to write instead.
+pub(crate) fn refuse_helpers(
+    name: &str,
+    attributes: &[Attribute],
+    instead: &str,
+    errors: &mut Errors,
+) {
+    for attribute in helpers(name, attributes) {
+        errors.at(
+            &attribute.meta,
+            format_args!("`#[{name}]` does nothing here: {instead}"),
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use syn::{
     parse_quote_spanned,
 };
 
-use crate::args::{Arg, Args, Key};
+use crate::args::{Arg, Args, Key, refuse_helpers};
 use crate::diagnostics::Errors;
 use crate::lints::renamed;
 use crate::runtime::{Runtime, cfgs, option};
@@ -26,14 +26,14 @@ struct Settings {
 
 /// The keys of a variant.
 const VARIANT_KEYS: [Key<Settings>; 3] = [
-    ("status", |settings, arg, errors| {
-        set(&mut settings.status, arg, errors);
+    ("status", |settings, arg, _| {
+        settings.status = Some(arg.clone());
     }),
-    ("title", |settings, arg, errors| {
-        set(&mut settings.title, arg, errors);
+    ("title", |settings, arg, _| {
+        settings.title = Some(arg.clone());
     }),
-    ("transparent", |settings, arg, errors| {
-        set(&mut settings.transparent, arg, errors);
+    ("transparent", |settings, arg, _| {
+        settings.transparent = Some(arg.clone());
     }),
 ];
 
@@ -93,9 +93,8 @@ pub(crate) fn http_error(item: TokenStream) -> TokenStream {
 impl Settings {
     fn parse(attributes: &[Attribute], keys: &[Key<Self>], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        for args in Args::of_helpers("http", attributes, EXAMPLE, errors) {
-            args.set(&mut settings, "http", keys, errors);
-        }
+        let args = Args::of_helpers("http", attributes, EXAMPLE, errors);
+        args.set(&mut settings, "http", keys, errors);
         settings
     }
 
@@ -107,6 +106,10 @@ impl Settings {
     }
 
     fn answer(&self, name: &Ident, fields: &Fields, errors: &mut Errors) -> Option<Answer> {
+        for field in fields {
+            let instead = format!("put it above `{name}`");
+            refuse_helpers("http", &field.attrs, &instead, errors);
+        }
         if let Some(transparent) = &self.transparent {
             return self.transparent(transparent, fields, errors);
         }
@@ -147,14 +150,6 @@ impl Settings {
             span: field.ty.span(),
         })
     }
-}
-
-/// Keeps a value that all `#[http(..)]` of one item may give only once.
-fn set(place: &mut Option<Arg>, arg: &Arg, errors: &mut Errors) {
-    if place.is_some() {
-        errors.at(&arg.key, format_args!("`{}` is given twice", arg.key));
-    }
-    *place = Some(arg.clone());
 }
 
 fn status_of(code: &LitInt, errors: &mut Errors) -> Option<u16> {

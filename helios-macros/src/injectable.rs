@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Field, Index, Member, Meta, Path, Type, parse_quote};
 
-use crate::args::{Args, Key};
+use crate::args::{Args, Key, helpers};
 use crate::diagnostics::Errors;
 use crate::lints::renamed;
 use crate::runtime::{Runtime, option};
@@ -76,9 +76,8 @@ pub(crate) fn injectable(item: TokenStream) -> TokenStream {
 impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        for args in Args::of_helpers("inject", attributes, "on_start = connect", errors) {
-            args.set(&mut settings, "inject", &KEYS, errors);
-        }
+        let args = Args::of_helpers("inject", attributes, "on_start = connect", errors);
+        args.set(&mut settings, "inject", &KEYS, errors);
         settings
     }
 
@@ -132,19 +131,15 @@ fn fields<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Vec<(&'a Field, Sou
 }
 
 fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
-    let mut metas = field.attrs.iter().map(|attribute| &attribute.meta);
-    if let Some(bare) =
-        metas.find(|meta| matches!(meta, Meta::Path(path) if path.is_ident("inject")))
-    {
+    let mut metas = helpers("inject", &field.attrs).map(|attribute| &attribute.meta);
+    if let Some(bare) = metas.find(|meta| is_bare(meta)) {
         errors.at(bare, BARE);
         return None;
     }
-    let helpers = Args::of_helpers("inject", &field.attrs, "default", errors);
-    if !helpers.is_empty() {
+    if helpers("inject", &field.attrs).next().is_some() {
         let mut right = true;
-        for args in helpers {
-            args.set(&mut right, "inject", &FIELD_KEYS, errors);
-        }
+        let args = Args::of_helpers("inject", &field.attrs, "default", errors);
+        args.set(&mut right, "inject", &FIELD_KEYS, errors);
         return right.then_some(Source::Default);
     }
     if types::is_named(&field.ty, "SseService") {
@@ -162,6 +157,15 @@ fn source<'a>(field: &'a Field, errors: &mut Errors) -> Option<Source<'a>> {
         errors.at(&field.ty, NOT_INJECTED);
     }
     inner.map(Source::Container)
+}
+
+/// Whether an attribute is `#[inject]` or `#[inject()]`.
+fn is_bare(meta: &Meta) -> bool {
+    match meta {
+        Meta::Path(_) => true,
+        Meta::List(list) => list.tokens.is_empty(),
+        Meta::NameValue(_) => false,
+    }
 }
 
 /// Requests every dependency before the first `?`, so that start-up lists all missing ones.

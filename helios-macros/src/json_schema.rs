@@ -17,7 +17,7 @@ use syn::{
 };
 
 use self::own_paths::Original;
-use crate::args::{Args, Key};
+use crate::args::{Args, Key, refuse_helpers};
 use crate::diagnostics::Errors;
 use crate::lints::rewritten;
 use crate::runtime::Runtime;
@@ -47,6 +47,11 @@ const REPLACING: [&str; 11] = [
     "remote",
 ];
 
+const EXAMPLE: &str = "crate = path::to::helios";
+
+/// What to write on a variant or a field.
+const INSTEAD: &str = "write `#[schemars(..)]` or `#[serde(..)]`";
+
 const KEYS: [Key<Runtime>; 1] = [("crate", |runtime, arg, errors| {
     *runtime = Runtime::given(arg, errors);
 })];
@@ -59,18 +64,33 @@ pub(crate) fn json_schema(item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let mut runtime = Runtime::default();
-    for args in Args::of_helpers(
-        "schema",
-        &item.attrs,
-        "crate = path::to::helios",
-        &mut errors,
-    ) {
-        args.set(&mut runtime, "schema", &KEYS, &mut errors);
-    }
+    let args = Args::of_helpers("schema", &item.attrs, EXAMPLE, &mut errors);
+    args.set(&mut runtime, "schema", &KEYS, &mut errors);
+    refuse_inside(&item.data, &mut errors);
     if !runtime.locate("schema", &mut errors) || !errors.is_empty() {
         return errors.compile_errors();
     }
     implementation(&runtime, item)
+}
+
+/// Refuses `#[schema(..)]` on variants and fields.
+fn refuse_inside(data: &Data, errors: &mut Errors) {
+    match data {
+        Data::Struct(data) => refuse_on_fields(&data.fields, errors),
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                refuse_helpers("schema", &variant.attrs, INSTEAD, errors);
+                refuse_on_fields(&variant.fields, errors);
+            }
+        }
+        Data::Union(_) => {}
+    }
+}
+
+fn refuse_on_fields(fields: &Fields, errors: &mut Errors) {
+    for field in fields {
+        refuse_helpers("schema", &field.attrs, INSTEAD, errors);
+    }
 }
 
 fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {

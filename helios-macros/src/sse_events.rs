@@ -13,7 +13,7 @@ use syn::{
     Variant, parse_quote,
 };
 
-use crate::args::{Args, Key};
+use crate::args::{Args, Key, refuse_helpers};
 use crate::diagnostics::Errors;
 use crate::lints::renamed;
 use crate::runtime::{Runtime, cfgs, docs};
@@ -74,9 +74,8 @@ pub(crate) fn sse_events(item: TokenStream) -> TokenStream {
 impl Settings {
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut settings = Self::default();
-        for args in Args::of_helpers("sse", attributes, "rename_all = \"snake_case\"", errors) {
-            args.set(&mut settings, "sse", &KEYS, errors);
-        }
+        let args = Args::of_helpers("sse", attributes, "rename_all = \"snake_case\"", errors);
+        args.set(&mut settings, "sse", &KEYS, errors);
         settings
     }
 }
@@ -92,6 +91,10 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
     let mut names = Vec::new();
     let arms = data.variants.iter().map(|variant| {
         let name = name(variant, settings.case, errors);
+        for field in &variant.fields {
+            let instead = "it names events, so it belongs above a variant";
+            refuse_helpers("sse", &field.attrs, instead, errors);
+        }
         if names.contains(&name) {
             errors.at(
                 &variant.ident,
@@ -109,9 +112,8 @@ fn arms(item: &DeriveInput, settings: &Settings, errors: &mut Errors) -> Vec<Tok
 fn name(variant: &Variant, case: Option<Case>, errors: &mut Errors) -> String {
     let own = variant.ident.unraw().to_string();
     let mut name = case.map_or_else(|| own.clone(), |case| case.apply(&own));
-    for args in Args::of_helpers("sse", &variant.attrs, "rename = \"tick\"", errors) {
-        args.set(&mut name, "sse", &VARIANT_KEYS, errors);
-    }
+    let args = Args::of_helpers("sse", &variant.attrs, "rename = \"tick\"", errors);
+    args.set(&mut name, "sse", &VARIANT_KEYS, errors);
     name
 }
 

@@ -91,6 +91,10 @@ fn an_sse_controller() {
             #[cfg(feature = "close")]
             #[on_sse_close]
             fn closed(&self, reason: CloseReason) {}
+
+            #[cfg(not(feature = "close"))]
+            #[on_sse_close]
+            fn noted(&self) {}
         }
     };
     assert_snapshot!(pretty(&controller::controller(TokenStream::new(), item)));

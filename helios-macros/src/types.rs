@@ -5,16 +5,24 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeImplTrait,
-    TypeParamBound, parse_quote,
+    GenericArgument, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PathArguments,
+    PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, TypeSlice,
+    parse_quote,
 };
+
+/// Returns a type without its parentheses, and without the invisible ones around a parameter of `macro_rules`.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        other => other,
+    }
+}
 
 /// Returns the last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match ty {
+    match bare(ty) {
         Type::Path(path) => path.path.segments.last(),
-        Type::Group(group) => last_segment(&group.elem),
-        Type::Paren(paren) => last_segment(&paren.elem),
         _ => None,
     }
 }
@@ -129,6 +137,82 @@ pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
     finder.found
 }
 
+/// Wrappers that hold the values of their type arguments. Other types may hold none, or a `'static` reference.
+const HOLDING: [&str; 12] = [
+    "Option", "Result", "Vec", "VecDeque", "HashSet", "BTreeSet", "HashMap", "BTreeMap", "Json",
+    "Form", "Query", "Path",
+];
+
+/// Returns a type with owned types, under their usual names, in place of references. `None` if there are none. `'static` ones stay.
+pub(crate) fn owning(ty: &Type) -> Option<Type> {
+    struct Owner {
+        found: bool,
+    }
+
+    impl VisitMut for Owner {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::Reference(reference) = bare(ty)
+                && !is_static(reference)
+            {
+                self.found = true;
+                *ty = match bare(&reference.elem) {
+                    Type::Slice(TypeSlice { elem, .. }) => parse_quote!(Vec<#elem>),
+                    text if is_named(text, "str") => parse_quote!(String),
+                    other => other.clone(),
+                };
+            }
+            visit_mut::visit_type_mut(self, ty);
+        }
+
+        fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+            if HOLDING.iter().any(|name| segment.ident == name) {
+                visit_mut::visit_path_segment_mut(self, segment);
+            }
+        }
+    }
+
+    let (mut owner, mut ty) = (Owner { found: false }, ty.clone());
+    owner.visit_type_mut(&mut ty);
+    owner.found.then_some(ty)
+}
+
+fn is_static(reference: &TypeReference) -> bool {
+    let lifetime = reference.lifetime.as_ref();
+    lifetime.is_some_and(|lifetime| lifetime.ident == "static")
+}
+
+/// Returns the first lifetime or reference in a type that makes it borrow. Those in the signature of a function do not.
+pub(crate) fn borrowed(ty: &Type) -> Option<TokenStream> {
+    struct Finder(Option<TokenStream>);
+
+    impl VisitMut for Finder {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert_with(|| lifetime.to_token_stream());
+            }
+        }
+
+        fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+            if reference.lifetime.is_none() {
+                self.0.get_or_insert_with(|| reference.to_token_stream());
+            }
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+
+        fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments_mut(
+            &mut self,
+            _: &mut ParenthesizedGenericArguments,
+        ) {
+        }
+    }
+
+    let mut finder = Finder(None);
+    finder.visit_type_mut(&mut ty.clone());
+    finder.0
+}
+
 /// Adds the bounds of the container's services to every type parameter, since all threads share them for the life of
 /// the app.
 pub(crate) fn shared(rt: &TokenStream, generics: &Generics) -> Generics {
@@ -190,6 +274,29 @@ mod tests {
             ty.to_token_stream().to_string(),
             expected.to_token_stream().to_string()
         );
+    }
+
+    #[test]
+    fn references_are_owned_where_a_value_holds_them() {
+        let owned = |ty: Type| owning(&ty).map(shown);
+        let found = owned(parse_quote!(Option<Vec<(u8, &'a str)>>));
+        assert_eq!(found.as_deref(), Some("Option<Vec<(u8, String)>>"));
+        let found = owned(parse_quote!(Result<Json<&[&str]>, Refused<&str>>));
+        let expected = "Result<Json<Vec<String>>, Refused<&str>>";
+        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(owned(parse_quote!(Option<Code<&str>>)), None);
+        assert_eq!(owned(parse_quote!(Option<Cow<'_, str>>)), None);
+        assert_eq!(owned(parse_quote!(Option<&'static Code>)), None);
+    }
+
+    #[test]
+    fn a_type_borrows_through_lifetimes_and_references() {
+        let borrowed = |ty: Type| borrowed(&ty).map(|found| found.to_string());
+        assert_eq!(borrowed(parse_quote!(User<'_>)).as_deref(), Some("'_"));
+        assert_eq!(borrowed(parse_quote!(User<&str>)).as_deref(), Some("& str"));
+        assert_eq!(borrowed(parse_quote!(User<&'static str>)), None);
+        assert_eq!(borrowed(parse_quote!(User<fn(&str)>)), None);
+        assert_eq!(borrowed(parse_quote!(User<dyn Fn(&str) -> u8>)), None);
     }
 
     #[test]

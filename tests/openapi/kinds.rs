@@ -333,6 +333,28 @@ impl Others {
     }
 }
 
+#[derive(Injectable)]
+struct Twins;
+
+/// The name of one method is that of the other with a word in front of it.
+#[controller(prefix = "twins")]
+impl Twins {
+    #[get("{id}")]
+    fn order(&self, #[param] id: u64) -> String {
+        format!("{id}")
+    }
+
+    #[get("{id}/about")]
+    fn describe_order(&self, #[param] id: u64) -> String {
+        format!("about {id}")
+    }
+
+    #[get("{id}/call")]
+    fn call_order(&self, #[param] id: u64) -> String {
+        format!("call {id}")
+    }
+}
+
 #[server(controllers = [Orders, Open, Others])]
 struct App;
 
@@ -572,4 +594,16 @@ fn an_own_error_format_removes_problems_from_the_document() {
     let gone = &document.v3_2()["paths"]["/orders"]["post"]["responses"]["410"];
     assert_eq!(gone, &json!({ "description": "Gone" }));
     assert!(!document.to_string().contains("HeliosProblem"));
+}
+
+#[test]
+fn any_names_of_methods_stand_together() {
+    #[server(controllers = [Twins])]
+    struct App;
+
+    let document = Helios::new(App).openapi_document().unwrap();
+    let paths = document.v3_2()["paths"].as_object().unwrap();
+    let paths: Vec<_> = paths.keys().collect();
+    let expected = ["/twins/{id}", "/twins/{id}/about", "/twins/{id}/call"];
+    assert_eq!(paths, expected);
 }

@@ -59,6 +59,14 @@ impl Switched {
     #[cfg(any())]
     #[on_sse_error]
     fn failed(&self, gone: Gone) {}
+
+    #[cfg(any())]
+    #[on_sse_close]
+    fn closed_off(&self, gone: Gone) {}
+
+    #[cfg(not(any()))]
+    #[on_sse_close]
+    fn closed_on(&self, _client: &SseStream) {}
 }
 
 #[controller]
@@ -99,6 +107,23 @@ controllers! {
     Bytes at "bytes" gives u8,
     Words at "words" gives u16,
 }
+
+macro_rules! borrowing {
+    ($name:ident borrows $ty:ty) => {
+        #[derive(Injectable)]
+        struct $name;
+
+        #[controller(prefix = "borrowing")]
+        impl $name {
+            #[get]
+            fn find(&self, #[query] n: &$ty) -> usize {
+                n.len()
+            }
+        }
+    };
+}
+
+borrowing!(Slices borrows [u8]);
 
 type Aliased<S> = Result<SseReply<S>, HttpError>;
 
@@ -168,7 +193,7 @@ mod shadowed {
     }
 }
 
-#[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, Replies, shadowed::Shadowed])]
+#[server(controllers = [Records<Memory, 3>, Switched, Bytes, Words, Slices, Replies, shadowed::Shadowed])]
 struct App;
 
 #[derive(SseEvents)]

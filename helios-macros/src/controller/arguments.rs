@@ -6,7 +6,7 @@ use syn::{
     Attribute, FnArg, Ident, Lifetime, Pat, PatType, Path, Signature, Type, parse_quote_spanned,
 };
 
-use super::model::{Argument, Passed, Source, SourceKind};
+use super::model::{Argument, Binding, Passed, Source, SourceKind};
 use super::parentheses;
 use super::sources::{SOURCES, UNMARKED};
 use crate::attribute::refuse_cfg_attr;
@@ -53,6 +53,7 @@ pub(super) fn parse(item: &mut PatType, lifetimes: &[Lifetime], errors: &mut Err
         argument.source = parentheses::read(&argument, attribute, kind, errors);
         refuse_mutable(&argument, errors);
     }
+    refuse_borrowing(&argument, errors);
     argument
 }
 
@@ -149,9 +150,7 @@ fn name_of(pattern: &Pat) -> Option<Ident> {
 
 /// Returns the type to bind for an argument. For a reference, that is its target, which is then borrowed.
 fn bound_type(declared: &Type) -> (Type, Passed) {
-    match declared {
-        Type::Group(group) => bound_type(&group.elem),
-        Type::Paren(paren) => bound_type(&paren.elem),
+    match types::bare(declared) {
         Type::Reference(reference) => {
             let passed = if reference.mutability.is_some() {
                 Passed::Mutable
@@ -166,7 +165,7 @@ fn bound_type(declared: &Type) -> (Type, Passed) {
 
 /// Refuses `&'static`, because the argument is borrowed only for the call.
 fn refuse_static(declared: &Type, errors: &mut Errors) {
-    let Type::Reference(reference) = declared else {
+    let Type::Reference(reference) = types::bare(declared) else {
         return;
     };
     let lifetime = reference.lifetime.iter();
@@ -178,9 +177,38 @@ fn refuse_static(declared: &Type, errors: &mut Errors) {
     }
 }
 
+/// Refuses references inside of a type that is deserialised, because the value does not borrow from the request.
+fn refuse_borrowing(argument: &Argument, errors: &mut Errors) {
+    if !is_deserialised(argument) {
+        return;
+    }
+    let (reference, ty) = match types::bare(&argument.declared) {
+        Type::Reference(reference) => ("&", &*reference.elem),
+        owned => ("", owned),
+    };
+    if let Some(owning) = types::owning(ty) {
+        let owning = types::shown(owning);
+        errors.at(
+            &argument.declared,
+            format_args!(
+                "an argument cannot borrow inside of its type: write `{reference}{owning}`"
+            ),
+        );
+    }
+}
+
+fn is_deserialised(argument: &Argument) -> bool {
+    let is_in = |extractor| types::mentions(&argument.bound, extractor);
+    match argument.source.kind.binding {
+        Binding::Value(_) | Binding::Body => true,
+        Binding::ByType => ["Json", "Form", "Query", "Path"].into_iter().any(is_in),
+        Binding::Inside(_) | Binding::Handle(_) | Binding::Lent(_) => false,
+    }
+}
+
 fn owned(target: &Type) -> Type {
     let span = target.span();
-    match target {
+    match types::bare(target) {
         Type::Slice(slice) => {
             let element = &slice.elem;
             parse_quote_spanned!(span=> ::std::vec::Vec<#element>)

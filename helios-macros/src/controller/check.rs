@@ -301,8 +301,12 @@ fn collision(first: &Route, second: &Route) -> String {
     )
 }
 
+/// Refuses a second hook of one kind, unless both are under `#[cfg]`. If both are in one build, rustc refuses them.
 fn check_single(hook: &Hook, earlier: &[Hook], errors: &mut Errors) {
-    if let Some(first) = earlier.iter().find(|other| other.kind == hook.kind) {
+    let is_optional = |hook: &Hook| !hook.method.cfgs.is_empty();
+    let is_second =
+        |other: &&Hook| other.kind == hook.kind && !(is_optional(other) && is_optional(hook));
+    if let Some(first) = earlier.iter().find(is_second) {
         let (name, first) = (hook.kind.attribute, &first.method.name);
         errors.at(
             &hook.attribute,

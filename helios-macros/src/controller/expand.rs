@@ -64,7 +64,7 @@ pub(super) fn fallback(controller: &Controller) -> TokenStream {
     let touches = touches(controller);
     let name = types::name(&controller.self_ty);
     let has_lifetimes = controller.generics.lifetimes().next().is_some();
-    if has_lifetimes || name.is_empty() {
+    if has_lifetimes || types::borrowed(&controller.self_ty).is_some() || name.is_empty() {
         return touches;
     }
     let rt = controller.runtime.path();
@@ -241,19 +241,33 @@ fn arguments(controller: &Controller, method: &Method) -> TokenStream {
     quote!(&[#(#entries),*])
 }
 
-/// Returns a field of `Hooks`. A hook under `#[cfg]` is `None` if it is off.
+/// Returns a field of `Hooks`. It is `None` if all hooks of this kind are under `#[cfg]`s that are off.
 fn hook(controller: &Controller, kind: &HookKind) -> TokenStream {
     let rt = controller.runtime.path();
-    let field = Ident::new(kind.field, Span::call_site());
-    let Some(hook) = controller.hooks.iter().find(|hook| hook.kind == kind) else {
-        return quote!(#field: #rt::None,);
-    };
-    let (name, cfgs) = (hidden(&hook.method), &hook.method.cfgs);
-    let absent = (!cfgs.is_empty()).then(|| {
-        let conditions = cfgs.iter().filter_map(condition);
-        quote!(#[cfg(not(all(#(#conditions),*)))] #field: #rt::None,)
+    let hooks = controller.hooks.iter().filter(|hook| hook.kind == kind);
+    let methods: Vec<&Method> = hooks.clone().map(|hook| &hook.method).collect();
+    let given = hooks.map(|hook| {
+        let (name, cfgs) = (hidden(&hook.method), &hook.method.cfgs);
+        // If a build has two hooks of one kind, rustc's error points to the second one.
+        let field = Ident::new(kind.field, hook.attribute.span());
+        quote!(#(#cfgs)* #field: #rt::Some(Self::#name),)
     });
-    quote!(#(#cfgs)* #field: #rt::Some(Self::#name), #absent)
+    let absent = methods.iter().all(|method| !method.cfgs.is_empty());
+    let absent = absent.then(|| {
+        let field = Ident::new(kind.field, Span::call_site());
+        let off = off(&methods);
+        quote!(#off #field: #rt::None,)
+    });
+    quote!(#(#given)* #absent)
+}
+
+/// Returns the `#[cfg]` for builds without any of these methods.
+fn off(methods: &[&Method]) -> Option<TokenStream> {
+    let conditions = methods.iter().map(|method| {
+        let conditions = method.cfgs.iter().filter_map(condition);
+        quote!(all(#(#conditions),*))
+    });
+    (!methods.is_empty()).then(|| quote!(#[cfg(not(any(#(#conditions),*)))]))
 }
 
 /// Lists the parameters and services that the arguments of hooks need. Only hooks with a request need any.

@@ -11,10 +11,11 @@ use super::hooks::Given;
 use super::model::{Controller, Hook, Lent, Method, ResponseHeader, Route, RouteKind};
 use crate::runtime::Runtime;
 
-/// Returns the name of a method's generated function.
+/// Returns the name of a method's generated function. Its prefix must not begin that of [`super::describe`], nor the other way
+/// round: with any names of methods, no two functions may have one name.
 pub(super) fn hidden(method: &Method) -> Ident {
     format_ident!(
-        "__helios_{}",
+        "__helios_call_{}",
         method.name.unraw(),
         span = Span::mixed_site()
     )

@@ -16,6 +16,7 @@ use crate::lints::{allowed, is_deprecated};
 use crate::listed::CONTROLLER;
 use crate::pipeline::Pipeline;
 use crate::runtime::{Runtime, cfgs, docs};
+use crate::types;
 
 const KEYS: [Key<Controller>; 7] = [
     ("prefix", |controller, arg, errors| {
@@ -82,11 +83,14 @@ fn head(item: &ItemImpl, errors: &mut Errors) {
     if !matches!(&*item.self_ty, Type::Path(_) | Type::Group(_)) {
         errors.at(&item.self_ty, "a controller is a struct or an enum");
     }
+    let message = "a controller lives as long as the app: it cannot borrow";
     for param in item.generics.lifetimes() {
-        errors.at(
-            param,
-            "a controller lives as long as the app: it cannot borrow",
-        );
+        errors.at(param, message);
+    }
+    if item.generics.lifetimes().next().is_none()
+        && let Some(borrowed) = types::borrowed(&item.self_ty)
+    {
+        errors.at(borrowed, message);
     }
 }
 

@@ -116,16 +116,19 @@ fn overload(arg: &Arg, errors: &mut Errors) -> Option<u16> {
     status
 }
 
+/// Returns the method of this name, unless its responses have no body.
 fn method_named(text: &LitStr, errors: &mut Errors) -> Option<Verb> {
-    let found = Verb::ALL
-        .into_iter()
-        .find(|verb| verb.method() == text.value());
+    let streaming = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Head);
+    let written = text.value();
+    let found = streaming.clone().find(|verb| verb.method() == written);
     if found.is_none() {
-        let methods = Verb::ALL.map(Verb::method).join("`, `");
-        errors.at(
-            text,
-            format_args!("unknown method: write one of `{methods}`"),
-        );
+        let problem = match written == Verb::Head.method() {
+            true => "a response to HEAD has no body, so no stream",
+            false => "unknown method",
+        };
+        let methods: Vec<String> = streaming.map(Verb::method).collect();
+        let methods = methods.join("`, `");
+        errors.at(text, format_args!("{problem}: write one of `{methods}`"));
     }
     found
 }

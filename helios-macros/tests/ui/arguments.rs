@@ -63,6 +63,22 @@ impl User {
     #[get("i")]
     fn opaque(&self, #[query] a: impl Send) {}
 
+    #[post("j/{a}")]
+    fn borrowed(
+        &self,
+        #[param] a: Option<&str>,
+        #[query] b: Vec<(&[u8], &str)>,
+        #[header] c: Result<&str, HttpError>,
+        #[cookie] d: Option<&'static str>,
+        e: Query<Vec<&str>>,
+        #[body] f: Option<&str>,
+        #[query] g: &[&str],
+    ) {
+    }
+
+    #[post("j2")]
+    fn borrowed_for_life<'a>(&self, #[query] a: (&'static str), #[query] b: Option<&'a str>, c: Json<&str>) {}
+
     #[allow(dead_code)]
     fn no_route(&self, #[query] a: String) {}
 }

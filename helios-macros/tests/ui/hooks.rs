@@ -77,4 +77,18 @@ impl Prices {
     fn snapshot(&self, client: SseStream, #[req] req: &RequestContext) {}
 }
 
+#[derive(Injectable)]
+struct Twice;
+
+#[controller(prefix = "twice")]
+impl Twice {
+    #[cfg(all())]
+    #[on_sse_close]
+    fn closed(&self, client: &SseStream) {}
+
+    #[cfg(not(any()))]
+    #[on_sse_close]
+    fn closed_too(&self, client: &SseStream) {}
+}
+
 fn main() {}

@@ -32,6 +32,11 @@ enum OrderError {
     Two(u8, u8),
     #[http(transparent = true)]
     NotAFlag(HttpError),
+    #[http(status = 404)]
+    #[http(status = 409)]
+    TwiceInTwo,
+    #[http(status = 404)]
+    OnAField(#[http(status = 404)] u8),
 }
 
 #[derive(Debug, thiserror::Error, HttpError)]
@@ -42,6 +47,14 @@ struct NoStatus;
 #[error("..")]
 #[http(status = 404, transparent)]
 struct Borrowing<'a>(&'a str);
+
+#[derive(Debug, thiserror::Error, HttpError)]
+#[error("..")]
+#[http(status = 404)]
+struct OnAField {
+    #[http(transparent)]
+    inner: u8,
+}
 
 #[derive(HttpError)]
 #[http(status = 404)]

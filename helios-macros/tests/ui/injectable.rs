@@ -18,6 +18,11 @@ struct Service {
     c: u64,
     #[inject(default)]
     no_default: Instant,
+    #[inject()]
+    d: u64,
+    #[inject(default)]
+    #[inject(default)]
+    e: u64,
 }
 
 #[derive(Injectable)]
@@ -46,5 +51,10 @@ struct Instant;
 #[inject]
 #[inject(on_strat = connect, on_stop = "flush", on_stop = || ())]
 struct Misspelt;
+
+#[derive(Injectable)]
+#[inject(on_start = connect)]
+#[inject(on_start = flush)]
+struct Twice;
 
 fn main() {}

@@ -76,4 +76,19 @@ struct Borrowed<'a>(Arc<&'a str>);
 #[controller]
 impl<'a> Borrowed<'a> {}
 
+#[derive(Injectable)]
+struct Cache<T>(Arc<T>);
+
+#[controller]
+impl Cache<Borrowed<'_>> {
+    #[get]
+    fn find(&self) {}
+}
+
+#[controller]
+impl Cache<Arc<&str>> {
+    #[get]
+    fn find(&self) {}
+}
+
 fn main() {}

@@ -23,6 +23,11 @@ impl User {
         SseStream::new()
     }
 
+    #[sse("b3", method = "HEAD")]
+    fn headless(&self) -> SseStream {
+        SseStream::new()
+    }
+
     #[sse("c", method = POST)]
     fn form(&self) -> SseStream {
         SseStream::new()

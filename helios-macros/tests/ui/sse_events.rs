@@ -20,6 +20,13 @@ enum Names {
     D,
     #[sse]
     E,
+    #[sse(rename = "f")]
+    #[sse(rename = "g")]
+    F,
+    G {
+        #[sse(rename = "number")]
+        count: u8,
+    },
 }
 
 #[derive(SseEvents)]

@@ -266,6 +266,23 @@ fn hooks_are_single_and_take_what_is_there() {
 }
 
 #[test]
+fn hooks_below_cfgs_may_be_for_different_builds() {
+    let hooks = quote! {
+        #[cfg(unix)] #[on_sse_close] fn a(&self) {}
+        #[cfg(windows)] #[on_sse_close] fn b(&self) {}
+    };
+    assert_eq!(mistakes(quote!(), &hooks), [""; 0]);
+    mistake(
+        "user",
+        &quote! {
+            #[cfg(unix)] #[on_sse_close] fn a(&self) {}
+            #[on_sse_close] fn b(&self) {}
+        },
+        "`a` is `#[on_sse_close]` already",
+    );
+}
+
+#[test]
 fn a_hook_needs_streams_of_its_own_or_nested_ones() {
     let hook = quote! {
         #[get] fn list(&self) {}
