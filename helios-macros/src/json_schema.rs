@@ -49,7 +49,7 @@ const REPLACING: [&str; 11] = [
 
 const EXAMPLE: &str = "crate = path::to::helios";
 
-/// What to write on a variant or a field.
+/// The attributes that a variant or a field may have instead.
 const INSTEAD: &str = "write `#[schemars(..)]` or `#[serde(..)]`";
 
 const KEYS: [Key<Runtime>; 1] = [("crate", |runtime, arg, errors| {
