@@ -294,10 +294,10 @@ proptest! {
 #[test]
 fn feeding_byte_by_byte_takes_linear_time() {
     let mut decoder = Decoder::new();
-    let id = "i".repeat(1_000_000);
+    let id = "i".repeat(8_000);
     decoder.feed(format!("id: {id}\n").as_bytes()).unwrap();
     for _ in 0..50_000 {
-        decoder.feed(b"data\n\n").unwrap(); // this would copy 50 GB if each event kept its own id
+        decoder.feed(b"data\n\n").unwrap(); // this would copy 400 MB if each event kept its own id
     }
     let data = b"data: ".iter().chain([b'x'; 1_000_000].iter());
     for byte in data {
