@@ -142,7 +142,7 @@ mod tests {
                 Some("_of_Cow_of_str"),
             ),
             ("app::Crud<app::Borrowed<'_>>", Some("_of_Borrowed")),
-            ("app::Crud<fn(a::B) -> c::D>", Some("_of_fn_B_____D")),
+            ("app::Crud<fn(a::B) -> c::D>", Some("_of_fn_B____D")),
             ("app::Crud<app::main::{{closure}}::Note>", Some("_of_Note")),
             ("<app::G<u8> as app::Make>::make::Inner", None),
             ("<app::G<u8> as app::Make>::make::Crud<u8>", Some("_of_u8")),
