@@ -8,14 +8,14 @@ use helios_core::bind::check::ArgumentCheck;
 use helios_core::container::{Container, Resolver};
 use helios_core::lifecycle::Services;
 use helios_core::route::{PathParam, RouteKind, RouteMeta, Template, Verb};
+#[cfg(feature = "openapi")]
+use helios_core::security::Security;
 use http::StatusCode;
 
 use crate::app::module::Module;
 use crate::app::mounts::{MountEntry, unreachable};
 use crate::app::table::{ControllerEntry, OpenedRoute, OpenedTable, ServerTable};
 use crate::error::{Place, StartupFault};
-#[cfg(feature = "openapi")]
-use crate::openapi::Docs;
 #[cfg(feature = "openapi")]
 use crate::openapi::operation::{Mounted, Operation};
 use crate::routing::endpoint::{BoundHandler, Endpoint, Pipeline, Target};
@@ -43,12 +43,17 @@ struct Assembly<'a> {
 struct Scope {
     controller: Option<TypeId>,
     #[cfg(feature = "openapi")]
-    docs: Docs,
-    #[cfg(feature = "openapi")]
-    type_name: &'static str,
+    mounted: Option<Arc<Mounted>>,
     prefix: String,
     pipeline: Pipeline,
     hooks: Option<Arc<dyn SseHooks>>,
+}
+
+/// Returns the credentials that the guards declare.
+#[cfg(feature = "openapi")]
+fn security(pipeline: &Pipeline) -> Vec<Security> {
+    let guards = pipeline.guards.iter();
+    guards.filter_map(|it| it.security()).collect()
 }
 
 /// Returns the names of the interceptors that may change the body of an answer.
@@ -167,9 +172,7 @@ impl Scope {
         Self {
             controller: None,
             #[cfg(feature = "openapi")]
-            docs: "",
-            #[cfg(feature = "openapi")]
-            type_name: "",
+            mounted: None,
             prefix,
             pipeline,
             hooks: None,
@@ -208,9 +211,12 @@ impl Assembly<'_> {
         let scope = Scope {
             controller: Some(id),
             #[cfg(feature = "openapi")]
-            docs,
-            #[cfg(feature = "openapi")]
-            type_name: (entry.type_name)(),
+            mounted: Some(Arc::new(Mounted {
+                controller: id,
+                type_name: (entry.type_name)(),
+                docs,
+                within: self.within_server(),
+            })),
             prefix: prefix.to_owned(),
             pipeline: self.pipeline(name, pipeline),
             hooks,
@@ -273,18 +279,15 @@ impl Assembly<'_> {
         self.check_injects(&who, injects);
         let pipeline = self.pipeline(&who, pipeline);
         #[cfg(feature = "openapi")]
-        self.operations.push(Operation {
+        let mounted = self.scopes.last().and_then(|scope| scope.mounted.clone());
+        #[cfg(feature = "openapi")]
+        self.operations.extend(mounted.map(|mounted| Operation {
             place,
-            mounted: self.mounted(),
-            docs: self.scopes.last().map_or("", |scope| scope.docs),
+            mounted,
             meta: *meta,
             template: Arc::clone(&template),
             describe,
-            security: pipeline
-                .guards
-                .iter()
-                .filter_map(|it| it.security())
-                .collect(),
+            security: security(&pipeline),
             is_guarded: !pipeline.guards.is_empty(),
             is_mapped: !pipeline.mappers.is_empty(),
             changed_by: changed_by(&pipeline),
@@ -292,7 +295,7 @@ impl Assembly<'_> {
                 let options = StreamOptions::new(table, meta.verb, self.streams.hub.options());
                 (options, table.may_join)
             }),
-        });
+        }));
         let Some(handler) = handler else { return };
         let target = match handler {
             BoundHandler::Http(handler) => Target::Http(handler),
@@ -312,20 +315,12 @@ impl Assembly<'_> {
         });
     }
 
-    /// Returns the place of the controller that is being mounted.
+    /// Returns the prefixes of the enclosing scopes without that of the server, which is the outermost.
     #[cfg(feature = "openapi")]
-    fn mounted(&self) -> Mounted {
-        let (scope, around) = match &self.scopes[..] {
-            [_server, around @ .., scope] => (Some(scope), around),
-            _ => (None, &[][..]),
-        };
-        Mounted {
-            controller: scope.and_then(|scope| scope.controller),
-            type_name: scope.map_or("", |scope| scope.type_name),
-            within: Template::join(around.iter().map(|scope| scope.prefix.as_str()))
-                .as_str()
-                .into(),
-        }
+    fn within_server(&self) -> String {
+        let inner = self.scopes.iter().skip(1);
+        let joined = Template::join(inner.map(|scope| scope.prefix.as_str()));
+        joined.as_str().to_owned()
     }
 
     fn stream_route(

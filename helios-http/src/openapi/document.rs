@@ -140,7 +140,7 @@ fn tags(operations: &[Operation], names: &[Names]) -> Vec<Value> {
     for (operation, Names { tag, .. }) in operations.iter().zip(names) {
         let docs = tags.entry(tag.as_str()).or_insert("");
         if docs.is_empty() {
-            *docs = operation.docs;
+            *docs = operation.mounted.docs;
         }
     }
     let tag = |(name, docs): (&str, &str)| events::described(json!({ "name": name }), docs);

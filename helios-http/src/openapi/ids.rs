@@ -25,8 +25,8 @@ pub(super) struct Names {
 ///
 /// Faults for operations with the same id.
 pub(super) fn names(operations: &[Operation]) -> Result<Vec<Names>, Vec<StartupFault>> {
-    let mut types: BTreeMap<&str, BTreeSet<Option<TypeId>>> = BTreeMap::new();
-    let mut places: BTreeMap<Option<TypeId>, BTreeSet<&str>> = BTreeMap::new();
+    let mut types: BTreeMap<&str, BTreeSet<TypeId>> = BTreeMap::new();
+    let mut places: BTreeMap<TypeId, BTreeSet<&str>> = BTreeMap::new();
     for Operation { place, mounted, .. } in operations {
         let controller = mounted.controller;
         types
@@ -43,7 +43,8 @@ pub(super) fn names(operations: &[Operation]) -> Result<Vec<Names>, Vec<StartupF
             controller,
             type_name,
             within,
-        } = mounted;
+            ..
+        } = &**mounted;
         let mut tag = place.controller.to_owned();
         if types[place.controller].len() > 1 {
             tag += &arguments(type_name).map(suffix).unwrap_or_default();

@@ -14,8 +14,7 @@ use crate::sse::options::StreamOptions;
 /// A route, as start-up has assembled it.
 pub(crate) struct Operation {
     pub(crate) place: Place,
-    pub(crate) mounted: Mounted,
-    pub(crate) docs: Docs,
+    pub(crate) mounted: Arc<Mounted>,
     pub(crate) meta: RouteMeta,
     pub(crate) template: Arc<Template>,
     pub(crate) describe: Describe,
@@ -39,9 +38,10 @@ impl Operation {
 
 /// The controller of an operation, at one of the places where it is mounted.
 pub(crate) struct Mounted {
-    pub(crate) controller: Option<TypeId>,
+    pub(crate) controller: TypeId,
     /// The path of the type, with those of its arguments.
     pub(crate) type_name: &'static str,
+    pub(crate) docs: Docs,
     /// The prefixes of the scopes around it, without that of the server, which never tells two places apart.
     pub(crate) within: String,
 }
