@@ -176,6 +176,8 @@ async fn loses_nothing(browser: impl FnOnce(&str) -> Browser) {
     let all = format!("chat: ann: hello | <b>bob: <i>hi</i>{numbers}");
     both_show(&journal, &all, 1).await;
     both_show(&journal, "detail: resumed, n missed events", 1).await;
+    // The next figures come within a second, perhaps after all numbers. Without them, the cut would change nothing.
+    both_show(&journal, "figures: now", 2).await;
 
     cut(wire).await;
     assert_eq!(say(addr, 100, "meanwhile").await, Some(204));
