@@ -13,7 +13,7 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
     Attribute, Data, DeriveInput, Field, Fields, GenericParam, Generics, Ident, Token, Type,
-    TypeParamBound, Visibility, parse_quote,
+    TypeParamBound, Visibility, WherePredicate, parse_quote,
 };
 
 use self::own_paths::Original;
@@ -46,6 +46,9 @@ const REPLACING: [&str; 11] = [
     "into",
     "remote",
 ];
+
+/// The keys of fields whose own types schemars does not look at.
+const UNSEEN: [&str; 3] = ["with", "schema_with", "skip"];
 
 const EXAMPLE: &str = "crate = path::to::helios";
 
@@ -107,7 +110,8 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
     let copy = rewritten(copy(item, &original).into_token_stream());
     let bare = without_bounds(&generics);
     let (_, type_generics, _) = generics.split_for_impl();
-    let bounded = with_schemas(&generics, &parse_quote!(#rt::schemars::JsonSchema));
+    let has_schema = parse_quote!(#name #type_generics: #rt::schemars::JsonSchema);
+    let bounded = where_the_copy_has_a_schema(&generics, has_schema);
     let (impl_generics, _, where_clause) = bounded.split_for_impl();
     let copied = quote!(<#name #type_generics as #rt::schemars::JsonSchema>);
     quote! {
@@ -148,42 +152,58 @@ fn implementation(runtime: &Runtime, item: DeriveInput) -> TokenStream {
 }
 
 /// Returns the name of a generic type's schemas with those of its arguments, such as `Page_of_{T}`. Without that, schemars numbers
-/// them in the order in which it meets them. `None` if the type has no such arguments or another name.
+/// them in the order in which it meets them.
+///
+/// The name leaves out an argument that need not have a schema. `None` if it leaves out all, if the type has another name, and if
+/// bounds of its own say which arguments have schemas.
 fn with_arguments(item: &DeriveInput) -> Option<String> {
-    let mut params = item.generics.type_params();
-    let (first, name) = (&params.next()?.ident, item.ident.unraw());
-    let more: String = params.map(|it| format!("_and_{{{}}}", it.ident)).collect();
-    let is_named = item
-        .attrs
-        .iter()
-        .any(|attribute| is_of_schema(attribute) && names(&attribute.meta, &["rename"]));
-    (!is_named).then(|| format!("{name}_of_{{{first}}}{more}"))
+    let fields = fields_without(&[], item).flat_map(|it| &it.attrs);
+    let mut of_schemars = fields
+        .chain(&item.attrs)
+        .filter(|it| it.path().is_ident("schemars"));
+    if of_schemars.any(|it| names(&it.meta, &["bound"])) || has_key(&item.attrs, &["rename"]) {
+        return None;
+    }
+    let seen = fields_without(&UNSEEN, item).map(|field| &field.ty);
+    // A `PhantomData` has a schema for any argument.
+    let seen: Vec<&Type> = seen.filter(|ty| !names(ty, &["PhantomData"])).collect();
+
+    let params = item.generics.type_params().map(|it| it.ident.to_string());
+    let mut params = params.filter(|param| seen.iter().any(|ty| names(ty, &[param])));
+    let (first, name) = (params.next()?, item.ident.unraw());
+    let more: String = params.map(|it| format!("_and_{{{it}}}")).collect();
+    Some(format!("{name}_of_{{{first}}}{more}"))
 }
 
 /// The types of fields that need a schema for certain. The error of schemars' own derive does not say which derive is missing.
 ///
 /// Left out are generic items, whose parameters have bounds, and fields for which an attribute may name another type.
 fn asked(item: &DeriveInput) -> Vec<Type> {
-    if !item.generics.params.is_empty() || is_replaced(&item.attrs) {
+    if !item.generics.params.is_empty() || has_key(&item.attrs, &REPLACING) {
         return Vec::new();
     }
+    let types = fields_without(&REPLACING, item).map(|it| &it.ty);
+    types.filter(|ty| !names(ty, &["Self"])).cloned().collect()
+}
+
+/// The fields that have none of the keys, and whose variants have none.
+fn fields_without<'a>(keys: &'a [&str], item: &'a DeriveInput) -> impl Iterator<Item = &'a Field> {
     let all: Vec<&Fields> = match &item.data {
         Data::Struct(data) => vec![&data.fields],
         Data::Enum(data) => {
             let variants = data.variants.iter();
-            let kept = variants.filter(|variant| !is_replaced(&variant.attrs));
+            let kept = variants.filter(|variant| !has_key(&variant.attrs, keys));
             kept.map(|variant| &variant.fields).collect()
         }
         Data::Union(_) => Vec::new(),
     };
     let fields = all.into_iter().flatten();
-    let kept = fields.filter(|field| !is_replaced(&field.attrs) && !names(&field.ty, &["Self"]));
-    kept.map(|field| field.ty.clone()).collect()
+    fields.filter(|field| !has_key(&field.attrs, keys))
 }
 
-fn is_replaced(attributes: &[Attribute]) -> bool {
+fn has_key(attributes: &[Attribute], keys: &[&str]) -> bool {
     let mut read = attributes.iter().filter(|it| is_of_schema(it));
-    read.any(|attribute| names(&attribute.meta, &REPLACING))
+    read.any(|attribute| names(&attribute.meta, keys))
 }
 
 /// Whether schemars takes names and types from the attribute.
@@ -257,15 +277,11 @@ fn without_bounds(generics: &Generics) -> Generics {
     generics
 }
 
-/// Adds the bounds that schemars adds.
-fn with_schemas(generics: &Generics, bound: &TypeParamBound) -> Generics {
+/// Adds the bound that the copy has a schema. Thus the bounds are those that schemars finds.
+fn where_the_copy_has_a_schema(generics: &Generics, has_schema: WherePredicate) -> Generics {
     let mut generics = generics.clone();
-    let params: Vec<Ident> = generics.type_params().map(|it| it.ident.clone()).collect();
-    if !params.is_empty() {
-        let clause = generics.make_where_clause();
-        for param in params {
-            clause.predicates.push(parse_quote!(#param: #bound));
-        }
+    if generics.type_params().next().is_some() {
+        generics.make_where_clause().predicates.push(has_schema);
     }
     generics
 }

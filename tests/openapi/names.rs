@@ -1,6 +1,7 @@
 //! The names of components: each is valid, stands for one type, and every reference leads to one.
 
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 
 use helios::openapi::OpenApiDocument;
 use helios::prelude::*;
@@ -41,6 +42,32 @@ struct Inferred(Vec<Opened>);
 #[serde(rename = "Boxed")]
 struct Wrapped<T> {
     content: T,
+}
+
+/// Without a schema: it only says of which kind an id is.
+struct Guest;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Id<T, V> {
+    value: V,
+    #[serde(skip)]
+    of: PhantomData<T>,
+}
+
+trait Kind {
+    type Key;
+}
+
+impl Kind for Guest {
+    type Key = u64;
+}
+
+/// The bound is for a type that schemars cannot find by itself.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(bound = "")]
+#[schemars(bound = "T: Kind<Key = u64>")]
+struct Keyed<T: Kind<Key = u64>> {
+    key: T::Key,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -125,6 +152,16 @@ impl Named {
 
     #[get("boxed/tree")]
     fn boxed_tree(&self) -> Json<Wrapped<Tree>> {
+        unreachable!()
+    }
+
+    #[get("id")]
+    fn id(&self) -> Json<Id<Guest, u64>> {
+        unreachable!()
+    }
+
+    #[get("keyed")]
+    fn keyed(&self) -> Json<Keyed<Guest>> {
         unreachable!()
     }
 
@@ -246,6 +283,14 @@ fn a_generic_type_is_named_with_its_arguments() {
     assert_eq!(name("/pair"), "Pair_of_Order_and_Nullable_Tree");
     assert_eq!(name("/boxed/order"), "Boxed");
     assert_eq!(name("/boxed/tree"), "Boxed2");
+}
+
+#[test]
+fn a_parameter_without_a_schema_is_not_in_the_name() {
+    let document = document();
+    let name = |path| component(document.v3_2(), path, true).0;
+    assert_eq!(name("/id"), "Id_of_uint64");
+    assert_eq!(name("/keyed"), "Keyed");
 }
 
 #[test]
