@@ -4,7 +4,7 @@
 //! it, after each commit and before any client sees the events. One file has two places, written in turn, each with a
 //! checksum.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -131,7 +131,7 @@ impl Folder {
             path: path.to_owned(),
             source,
         };
-        make_folder(path).map_err(failed)?;
+        make_folder(path, &mut private()).map_err(failed)?;
         let open = |name: &str| {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
@@ -269,19 +269,28 @@ impl Folder {
 }
 
 /// Creates a folder if there is none, and syncs its parent to the disk.
-fn make_folder(path: &Path) -> io::Result<()> {
+fn make_folder(path: &Path, as_asked: &mut DirBuilder) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     if let Some(above) = above {
-        make_folder(above)?;
+        make_folder(above, &mut DirBuilder::new())?;
     }
-    match std::fs::create_dir(path) {
+    match as_asked.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => sync_folder(above.unwrap_or(Path::new("."))),
     }
+}
+
+/// Creates a folder that only this user can open. It holds what users send each other, and whoever can open the lock can
+/// keep the server from starting.
+fn private() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
 }
 
 #[cfg(unix)]
@@ -388,6 +397,22 @@ mod tests {
             let expected = (length >= place).then(|| mark(2));
             assert_eq!(open(path.path()).mark().unwrap(), expected, "{length}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_folder_is_for_its_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = tempfile::tempdir().unwrap();
+        let above = path.path().join("data");
+        open(&above.join("sse"));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&above.join("sse")), 0o700);
+        assert_ne!(mode(&above), 0o700);
+        // The mode of one that exists is its owner's choice.
+        std::fs::set_permissions(above.join("sse"), PermissionsExt::from_mode(0o750)).unwrap();
+        open(&above.join("sse"));
+        assert_eq!(mode(&above.join("sse")), 0o750);
     }
 
     #[test]

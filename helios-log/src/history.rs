@@ -8,6 +8,7 @@ use helios_http::sse::backplane::{
     Ask, BackplaneError, BackplaneErrorKind, History, PastEvent, Watched, WatchedTopic,
 };
 
+use crate::error::with_causes;
 use crate::sequence::time;
 use crate::shared::Shared;
 use crate::store::{Past, Store, StoreError, event_key, finish_key, numbers, seq_of};
@@ -56,7 +57,15 @@ impl Question {
             mut events,
             mut prevs,
             more,
-        } = scanned.map_err(unreadable)?;
+        } = match scanned {
+            // To ask again would not help.
+            Err(error) if self.after.is_some() && error.is_lost() => {
+                let (topic, error) = (&self.topic, with_causes(&error));
+                tracing::error!(?topic, error, "the event log cannot read a topic's history");
+                return Ok(History::Gone);
+            }
+            scanned => scanned.map_err(unreadable)?,
+        };
         // Events that were trimmed meanwhile may be missing.
         let floor = shared.sequence().past(&self.topic).floor;
         if is_gone(floor) {

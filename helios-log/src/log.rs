@@ -17,7 +17,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use crate::clock::Clock;
 use crate::error::{LogError, too_long, with_causes};
 use crate::folder::{Folder, boot};
 use crate::history::{Question, read_ends, watch};
@@ -77,7 +76,6 @@ pub struct Log {
 /// The state of a log that has been started.
 struct Running {
     shared: Arc<Shared>,
-    clock: Clock,
     messages: Sender<Message>,
     members: Members,
     /// Places for events that wait.
@@ -189,18 +187,11 @@ impl Log {
             let sequence = shared.sequence();
             sequence.id(sequence.head.newest)
         };
-        let members = Members::new(messages.clone());
-        if let Err(error) = shared.in_store(|store| members.restore(store)) {
-            let error = with_causes(&error);
-            tracing::error!(
-                error,
-                "the members of the last run cannot be read, so topics do not learn that they are lost"
-            );
-        }
+        let (members, store) = (Members::new(messages.clone()), Arc::clone(&shared));
+        let restored = spawn_blocking(move || restored(members, &store));
         let running = Running {
-            members,
+            members: restored.await.map_err(|_| down("the store panicked"))?,
             shared,
-            clock: Clock::at((self.machine.now)()),
             messages,
             places: Arc::new(Semaphore::new(LONGEST_QUEUE)),
         };
@@ -249,6 +240,18 @@ impl fmt::Debug for Log {
     }
 }
 
+/// Adds the members that the last process published.
+fn restored(members: Members, shared: &Shared) -> Members {
+    if let Err(error) = shared.in_store(|store| members.restore(store)) {
+        let error = with_causes(&error);
+        tracing::error!(
+            error,
+            "the members of the last run cannot be read, so topics do not learn that they are lost"
+        );
+    }
+    members
+}
+
 /// The initial state of the writer's thread.
 struct Setup {
     path: PathBuf,
@@ -286,13 +289,13 @@ impl Setup {
             boot: self.machine.boot,
             always: self.durability == Durability::Always,
             new_epoch: self.new_epoch,
-            // The wait for the folder may have been long.
-            now: Clock::at((self.machine.now)()).now(),
+            now: self.machine.now,
         };
         let Opened {
             store,
             sequence,
             mark,
+            clock,
             why,
             amends,
         } = opening::open(&mut folder, &opening, &self.startup)?;
@@ -306,6 +309,7 @@ impl Setup {
         let shared = Arc::new(Shared {
             sequence: Mutex::new(sequence),
             store: RwLock::new(Some(store)),
+            clock,
             is_down: AtomicBool::new(false),
         });
         let writer = Writer::new(
@@ -402,7 +406,7 @@ impl Backplane for Log {
             let running = self.running()?;
             let topics: Vec<_> = topics.iter().map(|topic| (*topic).to_owned()).collect();
             let shared = Arc::clone(&running.shared);
-            let (mut watched, finished) = watch(&shared, &topics, running.clock.now());
+            let (mut watched, finished) = watch(&shared, &topics, running.shared.clock.now());
             if finished.is_empty() {
                 return Ok(watched);
             }

@@ -4,15 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use helios_http::sse::backplane::Startup;
 
+use crate::clock::Clock;
 use crate::error::{LogError, with_causes};
 use crate::folder::{Boot, Folder, Mark};
 use crate::full;
-use crate::sequence::{Sequence, end_is_remembered_until};
+use crate::sequence::{GROUP_EVENTS, Sequence, end_is_remembered_until};
 use crate::store::{
-    Change, HEAD, Head, Past, Store, StoreError, TOPIC, caught, topic_key, topic_of,
+    Change, HEAD, Head, LAG, Past, Store, StoreError, TOPIC, caught, check_complete, numbers,
+    topic_key, topic_of,
 };
 
 /// Options for opening a folder.
@@ -20,8 +23,8 @@ pub(crate) struct Opening {
     pub(crate) boot: Boot,
     pub(crate) always: bool,
     pub(crate) new_epoch: bool,
-    /// The time in milliseconds since 1970.
-    pub(crate) now: u64,
+    /// The machine's clock.
+    pub(crate) now: fn() -> SystemTime,
 }
 
 /// A folder that was opened.
@@ -29,6 +32,7 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) sequence: Sequence,
     pub(crate) mark: Mark,
+    pub(crate) clock: Clock,
     /// Why another sequence has begun, if one has.
     pub(crate) why: Option<Why>,
     /// The changes that could not be written because the disk is full.
@@ -73,13 +77,15 @@ pub(crate) fn open(
 ) -> Result<Opened, LogError> {
     let mark = folder.mark()?;
     let is_new = !folder.store().exists();
-    let known = read_or_set_aside(folder)?;
+    let known = read_or_set_aside(folder, mark.as_ref())?;
     let Known {
         store,
         head,
         mut topics,
+        lag,
         mut amends,
     } = known;
+    let clock = Clock::behind(opening.now, lag);
     let lasts = topics.values().map(|past| past.last);
     let lasts = lasts.fold(0, u64::wrapping_add);
     let why = match (is_new && mark.is_none(), head) {
@@ -89,11 +95,7 @@ pub(crate) fn open(
     };
     let head = match (why, head) {
         (None, Some(head)) => head,
-        (_, head) => Head {
-            epoch: fastrand::u64(1..1 << 48),
-            lasts,
-            ..head.unwrap_or_default()
-        },
+        (_, head) => another(head, mark, lasts),
     };
     let mark = Mark {
         epoch: head.epoch,
@@ -105,7 +107,7 @@ pub(crate) fn open(
         failed: false,
     };
     let mut changes = vec![(HEAD.to_vec(), Some(head.pack()))];
-    changes.extend(cap_ends(&mut topics, opening.now, startup));
+    changes.extend(cap_ends(&mut topics, clock.now(), startup));
     match write(&store, &mut amends, changes) {
         Ok(()) => {}
         Err(StoreError::Full(_)) if !is_new => {}
@@ -129,21 +131,53 @@ pub(crate) fn open(
         store,
         sequence,
         mark,
+        clock,
         why,
         amends: is_full.then_some(amends),
     })
 }
 
-fn read_or_set_aside(folder: &Folder) -> Result<Known, LogError> {
-    let error = match caught(|| read(folder)) {
+/// Returns the head of another sequence. It begins above all events that the store may hold, those of the last group before
+/// its mark too, so that no new event has the number of one that is left.
+fn another(head: Option<Head>, mark: Option<Mark>, lasts: u64) -> Head {
+    let newest = head
+        .map(|head| head.newest)
+        .max(mark.map(|mark| mark.newest));
+    let above = |newest: u64| newest.saturating_add(GROUP_EVENTS as u64);
+    Head {
+        epoch: fastrand::u64(1..1 << 48),
+        newest: newest.map_or(0, above),
+        lasts,
+        ..head.unwrap_or_default()
+    }
+}
+
+fn read_or_set_aside(folder: &Folder, mark: Option<&Mark>) -> Result<Known, LogError> {
+    let error = match caught(|| check(folder, mark).and_then(|()| read(folder))) {
         Ok(known) => return Ok(known),
-        Err(error) if is_damage(&error) => error,
+        Err(error) if error.is_damage() => error,
         Err(error) => return Err(refused(folder, error)),
     };
     let aside = folder.set_aside()?;
     let (aside, error) = (aside.display(), with_causes(&error));
     tracing::error!(%aside, error, "the event log's store is damaged: it was moved aside, and a new one begins");
     caught(|| read(folder)).map_err(|error| refused(folder, error))
+}
+
+/// Checks a store by what its last process has recorded.
+fn check(folder: &Folder, mark: Option<&Mark>) -> Result<(), StoreError> {
+    let Some(mark) = mark.filter(|_| folder.store().exists()) else {
+        return Ok(());
+    };
+    check_complete(&folder.store())?;
+    if mark.failed {
+        // Perhaps because of a part that cannot be read. It would fail again each time that it merges its tables.
+        let store = Store::open(&folder.store())?;
+        store
+            .read_all()
+            .map_err(|error| StoreError::Damaged(error.into()))?;
+    }
+    Ok(())
 }
 
 /// Makes these changes, or adds them to those that wait for room.
@@ -194,6 +228,8 @@ struct Known {
     /// `None` if the store is empty.
     head: Option<Head>,
     topics: HashMap<Arc<str>, Past>,
+    /// The lag of the last process' clock.
+    lag: i64,
     /// Changes that still wait for room. They count as made.
     amends: Vec<Change>,
 }
@@ -229,30 +265,18 @@ fn read(folder: &Folder) -> Result<Known, StoreError> {
     for (key, value) in rows {
         topics.insert(Arc::from(topic_of(&key)?), Past::unpack(&value)?);
     }
-    if head.is_none() && !topics.is_empty() {
-        return Err(StoreError::damaged("it has topics and no head"));
+    if head.is_none() && (!topics.is_empty() || store.has_events()?) {
+        return Err(StoreError::damaged("it has topics or events, and no head"));
     }
+    let lag = store.get(&LAG)?;
+    let lag = lag.map(|lag| numbers::<1>(&lag).map(|([lag], _)| lag.cast_signed()));
     Ok(Known {
         store,
         head,
         topics,
+        lag: lag.transpose()?.unwrap_or(0),
         amends,
     })
-}
-
-/// Returns whether the files are at fault, and not the machine or the user of the process.
-fn is_damage(error: &StoreError) -> bool {
-    use io::ErrorKind::{InvalidInput, NotFound, ResourceBusy};
-    match error {
-        StoreError::Damaged(_) => true,
-        StoreError::Full(_) | StoreError::Failed | StoreError::Halted => false,
-        StoreError::Io(error) => match error.raw_os_error() {
-            // The store itself reports this, for example for a file that is too short.
-            None => error.kind() != ResourceBusy,
-            // A file of the store is missing, or is read at an offset that it does not have.
-            Some(_) => matches!(error.kind(), NotFound | InvalidInput),
-        },
-    }
 }
 
 fn reason(
@@ -296,29 +320,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_files_are_to_blame_for_is_damage() {
-        let of_system = |code| StoreError::of_io(io::Error::from_raw_os_error(code));
-        // EPERM, EIO, ENOMEM, EACCES, EBUSY, ENFILE, EMFILE, ENOSPC, EROFS
-        for code in [1, 5, 12, 13, 16, 23, 24, 28, 30] {
-            assert!(!is_damage(&of_system(code)), "{code}");
-        }
-        // ENOENT, EINVAL
-        for code in [2, 22] {
-            assert!(is_damage(&of_system(code)), "{code}");
-        }
-        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData] {
-            assert!(is_damage(&StoreError::Io(kind.into())), "{kind}");
-        }
-        assert!(is_damage(&StoreError::damaged("a short row")));
-        assert!(!is_damage(&StoreError::Failed));
-        assert!(!is_damage(&StoreError::Io(
-            io::ErrorKind::ResourceBusy.into()
-        )));
-    }
-
-    #[test]
     fn a_store_that_panics_while_it_is_read_is_damaged() {
         let read = caught(|| -> Result<(), _> { panic!("as the store does") });
-        assert!(is_damage(&read.unwrap_err()));
+        assert!(read.unwrap_err().is_damage());
     }
 }

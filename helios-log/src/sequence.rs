@@ -17,6 +17,9 @@ use crate::store::{
     Change, HEAD, Head, Past, event_key, finish_key, key_by_time, key_key, pack, size_of, topic_key,
 };
 
+/// The most events of a group.
+pub(crate) const GROUP_EVENTS: usize = 1024;
+
 /// How much longer an end is remembered than the history of its topic.
 const FINISHED_LONGER: Duration = Duration::from_secs(60);
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::clock::Clock;
 use crate::sequence::Sequence;
 use crate::store::{Store, StoreError};
 
@@ -10,6 +11,7 @@ pub(crate) struct Shared {
     pub(crate) sequence: Mutex<Sequence>,
     /// `None` after the end.
     pub(crate) store: RwLock<Option<Store>>,
+    pub(crate) clock: Clock,
     /// Set when the writer accepts nothing any more.
     pub(crate) is_down: AtomicBool,
 }

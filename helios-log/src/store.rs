@@ -16,6 +16,7 @@
 //! | `x` time, number | the row `k` of that time |
 //! | `p` topic, key | a member that was published to the topic: when it joined, data |
 //! | `h` | [`Head`] |
+//! | `c` | by how many milliseconds the log's clock was behind the machine's |
 //!
 //! Numbers and times are eight bytes, big-endian, and times are milliseconds since 1970. A topic that is followed by
 //! something is preceded by its length, so that no topic is the beginning of another.
@@ -23,7 +24,7 @@
 use std::io;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,9 @@ const CACHE: u64 = 16 << 20;
 
 /// How many files of the store are kept open.
 const OPEN_FILES: usize = 64;
+
+/// The store's list of keyspaces, and its two keyspaces.
+const TREES: usize = 3;
 
 /// The errors of the store.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,28 @@ impl StoreError {
             StorageFull | QuotaExceeded | FileTooLarge => Self::Full(error),
             _ => Self::Io(error),
         }
+    }
+
+    /// Returns whether the files are at fault, and not the machine or the user of the process.
+    pub(crate) fn is_damage(&self) -> bool {
+        use io::ErrorKind::{InvalidInput, NotFound, OutOfMemory, ResourceBusy};
+        match self {
+            Self::Damaged(_) => true,
+            Self::Full(_) | Self::Failed | Self::Halted => false,
+            Self::Io(error) => match error.raw_os_error() {
+                // The store itself reports this, for example for a file that is too short.
+                None => !matches!(error.kind(), ResourceBusy | OutOfMemory),
+                // A file of the store is missing, or is read at an offset that it does not have.
+                Some(_) => matches!(error.kind(), NotFound | InvalidInput),
+            },
+        }
+    }
+
+    /// Returns whether what was to be read will never be read again. Besides damage, that is a bad place on the disk.
+    pub(crate) fn is_lost(&self) -> bool {
+        const EIO: i32 = 5;
+        let is_bad_place = |error: &io::Error| error.raw_os_error() == Some(EIO);
+        self.is_damage() || matches!(self, Self::Io(error) if is_bad_place(error))
     }
 }
 
@@ -235,6 +261,21 @@ impl Store {
         })
     }
 
+    /// Returns whether there is any event.
+    pub(crate) fn has_events(&self) -> Result<bool, StoreError> {
+        Ok(self.all(EVENT).next().transpose()?.is_some())
+    }
+
+    /// Reads everything, which shows what cannot be read.
+    pub(crate) fn read_all(&self) -> Result<(), StoreError> {
+        for keyspace in [&self.events, &self.states] {
+            for row in keyspace.iter() {
+                row.into_inner()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the rows of one kind.
     pub(crate) fn all(
         &self,
@@ -250,47 +291,63 @@ pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<
     read.unwrap_or_else(|_| Err(StoreError::damaged("the store panicked")))
 }
 
-/// Checks that a store has its file `version`, the last one that a new store gets. If a process is killed before that, the
-/// store never opens again, because it refuses to create its journal a second time.
+/// Checks that a store has its file `version`, the last one that a new store gets, and a journal. If a process is killed before
+/// that, the store never opens again, because it refuses to create its journal a second time. If its journal is missing, it
+/// counts its changes from 0 again, and at the next start it takes the new ones for old.
 fn check_version(folder: &Path) -> Result<(), StoreError> {
-    let version = folder.join("version");
-    if version.try_exists().map_err(StoreError::of_io)? {
-        return Ok(());
+    let names = names_in(folder)?;
+    let is_journal = |name: &PathBuf| name.extension() == Some("jnl".as_ref());
+    let has = |name: &str| names.iter().any(|it| it == Path::new(name));
+    let has_journal = names.iter().any(is_journal);
+    match has("version") {
+        true if !has_journal => Err(StoreError::damaged("a store without a journal")),
+        false if has_journal || has("keyspaces") => {
+            Err(StoreError::damaged("a store without its file `version`"))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Checks that nothing is missing in a store that was complete before. The store itself removes a folder without its file
+/// `current`, as one that was not completed, and begins with an empty one.
+pub(crate) fn check_complete(folder: &Path) -> Result<(), StoreError> {
+    let trees = folder.join("keyspaces");
+    let complete = names_in(&trees)?
+        .into_iter()
+        .filter(|name| trees.join(name).join("current").exists());
+    match complete.count() < TREES {
+        true => Err(StoreError::damaged("a keyspace without its file `current`")),
+        false => Ok(()),
+    }
+}
+
+/// Returns the names of the files and folders in a folder, if there is one.
+fn names_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let files = match std::fs::read_dir(folder) {
         Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::of_io(error)),
     };
-    for file in files {
-        let file = file.map_err(StoreError::of_io)?.path();
-        if file.ends_with("keyspaces") || file.extension() == Some("jnl".as_ref()) {
-            return Err(StoreError::damaged("a store without its file `version`"));
-        }
-    }
-    Ok(())
+    let names = files.map(|file| file.map(|file| file.file_name().into()));
+    names.collect::<io::Result<_>>().map_err(StoreError::of_io)
 }
 
 /// Checks the manifests. The store writes the checksum of each manifest to the file `current` beside it, but never
 /// checks it. If a manifest is damaged and the store opens several, its assertion panics within a panic, which aborts
 /// the process.
 fn check_manifests(folder: &Path) -> Result<(), StoreError> {
-    let trees = match std::fs::read_dir(folder.join("keyspaces")) {
-        Ok(trees) => trees,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::of_io(error)),
-    };
-    for tree in trees {
-        let tree = tree.map_err(StoreError::of_io)?;
+    let trees = folder.join("keyspaces");
+    for name in names_in(&trees)? {
+        let tree = trees.join(&name);
         // Other programs leave files, such as `.DS_Store`, which the store skips too.
-        if tree.file_type().map_err(StoreError::of_io)?.is_file() {
+        if tree.is_file() {
             continue;
         }
         let is_number = |name: &str| name.parse::<u64>().is_ok();
-        if !tree.file_name().to_str().is_some_and(is_number) {
+        if !name.to_str().is_some_and(is_number) {
             return Err(StoreError::damaged("a folder that is not the store's"));
         }
-        check_manifest(&tree.path())?;
+        check_manifest(&tree)?;
     }
     Ok(())
 }
@@ -316,6 +373,7 @@ fn check_manifest(tree: &Path) -> Result<(), StoreError> {
 }
 
 pub(crate) const HEAD: [u8; 1] = *b"h";
+pub(crate) const LAG: [u8; 1] = *b"c";
 pub(crate) const TOPIC: u8 = b't';
 const EVENT: u8 = b'e';
 const FINISH: u8 = b'f';
@@ -541,6 +599,28 @@ mod tests {
         assert_eq!(topic_of(&topic_key("a")).unwrap(), "a");
         assert!(topic_of(&[TOPIC, 0xff]).is_err());
         assert!(seq_of(b"e").is_err());
+    }
+
+    #[test]
+    fn only_what_the_files_are_to_blame_for_is_damage() {
+        let of_system = |code| StoreError::of_io(io::Error::from_raw_os_error(code));
+        // EPERM, EIO, ENOMEM, EACCES, EBUSY, ENFILE, EMFILE, ENOSPC, EROFS
+        for code in [1, 5, 12, 13, 16, 23, 24, 28, 30] {
+            assert!(!of_system(code).is_damage(), "{code}");
+        }
+        // ENOENT, EINVAL
+        for code in [2, 22] {
+            assert!(of_system(code).is_damage(), "{code}");
+        }
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData] {
+            assert!(StoreError::Io(kind.into()).is_damage(), "{kind}");
+        }
+        assert!(StoreError::damaged("a short row").is_damage());
+        assert!(!StoreError::Failed.is_damage());
+        assert!(of_system(5).is_lost() && !of_system(24).is_lost());
+        for kind in [io::ErrorKind::ResourceBusy, io::ErrorKind::OutOfMemory] {
+            assert!(!StoreError::Io(kind.into()).is_damage(), "{kind}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use helios_http::sse::backplane::{
 
 use crate::folder::{Folder, Mark};
 use crate::machine::{Act, Machine};
-use crate::store::{Store, event_key, topic_key};
+use crate::store::{Store, event_key, pack, topic_key};
 use crate::{Durability, Log, LogError};
 
 const DAYS: HistoryLimits = HistoryLimits {
@@ -37,6 +37,11 @@ async fn start(log: &Log) -> Started {
 
 async fn publish(log: &Log, text: &'static str) -> EventId {
     let publish = Publish::new("x", text.into(), DAYS).with_key(Some("once"));
+    log.publish(publish).await.unwrap()
+}
+
+async fn publish_in(log: &Log, topic: &str) -> EventId {
+    let publish = Publish::new(topic, "text".into(), DAYS);
     log.publish(publish).await.unwrap()
 }
 
@@ -127,6 +132,32 @@ async fn a_clock_that_jumps_resets_no_client_and_delays_nothing() {
         assert_eq!(publish(&log, "3").await, next);
         assert!(newest(&log).await > 1);
         before = next;
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_while_a_process_ran_resets_no_client_of_the_next() {
+    static HOURS: AtomicU64 = AtomicU64::new(24);
+    let now = || years(30) + Duration::from_secs(HOURS.load(Ordering::Relaxed) * 60 * 60);
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Log::open(folder.path()).on(Machine { now, ..machine(5) });
+    let mut id = None;
+    // Suspended for a month, and later set back by half of that.
+    for hours in [24 * 31, 24 * 31, 24 * 15, 24 * 15] {
+        let log = open();
+        start(&log).await;
+        HOURS.store(hours, Ordering::Relaxed);
+        let published = publish(&log, "1").await;
+        assert_eq!(id.replace(published).unwrap_or(published), published);
+        let before = EventId::new(published.epoch(), 0);
+        // Everything too old is trimmed now, by the tick of a second.
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(1_200) {
+            let history = log.history(Ask::after("x", before)).await.unwrap();
+            assert!(matches!(history, History::Events { .. }), "{hours}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         log.stop().await;
     }
 }
@@ -343,8 +374,7 @@ async fn events_missing_from_the_store_reset_clients_before_them() {
     let first = start(&log).await.newest;
     let id = |seq| EventId::new(first.epoch(), seq);
     for n in 1..=5 {
-        let publish = Publish::new("x", "text".into(), DAYS);
-        assert_eq!(log.publish(publish).await.unwrap(), id(n));
+        assert_eq!(publish_in(&log, "x").await, id(n));
     }
     log.stop().await;
     for (missing, after, expected) in [
@@ -382,8 +412,7 @@ async fn a_topic_lost_from_the_store_is_another_sequence() {
     let log = Log::open(folder.path());
     start(&log).await;
     for topic in ["x", "quiet", "x"] {
-        let publish = Publish::new(topic, "text".into(), DAYS);
-        log.publish(publish).await.unwrap();
+        publish_in(&log, topic).await;
     }
     log.stop().await;
     let mut before = None;
@@ -397,6 +426,79 @@ async fn a_topic_lost_from_the_store_is_another_sequence() {
         let epoch = start(&log).await.newest.epoch();
         let before = before.replace(epoch).unwrap_or(epoch);
         assert_eq!(epoch != before, is_lost);
+        log.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn another_sequence_begins_above_events_that_the_store_still_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path());
+    start(&log).await;
+    let id = publish(&log, "1").await;
+    log.stop().await;
+    // As if the states of the last events were lost, and the last group had not been marked yet.
+    let left = id.seq() + 700;
+    {
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let row = (event_key("x", left), Some(pack(&[id.seq(), 1], b"left")));
+        store.commit(&[row]).unwrap();
+    }
+    change_mark(folder.path(), |mark| mark.newest += 500);
+    let log = Log::open(folder.path());
+    let begun = start(&log).await.newest;
+    assert_ne!(begun.epoch(), id.epoch());
+    assert!(begun.seq() > left);
+    publish_in(&log, "other").await;
+    let next = publish_in(&log, "x").await;
+    match log.history(Ask::after("x", begun)).await.unwrap() {
+        History::Events { events, .. } => {
+            let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+            assert_eq!(ids, [next]);
+        }
+        other => panic!("{other:?}"),
+    }
+    log.stop().await;
+}
+
+/// Damages a table of events, and returns whether there is one.
+fn damage_a_table(store: &Path) -> bool {
+    let trees = std::fs::read_dir(store.join("keyspaces")).unwrap();
+    let tables = trees.flat_map(|tree| std::fs::read_dir(tree.unwrap().path().join("tables")));
+    let tables = tables.flatten().map(|table| table.unwrap().path());
+    let largest = tables.max_by_key(|table| std::fs::metadata(table).unwrap().len());
+    let Some(table) = largest else { return false };
+    let mut bytes = std::fs::read(&table).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&table, bytes).unwrap();
+    true
+}
+
+#[tokio::test]
+async fn a_store_that_has_failed_is_read_and_set_aside_if_it_cannot_be() {
+    for (is_damaged, failed) in [(false, true), (true, false), (true, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let log = Log::open(folder.path());
+        start(&log).await;
+        let id = publish(&log, "1").await;
+        log.stop().await;
+        {
+            let store = Store::open(&store).unwrap();
+            for n in 0..30 {
+                let row = (event_key("large", n), Some(vec![n as u8; 1 << 20]));
+                store.commit(&[row]).unwrap();
+            }
+        }
+        assert!(!is_damaged || damage_a_table(&store));
+        change_mark(folder.path(), |mark| mark.failed = failed);
+        let log = Log::open(folder.path());
+        let begun = start(&log).await.newest;
+        assert_eq!(begun.epoch() != id.epoch(), failed);
+        let is_aside = folder.path().join("damaged-1").exists();
+        assert_eq!(is_aside, is_damaged && failed);
+        publish_in(&log, "x").await;
         log.stop().await;
     }
 }

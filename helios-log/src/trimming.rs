@@ -30,8 +30,6 @@ pub(crate) struct Trimming {
     topics: BTreeSet<Arc<str>>,
     /// The topic that had the last turn.
     turn: Arc<str>,
-    /// Topics that cannot be read. They are left unchanged.
-    damaged: BTreeSet<Arc<str>>,
     /// Topics to be forgotten, if they still have no events.
     empty: BTreeSet<Arc<str>>,
     /// Whether some keys may be too old.
@@ -54,7 +52,6 @@ impl Trimming {
         Self {
             topics: BTreeSet::new(),
             turn: Arc::from(""),
-            damaged: BTreeSet::new(),
             empty: BTreeSet::new(),
             keys: true,
             max_bytes,
@@ -74,7 +71,7 @@ impl Trimming {
     pub(crate) fn published(&mut self, topic: &Arc<str>, past: &Past) {
         let slack = 64 + past.keep_events / 8;
         let is_long = past.events > past.keep_events.saturating_add(slack);
-        if is_long && !self.damaged.contains(topic) {
+        if is_long {
             self.topics.insert(Arc::clone(topic));
         }
     }
@@ -83,18 +80,14 @@ impl Trimming {
     pub(crate) fn look(&mut self, sequence: &Sequence, now: u64) {
         self.keys = true;
         if sequence.bytes > self.max_bytes {
-            let holding = sequence
-                .topics
-                .iter()
-                .filter(|(topic, past)| past.events > 0 && !self.damaged.contains(*topic));
-            let oldest = holding.map(|(_, past)| past.first).min().unwrap_or(0);
+            let holding = sequence.topics.values().filter(|past| past.events > 0);
+            let oldest = holding.map(|past| past.first).min().unwrap_or(0);
             let span = sequence.head.newest.saturating_sub(oldest);
             self.cutoff = oldest + span / 16;
         }
         let topics = sequence.topics.iter();
         let too_much = topics.filter(|(_, past)| self.holds_too_much(past, now));
-        let too_much = too_much.map(|(topic, _)| Arc::clone(topic));
-        let too_much: Vec<_> = too_much.filter(|it| !self.damaged.contains(it)).collect();
+        let too_much: Vec<_> = too_much.map(|(topic, _)| Arc::clone(topic)).collect();
         self.topics.extend(too_much);
         self.empty.extend(oldest_empty(sequence, EMPTY_TOPICS));
     }
@@ -182,14 +175,19 @@ impl Trimming {
         } = match trimmed {
             Ok(trimmed) => trimmed,
             Err(error) => {
+                let lost = error.is_lost();
                 let error = with_causes(&error);
                 tracing::error!(
                     ?topic,
                     error,
-                    "the event log cannot read a topic to trim it: it is left as it is"
+                    lost,
+                    "the event log cannot read a topic to trim it"
                 );
-                self.damaged.insert(Arc::clone(topic));
-                return 0;
+                match lost {
+                    true => Trimmed::all_of(before),
+                    // The next look finds the topic again.
+                    false => return 0,
+                }
             }
         };
         if !is_done {
@@ -266,13 +264,9 @@ impl Trimming {
             past.bytes = past.bytes.saturating_sub(size_of(topic, bytes));
             keys.push(key.to_vec());
         }
-        (past.events, past.bytes, past.oldest_at) = (0, 0, 0);
-        past.first = past.last + 1;
-        past.floor = past.floor.max(past.last);
         Ok(Trimmed {
-            past,
             keys,
-            is_done: true,
+            ..Trimmed::all_of(past)
         })
     }
 
@@ -319,6 +313,25 @@ struct Trimmed {
     /// The rows to remove.
     keys: Vec<Vec<u8>>,
     is_done: bool,
+}
+
+impl Trimmed {
+    /// Forgets all events of a topic. The rows of events that cannot be read stay, and nobody reads them again.
+    fn all_of(past: Past) -> Self {
+        let past = Past {
+            events: 0,
+            bytes: 0,
+            oldest_at: 0,
+            first: past.last + 1,
+            floor: past.floor.max(past.last),
+            ..past
+        };
+        Self {
+            past,
+            keys: Vec::new(),
+            is_done: true,
+        }
+    }
 }
 
 fn is_too_old(past: &Past, at: u64, now: u64) -> bool {
@@ -384,10 +397,12 @@ mod tests {
     use std::collections::{HashMap, HashSet};
     use std::sync::atomic::AtomicBool;
     use std::sync::{Mutex, RwLock};
+    use std::time::SystemTime;
 
     use helios_http::sse::backplane::BackplaneSink;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::store::{Head, key_key, pack};
 
     fn sequence(topics: impl IntoIterator<Item = (&'static str, Past)>) -> Sequence {
@@ -476,6 +491,7 @@ mod tests {
         let shared = Shared {
             sequence: Mutex::new(sequence(topics)),
             store: RwLock::new(Some(store)),
+            clock: Clock::behind(SystemTime::now, 0),
             is_down: AtomicBool::new(false),
         };
         let mut trimming = Trimming::new(u64::MAX, 10, 1);
@@ -494,21 +510,39 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_topic_does_not_stop_trimming_the_others() {
-        let holding = |first, last| Past {
-            first,
-            last,
-            events: 10,
+    fn a_topic_that_cannot_be_read_is_forgotten_and_the_others_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let row = |topic, value: &[u8]| (event_key(topic, 10), Some(value.to_vec()));
+        let rows = [row("damaged", b"short"), row("whole", &pack(&[0, 1], &[]))];
+        store.commit(&rows).unwrap();
+        let holding = Past {
+            first: 10,
+            last: 10,
+            events: 1,
             bytes: 1_000,
             keep_events: 100,
             keep_age: u64::MAX,
-            oldest_at: 1,
             ..Past::default()
         };
-        let sequence = sequence([("damaged", holding(1, 10)), ("whole", holding(800, 1_000))]);
-        let mut trimming = Trimming::new(1_500, 0, 1);
-        trimming.damaged.insert("damaged".into());
-        trimming.look(&sequence, 1);
-        assert_eq!(trimming.topics, BTreeSet::from(["whole".into()]));
+        let shared = Shared {
+            sequence: Mutex::new(sequence([("damaged", holding), ("whole", holding)])),
+            store: RwLock::new(Some(store)),
+            clock: Clock::behind(SystemTime::now, 0),
+            is_down: AtomicBool::new(false),
+        };
+        let mut trimming = Trimming::new(u64::MAX, 0, 1);
+        trimming.look(&shared.sequence(), 1);
+        trimming.step(&shared, 1, 1).unwrap();
+        let damaged = shared.sequence().past("damaged");
+        assert_eq!((damaged.events, damaged.bytes, damaged.floor), (0, 0, 10));
+        assert_eq!(shared.sequence().past("whole").events, 1);
+        assert_eq!(shared.sequence().bytes, 1_000);
+
+        // The store is closed, which says nothing about the events.
+        shared.take_store();
+        trimming.topics.insert("whole".into());
+        assert!(!trimming.step(&shared, 1, 1).unwrap());
+        assert_eq!(shared.sequence().past("whole").events, 1);
     }
 }

@@ -15,18 +15,16 @@ use helios_http::sse::backplane::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::folder::{Folder, Mark};
 use crate::full;
 use crate::machine::{Act, Machine};
-use crate::sequence::{Event, Group, millis};
+use crate::sequence::{Event, GROUP_EVENTS, Group, millis};
 use crate::shared::Shared;
-use crate::store::{Change, Store, StoreError, caught, key_key, numbers};
+use crate::store::{Change, LAG, Store, StoreError, caught, key_key, numbers, pack};
 use crate::trimming::Trimming;
 
-/// The most events and bytes that are committed together.
-const GROUP_EVENTS: usize = 1024;
+/// The most bytes that are committed together.
 const GROUP_BYTES: usize = 4 << 20;
 
 /// How often written data is synced to the disk.
@@ -42,6 +40,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The same for a check of room for whole tables, which briefly uses up the room that is left.
 const LOOK_LONGER: Duration = Duration::from_secs(5);
+
+/// A change of the clock's lag that is worth remembering, in milliseconds.
+const JUMP: u64 = 1_000;
 
 /// Says when a publish returns and subscribers see the event.
 ///
@@ -116,7 +117,6 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     folder: Folder,
     mark: Mark,
-    clock: Clock,
     disk: fn(Act) -> io::Result<()>,
     startup: Startup,
     durability: Durability,
@@ -129,6 +129,8 @@ pub(crate) struct Writer {
     /// How long to wait for a group of that size.
     patience: Duration,
     looked: Option<Instant>,
+    /// The lag of the clock that the store remembers.
+    lag: i64,
 }
 
 impl Writer {
@@ -141,13 +143,12 @@ impl Writer {
         durability: Durability,
         max_bytes: u64,
     ) -> Self {
-        let clock = Clock::at((machine.now)());
-        let trimming = Trimming::new(max_bytes, millis(startup.keep_keys), clock.now());
+        let (began, lag) = (shared.clock.now(), shared.clock.lag());
+        let trimming = Trimming::new(max_bytes, millis(startup.keep_keys), began);
         Self {
             shared,
             folder,
             mark,
-            clock,
             disk: machine.disk,
             startup,
             durability,
@@ -157,6 +158,7 @@ impl Writer {
             together: 0,
             patience: PATIENCE,
             looked: None,
+            lag,
         }
     }
 
@@ -271,7 +273,7 @@ impl Writer {
             return requests.iter().map(|_| Err(error.clone())).collect();
         }
         let head = self.shared.sequence().head;
-        let mut group = Group::behind(head, self.clock.now());
+        let mut group = Group::behind(head, self.shared.clock.now());
         let events = requests.iter().map(|request| &request.event);
         let outcomes: Vec<_> = events.map(|event| self.number(&mut group, event)).collect();
         let written = match group.is_empty() {
@@ -320,7 +322,7 @@ impl Writer {
         };
         let ([seq, at], _) = numbers(&row)?;
         // A time in the future comes from a clock that was wrong before the restart.
-        let age = self.clock.now().abs_diff(at);
+        let age = self.shared.clock.now().abs_diff(at);
         Ok(Some(seq).filter(|_| age < millis(self.startup.keep_keys)))
     }
 
@@ -514,8 +516,23 @@ impl Writer {
             return self.fail(with_causes(&error));
         }
         self.is_dirty = false;
-        let now = self.clock.now();
+        if let Err(error) = self.write_lag() {
+            return drop(self.settle(error, Vec::new()));
+        }
+        let now = self.shared.clock.now();
         self.trimming.look(&self.shared.sequence(), now);
+    }
+
+    /// Remembers the lag of the clock for the next process.
+    fn write_lag(&mut self) -> Result<(), StoreError> {
+        let lag = self.shared.clock.lag();
+        if lag.abs_diff(self.lag) < JUMP {
+            return Ok(());
+        }
+        let row = (LAG.to_vec(), Some(pack(&[lag.cast_unsigned()], &[])));
+        self.shared.in_store(|store| store.commit(&[row]))?;
+        (self.lag, self.is_dirty) = (lag, true);
+        Ok(())
     }
 
     /// Returns whether there is something to trim, on a disk that accepts it.
@@ -528,7 +545,7 @@ impl Writer {
         if !self.is_trimming() {
             return;
         }
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         match self.trimming.step(&self.shared, now, self.together) {
             Ok(changed) => self.is_dirty |= changed,
             Err((error, amends)) => drop(self.settle(error, amends)),
@@ -537,6 +554,12 @@ impl Writer {
 
     /// Syncs everything to the disk and records that, so that the next start continues the sequence.
     fn close(&mut self) {
+        if let Health::Well = self.health
+            && let Err(error) = self.write_lag()
+        {
+            // Then the health says what to do.
+            let _ = self.settle(error, Vec::new());
+        }
         self.shared.is_down.store(true, Ordering::Release);
         let store = self.shared.take_store();
         let Some(store) = store else { return };
@@ -583,6 +606,7 @@ mod tests {
     use helios_http::sse::backplane::BackplaneSink;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::sequence::Sequence;
     use crate::store::Head;
 
@@ -600,6 +624,7 @@ mod tests {
         let shared = Shared {
             sequence: Mutex::new(sequence),
             store: RwLock::new(Some(Store::open(&folder.store()).unwrap())),
+            clock: Clock::behind(SystemTime::now, 0),
             is_down: AtomicBool::new(false),
         };
         let machine = Machine {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use super::support::{Running, copy_all, files, noise, rounds, text, written};
+use super::support::{Running, copy_all, files, noise, rounds, text, until, written};
 
 const TOPICS: [&str; 3] = ["x", "y", "z"];
 
@@ -218,6 +218,100 @@ async fn a_flipped_bit_is_an_error_or_a_reset() {
             let kept = there == specimen.texts.len() || specimen.has_set_aside() || told;
             assert!(kept, "{what}");
         }
+    }
+}
+
+/// Copies a folder and everything below it, with all of its bytes.
+fn copy_whole(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        match from.is_dir() {
+            true => copy_whole(&from, &to),
+            false => drop(fs::copy(&from, &to).unwrap()),
+        }
+    }
+}
+
+/// Returns all files and folders below a folder.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    let with_below = |path: PathBuf| match path.is_dir() {
+        true => [entries(&path), vec![path]].concat(),
+        false => vec![path],
+    };
+    paths.flat_map(with_below).collect()
+}
+
+/// Checks that all that was published to a log is there, in the order of its ids, or that clients were reset. After
+/// that it publishes, starts again, and checks that as well.
+async fn goes_on(path: &Path, texts: &HashMap<u64, String>, epoch: u64, what: &str) {
+    let log = Running::open(path).await;
+    let begun = log.newest.epoch();
+    let mut of_run = HashMap::new();
+    for n in 0..60 {
+        let topic = TOPICS[n % TOPICS.len()];
+        let text = format!("after {what}: {n}");
+        of_run.insert(log.publish(topic, &text).await, (topic, text));
+    }
+    log.stop().await;
+    let log = Running::open(path).await;
+    assert_eq!(log.newest.epoch(), begun, "{what}: reset again");
+    let mut there = 0;
+    for topic in TOPICS {
+        for event in log.newest_of(topic).await {
+            let text = text(&event);
+            match of_run.remove(&event.id) {
+                Some(published) => assert_eq!((topic, text), published, "{what}"),
+                None => {
+                    assert_eq!(texts.get(&event.id.seq()), Some(&text), "{what}");
+                    there += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(of_run.len(), 0, "{what}: published and lost");
+    let is_told = begun != epoch;
+    assert!(is_told || there == texts.len(), "{what}: silently lost");
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_file_or_folder_is_a_reset_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, whole) = (folder.path().join("log"), folder.path().join("whole"));
+    let log = Running::open(&path).await;
+    let mut texts = HashMap::new();
+    // More than a memtable, so that some events are in tables.
+    for n in 0..100 {
+        let text = noise(200_000);
+        let id = log.publish(TOPICS[n % TOPICS.len()], &text).await;
+        texts.insert(id.seq(), text);
+    }
+    let epoch = log.newest.epoch();
+    let is_table = |entry: &PathBuf| entry.is_file() && entry.parent().unwrap().ends_with("tables");
+    until("tables of both kinds", async || {
+        entries(&path)
+            .iter()
+            .filter(|entry| is_table(entry))
+            .count()
+            > 1
+    })
+    .await;
+    log.stop().await;
+    copy_whole(&path.join("store"), &whole.join("store"));
+    fs::copy(path.join("state"), whole.join("state")).unwrap();
+    for lost in entries(&whole.join("store")) {
+        fs::remove_dir_all(path.join("store")).unwrap();
+        copy_whole(&whole, &path);
+        let lost = path.join(lost.strip_prefix(&whole).unwrap());
+        match lost.is_dir() {
+            true => fs::remove_dir_all(&lost).unwrap(),
+            false => fs::remove_file(&lost).unwrap(),
+        }
+        goes_on(&path, &texts, epoch, &lost.display().to_string()).await;
     }
 }
 
