@@ -1,4 +1,4 @@
-//! The guide explains how to use Helios, chapter by chapter. Every piece of code in it is compiled and run as a test.
+//! The guide explains how to use Helios, chapter by chapter. Its Rust code is compiled, and nearly all of it is run as a test.
 //!
 //! Begin with [`first_app`]. If you know what you want to do, look it up in the [index by task](#by-task).
 //!
