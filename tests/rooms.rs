@@ -4,6 +4,7 @@
 mod rooms {
     mod app;
     mod before_the_head;
+    mod disconnected;
     mod finish;
     mod joining;
     mod limits;

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub mod backplane;
 pub(crate) mod call;
 mod control;
+pub(crate) mod disconnects;
 mod drain;
 mod heartbeat;
 pub(crate) mod hooks;

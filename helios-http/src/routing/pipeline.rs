@@ -58,6 +58,10 @@ async fn reply(
     app: &AppContext,
     peer: Option<Arc<Peer>>,
 ) -> Result<Answer, HttpError> {
+    if let Target::Sse(_, route) = &endpoint.target {
+        let now = route.streams.disconnects.now();
+        request.extensions_mut().insert(now);
+    }
     if let Err(error) = admit(&endpoint.pipeline, &mut request).await {
         return filtered(&endpoint.pipeline, error, &request, head).await;
     }

@@ -22,6 +22,7 @@ use pin_project_lite::pin_project;
 use crate::future::BoxFuture;
 use crate::peer::Peer;
 use crate::reply::mapped;
+use crate::sse::disconnects::Since;
 use crate::sse::limiter::Permit;
 use crate::sse::reply::SseReply;
 use crate::sse::stream::handle::SseStream;
@@ -90,6 +91,8 @@ pub struct Finished(pub(crate) Outcome);
 pub(crate) struct Opening {
     pub(crate) route: Arc<StreamRoute>,
     pub(crate) head: ResponseHead,
+    /// When the request began.
+    since: Since,
     peer: Option<Arc<Peer>>,
     kept: Option<Arc<RequestContext>>,
     /// The permit of a stream that was admitted when it was attached.
@@ -104,12 +107,14 @@ impl Opening {
     pub(crate) fn new(
         route: Arc<StreamRoute>,
         head: ResponseHead,
+        since: Since,
         peer: Option<Arc<Peer>>,
         kept: Option<Arc<RequestContext>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             route,
             head,
+            since,
             peer,
             kept,
             permit: Mutex::default(),
@@ -135,6 +140,13 @@ impl Opening {
         let is_admitted = permit.is_some();
         *lock(&self.permit) = permit;
         is_admitted
+    }
+
+    /// Whether the user of the stream may have been disconnected since the request began.
+    fn is_outdated(&self, handle: &SseStream) -> bool {
+        let user = handle.state.request().and_then(|it| it.user.as_deref());
+        let disconnects = &self.route.streams.disconnects;
+        user.is_some_and(|user| disconnects.may_include(user, self.since))
     }
 
     /// Returns the handle of this request's stream.
@@ -300,6 +312,11 @@ impl SseCall {
             return Err(Refusal::Overloaded);
         }
         handle.state.attach(opening.request(&call.request))?;
+        // Its user is to ask the guards again.
+        if opening.is_outdated(&handle) {
+            handle.state.reject();
+            return Err(Refusal::Overloaded);
+        }
         // Set once, because `open` takes the call.
         let _ = opening.attached.set(handle.clone());
         // If another handle was attached, this one is not used. It is dropped after it is unlocked.

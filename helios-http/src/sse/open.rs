@@ -25,6 +25,7 @@ use crate::remote_addr::RemoteAddr;
 use crate::sse::answer::Answer;
 use crate::sse::call::{Opening, Outcome, SseCall};
 use crate::sse::control;
+use crate::sse::disconnects::Since;
 use crate::sse::options::Overload;
 use crate::sse::stream::handle::SseStream;
 use crate::sse::stream::route::StreamRoute;
@@ -39,6 +40,8 @@ pub(crate) async fn open(
     kept: Option<Arc<RequestContext>>,
     source: impl FnOnce(SseCall) -> BoxFuture<'static, Outcome>,
 ) -> Result<Answer, HttpError> {
+    let began = call.request.extensions().get::<Since>().copied();
+    let since = began.unwrap_or_else(|| route.streams.disconnects.now());
     let last_event_id = call.request.last_event_id();
     let has_seen_end = last_event_id.as_deref().is_some_and(is_end_mark);
     if !route.options.restart && has_seen_end {
@@ -59,7 +62,7 @@ pub(crate) async fn open(
             permit => permit,
         },
     };
-    let opening = Opening::new(Arc::clone(route), call.response_head(), peer, kept);
+    let opening = Opening::new(Arc::clone(route), call.response_head(), since, peer, kept);
     let call = SseCall::new(Box::new(call), Arc::clone(&opening));
     let mut running = RunningStream::new(opening, source(call), permit);
     let mut timer = HeadTimer::default();

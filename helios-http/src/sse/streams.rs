@@ -18,6 +18,7 @@ use crate::drain::MountedAnswers;
 use crate::error::Error;
 use crate::sse::backplane::replication::{Private, Replication};
 use crate::sse::backplane::{Backplane, Status};
+use crate::sse::disconnects::Disconnects;
 use crate::sse::hub::topics::Membership;
 use crate::sse::hub::{Hub, Publication};
 use crate::sse::limiter::Limiter;
@@ -37,6 +38,7 @@ pub(crate) struct Streams {
     /// The members of topics. Created on first use.
     presence: OnceLock<Arc<Presence>>,
     by_id: Mutex<HashMap<ClientId, Weak<StreamState>>>,
+    pub(crate) disconnects: Disconnects,
     live: AtomicUsize,
     /// Signalled when the last live stream has ended.
     quiet: Notify,
@@ -72,6 +74,7 @@ impl Streams {
             default_replication: OnceLock::new(),
             presence: OnceLock::new(),
             by_id: Mutex::default(),
+            disconnects: Disconnects::default(),
             live: AtomicUsize::new(0),
             quiet: Notify::new(),
             limiter: Arc::default(),
@@ -382,6 +385,8 @@ impl Streams {
     }
 
     fn disconnect_here(&self, user: &str) {
+        // First, so that a stream that is attached meanwhile finds it there if it is not found below.
+        self.disconnects.add(user);
         let known = lock(&self.by_id);
         let mut streams: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
         drop(known);

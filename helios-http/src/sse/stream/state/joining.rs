@@ -24,8 +24,13 @@ impl StreamState {
         replay: Replay,
     ) -> Result<(), SseError> {
         check_name(topic)?;
-        let Some(streams) = self.streams() else {
-            return lock(&self.parts).deferred.want(topic, replay);
+        let streams = {
+            // Locked first, because an attach takes what is wanted until then, and nobody takes what comes later.
+            let mut parts = lock(&self.parts);
+            match self.streams() {
+                Some(streams) => streams,
+                None => return parts.deferred.want(topic, replay),
+            }
         };
         if !lock(&self.parts).may_join(&streams.hub, topic)? {
             return Ok(());
