@@ -69,6 +69,7 @@ pub(crate) static TYPESCRIPT: Kit = kit!(
         "test/react.test.js",
         "test/server.js",
         "test/size.test.js",
+        "test/store.test.js",
         "test/tsconfig.json",
         "test/types.ts",
     ],

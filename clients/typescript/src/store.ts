@@ -18,6 +18,9 @@ export interface Shown<T> {
 /**
  * Creates a store of a stream. `reduce` makes the next value from the current one and an event. The first subscriber opens the
  * stream, and the last one to leave closes it. The next first subscriber begins again with the initial value.
+ *
+ * `shown()` changes with each event. The listeners are told once of all events that come together, or a page would draw each event of a
+ * long replay.
  */
 export function eventStore<E, T>(
   open: (link: Link) => AsyncIterable<E>,
@@ -28,13 +31,19 @@ export function eventStore<E, T>(
   const listeners = new Set<() => void>();
   let shown = first;
   let stop: AbortController | undefined;
+  let telling: ReturnType<typeof setTimeout> | undefined;
+
+  function tell() {
+    telling = undefined;
+    for (const listener of listeners) listener();
+  }
 
   async function follow(signal: AbortSignal) {
     // A stream that was closed changes nothing more.
     const show = (change: Partial<Shown<T>>) => {
       if (signal.aborted) return;
       shown = { ...shown, ...change };
-      for (const listener of listeners) listener();
+      telling ??= setTimeout(tell);
     };
     try {
       const events = open({ signal, onState: (state, error) => show({ state, error }) });
@@ -59,6 +68,8 @@ export function eventStore<E, T>(
         if (listeners.size) return;
         stop?.abort();
         stop = undefined;
+        clearTimeout(telling);
+        telling = undefined;
       };
     },
   };

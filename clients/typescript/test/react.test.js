@@ -4,7 +4,7 @@ import { createElement as h, StrictMode } from 'react';
 import { act, create } from 'react-test-renderer';
 import { createClient } from '../dist/index.js';
 import { useEvents } from '../dist/react.js';
-import { Server, settled, STAYS, status, stream } from './server.js';
+import { Server, STAYS, status, stream } from './server.js';
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -18,12 +18,19 @@ function Room({ server, name }) {
   return `${state} ${value}`;
 }
 
+/** The store tells of what has come, by a timer. */
+const told = () => new Promise(resolve => setTimeout(resolve, 20));
+
 const show = async element => {
   let root;
-  await act(async () => { root = create(element); await settled(); });
+  await act(async () => { root = create(element); });
+  await act(told);
   return root;
 };
-const update = (root, element) => act(async () => { root.update(element); await settled(); });
+const update = async (root, element) => {
+  await act(async () => root.update(element));
+  await act(told);
+};
 
 test('a component shows what comes, begins anew with its room, and closes the stream when it goes', async () => {
   const server = new Server(room('tea'), room('rust'));
