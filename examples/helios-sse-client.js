@@ -37,7 +37,9 @@ export class EventParser {
         if (this.#isAfterCr && text[0] === '\n')
             text = text.slice(1);
         this.#isAfterCr = text.endsWith('\r');
-        const lines = (this.#line + text).split(/\r\n?|\n/);
+        const lines = text.split(/\r\n?|\n/);
+        // Only new text is searched. Engines keep such a sum as its pieces, and join them when the line is read.
+        lines[0] = this.#line + lines[0];
         this.#line = lines.pop();
         for (const line of lines) {
             if (line) {
