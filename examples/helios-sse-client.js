@@ -119,6 +119,8 @@ async function* read(options, path, request, stop) {
     let retry;
     let failures = 0;
     let sawEvents = false;
+    /** Whether the server has told a position. A given id only tells where the caller began. */
+    let hasMoved = false;
     let failure;
     try {
         if (request.signal)
@@ -136,17 +138,20 @@ async function* read(options, path, request, stop) {
                 if (response.status === 410 && lastEventId && comesBack) {
                     connection.close();
                     lastEventId = '';
-                    sawEvents = false; // the stream begins anew
+                    sawEvents = hasMoved = false; // the stream begins anew
                     yield { event: reset, data: { reason: 'expired', topics: [] }, lastEventId };
                     continue;
                 }
                 if (!isStream(response))
                     throw await connection.refusal(response);
                 tell('open');
-                lastEventId = response.headers.get('helios-position') ?? lastEventId;
+                const position = response.headers.get('helios-position');
+                hasMoved ||= position !== null;
+                lastEventId = position ?? lastEventId;
                 const parser = new EventParser(lastEventId);
                 for (let bytes; (bytes = await connection.read(response));) {
                     const events = parser.push(bytes);
+                    hasMoved ||= parser.lastEventId !== lastEventId;
                     lastEventId = parser.lastEventId;
                     retry = parser.retry ?? retry;
                     for (const { event, data, lastEventId } of events) {
@@ -171,8 +176,8 @@ async function* read(options, path, request, stop) {
             catch (error) {
                 signal.throwIfAborted();
                 const mayPass = !(error instanceof HeliosError) || error.status === 429 || error.status >= 500;
-                // A new connection without an id would repeat events that the loop has read.
-                const wouldRepeat = sawEvents && retry === undefined && !lastEventId;
+                // A new connection would repeat events that the loop has read.
+                const wouldRepeat = sawEvents && retry === undefined && !(hasMoved && lastEventId);
                 if (!comesBack || !mayPass || wouldRepeat)
                     throw broken(error);
                 lost = error;

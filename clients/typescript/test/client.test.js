@@ -289,6 +289,24 @@ test('a plain stream that has no ids is not begun again in its middle', async ()
   assert.equal(await whole.done, undefined);
 });
 
+test('a given id does not begin a plain stream again that has no ids', async () => {
+  const server = read([stream(':\ndata: HE\n\n', BREAKS)], { lastEventId: '7' });
+  assert.ok(await server.done instanceof HeliosError);
+  const resumed = read([
+    stream(':\ndata: HE\n\n', BREAKS, { 'helios-position': '7' }), stream(':\nid: 8\ndata: RE\n\n', BREAKS), stream(':\n'),
+  ], { lastEventId: '7' });
+  await resumed.waits(3_000, 1);
+  await resumed.waits(3_000, 2);
+  assert.equal(await resumed.done, undefined);
+  assert.deepEqual(resumed.asked.map(asked => asked.id), ['7', '7', '8']);
+});
+
+test('a position from before a 410 does not count behind it', async () => {
+  const server = read([stream(':\nid: 1\ndata: 1\n\n', BREAKS), problem(410, {}), stream(':\ndata: 2\n\n', BREAKS)]);
+  await server.waits(3_000, 1);
+  assert.ok(await server.done instanceof HeliosError);
+});
+
 test('a 410 is a reset: once it was seen, the stream begins without an id', async () => {
   const server = new Server(problem(410, { detail: 'reload' }), stream(':\ndata: 1\n\n'));
   const api = createClient({ baseUrl: 'http://server', fetch: server.fetch });
