@@ -222,8 +222,8 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
         connection.close();
       }
       tell('waiting', lost);
-      const least = lost instanceof HeliosError ? lost.retryAfter ?? 0 : 0;
-      await pause(Math.max(least, waitAfter(failures, retry ?? 3_000)), signal);
+      const told = lost instanceof HeliosError ? lost.retryAfter : undefined;
+      await pause(waitAfter(failures, retry ?? 3_000, told), signal);
     }
   } catch (error) {
     if (error === LEFT) return;
@@ -368,11 +368,15 @@ function broken(error: unknown) {
   return error instanceof HeliosError ? error : new HeliosError('the stream broke off', { cause: error });
 }
 
-/** Returns the wait before the next connection. It grows with each failure, and jitter keeps clients from coming back together. */
-function waitAfter(failures: number, retry: number) {
+/**
+ * Returns the wait before the next connection. It grows with each failure, and is never shorter than `told`, the server's `Retry-After`.
+ * Jitter keeps clients from coming back together.
+ */
+function waitAfter(failures: number, retry: number, told = 0) {
   if (!failures) return retry;
-  const longest = Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures);
-  return Math.max(retry, longest * (1 + Math.random()) / 2);
+  const random = Math.random();
+  const longest = Math.max(2 * retry, Math.min(LONGEST_WAIT, Math.max(retry, 250) * 2 ** failures));
+  return Math.max(told && told + random * retry, longest * (1 + random) / 2);
 }
 
 /** Waits so long, or until the signal is aborted. */

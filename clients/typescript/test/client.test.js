@@ -115,6 +115,18 @@ test('clients that lose a server at once do not come back at once', async () => 
   await server.done;
 });
 
+test('clients do not come back together, however long they were told to wait', async () => {
+  Math.random.mock.mockImplementation(() => 0.5);
+  for (const [retry, ms] of [[14_000, 21_000], [20_000, 30_000], [60_000, 90_000]]) {
+    const server = read([stream(`:\nretry: ${retry}\ndata: x\n\n`, BREAKS), status(204)]);
+    await server.waits(ms);
+    await server.done;
+  }
+  const busy = read([status(503, { 'retry-after': '60' }), status(204)]);
+  await busy.waits(61_500);
+  await busy.done;
+});
+
 test('a server that is busy is asked when it says', async () => {
   const date = new Date(60_000).toUTCString();
   const server = read([
