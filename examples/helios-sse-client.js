@@ -155,7 +155,6 @@ async function* read(options, path, request, stop) {
                     lastEventId = parser.lastEventId;
                     retry = parser.retry ?? retry;
                     for (const { event, data, lastEventId } of events) {
-                        failures = 0;
                         sawEvents = true;
                         last = event;
                         yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
@@ -164,8 +163,6 @@ async function* read(options, path, request, stop) {
                             return;
                     }
                 }
-                if (!last)
-                    failures++;
                 const isSentAway = sentAway.includes(last);
                 // A plain stream has no `retry`. Its end is the end of the response.
                 if (!isSentAway && (!comesBack || retry === undefined))
@@ -181,11 +178,15 @@ async function* read(options, path, request, stop) {
                 if (!comesBack || !mayPass || wouldRepeat)
                     throw broken(error);
                 lost = error;
-                failures++;
             }
             finally {
                 connection.close();
             }
+            const hasFailed = !last || last === 'error';
+            if (!hasFailed)
+                failures = 0;
+            if (hasFailed || lost)
+                failures++;
             tell('waiting', lost);
             const told = lost instanceof HeliosError ? lost.retryAfter : undefined;
             await pause(waitAfter(failures, retry ?? 3_000, told), signal);

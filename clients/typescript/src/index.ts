@@ -197,7 +197,6 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
           lastEventId = parser.lastEventId;
           retry = parser.retry ?? retry;
           for (const { event, data, lastEventId } of events) {
-            failures = 0;
             sawEvents = true;
             last = event;
             yield { event, data: text?.includes(event) ? data : parsed(data), lastEventId };
@@ -205,7 +204,6 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
             if (event === end) return;
           }
         }
-        if (!last) failures++;
         const isSentAway = sentAway.includes(last);
         // A plain stream has no `retry`. Its end is the end of the response.
         if (!isSentAway && (!comesBack || retry === undefined)) return;
@@ -217,10 +215,12 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
         const wouldRepeat = sawEvents && retry === undefined && !(hasMoved && lastEventId);
         if (!comesBack || !mayPass || wouldRepeat) throw broken(error);
         lost = error;
-        failures++;
       } finally {
         connection.close();
       }
+      const hasFailed = !last || last === 'error';
+      if (!hasFailed) failures = 0;
+      if (hasFailed || lost) failures++;
       tell('waiting', lost);
       const told = lost instanceof HeliosError ? lost.retryAfter : undefined;
       await pause(waitAfter(failures, retry ?? 3_000, told), signal);

@@ -81,6 +81,20 @@ test('connections without an event are made later and later', async () => {
   await server.done;
 });
 
+test('a stream that fails each time is asked for later and later', async () => {
+  const failing = RETRY + 'event: helios:ready\nid: 1\ndata: {}\n\nevent: error\ndata: {"status":500}\n\n';
+  const server = read([
+    stream(failing), stream(failing), stream(failing, BREAKS), stream(RETRY + 'data: x\n\n'), stream(failing),
+    stream(failing.replaceAll('error', 'helios:reconnect')), status(204),
+  ]);
+  for (const [n, ms] of [1_000, 2_000, 4_000, 1_000, 1_000, 1_000].entries()) await server.waits(ms, n + 1);
+  assert.equal(await server.done, undefined);
+  Math.random.mock.mockImplementation(() => 0.5);
+  const spread = read([stream(failing), status(204)]);
+  await spread.waits(1_500);
+  await spread.done;
+});
+
 test('a wait that is longer than any timer is as long as the longest', async () => {
   const server = read([stream('retry: 99999999999\ndata: 1\n\n'), status(204)]);
   await server.waits(2 ** 31 - 1);
