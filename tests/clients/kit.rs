@@ -63,6 +63,8 @@ pub(crate) static TYPESCRIPT: Kit = kit!(
         "test/client.test.js",
         "test/follow.js",
         "test/http.test.js",
+        "test/node/app.ts",
+        "test/node/tsconfig.json",
         "test/openapi-3.1.json",
         "test/parser.test.js",
         "test/print.js",

@@ -4,13 +4,16 @@ import type { AnyPaths, EventOf, MethodOf, OnState, PathOf, Problem, RequestOf, 
 
 export type { OnState, Problem, Reset, State, StreamEvent } from './types.js';
 
+/** The names of the DOM are not known in Node. */
+type HeadersGiven = NonNullable<RequestInit['headers']>;
+
 export interface ClientOptions {
   /** The URL before each path. Default: the page's own origin. */
   baseUrl?: string | undefined;
   /** Sent with each request. A function is called for each connection, since a token may have expired. */
-  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  headers?: HeadersGiven | (() => HeadersGiven | Promise<HeadersGiven>) | undefined;
   /** `include` sends cookies to another origin. */
-  credentials?: RequestCredentials | undefined;
+  credentials?: RequestInit['credentials'] | undefined;
   fetch?: typeof fetch | undefined;
   /** The silence in milliseconds after which a connection counts as lost. Default: 45 s, three keep-alives of the server. */
   idle?: number | undefined;
@@ -311,7 +314,7 @@ function methodOf({ method = 'get' }: AnyRequest) {
   return method.toUpperCase();
 }
 
-function headersOf(given: HeadersInit | undefined, { header = {}, body }: AnyRequest, lastEventId: string) {
+function headersOf(given: HeadersGiven | undefined, { header = {}, body }: AnyRequest, lastEventId: string) {
   const headers = new Headers(given);
   for (const [name, value] of Object.entries(header)) {
     if (isGiven(value)) headers.set(name, String(value));
