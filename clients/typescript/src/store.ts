@@ -45,6 +45,9 @@ export function eventStore<E, T>(
       shown = { ...shown, ...change };
       telling ??= setTimeout(tell);
     };
+    // A page that is drawn on a server, or mounted twice, may leave at once.
+    await undefined;
+    if (signal.aborted) return;
     try {
       const events = open({ signal, onState: (state, error) => show({ state, error }) });
       for await (const event of events) show({ value: reduce(shown.value, event) });

@@ -34,3 +34,11 @@ test('nobody is told of a stream that was closed', async () => {
   assert.equal(told, 0);
   leaveAgain();
 });
+
+test('a store that is left at once opens nothing', async () => {
+  let opened = 0;
+  const store = eventStore(({ signal }) => (opened++, stays([], signal)), count => count, 0);
+  store.subscribe(() => {})();
+  await later();
+  assert.equal(opened, 0);
+});
