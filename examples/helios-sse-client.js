@@ -149,7 +149,7 @@ async function* read(options, path, request, stop) {
                 hasMoved ||= position !== null;
                 lastEventId = position ?? lastEventId;
                 const parser = new EventParser(lastEventId);
-                for (let bytes; (bytes = await connection.read(response));) {
+                for (let bytes; (bytes = await connection.read());) {
                     const events = parser.push(bytes);
                     hasMoved ||= parser.lastEventId !== lastEventId;
                     lastEventId = parser.lastEventId;
@@ -207,23 +207,30 @@ async function* read(options, path, request, stop) {
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
     #abort = new AbortController();
+    #body = null;
     #reader;
     #idle;
+    /** Ends what is waited for. */
+    #fail = () => { };
     constructor(idle, signal) {
         this.#idle = idle;
+        const own = this.#abort.signal;
+        own.addEventListener('abort', () => this.#fail(own.reason));
         follow(this.#abort, signal);
     }
     async open(options, url, init, request, lastEventId) {
         const { signal } = this.#abort;
         let given = options.headers;
         if (typeof given === 'function')
-            given = await Promise.race([given(), aborted(signal)]);
+            given = await this.#patiently(given());
         const headers = headersOf(given, request, lastEventId);
-        return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+        const response = await this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+        this.#body = response.body;
+        return response;
     }
     /** Returns the next bytes, or `undefined` after the last. */
-    async read(response) {
-        this.#reader ??= response.body?.getReader();
+    async read() {
+        this.#reader ??= this.#body?.getReader();
         return this.#reader && (await this.#patiently(this.#reader.read())).value;
     }
     /** Returns the error for an answer that is no stream. */
@@ -239,12 +246,21 @@ class Connection {
     }
     close() {
         this.#abort.abort();
+        // The body of a given `fetch` may not follow the signal.
+        (this.#reader ?? this.#body)?.cancel().catch(() => { });
     }
+    /** Waits, but not in silence, and not once this is closed. */
     async #patiently(promise) {
         const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
         const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
+        const { signal } = this.#abort;
+        const closed = new Promise((_, reject) => {
+            this.#fail = reject;
+            if (signal.aborted)
+                reject(signal.reason);
+        });
         try {
-            return await promise;
+            return await Promise.race([promise, closed]);
         }
         finally {
             clearTimeout(timer);
@@ -257,15 +273,6 @@ function follow(controller, signal) {
     signal.addEventListener('abort', abort, { signal: controller.signal });
     if (signal.aborted)
         abort();
-}
-/** Rejects when the signal is aborted. */
-function aborted(signal) {
-    return new Promise((_, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort);
-        if (signal.aborted)
-            abort();
-    });
 }
 function named(prefix) {
     return [`${prefix}reset`, [`${prefix}reconnect`, `${prefix}overloaded`], `${prefix}end`];

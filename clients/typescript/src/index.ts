@@ -194,7 +194,7 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
         hasMoved ||= position !== null;
         lastEventId = position ?? lastEventId;
         const parser = new EventParser(lastEventId);
-        for (let bytes; (bytes = await connection.read(response)); ) {
+        for (let bytes; (bytes = await connection.read()); ) {
           const events = parser.push(bytes);
           hasMoved ||= parser.lastEventId !== lastEventId;
           lastEventId = parser.lastEventId;
@@ -241,25 +241,32 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
 /** One request. It ends when it is closed, aborted, or silent for too long. */
 class Connection {
   #abort = new AbortController();
+  #body: ReadableStream<Uint8Array> | null = null;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #idle: number;
+  /** Ends what is waited for. */
+  #fail: (reason: unknown) => void = () => {};
 
   constructor(idle: number, signal: AbortSignal) {
     this.#idle = idle;
+    const own = this.#abort.signal;
+    own.addEventListener('abort', () => this.#fail(own.reason));
     follow(this.#abort, signal);
   }
 
   async open(options: ClientOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
     const { signal } = this.#abort;
     let given = options.headers;
-    if (typeof given === 'function') given = await Promise.race([given(), aborted(signal)]);
+    if (typeof given === 'function') given = await this.#patiently(given());
     const headers = headersOf(given, request, lastEventId);
-    return this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+    const response = await this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+    this.#body = response.body;
+    return response;
   }
 
   /** Returns the next bytes, or `undefined` after the last. */
-  async read(response: Response) {
-    this.#reader ??= response.body?.getReader();
+  async read() {
+    this.#reader ??= this.#body?.getReader();
     return this.#reader && (await this.#patiently(this.#reader.read())).value;
   }
 
@@ -277,13 +284,21 @@ class Connection {
 
   close() {
     this.#abort.abort();
+    // The body of a given `fetch` may not follow the signal.
+    (this.#reader ?? this.#body)?.cancel().catch(() => {});
   }
 
-  async #patiently<T>(promise: Promise<T>) {
+  /** Waits, but not in silence, and not once this is closed. */
+  async #patiently<T>(promise: T | Promise<T>) {
     const silent = () => this.#abort.abort(new Error(`nothing came for ${this.#idle} ms`));
     const timer = this.#idle ? setTimeout(silent, Math.min(this.#idle, LONGEST_TIMER)) : undefined;
+    const { signal } = this.#abort;
+    const closed = new Promise<never>((_, reject) => {
+      this.#fail = reject;
+      if (signal.aborted) reject(signal.reason);
+    });
     try {
-      return await promise;
+      return await Promise.race([promise, closed]);
     } finally {
       clearTimeout(timer);
     }
@@ -295,15 +310,6 @@ function follow(controller: AbortController, signal: AbortSignal) {
   const abort = () => controller.abort(signal.reason);
   signal.addEventListener('abort', abort, { signal: controller.signal });
   if (signal.aborted) abort();
-}
-
-/** Rejects when the signal is aborted. */
-function aborted(signal: AbortSignal) {
-  return new Promise<never>((_, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-  });
 }
 
 function named(prefix: string) {

@@ -203,6 +203,60 @@ test('events that came with the last one are not given after an abort', async ()
   await assert.rejects(events.next(), { name: 'AbortError' });
 });
 
+/** Answers with a body that follows no signal. */
+const deaf = asked => {
+  const body = new ReadableStream({
+    start: controller => controller.enqueue(new TextEncoder().encode(RETRY + 'id: 1\ndata: 1\n\n')),
+    cancel: () => void (asked.isClosed = true),
+  });
+  return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+};
+
+test('a body that does not follow its signal is stopped all the same', async () => {
+  const reason = new Error('enough');
+  const stop = new AbortController();
+  const server = read([deaf], { signal: stop.signal });
+  await server.untilEvents(1);
+  await settled();
+  stop.abort(reason);
+  assert.equal(await server.done, reason);
+  assert.ok(server.asked[0].isClosed);
+
+  const left = new Server(deaf);
+  const events = createClient({ baseUrl: 'http://server', fetch: left.fetch }).events('/news');
+  await events.next();
+  const next = events.next();
+  await events.return();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  assert.ok(left.asked[0].isClosed);
+
+  const silent = read([deaf, status(204)], { idle: 1_000 });
+  await silent.untilEvents(1);
+  await settled();
+  mock.timers.tick(1_000);
+  await silent.waits(1_000);
+  assert.equal(await silent.done, undefined);
+  assert.ok(silent.asked[0].isClosed);
+});
+
+test('an answer that is no stream is closed, even if it follows no signal', async () => {
+  const page = asked => new Response(deaf(asked).body, { headers: { 'content-type': 'text/html' } });
+  const server = read([page]);
+  assert.equal((await server.done).status, 200);
+  assert.ok(server.asked[0].isClosed);
+});
+
+test('headers that never come count as silence', async () => {
+  const answers = [() => new Promise(() => {}), () => ({})];
+  const server = read([status(204)], { idle: 1_000 }, { headers: () => answers.shift()() });
+  await server.until('connecting');
+  await settled();
+  mock.timers.tick(1_000);
+  await server.waits(3_000);
+  assert.equal(await server.done, undefined);
+  assert.ok(server.states.includes('waiting: nothing came for 1000 ms'));
+});
+
 test('leaving the loop closes the connection', async () => {
   const server = new Server(stream(RETRY + 'data: 1\n\n', STAYS));
   const api = createClient({ baseUrl: 'http://server', fetch: server.fetch });
