@@ -60,7 +60,7 @@ export class EventParser {
             this.#data += value + '\n';
         if (name === 'event')
             this.#event = value;
-        if (name === 'id' && !value.includes('\0'))
+        if (name === 'id' && isId(value))
             this.#id = value;
         if (name === 'retry' && /^\d+$/.test(value))
             this.retry = Number(value);
@@ -113,9 +113,11 @@ async function* read(options, path, request, stop) {
     const init = { method: methodOf(request), body, cache: 'no-store' };
     if (options.credentials)
         init.credentials = options.credentials;
-    let lastEventId = request.lastEventId ?? '';
+    let lastEventId = request.lastEventId ?? idIn(request.header) ?? idIn(request.query) ?? '';
+    if (!isId(lastEventId))
+        throw new TypeError('no event can have this lastEventId');
     // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
-    new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
+    new Request(url, { ...init, headers: headersOf(undefined, request) });
     let retry;
     let failures = 0;
     let sawEvents = false;
@@ -223,8 +225,15 @@ class Connection {
         let given = options.headers;
         if (typeof given === 'function')
             given = await this.#patiently(given());
-        const headers = headersOf(given, request, lastEventId);
-        const response = await this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+        const headers = headersOf(given, request);
+        const place = new URL(url);
+        // A header cannot hold such an id, or would lose its spaces. The server also reads the query.
+        if (/^ |[\0-\x1f\x7f]| $/.test(lastEventId))
+            place.searchParams.set('lastEventId', lastEventId);
+        // A header holds bytes, and `Headers` takes one character for each.
+        else if (lastEventId)
+            headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)));
+        const response = await this.#patiently((options.fetch ?? fetch)(place.href, { ...init, headers, signal }));
         this.#body = response.body;
         return response;
     }
@@ -280,18 +289,28 @@ function named(prefix) {
 function methodOf({ method = 'get' }) {
     return method.toUpperCase();
 }
-function headersOf(given, { header = {}, body }, lastEventId) {
+/** Whether an event may have this id. The servers take no longer one back. */
+function isId(id) {
+    return !/[\0\r\n]/.test(id) && utf8(id).length <= 8_192;
+}
+function utf8(text) {
+    return new TextEncoder().encode(text);
+}
+const isIdName = (name) => /^last-?event-?id$/i.test(name);
+/** Returns the id among these headers or entries of a query. It is where the stream begins, and not sent again with each request. */
+function idIn(values = {}) {
+    const [, id] = Object.entries(values).find(([name, value]) => isIdName(name) && isGiven(value)) ?? [];
+    return id === undefined ? id : String(id);
+}
+function headersOf(given, { header = {}, body }) {
     const headers = new Headers(given);
     for (const [name, value] of Object.entries(header)) {
-        if (isGiven(value))
+        if (isGiven(value) && !isIdName(name))
             headers.set(name, String(value));
     }
     headers.set('accept', 'text/event-stream');
     if (body !== undefined)
         headers.set('content-type', 'application/json');
-    // A header holds bytes, and `Headers` takes one character for each.
-    if (lastEventId)
-        headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
     return headers;
 }
 function isGiven(value) {
@@ -310,6 +329,8 @@ function urlOf(baseUrl = '', path, { path: values, query = {} }) {
     const isMap = (value) => Object.prototype.toString.call(value) === '[object Object]';
     const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
     for (const [name, value] of entries) {
+        if (isIdName(name))
+            continue;
         for (const each of [value].flat()) {
             if (isGiven(each))
                 url.searchParams.append(name, String(each));

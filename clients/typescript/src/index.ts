@@ -94,7 +94,7 @@ export class EventParser {
     const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line)!;
     if (name === 'data') this.#data += value + '\n';
     if (name === 'event') this.#event = value!;
-    if (name === 'id' && !value!.includes('\0')) this.#id = value!;
+    if (name === 'id' && isId(value!)) this.#id = value!;
     if (name === 'retry' && /^\d+$/.test(value!)) this.retry = Number(value);
   }
 }
@@ -161,9 +161,10 @@ async function* read(options: ClientOptions, path: string, request: AnyRequest, 
   const body = JSON.stringify(request.body) ?? null;
   const init: RequestInit = { method: methodOf(request), body, cache: 'no-store' };
   if (options.credentials) init.credentials = options.credentials;
-  let lastEventId = request.lastEventId ?? '';
+  let lastEventId = request.lastEventId ?? idIn(request.header) ?? idIn(request.query) ?? '';
+  if (!isId(lastEventId)) throw new TypeError('no event can have this lastEventId');
   // This throws if the request can never be sent. Inside of the loop it would be retried as a failed connection.
-  new Request(url, { ...init, headers: headersOf(undefined, request, lastEventId) });
+  new Request(url, { ...init, headers: headersOf(undefined, request) });
   let retry: number | undefined;
   let failures = 0;
   let sawEvents = false;
@@ -258,8 +259,13 @@ class Connection {
     const { signal } = this.#abort;
     let given = options.headers;
     if (typeof given === 'function') given = await this.#patiently(given());
-    const headers = headersOf(given, request, lastEventId);
-    const response = await this.#patiently((options.fetch ?? fetch)(url, { ...init, headers, signal }));
+    const headers = headersOf(given, request);
+    const place = new URL(url);
+    // A header cannot hold such an id, or would lose its spaces. The server also reads the query.
+    if (/^ |[\0-\x1f\x7f]| $/.test(lastEventId)) place.searchParams.set('lastEventId', lastEventId);
+    // A header holds bytes, and `Headers` takes one character for each.
+    else if (lastEventId) headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)));
+    const response = await this.#patiently((options.fetch ?? fetch)(place.href, { ...init, headers, signal }));
     this.#body = response.body;
     return response;
   }
@@ -320,15 +326,30 @@ function methodOf({ method = 'get' }: AnyRequest) {
   return method.toUpperCase();
 }
 
-function headersOf(given: HeadersGiven | undefined, { header = {}, body }: AnyRequest, lastEventId: string) {
+/** Whether an event may have this id. The servers take no longer one back. */
+function isId(id: string) {
+  return !/[\0\r\n]/.test(id) && utf8(id).length <= 8_192;
+}
+
+function utf8(text: string) {
+  return new TextEncoder().encode(text);
+}
+
+const isIdName = (name: string) => /^last-?event-?id$/i.test(name);
+
+/** Returns the id among these headers or entries of a query. It is where the stream begins, and not sent again with each request. */
+function idIn(values: Record<string, unknown> = {}) {
+  const [, id] = Object.entries(values).find(([name, value]) => isIdName(name) && isGiven(value)) ?? [];
+  return id === undefined ? id : String(id);
+}
+
+function headersOf(given: HeadersGiven | undefined, { header = {}, body }: AnyRequest) {
   const headers = new Headers(given);
   for (const [name, value] of Object.entries(header)) {
-    if (isGiven(value)) headers.set(name, String(value));
+    if (isGiven(value) && !isIdName(name)) headers.set(name, String(value));
   }
   headers.set('accept', 'text/event-stream');
   if (body !== undefined) headers.set('content-type', 'application/json');
-  // A header holds bytes, and `Headers` takes one character for each.
-  if (lastEventId) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)));
   return headers;
 }
 
@@ -348,6 +369,7 @@ function urlOf(baseUrl = '', path: string, { path: values, query = {} }: AnyRequ
   const isMap = (value: unknown): value is object => Object.prototype.toString.call(value) === '[object Object]';
   const entries = Object.entries(query).flatMap(entry => (isMap(entry[1]) ? Object.entries(entry[1]) : [entry]));
   for (const [name, value] of entries) {
+    if (isIdName(name)) continue;
     for (const each of [value].flat()) {
       if (isGiven(each)) url.searchParams.append(name, String(each));
     }

@@ -58,8 +58,13 @@ export type EventOf<Operation> = EventsOf<Operation> extends [infer Items]
 
 type TextName<Event> = Event extends StreamEvent<infer Name, infer Data> ? string extends Data ? Name : never : never;
 
+/** The id has an option of its own, which moves on with the stream. */
+type IdName = 'Last-Event-ID' | 'last-event-id' | 'lastEventId';
+
+type WithoutId<Values> = Values extends object ? Omit<Values, IdName> & { [Name in IdName]?: never } : Values;
+
 type Parameters<Operation> = Operation extends { parameters: infer All }
-  ? Pick<All, keyof All & ('path' | 'query' | 'header')>
+  ? { [At in keyof All as At & ('path' | 'query' | 'header')]: At extends 'path' ? All[At] : WithoutId<All[At]> }
   : {};
 
 type Json<Body> = [Body] extends [{ content: { 'application/json': infer Value } }] ? Value : never;

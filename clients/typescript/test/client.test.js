@@ -431,6 +431,26 @@ test('a map as a parameter of the query is sent as its entries', async () => {
   assert.deepEqual(sent, [['lang', 'de'], ['tags', 'x'], ['tags', 'y'], ['q', '1'], ['since', String(since)]]);
 });
 
+test('an id among the headers or in the query is where the stream begins', async () => {
+  for (const given of [{ header: { 'Last-Event-ID': 7 } }, { query: { lastEventId: '7' } }]) {
+    const server = read([problem(410, {}), stream(RETRY + 'id: 8\ndata: x\n\n'), status(204)], given);
+    await server.waits(1_000);
+    assert.equal(await server.done, undefined);
+    assert.deepEqual(server.asked.map(asked => asked.id), ['7', null, '8']);
+    assert.ok(server.asked.every(asked => asked.url === 'http://server/news'));
+  }
+  const both = read([status(204)], { lastEventId: '9', header: { 'last-event-id': '7' }, query: { lastEventId: '7' } });
+  await both.done;
+  assert.deepEqual([both.asked[0].id, both.asked[0].url], ['9', 'http://server/news']);
+});
+
+test('an id that no server takes back is no position', async () => {
+  const server = read([stream(RETRY + `id: 1\ndata: x\n\nid: ${'ü'.repeat(4_097)}\ndata: y\n\n`), status(204)]);
+  await server.waits(1_000);
+  await server.done;
+  assert.equal(server.asked[1].id, '1');
+});
+
 test('what can never be sent is told at once', async () => {
   assert.throws(() => createClient({ headers: { 'not a name': 'x' } }), TypeError);
   const server = read([], { method: 'post', body: 1n, reconnect: true });
