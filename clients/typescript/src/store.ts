@@ -28,14 +28,18 @@ export function eventStore<E, T>(
   initial: T,
 ) {
   const first: Shown<T> = { value: initial, state: 'connecting', error: undefined };
-  const listeners = new Set<() => void>();
+  /** Each subscription is an object of its own, so that one function can subscribe twice. */
+  const subscriptions = new Set<{ listener: () => void }>();
   let shown = first;
   let stop: AbortController | undefined;
   let telling: ReturnType<typeof setTimeout> | undefined;
 
   function tell() {
     telling = undefined;
-    for (const listener of listeners) listener();
+    // A listener may add to them.
+    for (const subscription of [...subscriptions]) {
+      if (subscriptions.has(subscription)) call(subscription.listener);
+    }
   }
 
   async function follow(signal: AbortSignal) {
@@ -60,15 +64,16 @@ export function eventStore<E, T>(
     first: () => first,
     shown: () => shown,
     subscribe(listener: () => void) {
-      listeners.add(listener);
+      const subscription = { listener };
+      subscriptions.add(subscription);
       if (!stop) {
         stop = new AbortController();
         shown = first;
         void follow(stop.signal);
       }
       return () => {
-        listeners.delete(listener);
-        if (listeners.size) return;
+        subscriptions.delete(subscription);
+        if (subscriptions.size) return;
         stop?.abort();
         stop = undefined;
         clearTimeout(telling);
@@ -76,4 +81,15 @@ export function eventStore<E, T>(
       };
     },
   };
+}
+
+/** An error of the listener is reported as one of an event handler. It ends nothing else. */
+function call(listener: () => void) {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { eventStore } from '../dist/store.js';
 
 /** A stream of these events, which stays open. */
@@ -41,4 +41,51 @@ test('a store that is left at once opens nothing', async () => {
   store.subscribe(() => {})();
   await later();
   assert.equal(opened, 0);
+});
+
+test('an error of a listener is its own', async () => {
+  const thrown = [];
+  mock.method(globalThis, 'queueMicrotask', task => thrown.push(task));
+  const store = counter(['news']);
+  const seen = [];
+  const leave = [
+    store.subscribe(() => { throw new Error('of a listener'); }),
+    store.subscribe(() => seen.push(store.shown())),
+  ];
+  await later();
+  mock.restoreAll();
+  assert.deepEqual(seen, [{ value: 1, state: 'connecting', error: undefined }]);
+  assert.equal(thrown.length, 1);
+  assert.throws(thrown[0], /of a listener/);
+  for (const each of leave) each();
+});
+
+test('a function that subscribes twice is told twice, and leaves twice', async () => {
+  const store = counter(['news']);
+  let told = 0;
+  const listener = () => told++;
+  const leave = [store.subscribe(listener), store.subscribe(listener)];
+  leave[0]();
+  leave[0]();
+  await later();
+  assert.equal(told, 1);
+  leave[1]();
+});
+
+test('a listener may subscribe and leave while it is told', async () => {
+  const store = counter(['news']);
+  let told = 0, leaveOther, leave;
+  const again = () => {
+    told++;
+    leave();
+    leave = store.subscribe(again);
+    leaveOther();
+  };
+  leave = store.subscribe(again);
+  leaveOther = store.subscribe(() => assert.fail('it has left'));
+  const stays = store.subscribe(() => {});
+  await later();
+  assert.equal(told, 1);
+  stays();
+  leave();
 });
