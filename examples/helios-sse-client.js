@@ -70,6 +70,9 @@ export function createClient(options = {}) {
     // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
     if (typeof options.headers !== 'function')
         new Headers(options.headers);
+    // A path behind a query would be a part of it.
+    if (/[?#]/.test(options.baseUrl ?? ''))
+        throw new TypeError('a baseUrl has no query and no fragment');
     return { events: (path, request = {}) => events(options, path, request) };
 }
 const LONGEST_WAIT = 30_000;

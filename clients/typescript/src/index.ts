@@ -4,11 +4,11 @@ import type { AnyPaths, EventOf, MethodOf, OnState, PathOf, Problem, RequestOf, 
 
 export type { OnState, Problem, Reset, State, StreamEvent } from './types.js';
 
-/** The names of the DOM are not known in Node. */
+/** The headers that `fetch` accepts. `HeadersInit` is a name of the DOM library, which an app of Node leaves out. */
 type HeadersGiven = NonNullable<RequestInit['headers']>;
 
-export interface ClientOptions {
-  /** The URL before each path. Default: the page's own origin. */
+export interface ClientOptions<Prefix extends string = 'helios:'> {
+  /** The URL before each path, without a query. Default: the page's own origin. */
   baseUrl?: string | undefined;
   /** Sent with each request. A function is called for each connection, since a token may have expired. */
   headers?: HeadersGiven | (() => HeadersGiven | Promise<HeadersGiven>) | undefined;
@@ -17,11 +17,11 @@ export interface ClientOptions {
   fetch?: typeof fetch | undefined;
   /** The silence in milliseconds after which a connection counts as lost. Default: 45 s, three keep-alives of the server. */
   idle?: number | undefined;
-  /** The server's prefix for control events. Default: `helios:`. */
-  controlPrefix?: string | undefined;
+  /** The server's prefix for control events. Default: `helios:`. With a document, name it as a type too: `createClient<paths, 'x-'>`. */
+  controlPrefix?: Prefix | undefined;
 }
 
-export interface Client<Paths> {
+export interface Client<Paths, Prefix extends string = 'helios:'> {
   /**
    * Reads the events of a stream, over as many connections as that takes. It sends no request before the first `next()`, and reads
    * no faster than the loop. Leaving the loop closes the connection.
@@ -31,7 +31,7 @@ export interface Client<Paths> {
   events<P extends PathOf<Paths>, M extends MethodOf<Paths[P]> = UsualMethod<Paths[P]>>(
     path: P,
     ...request: RequestOf<Paths[P], M>
-  ): AsyncGenerator<EventOf<Paths[P][M]>, void, void>;
+  ): AsyncGenerator<EventOf<Paths[P][M], Prefix>, void, void>;
 }
 
 /** A stream could not be opened, or broke off before its end. */
@@ -99,6 +99,8 @@ export class EventParser {
   }
 }
 
+type AnyOptions = ClientOptions<string>;
+
 interface AnyRequest {
   path?: Record<string, unknown>;
   query?: Record<string, unknown>;
@@ -113,10 +115,14 @@ interface AnyRequest {
   idle?: number;
 }
 
-export function createClient<Paths extends object = AnyPaths>(options: ClientOptions = {}): Client<Paths> {
+export function createClient<Paths extends object = AnyPaths, Prefix extends string = 'helios:'>(
+  options: ClientOptions<Prefix> = {},
+): Client<Paths, Prefix> {
   // Invalid headers throw here. Inside of the loop they would be retried as a failed connection.
   if (typeof options.headers !== 'function') new Headers(options.headers);
-  return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths>;
+  // A path behind a query would be a part of it.
+  if (/[?#]/.test(options.baseUrl ?? '')) throw new TypeError('a baseUrl has no query and no fragment');
+  return { events: (path: string, request: AnyRequest = {}) => events(options, path, request) } as Client<Paths, Prefix>;
 }
 
 const LONGEST_WAIT = 30_000;
@@ -126,7 +132,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** The reason of a stream that its reader has left. */
 const LEFT = Symbol();
 
-function events(options: ClientOptions, path: string, request: AnyRequest) {
+function events(options: AnyOptions, path: string, request: AnyRequest) {
   const stop = new AbortController();
   const events = read(options, path, request, stop);
   const leave = events.return.bind(events);
@@ -143,7 +149,7 @@ function events(options: ClientOptions, path: string, request: AnyRequest) {
   return events;
 }
 
-async function* read(options: ClientOptions, path: string, request: AnyRequest, stop: AbortController) {
+async function* read(options: AnyOptions, path: string, request: AnyRequest, stop: AbortController) {
   const { text } = request;
   const { signal } = stop;
   const tell: OnState = (state, error) => {
@@ -255,7 +261,7 @@ class Connection {
     follow(this.#abort, signal);
   }
 
-  async open(options: ClientOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
+  async open(options: AnyOptions, url: string, init: RequestInit, request: AnyRequest, lastEventId: string) {
     const { signal } = this.#abort;
     let given = options.headers;
     if (typeof given === 'function') given = await this.#patiently(given());

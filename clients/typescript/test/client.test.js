@@ -453,6 +453,7 @@ test('an id that no server takes back is no position', async () => {
 
 test('what can never be sent is told at once', async () => {
   assert.throws(() => createClient({ headers: { 'not a name': 'x' } }), TypeError);
+  for (const baseUrl of ['http://server?key=1', '/#top']) assert.throws(() => createClient({ baseUrl }), TypeError);
   const server = read([], { method: 'post', body: 1n, reconnect: true });
   assert.ok(await server.done instanceof TypeError);
 });

@@ -91,6 +91,20 @@ export async function untyped() {
   api.events('/whatever', { query: { lastEventId: '7' } });
 }
 
+export async function prefixed() {
+  const api = createClient<paths, 'x-'>({ baseUrl: 'https://example.org', controlPrefix: 'x-' });
+  for await (const e of api.events('/oracle/answers', { method: 'post', body: { text: 'where' } })) {
+    is<typeof e, StreamEvent<'message', string> | Reset<'x-'>>(true);
+    if (e.event === 'x-reset') is<typeof e.data.topics, string[]>(true);
+  }
+  // @ts-expect-error: the prefix is no other
+  createClient<paths, 'x-'>({ controlPrefix: 'y-' });
+  // @ts-expect-error: the types have to know it
+  createClient<paths>({ controlPrefix: 'x-' });
+  createClient({ controlPrefix: 'x-' });
+  createClient<paths>({ controlPrefix: undefined }).events('/dashboard', { method: undefined });
+}
+
 export function refused(error: unknown) {
   if (error instanceof HeliosError) is<typeof error.problem, Problem | undefined>(true);
 }
