@@ -4,7 +4,7 @@ import { createElement as h, StrictMode } from 'react';
 import { act, create } from 'react-test-renderer';
 import { createClient } from '../dist/index.js';
 import { useEvents } from '../dist/react.js';
-import { Server, STAYS, status, stream } from './server.js';
+import { Server, settled, STAYS, status, stream } from './server.js';
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -18,8 +18,11 @@ function Room({ server, name }) {
   return `${state} ${value}`;
 }
 
-/** The store tells of what has come, by a timer. */
-const told = () => new Promise(resolve => setTimeout(resolve, 20));
+/** Everything has come, and then the store has told of it, by a timer. */
+const told = async () => {
+  for (let n = 0; n < 10; n++) await settled();
+  await new Promise(resolve => setTimeout(resolve, 20));
+};
 
 const show = async element => {
   let root;
